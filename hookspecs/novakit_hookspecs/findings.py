@@ -1,0 +1,41 @@
+"""What `novakit doctor` is told by a plugin that looks at its host."""
+
+import enum
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import attrs
+
+
+class Verdict(enum.Enum):
+    """How one thing on the host stands."""
+
+    OK = "ok"
+    WARN = "warn"
+    """Works, but worse than it could, or lacks something optional."""
+    MISSING = "missing"
+    """Guests cannot run here before it is mended."""
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One line of `novakit doctor`."""
+
+    check: str
+    """What was looked at, in a few words: `libvirt`, `/dev/kvm`."""
+    verdict: Verdict
+    found: str
+    """What is there, in words."""
+    remedy: str = ""
+    """What to do, unless the verdict is OK: a command where there is one."""
+
+
+@runtime_checkable
+class ExaminesHost(Protocol):
+    """Facet of a virt, network or accelerator driver: can say what of the host's furniture it finds."""
+
+    async def examine_host(self) -> Sequence[Finding]:
+        """Look at everything the driver needs on its host, in a few seconds, and change nothing.
+
+        Called on a driver that is not open, with or without a running service; raises nothing for what is missing.
+        """

@@ -1,0 +1,97 @@
+"""What a plugin is told about the machine it runs on, and what it says is there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+
+from novakit_hookspecs.fields import frozen_names, mapping_field, tuple_field
+from novakit_hookspecs.numa import NumaCell
+
+
+@attrs.frozen(kw_only=True)
+class HostContext:
+    """Where a node-side plugin runs; handed to its `build`."""
+
+    host: str
+    """The compute host's name, unique in the cloud."""
+    state_dir: str
+    """An existing directory that is the plugin's own; everything it must remember lives there."""
+
+
+@attrs.frozen(kw_only=True)
+class Inventory:
+    """How much of one resource class a provider holds, in the class's own unit (MEMORY_MB: MiB, DISK_GB: GiB)."""
+
+    total: int
+    reserved: int = 0
+    allocation_ratio: float = 1.0
+    min_unit: int = 1
+    max_unit: int | None = None
+    """None means `total`."""
+    step_size: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class PciPool:
+    """Devices of one kind on one NUMA cell of a host."""
+
+    kind: str
+    """What flavors call them: the alias of `pci_passthrough:alias`, the type of `gpu:type`."""
+    numa_cell: int | None = None
+    """None where the host does not know."""
+    free: int
+    """How many can be given to a guest now."""
+
+
+@attrs.frozen(kw_only=True)
+class HostFacts:
+    """What a virt driver reports about its host; it becomes the compute node's resource provider."""
+
+    hypervisor_type: str
+    """As clients show it: QEMU, KVM, simulated."""
+    hypervisor_version: int
+    """major * 1,000,000 + minor * 1,000 + release, as libvirt counts."""
+    hypervisor_hostname: str
+    inventory: Mapping[str, Inventory] = mapping_field()
+    """By resource class: VCPU, MEMORY_MB, DISK_GB, or a CUSTOM_ one."""
+    traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    cpu_info: Mapping[str, Any] = mapping_field()
+    """arch, model, vendor, features, topology: {sockets, cores, threads}."""
+    supported_instances: tuple[tuple[str, str, str], ...] = tuple_field()
+    """Triples of architecture, hypervisor type and vm mode: ("x86_64", "qemu", "hvm")."""
+    acceleration: str = "none"
+    """kvm, tcg or none: what was probed, not what a device file promises."""
+    why: str = ""
+    """One sentence on how the acceleration was decided."""
+    metrics: Mapping[str, float] = mapping_field()
+    """Measurements by name, such as power_usage_watts; filters and weighers read each as `metric_<name>`."""
+    numa: tuple[NumaCell, ...] = tuple_field()
+    """The host's NUMA cells; empty where they are not known, and then no guest that asks for cells comes here."""
+    pci: tuple[PciPool, ...] = tuple_field()
+    """Devices that can be handed to guests, as they are free now."""
+    host_ip: str | None = None
+    """The host's own address, for the hint build_near_host_ip."""
+
+
+@attrs.frozen(kw_only=True)
+class Holding:
+    """One thing a plugin keeps on the host on somebody's behalf, for the audit."""
+
+    kind: str
+    """domain, disk, file, tap, namespace, process, flow, lease, bridge-port, device."""
+    name: str
+    owner: str
+    """The id of the server, port, network, router or claim it belongs to."""
+
+
+@runtime_checkable
+class PreparesHost(Protocol):
+    """Facet of a virt or network driver: can start the daemons it needs on a host whose init system did not."""
+
+    async def prepare_host(self) -> Sequence[str]:
+        """Start what is missing and may be started, before `open`; say in one sentence each what was started.
+
+        What already runs is left alone, so calling it again answers nothing.
+        Raises `Refused` with a remedy when something is not installed or does not start.
+        """

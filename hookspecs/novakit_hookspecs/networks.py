@@ -1,0 +1,239 @@
+"""Network drivers: what wires guests on a host.
+
+The core hands a driver the whole desired state of its host, a `Topology`, again after every change.
+The driver makes the host equal to it and removes whatever of its own is not in it, so a crash, a restart and an
+ordinary change are the same call.
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+
+from novakit_hookspecs.fields import frozen_types, mapping_field, name_field, tuple_field, uuid_field
+from novakit_hookspecs.hosts import Holding, HostContext
+from novakit_hookspecs.markers import hookspec
+
+API = 1
+
+
+@attrs.frozen(kw_only=True)
+class Address:
+    """One IP address of a port."""
+
+    ip: str
+    subnet_id: str = uuid_field()
+
+
+@attrs.frozen(kw_only=True)
+class Subnet:
+    """A range of addresses on a network."""
+
+    id: str = uuid_field()
+    cidr: str
+    gateway_ip: str | None = None
+    dhcp: bool = True
+    dns_servers: tuple[str, ...] = tuple_field()
+    host_routes: tuple[tuple[str, str], ...] = tuple_field()
+    """Pairs of destination CIDR and next hop."""
+
+
+@attrs.frozen(kw_only=True)
+class Lease:
+    """What the DHCP server answers to one card, wherever that card is plugged."""
+
+    port_id: str = uuid_field()
+    mac: str
+    ip: str
+    hostname: str
+
+
+@attrs.frozen(kw_only=True)
+class DhcpPort:
+    """The port of a network's DHCP and metadata service on this host."""
+
+    id: str = uuid_field()
+    mac: str
+    addresses: tuple[Address, ...] = tuple_field()
+
+
+@attrs.frozen(kw_only=True)
+class Network:
+    """A layer-2 segment that has a port, a router or a DHCP service on this host."""
+
+    id: str = uuid_field()
+    segment: int
+    """Unique number of the segment in the cloud, 1 to 16,777,215 (the VNI of an overlay)."""
+    mtu: int
+    subnets: tuple[Subnet, ...] = tuple_field()
+    dhcp: DhcpPort | None = None
+    """Set when this host serves DHCP and metadata for the network."""
+    leases: tuple[Lease, ...] = tuple_field()
+    """Every port of the network, so that the DHCP service knows them all."""
+    physical_network: str | None = None
+    """Name of the provider network it maps to (`public`), or None for a tenant network."""
+
+
+@attrs.frozen(kw_only=True)
+class Rule:
+    """One thing a security group lets through; what no rule lets through is dropped."""
+
+    direction: str = attrs.field(validator=attrs.validators.in_(("ingress", "egress")))
+    ethertype: str = attrs.field(validator=attrs.validators.in_(("IPv4", "IPv6")))
+    protocol: int | None = None
+    """IP protocol number; None is any."""
+    port_min: int | None = None
+    """First port, or the ICMP type."""
+    port_max: int | None = None
+    """Last port, or the ICMP code."""
+    remotes: tuple[str, ...] | None = None
+    """CIDRs of the other side; None is anybody, empty is nobody (a remote group without members)."""
+
+
+@attrs.frozen(kw_only=True)
+class Port:
+    """A guest's card on this host: its identity, and what it may send and receive."""
+
+    id: str = uuid_field()
+    network_id: str = uuid_field()
+    server_id: str = uuid_field()
+    mac: str
+    addresses: tuple[Address, ...] = tuple_field()
+    allowed_pairs: tuple[tuple[str, str], ...] = tuple_field()
+    """Further pairs of MAC and IP or CIDR it may send from."""
+    port_security: bool = True
+    """False lets everything through, spoofed packets too."""
+    admin_up: bool = True
+    rules: tuple[Rule, ...] = tuple_field()
+
+
+@attrs.frozen(kw_only=True)
+class FloatingIp:
+    """An address of the external network that leads to a port's fixed address."""
+
+    id: str = uuid_field()
+    address: str
+    fixed_ip: str
+
+
+@attrs.frozen(kw_only=True)
+class RouterInterface:
+    """A router's leg in a tenant network."""
+
+    port_id: str = uuid_field()
+    network_id: str = uuid_field()
+    mac: str
+    addresses: tuple[str, ...] = tuple_field()
+    """With prefix length: 10.0.0.1/24."""
+
+
+@attrs.frozen(kw_only=True)
+class Gateway:
+    """A router's leg in the external network."""
+
+    port_id: str = uuid_field()
+    network_id: str = uuid_field()
+    mac: str
+    addresses: tuple[str, ...] = tuple_field()
+    """With prefix length."""
+    next_hops: tuple[str, ...] = tuple_field()
+    snat: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Router:
+    """A router that this host runs."""
+
+    id: str = uuid_field()
+    interfaces: tuple[RouterInterface, ...] = tuple_field()
+    gateway: Gateway | None = None
+    floating_ips: tuple[FloatingIp, ...] = tuple_field()
+    routes: tuple[tuple[str, str], ...] = tuple_field()
+    """Pairs of destination CIDR and next hop."""
+
+
+@attrs.frozen(kw_only=True)
+class Topology:
+    """The whole desired state of one host."""
+
+    revision: int
+    """Grows with every change of the host's state; an older one than the last applied is ignored."""
+    networks: tuple[Network, ...] = tuple_field()
+    ports: tuple[Port, ...] = tuple_field()
+    routers: tuple[Router, ...] = tuple_field()
+
+
+@attrs.frozen(kw_only=True)
+class Vif:
+    """How a virt driver reaches a port."""
+
+    device: str
+    """Name of a tap device, persistent, that exists before the guest starts and after it stops."""
+    mtu: int
+
+
+@attrs.frozen(kw_only=True)
+class Applied:
+    """What became of a topology."""
+
+    revision: int
+    vifs: Mapping[str, Vif] = mapping_field()
+    """By port id: every port that is wired and filtered now."""
+    faults: Mapping[str, str] = mapping_field()
+    """By id of the port, network or router that could not be made: a sentence why."""
+
+
+class NetworkDriver(Protocol):
+    """What every network driver can do; everything else is a facet."""
+
+    async def open(self) -> None:
+        """Get ready; raise `Refused` with a remedy when the host lacks something."""
+
+    async def close(self) -> None:
+        """Let go; everything wired stays wired."""
+
+    async def apply(self, topology: Topology) -> Applied:
+        """Make the host equal to the topology.
+
+        Ports are filtered before they are reachable.
+        Connections that no rule allows any more are cut.
+        One thing that cannot be made is a fault of that thing alone; the rest is made.
+        """
+
+
+@runtime_checkable
+class ServesMetadata(Protocol):
+    """Facet: lets guests reach 169.254.169.254 and says from which network a request came."""
+
+    async def metadata_sockets(self) -> Mapping[str, socket.socket]:
+        """Give, by network id, a listening TCP socket on which only that network's guests can arrive.
+
+        The peer's address is the guest's fixed IP: anti-spoofing vouches for it.
+        The same socket object is given again as long as it lives.
+        """
+
+
+@runtime_checkable
+class ListsHoldings(Protocol):
+    """Facet: can say what it keeps on the host, for `novakit audit`."""
+
+    async def holdings(self) -> Sequence[Holding]:
+        """List every tap, namespace, process and lease of ours with the port, network or router it belongs to."""
+
+
+@attrs.frozen(kw_only=True)
+class NetworkSpec:
+    """A network driver on offer."""
+
+    name: str = name_field()
+    api: int
+    build: Callable[[Any, HostContext], NetworkDriver]
+    options: type | None = None
+    """An attrs class; the core fills and checks it from `[networks.<name>]`."""
+    facets: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
+
+
+@hookspec
+def novakit_networks() -> Iterable[NetworkSpec]:  # type: ignore[empty-body]
+    """Offer network drivers."""

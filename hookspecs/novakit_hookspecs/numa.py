@@ -1,0 +1,333 @@
+"""NUMA: what a host's cells hold, what a guest wants of them, and how the two fit.
+
+The fit is part of the contract so that a filter, the scheduler's claim and a driver agree on it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from novakit_hookspecs.fields import frozen_mapping, tuple_field
+
+SMALL_KB = 4
+MAX_CELLS = 64
+_SIZES = {"small": SMALL_KB, "large": -1, "any": -2}
+_UNITS = {"": 1, "KB": 1, "KIB": 1, "MB": 1024, "MIB": 1024, "GB": 1024 * 1024, "GIB": 1024 * 1024}
+
+
+def _pairs(value: Mapping[int, int] | Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    given = value.items() if isinstance(value, Mapping) else value
+    return tuple((int(key), int(number)) for key, number in given)
+
+
+@attrs.frozen(kw_only=True)
+class NumaCell:
+    """One cell of a host, as its agent reports it."""
+
+    id: int
+    cpus: tuple[int, ...] = tuple_field()
+    """Host CPUs that float: shared by guests that do not pin."""
+    dedicated: tuple[int, ...] = tuple_field()
+    """Host CPUs that are given to one guest CPU each."""
+    siblings: tuple[tuple[int, ...], ...] = tuple_field()
+    """Threads of one core, for the cores with dedicated CPUs."""
+    memory_mb: int
+    pages: tuple[tuple[int, int], ...] = attrs.field(factory=tuple, converter=_pairs)
+    """Pairs of a huge page's size in KiB and how many there are; a mapping is taken, too."""
+    distances: tuple[tuple[int, int], ...] = attrs.field(factory=tuple, converter=_pairs)
+    """Pairs of a cell and how far it is, 10 for this one, as the firmware says; empty where it does not."""
+    socket: int | None = None
+    """The socket it is on; None where the host does not know, and then it counts as a socket of its own."""
+
+    @property
+    def socket_id(self) -> int:
+        """A number that cells of one socket share; negative for a cell that does not know its socket."""
+        return self.socket if self.socket is not None else -1 - self.id
+
+
+@attrs.frozen(kw_only=True)
+class Taken:
+    """What one guest holds of one host cell."""
+
+    cell: int
+    cpus: tuple[int, ...] = tuple_field()
+    """Dedicated CPUs that nobody else may use, siblings kept free included."""
+    pins: tuple[tuple[int, int], ...] = attrs.field(factory=tuple, converter=_pairs)
+    """Pairs of guest CPU and the host CPU it is pinned to; a mapping is taken, too."""
+    vcpus: tuple[int, ...] = tuple_field()
+    """All guest CPUs of the guest's cell."""
+    memory_mb: int = 0
+    page_kb: int = SMALL_KB
+
+
+@attrs.frozen(kw_only=True)
+class NumaHost:
+    """The cells of a host and what guests hold of them."""
+
+    cells: tuple[NumaCell, ...] = tuple_field()
+    taken: tuple[Taken, ...] = tuple_field()
+
+
+@attrs.frozen(kw_only=True)
+class CellWish:
+    """What a guest wants of one cell."""
+
+    vcpus: tuple[int, ...] = tuple_field()
+    pinned: frozenset[int] = frozenset()
+    """Those of `vcpus` that want a host CPU of their own."""
+    memory_mb: int = 0
+    extra_cpus: int = 0
+    """Dedicated CPUs beside the guest's own, for emulator threads."""
+
+
+@attrs.frozen(kw_only=True)
+class NumaWish:
+    """What a guest wants of a host's cells."""
+
+    cells: tuple[CellWish, ...] = tuple_field()
+    threads: str = "prefer"
+    """prefer, require or isolate."""
+    page_kb: int | None = None
+    """A size in KiB; -1 any huge page, -2 any at all; None does not care."""
+
+
+class BadWish(ValueError):
+    """Flavor or image ask for a topology that cannot exist."""
+
+
+def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mapping[str, str]) -> NumaWish | None:
+    """Read what flavor and image want, or None where they do not care; raise `BadWish` for nonsense."""
+
+    def said(name: str) -> str:
+        return specs.get(f"hw:{name}") or properties.get(f"hw_{name}") or ""
+
+    policy, pages = said("cpu_policy") or "shared", said("mem_page_size")
+    count = said("numa_nodes")
+    if policy == "shared" and not pages and not count:
+        return None
+    nodes = _whole(count, "numa_nodes") if count else 1
+    if not 1 <= nodes <= min(MAX_CELLS, max(vcpus, 1)):
+        raise BadWish(f"numa_nodes is {nodes}; a guest of {vcpus} CPUs takes 1 to {min(MAX_CELLS, vcpus)}")
+    threads = said("cpu_thread_policy") or "prefer"
+    if threads not in ("prefer", "require", "isolate"):
+        raise BadWish(f"cpu_thread_policy is {threads}; it takes prefer, require or isolate")
+    pinned = _pinned(policy, vcpus, said("cpu_dedicated_mask"))
+    shares = _shares(nodes, vcpus, memory_mb, said)
+    extra = 1 if said("emulator_threads_policy") == "isolate" and pinned else 0
+    cells = tuple(
+        CellWish(vcpus=cpus, pinned=pinned & set(cpus), memory_mb=memory, extra_cpus=extra if index == 0 else 0)
+        for index, (cpus, memory) in enumerate(shares)
+    )
+    return NumaWish(cells=cells, threads=threads, page_kb=_page(pages) if pages else None)
+
+
+def _pinned(policy: str, vcpus: int, mask: str) -> frozenset[int]:
+    if policy not in ("shared", "dedicated", "mixed"):
+        raise BadWish(f"cpu_policy is {policy}; it takes shared, dedicated or mixed")
+    if policy == "shared":
+        return frozenset()
+    everyone = frozenset(range(vcpus))
+    if policy == "dedicated":
+        return everyone
+    chosen = numbers(mask)
+    if mask.startswith("^"):
+        chosen = everyone - numbers(mask.replace("^", ""))
+    if not chosen or not chosen < everyone:
+        raise BadWish("cpu_policy mixed needs a cpu_dedicated_mask that names some of the guest's CPUs, not all")
+    return chosen
+
+
+def _shares(nodes: int, vcpus: int, memory_mb: int, said: Any) -> list[tuple[tuple[int, ...], int]]:
+    """Give guest CPUs and memory of each guest cell: as written, or evenly."""
+    if not said("numa_cpus.0"):
+        if vcpus % nodes or memory_mb % nodes:
+            raise BadWish(f"{vcpus} CPUs and {memory_mb} MiB do not divide evenly among {nodes} cells")
+        each = vcpus // nodes
+        return [(tuple(range(node * each, node * each + each)), memory_mb // nodes) for node in range(nodes)]
+    shares = [
+        (tuple(sorted(numbers(said(f"numa_cpus.{node}")))), _whole(said(f"numa_mem.{node}"), f"numa_mem.{node}"))
+        for node in range(nodes)
+    ]
+    told = [cpu for cpus, _ in shares for cpu in cpus]
+    if sorted(told) != list(range(vcpus)) or sum(memory for _, memory in shares) != memory_mb:
+        raise BadWish("numa_cpus and numa_mem must give every CPU and all memory of the guest to one cell each")
+    return shares
+
+
+def _whole(text: str, name: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise BadWish(f"{name} is {text[:40]!r}; it takes a number")
+    return int(text)
+
+
+def numbers(text: str) -> frozenset[int]:
+    """Read `0-3,8`; raise `BadWish` for anything else, and for numbers above 1023."""
+    found: set[int] = set()
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part)
+        if not match or int(match[2] or match[1]) > 1023:
+            raise BadWish(f"{part[:40]!r} is no range of CPUs")
+        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return frozenset(found)
+
+
+def cpu_set(text: str) -> frozenset[int]:
+    """Read a set of host CPUs as operators write it: `0-7,^3`; raise `BadWish` for anything else."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    included = numbers(",".join(part for part in parts if not part.startswith("^")))
+    return included - numbers(",".join(part[1:] for part in parts if part.startswith("^")))
+
+
+def split_cpus(
+    every: Iterable[int], dedicated: frozenset[int] | None, shared: frozenset[int] | None
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Divide a host's CPUs into dedicated and shared ones by what the operator set (None: nothing).
+
+    Without either all are shared; with dedicated ones alone there are no shared ones, as operators of Nova expect.
+    Raises `BadWish` when a CPU is in both sets.
+    """
+    there = frozenset(every)
+    if both := (dedicated or frozenset()) & (shared or frozenset()):
+        raise BadWish(f"CPUs {sorted(both)} are in cpu_dedicated_set and in cpu_shared_set; each CPU is in one")
+    floating = there if shared is None and dedicated is None else (shared or frozenset()) & there
+    return (dedicated or frozenset()) & there, floating
+
+
+def _page(text: str) -> int:
+    if text in _SIZES:
+        return _SIZES[text]
+    match = re.fullmatch(r"(\d{1,9})\s*([KMG]i?B)?", text, re.IGNORECASE)
+    if not match or not int(match[1]):
+        raise BadWish(f"mem_page_size is {text[:40]!r}; it takes small, large, any, or a size such as 2MB")
+    return int(match[1]) * _UNITS[(match[2] or "").upper()]
+
+
+def fit(host: NumaHost, wanted: NumaWish) -> tuple[Taken, ...] | None:
+    """Choose a host cell for each guest cell, each another one, and CPUs and pages in it; None where it cannot be.
+
+    Cells are matched by augmenting paths, so it takes a fraction of a millisecond however many cells there are.
+    """
+    return matched(offers(host, wanted))
+
+
+def offers(host: NumaHost, wanted: NumaWish) -> list[list[Taken | None]]:
+    """Say, by guest cell and by place among the host's cells, what the guest cell would get there."""
+    free = [_Free.of(cell, host.taken) for cell in host.cells]
+    return [[cell.serve(one, wanted) for cell in free] for one in wanted.cells]
+
+
+def places_held(offered: Sequence[Sequence[Taken | None]], places: Iterable[int]) -> list[int | None] | None:
+    """Give, by place, the guest cell it goes to when each of `places` gets one; None where they cannot all have one."""
+    holding: dict[int, int] = {}
+
+    def settle(place: int, seen: set[int]) -> bool:
+        for guest, row in enumerate(offered):
+            if row[place] is None or guest in seen:
+                continue
+            seen.add(guest)
+            if guest not in holding or settle(holding[guest], seen):
+                holding[guest] = place
+                return True
+        return False
+
+    if not all(settle(place, set()) for place in places):
+        return None
+    holder: list[int | None] = [None] * len(offered[0])
+    for guest, place in holding.items():
+        holder[place] = guest
+    return holder
+
+
+def matched(
+    offered: Sequence[Sequence[Taken | None]], held: Sequence[int | None] | None = None
+) -> tuple[Taken, ...] | None:
+    """Match guest cells with host cells; the places that are `held` stay in use. None where not all can be matched."""
+    holder: list[int | None] = list(held) if held is not None else [None] * len(offered[0])
+
+    def settle(guest: int, seen: set[int]) -> bool:
+        for place, offer in enumerate(offered[guest]):
+            if offer is None or place in seen:
+                continue
+            seen.add(place)
+            other = holder[place]
+            if other is None or settle(other, seen):
+                holder[place] = guest
+                return True
+        return False
+
+    for guest in range(len(offered)):
+        if guest not in holder and not settle(guest, set()):
+            return None
+    chosen = {guest: offered[guest][place] for place, guest in enumerate(holder) if guest is not None}
+    return tuple(taken for _, taken in sorted(chosen.items()) if taken is not None)
+
+
+@attrs.frozen
+class _Free:
+    """What is left of one cell."""
+
+    cell: NumaCell
+    cpus: frozenset[int]
+    memory_mb: int
+    pages: Mapping[int, int]
+
+    @classmethod
+    def of(cls, cell: NumaCell, taken: Iterable[Taken]) -> "_Free":
+        here = [one for one in taken if one.cell == cell.id]
+        used = {cpu for one in here for cpu in one.cpus}
+        pages = dict(cell.pages)
+        small = cell.memory_mb - sum(size * count for size, count in pages.items()) // 1024
+        for one in here:
+            if one.page_kb in pages:
+                pages[one.page_kb] -= one.memory_mb * 1024 // one.page_kb
+            else:
+                small -= one.memory_mb
+        return cls(cell, frozenset(cell.dedicated) - used, small, frozen_mapping(pages))
+
+    def serve(self, one: CellWish, wanted: NumaWish) -> Taken | None:
+        page = self._page(one.memory_mb, wanted.page_kb)
+        cpus = self._cpus(len(one.pinned) + one.extra_cpus, wanted.threads)
+        floating = len(one.vcpus) - len(one.pinned)
+        if page is None or cpus is None or (floating and not self.cell.cpus):
+            return None
+        own, kept = cpus
+        return Taken(
+            cell=self.cell.id,
+            cpus=(*own, *kept),
+            pins=dict(zip(sorted(one.pinned), own, strict=False)),
+            vcpus=one.vcpus,
+            memory_mb=one.memory_mb,
+            page_kb=page,
+        )
+
+    def _page(self, memory_mb: int, wanted: int | None) -> int | None:
+        """Choose the page size, in KiB; None where there is not enough memory of it."""
+        huge = [
+            size
+            for size, count in sorted(self.pages.items(), reverse=True)
+            if memory_mb * 1024 % size == 0 and count * size >= memory_mb * 1024
+        ]
+        if wanted == -1:
+            return huge[0] if huge else None
+        if wanted == -2 and huge:
+            return huge[0]
+        if wanted is not None and wanted > SMALL_KB:
+            return wanted if wanted in huge else None
+        return SMALL_KB if self.memory_mb >= memory_mb else None
+
+    def _cpus(self, count: int, threads: str) -> tuple[Sequence[int], Sequence[int]] | None:
+        """Choose dedicated CPUs, and those that must stay empty beside them."""
+        if not count:
+            return (), ()
+        cores = [tuple(sorted(core)) for core in self.cell.siblings] or [(cpu,) for cpu in self.cell.dedicated]
+        whole = sorted((core for core in cores if set(core) <= self.cpus), key=lambda core: (-len(core), core))
+        if threads == "isolate":
+            if len(whole) < count:
+                return None
+            return [core[0] for core in whole[:count]], [cpu for core in whole[:count] for cpu in core[1:]]
+        order = [cpu for core in whole for cpu in core if threads == "prefer" or len(core) > 1]
+        if threads == "prefer":
+            order += sorted(self.cpus - set(order))
+        return (order[:count], ()) if len(order) >= count else None

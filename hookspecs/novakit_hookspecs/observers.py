@@ -1,0 +1,35 @@
+"""Observers: plugins that are told what happened, after it is true."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from novakit_hookspecs.fields import mapping_field, uuid_field
+from novakit_hookspecs.markers import hookspec
+
+API = 1
+
+
+@attrs.frozen(kw_only=True)
+class ServerEvent:
+    """A server changed; told once the change is committed."""
+
+    server_id: str = uuid_field()
+    project_id: str
+    event: str
+    """create.start, create.end, create.error, delete.end, power_off.end, ...: the operation and its phase."""
+    status: str
+    """The server's status after it."""
+    host: str | None = None
+    request_id: str = ""
+    details: Mapping[str, Any] = mapping_field()
+
+
+@hookspec
+def novakit_on_server(event: ServerEvent) -> None:
+    """Hear that a server changed.
+
+    Called in the conductor, after the commit, in order for each server.
+    May be `async def`; one that raises or takes longer than a second costs only itself.
+    """

@@ -1,0 +1,145 @@
+"""Records as plain data and back, so that they cross a process border unchanged.
+
+What a type needs is worked out once: a host's topology has thousands of fields, and goes over the bus often.
+"""
+
+import enum
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+_Turn = Callable[[Any], Any]
+
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a record into dicts, lists, strings, numbers; bytes become Latin-1 text."""
+    kind: Any = type(value)
+    return value if kind in _ATOMS else _writer(kind)(value)
+
+
+def to_record(plain: Any, kind: type[T]) -> T:
+    """Build a record of `kind` from plain data; raise `TypeError` or `ValueError` when it does not fit."""
+    wanted: Any = kind
+    return typing.cast(T, _reader(wanted)(plain))
+
+
+@cache
+def _writer(kind: Any) -> _Turn:
+    """Choose how values of one class are written."""
+    if attrs.has(kind):
+        return _record_writer(tuple(field.name for field in attrs.fields(kind)))
+    if issubclass(kind, enum.Enum):
+        return lambda value: value.value
+    if issubclass(kind, bytes):
+        return lambda value: value.decode("latin-1")
+    if issubclass(kind, Mapping):
+        return lambda value: {key: to_plain(each) for key, each in value.items()}
+    if issubclass(kind, tuple | list):
+        return lambda value: [each if type(each) in _ATOMS else to_plain(each) for each in value]
+    if issubclass(kind, set | frozenset):
+        return lambda value: sorted(to_plain(each) for each in value)
+    return lambda value: value
+
+
+def _record_writer(names: tuple[str, ...]) -> _Turn:
+    def write(value: Any) -> dict[str, Any]:
+        plain = {}
+        for name in names:
+            each = getattr(value, name)
+            kind: Any = type(each)
+            plain[name] = each if kind in _ATOMS else _writer(kind)(each)
+        return plain
+
+    return write
+
+
+@cache
+def _reader(kind: Any) -> _Turn:
+    """Choose how plain data becomes a value of one type."""
+    origin = typing.get_origin(kind)
+    if origin is None:
+        return _simple_reader(kind)
+    arguments = typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _union_reader(arguments)
+    return _not_null(kind, _collection_reader(origin, arguments))
+
+
+def _not_null(kind: Any, read: _Turn) -> _Turn:
+    def read_some(plain: Any) -> Any:
+        if plain is None:
+            raise TypeError(f"expected {kind}, not null")
+        return read(plain)
+
+    return read_some
+
+
+def _collection_reader(origin: Any, arguments: tuple[Any, ...]) -> _Turn:
+    if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
+        each_one = [_reader(one) for one in arguments]
+        return lambda plain: tuple([read(each) for each, read in zip(plain, each_one, strict=True)])
+    first = _reader(arguments[0])
+    if issubclass(origin, Mapping):
+        second = _reader(arguments[1])
+        return lambda plain: {first(key): second(value) for key, value in plain.items()}
+    return lambda plain: origin([first(each) for each in plain])
+
+
+def _simple_reader(kind: Any) -> _Turn:
+    if kind is Any:
+        return lambda plain: plain
+    if attrs.has(kind):
+        return _record_reader(kind)
+    if issubclass(kind, enum.Enum):
+        return lambda plain: kind(plain)
+    if kind is bytes:
+        return lambda plain: plain.encode("latin-1")
+
+    def read(plain: Any) -> Any:
+        if isinstance(plain, kind):
+            return plain
+        if kind is float and isinstance(plain, int):
+            return float(plain)
+        raise TypeError(f"expected {kind.__name__}, not {type(plain).__name__}")
+
+    return read
+
+
+def _record_reader(kind: Any) -> _Turn:
+    fields: dict[str, _Turn] = {}
+
+    def read(plain: Any) -> Any:
+        if not isinstance(plain, Mapping):
+            raise TypeError(f"expected an object for {kind.__name__}, not {type(plain).__name__}")
+        if not fields:  # only now, as a record may hold records of its own kind
+            fields.update({name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()})
+        if unknown := plain.keys() - fields.keys():
+            raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+        return kind(**{name: fields[name](value) for name, value in plain.items()})
+
+    return read
+
+
+def _union_reader(kinds: tuple[Any, ...]) -> _Turn:
+    optional = type(None) in kinds
+    readers = [_reader(kind) for kind in kinds if kind is not type(None)]
+
+    def read(plain: Any) -> Any:
+        if plain is None and optional:
+            return None
+        problems = []
+        for each in readers:
+            try:
+                return each(plain)
+            except (TypeError, ValueError) as error:
+                problems.append(str(error))
+        raise TypeError("; ".join(problems))
+
+    return read

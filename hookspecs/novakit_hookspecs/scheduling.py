@@ -1,0 +1,249 @@
+"""Scheduler filters: which hosts may take a server.
+
+A filter looks at all hosts at once (`ColumnFilter`, a few microseconds for thousands of hosts) or at one host at a time
+(`HostFilter`, offered only what the others left over).
+It is pure: plain data in, an answer out; it waits for nothing and keeps nothing.
+"""
+
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import attrs
+
+from novakit_hookspecs.fields import frozen_names, mapping_field, name_field, tuple_field
+from novakit_hookspecs.markers import hookspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+API = 1
+
+
+@attrs.frozen(kw_only=True)
+class ImageAsk:
+    """The image a server is to boot from, as far as a host's fitness depends on it."""
+
+    id: str = ""
+    properties: Mapping[str, str] = mapping_field()
+    min_ram_mb: int = 0
+    min_disk_gb: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class GroupAsk:
+    """The server group a server belongs to."""
+
+    id: str
+    policy: str
+    """affinity, anti-affinity, soft-affinity or soft-anti-affinity."""
+    hosts: Mapping[str, int] = mapping_field()
+    """By host name: how many other members stand there, claims of the moment included."""
+    strategy: str = ""
+    """What the group's metadata says under `placement_strategy`: distribute, consolidate, balanced or nothing."""
+    max_server_per_host: int | None = None
+    """For every policy: members one host may hold; anti-affinity without it holds one."""
+
+
+@attrs.frozen(kw_only=True)
+class Ask:
+    """What a server needs of a host; plain data that may cross a process border."""
+
+    server_id: str
+    project_id: str = ""
+    user_id: str = ""
+    request_id: str = ""
+    flavor_name: str = ""
+    vcpus: int = 1
+    memory_mb: int = 0
+    """MiB."""
+    root_gb: int = 0
+    """GiB of the root disk; not taken from the host when the server boots from a volume."""
+    ephemeral_gb: int = 0
+    swap_mb: int = 0
+    extra_specs: Mapping[str, str] = mapping_field()
+    image: ImageAsk | None = None
+    boots_from_volume: bool = False
+    availability_zone: str | None = None
+    host: str | None = None
+    """The only host that is allowed, or None for any."""
+    node: str | None = None
+    """The only hypervisor that is allowed, by its hostname, or None for any."""
+    force: bool = False
+    """Whether `host` and `node` are taken without asking the filters, as the AZ:host:node form does."""
+    hints: Mapping[str, Any] = mapping_field()
+    """Scheduler hints as the user wrote them: hostile until checked."""
+    required_traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    forbidden_traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    group: GroupAsk | None = None
+    excluded_hosts: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Hosts that were tried already, or that the server must leave."""
+    server_hosts: Mapping[str, str] = mapping_field()
+    """By id: the hosts of the servers that the hints name, as far as they are the project's own."""
+    cell: str | None = None
+    """The cell a server lives in that is being moved; None for a new one."""
+    count: int = 1
+    """How many servers the request is for, this one included."""
+    resources: Mapping[str, int] = mapping_field()
+    """What will be claimed, by resource class; empty means VCPU, MEMORY_MB and DISK_GB of the flavor."""
+
+    @property
+    def disk_gb(self) -> int:
+        """Say how many GiB of the host's disk it takes: root, ephemeral and swap, rounded up."""
+        root = 0 if self.boots_from_volume else self.root_gb
+        return root + self.ephemeral_gb + -(-self.swap_mb // 1024)
+
+
+@attrs.frozen(kw_only=True)
+class Aggregate:
+    """A group of hosts that an operator made."""
+
+    id: int
+    name: str
+    metadata: Mapping[str, str] = mapping_field()
+    """What the operator wrote of it; `availability_zone` makes it a zone."""
+
+
+class HostColumns(Protocol):
+    """One row for each host, one array for each fact; none of them can be written."""
+
+    @property
+    def size(self) -> int:
+        """Say how many hosts there are; every array has this length."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Give the hosts' names, in row order."""
+
+    @property
+    def aggregates(self) -> Sequence[Aggregate]:
+        """List all aggregates, whether they have hosts or not."""
+
+    def column(self, name: str) -> "NDArray[Any]":
+        """Give the array of a number, flag or object fact; raise `KeyError` for one that is not in `reads`."""
+
+    def codes(self, name: str) -> "NDArray[np.int32]":
+        """Give, for a category, each host's index into its vocabulary."""
+
+    def vocabulary(self, name: str) -> Sequence[Any]:
+        """Give the different values of a category."""
+
+    def where(self, name: str, test: Callable[[Any], bool]) -> "NDArray[np.bool_]":
+        """Say for which hosts a category's value passes `test`, which is called once for each different value."""
+
+    def has_trait(self, trait: str) -> "NDArray[np.bool_]":
+        """Say which hosts have a trait anywhere in their tree of providers."""
+
+    def in_aggregate(self, aggregate: int) -> "NDArray[np.bool_]":
+        """Say which hosts belong to an aggregate."""
+
+    def tagged(self, prefix: str) -> Sequence[Aggregate]:
+        """List the aggregates with a metadata key that begins so; quick, however many there are."""
+
+    def rows(self, names: Iterable[str]) -> "NDArray[np.intp]":
+        """Give the row of each host named, leaving out the unknown."""
+
+
+class HostView(Protocol):
+    """One host; its facts are attributes by the names the filter declared in `reads`, categories by their value.
+
+    It is valid for the one call: the next host is written over it.
+    """
+
+    name: str
+
+    def __getattr__(self, fact: str) -> Any:
+        """Give a fact."""
+
+
+@runtime_checkable
+class ColumnFilter(Protocol):
+    """The fast form: all hosts at once."""
+
+    def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
+        """Say of every host whether it may take the server."""
+
+
+@runtime_checkable
+class HostFilter(Protocol):
+    """The simple form: one host, called only for hosts that the column filters left over."""
+
+    def passes(self, host: HostView, ask: Ask) -> bool:
+        """Say whether this host may take the server."""
+
+
+@attrs.frozen(kw_only=True)
+class Reason:
+    """Why a filter removed some hosts."""
+
+    code: str
+    """Stable, for programs: not_enough_memory, disabled, wrong_zone."""
+    count: int
+    """How many hosts it stands for."""
+    message: str
+    """For people, tenants included, after the number of hosts: "lack memory (wanted 4096 MiB, at most 2048 free)".
+
+    It names no host and no value the operator set.
+    """
+    wanted: Any = None
+    available: Any = None
+    """The best that any of these hosts had."""
+    remedy: str = ""
+    """For operators: the smallest change that would have let the nearest of them through."""
+    shortfall: float = 1.0
+    """How far the nearest of them was off: 0 is nearly, 1 is entirely."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """Facet: can say why; asked after the decision, with the removed hosts only."""
+
+    def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
+        """Give the reasons for which these hosts were removed; their counts add up to `hosts.size`."""
+
+
+@runtime_checkable
+class Abstains(Protocol):
+    """Facet: can say beforehand that it has no opinion on a request, which saves asking."""
+
+    def applies(self, ask: Ask) -> bool:
+        """Say whether the filter could remove any host for this request; it is not asked where it could not."""
+
+
+class IfBroken(enum.Enum):
+    """What happens to a request when the filter raises, answers nonsense or takes too long."""
+
+    FAIL_REQUEST = "fail the request"
+    """The default: a filter may guard a policy."""
+    SKIP = "go on without this filter"
+
+
+@attrs.frozen(kw_only=True)
+class FilterSpec:
+    """A filter on offer."""
+
+    name: str = name_field()
+    api: int
+    build: Callable[[Any], ColumnFilter | HostFilter]
+    """Called once with the filled options, or None without `options`."""
+    reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Names of facts from `columns.FACTS`; nothing else can be read."""
+    options: type | None = None
+    """An attrs class; the core fills and checks it from `[filters.<name>]`."""
+    if_broken: IfBroken = IfBroken.FAIL_REQUEST
+    within: float = 0.25
+    """Seconds that one request may spend in it, for all hosts together."""
+    default: bool = False
+    """Whether it is on when the configuration names no filters."""
+    order: int = 100
+    """Where it stands among filters that are on by default, lowest first; a configured list has its own order."""
+    always: bool = False
+    """Whether it is asked first even when a configured list leaves it out: what users are promised, not a policy."""
+    aliases: tuple[str, ...] = tuple_field()
+    """Other names the configuration may use for it, with a warning: RamFilter."""
+
+
+@hookspec
+def novakit_filters() -> Iterable[FilterSpec]:  # type: ignore[empty-body]
+    """Offer scheduler filters."""

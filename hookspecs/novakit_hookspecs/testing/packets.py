@@ -1,0 +1,503 @@
+"""What a network driver that moves real packets must hold: `WiresPackets`.
+
+It runs as root on a host of its own (a machine, or namespaces that a test makes).
+Its guests are namespaces at the far end of the ports' taps.
+A subclass overrides `build`, as for `NetworkConformance`, whose tests it holds too.
+"""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import attrs
+import pytest
+
+from novakit_hookspecs.networks import Applied, Network, NetworkDriver, Port, Router, Rule, ServesMetadata
+from novakit_hookspecs.testing.guests import Guest, Namespace, arp, can_make_guests, ethernet, silent, udp
+from novakit_hookspecs.testing.networks import NetworkConformance
+from novakit_hookspecs.testing.topologies import OUT, PING, Draft, allow_tcp, new_id
+
+SHORT = 1.0
+"""Seconds to wait for what must not come."""
+Plug = Callable[..., Guest]
+EVERYWHERE = "ff:ff:ff:ff:ff:ff"
+
+
+@attrs.define
+class Pair:
+    """Two guests on one network; the second lets TCP port 80 and ping in."""
+
+    network: Network
+    first: Guest
+    second: Guest
+
+
+class WiresPackets(NetworkConformance):
+    """The security groups, the services and the ways out, proven with packets."""
+
+    @pytest.fixture(autouse=True)
+    def _possible(self) -> None:
+        if why := can_make_guests():
+            pytest.skip(why)
+
+    @pytest.fixture
+    def guests(self) -> Iterator[Plug]:
+        """Give a function that plugs a guest in at a port and configures its address."""
+        with contextlib.ExitStack() as stack:
+
+            def plug(port: Port, applied: Applied, *, configure: bool = True, metadata: str | None = None) -> Guest:
+                guest = stack.enter_context(Guest(port, applied.vifs[port.id]))
+                if configure:
+                    ip = port.addresses[0].ip
+                    guest.take(f"{ip}/24", ip.rsplit(".", 1)[0] + ".1", metadata)
+                return guest
+
+            yield plug
+
+    @pytest.fixture
+    async def pair(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> AsyncIterator[Pair]:
+        """Give two guests on one network."""
+        network = draft.network()
+        first = draft.port(network, "10.1.0.11")
+        second = draft.port(network, "10.1.0.12", (*OUT, PING, allow_tcp(80)))
+        applied = await driver.apply(draft.topology())
+        yield Pair(network, guests(first, applied), guests(second, applied))
+
+    # What a guest is told
+
+    async def test_dhcp_gives_the_address_the_routes_the_name_and_the_mtu(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        network = draft.network(mtu=1400)
+        port = draft.port(network, "10.1.0.11")
+        guest = guests(port, await driver.apply(draft.topology()), configure=False)
+        lease = guest.lease()
+        assert lease, "the guest got no lease"
+        assert (lease["ip"], lease["mask"], lease["mtu"]) == ("10.1.0.11", "24", "1400")
+        assert lease["dns"] == "192.0.2.53"
+        assert lease["hostname"] == f"guest-{port.mac[-2:]}"
+        assert "0.0.0.0/0 10.1.0.1" in lease["staticroutes"]
+        assert "169.254.169.254/32 10.1.0.2" in lease["staticroutes"]
+
+    async def test_dhcp_learns_new_ports_while_it_runs(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+        network = draft.network()
+        draft.port(network, "10.1.0.11")
+        await driver.apply(draft.topology())
+        port = draft.port(network, "10.1.0.77")
+        guest = guests(port, await driver.apply(draft.topology()), configure=False)
+        assert guest.lease().get("ip") == "10.1.0.77"
+
+    async def test_hostile_host_names_do_no_harm(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+        network = draft.network()
+        port = draft.port(network, "10.1.0.11")
+        topology = draft.topology()
+        names = ("a\ndhcp-option=3,6.6.6.6", "x,10.1.0.99", "-" * 300, "", "a b", "é")
+        for revision, name in enumerate(names, start=2):
+            (known,) = topology.networks
+            named = attrs.evolve(known, leases=(attrs.evolve(known.leases[0], hostname=name),))
+            applied = await driver.apply(attrs.evolve(topology, revision=revision, networks=(named,)))
+            assert not applied.faults
+            guest = guests(port, applied, configure=False)
+            lease = guest.lease()
+            assert lease.get("ip") == "10.1.0.11", f"no lease with the host name {name!r}"
+            assert lease["router"] == "10.1.0.1"
+            guest.close()
+
+    async def test_metadata_knows_network_and_address_of_who_asks(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        if not isinstance(driver, ServesMetadata):
+            pytest.skip("the driver does not serve metadata")
+        networks = [draft.network(), draft.network()]  # with the same addresses
+        ports = [draft.port(network, "10.1.0.11", ()) for network in networks]  # and no rule at all
+        applied = await driver.apply(draft.topology())
+        sockets = await driver.metadata_sockets()
+        for network, port in zip(networks, ports, strict=True):
+            guest = guests(port, applied, metadata="10.1.0.2")
+            client = guest.connect("169.254.169.254", 80)
+            peer, address = accept(sockets[network.id])
+            assert address == "10.1.0.11"
+            assert talk(client, peer)
+
+    # Security groups
+
+    async def test_only_what_a_rule_lets_in_comes_in(self, pair: Pair) -> None:
+        pair.first.serve_tcp(80)
+        pair.second.serve_tcp(80)
+        pair.second.serve_tcp(22)
+        assert pair.first.reaches("10.1.0.12", 80)
+        assert pair.first.pings("10.1.0.12")
+        assert not pair.first.reaches("10.1.0.12", 22, SHORT), "no rule lets port 22 in"
+        assert not pair.second.reaches("10.1.0.11", 80, SHORT), "the first guest lets nothing in"
+        assert not pair.second.pings("10.1.0.11", SHORT)
+
+    async def test_only_what_a_rule_lets_out_goes_out(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+        network = draft.network()
+        to_80 = attrs.evolve(allow_tcp(80), direction="egress")
+        first = draft.port(network, "10.1.0.11", (to_80,))
+        second = draft.port(network, "10.1.0.12", (*OUT, PING, allow_tcp(1, 65535)))
+        applied = await driver.apply(draft.topology())
+        client, server = guests(first, applied), guests(second, applied)
+        server.serve_tcp(80)
+        server.serve_tcp(81)
+        assert client.reaches("10.1.0.12", 80)
+        assert not client.reaches("10.1.0.12", 81, SHORT)
+        assert not client.pings("10.1.0.12", SHORT)
+
+    async def test_ranges_and_icmp_types_and_remotes_mean_what_they_say(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        network = draft.network()
+        near, far = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.21")
+        rules = (
+            allow_tcp(1000, 1023),
+            allow_tcp(22, remotes=["10.1.0.0/28"]),
+            allow_tcp(23, remotes=[]),
+            Rule(direction="ingress", ethertype="IPv4", protocol=1, port_min=8, port_max=0, remotes=("10.1.0.21/32",)),
+        )
+        target = draft.port(network, "10.1.0.30", (*OUT, *rules))
+        applied = await driver.apply(draft.topology())
+        one, two, server = (guests(port, applied) for port in (near, far, target))
+        for number in (999, 1000, 1011, 1023, 1024, 22, 23):
+            server.serve_tcp(number)
+        assert [one.reaches("10.1.0.30", number, SHORT) for number in (1000, 1011, 1023)] == [True] * 3
+        assert [one.reaches("10.1.0.30", number, SHORT) for number in (999, 1024)] == [False] * 2
+        assert (one.reaches("10.1.0.30", 22), two.reaches("10.1.0.30", 22, SHORT)) == (True, False)
+        assert not one.reaches("10.1.0.30", 23, SHORT), "a remote group without members is nobody"
+        assert (two.pings("10.1.0.30"), one.pings("10.1.0.30", SHORT)) == (True, False)
+
+    async def test_members_of_a_remote_group_come_and_go(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        network = draft.network()
+        member, late = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.14")
+        target = draft.port(network, "10.1.0.12", (*OUT, allow_tcp(80, remotes=["10.1.0.11/32"])))
+        applied = await driver.apply(draft.topology())
+        one, two, server = (guests(port, applied) for port in (member, late, target))
+        server.serve_tcp(80)
+        assert (one.reaches("10.1.0.12", 80), two.reaches("10.1.0.12", 80, SHORT)) == (True, False)
+        draft.change(target, rules=(*OUT, allow_tcp(80, remotes=["10.1.0.14/32"])))
+        await driver.apply(draft.topology())
+        assert (one.reaches("10.1.0.12", 80, SHORT), two.reaches("10.1.0.12", 80)) == (False, True)
+
+    @pytest.mark.parametrize("speaker", ["client", "server"])
+    async def test_a_rule_that_goes_cuts_what_it_carried_and_one_that_comes_back_heals_it(
+        self, driver: NetworkDriver, draft: Draft, pair: Pair, speaker: str
+    ) -> None:
+        client, server = established(pair)
+        keeper = pair.second.port
+        assert talk(client, server)
+        draft.change(keeper, rules=OUT)
+        await driver.apply(draft.topology())
+        said, heard = (client, server) if speaker == "client" else (server, client)
+        said.send(b"x")
+        assert silent(heard), f"what the {speaker} says still arrives"
+        draft.change(keeper, rules=(*OUT, allow_tcp(80)))
+        await driver.apply(draft.topology())
+        heard.settimeout(10)
+        assert heard.recv(1) == b"x"
+
+    async def test_the_next_holder_of_an_address_inherits_no_connection(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        network = draft.network()
+        asked = draft.port(network, "10.1.0.11", (*OUT, allow_tcp(80)))
+        leaver = draft.port(network, "10.1.0.12")
+        applied = await driver.apply(draft.topology())
+        server, client = guests(asked, applied), guests(leaver, applied)
+        listener = server.serve_tcp(80)
+        caller = client.connect("10.1.0.11", 80)
+        answering, _ = accept(listener)
+        assert talk(caller, answering)
+        client.close()
+        del draft.ports[leaver.id]
+        await driver.apply(draft.topology())
+        heir = attrs.evolve(leaver, id=new_id())
+        draft.ports[heir.id] = heir
+        ear = guests(heir, await driver.apply(draft.topology())).ear()
+        answering.send(b"words for the dead")
+        assert not ear.hears(b"words for the dead")
+
+    async def test_other_changes_leave_connections_alone(self, driver: NetworkDriver, draft: Draft, pair: Pair) -> None:
+        client, server = established(pair)
+        assert talk(client, server)
+        draft.port(pair.network, "10.1.0.50")
+        draft.port(draft.network(), "10.1.0.12")
+        draft.change(pair.second.port, rules=(*OUT, allow_tcp(80), allow_tcp(443)))
+        await driver.apply(draft.topology())
+        assert talk(client, server)
+        assert talk(server, client)
+
+    async def test_a_new_driver_leaves_connections_alone(
+        self, driver: NetworkDriver, draft: Draft, pair: Pair, build: Callable[[], NetworkDriver]
+    ) -> None:
+        client, server = established(pair)
+        successor = build()
+        await successor.open()
+        try:
+            await successor.apply(draft.topology())
+            assert talk(client, server)
+            assert talk(server, client)
+        finally:
+            await successor.close()
+
+    async def test_a_port_that_is_down_is_mute_and_deaf(self, driver: NetworkDriver, draft: Draft, pair: Pair) -> None:
+        assert pair.first.pings("10.1.0.12")
+        draft.change(pair.second.port, admin_up=False)
+        await driver.apply(draft.topology())
+        assert not pair.first.pings("10.1.0.12", SHORT)
+        draft.change(pair.second.port, admin_up=True)
+        await driver.apply(draft.topology())
+        assert pair.first.pings("10.1.0.12")
+
+    async def test_a_bad_rule_is_a_fault_of_its_port_alone(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        network = draft.network()
+        bad = draft.port(network, "10.1.0.10", (*OUT, allow_tcp(80, remotes=["nonsense,actions=NORMAL"])))
+        first, second = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.12", (*OUT, PING))
+        applied = await driver.apply(draft.topology())
+        assert set(applied.faults) == {bad.id}
+        one, _ = guests(first, applied), guests(second, applied)
+        assert one.pings("10.1.0.12")
+
+    # Lies
+
+    @pytest.fixture
+    async def believer(self, driver: NetworkDriver, draft: Draft, pair: Pair) -> Guest:
+        """Give the second guest, with rules that let everything in: only what is a lie must not arrive."""
+        everything = [Rule(direction="ingress", ethertype=kind) for kind in ("IPv4", "IPv6")]
+        draft.change(pair.second.port, rules=(*OUT, *everything))
+        await driver.apply(draft.topology())
+        return pair.second
+
+    async def test_spoofed_addresses_go_nowhere(self, pair: Pair, believer: Guest) -> None:
+        liar, other = pair.first, believer
+        own, target, ear = liar.port.mac, other.port.mac, other.ear()
+        mark = b"the-mark-of-the-liar"
+        web = (0x0800, udp("10.1.0.11", "10.1.0.12", 5000, 80, mark))
+        liar.lies(ethernet("fa:16:3e:66:66:66", target, *web))
+        liar.lies(ethernet(own, target, 0x0800, udp("10.1.0.99", "10.1.0.12", 5000, 80, mark)))
+        liar.lies(ethernet(own, target, 0x88B5, mark))
+        liar.lies(ethernet(own, EVERYWHERE, 0x8100, b"\x00\x05\x08\x00" + web[1]))
+        assert not ear.hears(mark)
+        liar.lies(ethernet(own, target, *web))
+        assert ear.hears(mark), "the truth has to arrive"
+
+    async def test_spoofed_arp_goes_nowhere(self, pair: Pair, believer: Guest) -> None:
+        liar, ear = pair.first, believer.ear()
+        own = liar.port.mac
+        for message in (
+            arp(2, own, "10.1.0.1", "10.1.0.12"),
+            arp(1, own, "10.1.0.1", "10.1.0.12"),
+            arp(2, "fa:16:3e:66:66:66", "10.1.0.1", "10.1.0.12"),
+        ):
+            liar.lies(ethernet(own, EVERYWHERE, 0x0806, message))
+        assert not ear.hears(socket.inet_aton("10.1.0.1"))
+        liar.lies(ethernet(own, EVERYWHERE, 0x0806, arp(1, own, "10.1.0.11", "10.1.0.12")))
+        assert ear.hears(socket.inet_aton("10.1.0.11")), "the truth has to arrive"
+
+    async def test_a_guest_cannot_play_dhcp_server_or_ipv6_router(self, pair: Pair, believer: Guest) -> None:
+        liar, ear = pair.first, believer.ear()
+        offer = udp("10.1.0.11", "255.255.255.255", 67, 68, b"rogue-offer")
+        liar.lies(ethernet(liar.port.mac, EVERYWHERE, 0x0800, offer))
+        liar.lies(ethernet(liar.port.mac, believer.port.mac, 0x0800, offer))
+        head = b"\x60\0\0\0" + b"\0\x10" + b"\x3a\xff" + bytes.fromhex("fe80" + "00" * 13 + "01")
+        advertisement = head + bytes.fromhex("ff02" + "00" * 13 + "01") + b"\x86\0\0\0" + b"rogue-router"
+        liar.lies(ethernet(liar.port.mac, "33:33:00:00:00:01", 0x86DD, advertisement))
+        assert not ear.hears(b"rogue-")
+
+    async def test_allowed_pairs_and_open_ports_may_send_as_others(
+        self, driver: NetworkDriver, draft: Draft, pair: Pair
+    ) -> None:
+        sender, ear, mark = pair.first, pair.second.ear(), b"on-behalf-of"
+        draft.change(pair.second.port, rules=(*OUT, Rule(direction="ingress", ethertype="IPv4", protocol=17)))
+        draft.change(sender.port, allowed_pairs=((sender.port.mac, "10.1.0.64/26"),))
+        await driver.apply(draft.topology())
+        sent = (sender.port.mac, pair.second.port.mac, 0x0800)
+        sender.lies(ethernet(*sent, udp("10.1.0.99", "10.1.0.12", 5000, 80, mark)))
+        assert ear.hears(mark)
+        sender.lies(ethernet(*sent, udp("10.1.0.200", "10.1.0.12", 5000, 80, mark)))
+        assert not ear.hears(mark)
+        draft.change(sender.port, port_security=False)
+        await driver.apply(draft.topology())
+        sender.lies(ethernet("fa:16:3e:77:77:77", *sent[1:], udp("10.9.9.9", "10.1.0.12", 5000, 80, mark)))
+        assert ear.hears(mark)
+
+    async def test_a_guest_does_not_reach_the_host_it_runs_on(self, pair: Pair) -> None:
+        host = Namespace(None)
+        device = next(name for name in host.run(["ls", "/sys/class/net"]).stdout.split() if name == "lo")
+        host.run(["ip", "addr", "replace", "10.1.0.200/32", "dev", device])
+        try:
+            ear = pair.first.ear()
+            asked = arp(1, pair.first.port.mac, "10.1.0.11", "10.1.0.200")
+            pair.first.lies(ethernet(pair.first.port.mac, EVERYWHERE, 0x0806, asked))
+            assert not ear.hears(socket.inet_aton("10.1.0.200")), "the host's own stack answers guests"
+        finally:
+            host.run(["ip", "addr", "del", "10.1.0.200/32", "dev", device])
+
+    # Between networks
+
+    async def test_networks_with_the_same_addresses_do_not_meet(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        open_to_all = (*OUT, PING, allow_tcp(1, 65535))
+        networks = [draft.network(), draft.network()]
+        ports = [draft.port(network, f"10.1.0.{10 + n}", open_to_all) for n, network in enumerate(networks)]
+        twin = draft.port(networks[1], "10.1.0.10", open_to_all)
+        applied = await driver.apply(draft.topology())
+        one, two, three = (guests(port, applied) for port in (*ports, twin))
+        ear = one.ear()
+        assert not one.pings("10.1.0.11", SHORT)
+        assert two.pings("10.1.0.10"), "the twin on its own network answers"
+        two.lies(ethernet(two.port.mac, one.port.mac, 0x0800, udp("10.1.0.11", "10.1.0.10", 1, 2, b"across")))
+        assert not ear.hears(b"across")
+        three.close()
+        assert not two.pings("10.1.0.10", SHORT), "nobody else has that address there"
+
+    async def test_a_router_joins_networks_and_only_as_the_rules_say(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        left, right = draft.network("10.1.0"), draft.network("10.2.0")
+        draft.router([left, right])
+        client = draft.port(left, "10.1.0.11")
+        server = draft.port(right, "10.2.0.11", (*OUT, allow_tcp(80, remotes=["10.1.0.0/24"])))
+        applied = await driver.apply(draft.topology())
+        one, two = guests(client, applied), guests(server, applied)
+        two.serve_tcp(80)
+        two.serve_tcp(81)
+        assert one.reaches("10.2.0.11", 80)
+        assert not one.reaches("10.2.0.11", 81, SHORT)
+        assert one.pings("10.1.0.1"), "the router answers at its own address"
+
+    async def test_a_router_that_goes_leaves_no_way(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+        left, right = draft.network("10.1.0"), draft.network("10.2.0")
+        router = draft.router([left, right])
+        ports = draft.port(left, "10.1.0.11"), draft.port(right, "10.2.0.11", (*OUT, PING))
+        applied = await driver.apply(draft.topology())
+        one, _ = (guests(port, applied) for port in ports)
+        assert one.pings("10.2.0.11")
+        del draft.routers[router.id]
+        await driver.apply(draft.topology())
+        assert not one.pings("10.2.0.11", SHORT)
+
+    # The way out
+
+    def outside(self, draft: Draft) -> tuple[Network, Network, Router]:
+        """Draw a network whose router leads to the physical network `public`, where the host itself is."""
+        external = draft.network("203.0.113", dhcp=False, physical_network="public")
+        network = draft.network("10.1.0")
+        return external, network, draft.router([network], external, "203.0.113.9")
+
+    async def test_the_host_reaches_a_guest_by_its_floating_address(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        _, network, router = self.outside(draft)
+        port = draft.port(network, "10.1.0.11", (*OUT, PING, allow_tcp(22)))
+        floating = draft.float(router, "203.0.113.50", "10.1.0.11")
+        guest = guests(port, await driver.apply(draft.topology()))
+        host = Namespace(None)
+        listener = guest.serve_tcp(22)
+        guest.serve_tcp(23)
+        assert host.pings("203.0.113.50")
+        assert not host.reaches("203.0.113.50", 23, SHORT)
+        client = host.connect("203.0.113.50", 22)
+        server, address = accept(listener)
+        assert address == "203.0.113.1", "the guest sees who really calls"
+        assert talk(client, server)
+        draft.unfloat(router, floating)
+        await driver.apply(draft.topology())
+        client.send(b"x")
+        assert silent(server), "a floating address that is taken away takes its connections along"
+        assert not host.reaches("203.0.113.50", 22, SHORT)
+        host.close()
+
+    async def test_a_floating_address_moves_to_another_guest(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        _, network, router = self.outside(draft)
+        ports = [draft.port(network, f"10.1.0.{n}", (*OUT, allow_tcp(22))) for n in (11, 12)]
+        floating = draft.float(router, "203.0.113.50", "10.1.0.11")
+        applied = await driver.apply(draft.topology())
+        one, two = (guests(port, applied) for port in ports)
+        one.serve_tcp(22)
+        listener, host = two.serve_tcp(22), Namespace(None)
+        assert host.reaches("203.0.113.50", 22)
+        draft.unfloat(router, floating)
+        draft.float(router, "203.0.113.50", "10.1.0.12")
+        await driver.apply(draft.topology())
+        client = host.connect("203.0.113.50", 22)
+        server, _ = accept(listener)
+        assert talk(client, server)
+        host.close()
+
+    async def test_guests_go_out_as_the_router_or_as_their_floating_address(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        _, network, router = self.outside(draft)
+        plain, known = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.12")
+        draft.float(router, "203.0.113.50", "10.1.0.12")
+        applied = await driver.apply(draft.topology())
+        host = Namespace(None)
+        listener = host.serve_tcp(8080, "203.0.113.1")
+        for port, seen in ((plain, "203.0.113.9"), (known, "203.0.113.50")):
+            client = guests(port, applied).connect("203.0.113.1", 8080)
+            server, address = accept(listener)
+            assert address == seen
+            assert talk(client, server)
+        host.close()
+
+    async def test_nobody_outside_reaches_a_fixed_address(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        _, network, router = self.outside(draft)
+        port = draft.port(network, "10.1.0.11", (*OUT, PING))
+        draft.float(router, "203.0.113.50", "10.1.0.11")
+        guests(port, await driver.apply(draft.topology()))
+        host = Namespace(None)
+        assert host.pings("203.0.113.50")
+        host.run(["ip", "route", "add", "10.1.0.0/24", "via", "203.0.113.9"])
+        try:
+            assert not host.pings("10.1.0.11", SHORT)
+        finally:
+            host.run(["ip", "route", "del", "10.1.0.0/24"])
+
+    async def test_projects_meet_by_floating_addresses_and_so_do_neighbours(
+        self, driver: NetworkDriver, draft: Draft, guests: Plug
+    ) -> None:
+        external, network, router = self.outside(draft)
+        theirs = draft.network("10.1.0")  # the same addresses, another project
+        their_router = draft.router([theirs], external, "203.0.113.10")
+        client, neighbour = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.13", (*OUT, allow_tcp(22)))
+        server = draft.port(theirs, "10.1.0.12", (*OUT, allow_tcp(22)))
+        draft.float(router, "203.0.113.52", "10.1.0.13")
+        draft.float(their_router, "203.0.113.51", "10.1.0.12")
+        applied = await driver.apply(draft.topology())
+        one, near, far = (guests(port, applied) for port in (client, neighbour, server))
+        near.serve_tcp(22)
+        far.serve_tcp(22)
+        assert one.reaches("203.0.113.51", 22)
+        assert one.reaches("203.0.113.52", 22), "a neighbour's floating address works from the same network"
+
+
+def established(pair: Pair) -> tuple[socket.socket, socket.socket]:
+    """Connect the first guest to port 80 of the second; give both ends."""
+    listener = pair.second.serve_tcp(80)
+    client = pair.first.connect("10.1.0.12", 80)
+    server, _ = accept(listener)
+    return client, server
+
+
+def accept(listener: socket.socket) -> tuple[socket.socket, str]:
+    """Take the next connection; give it and the address of who called."""
+    listener.settimeout(5)
+    stream, peer = listener.accept()
+    stream.settimeout(5)
+    return stream, str(peer[0])
+
+
+def talk(speaker: socket.socket, listener: socket.socket) -> bool:
+    """Whether what one end says arrives at the other."""
+    speaker.send(b"hello")
+    listener.settimeout(5)
+    return listener.recv(5) == b"hello"

@@ -1,0 +1,84 @@
+"""A pytest plugin that runs `async def` tests and fixtures, so that the suites need pytest alone.
+
+Each test has an event loop of its own; the async fixtures of that test share it, and so must be function-scoped.
+It steps back for tests that pytest-asyncio or anyio claim.
+"""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+_runner = pytest.StashKey[asyncio.Runner]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    try:
+        return (yield)
+    finally:
+        if runner := item.stash.get(_runner, None):
+            del item.stash[_runner]
+            runner.close()
+
+
+def _runner_of(item: Any) -> asyncio.Runner:
+    if _runner not in item.stash:
+        item.stash[_runner] = asyncio.Runner()
+    runner: asyncio.Runner = item.stash[_runner]
+    return runner
+
+
+def _foreign(item: Any) -> bool:
+    return any(item.get_closest_marker(name) for name in ("asyncio", "anyio", "trio"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not inspect.iscoroutinefunction(pyfuncitem.obj) or _foreign(pyfuncitem):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    work = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    _runner_of(pyfuncitem).run(work)
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
+    function = fixturedef.func
+    item = request.node
+    if request.scope == "function" and not _foreign(item):
+        if inspect.isasyncgenfunction(function):
+            fixturedef.func = functools.wraps(function)(_run_generator(function, item, request))  # type: ignore[misc]
+        elif inspect.iscoroutinefunction(function):
+            fixturedef.func = functools.wraps(function)(_run_coroutine(function, item))  # type: ignore[misc]
+    try:
+        return (yield)
+    finally:
+        fixturedef.func = function  # type: ignore[misc]
+
+
+def _run_coroutine(function: Any, item: Any) -> Any:
+    return lambda *args, **kwargs: _runner_of(item).run(function(*args, **kwargs))
+
+
+def _run_generator(function: Any, item: Any, request: pytest.FixtureRequest) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        runner = _runner_of(item)
+        value = runner.run(anext(generator))
+
+        def finish() -> None:
+            async def drain() -> None:
+                async for _ in generator:
+                    raise RuntimeError("an async fixture yields once")
+
+            runner.run(drain())
+
+        request.addfinalizer(finish)
+        return value
+
+    return run

@@ -1,0 +1,95 @@
+"""Virt drivers: what makes guests run on a host."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+
+from novakit_hookspecs.fields import frozen_types, name_field
+from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
+from novakit_hookspecs.markers import hookspec
+from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+
+API = 1
+
+
+class VirtDriver(Protocol):
+    """What every driver can do; everything else is a facet."""
+
+    async def open(self) -> None:
+        """Connect to the hypervisor; raise `Refused` with a remedy when it cannot be used."""
+
+    async def close(self) -> None:
+        """Let go of the hypervisor; guests run on."""
+
+    async def host(self) -> HostFacts:
+        """Say what the host has to offer now."""
+
+    async def guests(self) -> Sequence[Guest]:
+        """List every guest of ours on this host, running or not."""
+
+    async def create(self, plan: GuestPlan) -> Guest:
+        """Build the guest and start it; the same plan again gives the same guest, half-built ones are completed."""
+
+    async def destroy(self, guest: str) -> None:
+        """Stop the guest and remove everything of it from the host; the unknown is fine."""
+
+    async def set_power(self, guest: str, to: Power, within: float) -> Guest:
+        """Bring the guest to RUNNING or SHUTDOWN.
+
+        SHUTDOWN asks the guest to shut down and pulls the plug after `within` seconds; 0 pulls it at once.
+        Raises `NotFound` for an unknown guest.
+        """
+
+    def events(self) -> AsyncIterator[GuestEvent]:
+        """Tell of power changes as they happen, from the moment of the call on."""
+
+
+@runtime_checkable
+class LogsConsole(Protocol):
+    """Facet: keeps what the guest prints on its serial console, across reboots, in a bounded ring."""
+
+    async def console_log(self, guest: str, max_bytes: int) -> bytes:
+        """Give the last `max_bytes` bytes; empty when nothing was printed; `NotFound` for an unknown guest."""
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """Facet: can copy the root disk of a stopped guest into an image."""
+
+    async def snapshot(self, guest: str, path: str) -> str:
+        """Write the root disk as an image that needs no other file, and give its disk format: qcow2 or raw.
+
+        `path` is absolute and what is there already is replaced; a failure may leave part of a file there.
+        Raises `NotFound` for an unknown guest and `Refused` for one that runs.
+        """
+
+
+@runtime_checkable
+class ListsHoldings(Protocol):
+    """Facet: can say what it keeps on the host, for `novakit audit`."""
+
+    async def holdings(self) -> Sequence[Holding]:
+        """List every domain, disk and file of ours on this host with the server it belongs to."""
+
+
+@attrs.frozen(kw_only=True)
+class DriverSpec:
+    """A virt driver on offer."""
+
+    name: str = name_field()
+    api: int
+    build: Callable[[Any, HostContext], VirtDriver]
+    """Called with the filled options (None without `options`) and the host's context."""
+    options: type | None = None
+    """An attrs class; the core fills and checks it from `[drivers.<name>]`."""
+    facets: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
+    renders: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
+    """Kinds of `Attachment` it can put into a guest."""
+    wants_images: bool = True
+    """Whether `GuestPlan.image` must be a file on the host; without it no image is fetched."""
+
+
+@hookspec
+def novakit_drivers() -> Iterable[DriverSpec]:  # type: ignore[empty-body]
+    """Offer virt drivers."""

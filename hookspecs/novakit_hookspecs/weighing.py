@@ -1,0 +1,67 @@
+"""Scheduler weighers: which of the hosts that fit is best."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import attrs
+
+from novakit_hookspecs.fields import frozen_names, name_field, tuple_field
+from novakit_hookspecs.markers import hookspec
+from novakit_hookspecs.scheduling import Ask, HostColumns, IfBroken
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+API = 1
+
+
+@runtime_checkable
+class ColumnWeigher(Protocol):
+    """Scores all hosts at once."""
+
+    def score(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.float64]":
+        """Give every host a number, more is better, in any unit: the core brings it to 0..1 over the hosts that fit.
+
+        NaN stands for "nothing known" and counts as the middle of the others.
+        """
+
+
+@runtime_checkable
+class ScalesItself(Protocol):
+    """Facet: its scores are on a scale of their own, which the core leaves as it is."""
+
+    scales_itself: bool
+    """True: a score is added as it is, times the multiplier."""
+
+
+@attrs.frozen(kw_only=True)
+class WeigherSpec:
+    """A weigher on offer."""
+
+    name: str = name_field()
+    api: int
+    build: Callable[[Any], ColumnWeigher]
+    """Called once with the filled options, or None without `options`."""
+    reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Names of facts from `columns.FACTS`; nothing else can be read."""
+    options: type | None = None
+    """An attrs class; the core fills and checks it from `[weighers.<name>]`."""
+    multiplier: float = 1.0
+    """What its score counts, unless the configuration or an aggregate says otherwise; below 0 the worst is best."""
+    stacks: bool = False
+    """Whether `placement_strategy = "stack"` turns its multiplier around, as for free memory."""
+    aggregate_key: str = ""
+    """Aggregate metadata that overrides the multiplier; empty means `<name>_weight_multiplier`."""
+    if_broken: IfBroken = IfBroken.SKIP
+    within: float = 0.25
+    """Seconds that one request may spend in it."""
+    default: bool = False
+    """Whether it is on when the configuration names no weighers."""
+    aliases: tuple[str, ...] = tuple_field()
+    """Other names the configuration may use for it, with a warning: RAMWeigher."""
+
+
+@hookspec
+def novakit_weighers() -> Iterable[WeigherSpec]:  # type: ignore[empty-body]
+    """Offer scheduler weighers."""
