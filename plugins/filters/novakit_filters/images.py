@@ -1,0 +1,123 @@
+"""What an image demands of the host: architecture, hypervisor type, vm mode, hypervisor version."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from novakit_filters.standing import present, reason
+from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "i386": "i686", "x86": "i686", "arm64": "aarch64"}
+_KEYS = {
+    "hw_architecture": 0,
+    "architecture": 0,
+    "img_hv_type": 1,
+    "hypervisor_type": 1,
+    "hw_vm_mode": 2,
+    "vm_mode": 2,
+}
+"""Which place of (architecture, hypervisor type, vm mode) a property speaks of; the later names are the old ones."""
+_TRAITS = {
+    ("hw_firmware_type", "uefi"): "COMPUTE_FIRMWARE_UEFI",
+    ("hw_firmware_type", "bios"): "COMPUTE_FIRMWARE_BIOS",
+    ("os_secure_boot", "required"): "COMPUTE_SECURITY_UEFI_SECURE_BOOT",
+    ("hw_tpm_version", "2.0"): "COMPUTE_SECURITY_TPM_2_0",
+    ("hw_tpm_version", "1.2"): "COMPUTE_SECURITY_TPM_1_2",
+    ("hw_viommu_model", "intel"): "COMPUTE_VIOMMU_MODEL_INTEL",
+    ("hw_viommu_model", "smmuv3"): "COMPUTE_VIOMMU_MODEL_SMMUV3",
+    ("hw_viommu_model", "virtio"): "COMPUTE_VIOMMU_MODEL_VIRTIO",
+}
+"""Properties that only hosts with a trait can honour."""
+_COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<|=)?\s*(\d+(?:\.\d+){0,3})\s*")
+
+
+class ImageProperties:
+    """Keep hosts that can run the image as its properties ask."""
+
+    def applies(self, ask: Ask) -> bool:
+        return ask.image is not None and bool(
+            _triple(ask) != (None, None, None) or _traits(ask) or "img_hv_requested_version" in ask.image.properties
+        )
+
+    def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
+        mask = np.ones(hosts.size, np.bool_)
+        for _, _, fits in self._demands(hosts, ask):
+            mask &= fits
+        return mask
+
+    def _demands(self, hosts: HostColumns, ask: Ask) -> list[tuple[str, str, "NDArray[np.bool_]"]]:
+        """Give code, words and mask of each thing the image demands."""
+        demands = []
+        triple = _triple(ask)
+        if triple != (None, None, None):
+            words = "/".join(one for one in triple if one)
+            demands.append(
+                ("image_architecture", f"guests of {words}", hosts.where("supported_instances", _runs(triple)))
+            )
+        for trait, words in _traits(ask):
+            demands.append(("image_property", words, hosts.has_trait(trait)))
+        version = ask.image.properties.get("img_hv_requested_version") if ask.image else None
+        if version:
+            demands.append(("hypervisor_version", f"hypervisor version {version}", _version(hosts, version)))
+        return demands
+
+    def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
+        left = np.ones(hosts.size, np.bool_)
+        reasons = []
+        for code, words, fits in self._demands(hosts, ask):
+            lacking = left & ~fits
+            left &= fits
+            reasons.append(reason(code, lacking, f"cannot run the image ({words})", remedy=f"support of {words}"))
+        return present(*reasons)
+
+
+def _triple(ask: Ask) -> tuple[str | None, str | None, str | None]:
+    found: list[str | None] = [None, None, None]
+    for key, place in _KEYS.items():
+        value = ask.image.properties.get(key, "").strip().lower() if ask.image else ""
+        if value and found[place] is None:
+            found[place] = _ARCHITECTURES.get(value, value) if place == 0 else value
+    return found[0], found[1], found[2]
+
+
+def _traits(ask: Ask) -> list[tuple[str, str]]:
+    properties = ask.image.properties if ask.image else {}
+    return [
+        (trait, f"{key} {value}") for (key, value), trait in _TRAITS.items() if properties.get(key, "").lower() == value
+    ]
+
+
+def _runs(wanted: tuple[str | None, str | None, str | None]) -> Callable[[Any], bool]:
+    def test(supported: Any) -> bool:
+        return any(
+            all(want is None or want == str(have).lower() for want, have in zip(wanted, triple, strict=False))
+            for triple in supported or ()
+        )
+
+    return test
+
+
+def _version(hosts: HostColumns, wanted: str) -> "NDArray[np.bool_]":
+    """Compare versions as `>=8.2.0,<10`; an unreadable demand is satisfied by no host."""
+    column = hosts.column("hypervisor_version")
+    mask = np.ones(hosts.size, np.bool_)
+    for part in wanted.split(","):
+        match = _COMPARISON.fullmatch(part)
+        if not match:
+            return np.zeros(hosts.size, np.bool_)
+        numbers = [int(one) for one in match[2].split(".")[:3]] + [0, 0]
+        number = numbers[0] * 1_000_000 + numbers[1] * 1_000 + numbers[2]
+        compare = {
+            ">=": np.greater_equal,
+            "<=": np.less_equal,
+            ">": np.greater,
+            "<": np.less,
+            "!=": np.not_equal,
+        }.get(match[1] or "==", np.equal)
+        mask &= compare(column, number)
+    return mask

@@ -1,0 +1,62 @@
+"""Hosts whose NUMA cells can hold the guest: its cells, pinned CPUs and pages."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from novakit_filters.standing import present, reason
+from novakit_hookspecs.numa import BadWish, NumaWish, fit, wish
+from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _wish(ask: Ask) -> NumaWish | None:
+    return wish(ask.vcpus, ask.memory_mb, ask.extra_specs, ask.image.properties if ask.image else {})
+
+
+class NumaTopology:
+    """Keep hosts whose NUMA cells have the CPUs, memory and pages that flavor and image want of them."""
+
+    def applies(self, ask: Ask) -> bool:
+        try:
+            return _wish(ask) is not None
+        except BadWish:
+            return True
+
+    def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
+        try:
+            wanted = _wish(ask)
+        except BadWish:
+            return np.zeros(hosts.size, np.bool_)
+        if wanted is None:
+            return np.ones(hosts.size, np.bool_)
+        known: dict[int, bool] = {}
+        mask = np.zeros(hosts.size, np.bool_)
+        for row, host in enumerate(hosts.column("numa")):
+            if host is not None:
+                if id(host) not in known:
+                    known[id(host)] = fit(host, wanted) is not None
+                mask[row] = known[id(host)]
+        return mask
+
+    def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
+        everyone = np.ones(hosts.size, np.bool_)
+        try:
+            _wish(ask)
+        except BadWish as error:
+            text = f"not looked at, because the topology that was asked for cannot exist: {error}"
+            return present(reason("numa_impossible", everyone, text, remedy="another flavor or image"))
+        silent = np.fromiter((host is None for host in hosts.column("numa")), np.bool_, hosts.size)
+        return present(
+            reason("numa_unknown", silent, "do not tell of NUMA cells", remedy="an agent that reports its topology"),
+            reason(
+                "numa_unfit",
+                ~silent,
+                "have no NUMA cells with the CPUs, memory and pages that are wanted",
+                remedy="more free dedicated CPUs, memory or pages in one cell",
+                shortfall=0.5,
+            ),
+        )

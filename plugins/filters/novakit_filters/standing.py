@@ -1,0 +1,103 @@
+"""Hosts that take servers at all, and those that a request names or rules out."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def reason(code: str, mask: "NDArray[np.bool_]", message: str, *, remedy: str = "", shortfall: float = 1.0) -> Reason:
+    """Make a reason for the hosts of a mask."""
+    return Reason(code=code, count=int(mask.sum()), message=message, remedy=remedy, shortfall=shortfall)
+
+
+def present(*reasons: Reason) -> Sequence[Reason]:
+    """Leave out the reasons that hold for no host."""
+    return [one for one in reasons if one.count]
+
+
+class Compute:
+    """Keep hosts that are up and enabled."""
+
+    def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
+        up: NDArray[np.bool_] = hosts.column("up") & hosts.column("enabled")
+        return up
+
+    def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
+        disabled = ~hosts.column("enabled")
+        remedy = "the host enabled again"
+        if hosts.size == 1 and (text := hosts.vocabulary("disabled_reason")[int(hosts.codes("disabled_reason")[0])]):
+            remedy += f" (disabled because: {text})"
+        return present(
+            reason("disabled", disabled, "disabled", remedy=remedy),
+            reason("down", ~disabled, "down", remedy="its agent reporting again, or forced_down taken back"),
+        )
+
+
+class RequestedHost:
+    """Keep the one host that the request names, and none that it was told to avoid."""
+
+    def applies(self, ask: Ask) -> bool:
+        return bool(ask.host or ask.node or ask.excluded_hosts)
+
+    def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
+        if not ask.host and not ask.node:
+            mask = np.ones(hosts.size, np.bool_)
+        else:
+            mask = np.zeros(hosts.size, np.bool_)
+            mask[self._named(hosts, ask)] = True
+        if not ask.force:
+            mask[hosts.rows(ask.excluded_hosts)] = False
+        return mask
+
+    @staticmethod
+    def _named(hosts: HostColumns, ask: Ask) -> "NDArray[np.intp]":
+        if ask.host:
+            named = hosts.rows([ask.host])
+            return named[hosts.column("node")[named] == ask.node] if ask.node else named
+        rows: NDArray[np.intp] = np.flatnonzero(hosts.column("node") == ask.node)
+        return rows
+
+    def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
+        tried = np.zeros(hosts.size, np.bool_)
+        tried[hosts.rows(ask.excluded_hosts)] = True
+        return present(
+            reason("tried_already", tried, "tried already or to be left", remedy="nothing: it was tried"),
+            reason("not_the_requested_host", ~tried, "not the requested host", remedy="a request without a host"),
+        )
+
+
+class Traits:
+    """Keep hosts that have every required trait and no forbidden one, anywhere in their tree."""
+
+    def applies(self, ask: Ask) -> bool:
+        return bool(ask.required_traits or ask.forbidden_traits)
+
+    def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
+        mask = np.ones(hosts.size, np.bool_)
+        for trait in ask.required_traits:
+            mask &= hosts.has_trait(trait)
+        for trait in ask.forbidden_traits:
+            mask &= ~hosts.has_trait(trait)
+        return mask
+
+    def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
+        left = np.ones(hosts.size, np.bool_)
+        wanted = len(ask.required_traits) + len(ask.forbidden_traits)
+        reasons = []
+        for trait in sorted(ask.required_traits):
+            lacking = left & ~hosts.has_trait(trait)
+            left &= ~lacking
+            text = f"lack the trait {trait}"
+            reasons.append(reason("trait_missing", lacking, text, remedy=f"the trait {trait}", shortfall=1 / wanted))
+        for trait in sorted(ask.forbidden_traits):
+            having = left & hosts.has_trait(trait)
+            left &= ~having
+            text = f"have the forbidden trait {trait}"
+            reasons.append(reason("trait_forbidden", having, text, remedy=f"no trait {trait}", shortfall=1 / wanted))
+        return present(*reasons)
