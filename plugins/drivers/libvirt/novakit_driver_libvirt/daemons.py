@@ -1,0 +1,75 @@
+"""Starts libvirt's daemons where no init system did."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from novakit_driver_libvirt.commands import SEARCH, run
+from novakit_hookspecs.errors import Refused
+
+NEEDS: Mapping[str, str] = {
+    "libvirtd": "libvirt-daemon-system",
+    "virtlogd": "libvirt-daemon-system",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "genisoimage": "genisoimage",
+    "mke2fs": "e2fsprogs",
+}
+"""Commands the driver needs on its host, each with the Debian package that brings it."""
+
+RUN = Path("/run")
+SOCKETS = ("libvirt/libvirt-sock", "libvirt/virtqemud-sock")
+START_WITHIN = 15.0
+LOOK_EVERY = 0.05
+
+
+def missing() -> Sequence[str]:
+    """List the Debian packages to install before guests can run here."""
+    return sorted({package for command, package in NEEDS.items() if not shutil.which(command, path=SEARCH)})
+
+
+def is_running(run_dir: Path = RUN) -> bool:
+    """Say whether a libvirt daemon answers on this host's socket."""
+    return any(_answers(run_dir / name) for name in SOCKETS)
+
+
+async def start_missing(run_dir: Path = RUN) -> Sequence[str]:
+    """Start virtlogd and libvirtd when libvirt does not answer; say what was started."""
+    if is_running(run_dir):
+        return []
+    if lacking := missing():
+        raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
+    if (run_dir / "systemd/system").is_dir():
+        await _start(["systemctl", "start", "libvirtd"], run_dir)
+        return ["started libvirtd by systemd"]
+    said = []
+    if not _answers(run_dir / "libvirt/virtlogd-sock"):
+        await _start(["virtlogd", "-d", "-p", str(run_dir / "virtlogd.pid")], None)
+        said.append("started virtlogd, which keeps the consoles' logs")
+    await _start(["libvirtd", "-d", "-p", str(run_dir / "libvirtd.pid")], run_dir)
+    return [*said, "started libvirtd"]
+
+
+async def _start(argv: Sequence[str], run_dir: Path | None) -> None:
+    ended = await run(argv, within=START_WITHIN)
+    if ended.status != 0:
+        raise Refused(f"{' '.join(argv)} ended with {ended.status}: {ended.said}; start it and try again")
+    if run_dir is None:
+        return
+    for _ in range(int(START_WITHIN / LOOK_EVERY)):
+        if is_running(run_dir):
+            return
+        await asyncio.sleep(LOOK_EVERY)
+    raise Refused(f"{argv[0]} started, and its socket below {run_dir}/libvirt does not answer; look into its log")
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True

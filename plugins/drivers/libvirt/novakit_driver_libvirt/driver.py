@@ -1,0 +1,320 @@
+"""The libvirt driver: composes domain XML, disks, console and libvirt's calls into the contract's methods."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from weakref import WeakSet
+
+import attrs
+from lxml import etree
+
+from novakit_driver_libvirt import console, daemons, examination, host_cells, host_facts
+from novakit_driver_libvirt.acceleration import Verdict, decide
+from novakit_driver_libvirt.calls import Calls, Domain
+from novakit_driver_libvirt.disks import Disks, unsearchable
+from novakit_driver_libvirt.domain_xml import Surroundings, render
+from novakit_driver_libvirt.naming import name_of
+from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_driver_libvirt.work import WorkByGuest
+from novakit_hookspecs.errors import Busy, NotFound, Refused
+from novakit_hookspecs.findings import Finding
+from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
+from novakit_hookspecs.numa import BadWish
+from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+
+PRESS_AGAIN = 10.0
+"""Seconds after which the power button is pressed again: a guest that boots misses the first time."""
+LOOK_AGAIN = 2.0
+"""Seconds after which the state is asked for, in case the event was lost."""
+RECONNECT = 1.0
+SETTLED = 5.0
+_OFF = (Power.SHUTDOWN, Power.CRASHED)
+
+
+@attrs.define(eq=False)
+class LibvirtDriver:
+    """Guests on QEMU, by libvirt."""
+
+    options: LibvirtOptions
+    context: HostContext
+    run_dir: Path = daemons.RUN
+    _disks: Disks = attrs.field(init=False)
+    _calls: Calls = attrs.field(init=False)
+    _work: WorkByGuest = attrs.field(init=False, factory=WorkByGuest)
+    _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
+    _verdict: Verdict | None = attrs.field(init=False, default=None)
+    _shared_cpus: Mapping[int, Sequence[int]] = attrs.field(init=False, factory=dict)
+    _qemu_user: int = attrs.field(init=False, default=0)
+    _reconnecting: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self._disks = Disks(Path(self.context.state_dir).resolve() / "instances")
+        self._calls = Calls(self.options.uri, self.options.workers, self._tell, self._lost)
+
+    async def open(self) -> None:
+        """Connect to libvirt and decide on the acceleration; raise `Refused` with a remedy when that is impossible."""
+        if lacking := daemons.missing():
+            raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
+        await asyncio.to_thread(self._disks.prepare)
+        try:
+            await self._calls.open()
+        except (Busy, Refused) as error:
+            await self._calls.close()
+            raise Refused(
+                f"libvirt cannot be reached at {self.options.uri}: {error};"
+                " install libvirt-daemon-system and start it (`systemctl start libvirtd`,"
+                " or `virtlogd -d` and `libvirtd -d` where no systemd runs)"
+            ) from error
+        self._verdict = await decide(self.options.acceleration, Path(self.context.state_dir))
+        capabilities = await self._calls.capabilities()
+        self._shared_cpus = self._sharing(capabilities)
+        self._qemu_user = _qemu_user(capabilities)
+        self._require_way_to(self._disks.root / "disk")
+
+    async def close(self) -> None:
+        """Let go of libvirt; guests run on."""
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.wait({self._reconnecting})
+            self._reconnecting = None
+        await self._calls.close()
+
+    async def prepare_host(self) -> Sequence[str]:
+        """Start libvirt's daemons when they are installed and nobody runs them."""
+        return await daemons.start_missing(self.run_dir) if self._has_own_libvirt() else []
+
+    async def examine_host(self) -> Sequence[Finding]:
+        """Say what of programs, daemons and acceleration is there."""
+        state_dir = Path(self.context.state_dir)
+        return await examination.examine(self.options, state_dir, self.run_dir, own_host=self._has_own_libvirt())
+
+    async def host(self) -> HostFacts:
+        """Say what the host has to offer now."""
+        capabilities, version = await asyncio.gather(self._calls.capabilities(), self._calls.version())
+        machine = await asyncio.to_thread(host_facts.Machine.read, Path(self.context.state_dir))
+        return host_facts.facts(
+            host=self.context.host,
+            machine=machine,
+            options=self.options,
+            verdict=self._decided(),
+            capabilities=capabilities,
+            version=version,
+        )
+
+    async def guests(self) -> Sequence[Guest]:
+        """List every guest of ours, running or not."""
+        return [_guest(domain) for domain in await self._calls.domains() if self._is_ours(domain)]
+
+    async def create(self, plan: GuestPlan) -> Guest:
+        """Build the guest and start it; whatever an earlier try has finished is kept."""
+        return await self._work.do(plan.id, self._create(plan))
+
+    async def destroy(self, guest: str) -> None:
+        """End whatever is being done to the guest, stop it and remove all of it; the unknown is fine."""
+        async with self._work.overtaking(guest):
+            if (domain := await self._calls.domain(guest)) is not None and not self._is_ours(domain):
+                raise Refused(f"domain {name_of(guest)} belongs to another service, in {domain.directory!r}")
+            await self._calls.undefine(guest)
+            await asyncio.to_thread(self._disks.remove, guest)
+
+    async def set_power(self, guest: str, to: Power, within: float) -> Guest:
+        """Bring the guest to RUNNING or SHUTDOWN; a shutdown pulls the plug after `within` seconds."""
+        if to not in (Power.RUNNING, Power.SHUTDOWN):
+            raise Refused(f"a guest cannot be brought to {to.value} by set_power")
+        return await self._work.do(guest, self._set_power(guest, to, within))
+
+    def events(self) -> AsyncIterator[GuestEvent]:
+        """Tell of power changes from now on; after a lost connection the present state of every guest is told."""
+        return _drain(self._listen())
+
+    async def console_log(self, guest: str, max_bytes: int) -> bytes:
+        """Give the last bytes the guest printed, over reboots and power cycles."""
+        if not await asyncio.to_thread(self._disks.of(guest).is_dir):
+            raise NotFound(f"there is no guest {guest} on this host")
+        return await asyncio.to_thread(console.tail, self._disks.console(guest), max_bytes)
+
+    async def snapshot(self, guest: str, path: str) -> str:
+        """Write the root disk of a stopped guest, flattened, as a qcow2 image."""
+        return await self._work.do(guest, self._snapshot(guest, Path(path)))
+
+    async def holdings(self) -> Sequence[Holding]:
+        """List our domains, and the directories and files of guests, with or without a domain."""
+        domains = [each.guest for each in await self._calls.domains() if self._is_ours(each)]
+        found = [Holding(kind="domain", name=name_of(guest), owner=guest) for guest in domains]
+        return found + await asyncio.to_thread(self._files)
+
+    def _files(self) -> list[Holding]:
+        found = []
+        for guest in self._disks.guests():
+            found.append(Holding(kind="file", name=str(self._disks.of(guest)), owner=guest))
+            for path in self._disks.files(guest):
+                kind = "disk" if path.suffix in (".qcow2", ".raw", ".iso") else "file"
+                found.append(Holding(kind=kind, name=str(path), owner=guest))
+        return found
+
+    async def _create(self, plan: GuestPlan) -> Guest:
+        domain = await self._calls.domain(plan.id)
+        if domain is not None and not self._is_ours(domain):
+            raise Refused(f"domain {name_of(plan.id)} belongs to another service, in {domain.directory!r}")
+        if domain is None:
+            # A domain is defined last, so one that exists has all its disks.
+            if plan.attachments:
+                raise Refused("this driver puts no accelerator devices into guests")
+            if plan.image is not None:
+                self._require_way_to(Path(plan.image.path))
+            render(plan, (), self._surroundings(plan))  # refuse before anything is made
+            disks = await self._disks.build(plan)
+            await self._calls.define(render(plan, disks, self._surroundings(plan)))
+        return await self._running(plan.id)
+
+    async def _set_power(self, guest: str, to: Power, within: float) -> Guest:
+        domain = await self._known(guest)
+        if to is Power.RUNNING:
+            return _guest(domain) if domain.power is Power.RUNNING else await self._running(guest)
+        if domain.power not in _OFF and within > 0:
+            domain = await self._shut_down(guest, within)
+        if domain.power not in _OFF:
+            await self._calls.pull_the_plug(guest)
+        # One that crashed is off as well, and whoever asked for SHUTDOWN has it now.
+        return Guest(id=guest, power=Power.SHUTDOWN, why=(await self._known(guest)).why)
+
+    async def _snapshot(self, guest: str, path: Path) -> str:
+        if (await self._known(guest)).power not in _OFF:
+            raise Refused(f"guest {guest} runs; stop it before a snapshot of its disk is taken")
+        await self._disks.flatten(guest, path, within=self.options.snapshot_within)
+        return "qcow2"
+
+    async def _shut_down(self, guest: str, within: float) -> Domain:
+        """Ask the guest to shut down, and give its state when it has, or when the time is over."""
+        clock = asyncio.get_running_loop().time
+        end, press_at = clock() + within, clock()
+        told = self._listen()
+        domain = await self._known(guest)
+        while domain.power not in _OFF and clock() < end:
+            if clock() >= press_at:
+                await self._calls.press_power_button(guest)
+                press_at = clock() + PRESS_AGAIN
+            await _next_of(told, guest, min(LOOK_AGAIN, max(0.0, end - clock())))
+            domain = await self._known(guest)
+        return domain
+
+    async def _running(self, guest: str) -> Guest:
+        await self._calls.start(guest)
+        return _guest(await self._known(guest))
+
+    async def _known(self, guest: str) -> Domain:
+        domain = await self._calls.domain(guest)
+        if domain is None or not self._is_ours(domain):
+            raise NotFound(f"there is no guest {guest} on this host")
+        return domain
+
+    def _has_own_libvirt(self) -> bool:
+        uri = self.options.uri
+        return uri.startswith(("qemu:///system", "qemu+unix:///system")) and "socket=" not in uri
+
+    def _is_ours(self, domain: Domain) -> bool:
+        return domain.directory == str(self._disks.root)
+
+    def _decided(self) -> Verdict:
+        if self._verdict is None:
+            raise Busy("the libvirt driver is not open yet")
+        return self._verdict
+
+    def _surroundings(self, plan: GuestPlan) -> Surroundings:
+        return Surroundings(
+            kind=self._decided().domain_type,
+            machine=self.options.machine,
+            directory=str(self._disks.root),
+            console=str(self._disks.console(plan.id)),
+            vnc=self.options.vnc,
+            shared_cpus=self._shared_cpus,
+        )
+
+    def _sharing(self, capabilities: str) -> Mapping[int, Sequence[int]]:
+        """Give the CPUs that guests share, by cell of the host; raise `Refused` for sets that cannot be."""
+        try:
+            cells = host_cells.cells(
+                etree.fromstring(capabilities), self.options, kvm=self._decided().acceleration == "kvm"
+            )
+        except BadWish as error:
+            raise Refused(f"[drivers.libvirt] cpu_dedicated_set or cpu_shared_set is wrong: {error}") from error
+        return {cell.id: cell.cpus for cell in cells}
+
+    def _require_way_to(self, path: Path) -> None:
+        if (closed := unsearchable(path, self._qemu_user)) is not None:
+            raise Refused(
+                f"QEMU runs as user {self._qemu_user} and cannot get to {path.parent} through {closed}:"
+                f" run `chmod o+x {closed}`, or keep the state elsewhere"
+            )
+
+    def _listen(self) -> "asyncio.Queue[GuestEvent]":
+        queue: asyncio.Queue[GuestEvent] = asyncio.Queue()
+        self._listeners.add(queue)
+        return queue
+
+    def _tell(self, guest: str, power: Power, why: str) -> None:
+        event = GuestEvent(guest=guest, power=power, why=why)
+        for queue in list(self._listeners):
+            queue.put_nowait(event)
+
+    def _lost(self) -> None:
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+        loop = asyncio.get_running_loop()
+        self._reconnecting = loop.create_task(self._reconnect(), name="reconnect to libvirt")
+
+    async def _reconnect(self) -> None:
+        """Connect again, and tell what all guests are now: nobody knows what was missed."""
+        while True:
+            try:
+                domains = await self._calls.domains()
+            except (Busy, Refused, NotFound):
+                await asyncio.sleep(RECONNECT)
+                continue
+            told = self._tell_all(domains, {})
+            break
+        # A fresh libvirtd tells no event of a guest that dies while it is still taking the guests over.
+        await asyncio.sleep(SETTLED)
+        with contextlib.suppress(Busy, Refused, NotFound):
+            self._tell_all(await self._calls.domains(), told)
+
+    def _tell_all(self, domains: Sequence[Domain], known: Mapping[str, Power]) -> Mapping[str, Power]:
+        """Tell the power of our guests where it is not what is known; give the power of each."""
+        powers = {}
+        for domain in domains:
+            if self._is_ours(domain):
+                powers[domain.guest] = domain.power
+                if known.get(domain.guest) is not domain.power:
+                    self._tell(domain.guest, domain.power, domain.why or "seen after the connection came back")
+        return powers
+
+
+def _guest(domain: Domain) -> Guest:
+    return Guest(id=domain.guest, power=domain.power, why=domain.why)
+
+
+async def _drain(queue: "asyncio.Queue[GuestEvent]") -> AsyncIterator[GuestEvent]:
+    while True:
+        yield await queue.get()
+
+
+async def _next_of(told: "asyncio.Queue[GuestEvent]", guest: str, within: float) -> None:
+    """Wait for the guest's next event, at most `within` seconds."""
+    try:
+        async with asyncio.timeout(within):
+            while (await told.get()).guest != guest:
+                pass
+    except TimeoutError:
+        return
+
+
+def _qemu_user(capabilities: str) -> int:
+    """Give the numeric user QEMU runs as: libvirt says it as `+uid:+gid`."""
+    for model in etree.fromstring(capabilities).iterfind("host/secmodel"):
+        if model.findtext("model") == "dac":
+            for label in model.iterfind("baselabel"):
+                user = (label.text or "").partition(":")[0].lstrip("+")
+                if user.isdigit():
+                    return int(user)
+    return 0

@@ -1,0 +1,116 @@
+"""What of the host's furniture is there, for `novakit doctor`; changes nothing."""
+
+import asyncio
+import os
+import pwd
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from novakit_driver_libvirt import daemons
+from novakit_driver_libvirt.acceleration import Verdict as Acceleration
+from novakit_driver_libvirt.acceleration import decide
+from novakit_driver_libvirt.commands import SEARCH
+from novakit_driver_libvirt.disks import unsearchable
+from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.findings import Finding, Verdict
+
+QEMU_USER = "libvirt-qemu"
+UEFI = Path("/usr/share/OVMF/OVMF_CODE.fd")
+
+
+async def examine(options: LibvirtOptions, state_dir: Path, run_dir: Path, *, own_host: bool) -> Sequence[Finding]:
+    """Look at programs, libvirt, the acceleration and what is optional.
+
+    `own_host` says that the libvirt in use is this host's own, which novakit may start.
+    """
+    lacking = await asyncio.to_thread(daemons.missing)
+    findings = [_programs(lacking)]
+    findings.append(await asyncio.to_thread(_libvirt, run_dir, lacking) if own_host else _elsewhere(options.uri))
+    findings.append(await _acceleration(options, state_dir))
+    findings.append(await asyncio.to_thread(_way, state_dir))
+    return [*findings, *await asyncio.to_thread(lambda: list(_optional()))]
+
+
+def _programs(lacking: Sequence[str]) -> Finding:
+    if lacking:
+        return Finding(
+            check="programs for guests",
+            verdict=Verdict.MISSING,
+            found=f"not installed: {', '.join(lacking)}",
+            remedy=f"apt-get install {' '.join(lacking)}",
+        )
+    return Finding(check="programs for guests", verdict=Verdict.OK, found=", ".join(daemons.NEEDS))
+
+
+def _libvirt(run_dir: Path, lacking: Sequence[str]) -> Finding:
+    if daemons.is_running(run_dir):
+        return Finding(check="libvirt", verdict=Verdict.OK, found="answers on its socket")
+    if "libvirt-daemon-system" in lacking:
+        remedy = "apt-get install libvirt-daemon-system"
+        return Finding(check="libvirt", verdict=Verdict.MISSING, found="is not installed", remedy=remedy)
+    if os.geteuid() == 0:
+        return Finding(check="libvirt", verdict=Verdict.OK, found="does not run; novakit serve starts it")
+    return Finding(
+        check="libvirt",
+        verdict=Verdict.MISSING,
+        found="does not answer on its socket",
+        remedy="run novakit as root, which starts it, or start libvirtd and join the group libvirt",
+    )
+
+
+def _elsewhere(uri: str) -> Finding:
+    return Finding(check="libvirt", verdict=Verdict.OK, found=f"is reached at {uri}, which novakit does not start")
+
+
+def _way(state_dir: Path) -> Finding:
+    """Whether QEMU's own user gets to the disks, as far as it is Debian's."""
+    check = "way to the disks"
+    try:
+        user = pwd.getpwnam(QEMU_USER).pw_uid
+    except KeyError:
+        return Finding(check=check, verdict=Verdict.OK, found=f"no user {QEMU_USER}; libvirt says later who runs QEMU")
+    if (wall := unsearchable(state_dir / "instances", user)) is None:
+        return Finding(check=check, verdict=Verdict.OK, found=f"{QEMU_USER} gets through to {state_dir}")
+    return Finding(
+        check=check,
+        verdict=Verdict.MISSING,
+        found=f"{QEMU_USER} cannot get through {wall}",
+        remedy=f"chmod o+x {wall}, or keep the state elsewhere",
+    )
+
+
+async def _acceleration(options: LibvirtOptions, state_dir: Path) -> Finding:
+    check = "acceleration"
+    try:
+        verdict: Acceleration = await decide(options.acceleration, state_dir)
+    except Refused as error:
+        sentence, _, remedy = str(error).partition("; ")
+        return Finding(check=check, verdict=Verdict.MISSING, found=sentence, remedy=remedy)
+    if verdict.acceleration == "kvm" or options.acceleration == "tcg":
+        return Finding(check=check, verdict=Verdict.OK, found=verdict.why)
+    return Finding(
+        check=check,
+        verdict=Verdict.WARN,
+        found=verdict.why,
+        remedy="guests run, some ten times slower; turn on virtualisation in the firmware, or nested virtualisation "
+        "where this machine is itself a guest, and load kvm_intel or kvm_amd",
+    )
+
+
+def _optional() -> Iterable[Finding]:
+    there = UEFI.exists()
+    yield Finding(
+        check="firmware for UEFI guests (optional)",
+        verdict=Verdict.OK if there else Verdict.WARN,
+        found=str(UEFI) if there else "not installed; images with hw_firmware_type=uefi cannot boot",
+        remedy="" if there else "apt-get install ovmf",
+    )
+    swtpm = shutil.which("swtpm", path=SEARCH)
+    yield Finding(
+        check="emulated TPM (optional)",
+        verdict=Verdict.OK if swtpm else Verdict.WARN,
+        found=swtpm or "not installed; guests have no TPM",
+        remedy="" if swtpm else "apt-get install swtpm swtpm-tools",
+    )

@@ -1,0 +1,158 @@
+"""What the host has to offer, from /proc, the file system and libvirt's capabilities."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from lxml import etree
+
+from novakit_driver_libvirt import host_cells
+from novakit_driver_libvirt.acceleration import Verdict
+from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_hookspecs.hosts import HostFacts, Inventory
+from novakit_hookspecs.numa import NumaCell
+
+GIB = 1 << 30
+ABILITIES = frozenset(
+    {
+        "COMPUTE_NODE",
+        "COMPUTE_IMAGE_TYPE_QCOW2",
+        "COMPUTE_IMAGE_TYPE_RAW",
+        "COMPUTE_STORAGE_BUS_VIRTIO",
+        "COMPUTE_STORAGE_BUS_SCSI",
+        "COMPUTE_STORAGE_BUS_SATA",
+        "COMPUTE_NET_VIF_MODEL_VIRTIO",
+        "COMPUTE_NET_VIF_MODEL_E1000",
+        "COMPUTE_NET_VIF_MODEL_E1000E",
+        "COMPUTE_NET_VIF_MODEL_RTL8139",
+    }
+)
+CPU_TRAITS: Mapping[str, str] = {
+    "mmx": "HW_CPU_X86_MMX",
+    "sse": "HW_CPU_X86_SSE",
+    "sse2": "HW_CPU_X86_SSE2",
+    "pni": "HW_CPU_X86_SSE3",
+    "ssse3": "HW_CPU_X86_SSSE3",
+    "sse4_1": "HW_CPU_X86_SSE41",
+    "sse4_2": "HW_CPU_X86_SSE42",
+    "aes": "HW_CPU_X86_AESNI",
+    "avx": "HW_CPU_X86_AVX",
+    "avx2": "HW_CPU_X86_AVX2",
+    "avx512f": "HW_CPU_X86_AVX512F",
+    "avx512bw": "HW_CPU_X86_AVX512BW",
+    "avx512cd": "HW_CPU_X86_AVX512CD",
+    "avx512dq": "HW_CPU_X86_AVX512DQ",
+    "avx512vl": "HW_CPU_X86_AVX512VL",
+    "avx512_vnni": "HW_CPU_X86_AVX512VNNI",
+    "bmi1": "HW_CPU_X86_BMI",
+    "bmi2": "HW_CPU_X86_BMI2",
+    "fma": "HW_CPU_X86_FMA3",
+    "f16c": "HW_CPU_X86_F16C",
+    "sha_ni": "HW_CPU_X86_SHA",
+    "pclmulqdq": "HW_CPU_X86_CLMUL",
+    "vmx": "HW_CPU_X86_VMX",
+    "svm": "HW_CPU_X86_SVM",
+}
+"""Flags of /proc/cpuinfo with the standard trait that says the same."""
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """What is read from the host itself; one object, so that a test can hand in another."""
+
+    cpus: int
+    memory_mb: int
+    disk_gb: int
+    flags: frozenset[str]
+
+    @classmethod
+    def read(cls, state_dir: Path) -> "Machine":
+        """Read /proc and the file system of the state directory."""
+        disk = os.statvfs(state_dir)
+        return cls(
+            cpus=os.cpu_count() or 1,
+            memory_mb=_memory_kib(Path("/proc/meminfo").read_text()) // 1024,
+            disk_gb=disk.f_blocks * disk.f_frsize // GIB,
+            flags=_flags(Path("/proc/cpuinfo").read_text()),
+        )
+
+
+def facts(
+    *, host: str, machine: Machine, options: LibvirtOptions, verdict: Verdict, capabilities: str, version: int
+) -> HostFacts:
+    """Put the record together."""
+    kvm = verdict.acceleration == "kvm"
+    tree = etree.fromstring(capabilities)
+    # Emulated CPUs have the features QEMU emulates, whatever the host's own can do.
+    numa = host_cells.cells(tree, options, kvm=kvm)
+    cpu = frozenset(CPU_TRAITS[flag] for flag in machine.flags & CPU_TRAITS.keys()) if kvm else frozenset()
+    return HostFacts(
+        hypervisor_type="KVM" if kvm else "QEMU",
+        hypervisor_version=version,
+        hypervisor_hostname=host,
+        inventory=_inventory(machine, options, numa),
+        numa=numa,
+        traits=ABILITIES | cpu,
+        cpu_info=_cpu_info(tree, machine),
+        supported_instances=_supported(tree, kvm=kvm),
+        acceleration=verdict.acceleration,
+        why=verdict.why,
+    )
+
+
+def _inventory(machine: Machine, options: LibvirtOptions, numa: Sequence[NumaCell]) -> Mapping[str, Inventory]:
+    shared = sum(len(cell.cpus) for cell in numa) if numa else machine.cpus
+    dedicated = sum(len(cell.dedicated) for cell in numa)
+    cpus = {"VCPU": Inventory(total=shared, allocation_ratio=options.cpu_allocation_ratio)} if shared else {}
+    return {
+        **cpus,
+        **({"PCPU": Inventory(total=dedicated)} if dedicated else {}),
+        "MEMORY_MB": Inventory(
+            total=machine.memory_mb,
+            reserved=min(options.reserved_memory_mb, machine.memory_mb),
+            allocation_ratio=options.ram_allocation_ratio,
+        ),
+        "DISK_GB": Inventory(
+            total=machine.disk_gb,
+            reserved=min(options.reserved_disk_gb, machine.disk_gb),
+            allocation_ratio=options.disk_allocation_ratio,
+        ),
+    }
+
+
+def _cpu_info(tree: etree._Element, machine: Machine) -> Mapping[str, Any]:
+    topology = tree.find("host/cpu/topology")
+    sizes: Mapping[str, str] = {} if topology is None else {str(key): str(of) for key, of in topology.attrib.items()}
+    return {
+        "arch": tree.findtext("host/cpu/arch", ""),
+        "model": tree.findtext("host/cpu/model", ""),
+        "vendor": tree.findtext("host/cpu/vendor", ""),
+        "features": sorted(machine.flags),
+        "topology": {key: int(sizes.get(key, 1)) for key in ("sockets", "cores", "threads")},
+    }
+
+
+def _supported(tree: etree._Element, *, kvm: bool) -> tuple[tuple[str, str, str], ...]:
+    found = {
+        (str(arch.get("name")), str(domain.get("type")), guest.findtext("os_type", "hvm"))
+        for guest in tree.iterfind("guest")
+        for arch in guest.iterfind("arch")
+        for domain in arch.iterfind("domain")
+    }
+    return tuple(sorted(each for each in found if kvm or each[1] != "kvm"))
+
+
+def _memory_kib(meminfo: str) -> int:
+    for line in meminfo.splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _flags(cpuinfo: str) -> frozenset[str]:
+    for line in cpuinfo.splitlines():
+        if line.startswith("flags"):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()

@@ -1,0 +1,36 @@
+"""What an operator may set in `[drivers.libvirt]`."""
+
+import attrs
+from attrs.validators import ge, gt, in_
+
+
+@attrs.frozen(kw_only=True)
+class LibvirtOptions:
+    """Options of the libvirt driver."""
+
+    uri: str = "qemu:///system"
+    """Where libvirt listens, as libvirt writes it."""
+    acceleration: str = attrs.field(default="auto", validator=in_(("auto", "kvm", "tcg")))
+    """`auto` uses KVM when a probe guest really runs on it, else software emulation (TCG)."""
+    machine: str = "q35"
+    """QEMU machine type of guests whose image does not choose one with `hw_machine_type`."""
+    reserved_memory_mb: int = attrs.field(default=512, validator=ge(0))
+    """MiB of memory kept for the host itself."""
+    reserved_disk_gb: int = attrs.field(default=0, validator=ge(0))
+    """GiB of the state directory's file system kept for the host itself."""
+    cpu_dedicated_set: str | None = None
+    """Host CPUs that are given to one guest CPU each, such as 2-15,^8; with KVM only."""
+    cpu_shared_set: str | None = None
+    """Host CPUs that guests share; without it all, or none where there are dedicated ones."""
+    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=gt(0))
+    """How many guest CPUs may be promised for each of the host's."""
+    ram_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    """How many MiB may be promised for each MiB of the host's memory."""
+    disk_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    """How many GiB may be promised for each GiB of the state directory's file system."""
+    vnc: bool = False
+    """Give guests a screen, served by VNC on 127.0.0.1."""
+    snapshot_within: float = attrs.field(default=1800.0, validator=gt(0))
+    """Seconds that the copy of a root disk may take."""
+    workers: int = attrs.field(default=8, validator=gt(0))
+    """Threads that wait for libvirt; more calls than that queue up."""

@@ -1,0 +1,64 @@
+"""Keeps the work on one guest in a row, and lets its removal overtake."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import attrs
+
+from novakit_hookspecs.errors import Refused
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class WorkByGuest:
+    """One thing at a time for each guest."""
+
+    _locks: "WeakValueDictionary[str, asyncio.Lock]" = attrs.field(init=False, factory=WeakValueDictionary)
+    _running: dict[str, set["asyncio.Task[Any]"]] = attrs.field(init=False, factory=dict)
+
+    async def do(self, guest: str, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work when it is its turn; raise `Refused` when a removal of the guest overtook it."""
+        task = asyncio.get_running_loop().create_task(self._in_turn(guest, work), name=f"guest {guest}")
+        running = self._running.setdefault(guest, set())
+        running.add(task)
+        task.add_done_callback(lambda _: self._forget(guest, task))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                work.close()
+                raise Refused(f"guest {guest} was removed meanwhile") from None
+            await _end({task})
+            work.close()
+            raise
+
+    @asynccontextmanager
+    async def overtaking(self, guest: str) -> AsyncIterator[None]:
+        """End whatever is done to the guest, and keep the next from beginning before the block ends."""
+        await _end(set(self._running.get(guest, ())))
+        async with self._lock(guest):
+            yield
+
+    async def _in_turn(self, guest: str, work: Coroutine[Any, Any, T]) -> T:
+        async with self._lock(guest):
+            return await work
+
+    def _lock(self, guest: str) -> asyncio.Lock:
+        return self._locks.setdefault(guest, asyncio.Lock())
+
+    def _forget(self, guest: str, task: "asyncio.Task[Any]") -> None:
+        running = self._running.get(guest, set())
+        running.discard(task)
+        if not running:
+            self._running.pop(guest, None)
+
+
+async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

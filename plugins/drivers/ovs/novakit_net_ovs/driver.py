@@ -1,0 +1,391 @@
+"""The driver: makes the host equal to a topology, step by step, each of which may be repeated after a crash."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from novakit_hookspecs.errors import Busy, Refused
+from novakit_hookspecs.findings import Finding
+from novakit_hookspecs.hosts import Holding, HostContext
+from novakit_hookspecs.networks import Applied, Topology, Vif
+from novakit_net_ovs import daemons, examination, guard, links, names, ovsdb, plan, routers
+from novakit_net_ovs.commands import CommandFailed
+from novakit_net_ovs.dhcp import DhcpServers
+from novakit_net_ovs.options import OvsOptions
+from novakit_net_ovs.ovsdb import Plug, Switch, Wiring
+
+PROGRAMS = {
+    "ovs-vsctl": "openvswitch-switch",
+    "ovs-ofctl": "openvswitch-switch",
+    "dnsmasq": "dnsmasq-base",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+}
+KERNEL_SWITCH = "/sys/module/openvswitch"
+AT_ONCE = 8
+METADATA_IP, METADATA_PORT = "169.254.169.254", 80
+Trouble = (CommandFailed, links.LinkFailed, Busy, OSError)
+
+
+class OvsNetworks:
+    """Wires guests with Open vSwitch."""
+
+    def __init__(self, options: OvsOptions | None, context: HostContext) -> None:
+        self._options = options or OvsOptions()
+        self._context = context
+        self._switch = Switch(self._options.command_timeout)
+        self._links = links.Links()
+        self._servers = DhcpServers(Path(self._options.run_dir), self._options.command_timeout)
+        self._lock = asyncio.Lock()
+        self._applied: Applied | None = None
+        self._topology: Topology | None = None
+        self._plan = plan.Plan()
+        self._mark: tuple[object, ...] = ()
+        self._taps: dict[str, tuple[int | None, int]] = {}
+        self._rooms: dict[str, tuple[object, ...]] = {}
+        self._sockets: dict[str, tuple[object, socket.socket]] = {}
+
+    async def prepare_host(self) -> Sequence[str]:
+        """Start Open vSwitch's daemons when they are installed and nobody runs them."""
+        if os.geteuid() != 0:
+            raise Refused("the Open vSwitch network needs root: start the agent as root")
+        return await daemons.start_missing()
+
+    async def examine_host(self) -> Sequence[Finding]:
+        """Say what of programs, daemons and devices is there."""
+        return await examination.examine(self._options, PROGRAMS)
+
+    async def open(self) -> None:
+        """Get ready; raise `Refused` with a remedy when the host lacks something."""
+        if os.geteuid() != 0:
+            raise Refused("the Open vSwitch network needs root: start the agent as root")
+        for program, package in PROGRAMS.items():
+            if not shutil.which(program):
+                raise Refused(f"the program {program} is missing: install the package {package}")
+        try:
+            wiring = await self._switch.wiring()
+            await self._make_bridges(wiring)
+        except (CommandFailed, Busy) as error:
+            raise Refused(
+                f"Open vSwitch does not answer ({error}): start its daemons, usually the service openvswitch-switch"
+            ) from error
+
+    async def close(self) -> None:
+        """Let go; everything wired stays wired."""
+        async with self._lock:
+            for _, listener in self._sockets.values():
+                listener.close()
+            self._sockets.clear()
+            self._links.close()
+
+    async def apply(self, topology: Topology) -> Applied:
+        """Make the host equal to the topology."""
+        async with self._lock:
+            if self._applied and topology.revision < self._applied.revision:
+                return self._applied
+            if await self._unchanged(topology):
+                assert self._applied is not None
+                self._applied = attrs.evolve(self._applied, revision=topology.revision)
+                return self._applied
+            try:
+                return await self._make(topology)
+            except CommandFailed as error:
+                raise Busy(f"the host's network could not be changed now: {error}", retry_after=5.0) from error
+
+    async def metadata_sockets(self) -> Mapping[str, socket.socket]:
+        """Give, by network id, a listening TCP socket on which only that network's guests can arrive."""
+        async with self._lock:
+            wanted = {network.id: names.dhcp_namespace(network.id) for network in self._plan.dhcp_networks()}
+            marks = {key: links.namespace_mark(name) for key, name in wanted.items()}
+            for key in [key for key, (mark, _) in self._sockets.items() if marks.get(key) != mark]:
+                self._sockets.pop(key)[1].close()
+            for key, mark in marks.items():
+                if mark is not None and key not in self._sockets:
+                    listener = await self._links.call_inside(wanted[key], links.listen, METADATA_IP, METADATA_PORT)
+                    self._sockets[key] = (mark, listener)
+            return {key: listener for key, (_, listener) in self._sockets.items()}
+
+    async def holdings(self) -> Sequence[Holding]:
+        """List every tap, namespace, process and bridge port of ours with what it belongs to."""
+        wiring, devices, rooms = await asyncio.gather(
+            self._switch.wiring(), self._links.call(links.devices), self._links.call(links.rooms)
+        )
+        found = []
+        owners = {plug.name: plug.external_ids[ovsdb.OWNER] for plug in self._ours(wiring)}
+        for name, owner in owners.items():
+            found.append(Holding(kind="bridge-port", name=name, owner=owner))
+        by_tap = {names.tap(port_id): port_id for port_id in self._plan.ports}
+        for name in filter(names.is_tap, devices):
+            found.append(Holding(kind="tap", name=name, owner=owners.get(name) or by_tap.get(name, "")))
+        for name in rooms:
+            if room_owner := names.namespace_owner(name):
+                found.append(Holding(kind="namespace", name=name, owner=room_owner))
+        for network_id in self._servers.known():
+            if pid := self._servers.process(network_id):
+                found.append(Holding(kind="process", name=f"dnsmasq {pid}", owner=network_id))
+        return found
+
+    async def _unchanged(self, topology: Topology) -> bool:
+        """Whether the topology is the last one and all that we made for it is still there."""
+        if self._topology is None or self._applied is None or self._applied.faults:
+            return False
+        if attrs.evolve(topology, revision=0) != attrs.evolve(self._topology, revision=0):
+            return False
+        return await self._links.call(self._reality) == self._mark
+
+    def _reality(self) -> tuple[object, ...]:
+        """A mark of everything of ours that may vanish without us: switch, taps, namespaces, DHCP servers."""
+        there = links.devices()
+        taps = tuple(there.get(names.tap(port_id)) for port_id in self._plan.ports)
+        networks = [network.id for network in self._plan.dhcp_networks()]
+        rooms = [names.dhcp_namespace(network) for network in networks]
+        rooms += [names.router_namespace(router) for router in self._plan.routers]
+        marks = tuple(links.namespace_mark(room) for room in rooms)
+        return self._switch.identity(), taps, marks, tuple(self._servers.process(network) for network in networks)
+
+    async def _make(self, topology: Topology) -> Applied:
+        before, self._topology = self._plan, None
+        wanted = plan.make(topology, self._options.bridge_mappings)
+        if self._mark[:1] != (self._switch.identity(),):
+            self._switch.forget_flows()
+        wiring = await self._make_bridges(await self._switch.wiring())
+        lost = await self._lost(wanted, wiring)
+        await self._make_taps(wanted, wiring)
+        wiring = await self._plug(wanted, wiring, lost)
+        ofports = self._working(wanted, wiring)
+        # Beside a physical card lives the real gateway: its address is not ours to take.
+        carded = {plug.bridge for plug in wiring.plugs.values() if plug.type not in ("internal", "patch")}
+        wanted.outside = {bridge: ip for bridge, ip in wanted.outside.items() if bridge not in carded}
+        flows = wanted.flows(ofports, self._options.integration_bridge)
+        await self._switch.replace_flows(self._options.integration_bridge, flows)
+        await self._forget_connections(before, wanted)
+        await self._links.call(links.raise_links, await self._shut(wanted))
+        await self._make_rooms(before, wanted)
+        await self._sweep(wanted)
+        self._plan = wanted
+        self._applied = Applied(
+            revision=topology.revision,
+            vifs={
+                port.id: Vif(device=names.tap(port.id), mtu=wanted.networks[port.network_id].mtu)
+                for port in wanted.ports.values()
+            },
+            faults=wanted.faults,
+        )
+        self._mark = await self._links.call(self._reality)
+        self._topology = topology
+        return self._applied
+
+    async def _make_bridges(self, wiring: Wiring) -> Wiring:
+        integration = self._options.integration_bridge
+        outside = dict.fromkeys(self._options.bridge_mappings.values())
+        commands: list[list[str]] = []
+        missing = [bridge for bridge in (integration, *outside) if bridge not in wiring.bridges]
+        if missing:
+            kind = await self._datapath(wiring)
+            for bridge in missing:
+                commands += [["--may-exist", "add-br", bridge], ["set", "Bridge", bridge, f"datapath_type={kind}"]]
+                if bridge == integration:
+                    commands.append(["set-fail-mode", bridge, "secure"])
+            self._switch.forget_flows()
+        for bridge in outside:
+            here, there = names.patch(integration, bridge), names.patch(bridge, integration)
+            for at, name, peer in ((integration, here, there), (bridge, there, here)):
+                if name not in wiring.plugs:
+                    commands.append(["--may-exist", "add-port", at, name])
+                    commands.append(["set", "Interface", name, "type=patch", f"options:peer={peer}"])
+        if not commands:
+            return wiring
+        await self._switch.change(commands)
+        return await self._switch.wiring()
+
+    async def _datapath(self, wiring: Wiring) -> str:
+        """Which kind of switch to make: as the bridges that are there, else what the kernel can do."""
+        if self._options.datapath != "auto":
+            return self._options.datapath
+        if wiring.bridges:
+            return next(iter(wiring.bridges.values()))
+        has_kernel = os.path.exists(KERNEL_SWITCH)  # noqa: ASYNC240, PTH110 - sysfs never blocks
+        return "system" if has_kernel and "system" in await self._switch.datapaths() else "netdev"
+
+    async def _make_taps(self, wanted: plan.Plan, wiring: Wiring) -> None:
+        """Make the taps that we have not seen right yet, deaf for the host itself before anybody speaks."""
+        taps = {plug.name: plug for plug in wanted.plugs.values() if plug.kind == "tap"}
+        here = await self._links.call(links.devices)
+        fresh = {name: plug.mtu for name, plug in taps.items() if self._taps.get(name) != (here.get(name), plug.mtu)}
+        if not fresh:
+            return
+        for name, why in (await self._links.call(links.make_taps, fresh)).items():
+            wanted.drop(taps[name].owner, why)
+            fresh.pop(name)
+        if wiring.bridges.get(self._options.integration_bridge) == "netdev":
+            await guard.shield(fresh, self._options.command_timeout)
+
+    async def _shut(self, wanted: plan.Plan) -> list[str]:
+        """Name the taps that were made and are not raised yet, and remember them as right."""
+        here = await self._links.call(links.devices)
+        right = {plug.name: (here.get(plug.name), plug.mtu) for plug in wanted.plugs.values() if plug.kind == "tap"}
+        shut = [name for name, seen in right.items() if self._taps.get(name) != seen]
+        self._taps = right
+        return shut
+
+    async def _lost(self, wanted: plan.Plan, wiring: Wiring) -> set[str]:
+        """Name the plugs that have to be plugged anew for the switch to make or open their device again.
+
+        Their device is gone, or it is in a namespace, where the switch cannot change it any more.
+        """
+        here, rooms = await asyncio.gather(self._links.call(links.devices), self._links.call(links.rooms))
+        somewhere = {name for room in wanted.rooms() if room.name in rooms for name in room.devices()}
+        plugged = {name: wiring.plugs[name].external_ids for name in wanted.plugs if name in wiring.plugs}
+        return {
+            name
+            for name, marks in plugged.items()
+            if (name not in here and name not in somewhere)
+            or (wanted.plugs[name].internal and dict(marks) != wanted.plugs[name].external_ids())
+        }
+
+    async def _plug(self, wanted: plan.Plan, wiring: Wiring, lost: set[str]) -> Wiring:
+        """Plug in what is missing and out what is not wanted, in one transaction if that works."""
+        integration = self._options.integration_bridge
+        unplug = [["--if-exists", "del-port", plug.name] for plug in self._ours(wiring) if not _right(plug, wanted)]
+        if lost:
+            await self._switch.change([["--if-exists", "del-port", name] for name in sorted(lost)])
+            wiring = await self._switch.wiring()
+        fresh = [
+            item
+            for item in wanted.plugs.values()
+            if item.name not in wiring.plugs or dict(wiring.plugs[item.name].external_ids) != item.external_ids()
+        ]
+        if not unplug and not fresh:
+            return wiring
+        try:
+            await self._switch.change(
+                [*unplug, *(line for item in fresh for line in ovsdb.add_plug(integration, item))]
+            )
+        except CommandFailed:
+            await self._switch.change(unplug)
+            for item in fresh:
+                try:
+                    await self._switch.change(ovsdb.add_plug(integration, item))
+                except CommandFailed as error:
+                    wanted.drop(item.owner, str(error))
+        return await self._switch.wiring()
+
+    def _working(self, wanted: plan.Plan, wiring: Wiring) -> dict[str, int]:
+        """Give the switch's port numbers by device; whose plug the switch could not open is given up."""
+        for item in list(wanted.plugs.values()):
+            plug = wiring.plugs.get(item.name)
+            if plug is None or plug.ofport < 1:
+                wanted.drop(
+                    item.owner, f"the switch could not open {item.name}: {plug.error if plug else 'it is gone'}"
+                )
+        return {plug.name: plug.ofport for plug in wiring.plugs.values() if plug.ofport > 0}
+
+    async def _forget_connections(self, before: plan.Plan, wanted: plan.Plan) -> None:
+        """Let whoever gets an address next not inherit the connections of the last holder."""
+        bridge = self._options.integration_bridge
+        zones = set(before.zones.values()) - set(wanted.zones.values())
+        steps = [self._switch.flush(bridge, zone) for zone in zones]
+        for port in before.ports.values():
+            zone = before.zones[port.network_id]
+            now = wanted.ports.get(port.id)
+            kept = {address.ip for address in now.addresses} if now else set()
+            if zone not in zones:
+                steps += [self._switch.flush(bridge, zone, item.ip) for item in port.addresses if item.ip not in kept]
+        for start in range(0, len(steps), AT_ONCE):
+            await asyncio.gather(*steps[start : start + AT_ONCE])
+
+    async def _make_rooms(self, before: plan.Plan, wanted: plan.Plan) -> None:
+        if self._options.external_address:
+            bridges = {bridge: wanted.outside.get(bridge) for bridge in self._options.bridge_mappings.values()}
+            await self._links.call(links.set_outside_addresses, bridges)
+
+        async def serve(network_id: str) -> None:
+            network = wanted.networks[network_id]
+            assert network.dhcp is not None
+            room, device = wanted.dhcp_room(network), names.device(names.DHCP, network.dhcp.id)
+            state = (room, network, self._switch.identity(), self._servers.process(network_id))
+            if not self._as_left(room.name, state):
+                await self._links.call(links.make_room, room)
+                index = await self._links.call_inside(room.name, socket.if_nametoindex, device)
+                await self._servers.serve(network, device, index)
+                self._leave(room.name, (*state[:3], self._servers.process(network_id)))
+
+        async def route(router_id: str) -> None:
+            await self._make_router(before, wanted, router_id)
+
+        await asyncio.gather(
+            self._each(wanted, [network.id for network in wanted.dhcp_networks()], serve),
+            self._each(wanted, list(wanted.routers), route),
+        )
+
+    async def _make_router(self, before: plan.Plan, wanted: plan.Plan, router_id: str) -> None:
+        router = wanted.routers[router_id]
+        room = wanted.router_room(router)
+        state = (room, router, self._switch.identity())
+        if self._as_left(room.name, state):
+            return
+        fresh = set(await self._links.call(links.make_room, room))
+        await routers.install(router, self._options.command_timeout)
+        known = before.routers.get(router_id)
+        for gone in set(known.floating_ips if known else ()) - set(router.floating_ips):
+            await routers.forget(router_id, gone, self._options.command_timeout)
+        macs = {names.device(names.ROUTER, leg.port_id): leg.mac for leg in router.interfaces}
+        if router.gateway:
+            macs[names.device(names.GATEWAY, router.gateway.port_id)] = router.gateway.mac
+        for leg in room.legs:
+            news = [address for address in leg.addresses if address in fresh]
+            if news:
+                await self._links.call_inside(room.name, links.announce, leg.device, macs[leg.device], news)
+        self._leave(room.name, state)
+
+    def _as_left(self, room: str, state: tuple[object, ...]) -> bool:
+        """Whether a namespace is the one that we made last, and was made to this."""
+        mark = links.namespace_mark(room)
+        return mark is not None and self._rooms.get(room) == (mark, *state)
+
+    def _leave(self, room: str, state: tuple[object, ...]) -> None:
+        self._rooms[room] = (links.namespace_mark(room), *state)
+
+    async def _sweep(self, wanted: plan.Plan) -> None:
+        """Remove what is ours and not wanted: namespaces, servers, taps."""
+        serving = {network.id for network in wanted.dhcp_networks()}
+        for network_id in self._servers.known():
+            if network_id not in serving:
+                await self._servers.stop(network_id)
+        rooms = {names.dhcp_namespace(network_id) for network_id in serving}
+        rooms |= {names.router_namespace(router_id) for router_id in wanted.routers}
+        here, known = await asyncio.gather(self._links.call(links.devices), self._links.call(links.rooms))
+        left = [name for name in known if names.namespace_owner(name) and name not in rooms]
+        left_devices = [
+            name for name in here if (names.is_tap(name) or names.is_service(name)) and name not in wanted.plugs
+        ]
+        if left:
+            await self._links.call(links.remove_rooms, left)
+        if left_devices:
+            await self._links.call(links.remove_links, left_devices)
+        self._rooms = {name: state for name, state in self._rooms.items() if name in rooms}
+
+    async def _each(self, wanted: plan.Plan, owners: list[str], step: Callable[[str], Awaitable[None]]) -> None:
+        """Do a step for each, some at once; what fails is a fault of that one alone."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def contained(owner: str) -> None:
+            async with gate:
+                try:
+                    await step(owner)
+                except Trouble as error:
+                    wanted.drop(owner, str(error))
+
+        await asyncio.gather(*map(contained, owners))
+
+    def _ours(self, wiring: Wiring) -> list[Plug]:
+        return [plug for plug in wiring.plugs.values() if ovsdb.OWNER in plug.external_ids]
+
+
+def _right(plug: Plug, wanted: plan.Plan) -> bool:
+    return plug.name in wanted.plugs and plug.external_ids.get("iface-id") == wanted.plugs[plug.name].port_id

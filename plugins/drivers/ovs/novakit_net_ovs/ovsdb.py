@@ -1,0 +1,207 @@
+"""Open vSwitch: what is plugged into its bridges, changes in one transaction, flows in one bundle."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from novakit_net_ovs.commands import CommandFailed, run
+
+OWNER, KIND, MTU = "novakit-owner", "novakit-kind", "novakit-mtu"
+SOCKET = Path("/run/openvswitch/db.sock")
+DAEMON = Path("/run/openvswitch/ovs-vswitchd.pid")
+READ = (
+    *("--columns=name,datapath_type,ports", "list", "Bridge"),
+    *("--", "--columns=_uuid,name,interfaces", "list", "Port"),
+    *("--", "--columns=_uuid,name,type,ofport,error,external_ids", "list", "Interface"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Plug:
+    """One port of a bridge as it is."""
+
+    name: str
+    bridge: str
+    type: str
+    ofport: int
+    """-1 when the switch could not open the device."""
+    error: str
+    external_ids: Mapping[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class Wiring:
+    """Every bridge with its datapath type, and every plug by its name."""
+
+    bridges: Mapping[str, str]
+    plugs: Mapping[str, Plug]
+
+
+@attrs.frozen(kw_only=True)
+class WantedPlug:
+    """One port of the integration bridge as it shall be."""
+
+    name: str
+    kind: str
+    """tap, dhcp, router or gateway."""
+    owner: str
+    """The port, network or router it is removed with."""
+    port_id: str
+    mac: str
+    mtu: int
+
+    @property
+    def internal(self) -> bool:
+        """Whether the switch makes the device itself."""
+        return self.kind != "tap"
+
+    def external_ids(self) -> dict[str, str]:
+        """What marks the port as ours."""
+        return {
+            OWNER: self.owner,
+            KIND: self.kind,
+            MTU: str(self.mtu),
+            "iface-id": self.port_id,
+            "attached-mac": self.mac,
+        }
+
+
+class Switch:
+    """Open vSwitch on this host, through its own programs."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._flows: dict[str, frozenset[str]] = {}
+
+    def identity(self) -> tuple[object, ...]:
+        """Something that changes when the switch or its database was started anew; costs a few microseconds."""
+        marks: list[object] = []
+        for path in (SOCKET, DAEMON):
+            try:
+                found = path.stat()
+            except OSError:
+                marks.append(None)
+            else:
+                marks += [found.st_ino, found.st_mtime_ns]
+        return tuple(marks)
+
+    async def change(self, commands: Sequence[Sequence[str]]) -> None:
+        """Make all the changes or none, and wait until the switch has carried them out."""
+        if commands:
+            argv = ["ovs-vsctl", f"--timeout={max(1, int(self._timeout))}"]
+            for command in commands:
+                argv += ["--", *command]
+            await run(argv, timeout=self._timeout + 5)
+
+    async def wiring(self) -> Wiring:
+        """Read what is plugged in now."""
+        if self.identity()[0] is None:
+            raise CommandFailed(f"ovsdb-server does not listen at {SOCKET}")
+        argv = ["ovs-vsctl", f"--timeout={max(1, int(self._timeout))}", "--format=json", "--", *READ]
+        answer = await run(argv, timeout=self._timeout + 5)
+        bridges, ports, interfaces = (_rows(json.loads(line)) for line in answer.splitlines() if line.strip())
+        by_port = {row["_uuid"]: row for row in ports}
+        by_interface = {row["_uuid"]: row for row in interfaces}
+        plugs = {}
+        for bridge in bridges:
+            for port in _several(bridge["ports"]):
+                for interface in _several(by_port[port]["interfaces"]):
+                    plugs[by_interface[interface]["name"]] = _plug(bridge["name"], by_interface[interface])
+        return Wiring(bridges={row["name"]: row["datapath_type"] or "system" for row in bridges}, plugs=plugs)
+
+    async def datapaths(self) -> list[str]:
+        """List the datapath types this switch was built with."""
+        answer = await run(["ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "datapath_types"], timeout=10)
+        return [word.strip(' "\n') for word in answer.strip("[]\n").split(",")]
+
+    async def replace_flows(self, bridge: str, flows: Iterable[str]) -> bool:
+        """Make these all the flows of a bridge, in one step for every packet; say whether anything changed."""
+        wanted = frozenset(flows)
+        known = self._flows.pop(bridge, None)
+        if known != wanted:
+            await (self._install(bridge, wanted) if known is None else self._amend(bridge, known, wanted))
+        self._flows[bridge] = wanted
+        return known != wanted
+
+    def forget_flows(self) -> None:
+        """Believe nothing of what was installed; the next time everything is compared with the switch."""
+        self._flows.clear()
+
+    async def flush(self, bridge: str, zone: int, address: str | None = None) -> None:
+        """Forget the tracked connections of a zone, or only those of one address in it."""
+        if address is None:
+            await self._quietly("ovs-ofctl", "ct-flush", bridge, f"zone={zone}")
+            return
+        field = "ct_ipv6_src" if ":" in address else "ct_nw_src"
+        # The address as the one who began, and as the one who answered.
+        await asyncio.gather(
+            self._quietly("ovs-ofctl", "ct-flush", bridge, f"zone={zone}", f"{field}={address}"),
+            self._quietly("ovs-ofctl", "ct-flush", bridge, f"zone={zone}", "", f"{field}={address}"),
+        )
+
+    async def _quietly(self, *argv: str) -> None:
+        try:
+            await run(argv, timeout=self._timeout)
+        except CommandFailed:
+            # Before Open vSwitch 3.1 there is no such command; the rules judge every packet anyway.
+            return
+
+    async def _install(self, bridge: str, flows: frozenset[str]) -> None:
+        text = "\n".join(sorted(flows)) + "\n"
+        await run(["ovs-ofctl", "--bundle", "replace-flows", bridge, "-"], input=text, timeout=self._timeout)
+
+    async def _amend(self, bridge: str, known: frozenset[str], wanted: frozenset[str]) -> None:
+        replaced = {flow.split(" actions=")[0] for flow in wanted}
+        gone = {flow.split(" actions=")[0] for flow in known} - replaced
+        lines = [f"delete_strict {match}" for match in sorted(gone)]
+        lines += [f"add {flow}" for flow in sorted(wanted - known)]
+        text = "\n".join(lines) + "\n"
+        await run(["ovs-ofctl", "--bundle", "add-flows", bridge, "-"], input=text, timeout=self._timeout)
+
+
+def add_plug(bridge: str, plug: WantedPlug) -> list[list[str]]:
+    """Give the commands that plug a device in, or correct how it is plugged."""
+    settings = [f"external_ids:{key}={_quoted(value)}" for key, value in plug.external_ids().items()]
+    if plug.internal:
+        settings += ["type=internal", f"mac={_quoted(plug.mac)}", f"mtu_request={plug.mtu}"]
+    return [["--may-exist", "add-port", bridge, plug.name], ["set", "Interface", plug.name, *settings]]
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value)
+
+
+def _plug(bridge: str, row: Mapping[str, Any]) -> Plug:
+    ofport, error = row["ofport"], row["error"]
+    return Plug(
+        name=row["name"],
+        bridge=bridge,
+        type=row["type"],
+        ofport=ofport if isinstance(ofport, int) else -1,
+        error=error if isinstance(error, str) else "",
+        external_ids=dict(row["external_ids"]),
+    )
+
+
+def _rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(table["headings"], map(_value, row), strict=True)) for row in table["data"]]
+
+
+def _value(cell: Any) -> Any:
+    if isinstance(cell, list) and len(cell) == 2:
+        kind, content = cell
+        if kind == "uuid":
+            return content
+        if kind == "set":
+            return [_value(item) for item in content]
+        if kind == "map":
+            return dict(content)
+    return cell
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,197 @@
+"""The plain QEMU driver: composes directories, command lines, processes and QMP into the contract's methods."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from weakref import WeakSet
+
+import attrs
+
+from novakit_driver_qemu import commands, console, examination, host_facts, processes
+from novakit_driver_qemu.acceleration import Verdict, decide
+from novakit_driver_qemu.guests import Watch
+from novakit_driver_qemu.instances import Instances
+from novakit_driver_qemu.machine import Machine, command_line
+from novakit_driver_qemu.options import QemuOptions
+from novakit_driver_qemu.work import Turns, end, whole
+from novakit_hookspecs.errors import Busy, NotFound, Refused
+from novakit_hookspecs.findings import Finding
+from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
+from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+
+TRIM_EVERY = 5.0
+"""Seconds between two looks at the length of the consoles' logs."""
+
+
+@attrs.define(eq=False)
+class QemuDriver:
+    """Guests on QEMU, each a process of its own that outlives this one."""
+
+    options: QemuOptions
+    context: HostContext
+    _instances: Instances = attrs.field(init=False)
+    _turns: Turns = attrs.field(init=False, factory=Turns)
+    _watches: dict[str, Watch] = attrs.field(init=False, factory=dict)
+    _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
+    _verdict: Verdict | None = attrs.field(init=False, default=None)
+    _version: int = attrs.field(init=False, default=0)
+    _trimming: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self._instances = Instances(Path(self.context.state_dir).resolve() / "instances")
+
+    async def open(self) -> None:
+        """Decide on the acceleration and find the guests that run; raise `Refused` when programs are missing."""
+        if lacking := commands.missing():
+            raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
+        self._instances.root.mkdir(mode=0o700, exist_ok=True)
+        self._verdict = await decide(self.options.acceleration)
+        self._version = host_facts.version_of((await commands.run([commands.QEMU, "--version"])).said)
+        for guest in await asyncio.to_thread(processes.running, self._instances.root):
+            await self._adopt(guest)
+        self._trimming = asyncio.get_running_loop().create_task(self._trim(), name="trim consoles")
+
+    async def close(self) -> None:
+        """Let go of the guests; they run on."""
+        if self._trimming is not None:
+            await end([self._trimming])
+        for watch in list(self._watches.values()):
+            await watch.close()
+        self._watches.clear()
+
+    async def examine_host(self) -> Sequence[Finding]:
+        """Look at everything the driver needs on its host."""
+        return await examination.examine(self.options.acceleration)
+
+    async def host(self) -> HostFacts:
+        """Say what the host has to offer now."""
+        return await asyncio.to_thread(
+            host_facts.read, self.context, self.options, self._decided(), self._version or 1_000_000
+        )
+
+    async def guests(self) -> Sequence[Guest]:
+        """List every guest that was built, running or not."""
+        return [self._guest(guest) for guest in await asyncio.to_thread(self._instances.built)]
+
+    async def create(self, plan: GuestPlan) -> Guest:
+        """Build the guest and start it; whatever an earlier try has finished is kept."""
+        return await self._turns.take(plan.id, lambda: self._create(plan))
+
+    async def destroy(self, guest: str) -> None:
+        """End whatever is being done to the guest, stop it and remove all of it; the unknown is fine."""
+        try:
+            self._instances.of(guest)
+        except NotFound:
+            return
+        async with self._turns.overtake(guest):
+            if (watch := self._watches.get(guest)) is not None:
+                await watch.stop(gently=False)
+            await processes.end_all(guest, self._instances.root)
+            await asyncio.to_thread(self._instances.remove, guest)
+
+    async def set_power(self, guest: str, to: Power, within: float) -> Guest:
+        """Bring the guest to RUNNING or SHUTDOWN; a shutdown pulls the plug after `within` seconds."""
+        if to not in (Power.RUNNING, Power.SHUTDOWN):
+            raise Refused(f"a guest cannot be brought to {to.value} by set_power")
+        return await self._turns.take(guest, lambda: self._set_power(guest, to, within))
+
+    def events(self) -> AsyncIterator[GuestEvent]:
+        """Tell of power changes from now on."""
+        queue: asyncio.Queue[GuestEvent] = asyncio.Queue()
+        self._listeners.add(queue)
+        return _drain(queue)
+
+    async def console_log(self, guest: str, max_bytes: int) -> bytes:
+        """Give the last bytes the guest printed, over reboots and power cycles."""
+        if not self._instances.of(guest).is_dir():
+            raise NotFound(f"there is no guest {guest} on this host")
+        return await asyncio.to_thread(console.tail, self._instances.console(guest), max_bytes)
+
+    async def holdings(self) -> Sequence[Holding]:
+        """List the built guests, running QEMU processes, and the directories and files of all guests."""
+        running = await asyncio.to_thread(processes.running, self._instances.root)
+        found = [Holding(kind="domain", name=f"nk-{guest}", owner=guest) for guest in self._instances.built()]
+        found += [Holding(kind="process", name=str(pid), owner=guest) for guest in running for pid in running[guest]]
+        for guest in self._instances.held():
+            directory = self._instances.of(guest)
+            for path in (directory, *sorted(directory.iterdir())):
+                kind = "disk" if path.suffix in (".qcow2", ".raw", ".iso") else "file"
+                found.append(Holding(kind=kind, name=str(path), owner=guest))
+        return found
+
+    async def _create(self, plan: GuestPlan) -> Guest:
+        if not self._instances.is_built(plan.id):
+            await self._instances.build(plan, Machine.of(plan))
+        return await self._started(plan.id)
+
+    async def _set_power(self, guest: str, to: Power, within: float) -> Guest:
+        self._instances.machine(guest)
+        if to is Power.RUNNING:
+            return await self._started(guest)
+        if (watch := self._watches.get(guest)) is not None:
+            if within > 0:
+                await watch.shut_down(within)
+            await watch.stop(gently=True)
+        # One that crashed is off as well, and whoever asked for SHUTDOWN has it now.
+        self._instances.forget_end(guest)
+        return Guest(id=guest, power=Power.SHUTDOWN, why=watch.why if watch else "")
+
+    async def _started(self, guest: str) -> Guest:
+        """Start the guest's QEMU unless it runs."""
+        root = self._instances.root
+        if (watch := self._watches.get(guest)) is not None:
+            if watch.process.alive:
+                await watch.resume()
+                return self._guest(guest)
+            await watch.stop(gently=True)  # it ended a moment ago: let that be told first
+        if not await self._adopt(guest):
+            directory = self._instances.of(guest)
+            argv = command_line(self._instances.machine(guest), directory, self._decided().acceleration)
+            # Cut short, it might leave a QEMU in the background of which nobody knows yet.
+            ended = await whole(commands.run(argv, cwd=directory))
+            process = processes.find(guest, root)
+            if ended.status != 0 or process is None:
+                raise Refused(f"QEMU did not start guest {guest}: {ended.said or 'it ended at once'}")
+            self._watch(guest, process)
+            self._tell(guest, Power.RUNNING, "started")
+        return self._guest(guest)
+
+    async def _adopt(self, guest: str) -> bool:
+        """Watch the guest's QEMU if one runs, one that an agent before this was starting too."""
+        process = await processes.settled(guest, self._instances.root)
+        if process is not None:
+            self._watch(guest, process)
+        return process is not None
+
+    def _watch(self, guest: str, process: processes.Process) -> None:
+        watch = Watch(guest, process, self._instances, self._tell)
+        self._watches[guest] = watch
+        watch.start(lambda: self._watches.pop(guest, None))
+
+    def _guest(self, guest: str) -> Guest:
+        if (watch := self._watches.get(guest)) is not None:
+            return Guest(id=guest, power=watch.power, why=watch.why)
+        if self._instances.ended_badly(guest):
+            return Guest(id=guest, power=Power.CRASHED, why="QEMU ended unexpectedly")
+        return Guest(id=guest, power=Power.SHUTDOWN)
+
+    def _decided(self) -> Verdict:
+        if self._verdict is None:
+            raise Busy("the QEMU driver is not open yet")
+        return self._verdict
+
+    def _tell(self, guest: str, power: Power, why: str) -> None:
+        event = GuestEvent(guest=guest, power=power, why=why)
+        for queue in list(self._listeners):
+            queue.put_nowait(event)
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_EVERY)
+            for guest in list(self._watches):
+                await console.trim(self._instances.console(guest))
+
+
+async def _drain(queue: "asyncio.Queue[GuestEvent]") -> AsyncIterator[GuestEvent]:
+    while True:
+        yield await queue.get()

@@ -1,0 +1,99 @@
+"""What the host has to offer, from /proc and the file system."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from novakit_driver_qemu.acceleration import Verdict
+from novakit_driver_qemu.options import QemuOptions
+from novakit_hookspecs.hosts import HostContext, HostFacts, Inventory
+
+GIB = 1 << 30
+ABILITIES = frozenset(
+    {
+        "COMPUTE_NODE",
+        "COMPUTE_IMAGE_TYPE_QCOW2",
+        "COMPUTE_IMAGE_TYPE_RAW",
+        "COMPUTE_STORAGE_BUS_VIRTIO",
+        "COMPUTE_STORAGE_BUS_SCSI",
+        "COMPUTE_NET_VIF_MODEL_VIRTIO",
+        "COMPUTE_NET_VIF_MODEL_E1000",
+        "COMPUTE_NET_VIF_MODEL_E1000E",
+        "COMPUTE_NET_VIF_MODEL_RTL8139",
+    }
+)
+CPU_TRAITS: Mapping[str, str] = {
+    "sse4_1": "HW_CPU_X86_SSE41",
+    "sse4_2": "HW_CPU_X86_SSE42",
+    "aes": "HW_CPU_X86_AESNI",
+    "avx": "HW_CPU_X86_AVX",
+    "avx2": "HW_CPU_X86_AVX2",
+    "avx512f": "HW_CPU_X86_AVX512F",
+    "bmi1": "HW_CPU_X86_BMI",
+    "bmi2": "HW_CPU_X86_BMI2",
+    "fma": "HW_CPU_X86_FMA3",
+    "f16c": "HW_CPU_X86_F16C",
+    "sha_ni": "HW_CPU_X86_SHA",
+    "vmx": "HW_CPU_X86_VMX",
+    "svm": "HW_CPU_X86_SVM",
+}
+"""Flags of /proc/cpuinfo with the standard trait that says the same."""
+
+
+def read(context: HostContext, options: QemuOptions, verdict: Verdict, version: int) -> HostFacts:
+    """Read the host and put its record together."""
+    kvm = verdict.acceleration == "kvm"
+    cpu = _first_cpu(Path("/proc/cpuinfo").read_text())
+    flags = frozenset(cpu.get("flags", "").split())
+    topology = {"sockets": 1, "cores": os.cpu_count() or 1, "threads": 1}
+    return HostFacts(
+        hypervisor_type="KVM" if kvm else "QEMU",
+        hypervisor_version=version,
+        hypervisor_hostname=context.host,
+        inventory=_inventory(Path(context.state_dir), options),
+        # Emulated CPUs have the features QEMU emulates, whatever the host's own can do.
+        traits=ABILITIES | (frozenset(CPU_TRAITS[flag] for flag in flags & CPU_TRAITS.keys()) if kvm else frozenset()),
+        cpu_info={
+            "arch": "x86_64",
+            "model": cpu.get("model name", ""),
+            "vendor": cpu.get("vendor_id", ""),
+            "features": sorted(flags),
+            "topology": topology,
+        },
+        supported_instances=tuple(("x86_64", kind, "hvm") for kind in (("kvm", "qemu") if kvm else ("qemu",))),
+        acceleration=verdict.acceleration,
+        why=verdict.why,
+    )
+
+
+def version_of(said: str) -> int:
+    """Read what `--version` printed, as major * 1,000,000 + minor * 1,000 + release; 0 when it cannot be read."""
+    match = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
+    return (
+        sum(int(part) * unit for part, unit in zip(match.groups(), (1_000_000, 1_000, 1), strict=True)) if match else 0
+    )
+
+
+def _inventory(state_dir: Path, options: QemuOptions) -> Mapping[str, Inventory]:
+    disk = os.statvfs(state_dir)
+    disk_gb = disk.f_blocks * disk.f_frsize // GIB
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    return {
+        "VCPU": Inventory(total=os.cpu_count() or 1, allocation_ratio=options.cpu_allocation_ratio),
+        "MEMORY_MB": Inventory(
+            total=memory_mb,
+            reserved=min(options.reserved_memory_mb, memory_mb),
+            allocation_ratio=options.ram_allocation_ratio,
+        ),
+        "DISK_GB": Inventory(
+            total=disk_gb,
+            reserved=min(options.reserved_disk_gb, disk_gb),
+            allocation_ratio=options.disk_allocation_ratio,
+        ),
+    }
+
+
+def _first_cpu(cpuinfo: str) -> Mapping[str, str]:
+    lines = cpuinfo.partition("\n\n")[0].splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -1,0 +1,151 @@
+"""The machine of a guest and its command line: pure functions, and no text of a user gets through them."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from novakit_driver_qemu.commands import QEMU
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.fields import tuple_field, uuid_field
+from novakit_hookspecs.servers import GuestPlan
+
+DISK_BUSES = ("virtio", "scsi")
+VIF_MODELS: Mapping[str, str] = {
+    "virtio": "virtio-net-pci",
+    "e1000": "e1000",
+    "e1000e": "e1000e",
+    "rtl8139": "rtl8139",
+}
+PIDFILE, CONSOLE = "qemu.pid", "console.log"
+_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+_ENDS = ("csum", "tso4", "tso6", "ecn", "ufo")
+# A userspace switch does not complete checksums nor cut segments that a guest left to its card.
+_PLAIN = ",".join(
+    ["csum=off", "gso=off", "mrg_rxbuf=off"]
+    + [f"host_{what}=off" for what in _ENDS[1:]]
+    + [f"guest_{what}=off" for what in _ENDS]
+)
+
+
+@attrs.frozen(kw_only=True)
+class Disk:
+    """One disk of a guest, as a file of its directory."""
+
+    file: str
+    format: str
+    cdrom: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Card:
+    """One network card of a guest."""
+
+    tap: str
+    mac: str
+    mtu: int
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """All of a plan that QEMU is told."""
+
+    id: str = uuid_field()
+    vcpus: int
+    memory_mb: int
+    bus: str
+    vif: str
+    disks: tuple[Disk, ...] = tuple_field()
+    cards: tuple[Card, ...] = tuple_field()
+
+    @classmethod
+    def of(cls, plan: GuestPlan) -> "Machine":
+        """Take what the plan says; raise `Refused` when it asks for what cannot be had."""
+        if plan.attachments:
+            raise Refused("this driver puts no accelerator devices into guests")
+        _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
+        _choice(plan.image_properties, "hw_machine_type", "q35", ("q35",))
+        disks = [Disk(file="root.qcow2", format="qcow2")]
+        disks += [Disk(file="ephemeral.raw", format="raw")] if plan.ephemeral_gb else []
+        disks += [Disk(file="swap.raw", format="raw")] if plan.swap_mb else []
+        disks += [Disk(file="config.iso", format="raw", cdrom=True)] if plan.config_drive is not None else []
+        for nic in plan.nics:
+            if not _DEVICE.fullmatch(nic.device) or not _MAC.fullmatch(nic.mac):
+                said = f"tap device ({nic.device[:40]!r}) or address ({nic.mac[:40]!r})"
+                raise Refused(f"port {nic.port_id} has no usable {said}")
+        return cls(
+            id=plan.id,
+            vcpus=plan.vcpus,
+            memory_mb=plan.memory_mb,
+            bus=_choice(plan.image_properties, "hw_disk_bus", "virtio", DISK_BUSES),
+            vif=_choice(plan.image_properties, "hw_vif_model", "virtio", tuple(VIF_MODELS)),
+            disks=tuple(disks),
+            cards=tuple(Card(tap=nic.device, mac=nic.mac, mtu=nic.mtu) for nic in plan.nics),
+        )
+
+    @classmethod
+    def load(cls, fields: Mapping[str, Any]) -> "Machine":
+        """Give the machine that `attrs.asdict` wrote down."""
+        disks, cards = [Disk(**each) for each in fields["disks"]], [Card(**each) for each in fields["cards"]]
+        return cls(**{**fields, "disks": disks, "cards": cards})
+
+
+def socket_of(guest: str) -> str:
+    """Name the guest's QMP socket; QEMU is told it relative to the directory, as a socket's path must be short."""
+    return f"nk-{guest}.qmp"
+
+
+def command_line(machine: Machine, directory: Path, acceleration: str) -> list[str]:
+    """Give the argument vector that starts the machine in the background, from its own directory."""
+    argv = [QEMU, "-name", f"guest=nk-{machine.id},debug-threads=on", "-uuid", machine.id]
+    argv += ["-daemonize", "-pidfile", str(directory / PIDFILE), "-no-user-config", "-nodefaults", "-display", "none"]
+    # A sandbox that denies `spawn` or `elevateprivileges` forbids the step into the background as well.
+    argv += ["-sandbox", "on,obsolete=deny,resourcecontrol=deny"]
+    argv += ["-machine", "q35,usb=off", "-accel", acceleration, "-cpu", "host" if acceleration == "kvm" else "max"]
+    argv += ["-smp", str(machine.vcpus), "-m", f"{machine.memory_mb}M", "-rtc", "base=utc", "-boot", "strict=on"]
+    argv += ["-chardev", f"socket,id=qmp,path={socket_of(machine.id)},server=on,wait=off"]
+    argv += ["-mon", "chardev=qmp,mode=control"]
+    argv += ["-chardev", f"file,id=console,path={_escaped(directory / CONSOLE)},append=on"]
+    argv += ["-serial", "chardev:console"]
+    argv += ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
+    if machine.bus == "scsi" or any(disk.cdrom for disk in machine.disks):
+        argv += ["-device", "virtio-scsi-pci,id=scsi"]
+    for number, disk in enumerate(machine.disks):
+        argv += _disk(f"disk{number}", disk, machine.bus, directory)
+    for number, card in enumerate(machine.cards):
+        argv += _card(f"net{number}", card, machine.vif)
+    return argv
+
+
+def _disk(name: str, disk: Disk, bus: str, directory: Path) -> Sequence[str]:
+    source = {"driver": "file", "filename": str(directory / disk.file)}
+    node: dict[str, object] = {"driver": disk.format, "node-name": name, "file": source}
+    node.update({"read-only": True} if disk.cdrom else {"discard": "unmap"})
+    # Debian's cloud kernel has no AHCI: a drive on virtio-scsi is seen by every guest.
+    kind = "scsi-cd,bus=scsi.0" if disk.cdrom else "virtio-blk-pci" if bus == "virtio" else "scsi-hd,bus=scsi.0"
+    boot = ",bootindex=1" if name == "disk0" else ""
+    return ["-blockdev", json.dumps(node), "-device", f"{kind},drive={name}{boot}"]
+
+
+def _card(name: str, card: Card, vif: str) -> Sequence[str]:
+    plain = f",host_mtu={card.mtu},{_PLAIN}" if vif == "virtio" else ""
+    return [
+        *("-netdev", f"tap,id={name},ifname={card.tap},script=no,downscript=no,vhost=off"),
+        *("-device", f"{VIF_MODELS[vif]},netdev={name},mac={card.mac}{plain}"),
+    ]
+
+
+def _choice(properties: Mapping[str, str], key: str, default: str, offered: Sequence[str]) -> str:
+    value = properties.get(key, default)
+    if value not in offered:
+        raise Refused(f"image property {key} {value[:40]!r} is not offered: use one of {', '.join(sorted(offered))}")
+    return value
+
+
+def _escaped(path: Path) -> str:
+    """Write a path as a part of an option, where a comma would begin the next part."""
+    return str(path).replace(",", ",,")

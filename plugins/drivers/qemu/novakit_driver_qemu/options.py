@@ -1,0 +1,22 @@
+"""What an operator may set in `[drivers.qemu]`."""
+
+import attrs
+from attrs.validators import ge, gt, in_
+
+
+@attrs.frozen(kw_only=True)
+class QemuOptions:
+    """Options of the plain QEMU driver."""
+
+    acceleration: str = attrs.field(default="auto", validator=in_(("auto", "kvm", "tcg")))
+    """`auto` uses KVM when a probe guest really runs on it, else software emulation (TCG)."""
+    reserved_memory_mb: int = attrs.field(default=512, validator=ge(0))
+    """MiB of memory kept for the host itself."""
+    reserved_disk_gb: int = attrs.field(default=0, validator=ge(0))
+    """GiB of the state directory's file system kept for the host itself."""
+    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=gt(0))
+    """How many guest CPUs may be promised for each of the host's."""
+    ram_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    """How many MiB may be promised for each MiB of the host's memory."""
+    disk_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    """How many GiB may be promised for each GiB of the state directory's file system."""

@@ -1,0 +1,94 @@
+"""A small crash-safe memory: the last value of every key, kept in one append-only file.
+
+Each change is one `write` to a file opened for appending, so it survives the death of the process at any instruction.
+A torn last line is a change that never happened.
+The file is held open only for the moment of a change: ten thousand simulated hosts need no descriptors at rest.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+_ROOM = 64
+"""Lines that may be dead weight before the file is written anew."""
+
+
+@attrs.define
+class Journal:
+    """A mapping from key to plain data that outlives the process."""
+
+    path: str
+    records: dict[str, Any] = attrs.field(factory=dict)
+    _lines: int = 0
+
+    @classmethod
+    def open(cls, path: str) -> "Journal":
+        """Read back what was remembered; a missing file is an empty memory."""
+        journal = cls(path)
+        journal._load()
+        return journal
+
+    def put(self, key: str, value: Any) -> None:
+        """Remember `value`; it is on file when this returns."""
+        self.change([(key, value)])
+
+    def drop(self, key: str) -> None:
+        """Forget `key`; the unknown is fine."""
+        if key in self.records:
+            self.change([(key, None)])
+
+    def change(self, changes: Iterable[tuple[str, Any]]) -> None:
+        """Make several changes in order, in one write; None forgets."""
+        changed = list(changes)
+        if not changed:
+            return
+        self._append(b"".join(_line(key, value) for key, value in changed))
+        self._lines += len(changed)
+        _apply(self.records, changed)
+        if self._lines > _ROOM + 4 * len(self.records):
+            self._rewrite(self.records)
+
+    def _load(self) -> None:
+        try:
+            with open(self.path, "rb") as file:
+                content = file.read()
+        except FileNotFoundError:
+            return
+        whole, newline, torn = content.rpartition(b"\n")
+        if torn:
+            os.truncate(self.path, len(whole) + len(newline))
+        for line in whole.splitlines():
+            key, value = json.loads(line)
+            _apply(self.records, [(key, value)])
+            self._lines += 1
+
+    def _append(self, content: bytes) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if (written := os.write(descriptor, content)) != len(content):
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+                raise OSError(f"the file system took only {written} of {len(content)} bytes for {self.path}")
+        finally:
+            os.close(descriptor)
+
+    def _rewrite(self, records: Mapping[str, Any]) -> None:
+        fresh = Path(f"{self.path}.new")
+        fresh.write_bytes(b"".join(_line(key, value) for key, value in records.items()))
+        fresh.replace(self.path)
+        self._lines = len(records)
+
+
+def _line(key: str, value: Any) -> bytes:
+    return json.dumps([key, value], separators=(",", ":")).encode() + b"\n"
+
+
+def _apply(records: dict[str, Any], changes: Iterable[tuple[str, Any]]) -> None:
+    for key, value in changes:
+        if value is None:
+            records.pop(key, None)
+        else:
+            records[key] = value

@@ -1,0 +1,122 @@
+"""The simulated network driver: checks a topology as strictly as a real host would, and remembers what it wired."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from novakit_hookspecs import hookimpl
+from novakit_hookspecs.hosts import Holding, HostContext
+from novakit_hookspecs.networks import Applied, ListsHoldings, NetworkSpec, Topology, Vif
+from novakit_simulated.faults import Dice, chance_of
+from novakit_simulated.journal import Journal
+from novakit_simulated.options import NetworkOptions
+from novakit_simulated.topology import faults_of
+
+_REVISION = "revision"
+
+
+def device_of(port_id: str) -> str:
+    """Name the tap device of a port: 14 characters, which the kernel's limit allows."""
+    return f"tap{port_id[:11]}"
+
+
+@attrs.define(eq=False)
+class SimulatedNetwork:
+    """A host whose wires are records in a journal."""
+
+    options: NetworkOptions
+    context: HostContext
+    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    _dice: Dice = attrs.field(init=False)
+    _journal: Journal = attrs.field(init=False)
+    _faults: dict[str, str] = attrs.field(init=False, factory=dict)
+    _turn: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self._dice = Dice(
+            probability=self.options.fail_port,
+            hosts=self.options.fail_hosts,
+            random=chance_of(self.options.fail_port, self.options.seed, self.context.host),
+        )
+        self._journal = Journal(str(Path(self.context.state_dir) / "network.journal"))
+
+    async def open(self) -> None:
+        self._journal = Journal.open(self._journal.path)
+
+    async def close(self) -> None:
+        """Let go; there is nothing to hold on to."""
+
+    async def apply(self, topology: Topology) -> Applied:
+        async with self._turn:
+            if topology.revision >= self.revision:
+                if self.options.apply_seconds:
+                    await self.sleep(self.options.apply_seconds)
+                self._apply(topology)
+            return self._applied()
+
+    @property
+    def revision(self) -> int:
+        """Say which revision was applied last; -1 before the first."""
+        return int(self._journal.records.get(_REVISION, -1))
+
+    async def holdings(self) -> Sequence[Holding]:
+        held = []
+        for key, record in self._journal.records.items():
+            kind, _, owner = key.partition(":")
+            if kind == "port":
+                held.append(Holding(kind="tap", name=record["device"], owner=owner))
+            elif kind in ("dhcp", "router"):
+                held.append(Holding(kind="namespace", name=record["namespace"], owner=owner))
+        return held
+
+    def _apply(self, topology: Topology) -> None:
+        faults = faults_of(topology)
+        before = self._journal.records
+        for port in topology.ports:
+            if f"port:{port.id}" not in before and port.id not in faults and self._dice.fails(self.context.host, 0):
+                faults[port.id] = str(self._dice.error(f"port {port.id} was not wired on {self.context.host}"))
+        wanted = _wanted(topology, faults)
+        changes: list[tuple[str, Any]] = [(key, None) for key in before if key != _REVISION and key not in wanted]
+        changes += [(key, record) for key, record in wanted.items() if before.get(key) != record]
+        self._journal.change([*changes, (_REVISION, topology.revision)])
+        self._faults = faults
+
+    def _applied(self) -> Applied:
+        vifs = {
+            key[len("port:") :]: Vif(device=record["device"], mtu=record["mtu"])
+            for key, record in self._journal.records.items()
+            if key.startswith("port:")
+        }
+        return Applied(revision=self.revision, vifs=vifs, faults=self._faults)
+
+
+def _wanted(topology: Topology, faults: dict[str, str]) -> dict[str, Any]:
+    """Give what the host holds for every part of the topology that can be made."""
+    mtus = {network.id: network.mtu for network in topology.networks}
+    wanted: dict[str, Any] = {}
+    for network in topology.networks:
+        if network.dhcp is not None and network.id not in faults:
+            wanted[f"dhcp:{network.id}"] = {"namespace": f"qdhcp-{network.id}"}
+    for port in topology.ports:
+        if port.id not in faults:
+            wanted[f"port:{port.id}"] = {
+                "device": device_of(port.id),
+                "mtu": mtus[port.network_id],
+                "network": port.network_id,
+                "server": port.server_id,
+                "mac": port.mac,
+                "addresses": [address.ip for address in port.addresses],
+            }
+    for router in topology.routers:
+        if router.id not in faults:
+            wanted[f"router:{router.id}"] = {"namespace": f"qrouter-{router.id}"}
+    return wanted
+
+
+@hookimpl
+def novakit_networks() -> Iterable[NetworkSpec]:
+    """Offer the simulated network driver."""
+    yield NetworkSpec(name="simulated", api=1, build=SimulatedNetwork, options=NetworkOptions, facets={ListsHoldings})
