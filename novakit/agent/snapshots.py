@@ -1,0 +1,77 @@
+"""The disks of shelved guests on their way to the image service; every file is whole or has another name."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import attrs
+import structlog
+
+from novakit_hookspecs.errors import Busy, Refused
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 1 << 20
+_READY = ("qcow2", "raw")
+
+
+@attrs.frozen
+class SnapshotFiles:
+    """Files named by server, operation and disk format under one directory of the host."""
+
+    directory: Path
+
+    async def make(self, server: str, operation: str, copy: Callable[[str], Awaitable[str]]) -> Path:
+        """Give the file of an operation, its suffix the disk format; `copy` writes it to a path and says the format."""
+        for disk_format in _READY:
+            path = self._path(server, operation, disk_format)
+            if await asyncio.to_thread(path.exists):
+                return path
+        await self.discard(server)
+        await asyncio.to_thread(self.directory.mkdir, parents=True, exist_ok=True, mode=0o700)
+        part = self._path(server, operation, "part")
+        disk_format = await copy(str(part))
+        if disk_format not in _READY:
+            raise Refused(f"The driver wrote a snapshot as {disk_format[:20]!r}; images are qcow2 or raw.")
+        return await asyncio.to_thread(part.replace, self._path(server, operation, disk_format))
+
+    async def upload(self, path: Path, url: str, token: str) -> None:
+        """Send a file to the image service and remove it.
+
+        Raises `Busy` when the service did not take it now, `Refused` when it will not.
+        """
+        log.info("uploading a snapshot", file=path.name)
+        headers = {"X-Auth-Token": token, "Content-Type": "application/octet-stream"}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as http,
+                http.put(url, data=_pieces(path), headers=headers) as answer,
+            ):
+                # A conflict says that an earlier try did fill the image, and only its answer was lost.
+                if 400 <= answer.status < 500 and answer.status != 409:
+                    raise Refused(f"The image service refused the snapshot with {answer.status}.")
+                if answer.status != 409:
+                    answer.raise_for_status()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Busy(f"The snapshot could not be uploaded: {error or type(error).__name__}", 2.0) from error
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def discard(self, server: str) -> None:
+        """Remove every file of a server; the unknown is fine."""
+        if self.directory.is_dir():
+            for path in await asyncio.to_thread(lambda: list(self.directory.glob(f"{server}.*"))):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def _path(self, server: str, operation: str, ending: str) -> Path:
+        return self.directory / f"{server}.{operation}.{ending}"
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(path.open, "rb")
+    try:
+        while piece := await asyncio.to_thread(file.read, CHUNK):
+            yield piece
+    finally:
+        file.close()

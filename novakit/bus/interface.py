@@ -1,0 +1,80 @@
+"""What every bus does, in one process or across many."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+
+@attrs.frozen
+class Message:
+    """What a handler gets: who sent it, and plain data."""
+
+    sender: str
+    """The authenticated identity of the caller: `conductor`, `api`, `scheduler` or `agent:<host>`."""
+    body: Mapping[str, Any]
+
+
+Handler = Callable[[Message], Awaitable[Any]]
+Listener = Callable[[Message], Awaitable[None]]
+
+
+class BusError(Exception):
+    """A call did not give an answer."""
+
+
+class Unreachable(BusError):
+    """Nobody serves the target, or it did not answer in time; the work may or may not have been done."""
+
+
+class RemoteError(BusError):
+    """The other side raised: `kind` is the error's class name, the message is its sentence."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class NotPermitted(BusError):
+    """The participant may not do that on the bus, whoever it says it is."""
+
+
+def check_permitted(identity: str, action: str, name: str) -> None:
+    """Hold every participant to its part; raise `NotPermitted`.
+
+    A compute host may call the conductor and serve itself, and nothing else.
+    It cannot reach other hosts, the scheduler or any topic.
+    """
+    if identity.startswith("agent:"):
+        own = {("call", "conductor"), ("serve", f"agent.{identity.removeprefix('agent:')}")}
+        allowed = (action, name) in own
+    else:
+        allowed = action != "serve" or name == identity
+    if not allowed:
+        raise NotPermitted(f"{identity} may not {action} {name}")
+
+
+class Bus(Protocol):
+    """One participant's connection to the others."""
+
+    @property
+    def identity(self) -> str:
+        """Say who this participant is to the others."""
+
+    async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
+        """Ask one server of `target` and wait for its answer for `within` seconds.
+
+        Raises `RemoteError` when the other side raised, `Unreachable` when no answer came.
+        """
+
+    async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
+        """Tell everybody who listens to `topic`; nobody listening is fine, and nothing is kept for later."""
+
+    def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
+        """Answer calls to `target`; the result takes the service back."""
+
+    def listen(self, topic: str, listener: Listener) -> Callable[[], None]:
+        """Hear what is published on `topic`; the result ends it."""
+
+    async def close(self) -> None:
+        """Leave; calls under way end as `Unreachable`."""

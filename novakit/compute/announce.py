@@ -1,0 +1,68 @@
+"""Tells observers what happened to servers, after it is true, in the order in which it became so."""
+
+import asyncio
+from collections.abc import Sequence
+
+import attrs
+import structlog
+
+from novakit import world
+from novakit.compute.states import status_of
+from novakit.operations import Work
+from novakit.plughost import tell_all
+from novakit.plughost.offers import Listening
+from novakit.store import Store, servers
+from novakit_hookspecs.observers import ServerEvent
+
+log = structlog.get_logger(__name__)
+
+_PHASES = {"begun": "start", "done": "end", "failed": "error"}
+
+
+@attrs.define
+class Announcer:
+    """Queues events and tells them one after another; an observer that dawdles delays others by a second at most."""
+
+    store: Store
+    observers: Sequence[Listening]
+    _queue: asyncio.Queue[tuple[Work, str]] = attrs.field(factory=asyncio.Queue)
+    _task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to tell."""
+        if self.observers:
+            self._task = world.spawn(self._run(), name="conductor/announce")
+
+    async def stop(self) -> None:
+        """Stop telling; what is not told yet is not told."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def note(self, work: Work, state: str) -> None:
+        """Take an operation that has `begun`, or has ended as `done` or `failed`."""
+        if self.observers and state in _PHASES:
+            self._queue.put_nowait((work, state))
+
+    async def _run(self) -> None:
+        while True:
+            work, state = await self._queue.get()
+            try:
+                await self._tell(work, state)
+            except Exception as error:
+                log.error("observers could not be told", operation=work.id, exc_info=error)
+
+    async def _tell(self, work: Work, state: str) -> None:
+        async with self.store.read() as session:
+            row = await servers.show(session, work.server_id, deleted=True)
+        if row is None:
+            return
+        event = ServerEvent(
+            server_id=work.server_id,
+            project_id=work.project_id,
+            event=f"{work.kind}.{_PHASES[state]}",
+            status=status_of(row["vm_state"], row["task_state"]),
+            host=row["host"],
+            request_id=work.request_id,
+        )
+        await tell_all(self.observers, event=event)

@@ -1,0 +1,290 @@
+"""The audit: compares what servers own in the store with what hosts really hold, and names what belongs to nobody.
+
+What an operation is working on is left alone, and only what is still odd a moment later is told.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from novakit.bus import Bus, BusError
+from novakit.scheduler.ask import complete
+from novakit.store import Store, hosts
+from novakit.store.audit import Picture, picture
+from novakit.store.engine import Row
+from novakit_hookspecs.scheduling import Ask
+
+PAUSES = (1.0, 3.0)
+"""Seconds before the second and the third look; what is still odd at the last one is told."""
+WITHIN = 20.0
+"""Seconds a host may take to say what it holds."""
+AT_ONCE = 64
+"""Hosts that are asked at a time."""
+SHOWN = 1000
+"""Findings in one report; more of the same help nobody."""
+
+_WITH_GUEST = frozenset({"active", "stopped", "paused", "suspended", "rescued", "resized", "shelved"})
+_SWEPT = "The conductor frees it within two minutes; if it stays, look for its id in the conductor's log."
+_REPORTED = "It is removed after its host has reported it twice, in about two minutes; if it stays, see the host's log."
+_PUSHED = "Its host removes it with the next topology; restart the host's agent if it stays."
+_DELETE = "Delete the server, or have its owner do so."
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    kind: str
+    """server, operation, allocation, inventory, guest, port, or a kind of holding: disk, file, tap, namespace, ..."""
+    name: str
+    host: str | None = None
+    owner: str | None = None
+    """The id of what it says it belongs to."""
+    problem: str
+    remedy: str
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """The outcome of one audit."""
+
+    orphaned: Sequence[Finding] = ()
+    foreign: Sequence[Finding] = ()
+    """What others claimed through Placement: none of our business, and shown so that it is not forgotten."""
+    unchecked: Sequence[str] = ()
+    """Hosts that did not say what they hold."""
+    counted: Mapping[str, int] = attrs.field(factory=dict)
+    """How many servers, allocations, ports, guests and holdings were looked at."""
+
+
+@attrs.frozen
+class Found:
+    """What one host says that it has."""
+
+    guests: frozenset[str]
+    holdings: Sequence[Mapping[str, str]]
+
+
+@attrs.frozen
+class Audit:
+    """Compares the store with the hosts."""
+
+    store: Store
+    bus: Bus
+    pauses: Sequence[float] = PAUSES
+
+    async def run(self) -> Report:
+        """Look, and look again at what was odd."""
+        report = await self._look()
+        for pause in self.pauses:
+            if not report.orphaned:
+                break
+            await asyncio.sleep(pause)
+            before, report = set(report.orphaned), await self._look()
+            report = attrs.evolve(report, orphaned=[each for each in report.orphaned if each in before])
+        return attrs.evolve(report, orphaned=report.orphaned[:SHOWN], foreign=report.foreign[:SHOWN])
+
+    async def _look(self) -> Report:
+        async with self.store.read() as session:
+            names = [row["name"] for row in await hosts.every(session)]
+        found = await self._ask_hosts(names)
+        async with self.store.read() as session:
+            store = await picture(session)
+        return compare(store, found)
+
+    async def _ask_hosts(self, names: Iterable[str]) -> dict[str, Found]:
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def ask(host: str) -> tuple[str, Found | None]:
+            async with turn:
+                try:
+                    answer = await self.bus.call(f"agent.{host}", "holdings", within=WITHIN)
+                except BusError:
+                    return host, None
+                guests = frozenset(each["id"] for each in answer["guests"])
+                return host, Found(guests=guests, holdings=answer["holdings"])
+
+        answers = await asyncio.gather(*(ask(name) for name in names))
+        return {host: found for host, found in answers if found is not None}
+
+
+def compare(store: Picture, found: Mapping[str, Found]) -> Report:
+    """Name everything that differs, leaving out what operations are working on."""
+    busy = {row["server_id"] for row in store.operations}
+    orphaned = [
+        *_servers(store, found, busy),
+        *_operations(store),
+        *_allocations(store, busy),
+        *_guests(store, found, busy),
+        *_ports(store, busy),
+        *_holdings(store, found, busy),
+    ]
+    return Report(
+        orphaned=orphaned,
+        foreign=list(_foreign(store)),
+        unchecked=sorted(set(store.hosts) - set(found)),
+        counted={
+            "servers": len(store.servers),
+            "allocations": len(store.held),
+            "ports": len(store.ports),
+            "guests": sum(len(each.guests) for each in found.values()),
+            "holdings": sum(len(each.holdings) for each in found.values()),
+        },
+    )
+
+
+def _servers(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
+    for server_id, row in store.servers.items():
+        if server_id in busy:
+            continue
+        host, about = (
+            row["host"],
+            {"kind": "server", "name": server_id, "host": row["host"], "owner": row["project_id"]},
+        )
+        if row["task_state"] is not None or row["vm_state"] == "building":
+            state = row["task_state"] or row["vm_state"]
+            yield Finding(**about, problem=f"It stands in {state} and no operation works on it.", remedy=_DELETE)
+        elif row["vm_state"] in _WITH_GUEST and host is None:
+            yield Finding(**about, problem=f"It is {row['vm_state']} and has no host.", remedy=_DELETE)
+        elif row["vm_state"] in _WITH_GUEST and host in found and server_id not in found[host].guests:
+            remedy = "It goes to ERROR after its host has reported twice, in about two minutes; then delete it."
+            yield Finding(**about, problem=f"It is {row['vm_state']} and its host has no guest of it.", remedy=remedy)
+
+
+def _operations(store: Picture) -> Iterator[Finding]:
+    for row in store.operations:
+        if row["server_id"] not in store.servers:
+            problem = f"The operation {row['kind']} is open and its server is gone."
+            remedy = "Restart the conductor; if it stays, see the conductor's log."
+            yield Finding(kind="operation", name=row["id"], owner=row["server_id"], problem=problem, remedy=remedy)
+
+
+def _allocations(store: Picture, busy: set[str]) -> Iterator[Finding]:
+    names = {provider: name for name, provider in store.hosts.items()}
+    for consumer, rows in store.held.items():
+        if consumer in store.once and consumer not in busy:
+            host = names.get(store.roots.get(rows[0]["provider_id"], ""))
+            problem = f"{_amounts(_total(rows))} are claimed for a server that is deleted."
+            yield Finding(kind="allocation", name=consumer, host=host, owner=consumer, problem=problem, remedy=_SWEPT)
+    for server_id, row in store.servers.items():
+        if server_id not in busy and (differs := _claim_differs(store, row)):
+            remedy = "Correct it with `openstack resource provider allocation set`, or delete the server."
+            yield Finding(
+                kind="allocation", name=server_id, host=row["host"], owner=server_id, problem=differs, remedy=remedy
+            )
+    for row in store.drift:
+        yield Finding(
+            kind="inventory",
+            name=row["resource_class"],
+            host=names.get(store.roots.get(row["provider_id"], "")),
+            owner=row["provider_id"],
+            problem=f"{row['used']} are counted as used, {row['held']} are allocated.",
+            remedy="Set the inventory of the provider anew with `openstack resource provider inventory set`.",
+        )
+
+
+def _claim_differs(store: Picture, row: Row) -> str | None:
+    """Say how what a server holds differs from what it needs."""
+    held = store.held.get(row["id"], ())
+    if row["host"] is None:
+        return f"{_amounts(_total(held))} are claimed for a server that has no host." if held else None
+    root = store.hosts.get(row["host"])
+    elsewhere = {one["provider_id"] for one in held if store.roots.get(one["provider_id"]) != root}
+    if elsewhere and root:
+        return f"It runs on {row['host']} and holds a claim on {', '.join(sorted(elsewhere))} too."
+    wanted, total = needed(row["flavor"]), _total(held)
+    return None if wanted == total else f"It needs {_amounts(wanted)} and {_amounts(total)} are claimed."
+
+
+def needed(flavor: Mapping[str, Any]) -> dict[str, int]:
+    """Give what a server of a flavor takes from its host, by resource class."""
+    ask = Ask(
+        server_id="",
+        project_id="",
+        user_id="",
+        vcpus=flavor["vcpus"],
+        memory_mb=flavor["ram"],
+        root_gb=flavor["disk"],
+        ephemeral_gb=flavor.get("ephemeral", 0),
+        swap_mb=flavor.get("swap") or 0,
+        extra_specs=flavor.get("extra_specs") or {},
+    )
+    return dict(complete(ask).resources)
+
+
+def _total(rows: Iterable[Row]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for row in rows:
+        total[row["resource_class"]] = total.get(row["resource_class"], 0) + row["used"]
+    return total
+
+
+def _amounts(amounts: Mapping[str, int]) -> str:
+    return ", ".join(f"{amounts[name]} {name}" for name in sorted(amounts)) or "nothing"
+
+
+def _guests(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
+    for host, has in found.items():
+        for guest in sorted(has.guests - busy):
+            server = store.servers.get(guest)
+            if server is not None and server["host"] == host:
+                continue
+            problem = (
+                "It belongs to no server."
+                if server is None
+                else f"Its server is to run on {server['host'] or 'no host'}."
+            )
+            yield Finding(kind="guest", name=guest, host=host, owner=guest, problem=problem, remedy=_REPORTED)
+
+
+def _ports(store: Picture, busy: set[str]) -> Iterator[Finding]:
+    for port_id, row in store.ports.items():
+        server_id = row["server_id"]
+        if server_id is None or server_id in busy:
+            continue
+        server = store.servers.get(server_id)
+        about = {"kind": "port", "name": port_id, "host": row["host"], "owner": server_id}
+        if server is None:
+            remedy = _SWEPT if server_id in store.once else f"Delete it: `openstack port delete {port_id}`."
+            yield Finding(**about, problem="Its server does not exist.", remedy=remedy)
+        elif row["host"] != server["host"] and server["host"] is not None and row["host"] is not None:
+            problem = f"It is wired on {row['host']} and its server runs on {server['host']}."
+            yield Finding(**about, problem=problem, remedy="Hard-reboot the server.")
+
+
+def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
+    others = store.networks | store.routers | (set(store.held) - store.once)
+    for host, has in found.items():
+        for each in has.holdings:
+            kind, name, owner = each["kind"], each["name"], each["owner"]
+            port, server = store.ports.get(owner), store.servers.get(owner)
+            if owner in busy or (owner in others and server is None) or (port and port["server_id"] in busy):
+                continue
+            about: dict[str, Any] = {"kind": kind, "name": name, "host": host, "owner": owner or None}
+            if server is not None:
+                if server["host"] != host:
+                    problem = f"Its server is to run on {server['host'] or 'no host'}."
+                    yield Finding(**about, problem=problem, remedy=_REPORTED)
+            elif port is not None:
+                if port["server_id"] and port["host"] != host:
+                    problem = f"Its port is bound to {port['host'] or 'no host'}."
+                    yield Finding(**about, problem=problem, remedy=_PUSHED)
+            elif kind != "domain" or owner not in has.guests:
+                problem = f"Nothing has the id {owner}." if owner else "Nobody knows whose it is."
+                yield Finding(**about, problem=problem, remedy=f"Restart the agent of {host}; if it stays, remove it.")
+
+
+def _foreign(store: Picture) -> Iterator[Finding]:
+    names = {provider: name for name, provider in store.hosts.items()}
+    for consumer, rows in store.held.items():
+        if consumer not in store.servers and consumer not in store.once:
+            yield Finding(
+                kind="allocation",
+                name=consumer,
+                host=names.get(store.roots.get(rows[0]["provider_id"], "")),
+                owner=rows[0]["project_id"],
+                problem=f"{rows[0]['type'] or 'A consumer without a type'} holds {_amounts(_total(rows))}.",
+                remedy="It was claimed through the Placement API; whoever did so must give it back.",
+            )

@@ -1,0 +1,142 @@
+"""Compute hosts as operators see them: services, hypervisors, availability zones."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from novakit import errors, world
+from novakit.store import Session, Store, aggregates, host_loads, hosts
+from novakit.store.engine import Row
+
+DEFAULT_ZONE = "nova"
+"""The availability zone of hosts that no aggregate puts into another one."""
+
+
+@attrs.frozen(kw_only=True)
+class Host:
+    """One compute host."""
+
+    name: str
+    number: int
+    service_id: str
+    hypervisor_id: str
+    enabled: bool
+    disabled_reason: str | None
+    forced_down: bool
+    up: bool
+    zone: str
+    facts: Mapping[str, Any]
+    """What its agent reported: a `HostFacts` record as plain data."""
+    updated_at: datetime
+    """When it was last heard of."""
+
+    @property
+    def status(self) -> str:
+        """Say what servers on it are shown as `host_status`: UP, DOWN, MAINTENANCE or UNKNOWN."""
+        if self.forced_down:
+            return "DOWN"
+        return "MAINTENANCE" if not self.enabled else "UP" if self.up else "UNKNOWN"
+
+    @property
+    def hypervisor_hostname(self) -> str:
+        """Say what the hypervisor calls itself."""
+        return str(self.facts.get("hypervisor_hostname") or self.name)
+
+
+@attrs.frozen(kw_only=True)
+class Load:
+    """What the servers of a host add up to."""
+
+    servers: int = 0
+    vcpus: int = 0
+    ram: int = 0
+    """MiB."""
+    disk: int = 0
+    """GiB."""
+    busy: int = 0
+    """Servers that something is being done to."""
+
+
+@attrs.define
+class Hosts:
+    """Every compute host of the cloud."""
+
+    _store: Store
+    down_after: float = 60.0
+    """Seconds without a heartbeat after which a host counts as down."""
+
+    async def every(self) -> list[Host]:
+        """List the hosts in the order they first appeared."""
+        async with self._store.read() as session:
+            rows = await hosts.every(session)
+            zones = await _zones(session)
+        return [self._host(row, zones) for row in rows]
+
+    async def statuses(self, names: Iterable[str]) -> dict[str, str]:
+        """Say how the hosts with these names are, as their servers show it."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return {}
+        async with self._store.read() as session:
+            rows = await hosts.some(session, wanted)
+        return {row["name"]: self._host(row, {}).status for row in rows}
+
+    async def zones(self) -> dict[str, list[Host]]:
+        """Give the hosts of every availability zone, zones by name; the default zone is always there."""
+        found: dict[str, list[Host]] = {DEFAULT_ZONE: []}
+        async with self._store.read() as session:
+            rows = await hosts.every(session)
+            zones = await _zones(session)
+        for zone in zones.values():
+            found.setdefault(zone, [])
+        for row in rows:
+            host = self._host(row, zones)
+            found[host.zone].append(host)
+        return dict(sorted(found.items()))
+
+    async def loads(self) -> dict[str, Load]:
+        """Sum up the servers of every host that has some."""
+        async with self._store.read() as session:
+            rows = await host_loads.sums(session)
+        return {row["host"]: Load(**{name: int(row[name] or 0) for name in LOADS}) for row in rows}
+
+    async def servers_on(self, names: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+        """List id and name of the servers of some hosts."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        async with self._store.read() as session:
+            for row in await host_loads.names(session, names):
+                found.setdefault(row["host"], []).append((row["id"], row["name"]))
+        return found
+
+    async def decide(self, name: str, **values: Any) -> None:
+        """Record an operator's decision: enabled, disabled_reason, forced_down; raise `NotFound`."""
+        async with self._store.write() as session:
+            if not await hosts.decide(session, name, **values):
+                raise errors.NotFound(f"Compute host {name} could not be found.")
+
+    def _host(self, row: Row, zones: Mapping[str, str]) -> Host:
+        silent = (world.now() - row["last_seen"]).total_seconds()
+        same = ("name", "number", "enabled", "disabled_reason", "forced_down", "facts")
+        return Host(
+            service_id=row["id"],
+            hypervisor_id=row["provider_id"],
+            up=not row["forced_down"] and silent < self.down_after,
+            zone=zones.get(row["name"], DEFAULT_ZONE),
+            updated_at=max(row["last_seen"], row["updated_at"]),
+            **{name: row[name] for name in same},
+        )
+
+
+LOADS = tuple(field.name for field in attrs.fields(Load))
+
+
+async def _zones(session: Session) -> dict[str, str]:
+    """Give the availability zone of every host that an aggregate puts into one."""
+    members = await aggregates.members(session)
+    found: dict[str, str] = {}
+    for row in await aggregates.every(session):
+        if zone := row["metadata"].get("availability_zone"):
+            found |= dict.fromkeys(members.get(row["id"], ()), zone)
+    return found

@@ -1,0 +1,100 @@
+"""SSH key pairs of users: imported, or made here once and handed over."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+
+import attrs
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from novakit import errors
+from novakit.store import Store
+from novakit.store import keypairs as rows
+from novakit.store.engine import Row
+
+MAX_PUBLIC_KEY = 16384
+"""Characters of a public key; the longest RSA key OpenSSH takes needs less than 3,000."""
+
+
+@attrs.define
+class Keypairs:
+    """The key pairs of every user."""
+
+    _store: Store
+    per_user: int = 100
+    """How many one user may have."""
+
+    async def show(self, user_id: str, name: str) -> Row:
+        """Fetch one key pair; raise `NotFound` when the user has none of that name."""
+        async with self._store.read() as session:
+            found = await rows.show(session, user_id, name)
+        if found is None:
+            raise errors.NotFound(f"Keypair {name} not found for user {user_id}")
+        return found
+
+    async def page(self, user_id: str, *, limit: int | None = None, marker: str | None = None) -> list[Row]:
+        """Fetch a user's key pairs by name, after the marker; raise `BadRequest` for an unknown marker."""
+        async with self._store.read() as session:
+            if marker is not None and await rows.show(session, user_id, marker) is None:
+                raise errors.BadRequest(f"marker [{marker}] not found")
+            return await rows.of_user(session, user_id, limit=limit, after=marker)
+
+    async def add(self, user_id: str, name: str, public_key: str, kind: str = "ssh") -> Row:
+        """Register a public key; raise `BadRequest` for a bad one, `Conflict` for a name that is taken."""
+        if kind != "ssh":
+            raise errors.BadRequest(
+                "Keypair data is invalid: x509 certificates serve Windows guests alone, which this cloud does not "
+                "set up; register a key of type ssh."
+            )
+        row = {
+            "user_id": user_id,
+            "name": name,
+            "type": kind,
+            "public_key": public_key,
+            "fingerprint": fingerprint(public_key),
+        }
+        async with self._store.write() as session:
+            if await rows.count(session, user_id) >= self.per_user:
+                raise errors.Forbidden("Quota exceeded, too many key pairs.")
+            if not await rows.add(session, row):
+                raise errors.Conflict(f"Key pair '{name}' already exists.")
+            found = await rows.show(session, user_id, name)
+        assert found is not None
+        return found
+
+    async def generate(self, user_id: str, name: str, kind: str = "ssh") -> tuple[Row, str]:
+        """Make a key pair, register its public half, and give the private half in OpenSSH's format; it is not kept."""
+        public, private = await asyncio.to_thread(_ed25519)
+        return await self.add(user_id, name, public, kind), private
+
+    async def remove(self, user_id: str, name: str) -> None:
+        """Forget a key pair; servers that have it keep it. Raise `NotFound` when there is none."""
+        async with self._store.write() as session:
+            if not await rows.remove(session, user_id, name):
+                raise errors.NotFound(f"Keypair {name} not found for user {user_id}")
+
+
+def fingerprint(public_key: str) -> str:
+    """Give the MD5 fingerprint in pairs of hex digits, as the API has always shown it; raise `BadRequest`."""
+    words = public_key.split()
+    if len(words) < 2 or len(public_key) > MAX_PUBLIC_KEY or "\n" in public_key.strip():
+        raise errors.BadRequest("Keypair data is invalid: a public key is one line of the form 'ssh-ed25519 AAAA...'.")
+    try:
+        serialization.load_ssh_public_key(public_key.strip().encode())
+        blob = base64.b64decode(words[1], validate=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm, binascii.Error) as error:
+        raise errors.BadRequest("Keypair data is invalid: failed to generate fingerprint") from error
+    digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
+    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+
+
+def _ed25519() -> tuple[str, str]:
+    key = ed25519.Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    return f"{public.decode()} Generated-by-novakit", private.decode()

@@ -1,0 +1,142 @@
+"""What a guest may read of itself: the OpenStack and EC2 trees, for the metadata service and the config drive."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from novakit import world
+from novakit.network import PortInfo
+from novakit.store.engine import Row
+
+OPENSTACK_VERSIONS = (
+    "2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22", "2018-08-27",
+    "2020-10-14", "latest",
+)  # fmt: skip
+EC2_VERSIONS = (
+    "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01",
+    "2009-04-04", "latest",
+)  # fmt: skip
+DOMAIN = "novalocal"
+
+
+def openstack_files(server: Row, ports: Sequence[PortInfo]) -> dict[str, bytes]:
+    """Give the files of `openstack/latest/`, by name."""
+    files = {
+        "meta_data.json": orjson.dumps(_meta_data(server)),
+        "network_data.json": orjson.dumps(_network_data(ports)),
+        "vendor_data.json": b"{}",
+        "vendor_data2.json": b"{}",
+    }
+    if server["user_data"]:
+        files["user_data"] = base64.b64decode(server["user_data"])
+    return files
+
+
+def config_drive(server: Row, ports: Sequence[PortInfo]) -> dict[str, bytes]:
+    """Give the files of a config drive, by path."""
+    files = openstack_files(server, ports)
+    return {f"openstack/{version}/{name}": body for version in ("latest", "2018-08-27") for name, body in files.items()}
+
+
+def answer(path: str, server: Row, ports: Sequence[PortInfo]) -> bytes | None:
+    """Give what the metadata service says at `path`, or None where there is nothing."""
+    words = [word for word in path.split("/") if word]
+    if not words:
+        return _listing([f"{version}" for version in EC2_VERSIONS])
+    if words[0] == "openstack":
+        return _openstack(words[1:], server, ports)
+    if words[0] in EC2_VERSIONS:
+        return _ec2(words[1:], server, ports)
+    return None
+
+
+def _openstack(words: Sequence[str], server: Row, ports: Sequence[PortInfo]) -> bytes | None:
+    if not words:
+        return _listing(OPENSTACK_VERSIONS)
+    if words[0] not in OPENSTACK_VERSIONS or len(words) > 2:
+        return None
+    files = openstack_files(server, ports)
+    return _listing(files) if len(words) == 1 else files.get(words[1])
+
+
+def _ec2(words: Sequence[str], server: Row, ports: Sequence[PortInfo]) -> bytes | None:
+    user_data = base64.b64decode(server["user_data"]) if server["user_data"] else None
+    tree: Any = {"meta-data/": _ec2_tree(server, ports)} | ({"user-data": user_data} if user_data else {})
+    for word in words:
+        if not isinstance(tree, Mapping):
+            return None
+        tree = tree.get(word, tree.get(f"{word}/"))
+    if isinstance(tree, Mapping):
+        return _listing(tree)
+    return tree.encode() if isinstance(tree, str) else tree
+
+
+def _ec2_tree(server: Row, ports: Sequence[PortInfo]) -> dict[str, Any]:
+    fixed = next((address.ip for port in ports for address in port.addresses), "")
+    floating = next((each for port in ports for address in port.addresses for each in address.floating_ips), "")
+    hostname = f"{server['hostname']}.{DOMAIN}"
+    tree: dict[str, Any] = {
+        "ami-id": f"ami-{server['number']:08x}",
+        "ami-launch-index": str(server["launch_index"]),
+        "ami-manifest-path": "FIXED",
+        "block-device-mapping/": {"ami": "vda", "root": server["root_device_name"]},
+        "hostname": hostname,
+        "instance-action": "none",
+        "instance-id": f"i-{server['number']:08x}",
+        "instance-type": server["flavor"]["name"],
+        "local-hostname": hostname,
+        "local-ipv4": fixed,
+        "placement/": {"availability-zone": server["availability_zone"] or ""},
+        "public-hostname": hostname,
+        "public-ipv4": floating,
+        "reservation-id": server["reservation_id"],
+        "security-groups": "\n".join(sorted({name for port in ports for _, name in port.security_groups})),
+    }
+    if server["key_name"]:
+        tree["public-keys/"] = {f"0={server['key_name']}": None, "0/": {"openssh-key": server["public_key"]}}
+    return tree
+
+
+def _listing(names: Mapping[str, Any] | Sequence[str]) -> bytes:
+    return "\n".join(name for name in names if name != "0/").encode()
+
+
+def _meta_data(server: Row) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "uuid": server["id"],
+        "name": server["name"],
+        "hostname": f"{server['hostname']}.{DOMAIN}",
+        "launch_index": server["launch_index"],
+        "availability_zone": server["availability_zone"],
+        "project_id": server["project_id"],
+        "meta": server["metadata"],
+        "random_seed": base64.b64encode(world.chance().randbytes(512)).decode(),
+        "devices": [],
+        "dedicated_cpus": [],
+    }
+    if server["key_name"]:
+        document["public_keys"] = {server["key_name"]: server["public_key"]}
+        document["keys"] = [{"name": server["key_name"], "type": "ssh", "data": server["public_key"]}]
+    return document
+
+
+def _network_data(ports: Sequence[PortInfo]) -> dict[str, Any]:
+    links: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
+    dns: list[str] = []
+    for port in ports:
+        link = f"tap{port.id[:11]}"
+        links.append({"id": link, "vif_id": port.id, "type": "ovs", "mtu": port.mtu, "ethernet_mac_address": port.mac})
+        for address in port.addresses:
+            networks.append(
+                {
+                    "id": f"network{len(networks)}",
+                    "type": "ipv6_dhcp" if ":" in address.ip else "ipv4_dhcp",
+                    "link": link,
+                    "network_id": port.network_id,
+                }
+            )
+            dns += [each for each in address.subnet.dns_servers if each not in dns]
+    return {"links": links, "networks": networks, "services": [{"type": "dns", "address": each} for each in dns]}

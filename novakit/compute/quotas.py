@@ -1,0 +1,101 @@
+"""Quotas: how much a project may have, and whether one more request still fits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from novakit import errors
+from novakit.store import Session, Store, servers
+from novakit.store import quotas as rows
+
+DEFAULTS: Mapping[str, int] = {
+    "instances": 10,
+    "cores": 20,
+    "ram": 51200,
+    "metadata_items": 128,
+    "injected_files": 5,
+    "injected_file_content_bytes": 10240,
+    "injected_file_path_bytes": 255,
+    "key_pairs": 100,
+    "server_groups": 10,
+    "server_group_members": 10,
+}
+"""Limits of a project that nobody changed; `ram` in MiB."""
+
+COUNTED = ("instances", "cores", "ram")
+"""What is summed over a project's servers."""
+
+
+@attrs.define
+class Quotas:
+    """The limits of every project and what it uses of them."""
+
+    _store: Store
+    defaults: Mapping[str, int] = attrs.field(factory=lambda: dict(DEFAULTS))
+
+    async def limits(self, project_id: str) -> dict[str, int]:
+        """Give every limit of a project; -1 is none."""
+        async with self._store.read() as session:
+            return {**self.defaults, **await rows.of_project(session, project_id)}
+
+    async def detail(self, project_id: str) -> dict[str, dict[str, int]]:
+        """Give limit, in_use and reserved of every resource; nothing is ever reserved, as usage is what exists."""
+        async with self._store.read() as session:
+            limits = {**self.defaults, **await rows.of_project(session, project_id)}
+            used = await servers.usage(session, project_id)
+        return {
+            name: {"limit": limit, "in_use": int(used[name]) if name in COUNTED else 0, "reserved": 0}
+            for name, limit in limits.items()
+        }
+
+    async def change(self, project_id: str, values: Mapping[str, int], *, force: bool = False) -> dict[str, int]:
+        """Set limits; raise `BadRequest` for one below what is in use, unless forced."""
+        async with self._store.write() as session:
+            used = await servers.usage(session, project_id)
+            for name, limit in values.items():
+                if not force and name in COUNTED and -1 < limit < used[name]:
+                    raise errors.BadRequest(
+                        f"Quota limit {limit} for {name} must be greater than or equal to already used and reserved "
+                        f"{used[name]}."
+                    )
+            await rows.put(session, project_id, values)
+            return {**self.defaults, **await rows.of_project(session, project_id)}
+
+    async def reset(self, project_id: str) -> None:
+        """Give a project the defaults again."""
+        async with self._store.write() as session:
+            await rows.reset(session, project_id)
+
+    async def book(self, session: Session, project_id: str) -> "Book":
+        """Read in a create's own transaction what a project may have and has, to take servers from.
+
+        On a database with several writers the caller first locks what serialises creates of one project.
+        """
+        used = await servers.usage(session, project_id)
+        limits = {**self.defaults, **await rows.of_project(session, project_id)}
+        return Book(limits, {name: int(used[name]) for name in COUNTED})
+
+
+@attrs.define
+class Book:
+    """What one project may have and has, within one transaction."""
+
+    limits: Mapping[str, int]
+    used: dict[str, int]
+
+    def take(self, **wanted: int) -> None:
+        """Count `instances`, `cores` and `ram` as used; raise `Forbidden`, naming what is over, if they do not fit."""
+        over = sorted(name for name, more in wanted.items() if -1 < self.limits[name] < self.used[name] + more)
+        if over:
+            raise errors.Forbidden(
+                f"Quota exceeded for {', '.join(over)}: Requested {_each(wanted, over)}, but already used "
+                f"{_each(self.used, over)} of {_each(self.limits, over)} {', '.join(over)}",
+                kind="OverQuota",
+            )
+        for name, more in wanted.items():
+            self.used[name] += more
+
+
+def _each(values: Mapping[str, Any], names: list[str]) -> str:
+    return ", ".join(str(values[name]) for name in names)

@@ -1,0 +1,184 @@
+"""What agents report: hosts and guests; believed only for the host that the sender is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import structlog
+
+from novakit import world
+from novakit.bus import BusError, Message, RemoteError
+from novakit.compute import states
+from novakit.compute.parts import Parts
+from novakit.compute.records import POWER_NUMBERS
+from novakit.gather import Gather
+from novakit.store import hosts, operations, servers
+from novakit.store.engine import Row, Session
+from novakit_hookspecs.hosts import HostFacts
+from novakit_hookspecs.plain import to_record
+from novakit_hookspecs.servers import Power
+
+log = structlog.get_logger(__name__)
+
+_OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
+
+
+def host_of(message: Message) -> str:
+    """Say which host the sender is; raise `Refused`-like `PermissionError` when it is no agent."""
+    kind, _, host = message.sender.partition(":")
+    if kind != "agent" or not host:
+        raise PermissionError(f"{message.sender} is not an agent")
+    return host
+
+
+@attrs.frozen
+class _Facts:
+    """What one host says of itself, as it came and as a record that was checked."""
+
+    host: str
+    plain: Mapping[str, Any]
+    record: HostFacts
+
+
+@attrs.define
+class Reports:
+    """Turns reports into rows, and repairs what differs between what is and what should be."""
+
+    parts: Parts
+    _odd: dict[str, str] = attrs.field(factory=dict)
+    """What was strange about a server in the last report; only what is strange twice is acted on."""
+    _seen: set[str] = attrs.field(factory=set)
+    _write: Gather["_Facts", Exception | None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._write = Gather(self._write_facts)
+
+    async def host(self, message: Message) -> None:
+        """Take a full report: facts, guests, builds under way, and whether the agent has just started."""
+        host = host_of(message)
+        facts = message.body["facts"]
+        if (error := await self._write(_Facts(host, facts, to_record(facts, HostFacts)))) is not None:
+            raise error
+        if message.body["started"]:
+            await self.parts.networks.host_up(host)
+            self.parts.wiring.poke([host])
+        await self._compare(host, message.body["guests"], set(message.body["building"]))
+
+    async def _write_facts(self, batch: Sequence["_Facts"]) -> list[Exception | None]:
+        """Write the facts of hosts that reported at the same time; one that cannot be written costs only itself."""
+        try:
+            await self._write_together(batch)
+        except Exception as error:  # a border: what a host claims of itself must not keep others from reporting
+            if len(batch) == 1:
+                return [error]
+            return [(await self._write_facts([each]))[0] for each in batch]
+        return [None] * len(batch)
+
+    async def _write_together(self, batch: Sequence["_Facts"]) -> None:
+        news = False
+        async with self.parts.store.write() as session:
+            for each in batch:
+                row, changed = await hosts.report(session, each.host, each.plain)
+                if changed:
+                    await self.parts.placement.report_host(
+                        session,
+                        provider_id=row["provider_id"],
+                        name=each.host,
+                        inventory=each.record.inventory,
+                        traits=each.record.traits,
+                    )
+                news = news or changed
+        if news:
+            await self.parts.bus.publish("hosts.changed", {})
+
+    async def heartbeat(self, message: Message) -> None:
+        """Note that a host lives; written together with the others soon."""
+        self._seen.add(host_of(message))
+
+    async def write_heartbeats(self) -> None:
+        """Write the heartbeats that came since the last time."""
+        if self._seen:
+            names, self._seen = self._seen, set()
+            async with self.parts.store.write() as session:
+                await hosts.seen(session, names, world.now())
+
+    async def guest_event(self, message: Message) -> None:
+        """Take a power change that the hypervisor told of."""
+        host, body = host_of(message), message.body
+        if body["power"] in _OFF:
+            async with self.parts.store.write() as session:
+                await _stopped(session, host, body["guest"], body["power"])
+
+    async def _compare(self, host: str, guests: Sequence[Mapping[str, Any]], building: set[str]) -> None:
+        """Compare the host's guests with the servers it is to run."""
+        async with self.parts.store.read() as session:
+            wanted = {row["id"]: row for row in await servers.on_host(session, host)}
+            strangers = [each["id"] for each in guests if each["id"] not in wanted]
+            known = {row["id"]: row for row in await servers.some(session, strangers)} if strangers else {}
+            busy = {row["server_id"] for row in await operations.unfinished(session, {*wanted, *strangers})}
+        found = {each["id"]: each["power"] for each in guests}
+        for server_id, row in wanted.items():
+            odd = None if server_id in busy or server_id in building else _difference(row, found.get(server_id))
+            await self._act_on(host, server_id, odd)
+        for server_id in strangers:
+            if server_id not in busy and server_id not in building:
+                await self._remove_stranger(host, server_id, known.get(server_id))
+
+    async def _act_on(self, host: str, server_id: str, odd: str | None) -> None:
+        before = self._odd.pop(server_id, None)
+        if odd is None:
+            return
+        if odd != before:
+            self._odd[server_id] = odd
+            return
+        log.warning("server is not as it should be", server=server_id, host=host, what=odd)
+        async with self.parts.store.write() as session:
+            if odd == "missing":
+                await _lost(session, host, server_id)
+            elif odd in _OFF:
+                await _stopped(session, host, server_id, odd)
+            else:
+                await _started(session, host, server_id)
+
+    async def _remove_stranger(self, host: str, server_id: str, row: Row | None) -> None:
+        if self._odd.pop(f"{host}/{server_id}", None) is None:
+            self._odd[f"{host}/{server_id}"] = "stranger"
+            return
+        log.warning("removing a guest that nobody owns", host=host, guest=server_id, server_known=row is not None)
+        try:
+            await self.parts.bus.call(f"agent.{host}", "destroy", {"server": server_id}, within=120)
+        except (RemoteError, BusError) as error:
+            log.warning("stranger not removed", host=host, guest=server_id, why=str(error))
+
+
+def _difference(row: Row, power: str | None) -> str | None:
+    if row["task_state"] is not None or row["vm_state"] not in ("active", "stopped"):
+        return None
+    if power is None:
+        return "missing"
+    if row["vm_state"] == "active" and power in _OFF:
+        return power
+    if row["vm_state"] == "stopped" and power == Power.RUNNING.value:
+        return power
+    return None
+
+
+async def _stopped(session: Session, host: str, server_id: str, power: str) -> None:
+    here = servers.servers.c.host == host
+    await states.move_if(session, server_id, "report", "stopped", here, power_state=POWER_NUMBERS[Power(power)])
+
+
+async def _started(session: Session, host: str, server_id: str) -> None:
+    here = servers.servers.c.host == host
+    await states.move_if(session, server_id, "report", "started", here, power_state=POWER_NUMBERS[Power.RUNNING])
+
+
+async def _lost(session: Session, host: str, server_id: str) -> None:
+    fault = {
+        "code": 500,
+        "message": "The guest disappeared from its host; delete the server.",
+        "details": f"{host} does not list the guest",
+        "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    here = servers.servers.c.host == host
+    await states.move_if(session, server_id, "report", "lost", here, power_state=0, fault=fault)

@@ -1,0 +1,161 @@
+"""Keeps every host's network as it should be: pushes topologies to hosts that are behind, joining requests."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import attrs
+import structlog
+
+from novakit import topologies, world
+from novakit.bus import Bus, RemoteError, Unreachable
+from novakit.network import Networks
+from novakit.operations import Postponed
+from novakit_hookspecs.networks import Applied, Topology
+from novakit_hookspecs.plain import to_record
+
+log = structlog.get_logger(__name__)
+
+
+GATHER = 0.015
+"""Seconds a push waits for others to join when somebody waits for it."""
+LEISURE = 0.1
+"""Seconds it waits when nobody does."""
+REST = 1.0
+"""Seconds between two pushes to a host for which nobody waits, so that a storm of changes is few pushes."""
+SHARE = 2
+"""How many times as long as the reading of topologies took the next reading waits: most time is for other work."""
+
+
+@attrs.define
+class _Round:
+    """One push to a host: whoever asks before its topology is read waits for its end."""
+
+    done: asyncio.Future[Applied]
+    due: float
+    """When it is to begin at the latest, in the loop's time."""
+    awaited: bool = False
+
+
+@attrs.define
+class Wiring:
+    """Pushes the wanted topology of hosts to their agents."""
+
+    networks: Networks
+    bus: Bus
+    within: float = 120
+    """Seconds an agent may take for one topology."""
+    _waiting: dict[str, _Round] = attrs.field(factory=dict)
+    _pushing: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
+    _rested: dict[str, float] = attrs.field(factory=dict)
+    """When hosts may be pushed to again for nobody."""
+    _wake: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _running: bool = False
+
+    def poke(self, hosts: Iterable[str]) -> None:
+        """Say that these hosts are behind; their agents get the new topology soon."""
+        now = asyncio.get_running_loop().time()
+        for host in hosts:
+            self._join(host, max(now + LEISURE, self._rested.get(host, 0)))
+
+    async def ensure(self, host: str) -> Applied:
+        """Wait until the host has all that is committed now; raise `Unreachable` or `RemoteError` when it will not."""
+        joined = self._join(host, asyncio.get_running_loop().time() + GATHER)
+        joined.awaited = True
+        return await asyncio.shield(joined.done)
+
+    def _join(self, host: str, due: float) -> _Round:
+        joined = self._waiting.get(host)
+        if joined is None:
+            joined = self._waiting[host] = _Round(asyncio.get_running_loop().create_future(), due)
+            joined.done.add_done_callback(_seen)
+        joined.due = min(joined.due, due)
+        self._wake.set()
+        if not self._running:
+            self._running = True
+            world.spawn(self._run(), name="wiring")
+        return joined
+
+    async def _run(self) -> None:
+        """Begin rounds when they are due, those of several hosts together, until none waits."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                await self._until_due()
+                rounds = self._take(loop.time())
+                if rounds:
+                    began = loop.time()
+                    await self._begin(rounds)
+                    await asyncio.sleep((loop.time() - began) * SHARE)
+        finally:
+            self._running = False
+
+    async def _until_due(self) -> None:
+        self._wake.clear()
+        now = asyncio.get_running_loop().time()
+        dues = [each.due for host, each in self._waiting.items() if host not in self._pushing]
+        if dues and min(dues) <= now:
+            return
+        try:
+            async with asyncio.timeout(min(dues) - now if dues else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _take(self, now: float) -> dict[str, _Round]:
+        """Take the rounds that are due, and with them all for which somebody waits.
+
+        When nobody waits, those that are due soon go along: one reading of many hosts is cheaper than many readings.
+        """
+        free = {host: each for host, each in self._waiting.items() if host not in self._pushing}
+        if not any(each.due <= now for each in free.values()):
+            return {}
+        soon = now if any(each.awaited for each in free.values()) else now + REST / 2
+        taken = {host: each for host, each in free.items() if each.awaited or each.due <= soon}
+        for host in taken:
+            del self._waiting[host]
+        return taken
+
+    async def _begin(self, rounds: Mapping[str, _Round]) -> None:
+        try:
+            wanted = await self.networks.topologies(list(rounds))
+        except Exception as error:
+            if len(rounds) > 1:
+                for host, each in rounds.items():
+                    await self._begin({host: each})
+                return
+            log.error("topologies could not be read", hosts=sorted(rounds), exc_info=error)
+            for host, each in rounds.items():
+                each.done.set_exception(Postponed(f"The network of {host} is not ready: {error!r}"))
+            return
+        rested = asyncio.get_running_loop().time() + REST
+        for host, each in rounds.items():
+            self._rested[host] = rested
+            self._pushing[host] = world.spawn(self._push(host, each, wanted[host]), name=f"wiring/{host}")
+
+    async def _push(self, host: str, current: _Round, topology: Topology) -> None:
+        try:
+            current.done.set_result(await self._apply(host, topology))
+        except (RemoteError, Unreachable) as error:
+            log.info("host did not take its topology", host=host, why=str(error))
+            current.done.set_exception(error)
+        except Exception as error:
+            log.error("topology of a host could not be pushed", host=host, exc_info=error)
+            current.done.set_exception(Postponed(f"The network of {host} is not ready: {error!r}"))
+        finally:
+            del self._pushing[host]
+            self._wake.set()
+
+    async def _apply(self, host: str, topology: Topology) -> Applied:
+        message = {"topology": topologies.write(topology)}
+        answer = await self.bus.call(f"agent.{host}", "apply_network", message, within=self.within)
+        applied = to_record(answer, Applied)
+        await self.networks.record_applied(host, applied)
+        for thing, why in applied.faults.items():
+            log.warning("part of a host's network is not there", host=host, thing=thing, why=why)
+        return applied
+
+
+def _seen(done: asyncio.Future[Applied]) -> None:
+    """Mark an error as looked at: nobody may be waiting for this round."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,32 @@
+"""The only place that knows pluggy and stevedore: finds, loads, builds and calls plugins, each contained.
+
+`PluginHost.load(choice, roles)` loads once; `build(offer, options, context)` makes a working object of a record;
+`guarded(plugin, name, awaitable, within)` calls it; `tell_all(host.observers, event=...)` tells observers.
+"""
+
+from novakit.plughost.build import build
+from novakit.plughost.call import guarded, tell_all
+from novakit.plughost.choice import PluginChoice
+from novakit.plughost.discover import Candidate, discover
+from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
+from novakit.plughost.load import PluginHost
+from novakit.plughost.offers import GROUPS, Group, Offer, Plugin, State
+
+__all__ = [
+    "GROUPS",
+    "BusyPlugin",
+    "Candidate",
+    "Fault",
+    "Group",
+    "NotFoundByPlugin",
+    "Offer",
+    "Plugin",
+    "PluginChoice",
+    "PluginHost",
+    "RefusedByPlugin",
+    "State",
+    "build",
+    "discover",
+    "guarded",
+    "tell_all",
+]

@@ -1,0 +1,65 @@
+"""What an operator asks of plugins: which are named, required, allowed, disabled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from novakit.errors import ConfigError
+from novakit.plughost.offers import GROUPS, Plugin
+
+_KEYS = ("required", "allow", "disabled")
+
+
+@attrs.frozen(kw_only=True)
+class PluginChoice:
+    """Which plugins run.
+
+    A plugin is named by its key, `drivers:libvirt`, or by its distribution, `novakit-driver-libvirt`, for all of it.
+    """
+
+    driver: str | None = None
+    network: str | None = None
+    required: frozenset[str] = frozenset()
+    """Without these the service does not start."""
+    allow: frozenset[str] | None = None
+    """When set, nothing else is imported, save what novakit itself depends on."""
+    disabled: frozenset[str] = frozenset()
+    """Never imported."""
+
+    @classmethod
+    def read(
+        cls, section: Mapping[str, Any], *, driver: str | None = None, network: str | None = None
+    ) -> "PluginChoice":
+        """Read the `[plugins]` section; raise `ConfigError` naming what is wrong in it."""
+        if unknown := [key for key in section if key not in _KEYS]:
+            raise ConfigError(f"[plugins] has no key {unknown[0]!r}; it takes {', '.join(_KEYS)}.")
+        lists = {key: _names(key, section[key]) for key in _KEYS if key in section}
+        return cls(
+            driver=driver,
+            network=network,
+            required=lists.get("required", frozenset()),
+            allow=lists.get("allow"),
+            disabled=lists.get("disabled", frozenset()),
+        )
+
+    def names(self, plugin: Plugin, among: frozenset[str]) -> bool:
+        """Say whether a list names the plugin, by its key or by its distribution."""
+        return plugin.key in among or _canonical(plugin.distribution) in {_canonical(name) for name in among}
+
+
+def _names(key: str, value: Any) -> frozenset[str]:
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
+        raise ConfigError(f'[plugins] {key} takes a list of names such as ["drivers:libvirt", "novakit-acme-gpu"].')
+    for name in value:
+        group, colon, plugin = name.partition(":")
+        if colon and (group not in GROUPS or not plugin):
+            raise ConfigError(
+                f"[plugins] {key}: {name!r} is not GROUP:NAME with a group of {', '.join(GROUPS)}, "
+                "nor the name of a distribution."
+            )
+    return frozenset(value)
+
+
+def _canonical(distribution: str) -> str:
+    return distribution.lower().replace("_", "-").replace(".", "-")

@@ -1,0 +1,110 @@
+"""Finds installed plugins by their metadata alone; nothing is imported."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions, version
+
+import attrs
+from packaging.requirements import InvalidRequirement, Requirement
+
+from novakit.plughost.offers import GROUPS, Group, Plugin, State
+
+CONTRACT = "novakit-hookspecs"
+
+
+@attrs.frozen(eq=False)
+class Candidate:
+    """An installed entry point, not imported yet."""
+
+    plugin: Plugin
+    entry_point: EntryPoint
+    stock: bool
+    """Whether novakit itself depends on its distribution; such a one wins over another of the same name."""
+
+
+def discover(
+    groups: Iterable[Group] = tuple(GROUPS.values()), *, without: Callable[[Plugin], bool] = lambda _: False
+) -> list[Candidate]:
+    """List the installed plugins of some groups, stock ones first; those that cannot go together are marked so.
+
+    Those that `without` names are listed and stand in nobody's way.
+    """
+    wanted = {group.entry_points: group for group in groups}
+    stock = _stock()
+    found = [
+        _candidate(installed, entry_point, wanted[entry_point.group], stock)
+        for installed in _installed()
+        for entry_point in installed.entry_points
+        if entry_point.group in wanted
+    ]
+    found.sort(key=lambda one: (not one.stock, one.plugin.group.name, one.plugin.distribution, one.plugin.name))
+    _mark_duplicates([candidate for candidate in found if not without(candidate.plugin)])
+    return found
+
+
+def _installed() -> Iterator[Distribution]:
+    """Give each distribution once: the first on the path hides later ones, as it does for imports."""
+    seen: set[str] = set()
+    for installed in distributions():
+        name = canonical(installed.metadata["Name"] or "")
+        if name and name not in seen:
+            seen.add(name)
+            yield installed
+
+
+def _candidate(installed: Distribution, entry_point: EntryPoint, group: Group, stock: frozenset[str]) -> Candidate:
+    name = installed.metadata["Name"]
+    plugin = Plugin(group=group, name=entry_point.name, distribution=name, version=installed.version)
+    if why := _unmet(installed):
+        plugin.refuse(State.INCOMPATIBLE, why)
+    return Candidate(plugin, entry_point, canonical(name) in stock)
+
+
+def _unmet(installed: Distribution) -> str:
+    """Say in a sentence why the installed contract is not the one this distribution asks for."""
+    have = version(CONTRACT)
+    for line in installed.requires or ():
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if canonical(requirement.name) != CONTRACT or not applies:
+            continue
+        if not requirement.specifier.contains(have, prereleases=True):
+            source = f"{installed.metadata['Name']} {installed.version}"
+            return (
+                f"{source} needs {CONTRACT}{requirement.specifier}, and {have} is installed; "
+                f"install a version of it made for {have}, or the novakit it was made for."
+            )
+    return ""
+
+
+def _mark_duplicates(found: list[Candidate]) -> None:
+    by_key: dict[str, list[Candidate]] = {}
+    for candidate in found:
+        by_key.setdefault(candidate.plugin.key, []).append(candidate)
+    for key, twins in by_key.items():
+        if len(twins) == 1:
+            continue
+        sources = " and ".join(twin.plugin.source for twin in twins)
+        names = ", ".join(f'"{twin.plugin.distribution}"' for twin in twins if not twin.stock)
+        for twin in twins:
+            if not twin.stock:
+                twin.plugin.refuse(
+                    State.CONFLICTING,
+                    f"{key} is offered by {sources}; uninstall one of them, or put {names} in [plugins] disabled.",
+                )
+
+
+def _stock() -> frozenset[str]:
+    try:
+        lines = distribution("novakit").requires or []
+    except PackageNotFoundError:
+        return frozenset()
+    return frozenset(canonical(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]) for line in lines)
+
+
+def canonical(name: str) -> str:
+    """Write a distribution's name the one way that compares."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,219 @@
+"""Loads exactly the plugins that are asked for, each contained, and remembers of every one how it stands."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import attrs
+import structlog
+from stevedore.named import NamedExtensionManager
+
+from novakit.errors import ConfigError
+from novakit.plughost.choice import PluginChoice
+from novakit.plughost.discover import Candidate, discover
+from novakit.plughost.harvest import Unfit, describe, hookimpls, listenings, offers
+from novakit.plughost.offers import GROUPS, Group, Listening, Offer, Plugin, State
+
+log = structlog.get_logger(__name__)
+
+ROLES = frozenset(group.role for group in GROUPS.values())
+_SINGLE = {"drivers": "driver", "networks": "network"}
+_INSTALL = {
+    "drivers:libvirt": "novakit-driver-libvirt",
+    "drivers:qemu": "novakit-driver-qemu",
+    "networks:ovs": "novakit-net-ovs",
+}
+
+
+@attrs.define(eq=False)
+class PluginHost:
+    """The plugins of this process.
+
+    `load` is called once, before anything else starts; afterwards this only answers.
+    """
+
+    plugins: list[Plugin] = attrs.field(factory=list)
+    _offers: dict[str, dict[str, Offer]] = attrs.field(factory=lambda: {name: {} for name in GROUPS})
+    observers: list[Listening] = attrs.field(factory=list)
+    """Whom `call.tell_all` tells."""
+
+    @classmethod
+    def load(cls, choice: PluginChoice, roles: Iterable[str] = ROLES) -> "PluginHost":
+        """Load what the choice and the roles of this process ask for.
+
+        Raises `ConfigError` with the plugin's reason when a required one is not active; any other costs only itself.
+        """
+        host = cls.survey(choice, roles)
+        for plugin in host.plugins:
+            if plugin.state not in (State.ACTIVE, State.DISABLED):
+                log.warning("plugin not used", plugin=plugin.key, state=plugin.state.value, reason=plugin.reason)
+        host._insist(choice)
+        return host
+
+    @classmethod
+    def survey(cls, choice: PluginChoice, roles: Iterable[str] = ROLES) -> "PluginHost":
+        """Load the same and stop at nothing, for those who only want to look."""
+        host = cls()
+        running = frozenset(roles)
+        groups = [group for group in GROUPS.values() if group.role in running]
+        for candidate in discover(groups, without=lambda plugin: choice.names(plugin, choice.disabled)):
+            host.plugins.append(candidate.plugin)
+            host._admit(candidate, choice)
+        host._note_absent(choice, groups)
+        return host
+
+    def driver(self, name: str) -> Offer:
+        """Give the virt driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
+        return self._single("drivers", name)
+
+    def network(self, name: str) -> Offer:
+        """Give the network driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
+        return self._single("networks", name)
+
+    @property
+    def filters(self) -> Mapping[str, Offer]:
+        """Give every scheduler filter on offer by name."""
+        return self._offers["filters"]
+
+    @property
+    def weighers(self) -> Mapping[str, Offer]:
+        """Give every weigher on offer by name."""
+        return self._offers["weighers"]
+
+    @property
+    def accelerators(self) -> Mapping[str, Offer]:
+        """Give every accelerator provider on offer by name."""
+        return self._offers["accelerators"]
+
+    def rows(self) -> Sequence[Mapping[str, str]]:
+        """Give one row for each plugin, for people and programs: what it is, how it stands, and why."""
+        return [
+            {
+                "name": plugin.name,
+                "group": plugin.group.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "state": plugin.state.value,
+                "offers": ", ".join(plugin.records),
+                "reason": plugin.reason,
+            }
+            for plugin in sorted(self.plugins, key=lambda one: (one.group.name, one.name, one.distribution))
+        ]
+
+    def _admit(self, candidate: Candidate, choice: PluginChoice) -> None:
+        plugin = candidate.plugin
+        if why := _unwanted(candidate, choice):
+            plugin.refuse(State.DISABLED, why)
+        if plugin.state is not State.ACTIVE:
+            return
+        try:
+            impls = hookimpls(plugin, _import(candidate))
+            if plugin.group.record is None:
+                self.observers += listenings(plugin, impls)
+                return
+            found = offers(plugin, impls)
+            self._check_names(plugin, found)
+        except Unfit as unfit:
+            plugin.refuse(unfit.state, str(unfit))
+            return
+        self._offers[plugin.group.name] |= {offer.name: offer for offer in found}
+        plugin.records = tuple(offer.name for offer in found)
+
+    def _check_names(self, plugin: Plugin, found: Sequence[Offer]) -> None:
+        taken = self._offers[plugin.group.name]
+        for offer in found:
+            if other := taken.get(offer.name):
+                raise Unfit(
+                    State.CONFLICTING,
+                    f"{plugin.source} offers {offer.name}, which {other.plugin.source} offers already; "
+                    f"uninstall one of them, or put one's distribution in [plugins] disabled.",
+                )
+        single = plugin.group.name in _SINGLE
+        if single and plugin.name not in [offer.name for offer in found]:
+            names = ", ".join(offer.name for offer in found) or "nothing"
+            raise Unfit(
+                State.BROKEN,
+                f"{plugin.source} offers {names} and not {plugin.name}; an entry point of {plugin.group.entry_points} "
+                "bears the name of its record.",
+            )
+
+    def _note_absent(self, choice: PluginChoice, groups: Sequence[Group]) -> None:
+        """Add a row for everything that was asked for by key and is not installed."""
+        asked = set(choice.required)
+        asked |= {f"drivers:{choice.driver}"} if choice.driver else set()
+        asked |= {f"networks:{choice.network}"} if choice.network else set()
+        for key in sorted(asked):
+            group, colon, name = key.partition(":")
+            if colon and GROUPS[group] in groups and not any(plugin.key == key for plugin in self.plugins):
+                absent = Plugin(group=GROUPS[group], name=name)
+                absent.refuse(State.ABSENT, f"Nothing installed offers {key}; {_remedy(key)}.")
+                self.plugins.append(absent)
+
+    def _insist(self, choice: PluginChoice) -> None:
+        for name in sorted(choice.required):
+            named = [plugin for plugin in self.plugins if choice.names(plugin, frozenset({name}))]
+            if not named and ":" not in name:
+                raise ConfigError(f"[plugins] required: {name} is not installed, or has no plugin for these roles.")
+            for plugin in named:
+                if plugin.state is not State.ACTIVE:
+                    raise ConfigError(f"Required plugin {plugin.key} is {plugin.state.value}: {plugin.reason}")
+
+    def _single(self, group: str, name: str) -> Offer:
+        if offer := self._offers[group].get(name):
+            return offer
+        for plugin in self.plugins:
+            if plugin.group.name == group and plugin.name == name and plugin.state is not State.ACTIVE:
+                raise ConfigError(f"{plugin.key} is {plugin.state.value}: {plugin.reason}")
+        raise ConfigError(f"Nothing installed offers {group}:{name}; {_remedy(f'{group}:{name}')}.")
+
+
+def _unwanted(candidate: Candidate, choice: PluginChoice) -> str:
+    """Say in a sentence why nobody asked for this one."""
+    plugin = candidate.plugin
+    if choice.names(plugin, choice.disabled):
+        return "Listed in [plugins] disabled."
+    if choice.allow is not None and not candidate.stock and not choice.names(plugin, choice.allow):
+        return f'Not listed in [plugins] allow; add "{plugin.key}" to use it.'
+    option = _SINGLE.get(plugin.group.name)
+    if option and plugin.name != getattr(choice, option):
+        return f"Not the {option} in use; choose it with --{option} {plugin.name}."
+    return ""
+
+
+def _remedy(key: str) -> str:
+    if known := _INSTALL.get(key):
+        return f"install {known}, or novakit[host] with everything for real hosts"
+    return "install the distribution that does, or correct the name"
+
+
+class _One(NamedExtensionManager[Any]):
+    """stevedore's loader for the one entry point that was found, without its cache, which forgets distributions."""
+
+    def __init__(self, entry_point: EntryPoint, failed: Callable[[Any, Any, BaseException], None]) -> None:
+        self._found = entry_point
+        super().__init__(entry_point.group, [entry_point.name], on_load_failure_callback=failed)
+
+    def list_entry_points(self) -> list[EntryPoint]:
+        return [self._found]
+
+
+def _import(candidate: Candidate) -> object:
+    """Import the plugin; whatever that raises, leaving the program included, becomes a reason."""
+    failures: list[BaseException] = []
+    loaded: list[object] = []
+    try:
+        manager = _One(candidate.entry_point, lambda _manager, _entry_point, error: failures.append(error))
+        loaded = [extension.plugin for extension in manager.extensions]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        failures.append(error)
+    if failures or not loaded:
+        source = candidate.plugin.source
+        why = describe(failures[0]) if failures else "nothing was loaded"
+        raise Unfit(
+            State.BROKEN,
+            f"{source} cannot be imported from {candidate.entry_point.value}: {why}; "
+            f"reinstall {candidate.plugin.distribution} with what it needs, or remove it.",
+        )
+    return loaded[0]

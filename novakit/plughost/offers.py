@@ -1,0 +1,170 @@
+"""What is known of one plugin: where it comes from, what it offers, and how it stands."""
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from novakit.plughost.thread import OwnThread
+from novakit_hookspecs import accelerators, networks, observers, scheduling, virt, weighing
+
+
+class State(enum.Enum):
+    """How a plugin stands, as `novakit plugin list` says it."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    """Installed and not asked for."""
+    ABSENT = "absent"
+    """Asked for and not installed."""
+    INCOMPATIBLE = "incompatible"
+    """Made for another version of the contract."""
+    CONFLICTING = "conflicting"
+    """Offers what another one offers already."""
+    BROKEN = "broken"
+    """Could not be imported, or does not keep the contract."""
+
+
+@attrs.frozen(kw_only=True)
+class Group:
+    """One extension point, as an entry-point group."""
+
+    name: str
+    """As in an operator's keys: `drivers` in `drivers:libvirt`."""
+    hook: str
+    module: Any
+    role: str
+    """The role that runs its plugins; the others never import them."""
+    record: type | None = None
+    """What its hook yields; None for a hook that is told something."""
+    bodies: tuple[type, ...] = ()
+    """Protocols of which the object that a record builds keeps at least one."""
+
+    @property
+    def entry_points(self) -> str:
+        """Name the entry-point group."""
+        return f"novakit.{self.name}"
+
+    @property
+    def api(self) -> int:
+        """Say which API number this novakit speaks."""
+        return int(self.module.API)
+
+
+GROUPS = {
+    group.name: group
+    for group in (
+        Group(
+            name="filters",
+            hook="novakit_filters",
+            module=scheduling,
+            role="scheduler",
+            record=scheduling.FilterSpec,
+            bodies=(scheduling.ColumnFilter, scheduling.HostFilter),
+        ),
+        Group(
+            name="weighers",
+            hook="novakit_weighers",
+            module=weighing,
+            role="scheduler",
+            record=weighing.WeigherSpec,
+            bodies=(weighing.ColumnWeigher,),
+        ),
+        Group(
+            name="drivers",
+            hook="novakit_drivers",
+            module=virt,
+            role="agent",
+            record=virt.DriverSpec,
+            bodies=(virt.VirtDriver,),
+        ),
+        Group(
+            name="networks",
+            hook="novakit_networks",
+            module=networks,
+            role="agent",
+            record=networks.NetworkSpec,
+            bodies=(networks.NetworkDriver,),
+        ),
+        Group(
+            name="accelerators",
+            hook="novakit_accelerators",
+            module=accelerators,
+            role="agent",
+            record=accelerators.AcceleratorSpec,
+            bodies=(accelerators.AcceleratorProvider,),
+        ),
+        Group(name="observers", hook="novakit_on_server", module=observers, role="conductor"),
+    )
+}
+
+
+@attrs.define
+class Tally:
+    """How often one call into a plugin was made, how long it took and how often it failed."""
+
+    calls: int = 0
+    faults: int = 0
+    seconds: float = 0.0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Plugin:
+    """One entry point of one installed distribution, or one that was asked for and is not there."""
+
+    group: Group
+    name: str
+    """The entry point's name."""
+    distribution: str = "-"
+    version: str = "-"
+    state: State = State.ACTIVE
+    reason: str = ""
+    """A sentence on why it is not active, and what to do."""
+    records: tuple[str, ...] = ()
+    """Names of what it offers."""
+    tallies: dict[str, Tally] = attrs.field(factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Name it as an operator does: `drivers:libvirt`."""
+        return f"{self.group.name}:{self.name}"
+
+    @property
+    def source(self) -> str:
+        """Say where it comes from: `novakit-driver-libvirt 0.1.0`."""
+        return f"{self.distribution} {self.version}"
+
+    def refuse(self, state: State, reason: str) -> None:
+        """Take it out of service."""
+        self.state, self.reason = state, reason
+
+
+@attrs.frozen(eq=False)
+class Offer:
+    """A record that a plugin yielded, and whose it is."""
+
+    spec: Any
+    plugin: Plugin
+
+    @property
+    def name(self) -> str:
+        """Name what is offered: `libvirt`, `ram`."""
+        return str(self.spec.name)
+
+    @property
+    def key(self) -> str:
+        """Name the options' section: `drivers.libvirt`."""
+        return f"{self.plugin.group.name}.{self.name}"
+
+
+@attrs.frozen(eq=False)
+class Listening:
+    """A function of an observer that hears of events."""
+
+    plugin: Plugin
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+    """Which of the hook's arguments it takes."""
+    thread: OwnThread = attrs.field(factory=OwnThread)
+    """Where it runs when it is no `async def`."""

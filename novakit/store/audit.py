@@ -1,0 +1,61 @@
+"""What an audit compares the hosts with: everything that may own something, in one consistent view."""
+
+from collections.abc import Mapping
+
+import attrs
+import sqlalchemy as sa
+
+from novakit.store import hosts, operations, scheduling, servers
+from novakit.store.engine import Row, Session
+from novakit.store.networks import networks
+from novakit.store.placement import usages
+from novakit.store.ports import ports
+from novakit.store.routers import routers
+
+
+@attrs.frozen(kw_only=True)
+class Picture:
+    """The store's side of an audit."""
+
+    hosts: Mapping[str, str]
+    """Root provider by name."""
+    servers: Mapping[str, Row]
+    """Those that are not deleted, by id."""
+    once: frozenset[str]
+    """Deleted servers among those that still own something."""
+    operations: tuple[Row, ...]
+    """Those that have not ended: id, kind, server_id."""
+    held: Mapping[str, tuple[Row, ...]]
+    """By consumer: rows of type, provider_id, resource_class, used."""
+    roots: Mapping[str, str]
+    """Root provider by provider."""
+    ports: Mapping[str, Row]
+    """By id: server_id, host, project_id."""
+    networks: frozenset[str]
+    routers: frozenset[str]
+    drift: tuple[Row, ...]
+    """Inventories whose used amount is not the sum of their allocations."""
+
+
+async def picture(session: Session) -> Picture:
+    """Read all of it; a dozen statements, whatever the number of servers."""
+    living = {row["id"]: row for row in await servers.living(session)}
+    held: dict[str, list[Row]] = {}
+    for row in await usages.of_consumers(session):
+        held.setdefault(row["consumer_id"], []).append(row)
+    o, p = operations.operations.c, ports.c
+    unfinished = await session.all(sa.select(o.id, o.kind, o.server_id).where(operations.OPEN))
+    wired = await session.all(sa.select(p.id, p.server_id, p.host, p.project_id))
+    doubtful = {*held, *(row["server_id"] for row in (*wired, *unfinished))} - {None, *living}
+    return Picture(
+        hosts={row["name"]: row["provider_id"] for row in await hosts.every(session)},
+        servers=living,
+        once=frozenset(row["id"] for row in await servers.some(session, doubtful)) if doubtful else frozenset(),
+        operations=tuple(unfinished),
+        held={consumer: tuple(rows) for consumer, rows in held.items()},
+        roots=await scheduling.trees(session, None),
+        ports={row["id"]: row for row in wired},
+        networks=frozenset(await session.scalars(sa.select(networks.c.id))),
+        routers=frozenset(await session.scalars(sa.select(routers.c.id))),
+        drift=tuple(await usages.drift(session)),
+    )

@@ -1,0 +1,61 @@
+"""Decision records: what the scheduler looked at, what it chose, and why; kept for a while, then dropped."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from novakit.store.engine import Row, Session
+from novakit.store.schema import UTC, metadata, uuid_column
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    uuid_column("id", nullable=False, unique=True),
+    uuid_column("server_id", nullable=False, index=True),
+    sa.Column("project_id", sa.String(255), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("at", UTC, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+)
+"""`outcome` is placed or refused; `record` is the whole of it as plain data."""
+
+
+async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert records of id, server_id, project_id, outcome, at and record."""
+    if rows:
+        await session.execute(sa.insert(decisions), rows)
+
+
+async def show(session: Session, decision_id: str) -> Row | None:
+    """Fetch one decision by its id."""
+    return await session.first(sa.select(decisions).where(decisions.c.id == decision_id))
+
+
+async def some(
+    session: Session,
+    *,
+    server_id: str | None = None,
+    project_id: str | None = None,
+    outcome: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> Sequence[Row]:
+    """Fetch decisions, latest first; `before` is the number of the last one already seen."""
+    statement = sa.select(decisions).order_by(decisions.c.number.desc()).limit(limit)
+    wanted = {"server_id": server_id, "project_id": project_id, "outcome": outcome}
+    for name, value in wanted.items():
+        if value is not None:
+            statement = statement.where(decisions.c[name] == value)
+    return await session.all(statement if before is None else statement.where(decisions.c.number < before))
+
+
+async def prune(session: Session, *, keep: int, since: datetime) -> int:
+    """Drop all but the latest `keep` decisions, and those older than `since`; tell how many went."""
+    last = await session.scalar(sa.select(sa.func.max(decisions.c.number)))
+    if last is None:
+        return 0
+    old = sa.or_(decisions.c.number <= last - keep, decisions.c.at < since)
+    return await session.changed(sa.delete(decisions).where(old))

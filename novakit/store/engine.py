@@ -1,0 +1,168 @@
+"""The database: one writer at a time on SQLite, as many as it likes on PostgreSQL, the same calls for both."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+import attrs
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from novakit.store.schema import metadata
+from novakit.store.sqlite import DRIVER
+
+Statement = sa.Executable
+Row = sa.RowMapping
+
+
+@attrs.define
+class Session:
+    """One transaction, or one consistent view for reading."""
+
+    connection: AsyncConnection
+    dialect: str
+    _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
+
+    async def execute(
+        self, statement: Statement, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> sa.CursorResult[Any]:
+        """Run a statement; with several rows, once for each."""
+        return await self.connection.execute(statement, rows)
+
+    async def all(self, statement: Statement) -> list[Row]:
+        """Fetch every row as a mapping from column name to value."""
+        return list((await self.connection.execute(statement)).mappings())
+
+    async def first(self, statement: Statement) -> Row | None:
+        """Fetch the first row, or None."""
+        return (await self.connection.execute(statement)).mappings().first()
+
+    async def scalar(self, statement: Statement) -> Any:
+        """Fetch the first column of the first row, or None."""
+        return (await self.connection.execute(statement)).scalar()
+
+    async def scalars(self, statement: Statement) -> list[Any]:
+        """Fetch the first column of every row."""
+        return list((await self.connection.execute(statement)).scalars())
+
+    async def changed(self, statement: Statement) -> int:
+        """Run an UPDATE, DELETE or INSERT and say how many rows it touched."""
+        return (await self.connection.execute(statement)).rowcount
+
+    def insert(self, table: sa.Table) -> Any:
+        """Make an INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+        return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
+
+    async def lock(self, statement: sa.Select[Any]) -> list[Row]:
+        """Fetch rows and keep other writers off them until the end of the transaction."""
+        return await self.all(statement.with_for_update() if self.dialect == "postgresql" else statement)
+
+    async def serialise(self, name: str) -> None:
+        """Let nobody else who names the same thing be inside a transaction until this one ends."""
+        if self.dialect == "postgresql":
+            await self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
+
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Call something once this transaction is durable; never when it is rolled back."""
+        self._after_commit.append(call)
+
+
+@attrs.define
+class Store:
+    """The way to the database."""
+
+    url: str
+    reader: AsyncEngine
+    writer: AsyncEngine
+    _turn: asyncio.Lock | None
+
+    @classmethod
+    async def open(cls, url: str, *, writes: Iterable[str] | None = None) -> "Store":
+        """Connect to `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://...`.
+
+        With `writes`, only the tables named can be written through this store (SQLite enforces it by its authorizer);
+        a role that has no business in other tables cannot touch them even by mistake.
+        """
+        options: dict[str, Any] = {
+            "json_serializer": lambda value: orjson.dumps(value).decode(),
+            "json_deserializer": orjson.loads,
+        }
+        if not url.startswith("sqlite"):
+            engine = create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, **options)
+            return cls(url, engine, engine, None)
+        allowed = None if writes is None else frozenset(writes)
+        url = url.replace("sqlite+aiosqlite", DRIVER, 1)
+        # A connection above the pool size is closed after use, and each has a thread: better a pool that holds them.
+        reader = create_async_engine(url, pool_size=12, max_overflow=0, pool_use_lifo=True, **options)
+        writer = create_async_engine(url, pool_size=1, max_overflow=0, **options)
+        _prepare_sqlite(reader, "BEGIN", allowed=frozenset(), reads=True)
+        _prepare_sqlite(writer, "BEGIN IMMEDIATE", allowed=allowed, reads=False)
+        return cls(url, reader, writer, asyncio.Lock())
+
+    @property
+    def dialect(self) -> str:
+        """Say which database this is: sqlite or postgresql."""
+        return self.writer.dialect.name
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Session]:
+        """Open a consistent view; nothing can be written through it."""
+        async with self.reader.connect() as connection:
+            yield Session(connection, self.dialect)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Session]:
+        """Open a transaction: committed at the end of the block, rolled back when it raises."""
+        async with self._turn or nullcontext(), self.writer.begin() as connection:
+            session = Session(connection, self.dialect)
+            yield session
+        for call in session._after_commit:
+            call()
+
+    async def retrying(self, work: Callable[[Session], Awaitable[Any]], *, attempts: int = 5) -> Any:
+        """Run `work` in a transaction, again when the database says that it collided with another one."""
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self.write() as session:
+                    return await work(session)
+            except sa.exc.DBAPIError as error:
+                state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+                if attempt == attempts or state not in ("40001", "40P01"):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def create_all(self) -> None:
+        """Make every table, for tests; a service migrates instead."""
+        async with self.writer.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.reader.dispose()
+        if self.writer is not self.reader:
+            await self.writer.dispose()
+
+
+_WRITING = {9: "DELETE", 18: "INSERT", 23: "UPDATE"}
+
+
+def _prepare_sqlite(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] | None, reads: bool) -> None:
+    """Set SQLite up for several readers beside one writer, with explicit transactions and guarded tables."""
+
+    def authorize(action: int, table: str | None, *_: object) -> int:
+        internal = table is not None and table.startswith("sqlite_")
+        return 1 if action in _WRITING and not internal and table not in (allowed or ()) else 0
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        if allowed is not None:
+            connection.run_async(lambda real: real.set_authorizer(authorize))
+        connection.begin_with(begin, reads=reads)

@@ -1,0 +1,102 @@
+"""Flavors: what sizes of servers there are, and which projects may use the private ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.store.engine import Row, Session
+from novakit.store.schema import UTC, metadata
+
+flavors = sa.Table(
+    "flavors",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(255), nullable=False, unique=True),
+    sa.Column("name", sa.String(255), nullable=False, unique=True),
+    sa.Column("vcpus", sa.Integer, nullable=False),
+    sa.Column("ram", sa.Integer, nullable=False),
+    sa.Column("disk", sa.Integer, nullable=False),
+    sa.Column("ephemeral", sa.Integer, nullable=False, default=0),
+    sa.Column("swap", sa.Integer, nullable=False, default=0),
+    sa.Column("rxtx_factor", sa.Float, nullable=False, default=1.0),
+    sa.Column("is_public", sa.Boolean, nullable=False, default=True),
+    sa.Column("disabled", sa.Boolean, nullable=False, default=False),
+    sa.Column("description", sa.Text),
+    sa.Column("extra_specs", sa.JSON, nullable=False, default=dict),
+    sa.Column("created_at", UTC, nullable=False),
+    sa.Column("updated_at", UTC),
+)
+"""`ram` and `swap` are in MiB, `disk` and `ephemeral` in GiB; `id` is what clients call it, any short text."""
+
+access = sa.Table(
+    "flavor_access",
+    metadata,
+    sa.Column("flavor_id", sa.String(255), sa.ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("project_id", sa.String(255), primary_key=True),
+)
+
+
+def visible_to(project_id: str | None) -> sa.ColumnElement[bool]:
+    """Tell apart what a project may use: public flavors and those it was given access to."""
+    granted = sa.select(access.c.flavor_id).where(access.c.project_id == (project_id or ""))
+    return sa.or_(flavors.c.is_public, flavors.c.id.in_(granted))
+
+
+async def show(session: Session, flavor_id: str, *conditions: sa.ColumnElement[bool]) -> Row | None:
+    """Fetch one flavor by id, if it meets the conditions."""
+    return await session.first(sa.select(flavors).where(flavors.c.id == flavor_id, *conditions))
+
+
+async def taken(session: Session, flavor_id: str, name: str) -> Row | None:
+    """Fetch a flavor that has this id or this name."""
+    return await session.first(sa.select(flavors).where(sa.or_(flavors.c.id == flavor_id, flavors.c.name == name)))
+
+
+async def page(
+    session: Session, conditions: Sequence[sa.ColumnElement[bool]], order: sa.Column[Any], down: bool
+) -> list[Row]:
+    """Fetch the flavors that meet the conditions, in order; ties by age."""
+    columns = (order.desc(), flavors.c.number.desc()) if down else (order.asc(), flavors.c.number.asc())
+    return await session.all(sa.select(flavors).where(*conditions).order_by(*columns))
+
+
+async def add(session: Session, row: Mapping[str, Any]) -> None:
+    """Insert a flavor."""
+    await session.execute(sa.insert(flavors), [{"extra_specs": {}, "created_at": world.now(), **row}])
+
+
+async def change(session: Session, flavor_id: str, **values: Any) -> bool:
+    """Set columns of a flavor; tell whether there is one."""
+    statement = sa.update(flavors).where(flavors.c.id == flavor_id).values(updated_at=world.now(), **values)
+    return await session.changed(statement) > 0
+
+
+async def locked(session: Session, flavor_id: str) -> Row | None:
+    """Fetch a flavor and keep other writers off it until the end of the transaction."""
+    found = await session.lock(sa.select(flavors).where(flavors.c.id == flavor_id))
+    return found[0] if found else None
+
+
+async def remove(session: Session, flavor_id: str) -> bool:
+    """Delete a flavor; servers keep their copy of it. Tell whether there was one."""
+    return await session.changed(sa.delete(flavors).where(flavors.c.id == flavor_id)) > 0
+
+
+async def projects_of(session: Session, flavor_id: str) -> list[str]:
+    """List the projects that were given access."""
+    statement = sa.select(access.c.project_id).where(access.c.flavor_id == flavor_id).order_by(access.c.project_id)
+    return await session.scalars(statement)
+
+
+async def grant(session: Session, flavor_id: str, project_id: str) -> bool:
+    """Give a project access; False when it had it."""
+    statement = session.insert(access).values(flavor_id=flavor_id, project_id=project_id).on_conflict_do_nothing()
+    return await session.changed(statement) > 0
+
+
+async def revoke(session: Session, flavor_id: str, project_id: str) -> bool:
+    """Take access away; False when there was none."""
+    statement = sa.delete(access).where(access.c.flavor_id == flavor_id, access.c.project_id == project_id)
+    return await session.changed(statement) > 0

@@ -1,0 +1,45 @@
+"""What servers take of the hosts they are on."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from novakit.store.engine import Row, Session
+from novakit.store.servers import servers
+
+_HERE = sa.and_(servers.c.host.is_not(None), servers.c.deleted_at.is_(None))
+
+
+async def sums(session: Session) -> list[Row]:
+    """Fetch, for each host with servers: host, servers, vcpus, ram (MiB), disk (GiB), busy (in a transition)."""
+    c = servers.c
+    busy = sa.case((c.task_state.is_not(None), 1), else_=0)
+    disk = c.flavor["disk"].as_integer() + c.flavor["ephemeral"].as_integer()
+    return await session.all(
+        sa.select(
+            c.host,
+            sa.func.count().label("servers"),
+            sa.func.sum(c.vcpus).label("vcpus"),
+            sa.func.sum(c.memory_mb).label("ram"),
+            sa.func.sum(disk).label("disk"),
+            sa.func.sum(busy).label("busy"),
+        )
+        .where(_HERE)
+        .group_by(c.host)
+    )
+
+
+async def names(session: Session, hosts: Iterable[str]) -> list[Row]:
+    """Fetch host, id and name of the servers of some hosts, oldest first."""
+    c = servers.c
+    return await session.all(
+        sa.select(c.host, c.id, c.name).where(c.host.in_(list(hosts)), c.deleted_at.is_(None)).order_by(c.number)
+    )
+
+
+async def outside_zone(session: Session, host: str, zone: str, default_zone: str) -> int:
+    """Count the servers of a host that were placed in another availability zone than `zone`."""
+    c = servers.c
+    placed = sa.func.coalesce(c.availability_zone, default_zone)
+    statement = sa.select(sa.func.count()).where(c.host == host, c.deleted_at.is_(None), placed != zone)
+    return int(await session.scalar(statement))

@@ -1,0 +1,118 @@
+"""Compute hosts: what their agents reported, and what operators decided about them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.store.engine import Row, Session
+from novakit.store.schema import UTC, metadata, uuid_column
+
+hosts = sa.Table(
+    "hosts",
+    metadata,
+    sa.Column("name", sa.String(255), primary_key=True),
+    uuid_column("id", nullable=False, unique=True),
+    uuid_column("provider_id", nullable=False, unique=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("enabled", sa.Boolean, nullable=False, default=True),
+    sa.Column("disabled_reason", sa.String(255)),
+    sa.Column("forced_down", sa.Boolean, nullable=False, default=False),
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("changed", sa.BigInteger, nullable=False, default=0, index=True),
+    sa.Column("created_at", UTC, nullable=False),
+    sa.Column("updated_at", UTC, nullable=False),
+    sa.Column("last_seen", UTC, nullable=False),
+)
+"""`id` is the compute service's id, `provider_id` the hypervisor's and the resource provider's.
+
+`facts` is a `HostFacts` record as plain data.
+`changed` grows with every change a scheduler must see; heartbeats leave it alone.
+"""
+
+
+async def report(session: Session, name: str, facts: Mapping[str, Any]) -> tuple[Row, bool]:
+    """Record what an agent says of its host; tell the row and whether anything but the time is new."""
+    now = world.now()
+    known = await session.first(sa.select(hosts).where(hosts.c.name == name))
+    if known is None:
+        count = await session.scalar(sa.select(sa.func.coalesce(sa.func.max(hosts.c.number), 0)))
+        row = {
+            "name": name,
+            "id": world.new_id(),
+            "provider_id": world.new_id(),
+            "number": count + 1,
+            "enabled": True,
+            "forced_down": False,
+            "facts": facts,
+            "changed": await next_change(session),
+            "created_at": now,
+            "updated_at": now,
+            "last_seen": now,
+        }
+        await session.execute(sa.insert(hosts), [row])
+    elif known["facts"] != facts:
+        await session.execute(
+            sa.update(hosts)
+            .where(hosts.c.name == name)
+            .values(facts=facts, updated_at=now, last_seen=now, changed=await next_change(session))
+        )
+    else:
+        await session.execute(sa.update(hosts).where(hosts.c.name == name).values(last_seen=now))
+        return known, False
+    fresh = await session.first(sa.select(hosts).where(hosts.c.name == name))
+    assert fresh is not None
+    return fresh, True
+
+
+async def next_change(session: Session) -> int:
+    """Give the number after the highest change so far; no other transaction gets one until this one ends."""
+    await session.serialise("hosts")
+    return int(await session.scalar(sa.select(sa.func.coalesce(sa.func.max(hosts.c.changed), 0)))) + 1
+
+
+async def seen(session: Session, names: Iterable[str], at: datetime) -> None:
+    """Record a heartbeat of many hosts at once."""
+    rows = [{"host_name": name, "at": at} for name in names]
+    if rows:
+        await session.connection.execute(
+            sa.update(hosts)
+            .where(hosts.c.name == sa.bindparam("host_name"))
+            .values(last_seen=sa.bindparam("at", type_=UTC)),
+            rows,
+        )
+
+
+async def show(session: Session, name: str) -> Row | None:
+    """Fetch one host by name."""
+    return await session.first(sa.select(hosts).where(hosts.c.name == name))
+
+
+async def some(session: Session, names: Iterable[str]) -> Sequence[Row]:
+    """Fetch several hosts by name, in no order."""
+    return await session.all(sa.select(hosts).where(hosts.c.name.in_(sorted(names))))
+
+
+async def every(session: Session) -> Sequence[Row]:
+    """Fetch all hosts in the order they first appeared."""
+    return await session.all(sa.select(hosts).order_by(hosts.c.number))
+
+
+async def census(session: Session, *, since: datetime) -> dict[str, int]:
+    """Count hosts: `total`, and `up`, which were seen after `since` and not declared down."""
+    c = hosts.c
+    up = sa.func.sum(sa.case((sa.and_(c.last_seen > since, sa.not_(c.forced_down)), 1), else_=0))
+    row = await session.first(sa.select(sa.func.count().label("total"), up.label("up")))
+    return {"total": int(row["total"]), "up": int(row["up"] or 0)} if row else {"total": 0, "up": 0}
+
+
+async def decide(session: Session, name: str, **values: Any) -> bool:
+    """Record an operator's decision: `enabled`, `disabled_reason`, `forced_down`; tell whether the host exists."""
+    statement = (
+        sa.update(hosts)
+        .where(hosts.c.name == name)
+        .values(updated_at=world.now(), changed=await next_change(session), **values)
+    )
+    return await session.changed(statement) > 0

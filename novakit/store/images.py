@@ -1,0 +1,237 @@
+"""Images: what is known of them, and with whom they are shared. Their bytes are files."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from novakit import errors
+from novakit.store.engine import Row, Session
+from novakit.store.schema import UTC, metadata, uuid_column
+
+images = sa.Table(
+    "images",
+    metadata,
+    uuid_column("id", primary_key=True),
+    sa.Column("name", sa.String(255)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("disk_format", sa.String(16)),
+    sa.Column("container_format", sa.String(16)),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("virtual_size", sa.BigInteger),
+    sa.Column("min_disk", sa.Integer, nullable=False),
+    sa.Column("min_ram", sa.Integer, nullable=False),
+    sa.Column("owner", sa.String(64), index=True),
+    sa.Column("visibility", sa.String(16), nullable=False),
+    sa.Column("protected", sa.Boolean, nullable=False),
+    sa.Column("os_hidden", sa.Boolean, nullable=False),
+    sa.Column("properties", sa.JSON, nullable=False),
+    sa.Column("tags", sa.Text, nullable=False),
+    sa.Column("checksum", sa.String(32)),
+    sa.Column("os_hash_value", sa.String(128)),
+    sa.Column("sha256", sa.String(64)),
+    sa.Column("file_name", sa.String(128)),
+    sa.Column("created_at", UTC, nullable=False),
+    sa.Column("updated_at", UTC, nullable=False),
+)
+"""`tags` holds every tag between two separators, so that one can be searched for; `file_name` is the file's below
+the image directory, and a file that no row names belongs to nobody."""
+
+members = sa.Table(
+    "image_members",
+    metadata,
+    uuid_column("image_id", sa.ForeignKey(images.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("member_id", sa.String(64), primary_key=True, index=True),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", UTC, nullable=False),
+    sa.Column("updated_at", UTC, nullable=False),
+)
+
+SEPARATOR = "\x1f"
+SORTABLE: Mapping[str, Any] = {
+    name: sa.func.coalesce(images.c[name], missing)
+    for name, missing in {
+        "name": "",
+        "status": "",
+        "container_format": "",
+        "disk_format": "",
+        "size": -1,
+        "id": "",
+        "owner": "",
+        "visibility": "",
+    }.items()
+} | {"created_at": images.c.created_at, "updated_at": images.c.updated_at}
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """Which images a list is to hold, and in which order."""
+
+    project_id: str | None
+    everything: bool = False
+    """Whether the caller may see other projects' images."""
+    visibility: str | None = None
+    """One of the four, or `all`; without it, everything but other people's community images."""
+    member_status: str = "accepted"
+    ids: Collection[str] | None = None
+    equal: Mapping[str, Collection[Any]] = {}
+    """Columns and the values of which they hold one."""
+    properties: Mapping[str, str] = {}
+    tags: Collection[str] = ()
+    size_min: int | None = None
+    size_max: int | None = None
+    order: Sequence[tuple[str, bool]] = (("created_at", True),)
+    """Columns of `SORTABLE`, and whether they descend."""
+    limit: int = 25
+    marker: Mapping[str, Any] | None = None
+    """The row after which the list begins."""
+
+
+def joined(tags: Collection[str]) -> str:
+    """Write tags as the table keeps them."""
+    return "".join(f"{SEPARATOR}{tag}{SEPARATOR}" for tag in sorted(set(tags)))
+
+
+def split(tags: str) -> list[str]:
+    """Read tags as the table keeps them."""
+    return [tag for tag in tags.split(SEPARATOR) if tag]
+
+
+async def create(session: Session, row: Mapping[str, Any]) -> None:
+    """Insert an image; raise `Conflict` where its id is taken."""
+    try:
+        await session.execute(sa.insert(images), [row])
+    except sa.exc.IntegrityError as error:
+        raise errors.Conflict(f"An image with the id {row['id']} exists already.") from error
+
+
+async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> Row | None:
+    """Fetch an image that a project may see."""
+    query = sa.select(images).where(images.c.id == image_id)
+    if not everything:
+        query = query.where(
+            sa.or_(
+                images.c.visibility.in_(("public", "community")),
+                images.c.owner == project_id,
+                sa.and_(images.c.visibility == "shared", images.c.id.in_(_shared_with(project_id, None))),
+            )
+        )
+    return await session.first(query)
+
+
+async def locked(session: Session, image_id: str) -> Row | None:
+    """Fetch an image that this transaction is about to change."""
+    rows = await session.lock(sa.select(images).where(images.c.id == image_id))
+    return rows[0] if rows else None
+
+
+async def update(session: Session, image_id: str, values: Mapping[str, Any]) -> None:
+    """Change an image."""
+    await session.execute(sa.update(images).where(images.c.id == image_id).values(**values))
+
+
+async def activate(session: Session, image_id: str, values: Mapping[str, Any]) -> bool:
+    """Make a queued image active with what its upload found; tell whether it still was queued."""
+    query = sa.update(images).where(images.c.id == image_id, images.c.status == "queued")
+    return await session.changed(query.values(status="active", **values)) > 0
+
+
+async def delete(session: Session, image_id: str) -> None:
+    """Forget an image and with whom it is shared."""
+    await session.execute(sa.delete(images).where(images.c.id == image_id))
+
+
+async def file_names(session: Session) -> set[str]:
+    """Give the names of all files that belong to an image."""
+    return set(await session.scalars(sa.select(images.c.file_name).where(images.c.file_name.is_not(None))))
+
+
+async def names(session: Session, ids: Collection[str]) -> dict[str, str]:
+    """Give the names of images by id."""
+    rows = await session.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)))
+    return {row["id"]: row["name"] or "" for row in rows}
+
+
+async def listed(session: Session, wanted: Wanted) -> list[Row]:
+    """Fetch one page of the images that a project wants to see."""
+    query = sa.select(images).where(_seen(wanted), *_matching(wanted))
+    order = [*((SORTABLE[name], down) for name, down in wanted.order), (images.c.id, True)]
+    if wanted.marker is not None:
+        query = query.where(_after(wanted, wanted.marker))
+    query = query.order_by(*(column.desc() if down else column.asc() for column, down in order))
+    return await session.all(query.limit(wanted.limit))
+
+
+def _seen(wanted: Wanted) -> Any:
+    visibility, owner = images.c.visibility, images.c.owner
+    mine = owner == wanted.project_id if wanted.project_id is not None else sa.false()
+    shared = images.c.id.in_(_shared_with(wanted.project_id, wanted.member_status))
+    if wanted.visibility == "shared" and not wanted.everything:
+        return sa.and_(visibility == "shared", sa.or_(mine, shared))
+    if wanted.visibility not in (None, "all"):
+        return sa.and_(visibility == wanted.visibility, _open(wanted, mine, visibility))
+    every = sa.true() if wanted.everything else sa.or_(mine, visibility.in_(("public", "community")), shared)
+    if wanted.visibility == "all":
+        return every
+    return sa.and_(every, sa.or_(visibility != "community", mine))
+
+
+def _open(wanted: Wanted, mine: Any, visibility: Any) -> Any:
+    return sa.true() if wanted.everything else sa.or_(mine, visibility.in_(("public", "community")))
+
+
+def _shared_with(project_id: str | None, status: str | None) -> Any:
+    query = sa.select(members.c.image_id).where(members.c.member_id == project_id)
+    return query if status in (None, "all") else query.where(members.c.status == status)
+
+
+def _matching(wanted: Wanted) -> list[Any]:
+    conditions: list[Any] = [images.c[name].in_(values) for name, values in wanted.equal.items()]
+    if wanted.ids is not None:
+        conditions.append(images.c.id.in_(wanted.ids))
+    if wanted.size_min is not None:
+        conditions.append(images.c.size >= wanted.size_min)
+    if wanted.size_max is not None:
+        conditions.append(images.c.size <= wanted.size_max)
+    conditions += [images.c.properties[name].as_string() == value for name, value in wanted.properties.items()]
+    # Taking a tag out changes the text just where it is there: exact in letter case on every database, unlike LIKE.
+    conditions += [sa.func.replace(images.c.tags, joined([tag]), "") != images.c.tags for tag in wanted.tags]
+    return conditions
+
+
+def _after(wanted: Wanted, marker: Mapping[Any, Any]) -> Any:
+    """Say that a row comes behind the marker: behind it in one column and equal in all before that one."""
+    condition: Any = images.c.id < marker["id"]
+    for name, down in reversed(wanted.order):
+        column, value = SORTABLE[name], marker[name]
+        if value is None:
+            value = -1 if name == "size" else ""
+        beyond = column < value if down else column > value
+        condition = sa.or_(beyond, sa.and_(column == value, condition))
+    return condition
+
+
+async def members_of(session: Session, image_id: str) -> list[Row]:
+    """Fetch with whom an image is shared."""
+    return await session.all(sa.select(members).where(members.c.image_id == image_id).order_by("created_at"))
+
+
+async def share(session: Session, row: Mapping[str, Any]) -> None:
+    """Share an image with a project; raise `Conflict` where it is already."""
+    try:
+        await session.execute(sa.insert(members), [row])
+    except sa.exc.IntegrityError as error:
+        raise errors.Conflict(f"{row['member_id']} is already a member of this image.") from error
+
+
+async def update_member(session: Session, image_id: str, member_id: str, values: Mapping[str, Any]) -> bool:
+    """Record what a member thinks of an image; tell whether it is one."""
+    query = sa.update(members).where(members.c.image_id == image_id, members.c.member_id == member_id)
+    return await session.changed(query.values(**values)) > 0
+
+
+async def unshare(session: Session, image_id: str, member_id: str) -> bool:
+    """Stop sharing; tell whether it was shared."""
+    query = sa.delete(members).where(members.c.image_id == image_id, members.c.member_id == member_id)
+    return await session.changed(query) > 0

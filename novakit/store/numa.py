@@ -1,0 +1,56 @@
+"""What servers hold of the NUMA cells of their hosts; valid as long as the placement ledger says they stand there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from novakit.store.engine import Session
+from novakit.store.placement.tables import allocations
+from novakit.store.schema import metadata, uuid_column
+
+numa_claims = sa.Table(
+    "numa_claims",
+    metadata,
+    uuid_column("server_id", primary_key=True),
+    uuid_column("provider_id", nullable=False, index=True),
+    sa.Column("taken", sa.JSON, nullable=False),
+)
+"""`taken` is a list of `Taken` records as plain data, one for each guest cell.
+
+Nothing deletes a row when a server goes: a row whose server holds nothing of the provider counts as absent.
+"""
+
+
+async def held(session: Session, provider_ids: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+    """Give, by provider and server, what is held of the provider's cells."""
+    standing = sa.exists().where(
+        allocations.c.consumer_id == numa_claims.c.server_id, allocations.c.provider_id == numa_claims.c.provider_id
+    )
+    statement = sa.select(numa_claims).where(numa_claims.c.provider_id.in_(list(provider_ids)), standing)
+    found: dict[str, dict[str, list[Any]]] = {}
+    for row in await session.all(statement):
+        found.setdefault(row["provider_id"], {})[row["server_id"]] = row["taken"]
+    return found
+
+
+async def of_servers(session: Session, server_ids: Iterable[str]) -> Mapping[str, list[Any]]:
+    """Give, by server, what it was given; servers without any are left out."""
+    rows = await session.all(sa.select(numa_claims).where(numa_claims.c.server_id.in_(list(server_ids))))
+    return {row["server_id"]: row["taken"] for row in rows}
+
+
+async def put(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record what servers hold now, instead of what they held."""
+    if rows:
+        insert = session.insert(numa_claims)
+        new = {"provider_id": insert.excluded.provider_id, "taken": insert.excluded.taken}
+        await session.execute(insert.on_conflict_do_update(index_elements=["server_id"], set_=new), rows)
+
+
+async def prune(session: Session) -> int:
+    """Drop the rows of servers that hold nothing any more; tell how many went."""
+    standing = sa.exists().where(
+        allocations.c.consumer_id == numa_claims.c.server_id, allocations.c.provider_id == numa_claims.c.provider_id
+    )
+    return await session.changed(sa.delete(numa_claims).where(~standing))

@@ -1,0 +1,177 @@
+"""Operations: every change that takes more than one transaction, with its steps, its lease and its outcome."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.store.engine import Row, Session
+from novakit.store.schema import UTC, metadata, uuid_column
+
+operations = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    uuid_column("id", nullable=False, unique=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    uuid_column("server_id", nullable=False),
+    uuid_column("project_id", nullable=False),
+    uuid_column("user_id", nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, default="pending"),
+    sa.Column("step", sa.String(32)),
+    sa.Column("data", sa.JSON, nullable=False, default=dict),
+    sa.Column("events", sa.JSON, nullable=False, default=list),
+    sa.Column("cancelled", sa.Boolean, nullable=False, default=False),
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("not_before", UTC),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("lease_until", UTC),
+    sa.Column("reason", sa.Text),
+    sa.Column("created_at", UTC, nullable=False),
+    sa.Column("updated_at", UTC, nullable=False),
+    sa.Column("finished_at", UTC),
+    sa.Index("ix_operations_server_id", "server_id"),
+    sa.Index(
+        "ix_operations_open",
+        "number",
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    ),
+)
+"""`state` is pending, running, undoing, done, failed or cancelled; the last three have `finished_at`.
+
+`step` is the last step that is done; `data` is what the steps remember; `events` is what users are shown of them.
+"""
+
+OPEN = operations.c.finished_at.is_(None)
+
+
+async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert operations that are to be run as soon as this transaction is committed."""
+    now = world.now()
+    await session.execute(
+        sa.insert(operations),
+        [{"data": {}, "state": "pending", "created_at": now, "updated_at": now, **row} for row in rows],
+    )
+
+
+async def lease(session: Session, owner: str, until: datetime, limit: int) -> list[Row]:
+    """Take up to `limit` operations that wait, are due and whose server nobody works on; oldest first."""
+    now = world.now()
+    c, other = operations.c, operations.alias("other")
+    busy = (
+        sa.select(sa.literal(1))
+        .where(
+            other.c.server_id == c.server_id,
+            other.c.number < c.number,
+            other.c.finished_at.is_(None),
+        )
+        .exists()
+    )
+    free = sa.or_(c.lease_until.is_(None), c.lease_until < now)
+    due = sa.or_(c.not_before.is_(None), c.not_before <= now, c.cancelled)
+    wanted = sa.select(c.id).where(OPEN, free, due, ~busy).order_by(c.number).limit(limit)
+    if session.dialect == "postgresql":
+        wanted = wanted.with_for_update(skip_locked=True)
+    ids = await session.scalars(wanted)
+    if not ids:
+        return []
+    await session.execute(
+        sa.update(operations)
+        .where(c.id.in_(ids))
+        .values(
+            owner=owner,
+            lease_until=until,
+            attempt=c.attempt + 1,
+            updated_at=now,
+            state=sa.case((c.state == "pending", "running"), else_=c.state),
+        )
+    )
+    return await session.all(sa.select(operations).where(c.id.in_(ids)).order_by(c.number))
+
+
+async def next_due(session: Session) -> datetime | None:
+    """Say when the earliest postponed operation may be tried again."""
+    found = await session.scalar(sa.select(sa.func.min(operations.c.not_before)).where(OPEN))
+    return found if isinstance(found, datetime) or found is None else None
+
+
+async def renew(session: Session, owner: str, ids: Iterable[str], until: datetime) -> set[str]:
+    """Keep leases; the result names the operations that were cancelled meanwhile."""
+    c = operations.c
+    wanted = list(ids)
+    await session.execute(
+        sa.update(operations).where(c.id.in_(wanted), c.owner == owner, OPEN).values(lease_until=until)
+    )
+    return set(await session.scalars(sa.select(c.id).where(c.id.in_(wanted), c.cancelled)))
+
+
+async def forget_leases(session: Session) -> int:
+    """Free every lease, once it is certain that no other conductor lives; tell how many there were."""
+    c = operations.c
+    return await session.changed(
+        sa.update(operations).where(OPEN, c.lease_until.is_not(None)).values(lease_until=None, owner=None)
+    )
+
+
+async def change_many(session: Session, owner: str, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
+    """Write the progress of operations by id, and tell of each whether it is cancelled.
+
+    One that is left out of the answer has its lease with somebody else, and of that nothing may be committed.
+    Of a cancelled one nothing is written but that it ended as cancelled.
+    """
+    c = operations.c
+    held = sa.select(c.id, c.cancelled).where(c.id.in_(list(changes)), c.owner == owner, OPEN)
+    found = {row["id"]: bool(row["cancelled"]) for row in await session.lock(held)}
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    now = world.now()
+    for key, cancelled in found.items():
+        if cancelled and changes[key].get("state") != "cancelled":
+            continue
+        values = {"updated_at": now, **changes[key]}
+        line = {"key": key, **{f"new_{name}": value for name, value in values.items()}}
+        alike.setdefault(tuple(values), []).append(line)
+    for names, lines in alike.items():
+        await session.execute(_update(names), lines)
+    return found
+
+
+@cache
+def _update(names: tuple[str, ...]) -> sa.Update:
+    values = {name: sa.bindparam(f"new_{name}", type_=operations.c[name].type) for name in names}
+    return sa.update(operations).where(operations.c.id == sa.bindparam("key")).values(values)
+
+
+async def cancel(session: Session, server_id: str, *, except_for: str) -> list[str]:
+    """Ask every open operation of a server to stop at its next step; the result names them."""
+    c = operations.c
+    mine = sa.and_(c.server_id == server_id, OPEN, c.id != except_for)
+    ids = await session.scalars(sa.select(c.id).where(mine))
+    if ids:
+        await session.execute(sa.update(operations).where(c.id.in_(ids)).values(cancelled=True))
+    return ids
+
+
+async def unfinished(session: Session, server_ids: Iterable[str] | None = None) -> list[Row]:
+    """Fetch the open operations, of some servers or of all."""
+    statement = sa.select(operations).where(OPEN).order_by(operations.c.number)
+    if server_ids is not None:
+        statement = statement.where(operations.c.server_id.in_(list(server_ids)))
+    return await session.all(statement)
+
+
+async def last_of(session: Session, server_id: str, kind: str) -> str | None:
+    """Name the last operation of one kind that was asked for on a server."""
+    c = operations.c
+    found = sa.select(c.id).where(c.server_id == server_id, c.kind == kind).order_by(c.number.desc()).limit(1)
+    return next(iter(await session.scalars(found)), None)
+
+
+async def of_server(session: Session, server_id: str) -> list[Row]:
+    """Fetch everything that was done to a server, newest first."""
+    c = operations.c
+    return await session.all(sa.select(operations).where(c.server_id == server_id).order_by(c.number.desc()))

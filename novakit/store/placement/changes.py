@@ -1,0 +1,80 @@
+"""The change number of providers: what a reader with a copy asks for, to refresh only what moved.
+
+On SQLite, which has one writer at a time, it is one more than the highest so far.
+On PostgreSQL it is the transaction's id, so that writers do not wait for one another; a reader then goes on from the
+oldest transaction that was still open, and may hear of a change twice but never misses one.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.store.engine import Session
+from novakit.store.placement.tables import deleted_providers, providers
+from novakit.store.schema import UTC
+
+
+def _bigint(expression: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.cast(expression, sa.Text), sa.BigInteger)
+
+
+def _one_more() -> sa.ColumnElement[Any]:
+    highest, gone = providers.alias(), deleted_providers.alias()
+    tops = (sa.select(sa.func.max(one.c.changed)).scalar_subquery() for one in (highest, gone))
+    return sa.select(sa.func.max(*(sa.func.coalesce(top, 0) for top in tops)) + 1).correlate(None).scalar_subquery()
+
+
+_NUMBER = {"postgresql": _bigint(sa.func.pg_current_xact_id()), "sqlite": _one_more()}
+
+
+def number(session: Session) -> sa.ColumnElement[Any]:
+    """Give the SQL expression of this transaction's change number."""
+    return _NUMBER[session.dialect]
+
+
+_TOUCH = {
+    (dialect, step): sa.update(providers)
+    .where(providers.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .values(generation=providers.c.generation + step, changed=expression, updated_at=sa.bindparam("now", type_=UTC))
+    for dialect, expression in _NUMBER.items()
+    for step in (0, 1)
+}
+
+
+async def touch(session: Session, provider_ids: Iterable[str], *, generation: bool = True) -> None:
+    """Raise the change number of providers whose inventory, traits, aggregates or usage changed.
+
+    Their generation grows too, except where the API leaves it alone: aggregates before 1.19, and giving back.
+    """
+    ids = sorted(set(provider_ids))
+    if ids:
+        await session.execute(_TOUCH[session.dialect, int(generation)], {"ids": ids, "now": world.now()})
+
+
+_SEEN = sa.bindparam("seen", type_=sa.BigInteger)
+_SINCE = sa.union_all(
+    *(sa.select(table.c.id, table.c.changed).where(table.c.changed > _SEEN) for table in (providers, deleted_providers))
+)
+_SNAPSHOT = sa.func.pg_current_snapshot()
+_IN_SNAPSHOT = _bigint(sa.func.pg_snapshot_xmax(_SNAPSHOT))
+_SINCE_SNAPSHOT = sa.union_all(
+    sa.select(sa.null(), _bigint(sa.func.pg_snapshot_xmin(_SNAPSHOT))),
+    *(
+        sa.select(table.c.id, table.c.changed).where(
+            table.c.changed >= _SEEN, sa.or_(table.c.changed < _IN_SNAPSHOT, _SEEN == 0)
+        )
+        for table in (providers, deleted_providers)
+    ),
+)
+"""A number from the future comes from a dump of another cluster; it counts only for those who ask for everything."""
+
+
+async def since(session: Session, seen: int) -> tuple[set[str], int]:
+    """Tell which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
+    by_snapshot = session.dialect == "postgresql"
+    rows: Sequence[Any] = (await session.execute(_SINCE_SNAPSHOT if by_snapshot else _SINCE, {"seen": seen})).all()
+    if by_snapshot:
+        return {row[0] for row in rows if row[0] is not None}, next(row[1] for row in rows if row[0] is None)
+    return {row[0] for row in rows}, max((row[1] for row in rows), default=seen)

@@ -1,0 +1,177 @@
+"""Inventories: how much of each resource class a provider holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from novakit import errors, world
+from novakit.store.engine import Row, Session
+from novakit.store.placement import changes, names
+from novakit.store.placement.tables import inventories
+
+IN_USE = "placement.inventory.inuse"
+CONCURRENT_UPDATE = "placement.concurrent_update"
+
+
+@attrs.frozen(kw_only=True)
+class Stock:
+    """One inventory as a client states it."""
+
+    total: int
+    reserved: int = 0
+    min_unit: int = 1
+    max_unit: int = 0x7FFFFFFF
+    step_size: int = 1
+    allocation_ratio: float = 1.0
+
+
+def values(stock: Any, *, max_unit: int) -> dict[str, Any]:
+    """Make the columns of a stated inventory, with the capacity that follows from them."""
+    return {
+        "total": stock.total,
+        "reserved": stock.reserved,
+        "min_unit": stock.min_unit,
+        "max_unit": max_unit,
+        "step_size": stock.step_size,
+        "allocation_ratio": stock.allocation_ratio,
+        "capacity": capacity(stock.total, stock.reserved, stock.allocation_ratio),
+    }
+
+
+def capacity(total: int, reserved: int, ratio: float) -> int:
+    """Say how much can be allocated, in whole units; very large ratios end at what the database can count."""
+    return int(min(max((total - reserved) * ratio, 0), 2**62))
+
+
+async def of_provider(session: Session, provider_id: str) -> list[Row]:
+    """List the inventories of one provider."""
+    statement = sa.select(inventories).where(inventories.c.provider_id == provider_id)
+    return await session.all(statement.order_by(inventories.c.resource_class))
+
+
+async def replace(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+    """Let a provider hold exactly what is wanted; the caller has locked the provider.
+
+    Raises `Conflict` when something would vanish of which somebody holds a part, `BadRequest` for unknown classes.
+    """
+    await _check_classes(session, provider_id, wanted)
+    old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
+    gone = old.keys() - wanted.keys()
+    await _remove(session, provider_id, {name: old[name] for name in gone})
+    await _put(session, provider_id, wanted)
+    await changes.touch(session, [provider_id])
+
+
+async def add(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+    """Let a provider hold what is wanted beside what it holds of other classes; the caller has locked it."""
+    if wanted:
+        await _check_classes(session, provider_id, wanted)
+        await _put(session, provider_id, wanted)
+        await changes.touch(session, [provider_id])
+
+
+async def _check_classes(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+    unknown = await names.unknown_classes(session, wanted)
+    if unknown:
+        raise errors.BadRequest(
+            f"Unknown resource class in inventory for resource provider {provider_id}: "
+            f"No such resource class {', '.join(sorted(unknown))}."
+        )
+
+
+async def _remove(session: Session, provider_id: str, gone: Mapping[str, Row]) -> None:
+    held = sorted((name for name, row in gone.items() if row["used"]), key=names.rank)
+    if held:
+        raise errors.Conflict(
+            f"update conflict: Inventory for '{', '.join(held)}' on resource provider '{provider_id}' in use.",
+            kind=IN_USE,
+        )
+    if gone:
+        chosen = (inventories.c.provider_id == provider_id, inventories.c.resource_class.in_(sorted(gone)))
+        await session.execute(sa.delete(inventories).where(*chosen))
+
+
+async def _put(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+    if not wanted:
+        return
+    now = world.now()
+    rows = [
+        {
+            "provider_id": provider_id,
+            "resource_class": name,
+            **values(stock, max_unit=stock.max_unit),
+            "used": 0,
+            "by_host": False,
+            "updated_at": now,
+        }
+        for name, stock in wanted.items()
+    ]
+    upsert = session.insert(inventories)
+    keys = (*values(Stock(total=1), max_unit=1), "updated_at")
+    statement = upsert.on_conflict_do_update(
+        index_elements=["provider_id", "resource_class"], set_={key: upsert.excluded[key] for key in keys}
+    )
+    await session.execute(statement, rows)
+
+
+async def create(session: Session, provider_id: str, name: str, stock: Stock) -> None:
+    """Add one inventory; raise `BadRequest` for an unknown class, `Conflict` when the provider has one already."""
+    unknown = await names.unknown_classes(session, [name])
+    if unknown:
+        raise errors.BadRequest(
+            f"Unable to create inventory for resource provider {provider_id}: No such resource class {name}."
+        )
+    if any(row["resource_class"] == name for row in await of_provider(session, provider_id)):
+        raise errors.Conflict(
+            f"Update conflict: resource provider {provider_id} has an inventory of {name} already; update that one.",
+            kind=CONCURRENT_UPDATE,
+        )
+    await _put(session, provider_id, {name: stock})
+    await changes.touch(session, [provider_id])
+
+
+async def update(session: Session, provider_id: str, name: str, stock: Stock) -> None:
+    """Change one inventory; raise `BadRequest` when the provider has none of the class."""
+    if not any(row["resource_class"] == name for row in await of_provider(session, provider_id)):
+        raise errors.BadRequest(
+            f"No inventory record with resource class for resource provider {provider_id}: "
+            f"No inventory of class {name} found."
+        )
+    await _put(session, provider_id, {name: stock})
+    await changes.touch(session, [provider_id])
+
+
+async def delete(session: Session, provider_id: str, name: str) -> None:
+    """Remove one inventory; raise `NotFound` when there is none, `Conflict` while somebody holds a part of it."""
+    old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
+    if name not in old:
+        raise errors.NotFound(
+            f"No inventory of class {name} found for delete: No inventory of class {name} found for delete"
+        )
+    if old[name]["used"]:
+        raise errors.Conflict(
+            f"Unable to delete inventory of class {name}: Inventory for '{name}' on resource provider "
+            f"'{provider_id}' in use.",
+            kind=CONCURRENT_UPDATE,
+        )
+    await _remove(session, provider_id, {name: old[name]})
+    await changes.touch(session, [provider_id])
+
+
+def refuse_without_capacity(
+    provider_id: str, stocks: Sequence[tuple[str, Stock]], *, may_reserve_all: bool, doing: str = "update"
+) -> None:
+    """Raise `BadRequest` for an inventory of which nothing could ever be allocated.
+
+    Reserving all of it is allowed where `may_reserve_all`, reserving more than there is never.
+    """
+    for name, stock in stocks:
+        rest = int((stock.total - stock.reserved) * stock.allocation_ratio)
+        if rest < 0 or (rest == 0 and not may_reserve_all):
+            than = "greater than total" if may_reserve_all else "greater than or equal to total"
+            raise errors.BadRequest(
+                f"Unable to {doing} inventory for resource provider {provider_id}: Invalid inventory for '{name}' on "
+                f"resource provider '{provider_id}'. The reserved value is {than}."
+            )

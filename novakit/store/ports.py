@@ -1,0 +1,239 @@
+"""Ports, their addresses and their security groups."""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from novakit.store.engine import Row, Session
+from novakit.store.floating_ips import floating_ips
+from novakit.store.network_rows import standard_columns
+from novakit.store.networks import networks, subnets
+from novakit.store.schema import metadata, uuid_column
+from novakit.store.security_groups import security_groups
+
+ports = sa.Table(
+    "ports",
+    metadata,
+    *standard_columns(),
+    uuid_column("network_id", sa.ForeignKey("networks.id"), nullable=False, index=True),
+    sa.Column("mac", sa.String(17), nullable=False),
+    sa.Column("admin_state_up", sa.Boolean, nullable=False, default=True),
+    sa.Column("status", sa.String(16), nullable=False, default="DOWN"),
+    sa.Column("fault", sa.Text),
+    sa.Column("device_id", sa.String(255), nullable=False, default="", index=True),
+    sa.Column("device_owner", sa.String(255), nullable=False, default=""),
+    uuid_column("server_id", index=True),
+    sa.Column("made", sa.Boolean, nullable=False, default=False),
+    sa.Column("position", sa.Integer, nullable=False, default=0),
+    sa.Column("nic_tag", sa.String(60)),
+    sa.Column("hostname", sa.String(255), nullable=False, default=""),
+    sa.Column("host", sa.String(255), index=True),
+    sa.Column("vnic_type", sa.String(32), nullable=False, default="normal"),
+    sa.Column("profile", sa.JSON, nullable=False),
+    sa.Column("port_security", sa.Boolean, nullable=False, default=True),
+    sa.Column("allowed_pairs", sa.JSON, nullable=False),
+    sa.UniqueConstraint("network_id", "mac", name="uq_ports_mac"),
+)
+"""`server_id` is set by the compute service alone; `device_id` is what a client may write.
+
+`made` says that the port was made for its server and goes with it; `position` orders the cards of a server.
+"""
+
+addresses = sa.Table(
+    "port_addresses",
+    metadata,
+    uuid_column("subnet_id", sa.ForeignKey("subnets.id"), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    uuid_column("port_id", sa.ForeignKey("ports.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+"""Every address in use; the key makes that no two ports have the same one."""
+
+port_groups = sa.Table(
+    "port_security_groups",
+    metadata,
+    uuid_column("port_id", sa.ForeignKey("ports.id", ondelete="CASCADE"), primary_key=True),
+    uuid_column("group_id", sa.ForeignKey("security_groups.id"), primary_key=True, index=True),
+)
+
+
+async def used_numbers(session: Session, subnet_id: str, first: int, last: int) -> set[int]:
+    """List the addresses in use between two, as numbers."""
+    return set(
+        await session.scalars(
+            sa.select(addresses.c.number).where(
+                addresses.c.subnet_id == subnet_id, addresses.c.number.between(first, last)
+            )
+        )
+    )
+
+
+async def set_cursor(session: Session, subnet_id: str, number: int) -> None:
+    """Remember where the search for a free address goes on."""
+    await session.execute(sa.update(subnets).where(subnets.c.id == subnet_id).values(cursor=number))
+
+
+async def addresses_of(session: Session, port_ids: Collection[str]) -> list[Row]:
+    """Fetch the addresses of ports."""
+    if not port_ids:
+        return []
+    return await session.all(
+        sa.select(addresses).where(addresses.c.port_id.in_(list(port_ids))).order_by(addresses.c.number)
+    )
+
+
+async def addresses_on(session: Session, network_ids: Collection[str]) -> list[Row]:
+    """Fetch every address of networks with the MAC and the names of its port."""
+    statement = (
+        sa.select(
+            ports.c.id.label("port_id"),
+            ports.c.network_id,
+            ports.c.mac,
+            ports.c.hostname,
+            ports.c.device_owner,
+            addresses.c.subnet_id,
+            addresses.c.number,
+        )
+        .join(addresses, addresses.c.port_id == ports.c.id)
+        .where(ports.c.network_id.in_(list(network_ids)))
+        .order_by(ports.c.network_id, addresses.c.number)
+    )
+    return await session.all(statement)
+
+
+async def groups_of(session: Session, port_ids: Collection[str]) -> list[Row]:
+    """Fetch the pairs of port and security group."""
+    if not port_ids:
+        return []
+    return await session.all(
+        sa.select(port_groups).where(port_groups.c.port_id.in_(list(port_ids))).order_by(port_groups.c.group_id)
+    )
+
+
+_GUESTS = (
+    sa.select(
+        *(ports.c[name] for name in ("id", "host", "network_id", "server_id", "mac", "allowed_pairs")),
+        ports.c.port_security,
+        ports.c.admin_state_up,
+        addresses.c.subnet_id,
+        addresses.c.number,
+    )
+    .outerjoin(addresses, addresses.c.port_id == ports.c.id)
+    .where(ports.c.host.in_(sa.bindparam("hosts", expanding=True)), ports.c.server_id.is_not(None))
+    .order_by(ports.c.created_at, ports.c.id, addresses.c.number)
+)
+_GUEST_GROUPS = (
+    sa.select(port_groups.c.port_id, port_groups.c.group_id)
+    .join(ports, ports.c.id == port_groups.c.port_id)
+    .where(
+        ports.c.host.in_(sa.bindparam("hosts", expanding=True)), ports.c.server_id.is_not(None), ports.c.port_security
+    )
+    .order_by(port_groups.c.group_id)
+)
+
+
+async def guests_of(session: Session, hosts: Collection[str]) -> list[Row]:
+    """Fetch the ports of the servers on hosts, a row for each address, the oldest port first."""
+    return list((await session.execute(_GUESTS, {"hosts": list(hosts)})).mappings()) if hosts else []
+
+
+async def guest_groups(session: Session, hosts: Collection[str]) -> list[Row]:
+    """Fetch the pairs of port and security group of the filtered ports of servers on hosts."""
+    return list((await session.execute(_GUEST_GROUPS, {"hosts": list(hosts)})).mappings()) if hosts else []
+
+
+_WIRED = sa.select(
+    *(ports.c[name] for name in ("id", "host", "network_id", "admin_state_up", "status", "fault"))
+).where(ports.c.host.in_(sa.bindparam("hosts", expanding=True)))
+
+
+async def wired(session: Session, hosts: Collection[str]) -> list[Row]:
+    """Fetch what hosts made of the ports on them."""
+    return list((await session.execute(_WIRED, {"hosts": list(hosts)})).mappings()) if hosts else []
+
+
+async def group_members(session: Session, group_ids: Collection[str]) -> list[Row]:
+    """Fetch the addresses of every port in security groups."""
+    statement = (
+        sa.select(port_groups.c.group_id, addresses.c.number)
+        .join(addresses, addresses.c.port_id == port_groups.c.port_id)
+        .where(port_groups.c.group_id.in_(list(group_ids)))
+        .order_by(addresses.c.number)
+        .distinct()
+    )
+    return await session.all(statement)
+
+
+async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]:
+    """Fetch the ports of servers, a row for each address, with network, subnet and floating IP."""
+    statement = (
+        sa.select(
+            *(column for column in ports.c if column.name not in ("tags", "profile", "allowed_pairs")),
+            networks.c.name.label("network_name"),
+            networks.c.mtu,
+            addresses.c.subnet_id,
+            addresses.c.number,
+            subnets.c.cidr,
+            subnets.c.gateway_ip,
+            subnets.c.dhcp,
+            subnets.c.dns_servers,
+            subnets.c.host_routes,
+            floating_ips.c.address.label("floating_ip"),
+        )
+        .join(networks, networks.c.id == ports.c.network_id)
+        .outerjoin(addresses, addresses.c.port_id == ports.c.id)
+        .outerjoin(subnets, subnets.c.id == addresses.c.subnet_id)
+        .outerjoin(
+            floating_ips, (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
+        )
+        .where(ports.c.server_id.in_(list(server_ids)))
+        .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
+    )
+    return await session.all(statement)
+
+
+async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> list[str]:
+    """List those of some servers that have a port."""
+    statement = sa.select(ports.c.server_id).where(ports.c.server_id.in_(list(server_ids)))
+    return await session.scalars(statement.distinct())
+
+
+async def server_groups(session: Session, server_ids: Sequence[str]) -> list[Row]:
+    """Fetch the security groups of the ports of servers, by id and name."""
+    statement = (
+        sa.select(port_groups.c.port_id, security_groups.c.id, security_groups.c.name)
+        .join(ports, ports.c.id == port_groups.c.port_id)
+        .join(security_groups, security_groups.c.id == port_groups.c.group_id)
+        .where(ports.c.server_id.in_(list(server_ids)))
+        .order_by(security_groups.c.name)
+    )
+    return await session.all(statement)
+
+
+async def server_at(session: Session, network_id: str, number: int) -> str | None:
+    """Tell which server has an address on a network."""
+    found: str | None = await session.scalar(
+        sa.select(ports.c.server_id)
+        .join(addresses, addresses.c.port_id == ports.c.id)
+        .where(ports.c.network_id == network_id, addresses.c.number == number, ports.c.server_id.is_not(None))
+    )
+    return found
+
+
+_SERVED = (
+    sa.select(subnets)
+    .where(
+        subnets.c.dhcp,
+        sa.select(sa.literal(1))
+        .where(
+            ports.c.network_id == subnets.c.network_id,
+            ports.c.server_id.is_not(None) | (ports.c.device_owner == "network:router_interface"),
+        )
+        .exists(),
+    )
+    .order_by(subnets.c.network_id, subnets.c.created_at)
+)
+
+
+async def networks_needing_dhcp(session: Session) -> list[Row]:
+    """Fetch the DHCP subnets of networks that have a server or a router, with their network."""
+    return await session.all(_SERVED)

@@ -1,0 +1,138 @@
+"""What a scheduler reads to keep its picture of the hosts current: a few statements, whatever the number of hosts."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from novakit.store.engine import Row, Session
+from novakit.store.hosts import hosts
+from novakit.store.placement.tables import allocations, consumers, providers
+from novakit.store.servers import servers
+
+CHUNK = 500
+"""Ids in one statement; SQLite takes 32,766 parameters, and long lists are slow to compile."""
+
+
+async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
+    """Fetch hosts that changed after `seen`, in the order they first appeared, and count them all."""
+    count = await session.scalar(sa.select(sa.func.count()).select_from(hosts))
+    statement = sa.select(hosts).where(hosts.c.changed > seen).order_by(hosts.c.number)
+    return await session.all(statement), int(count)
+
+
+async def silent_hosts(session: Session, since: datetime) -> list[str]:
+    """Name the hosts that did not report since then."""
+    return await session.scalars(sa.select(hosts.c.name).where(hosts.c.last_seen < since))
+
+
+async def trees(session: Session, provider_ids: Iterable[str] | None) -> dict[str, str]:
+    """Give, for every provider in the trees of these (or of all), the id of its root."""
+    if provider_ids is None:
+        return _pairs(await session.execute(sa.select(providers.c.id, providers.c.root_id)))
+    found: dict[str, str] = {}
+    for some in _chunks(sorted(provider_ids)):
+        roots = sa.select(providers.c.root_id).where(providers.c.id.in_(some))
+        whole = sa.select(providers.c.id, providers.c.root_id).where(providers.c.root_id.in_(roots))
+        found.update(_pairs(await session.execute(whole)))
+    return found
+
+
+async def servers_on(session: Session, provider_ids: Iterable[str] | None) -> dict[str, int]:
+    """Count the consumers with a claim, by provider."""
+    counted = sa.select(allocations.c.provider_id, sa.func.count(allocations.c.consumer_id.distinct())).group_by(
+        allocations.c.provider_id
+    )
+    if provider_ids is None:
+        return _pairs(await session.execute(counted))
+    found: dict[str, int] = {}
+    for some in _chunks(sorted(provider_ids)):
+        found.update(_pairs(await session.execute(counted.where(allocations.c.provider_id.in_(some)))))
+    return found
+
+
+async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_id: str | None = None) -> dict[str, str]:
+    """Give, by consumer, the root provider of what it holds; of one project's consumers only, if named."""
+    found: dict[str, str] = {}
+    for some in _chunks(sorted(consumer_ids)):
+        statement = (
+            sa.select(allocations.c.consumer_id, providers.c.root_id)
+            .join(providers, providers.c.id == allocations.c.provider_id)
+            .where(allocations.c.consumer_id.in_(some))
+        )
+        if project_id is not None:
+            statement = statement.join(consumers, consumers.c.id == allocations.c.consumer_id).where(
+                consumers.c.project_id == project_id
+            )
+        found.update(_pairs(await session.execute(statement)))
+    return found
+
+
+async def operations_on(session: Session) -> dict[str, int]:
+    """Count the servers that something is being done to, by host."""
+    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.task_state.is_not(None), servers.c.host.is_not(None))
+    counted = sa.select(servers.c.host, sa.func.count()).where(here).group_by(servers.c.host)
+    return _pairs(await session.execute(counted))
+
+
+async def flavors_on(session: Session) -> dict[str, dict[str, int]]:
+    """Count the servers of each flavor, by host."""
+    name = servers.c.flavor["name"].as_string()
+    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
+    counted = sa.select(servers.c.host, name, sa.func.count()).where(here).group_by(servers.c.host, name)
+    found: dict[str, dict[str, int]] = {}
+    rows: Sequence[Any] = (await session.execute(counted)).all()
+    for host, flavor, count in rows:
+        found.setdefault(host, {})[flavor] = count
+    return found
+
+
+async def images_on(session: Session) -> dict[str, dict[str, int]]:
+    """Count the servers whose image has a property, by host and `key=value`."""
+    text = sa.cast(servers.c.image_properties, sa.Text)
+    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
+    counted = sa.select(servers.c.host, text, sa.func.count()).where(here).group_by(servers.c.host, text)
+    found: dict[str, dict[str, int]] = {}
+    rows: Sequence[Any] = (await session.execute(counted)).all()
+    for host, properties, count in rows:
+        there = found.setdefault(host, {})
+        for key, value in orjson.loads(properties).items():
+            there[f"{key}={value}"] = there.get(f"{key}={value}", 0) + count
+    return found
+
+
+async def ended(session: Session, server_ids: Iterable[str]) -> dict[str, datetime]:
+    """Give, by server, when it was deleted; those that live are left out."""
+    found: dict[str, datetime] = {}
+    for some in _chunks(sorted(server_ids)):
+        gone = sa.and_(servers.c.id.in_(some), servers.c.deleted_at.is_not(None))
+        found.update(_pairs(await session.execute(sa.select(servers.c.id, servers.c.deleted_at).where(gone))))
+    return found
+
+
+async def loads_on(session: Session, root_ids: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Give, by consumer, the amounts it holds by resource class in the trees of these root providers."""
+    held: dict[str, dict[str, int]] = {}
+    for some in _chunks(sorted(root_ids)):
+        statement = (
+            sa.select(allocations.c.consumer_id, allocations.c.resource_class, allocations.c.used)
+            .join(providers, providers.c.id == allocations.c.provider_id)
+            .where(providers.c.root_id.in_(some))
+        )
+        rows: Sequence[Any] = (await session.execute(statement)).all()
+        for consumer, resource_class, used in rows:
+            amounts = held.setdefault(consumer, {})
+            amounts[resource_class] = amounts.get(resource_class, 0) + used
+    return held
+
+
+def _pairs(result: sa.CursorResult[Any]) -> dict[str, Any]:
+    rows: Sequence[Any] = result.all()
+    return {row[0]: row[1] for row in rows}
+
+
+def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]

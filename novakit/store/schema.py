@@ -1,0 +1,35 @@
+"""What every table module shares: the metadata and the column types."""
+
+from datetime import UTC as _UTC
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class UTC(sa.types.TypeDecorator[datetime]):
+    """A moment: aware of its zone in Python, plain UTC with microseconds in the database."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(_UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=_UTC)
+
+
+def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[Any]:
+    """Make a column for a UUID in text form."""
+    return sa.Column(name, sa.String(36), *rest, **options)

@@ -1,0 +1,124 @@
+"""Lists of servers: filters, order and pages, as one query."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+import orjson
+import sqlalchemy as sa
+
+from novakit import errors
+from novakit.store.engine import Row, Session
+from novakit.store.servers import servers
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """Which servers, in which order, how many; what is None does not matter."""
+
+    project_id: str | None = None
+    user_id: str | None = None
+    deleted: bool | None = False
+    """None lists both those that are deleted and those that are not."""
+    ids: Sequence[str] | None = None
+    equal: Mapping[str, Any] = attrs.field(factory=dict)
+    """By column: the value it must have."""
+    like: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    """By column: patterns of LIKE with `\\` as the escape, one of which must match, whatever the case."""
+    flavor_id: str | None = None
+    vm_states: Sequence[str] | None = None
+    task_states: Sequence[str] | None = None
+    locked: bool | None = None
+    tags: Sequence[str] = ()
+    """All of these."""
+    tags_any: Sequence[str] = ()
+    not_tags: Sequence[str] = ()
+    """Not all of these."""
+    not_tags_any: Sequence[str] = ()
+    """None of these."""
+    changes_since: datetime | None = None
+    changes_before: datetime | None = None
+    sort: Sequence[tuple[str, bool]] = (("created_at", True),)
+    """Columns and whether each goes down."""
+    limit: int = 1000
+    marker: str | None = None
+
+
+async def listed(session: Session, wanted: Wanted) -> list[Row]:
+    """Fetch one page; raise `BadRequest` for a marker that is not there."""
+    order = [*wanted.sort, ("number", wanted.sort[-1][1])]
+    statement = sa.select(servers).where(*_conditions(wanted))
+    if wanted.marker is not None:
+        at = await session.first(sa.select(servers).where(servers.c.id == wanted.marker))
+        if at is None or (wanted.project_id is not None and at["project_id"] != wanted.project_id):
+            raise errors.BadRequest(f"marker [{wanted.marker}] not found")
+        statement = statement.where(_behind(at, order))
+    columns = [_ordered(servers.c[name], down) for name, down in order]
+    return await session.all(statement.order_by(*columns).limit(wanted.limit))
+
+
+def _ordered(column: sa.ColumnElement[Any], down: bool) -> sa.ColumnElement[Any]:
+    return column.desc().nulls_last() if down else column.asc().nulls_first()
+
+
+def _behind(at: Row, order: Sequence[tuple[str, bool]]) -> sa.ColumnElement[bool]:
+    """Say what comes after the marker: behind it in the first column that differs."""
+    cases = []
+    same: list[sa.ColumnElement[bool]] = []
+    for name, down in order:
+        column, value = servers.c[name], at[name]
+        if not down:
+            after = column.is_not(None) if value is None else column > value
+        else:
+            after = sa.false() if value is None else sa.or_(column < value, column.is_(None))
+        cases.append(sa.and_(*same, after))
+        same.append(column.is_(None) if value is None else column == value)
+    return sa.or_(*cases)
+
+
+def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    c = servers.c
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted.deleted is not None:
+        found.append(c.deleted_at.is_not(None) if wanted.deleted else c.deleted_at.is_(None))
+    if wanted.project_id is not None:
+        found.append(c.project_id == wanted.project_id)
+    if wanted.user_id is not None:
+        found.append(c.user_id == wanted.user_id)
+    if wanted.ids is not None:
+        found.append(c.id.in_(list(wanted.ids)))
+    found += [c[name] == value for name, value in wanted.equal.items()]
+    for name, patterns in wanted.like.items():
+        found.append(sa.or_(*(sa.func.lower(c[name]).like(each, escape="\\") for each in patterns)))
+    if wanted.flavor_id is not None:
+        found.append(c.flavor["id"].as_string() == wanted.flavor_id)
+    if wanted.vm_states is not None:
+        found.append(c.vm_state.in_(list(wanted.vm_states)))
+    if wanted.task_states is not None:
+        found.append(c.task_state.in_(list(wanted.task_states)))
+    if wanted.locked is not None:
+        found.append(c.locked_by.is_not(None) if wanted.locked else c.locked_by.is_(None))
+    if wanted.changes_since is not None:
+        found.append(c.updated_at >= wanted.changes_since)
+    if wanted.changes_before is not None:
+        found.append(c.updated_at <= wanted.changes_before)
+    return found + _tag_conditions(wanted)
+
+
+def _tag_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """Look for tags in the JSON text: quoted, and at the begin of an item, where no other tag can look the same."""
+    text = sa.cast(servers.c.tags, sa.Text)
+
+    def has(tag: str) -> sa.ColumnElement[bool]:
+        quoted = orjson.dumps(tag).decode()
+        return sa.or_(*(sa.func.replace(text, before + quoted, "") != text for before in ("[", ",")))
+
+    found: list[sa.ColumnElement[bool]] = [has(tag) for tag in wanted.tags]
+    if wanted.tags_any:
+        found.append(sa.or_(*(has(tag) for tag in wanted.tags_any)))
+    if wanted.not_tags:
+        found.append(sa.not_(sa.and_(*(has(tag) for tag in wanted.not_tags))))
+    if wanted.not_tags_any:
+        found.append(sa.not_(sa.or_(*(has(tag) for tag in wanted.not_tags_any))))
+    return found

@@ -1,0 +1,205 @@
+"""Servers: one row each, kept after deletion so that it can still be listed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.store.engine import Row, Session
+from novakit.store.schema import UTC, metadata, uuid_column
+
+servers = sa.Table(
+    "servers",
+    metadata,
+    uuid_column("id", primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False, index=True),
+    sa.Column("cell", sa.String(64), nullable=False, default="cell1"),
+    uuid_column("project_id", nullable=False),
+    uuid_column("user_id", nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("description", sa.String(255)),
+    sa.Column("hostname", sa.String(255), nullable=False),
+    sa.Column("vm_state", sa.String(32), nullable=False),
+    sa.Column("task_state", sa.String(32)),
+    sa.Column("power_state", sa.Integer, nullable=False, default=0),
+    sa.Column("host", sa.String(255), index=True),
+    sa.Column("node", sa.String(255)),
+    sa.Column("availability_zone", sa.String(255)),
+    sa.Column("pinned_availability_zone", sa.String(255)),
+    sa.Column("flavor", sa.JSON, nullable=False),
+    sa.Column("vcpus", sa.Integer, nullable=False),
+    sa.Column("memory_mb", sa.Integer, nullable=False),
+    uuid_column("image_id"),
+    sa.Column("image_properties", sa.JSON, nullable=False, default=dict),
+    sa.Column("key_name", sa.String(255)),
+    sa.Column("public_key", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False, default=dict),
+    sa.Column("tags", sa.JSON, nullable=False, default=list),
+    sa.Column("config_drive", sa.Boolean, nullable=False, default=False),
+    sa.Column("user_data", sa.Text),
+    sa.Column("locked_by", sa.String(16)),
+    sa.Column("locked_reason", sa.String(255)),
+    sa.Column("reservation_id", sa.String(36), nullable=False),
+    sa.Column("launch_index", sa.Integer, nullable=False, default=0),
+    sa.Column("root_device_name", sa.String(64), nullable=False, default="/dev/vda"),
+    sa.Column("scheduler_hints", sa.JSON, nullable=False, default=dict),
+    sa.Column("fault", sa.JSON),
+    sa.Column("progress", sa.Integer, nullable=False, default=0),
+    sa.Column("created_at", UTC, nullable=False),
+    sa.Column("updated_at", UTC, nullable=False),
+    sa.Column("launched_at", UTC),
+    sa.Column("terminated_at", UTC),
+    sa.Column("deleted_at", UTC),
+    sa.Index("ix_servers_project_id_deleted_at", "project_id", "deleted_at"),
+)
+"""`number` orders servers by creation and makes paging stable.
+
+`vcpus` and `memory_mb` repeat the flavor, so that a project's usage is one sum.
+"""
+
+
+_NEXT = sa.select(sa.func.coalesce(sa.func.max(servers.c.number), 0) + 1).scalar_subquery()
+
+
+async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert new servers, numbered in the order given."""
+    await session.execute(sa.insert(servers).values(number=_NEXT), list(rows))
+
+
+async def show(session: Session, server_id: str, *, deleted: bool = False) -> Row | None:
+    """Fetch one server; a deleted one only when asked to."""
+    statement = sa.select(servers).where(servers.c.id == server_id)
+    return await session.first(statement if deleted else statement.where(servers.c.deleted_at.is_(None)))
+
+
+async def some(session: Session, ids: Iterable[str]) -> list[Row]:
+    """Fetch several servers by id, deleted ones too, in no order."""
+    return await session.all(sa.select(servers).where(servers.c.id.in_(list(ids))))
+
+
+async def change(session: Session, server_id: str, **values: Any) -> bool:
+    """Set columns of one server that is not deleted; tell whether there is one."""
+    statement = (
+        sa.update(servers)
+        .where(servers.c.id == server_id, servers.c.deleted_at.is_(None))
+        .values(**{"updated_at": world.now(), **values})
+    )
+    return await session.changed(statement) > 0
+
+
+@attrs.frozen
+class Change:
+    """Sets columns of one server that is not deleted, alone or with many others at once."""
+
+    server_id: str
+    values: Mapping[str, Any]
+
+    async def __call__(self, session: Session) -> None:
+        """Write this change."""
+        await change(session, self.server_id, **self.values)
+
+    @staticmethod
+    async def write(session: Session, changes: "Sequence[Change]") -> None:
+        """Write several changes, those of the same columns in one statement."""
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        now = world.now()
+        for each in changes:
+            values = {"updated_at": now, **each.values}
+            line = {"key": each.server_id, **{f"new_{name}": value for name, value in values.items()}}
+            alike.setdefault(tuple(values), []).append(line)
+        for names, lines in alike.items():
+            await session.execute(_update(names), lines)
+
+
+@cache
+def _update(names: tuple[str, ...]) -> sa.Update:
+    values = {name: sa.bindparam(f"new_{name}", type_=servers.c[name].type) for name in names}
+    alive = servers.c.deleted_at.is_(None)
+    return sa.update(servers).where(servers.c.id == sa.bindparam("key"), alive).values(values)
+
+
+async def change_if(session: Session, server_id: str, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
+    """Set columns of one server while `conditions` hold; tell whether they did."""
+    statement = (
+        sa.update(servers)
+        .where(servers.c.id == server_id, servers.c.deleted_at.is_(None), *conditions)
+        .values(**{"updated_at": world.now(), **values})
+    )
+    return await session.changed(statement) > 0
+
+
+async def on_host(session: Session, host: str) -> list[Row]:
+    """Fetch the servers that a host is to run."""
+    return await session.all(sa.select(servers).where(servers.c.host == host, servers.c.deleted_at.is_(None)))
+
+
+async def resting(session: Session, vm_state: str, *, before: datetime) -> list[Row]:
+    """Fetch the servers that are in a state, with nothing being done to them, and were not changed since `before`."""
+    c = servers.c
+    return await session.all(
+        sa.select(servers).where(
+            c.vm_state == vm_state, c.task_state.is_(None), c.deleted_at.is_(None), c.updated_at < before
+        )
+    )
+
+
+async def living(session: Session) -> list[Row]:
+    """Fetch id, host and states of every server that is not deleted."""
+    c = servers.c
+    return await session.all(
+        sa.select(c.id, c.name, c.project_id, c.host, c.vm_state, c.task_state, c.power_state, c.flavor).where(
+            c.deleted_at.is_(None)
+        )
+    )
+
+
+async def usage(session: Session, project_id: str, user_id: str | None = None) -> Row:
+    """Sum what a project's servers take from its quota: instances, cores, ram (MiB)."""
+    c = servers.c
+    statement = sa.select(
+        sa.func.count().label("instances"),
+        sa.func.coalesce(sa.func.sum(c.vcpus), 0).label("cores"),
+        sa.func.coalesce(sa.func.sum(c.memory_mb), 0).label("ram"),
+    ).where(c.project_id == project_id, c.deleted_at.is_(None))
+    if user_id is not None:
+        statement = statement.where(c.user_id == user_id)
+    row = await session.first(statement)
+    assert row is not None
+    return row
+
+
+async def fail(session: Session, server_id: str, fault: Mapping[str, Any]) -> bool:
+    """Put a server into ERROR with its fault; one that is being deleted stays so and only gets the fault."""
+    c = servers.c
+    deleting = c.task_state == "deleting"
+    return await change(
+        session,
+        server_id,
+        vm_state=sa.case((deleting, c.vm_state), else_="error"),
+        task_state=sa.case((deleting, c.task_state), else_=None),
+        fault=fault,
+    )
+
+
+async def alive(session: Session, ids: Iterable[str]) -> set[str]:
+    """Tell which of these servers are not deleted."""
+    wanted = list(ids)
+    if not wanted:
+        return set()
+    c = servers.c
+    return set(await session.scalars(sa.select(c.id).where(c.id.in_(wanted), c.deleted_at.is_(None))))
+
+
+def in_states(pairs: Iterable[tuple[str, str | None]]) -> sa.ColumnElement[bool]:
+    """Hold for servers that are in one of these pairs of vm_state and task_state."""
+    c = servers.c
+    return sa.or_(
+        *(
+            sa.and_(c.vm_state == vm_state, c.task_state == task if task else c.task_state.is_(None))
+            for vm_state, task in pairs
+        )
+    )
