@@ -1,0 +1,184 @@
+"""The provider trees in memory: an unchanging snapshot, renewed by reading only what changed since the last."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import attrs
+
+from novakit.store.engine import Row, Session, Store
+from novakit.store.placement import changes, usages
+
+SHARES = "MISC_SHARES_VIA_AGGREGATE"
+"""The trait of providers that lend to every tree that is in an aggregate with them."""
+CHUNK = 5000
+"""Above this many changed providers, all are read again rather than each by its id."""
+
+
+class Stock(NamedTuple):
+    """One inventory, as far as the search needs it."""
+
+    capacity: int
+    used: int
+    min_unit: int
+    max_unit: int
+    step_size: int
+
+    def fits(self, amount: int) -> bool:
+        """Say whether this amount can be taken at once."""
+        return (
+            self.used + amount <= self.capacity
+            and self.min_unit <= amount <= self.max_unit
+            and amount % self.step_size == 0
+        )
+
+
+@attrs.define(eq=False)
+class Provider:
+    """One resource provider with all that can be asked of it; nobody changes one."""
+
+    id: str
+    root_id: str
+    parent_id: str | None
+    stock: Mapping[str, Stock]
+    traits: frozenset[str]
+    aggregates: frozenset[str]
+    ancestors: frozenset[str] = frozenset()
+    """Ids of all above it, and its own."""
+    said: dict[Any, Any] = attrs.field(factory=dict)
+    """Whatever is worth keeping as long as the provider does not change, such as its summary as JSON."""
+
+
+@attrs.frozen(eq=False)
+class Forest:
+    """All trees as they were at one moment."""
+
+    seen: int
+    """The change number up to which this is true."""
+    providers: Mapping[str, Provider]
+    trees: Mapping[str, tuple[Provider, ...]]
+    """By root id, in the order of creation."""
+    lenders: Mapping[str, tuple[Provider, ...]]
+    """By root id: the providers of other trees that share with this one."""
+
+    @classmethod
+    def grow(cls, providers: Iterable[Provider], seen: int = 0) -> "Forest":
+        """Build a snapshot from bare providers."""
+        known = {one.id: one for one in providers}
+        whole = {id: _above(one, _ancestors(one, known)) for id, one in known.items()}
+        trees: dict[str, list[Provider]] = {}
+        for one in whole.values():
+            trees.setdefault(one.root_id, []).append(one)
+        return cls(seen, whole, {root: tuple(tree) for root, tree in trees.items()}, _lenders(whole))
+
+    def renewed(self, fresh: Mapping[str, Provider], changed: Iterable[str], seen: int) -> "Forest":
+        """Give a snapshot in which the `changed` providers are as in `fresh`, or gone when they are not there."""
+        known = dict(self.providers)
+        roots: set[str] = set()
+        reshaped = False
+        for id in changed:
+            old, new = known.pop(id, None) if id not in fresh else known.get(id), fresh.get(id)
+            roots.update(one.root_id for one in (old, new) if one is not None)
+            reshaped = reshaped or _shape(old) != _shape(new)
+            if new is not None:
+                known[id] = new if old is None or old.parent_id != new.parent_id else _above(new, old.ancestors)
+        if reshaped:
+            return Forest.grow(known.values(), seen)
+        trees = dict(self.trees)
+        for root in roots:
+            trees[root] = tuple(known[one.id] for one in trees[root])
+        return Forest(seen, known, trees, self._with_new_lenders(known, set(fresh)))
+
+    def _with_new_lenders(self, known: Mapping[str, Provider], fresh: set[str]) -> Mapping[str, tuple[Provider, ...]]:
+        if not any(SHARES in known[id].traits for id in fresh if id in known):
+            return self.lenders
+        return {root: tuple(known[one.id] for one in some) for root, some in self.lenders.items()}
+
+
+def _above(one: Provider, ancestors: frozenset[str]) -> Provider:
+    if one.ancestors == ancestors:
+        return one
+    return Provider(one.id, one.root_id, one.parent_id, one.stock, one.traits, one.aggregates, ancestors, one.said)
+
+
+def _shape(one: Provider | None) -> object:
+    """Tell what decides which tree a provider is in and with which it shares."""
+    if one is None:
+        return None
+    return one.root_id, one.parent_id, SHARES in one.traits, one.aggregates
+
+
+def _ancestors(one: Provider, known: Mapping[str, Provider]) -> frozenset[str]:
+    found = {one.id}
+    while one.parent_id is not None and one.parent_id in known and one.parent_id not in found:
+        one = known[one.parent_id]
+        found.add(one.id)
+    return frozenset(found)
+
+
+def _lenders(providers: Mapping[str, Provider]) -> dict[str, tuple[Provider, ...]]:
+    sharing = [one for one in providers.values() if SHARES in one.traits and one.aggregates]
+    if not sharing:
+        return {}
+    roots: dict[str, set[str]] = {}
+    for one in providers.values():
+        for aggregate in one.aggregates:
+            roots.setdefault(aggregate, set()).add(one.root_id)
+    found: dict[str, dict[str, Provider]] = {}
+    for one in sharing:
+        for aggregate in one.aggregates:
+            for root in roots[aggregate] - {one.root_id}:
+                found.setdefault(root, {})[one.id] = one
+    return {root: tuple(some.values()) for root, some in found.items()}
+
+
+@attrs.define
+class ForestCache:
+    """The newest snapshot; asking for it reads what changed meanwhile."""
+
+    store: Store
+    _forest: Forest = attrs.field(factory=lambda: Forest(0, {}, {}, {}))
+    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+
+    async def now(self) -> Forest:
+        """Give the forest as it is now."""
+        async with self._turn:
+            async with self.store.read() as session:
+                changed, seen = await changes.since(session, self._forest.seen)
+                if changed:
+                    whole = len(changed) > CHUNK
+                    fresh = {one.id: one for one in await _read(session, None if whole else changed)}
+            if not changed:
+                if seen != self._forest.seen:
+                    self._forest = attrs.evolve(self._forest, seen=seen)
+            elif whole:
+                self._forest = Forest.grow(fresh.values(), seen)
+            else:
+                self._forest = self._forest.renewed(fresh, changed, seen)
+            return self._forest
+
+
+async def _read(session: Session, ids: Iterable[str] | None) -> list[Provider]:
+    rows = await usages.providers_of(session, ids)
+    stock = await usages.stock_of(session, ids)
+    traits = await usages.traits_of(session, ids)
+    aggregates = await usages.aggregates_of(session, ids)
+    return list(_providers(rows, stock, traits, aggregates))
+
+
+def _providers(
+    rows: Iterable[Row],
+    stock: Mapping[str, Mapping[str, tuple[int, int, int, int, int]]],
+    traits: Mapping[str, frozenset[str]],
+    aggregates: Mapping[str, frozenset[str]],
+) -> Iterator[Provider]:
+    for row in rows:
+        id = row["id"]
+        yield Provider(
+            id,
+            row["root_id"],
+            row["parent_id"],
+            {name: Stock(*limits) for name, limits in stock.get(id, {}).items()},
+            traits.get(id, frozenset()),
+            aggregates.get(id, frozenset()),
+        )

@@ -1,0 +1,182 @@
+"""The working copy of one change of allocations: load what it touches, decide in memory, write the difference.
+
+Everything runs inside the caller's transaction, on rows that no other writer can change meanwhile; the number of
+statements does not depend on how many consumers change.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from novakit import errors, world
+from novakit.store.engine import Row, Session
+from novakit.store.placement import allocations as store
+from novakit.store.placement import changes
+
+CONCURRENT_UPDATE = "placement.concurrent_update"
+Key = tuple[str, str]
+"""Provider id and resource class."""
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """What a consumer is to hold; it replaces whatever the consumer holds."""
+
+    consumer_id: str
+    project_id: str
+    user_id: str
+    consumer_type: str | None = "INSTANCE"
+    allocations: Mapping[str, Mapping[str, int]]
+    """Amounts by provider id and resource class; empty gives everything back."""
+
+    def amounts(self) -> dict[Key, int]:
+        """Give the amounts by provider and class, without zeros."""
+        return {(p, c): n for p, classes in self.allocations.items() for c, n in classes.items() if n}
+
+
+@attrs.define
+class _Stock:
+    capacity: int
+    used: int
+    min_unit: int
+    max_unit: int
+    step_size: int
+
+
+class OutOfStock(errors.Conflict):
+    """The inventory does not allow the amount."""
+
+
+class NoSuchStock(OutOfStock):
+    """The provider has no inventory of the class."""
+
+
+class NoSuchProvider(errors.BadRequest):
+    """The allocation names a provider that does not exist."""
+
+
+@attrs.define
+class Ledger:
+    """What one transaction knows of the providers and consumers it touches."""
+
+    session: Session
+    consumers: dict[str, Row]
+    held: dict[str, dict[Key, int]]
+    generations: dict[str, int]
+    """By provider; a provider that is missing here does not exist."""
+    _stock: dict[Key, _Stock]
+    _before: dict[Key, int] = attrs.field(factory=dict)
+    _wanted: dict[str, Claim] = attrs.field(factory=dict)
+    _touched: set[str] = attrs.field(factory=set)
+
+    @classmethod
+    async def open(cls, session: Session, claims: Sequence[Claim], *, also: Iterable[str] = ()) -> "Ledger":
+        """Load and lock the consumers of `claims`, and the providers they hold or want; `also` names further ones."""
+        rows, kept = await store.lock_consumers(session, (claim.consumer_id for claim in claims))
+        held: dict[str, dict[Key, int]] = {row["id"]: {} for row in rows}
+        for row in kept:
+            held[row["consumer_id"]][row["provider_id"], row["resource_class"]] = row["used"]
+        named = {provider for claim in claims for provider in claim.allocations}
+        named.update(row["provider_id"] for row in kept)
+        named.update(also)
+        generations: dict[str, int] = {}
+        stock: dict[Key, _Stock] = {}
+        for row in await store.lock_stock(session, named):
+            generations[row["id"]] = row["generation"]
+            if row["resource_class"] is not None:
+                limits = (row["capacity"], row["used"], row["min_unit"], row["max_unit"], row["step_size"])
+                stock[row["id"], row["resource_class"]] = _Stock(*limits)
+        before = {key: one.used for key, one in stock.items()}
+        return cls(session, {row["id"]: row for row in rows}, held, generations, stock, before)
+
+    def replace(self, claims: Sequence[Claim]) -> None:
+        """Let consumers hold what `claims` say, all or none; raise `OutOfStock` or `NoSuchProvider` otherwise.
+
+        An amount above the capacity is accepted where it makes an excess no worse than it was.
+        """
+        deltas: dict[Key, int] = {}
+        asked: set[Key] = set()
+        for claim in claims:
+            for key, amount in self.held.get(claim.consumer_id, {}).items():
+                deltas[key] = deltas.get(key, 0) - amount
+            for key, amount in claim.amounts().items():
+                self._check_units(key, amount)
+                asked.add(key)
+                deltas[key] = deltas.get(key, 0) + amount
+        for key in asked:
+            stock = self._stock[key]
+            if deltas[key] > 0 and stock.used + deltas[key] > stock.capacity:
+                raise OutOfStock(
+                    f"Unable to create allocation for '{key[1]}' on resource provider '{key[0]}'. The requested amount "
+                    "would exceed the capacity."
+                )
+        for key, delta in deltas.items():
+            if key in self._stock:
+                self._stock[key].used += delta
+            self._touched.add(key[0])
+        for claim in claims:
+            self.held[claim.consumer_id] = claim.amounts()
+            self._wanted[claim.consumer_id] = claim
+
+    def _check_units(self, key: Key, amount: int) -> None:
+        stock = self._stock.get(key)
+        if stock is None:
+            provider, name = key
+            if provider not in self.generations:
+                raise NoSuchProvider(f"Allocation for resource provider '{provider}' that does not exist.")
+            raise NoSuchStock(f"Inventory for '{name}' on resource provider '{provider}' invalid.")
+        if not stock.min_unit <= amount <= stock.max_unit or amount % stock.step_size:
+            raise OutOfStock(
+                f"Unable to create allocation for '{key[1]}' on resource provider '{key[0]}'. The requested amount "
+                "would violate inventory constraints."
+            )
+
+    def holds(self, claim: Claim) -> bool:
+        """Say whether the consumer holds just this already."""
+        return claim.consumer_id in self.held and self.held[claim.consumer_id] == claim.amounts()
+
+    async def write(self, *, generations: bool = True) -> None:
+        """Write what was replaced: usage, provider generations unless told not to, consumers and allocations."""
+        if not self._wanted:
+            return
+        shifts = [
+            (*key, one.used - self._before[key]) for key, one in self._stock.items() if one.used != self._before[key]
+        ]
+        if shifts:
+            await store.shift_usage(self.session, shifts)
+        await changes.touch(self.session, self._touched, generation=generations)
+        known = [consumer for consumer in self._wanted if consumer in self.consumers]
+        if known:
+            await store.clear(self.session, known)
+        await self._write_consumers(known)
+        now = world.now()
+        rows = [
+            {"consumer_id": consumer, "provider_id": p, "resource_class": c, "used": amount, "created_at": now}
+            for consumer in self._wanted
+            for (p, c), amount in self.held[consumer].items()
+        ]
+        if rows:
+            await store.add(self.session, rows)
+
+    async def _write_consumers(self, known: Sequence[str]) -> None:
+        emptied = [consumer for consumer in known if not self.held[consumer]]
+        changed = [self._row(consumer) for consumer in known if self.held[consumer]]
+        made = [self._row(c) for c in self._wanted if c not in self.consumers and self.held[c]]
+        if emptied:
+            await store.remove_consumers(self.session, emptied)
+        if changed:
+            await store.change_consumers(self.session, [{"key": row.pop("id"), **row} for row in changed])
+        if made:
+            await store.add_consumers(self.session, [{**row, "created_at": row["updated_at"]} for row in made])
+
+    def _row(self, consumer: str) -> dict[str, Any]:
+        claim, old = self._wanted[consumer], self.consumers.get(consumer)
+        return {
+            "id": consumer,
+            "project_id": claim.project_id,
+            "user_id": claim.user_id,
+            "type": claim.consumer_type or (old["type"] if old else None),
+            "generation": old["generation"] + 1 if old else 1,
+            "updated_at": world.now(),
+        }

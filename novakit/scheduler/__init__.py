@@ -1,0 +1,1 @@
+"""The scheduler: filter, weigh, claim, and be able to say why."""

@@ -1,0 +1,112 @@
+"""From the plain data of a request to an `Ask`, with everything that flavor, image and hints say filled in."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from novakit import errors
+from novakit_hookspecs.numa import BadWish, wish
+from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
+
+_NUMBERS = ("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "count")
+_TEXTS = ("server_id", "project_id", "user_id", "request_id", "flavor_name")
+_OPTIONAL_TEXTS = ("availability_zone", "host", "node", "cell")
+_NAMES = ("required_traits", "forbidden_traits", "excluded_hosts")
+_RESOURCE = re.compile(r"resources:([A-Z][A-Z0-9_]{0,254})")
+_TRAIT = re.compile(r"trait:([A-Z][A-Z0-9_]{0,254})")
+MAX_HINT_SERVERS = 256
+"""Servers that the hints of one request may name; more are refused rather than looked up."""
+
+
+def from_plain(body: Mapping[str, Any]) -> Ask:
+    """Make an ask of plain data; raise `BadRequest` for a field that is wrong or unknown."""
+    known = {field.name for field in attrs.fields(Ask)}
+    strange = sorted(set(body) - known)
+    if strange:
+        raise errors.BadRequest(f"An ask has no field {', '.join(strange)}.")
+    fields: dict[str, Any] = dict(body)
+    for name in _NUMBERS:
+        if name in fields and (type(fields[name]) is not int or not 0 <= fields[name] <= 2**31):
+            raise errors.BadRequest(f"{name} of an ask is a number from 0 to 2147483648.")
+    for name in _TEXTS + _OPTIONAL_TEXTS:
+        value = fields.get(name)
+        if not isinstance(value, str) and not (value is None and (name in _OPTIONAL_TEXTS or name not in fields)):
+            raise errors.BadRequest(f"{name} of an ask is a text.")
+    for name in _NAMES:
+        fields[name] = frozenset(fields.get(name) or ())
+    if not fields.get("server_id"):
+        raise errors.BadRequest("An ask needs a server_id.")
+    if fields.get("image") is not None:
+        fields["image"] = _image(fields["image"])
+    if fields.get("group") is not None:
+        fields["group"] = _group(fields["group"])
+    for name in ("extra_specs", "hints", "resources", "server_hosts"):
+        fields[name] = fields.get(name) or {}
+        if not isinstance(fields[name], Mapping):
+            raise errors.BadRequest(f"{name} of an ask is an object.")
+    return complete(Ask(**fields))
+
+
+def _image(body: Mapping[str, Any]) -> ImageAsk:
+    return ImageAsk(
+        id=str(body.get("id") or ""),
+        properties={str(name): str(value) for name, value in (body.get("properties") or {}).items()},
+        min_ram_mb=int(body.get("min_ram_mb") or 0),
+        min_disk_gb=int(body.get("min_disk_gb") or 0),
+    )
+
+
+def _group(body: Mapping[str, Any]) -> GroupAsk:
+    return GroupAsk(
+        id=str(body["id"]),
+        policy=str(body.get("policy") or ""),
+        hosts={str(name): int(count) for name, count in (body.get("hosts") or {}).items()},
+        max_server_per_host=body.get("max_server_per_host"),
+    )
+
+
+def complete(ask: Ask) -> Ask:
+    """Add what the extra specs and image properties mean: `trait:X`, `resources:Y`, and amounts left unsaid."""
+    required, forbidden = set(ask.required_traits), set(ask.forbidden_traits)
+    resources = dict(ask.resources) or {"VCPU": ask.vcpus, "MEMORY_MB": ask.memory_mb, "DISK_GB": ask.disk_gb}
+    properties = ask.image.properties if ask.image else {}
+    for name, value in (*ask.extra_specs.items(), *properties.items()):
+        if match := _TRAIT.fullmatch(name):
+            if value == "required":
+                required.add(match[1])
+            elif value == "forbidden":
+                forbidden.add(match[1])
+    if not ask.resources:
+        resources |= _cpus(ask, properties)
+        for name, value in ask.extra_specs.items():
+            if (match := _RESOURCE.fullmatch(name)) and value.isdecimal() and len(value) < 11:
+                resources[match[1]] = int(value)
+    wanted = {name: amount for name, amount in resources.items() if amount > 0}
+    return attrs.evolve(ask, required_traits=required, forbidden_traits=forbidden, resources=wanted)
+
+
+def _cpus(ask: Ask, properties: Mapping[str, str]) -> dict[str, int]:
+    """Divide the CPUs into those of its own, emulator threads included, and shared ones.
+
+    A wish that cannot be counts as shared CPUs; the NUMA filter says what is wrong with it.
+    """
+    try:
+        wanted = wish(ask.vcpus, ask.memory_mb, ask.extra_specs, properties)
+    except BadWish:
+        wanted = None
+    cells = wanted.cells if wanted else ()
+    pinned = sum(len(cell.pinned) for cell in cells)
+    return {"VCPU": ask.vcpus - pinned, "PCPU": pinned + sum(cell.extra_cpus for cell in cells)}
+
+
+def servers_in_hints(ask: Ask) -> set[str]:
+    """Give the ids of the servers that the hints want near or far."""
+    named: set[str] = set()
+    for hint in ("same_host", "different_host"):
+        value = ask.hints.get(hint)
+        named.update(one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str))
+    if len(named) > MAX_HINT_SERVERS:
+        raise errors.BadRequest(f"The hints name {len(named)} servers; {MAX_HINT_SERVERS} is the most.")
+    return named

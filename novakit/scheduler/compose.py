@@ -1,0 +1,186 @@
+"""From the filters and weighers on offer and the configuration to the pipeline in force."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+import structlog
+
+from novakit import errors
+from novakit.options import fill
+from novakit.scheduler.pipeline import Pipeline
+from novakit.scheduler.steps import Step
+from novakit.scheduler.table import HostTable, View
+from novakit_hookspecs import columns, scheduling, weighing
+from novakit_hookspecs.scheduling import ColumnFilter, FilterSpec, HostFilter
+from novakit_hookspecs.weighing import ColumnWeigher, WeigherSpec
+
+log = structlog.get_logger(__name__)
+S = TypeVar("S", FilterSpec, WeigherSpec)
+
+TRUSTED = frozenset({"novakit-filters", "novakit-weighers"})
+"""Distributions whose code runs on the event loop, because it is part of what is tested here."""
+
+
+@attrs.frozen
+class Offered:
+    """A record with the distribution it came from."""
+
+    spec: Any
+    plugin: str = "novakit-filters"
+
+
+@attrs.frozen(kw_only=True)
+class SchedulerOptions:
+    """What the configuration says of filters and weighers."""
+
+    filters: Sequence[str] | None = None
+    """Names in the order to ask them; None for those that are on by default."""
+    weighers: Sequence[str] | None = None
+    filter_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """By filter name, the keys of its table."""
+    weigher_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """By weigher name; the key `multiplier` is the core's, the rest the weigher's own."""
+    placement_strategy: str = "spread"
+    """spread fills the emptiest host first, stack the fullest."""
+
+
+@attrs.define
+class Composed:
+    """The pipeline, and what was left out or renamed on the way to it."""
+
+    pipeline: Pipeline
+    faults: dict[str, str] = attrs.field(factory=dict)
+    """By record name: why it is not in force."""
+    warnings: list[str] = attrs.field(factory=list)
+
+
+def compose(
+    filters: Iterable[Offered], weighers: Iterable[Offered], table: HostTable, options: SchedulerOptions
+) -> Composed:
+    """Build the pipeline; raise `ConfigError` for a name that nothing offers."""
+    composed = Composed(Pipeline([], [], {}))
+    offered_filters = _usable(filters, scheduling.API, composed)
+    offered_weighers = _usable(weighers, weighing.API, composed)
+    chosen_filters = _chosen(offered_filters, options.filters, "filter", composed)
+    chosen_weighers = _chosen(offered_weighers, options.weighers, "weigher", composed)
+    composed.pipeline.filters = _steps(
+        chosen_filters, options.filter_options, table, composed, (ColumnFilter, HostFilter), "mask() or passes()"
+    )
+    composed.pipeline.weighers = _steps(
+        chosen_weighers, options.weigher_options, table, composed, (ColumnWeigher,), "score()"
+    )
+    composed.pipeline.multipliers = _multipliers(composed.pipeline.weighers, options)
+    for sentence in composed.warnings:
+        log.warning(sentence)
+    return composed
+
+
+def _usable(offers: Iterable[Offered], api: int, composed: Composed) -> dict[str, Offered]:
+    usable: dict[str, Offered] = {}
+    for offer in offers:
+        spec = offer.spec
+        unknown = columns.unknown(spec.reads)
+        if spec.api != api:
+            composed.faults[spec.name] = (
+                f"{spec.name} of {offer.plugin} speaks API {spec.api}; this novakit speaks {api}"
+            )
+        elif unknown:
+            composed.faults[spec.name] = (
+                f"{spec.name} of {offer.plugin} reads {', '.join(unknown)}, which is no host fact; "
+                "`novakit_hookspecs.columns` lists them"
+            )
+        elif spec.name in usable:
+            other = usable[spec.name].plugin
+            composed.faults[spec.name] = f"{spec.name} of {offer.plugin} is already offered by {other}"
+        else:
+            usable[spec.name] = offer
+    return usable
+
+
+def _chosen(
+    offered: Mapping[str, Offered], names: Sequence[str] | None, what: str, composed: Composed
+) -> list[Offered]:
+    if names is None:
+        chosen = [offer for offer in offered.values() if offer.spec.default]
+        return sorted(chosen, key=lambda offer: getattr(offer.spec, "order", 0))
+    by_alias = {alias: offer for offer in offered.values() for alias in offer.spec.aliases}
+    found: list[Offered] = []
+    for name in names:
+        offer = offered.get(name) or by_alias.get(name) or by_alias.get(name.rpartition(".")[2])
+        if offer is None:
+            if name in composed.faults:
+                composed.warnings.append(f"the {what} {name} is left out: {composed.faults[name]}")
+                continue
+            raise errors.ConfigError(
+                f"[scheduler] {what}s names {name}, which no installed plugin offers; there are "
+                f"{', '.join(sorted(offered))}."
+            )
+        if name != offer.spec.name:
+            composed.warnings.append(f"[scheduler] {what}s names {name}; write {offer.spec.name} instead")
+        if offer in found:
+            composed.warnings.append(f"[scheduler] {what}s names {offer.spec.name} twice; once is enough")
+            continue
+        found.append(offer)
+    always = [offer for offer in offered.values() if getattr(offer.spec, "always", False) and offer not in found]
+    return [*always, *found]
+
+
+def _steps(
+    offers: Sequence[Offered],
+    options: Mapping[str, Mapping[str, Any]],
+    table: HostTable,
+    composed: Composed,
+    forms: tuple[type, ...],
+    methods: str,
+) -> list[Step[Any]]:
+    steps: list[Step[Any]] = []
+    for offer in offers:
+        spec = offer.spec
+        own = {key: value for key, value in _own(options, spec).items() if key != "multiplier"}
+        section = f"[{'filters' if isinstance(spec, FilterSpec) else 'weighers'}.{spec.name}]"
+        filled = _filled(section, spec.options, own)
+        try:
+            work = spec.build(filled)
+        except Exception as error:
+            composed.faults[spec.name] = f"{spec.name} of {offer.plugin} could not be built: {error!r}"
+            composed.warnings.append(composed.faults[spec.name])
+            continue
+        if not isinstance(work, forms):
+            composed.faults[spec.name] = f"{spec.name} of {offer.plugin} has no method {methods}"
+            composed.warnings.append(composed.faults[spec.name])
+            continue
+        steps.append(Step(spec, work, View(table, spec.reads), offer.plugin, offer.plugin in TRUSTED))
+    return steps
+
+
+def _own(options: Mapping[str, Mapping[str, Any]], spec: FilterSpec | WeigherSpec) -> dict[str, Any]:
+    """Give what the configuration says of a record, by its name or one of its aliases."""
+    merged: dict[str, Any] = {}
+    for name in (*spec.aliases, spec.name):
+        merged.update(options.get(name, {}))
+    return merged
+
+
+def _filled(section: str, options: type | None, values: Mapping[str, Any]) -> Any:
+    """Make a plugin's options record of its configuration; raise `ConfigError` for unknown keys and wrong values."""
+    if options is not None:
+        return fill(section, options, values)
+    if values:
+        raise errors.ConfigError(f"{section} has {next(iter(values))!r}, and it takes no options.")
+    return None
+
+
+def _multipliers(steps: Sequence[Step[WeigherSpec]], options: SchedulerOptions) -> dict[str, float]:
+    if options.placement_strategy not in ("spread", "stack"):
+        raise errors.ConfigError(
+            f"[scheduler] placement_strategy is {options.placement_strategy}; it takes spread or stack."
+        )
+    multipliers: dict[str, float] = {}
+    for step in steps:
+        given = _own(options.weigher_options, step.spec).get("multiplier")
+        if given is not None:
+            multipliers[step.name] = float(given)
+        elif options.placement_strategy == "stack" and step.spec.stacks:
+            multipliers[step.name] = -step.spec.multiplier
+    return multipliers

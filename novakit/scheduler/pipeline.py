@@ -1,0 +1,262 @@
+"""Filter, then weigh: from all hosts to the best few, with what each step did on the way."""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from novakit import world
+from novakit.monitoring import spans
+from novakit.scheduler.steps import Broken, Step, applies_mask, checked_scores
+from novakit.scheduler.table import HostTable
+from novakit_hookspecs.scheduling import Ask, FilterSpec
+from novakit_hookspecs.weighing import WeigherSpec
+
+FEW = 12
+"""Up to so many maxima, looking for one after the other is quicker than sorting."""
+Mask = NDArray[np.bool_]
+Vector = NDArray[np.float64]
+
+
+@attrs.define
+class Stage:
+    """What one filter did to one request."""
+
+    name: str
+    before: int
+    after: int
+    ms: float
+    mask: Mask | None = None
+    """True for hosts it let through; None when it was not asked."""
+    broken: str = ""
+
+
+@attrs.define
+class Ranking:
+    """The hosts that fit, with their weights."""
+
+    rows: NDArray[np.intp]
+    total: Vector
+    parts: list[tuple[Step[WeigherSpec], Vector]]
+    """Each weigher's share of the total, over the same rows."""
+    bounds: list[tuple[float, float]]
+    """The lowest and highest score each share was scaled by."""
+
+    def best(self, wanted: int, subset: int = 1) -> list[int]:
+        """Give places in `rows`, best first; the first is drawn from the `subset` best and all that equal them."""
+        count = len(self.rows)
+        if count == 0:
+            return []
+        first = self._draw(subset)
+        if wanted <= 1 or count == 1:
+            return [first]
+        others = [place for place in self.top(wanted + 1) if place != first]
+        return [first, *others[: wanted - 1]]
+
+    def top(self, wanted: int) -> list[int]:
+        """Give the places of the best hosts, best first, without any chance."""
+        wanted = min(wanted, len(self.total))
+        if wanted > FEW:
+            return [int(place) for place in np.argsort(-self.total, kind="stable")[:wanted]]
+        left = self.total.copy()
+        found = []
+        for _ in range(wanted):
+            place = int(left.argmax())
+            found.append(place)
+            left[place] = -np.inf
+        return found
+
+    def _draw(self, subset: int) -> int:
+        chance = world.chance()
+        if subset > 1 and subset < len(self.total):
+            limit = np.partition(self.total, -subset)[-subset]
+            equal = np.flatnonzero(self.total >= limit)
+        elif subset > 1:
+            return chance.randrange(len(self.total))
+        else:
+            equal = np.flatnonzero(self.total == self.total.max())
+        return int(equal[0] if len(equal) == 1 else equal[chance.randrange(len(equal))])
+
+
+@attrs.define
+class Outcome:
+    """One pass of the pipeline."""
+
+    stages: list[Stage]
+    looked_at: int
+    alive: Mask
+    ranking: Ranking | None = None
+    """None when no host is left."""
+    failed: str = ""
+    """Set when a filter that guards a policy is broken: a sentence for the operator."""
+    weigh_ms: float = 0.0
+    filter_ms: float = 0.0
+    skipped_weighers: list[str] = attrs.field(factory=list)
+
+
+@attrs.define
+class Pipeline:
+    """The filters and weighers in force."""
+
+    filters: Sequence[Step[FilterSpec]]
+    weighers: Sequence[Step[WeigherSpec]]
+    multipliers: Mapping[str, float] = attrs.field(factory=dict)
+    """By weigher: what the configuration says instead of the record's own multiplier."""
+
+    async def run(self, table: HostTable, ask: Ask) -> Outcome:
+        """Filter and weigh all hosts for one request."""
+        started = world.monotonic()
+        outcome = Outcome([], table.size, np.ones(table.size, np.bool_))
+        filters = self.filters
+        if ask.force and (ask.host or ask.node):
+            filters = [step for step in filters if step.name == "requested_host"]
+        tracer = spans.tracer()
+        with spans.within(tracer, "scheduler.filter_phase", hosts__before=table.size) as span:
+            for step in sorted(filters, key=_per_host_last):
+                await self._filter(step, ask, outcome, tracer)
+                if outcome.failed or not outcome.alive.any():
+                    break
+            if span is not None:
+                asked = [stage.name for stage in outcome.stages if stage.mask is not None or stage.broken]
+                left = int(np.count_nonzero(outcome.alive))
+                spans.note(span, hosts__after=left, filters__count=len(asked), filters__list=asked)
+        weighing = world.monotonic()
+        outcome.filter_ms = (weighing - started) * 1000
+        if not outcome.failed:
+            rows = np.flatnonzero(outcome.alive)
+            if len(rows):
+                with spans.within(tracer, "scheduler.weighing_phase", hosts__before=len(rows)) as span:
+                    outcome.ranking = await self._weigh(table, ask, rows, outcome, tracer)
+                    if span is not None:
+                        asked = [weigher.name for weigher, _ in outcome.ranking.parts]
+                        spans.note(span, weighers__count=len(asked), weighers__list=asked)
+        outcome.weigh_ms = (world.monotonic() - weighing) * 1000
+        return outcome
+
+    async def _filter(self, step: Step[FilterSpec], ask: Ask, outcome: Outcome, tracer: spans.Tracer | None) -> None:
+        before = int(np.count_nonzero(outcome.alive))
+        if step.skips(ask):
+            outcome.stages.append(Stage(step.name, before, before, 0.0))
+            return
+        started = world.monotonic()
+        stage = Stage(step.name, before, before, 0.0)
+        outcome.stages.append(stage)
+        with spans.within(tracer, f"filter.{step.name}", hosts__before=before) as span:
+            try:
+                stage.mask = await self.mask(step, ask, outcome.alive)
+            except Broken as error:
+                stage.broken = str(error)
+                if not step.may_be_skipped:
+                    outcome.failed = str(error)
+                    outcome.alive = np.zeros_like(outcome.alive)
+                    stage.after = 0
+                spans.note(span, broken=stage.broken, hosts__after=stage.after)
+                return
+            outcome.alive = outcome.alive & stage.mask
+            stage.after = int(np.count_nonzero(outcome.alive))
+            spans.note(span, hosts__after=stage.after)
+        stage.ms = (world.monotonic() - started) * 1000
+        step.removed += before - stage.after
+
+    async def mask(self, step: Step[FilterSpec], ask: Ask, alive: Mask) -> Mask:
+        """Ask one filter; the per-host form only about hosts that are left."""
+        if step.by_column:
+            return await step.call(applies_mask(step, ask))
+        rows = np.flatnonzero(alive)
+        mask = np.ones(len(alive), np.bool_)
+        mask[rows] = await step.call(applies_mask(step, ask), rows)
+        return mask
+
+    async def _weigh(
+        self, table: HostTable, ask: Ask, rows: NDArray[np.intp], outcome: Outcome, tracer: spans.Tracer | None
+    ) -> Ranking:
+        ranking = Ranking(rows, np.zeros(len(rows)), [], [])
+        everyone = len(rows) == table.size
+        for step in self.weighers:
+            factor = self._factor(table, step, ask)
+            if (isinstance(factor, float) and factor == 0.0) or step.skips(ask):
+                continue
+            try:
+                with spans.within(tracer, f"weigher.{step.name}", hosts__before=len(rows)):
+                    score = await step.call(checked_scores(step, ask), None if step.trusted else rows)
+            except Broken as error:
+                if not step.may_be_skipped:
+                    outcome.failed = str(error)
+                    return ranking
+                outcome.skipped_weighers.append(step.name)
+                continue
+            if step.trusted and not everyone:
+                score = score[rows]
+            if not isinstance(factor, float) and not everyone:
+                factor = factor[rows]
+            low, high = _bounds(step, score)
+            share = _scaled(score, low, high)
+            if low != high or step.scales_itself:
+                share *= factor
+                ranking.total += share
+            ranking.parts.append((step, share))
+            ranking.bounds.append((low, high))
+        return ranking
+
+    def _factor(self, table: HostTable, step: Step[WeigherSpec], ask: Ask) -> float | Vector:
+        default = float(self.multipliers.get(step.name, step.spec.multiplier))
+        strategy = ask.group.strategy if ask.group is not None and step.spec.stacks else ""
+        if strategy in ("distribute", "consolidate"):
+            return abs(default) if strategy == "distribute" else -abs(default)
+        return table.multiplier(step.spec.aggregate_key or f"{step.name}_weight_multiplier", default)
+
+    async def reconsider(self, table: HostTable, ask: Ask, ranking: Ranking, place: int) -> None:
+        """Look at one host again after a claim on it, for the next server of the same request.
+
+        The scale of the weighers stays that of the request, so one host can be looked at alone.
+        """
+        row = int(ranking.rows[place])
+        some = np.array([row], np.intp)
+        for step in self.filters:
+            if step.skips(ask):
+                continue
+            try:
+                fits = bool((await step.call(applies_mask(step, ask), some))[0])
+            except Broken:
+                fits = step.may_be_skipped
+            if not fits:
+                ranking.total[place] = -np.inf
+                return
+        total = 0.0
+        for (weigher, share), (low, high) in zip(ranking.parts, ranking.bounds, strict=True):
+            factor = self._factor(table, weigher, ask)
+            try:
+                score = await weigher.call(checked_scores(weigher, ask), some)
+            except Broken:
+                total += float(share[place])
+                continue
+            share[place] = _scaled(score, low, high)[0] * (factor if isinstance(factor, float) else factor[row])
+            total += float(share[place])
+        ranking.total[place] = total
+
+
+def _per_host_last(step: Step[FilterSpec]) -> bool:
+    return not step.by_column
+
+
+def _bounds(step: Step[WeigherSpec], score: Vector) -> tuple[float, float]:
+    if step.scales_itself:
+        return 0.0, 1.0
+    low, high = float(score.min()), float(score.max())
+    if np.isfinite(low) and np.isfinite(high):
+        return low, high
+    known = score[np.isfinite(score)]
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+
+
+def _scaled(score: Vector, low: float, high: float) -> Vector:
+    """Bring scores to 0..1; what is unknown comes to the middle, and a score beyond the bounds goes beyond 0 and 1."""
+    if high == low and len(score) > 1:
+        return np.zeros(len(score))
+    span = (high - low) or abs(high) or 1.0
+    scaled: Vector = score * (1.0 / span)
+    scaled -= low / span
+    if not (np.isfinite(scaled.min()) and np.isfinite(scaled.max())):
+        np.nan_to_num(scaled, copy=False, nan=0.5, posinf=1.0, neginf=0.0)
+    return scaled

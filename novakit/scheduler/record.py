@@ -1,0 +1,204 @@
+"""The record of a decision: what each filter removed and why, what the best hosts weighed, and the nearest miss."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from novakit import world
+from novakit.scheduler.pipeline import Outcome, Pipeline, Stage
+from novakit.scheduler.steps import Broken, Step, reasons
+from novakit.scheduler.table import HostTable
+from novakit_hookspecs.scheduling import Ask, FilterSpec, Reason
+
+TOP = 5
+"""Hosts whose weights are kept."""
+CLOSEST = 16
+"""Hosts that are compared to find the nearest miss."""
+
+
+@attrs.define
+class Decision:
+    """Everything worth knowing about one decision, as it will be stored."""
+
+    id: str
+    ask: Ask
+    record: dict[str, Any]
+    placed: bool = False
+    message: str = ""
+    """For tenants: one or two sentences without names of hosts."""
+    detail: str = ""
+    """For operators."""
+
+    def row(self) -> dict[str, Any]:
+        """Give the row to store."""
+        return {
+            "id": self.id,
+            "server_id": self.ask.server_id,
+            "project_id": self.ask.project_id,
+            "outcome": "placed" if self.placed else "refused",
+            "at": world.now(),
+            "record": self.record,
+        }
+
+
+async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome, scheduler: str) -> Decision:
+    """Make the record of one pass of the pipeline, before anything is claimed."""
+    stages = [await _stage(pipeline, stage, outcome, index, ask) for index, stage in enumerate(outcome.stages)]
+    record: dict[str, Any] = {
+        "server_id": ask.server_id,
+        "request_id": ask.request_id,
+        "project_id": ask.project_id,
+        "scheduler": scheduler,
+        "asked": asked(ask),
+        "hosts": outcome.looked_at,
+        "filters": stages,
+        "timings": {"filter_ms": round(outcome.filter_ms, 3), "weigh_ms": round(outcome.weigh_ms, 3)},
+    }
+    decision = Decision(world.new_id(), ask, record)
+    if outcome.skipped_weighers:
+        record["skipped_weighers"] = outcome.skipped_weighers
+    if outcome.failed:
+        record["failed"] = decision.detail = outcome.failed
+        decision.message = (
+            f"The scheduler could not decide: one of its checks is out of order. The operator finds it as decision "
+            f"{decision.id}."
+        )
+    elif outcome.ranking is not None:
+        record["weights"] = weights(table, outcome)
+    else:
+        record["nearest"] = await nearest(pipeline, table, ask)
+        decision.message = sentence(outcome.looked_at, stages)
+        decision.detail = _detail(decision.message, record["nearest"])
+    record["message"] = decision.message
+    return decision
+
+
+def asked(ask: Ask) -> dict[str, Any]:
+    """Give the parts of a request that say why it fits or not."""
+    kept: dict[str, Any] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}
+    optional = {
+        "availability_zone": ask.availability_zone,
+        "host": ask.host,
+        "node": ask.node,
+        "image": ask.image.id if ask.image else None,
+        "extra_specs": dict(ask.extra_specs),
+        "image_properties": dict(ask.image.properties) if ask.image else {},
+        "hints": dict(ask.hints),
+        "required_traits": sorted(ask.required_traits),
+        "forbidden_traits": sorted(ask.forbidden_traits),
+        "group": {"id": ask.group.id, "policy": ask.group.policy} if ask.group else None,
+        "excluded_hosts": sorted(ask.excluded_hosts),
+    }
+    kept.update({name: value for name, value in optional.items() if value})
+    return kept
+
+
+async def _stage(pipeline: Pipeline, stage: Stage, outcome: Outcome, index: int, ask: Ask) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": stage.name, "before": stage.before, "after": stage.after}
+    if stage.ms:
+        told["ms"] = round(stage.ms, 4)
+    if stage.broken:
+        told["broken"] = stage.broken
+    elif stage.mask is None:
+        told["asked"] = False
+    elif stage.after < stage.before:
+        before = np.ones(outcome.looked_at, np.bool_)
+        for earlier in outcome.stages[:index]:
+            if earlier.mask is not None:
+                before &= earlier.mask
+        removed = np.flatnonzero(before & ~stage.mask)
+        step = next(step for step in pipeline.filters if step.name == stage.name)
+        told["reasons"] = [plain(reason) for reason in await reasons(step, removed, ask)]
+    return told
+
+
+def plain(reason: Reason) -> dict[str, Any]:
+    """Give a reason as plain data, without what was left unsaid."""
+    told = {name: _bare(value) for name, value in attrs.asdict(reason).items() if value not in (None, "")}
+    told.pop("shortfall", None)
+    return told
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return value if isinstance(value, str | int | float | list | tuple | dict) else str(value)
+
+
+def sentence(looked_at: int, stages: Sequence[dict[str, Any]]) -> str:
+    """Say to a tenant why no host was found, in counts alone."""
+    if not looked_at:
+        return "No valid host was found. There are no compute hosts yet."
+    told = [f"{reason['count']} {reason['message']}" for stage in stages for reason in stage.get("reasons", ())]
+    hosts = "1 host" if looked_at == 1 else f"{looked_at} hosts"
+    return f"No valid host was found. {hosts} looked at: {', '.join(told)}."
+
+
+def _detail(message: str, nearest: dict[str, Any] | None) -> str:
+    if not nearest:
+        return message
+    remedies = "; ".join(miss["remedy"] for miss in nearest["misses"] if miss.get("remedy"))
+    return f"{message} Nearest: {nearest['host']}" + (f"; it would fit if: {remedies}." if remedies else ".")
+
+
+def weights(table: HostTable, outcome: Outcome) -> list[dict[str, Any]]:
+    """Give the weights of the best hosts, by weigher."""
+    ranking = outcome.ranking
+    assert ranking is not None
+    return [
+        {
+            "host": table.names[int(ranking.rows[place])],
+            "total": round(float(ranking.total[place]), 6),
+            "by": {step.name: round(float(share[place]), 6) for step, share in ranking.parts},
+        }
+        for place in ranking.top(TOP)
+    ]
+
+
+async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, Any] | None:
+    """Find the host that came closest, and the smallest change that would have made it fit; None without hosts."""
+    if not table.size:
+        return None
+    misses = np.zeros(table.size, np.int16)
+    masks: list[tuple[Step[FilterSpec], NDArray[np.bool_]]] = []
+    for step in pipeline.filters:
+        if step.skips(ask) or not step.by_column:
+            continue
+        try:
+            mask = await pipeline.mask(step, ask, np.ones(table.size, np.bool_))
+        except Broken:
+            continue
+        misses += ~mask
+        masks.append((step, mask))
+    failing = np.flatnonzero(misses == misses.min())[:CLOSEST]
+    best: tuple[float, int, list[dict[str, Any]]] | None = None
+    for row in failing:
+        told: list[dict[str, Any]] = []
+        shortfall = 0.0
+        for step, mask in masks:
+            if not mask[row]:
+                for reason in await reasons(step, np.array([row], np.intp), ask):
+                    told.append({"filter": step.name, **plain(reason)})
+                    shortfall += reason.shortfall
+        if best is None or shortfall < best[0]:
+            best = (shortfall, int(row), told)
+    if best is None:
+        return None
+    if not best[2]:
+        best[2].extend(await _per_host_misses(pipeline, ask, best[1]))
+    return {"host": table.names[best[1]], "misses": best[2]}
+
+
+async def _per_host_misses(pipeline: Pipeline, ask: Ask, row: int) -> list[dict[str, Any]]:
+    """Ask the filters of the simple form about one host that all others would let through."""
+    told: list[dict[str, Any]] = []
+    for step in pipeline.filters:
+        if not step.skips(ask) and not step.by_column:
+            some = np.array([row], np.intp)
+            told.extend({"filter": step.name, **plain(reason)} for reason in await reasons(step, some, ask))
+    return told

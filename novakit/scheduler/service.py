@@ -1,0 +1,132 @@
+"""The scheduler on the bus: target `scheduler`, plain data in and out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from novakit import errors
+from novakit.bus import Bus, Message
+from novakit.monitoring import spans
+from novakit.placement import Placement
+from novakit.scheduler.ask import from_plain
+from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.select import Refusal, Scheduler, SchedulerLimits, Selection
+from novakit.scheduler.state import CloudState
+from novakit.scheduler.steps import Step
+from novakit.store import Store
+
+TARGET = "scheduler"
+STALE_TOPICS = ("hosts.changed", "placement.changed", "aggregates.changed")
+"""What is published when the scheduler should look at the change numbers before its next decision."""
+BUILDS_TOPIC = "builds.ended"
+"""Published with `host` and `worked` when a build ended, so that failing hosts are avoided."""
+MAX_TRACE = 20_000
+"""Decisions in one trace."""
+MAX_ASKS = 1000
+"""Servers in one call."""
+
+
+def build(
+    store: Store,
+    placement: Placement,
+    filters: Iterable[Any],
+    weighers: Iterable[Any],
+    *,
+    options: SchedulerOptions | None = None,
+    limits: SchedulerLimits | None = None,
+    down_after: float = 60.0,
+    default_zone: str = "nova",
+    name: str = TARGET,
+) -> tuple[Scheduler, Composed]:
+    """Make a scheduler of the filters and weighers on offer; raise `ConfigError` for a name that nothing offers.
+
+    An offer has `spec` and `plugin.distribution`, as `PluginHost.filters` and `PluginHost.weighers` hold them.
+    """
+    state = CloudState(store, placement, down_after=down_after, default_zone=default_zone)
+    composed = compose(_offered(filters), _offered(weighers), state.table, options or SchedulerOptions())
+    steps: list[Step[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
+    state.wanted = frozenset(name for step in steps for name in step.spec.reads)
+    scheduler = Scheduler(store, placement, state, composed.pipeline, name=name, limits=limits or SchedulerLimits())
+    return scheduler, composed
+
+
+def _offered(offers: Iterable[Any]) -> list[Offered]:
+    return [offer if isinstance(offer, Offered) else Offered(offer.spec, offer.plugin.distribution) for offer in offers]
+
+
+def serve(scheduler: Scheduler, bus: Bus) -> Callable[[], None]:
+    """Answer calls to `scheduler` and hear what makes its picture stale; the result takes both back."""
+    service = SchedulerService(scheduler)
+    methods = {
+        "select": service.select,
+        "explain": service.explain,
+        "dry_run": service.dry_run,
+        "capacity": service.capacity,
+        "counts": service.counts,
+        "trace": service.trace,
+    }
+    undo = [bus.serve(TARGET, methods)]
+    undo.append(bus.listen(BUILDS_TOPIC, service.build_ended))
+    undo.extend(bus.listen(topic, service.stale) for topic in STALE_TOPICS)
+
+    def stop() -> None:
+        for step in undo:
+            step()
+
+    return stop
+
+
+@attrs.define
+class SchedulerService:
+    """The scheduler's calls, from and to plain data."""
+
+    scheduler: Scheduler
+
+    async def select(self, message: Message) -> Mapping[str, Any]:
+        """Take `asks`, give `results` in the same order: a host with its claim, or a refusal."""
+        asks = message.body.get("asks")
+        if not isinstance(asks, list) or not 0 < len(asks) <= MAX_ASKS:
+            raise errors.BadRequest(f"select takes a list `asks` of 1 to {MAX_ASKS} servers.")
+        results = await self.scheduler.select([from_plain(one) for one in asks], spans.parent(message.body))
+        return {"results": [answer(one) for one in results]}
+
+    async def explain(self, message: Message) -> Mapping[str, Any]:
+        """Give the decisions about the server `server_id`, latest first."""
+        return {"decisions": await self.scheduler.decisions(server_id=str(message.body.get("server_id", "")))}
+
+    async def dry_run(self, message: Message) -> Mapping[str, Any]:
+        """Decide about `ask` without claiming anything; give the record."""
+        return {"decision": await self.scheduler.dry_run(from_plain(message.body.get("ask") or {}))}
+
+    async def capacity(self, message: Message) -> Mapping[str, Any]:
+        """Count how many more servers like `ask` fit, and after the loss of `survive` hosts."""
+        ask, survive = from_plain(message.body.get("ask") or {}), int(message.body.get("survive", 0))
+        return {"capacity": await self.scheduler.capacity(ask, survive)}
+
+    async def counts(self, message: Message) -> Mapping[str, Any]:
+        """Give what the scheduler counted and timed since it started."""
+        return {"counts": self.scheduler.measures()}
+
+    async def trace(self, message: Message) -> Mapping[str, Any]:
+        """Give hosts and the latest `limit` decisions as a trace."""
+        return {"trace": await self.scheduler.trace(int(message.body.get("limit", MAX_TRACE)))}
+
+    async def build_ended(self, message: Message) -> None:
+        """Hear how a build ended."""
+        self.scheduler.state.build_ended(str(message.body.get("host")), bool(message.body.get("worked")))
+
+    async def stale(self, message: Message) -> None:
+        """Hear that hosts, placement or aggregates changed."""
+        self.scheduler.state.mark_stale()
+
+
+def answer(result: Selection | Refusal) -> dict[str, Any]:
+    """Give a result as plain data."""
+    if isinstance(result, Refusal):
+        return {
+            "server_id": result.server_id,
+            "refused": {"message": result.message, "detail": result.detail},
+            "decision_id": result.decision_id,
+        }
+    return {**attrs.asdict(result, recurse=False), "alternates": list(result.alternates), "numa": list(result.numa)}

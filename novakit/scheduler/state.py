@@ -1,0 +1,261 @@
+"""The scheduler's picture of the cloud: loaded once, then kept current by change numbers."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import attrs
+
+from novakit import world
+from novakit.placement import Placement
+from novakit.scheduler import cells
+from novakit.scheduler.table import HostTable, Stock
+from novakit.store import Session, Store, aggregates, numa, scheduling
+from novakit.store.engine import Row
+from novakit_hookspecs.scheduling import Aggregate
+
+DEFAULT_ZONE = "nova"
+ACTIVITY_EVERY = 5.0
+"""Seconds between looks at the servers themselves; claims of one's own count at once."""
+
+
+@attrs.define
+class CloudState:
+    """The host table with what it takes to follow the database."""
+
+    store: Store
+    placement: Placement
+    down_after: float = 60.0
+    """Seconds without a report after which a host counts as down."""
+    default_zone: str = DEFAULT_ZONE
+    refresh_every: float = 0.25
+    """Seconds after which the change numbers are looked at, even when no event came."""
+    wanted: frozenset[str] = frozenset()
+    """The facts that some filter or weigher reads; those that cost a query of their own are left out otherwise."""
+    table: HostTable = attrs.field(factory=HostTable)
+    nested: dict[int, dict[str, list["Share"]]] = attrs.field(factory=dict)
+    """By row and resource class: what providers below the root hold, for hosts that have such."""
+    refreshes: int = 0
+    _hosts: int = 0
+    _ledger: int = 0
+    _groups: int = -1
+    _looked_at: float = -1e9
+    _liveness_at: float = -1e9
+    _activity_at: float = -1e9
+    _stale: bool = True
+    _forced_down: set[int] = attrs.field(factory=set)
+    _silent: set[int] = attrs.field(factory=set)
+
+    def mark_stale(self) -> None:
+        """Look at the change numbers before the next decision."""
+        self._stale = True
+
+    async def refresh(self) -> bool:
+        """Bring the table up to date, if an event said so or it is time; tell whether it was."""
+        now = world.monotonic()
+        if not self._stale and now - self._looked_at < self.refresh_every:
+            return False
+        self._stale = False
+        self._looked_at = now
+        self.refreshes += 1
+        async with self.store.read() as session:
+            await self._follow_hosts(session)
+            await self._follow_aggregates(session)
+            touched, self._ledger = await self._ledger_changes(session)
+            await self._read_stock(session, touched)
+            if self._silent or now - self._liveness_at >= min(self.down_after / 4, 10.0):
+                self._liveness_at = now
+                await self._follow_liveness(session)
+            if now - self._activity_at >= ACTIVITY_EVERY:
+                self._activity_at = now
+                await self._follow_activity(session)
+        return True
+
+    async def reread(self, rows: Iterable[int]) -> None:
+        """Read again what some hosts hold, after a claim on them was refused."""
+        async with self.store.read() as session:
+            await self._read_stock(session, {self.table.providers[row] for row in rows})
+
+    async def _follow_hosts(self, session: Session) -> None:
+        changed, count = await scheduling.hosts_since(session, self._hosts)
+        if count < self.table.size + sum(self.table.row(row["name"]) is None for row in changed):
+            self._forget()
+            changed, count = await scheduling.hosts_since(session, 0)
+        self.table.reserve(count)
+        for row in changed:
+            self._put(row)
+            self._hosts = max(self._hosts, row["changed"])
+
+    def _forget(self) -> None:
+        """Start over: a host went away, and rows are never given to another one."""
+        fresh = HostTable()
+        for field in attrs.fields(HostTable):
+            setattr(self.table, field.name, getattr(fresh, field.name))
+        self.nested.clear()
+        self._forced_down.clear()
+        self._silent.clear()
+        self._hosts = self._ledger = 0
+        self._groups = -1
+        self._liveness_at = -1e9
+
+    def _put(self, host: Row) -> None:
+        is_new = self.table.row(host["name"]) is None
+        row = self.table.add(host["name"], host["provider_id"])
+        facts: Mapping[str, Any] = host["facts"]
+        (self._forced_down.add if host["forced_down"] else self._forced_down.discard)(row)
+        self.table.put(
+            row,
+            node=facts.get("hypervisor_hostname") or host["name"],
+            enabled=host["enabled"],
+            up=row not in self._forced_down and row not in self._silent,
+            disabled_reason=host["disabled_reason"] or "",
+            hypervisor_type=facts.get("hypervisor_type", ""),
+            hypervisor_version=facts.get("hypervisor_version", 0),
+            cpu_info=facts.get("cpu_info", {}),
+            supported_instances=facts.get("supported_instances", []),
+            host_ip=facts.get("host_ip"),
+            cell=facts.get("cell", "cell1"),
+            pci=cells.pools_of(facts.get("pci") or ()),
+            numa=cells.host_of(facts.get("numa") or ()),
+            **{f"metric_{name}": value for name, value in facts.get("metrics", {}).items()},
+        )
+        if is_new:
+            self.table.put(row, availability_zone=self.default_zone)
+            self._groups = -1
+
+    async def _follow_aggregates(self, session: Session) -> None:
+        last = await aggregates.last_change(session)
+        if last == self._groups:
+            return
+        members = await aggregates.members(session)
+        rows = await aggregates.every(session)
+        known = [
+            (Aggregate(id=row["id"], name=row["name"], metadata=row["metadata"]), members.get(row["id"], []))
+            for row in rows
+        ]
+        self.table.set_aggregates(known)
+        zones = {
+            host: aggregate.metadata["availability_zone"]
+            for aggregate, hosts in known
+            if "availability_zone" in aggregate.metadata
+            for host in hosts
+        }
+        for row, name in enumerate(self.table.names):
+            self.table.put(row, availability_zone=zones.get(name, self.default_zone))
+        self._groups = last
+
+    async def _ledger_changes(self, session: Session) -> tuple[set[str] | None, int]:
+        if self._ledger == 0:
+            _, seen = await self.placement.changed_since(session, 0)
+            return None, seen
+        return await self.placement.changed_since(session, self._ledger)
+
+    async def _read_stock(self, session: Session, provider_ids: set[str] | None) -> None:
+        if provider_ids is not None and not provider_ids:
+            return
+        roots = await scheduling.trees(session, provider_ids)
+        inventories: dict[str, dict[str, Row]] = {}
+        traits: dict[str, Collection[str]] = {}
+        for some in _parts(roots, whole=provider_ids is None or len(roots) > self.table.size // 2):
+            inventories.update(await self.placement.inventories(session, some))
+            traits.update(await self.placement.traits(session, some))
+        servers = await scheduling.servers_on(session, None if provider_ids is None else roots)
+        hosts: dict[int, list[str]] = {}
+        for provider, root in roots.items():
+            row = self.table.row_of_provider(root)
+            if row is not None:
+                hosts.setdefault(row, []).append(provider)
+        for row, providers in hosts.items():
+            self._put_stock(row, providers, inventories)
+            self.table.set_traits(row, {trait for provider in providers for trait in traits.get(provider, ())})
+            self.table.put(row, servers=servers.get(self.table.providers[row], 0))
+        await self._read_cells(session, hosts)
+
+    async def _read_cells(self, session: Session, rows: Iterable[int]) -> None:
+        """Read what is held of the NUMA cells of those hosts that have told of any."""
+        hosts = {row: host for row in rows if (host := self.table.column("numa")[row]) is not None}
+        providers = [self.table.providers[row] for row in hosts]
+        for some in _parts(providers, whole=False):
+            held = await numa.held(session, some or ())
+            for provider in some or ():
+                row = self.table.row_of_provider(provider)
+                if row is not None:
+                    self.table.put(row, numa=cells.with_taken(hosts[row], held.get(provider, {})))
+
+    def _put_stock(self, row: int, providers: list[str], inventories: Mapping[str, Mapping[str, Row]]) -> None:
+        stock: dict[str, Stock] = {}
+        nested: dict[str, list[Share]] = {}
+        for provider in providers:
+            for resource_class, one in inventories.get(provider, {}).items():
+                held = stock.setdefault(resource_class, Stock())
+                held.total += one["total"]
+                held.reserved += one["reserved"]
+                held.capacity += one["capacity"]
+                held.used += one["used"]
+                held.max_unit = max(held.max_unit, one["max_unit"])
+                share = Share(provider, one["capacity"] - one["used"])
+                nested.setdefault(resource_class, []).append(share)
+        self.table.set_stock(row, stock)
+        if len(providers) > 1:
+            self.nested[row] = nested
+        else:
+            self.nested.pop(row, None)
+
+    async def _follow_liveness(self, session: Session) -> None:
+        silent = await scheduling.silent_hosts(session, world.now() - timedelta(seconds=self.down_after))
+        now = {int(row) for row in self.table.rows(silent)}
+        for row in now ^ self._silent:
+            self.table.put(row, up=row not in now and row not in self._forced_down)
+        self._silent = now
+
+    async def _follow_activity(self, session: Session) -> None:
+        """Read what goes on on the hosts, and of what kind their servers are, as far as anybody reads it."""
+        sources: list[tuple[str, Callable[[Session], Awaitable[Mapping[str, Any]]], Any]] = [
+            ("io_ops", scheduling.operations_on, 0),
+            ("flavors", scheduling.flavors_on, None),
+            ("image_properties", scheduling.images_on, None),
+        ]
+        for fact, read, nothing in sources:
+            if fact in self.wanted:
+                found = await read(session)
+                for row, name in enumerate(self.table.names):
+                    self.table.put(row, **{fact: found.get(name, nothing)})
+
+    def build_ended(self, host: str, worked: bool) -> None:
+        """Count builds that failed on a host, up to the next one that works."""
+        row = self.table.row(host)
+        if row is not None:
+            self.table.put(row, failed_builds=0 if worked else int(self.table.column("failed_builds")[row]) + 1)
+
+    def allocations(self, row: int, resources: Mapping[str, int]) -> dict[str, dict[str, int]]:
+        """Say from which provider of a host's tree each resource is to be taken."""
+        root = self.table.providers[row]
+        nested = self.nested.get(row)
+        if nested is None:
+            return {root: {name: amount for name, amount in resources.items() if amount}}
+        taken: dict[str, dict[str, int]] = {}
+        for name, amount in resources.items():
+            if amount:
+                shares = nested.get(name, [])
+                fitting = [share for share in shares if share.free >= amount]
+                best = min(fitting, key=lambda share: (share.provider != root, share.free), default=None)
+                taken.setdefault(best.provider if best else root, {})[name] = amount
+        return taken
+
+
+def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:
+    """Cut ids into what one statement takes; None, once, stands for all there are."""
+    if whole:
+        yield None
+        return
+    listed = sorted(ids)
+    for start in range(0, len(listed), scheduling.CHUNK):
+        yield listed[start : start + scheduling.CHUNK]
+
+
+@attrs.define
+class Share:
+    """How much of a resource class one provider of a tree has free."""
+
+    provider: str
+    free: int

@@ -1,0 +1,242 @@
+"""One installed filter or weigher with a border around it: whatever it does wrong costs only itself."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from novakit import world
+from novakit.scheduler.table import View
+from novakit_hookspecs.columns import Kind, find
+from novakit_hookspecs.scheduling import Abstains, Ask, ColumnFilter, Explains, FilterSpec, IfBroken, Reason
+from novakit_hookspecs.weighing import ColumnWeigher, ScalesItself, WeigherSpec
+
+S = TypeVar("S", FilterSpec, WeigherSpec)
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Broken(Exception):
+    """A filter or weigher did not do its part; the sentence says which and how."""
+
+
+@attrs.define
+class Aside:
+    """One thread in which foreign code may block without blocking anything else.
+
+    It is a daemon: code that never returns cannot keep the process from ending.
+    """
+
+    name: str
+    _work: queue.SimpleQueue[Callable[[], None]] = attrs.field(factory=queue.SimpleQueue)
+    _thread: threading.Thread | None = None
+    _busy: bool = False
+
+    async def run(self, call: Callable[[threading.Event], T], within: float) -> T:
+        """Run the call there and wait `within` seconds; raise `Broken` when it takes longer or the last one still runs.
+
+        The call is handed an event that is set when nobody waits for it any more.
+        """
+        if self._busy:
+            raise Broken(f"{self.name} still has not returned from an earlier call")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        given_up = threading.Event()
+
+        def tell(deliver: Callable[[Any], None], value: Any) -> None:
+            self._busy = False
+            if not answer.done():
+                deliver(value)
+
+        def work() -> None:
+            try:
+                result = call(given_up)
+            except BaseException as error:
+                outcome: tuple[Callable[[Any], None], Any] = (answer.set_exception, _portable(error))
+            else:
+                outcome = (answer.set_result, result)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(tell, *outcome)
+
+        self._busy = True
+        self._work.put(work)
+        try:
+            async with asyncio.timeout(within):
+                return await answer
+        except TimeoutError:
+            raise Broken(f"{self.name} took longer than its {within} s") from None
+        finally:
+            given_up.set()
+
+    def _serve(self) -> None:
+        while True:
+            self._work.get()()
+
+
+def _portable(error: BaseException) -> Exception:
+    """Keep StopIteration and the like from confusing the future that carries them."""
+    return error if isinstance(error, Exception) and not isinstance(error, StopIteration) else Broken(repr(error))
+
+
+@attrs.define(eq=False)
+class Step(Generic[S]):
+    """An installed filter or weigher and what became of its calls."""
+
+    spec: S
+    work: Any
+    view: View
+    plugin: str
+    """The distribution it came from."""
+    trusted: bool
+    """Whether it is part of novakit itself and may run on the event loop."""
+    calls: int = 0
+    faults: int = 0
+    seconds: float = 0.0
+    removed: int = 0
+    last_fault: str = ""
+    by_column: bool = attrs.field(init=False)
+    """Whether it looks at all hosts at once."""
+    explains: bool = attrs.field(init=False)
+    scales_itself: bool = attrs.field(init=False)
+    _abstains: bool = attrs.field(init=False)
+    _aside: Aside | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Look at the facets once: comparing an object with a protocol takes longer than most filters."""
+        self.by_column = isinstance(self.work, ColumnFilter | ColumnWeigher)
+        self.explains = isinstance(self.work, Explains)
+        self.scales_itself = isinstance(self.work, ScalesItself)
+        self._abstains = isinstance(self.work, Abstains)
+
+    @property
+    def name(self) -> str:
+        """Give the record's name."""
+        return self.spec.name
+
+    def skips(self, ask: Ask) -> bool:
+        """Say whether it has no opinion on this request."""
+        return self._abstains and not self.work.applies(ask)
+
+    async def call(self, task: Callable[[View, threading.Event | None], T], rows: NDArray[np.intp] | None = None) -> T:
+        """Run one task of the plugin, timed; raise `Broken` with a sentence for everything it does wrong."""
+        started = world.monotonic()
+        try:
+            if self.trusted:
+                result = task(self.view if rows is None else self.view.of(rows), None)
+            else:
+                own = self.view.of(np.arange(self.view.size) if rows is None else rows)
+                if self._aside is None:
+                    self._aside = Aside(f"{self.plugin}/{self.name}")
+                result = await self._aside.run(lambda given_up: task(own, given_up), self.spec.within)
+        except Exception as error:
+            raise self._fault(error) from error
+        finally:
+            self.calls += 1
+            self.seconds += world.monotonic() - started
+        return result
+
+    def _fault(self, error: Exception) -> Broken:
+        self.faults += 1
+        what = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
+        self.last_fault = f"{self.name} of {self.plugin} failed: {what}"[:500]
+        if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
+            log.warning(
+                "scheduler plugin failed", plugin=self.plugin, step=self.name, faults=self.faults, why=what[:500]
+            )
+        return Broken(self.last_fault)
+
+    @property
+    def may_be_skipped(self) -> bool:
+        """Say whether a request goes on without it when it is broken."""
+        return self.spec.if_broken is IfBroken.SKIP
+
+
+def applies_mask(step: Step[FilterSpec], ask: Ask) -> Callable[[View, threading.Event | None], NDArray[np.bool_]]:
+    """Make the task that asks a filter about every host of a view, whichever form it has."""
+    if step.by_column:
+        return lambda view, _: _checked_mask(step.work.mask(view, ask), view.size)
+    return lambda view, given_up: _one_by_one(step, view, ask, given_up)
+
+
+def _checked_mask(mask: Any, size: int) -> NDArray[np.bool_]:
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (size,):
+        shape = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise Broken(f"its mask is {shape}; return a boolean array with one element for each of the {size} hosts")
+    return mask
+
+
+def _one_by_one(step: Step[FilterSpec], view: View, ask: Ask, given_up: threading.Event | None) -> NDArray[np.bool_]:
+    facts = sorted(step.spec.reads)
+    values = [_values(view, fact) for fact in facts]
+    host = _row_class(tuple(facts))()
+    answer = np.zeros(view.size, np.bool_)
+    for index, row in enumerate(zip(view.names, *values, strict=True)):
+        host.name, *rest = row
+        for fact, value in zip(facts, rest, strict=True):
+            setattr(host, fact, value)
+        verdict = step.work.passes(host, ask)
+        if verdict is not True and verdict is not False and not isinstance(verdict, np.bool_):
+            raise Broken(f"passes() gave {type(verdict).__name__}; return True or False")
+        answer[index] = verdict
+        if given_up is not None and given_up.is_set():
+            break
+    return answer
+
+
+def _values(view: View, name: str) -> list[Any]:
+    fact = find(name)
+    if fact is not None and fact.kind is Kind.CATEGORY:
+        words = view.vocabulary(name)
+        return [words[code] for code in view.codes(name).tolist()]
+    listed: list[Any] = view.column(name).tolist()
+    return listed
+
+
+_row_classes: dict[tuple[str, ...], Any] = {}
+
+
+def _row_class(facts: tuple[str, ...]) -> Any:
+    """Make a class whose attributes are exactly these facts; slots are five times as fast as `__getattr__`."""
+    if facts not in _row_classes:
+        _row_classes[facts] = type("HostRow", (), {"__slots__": ("name", *facts)})
+    return _row_classes[facts]
+
+
+def checked_scores(step: Step[WeigherSpec], ask: Ask) -> Callable[[View, threading.Event | None], NDArray[np.float64]]:
+    """Make the task that asks a weigher for a score of every host of a view."""
+
+    def task(view: View, _: threading.Event | None) -> NDArray[np.float64]:
+        score = step.work.score(view, ask)
+        if not isinstance(score, np.ndarray) or score.dtype.kind not in "fiub" or score.shape != (view.size,):
+            shape = f"{score.dtype} {score.shape}" if isinstance(score, np.ndarray) else type(score).__name__
+            raise Broken(f"its score is {shape}; return one number for each of the {view.size} hosts")
+        return score.astype(np.float64, copy=False)
+
+    return task
+
+
+async def reasons(step: Step[FilterSpec], rows: NDArray[np.intp], ask: Ask) -> list[Reason]:
+    """Ask a filter why it removed these hosts; a filter that cannot say gets one plain reason."""
+    plain = Reason(
+        code=f"{step.name}_refused", count=len(rows), message=f"did not pass the {step.name.replace('_', ' ')} check"
+    )
+    if not step.explains:
+        return [plain]
+    try:
+        given = await step.call(lambda view, _: list(step.work.why(view, ask)), rows)
+    except Broken:
+        return [plain]
+    sane = all(isinstance(reason, Reason) and isinstance(reason.message, str) for reason in given)
+    return given if given and sane and sum(reason.count for reason in given) == len(rows) else [plain]
+
+
+__all__ = ["Aside", "Broken", "Step", "applies_mask", "checked_scores", "reasons"]
