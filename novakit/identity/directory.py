@@ -1,0 +1,117 @@
+"""What administrators keep: projects, users, roles, assignments, domains, services, endpoints, regions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from novakit import errors, world
+from novakit.identity import passwords
+from novakit.identity.bootstrap import new_id
+from novakit.store import Store
+from novakit.store import identity as table
+from novakit.store.engine import Row
+
+
+@attrs.frozen
+class Directory:
+    """The rows of identity, changed one transaction at a time."""
+
+    store: Store
+    changed: Callable[[], None]
+    """Called after every change that may matter to a token."""
+
+    async def listed(self, of: sa.Table, filters: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        """Fetch what equals the filters."""
+        async with self.store.read() as session:
+            return await table.listed(session, of, filters or {})
+
+    async def show(self, of: sa.Table, key: str) -> Row:
+        """Fetch one; raise `NotFound`."""
+        async with self.store.read() as session:
+            row = await table.show(session, of, key)
+        if row is None:
+            raise missing(of, key)
+        return row
+
+    async def create(self, of: sa.Table, values: Mapping[str, Any]) -> Row:
+        """Make one and give it back; raise `Conflict` where its name is taken."""
+        row = {"id": new_id(), **await _kept(of, values)}
+        if of is table.users:
+            row.setdefault("tokens_valid_from", world.now())
+        async with self.store.write() as session:
+            await table.create(session, of, row)
+            made = await table.show(session, of, row["id"])
+        assert made is not None
+        return made
+
+    async def update(self, of: sa.Table, key: str, values: Mapping[str, Any]) -> Row:
+        """Change one and give it back; a new password or a disabled account ends the tokens of a user."""
+        row = await _kept(of, values)
+        if of is table.users and ("password_hash" in row or row.get("enabled") is False):
+            row["tokens_valid_from"] = world.now()
+        async with self.store.write() as session:
+            after = await table.update(session, of, key, row)
+        if after is None:
+            raise missing(of, key)
+        self.changed()
+        return after
+
+    async def delete(self, of: sa.Table, key: str) -> None:
+        """Remove one with its assignments; raise `NotFound`."""
+        async with self.store.write() as session:
+            found = await table.delete(session, of, key)
+        if not found:
+            raise missing(of, key)
+        self.changed()
+
+    async def assign(self, user_id: str, target_id: str, role_id: str) -> None:
+        """Give a user a role on a project or the system; raise `NotFound` for whichever does not exist."""
+        async with self.store.write() as session:
+            for of, key in ((table.users, user_id), (table.roles, role_id), (table.projects, target_id)):
+                if key != table.SYSTEM and await table.show(session, of, key) is None:
+                    raise missing(of, key)
+            await table.assign(session, user_id, target_id, role_id)
+        self.changed()
+
+    async def unassign(self, user_id: str, target_id: str, role_id: str) -> None:
+        """Take a role back; raise `NotFound` where it was not assigned."""
+        async with self.store.write() as session:
+            found = await table.unassign(session, user_id, target_id, role_id)
+        if not found:
+            raise errors.NotFound(f"Could not find role assignment with role: {role_id}, user: {user_id}.")
+        self.changed()
+
+    async def assigned(self, filters: Mapping[str, str]) -> Sequence[Row]:
+        """Fetch assignments with the names of all they speak of."""
+        async with self.store.read() as session:
+            return await table.assigned(session, filters)
+
+    async def role_graph(self) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """Fetch the names of roles by id, and which roles each directly implies."""
+        async with self.store.read() as session:
+            return await table.role_graph(session)
+
+    async def roles_of(self, user_id: str, target_id: str) -> Sequence[Row]:
+        """Fetch the roles that a user was given on a project or the system."""
+        async with self.store.read() as session:
+            return await table.roles_of(session, user_id, target_id)
+
+    async def projects_of(self, user_id: str) -> Sequence[Row]:
+        """Fetch the projects on which a user has a role."""
+        async with self.store.read() as session:
+            return await table.projects_of(session, user_id)
+
+
+def missing(of: sa.Table, key: str) -> errors.NotFound:
+    """Say that something does not exist."""
+    return errors.NotFound(f"Could not find {of.name.removeprefix('identity_').removesuffix('s')}: {key}.")
+
+
+async def _kept(of: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the store keeps of a document: a hash in the place of a password."""
+    row = {name: value for name, value in values.items() if name in of.c}
+    if password := values.get("password"):
+        row["password_hash"] = await passwords.hashed(password)
+    return row

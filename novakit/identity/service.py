@@ -1,0 +1,295 @@
+"""Identity: logins, tokens and what they allow."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from novakit import errors, world
+from novakit.context import RequestContext
+from novakit.identity import bootstrap, passwords, tokens
+from novakit.identity.directory import Directory
+from novakit.identity.tokens import Keyring, Token
+from novakit.store import Session, Store
+from novakit.store import identity as table
+from novakit.store.engine import Row
+
+REFUSED = "The request you have made requires authentication."
+STALENESS = 3.0
+"""Seconds for which a token that was good is believed without asking the store; changes made here count at once."""
+CACHED = 4096
+SERVICE_USER = "novakit"
+
+
+@attrs.frozen(kw_only=True)
+class Scope:
+    """What a login asks for: a project, the system, or nothing."""
+
+    project_id: str | None = None
+    project_name: str | None = None
+    domain: str = ""
+    """Id or name of the domain of `project_name`."""
+    system: bool = False
+    unscoped: bool = False
+    """True when the caller wants no scope, not even that of its default project."""
+
+    @property
+    def asked(self) -> bool:
+        """Say whether a scope was named."""
+        return self.system or self.project_id is not None or self.project_name is not None
+
+
+@attrs.frozen(kw_only=True)
+class Grant:
+    """A token together with all that it stands for at this moment."""
+
+    token: Token
+    user: Row
+    project: Row | None
+    roles: Sequence[Mapping[str, Any]]
+    """Effective roles, `id` and `name`, sorted by name."""
+
+    def context(self, request_id: str) -> RequestContext:
+        """Say who is asking."""
+        project = self.project
+        return RequestContext(
+            request_id=request_id,
+            user_id=self.user["id"],
+            user_name=self.user["name"],
+            user_domain_id=self.user["domain_id"],
+            project_id=project["id"] if project else None,
+            project_name=project["name"] if project else "",
+            project_domain_id=project["domain_id"] if project else "default",
+            roles={role["name"] for role in self.roles},
+            system=self.token.system,
+        )
+
+
+@attrs.define
+class Identity:
+    """Who exists, who may do what, and the tokens that prove it."""
+
+    store: Store
+    keys: Path
+    endpoints: Mapping[str, str]
+    """Public URL of each service by its type."""
+    region: str = "RegionOne"
+    lifetime: float = 3600
+    """Seconds for which a login is good."""
+    ring: Keyring = attrs.field(init=False)
+    directory: Directory = attrs.field(init=False)
+    _known: dict[str, tuple[float, Token, RequestContext]] = attrs.field(factory=dict, init=False)
+    _service_user: str | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.ring = Keyring(Path(self.keys))
+        self.directory = Directory(self.store, self.forget)
+
+    @property
+    def url(self) -> str:
+        """Give the address of the identity API, without a version."""
+        return self.endpoints.get("identity", "").rstrip("/").removesuffix("/v3")
+
+    async def bootstrap(self, *, admin_password: str, demo_password: str) -> None:
+        """Make what a cloud starts with: domain, projects, users, roles, catalog; passwords that exist stay."""
+        await bootstrap.run(
+            self.store,
+            {"admin": admin_password, "demo": demo_password},
+            service_user=SERVICE_USER,
+            endpoints=self.endpoints,
+            region=self.region,
+        )
+        self.forget()
+
+    async def authenticate(self, token: str, request_id: str) -> RequestContext:
+        """Say who sent a token; raise `Unauthorized` for one that is forged, expired or no longer allowed."""
+        known = self._known.get(token)
+        if known and world.monotonic() - known[0] < STALENESS and known[1].expires_at > world.now():
+            return attrs.evolve(known[2], request_id=request_id)
+        grant = await self.validate(token)
+        context = grant.context(request_id)
+        self._known.pop(token, None)
+        while len(self._known) >= CACHED:
+            self._known.pop(next(iter(self._known)))
+        self._known[token] = (world.monotonic(), grant.token, context)
+        return context
+
+    def forget(self) -> None:
+        """Ask the store again about every token: something changed."""
+        self._known.clear()
+
+    async def service_token(self, *, project_id: str | None = None, lifetime: float = 600) -> str:
+        """Give a token of the service user, good for `lifetime` seconds.
+
+        With a project it sees what that project sees, and so is what a compute host may be handed; without one it
+        sees everything.
+        """
+        if self._service_user is None:
+            async with self.store.read() as session:
+                user = await table.user_of(session, name=SERVICE_USER, domain="default")
+            if user is None:
+                raise errors.Unavailable("The service user does not exist yet; start the service once to make it.")
+            self._service_user = user["id"]
+        return self.ring.write(
+            tokens.fresh(self._service_user, lifetime=lifetime, project_id=project_id, methods=("service",))
+        )
+
+    async def login(
+        self,
+        *,
+        user_id: str | None = None,
+        user_name: str = "",
+        user_domain: str = "",
+        password: str,
+        scope: Scope,
+    ) -> tuple[str, Grant]:
+        """Log in with a password; raise `Unauthorized` without saying what was wrong."""
+        async with self.store.read() as session:
+            user = await table.user_of(session, key=user_id, name=user_name, domain=user_domain)
+        right = await passwords.matches(password, user["password_hash"] if user else None)
+        if user is None or not right:
+            raise errors.Unauthorized(REFUSED)
+        return await self._issue(user["id"], scope, default=user["default_project_id"])
+
+    async def exchange(self, text: str, scope: Scope) -> tuple[str, Grant]:
+        """Turn a token into one of another scope, which ends no later; raise `Unauthorized` where that is refused."""
+        grant = await self.validate(text)
+        if "service" in grant.token.methods:
+            raise errors.Forbidden("A token of the service itself cannot be exchanged for another.")
+        return await self._issue(grant.user["id"], scope, parent=grant.token)
+
+    async def _issue(
+        self, user_id: str, scope: Scope, *, parent: Token | None = None, default: str | None = None
+    ) -> tuple[str, Grant]:
+        methods = ("password",) if parent is None else tuple(dict.fromkeys((*parent.methods, "token")))
+        async with self.store.read() as session:
+            project_id = await _project(session, scope)
+            token = tokens.fresh(
+                user_id,
+                lifetime=self.lifetime,
+                parent=parent,
+                project_id=project_id,
+                system=scope.system,
+                methods=methods,
+            )
+            if default and not scope.asked and not scope.unscoped:
+                try:
+                    better = attrs.evolve(token, project_id=default)
+                    return self.ring.write(better), await _granted(session, better)
+                except errors.Unauthorized:
+                    pass
+            return self.ring.write(token), await _granted(session, token)
+
+    async def validate(self, text: str) -> Grant:
+        """Say all that a token stands for now; raise `Unauthorized` where it stands for nothing."""
+        token = self.ring.read(text)
+        async with self.store.read() as session:
+            return await _granted(session, token)
+
+    async def revoke(self, text: str) -> None:
+        """Refuse a token from now on."""
+        token = self.ring.read(text)
+        async with self.store.write() as session:
+            await table.revoke(session, token.audit_ids[0], token.expires_at, world.now())
+        self.forget()
+
+    async def require_project(self, project_id: str) -> None:
+        """Raise `BadRequest` for a project that does not exist."""
+        try:
+            await self.directory.show(table.projects, project_id)
+        except errors.NotFound as error:
+            raise errors.BadRequest(f"Project ID {project_id[:64]} is not a valid project.") from error
+
+    async def change_password(self, user_id: str, *, original: str, password: str) -> None:
+        """Give a user a new password, which ends its tokens; raise `Unauthorized` where the original is wrong."""
+        async with self.store.read() as session:
+            user = await table.user_of(session, key=user_id)
+        if not await passwords.matches(original, user["password_hash"] if user else None):
+            raise errors.Unauthorized(REFUSED)
+        await self.directory.update(table.users, user_id, {"password": password})
+
+    async def catalog(self, project_id: str | None) -> list[dict[str, Any]]:
+        """Give the catalog as a token shows it; endpoints that need a project are left out where there is none."""
+        async with self.store.read() as session:
+            rows = await table.catalog(session)
+        services: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            service = services.setdefault(
+                row["service_id"], {"id": row["service_id"], "type": row["type"], "name": row["name"], "endpoints": []}
+            )
+            url = substituted(row["url"], project_id)
+            if url is not None:
+                service["endpoints"].append(
+                    {
+                        "id": row["id"],
+                        "interface": row["interface"],
+                        "region_id": row["region_id"],
+                        "region": row["region_id"],
+                        "url": url,
+                    }
+                )
+        return list(services.values())
+
+
+def substituted(url: str, project_id: str | None) -> str | None:
+    """Fill a project into an endpoint's URL; None where it needs one and there is none."""
+    for name in ("project_id", "tenant_id"):
+        for mark in (f"$({name})s", f"%({name})s"):
+            if mark in url:
+                if project_id is None:
+                    return None
+                url = url.replace(mark, project_id)
+    return url
+
+
+async def _project(session: Session, scope: Scope) -> str | None:
+    if scope.project_id is None and scope.project_name is None:
+        return None
+    project = await table.project_of(session, key=scope.project_id, name=scope.project_name or "", domain=scope.domain)
+    if project is None:
+        raise errors.Unauthorized(REFUSED)
+    return str(project["id"])
+
+
+async def _granted(session: Session, token: Token) -> Grant:
+    """Say what a token stands for, with everything that can take it away checked."""
+    user = await table.user_of(session, key=token.user_id)
+    if user is None or not (user["enabled"] and user["domain_enabled"]):
+        raise errors.Unauthorized(REFUSED)
+    if token.issued_at < user["tokens_valid_from"] or await table.revoked(session, token.audit_ids):
+        raise errors.Unauthorized("The token was revoked; log in for a new one.")
+    project = None
+    if token.project_id is not None:
+        project = await table.project_of(session, key=token.project_id)
+        if project is None or not (project["enabled"] and project["domain_enabled"]):
+            raise errors.Unauthorized(REFUSED)
+    roles = await _effective(session, token)
+    if not roles and (token.system or token.project_id is not None):
+        raise errors.Unauthorized(REFUSED)
+    return Grant(token=token, user=user, project=project, roles=roles)
+
+
+async def _effective(session: Session, token: Token) -> list[dict[str, Any]]:
+    target = table.SYSTEM if token.system else token.project_id
+    names, implies = await table.role_graph(session)
+    if "service" in token.methods:
+        direct = [key for key, name in names.items() if name == "service"]
+    elif target is None:
+        return []
+    else:
+        direct = [row["id"] for row in await table.roles_of(session, token.user_id, target)]
+    every = closure(direct, implies)
+    return sorted(({"id": key, "name": names[key]} for key in every), key=lambda role: role["name"])
+
+
+def closure(direct: Sequence[str], implies: Mapping[str, Sequence[str]]) -> set[str]:
+    """Give the roles with all that they imply."""
+    found: set[str] = set()
+    waiting = list(direct)
+    while waiting:
+        role = waiting.pop()
+        if role not in found:
+            found.add(role)
+            waiting.extend(implies.get(role, ()))
+    return found

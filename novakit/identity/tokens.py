@@ -1,0 +1,157 @@
+"""Tokens: encrypted and signed, kept nowhere, readable with the keys alone."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from novakit import errors, world
+
+FORMAT = 1
+MAX_LENGTH = 2048
+"""Characters; nothing longer is ever issued."""
+STAGED = "0"
+"""Name of the key that the next rotation makes primary; everybody can read its tokens before anybody writes them."""
+
+
+@attrs.frozen(kw_only=True)
+class Token:
+    """What a token says."""
+
+    user_id: str
+    project_id: str | None = None
+    system: bool = False
+    methods: tuple[str, ...] = ("password",)
+    issued_at: datetime
+    expires_at: datetime
+    audit_ids: tuple[str, ...]
+    """Its own audit id first, then that of the login it descends from."""
+
+
+def fresh(user_id: str, *, lifetime: float, parent: Token | None = None, **scope: object) -> Token:
+    """Make a token for `lifetime` seconds; one made from another never outlives it."""
+    now = world.now()
+    own = world.new_id().replace("-", "")[:22]
+    if parent is None:
+        expires, chain = now + timedelta(seconds=lifetime), [own]
+    else:
+        expires, chain = parent.expires_at, [own, parent.audit_ids[-1]]
+    return Token(user_id=user_id, issued_at=now, expires_at=expires, audit_ids=tuple(chain), **scope)  # type: ignore[arg-type]
+
+
+@attrs.define
+class Keyring:
+    """The keys in a directory: the highest number signs, all of them read."""
+
+    directory: Path
+    keep: int = 3
+    """How many keys besides the staged one survive a rotation."""
+    _fernet: MultiFernet | None = None
+    _seen: int = -1
+
+    def write(self, token: Token) -> str:
+        """Give a token its form on the wire."""
+        said = [
+            FORMAT,
+            token.user_id,
+            token.project_id,
+            token.system,
+            token.methods,
+            _microseconds(token.issued_at),
+            _microseconds(token.expires_at),
+            token.audit_ids,
+        ]
+        return self._keys().encrypt(orjson.dumps(said)).decode().rstrip("=")
+
+    def read(self, text: str) -> Token:
+        """Read a token of ours that has not expired; raise `Unauthorized` for anything else."""
+        plain = self._decrypted(text) if len(text) <= MAX_LENGTH and text.isascii() else None
+        said: list[Any] = orjson.loads(plain) if plain else [None]
+        if said[0] != FORMAT:
+            raise errors.Unauthorized("The token is not one of ours; log in for a new one.")
+        _, user_id, project_id, system, methods, issued, expires, audit_ids = said
+        token = Token(
+            user_id=user_id,
+            project_id=project_id,
+            system=system,
+            methods=tuple(methods),
+            issued_at=_moment(issued),
+            expires_at=_moment(expires),
+            audit_ids=tuple(audit_ids),
+        )
+        if token.expires_at <= world.now():
+            raise errors.Unauthorized("The token has expired; log in for a new one.")
+        return token
+
+    def _decrypted(self, text: str) -> bytes | None:
+        padded = (text + "=" * (-len(text) % 4)).encode()
+        for keys in (self._keys(), self._reloaded()):
+            if keys is None:
+                return None
+            try:
+                return keys.decrypt(padded)
+            except InvalidToken:
+                continue
+        return None
+
+    def _keys(self) -> MultiFernet:
+        return self._fernet or self.load()
+
+    def _reloaded(self) -> MultiFernet | None:
+        """Read the keys again when another process has changed them."""
+        return self.load() if self.directory.stat().st_mtime_ns != self._seen else None
+
+    def load(self) -> MultiFernet:
+        """Read the keys, making the directory and the first ones where there are none."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._numbers():
+            self._make("1")
+        if not (self.directory / STAGED).exists():
+            self._make(STAGED)
+        self._seen = self.directory.stat().st_mtime_ns
+        names = [str(number) for number in sorted(self._numbers(), reverse=True)]
+        self._fernet = MultiFernet([Fernet((self.directory / name).read_bytes()) for name in [*names, STAGED]])
+        return self._fernet
+
+    def rotate(self) -> None:
+        """Let the staged key sign from now on, stage a new one, drop the oldest; run it less often than tokens live."""
+        self.load()
+        following = max(self._numbers()) + 1
+        (self.directory / STAGED).rename(self.directory / str(following))
+        self._make(STAGED)
+        for number in sorted(self._numbers())[: -self.keep]:
+            (self.directory / str(number)).unlink()
+        self.load()
+
+    def _numbers(self) -> list[int]:
+        names = (path.name for path in self.directory.iterdir())
+        return [int(name) for name in names if name.isdigit() and name != STAGED]
+
+    def _make(self, name: str) -> None:
+        """Write a key file whole or not at all; the first of several processes wins."""
+        draft = self.directory / f".{world.new_id()}"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            (self.directory / name).hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,104 @@
+"""Whether the bytes of an image are what they are said to be, and safe to hand to a hypervisor."""
+
+import io
+from collections.abc import Mapping
+from typing import IO, Any, cast
+
+import attrs
+from oslo_utils.imageutils import format_inspector
+
+from novakit import errors
+
+FORMATS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "luks", "ami", "ari", "aki", "ploop")
+CONTAINERS = ("bare", "ami", "ari", "aki")
+
+_PLAIN = ({"raw"}, {"gpt"})
+_ACCEPTED: Mapping[str, tuple[set[str], ...]] = {
+    **{name: ({name},) for name in ("qcow2", "vmdk", "vdi", "vhd", "vhdx", "luks")},
+    **dict.fromkeys(("raw", "ami", "ari", "aki", "ploop"), _PLAIN),
+    "iso": ({"iso"}, {"iso", "gpt"}),
+}
+"""What may be detected where a format is declared; a bootable ISO carries a partition table as well."""
+
+FIRST = 1 << 20
+"""Bytes the inspector must get at once: it reads a text descriptor from the first piece alone."""
+
+
+class _Pieces(io.RawIOBase):
+    """A file-like object that gives what was put in."""
+
+    piece: bytes = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self.piece
+
+
+@attrs.define
+class Inspection:
+    """Looks at the bytes of one image as they pass."""
+
+    declared: str
+    encrypted: bool = False
+    """Whether the image is declared to be encrypted, so that LUKS may be found in a raw one."""
+    _waiting: bytearray = attrs.field(factory=bytearray)
+    _pieces: _Pieces = attrs.field(factory=_Pieces)
+    _wrapper: Any = None
+    _begun: bool = False
+
+    def feed(self, piece: bytes) -> None:
+        """Look at the next bytes."""
+        if self._begun:
+            self._look(piece)
+        else:
+            self._waiting += piece
+            if len(self._waiting) >= FIRST:
+                self._begin()
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._wrapper = format_inspector.InspectWrapper(cast(IO[bytes], self._pieces))
+        self._look(bytes(self._waiting))
+        self._waiting.clear()
+
+    def _look(self, piece: bytes) -> None:
+        self._pieces.piece = piece
+        self._wrapper.read(len(piece))
+
+    def verdict(self) -> int:
+        """Give the virtual size in bytes; raise `UnsupportedMedia` with the reason for what must not be used."""
+        if not self._begun:
+            self._begin()
+        self._wrapper.close()
+        found = {str(one): one for one in self._wrapper.formats}
+        self._require_declared(set(found))
+        for name, inspector in found.items():
+            self._require_safe(name, inspector)
+        chief = found.get(self.declared) or next(iter(found.values()))
+        size = int(chief.virtual_size)
+        if size <= 0:
+            raise errors.UnsupportedMedia(f"The image says that it holds {size} bytes of disk; convert it anew.")
+        return size
+
+    def _require_declared(self, found: set[str]) -> None:
+        accepted = _ACCEPTED[self.declared]
+        if self.encrypted and self.declared == "raw":
+            accepted = (*accepted, {"luks"})
+        if found not in accepted:
+            seen = " and ".join(sorted(found))
+            raise errors.UnsupportedMedia(
+                f"The image is declared as {self.declared}, and its content is {seen}; declare it as what it is, or "
+                "convert it with qemu-img."
+            )
+
+    def _require_safe(self, name: str, inspector: Any) -> None:
+        if name == "gpt":
+            return  # Odd partition tables harm nobody but the guest, and hybrid disks have them.
+        try:
+            inspector.safety_check()
+        except format_inspector.SafetyCheckFailed as error:
+            reasons = "; ".join(f"{check}: {failure}" for check, failure in error.failures.items())
+            raise errors.UnsupportedMedia(
+                f"The image is not safe to use as {self.declared} ({reasons}); flatten it with qemu-img convert."
+            ) from error
+        except format_inspector.ImageFormatError as error:
+            raise errors.UnsupportedMedia(f"The image cannot be read as {self.declared}: {error}.") from error

@@ -1,0 +1,76 @@
+"""With whom images are shared, and whether they want them."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from novakit import errors, world
+from novakit.context import RequestContext
+from novakit.store import images as table
+from novakit.store.engine import Row
+
+if TYPE_CHECKING:
+    from novakit.image.service import Images
+
+
+@attrs.frozen
+class Members:
+    """The projects that see a shared image besides its owner."""
+
+    images: "Images"
+
+    async def every(self, context: RequestContext, image_id: str) -> Sequence[Row]:
+        """List with whom an image is shared; a member sees itself alone."""
+        row = await self.images.visible(context, image_id)
+        if row["visibility"] != "shared":
+            raise errors.Forbidden("Only shared images have members.")
+        async with self.images.store.read() as session:
+            members = await table.members_of(session, image_id)
+        if context.is_admin or row["owner"] == context.project_id:
+            return members
+        return [member for member in members if member["member_id"] == context.project_id]
+
+    async def share(self, context: RequestContext, image_id: str, member_id: str) -> Mapping[str, Any]:
+        """Share an image with a project, which then may accept it."""
+        now = world.now()
+        row = {
+            "image_id": image_id,
+            "member_id": member_id,
+            "status": "pending",
+            "created_at": now,
+            "updated_at": now,
+        }
+        async with self.images.store.write() as session:
+            session.after_commit(self.images.forget)
+            image = await self.images.owned(context, image_id, await table.locked(session, image_id))
+            if image["visibility"] != "shared":
+                raise errors.Forbidden("Only shared images have members; set the visibility to shared first.")
+            await table.share(session, row)
+        return row
+
+    async def answer(self, context: RequestContext, image_id: str, member_id: str, status: str) -> None:
+        """Record whether a member accepts an image; only the member itself decides."""
+        await self.images.visible(context, image_id)
+        if member_id != context.project_id and not context.is_admin:
+            raise errors.Forbidden("Only the member decides whether it accepts an image.")
+        await self._member_write(
+            image_id,
+            member_id,
+            lambda session: table.update_member(
+                session, image_id, member_id, {"status": status, "updated_at": world.now()}
+            ),
+        )
+
+    async def unshare(self, context: RequestContext, image_id: str, member_id: str) -> None:
+        """Stop sharing an image with a project."""
+        async with self.images.store.read() as session:
+            await self.images.owned(context, image_id, await table.visible(session, image_id, None, True))
+        await self._member_write(image_id, member_id, lambda session: table.unshare(session, image_id, member_id))
+
+    async def _member_write(self, image_id: str, member_id: str, work: Callable[[Any], Awaitable[bool]]) -> None:
+        async with self.images.store.write() as session:
+            session.after_commit(self.images.forget)
+            found = await work(session)
+        if not found:
+            raise errors.NotFound(f"{member_id} is not a member of image {image_id}.")

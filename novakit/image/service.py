@@ -1,0 +1,335 @@
+"""Images: who may see, change, fill, read and share them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import structlog
+
+from novakit import errors, world
+from novakit.context import RequestContext
+from novakit.image import files
+from novakit.image.inspection import CONTAINERS, FORMATS, Inspection
+from novakit.image.members import Members
+from novakit.image.records import Image, ImageFile, document, record
+from novakit.store import Store
+from novakit.store import images as table
+from novakit.store.engine import Row
+
+log = structlog.get_logger(__name__)
+
+PIECE = 1 << 20
+"""Bytes that are hashed, inspected and written at once."""
+STALENESS = 1.0
+"""Seconds for which `Images.get` believes what it knows."""
+CACHED = 1024
+MAX_PROPERTIES = 128
+MAX_TAGS = 128
+
+Change = Callable[[dict[str, Any]], None]
+"""Changes the document of an image in place: base attributes under their names, the rest under `properties`."""
+
+
+@attrs.define
+class Images:
+    """The images of the cloud: rows in the store, files in a directory."""
+
+    store: Store
+    directory: Path
+    max_size: int = 1 << 40
+    """Bytes that one image may have."""
+    _known: dict[tuple[str, str | None], tuple[float, Image]] = attrs.field(factory=dict, init=False)
+    members: Members = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.members = Members(self)
+
+    async def open(self) -> None:
+        """Make the directory and remove what killed uploads and deletions left behind."""
+        await asyncio.to_thread(self.directory.mkdir, parents=True, exist_ok=True, mode=0o750)
+        removed = await files.collect(self.directory, self._file_names)
+        if removed:
+            log.info("removed image files that belonged to nobody", files=removed)
+
+    async def _file_names(self) -> set[str]:
+        async with self.store.read() as session:
+            return await table.file_names(session)
+
+    async def show(self, context: RequestContext, image_id: str) -> Mapping[str, Any]:
+        """Give an image as the image API shows it; raise `NotFound` where the caller cannot see it."""
+        return document(await self.visible(context, image_id))
+
+    async def get(self, context: RequestContext, image_id: str) -> Image:
+        """Give an image as a record; raise `NotFound` where the caller cannot see it.
+
+        What another process changed may be missed for `STALENESS` seconds: who boots from an image asks often, and
+        the bytes of an image never change.
+        """
+        viewer = None if sees_all(context) else context.project_id or ""
+        known = self._known.get((image_id, viewer))
+        if known and world.monotonic() - known[0] < STALENESS:
+            return known[1]
+        image = record(await self.visible(context, image_id))
+        if len(self._known) >= CACHED:
+            self.forget()
+        self._known[image_id, viewer] = (world.monotonic(), image)
+        return image
+
+    def forget(self) -> None:
+        """Ask the store again about every image: something changed."""
+        self._known.clear()
+
+    async def list_names(self, context: RequestContext, ids: Collection[str]) -> dict[str, str]:
+        """Give the names of those of the images that exist."""
+        if not ids:
+            return {}
+        async with self.store.read() as session:
+            return await table.names(session, set(ids))
+
+    async def list(self, wanted: table.Wanted) -> Sequence[Mapping[str, Any]]:
+        """Give one page of images as the image API shows them."""
+        async with self.store.read() as session:
+            return [document(row) for row in await table.listed(session, wanted)]
+
+    async def visible(self, context: RequestContext, image_id: str) -> Row:
+        """Give an image's row to who may see it; raise `NotFound` to others."""
+        async with self.store.read() as session:
+            row = await table.visible(session, image_id, context.project_id, sees_all(context))
+        if row is None:
+            raise _missing(image_id)
+        return row
+
+    async def file(self, context: RequestContext, image_id: str) -> ImageFile | None:
+        """Say where an image's bytes are, or None while it has none."""
+        row = await self.visible(context, image_id)
+        if row["file_name"] is None:
+            return None
+        if row["status"] == "deactivated" and not context.is_admin:
+            raise errors.Forbidden(f"Image {image_id} is deactivated; an administrator can still read it.")
+        return ImageFile(
+            path=self.directory / row["file_name"],
+            format=row["disk_format"],
+            size=row["size"],
+            sha256=row["sha256"],
+            checksum=row["checksum"],
+        )
+
+    async def create(self, context: RequestContext, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Make an image without bytes; `values` are base attributes and `properties`."""
+        now = world.now()
+        given = {"properties": {}, "tags": [], **values}
+        owner = given.get("owner") or context.project_id
+        if owner != context.project_id and not context.is_admin:
+            raise errors.Forbidden("You are not permitted to create images owned by others.")
+        if given.get("visibility") == "public":
+            _require_publisher(context)
+        _check(given)
+        row = {
+            "id": given.get("id") or world.new_id(),
+            "name": given.get("name"),
+            "status": "queued",
+            "disk_format": given.get("disk_format"),
+            "container_format": given.get("container_format"),
+            "min_disk": given.get("min_disk", 0),
+            "min_ram": given.get("min_ram", 0),
+            "owner": owner,
+            "visibility": given.get("visibility", "shared"),
+            "protected": given.get("protected", False),
+            "os_hidden": given.get("os_hidden", False),
+            "properties": given["properties"],
+            "tags": table.joined(given["tags"]),
+            "created_at": now,
+            "updated_at": now,
+        }
+        empty = dict.fromkeys(("size", "virtual_size", "checksum", "os_hash_value", "sha256", "file_name"))
+        async with self.store.write() as session:
+            await table.create(session, row | empty)
+        return document(row | empty)
+
+    async def update(self, context: RequestContext, image_id: str, change: Change) -> Mapping[str, Any]:
+        """Change an image in one transaction; raise `Forbidden` for whom it does not belong to."""
+        async with self.store.write() as session:
+            session.after_commit(self.forget)
+            row = await table.locked(session, image_id)
+            before = await self.owned(context, image_id, row)
+            after = {**before, "properties": dict(before["properties"]), "tags": table.split(before["tags"])}
+            change(after)
+            self._require_allowed(context, before, after)
+            after |= {"tags": table.joined(after["tags"]), "updated_at": world.now()}
+            await table.update(session, image_id, {name: value for name, value in after.items() if name != "id"})
+        return document(after)
+
+    def _require_allowed(self, context: RequestContext, before: Row, after: Mapping[str, Any]) -> None:
+        if after["visibility"] == "public" != before["visibility"]:
+            _require_publisher(context)
+        if after["owner"] != before["owner"] and not context.is_admin:
+            raise errors.Forbidden("Only an administrator gives an image to another project.")
+        for name in ("disk_format", "container_format"):
+            if after[name] != before[name] and before["status"] != "queued":
+                raise errors.Forbidden(f"Attribute {name} can be replaced only for a queued image.")
+        _check(after)
+
+    async def owned(self, context: RequestContext, image_id: str, row: Row | None) -> Row:
+        """Give the row to its owner; others who can see it get `Forbidden`, the rest `NotFound`."""
+        if row is not None and (context.is_admin or (row["owner"] and row["owner"] == context.project_id)):
+            if context.is_service and not context.is_admin:
+                raise errors.Forbidden("A compute host fills snapshots of servers; it changes no image.")
+            return row
+        await self.visible(context, image_id)
+        raise errors.Forbidden(f"Image {image_id} belongs to another project; only its owner changes it.")
+
+    async def delete(self, context: RequestContext, image_id: str) -> None:
+        """Remove an image, first its row and then its file; raise `Forbidden` for a protected one."""
+        async with self.store.write() as session:
+            session.after_commit(self.forget)
+            row = await self.owned(context, image_id, await table.locked(session, image_id))
+            if row["protected"]:
+                raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+            await table.delete(session, image_id)
+        if row["file_name"]:
+            await asyncio.to_thread((self.directory / row["file_name"]).unlink, missing_ok=True)
+
+    async def set_active(self, context: RequestContext, image_id: str, active: bool) -> None:
+        """Allow or forbid the use of an image that has its data; raise `Forbidden` for one that is still queued."""
+        async with self.store.write() as session:
+            session.after_commit(self.forget)
+            row = await self.owned(context, image_id, await table.locked(session, image_id))
+            if row["status"] == "queued":
+                raise errors.Forbidden(f"Image {image_id} has no data yet; upload it first.")
+            status = "active" if active else "deactivated"
+            await table.update(session, image_id, {"status": status, "updated_at": world.now()})
+
+    async def upload(
+        self,
+        context: RequestContext,
+        image_id: str,
+        pieces: AsyncIterator[bytes],
+        *,
+        announced: int | None = None,
+    ) -> Image:
+        """Fill a queued image with bytes and make it active; whatever fails leaves it queued, with no file."""
+        async with self.store.read() as session:
+            row = await table.visible(session, image_id, None, True)
+        if row is None or not _is_filled_by_host(context, row):
+            row = await self.owned(context, image_id, row)
+        if row["status"] != "queued":
+            raise errors.Conflict(f"Image {image_id} is {row['status']}; only a queued image takes data.")
+        if row["disk_format"] is None or row["container_format"] is None:
+            raise errors.BadRequest("Set disk_format and container_format of the image before its data.")
+        if announced is not None:
+            self._require_fits(announced)
+        encrypted = row["properties"].get("os_encrypt_format", "").lower() == "luks"
+        draft = await files.Draft.begin(self.directory, image_id, Inspection(row["disk_format"], encrypted))
+        kept = False
+        try:
+            await self._receive(draft, pieces)
+            stored = await draft.finish()
+            kept = await self._activate(image_id, stored, row["disk_format"])
+        finally:
+            await draft.close(keep=kept)
+        return await self.get(context, image_id)
+
+    async def _receive(self, draft: files.Draft, pieces: AsyncIterator[bytes]) -> None:
+        waiting = bytearray()
+        async for piece in pieces:
+            waiting += piece
+            self._require_fits(draft.size + len(waiting))
+            if len(waiting) >= PIECE:
+                await draft.write(bytes(waiting))
+                waiting.clear()
+        if waiting:
+            await draft.write(bytes(waiting))
+
+    def _require_fits(self, size: int) -> None:
+        if size > self.max_size:
+            raise errors.TooLarge(f"Images are limited to {self.max_size} bytes here.")
+
+    async def _activate(self, image_id: str, stored: files.Stored, declared: str) -> bool:
+        values = {
+            "size": stored.size,
+            "virtual_size": stored.virtual_size,
+            "checksum": stored.md5,
+            "os_hash_value": stored.sha512,
+            "sha256": stored.sha256,
+            "file_name": stored.name,
+            "updated_at": world.now(),
+        }
+        async with self.store.write() as session:
+            session.after_commit(self.forget)
+            row = await table.locked(session, image_id)
+            if row is None:
+                raise errors.Gone(f"Image {image_id} was deleted during the upload.")
+            if row["disk_format"] != declared or not await table.activate(session, image_id, values):
+                raise errors.Conflict(f"Image {image_id} was changed by somebody else during the upload.")
+        return True
+
+    async def ingest(
+        self,
+        context: RequestContext,
+        *,
+        name: str,
+        path: Path,
+        disk_format: str,
+        visibility: str = "private",
+        properties: Mapping[str, str] | None = None,
+        min_disk: int = 0,
+        min_ram: int = 0,
+    ) -> Image:
+        """Store a local file as a new image; one that is refused leaves nothing behind."""
+        values = {
+            "name": name,
+            "disk_format": disk_format,
+            "container_format": "bare",
+            "visibility": visibility,
+            "properties": dict(properties or {}),
+            "min_disk": min_disk,
+            "min_ram": min_ram,
+        }
+        image = await self.create(context, values)
+        try:
+            return await self.upload(context, image["id"], _read(path))
+        except BaseException:
+            await self.delete(context, image["id"])
+            raise
+
+
+def sees_all(context: RequestContext) -> bool:
+    """Say whether the caller sees every project's images: administrators, and the service on nobody's behalf."""
+    return context.is_admin or (context.is_service and context.project_id is None)
+
+
+def _is_filled_by_host(context: RequestContext, row: Row) -> bool:
+    """Say whether a compute host, with a token for the image's project, brings the disk of a server here."""
+    mine = context.is_service and context.project_id is not None and row["owner"] == context.project_id
+    return mine and row["properties"].get("image_type") == "snapshot"
+
+
+def _missing(image_id: str) -> errors.NotFound:
+    return errors.NotFound(f"No image found with ID {image_id}.")
+
+
+def _require_publisher(context: RequestContext) -> None:
+    if not context.is_admin:
+        raise errors.Forbidden("You are not authorized to publicize an image; it needs the role admin.")
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """Refuse what this service could not keep or would not know how to inspect."""
+    for name, known in (("disk_format", FORMATS), ("container_format", CONTAINERS)):
+        if values.get(name) is not None and values[name] not in known:
+            raise errors.BadRequest(f"Invalid {name} {values[name]!r}; this cloud takes {', '.join(known)}.")
+    if len(values["properties"]) > MAX_PROPERTIES:
+        raise errors.TooLarge(f"The limit of {MAX_PROPERTIES} properties of an image has been exceeded.")
+    if len(values["tags"]) > MAX_TAGS:
+        raise errors.TooLarge(f"The limit of {MAX_TAGS} tags of an image has been exceeded.")
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(path.open, "rb")
+    try:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+    finally:
+        file.close()

@@ -1,0 +1,63 @@
+"""The security group that every project has."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from novakit.store import network_rows as rows
+from novakit.store.engine import Session
+from novakit.store.security_groups import rules, security_groups
+
+NAMESPACE = uuid.UUID("7b1f6f7e-52c5-4c0e-8f5a-5c6a2d0e8a44")
+ANY = {"IPv4": ("0.0.0.0/0",), "IPv6": ("::/0",)}
+
+
+def derived_id(kind: str, key: str) -> str:
+    """Make the id of a thing of which there is one for each key, so that two makers make the same."""
+    return str(uuid.uuid5(NAMESPACE, f"{kind}:{key}"))
+
+
+def default_group_id(project_id: str) -> str:
+    """Give the id of a project's default group, made or not."""
+    return derived_id("default-group", project_id)
+
+
+def meaning(rule: Mapping[str, Any]) -> str:
+    """Spell out what a rule lets through."""
+    names = ("direction", "ethertype", "protocol", "port_min", "port_max", "remote_ip_prefix", "remote_group_id")
+    prefix = rule["remote_ip_prefix"]
+    told = {**rule, "remote_ip_prefix": None if prefix in ANY[rule["ethertype"]] else prefix}
+    return "|".join("" if told[name] is None else str(told[name]) for name in names)
+
+
+def new_rule(group_id: str, project_id: str, direction: str, ethertype: str = "IPv4", **values: Any) -> dict[str, Any]:
+    """Make the row of a rule."""
+    nothing = dict.fromkeys(("protocol", "port_min", "port_max", "remote_ip_prefix", "remote_group_id"))
+    row = rows.fresh(
+        project_id=project_id,
+        security_group_id=group_id,
+        direction=direction,
+        ethertype=ethertype,
+        **{**nothing, **values},
+    )
+    return {**row, "meaning": meaning(row)}
+
+
+def open_egress(group_id: str, project_id: str) -> list[dict[str, Any]]:
+    """Make the rules a new group begins with: everything out."""
+    return [new_rule(group_id, project_id, "egress", ethertype) for ethertype in ("IPv4", "IPv6")]
+
+
+async def ensure_default(session: Session, project_id: str) -> str:
+    """Make a project's default group if it is not there: everything out, in from its own members; give its id."""
+    key = default_group_id(project_id)
+    if await rows.one(session, security_groups, id=key):
+        return key
+    row = rows.fresh(id=key, project_id=project_id, name="default", description="Default security group", stateful=True)
+    made = await session.execute(session.insert(security_groups).values(row).on_conflict_do_nothing())
+    if made.rowcount:
+        inward = [
+            new_rule(key, project_id, "ingress", ethertype, remote_group_id=key) for ethertype in ("IPv4", "IPv6")
+        ]
+        await rows.add(session, rules, [*open_egress(key, project_id), *inward])
+    return key

@@ -1,0 +1,191 @@
+"""Resolving what a request for a server says of its network, before anything is made."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import orjson
+
+from novakit import errors
+from novakit.context import RequestContext
+from novakit.network.addresses import containing, ip_of, number_of
+from novakit.network.default_groups import default_group_id, ensure_default
+from novakit.network.quotas import UNLIMITED, limit_and_used
+from novakit.network.records import Requested
+from novakit.store import network_rows as rows
+from novakit.store.engine import Row, Session, Store
+from novakit.store.networks import networks, subnets, visible
+from novakit.store.ports import addresses, ports
+from novakit.store.security_groups import security_groups
+
+Wish = str | Sequence[Mapping[str, Any]] | None
+PORTS_EXCEEDED = "Maximum number of ports exceeded"
+
+
+@attrs.frozen(kw_only=True)
+class Question:
+    """What is asked of the network by one request for servers; equal questions have equal answers."""
+
+    context: RequestContext = attrs.field(eq=False)
+    caller: tuple[str, bool]
+    wish: bytes
+    names: tuple[str, ...]
+    servers: int
+
+    @classmethod
+    def of(cls, context: RequestContext, requested: Wish, names: Sequence[str], servers: int) -> "Question":
+        """Make the question of one request."""
+        caller = (context.project_id or "", context.is_admin)
+        asked = requested if requested is None or isinstance(requested, str) else list(requested)
+        return cls(context=context, caller=caller, wish=orjson.dumps(asked), names=tuple(names), servers=servers)
+
+
+async def resolve(store: Store, question: Question) -> list[Requested]:
+    """Say which cards each new server would have; see `Networks.check_request`."""
+    context, names, servers = question.context, question.names, question.servers
+    requested: Wish = orjson.loads(question.wish)
+    if requested == "none":
+        return []
+    project = context.project_id or ""
+    async with store.read() as session:
+        groups = await resolve_groups(session, project, names)
+        if requested is None or isinstance(requested, str):
+            cards = await _automatic(session, project, must=requested == "auto")
+        else:
+            cards = [await _named(session, context, wish, servers) for wish in requested]
+            _refuse_duplicates(cards)
+        new = servers * sum(card.port_id is None for card in cards)
+        if new:
+            limit, used = await limit_and_used(session, project, "port")
+            if limit != UNLIMITED and used + new > limit:
+                raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
+    if groups is None and any(card.port_id is None for card in cards):
+        async with store.write() as session:
+            await ensure_default(session, project)
+            groups = await resolve_groups(session, project, names)
+    return [
+        card
+        if card.port_id
+        else Requested(network_id=card.network_id, fixed_ip=card.fixed_ip, tag=card.tag, groups=groups or ())
+        for card in cards
+    ]
+
+
+async def resolve_groups(session: Session, project_id: str, names: Sequence[str]) -> list[str] | None:
+    """Turn names and ids of security groups into ids; None when the default group is meant and not made yet.
+
+    Raises `BadRequest` for one that does not exist, `Conflict` for a name that several have.
+    """
+    own = await rows.find(session, security_groups, project_id=project_id)
+    found = []
+    for name in dict.fromkeys(names or ["default"]):
+        matches = [group["id"] for group in own if group["id"] == name] or [
+            group["id"] for group in own if group["name"] == name
+        ]
+        if len(matches) > 1:
+            raise errors.Conflict(
+                f"Multiple security groups found matching '{name}'. Use an ID to be more specific.",
+                kind="NoUniqueMatch",
+            )
+        if not matches and name in ("default", default_group_id(project_id)):
+            return None
+        if not matches:
+            raise errors.BadRequest(f"Security group {name} not found.", kind="SecurityGroupNotFound")
+        found.append(matches[0])
+    return found
+
+
+async def _automatic(session: Session, project_id: str, *, must: bool) -> list[Requested]:
+    usable = [
+        row for row in await visible(session, project_id) if not row["external"] or row["project_id"] == project_id
+    ]
+    if not usable:
+        if must:
+            raise errors.BadRequest(
+                f"Unable to automatically allocate a network for project {project_id}. Create a network with a subnet "
+                "first, or ask for 'none'.",
+                kind="UnableToAutoAllocateNetwork",
+            )
+        return []
+    if len(usable) > 1:
+        raise errors.Conflict(
+            "Multiple possible networks found, use a Network ID to be more specific.", kind="NetworkAmbiguous"
+        )
+    _need_subnet(usable[0])
+    return [Requested(network_id=usable[0]["id"])]
+
+
+def _need_subnet(network: Row) -> None:
+    if not network["subnet_count"]:
+        raise errors.BadRequest(
+            f"Network {network['id']} requires at least one subnet in order to boot instances on.",
+            kind="NetworkRequiresSubnet",
+        )
+
+
+async def _named(session: Session, context: RequestContext, wish: Mapping[str, Any], servers: int) -> Requested:
+    tag = wish.get("tag")
+    if port_id := wish.get("port"):
+        if servers > 1:
+            raise errors.BadRequest(
+                "Failed to launch multiple instances with one port ID; name the network instead.",
+                kind="MultiplePortsNotApplicable",
+            )
+        return await _port(session, context, str(port_id), tag)
+    network_id, fixed_ip = str(wish.get("uuid") or ""), wish.get("fixed_ip") or None
+    found = await visible(session, context.project_id, [network_id])
+    if context.is_admin and not found:
+        found = await _any_network(session, network_id)
+    if not found:
+        raise errors.BadRequest(f"Network {network_id} could not be found.", kind="NetworkNotFound")
+    network = found[0]
+    if network["external"] and not network["shared"] and not context.is_admin:
+        raise errors.Forbidden(
+            f"It is not allowed to create an interface on external network {network_id}",
+            kind="ExternalNetworkAttachForbidden",
+        )
+    _need_subnet(network)
+    if fixed_ip is not None:
+        if servers > 1:
+            raise errors.BadRequest(
+                "Invalid fixed IP Address: one address cannot be given to several servers.", kind="InvalidFixedIp"
+            )
+        await _check_fixed(session, network_id, str(fixed_ip))
+    return Requested(network_id=network_id, fixed_ip=fixed_ip, tag=tag)
+
+
+async def _any_network(session: Session, network_id: str) -> list[Any]:
+    network = await rows.one(session, networks, id=network_id)
+    if network is None:
+        return []
+    return [{**network, "subnet_count": await rows.count(session, subnets, network_id=network_id)}]
+
+
+async def _check_fixed(session: Session, network_id: str, ip: str) -> None:
+    number = number_of(ip)
+    subnet = containing(await rows.find(session, subnets, network_id=network_id), number)
+    if subnet is None:
+        raise errors.BadRequest(
+            f"Fixed IP {ip} is not a valid ip address for network {network_id}.", kind="FixedIpNotFoundForNetwork"
+        )
+    if await rows.one(session, addresses, subnet_id=subnet["id"], number=number):
+        raise errors.BadRequest(f"Fixed IP address {ip_of(number)} is already in use.", kind="FixedIpAlreadyInUse")
+
+
+async def _port(session: Session, context: RequestContext, port_id: str, tag: str | None) -> Requested:
+    port = await rows.one(session, ports, id=port_id)
+    if port is None or not (context.is_admin or port["project_id"] == context.project_id):
+        raise errors.BadRequest(f"Port id {port_id} could not be found.", kind="PortNotFound")
+    if port["server_id"] or port["device_id"]:
+        raise errors.Conflict(f"Port {port_id} is still in use.", kind="PortInUse")
+    if not await rows.one(session, addresses, port_id=port_id):
+        raise errors.BadRequest(f"Port {port_id} requires a FixedIP in order to be used.", kind="PortRequiresFixedIP")
+    return Requested(network_id=port["network_id"], port_id=port_id, tag=tag)
+
+
+def _refuse_duplicates(cards: Sequence[Requested]) -> None:
+    for values in ([c.port_id for c in cards if c.port_id], [c.fixed_ip for c in cards if c.fixed_ip]):
+        if len(set(values)) < len(values):
+            raise errors.BadRequest(
+                f"The same port or address is asked for twice: {', '.join(values)}.", kind="InvalidInput"
+            )

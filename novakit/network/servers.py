@@ -1,0 +1,241 @@
+"""The cards of servers: made, adopted, bound to hosts and given back, for many servers in one transaction."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from novakit import errors, world
+from novakit.network import floating_links
+from novakit.network.addresses import containing, ip_of, number_of, pairs
+from novakit.network.drafts import Draft, choose, new_port, write
+from novakit.network.quotas import UNLIMITED, limit_and_used
+from novakit.network.records import Ask, Fixed, PortInfo, Requested
+from novakit.network.requests import PORTS_EXCEEDED
+from novakit.store import network_rows as rows
+from novakit.store.engine import Row, Session
+from novakit.store.network_hosts import Touched
+from novakit.store.networks import lock_with_subnets
+from novakit.store.ports import groups_of, port_groups, ports, server_groups, server_ports, servers_with_ports
+from novakit_hookspecs.networks import Subnet
+
+Cards = dict[str, list[PortInfo]]
+
+
+async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
+    """Read the cards of servers, in the order they were asked for: two statements."""
+    found: Cards = {server_id: [] for server_id in server_ids}
+    if not server_ids:
+        return found
+    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in await server_groups(session, server_ids):
+        groups[row["port_id"]].append((row["id"], row["name"]))
+    known: dict[str, Subnet] = {}
+    lines: dict[str, list[Row]] = {}
+    for row in await server_ports(session, server_ids):
+        lines.setdefault(row["id"], []).append(row)
+    for port_id, parts in lines.items():
+        first = parts[0]
+        fixed = tuple(
+            Fixed(
+                ip=ip_of(part["number"]),
+                subnet=known.get(part["subnet_id"]) or known.setdefault(part["subnet_id"], subnet_of(part)),
+                floating_ips=(part["floating_ip"],) if part["floating_ip"] else (),
+            )
+            for part in parts
+            if part["subnet_id"]
+        )
+        taken = ("id", "server_id", "project_id", "network_id", "network_name", "mac", "mtu", "status", "fault", "host")
+        found[first["server_id"]].append(
+            PortInfo(
+                addresses=fixed,
+                security_groups=tuple(groups[port_id]),
+                tag=first["nic_tag"],
+                made=first["made"],
+                **{name: first[name] for name in taken},
+            )
+        )
+    return found
+
+
+def subnet_of(row: Mapping[Any, Any], key: str = "subnet_id") -> Subnet:
+    """Make the contract's record of a subnet."""
+    return Subnet(
+        id=row[key],
+        cidr=row["cidr"],
+        gateway_ip=row["gateway_ip"],
+        dhcp=row["dhcp"],
+        dns_servers=tuple(row["dns_servers"]),
+        host_routes=pairs(row["host_routes"]),
+    )
+
+
+async def allocate(session: Session, touched: Touched, asks: Sequence[Ask]) -> Cards:
+    """Make and adopt the cards of servers; a server that has some already keeps them."""
+    keys = [ask.server_id for ask in asks]
+    settled = set(await servers_with_ports(session, keys))
+    asks = [ask for ask in asks if ask.requested and ask.server_id not in settled]
+    if asks:
+        await check_quota(session, asks)
+        await make(session, touched, [(ask, place, card) for ask in asks for place, card in enumerate(ask.requested)])
+    return await cards_of(session, keys)
+
+
+async def check_quota(session: Session, asks: Sequence[Ask]) -> None:
+    new: dict[str, int] = defaultdict(int)
+    for ask in asks:
+        new[ask.project_id] += sum(card.port_id is None for card in ask.requested)
+    for project_id, count in new.items():
+        limit, used = await limit_and_used(session, project_id, "port") if count else (UNLIMITED, 0)
+        if limit != UNLIMITED and used + count > limit:
+            raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
+
+
+async def make(
+    session: Session, touched: Touched, cards: Sequence[tuple[Ask, int, Requested]], *, port_id: str | None = None
+) -> None:
+    """Make new ports, one statement for all of them, and adopt the given ones."""
+    fresh = [(ask, place, card) for ask, place, card in cards if card.port_id is None]
+    subnets: dict[str, list[Row]] = defaultdict(list)
+    for row in await lock_with_subnets(session, {card.network_id for _, _, card in fresh}) if fresh else ():
+        subnets[row["network_id"]].append(row)
+    drafts = [_draft(ask, place, card, subnets[card.network_id], port_id) for ask, place, card in fresh]
+    await choose(session, drafts, subnets)
+    await write(session, drafts)
+    touched.gateway = True
+    for draft in drafts:
+        touched.members.update(draft.groups)
+    for ask, place, card in cards:
+        if card.port_id is not None:
+            await _adopt(session, touched, ask, place, card)
+
+
+def _draft(ask: Ask, place: int, card: Requested, subnets: Sequence[Row], port_id: str | None) -> Draft:
+    if not subnets:
+        raise errors.BadRequest(
+            f"Network {card.network_id} requires at least one subnet in order to boot instances on.",
+            kind="NetworkRequiresSubnet",
+        )
+    wants: list[tuple[str, int | None]] | None = None
+    if card.fixed_ip is not None:
+        number = number_of(card.fixed_ip)
+        subnet = containing(subnets, number)
+        if subnet is None:
+            raise errors.BadRequest(f"Fixed IP {card.fixed_ip} is not on network {card.network_id}.")
+        wants = [(subnet["id"], number)]
+    secure = subnets[0]["port_security"]
+    row = new_port(
+        card.network_id,
+        id=port_id,
+        project_id=ask.project_id,
+        device_id=ask.server_id,
+        device_owner="compute:nova",
+        server_id=ask.server_id,
+        made=True,
+        position=place,
+        nic_tag=card.tag,
+        hostname=ask.hostname,
+        port_security=secure,
+    )
+    return Draft(row=row, wants=wants, groups=card.groups if secure else ())
+
+
+async def _adopt(session: Session, touched: Touched, ask: Ask, place: int, card: Requested) -> None:
+    port = next(iter(await rows.lock(session, ports, id=card.port_id)), None)
+    if port is None:
+        raise errors.BadRequest(f"Port id {card.port_id} could not be found.", kind="PortNotFound")
+    if port["server_id"] == ask.server_id:
+        return
+    if port["server_id"] or port["device_id"]:
+        raise errors.Conflict(f"Port {card.port_id} is still in use.", kind="PortInUse")
+    values = {"device_id": ask.server_id, "device_owner": "compute:nova", "server_id": ask.server_id, "made": False}
+    await rows.change(
+        session,
+        ports,
+        port["id"],
+        **values,
+        position=place,
+        nic_tag=card.tag,
+        hostname=port["hostname"] or ask.hostname,
+    )
+    touched.gateway = True
+
+
+async def bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> Cards:
+    """Say on which host and in which zone servers run, so that their ports are wired there."""
+    changes = []
+    for port in await rows.find(session, ports, server_id=list(places)):
+        host, zone = places[port["server_id"]]
+        owner = f"compute:{zone or 'nova'}"
+        if (port["host"], port["device_owner"]) != (host, owner):
+            touched.hosts |= {host, port["host"]} - {None}
+            changes.append(
+                {
+                    "id": port["id"],
+                    "host": host,
+                    "device_owner": owner,
+                    "status": port["status"] if port["host"] == host else "BUILD",
+                    "fault": None,
+                    "updated_at": world.now(),
+                }
+            )
+    await rows.change_many(session, ports, changes)
+    return await cards_of(session, list(places))
+
+
+async def unbind(session: Session, touched: Touched, server_ids: Sequence[str]) -> None:
+    """Take the ports of servers off their hosts; they keep their addresses."""
+    changes = []
+    for port in await rows.find(session, ports, server_id=list(server_ids)):
+        if port["host"]:
+            touched.hosts.add(port["host"])
+            changes.append({"id": port["id"], "host": None, "status": "DOWN", "fault": None})
+    await rows.change_many(session, ports, changes)
+
+
+async def release(session: Session, touched: Touched, server_ids: Sequence[str], *, port_id: str | None = None) -> None:
+    """Delete the ports that were made for servers and give adopted ones back to their owners."""
+    wanted: dict[str, Any] = {"server_id": list(server_ids)}
+    if port_id:
+        wanted["id"] = port_id
+    found = await rows.find(session, ports, **wanted)
+    if not found:
+        return
+    touched.gateway = True
+    touched.hosts |= {port["host"] for port in found if port["host"]}
+    made = [port["id"] for port in found if port["made"]]
+    if made:
+        touched.members |= {row["group_id"] for row in await groups_of(session, made)}
+        await floating_links.drop(session, made)
+        await rows.remove(session, ports, id=made)
+    nobody = {"device_id": "", "device_owner": "", "server_id": None, "host": None, "status": "DOWN", "nic_tag": None}
+    await rows.change_many(session, ports, [{"id": port["id"], **nobody} for port in found if not port["made"]])
+
+
+async def add_group(session: Session, touched: Touched, server_id: str, group_id: str) -> None:
+    """Put every port of a server that is filtered into a security group."""
+    found = [port for port in await rows.find(session, ports, server_id=server_id) if port["port_security"]]
+    pairs_ = [{"port_id": port["id"], "group_id": group_id} for port in found]
+    if pairs_:
+        await session.execute(session.insert(port_groups).on_conflict_do_nothing(), pairs_)
+    _touch_ports(touched, found, group_id)
+
+
+async def remove_group(session: Session, touched: Touched, server_id: str, group_id: str) -> None:
+    """Take the ports of a server out of a security group; raise `NotFound` when none is in it."""
+    found = await rows.find(session, ports, server_id=server_id)
+    removed = await rows.remove(session, port_groups, group_id=group_id, port_id=rows.ids(found))
+    if not removed:
+        raise errors.NotFound(
+            f"Security group {group_id} not associated with the instance {server_id}", kind="SecurityGroupNotAssociated"
+        )
+    _touch_ports(touched, found, group_id)
+
+
+def _touch_ports(touched: Touched, found: Sequence[Row], group_id: str) -> None:
+    touched.hosts |= {port["host"] for port in found if port["host"]}
+    touched.members.add(group_id)
+
+
+def distinct(asks: Sequence[Ask]) -> list[Ask]:
+    """Drop repeated asks of the same server."""
+    return list({ask.server_id: ask for ask in asks}.values())

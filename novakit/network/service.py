@@ -1,0 +1,309 @@
+"""`Networks`: what the rest of novakit asks of the network service."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import attrs
+import sqlalchemy as sa
+
+from novakit import errors
+from novakit.context import RequestContext
+from novakit.network import applied as applications
+from novakit.network import bootstrap as first_start
+from novakit.network import dhcp, requests, servers, topology
+from novakit.network.addresses import number_of
+from novakit.network.batches import Batch
+from novakit.network.default_groups import ensure_default
+from novakit.network.records import Ask, PortInfo, Requested
+from novakit.store import network_hosts
+from novakit.store import network_rows as rows
+from novakit.store.engine import Session, Store
+from novakit.store.network_hosts import Touched
+from novakit.store.ports import ports, server_at
+from novakit_hookspecs.networks import Applied, Topology
+
+T = TypeVar("T")
+Work = Callable[[Session, Touched], Awaitable[T]]
+OnChange = Callable[[set[str]], object]
+
+
+def _nobody(_hosts: set[str]) -> None:
+    return None
+
+
+@attrs.define
+class Transactions:
+    """Writes that raise the revisions of the hosts that must see them, and tell of it once they are durable."""
+
+    store: Store
+    on_change: OnChange = _nobody
+    """Called after a commit with the hosts whose topology changed; may be set later."""
+
+    async def write(self, work: Work[T], *, attempts: int = 6) -> T:
+        """Do `work` in one transaction, again when another one came between."""
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self.store.write() as session:
+                    touched = Touched()
+                    answer = await work(session, touched)
+                    if hosts := await network_hosts.touch(session, touched):
+                        session.after_commit(partial(self._tell, hosts))
+                return answer
+            except sa.exc.DBAPIError as error:
+                if not _collided(error):
+                    raise
+                if attempt == attempts:
+                    raise errors.Conflict(
+                        "Other requests kept changing the same things; try again.", kind="RetryRequest"
+                    ) from error
+        raise AssertionError("unreachable")
+
+    def _tell(self, hosts: set[str]) -> None:
+        self.on_change(hosts)
+
+
+def _collided(error: sa.exc.DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return isinstance(error, sa.exc.IntegrityError) or state in ("40001", "40P01")
+
+
+@attrs.define
+class Networks(Transactions):
+    """The network service as the compute service, the conductor and the metadata service see it."""
+
+    _checking: Batch[requests.Question, list[Requested]] = attrs.field(init=False)
+    _allocating: Batch[Ask, list[PortInfo]] = attrs.field(init=False)
+    _binding: Batch[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
+    _releasing: Batch[str, None] = attrs.field(init=False)
+    _recording: Batch[tuple[str, Applied], None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._checking = Batch("network/check", self._check_many)
+        self._allocating = Batch("network/allocate", self.allocate_many)
+        self._binding = Batch("network/bind", self._bind_many)
+        self._releasing = Batch("network/release", self._release_many)
+        self._recording = Batch("network/applied", self._record_many)
+
+    async def check_request(
+        self,
+        context: RequestContext,
+        requested: requests.Wish,
+        security_groups: Sequence[str] = (),
+        *,
+        servers: int = 1,
+    ) -> list[Requested]:
+        """Say which cards each of `servers` new servers would have, in the errors of the compute API.
+
+        `requested` is None, "auto", "none" or a list of `{uuid, fixed_ip, port, tag}`; `security_groups` are names or
+        ids. Raises `BadRequest`, `Forbidden` (quota, external network) and `Conflict` (ambiguous, port in use).
+        """
+        return await self._checking.ask(requests.Question.of(context, requested, security_groups, servers))
+
+    async def _check_many(self, questions: Sequence[requests.Question]) -> list[list[Requested]]:
+        """Answer questions that came together; the same one is answered once."""
+        found = {question: await requests.resolve(self.store, question) for question in dict.fromkeys(questions)}
+        return [found[question] for question in questions]
+
+    async def allocate(
+        self, *, server_id: str, project_id: str, hostname: str, requested: Sequence[Requested]
+    ) -> list[PortInfo]:
+        """Make and adopt the cards of a server; the second time they are the same ones.
+
+        Calls that come together share a transaction.
+        """
+        if not requested:
+            return []
+        return await self._allocating.ask(
+            Ask(server_id=server_id, project_id=project_id, hostname=hostname, requested=requested)
+        )
+
+    async def allocate_many(self, asks: Sequence[Ask]) -> list[list[PortInfo]]:
+        """Make and adopt the cards of many servers in one transaction, all or nothing."""
+        fresh = servers.distinct(asks)
+        found = await self.write(lambda session, touched: servers.allocate(session, touched, fresh))
+        return [found[ask.server_id] for ask in asks]
+
+    async def attach(
+        self,
+        *,
+        port_id: str,
+        server_id: str,
+        project_id: str,
+        hostname: str,
+        requested: Requested,
+        host: str | None = None,
+        zone: str = "nova",
+    ) -> PortInfo:
+        """Give a server one more card; `port_id` names the new port, so that the second time it is the same one.
+
+        For an adopted port, `port_id` is that port's.
+        """
+
+        async def work(session: Session, touched: Touched) -> PortInfo:
+            have = (await servers.cards_of(session, [server_id]))[server_id]
+            if not any(card.id == port_id for card in have):
+                ask = Ask(server_id=server_id, project_id=project_id, hostname=hostname, requested=[requested])
+                await servers.check_quota(session, [ask])
+                await servers.make(session, touched, [(ask, len(have), requested)], port_id=port_id)
+            if host:
+                await servers.bind(session, touched, {server_id: (host, zone)})
+            have = (await servers.cards_of(session, [server_id]))[server_id]
+            return next(card for card in have if card.id == port_id)
+
+        return await self.write(work)
+
+    async def detach(self, server_id: str, port_id: str) -> None:
+        """Take one card from a server: deleted when it was made for it, else given back; the unknown is fine."""
+        await self.write(lambda session, touched: servers.release(session, touched, [server_id], port_id=port_id))
+
+    async def bind(self, server_id: str, host: str, zone: str = "nova") -> list[PortInfo]:
+        """Say where a server runs, so that its ports are wired there and nowhere else."""
+        return await self._binding.ask((server_id, host, zone))
+
+    async def _bind_many(self, places: Sequence[tuple[str, str, str]]) -> list[list[PortInfo]]:
+        wanted = {server_id: (host, zone) for server_id, host, zone in places}
+        found = await self.write(lambda session, touched: servers.bind(session, touched, wanted))
+        return [found[server_id] for server_id, _, _ in places]
+
+    async def unbind(self, server_id: str) -> None:
+        """Take a server's ports off their host; they keep their addresses."""
+        await self.write(lambda session, touched: servers.unbind(session, touched, [server_id]))
+
+    async def release(self, server_id: str) -> None:
+        """Delete the ports made for a server and give adopted ones back; the unknown is fine."""
+        await self._releasing.ask(server_id)
+
+    async def _release_many(self, server_ids: Sequence[str]) -> list[None]:
+        await self.write(lambda session, touched: servers.release(session, touched, server_ids))
+        return [None] * len(server_ids)
+
+    async def ports_of(self, server_ids: Sequence[str]) -> dict[str, list[PortInfo]]:
+        """Read the cards of many servers in two statements; a server without any has an empty list."""
+        async with self.store.read() as session:
+            return await servers.cards_of(session, server_ids)
+
+    async def add_security_group(self, context: RequestContext, server_id: str, name_or_id: str) -> None:
+        """Put a server's ports into a security group of the caller's project; raise `NotFound` for an unknown one."""
+        group = await self._group(context, name_or_id)
+        await self.write(lambda session, touched: servers.add_group(session, touched, server_id, group))
+
+    async def remove_security_group(self, context: RequestContext, server_id: str, name_or_id: str) -> None:
+        """Take a server's ports out of a security group; raise `NotFound` when it is unknown or not theirs."""
+        group = await self._group(context, name_or_id)
+        await self.write(lambda session, touched: servers.remove_group(session, touched, server_id, group))
+
+    async def _group(self, context: RequestContext, name_or_id: str) -> str:
+        project = context.project_id or ""
+        if name_or_id == "default":
+            return await self.write(lambda session, _: ensure_default(session, project))
+        async with self.store.read() as session:
+            try:
+                found = await requests.resolve_groups(session, project, [name_or_id])
+            except errors.BadRequest as error:
+                raise errors.NotFound(error.message, kind=error.kind) from error
+        return found[0] if found else await self.write(lambda session, _: ensure_default(session, project))
+
+    async def metadata_port(self, network_id: str, ip: str) -> PortInfo | None:
+        """Tell whose card is behind a connection that comes from an address on a network."""
+        try:
+            number = number_of(ip)
+        except errors.BadRequest:
+            return None
+        async with self.store.read() as session:
+            server_id = await server_at(session, network_id, number)
+            cards = (await servers.cards_of(session, [server_id]))[server_id] if server_id else []
+        return next(
+            (card for card in cards if card.network_id == network_id and ip in (fixed.ip for fixed in card.addresses)),
+            None,
+        )
+
+    async def host_up(self, host: str) -> None:
+        """Make a host known; the first of all runs routers and DHCP until `set_gateway` says otherwise."""
+        async with self.store.read() as session:
+            if await network_hosts.show(session, host):
+                return
+
+        async def work(_: Session, touched: Touched) -> None:
+            touched.hosts.add(host)
+
+        await self.write(work)
+
+    async def set_gateway(self, host: str) -> None:
+        """Let a host run routers and DHCP, and no other."""
+        await self.host_up(host)
+
+        async def work(session: Session, _: Touched) -> None:
+            if changed := await network_hosts.choose_gateway(session, host):
+                session.after_commit(partial(self._tell, changed))
+
+        await self.write(work)
+
+    async def hosts_behind(self) -> list[str]:
+        """List the hosts that have not applied what they should."""
+        async with self.store.read() as session:
+            return await network_hosts.behind(session)
+
+    async def topology(self, host: str) -> Topology:
+        """Read the whole desired state of a host; one that is not known has nothing."""
+        return (await self.topologies([host]))[host]
+
+    async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
+        """Read the whole desired state of hosts at one moment; DHCP ports that are missing are made first."""
+        async with self.store.read() as session:
+            built = await topology.build(session, hosts)
+        if built.lacking:
+            await self.write(lambda session, _: self._make_dhcp(session))
+            async with self.store.read() as session:
+                built = await topology.build(session, hosts)
+        return {host: built.topologies.get(host) or Topology(revision=0) for host in hosts}
+
+    async def _make_dhcp(self, session: Session) -> None:
+        await dhcp.make(session, await dhcp.missing(session))
+
+    async def record_applied(self, host: str, applied: Applied) -> None:
+        """Record what became of a topology: the states of ports, routers and floating IPs, and the host's revision.
+
+        Calls that come together share a transaction.
+        """
+        await self._recording.ask((host, applied))
+
+    async def _record_many(self, made: Sequence[tuple[str, Applied]]) -> list[None]:
+        await self.write(lambda session, _: applications.record(session, dict(made)))
+        return [None] * len(made)
+
+    async def forget_host(self, host: str) -> None:
+        """Drop a host that will not come back; another one takes over routers and DHCP, ports bound to it come off."""
+
+        async def work(session: Session, _: Touched) -> None:
+            bound = [
+                {"id": port["id"], "host": None, "status": "DOWN"}
+                for port in await rows.find(session, ports, host=host)
+            ]
+            await rows.change_many(session, ports, bound)
+            await network_hosts.forget(session, [host])
+            if changed := await network_hosts.choose_gateway(session, None):
+                session.after_commit(partial(self._tell, changed))
+
+        await self.write(work)
+
+    async def owners(self) -> dict[str, str]:
+        """Tell of every port that a server has which server that is, for the audit."""
+        async with self.store.read() as session:
+            found = await session.all(sa.select(ports.c.id, ports.c.server_id).where(ports.c.server_id.is_not(None)))
+        return {row["id"]: row["server_id"] for row in found}
+
+    async def bootstrap(
+        self, *, admin_project_id: str, external_cidr: str, gateway: str | None, physical_network: str = "public"
+    ) -> dict[str, Any]:
+        """Make the external network `public` with its subnet unless it is there; give it as the API shows it."""
+        return await self.write(
+            lambda session, touched: first_start.external_network(
+                session,
+                touched,
+                project_id=admin_project_id,
+                cidr=external_cidr,
+                gateway=gateway,
+                physical_network=physical_network,
+            )
+        )
