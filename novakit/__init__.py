@@ -1,0 +1,3 @@
+"""A compute service made of plugins."""
+
+__version__ = "0.1.0"

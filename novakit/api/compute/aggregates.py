@@ -1,0 +1,110 @@
+"""/os-aggregates: groups of hosts."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.compute.policy import authorize
+from novakit.api.compute.schemas import aggregates as schemas
+from novakit.api.compute.server_views import precise
+from novakit.api.compute.validation import json_body, part
+from novakit.api.service import Call, Route, reply
+from novakit.compute.aggregates import ZONE, Aggregate
+
+POLICY = "os_compute_api:os-aggregates:"
+ACTIONS = ("add_host", "remove_host", "set_metadata")
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """List aggregates."""
+    authorize(call, f"{POLICY}index")
+    return reply({"aggregates": [_view(call, each) for each in await call.service.aggregates.every()]})
+
+
+async def show(call: Call[Any]) -> web.Response:
+    """Show one aggregate."""
+    authorize(call, f"{POLICY}show")
+    return reply({"aggregate": _view(call, await call.service.aggregates.show(_id(call)))})
+
+
+async def create(call: Call[Any]) -> web.Response:
+    """Make an aggregate."""
+    authorize(call, f"{POLICY}create")
+    asked = (await schemas.create.read(call))["aggregate"]
+    made = await call.service.aggregates.create(asked["name"], asked.get("availability_zone"))
+    shown = _view(call, made)
+    del shown["hosts"], shown["metadata"]
+    return reply({"aggregate": shown})
+
+
+async def update(call: Call[Any]) -> web.Response:
+    """Rename an aggregate or change its zone."""
+    authorize(call, f"{POLICY}update")
+    asked = (await schemas.update.read(call))["aggregate"]
+    properties = {ZONE: asked[ZONE]} if ZONE in asked else {}
+    changed = await call.service.aggregates.update(_id(call), name=asked.get("name"), properties=properties)
+    return reply({"aggregate": _view(call, changed)})
+
+
+async def delete(call: Call[Any]) -> web.Response:
+    """Delete an empty aggregate."""
+    authorize(call, f"{POLICY}delete")
+    await call.service.aggregates.delete(_id(call))
+    return reply(status=200)
+
+
+async def act(call: Call[Any]) -> web.Response:
+    """Put a host in, take one out, or change the metadata."""
+    body = await json_body(call)
+    name = next(iter(body), "")
+    if len(body) != 1 or name not in ACTIONS:
+        raise errors.BadRequest(f"There is no such action: aggregates have {', '.join(ACTIONS)}.")
+    authorize(call, f"{POLICY}{name}")
+    aggregates, aggregate_id = call.service.aggregates, _id(call)
+    if name == "add_host":
+        schemas.add_host.check(call.version, body)
+        changed = await aggregates.add_host(aggregate_id, body[name]["host"])
+    elif name == "remove_host":
+        schemas.remove_host.check(call.version, body)
+        changed = await aggregates.remove_host(aggregate_id, body[name]["host"])
+    else:
+        schemas.set_metadata.check(call.version, body)
+        changed = await aggregates.update(aggregate_id, name=None, properties=body[name]["metadata"])
+    return reply({"aggregate": _view(call, changed)})
+
+
+def _id(call: Call[Any]) -> int:
+    """Read the number in the path; raise `BadRequest` for a name, which clients try first."""
+    text = part(call, "id")
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise errors.BadRequest(f"Invalid input received: id must be an integer, not '{text[:80]}'")
+    return int(text)
+
+
+def _view(call: Call[Any], aggregate: Aggregate) -> dict[str, Any]:
+    row = aggregate.row
+    shown = {
+        "availability_zone": aggregate.zone,
+        "created_at": precise(row["created_at"]),
+        "deleted": False,
+        "deleted_at": None,
+        "hosts": aggregate.hosts,
+        "id": row["id"],
+        "metadata": row["metadata"],
+        "name": row["name"],
+        "updated_at": precise(row["updated_at"]),
+    }
+    if call.version >= (2, 41):
+        shown["uuid"] = row["uuid"]
+    return shown
+
+
+ROUTES = [
+    Route(method="GET", path="/v2.1/os-aggregates", handler=index),
+    Route(method="POST", path="/v2.1/os-aggregates", handler=create),
+    Route(method="GET", path="/v2.1/os-aggregates/{id}", handler=show),
+    Route(method="PUT", path="/v2.1/os-aggregates/{id}", handler=update),
+    Route(method="DELETE", path="/v2.1/os-aggregates/{id}", handler=delete),
+    Route(method="POST", path="/v2.1/os-aggregates/{id}/action", handler=act),
+]

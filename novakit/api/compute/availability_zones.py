@@ -1,0 +1,48 @@
+"""/os-availability-zone: where servers may be asked to run."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit.api.compute.policy import authorize
+from novakit.api.compute.server_views import precise
+from novakit.api.service import Call, Route, reply
+from novakit.compute.hosts import Host
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """List the zones and whether any host of them can be used."""
+    authorize(call, "os_compute_api:os-availability-zone:list")
+    zones = await call.service.hosts.zones()
+    return _reply([_zone(name, hosts) for name, hosts in zones.items()])
+
+
+async def detail(call: Call[Any]) -> web.Response:
+    """List the zones with their hosts and services."""
+    authorize(call, "os_compute_api:os-availability-zone:detail")
+    shown = []
+    for name, hosts in (await call.service.hosts.zones()).items():
+        zone = _zone(name, hosts)
+        if zone["zoneState"]["available"]:
+            zone["hosts"] = {host.name: {"nova-compute": _service(host)} for host in hosts if host.enabled}
+        shown.append(zone)
+    return _reply(shown)
+
+
+def _zone(name: str, hosts: list[Host]) -> dict[str, Any]:
+    return {"zoneName": name, "zoneState": {"available": any(host.enabled for host in hosts)}, "hosts": None}
+
+
+def _service(host: Host) -> dict[str, Any]:
+    return {"available": host.up, "active": host.enabled, "updated_at": precise(host.updated_at)}
+
+
+def _reply(zones: list[dict[str, Any]]) -> web.Response:
+    """List the zones that can be used first."""
+    return reply({"availabilityZoneInfo": sorted(zones, key=lambda zone: not zone["zoneState"]["available"])})
+
+
+ROUTES = [
+    Route(method="GET", path="/v2.1/os-availability-zone", handler=index),
+    Route(method="GET", path="/v2.1/os-availability-zone/detail", handler=detail),
+]

@@ -1,0 +1,234 @@
+"""/flavors, their extra specs, and access to private ones."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.compute.extra_specs import check_extra_specs
+from novakit.api.compute.links import limit_and_marker, links, next_page
+from novakit.api.compute.policy import allows, authorize
+from novakit.api.compute.projects import require_project
+from novakit.api.compute.schemas import flavors as schemas
+from novakit.api.compute.validation import boolean, known_parameters, part, strict_boolean
+from novakit.api.service import Call, Route, reply
+from novakit.compute.flavors import SORT_KEYS, Flavor
+
+QUERY = ("limit", "marker", "is_public", "minRam", "minDisk", "sort_key", "sort_dir")
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """List flavors by id and name."""
+    found = await _page(call)
+    return _list(call, [_brief(call, flavor) for flavor in found], "flavors")
+
+
+async def detail(call: Call[Any]) -> web.Response:
+    """List flavors with all they say."""
+    found = await _page(call)
+    return _list(call, [view(call, flavor) for flavor in found], "flavors/detail")
+
+
+async def show(call: Call[Any]) -> web.Response:
+    """Show one flavor that the caller may use."""
+    return reply({"flavor": view(call, await call.service.flavors.show(call.context, part(call, "id")))})
+
+
+async def create(call: Call[Any]) -> web.Response:
+    """Add a flavor."""
+    authorize(call, "os_compute_api:os-flavor-manage:create")
+    body = (await schemas.create.read(call))["flavor"]
+    chosen = body.get("id")
+    flavor = await call.service.flavors.create(
+        name=body["name"],
+        flavor_id=None if chosen is None else str(chosen),
+        vcpus=int(body["vcpus"]),
+        ram=int(body["ram"]),
+        disk=int(body["disk"]),
+        ephemeral=int(body.get("OS-FLV-EXT-DATA:ephemeral", 0)),
+        swap=int(body.get("swap", 0)),
+        rxtx_factor=float(body.get("rxtx_factor", 1.0)),
+        is_public=boolean(body.get("os-flavor-access:is_public", True)),
+        description=body.get("description"),
+    )
+    return reply({"flavor": view(call, flavor)})
+
+
+async def update(call: Call[Any]) -> web.Response:
+    """Change a flavor's description, the only part that may change."""
+    authorize(call, "os_compute_api:os-flavor-manage:update")
+    body = (await schemas.update.read(call))["flavor"]
+    flavor = await call.service.flavors.describe(part(call, "id"), body["description"])
+    return reply({"flavor": view(call, flavor)})
+
+
+async def delete(call: Call[Any]) -> web.Response:
+    """Delete a flavor."""
+    authorize(call, "os_compute_api:os-flavor-manage:delete")
+    await call.service.flavors.remove(part(call, "id"))
+    return reply(status=202)
+
+
+async def list_extra_specs(call: Call[Any]) -> web.Response:
+    """Show every extra spec of a flavor."""
+    authorize(call, "os_compute_api:os-flavor-extra-specs:index")
+    flavor = await call.service.flavors.show(call.context, part(call, "id"))
+    return reply({"extra_specs": flavor["extra_specs"]})
+
+
+async def show_extra_spec(call: Call[Any]) -> web.Response:
+    """Show one extra spec."""
+    authorize(call, "os_compute_api:os-flavor-extra-specs:show")
+    key = part(call, "key")
+    flavor = await call.service.flavors.show(call.context, part(call, "id"))
+    if key not in flavor["extra_specs"]:
+        raise errors.NotFound(f"Flavor {flavor['id']} has no extra specs with key {key}.")
+    return reply({key: flavor["extra_specs"][key]})
+
+
+async def create_extra_specs(call: Call[Any]) -> web.Response:
+    """Add or replace extra specs."""
+    authorize(call, "os_compute_api:os-flavor-extra-specs:create")
+    specs = {key: str(value) for key, value in (await schemas.extra_specs.read(call))["extra_specs"].items()}
+    check_extra_specs(call.version, specs)
+    await call.service.flavors.set_extra_specs(part(call, "id"), specs)
+    return reply({"extra_specs": specs})
+
+
+async def update_extra_spec(call: Call[Any]) -> web.Response:
+    """Replace one extra spec."""
+    authorize(call, "os_compute_api:os-flavor-extra-specs:update")
+    key = part(call, "key")
+    body = await schemas.extra_spec.read(call)
+    if key not in body:
+        raise errors.BadRequest("Request body and URI mismatch")
+    specs = {key: str(body[key])}
+    check_extra_specs(call.version, specs)
+    await call.service.flavors.set_extra_specs(part(call, "id"), specs)
+    return reply(specs)
+
+
+async def delete_extra_spec(call: Call[Any]) -> web.Response:
+    """Delete one extra spec."""
+    authorize(call, "os_compute_api:os-flavor-extra-specs:delete")
+    await call.service.flavors.remove_extra_spec(part(call, "id"), part(call, "key"))
+    return reply(status=200)
+
+
+async def list_access(call: Call[Any]) -> web.Response:
+    """List the projects that may use a private flavor."""
+    authorize(call, "os_compute_api:os-flavor-access")
+    flavor_id = part(call, "id")
+    return _access(flavor_id, await call.service.flavors.projects_of(call.context, flavor_id))
+
+
+async def act(call: Call[Any]) -> web.Response:
+    """Give a project access to a private flavor, or take it away."""
+    flavor_id = part(call, "id")
+    body = await call.json()
+    if "addTenantAccess" in body:
+        authorize(call, "os_compute_api:os-flavor-access:add_tenant_access")
+        schemas.add_tenant_access.check(call.version, body)
+        project_id = body["addTenantAccess"]["tenant"]
+        await require_project(call, project_id)
+        projects = await call.service.flavors.grant(flavor_id, project_id, refuse_public=call.version >= (2, 7))
+    elif "removeTenantAccess" in body:
+        authorize(call, "os_compute_api:os-flavor-access:remove_tenant_access")
+        schemas.remove_tenant_access.check(call.version, body)
+        projects = await call.service.flavors.revoke(flavor_id, body["removeTenantAccess"]["tenant"])
+    else:
+        raise errors.BadRequest("There is no such action: flavors have addTenantAccess and removeTenantAccess.")
+    return _access(flavor_id, projects)
+
+
+def view(call: Call[Any], flavor: Flavor) -> dict[str, Any]:
+    """Write a flavor in full, as this version shows it."""
+    swap = flavor["swap"] or (0 if call.version >= (2, 75) else "")
+    shown = {
+        "id": flavor["id"],
+        "name": flavor["name"],
+        "ram": flavor["ram"],
+        "disk": flavor["disk"],
+        "swap": swap,
+        "OS-FLV-EXT-DATA:ephemeral": flavor["ephemeral"],
+        "OS-FLV-DISABLED:disabled": flavor["disabled"],
+        "vcpus": flavor["vcpus"],
+        "os-flavor-access:is_public": flavor["is_public"],
+        "rxtx_factor": flavor["rxtx_factor"],
+        "links": links(call, "flavors", flavor["id"]),
+    }
+    if call.version >= (2, 55):
+        shown["description"] = flavor["description"]
+    if call.version >= (2, 61) and allows(call.context, "os_compute_api:os-flavor-extra-specs:index"):
+        shown["extra_specs"] = flavor["extra_specs"]
+    return shown
+
+
+def _brief(call: Call[Any], flavor: Flavor) -> dict[str, Any]:
+    shown = {"id": flavor["id"], "name": flavor["name"], "links": links(call, "flavors", flavor["id"])}
+    if call.version >= (2, 55):
+        shown["description"] = flavor["description"]
+    return shown
+
+
+def _list(call: Call[Any], shown: list[dict[str, Any]], place: str) -> web.Response:
+    body: dict[str, Any] = {"flavors": shown}
+    if more := next_page(call, place, [flavor["id"] for flavor in shown]):
+        body["flavors_links"] = more
+    return reply(body)
+
+
+def _access(flavor_id: str, projects: list[str]) -> web.Response:
+    return reply({"flavor_access": [{"flavor_id": flavor_id, "tenant_id": project} for project in projects]})
+
+
+async def _page(call: Call[Any]) -> list[Flavor]:
+    known_parameters(call, *QUERY)
+    limit, marker = limit_and_marker(call)
+    key, direction = call.query.get("sort_key") or "flavorid", call.query.get("sort_dir") or "asc"
+    if key not in SORT_KEYS or direction not in ("asc", "desc"):
+        raise errors.BadRequest(
+            f"Flavors cannot be sorted by {key[:80]} {direction[:80]}; try sort_key=name&sort_dir=asc."
+        )
+    found: list[Flavor] = await call.service.flavors.page(
+        call.context,
+        is_public=_is_public(call),
+        min_ram=_minimum(call, "minRam"),
+        min_disk=_minimum(call, "minDisk"),
+        sort_key=key,
+        descending=direction == "desc",
+        limit=limit,
+        marker=marker,
+    )
+    return found
+
+
+def _minimum(call: Call[Any], name: str) -> int:
+    try:
+        return max(-1, min(int(call.query.get(name, "0")), 1 << 31))
+    except ValueError as error:
+        raise errors.BadRequest(f"Invalid {name} filter [{call.query[name][:80]}]") from error
+
+
+def _is_public(call: Call[Any]) -> bool | None:
+    asked = call.query.get("is_public")
+    if asked is None or not call.context.is_admin:
+        return True
+    return None if asked.lower() == "none" else strict_boolean(asked, "is_public")
+
+
+ROUTES = [
+    Route(method="GET", path="/v2.1/flavors", handler=index),
+    Route(method="POST", path="/v2.1/flavors", handler=create),
+    Route(method="GET", path="/v2.1/flavors/detail", handler=detail),
+    Route(method="GET", path="/v2.1/flavors/{id}", handler=show),
+    Route(method="PUT", path="/v2.1/flavors/{id}", handler=update, since=(2, 55)),
+    Route(method="DELETE", path="/v2.1/flavors/{id}", handler=delete),
+    Route(method="GET", path="/v2.1/flavors/{id}/os-extra_specs", handler=list_extra_specs),
+    Route(method="POST", path="/v2.1/flavors/{id}/os-extra_specs", handler=create_extra_specs),
+    Route(method="GET", path="/v2.1/flavors/{id}/os-extra_specs/{key}", handler=show_extra_spec),
+    Route(method="PUT", path="/v2.1/flavors/{id}/os-extra_specs/{key}", handler=update_extra_spec),
+    Route(method="DELETE", path="/v2.1/flavors/{id}/os-extra_specs/{key}", handler=delete_extra_spec),
+    Route(method="GET", path="/v2.1/flavors/{id}/os-flavor-access", handler=list_access),
+    Route(method="POST", path="/v2.1/flavors/{id}/action", handler=act),
+]

@@ -1,0 +1,88 @@
+"""/os-keypairs: the SSH keys a user boots servers with."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit.api.compute.links import limit_and_marker, next_page
+from novakit.api.compute.policy import authorize
+from novakit.api.compute.schemas import keypairs as schemas
+from novakit.api.compute.validation import known_parameters, part
+from novakit.api.service import Call, Route, reply
+from novakit.store.engine import Row
+
+BRIEF = ("name", "public_key", "fingerprint")
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """List a user's key pairs."""
+    user_id = _user(call, "index")
+    if call.version < (2, 35):
+        found = await call.service.keypairs.page(user_id)
+        return reply({"keypairs": [{"keypair": _view(call, row, BRIEF)} for row in found]})
+    known_parameters(call, "user_id", "limit", "marker")
+    limit, marker = limit_and_marker(call)
+    found = await call.service.keypairs.page(user_id, limit=limit, marker=marker)
+    body: dict[str, Any] = {"keypairs": [{"keypair": _view(call, row, BRIEF)} for row in found]}
+    if more := next_page(call, "os-keypairs", [row["name"] for row in found]):
+        body["keypairs_links"] = more
+    return reply(body)
+
+
+async def show(call: Call[Any]) -> web.Response:
+    """Show one key pair."""
+    known_parameters(call, "user_id")
+    row = await call.service.keypairs.show(_user(call, "show"), part(call, "name"))
+    more = {
+        "created_at": row["created_at"].strftime("%Y-%m-%dT%H:%M:%S.%f"),
+        "deleted": False,
+        "deleted_at": None,
+        "id": row["number"],
+        "updated_at": None,
+    }
+    return reply({"keypair": {**_view(call, row, (*BRIEF, "user_id")), **more}})
+
+
+async def create(call: Call[Any]) -> web.Response:
+    """Register a public key; before 2.92, make a pair when none is given."""
+    asked = (await schemas.create.read(call))["keypair"]
+    user_id = asked.get("user_id") or call.context.user_id
+    authorize(call, "os_compute_api:os-keypairs:create", {"user_id": user_id})
+    kind = asked.get("type", "ssh")
+    private = None
+    if "public_key" in asked:
+        row = await call.service.keypairs.add(user_id, asked["name"], asked["public_key"], kind)
+    else:
+        row, private = await call.service.keypairs.generate(user_id, asked["name"], kind)
+    shown = _view(call, row, (*BRIEF, "user_id"))
+    if private is not None:
+        shown["private_key"] = private
+    return reply({"keypair": shown}, status=201 if call.version >= (2, 2) else 200)
+
+
+async def delete(call: Call[Any]) -> web.Response:
+    """Forget a key pair."""
+    known_parameters(call, "user_id")
+    await call.service.keypairs.remove(_user(call, "delete"), part(call, "name"))
+    return reply(status=204 if call.version >= (2, 2) else 202)
+
+
+def _user(call: Call[Any], verb: str) -> str:
+    """Say whose key pairs are meant: from 2.10 on admins may name another user."""
+    asked = call.query.get("user_id") if call.version >= (2, 10) else None
+    user_id = asked or call.context.user_id
+    authorize(call, f"os_compute_api:os-keypairs:{verb}", {"user_id": user_id})
+    return user_id
+
+
+def _view(call: Call[Any], row: Row, fields: tuple[str, ...]) -> dict[str, Any]:
+    wanted = (*fields, "type") if call.version >= (2, 2) else fields
+    return {name: row[name] for name in wanted}
+
+
+ROUTES = [
+    Route(method="GET", path="/v2.1/os-keypairs", handler=index),
+    Route(method="POST", path="/v2.1/os-keypairs", handler=create),
+    Route(method="GET", path="/v2.1/os-keypairs/{name}", handler=show),
+    Route(method="DELETE", path="/v2.1/os-keypairs/{name}", handler=delete),
+]

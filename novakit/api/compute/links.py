@@ -1,0 +1,60 @@
+"""Links in answers, and paging: how many, from where, and where the next page is."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from novakit import errors
+from novakit.api.service import Call
+
+MAX_LIMIT = 1000
+"""The most things one page of a list holds."""
+
+Link = dict[str, str]
+
+
+def root_url(call: Call[Any]) -> str:
+    """Give the URL under which this service is mounted, as the caller reached it, without a slash at the end."""
+    request = call.request
+    path = request.rel_url.raw_path
+    prefix, found, _ = path.partition("/v2.1")
+    return f"{request.scheme}://{request.host}{prefix if found else path.rstrip('/')}"
+
+
+def links(call: Call[Any], collection: str, name: str) -> list[Link]:
+    """Link to one thing, with and without the version."""
+    root, place = root_url(call), f"{collection}/{quote(name, safe='')}"
+    return [{"rel": "self", "href": f"{root}/v2.1/{place}"}, {"rel": "bookmark", "href": f"{root}/{place}"}]
+
+
+def bookmark(call: Call[Any], collection: str, name: str) -> list[Link]:
+    """Link to one thing without the version, as clients keep it."""
+    return [{"rel": "bookmark", "href": f"{root_url(call)}/{collection}/{quote(name, safe='')}"}]
+
+
+def limit_and_marker(call: Call[Any]) -> tuple[int, str | None]:
+    """Read the paging parameters; raise `BadRequest` for a limit that is no count."""
+    limit = whole_number(call, "limit", MAX_LIMIT)
+    return min(limit, MAX_LIMIT), call.query.get("marker")
+
+
+def whole_number(call: Call[Any], name: str, default: int) -> int:
+    """Read a query parameter that counts something; raise `BadRequest` for anything else."""
+    text = call.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise errors.BadRequest(
+            f"Invalid input for query parameters {name}. Value: {text[:80]}. It must be a number >= 0."
+        )
+    return int(text)
+
+
+def next_page(call: Call[Any], place: str, names: Sequence[str]) -> list[Link]:
+    """Link to the page behind this one; empty when this one is not full."""
+    limit, _ = limit_and_marker(call)
+    if not limit or len(names) < limit:
+        return []
+    pairs = [(key, value) for key, value in call.request.query.items() if key != "marker"]
+    query = urlencode([*pairs, ("marker", names[-1])])
+    return [{"rel": "next", "href": f"{root_url(call)}/v2.1/{place}?{query}"}]

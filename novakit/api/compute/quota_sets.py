@@ -1,0 +1,141 @@
+"""/os-quota-sets and /limits: what a project may have, and what it uses of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.compute.policy import authorize
+from novakit.api.compute.projects import require_project
+from novakit.api.compute.schemas import quota_sets as schemas
+from novakit.api.compute.validation import boolean, known_parameters, part
+from novakit.api.service import Call, Route, reply
+
+PER_USER = "Quotas are kept for projects, not for single users: leave user_id out."
+LIMIT_NAMES = {
+    "ram": ("maxTotalRAMSize",),
+    "instances": ("maxTotalInstances",),
+    "cores": ("maxTotalCores",),
+    "key_pairs": ("maxTotalKeypairs",),
+    "metadata_items": ("maxServerMeta", "maxImageMeta"),
+    "injected_files": ("maxPersonality",),
+    "injected_file_content_bytes": ("maxPersonalitySize",),
+    "floating_ips": ("maxTotalFloatingIps",),
+    "security_groups": ("maxSecurityGroups",),
+    "security_group_rules": ("maxSecurityGroupRules",),
+    "server_groups": ("maxServerGroups",),
+    "server_group_members": ("maxServerGroupMembers",),
+}
+USED_NAMES = {
+    "totalRAMUsed": "ram",
+    "totalCoresUsed": "cores",
+    "totalInstancesUsed": "instances",
+    "totalFloatingIpsUsed": "floating_ips",
+    "totalSecurityGroupsUsed": "security_groups",
+    "totalServerGroupsUsed": "server_groups",
+}
+
+
+async def show(call: Call[Any]) -> web.Response:
+    """Show a project's limits."""
+    project_id = await _project(call, "show")
+    return _reply(call, await call.service.quotas.limits(project_id), project_id)
+
+
+async def detail(call: Call[Any]) -> web.Response:
+    """Show a project's limits with what is in use."""
+    project_id = await _project(call, "detail")
+    found = await call.service.quotas.detail(project_id)
+    shown = {name: found.get(name, {"in_use": 0, "limit": -1, "reserved": 0}) for name in _names(call)}
+    return reply({"quota_set": {"id": project_id, **shown}})
+
+
+async def defaults(call: Call[Any]) -> web.Response:
+    """Show the limits of a project that nobody changed."""
+    project_id = await _project(call, "defaults")
+    return _reply(call, call.service.quotas.defaults, project_id)
+
+
+async def update(call: Call[Any]) -> web.Response:
+    """Change limits of a project."""
+    project_id = await _project(call, "update")
+    asked = (await schemas.update.read(call))["quota_set"]
+    force = boolean(asked.pop("force", False))
+    values = {name: int(limit) for name, limit in asked.items()}
+    proxied = sorted(name for name in schemas.NETWORK if name in values)
+    if proxied:
+        raise errors.BadRequest(f"{', '.join(proxied)}: the network service keeps these quotas; change them there.")
+    return _reply(call, await call.service.quotas.change(project_id, values, force=force), None)
+
+
+async def delete(call: Call[Any]) -> web.Response:
+    """Give a project the defaults again."""
+    project_id = part(call, "project")
+    authorize(call, "os_compute_api:os-quota-sets:delete")
+    _refuse_users(call)
+    await call.service.quotas.reset(project_id)
+    return reply(status=202)
+
+
+async def limits(call: Call[Any]) -> web.Response:
+    """Show the caller's limits, and what its project uses."""
+    authorize(call, "os_compute_api:limits")
+    known_parameters(call, "reserved", "tenant_id")
+    project_id = call.context.project_id or ""
+    if "tenant_id" in call.query:
+        project_id = call.query["tenant_id"]
+        authorize(call, "os_compute_api:limits:other_project")
+    found = await call.service.quotas.detail(project_id)
+    for name in schemas.NETWORK:
+        found[name] = {"limit": -1, "in_use": 0}
+    hidden = _hidden(call)
+    absolute = {
+        shown: found[name]["limit"]
+        for name, titles in LIMIT_NAMES.items()
+        if name not in hidden
+        for shown in titles
+        if shown != "maxImageMeta" or call.version < (2, 39)
+    }
+    used = {shown: found[name]["in_use"] for shown, name in USED_NAMES.items() if name not in hidden}
+    return reply({"limits": {"rate": [], "absolute": {**absolute, **used}}})
+
+
+def _hidden(call: Call[Any]) -> tuple[str, ...]:
+    network = schemas.NETWORK if call.version >= (2, 36) else ()
+    return (*network, *schemas.FILES) if call.version >= (2, 57) else network
+
+
+def _names(call: Call[Any]) -> list[str]:
+    hidden = _hidden(call)
+    return [name for name in (*schemas.ALWAYS, *schemas.FILES, *schemas.NETWORK) if name not in hidden]
+
+
+async def _project(call: Call[Any], verb: str) -> str:
+    project_id = part(call, "project")
+    authorize(call, f"os_compute_api:os-quota-sets:{verb}", {"project_id": project_id})
+    if verb != "defaults":
+        known_parameters(call, "user_id")
+    _refuse_users(call)
+    await require_project(call, project_id)
+    return project_id
+
+
+def _refuse_users(call: Call[Any]) -> None:
+    if "user_id" in call.query:
+        raise errors.BadRequest(PER_USER)
+
+
+def _reply(call: Call[Any], found: Mapping[str, int], project_id: str | None) -> web.Response:
+    shown: dict[str, Any] = {"id": project_id} if project_id is not None else {}
+    return reply({"quota_set": {**shown, **{name: found.get(name, -1) for name in _names(call)}}})
+
+
+ROUTES = [
+    Route(method="GET", path="/v2.1/os-quota-sets/{project}", handler=show),
+    Route(method="GET", path="/v2.1/os-quota-sets/{project}/detail", handler=detail),
+    Route(method="GET", path="/v2.1/os-quota-sets/{project}/defaults", handler=defaults),
+    Route(method="PUT", path="/v2.1/os-quota-sets/{project}", handler=update),
+    Route(method="DELETE", path="/v2.1/os-quota-sets/{project}", handler=delete),
+    Route(method="GET", path="/v2.1/limits", handler=limits),
+]

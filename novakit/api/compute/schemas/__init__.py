@@ -1,0 +1,1 @@
+"""What request bodies may hold, as JSON Schema, by the version from which it holds."""

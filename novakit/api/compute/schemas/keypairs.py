@@ -1,0 +1,26 @@
+"""Bodies of the key pair calls."""
+
+from typing import Any
+
+from novakit.api.compute.schemas import types
+from novakit.api.compute.validation import Body
+
+
+def _create(characters: str, extra: types.Schema, *required: str) -> dict[str, Any]:
+    name = {**types.name, "pattern": rf"^[{characters}]+\Z"}
+    properties = {"name": name, "public_key": {"type": "string"}, **extra}
+    return types.wrapped("keypair", types.record(properties, ["name", *required]))
+
+
+_type: types.Schema = {"type": {"type": "string", "enum": ["ssh", "x509"]}}
+_user: types.Schema = {**_type, "user_id": types.identity_id}
+_OLD, _NEW = r"_\- a-zA-Z0-9", r"_\-@. a-zA-Z0-9"
+
+create = Body(
+    [
+        ((2, 1), _create(_OLD, {})),
+        ((2, 2), _create(_OLD, _type)),
+        ((2, 10), _create(_OLD, _user)),
+        ((2, 92), _create(_NEW, _user, "public_key")),
+    ]
+)

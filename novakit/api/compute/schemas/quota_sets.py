@@ -1,0 +1,22 @@
+"""Bodies of the quota calls."""
+
+from novakit.api.compute.schemas import types
+from novakit.api.compute.validation import Body
+
+FILES = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
+NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
+ALWAYS = ("instances", "cores", "ram", "metadata_items", "key_pairs", "server_groups", "server_group_members")
+
+
+def _update(*names: str) -> types.Schema:
+    limits: types.Schema = {name: types.number(-1) for name in names}
+    return types.wrapped("quota_set", types.record({**limits, "force": types.boolean}))
+
+
+update = Body(
+    [
+        ((2, 1), _update(*ALWAYS, *FILES, *NETWORK)),
+        ((2, 36), _update(*ALWAYS, *FILES)),
+        ((2, 57), _update(*ALWAYS)),
+    ]
+)

@@ -1,0 +1,27 @@
+"""Bodies of the server group calls."""
+
+from novakit.api.compute.schemas import types
+from novakit.api.compute.validation import Body
+
+_HARD = ["anti-affinity", "affinity"]
+_ALL = [*_HARD, "soft-anti-affinity", "soft-affinity"]
+
+
+def _old(policies: list[str]) -> types.Schema:
+    one: types.Schema = {"type": "array", "items": {"enum": policies}, "minItems": 1, "maxItems": 1}
+    return types.wrapped("server_group", types.record({"name": types.name, "policies": one}, ["name", "policies"]))
+
+
+_new: types.Schema = {
+    "name": types.name,
+    "policy": {"type": "string", "enum": _ALL},
+    "rules": types.record({"max_server_per_host": types.number(1)}),
+}
+
+create = Body(
+    [
+        ((2, 1), _old(_HARD)),
+        ((2, 15), _old(_ALL)),
+        ((2, 64), types.wrapped("server_group", types.record(_new, ["name", "policy"]))),
+    ]
+)

@@ -1,0 +1,155 @@
+"""Bodies of the server calls."""
+
+from typing import Any
+
+from novakit.api.compute.schemas import types
+from novakit.api.compute.validation import Body
+
+Schema = types.Schema
+
+USER_DATA: Schema = {"type": "string", "format": "base64", "maxLength": 65535}
+
+_one_or_more_ids: Schema = {"anyOf": [types.uuid, {"type": "array", "items": types.uuid}]}
+_hints: Schema = {
+    "type": "object",
+    "properties": {
+        "group": _one_or_more_ids,
+        "different_host": _one_or_more_ids,
+        "same_host": _one_or_more_ids,
+        "query": {"type": ["string", "object"]},
+        "target_cell": types.name,
+        "different_cell": {"type": ["string", "array"], "items": {"type": "string"}},
+        "build_near_host_ip": types.ip,
+        "cidr": {"type": "string", "pattern": r"^/[0-9a-f.:]+\Z"},
+    },
+    "additionalProperties": True,
+}
+_old_mapping: Schema = {
+    "virtual_name": {"type": "string", "maxLength": 255},
+    "volume_id": types.uuid,
+    "snapshot_id": types.uuid,
+    "volume_size": types.number(1),
+    "device_name": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._/\-]*\Z"},
+    "delete_on_termination": types.boolean,
+    "no_device": {},
+    "connection_info": {"type": "string"},
+}
+_mapping: Schema = {
+    **_old_mapping,
+    "source_type": {"type": "string", "enum": ["volume", "image", "snapshot", "blank"]},
+    "uuid": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._\-]*\Z"},
+    "image_id": types.uuid,
+    "destination_type": {"type": "string", "enum": ["local", "volume"]},
+    "guest_format": {"type": "string", "maxLength": 255},
+    "device_type": {"type": "string", "maxLength": 255},
+    "disk_bus": {"type": "string", "maxLength": 255},
+    "boot_index": {"anyOf": [{"type": ["integer", "null"]}, {"type": "string", "pattern": r"^-?[0-9]+\Z"}]},
+}
+_network: Schema = {
+    "fixed_ip": types.ip,
+    "port": {"anyOf": [types.uuid, {"type": "null"}]},
+    "uuid": types.uuid,
+}
+_personality = {"path": {"type": "string"}, "contents": {"type": "string", "format": "base64"}}
+
+
+def _many(properties: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": types.record(properties), **more}
+
+
+def _networks(properties: Schema) -> Schema:
+    return {"anyOf": [_many(properties), {"type": "string", "enum": ["none", "auto"]}]}
+
+
+_first: Schema = {
+    "name": types.name,
+    "imageRef": {"anyOf": [types.uuid, {"type": "string", "maxLength": 0}]},
+    "flavorRef": {"type": ["string", "integer"], "minLength": 1},
+    "adminPass": {"type": "string"},
+    "metadata": types.metadata,
+    "networks": _many({**_network, "uuid": {"type": "string"}}),
+    "OS-DCF:diskConfig": {"type": "string", "enum": ["AUTO", "MANUAL"]},
+    "accessIPv4": {"type": "string", "format": "ipv4"},
+    "accessIPv6": {"type": "string", "format": "ipv6"},
+    "personality": _many(_personality),
+    "availability_zone": types.name,
+    "block_device_mapping": _many(_old_mapping),
+    "block_device_mapping_v2": _many(_mapping),
+    "config_drive": types.boolean,
+    "key_name": types.name,
+    "min_count": types.number(1),
+    "max_count": types.number(1),
+    "return_reservation_id": types.boolean,
+    "security_groups": _many({"name": types.name}),
+    "user_data": USER_DATA,
+}
+_tagged = {**_network, "tag": types.tag}
+_changes: list[tuple[tuple[int, int], Schema]] = [
+    ((2, 1), {}),
+    ((2, 19), {"description": types.description}),
+    (
+        (2, 32),
+        {
+            "networks": _many({**_tagged, "uuid": {"type": "string"}}),
+            "block_device_mapping_v2": _many({**_mapping, "tag": types.tag}),
+        },
+    ),
+    ((2, 33), {"block_device_mapping_v2": _many(_mapping)}),
+    ((2, 37), {"networks": _networks(_network)}),
+    ((2, 42), {"networks": _networks(_tagged), "block_device_mapping_v2": _many({**_mapping, "tag": types.tag})}),
+    ((2, 52), {"tags": {"type": "array", "items": types.tag, "maxItems": 50}}),
+    ((2, 57), {"personality": None}),
+    (
+        (2, 63),
+        {
+            "trusted_image_certificates": {
+                "type": ["array", "null"],
+                "minItems": 1,
+                "maxItems": 50,
+                "uniqueItems": True,
+                "items": {"type": "string", "minLength": 1},
+            }
+        },
+    ),
+    (
+        (2, 67),
+        {
+            "block_device_mapping_v2": _many(
+                {**_mapping, "tag": types.tag, "volume_type": {"type": ["string", "null"], "maxLength": 255}}
+            )
+        },
+    ),
+    ((2, 74), {"host": types.fqdn, "hypervisor_hostname": types.fqdn}),
+    ((2, 90), {"hostname": types.hostname}),
+    ((2, 94), {"hostname": types.fqdn}),
+]
+
+
+def _create() -> list[tuple[tuple[int, int], Schema]]:
+    """Apply the changes of each version to those before it."""
+    properties, versions = dict(_first), []
+    for since, change in _changes:
+        properties = {key: value for key, value in {**properties, **change}.items() if value is not None}
+        required = ["name", "flavorRef", *(["networks"] if since >= (2, 37) else [])]
+        body = {
+            "server": types.record(properties, required),
+            "os:scheduler_hints": _hints,
+            "OS-SCH-HNT:scheduler_hints": _hints,
+        }
+        versions.append((since, types.record(body, ["server"])))
+    return versions
+
+
+create = Body(_create())
+
+_update: Schema = {name: _first[name] for name in ("name", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6")}
+_described = {**_update, "description": types.description}
+
+update = Body(
+    [
+        ((2, 1), types.wrapped("server", types.record(_update))),
+        ((2, 19), types.wrapped("server", types.record(_described))),
+        ((2, 90), types.wrapped("server", types.record({**_described, "hostname": types.hostname}))),
+        ((2, 94), types.wrapped("server", types.record({**_described, "hostname": types.fqdn}))),
+    ]
+)

@@ -1,0 +1,57 @@
+"""Field kinds that request bodies share."""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+MAX_INT = 0x7FFFFFFF
+METADATA_KEY = r"^[a-zA-Z0-9\-_:. ]{1,255}\Z"
+
+name: Schema = {"type": "string", "format": "name", "minLength": 1, "maxLength": 255}
+az_name: Schema = {"type": "string", "format": "az_name", "minLength": 1, "maxLength": 255}
+description: Schema = {"type": ["string", "null"], "format": "printable", "maxLength": 255}
+_YES = ["True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes"]
+_NO = ["False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no"]
+boolean: Schema = {"type": ["boolean", "string"], "enum": [True, False, *_YES, *_NO]}
+uuid: Schema = {"type": "string", "format": "uuid"}
+identity_id: Schema = {"type": "string", "pattern": r"^[a-zA-Z0-9\-]*\Z", "minLength": 1, "maxLength": 255}
+hostname: Schema = {
+    "type": "string",
+    "pattern": r"^[a-zA-Z0-9]+[a-zA-Z0-9\-]*[a-zA-Z0-9]+\Z",
+    "minLength": 2,
+    "maxLength": 63,
+}
+fqdn: Schema = {"type": "string", "pattern": r"^[a-zA-Z0-9\-._]*\Z", "minLength": 1, "maxLength": 255}
+tag: Schema = {"type": "string", "pattern": r"^[^,/]*\Z", "minLength": 1, "maxLength": 60}
+ip: Schema = {"type": "string", "format": "ip"}
+metadata: Schema = {
+    "type": "object",
+    "patternProperties": {METADATA_KEY: {"type": "string", "maxLength": 255}},
+    "additionalProperties": False,
+}
+
+
+def number(minimum: int, maximum: int = MAX_INT) -> Schema:
+    """Describe an integer, which clients may also write as a string of digits."""
+    return {
+        "anyOf": [
+            {"type": "integer", "minimum": minimum, "maximum": maximum},
+            {"type": "string", "pattern": _digits(minimum)},
+        ]
+    }
+
+
+def _digits(minimum: int) -> str:
+    """Match digits up to nine, which no bound of ours cuts; zero only where it is allowed."""
+    return r"^[0-9]{1,9}\Z" if minimum == 0 else r"^0*[1-9][0-9]{0,8}\Z" if minimum == 1 else r"^(-1|[0-9]{1,9})\Z"
+
+
+def record(properties: Schema, required: list[str] | None = None) -> Schema:
+    """Describe an object with exactly these properties."""
+    described: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**described, "required": required} if required else described
+
+
+def wrapped(key: str, inner: Schema) -> Schema:
+    """Describe a body that is one object under one key."""
+    return record({key: inner}, [key])

@@ -1,0 +1,89 @@
+"""/servers/{id}/metadata: text by key, for people and their tools."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.compute.schemas import server_details as schemas
+from novakit.api.compute.servers import server_of
+from novakit.api.compute.validation import part
+from novakit.api.service import Call, Route, reply
+from novakit.compute.records import Server
+
+POLICY = "os_compute_api:server-metadata:"
+MISSING = "Metadata item was not found"
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """Show all of it."""
+    return reply({"metadata": dict((await server_of(call, f"{POLICY}index")).metadata)})
+
+
+async def create(call: Call[Any]) -> web.Response:
+    """Add and replace items; the others stay."""
+    server = await server_of(call, f"{POLICY}create")
+    given = (await schemas.metadata.read(call))["metadata"]
+    return reply({"metadata": await _edit(call, server, given)})
+
+
+async def replace(call: Call[Any]) -> web.Response:
+    """Replace all of it."""
+    server = await server_of(call, f"{POLICY}update_all")
+    given = (await schemas.metadata.read(call))["metadata"]
+    return reply({"metadata": await _edit(call, server, given, keep=False)})
+
+
+async def show(call: Call[Any]) -> web.Response:
+    """Show one item."""
+    server, key = await server_of(call, f"{POLICY}show"), part(call, "key")
+    if key not in server.metadata:
+        raise errors.NotFound(MISSING)
+    return reply({"meta": {key: server.metadata[key]}})
+
+
+async def update(call: Call[Any]) -> web.Response:
+    """Set one item."""
+    server, key = await server_of(call, f"{POLICY}update"), part(call, "key")
+    given = (await schemas.meta.read(call))["meta"]
+    if key not in given:
+        raise errors.BadRequest("Request body and URI mismatch")
+    await _edit(call, server, given)
+    return reply({"meta": given})
+
+
+async def delete(call: Call[Any]) -> web.Response:
+    """Take one item away."""
+    server, key = await server_of(call, f"{POLICY}delete"), part(call, "key")
+
+    def without(known: Mapping[str, str]) -> dict[str, str]:
+        if key not in known:
+            raise errors.NotFound(MISSING)
+        return {name: value for name, value in known.items() if name != key}
+
+    await call.service.servers.edit(call.context, server.id, "metadata", without)
+    return reply(status=204)
+
+
+async def _edit(call: Call[Any], server: Server, given: Mapping[str, str], *, keep: bool = True) -> dict[str, str]:
+    most = (await call.service.quotas.limits(server.project_id))["metadata_items"]
+
+    def change(known: Mapping[str, str]) -> dict[str, str]:
+        new = {**(known if keep else {}), **given}
+        if -1 < most < len(new):
+            raise errors.Forbidden(f"Maximum number of metadata items exceeds {most}")
+        return new
+
+    changed: dict[str, str] = await call.service.servers.edit(call.context, server.id, "metadata", change)
+    return changed
+
+
+ROUTES = [
+    Route(method="GET", path="/v2.1/servers/{id}/metadata", handler=index),
+    Route(method="POST", path="/v2.1/servers/{id}/metadata", handler=create),
+    Route(method="PUT", path="/v2.1/servers/{id}/metadata", handler=replace),
+    Route(method="GET", path="/v2.1/servers/{id}/metadata/{key}", handler=show),
+    Route(method="PUT", path="/v2.1/servers/{id}/metadata/{key}", handler=update),
+    Route(method="DELETE", path="/v2.1/servers/{id}/metadata/{key}", handler=delete),
+]

@@ -1,0 +1,136 @@
+"""/servers: create, list, show, update and delete."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.compute import server_views as views
+from novakit.api.compute.links import next_page
+from novakit.api.compute.policy import allows, authorize
+from novakit.api.compute.schemas import servers as schemas
+from novakit.api.compute.server_creation import creation
+from novakit.api.compute.server_filters import Listing, listing
+from novakit.api.compute.validation import boolean, part
+from novakit.api.service import Call, Route, reply
+from novakit.compute.records import Server
+
+ACCESS_REFUSED = (
+    "Addresses to reach a server by are not kept here: leave accessIPv4 and accessIPv6 out and read `addresses`."
+)
+
+
+async def create(call: Call[Any]) -> web.Response:
+    """Ask for one server or several."""
+    authorize(call, "os_compute_api:servers:create")
+    body = await schemas.create.read(call)
+    spec = await creation(call, body)
+    try:
+        made = await call.service.servers.create(call.context, spec)
+    except errors.NotFound as error:
+        raise errors.BadRequest(error.message, kind=error.kind) from error
+    asked = body["server"]
+    if boolean(asked.get("return_reservation_id")):
+        return reply({"reservation_id": made[0].reservation_id}, status=202)
+    groups = asked.get("security_groups", [{"name": "default"}])
+    shown = views.created(call, made[0].id, groups)
+    return reply({"server": shown}, status=202, headers={"Location": shown["links"][0]["href"]})
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """List servers by id and name."""
+    authorize(call, "os_compute_api:servers:index")
+    wanted = listing(call, "index")
+    found = await _page(call, wanted)
+    return _list(call, "servers", [views.brief(call, server) for server in found])
+
+
+async def detail(call: Call[Any]) -> web.Response:
+    """List servers with all they say."""
+    authorize(call, "os_compute_api:servers:detail")
+    wanted = listing(call, "detail")
+    found = await _page(call, wanted)
+    ports = await call.service.servers.ports([server.id for server in found])
+    statuses = await _host_statuses(call, found)
+    shown = [
+        views.full(call, server, ports.get(server.id, ()), statuses.get(server.id), detail=True) for server in found
+    ]
+    return _list(call, "servers/detail", shown)
+
+
+async def show(call: Call[Any]) -> web.Response:
+    """Show one server."""
+    server = await server_of(call, "os_compute_api:servers:show")
+    return reply({"server": await _full(call, server)})
+
+
+async def update(call: Call[Any]) -> web.Response:
+    """Rename or describe a server, or change its hostname."""
+    server = await server_of(call, "os_compute_api:servers:update")
+    asked = (await schemas.update.read(call))["server"]
+    if "accessIPv4" in asked or "accessIPv6" in asked:
+        raise errors.BadRequest(ACCESS_REFUSED)
+    if asked.get("OS-DCF:diskConfig") == "AUTO":
+        raise errors.BadRequest("Disks are never resized inside a guest: leave OS-DCF:diskConfig out or MANUAL.")
+    changes = {name: asked[name] for name in ("name", "description", "hostname") if name in asked}
+    if changes:
+        server = await call.service.servers.update(call.context, server.id, **changes)
+    if call.version >= (2, 75):
+        return reply({"server": await _full(call, server)})
+    ports = await call.service.servers.ports([server.id])
+    return reply({"server": views.updated(call, server, ports.get(server.id, ()))})
+
+
+async def delete(call: Call[Any]) -> web.Response:
+    """Delete a server, whatever else is happening to it."""
+    server = await server_of(call, "os_compute_api:servers:delete")
+    await call.service.servers.delete(call.context, server.id)
+    return reply(status=204)
+
+
+async def server_of(call: Call[Any], policy: str) -> Server:
+    """Fetch the server in the path for somebody who may do this to it; raise `NotFound` or `Forbidden`."""
+    server: Server = await call.service.servers.show(call.context, part(call, "id"))
+    authorize(call, policy, {"project_id": server.project_id, "user_id": server.user_id})
+    return server
+
+
+async def _full(call: Call[Any], server: Server) -> dict[str, Any]:
+    ports = await call.service.servers.ports([server.id])
+    statuses = await _host_statuses(call, [server])
+    return views.full(call, server, ports.get(server.id, ()), statuses.get(server.id), detail=False)
+
+
+async def _host_statuses(call: Call[Any], servers: Sequence[Server]) -> dict[str, str]:
+    """Say how the host of each server is, to those who may know."""
+    if call.version < (2, 16) or not allows(call.context, "os_compute_api:servers:show:host_status"):
+        return {}
+    known = await call.service.hosts.statuses(server.host for server in servers if server.host)
+    return {server.id: known.get(server.host or "", "") for server in servers}
+
+
+async def _page(call: Call[Any], wanted: Listing | None) -> Sequence[Server]:
+    if wanted is None or wanted.limit == 0:
+        return []
+    found: Sequence[Server] = await call.service.servers.list(
+        call.context, wanted.filters, sort=wanted.sort, limit=wanted.limit, marker=wanted.marker
+    )
+    return found
+
+
+def _list(call: Call[Any], place: str, shown: list[dict[str, Any]]) -> web.Response:
+    body: dict[str, Any] = {"servers": shown}
+    if more := next_page(call, place, [server["id"] for server in shown]):
+        body["servers_links"] = more
+    return reply(body)
+
+
+ROUTES = [
+    Route(method="POST", path="/v2.1/servers", handler=create),
+    Route(method="GET", path="/v2.1/servers", handler=index),
+    Route(method="GET", path="/v2.1/servers/detail", handler=detail),
+    Route(method="GET", path="/v2.1/servers/{id}", handler=show),
+    Route(method="PUT", path="/v2.1/servers/{id}", handler=update),
+    Route(method="DELETE", path="/v2.1/servers/{id}", handler=delete),
+]

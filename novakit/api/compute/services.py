@@ -1,0 +1,110 @@
+"""/os-services: the compute service of every host; enable, disable, declare down."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.compute.policy import authorize
+from novakit.api.compute.schemas import services as schemas
+from novakit.api.compute.server_views import precise
+from novakit.api.compute.validation import boolean, known_parameters, part
+from novakit.api.service import Call, Route, reply
+from novakit.compute.hosts import Host
+
+BINARY = "nova-compute"
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """List services, of one host or binary alone when asked."""
+    authorize(call, "os_compute_api:os-services:list")
+    known_parameters(call, "host", "binary")
+    host, binary = call.query.get("host"), call.query.get("binary")
+    found = await call.service.hosts.every() if binary in (None, "", BINARY) else []
+    return reply({"services": [_view(call, each) for each in found if not host or each.name == host]})
+
+
+async def update(call: Call[Any]) -> web.Response:
+    """Change one service by its id (2.53), or by the old verbs before that."""
+    authorize(call, "os_compute_api:os-services:update")
+    if call.version < (2, 53):
+        return await _by_name(call, part(call, "id"))
+    asked = await schemas.update.read(call)
+    wanted = part(call, "id")
+    host = next((each for each in await call.service.hosts.every() if each.service_id == wanted), None)
+    if host is None:
+        raise errors.NotFound(f"Service {wanted} not found.")
+    if not asked:
+        raise errors.BadRequest("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
+    if "disabled_reason" in asked and asked.get("status") != "disabled":
+        raise errors.BadRequest(
+            "Specifying 'disabled_reason' when status is 'enabled' is invalid."
+            if asked.get("status")
+            else "Specifying 'disabled_reason' needs status 'disabled'."
+        )
+    values: dict[str, Any] = {}
+    if "status" in asked:
+        values = {"enabled": asked["status"] == "enabled", "disabled_reason": asked.get("disabled_reason")}
+    if "forced_down" in asked:
+        values["forced_down"] = boolean(asked["forced_down"])
+    await call.service.hosts.decide(host.name, **values)
+    return reply({"service": _view(call, await _host(call, host.name))})
+
+
+async def delete(call: Call[Any]) -> web.Response:
+    """Refuse to remove a service."""
+    authorize(call, "os_compute_api:os-services:update")
+    raise errors.NotImplementedHere("Removing a compute host is not served yet; disable it instead.")
+
+
+async def _by_name(call: Call[Any], verb: str) -> web.Response:
+    """Enable, disable or declare down by host and binary."""
+    if verb == "force-down" and call.version >= (2, 11):
+        asked = await schemas.force_down.read(call)
+        values: dict[str, Any] = {"forced_down": boolean(asked["forced_down"])}
+        shown: dict[str, Any] = dict(values)
+    elif verb in ("enable", "disable", "disable-log-reason"):
+        asked = await schemas.by_name.read(call)
+        reason = asked.get("disabled_reason") if verb == "disable-log-reason" else None
+        if verb == "disable-log-reason" and reason is None:
+            raise errors.BadRequest("Missing disabled reason field")
+        values = {"enabled": verb == "enable", "disabled_reason": reason}
+        shown = {"status": "enabled" if verb == "enable" else "disabled"}
+        if reason:
+            shown["disabled_reason"] = reason
+    else:
+        raise errors.NotFound("Unknown action")
+    if asked["binary"] != BINARY:
+        raise errors.BadRequest(
+            f"Updating a {asked['binary']} service is not supported. Only {BINARY} services can be updated."
+        )
+    await call.service.hosts.decide(asked["host"], **values)
+    return reply({"service": {"host": asked["host"], "binary": BINARY, **shown}})
+
+
+async def _host(call: Call[Any], name: str) -> Host:
+    host: Host = next(each for each in await call.service.hosts.every() if each.name == name)
+    return host
+
+
+def _view(call: Call[Any], host: Host) -> dict[str, Any]:
+    shown = {
+        "binary": BINARY,
+        "host": host.name,
+        "id": host.service_id if call.version >= (2, 53) else host.number,
+        "zone": host.zone,
+        "status": "enabled" if host.enabled else "disabled",
+        "state": "up" if host.up else "down",
+        "updated_at": precise(host.updated_at),
+        "disabled_reason": host.disabled_reason,
+    }
+    if call.version >= (2, 11):
+        shown["forced_down"] = host.forced_down
+    return shown
+
+
+ROUTES = [
+    Route(method="GET", path="/v2.1/os-services", handler=index),
+    Route(method="PUT", path="/v2.1/os-services/{id}", handler=update),
+    Route(method="DELETE", path="/v2.1/os-services/{id}", handler=delete),
+]

@@ -1,0 +1,47 @@
+"""Which versions the compute API speaks, and the documents in which clients find that out."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit.api.compute.links import root_url
+from novakit.api.service import Call, Microversions, Route, reply, text
+
+MICROVERSIONS = Microversions(
+    service="compute", minimum=(2, 1), maximum=(2, 100), legacy_header="X-OpenStack-Nova-API-Version"
+)
+
+
+def _document(call: Call[Any]) -> dict[str, Any]:
+    return {
+        "id": "v2.1",
+        "status": "CURRENT",
+        "version": text(MICROVERSIONS.maximum),
+        "min_version": text(MICROVERSIONS.minimum),
+        "updated": "2013-07-23T11:33:21Z",
+        "links": [{"rel": "self", "href": f"{root_url(call)}/v2.1/"}],
+    }
+
+
+async def index(call: Call[Any]) -> web.Response:
+    """List the major versions."""
+    return reply({"versions": [_document(call)]})
+
+
+async def show(call: Call[Any]) -> web.Response:
+    """Describe v2.1."""
+    document = _document(call)
+    document["links"].append(
+        {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/api-ref/compute/"}
+    )
+    media = {"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}
+    document["media-types"] = [media]
+    return reply({"version": document})
+
+
+ROUTES = [
+    Route(method="GET", path="/", handler=index, public=True),
+    Route(method="GET", path="", handler=index, public=True),
+    Route(method="GET", path="/v2.1", handler=show, public=True),
+    Route(method="GET", path="/v2.1/", handler=show, public=True),
+]

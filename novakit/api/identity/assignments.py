@@ -1,0 +1,127 @@
+"""Who has which role where."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.identity import checks, resources
+from novakit.api.service import Call, Route, reply
+from novakit.identity import Identity
+from novakit.identity.service import closure
+from novakit.store import identity as table
+
+Row = Mapping[Any, Any]
+
+
+def _place(call: Call[Identity]) -> tuple[str, str, str]:
+    return call.path["user"], call.path.get("project", table.SYSTEM), call.path["role"]
+
+
+async def grant(call: Call[Identity]) -> web.Response:
+    """Give a user a role."""
+    checks.require_admin(call)
+    await call.service.directory.assign(*_place(call))
+    return reply(status=204)
+
+
+async def revoke(call: Call[Identity]) -> web.Response:
+    """Take a role back."""
+    checks.require_admin(call)
+    await call.service.directory.unassign(*_place(call))
+    return reply(status=204)
+
+
+async def check(call: Call[Identity]) -> web.Response:
+    """Say whether a user has a role."""
+    checks.require_reader(call)
+    user, target, role = _place(call)
+    if all(row["id"] != role for row in await call.service.directory.roles_of(user, target)):
+        raise errors.NotFound(f"Could not find role assignment with role: {role}, user: {user}.")
+    return reply(status=204)
+
+
+async def roles(call: Call[Identity]) -> web.Response:
+    """List the roles that a user was given somewhere."""
+    checks.require_reader(call)
+    rows = await call.service.directory.roles_of(call.path["user"], call.path.get("project", table.SYSTEM))
+    return reply(resources.collection(call, "roles", [resources.ROLE.document(call, row) for row in rows]))
+
+
+async def every(call: Call[Identity]) -> web.Response:
+    """List role assignments; `effective` adds the implied ones, `include_names` the names."""
+    query = call.query
+    filters = {"user_id": query.get("user.id"), "target_id": query.get("scope.project.id")}
+    if "scope.system" in query:
+        filters["target_id"] = table.SYSTEM
+    checks.require_reader(call, own=filters["user_id"] == call.context.user_id)
+    rows: Iterable[Row] = await call.service.directory.assigned(
+        {name: value for name, value in filters.items() if value is not None}
+    )
+    if "group.id" in query or "scope.domain.id" in query:
+        rows = []
+    if _flag(query.get("effective")):
+        rows = await _expanded(call.service, rows)
+    named = _flag(query.get("include_names"))
+    wanted = query.get("role.id")
+    items = [_document(call, row, named) for row in rows if wanted in (None, row["role_id"])]
+    return reply(resources.collection(call, "role_assignments", items))
+
+
+def _flag(said: str | None) -> bool:
+    """A parameter that is there counts, unless it says no."""
+    return said is not None and said.lower() not in ("false", "0", "no", "off")
+
+
+async def _expanded(service: Identity, rows: Iterable[Row]) -> list[Row]:
+    names, implies = await service.directory.role_graph()
+    found: dict[tuple[str, str, str], Row] = {}
+    for row in rows:
+        for role in sorted(closure([row["role_id"]], implies), key=lambda key: names[key]):
+            same = role == row["role_id"]
+            expanded = {**row, "role_id": role, "role_name": names[role], "prior": None if same else row["role_id"]}
+            key = (row["user_id"], row["target_id"], role)
+            if same or key not in found:
+                found[key] = expanded
+    return list(found.values())
+
+
+def _document(call: Call[Identity], row: Row, named: bool) -> dict[str, Any]:
+    base = f"{call.service.url}/v3"
+    user: dict[str, Any] = {"id": row["user_id"]}
+    role: dict[str, Any] = {"id": row["role_id"]}
+    project: dict[str, Any] = {"id": row["target_id"]}
+    if named:
+        role["name"] = row["role_name"]
+        user |= {"name": row["user_name"], "domain": _domain(row, "user")}
+        project |= {"name": row["project_name"], "domain": _domain(row, "project")}
+    on_system = row["target_id"] == table.SYSTEM
+    scope = {"system": {"all": True}} if on_system else {"project": project}
+    given = row.get("prior") or row["role_id"]
+    where = "system" if on_system else f"projects/{row['target_id']}"
+    links = {"assignment": f"{base}/{where}/users/{row['user_id']}/roles/{given}"}
+    if row.get("prior"):
+        links["prior_role"] = f"{base}/roles/{row['prior']}"
+    return {"role": role, "user": user, "scope": scope, "links": links}
+
+
+def _domain(row: Row, whose: str) -> dict[str, Any]:
+    return {"id": row[f"{whose}_domain_id"], "name": row[f"{whose}_domain_name"]}
+
+
+_PLACES = ("/v3/projects/{project}/users/{user}/roles", "/v3/system/users/{user}/roles")
+routes = (
+    Route(method="GET", path="/v3/role_assignments", handler=every),
+    *(
+        route
+        for place in _PLACES
+        for route in (
+            Route(method="GET", path=place, handler=roles),
+            Route(method="PUT", path=f"{place}/{{role}}", handler=grant),
+            Route(method="HEAD", path=f"{place}/{{role}}", handler=check),
+            Route(method="GET", path=f"{place}/{{role}}", handler=check),
+            Route(method="DELETE", path=f"{place}/{{role}}", handler=revoke),
+        )
+    ),
+)

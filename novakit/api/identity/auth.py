@@ -1,0 +1,248 @@
+"""Logging in, looking at tokens and taking them back."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.identity import checks, resources
+from novakit.api.service import Call, Route, reply
+from novakit.identity import Identity
+from novakit.identity.service import Grant, Scope
+from novakit.store import identity as table
+
+_reference = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "maxLength": 64, "pattern": r"^[^\x00]*$"},
+        "name": {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"},
+    },
+}
+_owned = {"type": "object", "properties": {**_reference["properties"], "domain": _reference}}  # type: ignore[dict-item]
+_checked = checks.check(
+    {
+        "type": "object",
+        "required": ["auth"],
+        "properties": {
+            "auth": {
+                "type": "object",
+                "required": ["identity"],
+                "properties": {
+                    "identity": {
+                        "type": "object",
+                        "required": ["methods"],
+                        "properties": {
+                            "methods": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "string"}},
+                            "password": {
+                                "type": "object",
+                                "required": ["user"],
+                                "properties": {
+                                    "user": {
+                                        **_owned,
+                                        "required": ["password"],
+                                        "properties": {**_owned["properties"], "password": {"type": "string"}},  # type: ignore[dict-item]
+                                    }
+                                },
+                            },
+                            "token": {
+                                "type": "object",
+                                "required": ["id"],
+                                "properties": {"id": {"type": "string", "minLength": 1}},
+                            },
+                        },
+                    },
+                    "scope": {
+                        "oneOf": [
+                            {"const": "unscoped"},
+                            {
+                                "type": "object",
+                                "maxProperties": 1,
+                                "properties": {
+                                    "project": _owned,
+                                    "domain": _reference,
+                                    "unscoped": {"type": "object"},
+                                    "system": {"type": "object", "properties": {"all": {"type": "boolean"}}},
+                                },
+                            },
+                        ]
+                    },
+                },
+            }
+        },
+    }
+)
+
+
+async def login(call: Call[Identity]) -> web.Response:
+    """Give a token for a password, or for another token."""
+    auth = _checked(await call.json())["auth"]
+    scope = _scope(auth.get("scope", {}))
+    identity = auth["identity"]
+    match sorted(set(identity["methods"])):
+        case ["password"]:
+            text, grant = await _by_password(call.service, identity.get("password"), scope)
+        case ["token"]:
+            if "token" not in identity:
+                raise errors.BadRequest("Expecting to find token in identity.")
+            text, grant = await call.service.exchange(identity["token"]["id"], scope)
+        case _:
+            raise errors.Unauthorized("Attempted to authenticate with an unsupported method; use password or token.")
+    body = await document(call.service, grant, catalog="nocatalog" not in call.query)
+    return reply(body, 201, {"X-Subject-Token": text, "Vary": "X-Auth-Token"})
+
+
+async def _by_password(service: Identity, said: Mapping[str, Any] | None, scope: Scope) -> tuple[str, Grant]:
+    if said is None:
+        raise errors.BadRequest("Expecting to find password in identity.")
+    user = said["user"]
+    if "id" in user:
+        return await service.login(user_id=user["id"], password=user["password"], scope=scope)
+    if "name" not in user:
+        raise errors.BadRequest("Expecting to find id or name in user.")
+    return await service.login(
+        user_name=user["name"], user_domain=_domain(user, "user"), password=user["password"], scope=scope
+    )
+
+
+def _scope(said: Any) -> Scope:
+    if said == "unscoped" or "unscoped" in said:
+        return Scope(unscoped=True)
+    if "system" in said:
+        if said["system"].get("all") is not True:
+            raise errors.BadRequest('Expecting to find {"all": true} in system.')
+        return Scope(system=True)
+    if "domain" in said:
+        raise errors.Unauthorized("There are no roles on domains here; ask for a project or the system.")
+    if "project" not in said:
+        return Scope()
+    project = said["project"]
+    if "id" in project:
+        return Scope(project_id=project["id"])
+    if "name" not in project:
+        raise errors.BadRequest("Expecting to find id or name in project.")
+    return Scope(project_name=project["name"], domain=_domain(project, "project"))
+
+
+def _domain(said: Mapping[str, Any], what: str) -> str:
+    domain = said.get("domain", {})
+    found = domain.get("id") or domain.get("name")
+    if not found:
+        raise errors.BadRequest(f"Expecting to find domain in {what}.")
+    return str(found)
+
+
+async def document(service: Identity, grant: Grant, *, catalog: bool) -> dict[str, Any]:
+    """Write a token's meaning as clients read it."""
+    token = grant.token
+    said: dict[str, Any] = {
+        "methods": list(token.methods),
+        "user": {
+            "domain": {"id": grant.user["domain_id"], "name": grant.user["domain_name"]},
+            "id": grant.user["id"],
+            "name": grant.user["name"],
+            "password_expires_at": None,
+        },
+        "audit_ids": list(token.audit_ids),
+        "expires_at": moment(token.expires_at),
+        "issued_at": moment(token.issued_at),
+    }
+    if grant.project is not None:
+        project = grant.project
+        said["project"] = {
+            "domain": {"id": project["domain_id"], "name": project["domain_name"]},
+            "id": project["id"],
+            "name": project["name"],
+        }
+        said["is_domain"] = False
+    if token.system:
+        said["system"] = {"all": True}
+    if token.system or grant.project is not None:
+        said["roles"] = list(grant.roles)
+        if catalog:
+            said["catalog"] = await service.catalog(token.project_id)
+    return {"token": said}
+
+
+def moment(at: datetime) -> str:
+    """Write a moment with microseconds and a Z."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _subject(call: Call[Identity]) -> str:
+    subject = call.request.headers.get("X-Subject-Token")
+    if not subject:
+        raise errors.BadRequest("Name the token that you ask about in X-Subject-Token.")
+    return subject
+
+
+async def _looked_at(call: Call[Identity]) -> Grant:
+    text = _subject(call)
+    own = text == call.request.headers.get("X-Auth-Token")
+    checks.require_reader(call, own=own or _same_user(call, text))
+    try:
+        return await call.service.validate(text)
+    except errors.Unauthorized as error:
+        raise errors.NotFound("Could not find token.") from error
+
+
+def _same_user(call: Call[Identity], text: str) -> bool:
+    try:
+        return call.service.ring.read(text).user_id == call.context.user_id
+    except errors.Unauthorized:
+        return False
+
+
+async def show(call: Call[Identity]) -> web.Response:
+    """Say what the token in X-Subject-Token stands for; HEAD says only whether it does."""
+    grant = await _looked_at(call)
+    body = await document(call.service, grant, catalog="nocatalog" not in call.query)
+    return reply(body, headers={"X-Subject-Token": _subject(call), "Vary": "X-Auth-Token"})
+
+
+async def revoke(call: Call[Identity]) -> web.Response:
+    """End the token in X-Subject-Token."""
+    text = _subject(call)
+    own = text == call.request.headers.get("X-Auth-Token")
+    if not own and not _same_user(call, text):
+        checks.require_admin(call)
+    try:
+        await call.service.revoke(text)
+    except errors.Unauthorized as error:
+        raise errors.NotFound("Could not find token.") from error
+    return reply(status=204)
+
+
+async def projects(call: Call[Identity]) -> web.Response:
+    """List the projects that the caller can log in to."""
+    rows = await call.service.directory.projects_of(call.context.user_id)
+    return reply(resources.collection(call, "projects", [resources.PROJECT.document(call, row) for row in rows]))
+
+
+async def domains(call: Call[Identity]) -> web.Response:
+    """List the domains that the caller can log in to: none, since roles are given on projects and the system."""
+    return reply(resources.collection(call, "domains", []))
+
+
+async def system(call: Call[Identity]) -> web.Response:
+    """Say whether the caller can log in to the system."""
+    roles = await call.service.directory.roles_of(call.context.user_id, table.SYSTEM)
+    return reply(resources.collection(call, "system", [{"all": True}] if roles else []))
+
+
+async def catalog(call: Call[Identity]) -> web.Response:
+    """Give the catalog for the caller's scope."""
+    return reply(resources.collection(call, "catalog", await call.service.catalog(call.context.project_id)))
+
+
+routes = (
+    Route(method="POST", path="/v3/auth/tokens", handler=login, public=True),
+    Route(method="GET", path="/v3/auth/tokens", handler=show),
+    Route(method="HEAD", path="/v3/auth/tokens", handler=show),
+    Route(method="DELETE", path="/v3/auth/tokens", handler=revoke),
+    Route(method="GET", path="/v3/auth/projects", handler=projects),
+    Route(method="GET", path="/v3/auth/domains", handler=domains),
+    Route(method="GET", path="/v3/auth/system", handler=system),
+    Route(method="GET", path="/v3/auth/catalog", handler=catalog),
+)

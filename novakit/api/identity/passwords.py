@@ -1,0 +1,46 @@
+"""A user's own password and own projects."""
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.identity import checks, resources
+from novakit.api.service import Call, Route, reply
+from novakit.identity import Identity
+
+_checked = checks.check(
+    {
+        "type": "object",
+        "required": ["user"],
+        "properties": {
+            "user": {
+                "type": "object",
+                "required": ["password", "original_password"],
+                "properties": {"password": checks.PASSWORD, "original_password": {"type": "string"}},
+            }
+        },
+    }
+)
+
+
+async def change(call: Call[Identity]) -> web.Response:
+    """Give the caller a new password."""
+    if call.path["id"] != call.context.user_id:
+        raise errors.Forbidden("A user changes its own password; an administrator sets another's with PATCH.")
+    user = _checked(await call.json())["user"]
+    await call.service.change_password(
+        call.context.user_id, original=user["original_password"], password=user["password"]
+    )
+    return reply(status=204)
+
+
+async def projects(call: Call[Identity]) -> web.Response:
+    """List the projects of a user."""
+    checks.require_reader(call, own=call.path["id"] == call.context.user_id)
+    rows = await call.service.directory.projects_of(call.path["id"])
+    return reply(resources.collection(call, "projects", [resources.PROJECT.document(call, row) for row in rows]))
+
+
+routes = (
+    Route(method="POST", path="/v3/users/{id}/password", handler=change),
+    Route(method="GET", path="/v3/users/{id}/projects", handler=projects),
+)

@@ -1,0 +1,256 @@
+"""The nouns of identity that are created, listed, shown, changed and deleted all in the same way."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.identity import checks
+from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, TEXT
+from novakit.api.service import Call, Route, reply
+from novakit.identity import Identity
+from novakit.store import identity as table
+
+Document = dict[str, Any]
+
+
+def collection(call: Call[Identity], name: str, items: Sequence[Any]) -> Document:
+    """Write a list as clients read it; it is always whole."""
+    here = f"{call.service.url}{_below(call)}"
+    return {name: items, "links": {"next": None, "self": here, "previous": None}}
+
+
+def _below(call: Call[Identity]) -> str:
+    """Give the path of a request below the mount point."""
+    path = call.request.path_qs
+    return path[path.index("/v3") :]
+
+
+@attrs.frozen(kw_only=True)
+class Noun:
+    """One kind of thing: its table, what a document of it holds, and which filters its list takes."""
+
+    name: str
+    plural: str
+    of: sa.Table
+    shown: Sequence[str]
+    fixed: Mapping[str, Any] = {}
+    """What every document says besides."""
+    required: Sequence[str] = ("name",)
+    accepts: Mapping[str, Any]
+    frozen: Sequence[str] = ()
+    """What cannot be changed later."""
+    filters: Sequence[str] = ("name",)
+    open: bool = False
+    """Whether everybody who is logged in may look."""
+    verbs: Sequence[str] = ("create", "list", "show", "update", "delete")
+
+    def document(self, call: Call[Identity], row: Mapping[Any, Any]) -> Document:
+        """Write a row as clients read it."""
+        link = f"{call.service.url}/v3/{self.plural}/{row['id']}"
+        shown = {name: row[name] for name in self.shown if row[name] is not None or name not in _SILENT}
+        return {"id": row["id"], **shown, **self.fixed, "links": {"self": link}}
+
+    def routes(self) -> list[Route]:
+        """Give the routes of this noun."""
+        whole, one = f"/v3/{self.plural}", f"/v3/{self.plural}/{{id}}"
+        choice = {
+            "create": Route(method="POST", path=whole, handler=self._creator()),
+            "list": Route(method="GET", path=whole, handler=self.list),
+            "show": Route(method="GET", path=one, handler=self.show),
+            "update": Route(method="PATCH", path=one, handler=self._updater()),
+            "delete": Route(method="DELETE", path=one, handler=self.delete),
+        }
+        return [choice[verb] for verb in self.verbs]
+
+    def _body(self, required: Sequence[str]) -> checks.Check:
+        inner = {"type": "object", "required": list(required), "properties": dict(self.accepts)}
+        return checks.check({"type": "object", "required": [self.name], "properties": {self.name: inner}})
+
+    def _creator(self) -> Any:
+        check = self._body(self.required)
+
+        async def create(call: Call[Identity]) -> web.Response:
+            checks.require_admin(call)
+            values = dict(check(await call.json())[self.name])
+            values = await _completed(call, self, values)
+            row = await call.service.directory.create(self.of, values)
+            return reply({self.name: self.document(call, row)}, 201)
+
+        return create
+
+    def _updater(self) -> Any:
+        check = self._body(())
+
+        async def update(call: Call[Identity]) -> web.Response:
+            checks.require_admin(call)
+            directory = call.service.directory
+            values = dict(check(await call.json())[self.name])
+            before = await directory.show(self.of, call.path["id"])
+            for name in [name for name in self.frozen if name in values]:
+                if values.pop(name) != before[name]:
+                    raise errors.BadRequest(f"The {name} of a {self.name} cannot be changed.")
+            row = await directory.update(self.of, call.path["id"], _plain(values))
+            return reply({self.name: self.document(call, row)})
+
+        return update
+
+    async def list(self, call: Call[Identity]) -> web.Response:
+        """List what equals the filters of the query."""
+        if not self.open:
+            checks.require_reader(call)
+        rows = await call.service.directory.listed(self.of, self._filters(call))
+        return reply(collection(call, self.plural, [self.document(call, row) for row in rows]))
+
+    def _filters(self, call: Call[Identity]) -> Document:
+        filters: Document = {name: call.query[name] for name in self.filters if name in call.query}
+        if "enabled" in self.of.c and "enabled" in call.query:
+            filters["enabled"] = call.query["enabled"].lower() not in ("false", "0", "no", "off")
+        return filters
+
+    async def show(self, call: Call[Identity]) -> web.Response:
+        """Show one by id."""
+        key = call.path["id"]
+        if not self.open:
+            own = {table.users: call.context.user_id, table.projects: call.context.project_id}.get(self.of)
+            checks.require_reader(call, own=own == key)
+        row = await call.service.directory.show(self.of, key)
+        return reply({self.name: self.document(call, row)})
+
+    async def delete(self, call: Call[Identity]) -> web.Response:
+        """Delete one by id."""
+        checks.require_admin(call)
+        await call.service.directory.delete(self.of, call.path["id"])
+        return reply(status=204)
+
+
+_SILENT = frozenset({"email", "default_project_id"})
+"""Left out of a document where there is none."""
+
+
+def _plain(values: Document) -> Document:
+    """Write a missing description as an empty one."""
+    return {name: "" if name == "description" and value is None else value for name, value in values.items()}
+
+
+async def _completed(call: Call[Identity], noun: Noun, values: Document) -> Document:
+    """Fill in what a new thing has when its creator does not say."""
+    values = _plain(values)
+    if "domain_id" in noun.of.c:
+        values["domain_id"] = values.get("domain_id") or call.context.user_domain_id
+        await _exists(call, table.domains, values["domain_id"])
+    if noun.of is table.projects:
+        values["parent_id"] = values.get("parent_id") or values["domain_id"]
+        if values["parent_id"] != values["domain_id"]:
+            await _exists(call, table.projects, values["parent_id"])
+    if noun.of is table.users and values.get("default_project_id"):
+        await _exists(call, table.projects, values["default_project_id"])
+    if noun.of is table.services:
+        values.setdefault("name", "")
+    if noun.of is table.endpoints and "region" in values:
+        values["region_id"] = values["region"]
+    return values
+
+
+async def _exists(call: Call[Identity], of: sa.Table, key: str) -> None:
+    try:
+        await call.service.directory.show(of, key)
+    except errors.NotFound as error:
+        raise errors.BadRequest(error.message) from error
+
+
+DOMAIN = Noun(
+    name="domain",
+    plural="domains",
+    of=table.domains,
+    shown=("name", "description", "enabled"),
+    fixed={"tags": [], "options": {}},
+    accepts={"name": NAME, "description": TEXT, "enabled": FLAG},
+    verbs=("create", "list", "show"),
+)
+PROJECT = Noun(
+    name="project",
+    plural="projects",
+    of=table.projects,
+    shown=("name", "domain_id", "description", "enabled", "parent_id", "tags"),
+    fixed={"is_domain": False, "options": {}},
+    accepts={
+        "name": NAME,
+        "domain_id": ID,
+        "parent_id": {"anyOf": [ID, {"type": "null"}]},
+        "description": TEXT,
+        "enabled": FLAG,
+        "is_domain": {"const": False},
+        "tags": {"type": "array", "maxItems": 80, "uniqueItems": True, "items": {**NAME, "pattern": r"^[^,/\x00]+$"}},
+    },
+    frozen=("domain_id", "parent_id"),
+    filters=("name", "domain_id", "parent_id"),
+)
+USER = Noun(
+    name="user",
+    plural="users",
+    of=table.users,
+    shown=("name", "domain_id", "description", "enabled", "default_project_id", "email"),
+    fixed={"options": {}, "password_expires_at": None},
+    accepts={
+        "name": NAME,
+        "domain_id": ID,
+        "default_project_id": {"anyOf": [ID, {"type": "null"}]},
+        "description": TEXT,
+        "email": {**TEXT, "maxLength": 255},
+        "enabled": FLAG,
+        "password": {"anyOf": [PASSWORD, {"type": "null"}]},
+    },
+    frozen=("domain_id",),
+    filters=("name", "domain_id"),
+)
+ROLE = Noun(
+    name="role",
+    plural="roles",
+    of=table.roles,
+    shown=("name", "description"),
+    fixed={"domain_id": None, "options": {}},
+    accepts={"name": NAME, "description": TEXT, "domain_id": {"type": "null"}},
+)
+REGION = Noun(
+    name="region",
+    plural="regions",
+    of=table.regions,
+    shown=("description", "parent_region_id"),
+    required=(),
+    accepts={"id": NAME, "description": TEXT, "parent_region_id": {"anyOf": [NAME, {"type": "null"}]}},
+    filters=("parent_region_id",),
+    open=True,
+    verbs=("create", "list", "show"),
+)
+SERVICE = Noun(
+    name="service",
+    plural="services",
+    of=table.services,
+    shown=("name", "type", "description", "enabled"),
+    required=("type",),
+    accepts={"name": NAME, "type": NAME, "description": TEXT, "enabled": FLAG},
+    filters=("name", "type"),
+)
+ENDPOINT = Noun(
+    name="endpoint",
+    plural="endpoints",
+    of=table.endpoints,
+    shown=("interface", "region_id", "service_id", "url", "enabled"),
+    required=("interface", "service_id", "url"),
+    accepts={
+        "interface": {"enum": ["public", "internal", "admin"]},
+        "region_id": {"anyOf": [NAME, {"type": "null"}]},
+        "region": NAME,
+        "service_id": ID,
+        "url": {"type": "string", "minLength": 1, "maxLength": 2048, "pattern": r"^https?://[^\s\x00]+$"},
+        "enabled": FLAG,
+    },
+    filters=("interface", "service_id", "region_id"),
+)
+
+NOUNS = (DOMAIN, PROJECT, USER, ROLE, REGION, SERVICE, ENDPOINT)
+routes = tuple(route for noun in NOUNS for route in noun.routes())

@@ -1,0 +1,28 @@
+"""The identity service over HTTP: its routes and its error shape."""
+
+from http import HTTPStatus
+from typing import Any
+
+from novakit import errors
+from novakit.api.identity import assignments, auth, passwords, resources, versions
+from novakit.api.service import Service
+from novakit.identity import Identity
+
+
+def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+    """Write an error as identity clients read it."""
+    status = HTTPStatus(error.status)
+    return {"error": {"code": int(status), "message": error.message, "title": status.phrase}}
+
+
+service: Service[Identity] = Service(
+    name="identity",
+    routes=(
+        *versions.routes,
+        *auth.routes,
+        *passwords.routes,
+        *assignments.routes,
+        *resources.routes,
+    ),
+    shape=shape,
+)

@@ -1,0 +1,34 @@
+"""The bytes of an image, in and out; they are never all in memory."""
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.service import Call, Route, reply
+from novakit.image import Images
+
+OCTETS = "application/octet-stream"
+
+
+async def upload(call: Call[Images]) -> web.Response:
+    """Fill a queued image."""
+    request = call.request
+    if request.content_type != OCTETS:
+        raise errors.UnsupportedMedia(f"Send the data of an image as {OCTETS}.")
+    await call.service.upload(
+        call.context, call.path["id"], request.content.iter_any(), announced=request.content_length
+    )
+    return reply(status=204)
+
+
+async def download(call: Call[Images]) -> web.StreamResponse:
+    """Give the data of an image, or the part that the Range header names."""
+    file = await call.service.file(call.context, call.path["id"])
+    if file is None:
+        return reply(status=204)
+    return web.FileResponse(file.path, headers={"Content-Type": OCTETS, "Content-MD5": file.checksum})
+
+
+routes = (
+    Route(method="PUT", path="/v2/images/{id}/file", handler=upload),
+    Route(method="GET", path="/v2/images/{id}/file", handler=download),
+)

@@ -1,0 +1,101 @@
+"""Images: made, listed, shown, changed, tagged and deleted."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.image import listing, patch, schemas
+from novakit.api.service import Call, Route, reply
+from novakit.image import Images
+
+_created = schemas.check({"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY})
+_tag = schemas.check(schemas.WRITABLE["tags"]["items"])
+
+
+async def create(call: Call[Images]) -> web.Response:
+    """Make an image without data."""
+    body = await call.json()
+    for name in body:
+        if name in schemas.READ_ONLY or name in schemas.FORBIDDEN:
+            raise errors.Forbidden(f"Attribute '{name}' is read-only.")
+        patch.require_property_name(name)
+    said = dict(_created(body))
+    values: dict[str, Any] = {name: said.pop(name) for name in schemas.WRITABLE if name in said}
+    if "id" in values:
+        values["id"] = values["id"].lower()
+    image = await call.service.create(call.context, {**values, "properties": said})
+    return reply(image, 201, {"Location": f"{call.request.url.with_query(None)}/{image['id']}"})
+
+
+async def every(call: Call[Images]) -> web.Response:
+    """List a page of images."""
+    wanted = await listing.wanted(call)
+    images = await call.service.list(wanted)
+    return reply(listing.page(call, wanted, images))
+
+
+async def show(call: Call[Images]) -> web.Response:
+    """Show an image."""
+    return reply(await call.service.show(call.context, call.path["id"]))
+
+
+async def update(call: Call[Images]) -> web.Response:
+    """Change an image by a JSON patch."""
+    change = await patch.read(call.request)
+    return reply(await call.service.update(call.context, call.path["id"], change))
+
+
+async def delete(call: Call[Images]) -> web.Response:
+    """Delete an image."""
+    await call.service.delete(call.context, call.path["id"])
+    return reply(status=204)
+
+
+async def deactivate(call: Call[Images]) -> web.Response:
+    """Forbid the use of an image."""
+    await call.service.set_active(call.context, call.path["id"], False)
+    return reply(status=204)
+
+
+async def reactivate(call: Call[Images]) -> web.Response:
+    """Allow it again."""
+    await call.service.set_active(call.context, call.path["id"], True)
+    return reply(status=204)
+
+
+async def tag(call: Call[Images]) -> web.Response:
+    """Put a tag on an image."""
+    name = _tag(call.path["tag"])
+
+    def add(image: dict[str, Any]) -> None:
+        image["tags"] = [*image["tags"], name]
+
+    await call.service.update(call.context, call.path["id"], add)
+    return reply(status=204)
+
+
+async def untag(call: Call[Images]) -> web.Response:
+    """Take a tag off an image."""
+    name = call.path["tag"]
+
+    def remove(image: dict[str, Any]) -> None:
+        if name not in image["tags"]:
+            raise errors.NotFound(f"The image has no tag {name}.")
+        image["tags"] = [one for one in image["tags"] if one != name]
+
+    await call.service.update(call.context, call.path["id"], remove)
+    return reply(status=204)
+
+
+routes = (
+    Route(method="POST", path="/v2/images", handler=create),
+    Route(method="GET", path="/v2/images", handler=every),
+    Route(method="GET", path="/v2/images/{id}", handler=show),
+    Route(method="PATCH", path="/v2/images/{id}", handler=update),
+    Route(method="DELETE", path="/v2/images/{id}", handler=delete),
+    Route(method="POST", path="/v2/images/{id}/actions/deactivate", handler=deactivate),
+    Route(method="POST", path="/v2/images/{id}/actions/reactivate", handler=reactivate),
+    Route(method="PUT", path="/v2/images/{id}/tags/{tag}", handler=tag),
+    Route(method="DELETE", path="/v2/images/{id}/tags/{tag}", handler=untag),
+)

@@ -1,0 +1,86 @@
+"""With whom an image is shared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.image import schemas
+from novakit.api.service import Call, Route, reply
+from novakit.image import Images
+from novakit.image.records import moment
+
+_new = schemas.check(
+    {
+        "type": "object",
+        "required": ["member"],
+        "properties": {
+            "member": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[^\x00/]+$"},
+        },
+    }
+)
+_status = schemas.check(
+    {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"status": {"type": "string", "enum": list(schemas.MEMBER_STATUSES)}},
+    }
+)
+
+
+def _document(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        "image_id": row["image_id"],
+        "member_id": row["member_id"],
+        "status": row["status"],
+        "created_at": moment(row["created_at"]),
+        "updated_at": moment(row["updated_at"]),
+        "schema": "/v2/schemas/member",
+    }
+
+
+async def create(call: Call[Images]) -> web.Response:
+    """Share an image with a project."""
+    member = _new(await call.json())["member"]
+    return reply(_document(await call.service.members.share(call.context, call.path["id"], member)))
+
+
+async def every(call: Call[Images]) -> web.Response:
+    """List with whom an image is shared."""
+    rows = await call.service.members.every(call.context, call.path["id"])
+    return reply({"members": [_document(row) for row in rows], "schema": "/v2/schemas/members"})
+
+
+async def show(call: Call[Images]) -> web.Response:
+    """Show one member."""
+    return reply(await _one(call))
+
+
+async def update(call: Call[Images]) -> web.Response:
+    """Accept or reject an image that is shared with the caller."""
+    status = _status(await call.json())["status"]
+    await call.service.members.answer(call.context, call.path["id"], call.path["member"], status)
+    return reply(await _one(call))
+
+
+async def delete(call: Call[Images]) -> web.Response:
+    """Stop sharing."""
+    await call.service.members.unshare(call.context, call.path["id"], call.path["member"])
+    return reply(status=204)
+
+
+async def _one(call: Call[Images]) -> dict[str, Any]:
+    for row in await call.service.members.every(call.context, call.path["id"]):
+        if row["member_id"] == call.path["member"]:
+            return _document(row)
+    raise errors.NotFound(f"{call.path['member'][:64]} is not a member of this image.")
+
+
+routes = (
+    Route(method="POST", path="/v2/images/{id}/members", handler=create),
+    Route(method="GET", path="/v2/images/{id}/members", handler=every),
+    Route(method="GET", path="/v2/images/{id}/members/{member}", handler=show),
+    Route(method="PUT", path="/v2/images/{id}/members/{member}", handler=update),
+    Route(method="DELETE", path="/v2/images/{id}/members/{member}", handler=delete),
+)

@@ -1,0 +1,112 @@
+"""What images look like: the published schemas, and the checks made from the same."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import fastjsonschema
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.service import Call, Route, reply
+from novakit.image import Images
+from novakit.image.inspection import CONTAINERS, FORMATS
+
+VISIBILITIES = ("public", "private", "shared", "community")
+MEMBER_STATUSES = ("pending", "accepted", "rejected")
+UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+INTEGER = 2147483647
+
+_name = {"type": ["null", "string"], "maxLength": 255, "pattern": r"^[^\x00]*$"}
+_tag = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f]+$"}
+WRITABLE: dict[str, Any] = {
+    "id": {"type": "string", "pattern": UUID},
+    "name": _name,
+    "visibility": {"type": "string", "enum": list(VISIBILITIES)},
+    "protected": {"type": "boolean"},
+    "os_hidden": {"type": "boolean"},
+    "owner": {"type": ["null", "string"], "maxLength": 64, "pattern": r"^[^\x00]*$"},
+    "container_format": {"type": ["null", "string"], "enum": [None, *CONTAINERS]},
+    "disk_format": {"type": ["null", "string"], "enum": [None, *FORMATS]},
+    "min_ram": {"type": "integer", "minimum": 0, "maximum": INTEGER},
+    "min_disk": {"type": "integer", "minimum": 0, "maximum": INTEGER},
+    "tags": {"type": "array", "items": _tag},
+}
+READ_ONLY: dict[str, Any] = {
+    "status": {"type": "string", "enum": ["queued", "active", "deactivated"]},
+    "checksum": {"type": ["null", "string"], "maxLength": 32},
+    "os_hash_algo": {"type": ["null", "string"], "maxLength": 64},
+    "os_hash_value": {"type": ["null", "string"], "maxLength": 128},
+    "size": {"type": ["null", "integer"]},
+    "virtual_size": {"type": ["null", "integer"]},
+    "created_at": {"type": "string"},
+    "updated_at": {"type": "string"},
+    "self": {"type": "string"},
+    "file": {"type": "string"},
+    "schema": {"type": "string"},
+}
+FORBIDDEN = frozenset({"locations", "direct_url", "deleted", "deleted_at", "stores"})
+"""Names that mean something in image services and so are no properties."""
+PROPERTY = {"type": "string", "maxLength": 65535, "pattern": r"^[^\x00]*$"}
+
+IMAGE = {
+    "name": "image",
+    "properties": {**WRITABLE, **{name: {**schema, "readOnly": True} for name, schema in READ_ONLY.items()}},
+    "additionalProperties": {"type": "string"},
+    "links": [
+        {"rel": "self", "href": "{self}"},
+        {"rel": "enclosure", "href": "{file}"},
+        {"rel": "describedby", "href": "{schema}"},
+    ],
+}
+MEMBER = {
+    "name": "member",
+    "properties": {
+        "created_at": {"type": "string"},
+        "image_id": {"type": "string", "pattern": UUID},
+        "member_id": {"type": "string"},
+        "schema": {"type": "string", "readOnly": True},
+        "status": {"type": "string", "enum": list(MEMBER_STATUSES)},
+        "updated_at": {"type": "string"},
+    },
+}
+
+
+def _plural(schema: Mapping[str, Any]) -> dict[str, Any]:
+    name = f"{schema['name']}s"
+    links = [{"rel": "describedby", "href": "{schema}"}]
+    properties = {name: {"type": "array", "items": schema}, "schema": {"type": "string"}}
+    if schema is IMAGE:
+        links += [{"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"}]
+        properties |= {"first": {"type": "string"}, "next": {"type": "string"}}
+    return {"name": name, "properties": properties, "links": links}
+
+
+PUBLISHED = {"image": IMAGE, "images": _plural(IMAGE), "member": MEMBER, "members": _plural(MEMBER)}
+
+
+def check(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """Compile a schema to a function that raises `BadRequest` with the place and the reason."""
+    compiled: list[Callable[[Any], Any]] = []
+
+    def checked(value: Any) -> Any:
+        if not compiled:
+            compiled.append(fastjsonschema.compile(dict(schema)))
+        try:
+            return compiled[0](value)
+        except fastjsonschema.JsonSchemaValueException as error:
+            place = ".".join(str(part) for part in error.path[1:]) or "the body"
+            said = error.message.removeprefix(error.name or "").strip()
+            raise errors.BadRequest(f"Provided object does not match schema 'image': {place} {said[:300]}.") from error
+
+    return checked
+
+
+async def show(call: Call[Images]) -> web.Response:
+    """Publish a schema."""
+    name = call.path["name"]
+    if name not in PUBLISHED:
+        raise errors.NotFound(f"There is no schema {name[:64]}; there are {', '.join(PUBLISHED)}.")
+    return reply(PUBLISHED[name])
+
+
+routes = (Route(method="GET", path="/v2/schemas/{name}", handler=show),)

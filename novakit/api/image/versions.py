@@ -1,0 +1,42 @@
+"""Where the image API is and which versions it speaks."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit.api.service import Call, Route, reply
+from novakit.image import Images
+
+CURRENT = "v2.7"
+SUPPORTED = ("v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
+
+
+def _document(call: Call[Images]) -> dict[str, Any]:
+    url = call.request.url
+    base = f"{url.origin()}{url.path.removesuffix('/versions').rstrip('/')}"
+    links = [{"rel": "self", "href": f"{base}/v2/"}]
+    versions = [{"id": CURRENT, "status": "CURRENT", "links": links}]
+    return {"versions": versions + [{"id": one, "status": "SUPPORTED", "links": links} for one in SUPPORTED]}
+
+
+async def choices(call: Call[Images]) -> web.Response:
+    """List the versions to choose from."""
+    return reply(_document(call), 300)
+
+
+async def versions(call: Call[Images]) -> web.Response:
+    """List the versions."""
+    return reply(_document(call))
+
+
+async def imports(call: Call[Images]) -> web.Response:
+    """Say which ways of importing there are: none but a plain upload."""
+    return reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": []}})
+
+
+routes = (
+    Route(method="GET", path="", handler=choices, public=True),
+    Route(method="GET", path="/", handler=choices, public=True),
+    Route(method="GET", path="/versions", handler=versions, public=True),
+    Route(method="GET", path="/v2/info/import", handler=imports),
+)

@@ -1,0 +1,169 @@
+"""The five verbs that every resource has, and the routers' own."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.network import attributes, listing
+from novakit.api.network.checks import uuid
+from novakit.api.network.resources import RESOURCES, Resource, prepare
+from novakit.api.service import Call, Route, reply
+from novakit.context import RequestContext
+from novakit.network import routers
+from novakit.network.refusals import forbidden, not_found
+from novakit.network.service import Networks
+from novakit.store.engine import Session
+from novakit.store.network_hosts import Touched
+
+NetworkCall = Call[Networks]
+MOST_AT_ONCE = 500
+HIDDEN_COLUMNS = frozenset({"security_group_rules"})
+
+
+def may_write(context: RequestContext) -> None:
+    """Refuse callers that may only look."""
+    if not (context.is_admin or context.is_service or "member" in context.roles):
+        raise forbidden("Changing the network with the roles of this token")
+
+
+def _seen(context: RequestContext, view: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in view.items() if context.is_admin or key not in attributes.HIDDEN}
+
+
+async def index(resource: Resource, call: NetworkCall) -> web.Response:
+    """List what the caller may see."""
+    context, networks = call.context, call.service
+    await prepare(networks, context, resource)
+    filters = listing.wanted(call.request.query)
+    async with networks.store.read() as session:
+        statement = sa.select(resource.table).where(*resource.visible(context), *resource.conditions(filters))
+        found = await session.all(statement.order_by(resource.table.c.created_at, resource.table.c.id))
+        views = [_seen(context, view) for view in await resource.views(session, found)]
+    known = frozenset(views[0]) if views else None
+    if known is not None:
+        views = listing.passing(views, filters, known)
+        views, links = listing.page(call.request, views, known)
+    else:
+        links = []
+    fields = call.request.query.getall("fields", [])
+    body: dict[str, Any] = {resource.many: [listing.with_fields(view, fields) for view in views]}
+    if links:
+        body[f"{resource.many}_links"] = links
+    return reply(body)
+
+
+async def show(resource: Resource, call: NetworkCall) -> web.Response:
+    """Show one; what belongs to others is not found."""
+    context, key = call.context, call.path["id"]
+    view = await _find(call.service, context, resource, key)
+    return reply({resource.one: listing.with_fields(view, call.request.query.getall("fields", []))})
+
+
+async def _find(networks: Networks, context: RequestContext, resource: Resource, key: str) -> dict[str, Any]:
+    await prepare(networks, context, resource)
+    if "\0" in key:
+        raise not_found(resource.called, "of that name")
+    async with networks.store.read() as session:
+        statement = sa.select(resource.table).where(*resource.visible(context), resource.table.c.id == key)
+        found = await session.all(statement)
+        if not found:
+            raise not_found(resource.called, key)
+        return _seen(context, (await resource.views(session, found))[0])
+
+
+async def create(resource: Resource, call: NetworkCall) -> web.Response:
+    """Make one, or several in one transaction."""
+    context = call.context
+    may_write(context)
+    body = await call.json()
+    bulk = resource.many in body
+    if not bulk and resource.one not in body:
+        raise errors.BadRequest(f"Unable to find '{resource.one}' in request body", kind="HTTPBadRequest")
+    given = body[resource.many] if bulk else [body[resource.one]]
+    if not isinstance(given, list) or not given or len(given) > MOST_AT_ONCE:
+        raise errors.BadRequest(
+            f"'{resource.many}' must be a list of 1 to {MOST_AT_ONCE} objects", kind="HTTPBadRequest"
+        )
+    values = [attributes.read(resource.attributes, one, context, new=True, what=resource.one) for one in given]
+
+    async def work(session: Session, touched: Touched) -> list[dict[str, Any]]:
+        return [await resource.create(session, touched, context, one) for one in values]
+
+    made = [_seen(context, view) for view in await call.service.write(work)]
+    return reply({resource.many: made} if bulk else {resource.one: made[0]}, 201)
+
+
+async def update(resource: Resource, call: NetworkCall) -> web.Response:
+    """Change one."""
+    context, key = call.context, _key(resource, call)
+    may_write(context)
+    body = await call.json()
+    if resource.one not in body:
+        raise errors.BadRequest(f"Unable to find '{resource.one}' in request body", kind="HTTPBadRequest")
+    if resource.update is None:
+        raise errors.BadRequest(f"A {resource.called} cannot be changed; delete it and make another.")
+    await _find(call.service, context, resource, key)
+    values = attributes.read(resource.attributes, body[resource.one], context, new=False, what=resource.one)
+    changed = await call.service.write(lambda session, touched: resource.update(session, touched, context, key, values))
+    return reply({resource.one: _seen(context, changed)})
+
+
+def _key(resource: Resource, call: NetworkCall) -> str:
+    key = call.path["id"]
+    if "\0" in key:
+        raise not_found(resource.called, "of that name")
+    return key
+
+
+async def delete(resource: Resource, call: NetworkCall) -> web.Response:
+    """Delete one that is not in use."""
+    context, key = call.context, _key(resource, call)
+    may_write(context)
+    await _find(call.service, context, resource, key)
+    await call.service.write(lambda session, touched: resource.delete(session, touched, context, key))
+    return web.Response(status=204)
+
+
+INTERFACE: attributes.Attributes = {
+    "subnet_id": attributes.Attribute(check=uuid),
+    "port_id": attributes.Attribute(check=uuid),
+}
+
+
+async def change_interface(verb: Any, call: NetworkCall) -> web.Response:
+    """Join a router to a subnet or part it from one."""
+    context, key = call.context, call.path["id"]
+    may_write(context)
+    values = attributes.read(INTERFACE, await call.json(), context, new=True, what="router_interface")
+    answer = await call.service.write(lambda session, touched: verb(session, touched, context, key, values))
+    return reply(answer)
+
+
+def _routes_of(resource: Resource) -> list[Route]:
+    many, single = f"/v2.0/{resource.path}", f"/v2.0/{resource.path}/{{id}}"
+    return [
+        Route(method="GET", path=many, handler=partial(index, resource)),
+        Route(method="POST", path=many, handler=partial(create, resource)),
+        Route(method="GET", path=single, handler=partial(show, resource)),
+        Route(method="PUT", path=single, handler=partial(update, resource)),
+        Route(method="DELETE", path=single, handler=partial(delete, resource)),
+    ]
+
+
+ROUTES = [
+    *(route for resource in RESOURCES for route in _routes_of(resource)),
+    Route(
+        method="PUT",
+        path="/v2.0/routers/{id}/add_router_interface",
+        handler=partial(change_interface, routers.add_interface),
+    ),
+    Route(
+        method="PUT",
+        path="/v2.0/routers/{id}/remove_router_interface",
+        handler=partial(change_interface, routers.remove_interface),
+    ),
+]

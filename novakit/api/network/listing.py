@@ -1,0 +1,119 @@
+"""Lists: filters by any attribute, chosen fields, order and pages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.network.checks import shown
+
+CONTROLS = {"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"}
+TAGGED: Mapping[str, Callable[[set[str], set[str]], bool]] = {
+    "tags": lambda asked, have: asked <= have,
+    "tags-any": lambda asked, have: bool(asked & have),
+    "not-tags": lambda asked, have: not asked <= have,
+    "not-tags-any": lambda asked, have: not asked & have,
+}
+MOST = 10000
+
+View = dict[str, Any]
+
+
+def wanted(query: Any) -> dict[str, list[str]]:
+    """Read the filters of a query, with all values of each."""
+    found: dict[str, list[str]] = {}
+    for key, value in query.items():
+        if "\0" in value or "\0" in key:
+            raise _bad("A query parameter contains a character that is not text.")
+        if key not in CONTROLS:
+            found.setdefault("project_id" if key == "tenant_id" else key, []).append(value)
+    return found
+
+
+def passing(views: Sequence[View], filters: Mapping[str, Sequence[str]], known: frozenset[str]) -> list[View]:
+    """Keep what has one of the asked values for every filter; raise `BadRequest` for an attribute that is not there."""
+    for key in filters:
+        if key not in known and key not in TAGGED:
+            raise _bad(f"[{shown(key)}] is invalid attribute for filtering")
+    return [view for view in views if all(_has(view, key, values) for key, values in filters.items())]
+
+
+def _has(view: View, key: str, values: Sequence[str]) -> bool:
+    if key in TAGGED:
+        asked = {tag for value in values for tag in value.split(",")}
+        return TAGGED[key](asked, set(view.get("tags") or ()))
+    value = view.get(key)
+    if key == "fixed_ips":
+        return any(_has_address(value, one) for one in values)
+    if isinstance(value, bool):
+        return any(one.lower() in (("true", "1") if value else ("false", "0")) for one in values)
+    if isinstance(value, list):
+        return any(one in value for one in values)
+    return ("" if value is None else str(value)) in values
+
+
+def _has_address(fixed: Any, asked: str) -> bool:
+    name, _, value = asked.partition("=")
+    if name == "ip_address_substr":
+        return any(value in address["ip_address"] for address in fixed or ())
+    return any(address.get(name) == value for address in fixed or ())
+
+
+def page(request: web.Request, views: list[View], known: frozenset[str]) -> tuple[list[View], list[dict[str, str]]]:
+    """Sort, cut to the asked page, and give the links to the pages beside it."""
+    query = request.query
+    keys, directions = query.getall("sort_key", []), query.getall("sort_dir", [])
+    if len(directions) > len(keys) or any(one not in ("asc", "desc") for one in directions):
+        raise _bad("The number of sort_keys and sort_dirs must be same, and each sort_dir asc or desc.")
+    pairs = list(zip(keys, [*directions, *["asc"] * (len(keys) - len(directions))], strict=True))
+    for key, direction in reversed(pairs):
+        if key not in known:
+            raise _bad(f"[{shown(key)}] is invalid attribute for sort_keys")
+        views.sort(key=lambda view: _rank(view.get(key)), reverse=direction == "desc")
+    limit = _limit(query.get("limit"))
+    start, stop = 0, len(views)
+    back = query.get("page_reverse", "").lower() in ("true", "1")
+    if marker := query.get("marker"):
+        place = next((index for index, view in enumerate(views) if view["id"] == marker), None)
+        if place is None:
+            raise _bad(f"Marker {shown(marker)} could not be found.")
+        start, stop = (0, place) if back else (place + 1, stop)
+    if limit and stop - start > limit:
+        start, stop = (stop - limit, stop) if back else (start, start + limit)
+    chosen = views[start:stop]
+    links = []
+    if limit and chosen:
+        if stop < len(views):
+            links.append({"rel": "next", "href": _href(request, chosen[-1]["id"])})
+        if start > 0:
+            links.append({"rel": "previous", "href": _href(request, chosen[0]["id"], page_reverse="True")})
+    return chosen, links
+
+
+def _rank(value: Any) -> tuple[bool, str | float]:
+    if isinstance(value, bool | int):
+        return True, f"{int(value):020d}"
+    return value is not None, "" if value is None else str(value)
+
+
+def _limit(asked: str | None) -> int:
+    if asked is None:
+        return MOST
+    if not asked.isascii() or not asked.isdigit() or len(asked) > 9:
+        raise _bad(f"Limit must be an integer 0 or greater and not {shown(asked)}")
+    return min(int(asked), MOST) or MOST
+
+
+def _href(request: web.Request, marker: str, **more: str) -> str:
+    query = [(key, value) for key, value in request.query.items() if key not in ("marker", "page_reverse")]
+    return str(request.url.with_query([*query, ("marker", marker), *more.items()]))
+
+
+def with_fields(view: View, fields: Sequence[str]) -> View:
+    """Keep the chosen attributes; all when none was chosen."""
+    return {key: value for key, value in view.items() if key in fields} if fields else view
+
+
+def _bad(sentence: str) -> errors.BadRequest:
+    return errors.BadRequest(sentence, kind="HTTPBadRequest")

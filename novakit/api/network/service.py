@@ -1,0 +1,22 @@
+"""The network API as one service."""
+
+from typing import Any
+
+from novakit import errors
+from novakit.api.network import discovery, handlers, quotas, tags
+from novakit.api.service import Service
+from novakit.network.service import Networks
+
+
+def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+    """Make the body of a refusal as clients of the network API read it."""
+    if error.status == 401:
+        return {"error": {"code": 401, "title": "Unauthorized", "message": error.message}}
+    return {"NeutronError": {"type": error.kind, "message": error.message, "detail": ""}}
+
+
+service: Service[Networks] = Service(
+    name="network",
+    routes=(*discovery.ROUTES, *handlers.ROUTES, *tags.ROUTES, *quotas.ROUTES),
+    shape=shape,
+)

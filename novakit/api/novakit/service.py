@@ -1,0 +1,69 @@
+"""The routes of `/novakit`, version 1."""
+
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.novakit.audit import audit
+from novakit.api.service import Call, Route, Service, reply
+from novakit.scheduler.reports import Reports
+
+
+def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+    """Write an error as one object with a code, a title and a sentence."""
+    status = HTTPStatus(error.status)
+    return {"error": {"code": int(status), "title": status.phrase, "message": error.message, "request_id": request_id}}
+
+
+async def discover(call: Call[Reports]) -> web.Response:
+    """Name what is here."""
+    return reply({"versions": [{"id": "v1", "status": "CURRENT", "links": [{"rel": "self", "href": "v1/"}]}]})
+
+
+async def list_decisions(call: Call[Reports]) -> web.Response:
+    """List decisions, latest first, by server_id, project_id, outcome, limit and marker."""
+    found = await call.service.decisions(call.context, call.query)
+    return reply({"decisions": found})
+
+
+async def show_decision(call: Call[Reports]) -> web.Response:
+    """Show one decision."""
+    return reply({"decision": await call.service.decision(call.context, call.path["id"])})
+
+
+async def explain(call: Call[Reports]) -> web.Response:
+    """Decide about a flavor and an image without making anything."""
+    return reply({"decision": await call.service.explain(call.context, await call.json())})
+
+
+async def counts(call: Call[Reports]) -> web.Response:
+    """Show the scheduler's counters, of itself and of each filter and weigher."""
+    return reply({"scheduler": await call.service.counts(call.context)})
+
+
+async def trace(call: Call[Reports]) -> web.Response:
+    """Give hosts and requests as a trace."""
+    return reply({"trace": await call.service.trace(call.context)})
+
+
+async def capacity(call: Call[Reports]) -> web.Response:
+    """Count how many more servers of a flavor fit."""
+    return reply({"capacity": await call.service.capacity(call.context, await call.json())})
+
+
+service: Service[Reports] = Service(
+    name="novakit",
+    routes=(
+        Route(method="GET", path="/", handler=discover, public=True),
+        Route(method="GET", path="/v1/decisions", handler=list_decisions),
+        Route(method="GET", path="/v1/decisions/{id}", handler=show_decision),
+        Route(method="GET", path="/v1/scheduler", handler=counts),
+        Route(method="GET", path="/v1/trace", handler=trace),
+        Route(method="GET", path="/v1/audit", handler=audit),
+        Route(method="POST", path="/v1/explain", handler=explain),
+        Route(method="POST", path="/v1/capacity", handler=capacity),
+    ),
+    shape=shape,
+)

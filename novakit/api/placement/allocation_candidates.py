@@ -1,0 +1,218 @@
+"""GET /allocation_candidates: where a request would fit."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.placement import query
+from novakit.api.placement.frame import Asked, admit, answer_raw
+from novakit.api.placement.query import Query
+from novakit.api.placement.schemas import GROUP, GROUP_1_33
+from novakit.api.placement.schemas import allocation_candidates as schemas
+from novakit.api.service import Version
+from novakit.placement.candidates import Ask, Candidate, Forest, Group, Provider
+from novakit.store.engine import Session
+from novakit.store.placement import names
+
+BAD_VALUE = "placement.query.bad_value"
+_CONFLICT = "Conflicting required and forbidden traits found in "
+
+
+async def list_all(call: Asked) -> web.Response:
+    """Answer with candidates as bodies for PUT /allocations, and with the providers they name."""
+    admit(call, reads=True)
+    asked = call.request.query
+    query.checked(asked, query.by_version(schemas.LIST, call.version))
+    ask = _ask(asked, call.version)
+    async with call.service.store.read() as session:
+        await _check_names(session, ask)
+    forest, found = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)
+    wanted = {name for group in ask.groups for name in group.resources}
+    document = {
+        "allocation_requests": [_request(one, call.version) for one in found],
+        "provider_summaries": _summaries(forest, found, call.version, wanted),
+    }
+    if len(found) > 5000:
+        return answer_raw(call, await asyncio.to_thread(orjson.dumps, document))
+    return answer_raw(call, orjson.dumps(document))
+
+
+def _ask(asked: Query, version: Version) -> Ask:
+    subtrees = [frozenset(item.strip() for item in value.split(",")) for value in asked.getall("same_subtree", [])]
+    if any("" in one for one in subtrees):
+        raise errors.BadRequest(
+            "Empty string (unsuffixed group) can not be specified in `same_subtree` ", kind=BAD_VALUE
+        )
+    root_required, root_forbidden = _root_traits(asked.getall("root_required", []))
+    groups = _groups(asked, version)
+    _check_groups(groups, subtrees, version)
+    policy = asked.getall("group_policy", [""])[0]
+    if not policy and sum(1 for suffix in groups if suffix) > 1:
+        raise errors.BadRequest(
+            'The "group_policy" parameter is required when specifying more than one "resources{N}" parameter.'
+        )
+    return Ask(
+        groups=groups.values(),
+        isolate=policy == "isolate",
+        root_required=root_required,
+        root_forbidden=root_forbidden,
+        same_subtrees=subtrees,
+        limit=int(asked["limit"]) if "limit" in asked else None,
+        nested=version >= (1, 29),
+    )
+
+
+def _root_traits(values: Sequence[str]) -> tuple[set[str], set[str]]:
+    if not values:
+        return set(), set()
+    if len(values) > 1:
+        raise errors.BadRequest(
+            "Query parameter 'root_required' may be specified only once.", kind="placement.query.duplicate_key"
+        )
+    required, forbidden = query.traits(values, (1, 38))
+    wanted = {name for some in required for name in some}
+    if both := sorted(wanted & forbidden):
+        raise errors.BadRequest(f"{_CONFLICT}root_required: {', '.join(both)}", kind=BAD_VALUE)
+    return wanted, forbidden
+
+
+def _groups(asked: Query, version: Version) -> dict[str, Group]:
+    suffix_form = GROUP_1_33 if version >= (1, 33) else GROUP
+    form = re.compile(f"(resources|required|member_of|in_tree)({suffix_form})?")
+    found: dict[str, Group] = {}
+    for key in dict.fromkeys(asked):
+        if (match := form.fullmatch(key)) is not None:
+            suffix = match[2] or ""
+            found.setdefault(suffix, _group(asked, version, suffix))
+    return found
+
+
+def _group(asked: Query, version: Version, suffix: str) -> Group:
+    resources = asked.getall(f"resources{suffix}", [])
+    required, forbidden = query.traits(asked.getall(f"required{suffix}", []), version)
+    member_of, not_member_of = query.member_of(asked.getall(f"member_of{suffix}", []), version, suffix)
+    in_tree = asked.getall(f"in_tree{suffix}", [])
+    return Group(
+        suffix=suffix,
+        resources=query.resources(resources[-1]) if resources else {},
+        required=required,
+        forbidden=forbidden,
+        member_of=member_of,
+        not_member_of=not_member_of,
+        in_tree=query.in_tree(in_tree[-1]) if in_tree else None,
+    )
+
+
+def _check_groups(groups: Mapping[str, Group], subtrees: Iterable[frozenset[str]], version: Version) -> None:
+    empty = [suffix for suffix, group in groups.items() if not group.resources]
+    if version >= (1, 36):
+        named = set().union(*subtrees)
+        if len(empty) == len(groups):
+            raise errors.BadRequest(
+                "There must be at least one resources or resources[$S] parameter.",
+                kind="placement.query.missing_value",
+            )
+        if odd := [suffix for suffix in empty if suffix not in named]:
+            raise errors.BadRequest(
+                "Resourceless suffixed group request should be specified in `same_subtree` query param: bad group(s) - "
+                f"{odd}.",
+                kind=BAD_VALUE,
+            )
+        if odd := sorted(named - groups.keys()):
+            raise errors.BadRequest(
+                f"Real suffixes should be specified in `same_subtree`: {odd} not found in {list(groups)}.",
+                kind=BAD_VALUE,
+            )
+    else:
+        _check_orphans(groups)
+    if version >= (1, 22):
+        clashes = [
+            f"required{suffix}: ({', '.join(sorted(some))})"
+            for suffix, group in groups.items()
+            for some in group.required
+            if some <= group.forbidden
+        ]
+        if clashes:
+            raise errors.BadRequest(f"{_CONFLICT}the following traits keys: {', '.join(sorted(clashes))}")
+
+
+def _check_orphans(groups: Mapping[str, Group]) -> None:
+    empty = {suffix: group for suffix, group in groups.items() if not group.resources}
+    if orphans := [f"required{suffix}" for suffix, group in empty.items() if group.required]:
+        raise errors.BadRequest(
+            "All traits parameters must be associated with resources.  Found the following orphaned traits keys: "
+            + ", ".join(orphans)
+        )
+    if orphans := [f"member_of{suffix}" for suffix, group in empty.items() if group.member_of or group.not_member_of]:
+        raise errors.BadRequest(
+            "All member_of parameters must be associated with resources. Found the following orphaned member_of keys: "
+            + ", ".join(orphans)
+        )
+    if empty:
+        raise errors.BadRequest("All request groups must specify resources.")
+    if not groups:
+        raise errors.BadRequest("At least one request group (`resources` or `resources{$S}`) is required.")
+
+
+async def _check_names(session: Session, ask: Ask) -> None:
+    if unknown := await names.unknown_classes(session, {name for group in ask.groups for name in group.resources}):
+        raise errors.BadRequest(
+            f"Invalid resource class in resources parameter: No such resource class {', '.join(sorted(unknown))}."
+        )
+    traits = set(ask.root_required | ask.root_forbidden)
+    for group in ask.groups:
+        traits.update(group.forbidden, *group.required)
+    if unknown := await names.unknown_traits(session, traits):
+        raise errors.BadRequest(f"No such trait(s): {', '.join(sorted(unknown))}.")
+
+
+def _request(one: Candidate, version: Version) -> dict[str, Any]:
+    if version < (1, 12):
+        return {
+            "allocations": [
+                {"resource_provider": {"uuid": id}, "resources": amounts} for id, amounts in one.allocations.items()
+            ]
+        }
+    said: dict[str, Any] = {"allocations": {id: {"resources": amounts} for id, amounts in one.allocations.items()}}
+    if version >= (1, 34):
+        said["mappings"] = one.mappings
+    return said
+
+
+def _summaries(
+    forest: Forest, found: Sequence[Candidate], version: Version, wanted: set[str]
+) -> dict[str, orjson.Fragment]:
+    used = dict.fromkeys(id for one in found for id in one.allocations)
+    if version >= (1, 29):
+        roots = dict.fromkeys(forest.providers[id].root_id for id in used)
+        shown: Iterable[Provider] = (one for root in roots for one in forest.trees[root])
+    else:
+        shown = (forest.providers[id] for id in used)
+    return {one.id: _summary(one, version, wanted) for one in shown}
+
+
+def _summary(one: Provider, version: Version, wanted: set[str]) -> orjson.Fragment:
+    form = (version >= (1, 17), version >= (1, 29), None if version >= (1, 27) else frozenset(wanted))
+    kept: orjson.Fragment | None = one.said.get(form)
+    if kept is not None:
+        return kept
+    said: dict[str, Any] = {
+        "resources": {
+            name: {"capacity": stock.capacity, "used": stock.used}
+            for name, stock in one.stock.items()
+            if form[2] is None or name in form[2]
+        }
+    }
+    if form[0]:
+        said["traits"] = sorted(one.traits, key=lambda name: (name.startswith(names.CUSTOM), name))
+    if form[1]:
+        said["parent_provider_uuid"], said["root_provider_uuid"] = one.parent_id, one.root_id
+    fragment = orjson.Fragment(orjson.dumps(said))
+    if form[2] is None:
+        one.said[form] = fragment
+    return fragment

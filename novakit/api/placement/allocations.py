@@ -1,0 +1,114 @@
+"""/allocations and /resource_providers/{uuid}/allocations: who holds how much of what."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.placement import query
+from novakit.api.placement.frame import Asked, admit, answer, body, canonical_uuid, clean, write
+from novakit.api.placement.schemas import allocations as schemas
+from novakit.placement.allocations import UNCHECKED, Wish, replace
+from novakit.placement.ledger import Claim
+from novakit.store.engine import Session
+from novakit.store.placement import allocations, providers
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""Project and user of consumers that were made in versions without them."""
+
+
+def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> Wish:
+    """Make of a body what one consumer is to hold."""
+    stated = given["allocations"]
+    if isinstance(stated, list):
+        stated = {item["resource_provider"]["uuid"]: item for item in stated}
+    amounts = {
+        provider: {name: int(amount) for name, amount in one["resources"].items()} for provider, one in stated.items()
+    }
+    claim = Claim(
+        consumer_id=consumer,
+        project_id=given.get("project_id", NOBODY),
+        user_id=given.get("user_id", NOBODY),
+        consumer_type=given.get("consumer_type"),
+        allocations=amounts,
+    )
+    return Wish(claim, given["consumer_generation"] if call.version >= (1, 28) else UNCHECKED)
+
+
+def wishes(call: Asked, given: Mapping[str, Mapping[str, Any]]) -> list[Wish]:
+    """Make of a body what several consumers are to hold; raise `BadRequest` when one is named twice."""
+    made = {canonical_uuid(consumer) or consumer: one for consumer, one in given.items()}
+    if len(made) < len(given):
+        raise errors.BadRequest("A consumer is named twice, in different spellings of its UUID; name it once.")
+    return [wish(call, consumer, one) for consumer, one in made.items()]
+
+
+async def show(call: Asked) -> web.Response:
+    """GET /allocations/{consumer_uuid}; an unknown consumer holds nothing."""
+    admit(call, reads=True)
+    async with call.service.store.read() as session:
+        rows = await allocations.of_consumer(session, clean(call.path["consumer_uuid"]))
+    held: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        one = held.setdefault(row["provider_id"], {"resources": {}, "generation": row["provider_generation"]})
+        one["resources"][row["resource_class"]] = row["used"]
+    said: dict[str, Any] = {"allocations": held}
+    if rows and call.version >= (1, 12):
+        said["project_id"], said["user_id"] = rows[0]["project_id"], rows[0]["user_id"]
+        if call.version >= (1, 28):
+            said["consumer_generation"] = rows[0]["consumer_generation"]
+        if call.version >= (1, 38):
+            said["consumer_type"] = rows[0]["type"] or "unknown"
+    return answer(call, said, modified=max((row["created_at"] for row in rows), default=None))
+
+
+async def list_of_provider(call: Asked) -> web.Response:
+    """GET /resource_providers/{uuid}/allocations."""
+    admit(call, reads=True)
+    id = clean(call.path["uuid"])
+    async with call.service.store.read() as session:
+        provider = await providers.show(session, id)
+        rows = await allocations.of_provider(session, id)
+    held: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        one = held.setdefault(row["consumer_id"], {"resources": {}})
+        one["resources"][row["resource_class"]] = row["used"]
+        if call.version >= (1, 28):
+            one["consumer_generation"] = row["consumer_generation"]
+    said = {"allocations": held, "resource_provider_generation": provider["generation"]}
+    return answer(call, said, modified=max((row["created_at"] for row in rows), default=None))
+
+
+async def put(call: Asked) -> web.Response:
+    """PUT /allocations/{consumer_uuid}: replace what one consumer holds."""
+    admit(call, writes=True)
+    consumer = canonical_uuid(call.path["consumer_uuid"])
+    if consumer is None:
+        raise errors.BadRequest(f"Malformed consumer_uuid: {call.path['consumer_uuid']}")
+    given = await body(call, query.by_version(schemas.PUT, call.version))
+    wanted = [wish(call, consumer, given)]
+    await write(call, lambda session: replace(session, wanted))
+    return answer(call, None, 204)
+
+
+async def post(call: Asked) -> web.Response:
+    """POST /allocations: replace what several consumers hold, all or none."""
+    admit(call, writes=True)
+    given = await body(call, query.by_version(schemas.POST, call.version))
+    wanted = wishes(call, given)
+    await write(call, lambda session: replace(session, wanted))
+    return answer(call, None, 204)
+
+
+async def delete(call: Asked) -> web.Response:
+    """DELETE /allocations/{consumer_uuid}: give everything back."""
+    admit(call)
+    consumer = clean(call.path["consumer_uuid"])
+
+    async def work(session: Session) -> bool:
+        return await call.service.release(session, consumer)
+
+    if not await write(call, work):
+        raise errors.NotFound(f"No allocations for consumer '{consumer}'")
+    return answer(call, None, 204)

@@ -1,0 +1,131 @@
+"""What the resources of the Placement API share: who may come in, how bodies are read, how answers look."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from novakit import errors, world
+from novakit.api.placement.schemas import Schema
+from novakit.api.service import Call, Version, reply, text
+from novakit.placement import Placement
+from novakit.store import Session
+
+T = TypeVar("T")
+Asked = Call[Placement]
+
+MINIMUM: Version = (1, 0)
+MAXIMUM: Version = (1, 39)
+UNDEFINED_CODE = "placement.undefined_code"
+
+
+def error_body(error: errors.NovakitError, request_id: str, version: Version | None) -> dict[str, Any]:
+    """Shape an error as Placement's clients read it; the code is told from version 1.23 on."""
+    status = HTTPStatus(error.status)
+    body: dict[str, Any] = {
+        "status": int(status),
+        "title": status.phrase,
+        "detail": error.message,
+        "request_id": request_id,
+    }
+    if version is not None and version >= (1, 23):
+        body["code"] = error.kind if error.kind.startswith("placement.") else UNDEFINED_CODE
+    if version is None and status == HTTPStatus.NOT_ACCEPTABLE:
+        body["max_version"], body["min_version"] = text(MAXIMUM), text(MINIMUM)
+    return {"errors": [body]}
+
+
+def admit(
+    call: Asked,
+    *,
+    reads: bool = False,
+    writes: bool = False,
+    project_id: str | None = None,
+) -> None:
+    """Let in only whom the policy lets in, with a request of the right kind.
+
+    `reads` wants a caller that takes JSON, `writes` one that sends it; the readers of `project_id` may come in too.
+    """
+    headers = call.request.headers
+    if (call.request.content_length or 0) > 0 and not headers.get("Content-Type"):
+        raise errors.BadRequest("content-type header required when content-length > 0")
+    if reads:
+        _check_accept(headers.get("Accept", ""))
+    if writes and call.request.content_type != "application/json":
+        raise errors.UnsupportedMedia(
+            f"The media type {headers.get('Content-Type', 'None')} is not supported, use application/json"
+        )
+    caller = call.context
+    if not caller.system:
+        if caller.is_admin or caller.is_service:
+            return
+        if project_id is not None and "reader" in caller.roles and caller.project_id == project_id:
+            return
+    raise errors.Forbidden(
+        f"Policy does not allow {call.request.method} {call.request.path} to be performed. "
+        "It takes a project-scoped token of an administrator or a service."
+    )
+
+
+def _check_accept(accept: str) -> None:
+    kinds = [item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()]
+    if kinds and not {"*/*", "application/*", "application/json"}.intersection(kinds):
+        raise errors.NotAcceptable("Only application/json is provided")
+
+
+async def body(call: Asked, schema: Schema) -> Any:
+    """Read the JSON body; raise `BadRequest` when it is none or is not what the schema says."""
+    return schema.checked(await call.request.read())
+
+
+async def write(call: Asked, work: Callable[[Session], Awaitable[T]]) -> T:
+    """Do something in a transaction, again when the database says that it collided with another."""
+    done: T = await call.service.store.retrying(work)
+    return done
+
+
+def answer(
+    call: Asked, document: Any = None, status: int = 200, *, modified: datetime | None = None, location: str = ""
+) -> web.Response:
+    """Answer; from version 1.15 on with the time of the last change wherever there is a document or `modified`."""
+    headers: dict[str, str] = {}
+    if location:
+        headers["Location"] = f"{call.request.scheme}://{call.request.host}{location}"
+    if call.version >= (1, 15) and (document is not None or modified is not None):
+        headers["Last-Modified"] = format_datetime(modified or world.now(), usegmt=True)
+        headers["Cache-Control"] = "no-cache"
+    return reply(document, status, headers)
+
+
+def answer_raw(call: Asked, document: bytes) -> web.Response:
+    """Answer with a document that is JSON already."""
+    answered = answer(call, {})
+    answered.body = document
+    return answered
+
+
+def href(call: Asked, *parts: str) -> str:
+    """Give the path of a resource, with the prefix that the service is mounted under."""
+    resource = call.request.match_info.route.resource
+    template = resource.canonical if resource else ""
+    first = template.find(f"/{parts[0]}")
+    return template[: max(first, 0)] + "".join(f"/{part}" for part in parts)
+
+
+def clean(value: str) -> str:
+    """Give text from a path or query as the store can look it up; raise `NotFound` for what it can never hold."""
+    if "\x00" in value or not value.isprintable():
+        raise errors.NotFound("No resource has control characters in its name.")
+    return value
+
+
+def canonical_uuid(value: str) -> str | None:
+    """Write a UUID in lower case with dashes, or tell that it is none."""
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        return None

@@ -1,0 +1,117 @@
+"""/resource_providers: trees of things that hold inventory."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors, world
+from novakit.api.placement import query
+from novakit.api.placement.frame import Asked, admit, answer, body, canonical_uuid, clean, href, write
+from novakit.api.placement.schemas import resource_providers as schemas
+from novakit.store.engine import Row, Session
+from novakit.store.placement import names, providers
+
+_LINKS = {"inventories": (1, 0), "usages": (1, 0), "aggregates": (1, 1), "traits": (1, 6), "allocations": (1, 11)}
+
+
+def document(call: Asked, row: Row) -> dict[str, Any]:
+    """Describe a provider as of the version that was asked for."""
+    own = href(call, "resource_providers", row["id"])
+    links = [{"rel": "self", "href": own}]
+    links += [{"rel": name, "href": f"{own}/{name}"} for name, since in _LINKS.items() if call.version >= since]
+    said = {"uuid": row["id"], "name": row["name"], "generation": row["generation"], "links": links}
+    if call.version >= (1, 14):
+        said["parent_provider_uuid"], said["root_provider_uuid"] = row["parent_id"], row["root_id"]
+    return said
+
+
+async def list_all(call: Asked) -> web.Response:
+    """GET /resource_providers, with all its filters."""
+    admit(call, reads=True)
+    asked = call.request.query
+    given = query.checked(asked, query.by_version(schemas.LIST, call.version))
+    member_of, not_member_of = query.member_of(asked.getall("member_of", []), call.version)
+    required, forbidden = query.traits(asked.getall("required", []), call.version)
+    resources = query.resources(given["resources"]) if "resources" in given else {}
+    async with call.service.store.read() as session:
+        await _check_names(session, resources, set().union(forbidden, *required))
+        rows = await providers.search(
+            session,
+            id=given.get("uuid"),
+            name=given.get("name"),
+            in_tree=given.get("in_tree"),
+            resources=resources,
+            member_of=member_of,
+            not_member_of=not_member_of,
+            required=required,
+            forbidden=forbidden,
+        )
+    modified = max((row["updated_at"] for row in rows), default=None)
+    return answer(call, {"resource_providers": [document(call, row) for row in rows]}, modified=modified)
+
+
+async def _check_names(session: Session, resources: dict[str, int], traits: set[str]) -> None:
+    if unknown := await names.unknown_classes(session, resources):
+        raise errors.BadRequest(
+            f"Invalid resource class in resources parameter: No such resource class {', '.join(sorted(unknown))}."
+        )
+    if unknown := await names.unknown_traits(session, traits):
+        raise errors.BadRequest(
+            f'Invalid trait(s) in "required" parameter: No such trait(s): {", ".join(sorted(unknown))}.'
+        )
+
+
+async def create(call: Asked) -> web.Response:
+    """POST /resource_providers."""
+    admit(call, writes=True)
+    given = await body(call, query.by_version(schemas.POST, call.version))
+    if not given["name"]:
+        raise errors.BadRequest(
+            "Unable to create resource provider: Object action create failed because: name is required"
+        )
+    id = canonical_uuid(given["uuid"]) if "uuid" in given else world.new_id()
+    assert id is not None
+    parent = given.get("parent_provider_uuid")
+
+    async def work(session: Session) -> Row:
+        return await providers.create(session, id=id, name=given["name"], parent_id=parent)
+
+    row = await write(call, work)
+    location = href(call, "resource_providers", row["id"])
+    if call.version < (1, 20):
+        return answer(call, None, 201, location=location)
+    return answer(call, document(call, row), modified=row["updated_at"], location=location)
+
+
+async def show(call: Asked) -> web.Response:
+    """GET /resource_providers/{uuid}."""
+    admit(call, reads=True)
+    async with call.service.store.read() as session:
+        row = await providers.show(session, clean(call.path["uuid"]))
+    return answer(call, document(call, row), modified=row["updated_at"])
+
+
+async def update(call: Asked) -> web.Response:
+    """PUT /resource_providers/{uuid}: rename it, and from 1.14 on put it below another."""
+    admit(call, writes=True)
+    id = clean(call.path["uuid"])
+    async with call.service.store.read() as session:
+        await providers.show(session, id)
+    given = await body(call, query.by_version(schemas.PUT, call.version))
+    parent = given.get("parent_provider_uuid", providers.UNCHANGED)
+
+    async def work(session: Session) -> Row:
+        return await providers.update(
+            session, id, name=given["name"], parent_id=parent, may_move=call.version >= (1, 37)
+        )
+
+    row = await write(call, work)
+    return answer(call, document(call, row), modified=row["updated_at"])
+
+
+async def delete(call: Asked) -> web.Response:
+    """DELETE /resource_providers/{uuid}."""
+    admit(call)
+    id = clean(call.path["uuid"])
+    await write(call, lambda session: providers.delete(session, id))
+    return answer(call, None, 204)

@@ -1,0 +1,103 @@
+"""The bodies and queries that the Placement API takes, by resource and version."""
+
+import re
+import uuid
+from typing import Any
+
+import attrs
+import fastjsonschema
+import orjson
+
+from novakit import errors
+
+UUID_KEY = "^[0-9a-fA-F-]{36}$"
+NAME = "^[A-Z0-9_]+$"
+CUSTOM_NAME = "^CUSTOM_[A-Z0-9_]+$"
+TEXT = "^[^\\x00-\\x1f\\x7f]*$"
+"""Text that every database and terminal can hold: no control characters."""
+GROUP = "[1-9][0-9]*"
+GROUP_1_33 = "[a-zA-Z0-9_-]{1,64}"
+MAX_INT = 0x7FFFFFFF
+
+
+def looks_like_uuid(value: str) -> bool:
+    """Say whether text is a UUID in any of its spellings."""
+    try:
+        uuid.UUID(value)
+    except ValueError:
+        return False
+    return True
+
+
+@attrs.define
+class Schema:
+    """A JSON schema, compiled when it is first used."""
+
+    definition: dict[str, Any]
+    _check: Any = None
+
+    def checked(self, raw: bytes) -> Any:
+        """Read JSON text that must fit; raise `BadRequest` otherwise."""
+        try:
+            data = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise errors.BadRequest(f"Malformed JSON: {error}") from error
+        self.check(data, "JSON does not validate: ")
+        return data
+
+    def check(self, data: Any, complaint: str) -> None:
+        """Raise `BadRequest` when data that was read already does not fit."""
+        if self._check is None:
+            self._check = fastjsonschema.compile(self.definition, formats={"uuid": looks_like_uuid}, use_default=False)
+        try:
+            self._check(data)
+        except fastjsonschema.JsonSchemaValueException as error:
+            where = "".join(f"['properties'][{name!r}]" for name in error.path[1:])
+            raise errors.BadRequest(
+                f"{complaint}{_sentence(error)}. Failed validating {error.rule!r} in schema{where}"
+            ) from error
+
+
+def _sentence(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """Say what is wrong in the words that clients of this API know."""
+    value, rule, limit = error.value, error.rule, error.rule_definition
+    match rule:
+        case "format":
+            return f"{value!r} is not a {limit!r}"
+        case "pattern":
+            return f"{value!r} does not match {limit!r}"
+        case "uniqueItems":
+            return f"{value!r} has non-unique elements"
+        case "required":
+            return f"{next(name for name in limit if name not in value)!r} is a required property"
+        case "additionalProperties" if isinstance(value, dict):
+            known, patterns = error.definition.get("properties", {}), error.definition.get("patternProperties", {})
+            odd = [name for name in value if name not in known and not any(re.search(p, name) for p in patterns)]
+            if patterns:
+                return f"{', '.join(map(repr, odd))} does not match any of the regexes: {', '.join(patterns)}"
+            return f"Additional properties are not allowed ({', '.join(map(repr, odd))} was unexpected)"
+        case "type":
+            return f"{value!r} is not of type {', '.join(map(repr, limit if isinstance(limit, list) else [limit]))}"
+        case "minProperties":
+            return f"{value!r} does not have enough properties"
+        case "minItems" | "minLength":
+            return f"{value!r} is too short"
+        case "maxLength":
+            return f"{value!r} is too long"
+        case "minimum":
+            return f"{value!r} is less than the minimum of {limit}"
+        case "maximum":
+            return f"{value!r} is greater than the maximum of {limit}"
+        case "enum":
+            return f"{value!r} is not one of {limit!r}"
+    return str(error)
+
+
+def record(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """Make the schema of an object with these properties and no others."""
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def table(pattern: str, values: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Make the schema of an object whose keys follow a pattern."""
+    return {"type": "object", "patternProperties": {pattern: values}, "additionalProperties": False, **more}

@@ -1,0 +1,59 @@
+"""Bodies of PUT and POST /allocations."""
+
+from typing import Any
+
+from novakit.api.placement.schemas import GROUP_1_33, NAME, TEXT, UUID_KEY, Schema, record, table
+
+_OWNER = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}
+_AMOUNTS = table(NAME, {"type": "integer", "minimum": 1}, minProperties=1)
+_PROVIDER = record({"generation": {"type": "integer"}, "resources": _AMOUNTS}, "resources")
+_GENERATION = {"type": ["integer", "null"]}
+_MAPPINGS = {
+    "type": "object",
+    "minProperties": 1,
+    "patternProperties": {
+        f"^{GROUP_1_33}$": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "uuid"}}
+    },
+}
+_TYPE = {"type": "string", "pattern": NAME, "minLength": 1, "maxLength": 255}
+
+
+def _list(*, owned: bool) -> dict[str, Any]:
+    uuid = record({"uuid": {"type": "string", "format": "uuid"}}, "uuid")
+    item = record({"resource_provider": uuid, "resources": _AMOUNTS}, "resource_provider", "resources")
+    body = {"allocations": {"type": "array", "minItems": 1, "items": item}}
+    if not owned:
+        return record(body, "allocations")
+    return record({**body, "project_id": _OWNER, "user_id": _OWNER}, "allocations", "project_id", "user_id")
+
+
+def consumer(version: tuple[int, int], *, may_be_empty: bool) -> dict[str, Any]:
+    """Make the schema of what one consumer is to hold."""
+    allocations = table(UUID_KEY, _PROVIDER, minProperties=0 if may_be_empty else 1)
+    properties: dict[str, Any] = {"allocations": allocations, "project_id": _OWNER, "user_id": _OWNER}
+    required = ["allocations", "project_id", "user_id"]
+    if version >= (1, 28):
+        properties["consumer_generation"] = _GENERATION
+        required.append("consumer_generation")
+    if version >= (1, 34):
+        properties["mappings"] = _MAPPINGS
+    if version >= (1, 38):
+        properties["consumer_type"] = _TYPE
+        required.append("consumer_type")
+    return record(properties, *required)
+
+
+def consumers(version: tuple[int, int], *, at_least: int) -> dict[str, Any]:
+    """Make the schema of what several consumers are to hold, by consumer id."""
+    return table(UUID_KEY, consumer(version, may_be_empty=True), minProperties=at_least)
+
+
+PUT = {
+    (1, 38): Schema(consumer((1, 38), may_be_empty=True)),
+    (1, 34): Schema(consumer((1, 34), may_be_empty=True)),
+    (1, 28): Schema(consumer((1, 28), may_be_empty=True)),
+    (1, 12): Schema(consumer((1, 12), may_be_empty=False)),
+    (1, 8): Schema(_list(owned=True)),
+    (1, 0): Schema(_list(owned=False)),
+}
+POST = {version: Schema(consumers(version, at_least=1)) for version in ((1, 38), (1, 34), (1, 28), (1, 13))}

@@ -1,0 +1,115 @@
+"""/traits and /resource_providers/{uuid}/traits."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit import errors, world
+from novakit.api.placement import query
+from novakit.api.placement.frame import Asked, admit, answer, body, clean, href, write
+from novakit.api.placement.schemas import names as schemas
+from novakit.store.engine import Session
+from novakit.store.placement import providers, traits
+
+
+async def list_all(call: Asked) -> web.Response:
+    """GET /traits; `name` is in:A,B or startswith:PREFIX, `associated` true or false."""
+    admit(call, reads=True)
+    given = query.checked(call.request.query, schemas.LIST_TRAITS)
+    chosen: dict[str, Any] = _by_name(given["name"]) if "name" in given else {}
+    if "associated" in given:
+        if given["associated"].lower() not in ("true", "false"):
+            raise errors.BadRequest('The query parameter "associated" only accepts "true" or "false"')
+        chosen["associated"] = given["associated"].lower() == "true"
+    async with call.service.store.read() as session:
+        found = await traits.every(session, **chosen)
+    return answer(call, {"traits": found})
+
+
+def _by_name(value: str) -> dict[str, Any]:
+    form, colon, rest = value.partition(":")
+    if not colon:
+        raise errors.BadRequest(
+            "Badly formatted name parameter. Expected name query string parameter in form: "
+            f'?name=[in|startswith]:[name1,name2|prefix]. Got: "{value}"'
+        )
+    if form == "in":
+        return {"within": rest.split(",")}
+    return {"prefix": rest} if form == "startswith" else {}
+
+
+async def show(call: Asked) -> web.Response:
+    """GET /traits/{name}: 204 when there is such a trait."""
+    admit(call)
+    name = clean(call.path["name"])
+    async with call.service.store.read() as session:
+        since = await traits.since(session, name)
+    if since is None:
+        raise errors.NotFound(f"No such trait(s): {name}.")
+    return answer(call, None, 204, modified=since)
+
+
+async def ensure(call: Asked) -> web.Response:
+    """PUT /traits/{name}: make a custom trait, or see that it is there."""
+    admit(call)
+    name = call.path["name"]
+    try:
+        schemas.CUSTOM.check(name, "")
+    except errors.BadRequest:
+        raise errors.BadRequest(
+            "The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "
+            '"CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"'
+        ) from None
+    new = await write(call, lambda session: traits.ensure(session, name))
+    return answer(call, None, 201 if new else 204, modified=world.now(), location=href(call, "traits", name))
+
+
+async def delete(call: Asked) -> web.Response:
+    """DELETE /traits/{name}."""
+    admit(call)
+    name = clean(call.path["name"])
+    await write(call, lambda session: traits.delete(session, name))
+    return answer(call, None, 204)
+
+
+async def list_of_provider(call: Asked) -> web.Response:
+    """GET /resource_providers/{uuid}/traits."""
+    admit(call, reads=True)
+    async with call.service.store.read() as session:
+        return await _answer(call, session, clean(call.path["uuid"]))
+
+
+async def _answer(call: Asked, session: Session, id: str) -> web.Response:
+    provider = await providers.show(session, id)
+    said = {
+        "traits": await traits.of_provider(session, id),
+        "resource_provider_generation": provider["generation"],
+    }
+    return answer(call, said, modified=provider["updated_at"])
+
+
+async def replace(call: Asked) -> web.Response:
+    """PUT /resource_providers/{uuid}/traits."""
+    admit(call, writes=True)
+    id = clean(call.path["uuid"])
+    given = await body(call, schemas.PUT_TRAITS)
+
+    async def work(session: Session) -> web.Response:
+        await providers.locked(session, id, generation=given["resource_provider_generation"])
+        await traits.replace(session, id, given["traits"])
+        return await _answer(call, session, id)
+
+    return await write(call, work)
+
+
+async def delete_of_provider(call: Asked) -> web.Response:
+    """DELETE /resource_providers/{uuid}/traits."""
+    admit(call)
+    id = clean(call.path["uuid"])
+
+    async def work(session: Session) -> None:
+        await providers.locked(session, id)
+        await traits.replace(session, id, [])
+
+    await write(call, work)
+    return answer(call, None, 204)

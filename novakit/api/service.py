@@ -1,0 +1,276 @@
+"""One OpenStack service over HTTP: its routes, its errors, its versions, and who may come in."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+import attrs
+import orjson
+import structlog
+from aiohttp import web
+
+from novakit import errors, world
+from novakit.context import RequestContext
+
+S = TypeVar("S")
+Version = tuple[int, int]
+Authenticate = Callable[[str, str], Awaitable[RequestContext]]
+"""Turns a token and a request id into the caller; raises `Unauthorized`."""
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY = 114688 * 8
+"""Bytes of a JSON body, unless the configuration says otherwise; streamed uploads are not counted."""
+
+
+@attrs.frozen(kw_only=True)
+class Microversions:
+    """The window of versions a service speaks and the headers in which it is asked for."""
+
+    service: str
+    """As in `OpenStack-API-Version: compute 2.1`."""
+    minimum: Version
+    maximum: Version
+    legacy_header: str | None = None
+    pattern: str = r"([1-9]\d*)\.([1-9]\d*|0)"
+    outside: str = "Version {} is not supported by the API. Minimum is {} and maximum is {}."
+    malformed: str = "API Version String {} is of invalid format. Must be of format MajorNum.MinorNum."
+
+    def negotiate(self, headers: Mapping[str, str]) -> Version:
+        """Choose the version of one request; raise `NotAcceptable` outside the window, `BadRequest` for nonsense."""
+        asked = self._asked(headers)
+        if asked is None:
+            return self.minimum
+        if asked == "latest":
+            return self.maximum
+        match = re.fullmatch(self.pattern, asked, re.ASCII)
+        if not match:
+            raise errors.BadRequest(self.malformed.format(asked), kind="badRequest")
+        version = int(match[1]), int(match[2])
+        if not self.minimum <= version <= self.maximum:
+            raise errors.NotAcceptable(
+                self.outside.format(asked, text(self.minimum), text(self.maximum)),
+                headers=self.headers(version),
+            )
+        return version
+
+    def _asked(self, headers: Mapping[str, str]) -> str | None:
+        for item in headers.get("OpenStack-API-Version", "").split(","):
+            words = item.split()
+            if len(words) == 2 and words[0].lower() == self.service:
+                return words[1]
+        if self.legacy_header and (old := headers.get(self.legacy_header)):
+            return old.strip()
+        return None
+
+    def headers(self, version: Version) -> dict[str, str]:
+        """Say in an answer which version it is of."""
+        said = {"OpenStack-API-Version": f"{self.service} {text(version)}"}
+        if self.legacy_header:
+            said[self.legacy_header] = text(version)
+        return said
+
+
+def text(version: Version) -> str:
+    """Write a version as clients read it: 2.100."""
+    return f"{version[0]}.{version[1]}"
+
+
+@attrs.define
+class Call(Generic[S]):
+    """One request on its way to its handler."""
+
+    request: web.Request
+    service: S
+    """The domain object behind this API."""
+    request_id: str
+    version: Version
+    _context: RequestContext | None
+
+    @property
+    def context(self) -> RequestContext:
+        """Say who is asking; raise `Unauthorized` for nobody."""
+        if self._context is None:
+            raise errors.Unauthorized("This call needs a token; send it as X-Auth-Token.")
+        return self._context
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """Give the variable parts of the path, decoded."""
+        return self.request.match_info
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Give the query parameters; of repeated ones the first."""
+        return self.request.query
+
+    async def json(self) -> dict[str, Any]:
+        """Read the body as a JSON object; raise `BadRequest` for anything else."""
+        try:
+            body = orjson.loads(await self.request.read())
+        except orjson.JSONDecodeError as error:
+            raise errors.BadRequest(f"The body is not JSON: {error}. Send one JSON object.") from error
+        if not isinstance(body, dict):
+            raise errors.BadRequest("The body must be a JSON object.")
+        return body
+
+
+Handler = Callable[[Call[Any]], Awaitable[web.StreamResponse]]
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """One operation: what answers it, in which versions, and whether a token is needed."""
+
+    method: str
+    path: str
+    handler: Handler
+    since: Version | None = None
+    until: Version | None = None
+    """The last version that has it; later ones answer 404."""
+    public: bool = False
+    """True for discovery documents and logins."""
+
+
+def reply(body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Answer with a JSON document, or with no body at all."""
+    if body is None:
+        return web.Response(status=status, headers=headers)
+    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")
+
+
+ErrorShape = Callable[[errors.NovakitError, str], dict[str, Any]]
+"""Turns an error and the request id into the body this service's clients expect."""
+
+
+@attrs.frozen(kw_only=True)
+class Service(Generic[S]):
+    """An OpenStack service: a route table, an error shape, a window of versions."""
+
+    name: str
+    routes: Sequence[Route]
+    shape: ErrorShape
+    microversions: Microversions | None = None
+    request_id_headers: Sequence[str] = ("x-openstack-request-id",)
+    shape_by_version: Callable[[errors.NovakitError, str, Version | None], dict[str, Any]] | None = None
+    """Used instead of `shape` where the error body depends on the version; None when no version could be agreed."""
+
+    def app(self, service: S, authenticate: Authenticate, *, auth_url: str = "") -> web.Application:
+        """Build the application to be mounted under the service's prefix."""
+        by_place: dict[tuple[str, str], list[Route]] = {}
+        for route in self.routes:
+            by_place.setdefault((route.method, route.path), []).append(route)
+        choices: dict[Any, list[Route]] = {}
+        app = web.Application(middlewares=[self._middleware(service, choices, authenticate, auth_url)])
+        for (method, path), routes in by_place.items():
+            choices[app.router.add_route(method, path, _placeholder()).handler] = routes
+        return app
+
+    def _middleware(
+        self, service: S, choices: Mapping[Any, Sequence[Route]], authenticate: Authenticate, auth_url: str
+    ) -> Any:
+        versions = self.microversions
+
+        @web.middleware
+        async def middleware(request: web.Request, handler: Any) -> web.StreamResponse:
+            request_id = f"req-{world.new_id()}"
+            version: Version = versions.minimum if versions else (1, 0)
+            agreed: Version | None = None
+            try:
+                _require_text(request)
+                routes = choices.get(request.match_info.handler, ())
+                context = None
+                token = request.headers.get("X-Auth-Token")
+                public = any(route.public for route in routes)
+                if token and not public:
+                    context = await authenticate(token, request_id)
+                elif token:
+                    with suppress(errors.Unauthorized):
+                        context = await authenticate(token, request_id)
+                elif not public:
+                    raise errors.Unauthorized("The request you have made requires authentication.")
+                if versions:
+                    version = agreed = versions.negotiate(request.headers)
+                if routes:
+                    call = Call(request, service, request_id, version, context)
+                    answer: web.StreamResponse = await _choose(routes, version)(call)
+                else:
+                    answer = await handler(request)
+            except web.HTTPException as error:
+                answer = self._refusal(_translated(error, request), request_id, auth_url, agreed)
+            except errors.NovakitError as error:
+                if error.status >= 500 and error.status not in (501, 503):
+                    log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
+                answer = self._refusal(error, request_id, auth_url, agreed)
+            except ConnectionError:
+                raise
+            except Exception as error:
+                log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
+                answer = self._refusal(
+                    errors.NovakitError(
+                        f"An unexpected error happened here; the operator finds it in the log as {request_id}."
+                    ),
+                    request_id,
+                    auth_url,
+                    agreed,
+                )
+            if not answer.prepared:
+                for name in self.request_id_headers:
+                    answer.headers[name] = request_id
+                if versions:
+                    for name, value in versions.headers(version).items():
+                        answer.headers.setdefault(name, value)
+                    answer.headers.add("Vary", "OpenStack-API-Version")
+                    if versions.legacy_header:
+                        answer.headers.add("Vary", versions.legacy_header)
+            return answer
+
+        return middleware
+
+    def _refusal(
+        self, error: errors.NovakitError, request_id: str, auth_url: str, agreed: Version | None
+    ) -> web.Response:
+        by_version = self.shape_by_version
+        shaped = by_version(error, request_id, agreed) if by_version else self.shape(error, request_id)
+        answer = reply(shaped, int(error.status), error.headers)
+        if error.status == 401:
+            answer.headers["WWW-Authenticate"] = f'Keystone uri="{auth_url}"'
+        return answer
+
+
+def _require_text(request: web.Request) -> None:
+    """Refuse NUL in an address: no name has one, and not every database takes one in a question."""
+    if "\0" in request.path:
+        raise errors.NotFound("There is nothing whose name has a NUL character in it.")
+    if "\0" in request.query_string:
+        raise errors.BadRequest("The query has a NUL character in it.")
+
+
+def _choose(routes: Sequence[Route], version: Version) -> Handler:
+    for route in routes:
+        if (route.since is None or version >= route.since) and (route.until is None or version <= route.until):
+            return route.handler
+    raise errors.NotFound("The resource could not be found in this API version.")
+
+
+def _placeholder() -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def replaced(request: web.Request) -> web.StreamResponse:
+        raise AssertionError(f"the middleware answers {request.path}")
+
+    return replaced
+
+
+def _translated(error: web.HTTPException, request: web.Request) -> errors.NovakitError:
+    match error.status:
+        case 404:
+            return errors.NotFound(f"The resource could not be found. There is nothing at {request.path}.")
+        case 405:
+            allowed = ", ".join(error.headers.get("Allow", "").replace(" ", "").split(","))
+            return errors.MethodNotAllowed(
+                f"The method {request.method} is not allowed for this resource. {allowed} is.",
+                headers={"Allow": allowed},
+            )
+        case 413:
+            return errors.TooLarge("The body is larger than this service takes.")
+    return errors.BadRequest(error.reason or "Bad request.")

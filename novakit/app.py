@@ -1,0 +1,199 @@
+"""One process: the roles it runs, what each is made of, and the order in which they start and stop."""
+
+import asyncio
+import fcntl
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+import attrs
+import structlog
+from aiohttp import web
+
+from novakit.bus import Bus, MemoryBus
+from novakit.bus.local import LocalBus, LocalHub, credential, hub_key
+from novakit.config import Config
+from novakit.errors import ConfigError
+from novakit.plughost import PluginChoice, PluginHost
+
+log = structlog.get_logger(__name__)
+
+DRAIN = 20.0
+"""Seconds that operations under way get to finish after SIGTERM."""
+
+
+@attrs.define(kw_only=True)
+class Process:
+    """What runs in this process."""
+
+    config: Config
+    plugins: PluginHost
+    hosts: list[str] = attrs.field(factory=list)
+    """Compute hosts whose agents run here."""
+    acceleration: str = ""
+    _local: MemoryBus | None = None
+
+    def bus(self, identity: str) -> Bus:
+        """Join the bus as one participant: in memory where the conductor runs, else over its socket."""
+        if self._local is not None:
+            return self._local.join(identity)
+        key = hub_key(self.config.state / "bus.key")
+        return LocalBus(self.config.state / "bus.sock", identity, credential(key, identity))
+
+
+@asynccontextmanager
+async def running(config: Config, *, boundary: Callable[[str], None] | None = None) -> AsyncIterator[Process]:
+    """Start the roles of the configuration; inside the block they serve, after it they have stopped.
+
+    Raises `ConfigError` with one sentence when something is missing that must be there.
+    `boundary` is called at every step boundary of every operation.
+    """
+    async with AsyncExitStack() as stack:
+        prepare_state(config.state)
+        choice = PluginChoice.read(
+            config.plugins,
+            driver=config.driver if "agent" in config.roles else None,
+            network=config.network if "agent" in config.roles else None,
+        )
+        process = Process(config=config, plugins=PluginHost.load(choice, config.roles))
+        if "conductor" in config.roles:
+            stack.enter_context(_only_one(config.state / "conductor.lock"))
+            process._local = MemoryBus()
+            hub = LocalHub(process._local, config.state / "bus.sock", hub_key(config.state / "bus.key"))
+            await hub.start()
+            stack.push_async_callback(hub.stop)
+        if set(config.roles) - {"agent"}:
+            await _start_control(stack, process, boundary)
+        if "agent" in config.roles:
+            await _start_agents(stack, process)
+        yield process
+
+
+def prepare_state(state: Path) -> None:
+    """Make the state directory: only its owner may list it, a hypervisor's own user may pass through it."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        state.chmod(0o711)
+    except OSError as error:
+        raise ConfigError(f"The state directory {state} cannot be used: {error.strerror}.") from error
+
+
+def _only_one(path: Path) -> IO[str]:
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        raise ConfigError(
+            f"Another novakit (process {file.read().strip() or 'unknown'}) runs on {path.parent}; stop it first, or "
+            "choose another --state."
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+async def _joined(stack: AsyncExitStack, process: Process, identity: str) -> Bus:
+    bus = process.bus(identity)
+    if isinstance(bus, LocalBus):
+        await bus.open()
+    stack.push_async_callback(bus.close)
+    return bus
+
+
+async def _start_control(stack: AsyncExitStack, process: Process, boundary: Callable[[str], None] | None) -> None:
+    """Start api, scheduler and conductor, as far as this process has them; they share the store."""
+    from novakit.control import Control
+
+    control = await Control.open(process.config)
+    stack.push_async_callback(control.close)
+    roles = process.config.roles
+    if "scheduler" in roles:
+        await control.start_scheduler(process.plugins, await _joined(stack, process, "scheduler"))
+    if "conductor" in roles:
+        conductor = await control.conductor(await _joined(stack, process, "conductor"), process.plugins, boundary)
+        await conductor.start(alone=control.store.dialect == "sqlite")
+        stack.push_async_callback(conductor.stop, DRAIN)
+    if "api" in roles:
+        app = control.application(await _joined(stack, process, "api"), process.plugins)
+        await _serve_http(stack, process.config, app)
+
+
+async def _serve_http(stack: AsyncExitStack, config: Config, app: web.Application) -> None:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, config.host, config.port, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError(
+            f"{config.host}:{config.port} cannot be listened on: {error.strerror}; choose another --listen."
+        ) from error
+
+
+async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
+    from novakit.agent.agent import Agent
+    from novakit.agent.images import ImageCache
+    from novakit.agent.snapshots import SnapshotFiles
+    from novakit.plughost import build
+    from novakit_hookspecs.errors import Refused
+    from novakit_hookspecs.hosts import HostContext
+
+    config = process.config
+    driver_offer, network_offer = process.plugins.driver(config.driver), process.plugins.network(config.network)
+    process.hosts = host_names(config)
+    agents = []
+    root = config.state / "agents"
+    images = ImageCache(_passable(_passable(root) / "images"))
+    for host in process.hosts:
+        directory = _passable(root / host)
+        contexts = []
+        for part in ("virt", "network"):
+            _passable(directory / part)
+            contexts.append(HostContext(host=host, state_dir=str(directory / part)))
+        agents.append(
+            Agent(
+                host=host,
+                spec=driver_offer.spec,
+                driver=build(driver_offer, config.options.get(driver_offer.key), contexts[0]),
+                driver_plugin=driver_offer.plugin,
+                network_plugin=network_offer.plugin,
+                network=build(network_offer, config.options.get(network_offer.key), contexts[1]),
+                images=images,
+                snapshots=SnapshotFiles(directory / "snapshots"),
+                bus=await _joined(stack, process, f"agent:{host}"),
+                options=config.agent,
+                serve_metadata="metadata" in config.api.enabled,
+            )
+        )
+    for agent in agents:
+        try:
+            await agent.start()
+        except Refused as error:
+            raise ConfigError(str(error)) from error
+        stack.push_async_callback(agent.stop)
+    facts = await agents[0].driver.host()
+    process.acceleration = facts.why or facts.acceleration
+    if len(agents) == 1 or "conductor" in config.roles:
+        await asyncio.gather(*(agent.reported.wait() for agent in agents))
+
+
+def _passable(directory: Path) -> Path:
+    """Make a directory through which a hypervisor's own user gets to its disks, whatever the umask."""
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o711)
+    return directory
+
+
+def host_names(config: Config) -> list[str]:
+    """Name the compute hosts of this process: the machine, or as many simulated ones as were asked for."""
+    name = config.agent.host or socket.gethostname()
+    if config.driver != "simulated" or config.simulate == 1:
+        return [name]
+    width = len(str(config.simulate))
+    return [f"{name}-{number:0{width}}" for number in range(1, config.simulate + 1)]

@@ -1,0 +1,44 @@
+"""The command line: one module per command, each with `register(subparsers)`."""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from novakit import __version__
+from novakit.errors import ConfigError
+
+COMMANDS = ("serve", "doctor", "plugin", "explain", "audit", "image", "flavor", "capacity", "simulate")
+
+EPILOG = """\
+first steps:
+  novakit serve --state ./state          start a whole cloud in one process (simulated hosts)
+  export OS_CLIENT_CONFIG_FILE=./state/clouds.yaml OS_CLOUD=novakit
+  openstack flavor list                  talk to it with the ordinary client
+  novakit doctor                         see what this machine can and cannot do, with a remedy per line
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code: 0 done, 1 not as it should be, 2 asked wrongly."""
+    parser = argparse.ArgumentParser(
+        prog="novakit",
+        description="A compute service made of plugins, compatible with OpenStack clients.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"novakit {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # A command that is named is the only one imported: what the others need costs half a second and is not its part.
+    for name in given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS:
+        if importlib.util.find_spec(f"novakit.cli.{name}"):
+            importlib.import_module(f"novakit.cli.{name}").register(subparsers)
+    options = parser.parse_args(given)
+    try:
+        return int(options.func(options))
+    except ConfigError as error:
+        print(f"novakit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

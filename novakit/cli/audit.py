@@ -1,0 +1,62 @@
+"""`novakit audit`: whether anything on the hosts or in the ledger belongs to nobody."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+from novakit.cli.client import add_options, client
+from novakit.cli.explain import wide
+
+_LISTED = 20
+"""Unchecked hosts that are named on the screen."""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit audit` to the command line."""
+    parser = subparsers.add_parser(
+        "audit",
+        help="find what belongs to nobody: claims, guests, ports, disks, files",
+        description="Compare servers with claims, guests, ports, disks and files; exit with 1 when one is orphaned.",
+    )
+    add_options(parser)
+    parser.set_defaults(func=audit)
+
+
+def audit(args: argparse.Namespace) -> int:
+    """Print what is orphaned; give 1 when something is, or when a host could not be asked."""
+    found: dict[str, Any] = client(args).get("novakit", "v1/audit")["audit"]
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        _show(found)
+    return 1 if found["orphaned"] or found["unchecked"] else 0
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    console = wide()
+    if found["foreign"]:
+        console.print(Text("Claimed by others through Placement:", style="bold"))
+        console.print(_table(found["foreign"]))
+    if found["unchecked"]:
+        named = ", ".join(found["unchecked"][:_LISTED]) + (", ..." if len(found["unchecked"]) > _LISTED else "")
+        console.print(Text(f"{len(found['unchecked'])} hosts could not be asked: {named}", style="bold"))
+        console.print(Text("Start their agents and look again: what they hold is not known."))
+    if found["orphaned"]:
+        console.print(Text(f"{len(found['orphaned'])} orphaned:", style="bold"))
+        console.print(_table(found["orphaned"]))
+        return
+    looked = ", ".join(f"{count} {what}" for what, count in found["counted"].items())
+    console.print(Text("nothing is orphaned", style="bold"), Text(f"({looked})"))
+
+
+def _table(findings: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("kind", "name", "host", "owner", "what to do")
+    for each in findings:
+        cells = (each["kind"], each["name"], each["host"] or "-", each["owner"] or "-")
+        table.add_row(*(Text(cell) for cell in cells), Text(f"{each['problem']} {each['remedy']}"))
+    return table

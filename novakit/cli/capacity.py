@@ -1,0 +1,66 @@
+"""`novakit capacity`: how many more servers of a flavor fit, where, and what runs out first."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from novakit.cli.client import add_options, client
+from novakit.cli.explain import wide
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit capacity` to the command line."""
+    parser = subparsers.add_parser(
+        "capacity",
+        help="count how many more servers of a flavor fit",
+        description="Count how many more servers of a flavor fit, where, and what runs out first; nothing is made.",
+    )
+    parser.add_argument("--flavor", required=True, help="name or id of the flavor")
+    parser.add_argument("--image", help="id of an image")
+    parser.add_argument("--project", help="id of the project they would belong to")
+    parser.add_argument("--zone", help="availability zone")
+    parser.add_argument("--survive", type=int, default=0, metavar="N", help="count again after losing N hosts")
+    add_options(parser)
+    parser.set_defaults(func=capacity)
+
+
+def capacity(args: argparse.Namespace) -> int:
+    """Print the counts; give 1 when nothing fits or servers would be homeless."""
+    asked = {
+        "flavor": args.flavor,
+        "image": args.image,
+        "project_id": args.project,
+        "availability_zone": args.zone,
+        "survive": args.survive or None,
+    }
+    body = {name: value for name, value in asked.items() if value is not None}
+    told: dict[str, Any] = client(args).post("novakit", "v1/capacity", body)["capacity"]
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        _show(told, wide())
+    worst = told.get("survive", told)
+    return 0 if worst["fits"] and not worst.get("homeless") else 1
+
+
+def _show(told: Mapping[str, Any], console: Console) -> None:
+    console.print(Text(f"{told['fits']} more {told['flavor']} fit on {told['hosts_in_question']} hosts", style="bold"))
+    if told["runs_out_first"]:
+        ends = ", ".join(f"{name} on {count} hosts" for name, count in told["runs_out_first"].items())
+        console.print(Text(f"what runs out first: {ends}"))
+    table = Table("host", "fits", "runs out")
+    for host in told["hosts"][:20]:
+        table.add_row(Text(host["host"]), str(host["fits"]), host["runs_out"])
+    console.print(table)
+    after = told.get("survive")
+    if after:
+        lost = ", ".join(after["lost"][:10]) + (", ..." if len(after["lost"]) > 10 else "")
+        console.print(Text(f"after losing {lost}:", style="bold"))
+        console.print(Text(f"  {after['moved']} servers move elsewhere, {after['homeless']} find no room"))
+        console.print(Text(f"  {after['fits']} more {after['flavor']} fit then"))

@@ -1,0 +1,100 @@
+"""How commands talk to the running service: over its own APIs, as the admin of `DIR/clouds.yaml`."""
+
+import argparse
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from novakit import clouds
+from novakit.errors import ConfigError
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that talks to the service takes."""
+    parser.add_argument(
+        "--state", metavar="DIR", type=Path, default=Path("state"), help="the service's state directory"
+    )
+    parser.add_argument("--cloud", default="novakit-admin", help="which cloud of DIR/clouds.yaml to log in to")
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
+
+
+class Refused(ConfigError):
+    """The service said no; the message is its own."""
+
+    def __init__(self, status_code: int, message: str) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
+
+@attrs.define
+class Client:
+    """A login at the running service."""
+
+    url: str
+    """Of the whole service, without a trailing slash."""
+    token: str = attrs.field(repr=False)
+
+    def get(self, service: str, path: str, **query: str) -> Any:
+        """GET `/service/path` and give the JSON document."""
+        suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
+        return self.send("GET", service, path + suffix)
+
+    def post(self, service: str, path: str, body: Mapping[str, Any]) -> Any:
+        """POST a JSON document and give the answer's."""
+        return self.send("POST", service, path, body)
+
+    def send(self, method: str, service: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> Any:
+        """Send one request; `body` is a document, or a file to be streamed; raise `Refused` for an error status."""
+        url = f"{self.url}/{service}/{path.lstrip('/')}"
+        sent = {"X-Auth-Token": self.token, "OpenStack-API-Version": "placement 1.39", **headers}
+        return _send(method, url, body, sent)[0]
+
+
+def client(args: argparse.Namespace) -> Client:
+    """Log in at the service that runs on `args.state`; raise `ConfigError` when it does not run."""
+    path = args.state / "clouds.yaml"
+    login = clouds.read(path).get(args.cloud)
+    if login is None:
+        raise ConfigError(
+            f"{path} has no cloud {args.cloud}; start `novakit serve --state {args.state}`, or name its --state."
+        )
+    user = {"name": login["username"], "domain": {"id": login["user_domain_id"]}, "password": login["password"]}
+    scope = {"project": {"name": login["project_name"], "domain": {"id": login["project_domain_id"]}}}
+    body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+    _, headers = _send("POST", f"{login['auth_url']}/auth/tokens", body, {})
+    return Client(login["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
+
+
+def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[Any, Mapping[str, str]]:
+    sent = dict(headers)
+    data = body
+    if isinstance(body, dict | list):
+        data = json.dumps(body).encode()
+        sent["Content-Type"] = sent.get("Content-Type", "application/json")
+    request = urllib.request.Request(url, data=data, headers=sent, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            text = answer.read()
+            return (json.loads(text) if text else None), answer.headers
+    except urllib.error.HTTPError as error:
+        raise Refused(error.code, _sentence(error)) from error
+    except OSError as error:
+        raise ConfigError(f"The service at {url} does not answer ({error}); is `novakit serve` running?") from error
+
+
+def _sentence(error: urllib.error.HTTPError) -> str:
+    text = error.read().decode(errors="replace")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return f"{error.code} {error.reason}: {text[:300]}"
+    while isinstance(document, dict):
+        inner = document.get("message") or document.get("detail") or next(iter(document.values()), "")
+        document = inner[0] if isinstance(inner, list) and inner else inner
+    return f"{error.code} {error.reason}: {document}"

@@ -1,0 +1,101 @@
+"""`novakit doctor`: what this machine can and cannot do, with a remedy per line."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+import structlog
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from novakit import config
+from novakit.cli.explain import wide
+from novakit.doctor import examine
+from novakit.errors import ConfigError
+from novakit.plughost import discover
+from novakit_hookspecs.findings import Finding, Verdict
+
+DESCRIPTION = """\
+Look at this machine as the service would use it, and say of each thing how it stands and what to do.
+
+  ok       as it should be
+  warn     works, but worse than it could, or lacks something optional
+  missing  the service cannot do its work before this is mended
+
+It changes nothing.  The exit code is 0 when nothing is missing, else 1.
+"""
+_COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.MISSING: "bold red"}
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit doctor` to the command line."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="see what this machine can and cannot do, with a remedy per line",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+    parser.add_argument("--driver", help="virt driver to look for; default libvirt where installed, else simulated")
+    parser.add_argument("--network", help="network driver to look for; follows --driver, as in novakit serve")
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
+    parser.set_defaults(func=doctor)
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Print the findings; 1 when something is missing."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    findings = asyncio.run(_look(args))
+    if args.format == "json":
+        rows = [
+            {"check": one.check, "state": one.verdict.value, "found": one.found, "remedy": one.remedy}
+            for one in findings
+        ]
+        sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        _show(findings, wide())
+    return 1 if any(one.verdict is Verdict.MISSING for one in findings) else 0
+
+
+async def _look(args: argparse.Namespace) -> list[Finding]:
+    path = args.config or args.state / "novakit.toml"
+    driver = args.driver or _best_driver()
+    network = args.network or ("ovs" if driver in ("libvirt", "qemu") else "simulated")
+    plain = config.Config(state=args.state.resolve(), driver=driver, network=network)
+    try:
+        if args.config and not args.config.exists():
+            raise ConfigError(f"--config {args.config} does not exist.")
+        chosen = config.Config(state=plain.state, driver=driver, network=network, **config.read(path))
+        findings = await examine(chosen)
+    except ConfigError as error:
+        wrong = Finding(
+            check="configuration", verdict=Verdict.MISSING, found=str(error), remedy="correct it; novakit serve refuses"
+        )
+        return [wrong, *await examine(plain)]
+    said = f"{path} is in order" if path.exists() else f"no {path}; everything has its default"
+    return [Finding(check="configuration", verdict=Verdict.OK, found=said), *findings]
+
+
+def _best_driver() -> str:
+    installed = {candidate.plugin.key for candidate in discover()}
+    return "libvirt" if "drivers:libvirt" in installed else "simulated"
+
+
+def _show(findings: Sequence[Finding], console: Console) -> None:
+    table = Table("check", "state", "found", "remedy")
+    for one in findings:
+        state = Text(one.verdict.value, style=_COLOURS[one.verdict])
+        table.add_row(Text(one.check), state, Text(one.found), Text(one.remedy))
+    console.print(table)
+    counted = Counter(one.verdict for one in findings)
+    if counted[Verdict.MISSING]:
+        console.print(Text(f"{counted[Verdict.MISSING]} missing: this machine is not ready.", style="bold red"))
+    else:
+        console.print(Text(f"Everything needed is here; {counted[Verdict.WARN]} warnings.", style="bold green"))

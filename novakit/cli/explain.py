@@ -1,0 +1,122 @@
+"""`novakit explain`: why a server is where it is or nowhere, and what would happen to one that is not there yet."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from novakit.cli.client import Client, add_options, client
+from novakit.errors import ConfigError
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit explain` to the command line."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="say why a server is where it is, or where one would go",
+        description="With SERVER: the decisions about it. With --flavor: a dry run that makes nothing.",
+    )
+    parser.add_argument("server", metavar="SERVER", nargs="?", help="id of the server")
+    parser.add_argument("--flavor", help="name or id of a flavor, for a dry run")
+    parser.add_argument("--image", help="id of an image")
+    parser.add_argument("--project", help="id of the project it would belong to")
+    parser.add_argument("--zone", help="availability zone")
+    parser.add_argument("--host", help="the only host to look at")
+    parser.add_argument("--group", help="id of a server group")
+    add_options(parser)
+    parser.set_defaults(func=explain)
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Print the decisions; give 1 when there is none, or when no host was found."""
+    if bool(args.server) == bool(args.flavor):
+        raise ConfigError("Say either a server's id or --flavor.")
+    service = client(args)
+    decisions = _past(service, args) if args.server else [_possible(service, args)]
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(decisions, option=orjson.OPT_INDENT_2) + b"\n")
+    elif not decisions:
+        print(f"There is no decision about {args.server}; old ones are dropped after a while.", file=sys.stderr)
+    else:
+        for decision in decisions:
+            show(decision, wide())
+    return 0 if decisions and not decisions[0].get("message") else 1
+
+
+def _past(service: Client, args: argparse.Namespace) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=args.server)["decisions"]
+    return found
+
+
+def _possible(service: Client, args: argparse.Namespace) -> dict[str, Any]:
+    asked = {
+        "flavor": args.flavor,
+        "image": args.image,
+        "project_id": args.project,
+        "availability_zone": args.zone,
+        "host": args.host,
+        "group": args.group,
+    }
+    body = {name: value for name, value in asked.items() if value is not None}
+    told: dict[str, Any] = service.post("novakit", "v1/explain", body)["decision"]
+    return told
+
+
+def wide() -> Console:
+    """Give a console that wraps at the terminal's edge, and hardly at all where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def show(decision: Mapping[str, Any], console: Console) -> None:
+    """Print one decision for people."""
+    console.print(Text(_headline(decision), style="bold"))
+    console.print(_filters(decision.get("filters", ())))
+    if decision.get("weights"):
+        console.print(_weights(decision["weights"]))
+    nearest = decision.get("nearest")
+    if nearest:
+        console.print(Text(f"nearest miss: {nearest['host']}"))
+        for miss in nearest["misses"]:
+            wanted = f"; it would fit with {miss['remedy']}" if miss.get("remedy") else ""
+            console.print(Text(f"  {miss['filter']}: {miss['message']}{wanted}"))
+    for conflict in decision.get("conflicts", ()):
+        console.print(Text(f"tried before: {conflict['host']}, {conflict['why']}"))
+
+
+def _headline(decision: Mapping[str, Any]) -> str:
+    when = f"{decision['at']}  " if "at" in decision else ""
+    if decision.get("message"):
+        return f"{when}{decision['message']}"
+    if decision.get("host"):
+        others = ", ".join(decision.get("alternates", ()))
+        return f"{when}placed on {decision['host']}" + (f"; next best: {others}" if others else "")
+    best = decision.get("weights") or [{"host": "some host"}]
+    return f"{when}it would go to {best[0]['host']}"
+
+
+def _filters(stages: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table("filter", "hosts before", "after", "ms", "why")
+    for stage in stages:
+        if stage.get("asked") is False:
+            continue
+        reasons = "\n".join(f"{reason['count']} {reason['message']}" for reason in stage.get("reasons", ()))
+        time = f"{stage['ms']:.3f}" if "ms" in stage else ""
+        cells = [str(stage["before"]), str(stage["after"]), time, stage.get("broken") or reasons]
+        table.add_row(Text(stage["name"]), *(Text(cell) for cell in cells))
+    return table
+
+
+def _weights(hosts: Iterable[Mapping[str, Any]]) -> Table:
+    rows = list(hosts)
+    names = [name for name in rows[0]["by"] if any(row["by"].get(name) for row in rows)]
+    table = Table("host", "weight", *names)
+    for row in rows:
+        shares = (f"{row['by'].get(name, 0):g}" for name in names)
+        table.add_row(Text(row["host"]), f"{row['total']:g}", *shares)
+    return table

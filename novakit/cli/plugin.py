@@ -1,0 +1,69 @@
+"""`novakit plugin list`: every plugin, how it stands, and why."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from novakit import config
+from novakit.errors import ConfigError
+from novakit.plughost import PluginChoice, PluginHost
+
+_COLUMNS = ("group", "name", "distribution", "version", "state", "offers", "reason")
+_WIDE = 240
+"""Characters in a line when nobody's terminal says how many there are."""
+_COLOURS = {"active": "green", "disabled": "dim", "absent": "yellow"}
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit plugin` to the command line."""
+    plugin = subparsers.add_parser(
+        "plugin",
+        help="look at the plugins that are installed",
+        description="Everything that decides, drives or observes is a plugin: see which are there, and how they stand.",
+    )
+    actions = plugin.add_subparsers(dest="action", required=True)
+    listing = actions.add_parser(
+        "list",
+        help="list every plugin, how it stands, and why",
+        description="Load the plugins as novakit serve would with the same options, and say of each how it stands.",
+    )
+    listing.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
+    listing.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+    listing.add_argument("--driver", default="simulated", help="the virt driver in use")
+    listing.add_argument("--network", help="the network driver in use; follows --driver")
+    listing.add_argument("--format", choices=("table", "json"), default="table")
+    listing.set_defaults(func=list_plugins)
+
+
+def list_plugins(args: argparse.Namespace) -> int:
+    """Print the plugins; raise `ConfigError` when the configuration is wrong."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if args.config and not args.config.exists():
+        raise ConfigError(f"--config {args.config} does not exist.")
+    section = config.read(args.config or args.state / "novakit.toml").get("plugins", {})
+    network = args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated")
+    host = PluginHost.survey(PluginChoice.read(section, driver=args.driver, network=network))
+    rows = host.rows()
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        console = Console()
+        Console(width=None if console.is_terminal else _WIDE).print(_table(rows))
+    return 0
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(*(column.capitalize() for column in _COLUMNS))
+    for row in rows:
+        colour = _COLOURS.get(row["state"], "red")
+        table.add_row(*(Text(row[column], style=colour if column == "state" else "") for column in _COLUMNS))
+    return table

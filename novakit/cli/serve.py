@@ -1,0 +1,166 @@
+"""`novakit serve`: the whole cloud in one process, or some of its roles."""
+
+import argparse
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from novakit import __version__, config, logs, world
+from novakit.errors import ConfigError
+
+DESCRIPTION = """\
+Serve identity, image, network, compute, placement and volume APIs on one port.
+
+Without further options this is a whole cloud on simulated hosts, with all of its state below --state.
+On a machine with libvirt and Open vSwitch, --driver libvirt --network ovs runs real guests.
+"""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit serve` to the command line."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="run the service",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
+    parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8774", help="address of the APIs")
+    parser.add_argument(
+        "--role", metavar="R", action="append", choices=config.ROLES, help=f"one of {', '.join(config.ROLES)}; repeat"
+    )
+    parser.add_argument("--driver", default="simulated", help="virt driver: libvirt, qemu or simulated")
+    parser.add_argument("--network", default=None, help="network driver: ovs or simulated; follows --driver")
+    parser.add_argument("--simulate", metavar="HOSTS", type=int, default=1, help="how many hosts to simulate")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+    parser.add_argument("--log", metavar="FILE", default=None, help="where to log; - is standard error")
+    parser.set_defaults(func=serve)
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    chosen = read(args)
+    from novakit import app
+
+    app.prepare_state(chosen.state)
+    before = os.umask(0o077)
+    try:
+        log_file = None if args.log == "-" else Path(args.log or chosen.state / "novakit.log")
+        logs.configure(log_file)
+        return asyncio.run(_serve(chosen, log_file))
+    finally:
+        os.umask(before)
+
+
+def read(args: argparse.Namespace) -> config.Config:
+    """Make the configuration of file and command line; raise `ConfigError`."""
+    host, port = _address(args.listen)
+    if args.simulate < 1:
+        raise ConfigError(f"--simulate takes a number of hosts from 1 on, not {args.simulate}.")
+    if args.simulate > 1 and args.driver != "simulated":
+        raise ConfigError(f"--simulate goes with --driver simulated, not with {args.driver}.")
+    fields: dict[str, Any] = config.read(args.config or args.state / "novakit.toml")
+    if args.config and not args.config.exists():
+        raise ConfigError(f"--config {args.config} does not exist.")
+    return config.Config(
+        state=args.state.resolve(),
+        host=host,
+        port=port,
+        roles=tuple(role for role in config.ROLES if role in (args.role or config.ROLES)),
+        driver=args.driver,
+        network=args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated"),
+        simulate=args.simulate,
+        **fields,
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"--listen takes HOST:PORT such as 127.0.0.1:8774, not {text}.")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+async def _serve(chosen: config.Config, log_file: Path | None) -> int:
+    from novakit import app
+
+    stop = asyncio.Event()
+    starting = asyncio.current_task()
+
+    def asked_to_stop() -> None:
+        if starting is not None and not stop.is_set():
+            starting.cancel()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop)
+    started = world.monotonic()
+    try:
+        async with app.running(chosen, boundary=_crash_point()) as process:
+            starting = None
+            _show(process, log_file)
+            print(f"novakit ready in {world.monotonic() - started:.1f} s at {chosen.url}", flush=True)
+            await stop.wait()
+            structlog.get_logger(__name__).info("stopping")
+            print("novakit stops: finishing what is under way", flush=True)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        print("novakit stops before it was ready", flush=True)
+    return 0
+
+
+def _crash_point() -> Callable[[str], None] | None:
+    """Die at the step boundary that NOVAKIT_CRASH_AT names, as if by kill -9; for crash tests."""
+    place = os.environ.get("NOVAKIT_CRASH_AT")
+    if not place:
+        return None
+
+    def boundary(here: str) -> None:
+        if here == place:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return boundary
+
+
+def _show(process: Any, log_file: Path | None) -> None:
+    """Print one screen: where everything is, and what to type next."""
+    chosen: config.Config = process.config
+    table = Table.grid(padding=(0, 2))
+    table.add_row("", "")
+    if "api" in chosen.roles:
+        for name in ("identity", "image", "network", "compute", "placement", "volume"):
+            table.add_row(name, f"{chosen.url}/{name}")
+    table.add_row("roles", ", ".join(chosen.roles))
+    if process.hosts:
+        hosts = process.hosts[0] if len(process.hosts) == 1 else f"{len(process.hosts)} hosts"
+        table.add_row("driver", Text(f"{chosen.driver} on {hosts}: {process.acceleration}"))
+        table.add_row("network", chosen.network)
+    table.add_row("state", str(chosen.state))
+    table.add_row("log", str(log_file or "standard error"))
+    out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    out.print(f"[bold]novakit {__version__}[/bold]")
+    out.print(table)
+    if "api" in chosen.roles:
+        out.print("\nNext, in another shell:")
+        programs = Path(sys.executable).parent
+        if not shutil.which("novakit") and (programs / "novakit").exists():
+            out.print(f"  export PATH={shlex.quote(str(programs))}:$PATH")
+        out.print(f"  export OS_CLIENT_CONFIG_FILE={shlex.quote(str(chosen.state / 'clouds.yaml'))} OS_CLOUD=novakit")
+        if chosen.driver in ("libvirt", "qemu"):
+            out.print(f"  novakit image build-micro --state {shlex.quote(str(chosen.state))}")
+        else:
+            out.print("  openstack --os-cloud novakit-admin hypervisor list")
+        out.print("  openstack flavor list\n")

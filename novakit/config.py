@@ -1,0 +1,169 @@
+"""The options of one process: from `novakit.toml` and the command line, checked before anything starts."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from novakit import options
+from novakit.errors import ConfigError
+
+ROLES = ("api", "scheduler", "conductor", "agent")
+
+
+def _positive(instance: object, attribute: Any, value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"{attribute.name} must be above 0")
+
+
+@attrs.frozen(kw_only=True)
+class ApiOptions:
+    """`[api]`: what is served, and where clients find it."""
+
+    enabled: tuple[str, ...] = attrs.field(
+        default=("compute", "metadata"),
+        validator=attrs.validators.deep_iterable(attrs.validators.in_(("compute", "metadata"))),
+    )
+    """Which of the compute and metadata APIs run."""
+    max_body: int = attrs.field(default=1 << 20, validator=_positive)
+    """Bytes of a request body; image uploads are not counted."""
+    public_url: str | None = None
+    """How clients reach this service, when not by the listening address: https://cloud.example.org."""
+    metrics_open: bool = False
+    """Whether everybody may read /metrics and /healthcheck, and not only programs on this machine."""
+
+
+@attrs.frozen(kw_only=True)
+class SchedulerOptions:
+    """`[scheduler]`: which filters and weighers, in which order."""
+
+    filters: tuple[str, ...] | None = None
+    """Names in order; None is novakit's own list."""
+    weighers: Mapping[str, float] | None = None
+    """Multiplier by name; None is novakit's own list."""
+    placement_strategy: str = "spread"
+    """spread or stack."""
+    max_attempts: int = attrs.field(default=3, validator=_positive)
+    """Hosts tried before a create gives up."""
+
+
+@attrs.frozen(kw_only=True)
+class ConductorOptions:
+    """`[conductor]`: how much at once, and how patiently."""
+
+    workers: int = attrs.field(default=64, validator=_positive)
+    """Operations under way at a time."""
+    patience: float = attrs.field(default=300.0, validator=_positive)
+    """Seconds for which a silent host is asked again before an operation fails."""
+    host_down_after: float = attrs.field(default=60.0, validator=_positive)
+    """Seconds without a heartbeat after which a host takes nothing new."""
+    shelved_offload_after: float = 0.0
+    """Seconds a shelved server stays on its host; 0 offloads it at once, -1 leaves that to an administrator."""
+
+
+@attrs.frozen(kw_only=True)
+class AgentOptions:
+    """`[agent]`: this compute host."""
+
+    host: str | None = None
+    """The host's name in the cloud; None takes the machine's."""
+    report_every: float = attrs.field(default=60.0, validator=_positive)
+    """Seconds between full reports of inventory and guests."""
+    heartbeat_every: float = attrs.field(default=10.0, validator=_positive)
+    """Seconds between signs of life, with which the network is looked after too."""
+    create_within: float = attrs.field(default=600.0, validator=_positive)
+    """Seconds a virt driver may take to build a guest."""
+    snapshot_within: float = attrs.field(default=1800.0, validator=_positive)
+    """Seconds a virt driver may take to copy a guest's root disk."""
+    apply_within: float = attrs.field(default=110.0, validator=_positive)
+    """Seconds a network driver may take for one topology."""
+
+
+@attrs.frozen(kw_only=True)
+class NetworkOptions:
+    """`[network]`: the embedded network service."""
+
+    external_cidr: str = "172.24.4.0/24"
+    """Range of the `public` network."""
+    external_gateway: str = "172.24.4.1"
+    """Its gateway: on a single host the address of the bridge of the physical network."""
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """Everything one process is told."""
+
+    state: Path
+    """Directory under which all state lives."""
+    host: str = "127.0.0.1"
+    port: int = 8774
+    roles: tuple[str, ...] = ROLES
+    driver: str = "simulated"
+    network: str = "simulated"
+    simulate: int = 1
+    """Compute hosts this process simulates, with the simulated driver."""
+    store_url: str | None = None
+    """None is SQLite in the state directory."""
+    api: ApiOptions = attrs.field(factory=ApiOptions)
+    scheduler: SchedulerOptions = attrs.field(factory=SchedulerOptions)
+    conductor: ConductorOptions = attrs.field(factory=ConductorOptions)
+    agent: AgentOptions = attrs.field(factory=AgentOptions)
+    networks: NetworkOptions = attrs.field(factory=NetworkOptions)
+    plugins: Mapping[str, Any] = attrs.field(factory=dict)
+    """`[plugins]`: required, allow, disabled; read by plughost."""
+    options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """Options of single plugins by `group.name`: `drivers.libvirt`, `filters.ram`."""
+
+    @property
+    def url(self) -> str:
+        """Say where clients reach this service, without a trailing slash."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return (self.api.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def database(self) -> str:
+        """Say which database is used."""
+        return self.store_url or f"sqlite+aiosqlite:///{self.state}/novakit.db"
+
+
+_SECTIONS = {
+    "api": ApiOptions,
+    "scheduler": SchedulerOptions,
+    "conductor": ConductorOptions,
+    "agent": AgentOptions,
+    "network": NetworkOptions,
+}
+_PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read `novakit.toml` into the fields of `Config`; a missing file is an empty one; raise `ConfigError`."""
+    try:
+        document = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    fields: dict[str, Any] = {"plugins": document.pop("plugins", {}), "options": {}}
+    if "database" in document:
+        fields["store_url"] = document.pop("database")
+    for group in _PLUGIN_GROUPS:
+        for name, values in _table(path, group, document.pop(group, {})).items():
+            _table(path, f"{group}.{name}", values)
+            fields["options"][f"{group}.{name}"] = values
+    for section, kind in _SECTIONS.items():
+        if section in document:
+            key = "networks" if section == "network" else section
+            fields[key] = options.fill(f"{path}: [{section}]", kind, document.pop(section))
+    if document:
+        known = ", ".join([*_SECTIONS, *_PLUGIN_GROUPS, "plugins", "database"])
+        raise ConfigError(f"{path}: unknown [{next(iter(document))}]; known are {known}.")
+    return fields
+
+
+def _table(path: Path, name: str, values: Any) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path}: [{name}] is a table of keys, not {values!r}.")
+    return values

@@ -1,0 +1,241 @@
+"""The control plane of one process: the domain objects on one store, the APIs, the scheduler, the conductor."""
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import structlog
+from aiohttp import web
+
+from novakit import clouds, world
+from novakit.bus import Bus
+from novakit.compute.conductor import Conductor, verbs
+from novakit.compute.create import SERVICE as ADMIN
+from novakit.compute.flavors import Flavors
+from novakit.compute.parts import Parts
+from novakit.compute.service import Compute
+from novakit.compute.wiring import Wiring
+from novakit.config import Config
+from novakit.identity import Identity
+from novakit.image import Images
+from novakit.monitoring.service import Monitoring, Source
+from novakit.network import Networks
+from novakit.operations import Engine
+from novakit.placement import Placement
+from novakit.plughost import PluginHost
+from novakit.scheduler.compose import SchedulerOptions
+from novakit.scheduler.select import Scheduler
+from novakit.scheduler.service import build as build_scheduler
+from novakit.scheduler.service import serve as serve_scheduler
+from novakit.store import Store, tables
+from novakit.store import identity as identity_rows
+from novakit.store.migrate import migrate, migrated
+
+log = structlog.get_logger(__name__)
+
+FLAVORS = (
+    ("1", "m1.tiny", 1, 512, 1),
+    ("2", "m1.small", 1, 2048, 20),
+    ("3", "m1.medium", 2, 4096, 40),
+    ("4", "m1.large", 4, 8192, 80),
+)
+"""Id, name, VCPUs, MiB of memory and GiB of disk of the flavors a new cloud has."""
+
+
+@attrs.define(kw_only=True)
+class Control:
+    """What api, scheduler and conductor share in one process."""
+
+    config: Config
+    store: Store
+    identity: Identity
+    images: Images
+    networks: Networks
+    placement: Placement
+    passwords: dict[str, str]
+    scheduler: Scheduler | None = None
+    engine: Engine | None = None
+
+    @classmethod
+    async def open(cls, config: Config) -> "Control":
+        """Open the store, bring its schema up to date, and make what a new cloud starts with."""
+        if config.roles == ("scheduler",):
+            await migrated(config.database)
+            return await cls._made(config, tables.SCHEDULER_WRITES)
+        # Several roles may start at the same moment on an empty directory: one of them makes what all of them need.
+        async with _one_at_a_time(config.state / "setup.lock"):
+            await migrate(config.database)
+            control = await cls._made(config, None)
+            control._write_clouds()
+            await control._bootstrap()
+        return control
+
+    @classmethod
+    async def _made(cls, config: Config, writes: frozenset[str] | None) -> "Control":
+        store = await Store.open(config.database, writes=writes)
+        return cls(
+            config=config,
+            store=store,
+            identity=Identity(store, config.state / "keys", _endpoints(config.url)),
+            images=Images(store, config.state / "images"),
+            networks=Networks(store),
+            placement=Placement(store),
+            passwords=clouds.passwords(config.state / "clouds.yaml"),
+        )
+
+    def _write_clouds(self) -> None:
+        """Write the passwords down before they are set, so that a kill in between locks nobody out."""
+        path = self.config.state / "clouds.yaml"
+        if "api" in self.config.roles or not path.exists():
+            clouds.write(path, f"{self.config.url}/identity/v3", self.passwords)
+
+    async def _bootstrap(self) -> None:
+        await self.identity.bootstrap(
+            admin_password=self.passwords["novakit-admin"], demo_password=self.passwords["novakit"]
+        )
+        await self.images.open()
+        async with self.store.read() as session:
+            admin = await identity_rows.project_of(session, name="admin", domain="default")
+        await self.networks.bootstrap(
+            admin_project_id=str(admin["id"]) if admin else "",
+            external_cidr=self.config.networks.external_cidr,
+            gateway=self.config.networks.external_gateway,
+        )
+        flavors = Flavors(self.store)
+        if not await flavors.page(ADMIN, is_public=None, limit=1):
+            for flavor_id, name, vcpus, ram, disk in FLAVORS:
+                await flavors.create(flavor_id=flavor_id, name=name, vcpus=vcpus, ram=ram, disk=disk)
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self.store.close()
+
+    async def start_scheduler(self, plugins: PluginHost, bus: Bus) -> None:
+        """Build the pipeline of the plugins that are there and answer to `scheduler`."""
+        options = self.config.scheduler
+        chosen = SchedulerOptions(
+            filters=options.filters,
+            weighers=None if options.weighers is None else tuple(options.weighers),
+            filter_options=_options_of(self.config, "filters"),
+            weigher_options=weigher_options(self.config),
+            placement_strategy=options.placement_strategy,
+        )
+        self.scheduler, composed = build_scheduler(
+            self.store,
+            self.placement,
+            plugins.filters.values(),
+            plugins.weighers.values(),
+            options=chosen,
+            down_after=self.config.conductor.host_down_after,
+        )
+        for name, why in composed.faults.items():
+            log.warning("left out of the scheduler", name=name, why=why)
+        await self.scheduler.open()
+        serve_scheduler(self.scheduler, bus)
+
+    async def conductor(self, bus: Bus, plugins: PluginHost, boundary: Callable[[str], None] | None) -> Conductor:
+        """Make the conductor; it is not started yet."""
+        parts = Parts(
+            config=self.config,
+            store=self.store,
+            bus=bus,
+            identity=self.identity,
+            images=self.images,
+            networks=self.networks,
+            placement=self.placement,
+            wiring=Wiring(self.networks, bus),
+        )
+        self.engine = engine = Engine(self.store, verbs(parts), limit=self.config.conductor.workers)
+        if boundary is not None:
+            engine.boundary = boundary
+        self.networks.on_change = parts.wiring.poke
+        return Conductor(parts, engine, plugins.observers)
+
+    def application(self, bus: Bus, plugins: PluginHost | None = None) -> web.Application:
+        """Make the HTTP application with every API under its prefix, and what machines watch at its root."""
+        from novakit.api import compute, identity, image, network, novakit, placement, volume
+        from novakit.scheduler.reports import Reports
+
+        if "conductor" not in self.config.roles:
+            self.networks.on_change = lambda hosts: world.spawn(
+                bus.publish("networks.changed", {"hosts": sorted(hosts)}), name="networks.changed"
+            )
+        auth_url = f"{self.config.url}/identity"
+        root = web.Application(client_max_size=self.config.api.max_body)
+        mounts = [
+            ("/identity", identity.service.app(self.identity, self.identity.authenticate, auth_url=auth_url)),
+            ("/image", image.service.app(self.images, self.identity.authenticate, auth_url=auth_url)),
+            ("/network", network.service.app(self.networks, self.identity.authenticate, auth_url=auth_url)),
+            ("/placement", placement.SERVICE.app(self.placement, self.identity.authenticate, auth_url=auth_url)),
+            (
+                "/novakit",
+                novakit.service.app(
+                    Reports(self.store, bus, self.images), self.identity.authenticate, auth_url=auth_url
+                ),
+            ),
+            ("/volume", volume.service.app(None, self.identity.authenticate, auth_url=auth_url)),
+        ]
+        if "compute" in self.config.api.enabled:
+            domain = Compute(self.config, self.store, bus, self.identity, self.images, self.networks, self.placement)
+            mounts.append(("/compute", compute.SERVICE.app(domain, self.identity.authenticate, auth_url=auth_url)))
+        for prefix, app in mounts:
+            root.add_subapp(prefix, app)
+        self._monitoring(bus, plugins).mount(root)
+        return root
+
+    def _monitoring(self, bus: Bus, plugins: PluginHost | None) -> Monitoring:
+        sources: dict[str, Source] = {}
+        if self.scheduler is not None:
+            sources["scheduler"] = self.scheduler.measures
+        if self.engine is not None:
+            sources["conductor"] = self.engine.measures
+        return Monitoring(
+            store=self.store,
+            bus=bus,
+            plugins=plugins,
+            sources=sources,
+            is_open=self.config.api.metrics_open,
+            down_after=self.config.conductor.host_down_after,
+        )
+
+
+@asynccontextmanager
+async def _one_at_a_time(path: Path) -> AsyncIterator[None]:
+    """Let one process of this machine inside; the lock falls with the process that holds it."""
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.05)
+        yield
+
+
+def weigher_options(config: Config) -> dict[str, dict[str, object]]:
+    """Put the multipliers of `[scheduler] weighers` beside the options of `[weighers.<name>]`."""
+    merged = _options_of(config, "weighers")
+    for name, multiplier in (config.scheduler.weighers or {}).items():
+        merged.setdefault(name, {})["multiplier"] = multiplier
+    return merged
+
+
+def _options_of(config: Config, group: str) -> dict[str, dict[str, object]]:
+    return {
+        key.partition(".")[2]: dict(values) for key, values in config.options.items() if key.startswith(f"{group}.")
+    }
+
+
+def _endpoints(url: str) -> dict[str, str]:
+    return {
+        "identity": f"{url}/identity/v3",
+        "compute": f"{url}/compute/v2.1",
+        "image": f"{url}/image",
+        "network": f"{url}/network",
+        "placement": f"{url}/placement",
+        "volumev3": f"{url}/volume/v3/$(project_id)s",
+        "block-storage": f"{url}/volume/v3/$(project_id)s",
+    }

@@ -1,0 +1,201 @@
+"""Looks at the host, the state and the service; changes nothing that matters."""
+
+import asyncio
+import fcntl
+import os
+import platform
+import shutil
+import socket
+import stat
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from novakit import __version__, clouds
+from novakit.config import Config
+from novakit.errors import ConfigError
+from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded
+from novakit.store import migrate
+from novakit_hookspecs.errors import Busy, NotFound, Refused
+from novakit_hookspecs.findings import ExaminesHost, Finding, Verdict
+from novakit_hookspecs.hosts import HostContext
+
+GIB = 1 << 30
+LOW_DISK_GIB, NO_DISK_GIB, LOW_MEMORY_GIB = 10.0, 0.5, 2.0
+EXAMINED_WITHIN = 30.0
+"""Seconds that one driver gets to look at its host."""
+
+
+async def examine(config: Config) -> list[Finding]:
+    """Look at everything a process with this configuration needs here."""
+    findings = [_python(), *_state_directory(config.state), _memory(), *await asyncio.to_thread(_service, config)]
+    findings.append(await _schema(config))
+    choice = PluginChoice.read(config.plugins, driver=config.driver, network=config.network)
+    plugins = PluginHost.survey(choice)
+    findings += _plugins(plugins, choice)
+    for find, name in ((plugins.driver, config.driver), (plugins.network, config.network)):
+        findings += await _driver(config, find, name)
+    return findings
+
+
+def _ok(check: str, found: str) -> Finding:
+    return Finding(check=check, verdict=Verdict.OK, found=found)
+
+
+def _warn(check: str, found: str, remedy: str) -> Finding:
+    return Finding(check=check, verdict=Verdict.WARN, found=found, remedy=remedy)
+
+
+def _missing(check: str, found: str, remedy: str) -> Finding:
+    return Finding(check=check, verdict=Verdict.MISSING, found=found, remedy=remedy)
+
+
+def _python() -> Finding:
+    user = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
+    return _ok("novakit", f"{__version__} on Python {platform.python_version()}, as {user}")
+
+
+def _state_directory(state: Path) -> Iterable[Finding]:
+    """The directory's rights, and the room on its file system."""
+    check = "state directory"
+    there = next(path for path in (state, *state.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield _missing(
+            check, f"{there} cannot be written to", f"choose another --state, or chown {os.geteuid()} {there}"
+        )
+    elif there != state:
+        yield _ok(check, f"{state} is made at the first start")
+    elif (status := state.stat()).st_uid not in (0, os.geteuid()):
+        yield _missing(check, f"{state} belongs to user {status.st_uid}", "run novakit as that user, or chown it")
+    elif others := [path for path in _secrets(state) if path.stat().st_mode & 0o077]:
+        named = " ".join(str(path) for path in others)
+        yield _warn(check, f"others can read secrets in {state}", f"chmod 600 {named}")
+    elif stat.S_IMODE(status.st_mode) & 0o066:
+        yield _warn(check, f"others can list {state}", f"chmod 711 {state}; novakit serve does that too")
+    else:
+        yield _ok(check, f"{state}, for its owner alone")
+    yield _room(there)
+
+
+def _secrets(state: Path) -> list[Path]:
+    return [path for path in (state / "clouds.yaml", state / "bus.key", state / "novakit.db") if path.exists()]
+
+
+def _room(directory: Path) -> Finding:
+    free = shutil.disk_usage(directory).free / GIB
+    found = f"{free:.1f} GiB free for images and disks"
+    remedy = "free some, or choose a --state on a larger file system"
+    if free < NO_DISK_GIB:
+        return _missing("disk", found, remedy)
+    return _warn("disk", found, remedy) if free < LOW_DISK_GIB else _ok("disk", found)
+
+
+def _memory() -> Finding:
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
+    free = kib.get("MemAvailable", 0) * 1024 / GIB
+    found = f"{free:.1f} GiB available"
+    if free < LOW_MEMORY_GIB:
+        return _warn("memory", found, "real guests need what their flavor says; end what is not needed")
+    return _ok("memory", found)
+
+
+def _service(config: Config) -> Iterable[Finding]:
+    """Whether the service runs on this state, and whether it answers where `clouds.yaml` says."""
+    check = "service"
+    pid = _holder(config.state / "conductor.lock")
+    login = clouds.read(config.state / "clouds.yaml").get("novakit-admin") if _readable(config.state) else None
+    if pid is None:
+        return [_ok(check, f"does not run; start it with novakit serve --state {config.state}")]
+    if login is None:
+        return [_warn(check, f"process {pid} runs, and {config.state}/clouds.yaml is not there yet", "look again soon")]
+    url = login["auth_url"]
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return [_ok(check, f"process {pid} runs, and {url} answers")]
+    except OSError as error:
+        log = config.state / "novakit.log"
+        return [_warn(check, f"process {pid} runs, and {url} does not answer ({error})", f"look into {log}")]
+
+
+def _readable(state: Path) -> bool:
+    path = state / "clouds.yaml"
+    return path.exists() and os.access(path, os.R_OK)
+
+
+def _holder(lock: Path) -> str | None:
+    """Give the id of the process that holds the lock, or None."""
+    try:
+        with lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "unknown"
+    except OSError:
+        return None
+    return None
+
+
+async def _schema(config: Config) -> Finding:
+    check, wanted = "database schema", migrate.head()
+    if config.store_url is None and not (config.state / "novakit.db").exists():
+        return _ok(check, f"none yet; the first start makes revision {wanted}")
+    try:
+        present = await migrate.revision(config.database)
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        return _missing(check, f"the database cannot be read: {error}", "mend it, or restore a backup")
+    if present is not None and present > wanted:
+        return _missing(check, f"revision {present}, and this novakit knows {wanted}", "upgrade novakit")
+    if present != wanted:
+        return _ok(check, f"revision {present or 'none'}; the next start brings it to {wanted}")
+    return _ok(check, f"revision {present}")
+
+
+def _plugins(plugins: PluginHost, choice: PluginChoice) -> Iterable[Finding]:
+    """One line for each that is neither active nor left out on purpose, or one for them all."""
+    quiet = (State.ACTIVE, State.DISABLED)
+    counted = sum(plugin.state is State.ACTIVE for plugin in plugins.plugins)
+    chosen = {f"drivers:{choice.driver}", f"networks:{choice.network}"}
+    for plugin in plugins.plugins:
+        needed = plugin.key in chosen or choice.names(plugin, choice.required)
+        if plugin.state not in quiet or (needed and plugin.state is not State.ACTIVE):
+            what, _, remedy = plugin.reason.rpartition("; ")
+            yield Finding(
+                check=f"plugin {plugin.key}",
+                verdict=Verdict.MISSING if needed else Verdict.WARN,
+                found=f"{plugin.state.value}: {what or remedy}",
+                remedy=remedy if what else "novakit plugin list says more",
+            )
+    for name in sorted(choice.required):
+        if not any(choice.names(plugin, frozenset({name})) for plugin in plugins.plugins):
+            yield _missing(f"plugin {name}", "required and not installed", "install it, or take it out of [plugins]")
+    yield _ok("plugins", f"{counted} active")
+
+
+async def _driver(config: Config, find: Callable[[str], Offer], name: str) -> list[Finding]:
+    """Let a chosen driver look at its host; one that is not there has its line among the plugins."""
+    try:
+        offer = find(name)
+    except ConfigError:
+        return []
+    part = "virt" if offer.plugin.group.name == "drivers" else "network"
+    check = f"{offer.plugin.key}"
+    host = config.agent.host or socket.gethostname()
+    own = config.state / "agents" / host / part
+    # Beside the state, so that whoever cannot get there cannot get here either.
+    above = next(path for path in (config.state, *config.state.parents) if path.is_dir())
+    place = above if os.access(above, os.W_OK | os.X_OK) else None
+    with tempfile.TemporaryDirectory(prefix="novakit-doctor-", dir=place) as scratch:
+        os.chmod(scratch, 0o711)  # noqa: PTH101
+        context = HostContext(host=host, state_dir=str(own) if own.is_dir() else scratch)
+        try:
+            driver = build(offer, config.options.get(offer.key), context)
+            if not isinstance(driver, ExaminesHost):
+                return [_ok(check, f"the {part} driver in use; it needs nothing that it could look for")]
+            looking: Awaitable[Sequence[Finding]] = driver.examine_host()
+            return list(await guarded(offer.plugin, "examine_host", looking, EXAMINED_WITHIN))
+        except (ConfigError, Fault, Refused, Busy, NotFound) as error:
+            return [_missing(check, str(error), "correct its options, or tell its maker")]

@@ -1,0 +1,95 @@
+"""The errors novakit answers with: what happened, to what, and what to do next.
+
+Domain code raises these; each API turns them into its own shape in one place.
+"""
+
+from http import HTTPStatus
+
+
+class NovakitError(Exception):
+    """Something was asked that cannot be done; `status` is the HTTP status it becomes."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self, message: str, *, kind: str = "", headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind or type(self).__name__
+        """A word clients may match on: Neutron's error type, Placement's error code."""
+        self.headers = headers or {}
+
+
+class BadRequest(NovakitError):
+    """The request itself is wrong; sending it again will not help."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(NovakitError):
+    """The caller did not say who it is, or was not believed."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class Forbidden(NovakitError):
+    """The caller is known and may not do this; over-quota is one of these in the compute API."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(NovakitError):
+    """There is no such thing, or the caller may not know that there is."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class MethodNotAllowed(NovakitError):
+    """The thing exists and does not do that."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+
+class NotAcceptable(NovakitError):
+    """The API version or format that was asked for is not served."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+
+
+class Conflict(NovakitError):
+    """It cannot be done in the present state."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class Gone(NovakitError):
+    """It existed until some API version."""
+
+    status = HTTPStatus.GONE
+
+
+class TooLarge(NovakitError):
+    """The body or the number of things is above the cap."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedMedia(NovakitError):
+    """The body is of a kind this call does not take."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class NotImplementedHere(NovakitError):
+    """The public API has it; this cloud does not."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+
+
+class Unavailable(NovakitError):
+    """Not now; the same request may work later."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class ConfigError(NovakitError):
+    """The configuration is wrong; the sentence says which key and what it takes."""

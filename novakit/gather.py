@@ -1,0 +1,57 @@
+"""Gathers items that arrive together, so that many small writes become one transaction."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import attrs
+
+from novakit import world
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+
+@attrs.define
+class Gather(Generic[I, O]):
+    """Hands everything that waits to `work` at once; each caller gets the result of its own item.
+
+    `work` does all or nothing: when it raises, each item is tried again alone, so that one costs only itself.
+    """
+
+    work: Callable[[Sequence[I]], Awaitable[Sequence[O]]]
+    most: int = 200
+    _waiting: list[tuple[I, asyncio.Future[O]]] = attrs.field(factory=list)
+    _busy: bool = False
+
+    async def __call__(self, item: I) -> O:
+        """Have one item done."""
+        done: asyncio.Future[O] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, done))
+        if not self._busy:
+            self._busy = True
+            world.spawn(self._run(), name=f"gather/{self.work.__qualname__}")
+        return await done
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)
+                batch, self._waiting = self._waiting[: self.most], self._waiting[self.most :]
+                await self._do(batch)
+        finally:
+            self._busy = False
+
+    async def _do(self, batch: Sequence[tuple[I, asyncio.Future[O]]]) -> None:
+        try:
+            results = await self.work([item for item, _ in batch])
+        except Exception as error:
+            if len(batch) > 1:
+                for each in batch:
+                    await self._do([each])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
+        for (_, done), result in zip(batch, results, strict=True):
+            if not done.done():
+                done.set_result(result)

@@ -1,0 +1,113 @@
+"""From what the roles counted, as plain data, to metric families."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import attrs
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+TALLY = {
+    "calls": "Calls",
+    "faults": "Calls that failed or broke the contract",
+    "seconds": "Seconds spent in calls",
+}
+
+
+@attrs.define(kw_only=True)
+class Numbers:
+    """What one scrape found; a part that did not answer is empty and named in `silent`."""
+
+    scheduler: Mapping[str, Any] = attrs.field(factory=dict)
+    """As `Scheduler.measures` gives it."""
+    conductor: Mapping[str, Any] = attrs.field(factory=dict)
+    """As `Conductor.measures` gives it."""
+    plugins: Sequence[Mapping[str, Any]] = ()
+    """As `tallies_of` gives it, of this process."""
+    silent: Sequence[str] = ()
+
+
+def exposition(numbers: Numbers) -> bytes:
+    """Write the numbers as Prometheus text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(numbers))
+    return generate_latest(registry)
+
+
+@attrs.frozen(eq=False)
+class _Collector:
+    numbers: Numbers
+
+    def collect(self) -> Iterator[Metric]:
+        numbers = self.numbers
+        answered = GaugeMetricFamily(
+            "novakit_source_answered", "Whether the numbers of a role could be read (1) or not (0)", labels=["source"]
+        )
+        for source in ("scheduler", "conductor"):
+            answered.add_metric([source], float(source not in numbers.silent))
+        yield answered
+        if numbers.scheduler:
+            yield from _scheduler(numbers.scheduler)
+        if numbers.conductor:
+            yield from _operations(numbers.conductor)
+        yield from _plugins([*numbers.plugins, *numbers.conductor.get("plugins", ())])
+
+
+def _scheduler(told: Mapping[str, Any]) -> Iterator[Metric]:
+    decisions = CounterMetricFamily(
+        "novakit_scheduler_decisions", "Requests for one server that were settled, by outcome", labels=["outcome"]
+    )
+    for outcome in ("placed", "refused", "failed"):
+        decisions.add_metric([outcome], told[outcome])
+    yield decisions
+    yield _histogram("novakit_scheduler_decision_seconds", "Seconds from request to answer", told["waited"])
+    yield _histogram("novakit_scheduler_batch_servers", "Servers decided together", told["batched"])
+    yield CounterMetricFamily(
+        "novakit_scheduler_conflicts", "Hosts that another claim had taken meanwhile", value=told["conflicts"]
+    )
+    yield GaugeMetricFamily("novakit_scheduler_hosts", "Compute hosts the scheduler knows", value=told["hosts"])
+    rejected = CounterMetricFamily(
+        "novakit_scheduler_rejected_hosts", "Hosts a filter removed, summed over decisions", labels=["filter"]
+    )
+    for name, step in told["filters"].items():
+        rejected.add_metric([name], step["removed"])
+    yield rejected
+    for kind in ("filter", "weigher"):
+        steps = told[f"{kind}s"]
+        for key, words in TALLY.items():
+            family = CounterMetricFamily(
+                f"novakit_scheduler_{kind}_{key}", f"{words} of a {kind}", labels=[kind, "plugin"]
+            )
+            for name, step in steps.items():
+                family.add_metric([name, step["plugin"]], step[key])
+            yield family
+
+
+def _operations(told: Mapping[str, Any]) -> Iterator[Metric]:
+    ended = CounterMetricFamily(
+        "novakit_operations_ended", "Operations that ended, by final state", labels=["kind", "state"]
+    )
+    for one in told["operations"]:
+        ended.add_metric([one["kind"], one["state"]], one["count"])
+    yield ended
+    yield GaugeMetricFamily("novakit_operations_running", "Operations under way", value=told["running"])
+
+
+def _plugins(tallies: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    summed: dict[tuple[str, str], dict[str, float]] = {}
+    for one in tallies:
+        here = summed.setdefault((one["plugin"], one["call"]), dict.fromkeys(TALLY, 0.0))
+        for key in TALLY:
+            here[key] += one[key]
+    for key, words in TALLY.items():
+        family = CounterMetricFamily(f"novakit_plugin_{key}", f"{words} into a plugin", labels=["plugin", "call"])
+        for labels, values in summed.items():
+            family.add_metric(list(labels), values[key])
+        yield family
+
+
+def _histogram(name: str, words: str, spread: Mapping[str, Any]) -> Metric:
+    sums = accumulate(spread["counts"])
+    bounds = [*map(str, spread["bounds"]), "+Inf"]
+    return HistogramMetricFamily(name, words, buckets=list(zip(bounds, sums, strict=True)), sum_value=spread["total"])

@@ -1,0 +1,123 @@
+"""`/metrics` and `/healthcheck`: cheap to ask, and silent to strangers."""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import structlog
+from aiohttp import web
+
+from novakit import world
+from novakit.bus import Bus, BusError
+from novakit.monitoring.families import Numbers, exposition
+from novakit.monitoring.tallies import tallies_of
+from novakit.plughost import PluginHost
+from novakit.store import Store, hosts
+
+log = structlog.get_logger(__name__)
+
+WITHIN = 2.0
+"""Seconds for which a part may be silent before it counts as not answering."""
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+
+Source = Callable[[], Mapping[str, Any]]
+
+
+@attrs.define(kw_only=True)
+class Monitoring:
+    """What this process can tell of the service."""
+
+    store: Store
+    bus: Bus
+    plugins: PluginHost | None = None
+    sources: Mapping[str, Source] = attrs.field(factory=dict)
+    """Roles that run in this process, and what reads their numbers; the others are asked over the bus."""
+    is_open: bool = False
+    """Whether everybody may read, and not only programs on this machine."""
+    down_after: float = 60.0
+    """Seconds of silence after which a host counts as down."""
+
+    def mount(self, app: web.Application) -> None:
+        """Answer `GET /metrics` and `GET /healthcheck`."""
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthcheck", self._healthcheck)
+
+    async def numbers(self) -> Numbers:
+        """Read everything there is to count; what does not answer is named, and nothing raises."""
+        scheduler, conductor = await asyncio.gather(self._told("scheduler"), self._told("conductor"))
+        found = {"scheduler": scheduler, "conductor": conductor}
+        return Numbers(
+            scheduler=scheduler or {},
+            conductor=conductor or {},
+            plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
+            silent=[name for name, told in found.items() if told is None],
+        )
+
+    async def health(self) -> dict[str, Any]:
+        """Say what answers: status, what is degraded and why, and how many hosts are up."""
+        degraded: dict[str, str] = {}
+        told = await asyncio.gather(self._hosts(), self._told("scheduler"), self._told("conductor"))
+        census = told[0]
+        if isinstance(census, str):
+            degraded["store"] = census
+        elif census["total"] and not census["up"]:
+            degraded["hosts"] = f"None of {census['total']} hosts has reported for {self.down_after:g} s."
+        for name, answer in zip(("scheduler", "conductor"), told[1:], strict=True):
+            if answer is None:
+                degraded[name] = f"The {name} does not answer."
+        return {
+            "status": "degraded" if degraded else "ok",
+            "degraded": degraded,
+            "hosts": None if isinstance(census, str) else census,
+        }
+
+    async def _told(self, role: str) -> Mapping[str, Any] | None:
+        if role in self.sources:
+            return self.sources[role]()
+        try:
+            answer = await self.bus.call(role, "counts", within=WITHIN)
+        except BusError as error:
+            log.info("numbers not read", role=role, why=str(error))
+            return None
+        counts: Mapping[str, Any] = answer["counts"]
+        return counts
+
+    async def _hosts(self) -> dict[str, int] | str:
+        try:
+            async with asyncio.timeout(WITHIN), self.store.read() as session:
+                return await hosts.census(session, since=world.now() - timedelta(seconds=self.down_after))
+        except TimeoutError:
+            return f"The store did not answer within {WITHIN:g} s."
+        except Exception as error:
+            log.warning("the store does not answer", exc_info=error)
+            return f"The store does not answer: {type(error).__name__}."
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        self._refuse_strangers(request)
+        return web.Response(body=exposition(await self.numbers()), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _healthcheck(self, request: web.Request) -> web.Response:
+        self._refuse_strangers(request)
+        health = await self.health()
+        return web.json_response(health, status=503 if health["degraded"] else 200)
+
+    def _refuse_strangers(self, request: web.Request) -> None:
+        # A proxy on this machine calls from loopback, too; whom it speaks for shows in its headers.
+        near = _is_loopback(request.remote) and not any(name in request.headers for name in FORWARDED)
+        if not (self.is_open or near):
+            raise web.HTTPForbidden(
+                text="Only programs on this machine may read this; [api] metrics_open = true opens it to all.\n"
+            )
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

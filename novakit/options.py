@@ -1,0 +1,78 @@
+"""Options records from plain data: strict about types, and clear about which key is wrong and what it takes."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+import attrs
+import cattrs
+
+from novakit.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def fill(section: str, kind: type[T], raw: Mapping[str, Any]) -> T:
+    """Make an options record; `section` names it in errors: `[drivers.libvirt]`.
+
+    Raises `ConfigError` naming the key and what is accepted.
+    """
+    accepted = [field.alias for field in attrs.fields(kind) if field.init]  # type: ignore[arg-type]
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{section} takes a table of keys, not {raw!r}.")
+    for key in raw:
+        if key not in accepted:
+            close = difflib.get_close_matches(key, [name for name in accepted if name], n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"{section} has no key {key!r}; it takes {', '.join(map(str, accepted))}.{hint}")
+    _check_lists(section, kind, raw)
+    try:
+        return _CONVERTER.structure(dict(raw), kind)
+    except Exception as error:
+        sentences = "; ".join(_sentence(section, line) for line in _lines(error))
+        raise ConfigError(f"{sentences}.") from error
+
+
+def _check_lists(section: str, kind: type, raw: Mapping[str, Any]) -> None:
+    """Refuse a text where a list belongs: it would be taken for a list of letters."""
+    types = get_type_hints(kind)
+    for field in attrs.fields(kind):
+        wanted = get_origin(types.get(field.name))
+        value = raw.get(field.alias)
+        if wanted in (tuple, list, set, frozenset) and field.alias in raw and not isinstance(value, list | tuple):
+            raise ConfigError(f"{section} {field.alias}: takes a list, not {value!r}.")
+
+
+def _lines(error: BaseException) -> list[str]:
+    return cattrs.transform_error(error, format_exception=lambda one, _kind: _words(one))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return "is required"
+    return str(error.args[0]) if error.args else type(error).__name__
+
+
+def _sentence(section: str, line: str) -> str:
+    words, _, path = line.rpartition(" @ ")
+    key = path.removeprefix("$").lstrip(".")
+    return f"{section} {key}: {words}" if key else f"{section}: {words}"
+
+
+def _strict(kind: type, *accepted: type) -> Any:
+    """Make a structure hook that converts nothing: a wrong type is a mistake, not a chance to guess."""
+
+    def take(value: Any, _: Any) -> Any:
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"takes {_PLAIN[kind]}, not {value!r}")
+        return kind(value)
+
+    return take
+
+
+_PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook(bool, _strict(bool, bool))
+_CONVERTER.register_structure_hook(int, _strict(int, int))
+_CONVERTER.register_structure_hook(float, _strict(float, int, float))
+_CONVERTER.register_structure_hook(str, _strict(str, str))

@@ -1,0 +1,33 @@
+"""Topologies as messages: the rules that many ports share, and all the remote addresses in them, are written once."""
+
+from typing import Any
+
+import attrs
+
+from novakit_hookspecs.networks import Port, Rule, Topology
+from novakit_hookspecs.plain import to_plain, to_record
+
+
+def write(topology: Topology) -> dict[str, Any]:
+    """Turn a topology into plain data."""
+    places: dict[int, int] = {}
+    shared: list[Any] = []
+    ports = []
+    for port in topology.ports:
+        # By identity: comparing equal rules would cost as much as writing them.
+        if id(port.rules) not in places:
+            places[id(port.rules)] = len(shared)
+            shared.append(to_plain(port.rules))
+        ports.append(to_plain(attrs.evolve(port, rules=())) | {"rules": places[id(port.rules)]})
+    plain: dict[str, Any] = to_plain(attrs.evolve(topology, ports=()))
+    return plain | {"ports": ports, "rules": shared}
+
+
+def read(plain: Any) -> Topology:
+    """Build the topology again; raise `TypeError`, `ValueError` or `LookupError` when it is not one."""
+    shared = to_record(plain["rules"], tuple[tuple[Rule, ...], ...])
+    ports = [
+        attrs.evolve(to_record({**port, "rules": ()}, Port), rules=shared[port["rules"]]) for port in plain["ports"]
+    ]
+    rest = {name: value for name, value in plain.items() if name not in ("ports", "rules")}
+    return attrs.evolve(to_record(rest, Topology), ports=tuple(ports))

@@ -1,0 +1,105 @@
+"""The seams to everything that is not decided by the program: time, chance, names and tasks.
+
+Nothing else in novakit reads a clock, draws a random number, makes an id or starts a task, so a test can run the
+whole control plane on a clock and a seed of its own.
+"""
+
+import asyncio
+import contextvars
+import random
+import time
+import uuid
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+import attrs
+import structlog
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class World(Protocol):
+    """What a program cannot know by itself."""
+
+    def now(self) -> datetime:
+        """Say what time it is, in UTC and aware of it."""
+
+    def monotonic(self) -> float:
+        """Say how many seconds passed since some fixed moment."""
+
+    def new_id(self) -> str:
+        """Make a fresh UUID, lower case with dashes."""
+
+    def chance(self) -> random.Random:
+        """Give the source of randomness."""
+
+
+@attrs.define
+class SystemWorld:
+    """The real clock and the system's randomness."""
+
+    _random: random.Random = attrs.field(factory=random.SystemRandom)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def new_id(self) -> str:
+        return str(uuid.uuid4())
+
+    def chance(self) -> random.Random:
+        return self._random
+
+
+_world: contextvars.ContextVar[World] = contextvars.ContextVar("novakit_world", default=SystemWorld())  # noqa: B039
+_alive: set[asyncio.Task[Any]] = set()
+
+
+@contextmanager
+def using(world: World) -> Iterator[None]:
+    """Let everything inside see `world`; tasks started inside inherit it."""
+    token = _world.set(world)
+    try:
+        yield
+    finally:
+        _world.reset(token)
+
+
+def now() -> datetime:
+    """Say what time it is, in UTC and aware of it."""
+    return _world.get().now()
+
+
+def monotonic() -> float:
+    """Say how many seconds passed since some fixed moment."""
+    return _world.get().monotonic()
+
+
+def new_id() -> str:
+    """Make a fresh UUID, lower case with dashes."""
+    return _world.get().new_id()
+
+
+def chance() -> random.Random:
+    """Give the source of randomness."""
+    return _world.get().chance()
+
+
+def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    """Start a task that has a name, is kept alive, and whose unexpected end is logged."""
+    task = asyncio.create_task(work, name=name)
+    _alive.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _alive.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task died", task=task.get_name(), exc_info=error)
