@@ -1,0 +1,107 @@
+"""Virt drivers that are wrong in one way each; `caught_by` names tests that must fail for it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from novakit_hookspecs.errors import NotFound
+from novakit_hookspecs.hosts import Holding, HostContext
+from novakit_hookspecs.servers import Guest, GuestPlan, Power
+from novakit_hookspecs.testing.virt import VirtConformance
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole
+from novakit_simulated.options import VirtOptions
+from novakit_simulated.virt import SimulatedVirt
+
+
+class LoudDestroy(SimulatedVirt):
+    async def destroy(self, guest: str) -> None:
+        if guest not in self._journal.records:
+            raise NotFound(guest)
+        await super().destroy(guest)
+
+
+class Forgetful(SimulatedVirt):
+    async def open(self) -> None:
+        Path(self._journal.path).unlink(missing_ok=True)
+        await super().open()
+
+
+class Mute(SimulatedVirt):
+    def _become(self, guest: str, record: dict[str, object]) -> Guest:
+        listeners, self._listeners = self._listeners, type(self._listeners)()
+        try:
+            return super()._become(guest, record)
+        finally:
+            self._listeners = listeners
+
+
+class Restarts(SimulatedVirt):
+    async def create(self, plan: GuestPlan) -> Guest:
+        await self.destroy("left" + plan.id)
+        await super().create(plan)
+        return Guest(id=plan.id, power=Power.SHUTDOWN)
+
+
+class Litters(SimulatedVirt):
+    async def holdings(self) -> list[Holding]:
+        return [*await super().holdings(), *(Holding(kind="disk", name=one, owner=one) for one in self._ever)]
+
+    async def create(self, plan: GuestPlan) -> Guest:
+        self._ever.append(plan.id)
+        return await super().create(plan)
+
+    _ever: ClassVar[list[str]] = []
+
+
+class _Suite(VirtConformance):
+    facets = frozenset({LogsConsole, ListsHoldings})
+    kind: ClassVar[type[SimulatedVirt]] = SimulatedVirt
+    patience = 0.3
+
+    @pytest.fixture
+    async def driver(self, tmp_path: Path) -> AsyncIterator[SimulatedVirt]:
+        driver = self.kind(VirtOptions(), HostContext(host="here", state_dir=str(tmp_path)))
+        await driver.open()
+        yield driver
+        await driver.close()
+
+    async def kill_behind(self, driver: SimulatedVirt, guest: str) -> None:  # type: ignore[override]
+        driver.happen(guest, Power.CRASHED, "killed")
+
+    async def another(self, driver: SimulatedVirt) -> SimulatedVirt:  # type: ignore[override]
+        fresh = self.kind(driver.options, driver.context)
+        await fresh.open()
+        return fresh
+
+
+class TestCorrect(_Suite):
+    caught_by = frozenset[str]()
+
+
+class TestLoudDestroy(_Suite):
+    kind = LoudDestroy
+    caught_by = frozenset({"test_destroying_the_unknown_is_quiet"})
+
+
+class TestForgetful(_Suite):
+    kind = Forgetful
+    caught_by = frozenset({"test_guests_outlive_the_driver"})
+
+
+class TestMute(_Suite):
+    kind = Mute
+    caught_by = frozenset(
+        {"test_every_listener_is_told_of_start_and_stop", "test_a_guest_that_dies_by_itself_is_told_and_listed"}
+    )
+
+
+class TestRestarts(_Suite):
+    kind = Restarts
+    caught_by = frozenset({"test_a_created_guest_runs_and_is_listed"})
+
+
+class TestLitters(_Suite):
+    kind = Litters
+    caught_by = frozenset({"test_holdings_are_there_with_the_guest_and_gone_after_it"})

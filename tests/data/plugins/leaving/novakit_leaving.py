@@ -1,0 +1,3 @@
+"""Leaves the program when it is imported."""
+
+raise SystemExit(3)

@@ -1,0 +1,112 @@
+"""`novakit doctor`: one row per check, a remedy for all that is not well, and an exit code that scripts can use."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.perf.service import Service
+
+WITHIN = 120.0
+
+
+def doctor(state: Path, *arguments: str, environment: Mapping[str, str] = {}) -> tuple[int, dict[str, dict[str, Any]]]:
+    command = [sys.executable, "-m", "novakit", "doctor", "--state", str(state), "--format", "json", *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, text=True, capture_output=True, timeout=WITHIN, check=False
+    )
+    assert not done.stderr, done.stderr
+    rows = json.loads(done.stdout)
+    assert all(row["state"] in ("ok", "warn", "missing") and row["found"] for row in rows)
+    assert all(row["remedy"] for row in rows if row["state"] != "ok")
+    assert done.returncode == (1 if any(row["state"] == "missing" for row in rows) else 0)
+    return done.returncode, {row["check"]: row for row in rows}
+
+
+def test_the_simulated_cloud_needs_nothing_and_nothing_is_made(tmp_path: Path) -> None:
+    code, rows = doctor(tmp_path / "state", "--driver", "simulated")
+    assert code == 0
+    assert "does not run" in rows["service"]["found"]
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_running_service_and_its_schema_are_seen(tmp_path: Path) -> None:
+    with Service(tmp_path / "state") as service:
+        code, rows = doctor(service.state, "--driver", "simulated")
+        assert code == 0
+        assert f"process {service.pid} runs" in rows["service"]["found"]
+        assert f"{service.url}/identity/v3 answers" in rows["service"]["found"]
+    _, rows = doctor(service.state, "--driver", "simulated")
+    assert "does not run" in rows["service"]["found"]
+    assert rows["database schema"]["found"].startswith("revision 0")
+    (service.state / "clouds.yaml").chmod(0o644)
+    code, rows = doctor(service.state, "--driver", "simulated")
+    assert code == 0
+    assert rows["state directory"]["state"] == "warn"
+    assert "chmod 600" in rows["state directory"]["remedy"]
+
+
+def test_the_libvirt_and_open_vswitch_drivers_tell_what_they_find(tmp_path: Path) -> None:
+    pytest.importorskip("novakit_driver_libvirt")
+    pytest.importorskip("novakit_net_ovs")
+    _, rows = doctor(tmp_path / "state", "--driver", "libvirt", "--network", "ovs")
+    assert {"programs for guests", "libvirt", "acceleration", "programs for networks", "Open vSwitch"} <= set(rows)
+    assert "KVM" in rows["acceleration"]["found"] or "TCG" in rows["acceleration"]["found"]
+
+
+def test_programs_that_are_not_there_are_named_with_their_packages(tmp_path: Path) -> None:
+    pytest.importorskip("novakit_net_ovs")
+    empty = {"PATH": str(tmp_path)}
+    code, rows = doctor(tmp_path / "state", "--network", "ovs", "--driver", "simulated", environment=empty)
+    assert code == 1
+    assert rows["programs for networks"]["state"] == "missing"
+    assert "apt-get install dnsmasq-base nftables openvswitch-switch" in rows["programs for networks"]["remedy"]
+
+
+def test_a_driver_that_is_not_installed_is_missing(tmp_path: Path) -> None:
+    code, rows = doctor(tmp_path / "state", "--driver", "nothing")
+    assert code == 1
+    assert rows["plugin drivers:nothing"]["state"] == "missing"
+    assert rows["plugin drivers:nothing"]["remedy"]
+
+
+def test_a_required_plugin_that_is_not_installed_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "novakit.toml").write_text('[plugins]\nrequired = ["novakit-acme-gpu", "accelerators:acme"]\n')
+    code, rows = doctor(tmp_path, "--driver", "simulated")
+    assert code == 1
+    assert rows["plugin novakit-acme-gpu"]["state"] == "missing"
+    assert rows["plugin accelerators:acme"]["state"] == "missing"
+
+
+def test_a_broken_plugin_is_a_warning_as_long_as_nobody_requires_it(tmp_path: Path) -> None:
+    broken = Path(__file__).parents[2] / "data" / "plugins" / "unimportable"
+    code, rows = doctor(tmp_path, "--driver", "simulated", environment={"PYTHONPATH": str(broken)})
+    assert code == 0
+    assert any(row["state"] == "warn" and "broken" in row["found"] for row in rows.values())
+
+
+@pytest.mark.parametrize("toml", ["[api]\nmax_bodi = 1\n", "[[", "[drivers.simulated]\nvcpu = 4\n"])
+def test_a_wrong_configuration_is_missing_and_the_rest_is_still_looked_at(tmp_path: Path, toml: str) -> None:
+    (tmp_path / "novakit.toml").write_text(toml)
+    code, rows = doctor(tmp_path, "--driver", "simulated")
+    assert code == 1
+    assert "disk" in rows
+
+
+def test_a_database_that_is_none_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "novakit.db").write_bytes(b"something else" * 1000)
+    code, rows = doctor(tmp_path, "--driver", "simulated")
+    assert code == 1
+    assert rows["database schema"]["state"] == "missing"
+
+
+def test_people_get_a_table(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "novakit", "doctor", "--state", str(tmp_path), "--driver", "simulated"]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=WITHIN, check=False)
+    assert done.returncode == 0
+    assert "Everything needed is here" in done.stdout

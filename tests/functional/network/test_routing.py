@@ -1,0 +1,128 @@
+"""Routers, gateways and floating IPs."""
+
+from typing import Any
+
+import pytest
+
+from novakit_hookspecs.networks import Applied
+
+
+async def outside(cloud: Any) -> str:
+    shown = await cloud.networks.bootstrap(admin_project_id="c" * 32, external_cidr="192.0.2.0/24", gateway="192.0.2.1")
+    return str(shown["id"])
+
+
+async def routed(cloud: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    public, net = await outside(cloud), await cloud.network()
+    router = await cloud.make("routers", name="r", external_gateway_info={"network_id": public})
+    join = f"routers/{router['id']}/add_router_interface"
+    status, body = await cloud.call("PUT", join, {"subnet_id": net["subnet"]["id"]})
+    assert status == 200 and body["subnet_id"] == net["subnet"]["id"]
+    return public, net, router
+
+
+async def test_starting_twice_makes_one_external_network(cloud: Any) -> None:
+    assert await outside(cloud) == await outside(cloud)
+    (shown,) = (await cloud.call("GET", "networks?router:external=True"))[1]["networks"]
+    assert (shown["name"], shown["mtu"], shown["is_default"]) == ("public", 1500, True)
+    (subnet,) = (await cloud.call("GET", f"subnets?network_id={shown['id']}", token="admin"))[1]["subnets"]
+    assert (subnet["cidr"], subnet["enable_dhcp"]) == ("192.0.2.0/24", False)
+
+
+async def test_the_gateway_host_is_told_of_the_router_and_its_floating_ips(cloud: Any) -> None:
+    public, net, router = await routed(cloud)
+    await cloud.networks.set_gateway("gw")
+    port = await cloud.make("ports", network_id=net["id"])
+    address = await cloud.make("floatingips", floating_network_id=public, port_id=port["id"])
+    seen = await cloud.networks.topology("gw")
+    (run,) = seen.routers
+    assert run.interfaces[0].addresses == ("10.0.0.1/24",)
+    assert run.gateway is not None and run.gateway.addresses == ("192.0.2.2/24",)
+    assert run.gateway.next_hops == ("192.0.2.1",) and run.gateway.snat
+    (floating,) = run.floating_ips
+    assert (floating.address, floating.fixed_ip) == ("192.0.2.3", port["fixed_ips"][0]["ip_address"])
+    kinds = {one.id: one.physical_network for one in seen.networks}
+    assert kinds == {public: "public", net["id"]: None}
+    await cloud.networks.record_applied("gw", Applied(revision=seen.revision))
+    assert await cloud.networks.hosts_behind() == []
+    shown = (await cloud.call("GET", f"floatingips/{address['id']}"))[1]["floatingip"]
+    assert (shown["status"], shown["router_id"]) == ("ACTIVE", router["id"])
+    seen = await cloud.networks.topology("gw")
+    await cloud.networks.record_applied("gw", Applied(revision=seen.revision, faults={router["id"]: "no namespace"}))
+    assert (await cloud.call("GET", f"routers/{router['id']}"))[1]["router"]["status"] == "ERROR"
+
+
+async def test_a_floating_ip_moves_and_becomes_free_with_its_port(cloud: Any) -> None:
+    public, net, router = await routed(cloud)
+    one, two = [await cloud.make("ports", network_id=net["id"]) for _ in range(2)]
+    address = await cloud.make("floatingips", floating_network_id=public, port_id=one["id"])
+    path = f"floatingips/{address['id']}"
+    moved = (await cloud.call("PUT", path, {"floatingip": {"port_id": two["id"]}}))[1]["floatingip"]
+    assert moved["fixed_ip_address"] == two["fixed_ips"][0]["ip_address"]
+    leave = f"routers/{router['id']}/remove_router_interface"
+    wish = {"subnet_id": net["subnet"]["id"]}
+    assert await cloud.refused("PUT", leave, wish) == (409, "RouterInterfaceInUseByFloatingIP")
+    clear = {"router": {"external_gateway_info": None}}
+    assert (await cloud.refused("PUT", f"routers/{router['id']}", clear))[1] == "RouterExternalGatewayInUseByFloatingIp"
+    assert (await cloud.call("DELETE", f"ports/{two['id']}"))[0] == 204
+    freed = (await cloud.call("GET", path))[1]["floatingip"]
+    assert (freed["port_id"], freed["fixed_ip_address"], freed["status"]) == (None, None, "DOWN")
+    assert (await cloud.call("PUT", leave, wish))[0] == 200
+    assert (await cloud.call("DELETE", f"routers/{router['id']}"))[0] == 204
+    assert (await cloud.call("DELETE", path))[0] == 204
+    ports = (await cloud.call("GET", "ports", token="admin"))[1]["ports"]
+    assert [port["id"] for port in ports] == [one["id"]]
+
+
+async def test_a_floating_ip_needs_a_router_to_its_network(cloud: Any) -> None:
+    public, net = await outside(cloud), await cloud.network()
+    port = await cloud.make("ports", network_id=net["id"])
+    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
+    assert await cloud.refused("POST", "floatingips", body) == (404, "ExternalGatewayForFloatingIPNotFound")
+    assert (await cloud.call("GET", "floatingips"))[1]["floatingips"] == []
+    body = {"floatingip": {"floating_network_id": net["id"]}}
+    assert (await cloud.refused("POST", "floatingips", body))[0] == 400
+
+
+async def test_one_fixed_ip_has_one_floating_ip(cloud: Any) -> None:
+    public, net, _ = await routed(cloud)
+    port = await cloud.make("ports", network_id=net["id"])
+    await cloud.make("floatingips", floating_network_id=public, port_id=port["id"])
+    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
+    assert await cloud.refused("POST", "floatingips", body) == (409, "FloatingIPPortAlreadyAssociated")
+
+
+async def test_subnets_that_overlap_are_not_joined_by_one_router(cloud: Any) -> None:
+    _, net, router = await routed(cloud)
+    other = await cloud.network("10.0.0.128/25")
+    join = f"routers/{router['id']}/add_router_interface"
+    for subnet in (net["subnet"], other["subnet"]):
+        assert (await cloud.refused("PUT", join, {"subnet_id": subnet["id"]}))[0] in (400, 409)
+    assert (await cloud.refused("PUT", join, {}))[0] == 400
+    port = await cloud.make("ports", network_id=other["id"])
+    assert (await cloud.refused("PUT", join, {"port_id": port["id"]}))[0] == 400
+
+
+async def test_extra_routes_go_through_what_the_router_reaches(cloud: Any) -> None:
+    _, _, router = await routed(cloud)
+    path = f"routers/{router['id']}"
+    good = {"router": {"routes": [{"destination": "10.8.0.0/16", "nexthop": "10.0.0.77"}]}}
+    assert (await cloud.call("PUT", path, good))[1]["router"]["routes"] == good["router"]["routes"]
+    bad = {"router": {"routes": [{"destination": "10.8.0.0/16", "nexthop": "10.44.0.77"}]}}
+    assert await cloud.refused("PUT", path, bad) == (400, "InvalidRoutes")
+
+
+@pytest.mark.parametrize("snat", [True, False])
+async def test_the_gateway_can_be_changed_and_cleared(cloud: Any, snat: bool) -> None:
+    public = await outside(cloud)
+    router = await cloud.make("routers", name="r")
+    info = {"network_id": public, "enable_snat": snat}
+    path = f"routers/{router['id']}"
+    shown = (await cloud.call("PUT", path, {"router": {"external_gateway_info": info}}))[1]["router"]
+    assert shown["external_gateway_info"]["enable_snat"] is snat
+    again = (await cloud.call("PUT", path, {"router": {"external_gateway_info": info}}))[1]["router"]
+    assert again["external_gateway_info"] == shown["external_gateway_info"]
+    cleared = (await cloud.call("PUT", path, {"router": {"external_gateway_info": {}}}))[1]["router"]
+    assert cleared["external_gateway_info"] is None
+    assert await cloud.refused("DELETE", f"networks/{public}") == (403, "PolicyNotAuthorized")
+    assert (await cloud.call("DELETE", f"networks/{public}", token="admin"))[0] == 204

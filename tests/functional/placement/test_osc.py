@@ -1,0 +1,69 @@
+"""The unmodified openstack client with osc-placement, against our server."""
+
+import asyncio
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+OPENSTACK = shutil.which("openstack", path=str(Path(sys.executable).parent)) or shutil.which("openstack")
+AGGREGATE = "11111111-1111-1111-1111-111111111111"
+CONSUMER = "22222222-2222-2222-2222-222222222222"
+
+
+@pytest.fixture
+async def store(tmp_path):
+    from novakit.store import Store
+
+    opened = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/placement.db")
+    await opened.create_all()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def openstack(http):
+    if OPENSTACK is None:
+        pytest.skip("the openstack client is not installed: `pip install python-openstackclient osc-placement`")
+
+    async def run(words, *, form="json"):
+        options = ["--os-auth-type", "admin_token", "--os-endpoint", http.url, "--os-token", "admin"]
+        command = [OPENSTACK, *options, "--os-placement-api-version", "1.39", *words.split()]
+        command += ["-f", form] if form else []
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await process.communicate()
+        assert process.returncode == 0, f"{words}: {err.decode()}"
+        return json.loads(out) if form == "json" else None
+
+    return run
+
+
+@pytest.mark.slow
+async def test_every_resource_can_be_driven_by_hand(openstack):
+    host = (await openstack("resource provider create host"))["uuid"]
+    child = (await openstack(f"resource provider create card --parent-provider {host}"))["uuid"]
+    await openstack("trait create CUSTOM_GOLD", form=None)
+    await openstack("resource class create CUSTOM_LICENCE", form=None)
+    stock = "--resource VCPU=16 --resource VCPU:allocation_ratio=4.0 --resource CUSTOM_LICENCE=3"
+    rows = await openstack(f"resource provider inventory set {host} {stock}")
+    assert {row["resource_class"]: row["total"] for row in rows} == {"VCPU": 16, "CUSTOM_LICENCE": 3}
+    await openstack(f"resource provider trait set {host} --trait CUSTOM_GOLD")
+    generation = (await openstack(f"resource provider show {host}"))["generation"]
+    await openstack(f"resource provider aggregate set {host} --aggregate {AGGREGATE} --generation {generation}")
+    found = await openstack(f"resource provider list --resource VCPU=4 --required CUSTOM_GOLD --member-of {AGGREGATE}")
+    assert [row["uuid"] for row in found] == [host]
+    candidates = await openstack("allocation candidate list --resource VCPU=4 --required CUSTOM_GOLD")
+    assert [row["resource provider"] for row in candidates] == [host]
+    place = f"--allocation rp={host},VCPU=4 --project-id p --user-id u --consumer-type INSTANCE"
+    await openstack(f"resource provider allocation set {CONSUMER} {place}")
+    usage = {row["resource_class"]: row["usage"] for row in await openstack(f"resource provider usage show {host}")}
+    assert usage == {"VCPU": 4, "CUSTOM_LICENCE": 0}
+    assert (await openstack("resource usage show p"))[0]["usage"] == {"VCPU": 4, "consumer_count": 1}
+    await openstack(f"resource provider allocation delete {CONSUMER}", form=None)
+    await openstack(f"resource provider delete {child}", form=None)
+    await openstack(f"resource provider delete {host}", form=None)
+    assert await openstack("resource provider list") == []

@@ -1,0 +1,106 @@
+"""A PostgreSQL cluster of the tests' own: on loopback, in a temporary folder, run by an unprivileged user.
+
+`from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401` makes the fixtures known to a
+conftest; a test that takes `postgres_url` gets an empty database, or is skipped where PostgreSQL is not installed.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def _programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    here = shutil.which("initdb")
+    return Path(here).parent if here else None
+
+
+def _user() -> str | None:
+    """Name the user to run it as: PostgreSQL refuses root."""
+    if os.geteuid():
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    pytest.skip("PostgreSQL does not run as root, and there is neither a user postgres nor nobody here")
+
+
+def _port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Cluster:
+    """A running server; `database()` makes an empty database and gives its URL."""
+
+    def __init__(self, programs: Path, home: Path):
+        self.programs, self.home, self.user, self.port = programs, home, _user(), _port()
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs as the cluster's user."""
+        done = subprocess.run(
+            [self.programs / program, *arguments],
+            user=self.user,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        )
+        assert done.returncode == 0, f"{program} {arguments}: {done.stderr or done.stdout}"
+
+    def start(self) -> None:
+        """Make the cluster and wait until it takes connections."""
+        self.run("initdb", "-D", f"{self.home}/data", "-U", "novakit", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = f"-p {self.port} -k {self.home} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+        log = f"{self.home}/postgresql.log"
+        self.run("pg_ctl", "-D", f"{self.home}/data", "-l", log, "-w", "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop it at once."""
+        self.run("pg_ctl", "-D", f"{self.home}/data", "-w", "-m", "immediate", "stop")
+
+    def database(self) -> str:
+        """Make an empty database and give its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "novakit", name)
+        return f"postgresql+asyncpg://novakit@127.0.0.1:{self.port}/{name}"
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """Run a cluster as long as the tests run."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: `apt-get install postgresql` brings it")
+    home = Path(tempfile.mkdtemp(prefix="novakit-postgres-"))
+    try:
+        cluster = Cluster(programs, home)
+        if cluster.user is not None:
+            shutil.chown(home, cluster.user)
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: Cluster) -> str:
+    """Give the URL of an empty database."""
+    return postgres_cluster.database()

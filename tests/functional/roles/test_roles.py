@@ -1,0 +1,110 @@
+"""The roles as separate processes: each comes and goes by itself, and knows no more than its own part."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.functional.roles.processes import ROLES, Roles
+from tests.perf.service import Api
+
+
+@pytest.fixture
+def roles(tmp_path: Path) -> Iterator[Roles]:
+    with Roles(tmp_path / "state") as made:
+        yield made
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as made:
+        yield made
+
+
+async def _audited(admin: Api) -> None:
+    found = (await admin.ok("GET", "/novakit/v1/audit"))["audit"]
+    assert found["orphaned"] == [] and found["unchecked"] == [], found
+
+
+async def _settled(api: Api, **wanted: str) -> None:
+    servers = await api.settled()
+    assert {each["name"]: each["status"] for each in servers} == wanted, servers
+
+
+@pytest.mark.slow
+async def test_roles_started_at_once_are_one_cloud_and_go_on_when_any_of_them_is_killed(
+    roles: Roles, session: aiohttp.ClientSession
+) -> None:
+    for role in reversed(ROLES):  # those that need something before those that have it
+        roles.spawn(role)
+    roles.ready(*ROLES)
+    admin = await Api.login(roles.service, session, "novakit-admin")
+    image, network = await admin.image(size=512), await admin.network()
+
+    async def create(name: str) -> str:
+        return await admin.server(name, image, networks=[{"uuid": network}])
+
+    first = await create("first")
+    await _settled(admin, first="ACTIVE")
+    for victim in ("scheduler", "conductor", "agent"):
+        roles.kill(victim)
+        await create(f"after-{victim}")
+        roles.start(victim)
+        await _settled(admin, first="ACTIVE", **{f"after-{each}": "ACTIVE" for each in _until(victim)})
+    await _audited(admin)
+    roles.kill("conductor")
+    await admin.ok("DELETE", f"/compute/v2.1/servers/{first}")
+    roles.start("conductor")
+    await _settled(admin, **{f"after-{each}": "ACTIVE" for each in _until("agent")})
+    await _audited(admin)
+    assert roles.stop() == dict.fromkeys(ROLES, 0)
+
+
+def _until(victim: str) -> list[str]:
+    order = ["scheduler", "conductor", "agent"]
+    return order[: order.index(victim) + 1]
+
+
+@pytest.mark.slow
+async def test_a_role_holds_nothing_of_the_others(roles: Roles, session: aiohttp.ClientSession) -> None:
+    for role in ROLES:
+        roles.spawn(role, list_imports=True)
+    roles.ready(*ROLES)
+    files = {role: (Path("/proc") / str(process.pid) / "fd", process.pid) for role, process in roles.processes.items()}
+    opened = {role: {_target(link) for link in folder.iterdir()} for role, (folder, _) in files.items()}
+    database = str(roles.state / "novakit.db")
+    assert database not in opened["agent"]
+    assert all(database in opened[role] for role in ("api", "conductor", "scheduler"))
+    drivers = {"libvirt", "pyroute2", "novakit_driver_libvirt", "novakit_net_ovs", "novakit_simulated"}
+    for role in ("api", "conductor", "scheduler"):
+        tops = {module.partition(".")[0] for module in roles.imported(role)}
+        assert "sqlalchemy" in tops and not tops & drivers, role
+    agent = roles.imported("agent")
+    assert "novakit_simulated.options" in agent
+    assert not {module for module in agent if module.partition(".")[0] in ("sqlalchemy", "aiosqlite", "alembic")}
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return ""
+
+
+async def test_a_role_that_waits_for_another_stops_when_asked(roles: Roles) -> None:
+    for role in ("agent", "scheduler"):
+        roles.spawn(role)
+    _wait_for(lambda: all((roles.state / f"{role}.log").exists() for role in ("agent", "scheduler")))
+    _wait_for(lambda: "waiting for" in (roles.state / "scheduler.log").read_text())
+    _wait_for(lambda: "not reached" in (roles.state / "agent.log").read_text())
+    assert roles.stop() == {"agent": 0, "scheduler": 0}
+
+
+def _wait_for(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,106 @@
+"""A cloud of hosts in a database of its own, with schedulers to place on it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from novakit import world
+from novakit.placement import HostReport, Placement
+from novakit.scheduler.ask import from_plain
+from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.scheduler.select import Scheduler, SchedulerLimits
+from novakit.scheduler.service import build
+from novakit.store import Store, aggregates, decisions, hosts, server_groups
+from novakit_filters import novakit_filters
+from novakit_hookspecs.hosts import Inventory
+from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.scheduling import Ask
+from novakit_weighers import novakit_weighers
+from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
+
+assert aggregates and decisions and server_groups
+
+
+@attrs.define
+class Cloud:
+    store: Store
+    placement: Placement
+
+    async def add_hosts(
+        self, count: int, *, memory_mb: int = 4096, vcpus: int = 16, start: int = 0, numa: Any = (), pci: Any = ()
+    ) -> None:
+        inventory = {
+            "VCPU": Inventory(total=vcpus),
+            "MEMORY_MB": Inventory(total=memory_mb),
+            "DISK_GB": Inventory(total=1000),
+        }
+        if numa:
+            inventory["PCPU"] = Inventory(total=sum(len(cell.dedicated) for cell in numa))
+        async with self.store.write() as session:
+            reports = []
+            for number in range(start, start + count):
+                name = f"host{number}"
+                facts = {
+                    "hypervisor_type": "simulated",
+                    "hypervisor_version": 1000,
+                    "hypervisor_hostname": f"node{number}",
+                    "supported_instances": [["x86_64", "simulated", "hvm"]],
+                    "numa": to_plain(numa),
+                    "pci": to_plain(pci),
+                }
+                row, _ = await hosts.report(session, name, facts)
+                traits = frozenset({"CUSTOM_EVEN"} if number % 2 == 0 else ())
+                reports.append(
+                    HostReport(provider_id=row["provider_id"], name=name, inventory=inventory, traits=traits)
+                )
+            await self.placement.report_hosts(session, reports)
+
+    def scheduler(self, *, limits: SchedulerLimits | None = None, name: str = "scheduler", **options: Any) -> Scheduler:
+        filters = [Offered(spec) for spec in novakit_filters()]
+        weighers = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
+        made, _ = build(
+            self.store,
+            self.placement,
+            filters,
+            weighers,
+            options=SchedulerOptions(**options),
+            limits=limits,
+            name=name,
+        )
+        return made
+
+    async def group(self, policy: str, servers: list[str], **rules: int) -> dict[str, str]:
+        async with self.store.write() as session:
+            row = await server_groups.add(session, project_id="p", user_id="u", name="g", policy=policy, rules=rules)
+            await server_groups.join(session, row["id"], servers)
+        return {"id": row["id"], "policy": policy}
+
+    async def usage(self) -> dict[str, int]:
+        """Give used memory by host name."""
+        async with self.store.read() as session:
+            used = await self.placement.usages(session)
+            return {
+                row["name"]: used.get(row["provider_id"], {}).get("MEMORY_MB", 0) for row in await hosts.every(session)
+            }
+
+
+def request(**fields: Any) -> Ask:
+    small = {"project_id": "p", "user_id": "u", "request_id": "req-1", "flavor_name": "m1", "memory_mb": 1024}
+    return from_plain({"server_id": world.new_id(), **small, "root_gb": 1, **fields})
+
+
+@pytest.fixture
+def make() -> Any:
+    return request
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cloud]:
+    sqlite = f"sqlite+aiosqlite:///{tmp_path}/cloud.db"
+    store = await Store.open(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    await store.create_all()
+    yield Cloud(store, Placement(store))
+    await store.close()

@@ -1,0 +1,160 @@
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.perf.service import Api, Service
+
+OPTIONS = """
+[agent]
+host = "sim"
+
+[drivers.simulated]
+fail_hosts = ["sim-1"]
+
+[scheduler]
+max_attempts = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    state = tmp_path_factory.mktemp("service") / "state"
+    state.mkdir()
+    (state / "novakit.toml").write_text(OPTIONS)
+    with Service(state, "--simulate", "3") as running:
+        yield running
+
+
+@pytest.fixture
+async def api(service):
+    async with aiohttp.ClientSession() as session:
+        yield await Api.login(service, session)
+
+
+@pytest.fixture
+async def admin(service):
+    async with aiohttp.ClientSession() as session:
+        yield await Api.login(service, session, "novakit-admin")
+
+
+@pytest.fixture
+async def image(api):
+    found = (await api.ok("GET", "/image/v2/images?name=tiny"))["images"]
+    return found[0]["id"] if found else await api.image()
+
+
+async def until(api, server, status):
+    async with asyncio.timeout(60):
+        while True:
+            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
+            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
+                return shown
+            await asyncio.sleep(0.05)
+
+
+async def gone(api, server):
+    async with asyncio.timeout(60):
+        while (await api.call("GET", f"/compute/v2.1/servers/{server}"))[0] != 404:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_host_that_fails_is_left_for_another_and_each_try_is_recorded(api, admin, image):
+    servers = [await api.server(f"s{number}", image) for number in range(3)]
+    for server in servers:
+        await until(api, server, "ACTIVE")
+    hosts = {(await until(admin, server, "ACTIVE"))["OS-EXT-SRV-ATTR:host"] for server in servers}
+    assert hosts <= {"sim-2", "sim-3"}
+    tried = []
+    for server in servers:
+        actions = (await admin.ok("GET", f"/compute/v2.1/servers/{server}/os-instance-actions"))["instanceActions"]
+        path = f"/compute/v2.1/servers/{server}/os-instance-actions/{actions[0]['request_id']}"
+        events = (await admin.ok("GET", path))["instanceAction"]["events"]
+        tried += [(each["result"], each["host"]) for each in events if each["event"].startswith("compute_")]
+    assert ("Error", "sim-1") in tried
+    assert {host for result, host in tried if result == "Success"} <= {"sim-2", "sim-3"}
+    for server in servers:
+        await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
+        await gone(api, server)
+
+
+async def test_a_host_whose_build_failed_is_the_last_choice_from_then_on(api, admin, image):
+    servers = []
+    for number in range(6):
+        servers.append(await api.server(f"w{number}", image))
+        await until(api, servers[-1], "ACTIVE")
+    tried = []
+    for server in servers:
+        actions = (await admin.ok("GET", f"/compute/v2.1/servers/{server}/os-instance-actions"))["instanceActions"]
+        path = f"/compute/v2.1/servers/{server}/os-instance-actions/{actions[0]['request_id']}"
+        events = (await admin.ok("GET", path))["instanceAction"]["events"]
+        tried.append([each["host"] for each in events if each["event"].startswith("compute_")])
+    assert sum(hosts.count("sim-1") for hosts in tried) <= 1
+    assert all("sim-1" not in hosts for hosts in tried[3:])
+    for server in servers:
+        await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
+        await gone(api, server)
+
+
+async def test_a_forced_host_that_fails_leaves_a_reason_its_owner_can_read(api, admin, image):
+    server = await admin.server("forced", image, availability_zone="nova:sim-1")
+    shown = await until(admin, server, "ERROR")
+    assert "sim-1" not in shown["fault"]["message"]
+    assert shown["fault"]["message"]
+    await admin.ok("DELETE", f"/compute/v2.1/servers/{server}")
+    await gone(admin, server)
+
+
+async def test_a_server_stops_starts_and_reboots(api, image):
+    server = await api.server("power", image)
+    await until(api, server, "ACTIVE")
+    for action, status in (
+        ({"os-stop": None}, "SHUTOFF"),
+        ({"os-start": None}, "ACTIVE"),
+        ({"reboot": {"type": "SOFT"}}, "ACTIVE"),
+        ({"reboot": {"type": "HARD"}}, "ACTIVE"),
+    ):
+        await api.ok("POST", f"/compute/v2.1/servers/{server}/action", action)
+        await until(api, server, status)
+    log = await api.ok("POST", f"/compute/v2.1/servers/{server}/action", {"os-getConsoleOutput": {}})
+    assert log["output"].count("Linux version") == 4
+    status, error = await api.call("POST", f"/compute/v2.1/servers/{server}/action", {"os-start": None})
+    assert status == 409 and "vm_state active" in error["conflictingRequest"]["message"]
+    await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
+    await gone(api, server)
+
+
+async def test_a_group_keeps_its_members_apart(api, admin, image):
+    body = {"server_group": {"name": "apart", "policy": "anti-affinity"}}
+    group = (await api.ok("POST", "/compute/v2.1/os-server-groups", body))["server_group"]["id"]
+    servers = []
+    for number in range(3):
+        new = {"name": f"g{number}", "imageRef": image, "flavorRef": "1", "networks": "none"}
+        body = {"server": new, "os:scheduler_hints": {"group": group}}
+        servers.append((await api.ok("POST", "/compute/v2.1/servers", body))["server"]["id"])
+    shown = {each["id"]: each for each in await admin_view(admin, servers)}
+    active = [each for each in shown.values() if each["status"] == "ACTIVE"]
+    assert len({each["OS-EXT-SRV-ATTR:host"] for each in active}) == len(active) == 2
+    assert sum(each["status"] == "ERROR" for each in shown.values()) == 1
+    listed = (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"]
+    assert sorted(listed) == sorted(servers)
+    for server in servers:
+        await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
+        await gone(api, server)
+    assert (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"] == []
+
+
+async def admin_view(admin, servers):
+    async with asyncio.timeout(60):
+        while True:
+            shown = [(await admin.ok("GET", f"/compute/v2.1/servers/{each}"))["server"] for each in servers]
+            if all(each["status"] in ("ACTIVE", "ERROR") for each in shown):
+                return shown
+            await asyncio.sleep(0.05)
+
+
+async def test_a_group_that_is_not_there_is_refused(api, image):
+    new = {"name": "lonely", "imageRef": image, "flavorRef": "1", "networks": "none"}
+    body = {"server": new, "os:scheduler_hints": {"group": "11111111-1111-1111-1111-111111111111"}}
+    status, error = await api.call("POST", "/compute/v2.1/servers", body)
+    assert status == 400 and "could not be found" in error["badRequest"]["message"]

@@ -1,0 +1,83 @@
+"""Shelving that stays on the host, fails, or is cut off at any step."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.perf.service import Api, Service
+
+KEPT = """
+[conductor]
+shelved_offload_after = -1
+"""
+POINTS = [
+    *(f"shelve/{step}/done" for step in ("image", "upload", "offload")),
+    *(f"unshelve/{step}/done" for step in ("place", "build", "forget")),
+]
+
+
+async def reach(api, server, status):
+    async with asyncio.timeout(60):
+        while True:
+            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
+            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
+                return shown
+            await asyncio.sleep(0.05)
+
+
+async def act(api, server, action):
+    return (await api.call("POST", f"/compute/v2.1/servers/{server}/action", {action: None}))[0]
+
+
+async def test_a_server_may_stay_shelved_on_its_host_until_it_is_offloaded(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "novakit.toml").write_text(KEPT)
+    with Service(state) as service:
+        async with aiohttp.ClientSession() as session:
+            api = await Api.login(service, session, "novakit-admin")
+            server = await api.server("s", await api.image())
+            await reach(api, server, "ACTIVE")
+            assert await act(api, server, "shelve") == 202
+            assert (await reach(api, server, "SHELVED"))["OS-EXT-SRV-ATTR:host"]
+            assert (await api.ok("GET", f"/placement/allocations/{server}"))["allocations"]
+            assert await act(api, server, "unshelve") == 202
+            await reach(api, server, "ACTIVE")
+            assert len((await api.ok("GET", "/image/v2/images"))["images"]) == 1
+            assert await act(api, server, "shelve") == 202
+            await reach(api, server, "SHELVED")
+            assert await act(api, server, "shelveOffload") == 202
+            assert (await reach(api, server, "SHELVED_OFFLOADED"))["OS-EXT-SRV-ATTR:host"] is None
+            assert (await api.ok("GET", f"/placement/allocations/{server}"))["allocations"] == {}
+            assert await act(api, server, "unshelve") == 202
+            await reach(api, server, "ACTIVE")
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_power_cut_at_any_step_changes_nothing_about_the_outcome(tmp_path, point):
+    state = tmp_path / "state"
+    service = Service(state, "--simulate", "2", environment={"NOVAKIT_CRASH_AT": point}).start()
+    try:
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            api = await Api.login(service, session, "novakit-admin")
+            server = await api.server("s", await api.image())
+            await reach(api, server, "ACTIVE")
+            await act(api, server, "shelve")
+            if point.startswith("unshelve"):
+                await reach(api, server, "SHELVED_OFFLOADED")
+                await act(api, server, "unshelve")
+            await asyncio.to_thread(service.wait_for_death)
+            service.environment.clear()
+            service.start()
+            if point.startswith("shelve"):
+                await reach(api, server, "SHELVED_OFFLOADED")
+                assert (await api.ok("GET", f"/placement/allocations/{server}"))["allocations"] == {}
+                assert len((await api.ok("GET", "/image/v2/images"))["images"]) == 2
+                assert await act(api, server, "unshelve") == 202
+            assert "fault" not in await reach(api, server, "ACTIVE")
+            assert len((await api.ok("GET", f"/placement/allocations/{server}"))["allocations"]) == 1
+            assert len((await api.ok("GET", "/image/v2/images"))["images"]) == 1
+    finally:
+        service.stop()

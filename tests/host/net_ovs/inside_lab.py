@@ -1,0 +1,234 @@
+"""The suites over the Open vSwitch driver; run inside a lab by `test_net_ovs`, never on the machine itself."""
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.networks import Applied, NetworkSpec, Topology
+from novakit_hookspecs.testing.guests import Guest
+from novakit_hookspecs.testing.packets import Pair, WiresPackets
+from novakit_hookspecs.testing.topologies import OUT, PING, Draft
+from novakit_net_ovs import OvsNetworks, OvsOptions, novakit_networks
+
+Build = Callable[[], OvsNetworks]
+
+
+def command(*argv: str) -> str:
+    return subprocess.run(argv, check=True, text=True, capture_output=True).stdout
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    return lambda: OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=str(tmp_path)))
+
+
+class TestOpenVSwitch(WiresPackets):
+    @pytest.fixture
+    def build(self, tmp_path: Path) -> Build:
+        return lambda: OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=str(tmp_path)))
+
+    async def test_a_restarted_switch_is_wired_again(self, driver: OvsNetworks, draft: Draft, pair: Pair) -> None:
+        assert pair.first.pings("10.1.0.12")
+        restart_switch()
+        await driver.apply(draft.topology())
+        assert pair.first.pings("10.1.0.12")
+        assert pair.first.lease(), "the DHCP server's device was made anew and has to be moved in again"
+
+
+class TestHost:
+    @pytest.fixture
+    async def driver(self, build: Build) -> AsyncIterator[OvsNetworks]:
+        driver = build()
+        await driver.open()
+        yield driver
+        await driver.close()
+        last = build()
+        await last.open()
+        await last.apply(Topology(revision=2**40))
+        assert not await last.holdings()
+        await last.close()
+
+    def test_the_offer_names_what_the_driver_can_do(self, build: Build) -> None:
+        (spec,) = novakit_networks()
+        assert isinstance(spec, NetworkSpec)
+        assert all(isinstance(build(), facet) for facet in spec.facets)
+
+    async def test_a_killed_dhcp_server_is_back_after_the_next_apply(self, driver: OvsNetworks) -> None:
+        draft = Draft()
+        port = draft.port(draft.network(), "10.1.0.11")
+        applied = await driver.apply(draft.topology())
+        pid = await dnsmasq(driver)
+        end(pid)
+        await driver.apply(draft.topology())
+        assert await dnsmasq(driver) != pid
+        with Guest(port, applied.vifs[port.id]) as guest:
+            assert guest.lease().get("ip") == "10.1.0.11"
+
+    async def test_a_running_dhcp_server_is_taken_over(self, driver: OvsNetworks, build: Build) -> None:
+        draft = Draft()
+        draft.port(draft.network(), "10.1.0.11")
+        topology = draft.topology()
+        await driver.apply(topology)
+        pid = await dnsmasq(driver)
+        await driver.close()
+        successor = build()
+        await successor.open()
+        await successor.apply(topology)
+        assert await dnsmasq(successor) == pid
+        await successor.close()
+
+    async def test_what_was_broken_behind_our_back_is_mended(self, driver: OvsNetworks) -> None:
+        draft = Draft()
+        network = draft.network()
+        other = draft.network("10.2.0")
+        router = draft.router([network, other])
+        ports = [draft.port(network, f"10.1.0.{n}", (*OUT, PING)) for n in (11, 12)]
+        applied = await driver.apply(draft.topology())
+        command("ip", "netns", "del", f"nkd-{network.id}")
+        command("ip", "netns", "del", f"nkr-{router.id}")
+        command("ip", "link", "del", applied.vifs[ports[0].id].device)
+        applied = await driver.apply(draft.topology())
+        assert not applied.faults
+        with Guest(ports[0], applied.vifs[ports[0].id]) as guest:
+            assert guest.lease().get("ip") == "10.1.0.11"
+            guest.take("10.1.0.11/24")
+            assert guest.pings("10.1.0.1")
+
+    async def test_a_changed_mtu_and_mac_reach_the_dhcp_server(self, driver: OvsNetworks) -> None:
+        draft = Draft()
+        network = draft.network(mtu=1442)
+        port = draft.port(network, "10.1.0.11")
+        await driver.apply(draft.topology())
+        assert network.dhcp is not None
+        server = attrs.evolve(network.dhcp, mac="fa:16:3e:00:00:77")
+        draft.networks[network.id] = attrs.evolve(network, mtu=1300, dhcp=server)
+        applied = await driver.apply(draft.topology())
+        assert applied.vifs[port.id].mtu == 1300
+        with Guest(port, applied.vifs[port.id]) as guest:
+            assert guest.lease().get("mtu") == "1300"
+            guest.take("10.1.0.11/24")
+            assert guest.pings("10.1.0.2")
+            assert "fa:16:3e:00:00:77" in guest.run(["ip", "neigh"]).stdout
+
+    async def test_other_bridges_and_ports_are_left_alone(self, driver: OvsNetworks) -> None:
+        command("ovs-vsctl", "add-br", "theirs", "--", "set", "bridge", "theirs", "datapath_type=netdev")
+        command(
+            "ovs-vsctl", "add-port", "br-int", "their-port", "--", "set", "interface", "their-port", "type=internal"
+        )
+        try:
+            draft = Draft()
+            draft.port(draft.network(), "10.1.0.11")
+            await driver.apply(draft.topology())
+            await driver.apply(Topology(revision=50))
+            assert "theirs" in command("ovs-vsctl", "list-br").split()
+            assert "their-port" in command("ovs-vsctl", "list-ports", "br-int").split()
+        finally:
+            command("ovs-vsctl", "del-port", "their-port", "--", "del-br", "theirs")
+
+    async def test_the_gateway_address_outside_comes_and_goes_with_its_network(self, driver: OvsNetworks) -> None:
+        command("ip", "addr", "add", "192.0.2.7/24", "dev", "br-ex")
+        draft = Draft()
+        external = draft.network("203.0.113", dhcp=False, physical_network="public")
+        await driver.apply(draft.topology())
+        assert "203.0.113.1/24" in command("ip", "addr", "show", "br-ex")
+        del draft.networks[external.id]
+        await driver.apply(draft.topology())
+        addresses = command("ip", "addr", "show", "br-ex")
+        assert "203.0.113.1/24" not in addresses
+        assert "192.0.2.7/24" in addresses, "that one was not ours"
+        command("ip", "addr", "del", "192.0.2.7/24", "dev", "br-ex")
+
+    async def test_a_bridge_with_a_physical_card_keeps_its_real_gateway(self, driver: OvsNetworks) -> None:
+        command("ip", "link", "add", "card", "type", "veth", "peer", "name", "elsewhere")
+        command("ovs-vsctl", "add-port", "br-ex", "card")
+        try:
+            draft = Draft()
+            draft.network("203.0.113", dhcp=False, physical_network="public")
+            await driver.apply(draft.topology())
+            assert "203.0.113.1/24" not in command("ip", "addr", "show", "br-ex")
+        finally:
+            command("ovs-vsctl", "del-port", "br-ex", "card")
+            command("ip", "link", "del", "card")
+
+    async def test_without_the_daemons_the_driver_refuses_to_open_and_says_what_to_do(self, build: Build) -> None:
+        socket = Path("/run/openvswitch/db.sock")
+        socket.rename("/run/openvswitch/aside")
+        try:
+            with pytest.raises(Refused, match="openvswitch-switch"):
+                await build().open()
+        finally:
+            Path("/run/openvswitch/aside").rename(socket)
+
+    async def test_a_driver_killed_at_any_moment_leaves_nothing_that_the_next_does_not_mend(
+        self, driver: OvsNetworks, build: Build
+    ) -> None:
+        draft = Draft()
+        network, external = draft.network(), draft.network("203.0.113", dhcp=False, physical_network="public")
+        port = draft.port(network, "10.1.0.11")
+        router = draft.router([network], external, "203.0.113.9")
+        draft.float(router, "203.0.113.50", "10.1.0.11")
+        topology = draft.topology()
+        for moment in range(10):
+            victim = await asyncio.create_subprocess_exec(sys.executable, VICTIM, stdin=asyncio.subprocess.PIPE,
+                                                          stdout=asyncio.subprocess.PIPE)  # fmt: skip
+            assert victim.stdin is not None
+            assert victim.stdout is not None
+            victim.stdin.write(repr(topology).encode() + b"\n")
+            await victim.stdin.drain()
+            assert await victim.stdout.readline() == b"now\n"
+            await asyncio.sleep(0.03 * moment)
+            with contextlib.suppress(ProcessLookupError):  # it may have come to its end
+                victim.kill()
+            await victim.wait()
+            if moment % 2:
+                applied = await mend(build, Topology(revision=1))
+                assert not applied.faults
+                assert not await driver.holdings(), f"killed {30 * moment} ms after the start of apply"
+        applied = await mend(build, topology)
+        assert not applied.faults
+        with Guest(port, applied.vifs[port.id]) as guest:
+            assert guest.lease().get("ip") == "10.1.0.11"
+
+
+async def mend(build: Build, topology: Topology) -> Applied:
+    """Apply as the successor of a killed driver does."""
+    successor = build()
+    await successor.open()
+    try:
+        return await successor.apply(topology)
+    finally:
+        await successor.close()
+
+
+VICTIM = str(Path(__file__).with_name("victim.py"))
+
+
+async def dnsmasq(driver: OvsNetworks) -> int:
+    (pid,) = [int(item.name.split()[1]) for item in await driver.holdings() if item.kind == "process"]
+    return pid
+
+
+def end(pid: int) -> None:
+    handle = os.pidfd_open(pid)
+    signal.pidfd_send_signal(handle, signal.SIGKILL)
+    select.select([handle], [], [], 5)
+    os.close(handle)
+
+
+def restart_switch() -> None:
+    run = "/run/openvswitch"
+    pid = int(Path(f"{run}/ovs-vswitchd.pid").read_text())
+    end(pid)
+    daemon = ["ovs-vswitchd", f"unix:{run}/db.sock", f"--pidfile={run}/ovs-vswitchd.pid", "--detach", "--no-chdir"]
+    command(*daemon, f"--unixctl={run}/vswitchd.ctl", f"--log-file={run}/vswitchd.log")

@@ -1,0 +1,94 @@
+"""Rules of the house that no tool of its own holds."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "novakit"
+SEAMS = {
+    "time": {"time", "monotonic", "sleep", "time_ns", "monotonic_ns"},
+    "datetime.datetime": {"now", "utcnow", "today"},
+    "uuid": {"uuid1", "uuid4"},
+    "random": {"random", "randint", "choice", "choices", "shuffle", "sample", "uniform", "randrange"},
+    "asyncio": {"create_task", "ensure_future"},
+}
+TYPES = {"feature", "fix", "deprecation", "breaking", "doc", "vendor", "packaging", "contrib"}
+
+
+def _names_of_imports(tree: ast.Module) -> dict[str, str]:
+    """Say what each name of a module stands for: `datetime` -> `datetime.datetime`."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update({alias.asname or alias.name: alias.name for alias in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            names.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
+    return names
+
+
+def _bare(path: Path) -> Iterator[str]:
+    """Give each use of a clock, of chance, of ids or of tasks that goes past the seams."""
+    tree = ast.parse(path.read_text())
+    names = _names_of_imports(tree)
+    forbidden = {f"{module}.{name}" for module, members in SEAMS.items() for name in members}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            head, _, rest = ast.unparse(node).partition(".")
+            full = f"{names.get(head, head)}.{rest}"
+        elif isinstance(node, ast.Name):
+            full = names.get(node.id, "")
+        else:
+            continue
+        if full in forbidden:
+            yield f"{path.relative_to(ROOT)}:{node.lineno} uses {full}"
+
+
+def test_time_chance_ids_and_tasks_come_through_the_seams() -> None:
+    found = [use for path in sorted(CORE.rglob("*.py")) if path != CORE / "world.py" for use in _bare(path)]
+    assert not found, "use novakit.world instead:\n" + "\n".join(found)
+
+
+def test_the_check_for_bare_seams_sees_each_of_them(tmp_path: Path) -> None:
+    module = ROOT / "tests" / "data" / "bare_seams.py.txt"
+    assert {use.rpartition(" ")[2] for use in _bare(module)} == {
+        "time.time",
+        "datetime.datetime.now",
+        "uuid.uuid4",
+        "random.choice",
+        "asyncio.create_task",
+    }
+
+
+def test_changelog_fragments_are_rightly_named() -> None:
+    members = [ROOT / "pyproject.toml", ROOT / "hookspecs" / "pyproject.toml"]
+    members += [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("plugins/*/*/pyproject.toml")]
+    distributions = {tomllib.loads(path.read_text())["project"]["name"] for path in members}
+    fragments = [path for path in (ROOT / "docs" / "changes").rglob("*") if path.is_file()]
+    assert fragments
+    for path in fragments:
+        distribution, name = path.relative_to(ROOT / "docs" / "changes").parts
+        assert distribution in distributions, f"{path}: no distribution is called {distribution}"
+        match = re.fullmatch(r"[a-z0-9][a-z0-9-]*\.([a-z]+)\.md", name)
+        assert match and match[1] in TYPES, f"{path}: name it SLUG.TYPE.md with a type of {', '.join(sorted(TYPES))}"
+        assert path.read_text().strip().endswith("."), f"{path}: write a sentence"
+
+
+def test_every_dependency_of_the_core_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    reasons = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
+    for line in [*project["dependencies"], *project["optional-dependencies"]["postgresql"]]:
+        name = re.split(r"[\[>=<]", line)[0]
+        if not name.startswith("novakit"):
+            assert f"`{name}`" in reasons, f"docs/explanation/dependencies.md gives no reason for {name}"
+
+
+@pytest.mark.parametrize("word", ["TODO", "FIXME", "XXX", "NotImplementedError"])
+def test_nothing_is_left_for_later(word: str) -> None:
+    places = [CORE, ROOT / "hookspecs", ROOT / "plugins"]
+    found = [str(path) for place in places for path in place.rglob("*.py") if word in path.read_text()]
+    assert not found

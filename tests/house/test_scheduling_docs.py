@@ -1,0 +1,66 @@
+"""The pages on filters, weighers, host facts and the how-to agree with the code."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from novakit_filters import novakit_filters
+from novakit_hookspecs import columns
+from novakit_weighers import novakit_weighers
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def rows(page: str) -> dict[str, str]:
+    """Give the table rows that begin with a name, by that name."""
+    text = (DOCS / "reference" / page).read_text()
+    return {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)` \|.*$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize(("page", "offer"), [("filters.md", novakit_filters), ("weighers.md", novakit_weighers)])
+def test_each_record_has_its_row_with_its_other_names(page: str, offer: Any) -> None:
+    told = rows(page)
+    for spec in offer():
+        row = told.pop(spec.name)
+        assert all(alias in row for alias in spec.aliases), spec.name
+        assert ("| on |" in row or "| always |" in row) == spec.default, spec.name
+        assert ("| always |" in row) == getattr(spec, "always", False), spec.name
+    assert not told
+
+
+def test_each_weighers_multiplier_and_its_override_are_told() -> None:
+    told = rows("weighers.md")
+    for spec in novakit_weighers():
+        assert f"| {spec.multiplier:g} |" in told[spec.name]
+        assert f"`{spec.aggregate_key or spec.name + '_weight_multiplier'}`" in told[spec.name]
+
+
+def test_each_fact_has_its_row() -> None:
+    told = rows("columns.md")
+    assert set(told) == set(columns.FACTS)
+    for fact in columns.FACTS.values():
+        assert fact.meaning in told[fact.name] and f"| {fact.dtype} |" in told[fact.name]
+
+
+def test_the_filter_of_the_how_to_passes_its_own_tests(tmp_path: Path) -> None:
+    page = (DOCS / "how-to" / "write-a-filter.md").read_text()
+    for name, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", page, re.DOTALL):
+        (tmp_path / name).write_text(code)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "passed" in done.stdout

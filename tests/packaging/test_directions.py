@@ -1,0 +1,244 @@
+"""Who may import whom: read from the syntax trees, so that nothing has to be run or installed."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import attrs
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = ROOT / "hookspecs" / "novakit_hookspecs"
+CORE = ROOT / "novakit"
+MEMBERS = sorted({*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("plugins/*/*/pyproject.toml")})
+NATIVE = {"libvirt", "libvirtaio", "pyroute2"}
+IMPORT_NAMES = {"libvirt-python": "libvirt", "attrs": "attr"}
+
+
+@attrs.frozen
+class Import:
+    """One imported module, and where."""
+
+    module: str
+    path: Path
+    line: int
+    typing_only: bool
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.module}"
+
+
+@cache
+def _imports(package: Path) -> tuple[Import, ...]:
+    found: list[Import] = []
+    for path in sorted(package.rglob("*.py")):
+        tree = ast.parse(path.read_text(), str(path))
+        hidden = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}:{node.lineno}: import by absolute name"
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            found += [Import(name, path, node.lineno, id(node) in hidden) for name in names]
+    return tuple(found)
+
+
+def _foreign(package: Path) -> Iterator[Import]:
+    """Give what is neither of the standard library nor of the package itself."""
+    for one in _imports(package):
+        if one.top not in sys.stdlib_module_names and one.top != package.name:
+            yield one
+
+
+def _fails(wrong: list[Import], rule: str) -> None:
+    assert not wrong, f"{rule}:\n" + "\n".join(str(one) for one in wrong)
+
+
+def test_the_contract_imports_attrs_and_pluggy_alone() -> None:
+    suites = CONTRACT / "testing"
+    allowed = {"attr", "attrs", "pluggy"}
+    wrong = [
+        one
+        for one in _foreign(CONTRACT)
+        if one.top not in allowed
+        and not (one.top == "numpy" and one.typing_only)
+        and not (suites in one.path.parents and one.top in ("pytest", "numpy"))
+    ]
+    _fails(wrong, "the contract imports attrs, pluggy and the standard library; its suites pytest and NumPy too")
+
+
+def test_only_the_suites_of_the_contract_import_the_suites() -> None:
+    wrong = [
+        one
+        for one in _imports(CONTRACT)
+        if one.module.startswith("novakit_hookspecs.testing") and CONTRACT / "testing" not in one.path.parents
+    ]
+    _fails(wrong, "the contract does not import its own test suites")
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda path: path.parent.name)
+def test_a_plugin_imports_the_contract_and_what_it_declares(member: Path) -> None:
+    project = tomllib.loads(member.read_text())
+    package = member.parent / project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"][0]
+    declared = {line.split(">")[0].split("<")[0].split("=")[0] for line in project["project"]["dependencies"]}
+    allowed = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in declared} | (
+        {"attrs"} if "attrs" in declared else set()
+    )
+    assert "novakit" not in allowed, f"{member}: a plugin depends on the contract, never on the core"
+    wrong = [one for one in _foreign(package) if one.top not in allowed]
+    _fails(wrong, f"{package.name} imports the contract and its declared dependencies {sorted(allowed)}")
+
+
+def test_the_core_imports_no_plugin_and_no_native_library() -> None:
+    plugins = {path.name for member in MEMBERS for path in member.parent.glob("novakit_*")}
+    wrong = [one for one in _imports(CORE) if one.top in plugins | NATIVE]
+    _fails(wrong, "the core knows plugins by entry point only")
+
+
+STATEMENTS_OUTSIDE_THE_STORE = {
+    "novakit/api/network/handlers.py",
+    "novakit/api/network/resources.py",
+    "novakit/network/drafts.py",
+    "novakit/network/floating_links.py",
+    "novakit/network/quotas.py",
+    "novakit/network/service.py",
+    "novakit/network/topology.py",
+}
+"""Modules that still build statements themselves; the list may only become shorter."""
+
+
+def test_only_the_store_speaks_sql() -> None:
+    speakers = {"aiosqlite", "asyncpg", "alembic", "sqlite3"}
+    wrong = [one for one in _imports(CORE) if one.top in speakers and CORE / "store" not in one.path.parents]
+    _fails(wrong, "databases are opened in novakit/store")
+    building = {
+        str(path.relative_to(ROOT))
+        for path in CORE.rglob("*.py")
+        if CORE / "store" not in path.parents and _builds_statements(path)
+    }
+    assert not building - STATEMENTS_OUTSIDE_THE_STORE, "build SQL statements in novakit/store"
+    assert not STATEMENTS_OUTSIDE_THE_STORE - building, "these build no statements any more: take them off the list"
+
+
+def _builds_statements(path: Path) -> bool:
+    """Say whether a module uses more of SQLAlchemy than its types and errors."""
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("sa", "sqlalchemy")
+    }
+    return bool(used - {"Table", "Column", "ColumnElement", "Select", "RowMapping", "exc"})
+
+
+def test_only_the_plugin_host_knows_pluggy_and_stevedore() -> None:
+    wrong = [
+        one
+        for one in _imports(CORE)
+        if one.top in ("pluggy", "stevedore") and CORE / "plughost" not in one.path.parents
+    ]
+    _fails(wrong, "pluggy and stevedore stay in novakit/plughost")
+
+
+def test_the_domain_does_not_know_its_api() -> None:
+    upper = ("novakit.api", "novakit.app", "novakit.cli")
+    outer = {CORE / "api", CORE / "cli"}
+    wrong = [
+        one
+        for one in _imports(CORE)
+        if one.module.startswith(upper)
+        and one.path not in (CORE / "app.py", CORE / "control.py", CORE / "__main__.py")
+        and not outer & set(one.path.parents)
+    ]
+    _fails(wrong, "the domain is below the API")
+
+
+def test_the_agent_knows_no_store_and_the_store_no_domain() -> None:
+    wrong = [
+        one for one in _imports(CORE) if one.module.startswith("novakit.store") and CORE / "agent" in one.path.parents
+    ]
+    below = ("novakit.store", "novakit.world", "novakit.errors", "novakit.context")
+    wrong += [
+        one
+        for one in _imports(CORE / "store")
+        if one.top == "novakit"
+        and not one.module.startswith(below)
+        and one.module != "novakit"
+        and one.module.removeprefix("novakit.").split(".")[0] not in ("store", "world", "errors", "context")
+    ]
+    _fails(wrong, "an agent has no store; the store knows no domain")
+
+
+def test_one_module_of_each_driver_talks_to_its_native_library() -> None:
+    for library in NATIVE:
+        homes = {
+            one.path
+            for member in MEMBERS
+            for package in member.parent.glob("novakit_*")
+            for one in _imports(package)
+            if one.top == library and not one.typing_only
+        }
+        assert len(homes) <= 1, f"{library} is imported by {', '.join(str(home.relative_to(ROOT)) for home in homes)}"
+
+
+LIGHT = ["accelerators", "columns", "devices", "errors", "hosts", "networks", "observers", "scheduling", "servers"]
+
+
+def _loaded(*modules: str) -> set[str]:
+    script = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split())
+
+
+def test_the_contract_is_light() -> None:
+    loaded = _loaded(*(f"novakit_hookspecs.{name}" for name in (*LIGHT, "virt", "weighing")))
+    heavy = {"numpy", "aiohttp", "libvirt", "stevedore", "sqlalchemy", "pytest", "importlib.metadata"}
+    assert not loaded & heavy
+
+
+def test_an_agent_process_loads_no_database() -> None:
+    loaded = _loaded("novakit.agent.agent", "novakit.plughost")
+    assert not {one for one in loaded if one.partition(".")[0] in ("sqlalchemy", "aiosqlite", "alembic")}
+    assert "novakit.store" not in loaded
+
+
+def test_finding_plugins_imports_none_of_them() -> None:
+    script = (
+        "import sys\nfrom novakit.plughost import discover\nassert discover()\n"
+        "names = ('libvirt', 'pyroute2', 'novakit_simulated', 'novakit_filters', 'novakit_net_ovs')\n"
+        "assert not [name for name in names if name in sys.modules]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("role", "absent"),
+    [
+        ("scheduler", ["novakit_simulated", "novakit_driver_libvirt"]),
+        ("agent", ["novakit_filters", "novakit_weighers"]),
+    ],
+)
+def test_a_role_that_is_off_has_none_of_its_plugins_loaded(role: str, absent: list[str]) -> None:
+    script = (
+        "import sys\nfrom novakit.plughost import PluginChoice, PluginHost\n"
+        f"PluginHost.load(PluginChoice(driver='simulated', network='simulated'), [{role!r}])\n"
+        f"assert not [name for name in {absent} if name in sys.modules]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -1,0 +1,310 @@
+"""How fast Placement answers: candidates by number and shape of providers, allocation writes by number of clients.
+
+`python -m tests.perf.placement [NAME...]` prints a table, then one JSON object a line.
+Requests go through real HTTP on loopback, one process serving on SQLite; the client's own share is in the times.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import os_traits
+
+from novakit.context import RequestContext
+from novakit.placement import Claim, HostReport, Placement
+from novakit.placement.candidates import Ask, Forest, Group, Provider, Stock, search
+from novakit.store import Store
+from novakit_hookspecs.hosts import Inventory
+
+Bench = dict[str, Any]
+TRAITS = frozenset(sorted(os_traits.get_traits(prefix="HW_CPU_X86"))[:20])
+HOST = {
+    "VCPU": Inventory(total=64, allocation_ratio=4.0),
+    "MEMORY_MB": Inventory(total=262144, reserved=512),
+    "DISK_GB": Inventory(total=4000),
+}
+PLAIN = "resources=VCPU:1,MEMORY_MB:256,DISK_GB:10&required=HW_CPU_X86_AVX2"
+NESTED = "resources=VCPU:1,MEMORY_MB:256,DISK_GB:10&resources_NET=SRIOV_NET_VF:1&group_policy=none"
+
+
+def host(number: int) -> HostReport:
+    """Make the report of one host."""
+    return HostReport(
+        provider_id=str(uuid.UUID(int=number + 1)),
+        name=f"host-{number:05}",
+        inventory=HOST,
+        traits=TRAITS | {"HW_CPU_X86_AVX2"},
+    )
+
+
+async def fill(placement: Placement, hosts: int) -> float:
+    """Register hosts, 100 a transaction; give the seconds it took."""
+    start = time.perf_counter()
+    for first in range(0, hosts, 100):
+        async with placement.store.write() as session:
+            await placement.report_hosts(session, [host(n) for n in range(first, min(first + 100, hosts))])
+    return time.perf_counter() - start
+
+
+async def fill_nested(placement: Placement, hosts: int) -> None:
+    """Give each host two NUMA nodes with CPU and memory, and each node two network cards with 8 functions."""
+    from novakit.store.placement import inventories, providers
+    from novakit.store.placement.inventories import Stock as Stated
+
+    for first in range(0, hosts, 50):
+        async with placement.store.write() as session:
+            for number in range(first, min(first + 50, hosts)):
+                root = str(uuid.UUID(int=number + 1))
+                await providers.create(session, id=root, name=f"host-{number:05}", parent_id=None)
+                await inventories.replace(session, root, {"DISK_GB": Stated(total=4000)})
+                for node in range(2):
+                    cell = str(uuid.uuid4())
+                    await providers.create(session, id=cell, name=f"{root}-{node}", parent_id=root)
+                    await inventories.replace(
+                        session, cell, {"VCPU": Stated(total=32), "MEMORY_MB": Stated(total=131072)}
+                    )
+                    for card in range(2):
+                        nic = str(uuid.uuid4())
+                        await providers.create(session, id=nic, name=f"{cell}-{card}", parent_id=cell)
+                        await inventories.replace(session, nic, {"SRIOV_NET_VF": Stated(total=8)})
+
+
+class Server:
+    """A process that serves one database."""
+
+    def __init__(self, url: str):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.perf.placement", "--serve", url], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(30)
+
+    def rss_mb(self) -> float:
+        """Give its peak memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)
+
+
+async def serve(url: str) -> None:
+    """Serve one database until told to stop."""
+    from aiohttp import web
+
+    from novakit.api.placement import SERVICE
+
+    async def authenticate(token: str, request_id: str) -> RequestContext:
+        return RequestContext(request_id=request_id, user_id="u", project_id="p", roles={"admin"})
+
+    store = await Store.open(url)
+    runner = web.AppRunner(SERVICE.app(Placement(store), authenticate), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    await asyncio.Event().wait()
+
+
+def summary(name: str, times: list[float], **more: Any) -> Bench:
+    """Make one line of the report of times in seconds."""
+    ordered = sorted(times)
+    return {
+        "bench": name,
+        **more,
+        "median_ms": round(statistics.median(ordered) * 1000, 2),
+        "p99_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000, 2),
+        "cores": os.cpu_count(),
+    }
+
+
+async def with_server(
+    prepare: Callable[[Placement], Awaitable[Any]], measure: Callable[..., Awaitable[Bench]]
+) -> Bench:
+    """Prepare a database, serve it from another process, measure."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite+aiosqlite:///{folder}/placement.db"
+        store = await Store.open(url)
+        await store.create_all()
+        await prepare(Placement(store))
+        await store.close()
+        server = Server(url)
+        try:
+            headers = {"X-Auth-Token": "t", "OpenStack-API-Version": "placement 1.39"}
+            connector = aiohttp.TCPConnector(limit=0)
+            async with aiohttp.ClientSession(server.url, headers=headers, connector=connector) as session:
+                return {**await measure(session), "peak_rss_mb": server.rss_mb()}
+        finally:
+            server.stop()
+
+
+async def candidates(hosts: int, *, nested: bool = False, limit: int | None = 1000, busy: bool = False) -> Bench:
+    """Time GET /allocation_candidates; `busy` allocates between two requests, so that the forest must be renewed."""
+
+    async def prepare(placement: Placement) -> None:
+        await (fill_nested if nested else fill)(placement, hosts)
+
+    async def measure(session: aiohttp.ClientSession) -> Bench:
+        path = f"/allocation_candidates?{NESTED if nested else PLAIN}" + (f"&limit={limit}" if limit else "")
+        times, size = [], 0
+        for number in range(23 if limit else 8):
+            if busy:
+                await put(session, number % hosts)
+            start = time.perf_counter()
+            async with session.get(path) as answer:
+                body = await answer.read()
+                assert answer.status == 200, body
+            times.append(time.perf_counter() - start)
+            size = len(body)
+        shape = "nested" if nested else "flat"
+        more = {"providers": hosts * (7 if nested else 1), "shape": shape, "limit": limit, "busy": busy, "bytes": size}
+        return summary("placement.candidates", times[3:], first_ms=round(times[0] * 1000, 1), **more)
+
+    return await with_server(prepare, measure)
+
+
+async def put(session: aiohttp.ClientSession, number: int) -> int:
+    """Allocate a little of one host to a new consumer."""
+    body = {
+        "allocations": {str(uuid.UUID(int=number + 1)): {"resources": {"VCPU": 1, "MEMORY_MB": 16, "DISK_GB": 1}}},
+        "project_id": "p",
+        "user_id": "u",
+        "consumer_generation": None,
+        "consumer_type": "INSTANCE",
+    }
+    async with session.put(f"/allocations/{uuid.uuid4()}", json=body) as answer:
+        await answer.read()
+        return answer.status
+
+
+async def writes(clients: int, hosts: int = 1000, total: int = 1000) -> Bench:
+    """Time PUT /allocations from so many clients at once."""
+
+    async def measure(session: aiohttp.ClientSession) -> Bench:
+        times: list[float] = []
+        statuses: dict[int, int] = {}
+        numbers = iter(range(total))
+
+        async def client() -> None:
+            for number in numbers:
+                start = time.perf_counter()
+                status = await put(session, number % hosts)
+                times.append(time.perf_counter() - start)
+                statuses[status] = statuses.get(status, 0) + 1
+
+        start = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(clients)))
+        rate = round(total / (time.perf_counter() - start))
+        return summary("placement.put_allocations", times, clients=clients, per_second=rate, statuses=statuses)
+
+    return await with_server(lambda placement: fill(placement, hosts), measure)
+
+
+async def claims(batch: int, hosts: int = 5000, total: int = 5000) -> Bench:
+    """Time claims in the scheduler's own way: so many in a transaction, committed."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = await Store.open(f"sqlite+aiosqlite:///{folder}/placement.db")
+        await store.create_all()
+        placement = Placement(store)
+        seconds = await fill(placement, hosts)
+        times = []
+        for first in range(0, total, batch):
+            some = [_claim(n % hosts) for n in range(first, first + batch)]
+            start = time.perf_counter()
+            async with store.write() as session:
+                assert all(await placement.claim_many(session, some))
+            times.append(time.perf_counter() - start)
+        await store.close()
+        more = {"hosts": hosts, "batch": batch, "per_second": round(total / sum(times))}
+        more |= {"register_s": round(seconds, 2), "peak_rss_mb": _peak_mb()}
+        return summary("placement.claims", times, **more)
+
+
+def _claim(number: int) -> Claim:
+    amounts = {str(uuid.UUID(int=number + 1)): {"VCPU": 1, "MEMORY_MB": 16, "DISK_GB": 1}}
+    return Claim(consumer_id=str(uuid.uuid4()), project_id="p", user_id="u", allocations=amounts)
+
+
+def _peak_mb() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+async def groups(limit: int | None) -> Bench:
+    """Time the search alone: 8 groups over 8 devices, which has 40,320 answers."""
+    tree = [Provider("host", "host", None, {}, frozenset(), frozenset())]
+    tree += [
+        Provider(f"d{n}", "host", "host", {"VGPU": Stock(1, 0, 1, 1, 1)}, frozenset(), frozenset()) for n in range(8)
+    ]
+    forest = Forest.grow(tree)
+    ask = Ask(groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(8)], isolate=True)
+    times, found = [], 0
+    for _ in range(20 if limit else 5):
+        start, found = time.perf_counter(), 0
+        for one in search(forest, ask):
+            found += one is not None
+            if found == limit:
+                break
+        times.append(time.perf_counter() - start)
+    return summary("placement.groups", times, groups=8, devices=8, limit=limit, found=found, peak_rss_mb=_peak_mb())
+
+
+BENCHES: dict[str, list[Callable[[], Awaitable[Bench]]]] = {
+    "candidates": [
+        lambda: candidates(1000),
+        lambda: candidates(1000, busy=True),
+        lambda: candidates(10_000),
+        lambda: candidates(10_000, busy=True),
+        lambda: candidates(10_000, limit=None),
+        lambda: candidates(1000, nested=True),
+    ],
+    "groups": [lambda: groups(1000), lambda: groups(None)],
+    "writes": [lambda: writes(1), lambda: writes(8), lambda: writes(50)],
+    "claims": [lambda: claims(1, total=1000), lambda: claims(50)],
+}
+
+
+def table(lines: list[Bench]) -> str:
+    """Lay the lines out for people."""
+    said = []
+    for line in lines:
+        rest = {key: value for key, value in line.items() if key not in ("bench", "median_ms", "p99_ms")}
+        more = " ".join(f"{key}={value}" for key, value in rest.items())
+        said.append(f"{line['bench']:<26}{line['median_ms']:>10.2f}{line['p99_ms']:>10.2f}  {more}")
+    return "\n".join([f"{'bench':<26}{'median ms':>10}{'p99 ms':>10}", *said])
+
+
+async def run(names: list[str]) -> list[Bench]:
+    """Run the benchmarks named, or all."""
+    return [await bench() for name in names or BENCHES for bench in BENCHES[name]]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the benchmarks as a table and as JSON lines."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--serve", metavar="URL", help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.serve:
+        asyncio.run(serve(given.serve))
+        return
+    lines = asyncio.run(run(given.names))
+    print(table(lines))
+    for line in lines:
+        print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()

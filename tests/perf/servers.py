@@ -1,0 +1,94 @@
+"""How fast servers are made: the answer to POST /servers, servers a second to ACTIVE, CPU for each."""
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.perf.service import Api, Service
+
+COUNT = 500
+HOSTS = 20
+CLIENTS = 16
+
+
+async def _measure(service: Service, count: int) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session:
+        admin = await Api.login(service, session, "novakit-admin")
+        api = await Api.login(service, session)
+        unlimited = {"quota_set": {"instances": -1, "cores": -1, "ram": -1, "force": True}}
+        await admin.ok("PUT", f"/compute/v2.1/os-quota-sets/{api.project_id}", unlimited, version="2.56")
+        await admin.ok("PUT", f"/network/v2.0/quotas/{api.project_id}", {"quota": {"port": -1}})
+        image, network = await api.image(), await api.network()
+        await api.server("warm-up", image, networks=[{"uuid": network}])
+        await api.settled()
+        times: list[float] = []
+        numbers = iter(range(count))
+
+        async def client() -> None:
+            for number in numbers:
+                began = time.perf_counter()
+                await api.server(f"s{number}", image, networks=[{"uuid": network}])
+                times.append((time.perf_counter() - began) * 1000)
+
+        one_by_one = []
+        for number in range(30):
+            began = time.perf_counter()
+            await api.server(f"single{number}", image, networks=[{"uuid": network}])
+            one_by_one.append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(0.05)
+        await api.settled()
+        cpu, began = service.cpu_seconds(), time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(CLIENTS)))
+        posted = time.perf_counter() - began
+        while True:
+            listing = await api.ok("GET", "/compute/v2.1/servers?status=BUILD&limit=1")
+            if not listing["servers"]:
+                break
+            await asyncio.sleep(0.1)
+        elapsed, cpu = time.perf_counter() - began, service.cpu_seconds() - cpu
+        servers = await api.settled()
+        active = sum(each["status"] == "ACTIVE" for each in servers)
+        assert active == count + 31, f"{active} of {count + 31} are ACTIVE"
+    one_by_one.sort()
+    times.sort()
+    return {
+        "bench": "servers.create",
+        "servers": count,
+        "hosts": HOSTS,
+        "cores": os.cpu_count(),
+        "post_median_ms": round(statistics.median(one_by_one), 2),
+        "post_p99_ms": round(one_by_one[int(len(one_by_one) * 0.99)], 2),
+        "post_loaded_median_ms": round(statistics.median(times), 2),
+        "post_loaded_p99_ms": round(times[int(len(times) * 0.99)], 2),
+        "posted_s": round(posted, 2),
+        "active_per_s": round(count / elapsed, 1),
+        "cpu_ms_per_server": round(cpu / count * 1000, 2),
+        "rss_mb": round(service.rss_mb(), 1),
+    }
+
+
+def run(count: int = COUNT) -> list[dict[str, Any]]:
+    """Measure on a service of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        service = Service(Path(directory) / "state", "--simulate", str(HOSTS))
+        began = time.perf_counter()
+        with service:
+            ready = time.perf_counter() - began
+            time.sleep(2)
+            idle_mb, idle_cpu = service.rss_mb(), service.cpu_seconds()
+            time.sleep(3)
+            idle_cpu = (service.cpu_seconds() - idle_cpu) / 3 * 100
+            start = {
+                "bench": "service.start",
+                "hosts": HOSTS,
+                "ready_s": round(ready, 2),
+                "idle_rss_mb": round(idle_mb, 1),
+                "idle_cpu_percent": round(idle_cpu, 2),
+            }
+            return [start, asyncio.run(_measure(service, count))]

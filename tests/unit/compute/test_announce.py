@@ -1,0 +1,57 @@
+import asyncio
+
+import pytest
+
+from novakit import world
+from novakit.compute.announce import Announcer
+from novakit.operations import Work
+from novakit.plughost.offers import GROUPS, Listening, Plugin
+from novakit.store import Store, servers, tables  # noqa: F401
+
+ID = "0b3cf1a2-1111-4222-8333-444455556666"
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    await store.create_all()
+    now = world.now()
+    row = {
+        "id": ID, "project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "active", "host": "h1",
+        "flavor": {}, "vcpus": 1, "memory_mb": 1, "reservation_id": "r", "created_at": now, "updated_at": now,
+    }  # fmt: skip
+    async with store.write() as session:
+        await servers.add(session, [row])
+    yield store
+    await store.close()
+
+
+def listening(function):
+    return Listening(Plugin(group=GROUPS["observers"], name="watcher"), function, ("event",))
+
+
+def work(kind):
+    return Work(
+        id=world.new_id(), kind=kind, server_id=ID, project_id="p", user_id="u", request_id="req-1", attempt=1,
+        data={}, events=[],
+    )  # fmt: skip
+
+
+async def test_observers_hear_everything_in_order_and_a_broken_one_costs_only_itself(store):
+    heard = asyncio.Queue()
+
+    async def listens(event):
+        await heard.put((event.event, event.status, event.host, event.request_id))
+
+    def breaks(event):
+        raise RuntimeError("broken observer")
+
+    announcer = Announcer(store, [listening(breaks), listening(listens)])
+    announcer.start()
+    for kind, state in (("create", "begun"), ("create", "done"), ("stop", "failed"), ("delete", "cancelled")):
+        announcer.note(work(kind), state)
+    async with asyncio.timeout(10):
+        told = [await heard.get() for _ in range(3)]
+    await announcer.stop()
+    assert told == [(event, "ACTIVE", "h1", "req-1") for event in ("create.start", "create.end", "stop.error")]
+    assert heard.empty()

@@ -1,0 +1,154 @@
+"""Pushing topologies: joined, batched, and one host's trouble is its own."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import attrs
+import pytest
+
+from novakit.bus import RemoteError, Unreachable
+from novakit.compute import wiring as module
+from novakit.compute.wiring import Wiring
+from novakit.operations import Postponed
+from novakit_hookspecs.networks import Applied, Topology
+from novakit_hookspecs.plain import to_plain
+
+
+@attrs.define
+class Revisions:
+    """A network service that knows revisions alone."""
+
+    wanted: dict[str, int] = attrs.field(factory=dict)
+    reads: list[set[str]] = attrs.field(factory=list)
+    recorded: list[tuple[str, int]] = attrs.field(factory=list)
+    broken: set[str] = attrs.field(factory=set)
+
+    async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
+        read = {host: Topology(revision=self.wanted.get(host, 0)) for host in hosts}
+        self.reads.append(set(hosts))
+        await asyncio.sleep(0)
+        if self.broken & set(hosts):
+            raise ValueError("a row that nobody can read")
+        return read
+
+    async def record_applied(self, host: str, applied: Applied) -> None:
+        self.recorded.append((host, applied.revision))
+
+
+@attrs.define
+class Agents:
+    """Agents that take what they are given, wait, or refuse."""
+
+    taken: list[tuple[str, int]] = attrs.field(factory=list)
+    gone: set[str] = attrs.field(factory=set)
+    slow: dict[str, asyncio.Event] = attrs.field(factory=dict)
+    refusal: Exception | None = None
+
+    async def call(self, target: str, method: str, body: Mapping[str, Any], *, within: float) -> Any:
+        host = target.removeprefix("agent.")
+        if host in self.gone:
+            raise Unreachable(f"nobody serves {target}")
+        if self.refusal:
+            raise self.refusal
+        if host in self.slow:
+            await self.slow[host].wait()
+        self.taken.append((host, body["topology"]["revision"]))
+        return to_plain(Applied(revision=body["topology"]["revision"]))
+
+
+@pytest.fixture
+def networks() -> Revisions:
+    return Revisions()
+
+
+@pytest.fixture
+def agents() -> Agents:
+    return Agents()
+
+
+@pytest.fixture
+def wiring(networks: Revisions, agents: Agents) -> Wiring:
+    return Wiring(networks, agents)  # type: ignore[arg-type]
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_hosts_that_are_waited_for_together_are_read_together(wiring: Wiring, networks: Revisions) -> None:
+    hosts = [f"h{number}" for number in range(5)]
+    await asyncio.gather(*(wiring.ensure(host) for host in hosts for _ in range(3)))
+    assert networks.reads == [set(hosts)]
+    assert sorted(host for host, _ in networks.recorded) == hosts
+
+
+async def test_whoever_asks_while_a_push_is_under_way_gets_the_next_one(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    agents.slow["h"] = asyncio.Event()
+    networks.wanted["h"] = 1
+    first = asyncio.ensure_future(wiring.ensure("h"))
+    await until(lambda: networks.reads)
+    networks.wanted["h"] = 2
+    second = asyncio.ensure_future(wiring.ensure("h"))
+    await asyncio.sleep(0)
+    agents.slow["h"].set()
+    assert (await first).revision == 1
+    assert (await second).revision == 2
+
+
+async def test_a_slow_host_holds_nobody_up(wiring: Wiring, agents: Agents) -> None:
+    agents.slow["slow"] = asyncio.Event()
+    waiting = asyncio.ensure_future(wiring.ensure("slow"))
+    for _ in range(3):
+        await wiring.ensure("quick")
+    assert not waiting.done()
+    agents.slow["slow"].set()
+    await waiting
+
+
+async def test_a_host_that_is_gone_fails_only_who_waits_for_it(wiring: Wiring, agents: Agents) -> None:
+    agents.gone.add("gone")
+    gone, there = await asyncio.gather(wiring.ensure("gone"), wiring.ensure("there"), return_exceptions=True)
+    assert isinstance(gone, Unreachable) and isinstance(there, Applied)
+
+
+async def test_a_topology_that_cannot_be_read_postpones_only_its_host(wiring: Wiring, networks: Revisions) -> None:
+    networks.broken.add("broken")
+    broken, whole = await asyncio.gather(wiring.ensure("broken"), wiring.ensure("whole"), return_exceptions=True)
+    assert isinstance(broken, Postponed) and isinstance(whole, Applied)
+    networks.broken.clear()
+    assert isinstance(await wiring.ensure("broken"), Applied)
+
+
+async def test_pokes_without_a_waiter_are_joined_and_follow_each_other_slowly(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    networks.wanted["h"] = 1
+    for _ in range(50):
+        wiring.poke(["h", "other"])
+    await until(lambda: ("h", 1) in agents.taken)
+    assert len(networks.reads) == 1
+    networks.wanted["h"] = 2
+    began = asyncio.get_running_loop().time()
+    wiring.poke(["h"])
+    await until(lambda: ("h", 2) in agents.taken)
+    assert asyncio.get_running_loop().time() - began > module.REST / 2
+
+
+async def test_somebody_who_waits_makes_a_poked_host_due_at_once(wiring: Wiring, networks: Revisions) -> None:
+    await wiring.ensure("h")
+    wiring.poke(["h"])
+    began = asyncio.get_running_loop().time()
+    await wiring.ensure("h")
+    assert asyncio.get_running_loop().time() - began < module.REST / 2
+    assert networks.reads == [{"h"}, {"h"}]
+
+
+async def test_an_agent_that_refuses_is_heard(wiring: Wiring, agents: Agents) -> None:
+    agents.refusal = RemoteError("Refused", "no bridge")
+    with pytest.raises(RemoteError, match="no bridge"):
+        await wiring.ensure("h")

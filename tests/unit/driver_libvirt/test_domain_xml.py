@@ -1,0 +1,143 @@
+"""Domain XML against golden files, and hostile text in every place a user can write."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from novakit_driver_libvirt.domain_xml import Disk, Surroundings, render
+from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, guest_of, name_of
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.servers import GuestPlan, Nic
+
+GOLDEN = Path(__file__).parent / "golden"
+GUEST = "11111111-2222-3333-4444-555555555555"
+PORT = "66666666-7777-8888-9999-000000000000"
+AROUND = Surroundings(
+    kind="qemu", machine="q35", directory="/state/instances", console="/state/instances/g/console.log"
+)
+SHARING = attrs.evolve(AROUND, kind="kvm", shared_cpus={0: (0, 1, 2), 1: (6, 7)})
+PLAN = GuestPlan(
+    id=GUEST,
+    name="web",
+    hostname="web",
+    vcpus=2,
+    memory_mb=512,
+    root_gb=1,
+    nics=(Nic(port_id=PORT, mac="fa:16:3e:aa:bb:cc", device="tap66666666-77", mtu=1400),),
+    owner={"project_id": "p1", "user_id": "u1"},
+)
+ROOT = Disk(path="/state/instances/g/root.qcow2", format="qcow2")
+SWAP = Disk(path="/state/instances/g/swap.raw", format="raw")
+DRIVE = Disk(path="/state/instances/g/config.iso", format="raw", cdrom=True)
+
+CASES = {
+    "plain": (PLAN, (ROOT,), AROUND),
+    "config_drive": (PLAN, (ROOT, SWAP, DRIVE), AROUND),
+    "scsi": (attrs.evolve(PLAN, image_properties={"hw_disk_bus": "scsi"}), (ROOT, SWAP, DRIVE), AROUND),
+    "uefi_e1000_kvm_vnc": (
+        attrs.evolve(PLAN, image_properties={"hw_firmware_type": "uefi", "hw_vif_model": "e1000"}),
+        (ROOT,),
+        attrs.evolve(AROUND, kind="kvm", vnc=True),
+    ),
+    "pinned_huge_pages": (
+        attrs.evolve(
+            PLAN,
+            vcpus=4,
+            memory_mb=2048,
+            extra_specs={"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "isolate"},
+            numa=(
+                Taken(cell=1, cpus=(8, 9, 10), pins={0: 8, 1: 9}, vcpus=(0, 1), memory_mb=1024, page_kb=2048),
+                Taken(cell=0, cpus=(4, 5), pins={2: 4, 3: 5}, vcpus=(2, 3), memory_mb=1024, page_kb=2048),
+            ),
+        ),
+        (ROOT,),
+        SHARING,
+    ),
+    "mixed": (
+        attrs.evolve(
+            PLAN,
+            vcpus=3,
+            extra_specs={"hw:cpu_policy": "mixed", "hw:emulator_threads_policy": "share"},
+            numa=(Taken(cell=1, cpus=(8,), pins={0: 8}, vcpus=(0, 1, 2), memory_mb=512),),
+        ),
+        (ROOT,),
+        SHARING,
+    ),
+    "cells_emulated": (
+        attrs.evolve(
+            PLAN,
+            numa=(Taken(cell=0, vcpus=(0,), memory_mb=256), Taken(cell=1, vcpus=(1,), memory_mb=256)),
+        ),
+        (ROOT,),
+        AROUND,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_xml_is_as_in_the_golden_file(name: str) -> None:
+    assert render(*CASES[name]) == (GOLDEN / f"{name}.xml").read_text()
+
+
+def test_an_emulated_guest_is_refused_cpus_of_its_own() -> None:
+    plan, disks, _ = CASES["mixed"]
+    with pytest.raises(Refused, match="need KVM"):
+        render(plan, disks, AROUND)
+
+
+@given(
+    st.text(),
+    st.dictionaries(st.text(), st.text(), max_size=3),
+)
+def test_text_of_users_stays_text(name: str, owner: dict[str, str]) -> None:
+    tree = etree.fromstring(render(attrs.evolve(PLAN, name=name, owner=owner), (ROOT,), AROUND))
+    assert tree.findtext("name") == f"nk-{GUEST}"
+    assert len(tree.findall("name")) == 1
+    facts = tree.findall(f"metadata/{{{METADATA_NAMESPACE}}}guest/{{{METADATA_NAMESPACE}}}fact")
+    assert len(facts) == 1 + len(owner)
+    assert all(not len(fact) for fact in facts)
+
+
+def test_a_name_that_looks_like_xml_opens_no_element() -> None:
+    hostile = "</novakit:fact></novakit:guest></metadata><devices><hostdev/></devices><!-- \x00 ]]>"
+    text = render(attrs.evolve(PLAN, name=hostile), (ROOT,), AROUND)
+    assert "<hostdev" not in text
+    assert len(etree.fromstring(text).findall("devices")) == 1
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"hw_disk_bus": "virtio'/><x"},
+        {"hw_disk_bus": "ide"},
+        {"hw_vif_model": "../../x"},
+        {"hw_machine_type": "q35 -device evil"},
+        {"hw_machine_type": ""},
+        {"hw_firmware_type": "coreboot"},
+    ],
+)
+def test_image_properties_outside_the_offer_are_refused(properties: dict[str, str]) -> None:
+    with pytest.raises(Refused):
+        render(attrs.evolve(PLAN, image_properties=properties), (ROOT,), AROUND)
+
+
+@pytest.mark.parametrize("device", ["", "a/b", "tap0'/>", "a" * 16, "tap 0", "../eth0"])
+def test_a_tap_that_is_no_device_name_is_refused(device: str) -> None:
+    nic = attrs.evolve(PLAN.nics[0], device=device)
+    with pytest.raises(Refused, match=PORT):
+        render(attrs.evolve(PLAN, nics=(nic,)), (ROOT,), AROUND)
+
+
+def test_our_domains_are_known_by_name_and_directory() -> None:
+    assert guest_of(name_of(GUEST)) == GUEST
+    for foreign in ("web", "nk-", f"nk-{GUEST}x", f"xnk-{GUEST}", f"nk-{GUEST}\n"):
+        assert guest_of(foreign) is None
+    tree = etree.fromstring(render(PLAN, (ROOT,), AROUND))
+    element = tree.find(f"metadata/{{{METADATA_NAMESPACE}}}guest")
+    assert element is not None
+    assert directory_of(etree.tostring(element, encoding="unicode")) == "/state/instances"

@@ -1,0 +1,94 @@
+"""The command line of a guest: golden, and closed to text that users chose."""
+
+import json
+import os
+import uuid
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novakit_driver_qemu.machine import Machine, command_line
+from novakit_hookspecs.devices import PciAttachment
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic
+
+GOLDEN = Path(__file__).parent / "golden"
+GUEST = "11111111-2222-3333-4444-555555555555"
+PORT = "99999999-2222-3333-4444-555555555555"
+DIRECTORY = Path("/var/lib/novakit/virt/instances") / GUEST
+PLAIN = GuestPlan(id=GUEST, name="web", hostname="web", vcpus=1, memory_mb=512, root_gb=1)
+RICH = attrs.evolve(
+    PLAIN,
+    vcpus=4,
+    memory_mb=2048,
+    ephemeral_gb=2,
+    swap_mb=64,
+    image=LocalImage(id=PORT, path="/images/one", disk_format="qcow2", virtual_size=1 << 20),
+    nics=[Nic(port_id=PORT, mac="fa:16:3e:00:00:01", device="tap01234567-ab", mtu=1442)],
+    config_drive={"openstack/latest/meta_data.json": b"{}"},
+)
+
+
+def lines(plan: GuestPlan, acceleration: str) -> str:
+    """One option with its value a line, as a person reads it."""
+    argv = command_line(Machine.of(plan), DIRECTORY, acceleration)
+    return " ".join(argv).replace(" -", "\n-") + "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "plan", "acceleration"),
+    [
+        ("plain-tcg", PLAIN, "tcg"),
+        ("rich-kvm", RICH, "kvm"),
+        ("scsi-e1000", attrs.evolve(RICH, image_properties={"hw_disk_bus": "scsi", "hw_vif_model": "e1000"}), "tcg"),
+    ],
+)
+def test_the_command_line_is_the_golden_one(name: str, plan: GuestPlan, acceleration: str) -> None:
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("NOVAKIT_GOLDEN"):
+        golden.write_text(lines(plan, acceleration))
+    assert lines(plan, acceleration) == golden.read_text()
+
+
+TEXT = st.text(max_size=40)
+
+
+@given(name=TEXT, hostname=TEXT, owner=st.dictionaries(TEXT, TEXT), properties=st.dictionaries(TEXT, TEXT))
+def test_no_text_of_a_user_is_on_the_command_line(
+    name: str, hostname: str, owner: dict[str, str], properties: dict[str, str]
+) -> None:
+    hostile = attrs.evolve(RICH, name=name, hostname=hostname, owner=owner, extra_specs=owner)
+    hostile = attrs.evolve(hostile, image_properties={f"x{key}": value for key, value in properties.items()})
+    assert lines(hostile, "tcg") == lines(RICH, "tcg")
+
+
+@pytest.mark.parametrize("key", ["hw_disk_bus", "hw_vif_model", "hw_machine_type", "hw_firmware_type"])
+@pytest.mark.parametrize("value", ["", "virtio,script=/tmp/x", "usb\0", "x" * 300])
+def test_what_an_image_may_not_choose_is_refused(key: str, value: str) -> None:
+    with pytest.raises(Refused, match=key):
+        Machine.of(attrs.evolve(RICH, image_properties={key: value}))
+
+
+@pytest.mark.parametrize("device", ["tap0,script=/tmp/x", "-tap", "", "a" * 16, "tap 0"])
+def test_a_tap_name_that_would_be_more_than_a_name_is_refused(device: str) -> None:
+    with pytest.raises(Refused, match="no usable tap device"):
+        Machine.of(attrs.evolve(RICH, nics=[attrs.evolve(RICH.nics[0], device=device)]))
+
+
+def test_devices_are_refused() -> None:
+    with pytest.raises(Refused, match="accelerator"):
+        Machine.of(attrs.evolve(PLAIN, attachments=[PciAttachment(address="0000:3b:00.0")]))
+
+
+def test_a_comma_in_the_state_directory_begins_no_option() -> None:
+    guest = str(uuid.uuid4())
+    argv = command_line(Machine.of(attrs.evolve(PLAIN, id=guest)), Path("/a,server=on") / guest, "tcg")
+    assert f"file,id=console,path=/a,,server=on/{guest}/console.log,append=on" in argv
+
+
+def test_a_machine_that_was_written_down_reads_back() -> None:
+    machine = Machine.of(RICH)
+    assert Machine.load(json.loads(json.dumps(attrs.asdict(machine)))) == machine

@@ -1,0 +1,72 @@
+from typing import Any
+
+import pytest
+
+from novakit_filters.devices import GpuAffinity, PciPassthrough
+from novakit_hookspecs.hosts import PciPool
+from novakit_hookspecs.numa import NumaCell, NumaHost
+from novakit_hookspecs.testing.filters import ask, host_table
+
+
+def pools(*free: tuple[int | None, int], kind: str = "a100") -> tuple[PciPool, ...]:
+    return tuple(PciPool(kind=kind, numa_cell=cell, free=count) for cell, count in free)
+
+
+CELLS = NumaHost(
+    cells=[NumaCell(id=0, cpus=(0,), memory_mb=1024), NumaCell(id=1, cpus=(1,), dedicated=(2, 3), memory_mb=1024)]
+)
+
+
+@pytest.mark.parametrize(
+    ("specs", "expected"),
+    [
+        ({"gpu:type": "a100", "gpu:count": "8"}, [True, True, False]),
+        ({"gpu:type": "a100", "gpu:count": "8", "gpu:numa_affinity": "True"}, [False, True, False]),
+        ({"gpu:type": "a100", "gpu:count": "4", "gpu:numa_affinity": "true"}, [True, True, False]),
+        ({"gpu:type": "h100", "gpu:count": "1"}, [False, False, False]),
+        ({"gpu:type": "a100", "gpu:count": "many"}, [False, False, False]),
+        ({"gpu:type": "a100", "gpu:count": "0"}, [True, True, True]),
+        ({"gpu:count": "4"}, [True, True, True]),
+    ],
+)
+def test_gpus_are_counted_and_kept_together_when_asked(specs: dict[str, str], expected: list[bool]) -> None:
+    table = host_table(pci=[pools((0, 4), (1, 4)), pools((0, 8)), None])
+    assert GpuAffinity().mask(table, ask(extra_specs=specs)).tolist() == expected
+
+
+def test_gpus_that_stand_apart_are_told_from_gpus_that_lack() -> None:
+    table = host_table(pci=[pools((0, 4), (1, 4)), ()])
+    request = ask(extra_specs={"gpu:type": "a100", "gpu:count": "8", "gpu:numa_affinity": "true"})
+    assert [reason.code for reason in GpuAffinity().why(table, request)] == ["not_enough_gpus", "gpus_apart"]
+
+
+def test_every_alias_must_be_there_in_its_number() -> None:
+    both = pools((None, 2)) + pools((None, 1), kind="qat")
+    table = host_table(pci=[both, pools((None, 2)), None], numa=[None, None, None])
+    for alias, expected in (
+        ("a100:2,qat:1", [True, False, False]),
+        ("a100", [True, True, False]),
+        ("a100:3", [False, False, False]),
+        ("a100:-1", [False, False, False]),
+        ("a100:1,a100:1", [True, True, False]),
+        ("a100:1,a100:2", [False, False, False]),
+    ):
+        request = ask(extra_specs={"pci_passthrough:alias": alias})
+        assert PciPassthrough().mask(table, request).tolist() == expected, alias
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("required", [True, False, False]),
+        ("legacy", [True, False, True]),
+        ("preferred", [True, True, True]),
+        ("socket", [True, False, False]),
+        ("elsewhere", [False, False, False]),
+    ],
+)
+def test_the_policy_says_on_which_cells_devices_must_be(policy: str, expected: list[bool]) -> None:
+    table = host_table(pci=[pools((1, 1)), pools((0, 1)), pools((None, 1))], numa=[CELLS, CELLS, CELLS])
+    specs: dict[str, Any] = {"hw:cpu_policy": "dedicated", "hw:pci_numa_affinity_policy": policy}
+    request = ask(vcpus=2, memory_mb=512, extra_specs={**specs, "pci_passthrough:alias": "a100:1"})
+    assert PciPassthrough().mask(table, request).tolist() == expected

@@ -1,0 +1,148 @@
+import contextlib
+import itertools
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novakit_filters.numa import NumaTopology
+from novakit_hookspecs.numa import BadWish, CellWish, NumaCell, NumaHost, NumaWish, Taken, fit, numbers, wish
+from novakit_hookspecs.testing.filters import ask, host_table
+
+
+def cell(id: int, cpus: int = 4, memory_mb: int = 4096, threads: int = 1, **fields: Any) -> NumaCell:
+    first = id * 100
+    dedicated = tuple(range(first, first + cpus))
+    cores = tuple(dedicated[start : start + threads] for start in range(0, cpus, threads))
+    return NumaCell(id=id, dedicated=dedicated, siblings=cores, memory_mb=memory_mb, cpus=(first + 90,), **fields)
+
+
+def wanted(vcpus: int = 4, memory_mb: int = 2048, **specs: str) -> NumaWish | None:
+    return wish(vcpus, memory_mb, {f"hw:{name.replace('__', '.')}": text for name, text in specs.items()}, {})
+
+
+def fitted(host: NumaHost, one: NumaWish | None) -> tuple[Taken, ...] | None:
+    assert one is not None
+    return fit(host, one)
+
+
+def test_a_guest_that_does_not_care_has_no_wish() -> None:
+    assert wanted() is None
+    assert wish(2, 512, {}, {"hw_cpu_policy": "dedicated"}) is not None
+
+
+def test_cells_are_divided_evenly_or_as_written() -> None:
+    even = wanted(numa_nodes="2")
+    assert even is not None
+    assert [(one.vcpus, one.memory_mb) for one in even.cells] == [((0, 1), 1024), ((2, 3), 1024)]
+    uneven = wanted(numa_nodes="2", numa_cpus__0="0-2", numa_mem__0="1536", numa_cpus__1="3", numa_mem__1="512")
+    assert uneven is not None
+    assert [(one.vcpus, one.memory_mb) for one in uneven.cells] == [((0, 1, 2), 1536), ((3,), 512)]
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        {"numa_nodes": "0"},
+        {"numa_nodes": "-1"},
+        {"numa_nodes": "5"},
+        {"numa_nodes": "3"},
+        {"numa_nodes": "99999999999999999999"},
+        {"cpu_policy": "mine"},
+        {"cpu_policy": "mixed"},
+        {"cpu_policy": "mixed", "cpu_dedicated_mask": "0-3"},
+        {"cpu_policy": "dedicated", "cpu_thread_policy": "sometimes"},
+        {"mem_page_size": "huge"},
+        {"mem_page_size": "0"},
+        {"numa_nodes": "2", "numa_cpus__0": "0-99999", "numa_mem__0": "1"},
+        {"numa_nodes": "2", "numa_cpus__0": "0-1", "numa_mem__0": "1024", "numa_cpus__1": "1-3", "numa_mem__1": "1024"},
+    ],
+)
+def test_an_impossible_wish_is_refused_with_a_sentence(specs: dict[str, str]) -> None:
+    with pytest.raises(BadWish):
+        wanted(**specs)
+    request = ask(vcpus=4, memory_mb=2048, extra_specs={f"hw:{key.replace('__', '.')}": v for key, v in specs.items()})
+    table = host_table(numa=[NumaHost(cells=[cell(0)])])
+    assert NumaTopology().mask(table, request).tolist() == [False]
+    assert NumaTopology().why(table, request)[0].code == "numa_impossible"
+
+
+def test_pinned_cpus_are_different_ones_and_never_given_twice() -> None:
+    host = NumaHost(cells=[cell(0), cell(1)])
+    seen: list[int] = []
+    while (plan := fitted(host, wanted(vcpus=2, memory_mb=512, cpu_policy="dedicated"))) is not None:
+        seen += [cpu for one in plan for cpu in one.cpus]
+        host = attrs.evolve(host, taken=(*host.taken, *plan))
+    assert sorted(seen) == [0, 1, 2, 3, 100, 101, 102, 103]
+
+
+def test_thread_policies_choose_cores_as_they_promise() -> None:
+    host = NumaHost(cells=[cell(0, cpus=8, threads=2)])
+    isolated = fitted(host, wanted(vcpus=4, cpu_policy="dedicated", cpu_thread_policy="isolate"))
+    assert isolated is not None
+    assert sorted(cpu for _, cpu in isolated[0].pins) == [0, 2, 4, 6] and len(isolated[0].cpus) == 8
+    assert fitted(host, wanted(vcpus=5, memory_mb=5, cpu_policy="dedicated", cpu_thread_policy="isolate")) is None
+    required = fitted(host, wanted(vcpus=4, cpu_policy="dedicated", cpu_thread_policy="require"))
+    assert required is not None and sorted(required[0].cpus) == [0, 1, 2, 3]
+    single = NumaHost(cells=[cell(0, cpus=8, threads=1)])
+    assert fitted(single, wanted(vcpus=4, cpu_policy="dedicated", cpu_thread_policy="require")) is None
+
+
+def test_mixed_guests_pin_some_and_float_the_rest_and_emulator_threads_take_one_more() -> None:
+    host = NumaHost(cells=[cell(0, cpus=4)])
+    plan = fitted(host, wanted(vcpus=4, cpu_policy="mixed", cpu_dedicated_mask="0-1"))
+    assert plan is not None and {guest for guest, _ in plan[0].pins} == {0, 1}
+    isolated = wanted(vcpus=4, cpu_policy="dedicated", emulator_threads_policy="isolate")
+    assert fitted(host, isolated) is None
+    assert fitted(NumaHost(cells=[cell(0, cpus=5)]), isolated) is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("small", 4), ("large", 1048576), ("any", 1048576), ("2MB", 2048), ("2048", 2048), ("1GB", 1048576)],
+)
+def test_pages_are_of_the_size_that_was_asked_for(size: str, expected: int) -> None:
+    host = NumaHost(cells=[cell(0, memory_mb=16384, pages={2048: 1024, 1048576: 4})])
+    plan = fitted(host, wanted(mem_page_size=size))
+    assert plan is not None and plan[0].page_kb == expected
+
+
+def test_pages_run_out() -> None:
+    host = NumaHost(cells=[cell(0, memory_mb=8192, pages={2048: 1024})])
+    one = wanted(mem_page_size="2MB")
+    plan = fitted(host, one)
+    assert plan is not None
+    assert fitted(attrs.evolve(host, taken=plan), one) is None
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=5),
+    st.lists(st.integers(1, 4), min_size=1, max_size=4),
+)
+def test_a_fit_is_found_exactly_when_trying_every_order_finds_one(have: list[int], want: list[int]) -> None:
+    host = NumaHost(cells=[cell(number, cpus=cpus, memory_mb=64) for number, cpus in enumerate(have)])
+    counts = list(itertools.accumulate(want, initial=0))
+    cells = [
+        CellWish(vcpus=range(first, last), pinned=frozenset(range(first, last)), memory_mb=1)
+        for first, last in itertools.pairwise(counts)
+    ]
+    possible = len(want) <= len(have) and any(
+        all(need <= have[place] for need, place in zip(want, order, strict=True))
+        for order in itertools.permutations(range(len(have)), len(want))
+    )
+    assert (fit(host, NumaWish(cells=cells)) is not None) == possible
+
+
+def test_sixteen_host_cells_and_eight_guest_cells_are_decided_without_trying_every_order() -> None:
+    tight = [cell(number, cpus=3) for number in range(9)] + [cell(number, cpus=8) for number in range(9, 16)]
+    one = wanted(vcpus=32, memory_mb=8192, numa_nodes="8", cpu_policy="dedicated")
+    assert fitted(NumaHost(cells=tight), one) is None
+    assert fitted(NumaHost(cells=[cell(number, cpus=8) for number in range(16)]), one) is not None
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_set_of_numbers_or_refused(text: str) -> None:
+    with contextlib.suppress(BadWish):
+        assert all(0 <= number <= 1023 for number in numbers(text))

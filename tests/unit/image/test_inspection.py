@@ -1,0 +1,51 @@
+"""Inspection: the same verdict however the bytes arrive."""
+
+import struct
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from novakit import errors
+from novakit.image.inspection import FORMATS, Inspection
+
+QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, 1 << 26).ljust(4096, b"\0")
+DESCRIPTOR = b'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 9 FLAT "/etc/x" 0\n' + b"# p\n" * 900
+
+
+def verdict(declared: str, pieces: list[bytes]) -> int | str:
+    inspection = Inspection(declared)
+    for piece in pieces:
+        inspection.feed(piece)
+    try:
+        return inspection.verdict()
+    except errors.UnsupportedMedia as error:
+        return error.message
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.sampled_from([QCOW2, DESCRIPTOR, b"x" * 4096, b"\0" * 3 * (1 << 20)]),
+    cuts=st.lists(st.integers(0, 4096), max_size=6),
+    declared=st.sampled_from(["raw", "qcow2", "vmdk"]),
+)
+def test_the_verdict_does_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: list[int], declared: str) -> None:
+    places = [0, *sorted(cuts), len(data)]
+    pieces = [data[begin:end] for begin, end in pairwise(places)]
+    assert verdict(declared, pieces) == verdict(declared, [data])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.binary(max_size=3000), head=st.sampled_from([b"", b"QFI\xfb", b"KDMV", b"QED\0", b"vhdxfile", b"conectix"])
+)
+def test_any_bytes_get_a_size_or_a_reason(data: bytes, head: bytes) -> None:
+    for declared in FORMATS:
+        answer = verdict(declared, [head + data])
+        assert answer if isinstance(answer, str) else answer > 0
+
+
+@pytest.mark.parametrize("declared", [name for name in FORMATS if name != "vmdk"])
+def test_a_text_descriptor_is_refused_whatever_it_is_declared_as(declared: str) -> None:
+    assert "content is vmdk" in str(verdict(declared, [DESCRIPTOR]))

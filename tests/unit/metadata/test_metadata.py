@@ -1,0 +1,86 @@
+import base64
+
+import orjson
+import pytest
+
+from novakit.compute import metadata
+from novakit.network import Fixed, PortInfo
+from novakit_hookspecs.networks import Subnet
+
+ID = "0b3cf1a2-1111-4222-8333-444455556666"
+SUBNET = Subnet(id=ID, cidr="10.0.0.0/24", gateway_ip="10.0.0.1", dns_servers=["9.9.9.9"])
+
+
+@pytest.fixture
+def server():
+    return {
+        "id": ID, "number": 5, "name": 'a "name"', "hostname": "a-name", "launch_index": 0, "project_id": "p",
+        "availability_zone": "nova", "metadata": {"k": "v"}, "key_name": "mine", "public_key": "ssh-ed25519 AAAA me",
+        "user_data": base64.b64encode(b"#!/bin/sh\n\xff").decode(), "flavor": {"name": "m1.tiny"},
+        "reservation_id": "r-1", "root_device_name": "/dev/vda",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def ports():
+    port = PortInfo(
+        id=ID, server_id=ID, project_id="p", network_id=ID, network_name="n", mac="fa:16:3e:00:00:01", mtu=1450,
+        addresses=(Fixed(ip="10.0.0.7", subnet=SUBNET, floating_ips=("172.24.4.9",)),),
+        security_groups=((ID, "web"), (ID, "default")), status="ACTIVE", fault=None, host="h", tag=None, made=True,
+    )  # fmt: skip
+    return [port]
+
+
+def test_the_openstack_tree_is_walked_from_its_root(server, ports):
+    assert b"latest" in metadata.answer("/openstack", server, ports).splitlines()
+    names = metadata.answer("/openstack/latest", server, ports).decode().splitlines()
+    assert {"meta_data.json", "network_data.json", "user_data", "vendor_data.json"} <= set(names)
+    document = orjson.loads(metadata.answer("/openstack/latest/meta_data.json", server, ports))
+    assert document["uuid"] == ID and document["hostname"] == "a-name.novalocal"
+    assert document["public_keys"] == {"mine": "ssh-ed25519 AAAA me"} and document["meta"] == {"k": "v"}
+    assert metadata.answer("/openstack/2018-08-27/user_data", server, ports) == b"#!/bin/sh\n\xff"
+
+
+def test_the_network_document_names_card_address_and_resolver(server, ports):
+    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, ports))
+    assert document["links"][0]["ethernet_mac_address"] == "fa:16:3e:00:00:01"
+    assert document["networks"][0]["type"] == "ipv4_dhcp"
+    assert document["services"] == [{"type": "dns", "address": "9.9.9.9"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/latest/meta-data/local-ipv4", b"10.0.0.7"),
+        ("/latest/meta-data/public-ipv4", b"172.24.4.9"),
+        ("/latest/meta-data/instance-id", b"i-00000005"),
+        ("/2009-04-04/meta-data/public-keys/", b"0=mine"),
+        ("/latest/meta-data/public-keys/0/openssh-key", b"ssh-ed25519 AAAA me"),
+        ("/latest/meta-data/placement/availability-zone", b"nova"),
+        ("/latest/meta-data/security-groups", b"default\nweb"),
+        ("/latest/user-data", b"#!/bin/sh\n\xff"),
+        ("/latest", b"meta-data/\nuser-data"),
+    ],
+)
+def test_the_ec2_tree_says(server, ports, path, says):
+    assert metadata.answer(path, server, ports) == says
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/openstack/1999-01-01",
+        "/openstack/latest/../secrets",
+        "/latest/meta-data/ami-id/deeper",
+        "/latest/x",
+    ],
+)
+def test_where_there_is_nothing_there_is_none(server, ports, path):
+    assert metadata.answer(path, server, ports) is None
+
+
+def test_a_config_drive_has_the_same_files(server, ports):
+    files = metadata.config_drive(server, ports)
+    assert files["openstack/latest/user_data"] == b"#!/bin/sh\n\xff"
+    assert orjson.loads(files["openstack/latest/meta_data.json"])["uuid"] == ID

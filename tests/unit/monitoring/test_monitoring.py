@@ -1,0 +1,149 @@
+"""Metrics and health, of a service whose parts may be silent."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client.parser import text_string_to_metric_families
+
+from novakit.bus import MemoryBus, Message
+from novakit.monitoring.families import Numbers, exposition
+from novakit.monitoring.service import Monitoring
+from novakit.monitoring.tallies import Spread
+from novakit.store import Store, hosts
+
+STEP = {"plugin": "novakit-filters", "calls": 3, "seconds": 0.5, "removed": 7, "faults": 1, "last_fault": "it broke"}
+
+
+def scheduler_counts() -> dict[str, Any]:
+    waited = Spread((0.1, 1.0))
+    for seconds in (0.05, 0.1, 0.5, 9.0):
+        waited.note(seconds)
+    spread = {"bounds": list(waited.bounds), "counts": waited.counts, "total": waited.total}
+    return {
+        "scheduler": "scheduler",
+        "hosts": 4,
+        "placed": 3,
+        "refused": 1,
+        "failed": 0,
+        "conflicts": 2,
+        "waited": spread,
+        "batched": spread,
+        "filters": {"ram": STEP},
+        "weighers": {"cpu": STEP},
+    }
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """Give the values by name and labels, which the text orders by their names."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@asynccontextmanager
+async def watched(tmp_path: Any, bus: MemoryBus, **fields: Any) -> AsyncIterator[Any]:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    await store.create_all()
+    app = web.Application()
+    Monitoring(store=store, bus=bus.join("api"), **fields).mount(app)
+    async with TestClient(TestServer(app)) as client:
+        yield store, client
+    await store.close()
+
+
+def served(bus: MemoryBus) -> None:
+    async def scheduler(message: Message) -> Any:
+        return {"counts": scheduler_counts()}
+
+    async def conductor(message: Message) -> Any:
+        return {"counts": {"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1}}
+
+    bus.join("scheduler").serve("scheduler", {"counts": scheduler})
+    bus.join("conductor").serve("conductor", {"counts": conductor})
+
+
+def test_a_value_counts_below_the_smallest_bound_that_it_does_not_exceed() -> None:
+    spread = Spread((1, 2, 4))
+    for value in (1, 2, 3, 4, 5):
+        spread.note(value)
+    assert spread.counts == [1, 1, 2, 1] and spread.total == 15
+
+
+def test_numbers_become_prometheus_text_that_a_parser_reads() -> None:
+    told = samples(
+        exposition(
+            Numbers(
+                scheduler=scheduler_counts(),
+                conductor={"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1},
+                plugins=[
+                    {"plugin": "drivers:simulated", "call": "create", "calls": 2, "faults": 1, "seconds": 0.25},
+                    {"plugin": "drivers:simulated", "call": "create", "calls": 1, "faults": 0, "seconds": 0.25},
+                ],
+            )
+        ).decode()
+    )
+    assert told["novakit_scheduler_decisions_total", "placed"] == 3
+    assert told["novakit_scheduler_decision_seconds_bucket", "0.1"] == 2
+    assert told["novakit_scheduler_decision_seconds_bucket", "+Inf"] == 4
+    assert told["novakit_scheduler_rejected_hosts_total", "ram"] == 7
+    assert told["novakit_scheduler_weigher_seconds_total", "novakit-filters", "cpu"] == 0.5
+    assert told["novakit_operations_ended_total", "create", "done"] == 5
+    assert told["novakit_plugin_calls_total", "create", "drivers:simulated"] == 3
+    assert not [name for name, *_ in told if name.startswith(("python_", "process_"))]
+
+
+async def test_roles_elsewhere_are_asked_over_the_bus_and_silent_ones_cost_only_themselves(tmp_path: Any) -> None:
+    bus = MemoryBus()
+    async with watched(tmp_path, bus) as (_, client):
+        told = samples(await (await client.get("/metrics")).text())
+        assert told["novakit_source_answered", "scheduler"] == 0
+        served(bus)
+        answer = await client.get("/metrics")
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        told = samples(await answer.text())
+        assert told["novakit_source_answered", "scheduler"] == 1
+        assert told["novakit_scheduler_conflicts_total",] == 2
+
+
+async def test_the_healthcheck_names_what_is_degraded(tmp_path: Any) -> None:
+    bus = MemoryBus()
+    async with watched(tmp_path, bus) as (store, client):
+        answer = await client.get("/healthcheck")
+        assert answer.status == 503
+        assert set((await answer.json())["degraded"]) == {"scheduler", "conductor"}
+        served(bus)
+        async with store.write() as session:
+            await hosts.report(session, "one", {})
+            await hosts.report(session, "two", {})
+            await hosts.decide(session, "two", forced_down=True)
+        answer = await client.get("/healthcheck")
+        assert answer.status == 200
+        assert await answer.json() == {"status": "ok", "degraded": {}, "hosts": {"total": 2, "up": 1}}
+        async with store.write() as session:
+            await hosts.decide(session, "one", forced_down=True)
+        answer = await client.get("/healthcheck")
+        assert answer.status == 503 and list((await answer.json())["degraded"]) == ["hosts"]
+        async with store.write() as session:
+            await session.execute(sa.text("DROP TABLE hosts"))
+        answer = await client.get("/healthcheck")
+        assert answer.status == 503 and "store" in (await answer.json())["degraded"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthcheck"])
+async def test_strangers_are_refused_unless_the_operator_opens_it(path: str, tmp_path: Any) -> None:
+    behind_proxy = {"X-Forwarded-For": "192.0.2.7"}
+    bus = MemoryBus()
+    served(bus)
+    async with watched(tmp_path, bus) as (_, client):
+        refused: aiohttp.ClientResponse = await client.get(path, headers=behind_proxy)
+        assert refused.status == 403 and "metrics_open" in await refused.text()
+    async with watched(tmp_path, bus, is_open=True) as (_, client):
+        assert (await client.get(path, headers=behind_proxy)).status == 200

@@ -1,0 +1,51 @@
+"""A network service on a database of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from novakit.context import RequestContext
+from novakit.network import Networks
+from novakit.network import networks as network_verbs
+from novakit.network import subnets as subnet_verbs
+from novakit.store import Store
+
+PROJECT = "11111111111111111111111111111111"
+
+
+def caller(project: str = PROJECT, *roles: str) -> RequestContext:
+    """Make the context of somebody in a project."""
+    return RequestContext(request_id="req-1", user_id="u", project_id=project, roles=frozenset({"member", *roles}))
+
+
+@attrs.define
+class Bench:
+    """The service, what it told of changed hosts, and short ways to make things."""
+
+    networks: Networks
+    told: list[set[str]]
+    member: RequestContext
+    admin: RequestContext
+
+    async def do(self, verb: Any, *args: Any, context: RequestContext | None = None) -> Any:
+        """Run a verb of the API in a transaction."""
+        return await self.networks.write(lambda session, touched: verb(session, touched, context or self.member, *args))
+
+    async def network(self, cidr: str | None = "10.0.0.0/24", **values: Any) -> dict[str, Any]:
+        """Make a network with a subnet."""
+        made = await self.do(network_verbs.create, {"name": "net", **values})
+        if cidr:
+            made["subnet"] = await self.do(subnet_verbs.create, {"network_id": made["id"], "cidr": cidr})
+        return dict(made)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    await store.create_all()
+    told: list[set[str]] = []
+    yield Bench(Networks(store, told.append), told, caller(), caller("admin-project", "admin"))
+    await store.close()

@@ -1,0 +1,96 @@
+"""Choosing addresses: never one twice, never one outside the pools, never refused while one is free."""
+
+import asyncio
+import tempfile
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from novakit import errors
+from novakit.context import RequestContext
+from novakit.network import addresses
+from novakit.network import networks as network_verbs
+from novakit.network import ports as port_verbs
+from novakit.network import subnets as subnet_verbs
+from novakit.network.service import Networks
+from novakit.store import Store
+
+CIDR, FIRST, LAST = "10.0.0.0/28", 0x0A000001, 0x0A00000E
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("take"), st.integers(1, 4)),
+        st.tuples(st.just("name"), st.integers(FIRST, LAST)),
+        st.tuples(st.just("give"), st.integers(0, 30)),
+    ),
+    max_size=25,
+)
+cuts = st.lists(st.integers(FIRST + 1, LAST), min_size=0, max_size=4, unique=True).map(sorted)
+
+
+def pools_of(marks: list[int]) -> list[dict[str, str]] | None:
+    pairs = list(zip(marks[::2], marks[1::2], strict=False))
+    return [{"start": addresses.ip_of(a), "end": addresses.ip_of(b)} for a, b in pairs] or None
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=steps, marks=cuts)
+def test_no_address_is_ever_given_twice(steps: list[tuple[str, int]], marks: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        asyncio.run(play(place, steps, marks))
+
+
+async def play(place: str, steps: list[tuple[str, int]], marks: list[int]) -> None:
+    caller = RequestContext(request_id="r", user_id="u", project_id="p", roles={"member"})
+    store = await Store.open(f"sqlite+aiosqlite:///{place}/x.db")
+    await store.create_all()
+    networks = Networks(store)
+
+    async def do(verb: Any, *args: Any) -> Any:
+        return await networks.write(lambda session, touched: verb(session, touched, caller, *args))
+
+    net = (await do(network_verbs.create, {}))["id"]
+    wish = {"network_id": net, "cidr": CIDR, "allocation_pools": pools_of(marks)}
+    subnet = await do(subnet_verbs.create, wish)
+    free = {
+        number
+        for pool in subnet["allocation_pools"]
+        for number in range(addresses.number_of(pool["start"]), addresses.number_of(pool["end"]) + 1)
+    }
+    held: dict[int, str] = {}
+    for kind, number in steps:
+        try:
+            if kind == "take":
+                for _ in range(number):
+                    port = await do(port_verbs.create, {"network_id": net})
+                    got = addresses.number_of(port["fixed_ips"][0]["ip_address"])
+                    assert got in free - set(held)
+                    held[got] = port["id"]
+            elif kind == "name":
+                fixed = [{"ip_address": addresses.ip_of(number)}]
+                held[number] = (await do(port_verbs.create, {"network_id": net, "fixed_ips": fixed}))["id"]
+            elif held:
+                gone = sorted(held)[number % len(held)]
+                await do(port_verbs.delete, held.pop(gone))
+        except errors.Conflict as error:
+            if error.kind == "IpAddressInUse":
+                assert number in held
+            else:
+                assert free <= set(held), "refused although an address was free"
+    await store.close()
+
+
+@given(pools=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50))), cursor=st.integers(-5, 60))
+def test_the_search_goes_once_round_all_pools(pools: list[tuple[int, int]], cursor: int) -> None:
+    apart = [pool for pool in pools if pool[0] <= pool[1]]
+    apart = [pool for i, pool in enumerate(apart) if all(pool[1] < o[0] or o[1] < pool[0] for o in apart[:i])]
+    seen = [number for a, b in addresses.from_cursor(apart, cursor) for number in range(a, b + 1)]
+    assert sorted(seen) == sorted(number for a, b in apart for number in range(a, b + 1))
+
+
+@pytest.mark.parametrize("text", ["", "zz:zz:zz:zz:zz:zz", "01:00:5e:00:00:01", "00:00:00:00:00:00", "fa:16:3e:00:00"])
+def test_what_is_no_mac_of_one_card_is_refused(text: str) -> None:
+    with pytest.raises(errors.BadRequest):
+        addresses.read_mac(text)

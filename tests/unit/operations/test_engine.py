@@ -1,0 +1,402 @@
+"""The engine of durable operations, on a real store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+import structlog
+
+from novakit import world
+from novakit.bus import RemoteError, Unreachable
+from novakit.operations import Commit, Engine, Failed, Postponed, Rewind, Step, Verb, Work
+from novakit.store import Session, Store, operations
+from novakit.store.engine import Row
+
+WITHIN = 30.0
+Do = Callable[[Work], Awaitable[Commit | None]]
+
+
+@attrs.define
+class AheadWorld(world.SystemWorld):
+    """The real world, some time later."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@attrs.define
+class Diary:
+    """What happened, in order; steps and commits write in it."""
+
+    lines: list[str] = attrs.field(factory=list)
+
+    def step(
+        self, name: str, *, shown_as: str | None = None, interruptible: bool = False, do: Do | None = None
+    ) -> Step:
+        async def work_on(work: Work) -> Commit | None:
+            self.lines.append(name)
+            return self.commit(name) if do is None else await do(work)
+
+        return Step(name=name, do=work_on, shown_as=shown_as, interruptible=interruptible)
+
+    def commit(self, name: str) -> Commit:
+        async def commit(session: Session) -> None:
+            session.after_commit(lambda: self.lines.append(f"{name} written"))
+
+        return commit
+
+    def verb(self, kind: str, *steps: Step, undo: Any = None, patience: float = 600) -> Verb:
+        async def undone(work: Work, failure: Failed) -> Commit | None:
+            self.lines.append(f"undo: {failure.message}")
+            return self.commit("undo")
+
+        return Verb(kind=kind, steps=steps, undo=undo or undone, patience=patience)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Keep what the engine logs off the screen: printing a traceback in colours takes seconds."""
+    with structlog.testing.capture_logs():
+        yield
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/operations.db")
+    await made.create_all()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def diary() -> Diary:
+    return Diary()
+
+
+async def _ask(store: Store, *kinds: str, server: str = "a-server") -> list[str]:
+    ids = [world.new_id() for _ in kinds]
+    rows = [
+        {"id": id, "kind": kind, "server_id": server, "project_id": "p", "user_id": "u", "request_id": "req-1"}
+        for id, kind in zip(ids, kinds, strict=True)
+    ]
+    async with store.write() as session:
+        await operations.add(session, rows)
+    return ids
+
+
+async def _row(store: Store, operation_id: str) -> Row:
+    async with store.read() as session:
+        row = await session.first(sa.select(operations.operations).where(operations.operations.c.id == operation_id))
+    assert row is not None
+    return row
+
+
+async def _until(true: Callable[[], Awaitable[Any]]) -> Any:
+    async with asyncio.timeout(WITHIN):
+        while not (answer := await true()):
+            await asyncio.sleep(0.01)
+    return answer
+
+
+async def _ended(store: Store, *ids: str) -> list[Row]:
+    async def all_ended() -> list[Row] | None:
+        rows = [await _row(store, each) for each in ids]
+        return rows if all(row["finished_at"] for row in rows) else None
+
+    rows: list[Row] = await _until(all_ended)
+    return rows
+
+
+@asynccontextmanager
+async def _engine(store: Store, *verbs: Verb, **options: Any) -> AsyncIterator[Engine]:
+    engine = Engine(store, {verb.kind: verb for verb in verbs}, **options)
+    task = asyncio.create_task(engine.run(alone=False))
+    try:
+        yield engine
+    finally:
+        await engine.stop(5)
+        await task
+
+
+async def test_steps_run_in_order_and_each_is_written_before_the_next(store: Store, diary: Diary) -> None:
+    verb = diary.verb("make", diary.step("first", shown_as="a_first_step"), diary.step("second"))
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, verb):
+        (row,) = await _ended(store, operation)
+    assert diary.lines == ["first", "first written", "second", "second written"]
+    assert (row["state"], row["step"], row["reason"]) == ("done", "second", None)
+    assert [(each["name"], each["result"]) for each in row["events"]] == [("a_first_step", "Success")]
+
+
+async def test_operations_of_one_server_run_one_after_another_and_those_of_two_side_by_side(
+    store: Store, diary: Diary
+) -> None:
+    both = asyncio.Barrier(2)
+
+    async def together(work: Work) -> None:
+        await both.wait()
+        diary.lines.append(work.server_id)
+
+    verbs = [diary.verb("meet", diary.step("meet", do=together)), diary.verb("after", diary.step("after"))]
+    first = await _ask(store, "meet", "after", server="one")
+    second = await _ask(store, "meet", server="two")
+    async with _engine(store, *verbs):
+        await _ended(store, *first, *second)
+    assert sorted(diary.lines[2:4]) == ["one", "two"]
+    assert diary.lines[-2:] == ["after", "after written"]
+
+
+async def test_an_operation_goes_on_after_the_last_step_that_was_written(store: Store, diary: Diary) -> None:
+    seen: dict[str, Any] = {}
+
+    async def hang(work: Work) -> None:
+        await asyncio.Event().wait()
+
+    async def remember(work: Work) -> None:
+        work.data["host"] = "a"
+
+    async def recall(work: Work) -> None:
+        seen.update(work.data)
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("one", do=remember), diary.step("two", do=hang))) as killed:
+        await _until(lambda: _is_at(store, operation, "one"))
+        await killed.stop(0)
+    engine = Engine(store, {"make": diary.verb("make", diary.step("one"), diary.step("two", do=recall))})
+    task = asyncio.create_task(engine.run(alone=True))
+    (row,) = await _ended(store, operation)
+    await engine.stop(1)
+    await task
+    assert diary.lines == ["one", "two", "two"]
+    assert seen == {"host": "a"} and row["attempt"] == 2
+
+
+async def _is_at(store: Store, operation: str, step: str) -> bool:
+    return bool((await _row(store, operation))["step"] == step)
+
+
+async def test_a_lease_that_ran_out_is_taken_over_and_its_former_holder_commits_nothing(
+    store: Store, diary: Diary
+) -> None:
+    slow, taken_over = asyncio.Event(), asyncio.Event()
+
+    async def wait(work: Work) -> Commit:
+        slow.set()
+        await taken_over.wait()
+        return diary.commit("former holder")
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("slow", do=wait))) as former:
+        await asyncio.wait_for(slow.wait(), WITHIN)
+        with world.using(AheadWorld(ahead=timedelta(seconds=60))):
+            async with _engine(store, diary.verb("make", diary.step("quick"))):
+                (row,) = await _ended(store, operation)
+        taken_over.set()
+        await _until(lambda: _nothing_runs(former))
+    assert diary.lines == ["slow", "quick", "quick written"]
+    assert row["state"] == "done" and await _row(store, operation) == row
+
+
+async def _nothing_runs(engine: Engine) -> bool:
+    return not engine._running
+
+
+async def test_a_living_engine_keeps_its_lease(store: Store, diary: Diary) -> None:
+    (operation,) = await _ask(store, "make")
+    async with store.write() as session:
+        taken = await operations.lease(session, "me", world.now() + timedelta(seconds=15), 10)
+        others = await operations.lease(session, "you", world.now() + timedelta(seconds=15), 10)
+    assert [row["id"] for row in taken] == [operation] and others == []
+    with world.using(AheadWorld(ahead=timedelta(seconds=14))):
+        async with store.write() as session:
+            await operations.renew(session, "me", [operation], world.now() + timedelta(seconds=15))
+    with world.using(AheadWorld(ahead=timedelta(seconds=20))):
+        async with store.write() as session:
+            assert await operations.lease(session, "you", world.now() + timedelta(seconds=15), 10) == []
+
+
+async def test_a_rewind_begins_again_at_its_step_with_what_was_remembered(store: Store, diary: Diary) -> None:
+    async def place(work: Work) -> None:
+        work.data["tries"] = work.data.get("tries", 0) + 1
+
+    async def build(work: Work) -> None:
+        if work.data["tries"] < 3:
+            raise Rewind("place", "that host failed", diary.commit(f"rewind {work.data['tries']}"))
+
+    verb = diary.verb("make", diary.step("place", do=place), diary.step("build", do=build, shown_as="build"))
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, verb):
+        (row,) = await _ended(store, operation)
+    once = ["place", "build"]
+    assert diary.lines == [*once, "rewind 1 written", *once, "rewind 2 written", *once]
+    assert [each["result"] for each in row["events"]] == ["Error", "Error", "Success"]
+    assert (row["state"], row["data"]["tries"]) == ("done", 3)
+
+
+async def test_what_is_postponed_is_tried_again_and_what_cannot_be_reached_ever_later(
+    store: Store, diary: Diary
+) -> None:
+    errors: list[Exception] = [Postponed("not yet", 0.01), Unreachable("nobody serves agent.a")]
+    waits: list[float] = []
+
+    async def ask(work: Work) -> None:
+        if errors:
+            raise errors.pop(0)
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("ask", do=ask))):
+        waits.append(((await _until(lambda: _postponed(store, operation, "nobody"))) - world.now()).total_seconds())
+        (row,) = await _ended(store, operation)
+    assert 0 < waits[0] <= 2.0, "the second try waits twice half a second"
+    assert (row["state"], row["attempt"]) == ("done", 3)
+
+
+async def _postponed(store: Store, operation: str, why: str) -> datetime | None:
+    row = await _row(store, operation)
+    found: datetime | None = row["not_before"] if why in (row["reason"] or "") else None
+    return found
+
+
+async def test_patience_with_a_silent_host_ends_and_what_was_done_is_taken_back(store: Store, diary: Diary) -> None:
+    async def ask(work: Work) -> None:
+        raise Unreachable("nobody serves agent.a")
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("ask", do=ask), patience=0.0)):
+        (row,) = await _ended(store, operation)
+    assert diary.lines == ["ask", "undo: The host did not answer.", "undo written"]
+    assert row["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (Failed("No valid host was found.", details="3 hosts"), "No valid host was found."),
+        (RemoteError("Refused", "The image is not safe to boot."), "The image is not safe to boot."),
+        (RemoteError("KeyError", "'secret path'"), "The host could not do it."),
+        (ValueError("a bug"), "An internal error happened."),
+    ],
+)
+async def test_the_owner_reads_a_sentence_and_no_internals(
+    store: Store, diary: Diary, error: Exception, message: str
+) -> None:
+    async def fail(work: Work) -> None:
+        raise error
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("fail", do=fail, shown_as="fail"))):
+        (row,) = await _ended(store, operation)
+    assert diary.lines == ["fail", f"undo: {message}", "undo written"]
+    assert (row["state"], row["reason"], row["events"][0]["result"]) == ("failed", message, "Error")
+
+
+async def test_an_undo_is_tried_until_it_works(store: Store, diary: Diary) -> None:
+    troubles: list[Exception] = [Unreachable("nobody there"), ValueError("a bug"), Postponed("the host is away", 0.01)]
+
+    async def fail(work: Work) -> None:
+        raise Failed("No.")
+
+    async def undo(work: Work, failure: Failed) -> Commit:
+        if troubles:
+            raise troubles.pop(0)
+        return diary.commit(f"undo of {failure.message}")
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("fail", do=fail), undo=undo, patience=0.0)):
+        (row,) = await _ended(store, operation)
+    assert diary.lines == ["fail", "undo of No. written"] and not troubles
+    assert (row["state"], row["attempt"]) == ("failed", 4)
+
+
+async def test_a_delete_interrupts_a_step_that_may_be_interrupted(store: Store, diary: Diary) -> None:
+    begun = asyncio.Event()
+
+    async def hang(work: Work) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    verbs = [
+        diary.verb("make", diary.step("hang", do=hang, interruptible=True)),
+        diary.verb("delete", diary.step("go")),
+    ]
+    (make,) = await _ask(store, "make")
+    async with _engine(store, *verbs) as engine:
+        await asyncio.wait_for(begun.wait(), WITHIN)
+        (delete,) = await _ask(store, "delete")
+        engine.interrupt(set(await _cancel(store, delete)))
+        rows = await _ended(store, make, delete)
+    assert [row["state"] for row in rows] == ["cancelled", "done"]
+    assert diary.lines == ["hang", "go", "go written"]
+
+
+async def test_a_delete_lets_a_step_that_claims_something_run_to_its_end_and_writes_nothing_of_it(
+    store: Store, diary: Diary
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def claim(work: Work) -> Commit:
+        begun.set()
+        await go_on.wait()
+        diary.lines.append("claimed")
+        return diary.commit("claim")
+
+    verbs = [diary.verb("make", diary.step("claim", do=claim)), diary.verb("delete", diary.step("go"))]
+    ended: list[tuple[str, str]] = []
+    (make,) = await _ask(store, "make")
+    async with _engine(store, *verbs, note=lambda work, state: ended.append((work.kind, state))) as engine:
+        await asyncio.wait_for(begun.wait(), WITHIN)
+        (delete,) = await _ask(store, "delete")
+        engine.interrupt(set(await _cancel(store, delete)))
+        go_on.set()
+        rows = await _ended(store, make, delete)
+    assert [row["state"] for row in rows] == ["cancelled", "done"], "the last step of a cancelled operation is not done"
+    assert diary.lines == ["claim", "claimed", "go", "go written"]
+    assert ended == [("make", "begun"), ("make", "cancelled"), ("delete", "begun"), ("delete", "done")]
+
+
+async def test_a_cancelled_operation_that_waits_ends_at_once(store: Store, diary: Diary) -> None:
+    async def wait(work: Work) -> None:
+        raise Postponed("much later", 3600)
+
+    verbs = [diary.verb("make", diary.step("wait", do=wait)), diary.verb("delete", diary.step("go"))]
+    (make,) = await _ask(store, "make")
+    async with _engine(store, *verbs) as engine:
+        await _until(lambda: _postponed(store, make, "much later"))
+        (delete,) = await _ask(store, "delete")
+        await _cancel(store, delete)
+        engine.wake()
+        rows = await _ended(store, make, delete)
+    assert [row["state"] for row in rows] == ["cancelled", "done"]
+
+
+async def _cancel(store: Store, delete: str) -> list[str]:
+    async with store.write() as session:
+        return await operations.cancel(session, "a-server", except_for=delete)
+
+
+async def test_one_that_cannot_be_written_costs_only_itself(store: Store, diary: Diary) -> None:
+    together = asyncio.Barrier(3)
+
+    async def spoilt(session: Session) -> None:
+        await session.execute(sa.text("INSERT INTO no_such_table VALUES (1)"))
+
+    async def do(work: Work) -> Commit:
+        await together.wait()
+        return spoilt if work.server_id == "1" else diary.commit(work.server_id)
+
+    ids: list[str] = []
+    for number in range(3):
+        ids += await _ask(store, "make", server=str(number))
+    async with _engine(store, diary.verb("make", diary.step("do", do=do))):
+        rows = await _ended(store, *ids)
+    assert [row["state"] for row in rows] == ["done", "failed", "done"]
+    written: Sequence[str] = sorted(line for line in diary.lines if line.endswith("written"))
+    assert written == ["0 written", "2 written", "undo written"]

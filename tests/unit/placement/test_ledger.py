@@ -1,0 +1,153 @@
+"""Claims, releases and the whole-cloud reads, inside the caller's transaction."""
+
+import uuid
+
+import pytest
+
+from novakit.errors import Conflict
+from novakit.placement import Claim, HostReport, Placement
+from novakit.store import Store
+from novakit_hookspecs.hosts import Inventory
+
+HOST, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+
+
+@pytest.fixture
+async def placement(tmp_path):
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/placement.db")
+    await store.create_all()
+    placement = Placement(store)
+    inventory = {"VCPU": Inventory(total=4), "MEMORY_MB": Inventory(total=1000, reserved=200, step_size=10)}
+    reports = [
+        HostReport(provider_id=id, name=f"host-{id[0]}", inventory=inventory, traits=frozenset({"HW_CPU_X86_AVX2"}))
+        for id in (HOST, OTHER)
+    ]
+    async with store.write() as session:
+        await placement.report_hosts(session, reports)
+    yield placement
+    await store.close()
+
+
+def claim(amounts, consumer=None):
+    consumer = consumer or str(uuid.uuid4())
+    return Claim(consumer_id=consumer, project_id="p", user_id="u", allocations=amounts)
+
+
+async def claimed(placement, *claims):
+    async with placement.store.write() as session:
+        return await placement.claim_many(session, claims)
+
+
+async def used(placement):
+    async with placement.store.read() as session:
+        assert await placement.drift(session) == []
+        return {id: amounts["VCPU"] for id, amounts in (await placement.usages(session)).items()}
+
+
+async def test_a_claim_takes_and_the_same_claim_again_takes_no_more(placement):
+    one = claim({HOST: {"VCPU": 3, "MEMORY_MB": 100}})
+    assert await claimed(placement, one) == [True]
+    assert await claimed(placement, one, one) == [True, True]
+    assert await used(placement) == {HOST: 3, OTHER: 0}
+    async with placement.store.read() as session:
+        assert await placement.allocations_of(session, one.consumer_id) == {HOST: {"VCPU": 3, "MEMORY_MB": 100}}
+        assert await placement.consumers(session) == {one.consumer_id: one}
+
+
+async def test_claims_of_one_batch_see_what_the_earlier_ones_took(placement):
+    answers = await claimed(placement, *(claim({HOST: {"VCPU": 1}}) for _ in range(6)), claim({OTHER: {"VCPU": 4}}))
+    assert answers == [True] * 4 + [False] * 2 + [True]
+    assert await used(placement) == {HOST: 4, OTHER: 4}
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {HOST: {"VCPU": 5}},
+        {HOST: {"MEMORY_MB": 810}},
+        {HOST: {"MEMORY_MB": 15}},
+        {HOST: {"VGPU": 1}},
+        {HOST: {"VCPU": 1}, str(uuid.UUID(int=9)): {"VCPU": 1}},
+        {HOST: {"VCPU": 1}, OTHER: {"VCPU": 5}},
+    ],
+)
+async def test_what_does_not_fit_takes_nothing_at_all(placement, amounts):
+    assert await claimed(placement, claim(amounts)) == [False]
+    assert await used(placement) == {HOST: 0, OTHER: 0}
+
+
+async def test_another_claim_of_a_consumer_moves_it_or_leaves_it(placement):
+    first = claim({HOST: {"VCPU": 3}})
+    assert await claimed(placement, first) == [True]
+    assert await claimed(placement, claim({HOST: {"VCPU": 4}}, first.consumer_id)) == [True]
+    assert await used(placement) == {HOST: 4, OTHER: 0}
+    assert await claimed(placement, claim({OTHER: {"VCPU": 2}}, first.consumer_id)) == [True]
+    assert await claimed(placement, claim({OTHER: {"VCPU": 9}}, first.consumer_id)) == [False]
+    assert await used(placement) == {HOST: 0, OTHER: 2}
+
+
+async def test_a_release_gives_everything_back_once(placement):
+    one = claim({HOST: {"VCPU": 3}, OTHER: {"VCPU": 1}})
+    await claimed(placement, one)
+    async with placement.store.write() as session:
+        assert await placement.release(session, one.consumer_id)
+        assert not await placement.release(session, one.consumer_id)
+    assert await used(placement) == {HOST: 0, OTHER: 0}
+    async with placement.store.read() as session:
+        assert await placement.consumers(session) == {}
+
+
+async def test_a_replacement_of_several_consumers_is_all_or_nothing(placement):
+    server, migration = claim({HOST: {"VCPU": 4}}), str(uuid.uuid4())
+    await claimed(placement, server)
+    moved = [claim({OTHER: {"VCPU": 4}}, server.consumer_id), claim({HOST: {"VCPU": 4}}, migration)]
+    async with placement.store.write() as session:
+        await placement.replace(session, moved)
+    assert await used(placement) == {HOST: 4, OTHER: 4}
+    with pytest.raises(Conflict, match="Unable to create allocation"):
+        async with placement.store.write() as session:
+            await placement.replace(session, [claim({}, migration), claim({HOST: {"VCPU": 5}}, server.consumer_id)])
+    assert await used(placement) == {HOST: 4, OTHER: 4}
+
+
+async def test_a_transaction_that_fails_takes_nothing(placement):
+    with pytest.raises(RuntimeError):
+        async with placement.store.write() as session:
+            assert await placement.claim(
+                session, str(uuid.uuid4()), project_id="p", user_id="u", allocations={HOST: {"VCPU": 4}}
+            )
+            raise RuntimeError("the conductor died here")
+    assert await used(placement) == {HOST: 0, OTHER: 0}
+
+
+async def test_an_excess_may_shrink_but_not_grow(placement):
+    one = claim({HOST: {"VCPU": 4}})
+    await claimed(placement, one)
+    smaller = HostReport(
+        provider_id=HOST, name="host-1", inventory={"VCPU": Inventory(total=2, max_unit=4)}, traits=frozenset()
+    )
+    async with placement.store.write() as session:
+        await placement.report_hosts(session, [smaller])
+    assert await claimed(placement, claim({HOST: {"VCPU": 3}}, one.consumer_id)) == [True]
+    assert await claimed(placement, claim({HOST: {"VCPU": 4}}, one.consumer_id)) == [False]
+    assert await claimed(placement, claim({HOST: {"VCPU": 1}})) == [False]
+
+
+async def test_changes_are_told_once_and_deletions_too(placement):
+    async with placement.store.read() as session:
+        changed, seen = await placement.changed_since(session, 0)
+        assert changed == {HOST, OTHER}
+        assert await placement.changed_since(session, seen) == (set(), seen)
+    await claimed(placement, claim({OTHER: {"VCPU": 1}}))
+    async with placement.store.read() as session:
+        changed, later = await placement.changed_since(session, seen)
+    assert changed == {OTHER} and later > seen
+    from novakit.store.placement import providers
+
+    async with placement.store.write() as session:
+        await providers.delete(session, HOST)
+    async with placement.store.read() as session:
+        changed, last = await placement.changed_since(session, later)
+    assert changed == {HOST} and last > later
+    forest = await placement.forest()
+    assert set(forest.providers) == {OTHER}

@@ -1,0 +1,136 @@
+"""The simulated network wires what can be wired, says what cannot, and remembers."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.networks import (
+    Address,
+    DhcpPort,
+    FloatingIp,
+    Gateway,
+    Network,
+    Port,
+    Router,
+    RouterInterface,
+    Subnet,
+    Topology,
+)
+from novakit_simulated.network import SimulatedNetwork
+from novakit_simulated.options import NetworkOptions
+
+
+def _id() -> str:
+    return str(uuid.uuid4())
+
+
+SUBNET = Subnet(id=_id(), cidr="10.0.0.0/24", gateway_ip="10.0.0.1")
+NETWORK = Network(
+    id=_id(), segment=7, mtu=1450, subnets=[SUBNET], dhcp=DhcpPort(id=_id(), mac="fa:16:3e:00:00:02", addresses=[])
+)
+OUTSIDE = Network(id=_id(), segment=8, mtu=1500, physical_network="public")
+
+
+def _port(last: int, **fields: Any) -> Port:
+    settings = {
+        "id": _id(),
+        "network_id": NETWORK.id,
+        "server_id": _id(),
+        "mac": f"fa:16:3e:00:01:{last:02x}",
+        "addresses": [Address(ip=f"10.0.0.{last}", subnet_id=SUBNET.id)],
+        **fields,
+    }
+    return Port(**settings)
+
+
+def _router(**fields: Any) -> Router:
+    inside = RouterInterface(port_id=_id(), network_id=NETWORK.id, mac="fa:16:3e:00:00:01", addresses=["10.0.0.1/24"])
+    outside = Gateway(port_id=_id(), network_id=OUTSIDE.id, mac="fa:16:3e:00:00:99", addresses=["172.24.4.9/24"])
+    return Router(**{"id": _id(), "interfaces": [inside], "gateway": outside, **fields})
+
+
+async def _driver(folder: Path, **options: Any) -> SimulatedNetwork:
+    driver = SimulatedNetwork(NetworkOptions(**options), HostContext(host="here", state_dir=str(folder)))
+    await driver.open()
+    return driver
+
+
+async def test_ports_networks_and_routers_are_made_and_taken_away(tmp_path: Path) -> None:
+    driver, port, router = await _driver(tmp_path), _port(5), _router()
+    topology = Topology(revision=1, networks=[NETWORK, OUTSIDE], ports=[port], routers=[router])
+    applied = await driver.apply(topology)
+    assert applied.faults == {}
+    assert applied.vifs[port.id].mtu == 1450
+    assert len(applied.vifs[port.id].device) <= 15
+    assert {held.owner for held in await driver.holdings()} == {port.id, NETWORK.id, router.id}
+    await driver.apply(Topology(revision=2))
+    assert await driver.holdings() == []
+
+
+async def test_an_older_topology_is_ignored(tmp_path: Path) -> None:
+    driver, port = await _driver(tmp_path), _port(5)
+    await driver.apply(Topology(revision=2, networks=[NETWORK], ports=[port]))
+    applied = await driver.apply(Topology(revision=1))
+    assert applied.revision == 2
+    assert port.id in applied.vifs
+
+
+async def test_what_was_wired_is_known_after_a_restart(tmp_path: Path) -> None:
+    port = _port(5)
+    before = await (await _driver(tmp_path)).apply(Topology(revision=3, networks=[NETWORK], ports=[port]))
+    again = await _driver(tmp_path)
+    assert again.revision == 3
+    assert {held.owner for held in await again.holdings()} == {port.id, NETWORK.id}
+    assert (await again.apply(Topology(revision=1))).vifs == before.vifs
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"network_id": _id()}, "not in the topology"),
+        ({"mac": "not a mac"}, "is not a MAC"),
+        ({"addresses": [Address(ip="10.0.1.5", subnet_id=SUBNET.id)]}, "outside 10.0.0.0/24"),
+        ({"addresses": [Address(ip="ten", subnet_id=SUBNET.id)]}, "not an IP address"),
+        ({"addresses": [Address(ip="10.0.0.5", subnet_id=_id())]}, "does not have"),
+        ({"addresses": [Address(ip="10.0.0.6", subnet_id=SUBNET.id)]}, "already used"),
+    ],
+)
+async def test_a_port_that_cannot_be_made_is_a_fault_of_that_port_alone(
+    tmp_path: Path, fields: dict[str, Any], words: str
+) -> None:
+    good, bad = _port(6), _port(5, **fields)
+    applied = await (await _driver(tmp_path)).apply(Topology(revision=1, networks=[NETWORK], ports=[good, bad]))
+    assert list(applied.vifs) == [good.id]
+    assert words in applied.faults[bad.id]
+
+
+async def test_a_network_that_cannot_be_made_takes_its_ports_along(tmp_path: Path) -> None:
+    port, network = _port(5), attrs.evolve(NETWORK, segment=0)
+    applied = await (await _driver(tmp_path)).apply(Topology(revision=1, networks=[network], ports=[port]))
+    assert set(applied.faults) == {network.id, port.id}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"gateway": None, "floating_ips": [FloatingIp(id=_id(), address="172.24.4.10", fixed_ip="10.0.0.5")]},
+            "gateway",
+        ),
+        ({"floating_ips": [FloatingIp(id=_id(), address="172.24.4.10", fixed_ip="10.9.0.5")]}, "no interface reaches"),
+    ],
+)
+async def test_a_router_that_cannot_work_is_a_fault(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    router = _router(**fields)
+    applied = await (await _driver(tmp_path)).apply(Topology(revision=1, networks=[NETWORK, OUTSIDE], routers=[router]))
+    assert words in applied.faults[router.id]
+
+
+async def test_ports_fail_on_order_and_are_tried_again_at_the_next_change(tmp_path: Path) -> None:
+    topology = Topology(revision=1, networks=[NETWORK], ports=[_port(5)])
+    assert (await (await _driver(tmp_path, fail_hosts=("here",))).apply(topology)).vifs == {}
+    assert len((await (await _driver(tmp_path)).apply(attrs.evolve(topology, revision=2))).vifs) == 1

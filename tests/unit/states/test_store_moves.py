@@ -1,0 +1,46 @@
+import pytest
+
+from novakit import world
+from novakit.compute import states
+from novakit.store import Store, servers
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/states.db")
+    await store.create_all()
+    yield store
+    await store.close()
+
+
+def new(vm_state, task_state):
+    now, key = world.now(), world.new_id()
+    row = {"id": key, "project_id": world.new_id(), "user_id": world.new_id(), "name": "s", "hostname": "s"}
+    row |= {"vm_state": vm_state, "task_state": task_state, "flavor": {}, "vcpus": 1, "memory_mb": 1}
+    return row | {"reservation_id": "r-1", "created_at": now, "updated_at": now}
+
+
+async def test_a_move_is_written_from_the_states_of_the_table_and_from_no_other(store):
+    rows = {state: new(*state) for state in sorted(states.STATES, key=str)}
+    for (operation, event), move in states.TABLE.items():
+        allowed = dict(move.pairs())
+        async with store.write() as session:
+            for row in rows.values():
+                row["id"] = world.new_id()
+            await servers.add(session, list(rows.values()))
+            for state, row in rows.items():
+                moved = await states.move_if(session, row["id"], operation, event)
+                shown = await servers.show(session, row["id"])
+                assert moved == (state in allowed)
+                assert (shown["vm_state"], shown["task_state"]) == allowed.get(state, state)
+
+
+async def test_an_undefined_move_is_an_error_and_changes_nothing(store):
+    row = new("building", "scheduling")
+    async with store.write() as session:
+        await servers.add(session, [row])
+    with pytest.raises(states.UndefinedMove, match=row["id"]):
+        async with store.write() as session:
+            await states.move(session, row["id"], "start", "up", power_state=1)
+    async with store.read() as session:
+        assert (await servers.show(session, row["id"]))["power_state"] == 0

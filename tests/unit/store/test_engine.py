@@ -1,0 +1,148 @@
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.store import UTC, Store
+
+book = sa.MetaData()
+notes = sa.Table(
+    "notes",
+    book,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(20), unique=True),
+    sa.Column("at", UTC),
+    sa.Column("extra", sa.JSON),
+)
+secrets = sa.Table("secrets", book, sa.Column("id", sa.Integer, primary_key=True))
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    async with store.writer.begin() as connection:
+        await connection.run_sync(book.create_all)
+    yield store
+    await store.close()
+
+
+async def names(store):
+    async with store.read() as session:
+        return await session.scalars(sa.select(notes.c.name).order_by(notes.c.id))
+
+
+async def test_rows_come_back_as_they_were_written(store):
+    now = world.now()
+    async with store.write() as session:
+        await session.execute(sa.insert(notes), [{"name": "a", "at": now, "extra": {"b": [1, "ü", None]}}])
+    async with store.read() as session:
+        row = await session.first(sa.select(notes))
+    assert dict(row) == {"id": 1, "name": "a", "at": now, "extra": {"b": [1, "ü", None]}}
+
+
+async def test_counts_keys_and_returned_rows_are_right(store):
+    async with store.write() as session:
+        result = await session.execute(sa.insert(notes).values(name="a"))
+        assert result.inserted_primary_key == (1,)
+        await session.execute(sa.insert(notes), [{"name": "b"}, {"name": "c"}])
+        assert await session.changed(sa.update(notes).where(notes.c.id > 1).values(extra=1)) == 2
+        back = await session.all(sa.delete(notes).where(notes.c.name == "b").returning(notes.c.id))
+        assert [row["id"] for row in back] == [2]
+        assert await session.changed(sa.delete(notes).where(notes.c.name == "nobody")) == 0
+
+
+async def test_a_block_that_raises_writes_nothing_and_tells_nobody(store):
+    told = []
+    with pytest.raises(RuntimeError):
+        async with store.write() as session:
+            session.after_commit(lambda: told.append("committed"))
+            await session.execute(sa.insert(notes).values(name="a"))
+            raise RuntimeError
+    assert await names(store) == [] and told == []
+    async with store.write() as session:
+        session.after_commit(lambda: told.append("committed"))
+        await session.execute(sa.insert(notes).values(name="b"))
+    assert await names(store) == ["b"] and told == ["committed"]
+
+
+async def test_a_duplicate_is_an_integrity_error(store):
+    with pytest.raises(sa.exc.IntegrityError):
+        async with store.write() as session:
+            await session.execute(sa.insert(notes), [{"name": "a"}, {"name": "a"}])
+    assert await names(store) == []
+
+
+async def test_a_reader_cannot_write(store):
+    with pytest.raises(sa.exc.DBAPIError, match="not authorized"):
+        async with store.read() as session:
+            await session.execute(sa.insert(notes).values(name="a"))
+
+
+async def test_a_reader_sees_one_moment(store):
+    async with store.read() as session:
+        assert await session.scalar(sa.select(sa.func.count()).select_from(notes)) == 0
+        async with store.write() as other:
+            await other.execute(sa.insert(notes).values(name="a"))
+        assert await session.scalar(sa.select(sa.func.count()).select_from(notes)) == 0
+    assert await names(store) == ["a"]
+
+
+async def test_a_restricted_store_writes_only_its_tables(store, tmp_path):
+    narrow = await Store.open(store.url.replace("onetrip", "aiosqlite"), writes={"notes"})
+    async with narrow.write() as session:
+        await session.execute(sa.insert(notes).values(name="a"))
+    with pytest.raises(sa.exc.DBAPIError, match="not authorized"):
+        async with narrow.write() as session:
+            await session.execute(sa.insert(secrets).values(id=1))
+    await narrow.close()
+
+
+async def test_fifty_writers_at_once_lose_nothing(store):
+    async def add(number):
+        async with store.write() as session:
+            count = await session.scalar(sa.select(sa.func.count()).select_from(notes))
+            await session.execute(sa.insert(notes).values(name=f"{count}-{number}"))
+
+    await asyncio.gather(*(add(number) for number in range(50)))
+    assert sorted(int(name.partition("-")[0]) for name in await names(store)) == list(range(50))
+
+
+async def test_a_task_cancelled_in_a_transaction_leaves_the_store_usable(store):
+    begun = asyncio.Event()
+
+    async def hold():
+        async with store.write() as session:
+            await session.execute(sa.insert(notes).values(name="lost"))
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(hold())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(10):
+        async with store.write() as session:
+            await session.execute(sa.insert(notes).values(name="kept"))
+    assert await names(store) == ["kept"]
+
+
+async def test_tasks_cancelled_at_any_moment_leave_the_store_usable(store):
+    async def work(number):
+        async with store.write() as session:
+            await session.execute(sa.insert(notes).values(name=f"w{number}"))
+            await session.scalar(sa.select(sa.func.count()).select_from(notes))
+        async with store.read() as session:
+            await session.scalar(sa.select(sa.func.count()).select_from(notes))
+
+    for turns in range(60):
+        task = asyncio.ensure_future(work(turns))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.timeout(10):
+        async with store.write() as session:
+            await session.execute(sa.insert(notes).values(name="kept"))
+    assert "kept" in await names(store)

@@ -1,0 +1,73 @@
+"""Many small asks as one."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from novakit.gather import Gather
+
+
+async def test_what_is_asked_together_is_done_together() -> None:
+    batches: list[list[int]] = []
+
+    async def work(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        await asyncio.sleep(0)
+        return [item * 2 for item in items]
+
+    double = Gather(work)
+    assert await asyncio.gather(*(double(number) for number in range(5))) == [0, 2, 4, 6, 8]
+    assert batches == [[0, 1, 2, 3, 4]]
+
+
+async def test_what_comes_while_work_is_done_is_the_next_batch() -> None:
+    batches: list[list[int]] = []
+    late: list[asyncio.Task[int]] = []
+
+    async def work(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        if not late:
+            late.extend(asyncio.create_task(same(number)) for number in (7, 8))
+            await asyncio.sleep(0)
+        return list(items)
+
+    same = Gather(work)
+    assert await same(1) == 1
+    assert await asyncio.gather(*late) == [7, 8]
+    assert batches == [[1], [7, 8]]
+
+
+async def test_one_that_cannot_be_done_costs_only_itself() -> None:
+    async def work(items: Sequence[int]) -> list[float]:
+        return [10 / item for item in items]
+
+    divide = Gather(work)
+    first, second, third = await asyncio.gather(divide(5), divide(0), divide(2), return_exceptions=True)
+    assert (first, third) == (2, 5) and isinstance(second, ZeroDivisionError)
+
+
+async def test_no_batch_is_larger_than_the_most() -> None:
+    sizes: list[int] = []
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(items))
+        return items
+
+    same = Gather(work, most=3)
+    await asyncio.gather(*(same(number) for number in range(7)))
+    assert sizes == [3, 3, 1]
+
+
+async def test_one_that_is_not_waited_for_any_more_does_not_stop_the_others() -> None:
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        return items
+
+    same = Gather(work)
+    given_up = asyncio.ensure_future(same(1))
+    other = asyncio.ensure_future(same(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert await other == 2
+    with pytest.raises(asyncio.CancelledError):
+        await given_up

@@ -1,0 +1,44 @@
+import orjson
+import pytest
+
+from novakit_hookspecs.devices import MdevAttachment, PciAttachment
+from novakit_hookspecs.networks import Address, Applied, Port, Rule, Topology, Vif
+from novakit_hookspecs.plain import to_plain, to_record
+from novakit_hookspecs.servers import GuestPlan, Nic
+
+ID = "0b3cf1a2-1111-4222-8333-444455556666"
+
+
+def roundtrip(record):
+    return to_record(orjson.loads(orjson.dumps(to_plain(record))), type(record))
+
+
+def test_a_topology_crosses_unchanged():
+    port = Port(
+        id=ID, network_id=ID, server_id=ID, mac="fa:16:3e:00:00:01", addresses=[Address(ip="10.0.0.3", subnet_id=ID)],
+        allowed_pairs=[("fa:16:3e:00:00:01", "10.9.0.0/16")],
+        rules=[Rule(direction="ingress", ethertype="IPv4", protocol=6, port_min=22, remotes=("0.0.0.0/0",))],
+    )  # fmt: skip
+    topology = Topology(revision=7, ports=[port])
+    assert roundtrip(topology) == topology
+
+
+def test_a_plan_keeps_bytes_unions_and_nones():
+    plan = GuestPlan(
+        id=ID, name="a", hostname="a", vcpus=1, memory_mb=64, root_gb=1,
+        nics=[Nic(port_id=ID, mac="fa:16:3e:00:00:01", device="tap0", mtu=1450)],
+        config_drive={"openstack/latest/user_data": b"\x00\xff#!"},
+        attachments=[PciAttachment(address="0000:01:00.0"), MdevAttachment(uuid=ID, parent="x")],
+    )  # fmt: skip
+    assert roundtrip(plan) == plan
+
+
+def test_what_was_applied_crosses_unchanged():
+    applied = Applied(revision=1, vifs={ID: Vif(device="tap1", mtu=1450)}, faults={"x": "why"})
+    assert roundtrip(applied) == applied
+
+
+@pytest.mark.parametrize("wrong", [{"revision": "7"}, {"revision": 7, "extra": 1}, {"revision": 7, "ports": [5]}, 5])
+def test_what_does_not_fit_is_refused(wrong):
+    with pytest.raises((TypeError, ValueError)):
+        to_record(wrong, Topology)

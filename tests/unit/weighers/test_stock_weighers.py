@@ -1,0 +1,70 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novakit_hookspecs.scheduling import GroupAsk, ImageAsk
+from novakit_hookspecs.testing.weighers import ask, host_table
+from novakit_weighers import amounts, neighbours
+
+NAN = float("nan")
+
+
+def test_energy_efficiency_survives_hosts_without_power_readings() -> None:
+    table = host_table(metric_power_usage_watts=[500.0, 250.0, 0.0, NAN, -5.0], metric_cpu_percent=[50.0] * 5)
+    score = amounts.EnergyEfficiency().score(table, ask())
+    assert score[:2].tolist() == [10.0, 20.0]
+    assert np.isnan(score[2:]).all()
+
+
+def test_production_survives_hosts_without_capacity_and_metrics() -> None:
+    table = host_table(free_memory_mb=[0.0, 10.0], capacity_memory_mb=[0.0, 10.0])
+    score = amounts.Production().score(table, ask())
+    assert np.isfinite(score).all()
+    assert score[1] == score[0] + 12
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=2, unique=True), st.sampled_from(["room", "io", "up", "fail"]))
+def test_production_rises_with_each_good_thing(values: list[float], factor: str) -> None:
+    low, high = sorted(values)
+    half = [50.0, 50.0]
+    facts = {"free_vcpus": half, "capacity_vcpus": [100.0, 100.0], "io_ops": [50, 50]}
+    facts["metric_uptime_hours"], facts["metric_failure_rate"] = [12.0, 12.0], [0.5, 0.5]
+    changed = {
+        "room": ("free_vcpus", [low * 100, high * 100]),
+        "io": ("io_ops", [int(100 - low * 100), int(100 - high * 100)]),
+        "up": ("metric_uptime_hours", [low * 24, high * 24]),
+        "fail": ("metric_failure_rate", [1 - low, 1 - high]),
+    }[factor]
+    facts[changed[0]] = changed[1]
+    worse, better = amounts.Production().score(host_table(**facts), ask())
+    assert worse <= better <= 72
+
+
+def test_soft_groups_draw_together_or_apart() -> None:
+    table = host_table(["a", "b"])
+    for policy, sign in (("soft-affinity", 1.0), ("soft-anti-affinity", -1.0)):
+        weigher = neighbours.SoftGroup(policy, sign)
+        request = ask(group=GroupAsk(id="g", policy=policy, hosts={"a": 2}))
+        assert weigher.score(table, request).tolist() == [2.0 * sign, 0.0]
+        assert weigher.score(table, ask()).tolist() == [0.0, 0.0]
+
+
+def test_metrics_are_weighted_and_a_missing_one_is_unknown_or_a_fixed_value() -> None:
+    table = host_table(metric_a=[1.0, NAN], metric_b=[2.0, 2.0])
+    strict = amounts.Metrics(amounts.MetricsOptions(weights={"a": 2.0, "b": -1.0}))
+    assert strict.score(table, ask())[0] == 0.0
+    assert np.isnan(strict.score(table, ask())[1])
+    loose = amounts.Metrics(amounts.MetricsOptions(weights={"a": 2.0, "b": -1.0}, required=False, missing=-10.0))
+    assert loose.score(table, ask()).tolist() == [0.0, -12.0]
+
+
+def test_images_of_a_kind_gather() -> None:
+    table = host_table(image_properties=[{"os_distro=debian": 2}, None])
+    weigher = neighbours.ImageProperties(neighbours.ImagePropertiesOptions())
+    request = ask(image=ImageAsk(properties={"os_distro": "debian", "hw_machine_type": "q35"}))
+    assert weigher.score(table, request).tolist() == [2.0, 0.0]
+
+
+def test_a_moving_server_prefers_its_cell() -> None:
+    table = host_table(cell=["c1", "c2"])
+    assert neighbours.CrossCell().score(table, ask(cell="c2")).tolist() == [0.0, 1.0]
