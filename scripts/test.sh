@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Lint, type-check and run every test; what is skipped is listed with its reason at the end.
+# With arguments, only pytest runs, with these arguments.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export NOVAKIT_TEST_CACHE=${NOVAKIT_TEST_CACHE:-$PWD/.cache/tests}
+mkdir -p "$NOVAKIT_TEST_CACHE"
+if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
+echo "[test] format, lint, types" >&2
+.venv/bin/ruff format --check -q .
+.venv/bin/ruff check -q .
+.venv/bin/mypy
+echo "[test] the guest image that the host tests boot" >&2
+.venv/bin/novakit image build-micro --out "$NOVAKIT_TEST_CACHE/micro.qcow2" --cache "$NOVAKIT_TEST_CACHE/packages" >&2
+echo "[test] every test, two files at a time" >&2
+exec .venv/bin/python -m pytest -n 2 --dist loadfile --durations=15
