@@ -96,22 +96,23 @@ class PciPassthrough:
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         try:
             near = self._wanted(ask)
-            wanted = wish(ask.vcpus, ask.memory_mb, ask.extra_specs, ask.image.properties if ask.image else {})
+            if near is None:
+                return np.ones(hosts.size, np.bool_)
+            wanted = _cells_wanted(ask)
         except ValueError:
             return np.zeros(hosts.size, np.bool_)
-        if near is None:
-            return np.ones(hosts.size, np.bool_)
         pairs = zip(hosts.column("pci"), hosts.column("numa"), strict=True)
         return np.fromiter((_fits(pools or (), cells, near, wanted) for pools, cells in pairs), np.bool_, hosts.size)
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         try:
             near = self._wanted(ask)
+            if near is None:
+                return ()
+            _cells_wanted(ask)
         except ValueError as error:
             text = f"not looked at, because {error}"
             return present(reason("devices_impossible", np.ones(hosts.size, np.bool_), text, remedy="another flavor"))
-        if near is None:
-            return ()
         told = ", ".join(f"{count} {kind}" for kind, count in near.counts)
         enough = _each(hosts, "pci", lambda pools: near.enough(pools or ()))
         return present(
@@ -124,6 +125,10 @@ class PciPassthrough:
                 shortfall=0.3,
             ),
         )
+
+
+def _cells_wanted(ask: Ask) -> NumaWish | None:
+    return wish(ask.vcpus, ask.memory_mb, ask.extra_specs, ask.image.properties if ask.image else {})
 
 
 def _fits(pools: Sequence[PciPool], host: NumaHost | None, near: DeviceWish, wanted: NumaWish | None) -> bool:

@@ -70,3 +70,13 @@ def test_the_policy_says_on_which_cells_devices_must_be(policy: str, expected: l
     specs: dict[str, Any] = {"hw:cpu_policy": "dedicated", "hw:pci_numa_affinity_policy": policy}
     request = ask(vcpus=2, memory_mb=512, extra_specs={**specs, "pci_passthrough:alias": "a100:1"})
     assert PciPassthrough().mask(table, request).tolist() == expected
+
+
+@pytest.mark.parametrize(("alias", "expected"), [({}, [True]), ({"pci_passthrough:alias": "a100:1"}, [False])])
+def test_cells_that_cannot_be_understood_matter_only_where_devices_are_wanted(
+    alias: dict[str, str], expected: list[bool]
+) -> None:
+    table = host_table(pci=[pools((1, 1))], numa=[CELLS])
+    request = ask(extra_specs={"hw:numa_nodes": "-1", **alias})
+    assert PciPassthrough().mask(table, request).tolist() == expected
+    assert bool(PciPassthrough().why(table, request)) != expected[0]
