@@ -33,11 +33,26 @@ class Inventory:
 
 
 @attrs.frozen(kw_only=True)
+class PciDevice:
+    """A PCI function of the host that may be handed to a guest whole; the ledger holds it as a provider of its own."""
+
+    address: str
+    """domain:bus:slot.function, such as 0000:3b:00.0; unique on the host and the same after a reboot."""
+    kind: str
+    """What flavors call it: the alias of `pci_passthrough:alias`, the type of `gpu:type`."""
+    vendor_id: str = ""
+    """Four hexadecimal digits: 10de."""
+    product_id: str = ""
+    numa_cell: int | None = None
+    """None where the host does not know."""
+
+
+@attrs.frozen(kw_only=True)
 class PciPool:
-    """Devices of one kind on one NUMA cell of a host."""
+    """Devices of one kind on one NUMA cell of a host, as the scheduler counts them."""
 
     kind: str
-    """What flavors call them: the alias of `pci_passthrough:alias`, the type of `gpu:type`."""
+    """The kind of the devices."""
     numa_cell: int | None = None
     """None where the host does not know."""
     free: int
@@ -68,8 +83,8 @@ class HostFacts:
     """Measurements by name, such as power_usage_watts; filters and weighers read each as `metric_<name>`."""
     numa: tuple[NumaCell, ...] = tuple_field()
     """The host's NUMA cells; empty where they are not known, and then no guest that asks for cells comes here."""
-    pci: tuple[PciPool, ...] = tuple_field()
-    """Devices that can be handed to guests, as they are free now."""
+    pci: tuple[PciDevice, ...] = tuple_field()
+    """Devices that guests may be given, those that guests have among them; who has which is the ledger's."""
     host_ip: str | None = None
     """The host's own address, for the hint build_near_host_ip."""
 
