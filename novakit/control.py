@@ -27,7 +27,7 @@ from novakit.operations import Engine
 from novakit.placement import Placement
 from novakit.plughost import PluginHost
 from novakit.scheduler.compose import SchedulerOptions
-from novakit.scheduler.select import Scheduler
+from novakit.scheduler.select import Scheduler, SchedulerLimits
 from novakit.scheduler.service import build as build_scheduler
 from novakit.scheduler.service import serve as serve_scheduler
 from novakit.store import Store, tables
@@ -129,6 +129,7 @@ class Control:
             plugins.filters.values(),
             plugins.weighers.values(),
             options=chosen,
+            limits=SchedulerLimits(alternates=max(SchedulerLimits().alternates, options.max_attempts - 1)),
             down_after=self.config.conductor.host_down_after,
         )
         for name, why in composed.faults.items():

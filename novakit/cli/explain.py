@@ -85,6 +85,8 @@ def show(decision: Mapping[str, Any], console: Console) -> None:
         for miss in nearest["misses"]:
             wanted = f"; it would fit with {miss['remedy']}" if miss.get("remedy") else ""
             console.print(Text(f"  {miss['filter']}: {miss['message']}{wanted}"))
+    if decision.get("next_best_of"):
+        console.print(Text(f"taken as the next best host of decision {decision['next_best_of']}, whose host failed"))
     for conflict in decision.get("conflicts", ()):
         console.print(Text(f"tried before: {conflict['host']}, {conflict['why']}"))
 

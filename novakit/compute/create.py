@@ -33,7 +33,7 @@ class Create:
     """The steps of creating a server.
 
     `work.data` holds: networks (what was asked), security_groups, availability_zone, forced_host, hints, excluded
-    (hosts that failed), tries, and once placed host and node.
+    (hosts that failed), tries, and once placed host, node and alternates (the next best hosts, best first).
     """
 
     parts: Parts
@@ -70,14 +70,18 @@ class Create:
 
     async def find_host(self, server: Row, work: Work) -> dict[str, Any]:
         """Have a host chosen and claimed, and give what is written of it; raise `Failed` where there is none."""
+        data = work.data
         body = {"asks": [ask(server, work)], **spans.carried()}
+        if hosts := data.get("alternates"):
+            body["earlier"] = {server["id"]: {"decision_id": data["decision"], "hosts": hosts}}
         answer = await self.parts.bus.call("scheduler", "select", body, within=60)
         result = answer["results"][0]
-        work.data["decision"] = result.get("decision_id")
+        data["decision"] = result.get("decision_id")
         if "refused" in result:
             raise Failed(result["refused"]["message"], details=result["refused"].get("detail", ""))
         zone = result.get("availability_zone") or "nova"
-        work.data |= {"host": result["host"], "node": result["node"], "zone": zone, "numa": result.get("numa", [])}
+        data |= {"host": result["host"], "node": result["node"], "zone": zone, "numa": result.get("numa", [])}
+        data["alternates"] = [each["host"] for each in result["alternates"]]
         return {"host": result["host"], "node": result["node"], "availability_zone": zone}
 
     async def wire(self, work: Work) -> Commit:

@@ -147,7 +147,7 @@ class Unshelve:
     """The steps of unshelve.
 
     `work.data` holds the snapshot's image id, whether the guest `stays` on the host it still has, and else what a
-    create holds: availability_zone, forced_host, group, excluded, tries, and once placed host and node.
+    create holds: availability_zone, forced_host, group, excluded, tries, and once placed host, node and alternates.
     """
 
     parts: Parts

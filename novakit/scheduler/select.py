@@ -70,6 +70,15 @@ class SchedulerLimits:
     """Seconds to wait for further requests before deciding."""
 
 
+@attrs.frozen(kw_only=True)
+class Earlier:
+    """What an earlier decision about the same server named as next best, for when its first choice failed."""
+
+    decision_id: str
+    hosts: tuple[str, ...]
+    """Best first."""
+
+
 @attrs.define(eq=False)
 class _Waiting:
     ask: Ask
@@ -79,6 +88,7 @@ class _Waiting:
     since: float = attrs.field(factory=world.monotonic)
     trace: spans.Context = attrs.field(factory=spans.Context)
     """Below what the decision's span hangs."""
+    earlier: "Earlier | None" = None
     conflicts: list[dict[str, str]] = attrs.field(factory=list)
 
 
@@ -137,15 +147,25 @@ class Scheduler:
         """Load the picture of the cloud."""
         await self.state.refresh()
 
-    async def select(self, asks: Sequence[Ask], trace: spans.Context | None = None) -> list[Selection | Refusal]:
+    async def select(
+        self,
+        asks: Sequence[Ask],
+        trace: spans.Context | None = None,
+        earlier: Mapping[str, Earlier] | None = None,
+    ) -> list[Selection | Refusal]:
         """Choose and claim a host for each server, all of them in as few transactions as possible.
 
         A server that has its claim already gets the same host again.
+        `earlier` is, by server, the decision whose host failed: the first of its next best hosts that still fits is
+        taken, and only where none does, the best of all hosts.
         """
         for ask in asks:
             servers_in_hints(ask)
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(ask, loop.create_future(), ask, trace=trace or spans.Context()) for ask in asks]
+        failed, above = earlier or {}, trace or spans.Context()
+        waiting = [
+            _Waiting(ask, loop.create_future(), ask, trace=above, earlier=failed.get(ask.server_id)) for ask in asks
+        ]
         self._queue.extend(waiting)
         if self._drain is None or self._drain.done():
             self._drain = world.spawn(self._work(), name="scheduler/select")
@@ -327,7 +347,7 @@ class Scheduler:
         if one.conflicts:
             ask = attrs.evolve(ask, excluded_hosts=ask.excluded_hosts | {tried["host"] for tried in one.conflicts})
         last = self._last
-        if last is not None and not one.conflicts and last.serves(one.asked):
+        if last is not None and not one.conflicts and one.earlier is None and last.serves(one.asked):
             await self.pipeline.reconsider(self.state.table, ask, last.ranking, last.place)
             if np.isfinite(last.ranking.total.max()):
                 return last.again(ask, self.state), last.ranking
@@ -336,13 +356,17 @@ class Scheduler:
         if one.conflicts:
             decision.record["conflicts"] = one.conflicts
         ranking = None if outcome.failed else outcome.ranking
-        alone = bool(one.conflicts) or (group is not None and group.policy != ANTI_AFFINITY)
+        alone = bool(one.conflicts or one.earlier) or (group is not None and group.policy != ANTI_AFFINITY)
         self._last = None if ranking is None or alone else _Last(one.asked, decision, ranking, 0)
         return decision, ranking
 
     def _pick(self, one: _Waiting, decision: Decision, ranking: Ranking) -> _Try:
         table = self.state.table
-        places = ranking.best(1 + self.limits.alternates, self.limits.subset)
+        places = self._next_best(one, ranking)
+        if places and one.earlier:
+            decision.record["next_best_of"] = one.earlier.decision_id
+        else:
+            places = ranking.best(1 + self.limits.alternates, self.limits.subset)
         rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
         alternates = tuple(self._described(row) for row in rows[1:])
         decision.placed = True
@@ -358,6 +382,12 @@ class Scheduler:
         if one.ask.group and (group := self.groups.get(one.ask.group.id)):
             group.put(one.ask.server_id, table.names[rows[0]])
         return _Try(one, decision, rows[0], alternates)
+
+    def _next_best(self, one: _Waiting, ranking: Ranking) -> list[int]:
+        """Give the places of those next best hosts of the earlier decision that still fit, in its order."""
+        rows = (self.state.table.row(name) for name in (one.earlier.hosts if one.earlier else ()))
+        places = [int(place) for row in rows if row is not None for place in np.flatnonzero(ranking.rows == row)]
+        return [place for place in places if np.isfinite(ranking.total[place])]
 
     def _described(self, row: int) -> dict[str, str]:
         table = self.state.table

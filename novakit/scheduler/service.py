@@ -11,7 +11,7 @@ from novakit.monitoring import spans
 from novakit.placement import Placement
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
-from novakit.scheduler.select import Refusal, Scheduler, SchedulerLimits, Selection
+from novakit.scheduler.select import Earlier, Refusal, Scheduler, SchedulerLimits, Selection
 from novakit.scheduler.state import CloudState
 from novakit.scheduler.steps import Step
 from novakit.store import Store
@@ -84,11 +84,18 @@ class SchedulerService:
     scheduler: Scheduler
 
     async def select(self, message: Message) -> Mapping[str, Any]:
-        """Take `asks`, give `results` in the same order: a host with its claim, or a refusal."""
+        """Take `asks`, give `results` in the same order: a host with its claim, or a refusal.
+
+        `earlier` may hold, by server, the `decision_id` of an answer whose host failed, and its next best `hosts`.
+        """
         asks = message.body.get("asks")
         if not isinstance(asks, list) or not 0 < len(asks) <= MAX_ASKS:
             raise errors.BadRequest(f"select takes a list `asks` of 1 to {MAX_ASKS} servers.")
-        results = await self.scheduler.select([from_plain(one) for one in asks], spans.parent(message.body))
+        earlier = {
+            str(server): Earlier(decision_id=str(one["decision_id"]), hosts=tuple(map(str, one["hosts"])))
+            for server, one in (message.body.get("earlier") or {}).items()
+        }
+        results = await self.scheduler.select([from_plain(one) for one in asks], spans.parent(message.body), earlier)
         return {"results": [answer(one) for one in results]}
 
     async def explain(self, message: Message) -> Mapping[str, Any]:

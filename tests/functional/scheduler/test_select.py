@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from novakit import errors, world
-from novakit.scheduler.select import Refusal, SchedulerLimits, Selection
+from novakit.scheduler.select import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.store import aggregates, decisions, hosts, servers
 
 
@@ -76,6 +76,49 @@ async def test_a_batch_spreads_and_gives_alternates(cloud: Any, make: Any) -> No
     results = await cloud.scheduler().select([make() for _ in range(16)])
     assert set(Counter(one.host for one in results).values()) == {2}
     assert all(len(one.alternates) == 3 and one.host not in {a["host"] for a in one.alternates} for one in results)
+
+
+def after(first: Selection) -> dict[str, Earlier]:
+    hosts = tuple(each["host"] for each in first.alternates)
+    return {first.server_id: Earlier(decision_id=first.decision_id, hosts=hosts)}
+
+
+async def test_when_a_host_failed_the_next_best_of_the_same_decision_is_taken(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(6)
+    one, scheduler = make(), cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    await scheduler.select([make(memory_mb=512, host=each["host"]) for each in first.alternates])
+    again = make(server_id=one.server_id, excluded_hosts=[first.host])
+    (second,) = await scheduler.select([again], earlier=after(first))
+    assert second.host == first.alternates[0]["host"]
+    assert [each["host"] for each in second.alternates] == [each["host"] for each in first.alternates[1:]]
+    latest = (await scheduler.decisions(server_id=one.server_id))[0]
+    assert latest["next_best_of"] == first.decision_id and latest["host"] == second.host
+    assert (await cloud.usage())[first.host] == 0
+
+
+async def test_an_alternate_that_fits_no_more_is_passed_over(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(5, memory_mb=4096)
+    one, scheduler = make(), cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    full, next_one, last = (each["host"] for each in first.alternates)
+    await scheduler.select([make(memory_mb=4096, host=full)])
+    (second,) = await scheduler.select(
+        [make(server_id=one.server_id, excluded_hosts=[first.host])], earlier=after(first)
+    )
+    assert (second.host, [each["host"] for each in second.alternates]) == (next_one, [last])
+
+
+async def test_without_an_alternate_that_fits_the_best_of_all_hosts_is_taken(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(5, memory_mb=4096)
+    one, scheduler = make(), cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    await scheduler.select([make(memory_mb=4096, host=each["host"]) for each in first.alternates])
+    (second,) = await scheduler.select(
+        [make(server_id=one.server_id, excluded_hosts=[first.host])], earlier=after(first)
+    )
+    assert second.host not in {first.host, *(each["host"] for each in first.alternates)}
+    assert "next_best_of" not in (await scheduler.decisions(server_id=one.server_id))[0]
 
 
 async def test_a_batch_stacks_when_told_to(cloud: Any, make: Any) -> None:

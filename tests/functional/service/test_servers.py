@@ -73,6 +73,14 @@ async def test_a_host_that_fails_is_left_for_another_and_each_try_is_recorded(ap
         tried += [(each["result"], each["host"]) for each in events if each["event"].startswith("compute_")]
     assert ("Error", "sim-1") in tried
     assert {host for result, host in tried if result == "Success"} <= {"sim-2", "sim-3"}
+    chosen = []
+    for server in servers:
+        decisions = (await admin.ok("GET", f"/novakit/v1/decisions?server_id={server}"))["decisions"]
+        chosen += [decisions] if len(decisions) > 1 else []
+    assert chosen
+    for second, first in chosen:
+        assert (first["host"], second["next_best_of"]) == ("sim-1", first["id"])
+        assert second["host"] == first["alternates"][0]
     for server in servers:
         await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
         await gone(api, server)
