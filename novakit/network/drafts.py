@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-import sqlalchemy as sa
 
 from novakit.network.addresses import ip_of, new_mac, take
 from novakit.network.refusals import conflict, no_address_left
 from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.ports import addresses, port_groups, ports
+from novakit.store.ports import addresses, first_taken, port_groups, ports
 
 
 @attrs.define(kw_only=True)
@@ -80,13 +79,8 @@ async def _choose_named(session: Session, drafts: Sequence[Draft], taken: dict[s
                 taken[subnet_id].add(number)
                 draft.numbers.append((subnet_id, number))
     for subnet_id, numbers in taken.items():
-        if numbers:
-            clash = sa.select(addresses.c.number, ports.c.network_id).join(ports, ports.c.id == addresses.c.port_id)
-            found = await session.first(
-                clash.where(addresses.c.subnet_id == subnet_id, addresses.c.number.in_(list(numbers)))
-            )
-            if found:
-                raise in_use(found["number"], found["network_id"])
+        if numbers and (found := await first_taken(session, subnet_id, numbers)):
+            raise in_use(found["number"], found["network_id"])
 
 
 async def _choose_any(

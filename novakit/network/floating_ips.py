@@ -8,13 +8,12 @@ from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of
 from novakit.network.drafts import Draft, choose, new_port, write
-from novakit.network.floating_links import FREE
 from novakit.network.ports import drop
 from novakit.network.refusals import bad, conflict, forbidden, not_found
 from novakit.network.views import standard
 from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.floating_ips import floating_ips
+from novakit.store.floating_ips import FREE, floating_ips
 from novakit.store.network_hosts import Touched
 from novakit.store.networks import subnets
 from novakit.store.ports import addresses_of, ports

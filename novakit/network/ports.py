@@ -7,13 +7,14 @@ from typing import Any
 
 from novakit.context import RequestContext
 from novakit.errors import Forbidden
-from novakit.network import floating_links, quotas
+from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of, range_of, read_mac, usable
 from novakit.network.default_groups import ensure_default
 from novakit.network.drafts import Draft, choose, new_port, write
 from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
 from novakit.network.views import standard
+from novakit.store import floating_ips
 from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
 from novakit.store.network_hosts import Touched
@@ -315,7 +316,7 @@ async def _change_addresses(session: Session, row: Row, asked: Sequence[Mapping[
             missing.append((key, None))
     for key, number in have - kept:
         await rows.remove(session, addresses, subnet_id=key, number=number)
-    await floating_links.drop(session, [row["id"]], [number for _, number in have - kept])
+    await floating_ips.free(session, [row["id"]], [number for _, number in have - kept])
     draft = Draft(row=dict(row), wants=missing)
     await choose(session, [draft], {row["network_id"]: own})
     lines = [{"subnet_id": key, "number": number, "port_id": row["id"]} for key, number in draft.numbers]
@@ -341,5 +342,5 @@ async def drop(session: Session, touched: Touched, found: Sequence[Row]) -> None
     touched.gateway = True
     touched.hosts |= {row["host"] for row in found if row["host"]}
     touched.members |= {line["group_id"] for line in await groups_of(session, keys)}
-    await floating_links.drop(session, keys)
+    await floating_ips.free(session, keys)
     await rows.remove(session, ports, id=keys)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from novakit import errors, world
-from novakit.network import floating_links
 from novakit.network.addresses import containing, ip_of, number_of, pairs
 from novakit.network.drafts import Draft, choose, new_port, write
 from novakit.network.quotas import UNLIMITED, limit_and_used
 from novakit.network.records import Ask, Fixed, PortInfo, Requested
 from novakit.network.requests import PORTS_EXCEEDED
+from novakit.store import floating_ips
 from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
 from novakit.store.network_hosts import Touched
@@ -205,7 +205,7 @@ async def release(session: Session, touched: Touched, server_ids: Sequence[str],
     made = [port["id"] for port in found if port["made"]]
     if made:
         touched.members |= {row["group_id"] for row in await groups_of(session, made)}
-        await floating_links.drop(session, made)
+        await floating_ips.free(session, made)
         await rows.remove(session, ports, id=made)
     nobody = {"device_id": "", "device_owner": "", "server_id": None, "host": None, "status": "DOWN", "nic_tag": None}
     await rows.change_many(session, ports, [{"id": port["id"], **nobody} for port in found if not port["made"]])

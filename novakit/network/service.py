@@ -20,7 +20,7 @@ from novakit.store import network_hosts
 from novakit.store import network_rows as rows
 from novakit.store.engine import Session, Store
 from novakit.store.network_hosts import Touched
-from novakit.store.ports import ports, server_at
+from novakit.store.ports import owners, ports, server_at
 from novakit_hookspecs.networks import Applied, Topology
 
 T = TypeVar("T")
@@ -290,8 +290,7 @@ class Networks(Transactions):
     async def owners(self) -> dict[str, str]:
         """Tell of every port that a server has which server that is, for the audit."""
         async with self.store.read() as session:
-            found = await session.all(sa.select(ports.c.id, ports.c.server_id).where(ports.c.server_id.is_not(None)))
-        return {row["id"]: row["server_id"] for row in found}
+            return await owners(session)
 
     async def bootstrap(
         self, *, admin_project_id: str, external_cidr: str, gateway: str | None, physical_network: str = "public"

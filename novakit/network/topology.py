@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
-import sqlalchemy as sa
 
 from novakit.network.addresses import ip_of, pairs, range_of
 from novakit.network.dhcp import dhcp_port_id
@@ -270,7 +269,7 @@ async def _routers(session: Session, legs: Sequence[Row], segments: _Segments) -
     if not by_router:
         return ()
     floating: dict[str, list[FloatingIp]] = defaultdict(list)
-    for row in await session.all(sa.select(floating_ips).where(floating_ips.c.router_id.in_(list(by_router)))):
+    for row in await rows.find(session, floating_ips, router_id=list(by_router)):
         floating[row["router_id"]].append(
             FloatingIp(id=row["id"], address=row["address"], fixed_ip=ip_of(row["fixed_number"]))
         )

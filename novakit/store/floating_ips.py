@@ -1,7 +1,11 @@
 """Floating IPs: addresses of external networks that lead to fixed ones."""
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
+from novakit import world
+from novakit.store.engine import Session
 from novakit.store.network_rows import standard_columns
 from novakit.store.schema import metadata, uuid_column
 
@@ -19,3 +23,14 @@ floating_ips = sa.Table(
     sa.Column("fault", sa.Text),
     sa.UniqueConstraint("port_id", "fixed_number", name="uq_floating_ips_fixed"),
 )
+
+FREE = {"port_id": None, "fixed_number": None, "router_id": None, "status": "DOWN", "fault": None}
+"""What a floating IP that leads nowhere has in its columns."""
+
+
+async def free(session: Session, port_ids: Collection[str], numbers: Collection[int] | None = None) -> int:
+    """Free the floating IPs that lead to ports, or to some of their addresses; tell how many there were."""
+    statement = sa.update(floating_ips).where(floating_ips.c.port_id.in_(list(port_ids)))
+    if numbers is not None:
+        statement = statement.where(floating_ips.c.fixed_number.in_(list(numbers)))
+    return await session.changed(statement.values(**FREE, revision=floating_ips.c.revision + 1, updated_at=world.now()))

@@ -1,11 +1,17 @@
 """How many of each resource a project may have."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
 from novakit.store.engine import Session
+from novakit.store.floating_ips import floating_ips
+from novakit.store.networks import networks, subnets
+from novakit.store.ports import ports
+from novakit.store.routers import routers
 from novakit.store.schema import metadata
+from novakit.store.security_groups import rules, security_groups
 
 network_quotas = sa.Table(
     "network_quotas",
@@ -15,6 +21,37 @@ network_quotas = sa.Table(
     sa.Column("limit", sa.Integer, nullable=False),
 )
 """Only what differs from the defaults; -1 is unlimited."""
+
+_TABLES: Mapping[str, sa.Table] = {
+    "network": networks,
+    "subnet": subnets,
+    "port": ports,
+    "router": routers,
+    "floatingip": floating_ips,
+    "security_group": security_groups,
+    "security_group_rule": rules,
+}
+
+
+def _used(resource: str, project_id: str) -> Any:
+    table = _TABLES[resource]
+    statement = sa.select(sa.func.count()).select_from(table).where(table.c.project_id == project_id)
+    return statement.scalar_subquery()
+
+
+async def used(session: Session, project_id: str, resources: Iterable[str]) -> dict[str, int]:
+    """Count what a project has of each resource; one statement."""
+    row = await session.first(sa.select(*(_used(name, project_id).label(name) for name in resources)))
+    return dict(row or {})
+
+
+async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int | None, int]:
+    """Fetch the limit that was set for a project, or None, and count what it has of a resource; one statement."""
+    own = network_quotas.c
+    limit = sa.select(own.limit).where(own.project_id == project_id, own.resource == resource).scalar_subquery()
+    row = await session.first(sa.select(limit.label("limit"), _used(resource, project_id).label("used")))
+    assert row is not None
+    return row["limit"], row["used"]
 
 
 async def limits(session: Session, project_id: str) -> dict[str, int]:

@@ -59,6 +59,11 @@ async def find(session: Session, table: sa.Table, **wanted: Any) -> list[Row]:
     return await session.all(statement)
 
 
+async def some(session: Session, table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]]) -> list[Row]:
+    """Fetch the rows that meet all conditions, the oldest first."""
+    return await session.all(sa.select(table).where(*conditions).order_by(table.c.created_at, table.c.id))
+
+
 async def one(session: Session, table: sa.Table, **wanted: Any) -> Row | None:
     """Fetch the first row whose columns have the values."""
     return await session.first(sa.select(table).where(*matching(table, wanted)).limit(1))

@@ -45,6 +45,11 @@ subnets = sa.Table(
 """
 
 
+def open_to_all() -> sa.ColumnElement[bool]:
+    """Make the condition on subnets that their network is a shared or an external one."""
+    return subnets.c.network_id.in_(sa.select(networks.c.id).where(networks.c.shared | networks.c.external))
+
+
 async def visible(session: Session, project_id: str | None, only: Collection[str] | None = None) -> list[Row]:
     """Fetch the networks that a project may use: its own, shared and external ones, with their number of subnets."""
     subnet_count = (

@@ -209,6 +209,20 @@ async def server_groups(session: Session, server_ids: Sequence[str]) -> list[Row
     return await session.all(statement)
 
 
+async def owners(session: Session) -> dict[str, str]:
+    """Give, by port, the server that has it; ports that no server has are left out."""
+    statement = sa.select(ports.c.id, ports.c.server_id).where(ports.c.server_id.is_not(None))
+    return {row["id"]: row["server_id"] for row in await session.all(statement)}
+
+
+async def first_taken(session: Session, subnet_id: str, numbers: Collection[int]) -> Row | None:
+    """Fetch one of these addresses that a port has already, as `number`, with its `network_id`."""
+    statement = sa.select(addresses.c.number, ports.c.network_id).join(ports, ports.c.id == addresses.c.port_id)
+    return await session.first(
+        statement.where(addresses.c.subnet_id == subnet_id, addresses.c.number.in_(list(numbers)))
+    )
+
+
 async def server_at(session: Session, network_id: str, number: int) -> str | None:
     """Tell which server has an address on a network."""
     found: str | None = await session.scalar(

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 from aiohttp import web
 
 from novakit import errors
@@ -16,6 +15,7 @@ from novakit.context import RequestContext
 from novakit.network import routers
 from novakit.network.refusals import forbidden, not_found
 from novakit.network.service import Networks
+from novakit.store import network_rows as rows
 from novakit.store.engine import Session
 from novakit.store.network_hosts import Touched
 
@@ -40,8 +40,8 @@ async def index(resource: Resource, call: NetworkCall) -> web.Response:
     await prepare(networks, context, resource)
     filters = listing.wanted(call.request.query)
     async with networks.store.read() as session:
-        statement = sa.select(resource.table).where(*resource.visible(context), *resource.conditions(filters))
-        found = await session.all(statement.order_by(resource.table.c.created_at, resource.table.c.id))
+        conditions = [*resource.visible(context), *resource.conditions(filters)]
+        found = await rows.some(session, resource.table, conditions)
         views = [_seen(context, view) for view in await resource.views(session, found)]
     known = frozenset(views[0]) if views else None
     if known is not None:
@@ -68,8 +68,8 @@ async def _find(networks: Networks, context: RequestContext, resource: Resource,
     if "\0" in key:
         raise not_found(resource.called, "of that name")
     async with networks.store.read() as session:
-        statement = sa.select(resource.table).where(*resource.visible(context), resource.table.c.id == key)
-        found = await session.all(statement)
+        conditions = [*resource.visible(context), *rows.matching(resource.table, {"id": key})]
+        found = await rows.some(session, resource.table, conditions)
         if not found:
             raise not_found(resource.called, key)
         return _seen(context, (await resource.views(session, found))[0])

@@ -16,6 +16,7 @@ from novakit.store import network_rows as rows
 from novakit.store.engine import Session
 from novakit.store.floating_ips import floating_ips as floating_table
 from novakit.store.networks import networks as network_table
+from novakit.store.networks import open_to_all
 from novakit.store.networks import subnets as subnet_table
 from novakit.store.ports import ports as port_table
 from novakit.store.routers import routers as router_table
@@ -65,8 +66,7 @@ async def _rule_views(_: Session, found: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _visible_subnets(context: RequestContext) -> list[sa.ColumnElement[bool]]:
     own = own_rows(context, subnet_table)
-    shared = sa.select(network_table.c.id).where(network_table.c.shared | network_table.c.external)
-    return [own[0] | subnet_table.c.network_id.in_(shared)] if own else []
+    return [own[0] | open_to_all()] if own else []
 
 
 def _own(table: sa.Table) -> Conditions:
