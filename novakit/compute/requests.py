@@ -1,12 +1,9 @@
 """What callers ask of the compute domain, as plain records that were checked already."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import attrs
-
-from novakit.compute.patterns import Pattern
 
 NetworkWish = str | Sequence[Mapping[str, Any]] | None
 """None (the project's only network, if it has one), `auto`, `none`, or uuid, port, fixed_ip and tag of each card."""
@@ -45,37 +42,3 @@ class CreateRequest:
     min_count: int = 1
     max_count: int = 1
     scheduler_hints: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
-class ServerFilters:
-    """Which servers a list holds; what is None does not matter."""
-
-    project_id: str | None = None
-    user_id: str | None = None
-    deleted: bool | None = False
-    """None lists both those that are and those that are not."""
-    ids: Sequence[str] | None = None
-    equal: Mapping[str, Any] = attrs.field(factory=dict)
-    """Columns of the servers table and the value each must have."""
-    like: Mapping[str, Pattern] = attrs.field(factory=dict)
-    """Columns that hold text and the pattern each must match."""
-    flavor_id: str | None = None
-    vm_states: Sequence[str] | None = None
-    task_states: Sequence[str] | None = None
-    locked: bool | None = None
-    tags: Sequence[str] = ()
-    """All of these."""
-    tags_any: Sequence[str] = ()
-    not_tags: Sequence[str] = ()
-    """Not all of these."""
-    not_tags_any: Sequence[str] = ()
-    """None of these."""
-    changes_since: datetime | None = None
-    changes_before: datetime | None = None
-    addresses: Sequence[Pattern] = ()
-    """Each must match one fixed address of the server."""
-
-
-Sort = Sequence[tuple[str, bool]]
-"""Columns of the servers table in order of weight, and whether each goes down."""

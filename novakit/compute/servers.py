@@ -11,9 +11,10 @@ import attrs
 from novakit import errors, world
 from novakit.bus import Bus, BusError, RemoteError
 from novakit.compute import states
+from novakit.compute.patterns import Pattern
 from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import Action, Event, Server
-from novakit.compute.requests import CreateRequest, ServerFilters, Sort
+from novakit.compute.requests import CreateRequest
 from novakit.compute.unshelving import Place, snapshot_of, unshelving
 from novakit.context import RequestContext
 from novakit.gather import Gather
@@ -224,53 +225,26 @@ class Servers:
         async with self.store.read() as session:
             return _server(await self._visible(session, context, server_id))
 
-    async def list(
-        self,
-        context: RequestContext,
-        filters: ServerFilters,
-        sort: Sort = (),
-        limit: int = 1000,
-        marker: str | None = None,
-    ) -> Sequence[Server]:
-        """Give one page of servers; raise `BadRequest` for a marker that is not there."""
-        ids = filters.ids
-        if filters.addresses:
-            ids = await self._with_addresses(filters)
-        wanted = Wanted(
-            project_id=filters.project_id,
-            user_id=filters.user_id,
-            deleted=filters.deleted,
-            ids=ids,
-            equal=filters.equal,
-            like={name: pattern.likes() for name, pattern in filters.like.items()},
-            flavor_id=filters.flavor_id,
-            vm_states=filters.vm_states,
-            task_states=filters.task_states,
-            locked=filters.locked,
-            tags=filters.tags,
-            tags_any=filters.tags_any,
-            not_tags=filters.not_tags,
-            not_tags_any=filters.not_tags_any,
-            changes_since=filters.changes_since,
-            changes_before=filters.changes_before,
-            sort=sort or (("created_at", True),),
-            limit=limit,
-            marker=marker,
-        )
+    async def list(self, wanted: Wanted, addresses: Sequence[Pattern] = ()) -> Sequence[Server]:
+        """Give one page of servers; each of `addresses` must match a fixed address of the server.
+
+        Raises `BadRequest` for a marker that is not there.
+        """
+        if addresses:
+            wanted = attrs.evolve(wanted, ids=await self._with_addresses(addresses, wanted.ids))
         async with self.store.read() as session:
             return [_server(row) for row in await listed(session, wanted)]
 
-    async def _with_addresses(self, filters: ServerFilters) -> Sequence[str]:
-        """Name the servers that have an address like each of the patterns."""
+    async def _with_addresses(self, patterns: Sequence[Pattern], ids: Sequence[str] | None) -> Sequence[str]:
+        """Name the servers, all or of `ids`, that have an address like each of the patterns."""
         owners = set((await self.networks.owners()).values())
-        candidates = owners if filters.ids is None else owners & set(filters.ids)
+        candidates = owners if ids is None else owners & set(ids)
         cards = await self.networks.ports_of(sorted(candidates))
         return [
             server_id
             for server_id, ports in cards.items()
             if all(
-                any(pattern.matches(address.ip) for port in ports for address in port.addresses)
-                for pattern in filters.addresses
+                any(pattern.matches(address.ip) for port in ports for address in port.addresses) for pattern in patterns
             )
         ]
 

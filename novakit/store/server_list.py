@@ -40,7 +40,7 @@ class Wanted:
     changes_since: datetime | None = None
     changes_before: datetime | None = None
     sort: Sequence[tuple[str, bool]] = (("created_at", True),)
-    """Columns and whether each goes down."""
+    """Columns in order of weight, and whether each goes down."""
     limit: int = 1000
     marker: str | None = None
 

@@ -13,8 +13,8 @@ from novakit.api.compute.policy import allows, authorize
 from novakit.api.compute.validation import FALSE, TRUE, boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
-from novakit.compute.requests import ServerFilters
 from novakit.compute.states import states_of
+from novakit.store.server_list import Wanted
 
 FOR_EVERYBODY: Sequence[tuple[Version, Sequence[str]]] = (
     ((2, 1), ("reservation_id", "name", "status", "image", "flavor", "ip", "changes-since", "all_tenants")),
@@ -91,19 +91,17 @@ MOMENTS = ("created_at", "launched_at", "terminated_at")
 class Listing:
     """One page of servers, as it was asked for."""
 
-    filters: ServerFilters
-    sort: Sequence[tuple[str, bool]]
-    limit: int
-    marker: str | None
+    wanted: Wanted
+    addresses: Sequence[patterns.Pattern]
+    """Each must match one fixed address of the server."""
 
 
 def listing(call: Call[Any], verb: str) -> Listing | None:
     """Read the query string; None when nothing can match. Raise `BadRequest` or `Forbidden`."""
     query = _allowed(call)
     limit, marker = limit_and_marker(call)
-    sort = _sort(call)
     everybody = _all_tenants(query)
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"sort": _sort(call), "limit": limit, "marker": marker}
     if everybody:
         authorize(call, f"os_compute_api:servers:{verb}:get_all_tenants")
         fields["project_id"] = query.get("project_id", query.get("tenant_id"))
@@ -124,7 +122,8 @@ def listing(call: Call[Any], verb: str) -> Listing | None:
         fields["locked"] = boolean(query["locked"])
     if "uuid" in query:
         fields["ids"] = call.request.query.getall("uuid")
-    return Listing(filters=ServerFilters(**fields), sort=sort, limit=limit, marker=marker)
+    addresses = [patterns.parse(query[name]) for name in ("ip", "ip6") if name in query]
+    return Listing(wanted=Wanted(**fields), addresses=addresses)
 
 
 def _allowed(call: Call[Any]) -> dict[str, str]:
@@ -179,7 +178,7 @@ def _deleted(call: Call[Any], query: dict[str, str], fields: dict[str, Any]) -> 
 
 
 def _matching(query: dict[str, str]) -> dict[str, Any]:
-    like = {column: patterns.parse(query[name]) for name, column in TEXT_COLUMNS.items() if name in query}
+    like = {column: patterns.parse(query[name]).likes() for name, column in TEXT_COLUMNS.items() if name in query}
     equal: dict[str, Any] = {column: query[name] for name, column in EXACT_COLUMNS.items() if name in query}
     for name in NUMBERS:
         if name in query:
@@ -191,8 +190,7 @@ def _matching(query: dict[str, str]) -> dict[str, Any]:
             equal[name] = _moment(name, query[name])
     if "config_drive" in query:
         equal["config_drive"] = boolean(query["config_drive"])
-    addresses = [patterns.parse(query[name]) for name in ("ip", "ip6") if name in query]
-    return {"like": like, "equal": equal, "addresses": addresses}
+    return {"like": like, "equal": equal}
 
 
 def _tags(query: dict[str, str]) -> dict[str, Any]:
@@ -241,4 +239,4 @@ def _sort(call: Call[Any]) -> list[tuple[str, bool]]:
             chosen.append(("locked_by", down))
         elif key not in WITHOUT_ORDER and (call.version >= (2, 75) or key not in (*IGNORED_BEFORE_2_75, "locked")):
             raise errors.BadRequest(f"Servers cannot be sorted by {key[:80]}; try sort_key=created_at.")
-    return chosen
+    return chosen or [("created_at", True)]

@@ -110,12 +110,10 @@ async def _host_statuses(call: Call[Any], servers: Sequence[Server]) -> dict[str
     return {server.id: known.get(server.host or "", "") for server in servers}
 
 
-async def _page(call: Call[Any], wanted: Listing | None) -> Sequence[Server]:
-    if wanted is None or wanted.limit == 0:
+async def _page(call: Call[Any], asked: Listing | None) -> Sequence[Server]:
+    if asked is None or asked.wanted.limit == 0:
         return []
-    found: Sequence[Server] = await call.service.servers.list(
-        call.context, wanted.filters, sort=wanted.sort, limit=wanted.limit, marker=wanted.marker
-    )
+    found: Sequence[Server] = await call.service.servers.list(asked.wanted, asked.addresses)
     return found
 
 
