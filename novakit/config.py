@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from novakit import options
+from novakit import options, spellings
 from novakit.errors import ConfigError
 
 ROLES = ("api", "scheduler", "conductor", "agent")
@@ -47,6 +47,10 @@ class SchedulerOptions:
     """spread or stack."""
     max_attempts: int = attrs.field(default=3, validator=_positive)
     """Hosts tried before a create gives up."""
+    refresh_every: float = attrs.field(default=0.25, validator=_positive)
+    """Seconds after which the scheduler looks for changes of hosts of which it was told by no event."""
+    subset: int = attrs.field(default=1, validator=_positive)
+    """The host is drawn from this many best ones; more of them mean fewer conflicts between schedulers."""
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +120,9 @@ class Config:
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     """Options of single plugins by `group.name`: `drivers.libvirt`, `filters.ram`."""
 
+    warnings: tuple[str, ...] = ()
+    """A sentence for each option that was spelt otherwise."""
+
     @property
     def url(self) -> str:
         """Say where clients reach this service, without a trailing slash."""
@@ -147,6 +154,8 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     fields: dict[str, Any] = {"plugins": document.pop("plugins", {}), "options": {}}
+    if warnings := spellings.understand(document, str(path)):
+        fields["warnings"] = tuple(warnings)
     if "database" in document:
         fields["store_url"] = document.pop("database")
     for group in _PLUGIN_GROUPS:
@@ -161,6 +170,21 @@ def read(path: Path) -> dict[str, Any]:
         known = ", ".join([*_SECTIONS, *_PLUGIN_GROUPS, "plugins", "database"])
         raise ConfigError(f"{path}: unknown [{next(iter(document))}]; known are {known}.")
     return fields
+
+
+def plugin_options(options: Mapping[str, Mapping[str, Any]], group: str) -> dict[str, dict[str, Any]]:
+    """Give the options of each plugin of a group, by its name, out of those by `group.name`."""
+    return {key.partition(".")[2]: dict(values) for key, values in options.items() if key.startswith(f"{group}.")}
+
+
+def weigher_options(
+    options: Mapping[str, Mapping[str, Any]], multipliers: Mapping[str, float] | None
+) -> dict[str, dict[str, Any]]:
+    """Put the multipliers of `[scheduler] weighers` beside the options of `[weighers.<name>]`."""
+    merged = plugin_options(options, "weighers")
+    for name, multiplier in (multipliers or {}).items():
+        merged.setdefault(name, {}).setdefault("multiplier", multiplier)
+    return merged
 
 
 def _table(path: Path, name: str, values: Any) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from novakit.compute.flavors import Flavors
 from novakit.compute.parts import Parts
 from novakit.compute.service import Compute
 from novakit.compute.wiring import Wiring
-from novakit.config import Config
+from novakit.config import Config, plugin_options, weigher_options
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.monitoring.service import Monitoring, Source
@@ -119,8 +119,8 @@ class Control:
         chosen = SchedulerOptions(
             filters=options.filters,
             weighers=None if options.weighers is None else tuple(options.weighers),
-            filter_options=_options_of(self.config, "filters"),
-            weigher_options=weigher_options(self.config),
+            filter_options=plugin_options(self.config.options, "filters"),
+            weigher_options=weigher_options(self.config.options, options.weighers),
             placement_strategy=options.placement_strategy,
         )
         self.scheduler, composed = build_scheduler(
@@ -129,9 +129,14 @@ class Control:
             plugins.filters.values(),
             plugins.weighers.values(),
             options=chosen,
-            limits=SchedulerLimits(alternates=max(SchedulerLimits().alternates, options.max_attempts - 1)),
+            limits=SchedulerLimits(
+                alternates=max(SchedulerLimits().alternates, options.max_attempts - 1), subset=options.subset
+            ),
+            refresh_every=options.refresh_every,
             down_after=self.config.conductor.host_down_after,
         )
+        for sentence in self.config.warnings:
+            log.warning(sentence)
         for name, why in composed.faults.items():
             log.warning("left out of the scheduler", name=name, why=why)
         await self.scheduler.open()
@@ -214,20 +219,6 @@ async def _one_at_a_time(path: Path) -> AsyncIterator[None]:
             except BlockingIOError:
                 await asyncio.sleep(0.05)
         yield
-
-
-def weigher_options(config: Config) -> dict[str, dict[str, object]]:
-    """Put the multipliers of `[scheduler] weighers` beside the options of `[weighers.<name>]`."""
-    merged = _options_of(config, "weighers")
-    for name, multiplier in (config.scheduler.weighers or {}).items():
-        merged.setdefault(name, {})["multiplier"] = multiplier
-    return merged
-
-
-def _options_of(config: Config, group: str) -> dict[str, dict[str, object]]:
-    return {
-        key.partition(".")[2]: dict(values) for key, values in config.options.items() if key.startswith(f"{group}.")
-    }
 
 
 def _endpoints(url: str) -> dict[str, str]:

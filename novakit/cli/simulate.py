@@ -70,13 +70,11 @@ def _given(args: argparse.Namespace) -> SchedulerOptions:
         scheduler = fields.get("scheduler") or config.SchedulerOptions()
         filters, weighers = scheduler.filters, scheduler.weighers
         strategy, options = scheduler.placement_strategy, fields.get("options", {})
-    multipliers = {name: {"multiplier": value} for name, value in (weighers or {}).items()}
-    own = {key.removeprefix("filters."): value for key, value in options.items() if key.startswith("filters.")}
     return SchedulerOptions(
         filters=filters,
         weighers=None if weighers is None else tuple(weighers),
-        filter_options=own,
-        weigher_options=multipliers,
+        filter_options=config.plugin_options(options, "filters"),
+        weigher_options=config.weigher_options(options, weighers),
         placement_strategy=strategy,
     )
 

@@ -38,9 +38,9 @@ class SchedulerOptions:
     """Names in the order to ask them; None for those that are on by default."""
     weighers: Sequence[str] | None = None
     filter_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
-    """By filter name, the keys of its table."""
+    """By filter name, the keys of its table; the key `enabled` is the core's, the rest the filter's own."""
     weigher_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
-    """By weigher name; the key `multiplier` is the core's, the rest the weigher's own."""
+    """By weigher name; the keys `multiplier` and `enabled` are the core's, the rest the weigher's own."""
     placement_strategy: str = "spread"
     """spread fills the emptiest host first, stack the fullest."""
 
@@ -62,14 +62,16 @@ def compose(
     composed = Composed(Pipeline([], [], {}))
     offered_filters = _usable(filters, scheduling.API, composed)
     offered_weighers = _usable(weighers, weighing.API, composed)
-    chosen_filters = _chosen(offered_filters, options.filters, "filter", composed)
-    chosen_weighers = _chosen(offered_weighers, options.weighers, "weigher", composed)
+    chosen_filters = _chosen(offered_filters, options.filters, "filter", options.filter_options, composed)
+    chosen_weighers = _chosen(offered_weighers, options.weighers, "weigher", options.weigher_options, composed)
     composed.pipeline.filters = _steps(
         chosen_filters, options.filter_options, table, composed, (ColumnFilter, HostFilter), "mask() or passes()"
     )
     composed.pipeline.weighers = _steps(
         chosen_weighers, options.weigher_options, table, composed, (ColumnWeigher,), "score()"
     )
+    _unused(offered_filters, options.filter_options, "filter", composed)
+    _unused(offered_weighers, options.weigher_options, "weigher", composed)
     composed.pipeline.multipliers = _multipliers(composed.pipeline.weighers, options)
     for sentence in composed.warnings:
         log.warning(sentence)
@@ -99,10 +101,16 @@ def _usable(offers: Iterable[Offered], api: int, composed: Composed) -> dict[str
 
 
 def _chosen(
-    offered: Mapping[str, Offered], names: Sequence[str] | None, what: str, composed: Composed
+    offered: Mapping[str, Offered],
+    names: Sequence[str] | None,
+    what: str,
+    options: Mapping[str, Mapping[str, Any]],
+    composed: Composed,
 ) -> list[Offered]:
+    switched = {name: _switch(offer.spec, what, options) for name, offer in offered.items()}
     if names is None:
-        chosen = [offer for offer in offered.values() if offer.spec.default]
+        chosen = [offer for name, offer in offered.items() if (switched[name] is None and offer.spec.default)]
+        chosen += [offer for name, offer in offered.items() if switched[name]]
         return sorted(chosen, key=lambda offer: getattr(offer.spec, "order", 0))
     by_alias = {alias: offer for offer in offered.values() for alias in offer.spec.aliases}
     found: list[Offered] = []
@@ -123,7 +131,31 @@ def _chosen(
             continue
         found.append(offer)
     always = [offer for offer in offered.values() if getattr(offer.spec, "always", False) and offer not in found]
-    return [*always, *found]
+    more = [offer for name, offer in offered.items() if switched[name] and offer not in (*always, *found)]
+    return [*always, *(offer for offer in found if switched[offer.spec.name] is not False), *more]
+
+
+def _unused(
+    offered: Mapping[str, Offered], options: Mapping[str, Mapping[str, Any]], what: str, composed: Composed
+) -> None:
+    """Warn of options for what is not there; its plugin may be broken or switched off, so the start goes on."""
+    known = {name for offer in offered.values() for name in (offer.spec.name, *offer.spec.aliases)}
+    for name in sorted(options.keys() - known - composed.faults.keys()):
+        composed.warnings.append(f"[{what}s.{name}] is for no {what} that is installed")
+
+
+def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Mapping[str, Any]]) -> bool | None:
+    """Say whether the configuration switches one on or off by itself, beside the list; None where it does not."""
+    wanted = _own(options, spec).get("enabled")
+    if wanted is not None and not isinstance(wanted, bool):
+        raise errors.ConfigError(f"[{what}s.{spec.name}] enabled takes true or false, not {wanted!r}.")
+    if wanted is False and getattr(spec, "always", False):
+        raise errors.ConfigError(f"[{what}s.{spec.name}] enabled is false, and users are promised this {what}.")
+    return wanted
+
+
+CORE_KEYS = frozenset({"multiplier", "enabled"})
+"""What a filter's or weigher's table says to the core."""
 
 
 def _steps(
@@ -137,7 +169,7 @@ def _steps(
     steps: list[Step[Any]] = []
     for offer in offers:
         spec = offer.spec
-        own = {key: value for key, value in _own(options, spec).items() if key != "multiplier"}
+        own = {key: value for key, value in _own(options, spec).items() if key not in CORE_KEYS}
         section = f"[{'filters' if isinstance(spec, FilterSpec) else 'weighers'}.{spec.name}]"
         filled = _filled(section, spec.options, own)
         try:
@@ -180,6 +212,8 @@ def _multipliers(steps: Sequence[Step[WeigherSpec]], options: SchedulerOptions) 
     for step in steps:
         given = _own(options.weigher_options, step.spec).get("multiplier")
         if given is not None:
+            if isinstance(given, bool) or not isinstance(given, int | float):
+                raise errors.ConfigError(f"[weighers.{step.name}] multiplier takes a number, not {given!r}.")
             multipliers[step.name] = float(given)
         elif options.placement_strategy == "stack" and step.spec.stacks:
             multipliers[step.name] = -step.spec.multiplier

@@ -10,7 +10,7 @@ from novakit.bus import Bus, RemoteError, Unreachable
 from novakit.context import RequestContext
 from novakit.scheduler.select import described
 from novakit.scheduler.service import TARGET
-from novakit.store import Store, decisions, flavors
+from novakit.store import Store, decisions, flavors, server_groups
 from novakit.store.engine import Row
 
 MAX_PAGE = 1000
@@ -117,7 +117,7 @@ class Reports:
             "availability_zone": body.get("availability_zone"),
             "host": body.get("host") if context.is_admin else None,
             "hints": body.get("hints", {}),
-            "group": {"id": body["group"]} if body.get("group") else None,
+            "group": await self._group(context, body.get("group")),
         }
 
     async def _flavor(self, context: RequestContext, wanted: str) -> Row:
@@ -129,6 +129,16 @@ class Reports:
         if found is None:
             raise errors.NotFound(f"Flavor {wanted} could not be found.")
         return found
+
+    async def _group(self, context: RequestContext, wanted: str | None) -> dict[str, Any] | None:
+        """Name a group of the caller's; where the members of anybody else's stand is nobody's business."""
+        if not wanted:
+            return None
+        async with self.store.read() as session:
+            found = await server_groups.show(session, wanted)
+        if found is None or not (context.is_admin or found["project_id"] == context.project_id):
+            raise errors.NotFound(f"Instance group {wanted} could not be found.")
+        return {"id": wanted}
 
     async def _image(self, context: RequestContext, wanted: str | None) -> dict[str, Any] | None:
         if wanted is None:

@@ -36,6 +36,7 @@ def build(
     options: SchedulerOptions | None = None,
     limits: SchedulerLimits | None = None,
     down_after: float = 60.0,
+    refresh_every: float = 0.25,
     default_zone: str = "nova",
     name: str = TARGET,
 ) -> tuple[Scheduler, Composed]:
@@ -43,7 +44,7 @@ def build(
 
     An offer has `spec` and `plugin.distribution`, as `PluginHost.filters` and `PluginHost.weighers` hold them.
     """
-    state = CloudState(store, placement, down_after=down_after, default_zone=default_zone)
+    state = CloudState(store, placement, down_after=down_after, default_zone=default_zone, refresh_every=refresh_every)
     composed = compose(_offered(filters), _offered(weighers), state.table, options or SchedulerOptions())
     steps: list[Step[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
     state.wanted = frozenset(name for step in steps for name in step.spec.reads)

@@ -14,13 +14,12 @@ GROUP = 100.0
 def _spec(
     name: str,
     build: Callable[[Any], ColumnWeigher],
-    alias: str,
-    *,
+    *aliases: str,
     reads: Iterable[str] = (),
     default: bool = True,
     **rest: Any,
 ) -> WeigherSpec:
-    return WeigherSpec(name=name, api=API, build=build, reads=reads, default=default, aliases=(alias,), **rest)
+    return WeigherSpec(name=name, api=API, build=build, reads=reads, default=default, aliases=aliases, **rest)
 
 
 def _always(weigher: ColumnWeigher) -> Callable[[Any], ColumnWeigher]:
@@ -30,12 +29,12 @@ def _always(weigher: ColumnWeigher) -> Callable[[Any], ColumnWeigher]:
 @hookimpl
 def novakit_weighers() -> Iterable[WeigherSpec]:
     """Offer the stock weighers."""
-    for name, fact, alias in (
-        ("ram", "free_memory_mb", "RAMWeigher"),
-        ("cpu", "free_vcpus", "CPUWeigher"),
-        ("disk", "free_disk_gb", "DiskWeigher"),
+    for name, fact, aliases in (
+        ("ram", "free_memory_mb", ("RAMWeigher", "RamWeigher")),
+        ("cpu", "free_vcpus", ("CPUWeigher", "CpuWeigher")),
+        ("disk", "free_disk_gb", ("DiskWeigher",)),
     ):
-        yield _spec(name, _always(amounts.Column(fact)), alias, reads={fact}, stacks=True)
+        yield _spec(name, _always(amounts.Column(fact)), *aliases, reads={fact}, stacks=True)
     yield _spec("io_ops", lambda _: amounts.Column("io_ops"), "IoOpsWeigher", reads={"io_ops"}, multiplier=-1.0)
     yield _spec(
         "build_failure",

@@ -114,6 +114,21 @@ async def test_a_dry_run_says_where_a_server_would_go_and_makes_nothing(desk: De
     assert sum((await desk.cloud.usage()).values()) == 0
 
 
+async def test_nobody_learns_by_a_dry_run_where_a_foreign_group_stands(desk: Desk, make: Any) -> None:
+    server = world.new_id()
+    group = await desk.cloud.group("anti-affinity", [server])
+    await desk.scheduler.select([make(server_id=server, group=group)])
+    asked = {"flavor": "m1.tiny", "group": group["id"]}
+    status, told = await desk.post("/v1/explain", asked, "member:p")
+    assert status == 200
+    assert [one["after"] for one in told["decision"]["filters"] if one["name"] == "group_anti_affinity"] == [3]
+    foreign, absent = (
+        await desk.post("/v1/explain", asked, "member:other"),
+        await desk.post("/v1/explain", {**asked, "group": world.new_id()}, "member:other"),
+    )
+    assert foreign[0] == absent[0] == 404
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -85,4 +85,11 @@ def test_the_command_compares_and_prints(tmp_path: Path, capsys: pytest.CaptureF
     assert (told["defaults"]["peak_hosts_in_use"], told["given"]["peak_hosts_in_use"]) == (2, 1)
     assert main(["simulate", str(trace), "--weighers", "ram", "--strategy", "stack"]) == 0
     assert "peak hosts in use" in capsys.readouterr().out
+    config = tmp_path / "novakit.toml"
+    config.write_text("[filter_scheduler]\nram_weight_multiplier = -1.0")
+    assert main(["simulate", str(trace), "--config", str(config), "--format", "json"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["given"]["peak_hosts_in_use"] == 1
+    config.write_text("[weighers.ram]\nshare = 2")
+    assert main(["simulate", str(trace), "--config", str(config)]) == 2
+    assert "'share'" in capsys.readouterr().err
     assert main(["simulate", str(tmp_path / "none")]) == 2

@@ -130,6 +130,22 @@ def test_a_misspelt_name_stops_the_start_and_lists_what_there_is() -> None:
         composed(HostTable(), filters=["rams"])
 
 
+def test_single_ones_are_switched_on_and_off_beside_the_list() -> None:
+    switches = {"tenant_aggregate": {"enabled": True, "required": True}, "disk": {"enabled": False}}
+    for listed in (None, ["ram", "disk"]):
+        names = chosen(composed(HostTable(), filters=listed, filter_options=switches))
+        assert "tenant_aggregate" in names and "ram" in names and "disk" not in names
+    with pytest.raises(errors.ConfigError, match=r"\[filters.traits\] enabled is false, and users are promised"):
+        composed(HostTable(), filter_options={"traits": {"enabled": False}})
+    with pytest.raises(errors.ConfigError, match=r"\[weighers.ram\] multiplier takes a number, not 'high'"):
+        composed(HostTable(), weigher_options={"ram": {"multiplier": "high"}})
+
+
+def test_options_for_what_is_not_installed_are_warned_of() -> None:
+    made = composed(HostTable(), weigher_options={"colour": {"multiplier": 2.0}, "RAMWeigher": {"multiplier": 2.0}})
+    assert made.warnings == ["[weighers.colour] is for no weigher that is installed"]
+
+
 def test_a_wrong_option_is_named() -> None:
     with pytest.raises(errors.ConfigError, match=r"\[filters.io_ops\] has no key .most.; it takes max_io_ops_per_host"):
         composed(HostTable(), filters=["io_ops"], filter_options={"io_ops": {"most": 3}})

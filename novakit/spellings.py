@@ -1,0 +1,134 @@
+"""Scheduler options as guides for other compute services spell them, turned into novakit's own."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from novakit.errors import ConfigError
+
+Document = dict[str, Any]
+Take = Callable[[Document, Any], str]
+"""Puts one value where it belongs and gives what to write instead; raises `ValueError` with what it takes."""
+
+_WEIGHERS = {
+    "cross_cell_move": "cross_cell",
+    "image_props": "image_properties",
+}
+"""Weighers whose multiplier is spelt otherwise than they are named."""
+
+
+def understand(document: Document, place: str) -> list[str]:
+    """Rewrite other spellings in a document of `novakit.toml`; give a sentence for each.
+
+    Raises `ConfigError` where a value has no meaning here, or where both spellings are used.
+    """
+    told = []
+    for section in ("scheduler", "filter_scheduler"):
+        table = document.get(section)
+        if not isinstance(table, dict):
+            continue
+        for name in list(table):
+            take = _SPELLINGS.get(name) or _multiplier(name)
+            if take is None:
+                continue
+            value = table.pop(name)
+            try:
+                told.append(f"{place}: [{section}] {name} is understood; {take(document, value)}")
+            except ValueError as error:
+                raise ConfigError(f"{place}: [{section}] {name}: {error}.") from None
+    if document.get("filter_scheduler") == {}:
+        del document["filter_scheduler"]
+    return told
+
+
+def _put(document: Document, section: str, key: str, value: Any) -> str:
+    table = document
+    for part in section.split("."):
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"[{section}] is no table")
+    if key in table:
+        raise ValueError(f"[{section}] {key} says the same; leave one of them out")
+    table[key] = value
+    return f"write [{section}] {key} instead"
+
+
+def _moved(section: str, key: str) -> Take:
+    return lambda document, value: _put(document, section, key, value)
+
+
+def _names(value: Any) -> list[str]:
+    """Take a list, or a text with commas."""
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise ValueError(f"takes a list of names, not {value!r}")
+    return [one.strip() for one in listed if one.strip()]
+
+
+def _filters(document: Document, value: Any) -> str:
+    return _put(document, "scheduler", "filters", _names(value))
+
+
+def _classes(document: Document, value: Any) -> str:
+    """Take names of weighers; `all_weighers` is what is on without any list."""
+    names = _names(value)
+    if [name.rpartition(".")[2] for name in names] == ["all_weighers"]:
+        return "leave it out, novakit's own weighers are used without it"
+    return _put(document, "scheduler", "weighers", dict.fromkeys(names, 1.0))
+
+
+def _multiplier(name: str) -> Take | None:
+    prefix, mark, rest = name.partition("_weight_multiplier")
+    if not mark or rest or not prefix:
+        return None
+    return _moved(f"weighers.{_WEIGHERS.get(prefix, prefix)}", "multiplier")
+
+
+def _driver(document: Document, value: Any) -> str:
+    if value != "filter_scheduler":
+        raise ValueError(f"there is filter_scheduler, and no {value!r}")
+    return "leave it out, novakit has one scheduler"
+
+
+def _tracking(document: Document, value: Any) -> str:
+    if not isinstance(value, bool):
+        raise ValueError(f"takes true or false, not {value!r}")
+    return "leave it out, where servers stand is always read from the ledger"
+
+
+def _tenants(*, required: bool) -> Take:
+    def take(document: Document, value: Any) -> str:
+        if not isinstance(value, bool):
+            raise ValueError(f"takes true or false, not {value!r}")
+        if not value:
+            return "leave it out, projects are not bound to aggregates without it"
+        filters: Mapping[str, Any] = document.setdefault("filters", {})
+        filters.setdefault("tenant_aggregate", {})["enabled"] = True  # type: ignore[attr-defined]
+        if not required:
+            return "write [filters.tenant_aggregate] enabled = true instead"
+        _put(document, "filters.tenant_aggregate", "required", True)
+        return "write [filters.tenant_aggregate] enabled = true and required = true instead"
+
+    return take
+
+
+_SPELLINGS: Mapping[str, Take] = {
+    "driver": _driver,
+    "periodic_task_interval": _moved("scheduler", "refresh_every"),
+    "enabled_filters": _filters,
+    "weight_classes": _classes,
+    "track_instance_changes": _tracking,
+    "limit_tenants_to_placement_aggregate": _tenants(required=False),
+    "placement_aggregate_required_for_tenants": _tenants(required=True),
+    "host_subset_size": _moved("scheduler", "subset"),
+    "max_io_ops_per_host": _moved("filters.io_ops", "max_io_ops_per_host"),
+    "max_instances_per_host": _moved("filters.num_instances", "max_instances_per_host"),
+    "isolated_hosts": _moved("filters.isolated_hosts", "hosts"),
+    "isolated_images": _moved("filters.isolated_hosts", "images"),
+    "restrict_isolated_hosts_to_isolated_images": _moved("filters.isolated_hosts", "restrict"),
+    "aggregate_image_properties_isolation_namespace": _moved(
+        "filters.aggregate_image_properties_isolation", "namespace"
+    ),
+    "aggregate_image_properties_isolation_separator": _moved(
+        "filters.aggregate_image_properties_isolation", "separator"
+    ),
+}

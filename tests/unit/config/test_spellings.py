@@ -1,0 +1,90 @@
+"""Options as other services' guides spell them, in novakit.toml."""
+
+import pytest
+
+from novakit import config
+from novakit.errors import ConfigError
+from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.table import HostTable
+from novakit_filters import novakit_filters
+from novakit_weighers import novakit_weighers
+
+GUIDE = """
+[scheduler]
+driver = "filter_scheduler"
+max_attempts = 10
+periodic_task_interval = 60
+
+[filter_scheduler]
+enabled_filters = "AvailabilityZoneFilter, ComputeFilter, ComputeCapabilitiesFilter, ImagePropertiesFilter, CoreFilter, RamFilter, DiskFilter, NumaTopologyFilter, ServerGroupAntiAffinityFilter, ServerGroupAffinityFilter, PciPassthroughFilter, NUMATopologyFilter, AggregateInstanceExtraSpecFilter"
+weight_classes = "nova.scheduler.weights.all_weighers"
+ram_weight_multiplier = 1.0
+cpu_weight_multiplier = 1.0
+disk_weight_multiplier = 1.0
+io_ops_weight_multiplier = -1.0
+track_instance_changes = true
+placement_aggregate_required_for_tenants = true
+"""  # noqa: E501
+
+
+def read(tmp_path, text):
+    path = tmp_path / "novakit.toml"
+    path.write_text(text)
+    return config.Config(state=tmp_path, **config.read(path))
+
+
+def composed(made: config.Config) -> Composed:
+    return compose(
+        [Offered(spec) for spec in novakit_filters()],
+        [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
+        HostTable(),
+        SchedulerOptions(
+            filters=made.scheduler.filters,
+            weighers=None if made.scheduler.weighers is None else tuple(made.scheduler.weighers),
+            filter_options=config.plugin_options(made.options, "filters"),
+            weigher_options=config.weigher_options(made.options, made.scheduler.weighers),
+        ),
+    )
+
+
+def test_the_whole_of_a_guide_is_understood_and_each_line_is_told_what_to_write(tmp_path):
+    made = read(tmp_path, GUIDE)
+    result = composed(made)
+    names = [step.name for step in result.pipeline.filters]
+    for name in ("availability_zone", "compute", "compute_capabilities", "image_properties", "core", "ram", "disk"):
+        assert name in names
+    assert {"aggregate_instance_extra_specs", "pci_passthrough", "numa_topology", "tenant_aggregate"} <= set(names)
+    assert names.count("numa_topology") == 1
+    tenants = next(step for step in result.pipeline.filters if step.name == "tenant_aggregate")
+    assert tenants.work.options.required
+    assert result.pipeline.multipliers == {"ram": 1.0, "cpu": 1.0, "disk": 1.0, "io_ops": -1.0}
+    assert (made.scheduler.max_attempts, made.scheduler.refresh_every) == (10, 60)
+    assert len(made.warnings) == 10
+    assert made.warnings[1].endswith(
+        "[scheduler] periodic_task_interval is understood; write [scheduler] refresh_every instead"
+    )
+
+
+def test_named_weighers_are_used_with_the_multipliers_beside_them(tmp_path):
+    text = "[filter_scheduler]\nweight_classes = ['nova.scheduler.weights.ram.RAMWeigher', 'CpuWeigher']\n"
+    result = composed(read(tmp_path, text + "ram_weight_multiplier = -2.0"))
+    assert [step.name for step in result.pipeline.weighers] == ["ram", "cpu"]
+    assert result.pipeline.multipliers == {"ram": -2.0, "cpu": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[scheduler]\ndriver = 'chance'", "driver: there is filter_scheduler, and no 'chance'"),
+        ("[filter_scheduler]\nenabled_filters = 3", "enabled_filters: takes a list of names, not 3"),
+        ("[filter_scheduler]\ntrack_instance_changes = 'no'", "takes true or false"),
+        ("[filter_scheduler]\ncolour = 3", r"unknown \[filter_scheduler\]"),
+        (
+            "[scheduler]\nfilters = ['ram']\n[filter_scheduler]\nenabled_filters = ['RamFilter']",
+            r"\[scheduler\] filters says the same",
+        ),
+    ],
+)
+def test_what_has_no_meaning_stops_the_start(tmp_path, text, says):
+    with pytest.raises(ConfigError, match=says):
+        read(tmp_path, text)
