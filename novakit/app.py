@@ -17,6 +17,7 @@ from novakit.bus import Bus, MemoryBus
 from novakit.bus.local import LocalBus, LocalHub, credential, hub_key
 from novakit.config import Config
 from novakit.errors import ConfigError
+from novakit.monitoring.export import exporting
 from novakit.plughost import PluginChoice, PluginHost
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ async def running(config: Config, *, boundary: Callable[[str], None] | None = No
             driver=config.driver if "agent" in config.roles else None,
             network=config.network if "agent" in config.roles else None,
         )
+        stack.enter_context(exporting(config.tracing, config.roles))
         process = Process(config=config, plugins=PluginHost.load(choice, config.roles))
         if "conductor" in config.roles:
             stack.enter_context(_only_one(config.state / "conductor.lock"))

@@ -96,6 +96,16 @@ class NetworkOptions:
 
 
 @attrs.frozen(kw_only=True)
+class TracingOptions:
+    """`[tracing]`: where spans go."""
+
+    endpoint: str = ""
+    """An OTLP collector over HTTP, such as http://127.0.0.1:4318/v1/traces; empty sends nothing."""
+    share: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)])
+    """Share of the traces that are kept, 0 to 1, where the client did not decide that already."""
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """Everything one process is told."""
 
@@ -115,6 +125,7 @@ class Config:
     conductor: ConductorOptions = attrs.field(factory=ConductorOptions)
     agent: AgentOptions = attrs.field(factory=AgentOptions)
     networks: NetworkOptions = attrs.field(factory=NetworkOptions)
+    tracing: TracingOptions = attrs.field(factory=TracingOptions)
     plugins: Mapping[str, Any] = attrs.field(factory=dict)
     """`[plugins]`: required, allow, disabled; read by plughost."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
@@ -141,6 +152,7 @@ _SECTIONS = {
     "conductor": ConductorOptions,
     "agent": AgentOptions,
     "network": NetworkOptions,
+    "tracing": TracingOptions,
 }
 _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers")
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from novakit import errors, world
 from novakit.context import RequestContext
+from novakit.monitoring import spans
 
 S = TypeVar("S")
 Version = tuple[int, int]
@@ -194,7 +195,7 @@ class Service(Generic[S]):
                     version = agreed = versions.negotiate(request.headers)
                 if routes:
                     call = Call(request, service, request_id, version, context)
-                    answer: web.StreamResponse = await _choose(routes, version)(call)
+                    answer: web.StreamResponse = await self._traced(_choose(routes, version), call)
                 else:
                     answer = await handler(request)
             except web.HTTPException as error:
@@ -227,6 +228,27 @@ class Service(Generic[S]):
             return answer
 
         return middleware
+
+    async def _traced(self, handler: Handler, call: Call[Any]) -> web.StreamResponse:
+        """Answer within a span that hangs below the client's, where there is one."""
+        if (tracer := spans.tracer()) is None:
+            return await handler(call)
+        resource = call.request.match_info.route.resource
+        place = resource.canonical if resource else call.request.path
+        facts = {"http__request__method": call.request.method, "novakit__request_id": call.request_id}
+        above = spans.of_headers(call.request.headers)
+        with spans.within(tracer, f"{self.name} {call.request.method} {place}", above, **facts) as span:
+            try:
+                answer = await handler(call)
+            except errors.NovakitError as error:
+                spans.note(span, http__response__status_code=int(error.status))
+                if error.status >= 500:
+                    raise
+                refused = error
+            else:
+                spans.note(span, http__response__status_code=answer.status)
+                return answer
+        raise refused
 
     def _refusal(
         self, error: errors.NovakitError, request_id: str, auth_url: str, agreed: Version | None

@@ -28,6 +28,7 @@ from novakit.bus.interface import (
     check_permitted,
 )
 from novakit.bus.memory import EXPECTED, MemoryBus, MemoryParticipant
+from novakit.monitoring import spans
 
 log = structlog.get_logger(__name__)
 
@@ -278,7 +279,8 @@ class LocalBus:
         check_permitted(self.identity, "call", target)
         if self._asking is None:
             raise Unreachable(self.refused or f"the bus at {self.path} is not there")
-        return await self._asking.ask("call", within, target=target, method=method, body=dict(body or {}))
+        told = {**spans.carried(), **(body or {})}
+        return await self._asking.ask("call", within, target=target, method=method, body=told)
 
     async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
         check_permitted(self.identity, "publish", topic)
@@ -353,13 +355,18 @@ class LocalBus:
                 if handler is None:
                     asking.wire.send(t="reply", id=frame["id"], error="not served any more", unreachable=True)
                     return
-                answering.begin(frame["id"], lambda: handler(message), f"bus/{frame['target']}")
+                answering.begin(frame["id"], lambda: _answer(handler, message), f"bus/{frame['target']}")
             case "cancel":
                 answering.cancel(frame["id"])
             case "event":
                 message = Message(frame["sender"], frame["body"])
                 for listener in tuple(self._listened.get(frame["topic"], ())):
                     world.spawn(_tell(listener, frame["topic"], message), name=f"bus/{frame['topic']}")
+
+
+async def _answer(handler: Handler, message: Message) -> Any:
+    with spans.attached(message.body):
+        return await handler(message)
 
 
 async def _tell(listener: Listener, topic: str, message: Message) -> None:

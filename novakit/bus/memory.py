@@ -10,6 +10,7 @@ import structlog
 
 from novakit import world
 from novakit.bus.interface import Handler, Listener, Message, RemoteError, Unreachable, check_permitted
+from novakit.monitoring import spans
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,7 @@ class MemoryParticipant:
             servers.append(servers.pop(0))
         if method not in served.methods:
             raise RemoteError("NotFound", f"{target} has no {method}")
-        message = Message(self.identity, orjson.loads(orjson.dumps(body or {})))
+        message = Message(self.identity, orjson.loads(orjson.dumps({**spans.carried(), **(body or {})})))
         try:
             async with asyncio.timeout(within):
                 answer = await served.methods[method](message)

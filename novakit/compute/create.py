@@ -13,7 +13,6 @@ from novakit.compute.records import POWER_NUMBERS
 from novakit.context import RequestContext
 from novakit.errors import NotFound, NovakitError
 from novakit.gather import Gather
-from novakit.monitoring import spans
 from novakit.network import PortInfo, Requested
 from novakit.operations import Commit, Failed, Postponed, Rewind, Step, Verb, Work
 from novakit.store import servers
@@ -71,7 +70,7 @@ class Create:
     async def find_host(self, server: Row, work: Work) -> dict[str, Any]:
         """Have a host chosen and claimed, and give what is written of it; raise `Failed` where there is none."""
         data = work.data
-        body = {"asks": [ask(server, work)], **spans.carried()}
+        body: dict[str, Any] = {"asks": [ask(server, work)]}
         if hosts := data.get("alternates"):
             body["earlier"] = {server["id"]: {"decision_id": data["decision"], "hosts": hosts}}
         answer = await self.parts.bus.call("scheduler", "select", body, within=60)

@@ -19,6 +19,7 @@ from novakit.compute.unshelving import Place, snapshot_of, unshelving
 from novakit.context import RequestContext
 from novakit.gather import Gather
 from novakit.image import Image, Images
+from novakit.monitoring import spans
 from novakit.network import Networks, PortInfo
 from novakit.store import Session, Store, operations, server_groups
 from novakit.store import servers as rows
@@ -214,7 +215,7 @@ class Servers:
             "project_id": context.project_id or "",
             "user_id": context.user_id,
             "request_id": context.request_id,
-            "data": data,
+            "data": {**data, **spans.carried()},
         }
 
     async def _tell_conductor(self, cancelled: Sequence[str] = ()) -> None:

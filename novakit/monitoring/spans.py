@@ -1,16 +1,16 @@
-"""Spans of operations and decisions; they cost nothing while nobody has configured a tracer provider."""
+"""Spans from a request to the driver's call; they cost nothing while nobody has configured a tracer provider."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 KEY = "trace"
-"""Where a bus message's body carries the trace context."""
+"""Where a bus message's body, and what an operation remembers, carry the trace context."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -46,10 +46,40 @@ def note(span: Span | None, **facts: Any) -> None:
         span.set_attributes({key.replace("__", "."): value for key, value in facts.items() if value is not None})
 
 
+def below(name: str, **facts: Any) -> AbstractContextManager[Any]:
+    """Open a span below the current one; where there is no current one, nothing is opened."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return _NOTHING
+    return within(tracer(), name, **facts)
+
+
+@contextmanager
+def attached(body: Mapping[str, Any]) -> Iterator[None]:
+    """Make the span that a message's body carries the current one, for what is done to answer it."""
+    if KEY not in body:
+        yield
+        return
+    token = attach(parent(body))
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def here() -> Context:
+    """Give the current context, for a span that another task will open below it."""
+    return get_current()
+
+
+def of_headers(headers: Mapping[str, str]) -> Context:
+    """Give the context that a client's `traceparent` header carries; an empty one without it."""
+    return Context() if tracer() is None else _PROPAGATOR.extract(headers, Context())
+
+
 def carried() -> dict[str, Any]:
-    """Give what a message's body takes along of the current span: nothing, or one key."""
+    """Give what a message or an operation takes along of the current span: nothing, or one key."""
     carrier: dict[str, str] = {}
-    if tracer() is not None:
+    if trace.get_current_span().get_span_context().is_valid:
         _PROPAGATOR.inject(carrier)
     return {KEY: carrier} if carrier else {}
 
@@ -62,4 +92,17 @@ def parent(body: Mapping[str, Any]) -> Context:
     return _PROPAGATOR.extract({str(key): str(value) for key, value in carrier.items()}, Context())
 
 
-__all__ = ["Context", "Span", "Tracer", "carried", "note", "parent", "tracer", "within"]
+__all__ = [
+    "Context",
+    "Span",
+    "Tracer",
+    "attached",
+    "below",
+    "carried",
+    "here",
+    "note",
+    "of_headers",
+    "parent",
+    "tracer",
+    "within",
+]

@@ -143,7 +143,7 @@ class Engine:
             if work.attempt == 1:
                 self.note(work, "begun")
             facts = {"operation__id": work.id, "server__id": work.server_id, "operation__attempt": work.attempt}
-            with spans.within(spans.tracer(), f"operation.{work.kind}", spans.Context(), **facts):
+            with spans.within(spans.tracer(), f"operation.{work.kind}", spans.parent(work.data), **facts):
                 await self._walk(self.verbs[work.kind], work, row)
         except _Lost:
             log.warning("lease lost", operation=work.id, kind=work.kind)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import structlog
 
 from novakit import world
+from novakit.monitoring import spans
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.harvest import describe
 from novakit.plughost.offers import Listening, Plugin, Tally
@@ -32,7 +33,8 @@ async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: fl
     started = world.monotonic()
     task = world.spawn(_outcome(awaitable), name=f"{plugin.name}/{name}")
     try:
-        done, _ = await asyncio.wait({task}, timeout=within)
+        with spans.below(f"plugin.{name}", plugin__name=plugin.name):
+            done, _ = await asyncio.wait({task}, timeout=within)
     except asyncio.CancelledError:
         await _stop(plugin, name, task)
         raise

@@ -86,7 +86,7 @@ class _Waiting:
     asked: Ask
     """As it came, for comparing with the next one."""
     since: float = attrs.field(factory=world.monotonic)
-    trace: spans.Context = attrs.field(factory=spans.Context)
+    trace: spans.Context = attrs.field(factory=spans.here)
     """Below what the decision's span hangs."""
     earlier: "Earlier | None" = None
     conflicts: list[dict[str, str]] = attrs.field(factory=list)
@@ -148,10 +148,7 @@ class Scheduler:
         await self.state.refresh()
 
     async def select(
-        self,
-        asks: Sequence[Ask],
-        trace: spans.Context | None = None,
-        earlier: Mapping[str, Earlier] | None = None,
+        self, asks: Sequence[Ask], earlier: Mapping[str, Earlier] | None = None
     ) -> list[Selection | Refusal]:
         """Choose and claim a host for each server, all of them in as few transactions as possible.
 
@@ -162,10 +159,8 @@ class Scheduler:
         for ask in asks:
             servers_in_hints(ask)
         loop = asyncio.get_running_loop()
-        failed, above = earlier or {}, trace or spans.Context()
-        waiting = [
-            _Waiting(ask, loop.create_future(), ask, trace=above, earlier=failed.get(ask.server_id)) for ask in asks
-        ]
+        failed = earlier or {}
+        waiting = [_Waiting(ask, loop.create_future(), ask, earlier=failed.get(ask.server_id)) for ask in asks]
         self._queue.extend(waiting)
         if self._drain is None or self._drain.done():
             self._drain = world.spawn(self._work(), name="scheduler/select")

@@ -7,7 +7,6 @@ import attrs
 
 from novakit import errors
 from novakit.bus import Bus, Message
-from novakit.monitoring import spans
 from novakit.placement import Placement
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
@@ -96,7 +95,7 @@ class SchedulerService:
             str(server): Earlier(decision_id=str(one["decision_id"]), hosts=tuple(map(str, one["hosts"])))
             for server, one in (message.body.get("earlier") or {}).items()
         }
-        results = await self.scheduler.select([from_plain(one) for one in asks], spans.parent(message.body), earlier)
+        results = await self.scheduler.select([from_plain(one) for one in asks], earlier)
         return {"results": [answer(one) for one in results]}
 
     async def explain(self, message: Message) -> Mapping[str, Any]:

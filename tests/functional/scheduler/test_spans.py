@@ -70,7 +70,7 @@ async def test_decisions_hang_below_the_operation_that_asked_over_the_bus(cloud:
 
     async def place(work: Work) -> None:
         ask = {"server_id": work.server_id, "project_id": "p", "user_id": "u", "memory_mb": 512}
-        await conductor.call("scheduler", "select", {"asks": [ask], **spans.carried()})
+        await conductor.call("scheduler", "select", {"asks": [ask]})
 
     async def undo(work: Work, failure: Any) -> None:
         return None
