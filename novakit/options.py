@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
+from cattrs.gen import make_dict_structure_fn
 
 from novakit.errors import ConfigError
 
@@ -27,7 +28,9 @@ def fill(section: str, kind: type[T], raw: Mapping[str, Any]) -> T:
             raise ConfigError(f"{section} has no key {key!r}; it takes {', '.join(map(str, accepted))}.{hint}")
     _check_lists(section, kind, raw)
     try:
-        return _CONVERTER.structure(dict(raw), kind)
+        return _CONVERTER.structure(_with_records(section, kind, raw), kind)
+    except ConfigError:
+        raise
     except Exception as error:
         sentences = "; ".join(_sentence(section, line) for line in _lines(error))
         raise ConfigError(f"{sentences}.") from error
@@ -41,6 +44,18 @@ def _check_lists(section: str, kind: type, raw: Mapping[str, Any]) -> None:
         value = raw.get(field.alias)
         if wanted in (tuple, list, set, frozenset) and field.alias in raw and not isinstance(value, list | tuple):
             raise ConfigError(f"{section} {field.alias}: takes a list, not {value!r}.")
+
+
+def _with_records(section: str, kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill the tables of a list of records one by one, so that an error names its own."""
+    filled = dict(raw)
+    types = get_type_hints(kind)
+    for field in attrs.fields(kind):
+        inner = next(iter(get_args(types.get(field.name))), None)
+        if field.alias in filled and isinstance(inner, type) and attrs.has(inner):
+            each = enumerate(filled[field.alias])
+            filled[field.alias] = [fill(f"{section} {field.alias}[{number}]", inner, one) for number, one in each]
+    return filled
 
 
 def _lines(error: BaseException) -> list[str]:
@@ -70,9 +85,16 @@ def _strict(kind: type, *accepted: type) -> Any:
     return take
 
 
+def _record(kind: type) -> Any:
+    """Make a structure hook for a record that may have been made already."""
+    read: Any = make_dict_structure_fn(kind, _CONVERTER, _cattrs_forbid_extra_keys=True)
+    return lambda value, wanted: value if isinstance(value, kind) else read(value, wanted)
+
+
 _PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 _CONVERTER.register_structure_hook(bool, _strict(bool, bool))
 _CONVERTER.register_structure_hook(int, _strict(int, int))
 _CONVERTER.register_structure_hook(float, _strict(float, int, float))
 _CONVERTER.register_structure_hook(str, _strict(str, str))
+_CONVERTER.register_structure_hook_factory(attrs.has, _record)

@@ -18,7 +18,7 @@ class VirtOptions:
     disk_allocation_ratio: float = attrs.field(default=1.0, validator=ge(0.0))
     traits: tuple[str, ...] = ()
     topology: str = ""
-    """A file with the host's NUMA cells, JSON or TOML; CPUs and memory are then as it says, else as above."""
+    """A file with the host's NUMA cells and PCI devices, JSON or TOML; with cells, CPUs and memory are as it says."""
     create_seconds: float = attrs.field(default=0.0, validator=ge(0.0))
     """How long it takes until a new guest starts."""
     boot_seconds: float = attrs.field(default=0.0, validator=ge(0.0))

@@ -13,17 +13,17 @@ from typing import Any
 import attrs
 
 from novakit_hookspecs import hookimpl
-from novakit_hookspecs.devices import MdevAttachment, PciAttachment
+from novakit_hookspecs.devices import Attachment, MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts, Inventory
-from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_hookspecs.virt import DriverSpec, ListsHoldings, LogsConsole, Snapshots
-from novakit_simulated import cells, console
-from novakit_simulated.faults import Dice, chance_of
+from novakit_simulated import console, topology_file
+from novakit_simulated.faults import Dice, SimulatedFault, chance_of
 from novakit_simulated.journal import Journal
 from novakit_simulated.options import VirtOptions
+from novakit_simulated.topology_file import HostTopology
 
 BUILDING = "building"
 _FAILED = "failed creates"
@@ -61,7 +61,7 @@ class SimulatedVirt:
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
     _dice: Dice = attrs.field(init=False)
     _journal: Journal = attrs.field(init=False)
-    _cells: tuple[NumaCell, ...] = attrs.field(init=False, default=())
+    _topology: HostTopology = attrs.field(init=False, default=HostTopology())
     _listeners: "weakref.WeakSet[Events]" = attrs.field(init=False, factory=weakref.WeakSet)
     _timers: dict[str, asyncio.TimerHandle] = attrs.field(init=False, factory=dict)
 
@@ -76,7 +76,7 @@ class SimulatedVirt:
         self._journal = Journal(str(Path(self.context.state_dir) / "guests.journal"))
 
     async def open(self) -> None:
-        self._cells = await asyncio.to_thread(cells.read, self.options.topology, self.context.host)
+        self._topology = await asyncio.to_thread(topology_file.read, self.options.topology, self.context.host)
         self._journal = Journal.open(self._journal.path)
         for guest, record in self._guests():
             if record["power"] == Power.RUNNING.value:
@@ -96,7 +96,8 @@ class SimulatedVirt:
             hypervisor_version=1_000_000,
             hypervisor_hostname=self.context.host,
             inventory=self._inventory(),
-            numa=self._cells,
+            numa=self._topology.cells,
+            pci=self._topology.pci,
             traits=options.traits,
             cpu_info={
                 "arch": "x86_64",
@@ -110,7 +111,7 @@ class SimulatedVirt:
         )
 
     def _inventory(self) -> dict[str, Inventory]:
-        options, found = self.options, self._cells
+        options, found = self.options, self._topology.cells
         shared = sum(len(cell.cpus) for cell in found) if found else options.vcpus
         memory = sum(cell.memory_mb for cell in found) if found else options.memory_mb
         inventory = {
@@ -130,6 +131,7 @@ class SimulatedVirt:
         known = self._journal.records.get(plan.id)
         if known is not None and known["power"] != BUILDING:
             return self._start(plan.id, known)
+        self._check_devices(plan)
         self._maybe_fail(plan)
         if delay := self._delay():
             self._journal.put(plan.id, _record(plan, BUILDING, []))
@@ -185,6 +187,7 @@ class SimulatedVirt:
         held = []
         for guest, record in self._guests():
             held.append(Holding(kind="disk", name=f"{guest}.disk", owner=guest))
+            held += [Holding(kind="device", name=name, owner=guest) for name in record.get("devices", ())]
             if record["power"] != BUILDING:
                 held.append(Holding(kind="domain", name=guest, owner=guest))
         return held
@@ -202,6 +205,18 @@ class SimulatedVirt:
         if record is None or record["power"] == BUILDING:
             raise NotFound(f"host {self.context.host} has no guest {guest}")
         return record
+
+    def _check_devices(self, plan: GuestPlan) -> None:
+        """Refuse a device that the host never reported, and break on one that another guest has."""
+        if not plan.attachments:
+            return
+        reported = {device.address for device in self._topology.pci}
+        taken = {name: guest for guest, record in self._guests() for name in record.get("devices", ())}
+        for attachment, name in zip(plan.attachments, _devices(plan.attachments), strict=True):
+            if isinstance(attachment, PciAttachment) and name not in reported:
+                raise Refused(f"host {self.context.host} hands out no PCI device {name[:40]!r}")
+            if taken.setdefault(name, plan.id) != plan.id:
+                raise SimulatedFault(f"device {name} of host {self.context.host} is in guest {taken[name]} already")
 
     def _maybe_fail(self, plan: GuestPlan) -> None:
         failed = int(self._journal.records.get(_FAILED, 0))
@@ -260,6 +275,10 @@ class SimulatedVirt:
             timer.cancel()
 
 
+def _devices(attachments: Sequence[Attachment]) -> list[str]:
+    return [each.address if isinstance(each, PciAttachment) else each.uuid for each in attachments]
+
+
 def _record(plan: GuestPlan, power: str, boots: list[list[float | None]]) -> dict[str, Any]:
     return {
         "power": power,
@@ -269,6 +288,7 @@ def _record(plan: GuestPlan, power: str, boots: list[list[float | None]]) -> dic
         "memory_mb": plan.memory_mb,
         "boots": boots,
         **({"numa": to_plain(plan.numa)} if plan.numa else {}),
+        **({"devices": _devices(plan.attachments)} if plan.attachments else {}),
     }
 
 

@@ -1,0 +1,132 @@
+"""Addresses of PCI devices, and the rules that match them."""
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novakit.errors import ConfigError
+from novakit.options import fill
+from novakit_hookspecs.devices import MdevAttachment, PciAttachment
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.fields import tuple_field
+from novakit_hookspecs.pci import PciRule, addresses, parse_address
+
+MDEV = MdevAttachment(uuid="11111111-2222-3333-4444-555555555555", parent="0000:3b:00.0")
+LIKELY = st.builds(
+    "{:04x}:{:02x}:{:02x}.{}".format,
+    st.integers(0, 0xFFFFFFFF),
+    st.integers(0, 255),
+    st.integers(0, 31),
+    st.integers(0, 7),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    pci: tuple[PciRule, ...] = tuple_field()
+
+
+@given(LIKELY)
+def test_an_address_reads_as_its_numbers_and_fits_globs_of_itself(address: str) -> None:
+    domain, bus, slot, function = parse_address(address)
+    assert f"{domain:04x}:{bus:02x}:{slot:02x}.{function}" == address
+    for glob in (address, address[:-1] + "*", "*" + address[3:], address[:-1] + "?", address[:-1] + "[0-7]", "*"):
+        assert PciRule(kind="a", address=glob).matches(address, "10de", "20b0"), glob
+
+
+@given(st.text(max_size=20) | LIKELY.map(lambda address: address + "\n") | LIKELY.map(str.upper))
+def test_what_is_no_address_is_not_read(text: str) -> None:
+    try:
+        parse_address(text)
+    except ValueError as error:
+        assert "is no PCI address" in str(error)
+    else:
+        domain, bus, slot, function = parse_address(text)
+        assert f"{domain:04x}:{bus:02x}:{slot:02x}.{function}" == text.zfill(len(text))
+
+
+@given(st.text("0123456789abcdef:.*?[]-", max_size=24), LIKELY)
+def test_any_glob_is_either_refused_with_a_sentence_or_answers(glob: str, address: str) -> None:
+    try:
+        rule = PciRule(kind="a", vendor_id="10de", address=glob)
+    except ValueError as error:
+        assert "takes a pattern" in str(error)
+    else:
+        assert rule.matches(address, "10de", "") in (True, False)
+        assert not rule.matches(address, "8086", "")
+
+
+@pytest.mark.parametrize(
+    ("glob", "yes", "no"),
+    [
+        ("0000:3b:*", "0000:3b:00.0", "0000:3c:00.0"),
+        ("*:00.0", "0000:3b:00.0", "0000:3b:01.0"),
+        ("0000:3b:02.[1-3]", "0000:3b:02.3", "0000:3b:02.4"),
+        ("0000:3b:0[02].0", "0000:3b:02.0", "0000:3b:01.0"),
+        ("0000:3?:00.0", "0000:3f:00.0", "0000:4f:00.0"),
+        ("0000:3B:00.0", "0000:3b:00.0", "0000:3b:00.1"),
+        ("*3b*0", "10000:3b:00.0", "10000:3c:00.1"),
+    ],
+)
+def test_a_glob_matches(glob: str, yes: str, no: str) -> None:
+    rule = PciRule(kind="a", address=glob)
+    assert rule.matches(yes, "", "")
+    assert not rule.matches(no, "", "")
+
+
+def test_all_that_is_set_must_agree() -> None:
+    rule = PciRule(kind="a100", vendor_id="10DE", product_id="20b0", address="0000:3b:*")
+    assert rule.matches("0000:3b:00.0", "10de", "20b0")
+    assert not rule.matches("0000:3b:00.0", "10de", "20b1")
+    assert not rule.matches("0000:3b:00.0", "1002", "20b0")
+    assert not rule.matches("0000:af:00.0", "10de", "20b0")
+    assert not rule.matches("0000:3b:00.0", "", "")
+
+
+def test_rules_are_filled_from_a_list_of_tables() -> None:
+    raw = {"pci": [{"kind": "a100", "vendor_id": "10de"}, {"kind": "vf", "address": "0000:5e:0[2-3].*"}]}
+    assert fill("[drivers.libvirt]", Options, raw).pci == (
+        PciRule(kind="a100", vendor_id="10de"),
+        PciRule(kind="vf", address="0000:5e:0[2-3].*"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"kind": "a"}, r"pci\[1\]: a rule needs at least one of vendor_id, product_id and address"),
+        ({"vendor_id": "10de"}, r"pci\[1\] kind: is required"),
+        ({"kind": "a:1", "vendor_id": "10de"}, r"kind takes a name of letters"),
+        ({"kind": "a", "vendor_id": "0x10de"}, r"vendor_id takes four hexadecimal digits, such as '10de'"),
+        ({"kind": "a", "vendor_id": "10d"}, r"vendor_id takes four hexadecimal"),
+        ({"kind": "a", "product_id": "xyzw"}, r"product_id takes four hexadecimal"),
+        ({"kind": "a", "vendor_id": 1002}, r"pci\[1\] vendor_id: takes a text, not 1002"),
+        ({"kind": "a", "address": "3b:00.0"}, r"address takes .*no PCI address is like '3b:00.0'"),
+        ({"kind": "a", "address": "0000:3b:00.[0-"}, r"address takes a pattern in which '\[' has its '\]'"),
+        ({"kind": "a", "address": "0000:3g:*"}, r"address takes .*no PCI address is like"),
+        ({"kind": "a", "address": "*" * 100}, r"address takes a pattern of 64"),
+        ({"kind": "a", "adress": "0000:3b:*"}, r"pci\[1\] has no key 'adress'.*Did you mean 'address'\?"),
+        ("a100", r"pci\[1\] takes a table of keys, not 'a100'"),
+    ],
+)
+def test_a_bad_rule_is_one_sentence_that_names_it(rule: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^\[drivers\.libvirt\] .*{said}") as caught:
+        fill("[drivers.libvirt]", Options, {"pci": [{"kind": "fine", "vendor_id": "8086"}, rule]})
+    assert "; [drivers" not in str(caught.value)
+
+
+def test_one_table_in_place_of_a_list_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"pci: takes a list"):
+        fill("[drivers.libvirt]", Options, {"pci": {"kind": "a", "vendor_id": "10de"}})
+
+
+def test_attachments_are_read_strictly() -> None:
+    good = PciAttachment(address="0000:3b:00.0")
+    assert addresses([good]) == ["0000:3b:00.0"]
+    with pytest.raises(Refused, match="MdevAttachment"):
+        addresses([good, MDEV])
+    with pytest.raises(Refused, match="twice"):
+        addresses([good, good])
+    with pytest.raises(Refused, match="is no PCI address"):
+        addresses([PciAttachment(address="0000:3b:00.0,multifunction=on")])
