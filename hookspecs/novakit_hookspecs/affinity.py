@@ -1,37 +1,69 @@
-"""PCI devices near a guest's NUMA cells: what a flavor asks for, and cells chosen so that the devices are near.
+"""PCI devices for a guest: what a flavor asks for, and cells and devices chosen so that they are near each other.
 
-The filter and the scheduler's claim both call `fit_near`, so that they agree.
+The filters and the scheduler's claim both call `choose`, so that they agree.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
-from novakit_hookspecs.hosts import PciPool
-from novakit_hookspecs.numa import NumaHost, NumaWish, Taken, matched, offers, places_held
+from novakit_hookspecs.fields import mapping_field
+from novakit_hookspecs.hosts import PciPool, pci_name
+from novakit_hookspecs.numa import NumaHost, NumaWish, Taken, fit, matched, offers, places_held
 
 POLICIES = ("required", "legacy", "preferred", "socket")
 MOST = 64
 """Devices that one guest may ask for of one alias."""
 _STEPS = 5000
 """Choices of cells that are looked at before a host counts as unfit."""
+Place = tuple[str, int | None]
+"""The kind of devices and the NUMA cell they are on, None where the host does not know."""
 
 
 @attrs.frozen(kw_only=True)
 class DeviceWish:
     """The devices a guest wants, and how near to its cells."""
 
-    counts: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[str, int], ...] = ()
     """Pairs of an alias and how many; each alias once."""
     policy: str = "legacy"
     """required: on the guest's cells; legacy: so, or on a device whose cell is unknown; preferred: as legacy where
     that can be, else anywhere; socket: on a cell of the same socket as one of the guest's cells."""
+    gpus: tuple[str, int] | None = None
+    """A kind and how many of it are wanted as GPUs, beside the aliases."""
+    gpus_together: bool = False
+    """Whether the GPUs must be on one cell, whichever it is."""
+
+    def amounts(self) -> Counter[str]:
+        """Say how many devices of each kind are wanted in all."""
+        wanted = Counter(dict(self.counts))
+        if self.gpus is not None:
+            wanted[self.gpus[0]] += self.gpus[1]
+        return wanted
+
+    def resources(self) -> Counter[str]:
+        """Say the same by resource class, as the ledger counts it."""
+        wanted: Counter[str] = Counter()
+        for kind, count in self.amounts().items():
+            wanted[pci_name(kind)] += count
+        return wanted
 
     def enough(self, pools: Sequence[PciPool]) -> bool:
         """Say whether there are enough, wherever they are."""
-        free = _supply(pools)
-        return all(sum(count for (kind, _), count in free.items() if kind == one) >= n for one, n in self.counts)
+        free: Counter[str] = Counter()
+        for pool in pools:
+            free[pool.kind] += max(pool.free, 0)
+        return all(free[kind] >= count for kind, count in self.amounts().items())
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """What a guest is to be given of a host."""
+
+    cells: tuple[Taken, ...] = ()
+    devices: Mapping[Place, int] = mapping_field()
+    """How many devices of which kind and cell."""
 
 
 def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceWish | None:
@@ -39,8 +71,19 @@ def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceWi
 
     An alias that is named twice counts twice.
     """
+    counts, gpus = _aliases(specs.get("pci_passthrough:alias", "")), _gpus(specs)
+    if not counts and gpus is None:
+        return None
+    policy = specs.get("hw:pci_numa_affinity_policy") or properties.get("hw_pci_numa_affinity_policy") or "legacy"
+    if policy not in POLICIES:
+        raise ValueError(f"pci_numa_affinity_policy is {policy[:40]!r}; it takes {', '.join(POLICIES)}")
+    together = specs.get("gpu:numa_affinity", "false").lower() == "true"
+    return DeviceWish(counts=tuple(counts.items()), policy=policy, gpus=gpus, gpus_together=together)
+
+
+def _aliases(told: str) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for part in filter(None, (part.strip() for part in specs.get("pci_passthrough:alias", "").split(","))):
+    for part in filter(None, (part.strip() for part in told.split(","))):
         name, _, text = part.partition(":")
         text = text.strip() or "1"
         if not text.isdecimal() or len(text) > 3 or not int(text):
@@ -48,28 +91,142 @@ def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceWi
         counts[name.strip()] += int(text)
     if any(count > MOST for count in counts.values()):
         raise ValueError(f"more than {MOST} devices of one alias are asked for")
-    if not counts:
+    return counts
+
+
+def _gpus(specs: Mapping[str, str]) -> tuple[str, int] | None:
+    kind, text = specs.get("gpu:type", ""), specs.get("gpu:count", "0")
+    if not kind or text == "0":
         return None
-    policy = specs.get("hw:pci_numa_affinity_policy") or properties.get("hw_pci_numa_affinity_policy") or "legacy"
-    if policy not in POLICIES:
-        raise ValueError(f"pci_numa_affinity_policy is {policy[:40]!r}; it takes {', '.join(POLICIES)}")
-    return DeviceWish(counts=tuple(counts.items()), policy=policy)
+    if not text.isdecimal() or len(text) > 3 or not 0 < int(text) <= MOST:
+        raise ValueError(f"gpu:count is {text[:40]!r}; it takes a number from 1 to {MOST}")
+    return kind, int(text)
 
 
-def fit_near(host: NumaHost, pools: Sequence[PciPool], wanted: NumaWish, near: DeviceWish) -> tuple[Taken, ...] | None:
-    """Choose cells as `fit` does, but so that the devices are as near as their policy says; None where none are."""
+def choose(
+    host: NumaHost | None, pools: Sequence[PciPool], wanted: NumaWish | None, near: DeviceWish | None
+) -> Choice | None:
+    """Choose cells and devices for a guest; None where they cannot all be had as they are wanted.
+
+    `wanted` and `near` are None for a guest that does not care; one without cells has its devices anywhere.
+    GPUs that must be together come, if that can be, from a cell of the guest's.
+    """
+    if wanted is not None and host is None:
+        return None
+    if near is None:
+        cells = fit(host, wanted) if host is not None and wanted is not None else ()
+        return None if cells is None else Choice(cells=cells)
     if not near.enough(pools):
         return None
+    found = None
+    for gpus in _set_aside(pools, near):
+        choice = _beside(host, pools, wanted, near, gpus)
+        if choice is not None and any(cell in _ids(choice.cells) for _, cell in gpus):
+            return choice
+        found = found or choice
+    return found
+
+
+def _set_aside(pools: Sequence[PciPool], near: DeviceWish) -> Iterator[Counter[Place]]:
+    """Give each way to have the GPUs together, the cell with the fewest to spare first; one of nothing else."""
+    if near.gpus is None or not near.gpus_together:
+        yield Counter()
+        return
+    kind, count = near.gpus
+    there = {place: free for place, free in _supply(pools).items() if place[0] == kind and place[1] is not None}
+    for place, free in sorted(there.items(), key=lambda item: (item[1], item[0][1])):
+        if free >= count:
+            yield Counter({place: count})
+
+
+def _beside(
+    host: NumaHost | None,
+    pools: Sequence[PciPool],
+    wanted: NumaWish | None,
+    near: DeviceWish,
+    gpus: Counter[Place],
+) -> Choice | None:
+    """Choose cells and the other devices where some GPUs are set aside."""
+    left = _supply(pools)
+    left.subtract(gpus)
+    cells: tuple[Taken, ...] | None = ()
+    if host is not None and wanted is not None:
+        cells = _fit_near(host, left, wanted, near)
+    if cells is None:
+        return None
+    ranks = _Ranks.of(host if wanted is not None else None, cells, near.policy)
+    chosen = Counter(gpus)
+    for kind, count in near.counts:
+        if not _take(left, chosen, kind, count, ranks):
+            return None
+    if near.gpus is not None and not gpus and not _take(left, chosen, *near.gpus, attrs.evolve(ranks, anywhere=True)):
+        return None
+    return Choice(cells=cells, devices={place: count for place, count in chosen.items() if count})
+
+
+def _ids(cells: Sequence[Taken]) -> frozenset[int]:
+    return frozenset(one.cell for one in cells)
+
+
+@attrs.frozen
+class _Ranks:
+    """How near a cell is to a guest's."""
+
+    own: Collection[int]
+    same_socket: Collection[int]
+    unknown: bool
+    """Whether a device whose cell is unknown will do."""
+    anywhere: bool
+
+    @classmethod
+    def of(cls, host: NumaHost | None, cells: Sequence[Taken], policy: str) -> "_Ranks":
+        if host is None:
+            return cls((), (), unknown=True, anywhere=True)
+        own, sockets = _ids(cells), set()
+        if policy == "socket":
+            sockets = {cell.socket_id for cell in host.cells if cell.id in own}
+        same = frozenset(cell.id for cell in host.cells if cell.socket_id in sockets)
+        return cls(own, same, unknown=policy in ("legacy", "preferred"), anywhere=policy == "preferred")
+
+    def rank(self, cell: int | None) -> int | None:
+        """Give 0 for the nearest, None for where no device may be taken from."""
+        if cell in self.own:
+            return 0
+        if cell in self.same_socket or (cell is None and self.unknown):
+            return 1
+        return 2 if self.anywhere else None
+
+
+def _take(left: Counter[Place], chosen: Counter[Place], kind: str, count: int, ranks: _Ranks) -> bool:
+    """Move devices from `left` to `chosen`, nearest first and from few cells; tell whether all are there."""
+    places = []
+    for place, free in left.items():
+        rank = ranks.rank(place[1]) if place[0] == kind and free > 0 else None
+        if rank is not None:
+            places.append((rank, free < count, free if free >= count else -free, str(place[1]), place))
+    for *_, place in sorted(places):
+        some = min(left[place], count)
+        left[place] -= some
+        chosen[place] += some
+        count -= some
+    return not count
+
+
+def _fit_near(host: NumaHost, free: Counter[Place], wanted: NumaWish, near: DeviceWish) -> tuple[Taken, ...] | None:
+    """Choose cells as `fit` does, but so that the devices of `counts` are as near as their policy says.
+
+    None where no cells are.
+    """
     offered = offers(host, wanted)
     if matched(offered) is None:
         return None
-    for holder in _Search.of(host, pools, near, offered).holders():
+    for holder in _Search.of(host, free, near, offered).holders():
         return matched(offered, holder)
     return matched(offered) if near.policy == "preferred" else None
 
 
-def _supply(pools: Sequence[PciPool]) -> Counter[tuple[str, int | None]]:
-    free: Counter[tuple[str, int | None]] = Counter()
+def _supply(pools: Sequence[PciPool]) -> Counter[Place]:
+    free: Counter[Place] = Counter()
     for pool in pools:
         free[pool.kind, pool.numa_cell] += max(pool.free, 0)
     return free
@@ -92,9 +249,9 @@ class _Search:
 
     @classmethod
     def of(
-        cls, host: NumaHost, pools: Sequence[PciPool], near: DeviceWish, offered: Sequence[Sequence[Taken | None]]
+        cls, host: NumaHost, free: Counter[Place], near: DeviceWish, offered: Sequence[Sequence[Taken | None]]
     ) -> "_Search":
-        free, kinds = _supply(pools), [kind for kind, _ in near.counts]
+        kinds = [kind for kind, _ in near.counts]
         by_socket = near.policy == "socket"
         group = [cell.socket_id if by_socket else place for place, cell in enumerate(host.cells)]
         supply: dict[int, tuple[int, ...]] = {}

@@ -1,5 +1,6 @@
 """What a plugin is told about the machine it runs on, and what it says is there."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,6 +8,17 @@ import attrs
 
 from novakit_hookspecs.fields import frozen_names, mapping_field, tuple_field
 from novakit_hookspecs.numa import NumaCell
+
+ADDRESS_PATTERN = r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
+_OTHER = re.compile(r"[^A-Z0-9_]")
+
+
+def pci_name(*parts: str) -> str:
+    """Name what the ledger knows devices by: the resource class of a kind is CUSTOM_PCI_<KIND>.
+
+    Parts are joined by an underscore and written in upper case, every other character as an underscore.
+    """
+    return f"CUSTOM_PCI_{_OTHER.sub('_', '_'.join(parts).upper())}"[:200]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +48,7 @@ class Inventory:
 class PciDevice:
     """A PCI function of the host that may be handed to a guest whole; the ledger holds it as a provider of its own."""
 
-    address: str
+    address: str = attrs.field(validator=attrs.validators.matches_re(ADDRESS_PATTERN))
     """domain:bus:slot.function, such as 0000:3b:00.0; unique on the host and the same after a reboot."""
     kind: str
     """What flavors call it: the alias of `pci_passthrough:alias`, the type of `gpu:type`."""
@@ -45,6 +57,17 @@ class PciDevice:
     product_id: str = ""
     numa_cell: int | None = None
     """None where the host does not know."""
+
+    @property
+    def resource_class(self) -> str:
+        """Say what the ledger counts it as; one unit of it."""
+        return pci_name(self.kind)
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """Say which model it is: CUSTOM_PCI_10DE_20B5, where vendor and product are known."""
+        known = self.vendor_id and self.product_id
+        return frozenset({pci_name(self.vendor_id, self.product_id)} if known else ())
 
 
 @attrs.frozen(kw_only=True)

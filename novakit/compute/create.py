@@ -32,7 +32,8 @@ class Create:
     """The steps of creating a server.
 
     `work.data` holds: networks (what was asked), security_groups, availability_zone, forced_host, hints, excluded
-    (hosts that failed), tries, and once placed host, node and alternates (the next best hosts, best first).
+    (hosts that failed), tries, and once placed host, node, what was given there of NUMA cells (numa) and PCI devices
+    (devices), and alternates (the next best hosts, best first).
     """
 
     parts: Parts
@@ -79,7 +80,8 @@ class Create:
         if "refused" in result:
             raise Failed(result["refused"]["message"], details=result["refused"].get("detail", ""))
         zone = result.get("availability_zone") or "nova"
-        data |= {"host": result["host"], "node": result["node"], "zone": zone, "numa": result.get("numa", [])}
+        data |= {"host": result["host"], "node": result["node"], "zone": zone}
+        data |= {"numa": result["numa"], "devices": result["devices"]}
         data["alternates"] = [each["host"] for each in result["alternates"]]
         return {"host": result["host"], "node": result["node"], "availability_zone": zone}
 
@@ -127,8 +129,11 @@ class Create:
         if ports is None:
             ports = (await self.parts.networks.ports_of([server["id"]])).get(server["id"], [])
         try:
-            plan = await self.plan(server, ports, image_id)
-            body = {"operation": work.id, "plan": {**plan, "numa": work.data.get("numa", [])}}
+            given = {
+                "numa": work.data.get("numa", []),
+                "attachments": [{"address": one["address"]} for one in work.data.get("devices", [])],
+            }
+            body = {"operation": work.id, "plan": {**await self.plan(server, ports, image_id), **given}}
             answer = await self.parts.bus.call(f"agent.{work.data['host']}", "build", body, within=900)
         except RemoteError as error:
             if error.kind == "Busy":

@@ -12,6 +12,7 @@ from novakit.compute import states
 from novakit.compute.parts import Parts
 from novakit.compute.records import POWER_NUMBERS
 from novakit.gather import Gather
+from novakit.placement import HostReport
 from novakit.store import hosts, operations, servers
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.hosts import HostFacts
@@ -75,19 +76,19 @@ class Reports:
         return [None] * len(batch)
 
     async def _write_together(self, batch: Sequence["_Facts"]) -> None:
-        news = False
+        placement, news = self.parts.placement, False
         async with self.parts.store.write() as session:
+            known: dict[str, HostReport] = {}
+            changed: dict[str, HostReport] = {}
             for each in batch:
-                row, changed = await hosts.report(session, each.host, each.plain)
-                if changed:
-                    await self.parts.placement.report_host(
-                        session,
-                        provider_id=row["provider_id"],
-                        name=each.host,
-                        inventory=each.record.inventory,
-                        traits=each.record.traits,
-                    )
-                news = news or changed
+                row, is_new = await hosts.report(session, each.host, each.plain)
+                (changed if is_new else known)[row["provider_id"]] = _report(row["provider_id"], each)
+            for host, gone in (await placement.withdrawn(session, known)).items():
+                if gone - known[host].devices():
+                    changed.setdefault(host, known[host])
+            if changed:
+                news = True
+                await placement.report_hosts(session, list(changed.values()))
         if news:
             await self.parts.bus.publish("hosts.changed", {})
 
@@ -149,6 +150,13 @@ class Reports:
             await self.parts.bus.call(f"agent.{host}", "destroy", {"server": server_id}, within=120)
         except (RemoteError, BusError) as error:
             log.warning("stranger not removed", host=host, guest=server_id, why=str(error))
+
+
+def _report(provider_id: str, facts: _Facts) -> HostReport:
+    record = facts.record
+    return HostReport(
+        provider_id=provider_id, name=facts.host, inventory=record.inventory, traits=record.traits, pci=record.pci
+    )
 
 
 def _difference(row: Row, power: str | None) -> str | None:

@@ -90,6 +90,21 @@ class Ledger:
         before = {key: one.used for key, one in stock.items()}
         return cls(session, {row["id"]: row for row in rows}, held, generations, stock, before)
 
+    def free(self, provider_id: str, resource_class: str) -> int:
+        """Say how much of a class can still be claimed of a provider that was loaded."""
+        stock = self._stock.get((provider_id, resource_class))
+        return max(stock.capacity - stock.used, 0) if stock else 0
+
+    def take(self, claim: Claim) -> bool:
+        """Let a consumer hold what a claim says, or tell that the inventories do not allow it."""
+        if self.holds(claim):
+            return True
+        try:
+            self.replace([claim])
+        except (OutOfStock, NoSuchProvider):
+            return False
+        return True
+
     def replace(self, claims: Sequence[Claim]) -> None:
         """Let consumers hold what `claims` say, all or none; raise `OutOfStock` or `NoSuchProvider` otherwise.
 

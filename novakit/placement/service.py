@@ -7,11 +7,11 @@ import attrs
 
 from novakit import errors, world
 from novakit.placement.candidates import Ask, Candidate, Forest, ForestCache, search
-from novakit.placement.ledger import Claim, Ledger, NoSuchProvider, OutOfStock
+from novakit.placement.ledger import Claim, Ledger
 from novakit.store.engine import Row, Session, Store
 from novakit.store.placement import allocations, changes, hosts, usages
 from novakit.store.placement.hosts import HostReport
-from novakit_hookspecs.hosts import Inventory
+from novakit_hookspecs.hosts import Inventory, PciDevice
 
 
 @attrs.define
@@ -41,14 +41,22 @@ class Placement:
         name: str,
         inventory: Mapping[str, Inventory],
         traits: Iterable[str] = (),
+        pci: Sequence[PciDevice] = (),
     ) -> bool:
-        """Make a host's root provider equal to its report; tell whether anything changed."""
-        one = HostReport(provider_id=provider_id, name=name, inventory=inventory, traits=frozenset(traits))
+        """Make the providers of a host and of its devices equal to its report; tell whether anything changed."""
+        one = HostReport(provider_id=provider_id, name=name, inventory=inventory, traits=frozenset(traits), pci=pci)
         return bool(await hosts.report(session, [one]))
 
     async def report_hosts(self, session: Session, reports: Sequence[HostReport]) -> set[str]:
         """Do so for many hosts in a few statements; give the ids of the providers that changed."""
         return await hosts.report(session, reports)
+
+    async def withdrawn(self, session: Session, host_ids: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
+        """Give, by host, providers and classes of its devices of which nobody holds and nobody can claim any.
+
+        Those that the host does not report go away when it is reported again.
+        """
+        return await hosts.withdrawn(session, host_ids)
 
     async def claim(
         self,
@@ -76,17 +84,7 @@ class Placement:
     async def claim_many(self, session: Session, claims: Sequence[Claim]) -> list[bool]:
         """Try claims one after another, each on what the earlier ones left; the answers are in the same order."""
         ledger = await Ledger.open(session, claims)
-        answers = []
-        for claim in claims:
-            if ledger.holds(claim):
-                answers.append(True)
-                continue
-            try:
-                ledger.replace([claim])
-            except (OutOfStock, NoSuchProvider):
-                answers.append(False)
-            else:
-                answers.append(True)
+        answers = [ledger.take(claim) for claim in claims]
         await ledger.write()
         return answers
 

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
+from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.numa import BadWish, wish
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 
@@ -83,6 +84,7 @@ def complete(ask: Ask) -> Ask:
         for name, value in ask.extra_specs.items():
             if (match := _RESOURCE.fullmatch(name)) and value.isdecimal() and len(value) < 11:
                 resources[match[1]] = int(value)
+        resources |= _devices(ask, properties)
     wanted = {name: amount for name, amount in resources.items() if amount > 0}
     return attrs.evolve(ask, required_traits=required, forbidden_traits=forbidden, resources=wanted)
 
@@ -99,6 +101,15 @@ def _cpus(ask: Ask, properties: Mapping[str, str]) -> dict[str, int]:
     cells = wanted.cells if wanted else ()
     pinned = sum(len(cell.pinned) for cell in cells)
     return {"VCPU": ask.vcpus - pinned, "PCPU": pinned + sum(cell.extra_cpus for cell in cells)}
+
+
+def _devices(ask: Ask, properties: Mapping[str, str]) -> Mapping[str, int]:
+    """Count the devices by resource class; a wish that cannot be counts as none, and the filters say what is wrong."""
+    try:
+        wanted = devices(ask.extra_specs, properties)
+    except ValueError:
+        return {}
+    return wanted.resources() if wanted else {}
 
 
 def servers_in_hints(ask: Ask) -> set[str]:

@@ -12,9 +12,10 @@ import structlog
 from novakit import world
 from novakit.monitoring import spans
 from novakit.monitoring.tallies import Spread
-from novakit.placement import Claim, Placement
-from novakit.scheduler import capacity, cells, record, trace
+from novakit.placement import Placement
+from novakit.scheduler import capacity, cells, claims, record, trace
 from novakit.scheduler.ask import servers_in_hints
+from novakit.scheduler.claims import Given
 from novakit.scheduler.groups import ANTI_AFFINITY, Groups, admit
 from novakit.scheduler.pipeline import Pipeline, Ranking
 from novakit.scheduler.record import Decision
@@ -22,6 +23,7 @@ from novakit.scheduler.state import CloudState
 from novakit.scheduler.steps import Step
 from novakit.store import Session, Store, decisions, numa, scheduling
 from novakit.store.engine import Row
+from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.scheduling import Ask
 
 log = structlog.get_logger(__name__)
@@ -41,6 +43,8 @@ class Selection:
     """The next best hosts as host, node and provider_id; nothing is claimed there."""
     numa: tuple[Mapping[str, Any], ...] = ()
     """One `Taken` record as plain data for each guest cell: the host's cell, CPUs, pins, pages."""
+    devices: tuple[Mapping[str, str], ...] = ()
+    """Address and kind of each PCI device that the guest is to be handed, by address."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +102,9 @@ class _Try:
     decision: Decision
     row: int
     alternates: tuple[dict[str, str], ...]
-    numa: Sequence[Mapping[str, Any]] = ()
+    choice: Choice | None = None
+    """What the table counts as given to it of cells and devices."""
+    given: Given = attrs.field(factory=Given)
 
 
 WAITED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -373,10 +379,10 @@ class Scheduler:
         if self._last is not None:
             self._last.place = places[0]
         table.add_claim(rows[0], one.ask.resources)
-        cells.take(table, rows[0], one.ask)
+        choice = cells.take(table, rows[0], one.ask)
         if one.ask.group and (group := self.groups.get(one.ask.group.id)):
             group.put(one.ask.server_id, table.names[rows[0]])
-        return _Try(one, decision, rows[0], alternates)
+        return _Try(one, decision, rows[0], alternates, choice)
 
     def _next_best(self, one: _Waiting, ranking: Ranking) -> list[int]:
         """Give the places of those next best hosts of the earlier decision that still fit, in its order."""
@@ -406,35 +412,16 @@ class Scheduler:
         ]
         crowded = await admit(session, grouped) if grouped else set()
         admitted = [one for one in tries if one.waiting.ask.server_id not in crowded]
-        claims = [
-            Claim(
-                consumer_id=one.waiting.ask.server_id,
-                project_id=one.waiting.ask.project_id,
-                user_id=one.waiting.ask.user_id,
-                allocations=self.state.allocations(one.row, one.waiting.ask.resources),
-            )
-            for one in admitted
-        ]
-        answers = await self.placement.claim_many(session, claims) if claims else []
-        return await self._give_cells(session, [one for one, good in zip(admitted, answers, strict=True) if good])
-
-    async def _give_cells(self, session: Session, claimed: Sequence[_Try]) -> list[_Try]:
-        """Give those that want NUMA cells their CPUs and pages; take the claim back where these are gone."""
-        wishes = [
-            (one.waiting.ask.server_id, one.row, wish)
-            for one in claimed
-            if (wish := cells.wanted(one.waiting.ask)) is not None
-        ]
-        if not wishes:
-            return list(claimed)
-        plans, without = await cells.give(session, self.state.table, wishes)
-        if without:
-            await self.placement.release_many(session, without)
-        for one in claimed:
-            one.numa = plans.get(one.waiting.ask.server_id, ())
-            if one.numa:
-                one.decision.record["numa"] = one.numa
-        return [one for one in claimed if one.waiting.ask.server_id not in without]
+        if not admitted:
+            return []
+        claimed = []
+        answers = await claims.claim(session, self.state, [(one.waiting.ask, one.row) for one in admitted])
+        for one, given in zip(admitted, answers, strict=True):
+            if given is not None:
+                one.given = given
+                one.decision.record.update(given.described())
+                claimed.append(one)
+        return claimed
 
     async def _settle(
         self,
@@ -449,11 +436,12 @@ class Scheduler:
         self._take_back(lost)
         for one in claimed:
             answer = self._selection(one.waiting, one.row, one.decision.id, one.alternates)
-            self._answer(one.waiting, attrs.evolve(answer, numa=tuple(one.numa)))
+            self._answer(one.waiting, attrs.evolve(answer, numa=one.given.numa, devices=one.given.devices))
             self.counts.placed += 1
+        before = await self._given_before(held)
         for waiting, row in held.items():
-            answer = self._selection(waiting, row, "", ())
-            self._answer(waiting, attrs.evolve(answer, numa=await self._cells_of(waiting)))
+            answer, given = self._selection(waiting, row, "", ()), before[waiting.ask.server_id]
+            self._answer(waiting, attrs.evolve(answer, numa=given.numa, devices=given.devices))
         for waiting, decision in refused:
             if waiting not in held:
                 self.counts.refused += 1
@@ -463,12 +451,12 @@ class Scheduler:
             await self._learn(conflicts)
         return [one.waiting for one in conflicts if not one.waiting.answer.done()]
 
-    async def _cells_of(self, waiting: _Waiting) -> tuple[Mapping[str, Any], ...]:
-        """Give the cells of a server that was placed before."""
-        if cells.wanted(waiting.ask) is None:
-            return ()
+    async def _given_before(self, held: Mapping[_Waiting, int]) -> Mapping[str, Given]:
+        """Tell what cells and devices servers hold that were placed before."""
+        if not held:
+            return {}
         async with self.store.read() as session:
-            return tuple((await numa.of_servers(session, [waiting.ask.server_id])).get(waiting.ask.server_id, ()))
+            return await claims.given(session, self.state, {one.ask.server_id: row for one, row in held.items()})
 
     async def _learn(self, conflicts: Sequence[_Try]) -> None:
         """Somebody else was faster: read those hosts again, and try the next best ones."""
@@ -496,6 +484,8 @@ class Scheduler:
         for one in tries:
             taken = {name: -amount for name, amount in one.waiting.ask.resources.items()}
             self.state.table.add_claim(one.row, taken, -1)
+            if one.choice is not None:
+                cells.take_back(self.state.table, one.row, one.choice)
             if one.waiting.ask.group and (group := self.groups.get(one.waiting.ask.group.id)):
                 group.take(one.waiting.ask.server_id)
 

@@ -136,4 +136,5 @@ def answer(result: Selection | Refusal) -> dict[str, Any]:
             "refused": {"message": result.message, "detail": result.detail},
             "decision_id": result.decision_id,
         }
-    return {**attrs.asdict(result, recurse=False), "alternates": list(result.alternates), "numa": list(result.numa)}
+    told = attrs.asdict(result, recurse=False)
+    return {**told, **{name: list(told[name]) for name in ("alternates", "numa", "devices")}}

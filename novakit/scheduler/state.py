@@ -8,7 +8,8 @@ import attrs
 
 from novakit import world
 from novakit.placement import Placement
-from novakit.scheduler import cells
+from novakit.scheduler import cells, devices
+from novakit.scheduler.devices import Function
 from novakit.scheduler.table import HostTable, Stock
 from novakit.store import Session, Store, aggregates, numa, scheduling
 from novakit.store.engine import Row
@@ -35,6 +36,8 @@ class CloudState:
     table: HostTable = attrs.field(factory=HostTable)
     nested: dict[int, dict[str, list["Share"]]] = attrs.field(factory=dict)
     """By row and resource class: what providers below the root hold, for hosts that have such."""
+    functions: dict[int, tuple[Function, ...]] = attrs.field(factory=dict)
+    """By row: the PCI devices, for hosts that have such."""
     refreshes: int = 0
     _hosts: int = 0
     _ledger: int = 0
@@ -92,6 +95,7 @@ class CloudState:
         for field in attrs.fields(HostTable):
             setattr(self.table, field.name, getattr(fresh, field.name))
         self.nested.clear()
+        self.functions.clear()
         self._forced_down.clear()
         self._silent.clear()
         self._hosts = self._ledger = 0
@@ -115,10 +119,14 @@ class CloudState:
             supported_instances=facts.get("supported_instances", []),
             host_ip=facts.get("host_ip"),
             cell=facts.get("cell", "cell1"),
-            pci=cells.pools_of(facts.get("pci") or ()),
             numa=cells.host_of(facts.get("numa") or ()),
             **{f"metric_{name}": value for name, value in facts.get("metrics", {}).items()},
         )
+        if functions := devices.of_host(facts.get("pci") or (), host["provider_id"]):
+            self.functions[row] = functions
+        else:
+            self.functions.pop(row, None)
+        self._count_devices(row)
         if is_new:
             self.table.put(row, availability_zone=self.default_zone)
             self._groups = -1
@@ -200,6 +208,15 @@ class CloudState:
             self.nested[row] = nested
         else:
             self.nested.pop(row, None)
+
+        self._count_devices(row)
+
+    def _count_devices(self, row: int) -> None:
+        """Count a host's devices that can be claimed: facts say where they are, the ledger who holds them."""
+        functions, nested = self.functions.get(row, ()), self.nested.get(row, {})
+        classes = {one.resource_class for one in functions}
+        free = {(share.provider, name) for name in classes for share in nested.get(name, ()) if share.free > 0}
+        self.table.put(row, pci=devices.pools_of(functions, lambda one: (one.provider, one.resource_class) in free))
 
     async def _follow_liveness(self, session: Session) -> None:
         silent = await scheduling.silent_hosts(session, world.now() - timedelta(seconds=self.down_after))

@@ -70,6 +70,21 @@ async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_i
     return found
 
 
+async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str, set[str]]:
+    """Give, by consumer, the providers below a root that it holds something of."""
+    found: dict[str, set[str]] = {}
+    for some in _chunks(sorted(consumer_ids)):
+        statement = (
+            sa.select(allocations.c.consumer_id, allocations.c.provider_id)
+            .join(providers, providers.c.id == allocations.c.provider_id)
+            .where(allocations.c.consumer_id.in_(some), providers.c.parent_id.is_not(None))
+        )
+        rows: Sequence[Any] = (await session.execute(statement)).all()
+        for consumer, provider in rows:
+            found.setdefault(consumer, set()).add(provider)
+    return found
+
+
 async def operations_on(session: Session) -> dict[str, int]:
     """Count the servers that something is being done to, by host."""
     here = sa.and_(servers.c.deleted_at.is_(None), servers.c.task_state.is_not(None), servers.c.host.is_not(None))

@@ -1,6 +1,10 @@
-"""Compute hosts as root providers: what their agents report, without losing what operators set."""
+"""Compute hosts as provider trees: what their agents report, without losing what operators set.
 
-from collections.abc import Iterable, Mapping, Sequence
+A host is a root provider, each of its PCI devices a provider below it with one unit of the class of its kind.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -8,12 +12,15 @@ import sqlalchemy as sa
 
 from novakit import errors, world
 from novakit.store.engine import Row, Session
-from novakit.store.placement import changes, names, usages
+from novakit.store.placement import changes, names, providers, usages
 from novakit.store.placement.inventories import values as inventory_values
-from novakit.store.placement.tables import inventories, provider_traits, providers
-from novakit_hookspecs.hosts import Inventory
+from novakit.store.placement.tables import inventories, provider_aggregates, provider_traits
+from novakit.store.placement.tables import providers as provider_rows
+from novakit_hookspecs.hosts import Inventory, PciDevice
 
 MAX_AMOUNT = 0x7FFFFFFF
+PORTION = 5000
+"""Providers that are compared at once; SQLite takes 32,766 parameters in a statement."""
 
 
 @attrs.frozen(kw_only=True)
@@ -24,6 +31,34 @@ class HostReport:
     name: str
     inventory: Mapping[str, Inventory]
     traits: frozenset[str]
+    pci: Sequence[PciDevice] = ()
+
+    def devices(self) -> set[tuple[str, str]]:
+        """Give provider and class of each of its PCI devices."""
+        return {(device_id(self.provider_id, device.address), device.resource_class) for device in self.pci}
+
+
+def device_id(host: str, address: str) -> str:
+    """Give the id of the provider of a PCI device, from the id of its host's provider and its address."""
+    return str(uuid.uuid5(uuid.UUID(host), address))
+
+
+@attrs.frozen(kw_only=True)
+class _Wanted:
+    """What one provider is to be by the report of its host."""
+
+    id: str
+    name: str
+    host: str
+    """The id of the host's own provider, which may be this one."""
+    inventory: Mapping[str, Inventory] = attrs.field(factory=dict)
+    traits: frozenset[str] = frozenset()
+    is_gone: bool = False
+    """Whether it is a device that the host no longer reports."""
+
+    @property
+    def is_device(self) -> bool:
+        return self.id != self.host
 
 
 @attrs.define
@@ -36,32 +71,109 @@ class _Writes:
     dropped_inventories: list[tuple[str, str]] = attrs.field(factory=list)
     dropped_traits: list[tuple[str, str]] = attrs.field(factory=list)
     renamed: list[tuple[str, str]] = attrs.field(factory=list)
+    emptied: list[str] = attrs.field(factory=list)
+    """Devices that are gone and hold nothing any more, as far as inventories and traits tell."""
     touched: set[str] = attrs.field(factory=set)
 
 
 async def report(session: Session, reports: Sequence[HostReport]) -> set[str]:
-    """Make the root providers equal to what their hosts report; give the ids of those that changed.
+    """Make the providers of hosts and of their devices equal to what the hosts report; give the ids of those changed.
 
-    Inventories and traits that an operator added stay.
+    Inventories and traits that an operator added stay, and keep the provider of a device that is gone.
     What a host no longer reports is removed, or withdrawn (reserved in full) while somebody still holds some of it.
-    Raises `Conflict` when another provider has the name, `BadRequest` for a class or trait that no standard knows.
+    Raises `Conflict` when another provider has a name, `BadRequest` for a class or trait that no standard knows.
     """
-    wanted = {one.provider_id: one for one in reports}
-    ids = sorted(wanted)
-    rows = await session.lock(sa.select(providers).where(providers.c.id.in_(ids)).order_by(providers.c.id))
+    touched: set[str] = set()
+    for some in _portions(reports):
+        touched |= await _report(session, some)
+    return touched
+
+
+async def withdrawn(session: Session, host_ids: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
+    """Give, by host, the providers and classes of devices of which nobody holds and nobody can claim any."""
+    ids = list(host_ids)
+    if not ids:
+        return {}
+    stock, c = inventories.c, provider_rows.c
+    statement = (
+        sa.select(c.parent_id, c.id, stock.resource_class)
+        .join(inventories, stock.provider_id == c.id)
+        .where(c.parent_id.in_(ids), stock.by_host, stock.capacity == 0, stock.used == 0)
+    )
+    rows: Sequence[Any] = (await session.execute(statement)).all()
+    found: dict[str, set[tuple[str, str]]] = {}
+    for host, provider, resource_class in rows:
+        found.setdefault(host, set()).add((provider, resource_class))
+    return found
+
+
+def _portions(reports: Sequence[HostReport]) -> Iterator[list[HostReport]]:
+    some: list[HostReport] = []
+    size = 0
+    for one in reports:
+        if some and size + 1 + len(one.pci) > PORTION:
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += 1 + len(one.pci)
+    if some:
+        yield some
+
+
+async def _report(session: Session, reports: Sequence[HostReport]) -> set[str]:
+    hosts = {one.provider_id: one for one in reports}
+    ids = sorted(hosts)
+    c = provider_rows.c
+    rows = await session.lock(
+        sa.select(provider_rows).where(sa.or_(c.id.in_(ids), c.parent_id.in_(ids))).order_by(c.id)
+    )
     known = {row["id"]: row for row in rows}
-    stock = await usages.inventories_of(session, ids) if known else {}
-    traits = await _traits(session, ids) if known else {}
+    wanted = {each.id: each for one in hosts.values() for each in _providers_of(one)}
+    wanted |= {row["id"]: _gone(row) for row in rows if row["id"] not in wanted and _is_device(row)}
+    there = sorted(wanted.keys() & known.keys())
+    stock = await usages.inventories_of(session, there) if there else {}
+    traits = await _traits(session, there) if there else {}
     await _check_names(session, wanted, known)
-    await names.ensure_classes(session, {name for one in reports for name in one.inventory})
-    await names.ensure_traits(session, {name for one in reports for name in one.traits})
+    await names.ensure_classes(session, {name for one in wanted.values() for name in one.inventory})
+    await names.ensure_traits(session, {name for one in wanted.values() for name in one.traits})
     writes = _Writes()
     for one in wanted.values():
-        _compare_provider(one, known.get(one.provider_id), writes)
-        _compare_inventory(one, stock.get(one.provider_id, {}), writes)
-        _compare_traits(one, traits.get(one.provider_id, {}), writes)
+        _compare_provider(one, known, writes)
+        _compare_inventory(one, stock.get(one.id, {}), writes)
+        _compare_traits(one, traits.get(one.id, {}), writes)
+        if one.is_gone and _is_emptied(stock.get(one.id, {}), traits.get(one.id, {})):
+            writes.emptied.append(one.id)
     await _write(session, writes)
     return writes.touched | {row["id"] for row in writes.providers}
+
+
+def _providers_of(one: HostReport) -> Iterator[_Wanted]:
+    """Give the host first: providers are made in this order, and a device hangs below its host."""
+    host = one.provider_id
+    yield _Wanted(id=host, name=one.name, host=host, inventory=one.inventory, traits=one.traits)
+    for device in one.pci:
+        yield _Wanted(
+            id=device_id(host, device.address),
+            name=f"{one.name}_{device.address}",
+            host=host,
+            inventory={device.resource_class: Inventory(total=1)},
+            traits=device.traits,
+        )
+
+
+def _is_device(row: Row) -> bool:
+    """Tell the providers that reports made below a host from those that operators put there."""
+    address = row["name"].rpartition("_")[2]
+    return row["parent_id"] is not None and row["id"] == device_id(row["parent_id"], address)
+
+
+def _gone(row: Row) -> _Wanted:
+    return _Wanted(id=row["id"], name=row["name"], host=row["parent_id"], is_gone=True)
+
+
+def _is_emptied(stock: Mapping[str, Row], traits: Mapping[str, bool]) -> bool:
+    """Say whether nothing is left of a device that is gone: neither what somebody holds nor what an operator set."""
+    return all(row["by_host"] and not row["used"] for row in stock.values()) and all(traits.values())
 
 
 async def _traits(session: Session, ids: Iterable[str]) -> dict[str, dict[str, bool]]:
@@ -73,12 +185,12 @@ async def _traits(session: Session, ids: Iterable[str]) -> dict[str, dict[str, b
     return found
 
 
-async def _check_names(session: Session, wanted: Mapping[str, HostReport], known: Mapping[str, Row]) -> None:
+async def _check_names(session: Session, wanted: Mapping[str, _Wanted], known: Mapping[str, Row]) -> None:
     fresh = {one.name: id for id, one in wanted.items() if id not in known or known[id]["name"] != one.name}
     if not fresh:
         return
-    taken = await session.all(sa.select(providers.c.id, providers.c.name).where(providers.c.name.in_(list(fresh))))
-    for row in taken:
+    c = provider_rows.c
+    for row in await session.all(sa.select(c.id, c.name).where(c.name.in_(list(fresh)))):
         if row["id"] != fresh[row["name"]]:
             raise errors.Conflict(
                 f"Resource provider {row['id']} is already named {row['name']}; rename or delete it first.",
@@ -86,14 +198,16 @@ async def _check_names(session: Session, wanted: Mapping[str, HostReport], known
             )
 
 
-def _compare_provider(one: HostReport, row: Row | None, writes: _Writes) -> None:
-    now = world.now()
+def _compare_provider(one: _Wanted, known: Mapping[str, Row], writes: _Writes) -> None:
+    row = known.get(one.id)
     if row is None:
-        fresh = {"id": one.provider_id, "name": one.name, "generation": 1, "root_id": one.provider_id}
-        writes.providers.append({**fresh, "parent_id": None, "created_at": now, "updated_at": now})
+        now, host = world.now(), known.get(one.host)
+        fresh = {"id": one.id, "name": one.name, "generation": 1, "created_at": now, "updated_at": now}
+        root = host["root_id"] if host else one.host
+        writes.providers.append({**fresh, "root_id": root, "parent_id": one.host if one.is_device else None})
     elif row["name"] != one.name:
-        writes.renamed.append((one.provider_id, one.name))
-        writes.touched.add(one.provider_id)
+        writes.renamed.append((one.id, one.name))
+        writes.touched.add(one.id)
 
 
 def _inventory_row(provider_id: str, name: str, given: Inventory) -> dict[str, Any]:
@@ -107,45 +221,45 @@ def _inventory_row(provider_id: str, name: str, given: Inventory) -> dict[str, A
     }
 
 
-def _compare_inventory(one: HostReport, rows: Mapping[str, Row], writes: _Writes) -> None:
-    for name, given in one.inventory.items():
-        if given.total < 1 or given.total > MAX_AMOUNT:
-            continue
-        row = _inventory_row(one.provider_id, name, given)
+def _compare_inventory(one: _Wanted, rows: Mapping[str, Row], writes: _Writes) -> None:
+    offered = {name: given for name, given in one.inventory.items() if 1 <= given.total <= MAX_AMOUNT}
+    # A device that somebody holds by its former kind is not offered by its new one: it would be given twice.
+    is_held = any(row["used"] for name, row in rows.items() if name not in offered)
+    for name, given in offered.items() if not (one.is_device and is_held) else ():
+        row = _inventory_row(one.id, name, given)
         old = rows.get(name)
         if old is None or any(old[key] != value for key, value in row.items() if key != "updated_at"):
             writes.inventories.append({**row, "used": old["used"] if old else 0})
-            writes.touched.add(one.provider_id)
+            writes.touched.add(one.id)
     for name, old in rows.items():
-        still = name in one.inventory and 1 <= one.inventory[name].total <= MAX_AMOUNT
-        if still or not old["by_host"]:
+        if name in offered or not old["by_host"]:
             continue
         if old["used"] == 0:
-            writes.dropped_inventories.append((one.provider_id, name))
-            writes.touched.add(one.provider_id)
+            writes.dropped_inventories.append((one.id, name))
+            writes.touched.add(one.id)
         elif old["capacity"] != 0:
-            withdrawn = {**old, "reserved": old["total"], "capacity": 0, "updated_at": world.now()}
-            writes.inventories.append(withdrawn)
-            writes.touched.add(one.provider_id)
+            writes.inventories.append({**old, "reserved": old["total"], "capacity": 0, "updated_at": world.now()})
+            writes.touched.add(one.id)
 
 
-def _compare_traits(one: HostReport, rows: Mapping[str, bool], writes: _Writes) -> None:
+def _compare_traits(one: _Wanted, rows: Mapping[str, bool], writes: _Writes) -> None:
     for trait in one.traits - rows.keys():
-        writes.traits.append({"provider_id": one.provider_id, "trait": trait, "by_host": True})
-        writes.touched.add(one.provider_id)
+        writes.traits.append({"provider_id": one.id, "trait": trait, "by_host": True})
+        writes.touched.add(one.id)
     for trait, by_host in rows.items():
         if by_host and trait not in one.traits:
-            writes.dropped_traits.append((one.provider_id, trait))
-            writes.touched.add(one.provider_id)
+            writes.dropped_traits.append((one.id, trait))
+            writes.touched.add(one.id)
 
 
 async def _write(session: Session, writes: _Writes) -> None:
+    c = provider_rows.c
     if writes.providers:
         number = changes.number(session)
         made = [row["id"] for row in writes.providers]
-        insert = session.insert(providers).on_conflict_do_nothing(index_elements=["id"])
+        insert = session.insert(provider_rows).on_conflict_do_nothing(index_elements=["id"])
         await session.execute(insert, [{**row, "changed": 0} for row in writes.providers])
-        await session.execute(sa.update(providers).where(providers.c.id.in_(made)).values(changed=number))
+        await session.execute(sa.update(provider_rows).where(c.id.in_(made)).values(changed=number))
     if writes.dropped_inventories:
         gone = sa.tuple_(inventories.c.provider_id, inventories.c.resource_class).in_(writes.dropped_inventories)
         await session.execute(sa.delete(inventories).where(gone))
@@ -164,6 +278,21 @@ async def _write(session: Session, writes: _Writes) -> None:
     if writes.traits:
         await session.execute(session.insert(provider_traits).on_conflict_do_nothing(), writes.traits)
     for provider_id, name in writes.renamed:
-        await session.execute(sa.update(providers).where(providers.c.id == provider_id).values(name=name))
+        await session.execute(sa.update(provider_rows).where(c.id == provider_id).values(name=name))
+    removed = await _removable(session, writes.emptied)
+    if removed:
+        await providers.remove(session, removed)
     fresh = {row["id"] for row in writes.providers}
-    await changes.touch(session, writes.touched - fresh)
+    await changes.touch(session, writes.touched.difference(fresh, removed))
+
+
+async def _removable(session: Session, ids: Sequence[str]) -> list[str]:
+    """Leave out what an operator put into an aggregate, or hung other providers below."""
+    if not ids:
+        return []
+    parent, member = provider_rows.c.parent_id, provider_aggregates.c.provider_id
+    kept = {
+        *await session.scalars(sa.select(parent).where(parent.in_(ids))),
+        *await session.scalars(sa.select(member).where(member.in_(ids))),
+    }
+    return [id for id in ids if id not in kept]

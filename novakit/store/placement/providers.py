@@ -200,13 +200,21 @@ async def delete(session: Session, id: str) -> None:
             f"Unable to delete resource provider {id}: Resource provider has allocations.",
             kind="placement.resource_provider.inuse",
         )
-    upsert = session.insert(deleted_providers).values(id=id, changed=changes.number(session))
+    await remove(session, [id])
+
+
+async def remove(session: Session, ids: Sequence[str]) -> None:
+    """Remove providers of which nobody holds anything and below which there are none; their roots count as changed."""
+    roots = await session.scalars(sa.select(providers.c.root_id).where(providers.c.id.in_(ids)))
+    upsert = session.insert(deleted_providers).values(id=sa.bindparam("gone"), changed=changes.number(session))
     await session.execute(
-        upsert.on_conflict_do_update(index_elements=["id"], set_={"changed": upsert.excluded.changed})
+        upsert.on_conflict_do_update(index_elements=["id"], set_={"changed": upsert.excluded.changed}),
+        [{"gone": id} for id in ids],
     )
     for table in (inventories, provider_traits, provider_aggregates):
-        await session.execute(sa.delete(table).where(table.c.provider_id == id))
-    await session.execute(sa.delete(providers).where(providers.c.id == id))
+        await session.execute(sa.delete(table).where(table.c.provider_id.in_(ids)))
+    await session.execute(sa.delete(providers).where(providers.c.id.in_(ids)))
+    await changes.touch(session, set(roots).difference(ids), generation=False)
 
 
 async def search(

@@ -171,7 +171,7 @@ def _optional() -> Iterable[FilterSpec]:
     yield _spec(
         "pci_passthrough", lambda _: devices.PciPassthrough(), "PciPassthroughFilter", order=71, reads={"pci", "numa"}
     )
-    yield _spec("gpu_affinity", lambda _: devices.GpuAffinity(), "GPUAffinityFilter", order=72, reads={"pci"})
+    yield _spec("gpu_affinity", lambda _: devices.GpuAffinity(), "GPUAffinityFilter", order=72, reads={"pci", "numa"})
     yield _spec(
         "simple_cidr_affinity", lambda _: groups.SimpleCidrAffinity(), "SimpleCIDRAffinityFilter", reads={"host_ip"}
     )

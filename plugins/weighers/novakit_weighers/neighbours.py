@@ -48,7 +48,8 @@ class Pci:
         free = np.fromiter(
             (sum(pool.free for pool in pools) if pools else 0 for pools in hosts.column("pci")), np.float64, hosts.size
         )
-        return free if "pci_passthrough:alias" in ask.extra_specs else -free
+        wants = "pci_passthrough:alias" in ask.extra_specs or "gpu:type" in ask.extra_specs
+        return free if wants else -free
 
 
 @attrs.frozen

@@ -54,7 +54,7 @@ class Cloud:
                 row, _ = await hosts.report(session, name, facts)
                 traits = frozenset({"CUSTOM_EVEN"} if number % 2 == 0 else ())
                 reports.append(
-                    HostReport(provider_id=row["provider_id"], name=name, inventory=inventory, traits=traits)
+                    HostReport(provider_id=row["provider_id"], name=name, inventory=inventory, traits=traits, pci=pci)
                 )
             await self.placement.report_hosts(session, reports)
 

@@ -7,7 +7,7 @@ import attrs
 
 from novakit.scheduler.select import Refusal, Selection
 from novakit.store import numa
-from novakit_hookspecs.hosts import PciPool
+from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 
 CELLS = tuple(
@@ -101,8 +101,8 @@ async def test_mixed_guests_and_emulator_threads_claim_what_they_hold(cloud: Any
 
 
 async def test_the_claim_gives_the_cells_that_the_devices_are_near(cloud: Any, make: Any) -> None:
-    pools = (PciPool(kind="nic", numa_cell=1, free=8),)
-    await cloud.add_hosts(1, memory_mb=65536, numa=CELLS, pci=pools)
+    nics = tuple(PciDevice(address=f"0000:{bus:02x}:00.0", kind="nic", numa_cell=1) for bus in range(8))
+    await cloud.add_hosts(1, memory_mb=65536, numa=CELLS, pci=nics)
     specs = {**PINNED, "pci_passthrough:alias": "nic:1", "hw:pci_numa_affinity_policy": "required"}
     asks = [make(vcpus=4, memory_mb=512, extra_specs=specs) for _ in range(3)]
     results = await cloud.scheduler().select(asks)

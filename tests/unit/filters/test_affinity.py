@@ -1,14 +1,16 @@
 """Cells chosen near devices, against every choice there is."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novakit_filters.devices import PciPassthrough
-from novakit_hookspecs.affinity import MOST, POLICIES, DeviceWish, devices, fit_near
+from novakit_hookspecs.affinity import MOST, POLICIES, DeviceWish, choose, devices
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import CellWish, NumaCell, NumaHost, NumaWish, fit
 from novakit_hookspecs.testing.filters import ask, host_table
@@ -38,7 +40,7 @@ def is_near(host: NumaHost, chosen: set[int], pools: Sequence[PciPool], near: De
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaWish, DeviceWish]:
+def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaWish | None, DeviceWish]:
     size = draw(st.integers(1, 5))
     sockets, amounts = st.sampled_from([None, 0, 1, 2]), st.integers(1, 3)
     host = NumaHost(
@@ -49,26 +51,81 @@ def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaWish, DeviceWis
     where = st.sampled_from([None, *range(size)])
     pool = st.builds(PciPool, kind=st.sampled_from("ab"), numa_cell=where, free=st.integers(0, 2))
     pools = draw(st.lists(pool, max_size=8))
-    wanted = NumaWish(cells=[CellWish(vcpus=(n,), memory_mb=draw(amounts)) for n in range(draw(st.integers(1, 3)))])
-    counts = draw(st.dictionaries(st.sampled_from("ab"), st.integers(1, 4), min_size=1))
-    return host, pools, wanted, DeviceWish(counts=tuple(counts.items()), policy=draw(st.sampled_from(POLICIES)))
+    guest_cells = [CellWish(vcpus=(n,), memory_mb=draw(amounts)) for n in range(draw(st.integers(0, 3)))]
+    near = DeviceWish(
+        counts=tuple(draw(st.dictionaries(st.sampled_from("ab"), st.integers(1, 4))).items()),
+        policy=draw(st.sampled_from(POLICIES)),
+        gpus=draw(st.none() | st.tuples(st.sampled_from("ab"), st.integers(1, 3))),
+        gpus_together=draw(st.booleans()),
+    )
+    return host, pools, NumaWish(cells=guest_cells) if guest_cells else None, near
 
 
-@settings(max_examples=600, deadline=None)
+def gpu_cells(pools: Sequence[PciPool], near: DeviceWish) -> Iterator[list[PciPool]]:
+    """Give what is left of the devices for each cell that the GPUs may be taken from together."""
+    if near.gpus is None or not near.gpus_together:
+        yield list(pools)
+        return
+    kind, count = near.gpus
+    free = Counter[tuple[str, int | None]]()
+    for pool in pools:
+        free[pool.kind, pool.numa_cell] += pool.free
+    for one in {pool.numa_cell for pool in pools if pool.numa_cell is not None}:
+        if free[kind, one] >= count:
+            left = free - Counter({(kind, one): count})
+            yield [PciPool(kind=kind, numa_cell=cell, free=number) for (kind, cell), number in left.items()]
+
+
+@settings(max_examples=1000, deadline=None)
 @given(cases())
-def test_cells_are_near_the_devices_exactly_where_some_choice_of_cells_is(
-    case: tuple[NumaHost, list[PciPool], NumaWish, DeviceWish],
+def test_cells_and_devices_are_chosen_exactly_where_some_choice_is_as_wanted(
+    case: tuple[NumaHost, list[PciPool], NumaWish | None, DeviceWish],
 ) -> None:
     host, pools, wanted, near = case
-    every = [{cell.id for cell in chosen} for chosen in choices(host, wanted)]
-    good = [chosen for chosen in every if is_near(host, chosen, pools, near)]
-    plan = fit_near(host, pools, wanted, near)
-    fits_anywhere = near.policy == "preferred" and bool(every) and near.enough(pools)
-    assert (plan is not None) == bool(good or fits_anywhere)
-    if plan is not None:
-        chosen = {taken.cell for taken in plan}
-        assert chosen in (good or every) and len(plan) == len(wanted.cells)
-        assert all(host.cells[one.cell].memory_mb >= one.memory_mb for one in plan)
+    every = [{cell.id for cell in chosen} for chosen in choices(host, wanted)] if wanted else [set[int]()]
+    anywhere = wanted is None or near.policy == "preferred"
+    lefts = list(gpu_cells(pools, near))
+    good = [chosen for chosen in every if any(is_near(host, chosen, left, near) for left in lefts)]
+    enough = near.enough(pools) and any(attrs.evolve(near, gpus=None).enough(left) for left in lefts)
+    possible = enough and bool(every if anywhere else good)
+    choice = choose(host, pools, wanted, near)
+    assert (choice is not None) == possible
+    if choice is None:
+        return
+    chosen = {taken.cell for taken in choice.cells}
+    assert len(choice.cells) == len(wanted.cells if wanted else ()) and chosen in every
+    if not anywhere or good:
+        assert chosen in (good or every)
+    free, amounts = Counter[tuple[str, int | None]](), Counter[str]()
+    for pool in pools:
+        free[pool.kind, pool.numa_cell] += pool.free
+    for (kind, cell), count in choice.devices.items():
+        assert 0 < count <= free[kind, cell]
+        amounts[kind] += count
+    assert amounts == near.amounts()
+    # What is not among the GPUs is near the guest's cells.
+    if wanted and not anywhere:
+        taken = [PciPool(kind=kind, numa_cell=cell, free=n) for (kind, cell), n in choice.devices.items()]
+        assert any(is_near(host, chosen, left, near) for left in gpu_cells(taken, near))
+    if near.gpus and near.gpus_together:
+        assert any(
+            n >= near.gpus[1] for (kind, cell), n in choice.devices.items() if kind == near.gpus[0] and cell is not None
+        )
+
+
+def test_gpus_together_come_from_a_cell_of_the_guests_where_they_can() -> None:
+    host = NumaHost(cells=[NumaCell(id=number, cpus=(number,), memory_mb=(64, 1024)[number]) for number in range(2)])
+    pools = [PciPool(kind="a100", numa_cell=cell, free=4) for cell in range(2)]
+    one = NumaWish(cells=[CellWish(vcpus=(0,), memory_mb=512)])
+    choice = choose(host, pools, one, DeviceWish(gpus=("a100", 4), gpus_together=True))
+    assert choice is not None and dict(choice.devices) == {("a100", 1): 4}
+
+
+def test_a_guest_without_cells_gets_devices_from_as_few_cells_as_can_be() -> None:
+    pools = [PciPool(kind="nic", numa_cell=cell, free=free) for cell, free in enumerate((1, 3, 2))]
+    for count, expected in ((1, {0: 1}), (2, {2: 2}), (3, {1: 3}), (4, {1: 3, 2: 1}), (6, {0: 1, 1: 3, 2: 2})):
+        choice = choose(None, pools, None, DeviceWish(counts=(("nic", count),)))
+        assert choice is not None and dict(choice.devices) == {("nic", cell): n for cell, n in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -93,8 +150,9 @@ def test_devices_of_one_alias_may_be_on_several_of_the_guests_cells() -> None:
     host = NumaHost(cells=[NumaCell(id=number, cpus=(number,), memory_mb=8) for number in range(4)])
     pools = [PciPool(kind="nic", numa_cell=cell, free=1) for cell in (1, 3)]
     two = NumaWish(cells=[CellWish(vcpus=(number,), memory_mb=8) for number in range(2)])
-    plan = fit_near(host, pools, two, DeviceWish(counts=(("nic", 2),), policy="required"))
-    assert plan is not None and {one.cell for one in plan} == {1, 3}
+    choice = choose(host, pools, two, DeviceWish(counts=(("nic", 2),), policy="required"))
+    assert choice is not None and {one.cell for one in choice.cells} == {1, 3}
+    assert dict(choice.devices) == {("nic", 1): 1, ("nic", 3): 1}
     assert {one.cell for one in fit(host, two) or ()} == {0, 1}
 
 
