@@ -1,6 +1,6 @@
 """Server groups: servers of a project that shall run together or apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -38,7 +38,14 @@ class ServerGroups:
         async with self._store.read() as session:
             return await _loaded(session, await rows.some(session, project_id, offset=offset, limit=limit))
 
-    async def create(self, context: RequestContext, name: str, policy: str, rules: Mapping[str, Any]) -> Group:
+    async def create(
+        self,
+        context: RequestContext,
+        name: str,
+        policy: str,
+        rules: Mapping[str, Any],
+        metadata: Mapping[str, str] | None = None,
+    ) -> Group:
         """Make a group; raise `Forbidden` above the quota."""
         most = (await self._quotas.limits(context.project_id or ""))["server_groups"]
         async with self._store.write() as session:
@@ -51,14 +58,40 @@ class ServerGroups:
                 name=name,
                 policy=policy,
                 rules=dict(rules),
+                metadata=dict(metadata or {}),
             )
         return Group(made, ())
+
+    async def change(self, context: RequestContext, group_id: str, **values: Any) -> Group:
+        """Change name, policy, rules or metadata of a group; it holds from the next placement on.
+
+        Raises `NotFound`, and `Conflict` where its servers already stand otherwise than a hard rule would have it.
+        """
+        async with self._store.write() as session:
+            await _visible(session, context, group_id)
+            (row,) = (await rows.policies(session, [group_id], lock=True)).values()
+            wanted = {**row, **values}
+            places = (await rows.places(session, [group_id])).get(group_id, {})
+            why = _broken(wanted["policy"], wanted["rules"].get("max_server_per_host"), places)
+            if why:
+                raise errors.Conflict(f"Instance group {group_id} cannot be changed so: {why}.")
+            await rows.change(session, group_id, **values)
+        return await self.show(context, group_id)
 
     async def delete(self, context: RequestContext, group_id: str) -> None:
         """Delete a group; its servers stay. Raise `NotFound`."""
         async with self._store.write() as session:
             await _visible(session, context, group_id)
             await rows.remove(session, group_id)
+
+
+def _broken(policy: str, limit: int | None, places: Mapping[str, Collection[str]]) -> str:
+    """Say what of a rule the places of a group's members break; nothing when they keep it."""
+    if policy == "affinity" and len(places) > 1:
+        return f"its servers stand on {len(places)} hosts"
+    most = max((len(members) for members in places.values()), default=0)
+    allowed = (limit or 1) if policy == "anti-affinity" else limit
+    return f"{most} of its servers stand on one host" if allowed is not None and most > allowed else ""
 
 
 async def _visible(session: Session, context: RequestContext, group_id: str) -> Row:

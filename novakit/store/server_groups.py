@@ -42,6 +42,11 @@ async def add(session: Session, **values: Any) -> Row:
     return made
 
 
+async def change(session: Session, group_id: str, **values: Any) -> bool:
+    """Change columns of a group; tell whether there is one."""
+    return await session.changed(sa.update(server_groups).where(server_groups.c.id == group_id).values(**values)) > 0
+
+
 async def show(session: Session, group_id: str) -> Row | None:
     """Fetch one group."""
     return await session.first(sa.select(server_groups).where(server_groups.c.id == group_id))

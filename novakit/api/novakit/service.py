@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.novakit import server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.service import Call, Route, Service, reply
 from novakit.scheduler.reports import Reports
@@ -64,6 +65,7 @@ service: Service[Reports] = Service(
         Route(method="GET", path="/v1/audit", handler=audit),
         Route(method="POST", path="/v1/explain", handler=explain),
         Route(method="POST", path="/v1/capacity", handler=capacity),
+        *server_groups.ROUTES,
     ),
     shape=shape,
 )

@@ -1,19 +1,25 @@
 """A cloud of hosts in a database of its own, with schedulers to place on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
+import orjson
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
-from novakit import world
+from novakit import errors, world
+from novakit.api.novakit import service
+from novakit.bus import MemoryBus
+from novakit.context import RequestContext
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.scheduler.reports import Reports
 from novakit.scheduler.select import Scheduler, SchedulerLimits
-from novakit.scheduler.service import build
-from novakit.store import Store, aggregates, decisions, hosts, server_groups
+from novakit.scheduler.service import build, serve
+from novakit.store import Store, aggregates, decisions, flavors, hosts, server_groups
 from novakit_filters import novakit_filters
 from novakit_hookspecs.hosts import Inventory
 from novakit_hookspecs.plain import to_plain
@@ -104,3 +110,53 @@ async def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.create_all()
     yield Cloud(store, Placement(store))
     await store.close()
+
+
+IMAGE = "3d9ffb6e-6a5c-4b65-9f33-3c3d9a7f6a11"
+
+
+class OneImage:
+    async def show(self, context: RequestContext, image_id: str) -> Mapping[str, Any]:
+        if image_id != IMAGE:
+            raise errors.NotFound(f"There is no image {image_id}.")
+        return {"id": IMAGE, "hw_architecture": "sparc", "min_ram": 0, "min_disk": 0}
+
+
+async def authenticate(token: str, request_id: str) -> RequestContext:
+    """Take `role:project` for a token."""
+    role, _, project = token.partition(":")
+    if role not in ("admin", "member"):
+        raise errors.Unauthorized("Log in.")
+    return RequestContext(request_id=request_id, user_id="u", project_id=project, roles={role, "reader"})
+
+
+@attrs.define
+class Desk:
+    http: TestClient[Any, Any]
+    cloud: Any
+    scheduler: Any
+
+    async def get(self, path: str, token: str = "admin:p") -> tuple[int, Any]:
+        answer = await self.http.get(path, headers={"X-Auth-Token": token} if token else {})
+        return answer.status, orjson.loads(await answer.read())
+
+    async def post(self, path: str, body: Any, token: str = "admin:p") -> tuple[int, Any]:
+        answer = await self.http.post(path, data=orjson.dumps(body), headers={"X-Auth-Token": token})
+        return answer.status, orjson.loads(await answer.read())
+
+
+@pytest.fixture
+async def desk(cloud: Any) -> AsyncIterator[Desk]:
+    await cloud.add_hosts(4)
+    async with cloud.store.write() as session:
+        now = world.now()
+        row = {"id": "1", "name": "m1.tiny", "vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0}
+        rest = {"rxtx_factor": 1.0, "is_public": True, "disabled": False, "description": None, "extra_specs": {}}
+        await flavors.add(session, {**row, **rest, "created_at": now, "updated_at": None})
+    bus = MemoryBus()
+    scheduler = cloud.scheduler()
+    stop = serve(scheduler, bus.join("scheduler"))
+    app = service.app(Reports(cloud.store, bus.join("api"), OneImage()), authenticate)
+    async with TestClient(TestServer(app)) as http:
+        yield Desk(http, cloud, scheduler)
+    stop()

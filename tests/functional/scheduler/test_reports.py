@@ -1,69 +1,18 @@
 """The scheduler's decisions over HTTP: whole for operators, tenant-safe for owners, closed to everybody else."""
 
-from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import attrs
 import orjson
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from novakit import errors, world
+from novakit import world
 from novakit.api.novakit import service
 from novakit.bus import MemoryBus
-from novakit.context import RequestContext
 from novakit.scheduler.reports import Reports
 from novakit.scheduler.service import serve
 from novakit.store import flavors
-
-IMAGE = "3d9ffb6e-6a5c-4b65-9f33-3c3d9a7f6a11"
-
-
-class OneImage:
-    async def show(self, context: RequestContext, image_id: str) -> Mapping[str, Any]:
-        if image_id != IMAGE:
-            raise errors.NotFound(f"There is no image {image_id}.")
-        return {"id": IMAGE, "hw_architecture": "sparc", "min_ram": 0, "min_disk": 0}
-
-
-async def authenticate(token: str, request_id: str) -> RequestContext:
-    """Take `role:project` for a token."""
-    role, _, project = token.partition(":")
-    if role not in ("admin", "member"):
-        raise errors.Unauthorized("Log in.")
-    return RequestContext(request_id=request_id, user_id="u", project_id=project, roles={role})
-
-
-@attrs.define
-class Desk:
-    http: TestClient[Any, Any]
-    cloud: Any
-    scheduler: Any
-
-    async def get(self, path: str, token: str = "admin:p") -> tuple[int, Any]:
-        answer = await self.http.get(path, headers={"X-Auth-Token": token} if token else {})
-        return answer.status, orjson.loads(await answer.read())
-
-    async def post(self, path: str, body: Any, token: str = "admin:p") -> tuple[int, Any]:
-        answer = await self.http.post(path, data=orjson.dumps(body), headers={"X-Auth-Token": token})
-        return answer.status, orjson.loads(await answer.read())
-
-
-@pytest.fixture
-async def desk(cloud: Any) -> AsyncIterator[Desk]:
-    await cloud.add_hosts(4)
-    async with cloud.store.write() as session:
-        now = world.now()
-        row = {"id": "1", "name": "m1.tiny", "vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0}
-        rest = {"rxtx_factor": 1.0, "is_public": True, "disabled": False, "description": None, "extra_specs": {}}
-        await flavors.add(session, {**row, **rest, "created_at": now, "updated_at": None})
-    bus = MemoryBus()
-    scheduler = cloud.scheduler()
-    stop = serve(scheduler, bus.join("scheduler"))
-    app = service.app(Reports(cloud.store, bus.join("api"), OneImage()), authenticate)
-    async with TestClient(TestServer(app)) as http:
-        yield Desk(http, cloud, scheduler)
-    stop()
+from tests.functional.scheduler.conftest import IMAGE, Desk, OneImage, authenticate
 
 
 async def test_an_operator_reads_the_whole_and_an_owner_nothing_of_hosts(desk: Desk, make: Any) -> None:

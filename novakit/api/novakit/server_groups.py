@@ -1,0 +1,103 @@
+"""`/v1/server-groups`: what server groups can do beyond the compute API: limits for every policy, metadata, changes."""
+
+from typing import Any
+
+from aiohttp import web
+
+from novakit.api.compute.links import MAX_LIMIT
+from novakit.api.compute.policy import authorize
+from novakit.api.compute.schemas import types
+from novakit.api.compute.validation import Body, Schema, part
+from novakit.api.service import Call, Route, reply
+from novakit.compute.quotas import Quotas
+from novakit.compute.server_groups import Group, ServerGroups
+from novakit.scheduler.reports import Reports
+
+POLICY = "os_compute_api:os-server-groups:"
+POLICIES = ("affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity")
+STRATEGIES = ("distribute", "consolidate", "balanced")
+
+_policy: Schema = {"type": "string", "enum": list(POLICIES)}
+_fields: Schema = {
+    "name": types.name,
+    "policy": _policy,
+    "policies": {"type": "array", "items": _policy, "minItems": 1, "maxItems": 1},
+    "rules": types.record({"max_server_per_host": types.number(1)}),
+    "metadata": {
+        **types.metadata,
+        "properties": {"placement_strategy": {"type": "string", "enum": list(STRATEGIES)}},
+        "maxProperties": 64,
+    },
+}
+_new: Schema = {
+    **types.record(_fields, ["name"]),
+    "oneOf": [{"required": ["policy"]}, {"required": ["policies"]}],
+}
+_changed: Schema = {**types.record(_fields), "minProperties": 1, "not": {"required": ["policy", "policies"]}}
+CREATE = Body([((0, 0), types.wrapped("server_group", _new))])
+CHANGE = Body([((0, 0), types.wrapped("server_group", _changed))])
+
+
+async def index(call: Call[Reports]) -> web.Response:
+    """List the project's groups."""
+    authorize(call, f"{POLICY}index")
+    found = await _groups(call).page(call.context.project_id or "", offset=0, limit=MAX_LIMIT)
+    return reply({"server_groups": [_view(group) for group in found]})
+
+
+async def show(call: Call[Reports]) -> web.Response:
+    """Show one group."""
+    authorize(call, f"{POLICY}show")
+    return reply({"server_group": _view(await _groups(call).show(call.context, part(call, "id")))})
+
+
+async def create(call: Call[Reports]) -> web.Response:
+    """Make a group; every policy takes `max_server_per_host`."""
+    authorize(call, f"{POLICY}create")
+    asked = _columns((await CREATE.read(call))["server_group"])
+    made = await _groups(call).create(
+        call.context, asked["name"], asked["policy"], asked.get("rules", {}), asked.get("metadata")
+    )
+    return reply({"server_group": _view(made)}, status=201)
+
+
+async def change(call: Call[Reports]) -> web.Response:
+    """Change what is named of a group; the rest stays."""
+    authorize(call, f"{POLICY}create")
+    asked = _columns((await CHANGE.read(call))["server_group"])
+    return reply({"server_group": _view(await _groups(call).change(call.context, part(call, "id"), **asked))})
+
+
+async def delete(call: Call[Reports]) -> web.Response:
+    """Delete a group; its servers stay."""
+    authorize(call, f"{POLICY}delete")
+    await _groups(call).delete(call.context, part(call, "id"))
+    return reply(status=204)
+
+
+def _groups(call: Call[Reports]) -> ServerGroups:
+    return ServerGroups(call.service.store, Quotas(call.service.store))
+
+
+def _columns(asked: dict[str, Any]) -> dict[str, Any]:
+    """Give name, policy, rules and metadata as they are stored."""
+    columns = {name: value for name, value in asked.items() if name != "policies"}
+    if "policies" in asked:
+        columns["policy"] = asked["policies"][0]
+    if "rules" in asked:
+        columns["rules"] = {name: int(value) for name, value in asked["rules"].items()}
+    return columns
+
+
+def _view(group: Group) -> dict[str, Any]:
+    shown = {name: group.row[name] for name in ("id", "name", "project_id", "user_id", "policy", "rules", "metadata")}
+    return {**shown, "members": list(group.members)}
+
+
+ROUTES = (
+    Route(method="GET", path="/v1/server-groups", handler=index),
+    Route(method="POST", path="/v1/server-groups", handler=create),
+    Route(method="GET", path="/v1/server-groups/{id}", handler=show),
+    Route(method="PATCH", path="/v1/server-groups/{id}", handler=change),
+    Route(method="DELETE", path="/v1/server-groups/{id}", handler=delete),
+)
