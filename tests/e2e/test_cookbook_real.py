@@ -226,6 +226,23 @@ def another(cloud: Cloud, known: list[str]) -> str:
     return "" if boot in known else boot
 
 
+def test_a_shelved_guest_frees_its_host_and_comes_back_with_its_disk_and_address(cloud: Cloud) -> None:
+    cloud.ssh("echo shelved > /root/kept; sync")
+    admin, server = "openstack --os-cloud novakit-admin", cloud.server()
+    cloud.reader.type("openstack server shelve --wait nebula_web_01")
+    assert cloud.status() == "SHELVED_OFFLOADED"
+    assert f"nk-{server}" not in cloud.virsh("list", "--all", "--name")
+    assert not list(cloud.directory.glob(f"state/agents/*/virt/instances/{server}"))
+    assert json.loads(cloud.reader.type(f"{admin} resource provider allocation show -f json {server}")) == []
+    assert "nebula_web_01-shelved" in cloud.reader.type("openstack image list -f value -c Name")
+    assert "nothing is orphaned" in cloud.reader.type("novakit audit")
+    cloud.reader.type("openstack server unshelve --wait nebula_web_01")
+    assert cloud.status() == "ACTIVE"
+    cloud.answers()
+    assert cloud.ssh("cat /root/kept") == "shelved"
+    assert "nebula_web_01-shelved" not in cloud.reader.type("openstack image list -f value -c Name")
+
+
 def test_a_guest_stopped_behind_our_back_is_noticed(cloud: Cloud) -> None:
     cloud.virsh("destroy", f"nk-{cloud.server()}")
     until(lambda: cloud.status() == "SHUTOFF", "the stop is noticed")
