@@ -10,7 +10,7 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus, BusError, RemoteError
-from novakit.compute import states
+from novakit.compute import states, topology
 from novakit.compute.patterns import Pattern
 from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import Action, Event, Server
@@ -81,9 +81,10 @@ class Servers:
     async def create(self, context: RequestContext, request: CreateRequest) -> list[Server]:
         """Write new servers with the operations that build them.
 
-        Raises `BadRequest` for an image or network that cannot be used, `Forbidden` above the quota.
+        Raises `BadRequest` for an image, topology or network that cannot be used, `Forbidden` above the quota.
         """
         image = await self._image(context, request)
+        topology.check(request.flavor, image.properties)
         cards = await self.networks.check_request(
             context, request.networks, request.security_groups, servers=request.max_count
         )
