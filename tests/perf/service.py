@@ -167,6 +167,22 @@ class Api:
         server = {"name": name, "imageRef": image, "flavorRef": flavor, "networks": networks, **more}
         return str((await self.ok("POST", "/compute/v2.1/servers", {"server": server}))["server"]["id"])
 
+    async def reach(self, server: str, status: str, within: float = 60.0) -> dict[str, Any]:
+        """Wait until a server has a status and nothing is being done to it, and give it."""
+        async with asyncio.timeout(within):
+            while True:
+                shown: dict[str, Any] = (await self.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
+                if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
+                    return shown
+                await asyncio.sleep(0.05)
+
+    async def gone(self, *servers: str, within: float = 60.0) -> None:
+        """Wait until none of these servers is there any more."""
+        async with asyncio.timeout(within):
+            for server in servers:
+                while (await self.call("GET", f"/compute/v2.1/servers/{server}"))[0] != 404:
+                    await asyncio.sleep(0.05)
+
     async def settled(self, within: float = 120.0) -> list[dict[str, Any]]:
         """Wait until no server of the project is in a transition, and list them all."""
         async with asyncio.timeout(within):

@@ -1,9 +1,6 @@
 """A whole identity service on a free loopback port."""
 
-import asyncio
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from aiohttp import web
 from novakit.api.identity import service
 from novakit.identity import Identity
 from novakit.store import Store
+from tests.functional.command_line import openstack
 
 ADMIN, DEMO = "admin secret", "demo secret"
 
@@ -47,25 +45,7 @@ class Cloud:
         return token
 
     async def cli(self, *words: str, user: str = "admin", password: str = ADMIN) -> str:
-        settings = {
-            "OS_AUTH_URL": f"{self.url}/v3",
-            "OS_USERNAME": user,
-            "OS_PASSWORD": password,
-            "OS_PROJECT_NAME": user,
-            "OS_USER_DOMAIN_NAME": "Default",
-            "OS_PROJECT_DOMAIN_NAME": "Default",
-            "OS_IDENTITY_API_VERSION": "3",
-        }
-        process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("openstack")),
-            *words,
-            env={**os.environ, **settings},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert process.returncode == 0, err.decode()
-        return out.decode().strip()
+        return await openstack(f"{self.url}/v3", user, password, *words)
 
 
 def password_login(user: str, password: str, scope: Any = None) -> dict[str, Any]:

@@ -1,9 +1,6 @@
 """Identity and image services on a free loopback port."""
 
-import asyncio
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from novakit.identity import Identity
 from novakit.identity.service import Scope
 from novakit.image import Images
 from novakit.store import Store
+from tests.functional.command_line import openstack
 
 SECRET = "a secret"
 LIMIT = 64 << 20
@@ -69,25 +67,7 @@ class Cloud:
         return sorted(path.name for path in self.images.directory.iterdir())
 
     async def cli(self, *words: str, user: str = "demo") -> str:
-        settings = {
-            "OS_AUTH_URL": f"{self.base}/identity/v3",
-            "OS_USERNAME": user,
-            "OS_PASSWORD": SECRET,
-            "OS_PROJECT_NAME": user,
-            "OS_USER_DOMAIN_NAME": "Default",
-            "OS_PROJECT_DOMAIN_NAME": "Default",
-            "OS_IDENTITY_API_VERSION": "3",
-        }
-        process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("openstack")),
-            *words,
-            env={**os.environ, **settings},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert process.returncode == 0, err.decode()
-        return out.decode().strip()
+        return await openstack(f"{self.base}/identity/v3", user, SECRET, *words)
 
 
 async def _token(identity: Identity, name: str) -> str:

@@ -44,26 +44,11 @@ async def image(api):
     return found[0]["id"] if found else await api.image()
 
 
-async def until(api, server, status):
-    async with asyncio.timeout(60):
-        while True:
-            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
-            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
-                return shown
-            await asyncio.sleep(0.05)
-
-
-async def gone(api, server):
-    async with asyncio.timeout(60):
-        while (await api.call("GET", f"/compute/v2.1/servers/{server}"))[0] != 404:
-            await asyncio.sleep(0.05)
-
-
 async def test_a_host_that_fails_is_left_for_another_and_each_try_is_recorded(api, admin, image):
     servers = [await api.server(f"s{number}", image) for number in range(3)]
     for server in servers:
-        await until(api, server, "ACTIVE")
-    hosts = {(await until(admin, server, "ACTIVE"))["OS-EXT-SRV-ATTR:host"] for server in servers}
+        await api.reach(server, "ACTIVE")
+    hosts = {(await admin.reach(server, "ACTIVE"))["OS-EXT-SRV-ATTR:host"] for server in servers}
     assert hosts <= {"sim-2", "sim-3"}
     tried = []
     for server in servers:
@@ -83,14 +68,14 @@ async def test_a_host_that_fails_is_left_for_another_and_each_try_is_recorded(ap
         assert second["host"] == first["alternates"][0]
     for server in servers:
         await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
-        await gone(api, server)
+        await api.gone(server)
 
 
 async def test_a_host_whose_build_failed_is_the_last_choice_from_then_on(api, admin, image):
     servers = []
     for number in range(6):
         servers.append(await api.server(f"w{number}", image))
-        await until(api, servers[-1], "ACTIVE")
+        await api.reach(servers[-1], "ACTIVE")
     tried = []
     for server in servers:
         actions = (await admin.ok("GET", f"/compute/v2.1/servers/{server}/os-instance-actions"))["instanceActions"]
@@ -101,21 +86,21 @@ async def test_a_host_whose_build_failed_is_the_last_choice_from_then_on(api, ad
     assert all("sim-1" not in hosts for hosts in tried[3:])
     for server in servers:
         await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
-        await gone(api, server)
+        await api.gone(server)
 
 
 async def test_a_forced_host_that_fails_leaves_a_reason_its_owner_can_read(api, admin, image):
     server = await admin.server("forced", image, availability_zone="nova:sim-1")
-    shown = await until(admin, server, "ERROR")
+    shown = await admin.reach(server, "ERROR")
     assert "sim-1" not in shown["fault"]["message"]
     assert shown["fault"]["message"]
     await admin.ok("DELETE", f"/compute/v2.1/servers/{server}")
-    await gone(admin, server)
+    await admin.gone(server)
 
 
 async def test_a_server_stops_starts_and_reboots(api, image):
     server = await api.server("power", image)
-    await until(api, server, "ACTIVE")
+    await api.reach(server, "ACTIVE")
     for action, status in (
         ({"os-stop": None}, "SHUTOFF"),
         ({"os-start": None}, "ACTIVE"),
@@ -123,13 +108,13 @@ async def test_a_server_stops_starts_and_reboots(api, image):
         ({"reboot": {"type": "HARD"}}, "ACTIVE"),
     ):
         await api.ok("POST", f"/compute/v2.1/servers/{server}/action", action)
-        await until(api, server, status)
+        await api.reach(server, status)
     log = await api.ok("POST", f"/compute/v2.1/servers/{server}/action", {"os-getConsoleOutput": {}})
     assert log["output"].count("Linux version") == 4
     status, error = await api.call("POST", f"/compute/v2.1/servers/{server}/action", {"os-start": None})
     assert status == 409 and "vm_state active" in error["conflictingRequest"]["message"]
     await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
-    await gone(api, server)
+    await api.gone(server)
 
 
 async def test_a_group_keeps_its_members_apart(api, admin, image):
@@ -148,7 +133,7 @@ async def test_a_group_keeps_its_members_apart(api, admin, image):
     assert sorted(listed) == sorted(servers)
     for server in servers:
         await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
-        await gone(api, server)
+        await api.gone(server)
     assert (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"] == []
 
 

@@ -1,5 +1,3 @@
-import asyncio
-
 import aiohttp
 import pytest
 
@@ -34,15 +32,6 @@ async def act(api, server, body, **options):
     return await api.call("POST", f"/compute/v2.1/servers/{server}/action", body, **options)
 
 
-async def reach(api, server, status, within=60):
-    async with asyncio.timeout(within):
-        while True:
-            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
-            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
-                return shown
-            await asyncio.sleep(0.05)
-
-
 async def claimed(admin, server):
     return (await admin.ok("GET", f"/placement/allocations/{server}"))["allocations"]
 
@@ -55,21 +44,19 @@ async def snapshots(api, server):
 async def remove(api, *servers):
     for server in servers:
         await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
-    async with asyncio.timeout(60):
-        while [each for each in servers if (await api.call("GET", f"/compute/v2.1/servers/{each}"))[0] != 404]:
-            await asyncio.sleep(0.05)
+    await api.gone(*servers)
 
 
 async def test_shelving_frees_the_host_and_stopping_does_not(api, admin, image):
     network = await api.network("shelf", "10.1.0.0/24")
     server = await api.server("shelved", image, networks=[{"uuid": network}], metadata={"keep": "me"})
-    before = await reach(api, server, "ACTIVE")
+    before = await api.reach(server, "ACTIVE")
     held = await claimed(admin, server)
     assert (await act(api, server, {"os-stop": None}))[0] == 202
-    await reach(api, server, "SHUTOFF")
+    await api.reach(server, "SHUTOFF")
     assert await claimed(admin, server) == held
     assert (await act(api, server, {"shelve": None}))[0] == 202
-    await reach(api, server, "SHELVED_OFFLOADED")
+    await api.reach(server, "SHELVED_OFFLOADED")
     assert await claimed(admin, server) == {}
     seen = (await admin.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
     assert seen["OS-EXT-SRV-ATTR:host"] is None
@@ -77,7 +64,7 @@ async def test_shelving_frees_the_host_and_stopping_does_not(api, admin, image):
     assert (snapshot["name"], snapshot["status"], snapshot["owner"]) == ("shelved-shelved", "active", api.project_id)
     assert (snapshot["image_type"], snapshot["base_image_ref"]) == ("snapshot", image)
     assert (await act(api, server, {"unshelve": None}))[0] == 202
-    after = await reach(api, server, "ACTIVE")
+    after = await api.reach(server, "ACTIVE")
     for same in ("id", "addresses", "metadata", "image", "created"):
         assert after[same] == before[same]
     assert sum(map(len, (await claimed(admin, server)).values()), 0)
@@ -88,9 +75,9 @@ async def test_shelving_frees_the_host_and_stopping_does_not(api, admin, image):
 
 async def test_deleting_a_shelved_server_removes_its_snapshot(api, admin, image):
     server = await api.server("gone", image)
-    await reach(api, server, "ACTIVE")
+    await api.reach(server, "ACTIVE")
     await act(api, server, {"shelve": None})
-    await reach(api, server, "SHELVED_OFFLOADED")
+    await api.reach(server, "SHELVED_OFFLOADED")
     await remove(api, server)
     assert await snapshots(api, server) == []
 
@@ -104,7 +91,7 @@ async def test_deleting_a_shelved_server_removes_its_snapshot(api, admin, image)
 )
 async def test_a_server_that_runs_is_not_unshelved_or_offloaded(api, admin, image, body, message):
     server = await admin.server("runs", image_of := await admin.image("own"))
-    await reach(admin, server, "ACTIVE")
+    await admin.reach(server, "ACTIVE")
     status, answer = await act(admin, server, body)
     assert status == 409 and answer["conflictingRequest"]["message"] == message.format(server)
     await remove(admin, server)
@@ -113,9 +100,9 @@ async def test_a_server_that_runs_is_not_unshelved_or_offloaded(api, admin, imag
 
 async def test_a_shelved_server_refuses_power_actions_and_ordinary_users_do_not_offload(api, image):
     server = await api.server("quiet", image)
-    await reach(api, server, "ACTIVE")
+    await api.reach(server, "ACTIVE")
     await act(api, server, {"shelve": None})
-    await reach(api, server, "SHELVED_OFFLOADED")
+    await api.reach(server, "SHELVED_OFFLOADED")
     for body in ({"os-start": None}, {"os-stop": None}, {"reboot": {"type": "HARD"}}, {"shelve": None}):
         status, answer = await act(api, server, body)
         assert status == 409 and "vm_state shelved_offloaded" in answer["conflictingRequest"]["message"]
@@ -125,10 +112,10 @@ async def test_a_shelved_server_refuses_power_actions_and_ordinary_users_do_not_
 
 async def test_where_to_unshelve_is_said_in_the_form_of_the_version(api, admin, image):
     server = await admin.server("placed", own := await admin.image("placed"))
-    home = (await reach(admin, server, "ACTIVE"))["OS-EXT-SRV-ATTR:host"]
+    home = (await admin.reach(server, "ACTIVE"))["OS-EXT-SRV-ATTR:host"]
     other = next(f"{home[:-1]}{number}" for number in "123" if number != home[-1])
     await act(admin, server, {"shelve": None})
-    await reach(admin, server, "SHELVED_OFFLOADED")
+    await admin.reach(server, "SHELVED_OFFLOADED")
     for body, version, status in (
         ({"availability_zone": "nowhere"}, "2.77", 400),
         ({"host": other}, "2.77", 400),
@@ -140,16 +127,16 @@ async def test_where_to_unshelve_is_said_in_the_form_of_the_version(api, admin, 
     assert (await act(admin, server, {"unshelve": {"availability_zone": None, "host": other}}, version="2.91"))[
         0
     ] == 202
-    assert (await reach(admin, server, "ACTIVE"))["OS-EXT-SRV-ATTR:host"] == other
+    assert (await admin.reach(server, "ACTIVE"))["OS-EXT-SRV-ATTR:host"] == other
     await act(admin, server, {"shelve": None})
-    await reach(admin, server, "SHELVED_OFFLOADED")
+    await admin.reach(server, "SHELVED_OFFLOADED")
     body = {"unshelve": {"availability_zone": "nova"}}
     assert (await act(admin, server, body, version="2.77"))[0] == 202
-    assert (await reach(admin, server, "ACTIVE"))["OS-EXT-AZ:availability_zone"] == "nova"
+    assert (await admin.reach(server, "ACTIVE"))["OS-EXT-AZ:availability_zone"] == "nova"
     mine = await api.server("mine", image)
-    await reach(api, mine, "ACTIVE")
+    await api.reach(mine, "ACTIVE")
     await act(api, mine, {"shelve": None})
-    await reach(api, mine, "SHELVED_OFFLOADED")
+    await api.reach(mine, "SHELVED_OFFLOADED")
     assert (await act(api, mine, {"unshelve": {"host": other}}, version="2.91"))[0] == 403
     await remove(api, mine)
     await remove(admin, server)
@@ -158,13 +145,13 @@ async def test_where_to_unshelve_is_said_in_the_form_of_the_version(api, admin, 
 
 async def test_without_its_snapshot_a_server_stays_shelved_with_a_reason(api, admin, image):
     server = await api.server("broken", image)
-    await reach(api, server, "ACTIVE")
+    await api.reach(server, "ACTIVE")
     await act(api, server, {"shelve": None})
-    await reach(api, server, "SHELVED_OFFLOADED")
+    await api.reach(server, "SHELVED_OFFLOADED")
     (snapshot,) = await snapshots(api, server)
     await api.ok("DELETE", f"/image/v2/images/{snapshot['id']}")
     await act(api, server, {"unshelve": None})
-    await reach(api, server, "SHELVED_OFFLOADED")
+    await api.reach(server, "SHELVED_OFFLOADED")
     actions = (await api.ok("GET", f"/compute/v2.1/servers/{server}/os-instance-actions"))["instanceActions"]
     assert [(each["action"], each["message"]) for each in actions[:2]] == [("unshelve", "Error"), ("shelve", None)]
     assert await claimed(admin, server) == {}
