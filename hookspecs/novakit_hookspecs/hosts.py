@@ -8,8 +8,8 @@ import attrs
 
 from novakit_hookspecs.fields import frozen_names, mapping_field, tuple_field
 from novakit_hookspecs.numa import NumaCell
+from novakit_hookspecs.pci import parse_address
 
-ADDRESS_PATTERN = r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
 _OTHER = re.compile(r"[^A-Z0-9_]")
 
 
@@ -48,7 +48,7 @@ class Inventory:
 class PciDevice:
     """A PCI function of the host that may be handed to a guest whole; the ledger holds it as a provider of its own."""
 
-    address: str = attrs.field(validator=attrs.validators.matches_re(ADDRESS_PATTERN))
+    address: str = attrs.field()
     """domain:bus:slot.function, such as 0000:3b:00.0; unique on the host and the same after a reboot."""
     kind: str
     """What flavors call it: the alias of `pci_passthrough:alias`, the type of `gpu:type`."""
@@ -57,6 +57,10 @@ class PciDevice:
     product_id: str = ""
     numa_cell: int | None = None
     """None where the host does not know."""
+
+    @address.validator
+    def _address_is_one(self, _: "attrs.Attribute[str]", value: str) -> None:
+        parse_address(value)
 
     @property
     def resource_class(self) -> str:

@@ -79,6 +79,9 @@ def show(decision: Mapping[str, Any], console: Console) -> None:
     console.print(_filters(decision.get("filters", ())))
     if decision.get("weights"):
         console.print(_weights(decision["weights"]))
+    if decision.get("devices"):
+        devices = ", ".join(f"{one['address']} ({one['kind']})" for one in decision["devices"])
+        console.print(Text(f"given devices: {devices}"))
     nearest = decision.get("nearest")
     if nearest:
         console.print(Text(f"nearest miss: {nearest['host']}"))

@@ -14,7 +14,8 @@ from novakit.scheduler.ask import complete
 from novakit.store import Store, hosts
 from novakit.store.audit import Picture, picture
 from novakit.store.engine import Row
-from novakit_hookspecs.scheduling import Ask
+from novakit.store.placement.hosts import device_id
+from novakit_hookspecs.scheduling import Ask, ImageAsk
 
 PAUSES = (1.0, 3.0)
 """Seconds before the second and the third look; what is still odd at the last one is told."""
@@ -194,12 +195,12 @@ def _claim_differs(store: Picture, row: Row) -> str | None:
     elsewhere = {one["provider_id"] for one in held if store.roots.get(one["provider_id"]) != root}
     if elsewhere and root:
         return f"It runs on {row['host']} and holds a claim on {', '.join(sorted(elsewhere))} too."
-    wanted, total = needed(row["flavor"]), _total(held)
+    wanted, total = needed(row["flavor"], row["image_properties"]), _total(held)
     return None if wanted == total else f"It needs {_amounts(wanted)} and {_amounts(total)} are claimed."
 
 
-def needed(flavor: Mapping[str, Any]) -> dict[str, int]:
-    """Give what a server of a flavor takes from its host, by resource class."""
+def needed(flavor: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, int]:
+    """Give what a server of a flavor and of an image with these properties takes from its host, by resource class."""
     ask = Ask(
         server_id="",
         project_id="",
@@ -210,6 +211,7 @@ def needed(flavor: Mapping[str, Any]) -> dict[str, int]:
         ephemeral_gb=flavor.get("ephemeral", 0),
         swap_mb=flavor.get("swap") or 0,
         extra_specs=flavor.get("extra_specs") or {},
+        image=ImageAsk(properties={name: str(value) for name, value in properties.items()}),
     )
     return dict(complete(ask).resources)
 
@@ -267,6 +269,10 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
                 if server["host"] != host:
                     problem = f"Its server is to run on {server['host'] or 'no host'}."
                     yield Finding(**about, problem=problem, remedy=_REPORTED)
+                elif kind == "device" and not _is_claimed(store, host, name, owner):
+                    problem = "Its server has it, and holds no claim on it."
+                    remedy = "Claim it with `openstack resource provider allocation set`, or delete the server."
+                    yield Finding(**about, problem=problem, remedy=remedy)
             elif port is not None:
                 if port["server_id"] and port["host"] != host:
                     problem = f"Its port is bound to {port['host'] or 'no host'}."
@@ -274,6 +280,12 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
             elif kind != "domain" or owner not in has.guests:
                 problem = f"Nothing has the id {owner}." if owner else "Nobody knows whose it is."
                 yield Finding(**about, problem=problem, remedy=f"Restart the agent of {host}; if it stays, remove it.")
+
+
+def _is_claimed(store: Picture, host: str, address: str, server_id: str) -> bool:
+    """Say whether a server holds a device that its host has given it; what the ledger does not know is none of ours."""
+    provider = device_id(store.hosts[host], address) if host in store.hosts else ""
+    return provider not in store.roots or any(row["provider_id"] == provider for row in store.held.get(server_id, ()))
 
 
 def _foreign(store: Picture) -> Iterator[Finding]:

@@ -148,12 +148,11 @@ async def resting(session: Session, vm_state: str, *, before: datetime) -> list[
 
 
 async def living(session: Session) -> list[Row]:
-    """Fetch id, host and states of every server that is not deleted."""
+    """Fetch id, host, states and what its claim follows from of every server that is not deleted."""
     c = servers.c
+    states, claimed = (c.vm_state, c.task_state, c.power_state), (c.flavor, c.image_properties)
     return await session.all(
-        sa.select(c.id, c.name, c.project_id, c.host, c.vm_state, c.task_state, c.power_state, c.flavor).where(
-            c.deleted_at.is_(None)
-        )
+        sa.select(c.id, c.name, c.project_id, c.host, *states, *claimed).where(c.deleted_at.is_(None))
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from novakit.compute.audit import Found, compare, needed
 from novakit.store.audit import Picture
+from novakit.store.placement.hosts import device_id
 
 FLAVOR = {"vcpus": 1, "ram": 512, "disk": 1, "ephemeral": 0, "swap": 0, "extra_specs": {}}
 SERVER: dict[str, Any] = {
@@ -18,6 +19,7 @@ SERVER: dict[str, Any] = {
     "task_state": None,
     "power_state": 1,
     "flavor": FLAVOR,
+    "image_properties": {},
 }
 
 
@@ -151,4 +153,29 @@ def test_what_a_server_needs_is_what_the_scheduler_claims_for_it() -> None:
         "swap": 1025,
         "extra_specs": {"resources:CUSTOM_GPU": "1", "resources:VCPU": "0"},
     }
-    assert needed(flavor) == {"MEMORY_MB": 512, "DISK_GB": 5, "CUSTOM_GPU": 1}
+    assert needed(flavor, {}) == {"MEMORY_MB": 512, "DISK_GB": 5, "CUSTOM_GPU": 1}
+
+
+def test_what_a_server_needs_follows_from_its_image_and_its_devices_too() -> None:
+    flavor = {**FLAVOR, "extra_specs": {"pci_passthrough:alias": "a100:2", "gpu:type": "a100", "gpu:count": "1"}}
+    assert needed(flavor, {"hw_cpu_policy": "dedicated"}) == {
+        "PCPU": 1,
+        "MEMORY_MB": 512,
+        "DISK_GB": 1,
+        "CUSTOM_PCI_A100": 3,
+    }
+
+
+def test_devices_and_claims_on_them_go_together() -> None:
+    root, address = "11111111-1111-1111-1111-111111111111", "0000:3b:00.0"
+    provider = device_id(root, address)
+    flavor = {**FLAVOR, "extra_specs": {"pci_passthrough:alias": "a100"}}
+    tree = {"hosts": {"a": root}, "roots": {root: root, provider: root}}
+    claim = (*_held(root), *_held(provider, CUSTOM_PCI_A100=1))
+    with_device = Found(guests=frozenset({"s1"}), holdings=[_holding("device", address, "s1")])
+    assert compare(_picture(**tree, **_server(flavor=flavor), held={"s1": claim}), {"a": with_device}).orphaned == []
+
+    (unneeded,) = compare(_picture(**tree, held={"s1": claim}), {"a": ON_A}).orphaned
+    assert "1 CUSTOM_PCI_A100, 1 DISK_GB" in unneeded.problem and unneeded.kind == "allocation"
+    (unclaimed,) = compare(_picture(**tree, held={"s1": _held(root)}), {"a": with_device}).orphaned
+    assert (unclaimed.kind, unclaimed.name) == ("device", address) and "no claim" in unclaimed.problem
