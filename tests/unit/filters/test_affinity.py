@@ -76,7 +76,7 @@ def gpu_cells(pools: Sequence[PciPool], near: DeviceWish) -> Iterator[list[PciPo
             yield [PciPool(kind=kind, numa_cell=cell, free=number) for (kind, cell), number in left.items()]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(cases())
 def test_cells_and_devices_are_chosen_exactly_where_some_choice_is_as_wanted(
     case: tuple[NumaHost, list[PciPool], NumaWish | None, DeviceWish],

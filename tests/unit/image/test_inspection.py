@@ -24,7 +24,7 @@ def verdict(declared: str, pieces: list[bytes]) -> int | str:
         return error.message
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.sampled_from([QCOW2, DESCRIPTOR, b"x" * 4096, b"\0" * 3 * (1 << 20)]),
     cuts=st.lists(st.integers(0, 4096), max_size=6),
@@ -36,7 +36,7 @@ def test_the_verdict_does_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts:
     assert verdict(declared, pieces) == verdict(declared, [data])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.binary(max_size=3000), head=st.sampled_from([b"", b"QFI\xfb", b"KDMV", b"QED\0", b"vhdxfile", b"conectix"])
 )

@@ -35,7 +35,7 @@ def pools_of(marks: list[int]) -> list[dict[str, str]] | None:
     return [{"start": addresses.ip_of(a), "end": addresses.ip_of(b)} for a, b in pairs] or None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=steps, marks=cuts)
 def test_no_address_is_ever_given_twice(steps: list[tuple[str, int]], marks: list[int]) -> None:
     with tempfile.TemporaryDirectory() as place:

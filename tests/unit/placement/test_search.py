@@ -197,13 +197,13 @@ def asks(draw):
     )
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(forests(), asks())
 def test_the_search_finds_exactly_what_trying_everything_finds(forest, ask):
     assert found_by_search(forest, ask) == found_by_trying_everything(forest, ask)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 3), st.booleans(), st.data())
 def test_many_groups_on_many_devices_are_complete(devices, wanted, capacity, isolate, data):
     tree = [provider("host")]
@@ -218,7 +218,7 @@ def test_many_groups_on_many_devices_are_complete(devices, wanted, capacity, iso
     assert found_by_search(forest, ask) == found_by_trying_everything(forest, ask)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(forests(), forests(), asks())
 def test_a_renewed_forest_answers_like_one_grown_anew(before, after, ask):
     seeds = {id: attrs.evolve(one, said={}) for id, one in after.providers.items()}
