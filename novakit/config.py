@@ -73,6 +73,8 @@ class AgentOptions:
 
     host: str | None = None
     """The host's name in the cloud; None takes the machine's."""
+    address: str | None = None
+    """This host's own address, for the hint build_near_host_ip; None takes the one it reaches others from."""
     report_every: float = attrs.field(default=60.0, validator=_positive)
     """Seconds between full reports of inventory and guests."""
     heartbeat_every: float = attrs.field(default=10.0, validator=_positive)

@@ -10,6 +10,7 @@ import attrs
 import structlog
 
 from novakit import topologies, world
+from novakit.agent import address
 from novakit.agent.images import ImageCache
 from novakit.agent.metadata import MetadataListeners
 from novakit.agent.snapshots import SnapshotFiles
@@ -114,8 +115,10 @@ class Agent:
                 await asyncio.sleep(5)
 
     async def _report(self, *, started: bool) -> None:
+        facts = await self._ask_driver("host", self.driver.host(), 60)
+        ip = self.options.address or facts.host_ip or address.own()
         body = {
-            "facts": to_plain(await self._ask_driver("host", self.driver.host(), 60)),
+            "facts": to_plain(attrs.evolve(facts, host_ip=ip)),
             "guests": to_plain(await self._ask_driver("guests", self.driver.guests(), 60)),
             "building": list(self._builds),
             "started": started,

@@ -18,7 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 Line = dict[str, Any]
-NAMED = ("kind", "hosts", "servers", "clients", "groups", "rounds")
+NAMED = (
+    *("kind", "hosts", "servers", "clients", "groups", "rounds"),
+    *("providers", "shape", "limit", "busy", "devices", "batch"),
+)
 """Fields that say which case a line is of, not what was measured."""
 
 

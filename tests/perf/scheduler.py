@@ -110,6 +110,23 @@ async def decisions(size: int) -> Iterator[dict[str, Any]]:
     return iter(rows)
 
 
+def growth(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Compare the decisions over many hosts with those over the fewest: how cost grows with hosts."""
+    for kind in ("plain", "demanding"):
+        first, *others = (row for row in rows if row["kind"] == kind)
+        for row in others:
+            yield {
+                "bench": "scheduler.growth",
+                "kind": kind,
+                "hosts": row["hosts"],
+                "times_the_hosts": round(row["hosts"] / first["hosts"]),
+                "times_the_median": round(row["median_ms"] / first["median_ms"], 1),
+                "us_per_1000_hosts_more": round(
+                    (row["median_ms"] - first["median_ms"]) * 1e6 / (row["hosts"] - first["hosts"]), 1
+                ),
+            }
+
+
 async def timed(work: Callable[[], Any], times: int) -> list[float]:
     """Give the milliseconds of each of several runs."""
     for _ in range(5):
@@ -195,7 +212,12 @@ async def claims(directory: Path, size: int) -> Iterator[dict[str, Any]]:
     gc.collect()
     cost = max(0.0, rss_mb() - before) * 10_000 / size
     rows = [
-        {"bench": "scheduler.load", "hosts": size, "ms": round(loaded, 1), "mb_per_10000_hosts": round(cost, 1)},
+        {
+            "bench": "scheduler.load",
+            "hosts": size,
+            "mb_per_10000_hosts": round(cost, 1),
+            **spread([loaded]),
+        },
         {
             "bench": "scheduler.claim",
             "hosts": size,
@@ -211,9 +233,16 @@ async def claims(directory: Path, size: int) -> Iterator[dict[str, Any]]:
 
 
 async def throughput(scheduler: Scheduler, kind: str, asks: Sequence[Ask]) -> dict[str, Any]:
-    """Count placements a second when every server asks for itself at once."""
+    """Count placements a second when every server asks for itself at once; the times are from there to each answer."""
+    times = []
+
+    async def place(one: Ask) -> Any:
+        (answer,) = await scheduler.select([one])
+        times.append((time.perf_counter() - began) * 1000)
+        return answer
+
     cpu, began = time.process_time(), time.perf_counter()
-    results = [one for (one,) in await asyncio.gather(*(scheduler.select([one]) for one in asks))]
+    results = await asyncio.gather(*(place(one) for one in asks))
     spent, cpu = time.perf_counter() - began, time.process_time() - cpu
     assert all(isinstance(one, Selection) for one in results)
     return {
@@ -222,7 +251,7 @@ async def throughput(scheduler: Scheduler, kind: str, asks: Sequence[Ask]) -> di
         "per_second": round(len(asks) / spent),
         "cpu_ms_each": round(cpu * 1000 / len(asks), 3),
         "conflicts": scheduler.counts.conflicts,
-        "peak_rss_mb": peak_mb(),
+        **spread(times),
     }
 
 
@@ -283,6 +312,7 @@ async def measure(directory: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for size in SIZES:
         rows.extend(await decisions(size))
+    rows.extend(growth(rows))
     for size in (1_000, 10_000):
         rows.extend(await claims(directory, size))
     rows.append(await strict_groups(directory))
@@ -297,7 +327,8 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         rest = (
             "median_ms",
             "p99_ms",
-            "ms",
+            "times_the_median",
+            "us_per_1000_hosts_more",
             "per_second",
             "cpu_ms_each",
             "conflicts",
