@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from novakit import options, spellings
+from novakit.device_profiles import DeviceProfile
 from novakit.errors import ConfigError
 
 ROLES = ("api", "scheduler", "conductor", "agent")
@@ -132,7 +133,8 @@ class Config:
     """`[plugins]`: required, allow, disabled; read by plughost."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     """Options of single plugins by `group.name`: `drivers.libvirt`, `filters.ram`."""
-
+    device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
+    """What `accel:device_profile` in a flavor means, by name."""
     warnings: tuple[str, ...] = ()
     """A sentence for each option that was spelt otherwise."""
 
@@ -176,12 +178,17 @@ def read(path: Path) -> dict[str, Any]:
         for name, values in _table(path, group, document.pop(group, {})).items():
             _table(path, f"{group}.{name}", values)
             fields["options"][f"{group}.{name}"] = values
+    if profiles := _table(path, "device_profiles", document.pop("device_profiles", {})):
+        fields["device_profiles"] = {
+            name: options.fill(f"{path}: [device_profiles.{name}]", DeviceProfile, values)
+            for name, values in profiles.items()
+        }
     for section, kind in _SECTIONS.items():
         if section in document:
             key = "networks" if section == "network" else section
             fields[key] = options.fill(f"{path}: [{section}]", kind, document.pop(section))
     if document:
-        known = ", ".join([*_SECTIONS, *_PLUGIN_GROUPS, "plugins", "database"])
+        known = ", ".join([*_SECTIONS, *_PLUGIN_GROUPS, "device_profiles", "plugins", "database"])
         raise ConfigError(f"{path}: unknown [{next(iter(document))}]; known are {known}.")
     return fields
 

@@ -179,7 +179,9 @@ class Control:
             (
                 "/novakit",
                 novakit.service.app(
-                    Reports(self.store, bus, self.images), self.identity.authenticate, auth_url=auth_url
+                    Reports(self.store, bus, self.images, self.config.device_profiles),
+                    self.identity.authenticate,
+                    auth_url=auth_url,
                 ),
             ),
             ("/volume", volume.service.app(None, self.identity.authenticate, auth_url=auth_url)),

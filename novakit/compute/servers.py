@@ -17,6 +17,7 @@ from novakit.compute.records import Action, Event, Server
 from novakit.compute.requests import CreateRequest
 from novakit.compute.unshelving import Place, snapshot_of, unshelving
 from novakit.context import RequestContext
+from novakit.device_profiles import DeviceProfile, applied
 from novakit.gather import Gather
 from novakit.image import Image, Images
 from novakit.monitoring import spans
@@ -73,6 +74,7 @@ class Servers:
     images: Images
     networks: Networks
     quotas: Quotas
+    device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     _creating: Gather[_New, int | errors.NovakitError] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -83,6 +85,8 @@ class Servers:
 
         Raises `BadRequest` for an image, topology or network that cannot be used, `Forbidden` above the quota.
         """
+        specs = applied(request.flavor["extra_specs"] or {}, self.device_profiles)
+        request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
         image = await self._image(context, request)
         topology.check(request.flavor, image.properties)
         cards = await self.networks.check_request(

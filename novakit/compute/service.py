@@ -41,7 +41,9 @@ class Compute:
         self.flavors = Flavors(self.store)
         self.keypairs = Keypairs(self.store)
         self.quotas = Quotas(self.store)
-        self.servers = Servers(self.store, self.bus, self.images, self.networks, self.quotas)
+        self.servers = Servers(
+            self.store, self.bus, self.images, self.networks, self.quotas, self.config.device_profiles
+        )
         self.hosts = Hosts(self.store, self.config.conductor.host_down_after)
         self.aggregates = Aggregates(self.store)
         self.server_groups = ServerGroups(self.store, self.quotas)

@@ -8,6 +8,7 @@ import attrs
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable
 from novakit.context import RequestContext
+from novakit.device_profiles import DeviceProfile, applied
 from novakit.scheduler.select import described
 from novakit.scheduler.service import TARGET
 from novakit.store import Store, decisions, flavors, server_groups
@@ -31,6 +32,7 @@ class Reports:
     store: Store
     bus: Bus
     images: ImageSource
+    device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
 
     async def decisions(self, context: RequestContext, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """List decisions, latest first; an owner sees those of the own project, without anything of hosts."""
@@ -112,7 +114,7 @@ class Reports:
             "root_gb": flavor["disk"],
             "ephemeral_gb": flavor["ephemeral"],
             "swap_mb": flavor["swap"],
-            "extra_specs": flavor["extra_specs"] or {},
+            "extra_specs": applied(flavor["extra_specs"] or {}, self.device_profiles),
             "image": await self._image(context, body.get("image")),
             "availability_zone": body.get("availability_zone"),
             "host": body.get("host") if context.is_admin else None,

@@ -1,0 +1,50 @@
+"""Device profiles: a name in a flavor for the devices, and their traits, that its servers need."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from novakit import errors
+
+EXTRA_SPEC = "accel:device_profile"
+_CLASS = re.compile(r"[A-Z][A-Z0-9_]{0,254}")
+
+
+def _class_names(instance: object, attribute: Any, value: Mapping[str, int]) -> None:
+    for name, amount in value.items():
+        if not _CLASS.fullmatch(name) or amount < 1:
+            raise ValueError(f"{name} = {amount} is no amount of a resource class, such as CUSTOM_ACCELERATOR_AI = 1")
+
+
+def _trait_names(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+    for name in value:
+        if not _CLASS.fullmatch(name):
+            raise ValueError(f"{name} is no trait, such as CUSTOM_ACCELERATOR_AI")
+
+
+@attrs.frozen(kw_only=True)
+class DeviceProfile:
+    """`[device_profiles.NAME]`: what one server of a flavor with this profile takes beside CPU, memory and disk."""
+
+    resources: Mapping[str, int] = attrs.field(factory=dict, validator=_class_names)
+    """Amounts by resource class."""
+    traits: tuple[str, ...] = attrs.field(default=(), validator=_trait_names)
+    """Traits its host must have, anywhere in its tree."""
+
+
+def applied(specs: Mapping[str, str], profiles: Mapping[str, DeviceProfile]) -> dict[str, str]:
+    """Give extra specs with what their device profile means written out; raise `BadRequest` for an unknown profile."""
+    name = specs.get(EXTRA_SPEC)
+    if not name:
+        return dict(specs)
+    profile = profiles.get(name)
+    if profile is None:
+        raise errors.BadRequest(f"The flavor's device profile {name[:80]} does not exist.")
+    meant = {f"resources:{kind}": str(amount) for kind, amount in profile.resources.items()}
+    meant |= {f"trait:{trait}": "required" for trait in profile.traits}
+    for key, value in meant.items():
+        if specs.get(key, value) != value:
+            raise errors.BadRequest(f"The flavor says {key} = {specs[key]}, and its device profile {name} {value}.")
+    return {**specs, **meant}
