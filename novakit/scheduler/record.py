@@ -80,6 +80,7 @@ def asked(ask: Ask) -> dict[str, Any]:
     """Give the parts of a request that say why it fits or not."""
     kept: dict[str, Any] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}
     optional = {
+        "vcpus": ask.vcpus if "PCPU" in ask.resources else None,
         "availability_zone": ask.availability_zone,
         "host": ask.host,
         "node": ask.node,

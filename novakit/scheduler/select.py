@@ -205,7 +205,7 @@ class Scheduler:
             rows = await decisions.some(session, limit=limit)
             ended = await scheduling.ended(session, {row["server_id"] for row in rows})
         table = self.state.table
-        return [*trace.hosts(table), *trace.aggregates(table), *trace.events(rows, ended)]
+        return [*trace.hosts(table, self.state.functions), *trace.aggregates(table), *trace.events(rows, ended)]
 
     async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, Any]:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""

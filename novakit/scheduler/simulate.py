@@ -14,11 +14,15 @@ import numpy as np
 import orjson
 
 from novakit import errors
+from novakit.scheduler import cells
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.capacity import room
 from novakit.scheduler.compose import Offered, SchedulerOptions, compose
 from novakit.scheduler.record import compose as explain
 from novakit.scheduler.table import HostTable, Stock, fact_name
+from novakit_hookspecs.affinity import Choice
+from novakit_hookspecs.hosts import PciPool
+from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Aggregate, Ask, GroupAsk
 
 _FACTS = (
@@ -135,7 +139,7 @@ async def replay(
 class _Run:
     table: HostTable
     result: Result = attrs.field(factory=Result)
-    _claims: dict[str, tuple[Ask, int]] = attrs.field(factory=dict)
+    _claims: dict[str, tuple[Ask, int, Choice | None]] = attrs.field(factory=dict)
     _in_use: Counter[int] = attrs.field(factory=Counter)
     _groups: dict[str, dict[str, str]] = attrs.field(factory=dict)
     """By group: each member's host."""
@@ -151,7 +155,7 @@ class _Run:
         self.release(ask.server_id)
         self.table.add_claim(row, ask.resources)
         self.table.put(row, io_ops=0)
-        self._claims[ask.server_id] = (ask, row)
+        self._claims[ask.server_id] = (ask, row, cells.take(self.table, row, ask))
         self._in_use[row] += 1
         if isinstance(ask.group, GroupAsk):
             self._groups.setdefault(ask.group.id, {})[ask.server_id] = self.table.names[row]
@@ -162,7 +166,9 @@ class _Run:
         held = self._claims.pop(server_id, None)
         if held is None:
             return
-        ask, row = held
+        ask, row, choice = held
+        if choice is not None:
+            cells.take_back(self.table, row, choice)
         self.table.add_claim(row, {name: -amount for name, amount in ask.resources.items()}, -1)
         self._in_use[row] -= 1
         if not self._in_use[row]:
@@ -182,6 +188,10 @@ class _Run:
             self.result.largest_fit = int(fits.sum())
 
 
+def _pools(plain: Sequence[Mapping[str, Any]]) -> tuple[PciPool, ...]:
+    return tuple(to_record(dict(pool), PciPool) for pool in plain)
+
+
 def _table(trace: Trace) -> HostTable:
     table = HostTable()
     table.reserve(len(trace.hosts))
@@ -190,6 +200,7 @@ def _table(trace: Trace) -> HostTable:
             row = table.add(host["host"], host["host"])
             table.put(row, node=host["host"], availability_zone="nova", up=True, enabled=True)
             table.put(row, **{name: host[name] for name in _FACTS if name in host})
+            table.put(row, numa=cells.host_of(host.get("numa", ())), pci=_pools(host.get("pci", ())))
             table.set_stock(row, {name: Stock(**amounts) for name, amounts in host.get("stock", {}).items()})
             table.set_traits(row, host.get("traits", ()))
         except (TypeError, ValueError, AttributeError) as error:

@@ -119,14 +119,14 @@ class CloudState:
             supported_instances=facts.get("supported_instances", []),
             host_ip=facts.get("host_ip"),
             cell=facts.get("cell", "cell1"),
+            pci=(),
             numa=cells.host_of(facts.get("numa") or ()),
             **{f"metric_{name}": value for name, value in facts.get("metrics", {}).items()},
         )
-        if functions := devices.of_host(facts.get("pci") or (), host["provider_id"]):
-            self.functions[row] = functions
-        else:
-            self.functions.pop(row, None)
-        self._count_devices(row)
+        self.functions.pop(row, None)
+        if reported := facts.get("pci"):
+            self.functions[row] = devices.of_host(reported, host["provider_id"])
+            self._count_devices(row)
         if is_new:
             self.table.put(row, availability_zone=self.default_zone)
             self._groups = -1

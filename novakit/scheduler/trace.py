@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from novakit.scheduler.devices import Function, pools_of
 from novakit.scheduler.table import HostTable, fact_name
 from novakit.store.engine import Row
+from novakit_hookspecs.plain import to_plain
 
 _CATEGORIES = ("availability_zone", "hypervisor_type", "cpu_info", "supported_instances", "cell")
 _PARTS = ("total", "reserved", "capacity", "max_unit")
 
 
-def hosts(table: HostTable) -> Iterator[dict[str, Any]]:
-    """Give one entry for each host, empty of servers."""
+def hosts(table: HostTable, functions: Mapping[int, Sequence[Function]]) -> Iterator[dict[str, Any]]:
+    """Give one entry for each host, empty of servers; `functions` are the PCI devices by row."""
     for row, name in enumerate(table.names):
         entry: dict[str, Any] = {"host": name, "node": table.column("node")[row], "traits": table.traits(row)}
         for fact in _CATEGORIES:
@@ -23,6 +25,10 @@ def hosts(table: HostTable) -> Iterator[dict[str, Any]]:
             for name in table.resource_classes()
             if table.column(fact_name("capacity", name))[row]
         }
+        if (cells := table.column("numa")[row]) is not None:
+            entry["numa"] = to_plain(cells.cells)
+        if row in functions:
+            entry["pci"] = to_plain(pools_of(functions[row], lambda _: True))
         yield entry
 
 
@@ -58,7 +64,7 @@ def _ask(row: Row) -> dict[str, Any]:
         "user_id": "",
         "flavor_name": asked.get("flavor", ""),
         "resources": resources,
-        "vcpus": resources.get("VCPU", 0),
+        "vcpus": asked.get("vcpus", resources.get("VCPU", 0)),
         "memory_mb": resources.get("MEMORY_MB", 0),
         "root_gb": resources.get("DISK_GB", 0),
     }

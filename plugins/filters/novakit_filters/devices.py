@@ -32,7 +32,11 @@ def _mask(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         return np.zeros(hosts.size, np.bool_)
     if near is None:
         return np.ones(hosts.size, np.bool_)
-    pairs = zip(hosts.column("pci"), hosts.column("numa"), strict=True)
+    column = hosts.column("pci")
+    if wanted is None:  # cells do not matter, and many hosts have the same devices free
+        known = {pools: bool(pools) and choose(None, pools, None, near) is not None for pools in set(column)}
+        return np.fromiter((known[pools] for pools in column), np.bool_, hosts.size)
+    pairs = zip(column, hosts.column("numa"), strict=True)
     fits = (bool(pools) and choose(host, pools, wanted, near) is not None for pools, host in pairs)
     return np.fromiter(fits, np.bool_, hosts.size)
 

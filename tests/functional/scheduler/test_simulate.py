@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 
@@ -11,6 +12,8 @@ from novakit.errors import ConfigError
 from novakit.scheduler import simulate
 from novakit.scheduler.compose import Offered, SchedulerOptions
 from novakit_filters import novakit_filters
+from novakit_hookspecs.hosts import PciDevice
+from novakit_hookspecs.numa import NumaCell
 from novakit_weighers import novakit_weighers
 
 FILTERS = [Offered(spec) for spec in novakit_filters()]
@@ -37,6 +40,24 @@ async def test_a_recorded_trace_replays_and_other_weighers_pack_otherwise(cloud:
     )
     assert (spread.placed, stack.placed) == (5, 5)
     assert spread.peak_hosts == 2
+
+
+async def test_cells_and_devices_are_given_in_a_replay_as_they_were(cloud: Any, make: Any) -> None:
+    cells = [NumaCell(id=number, dedicated=range(number * 4, number * 4 + 4), memory_mb=8192) for number in range(2)]
+    nics = [PciDevice(address=f"0000:{bus:02x}:00.0", kind="nic", numa_cell=bus % 2) for bus in range(4)]
+    await cloud.add_hosts(1, memory_mb=65536, numa=cells, pci=nics)
+    scheduler = cloud.scheduler()
+    specs = {"hw:cpu_policy": "dedicated", "pci_passthrough:alias": "nic:1", "hw:pci_numa_affinity_policy": "required"}
+    for _ in range(5):
+        await scheduler.select([make(vcpus=2, memory_mb=512, extra_specs=specs)])
+    trace = simulate.read([orjson.dumps(entry) for entry in await scheduler.trace(1000)])
+    result = await simulate.replay(trace, FILTERS, WEIGHERS, SchedulerOptions())
+    assert (result.placed, result.failed, dict(result.reasons)) == (4, 1, {"not_enough_pcpu": 1})
+    assert result.largest_fit == 0
+    first = trace.events[0]["ask"]["server_id"]
+    freed = [*trace.events[:-1], {"at": 9, "release": first}, trace.events[-1]]
+    again = await simulate.replay(attrs.evolve(trace, events=freed), FILTERS, WEIGHERS, SchedulerOptions())
+    assert (again.placed, again.failed) == (5, 0)
 
 
 async def test_failures_are_counted_by_reason_and_released_servers_make_room() -> None:
