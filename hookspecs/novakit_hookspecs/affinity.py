@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import attrs
 
 from novakit_hookspecs.fields import mapping_field
-from novakit_hookspecs.hosts import PciPool, pci_name
+from novakit_hookspecs.hosts import PCI_CLASS, PciPool, pci_name
 from novakit_hookspecs.numa import NumaHost, NumaWish, Taken, fit, matched, offers, places_held
 
 POLICIES = ("required", "legacy", "preferred", "socket")
@@ -17,6 +17,8 @@ MOST = 64
 """Devices that one guest may ask for of one alias."""
 _STEPS = 5000
 """Choices of cells that are looked at before a host counts as unfit."""
+BY_CLASS = f"resources:{PCI_CLASS}"
+"""How the extra specs begin that ask for devices by their resource class."""
 Place = tuple[str, int | None]
 """The kind of devices and the NUMA cell they are on, None where the host does not know."""
 
@@ -34,17 +36,19 @@ class DeviceWish:
     """A kind and how many of it are wanted as GPUs, beside the aliases."""
     gpus_together: bool = False
     """Whether the GPUs must be on one cell, whichever it is."""
+    classes: tuple[tuple[str, int], ...] = ()
+    """Pairs of a resource class and how many devices of it are wanted beside all these, wherever they are."""
 
     def amounts(self) -> Counter[str]:
-        """Say how many devices of each kind are wanted in all."""
+        """Say how many devices of each kind are wanted, those that are wanted by class aside."""
         wanted = Counter(dict(self.counts))
         if self.gpus is not None:
             wanted[self.gpus[0]] += self.gpus[1]
         return wanted
 
     def resources(self) -> Counter[str]:
-        """Say the same by resource class, as the ledger counts it."""
-        wanted: Counter[str] = Counter()
+        """Say how many are wanted in all, by resource class, as the ledger counts them."""
+        wanted = Counter(dict(self.classes))
         for kind, count in self.amounts().items():
             wanted[pci_name(kind)] += count
         return wanted
@@ -54,7 +58,11 @@ class DeviceWish:
         free: Counter[str] = Counter()
         for pool in pools:
             free[pool.kind] += max(pool.free, 0)
-        return all(free[kind] >= count for kind, count in self.amounts().items())
+        if not all(free[kind] >= count for kind, count in self.amounts().items()):
+            return False
+        wanted = self.resources() if self.classes else {}
+        there = {name: sum(n for kind, n in free.items() if pci_name(kind) == name) for name in wanted}
+        return all(there[name] >= count for name, count in wanted.items())
 
 
 @attrs.frozen(kw_only=True)
@@ -72,13 +80,14 @@ def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceWi
     An alias that is named twice counts twice.
     """
     counts, gpus = _aliases(specs.get("pci_passthrough:alias", "")), _gpus(specs)
-    if not counts and gpus is None:
+    classes = tuple(_classes(specs))
+    if not counts and gpus is None and not classes:
         return None
     policy = specs.get("hw:pci_numa_affinity_policy") or properties.get("hw_pci_numa_affinity_policy") or "legacy"
     if policy not in POLICIES:
         raise ValueError(f"pci_numa_affinity_policy is {policy[:40]!r}; it takes {', '.join(POLICIES)}")
     together = specs.get("gpu:numa_affinity", "false").lower() == "true"
-    return DeviceWish(counts=tuple(counts.items()), policy=policy, gpus=gpus, gpus_together=together)
+    return DeviceWish(counts=tuple(counts.items()), policy=policy, gpus=gpus, gpus_together=together, classes=classes)
 
 
 def _aliases(told: str) -> Counter[str]:
@@ -101,6 +110,14 @@ def _gpus(specs: Mapping[str, str]) -> tuple[str, int] | None:
     if not text.isdecimal() or len(text) > 3 or not 0 < int(text) <= MOST:
         raise ValueError(f"gpu:count is {text[:40]!r}; it takes a number from 1 to {MOST}")
     return kind, int(text)
+
+
+def _classes(specs: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    for name, text in specs.items():
+        if name.startswith(BY_CLASS) and text != "0":
+            if not text.isdecimal() or len(text) > 3 or not 0 < int(text) <= MOST:
+                raise ValueError(f"{name[:60]} is {text[:40]!r}; it takes a number from 0 to {MOST}")
+            yield name.removeprefix("resources:"), int(text)
 
 
 def choose(
@@ -156,10 +173,13 @@ def _beside(
         return None
     ranks = _Ranks.of(host if wanted is not None else None, cells, near.policy)
     chosen = Counter(gpus)
-    for kind, count in near.counts:
-        if not _take(left, chosen, kind, count, ranks):
-            return None
-    if near.gpus is not None and not gpus and not _take(left, chosen, *near.gpus, attrs.evolve(ranks, anywhere=True)):
+    everywhere = attrs.evolve(ranks, anywhere=True)
+    wishes = [(frozenset({kind}), count, ranks) for kind, count in near.counts]
+    if near.gpus is not None and not gpus:
+        wishes.append((frozenset({near.gpus[0]}), near.gpus[1], everywhere))
+    for name, count in near.classes:
+        wishes.append((frozenset(kind for kind, _ in left if pci_name(kind) == name), count, everywhere))
+    if not all(_take(left, chosen, *one) for one in wishes):
         return None
     return Choice(cells=cells, devices={place: count for place, count in chosen.items() if count})
 
@@ -197,13 +217,13 @@ class _Ranks:
         return 2 if self.anywhere else None
 
 
-def _take(left: Counter[Place], chosen: Counter[Place], kind: str, count: int, ranks: _Ranks) -> bool:
+def _take(left: Counter[Place], chosen: Counter[Place], kinds: frozenset[str], count: int, ranks: _Ranks) -> bool:
     """Move devices from `left` to `chosen`, nearest first and from few cells; tell whether all are there."""
     places = []
     for place, free in left.items():
-        rank = ranks.rank(place[1]) if place[0] == kind and free > 0 else None
+        rank = ranks.rank(place[1]) if place[0] in kinds and free > 0 else None
         if rank is not None:
-            places.append((rank, free < count, free if free >= count else -free, str(place[1]), place))
+            places.append((rank, free < count, free if free >= count else -free, str(place[1]), place[0], place))
     for *_, place in sorted(places):
         some = min(left[place], count)
         left[place] -= some

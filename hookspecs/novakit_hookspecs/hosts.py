@@ -10,6 +10,7 @@ from novakit_hookspecs.fields import frozen_names, mapping_field, tuple_field
 from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.pci import parse_address
 
+PCI_CLASS = "CUSTOM_PCI_"
 _OTHER = re.compile(r"[^A-Z0-9_]")
 
 
@@ -18,7 +19,7 @@ def pci_name(*parts: str) -> str:
 
     Parts are joined by an underscore and written in upper case, every other character as an underscore.
     """
-    return f"CUSTOM_PCI_{_OTHER.sub('_', '_'.join(parts).upper())}"[:200]
+    return f"{PCI_CLASS}{_OTHER.sub('_', '_'.join(parts).upper())}"[:200]
 
 
 @attrs.frozen(kw_only=True)

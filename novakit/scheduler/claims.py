@@ -67,11 +67,11 @@ def _claim(state: CloudState, ask: Ask, row: int, wish: cells.Wish | None) -> Cl
 def _in_question(
     state: CloudState, wanted: Sequence[tuple[Ask, int]], wishes: Sequence[cells.Wish | None]
 ) -> Iterable[str]:
-    """Name the providers of all devices of the kinds that somebody wants of a host."""
+    """Name the providers of all devices of the classes that somebody wants of a host."""
     for (_, row), wish in zip(wanted, wishes, strict=True):
         if wish is not None and wish.devices is not None:
-            kinds = wish.devices.amounts()
-            yield from (one.provider for one in state.functions.get(row, ()) if one.device.kind in kinds)
+            classes = wish.devices.resources()
+            yield from (one.provider for one in state.functions.get(row, ()) if one.resource_class in classes)
 
 
 @attrs.define

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_hookspecs.affinity import DeviceWish, choose, devices
+from novakit_hookspecs.affinity import BY_CLASS, DeviceWish, choose, devices
 from novakit_hookspecs.numa import NumaWish, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
@@ -80,11 +80,13 @@ class PciPassthrough:
 
     required: on the guest's cells; legacy (the default): so, or on a device whose cell is unknown; socket: on a cell
     of the same socket as one of the guest's; preferred: anywhere.
-    A guest that wants no cells may have its devices anywhere.
+    A guest that wants no cells may have its devices anywhere, and so may one that asks for them by resource class
+    (`resources:CUSTOM_PCI_A1`).
     """
 
     def applies(self, ask: Ask) -> bool:
-        return bool(ask.extra_specs.get("pci_passthrough:alias", "").strip(", "))
+        by_class = any(name.startswith(BY_CLASS) for name in ask.extra_specs)
+        return by_class or bool(ask.extra_specs.get("pci_passthrough:alias", "").strip(", "))
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         return _mask(hosts, ask) if self.applies(ask) else np.ones(hosts.size, np.bool_)
@@ -96,7 +98,8 @@ class PciPassthrough:
             return _impossible(hosts, "devices_impossible", error)
         if near is None:
             return ()
-        told, enough = ", ".join(f"{count} {kind}" for kind, count in near.amounts().items()), _enough(hosts, near)
+        amounts = [*near.amounts().items(), *near.classes]
+        told, enough = ", ".join(f"{count} {kind}" for kind, count in amounts), _enough(hosts, near)
         return present(
             reason("not_enough_devices", ~enough, f"lack free devices (wanted {told})", remedy=f"{told} free"),
             reason(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.scheduling import Ask, HostColumns
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Pci:
         free = np.fromiter(
             (sum(pool.free for pool in pools) if pools else 0 for pools in hosts.column("pci")), np.float64, hosts.size
         )
-        wants = "pci_passthrough:alias" in ask.extra_specs or "gpu:type" in ask.extra_specs
+        wants = any(name.startswith(PCI_CLASS) for name in ask.resources)
         return free if wants else -free
 
 

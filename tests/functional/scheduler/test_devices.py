@@ -186,3 +186,15 @@ async def test_capacity_counts_devices(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2, memory_mb=65536, vcpus=64, pci=some("a100", [0] * 5))
     told = await cloud.scheduler().capacity(make(memory_mb=64, extra_specs={"pci_passthrough:alias": "a100:2"}))
     assert told["fits"] == 4 and told["runs_out_first"] == {"CUSTOM_PCI_A100": 2}
+
+
+async def test_devices_asked_for_by_resource_class_are_particular_ones_too(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1, pci=(*some("a100", [0, 0]), *some("A100", [1], bus=0x40), *some("nic", [0], bus=0x50)))
+    scheduler = cloud.scheduler()
+    one = make(extra_specs={"pci_passthrough:alias": "A100:1", "resources:CUSTOM_PCI_A100": "2"})
+    results = await scheduler.select([one, make(extra_specs={"resources:CUSTOM_PCI_A100": "1"})])
+    assert [each["kind"] for each in results[0].devices] == ["a100", "a100", "A100"]
+    assert await held(cloud, one.server_id) == {"CUSTOM_PCI_A100": 3}
+    assert "lack CUSTOM_PCI_A100 (wanted 1, at most 0 free)" in results[1].message
+    (nic,) = await scheduler.select([make(extra_specs={"resources:CUSTOM_PCI_NIC": "1"})])
+    assert given([nic]) == [("host0", "0000:50:00.0")]

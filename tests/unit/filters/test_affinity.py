@@ -57,6 +57,9 @@ def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaWish | None, De
         policy=draw(st.sampled_from(POLICIES)),
         gpus=draw(st.none() | st.tuples(st.sampled_from("ab"), st.integers(1, 3))),
         gpus_together=draw(st.booleans()),
+        classes=tuple(
+            draw(st.dictionaries(st.sampled_from(["CUSTOM_PCI_A", "CUSTOM_PCI_B"]), st.integers(1, 3))).items()
+        ),
     )
     return host, pools, NumaWish(cells=guest_cells) if guest_cells else None, near
 
@@ -86,7 +89,10 @@ def test_cells_and_devices_are_chosen_exactly_where_some_choice_is_as_wanted(
     anywhere = wanted is None or near.policy == "preferred"
     lefts = list(gpu_cells(pools, near))
     good = [chosen for chosen in every if any(is_near(host, chosen, left, near) for left in lefts)]
-    enough = near.enough(pools) and any(attrs.evolve(near, gpus=None).enough(left) for left in lefts)
+    there = Counter[str]()
+    for pool in pools:
+        there[f"CUSTOM_PCI_{pool.kind.upper()}"] += pool.free
+    enough = near.resources() <= there and any(attrs.evolve(near, gpus=None).enough(left) for left in lefts)
     possible = enough and bool(every if anywhere else good)
     choice = choose(host, pools, wanted, near)
     assert (choice is not None) == possible
@@ -102,7 +108,8 @@ def test_cells_and_devices_are_chosen_exactly_where_some_choice_is_as_wanted(
     for (kind, cell), count in choice.devices.items():
         assert 0 < count <= free[kind, cell]
         amounts[kind] += count
-    assert amounts == near.amounts()
+    by_class = Counter({f"CUSTOM_PCI_{kind.upper()}": count for kind, count in amounts.items()})
+    assert by_class == near.resources()
     # What is not among the GPUs is near the guest's cells.
     if wanted and not anywhere:
         taken = [PciPool(kind=kind, numa_cell=cell, free=n) for (kind, cell), n in choice.devices.items()]
