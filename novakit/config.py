@@ -89,6 +89,14 @@ class AgentOptions:
 
 
 @attrs.frozen(kw_only=True)
+class PlacementOptions:
+    """`[placement]`: the ledger."""
+
+    max_candidates: int = attrs.field(default=100_000, validator=_positive)
+    """Allocation candidates that one answer has at most; a header says where there were more."""
+
+
+@attrs.frozen(kw_only=True)
 class NetworkOptions:
     """`[network]`: the embedded network service."""
 
@@ -127,6 +135,7 @@ class Config:
     scheduler: SchedulerOptions = attrs.field(factory=SchedulerOptions)
     conductor: ConductorOptions = attrs.field(factory=ConductorOptions)
     agent: AgentOptions = attrs.field(factory=AgentOptions)
+    placement: PlacementOptions = attrs.field(factory=PlacementOptions)
     networks: NetworkOptions = attrs.field(factory=NetworkOptions)
     tracing: TracingOptions = attrs.field(factory=TracingOptions)
     plugins: Mapping[str, Any] = attrs.field(factory=dict)
@@ -155,6 +164,7 @@ _SECTIONS = {
     "scheduler": SchedulerOptions,
     "conductor": ConductorOptions,
     "agent": AgentOptions,
+    "placement": PlacementOptions,
     "network": NetworkOptions,
     "tracing": TracingOptions,
 }

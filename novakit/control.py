@@ -82,7 +82,7 @@ class Control:
             identity=Identity(store, config.state / "keys", _endpoints(config.url)),
             images=Images(store, config.state / "images"),
             networks=Networks(store),
-            placement=Placement(store),
+            placement=Placement(store, max_candidates=config.placement.max_candidates),
             passwords=clouds.passwords(config.state / "clouds.yaml"),
         )
 

@@ -25,7 +25,7 @@ class Placement:
     randomize: bool = False
     """Whether candidates come in random order, so that several who ask do not all get the same first."""
     max_candidates: int = 100_000
-    """How many candidates are found at most, whatever the limit asked for."""
+    """How many candidates one answer has at most, whatever the limit asked for."""
     max_steps: int = 4_000
     """How many pulses of the search, each of some milliseconds, one request may take before it is refused."""
     _forest: ForestCache = attrs.field(init=False)
@@ -166,14 +166,14 @@ class Placement:
 
     async def candidates(
         self, ask: Ask, *, wanted: Callable[[], bool] = lambda: True
-    ) -> tuple[Forest, list[Candidate]]:
-        """Find where a request fits, and the forest it was found in.
+    ) -> tuple[Forest, list[Candidate], bool]:
+        """Find where a request fits, the forest it was found in, and whether `max_candidates` kept some back.
 
         Others get their turn while it searches, and it ends early when `wanted` says that nobody waits any more.
         Raises `BadRequest` when it takes too long.
         """
         forest = await self.forest()
-        limit = min(ask.limit or self.max_candidates, self.max_candidates)
+        limit = ask.limit if ask.limit is not None and ask.limit <= self.max_candidates else None
         found: list[Candidate] = []
         seen: set[object] = set()
         steps = 0
@@ -193,10 +193,12 @@ class Placement:
                 if (key := one.key()) in seen:
                     continue
                 seen.add(key)
+            if len(found) == self.max_candidates:
+                return forest, found, True
             found.append(one)
-            if len(found) >= limit:
+            if len(found) == limit:
                 break
-        return forest, found
+        return forest, found, False
 
     async def changed_since(self, session: Session, seen: int) -> tuple[set[str], int]:
         """Tell which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""

@@ -17,6 +17,9 @@ from novakit.store.sqlite import DRIVER
 Statement = sa.Executable
 Row = sa.RowMapping
 
+PIECE = 500
+"""Rows that are read in one turn."""
+
 
 @attrs.define
 class Session:
@@ -35,6 +38,22 @@ class Session:
     async def all(self, statement: Statement) -> list[Row]:
         """Fetch every row as a mapping from column name to value."""
         return list((await self.connection.execute(statement)).mappings())
+
+    async def many(self, statement: Statement) -> list[Row]:
+        """Fetch rows as `all` does, but so that others get their turn where there are thousands."""
+        found: list[Row] = []
+        async with self.connection.stream(statement) as result:
+            async for some in result.mappings().partitions(PIECE):
+                found += some
+        return found
+
+    async def tuples(self, statement: Statement) -> list[Any]:
+        """Fetch rows as tuples, so that others get their turn where there are thousands."""
+        found: list[Any] = []
+        async with self.connection.stream(statement) as result:
+            async for some in result.partitions(PIECE):
+                found += some
+        return found
 
     async def first(self, statement: Statement) -> Row | None:
         """Fetch the first row, or None."""

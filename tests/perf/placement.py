@@ -6,6 +6,7 @@ Requests go through real HTTP on loopback, one process serving on SQLite; the cl
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -89,7 +90,7 @@ class Server:
             [sys.executable, "-m", "tests.perf.placement", "--serve", url], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
+        self.url, self.stall_url = self.process.stdout.readline().split()
 
     def stop(self) -> None:
         """End it."""
@@ -115,8 +116,26 @@ async def serve(url: str) -> None:
     runner = web.AppRunner(SERVICE.app(Placement(store), authenticate), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
-    await asyncio.Event().wait()
+    longest = 0.0
+
+    async def stall(_: web.Request) -> web.Response:
+        nonlocal longest
+        told, longest = longest, 0.0
+        return web.json_response(told * 1000)
+
+    beside = web.Application()
+    beside.router.add_get("/", stall)
+    second = web.AppRunner(beside, access_log=None)
+    await second.setup()
+    await web.TCPSite(second, "127.0.0.1", 0).start()
+    gc.collect()
+    gc.freeze()
+    print(*(f"http://127.0.0.1:{each.addresses[0][1]}" for each in (runner, second)), flush=True)
+    last = time.perf_counter()
+    while True:
+        await asyncio.sleep(0.001)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
 
 
 def summary(name: str, times: list[float], **more: Any) -> Bench:
@@ -146,7 +165,12 @@ async def with_server(
             headers = {"X-Auth-Token": "t", "OpenStack-API-Version": "placement 1.39"}
             connector = aiohttp.TCPConnector(limit=0)
             async with aiohttp.ClientSession(server.url, headers=headers, connector=connector) as session:
-                return {**await measure(session), "peak_rss_mb": server.rss_mb()}
+                async with session.get(server.stall_url) as answer:
+                    await answer.read()
+                line = await measure(session)
+                async with session.get(server.stall_url) as answer:
+                    stall = await answer.json()
+                return {**line, "longest_stall_ms": round(stall, 1), "peak_rss_mb": server.rss_mb()}
         finally:
             server.stop()
 
@@ -174,6 +198,21 @@ async def candidates(hosts: int, *, nested: bool = False, limit: int | None = 10
         return summary("placement.candidates", times[3:], first_ms=round(times[0] * 1000, 1), **more)
 
     return await with_server(prepare, measure)
+
+
+async def listing(hosts: int) -> Bench:
+    """Time the list of all providers."""
+
+    async def measure(session: aiohttp.ClientSession) -> Bench:
+        times, size = [], 0
+        for _ in range(8):
+            start = time.perf_counter()
+            async with session.get("/resource_providers") as answer:
+                size = len(await answer.read())
+            times.append(time.perf_counter() - start)
+        return summary("placement.list", times, providers=hosts, bytes=size)
+
+    return await with_server(lambda placement: fill(placement, hosts), measure)
 
 
 async def put(session: aiohttp.ClientSession, number: int) -> int:
@@ -269,6 +308,7 @@ BENCHES: dict[str, list[Callable[[], Awaitable[Bench]]]] = {
         lambda: candidates(10_000, busy=True),
         lambda: candidates(10_000, limit=None),
         lambda: candidates(1000, nested=True),
+        lambda: listing(10_000),
     ],
     "groups": [lambda: groups(1000), lambda: groups(None)],
     "writes": [lambda: writes(1), lambda: writes(8), lambda: writes(50)],

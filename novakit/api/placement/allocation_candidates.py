@@ -1,16 +1,16 @@
 """GET /allocation_candidates: where a request would fit."""
 
-import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+import structlog
 from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer_raw
+from novakit.api.placement.frame import Asked, admit, answer_raw, members
 from novakit.api.placement.query import Query
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
@@ -19,7 +19,11 @@ from novakit.placement.candidates import Ask, Candidate, Forest, Group, Provider
 from novakit.store.engine import Session
 from novakit.store.placement import names
 
+log = structlog.get_logger(__name__)
+
 BAD_VALUE = "placement.query.bad_value"
+CUT = "Novakit-Candidates-Cut"
+"""The header that says how many candidates are shown where there are more than the operator lets one answer have."""
 _CONFLICT = "Conflicting required and forbidden traits found in "
 
 
@@ -31,15 +35,19 @@ async def list_all(call: Asked) -> web.Response:
     ask = _ask(asked, call.version)
     async with call.service.store.read() as session:
         await _check_names(session, ask)
-    forest, found = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)
+    forest, found, cut = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)
     wanted = {name for group in ask.groups for name in group.resources}
-    document = {
-        "allocation_requests": [_request(one, call.version) for one in found],
-        "provider_summaries": _summaries(forest, found, call.version, wanted),
-    }
-    if len(found) > 5000:
-        return answer_raw(call, await asyncio.to_thread(orjson.dumps, document))
-    return answer_raw(call, orjson.dumps(document))
+    requests = await members(found, lambda some: [_request(one, call.version) for one in some])
+    summaries = await members(
+        _shown(forest, found, call.version),
+        lambda some: {one.id: _summary(one, call.version, wanted) for one in some},
+    )
+    document = b'{"allocation_requests":[%b],"provider_summaries":{%b}}' % (requests, summaries)
+    answered = answer_raw(call, document)
+    if cut:
+        log.warning("candidates cut", shown=len(found), option="[placement] max_candidates", request_id=call.request_id)
+        answered.headers[CUT] = str(len(found))
+    return answered
 
 
 def _ask(asked: Query, version: Version) -> Ask:
@@ -184,16 +192,13 @@ def _request(one: Candidate, version: Version) -> dict[str, Any]:
     return said
 
 
-def _summaries(
-    forest: Forest, found: Sequence[Candidate], version: Version, wanted: set[str]
-) -> dict[str, orjson.Fragment]:
+def _shown(forest: Forest, found: Sequence[Candidate], version: Version) -> list[Provider]:
+    """Give the providers that are summarised: those of the candidates, from 1.29 on with the whole of their trees."""
     used = dict.fromkeys(id for one in found for id in one.allocations)
-    if version >= (1, 29):
-        roots = dict.fromkeys(forest.providers[id].root_id for id in used)
-        shown: Iterable[Provider] = (one for root in roots for one in forest.trees[root])
-    else:
-        shown = (forest.providers[id] for id in used)
-    return {one.id: _summary(one, version, wanted) for one in shown}
+    if version < (1, 29):
+        return [forest.providers[id] for id in used]
+    roots = dict.fromkeys(forest.providers[id].root_id for id in used)
+    return [one for root in roots for one in forest.trees[root]]
 
 
 def _summary(one: Provider, version: Version, wanted: set[str]) -> orjson.Fragment:

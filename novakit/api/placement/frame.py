@@ -1,12 +1,14 @@
 """What the resources of the Placement API share: who may come in, how bodies are read, how answers look."""
 
+import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import orjson
 from aiohttp import web
 
 from novakit import errors, world
@@ -20,6 +22,8 @@ Asked = Call[Placement]
 
 MINIMUM: Version = (1, 0)
 MAXIMUM: Version = (1, 39)
+PIECE = 500
+"""Members of a list that are written in one turn: some milliseconds."""
 UNDEFINED_CODE = "placement.undefined_code"
 
 
@@ -101,11 +105,22 @@ def answer(
     return reply(document, status, headers)
 
 
-def answer_raw(call: Asked, document: bytes) -> web.Response:
+def answer_raw(call: Asked, document: bytes, *, modified: datetime | None = None) -> web.Response:
     """Answer with a document that is JSON already."""
-    answered = answer(call, {})
+    answered = answer(call, {}, modified=modified)
     answered.body = document
     return answered
+
+
+async def members(found: Sequence[T], say: Callable[[Sequence[T]], Any]) -> bytes:
+    """Write a long list or object as JSON, so that others get their turn; `say` gives that of some of its members."""
+    pieces = []
+    for start in range(0, len(found), PIECE):
+        if start:
+            await asyncio.sleep(0)
+        said = orjson.dumps(say(found[start : start + PIECE]))
+        pieces.append(said[1:-1])
+    return b",".join(pieces)
 
 
 def href(call: Asked, *parts: str) -> str:

@@ -6,7 +6,18 @@ from aiohttp import web
 
 from novakit import errors, world
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer, body, canonical_uuid, clean, href, write
+from novakit.api.placement.frame import (
+    Asked,
+    admit,
+    answer,
+    answer_raw,
+    body,
+    canonical_uuid,
+    clean,
+    href,
+    members,
+    write,
+)
 from novakit.api.placement.schemas import resource_providers as schemas
 from novakit.store.engine import Row, Session
 from novakit.store.placement import names, providers
@@ -47,7 +58,8 @@ async def list_all(call: Asked) -> web.Response:
             forbidden=forbidden,
         )
     modified = max((row["updated_at"] for row in rows), default=None)
-    return answer(call, {"resource_providers": [document(call, row) for row in rows]}, modified=modified)
+    said = await members(rows, lambda some: [document(call, row) for row in some])
+    return answer_raw(call, b'{"resource_providers":[%b]}' % said, modified=modified)
 
 
 async def _check_names(session: Session, resources: dict[str, int], traits: set[str]) -> None:

@@ -152,7 +152,7 @@ class ForestCache:
                 if seen != self._forest.seen:
                     self._forest = attrs.evolve(self._forest, seen=seen)
             elif whole:
-                self._forest = Forest.grow(fresh.values(), seen)
+                self._forest = await asyncio.to_thread(Forest.grow, fresh.values(), seen)
             else:
                 self._forest = self._forest.renewed(fresh, changed, seen)
             return self._forest
@@ -163,6 +163,8 @@ async def _read(session: Session, ids: Iterable[str] | None) -> list[Provider]:
     stock = await usages.stock_of(session, ids)
     traits = await usages.traits_of(session, ids)
     aggregates = await usages.aggregates_of(session, ids)
+    if len(rows) > CHUNK:
+        return await asyncio.to_thread(lambda: list(_providers(rows, stock, traits, aggregates)))
     return list(_providers(rows, stock, traits, aggregates))
 
 

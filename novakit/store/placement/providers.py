@@ -248,7 +248,7 @@ async def search(
         wanted.append(~_has(provider_aggregates.c.aggregate_id, not_member_of))
     if forbidden:
         wanted.append(~_has(provider_traits.c.trait, forbidden))
-    return await session.all(sa.select(providers).where(*wanted).order_by(providers.c.created_at, providers.c.id))
+    return await session.many(sa.select(providers).where(*wanted).order_by(providers.c.created_at, providers.c.id))
 
 
 def _has(column: sa.Column[Any], values: set[str]) -> sa.ColumnElement[bool]:

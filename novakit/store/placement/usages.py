@@ -47,8 +47,7 @@ async def stock_of(
     c = inventories.c
     columns = (c.provider_id, c.resource_class, c.capacity, c.used, c.min_unit, c.max_unit, c.step_size)
     statement = _only(sa.select(*columns), c.provider_id, ids).order_by(c.provider_id, c.resource_class)
-    rows: Sequence[Any] = (await session.execute(statement)).all()
-    for provider, name, *limits in rows:
+    for provider, name, *limits in await session.tuples(statement):
         found.setdefault(provider, {})[name] = tuple(limits)
     return found
 
@@ -72,7 +71,7 @@ async def _sets(
     """
     together = sa.func.aggregate_strings(value, ",")
     statement = _only(sa.select(provider, together), provider, ids).group_by(provider)
-    rows: Sequence[Any] = (await session.execute(statement)).all()
+    rows = await session.tuples(statement)
     known: dict[str, frozenset[str]] = {}
     for _, text in rows:
         if text not in known:
@@ -155,4 +154,4 @@ async def by_project(
 async def providers_of(session: Session, ids: Iterable[str] | None = None) -> list[Row]:
     """List provider rows in the order of creation; of all, or of `ids` alone."""
     statement = _only(sa.select(providers), providers.c.id, ids)
-    return await session.all(statement.order_by(providers.c.created_at, providers.c.id))
+    return await session.many(statement.order_by(providers.c.created_at, providers.c.id))

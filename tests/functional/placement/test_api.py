@@ -6,6 +6,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from novakit.placement import HostReport
+from novakit_hookspecs.hosts import Inventory
+
 A, B, C = (str(uuid.UUID(int=n)) for n in (0xA, 0xB, 0xC))
 
 
@@ -298,6 +301,44 @@ async def test_one_heavy_request_does_not_hold_the_others(http):
         answered += 1
     assert running.result().status == 200
     assert answered > 3
+
+
+@pytest.mark.parametrize(("limit", "shown", "cut"), [("", 3, "3"), ("&limit=9", 3, "3"), ("&limit=2", 2, None)])
+async def test_an_answer_that_is_cut_says_so(http, limit, shown, cut):
+    for number in range(4):
+        provider = str(uuid.UUID(int=number + 1))
+        await http("POST", "/resource_providers", {"name": f"h{number}", "uuid": provider})
+        body = {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 8}}}
+        await http("PUT", f"/resource_providers/{provider}/inventories", body)
+    whole = await http("GET", "/allocation_candidates?resources=VCPU:1")
+    assert len(whole.body["allocation_requests"]) == 4 and "Novakit-Candidates-Cut" not in whole.headers
+    http.placement.max_candidates = 3
+    answer = await http("GET", f"/allocation_candidates?resources=VCPU:1{limit}")
+    assert len(answer.body["allocation_requests"]) == len(answer.body["provider_summaries"]) == shown
+    assert answer.headers.get("Novakit-Candidates-Cut") == cut
+    http.placement.max_candidates = 4
+    assert "Novakit-Candidates-Cut" not in (await http("GET", "/allocation_candidates?resources=VCPU:1")).headers
+
+
+async def test_lists_of_many_pieces_are_whole(http, store):
+    reports = [
+        HostReport(
+            provider_id=str(uuid.UUID(int=n + 1)),
+            name=f"h{n:04}",
+            inventory={"VCPU": Inventory(total=8)},
+            traits=frozenset(),
+        )
+        for n in range(1201)
+    ]
+    async with store.write() as session:
+        await http.placement.report_hosts(session, reports)
+    ids = [one.provider_id for one in reports]
+    listed = await http("GET", "/resource_providers")
+    assert sorted(one["uuid"] for one in listed.body["resource_providers"]) == ids
+    assert listed.headers["Cache-Control"] == "no-cache" and listed.headers["Last-Modified"]
+    found = await http("GET", "/allocation_candidates?resources=VCPU:1")
+    assert sorted(found.body["provider_summaries"]) == ids
+    assert sorted(*zip(*(one["allocations"] for one in found.body["allocation_requests"]), strict=True)) == ids
 
 
 @pytest.mark.parametrize(
