@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 from novakit_hookspecs.accelerators import AcceleratorProvider
+from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.networks import NetworkDriver
 from novakit_hookspecs.servers import Power
@@ -21,11 +23,14 @@ from novakit_simulated.virt import SimulatedVirt
 
 class TestSimulatedVirt(VirtConformance):
     facets = frozenset({LogsConsole, ListsHoldings})
+    renders = frozenset({PciAttachment, MdevAttachment})
     options = VirtOptions()
 
     @pytest.fixture
     async def driver(self, tmp_path: Path) -> AsyncIterator[VirtDriver]:
-        driver = SimulatedVirt(self.options, HostContext(host="here", state_dir=str(tmp_path)))
+        (tmp_path / "topology.json").write_text('{"pci": [{"address": "0000:3b:00.0", "kind": "a100"}]}')
+        options = attrs.evolve(self.options, topology=str(tmp_path / "topology.json"))
+        driver = SimulatedVirt(options, HostContext(host="here", state_dir=str(tmp_path)))
         await driver.open()
         yield driver
         await driver.close()

@@ -23,7 +23,8 @@ from typing import Any
 import attrs
 import pytest
 
-from novakit_hookspecs.errors import NotFound
+from novakit_hookspecs.devices import PciAttachment
+from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, LocalImage, Power
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
 
@@ -84,6 +85,10 @@ class VirtConformance:
 
     facets: frozenset[type] = frozenset()
     """The facets that the driver declares in its `DriverSpec`."""
+    renders: frozenset[type] = frozenset()
+    """The attachments that the driver declares in its `DriverSpec`."""
+    no_device: str = "the host reports no PCI device"
+    """Why no device can be handed to a guest where the tests run, for those that are skipped."""
     patience: float = 30.0
     """Seconds in which anything asked of the driver must have happened."""
 
@@ -347,6 +352,59 @@ class VirtConformance:
         assert any(each.kind == "domain" for each in held), "a running guest is a holding of kind domain"
         await driver.destroy(plan.id)
         assert not [each for each in await driver.holdings() if each.owner == plan.id]
+
+    # devices
+
+    async def test_a_device_that_the_host_never_reported_is_refused(self, driver: VirtDriver, plan: GuestPlan) -> None:
+        self._needs_pci()
+        unreported = "0000:ff:1f.7"
+        assert unreported not in {each.address for each in (await driver.host()).pci}, "the tests use this address"
+        for address in (unreported, "", "0000:ff:1f.7,x=y", "../../x"):
+            with pytest.raises(Refused):
+                await driver.create(attrs.evolve(plan, attachments=(PciAttachment(address=address),)))
+            assert await self.power_of(driver, plan.id) is None, "a plan that is refused must leave no guest"
+            if isinstance(driver, ListsHoldings):
+                assert not [each for each in await driver.holdings() if each.owner == plan.id]
+
+    async def test_a_device_is_held_with_its_guest_and_free_after_it(self, driver: VirtDriver, plan: GuestPlan) -> None:
+        self._needs_pci()
+        self._needs(ListsHoldings)
+        assert isinstance(driver, ListsHoldings)
+        address = await self._a_device(driver)
+        other = attrs.evolve(plan, id=str(uuid.uuid4()), hostname="another")
+        for one in (plan, other):
+            attached = attrs.evolve(one, attachments=(PciAttachment(address=address),))
+            try:
+                assert (await driver.create(attached)).power is Power.RUNNING
+                held = [each for each in await driver.holdings() if each.kind == "device"]
+                assert [(each.name, each.owner) for each in held] == [(address, one.id)]
+                assert address in {each.address for each in (await driver.host()).pci}, "who has it is the ledger's"
+            finally:
+                await driver.destroy(one.id)
+            assert not [each for each in await driver.holdings() if each.kind == "device"]
+
+    async def test_a_device_is_not_given_to_a_second_guest(self, driver: VirtDriver, plan: GuestPlan) -> None:
+        self._needs_pci()
+        attached = attrs.evolve(plan, attachments=(PciAttachment(address=await self._a_device(driver)),))
+        thief = attrs.evolve(attached, id=str(uuid.uuid4()), hostname="another")
+        try:
+            await driver.create(attached)
+            with pytest.raises(Exception):  # noqa: B017 - whoever keeps the books is broken: any error will do
+                await driver.create(thief)
+            assert await self.power_of(driver, thief.id) is not Power.RUNNING
+            assert await self.power_of(driver, plan.id) is Power.RUNNING
+        finally:
+            await driver.destroy(thief.id)
+            await driver.destroy(plan.id)
+
+    def _needs_pci(self) -> None:
+        if PciAttachment not in self.renders:
+            pytest.skip("the driver does not render PciAttachment")
+
+    async def _a_device(self, driver: VirtDriver) -> str:
+        if not (devices := (await driver.host()).pci):
+            pytest.skip(self.no_device)
+        return devices[0].address
 
     def _needs(self, facet: type) -> None:
         if facet not in self.facets:

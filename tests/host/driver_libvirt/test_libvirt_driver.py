@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -14,9 +14,12 @@ import pytest
 
 from novakit.image.micro import build
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
+from novakit_driver_libvirt.host_devices import DeviceTaken
+from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext, PreparesHost
 from novakit_hookspecs.numa import NumaHost, fit, wish
+from novakit_hookspecs.pci import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
@@ -31,6 +34,7 @@ pytestmark = [
 ]
 FINISHED = b"Cloud-init v. micro finished"
 BOOT_WITHIN = 120.0
+TREES = Path(__file__).parents[2] / "data" / "pci"
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +52,13 @@ def micro(tmp_path_factory: pytest.TempPathFactory) -> LocalImage:
     return LocalImage(id=str(uuid.uuid4()), path=str(out), disk_format="qcow2", virtual_size=size)
 
 
-def options(lab: Lab) -> LibvirtOptions:
-    return LibvirtOptions(uri=f"qemu:///system?socket={lab.run_dir}/libvirt/libvirt-sock", acceleration="tcg")
+def options(lab: Lab, pci: Sequence[PciRule] = ()) -> LibvirtOptions:
+    uri = f"qemu:///system?socket={lab.run_dir}/libvirt/libvirt-sock"
+    return LibvirtOptions(uri=uri, acceleration="tcg", pci=tuple(pci))
 
 
-def driver_on(lab: Lab, state_dir: Path) -> LibvirtDriver:
-    return LibvirtDriver(options(lab), HostContext(host="alpha", state_dir=str(state_dir)))
+def driver_on(lab: Lab, state_dir: Path, pci: Sequence[PciRule] = (), root: Path = Path("/")) -> LibvirtDriver:
+    return LibvirtDriver(options(lab, pci), HostContext(host="alpha", state_dir=str(state_dir)), root=root)
 
 
 async def printed(driver: VirtDriver, guest: str, text: bytes, times: int = 1) -> bytes:
@@ -92,6 +97,8 @@ class RealGuests:
 
 class TestLibvirt(RealGuests, VirtConformance):
     facets = frozenset({LogsConsole, ListsHoldings, PreparesHost})
+    renders = frozenset({PciAttachment})
+    no_device = "no VFIO on this machine"
     patience = BOOT_WITHIN
 
     @pytest.fixture
@@ -238,6 +245,52 @@ class TestRealGuests(RealGuests):
         finally:
             await other.destroy(plan.id)
             await other.close()
+
+    async def test_without_vfio_a_device_is_refused_and_nothing_is_left(
+        self, lab: Lab, plan: GuestPlan, tmp_path: Path
+    ) -> None:
+        rules = (PciRule(kind="any", address="0000:*"),)
+        plain = attrs.evolve(plan, nics=(), ephemeral_gb=0, swap_mb=0)
+        driver = driver_on(lab, tmp_path, rules, TREES / "virtio")
+        await driver.open()
+        try:
+            assert not (await driver.host()).pci
+            for address, why in (("0000:00:01.0", "no IOMMU"), ("0000:00:02.0", "carries the disk vda")):
+                with pytest.raises(Refused, match=why):
+                    await driver.create(attrs.evolve(plain, attachments=(PciAttachment(address=address),)))
+            with pytest.raises(Refused, match="MdevAttachment"):
+                mdev = MdevAttachment(uuid=str(uuid.uuid4()), parent="0000:00:01.0")
+                await driver.create(attrs.evolve(plain, attachments=(mdev,)))
+            assert not await driver.guests()
+            assert not await driver.holdings()
+            assert not list((tmp_path / "instances").iterdir())
+            said = {line.check: line for line in await driver.examine_host()}
+            assert "intel_iommu=on" in said["IOMMU"].remedy
+            assert "6 devices matched, 0 for guests" in said["pci rule 1, any"].found
+        finally:
+            await driver.close()
+
+    async def test_a_device_that_libvirt_cannot_hand_over_is_held_until_the_guest_is_destroyed(
+        self, lab: Lab, plan: GuestPlan, tmp_path: Path
+    ) -> None:
+        """The tree tells of a GPU that this machine does not have, so the domain is defined and does not start."""
+        driver = driver_on(lab, tmp_path, (PciRule(kind="a100", vendor_id="10de"),), TREES / "eight_gpus")
+        await driver.open()
+        gpu = PciAttachment(address="0000:17:00.0")
+        plain = attrs.evolve(plan, nics=(), ephemeral_gb=0, swap_mb=0, attachments=(gpu,))
+        thief = attrs.evolve(plain, id=str(uuid.uuid4()))
+        try:
+            assert [each.numa_cell for each in (await driver.host()).pci if each.kind == "a100"][:8:7] == [0, 1]
+            with pytest.raises(Refused, match="libvirt refused"):
+                await driver.create(plain)
+            assert [each.owner for each in await driver.holdings() if each.kind == "device"] == [plain.id]
+            with pytest.raises(DeviceTaken, match=f"nk-{plain.id}"):
+                await driver.create(thief)
+            await driver.destroy(plain.id)
+            assert not await driver.holdings()
+        finally:
+            await driver.destroy(plain.id)
+            await driver.close()
 
     async def test_a_libvirt_that_is_not_there_is_refused_with_the_remedy(self, tmp_path: Path) -> None:
         nowhere = LibvirtOptions(uri=f"qemu:///system?socket={tmp_path}/none", acceleration="tcg")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ import pytest
 
 from novakit_driver_qemu import QemuDriver, QemuOptions
 from novakit_driver_qemu.commands import missing as missing_packages
+from novakit_driver_qemu.driver import DeviceTaken
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
 from novakit_driver_qemu.qmp import Monitor
+from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.pci import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
@@ -33,10 +36,12 @@ pytestmark = [
 ]
 FINISHED = b"Cloud-init v. micro finished"
 BOOT_WITHIN = 120.0
+TREES = Path(__file__).parents[2] / "data" / "pci"
 
 
-def driver_on(state_dir: Path) -> QemuDriver:
-    return QemuDriver(QemuOptions(acceleration="tcg"), HostContext(host="alpha", state_dir=str(state_dir)))
+def driver_on(state_dir: Path, pci: Sequence[PciRule] = (), root: Path = Path("/")) -> QemuDriver:
+    options = QemuOptions(acceleration="tcg", pci=tuple(pci))
+    return QemuDriver(options, HostContext(host="alpha", state_dir=str(state_dir)), root=root)
 
 
 async def printed(driver: VirtDriver, guest: str, text: bytes) -> bytes:
@@ -93,6 +98,8 @@ class RealGuests:
 
 class TestQemu(RealGuests, VirtConformance):
     facets = frozenset({LogsConsole, ListsHoldings, ExaminesHost})
+    renders = frozenset({PciAttachment})
+    no_device = "no VFIO on this machine"
     patience = BOOT_WITHIN
 
     async def booted(self, driver: VirtDriver, guest: str) -> None:
@@ -204,6 +211,38 @@ class TestRecovery(RealGuests):
         with pytest.raises(Refused, match="QEMU did not start"):
             await driver.create(plan)
         assert [each.power for each in await driver.guests()] == [Power.SHUTDOWN]
+
+    async def test_without_vfio_a_device_is_refused_and_nothing_is_left(self, tmp_path: Path) -> None:
+        driver = driver_on(tmp_path, (PciRule(kind="any", address="0000:*"),), TREES / "virtio")
+        await driver.open()
+        try:
+            assert not (await driver.host()).pci
+            for address, why in (("0000:00:01.0", "no IOMMU"), ("0000:00:03.0", "carries the network card eth0")):
+                with pytest.raises(Refused, match=why):
+                    await driver.create(attrs.evolve(BARE, attachments=(PciAttachment(address=address),)))
+            assert not await driver.holdings()
+            assert not list((tmp_path / "instances").iterdir())
+            assert "intel_iommu=on" in "".join(line.remedy for line in await driver.examine_host())
+        finally:
+            await driver.close()
+
+    async def test_a_device_that_qemu_cannot_open_is_held_until_the_guest_is_destroyed(self, tmp_path: Path) -> None:
+        """The tree tells of a GPU that this machine does not have, so the guest is built and does not start."""
+        driver = driver_on(tmp_path, (PciRule(kind="a100", vendor_id="10de"),), TREES / "eight_gpus")
+        await driver.open()
+        plan = attrs.evolve(BARE, attachments=(PciAttachment(address="0000:27:00.0"),))
+        try:
+            with pytest.raises(Refused, match="bound to nvidia; bind it to vfio-pci"):
+                await driver.create(attrs.evolve(BARE, attachments=(PciAttachment(address="0000:17:00.0"),)))
+            with pytest.raises(Refused, match=r"QEMU did not start.*0000:27:00\.0"):
+                await driver.create(plan)
+            assert [each.owner for each in await driver.holdings() if each.kind == "device"] == [plan.id]
+            with pytest.raises(DeviceTaken, match=plan.id):
+                await driver.create(attrs.evolve(plan, id=str(uuid.uuid4())))
+        finally:
+            await driver.destroy(plan.id)
+            assert not await driver.holdings()
+            await driver.close()
 
     async def test_ids_that_are_none_are_unknown(self, driver: QemuDriver) -> None:
         for hostile in ("../../etc", "", "\0", "x" * 300):

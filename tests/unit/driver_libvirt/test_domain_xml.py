@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from novakit_driver_libvirt import host_devices
 from novakit_driver_libvirt.domain_xml import Disk, Surroundings, render
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, guest_of, name_of
+from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.servers import GuestPlan, Nic
 
 GOLDEN = Path(__file__).parent / "golden"
+SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
 GUEST = "11111111-2222-3333-4444-555555555555"
 PORT = "66666666-7777-8888-9999-000000000000"
 AROUND = Surroundings(
@@ -34,6 +37,7 @@ PLAN = GuestPlan(
 ROOT = Disk(path="/state/instances/g/root.qcow2", format="qcow2")
 SWAP = Disk(path="/state/instances/g/swap.raw", format="raw")
 DRIVE = Disk(path="/state/instances/g/config.iso", format="raw", cdrom=True)
+GPUS = (PciAttachment(address="0000:3b:00.0"), PciAttachment(address="10000:af:1f.7"))
 
 CASES = {
     "plain": (PLAN, (ROOT,), AROUND),
@@ -68,6 +72,7 @@ CASES = {
         (ROOT,),
         SHARING,
     ),
+    "gpus": (attrs.evolve(PLAN, attachments=GPUS), (ROOT,), attrs.evolve(AROUND, kind="kvm")),
     "cells_emulated": (
         attrs.evolve(
             PLAN,
@@ -82,6 +87,30 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_xml_is_as_in_the_golden_file(name: str) -> None:
     assert render(*CASES[name]) == (GOLDEN / f"{name}.xml").read_text()
+
+
+@pytest.mark.skipif(not SCHEMA.exists(), reason="libvirt's schemas are not installed: apt-get install libvirt-daemon")
+@pytest.mark.parametrize("name", CASES)
+def test_the_xml_is_as_libvirts_schema_wants_it(name: str) -> None:
+    schema = etree.RelaxNG(etree.parse(str(SCHEMA)))
+    assert schema.validate(etree.fromstring(render(*CASES[name]))), schema.error_log
+
+
+def test_devices_read_back_as_they_were_written() -> None:
+    assert host_devices.read(render(*CASES["gpus"])) == [each.address for each in GPUS]
+    assert host_devices.read(render(*CASES["plain"])) == []
+
+
+@pytest.mark.parametrize("address", ["", "3b:00.0", "0000:3b:00.0'/>", "0000:3B:00.0", "0000:3b:20.0", "0000:3b:00.8"])
+def test_what_is_no_pci_address_is_refused(address: str) -> None:
+    with pytest.raises(Refused, match="is no PCI address"):
+        render(attrs.evolve(PLAN, attachments=(PciAttachment(address=address),)), (ROOT,), AROUND)
+
+
+def test_a_mediated_device_is_refused() -> None:
+    with pytest.raises(Refused, match="MdevAttachment"):
+        mdev = MdevAttachment(uuid=PORT, parent="0000:3b:00.0")
+        render(attrs.evolve(PLAN, attachments=(mdev,)), (ROOT,), AROUND)
 
 
 def test_an_emulated_guest_is_refused_cpus_of_its_own() -> None:

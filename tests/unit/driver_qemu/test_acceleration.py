@@ -7,6 +7,7 @@ import pytest
 from novakit_driver_qemu.acceleration import decide
 from novakit_driver_qemu.examination import examine
 from novakit_driver_qemu.host_facts import version_of
+from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.errors import Refused
 
 
@@ -49,7 +50,7 @@ async def test_kvm_on_demand_is_refused_where_it_does_not_work(tmp_path: Path) -
 
 
 async def test_an_examination_says_how_guests_would_run() -> None:
-    findings = await examine("tcg")
+    findings = await examine(QemuOptions(acceleration="tcg"), Path("/"))
     assert {each.check for each in findings} <= {"programs for guests", "acceleration"}
     assert all(each.remedy for each in findings if each.verdict.value != "ok")
 

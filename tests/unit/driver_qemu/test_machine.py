@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_driver_qemu.machine import Machine, command_line
-from novakit_hookspecs.devices import PciAttachment
+from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic
 
@@ -32,6 +32,9 @@ RICH = attrs.evolve(
 )
 
 
+GPUS = (PciAttachment(address="0000:3b:00.0"), PciAttachment(address="10000:af:1f.7"))
+
+
 def lines(plan: GuestPlan, acceleration: str) -> str:
     """One option with its value a line, as a person reads it."""
     argv = command_line(Machine.of(plan), DIRECTORY, acceleration)
@@ -43,6 +46,7 @@ def lines(plan: GuestPlan, acceleration: str) -> str:
     [
         ("plain-tcg", PLAIN, "tcg"),
         ("rich-kvm", RICH, "kvm"),
+        ("gpus-kvm", attrs.evolve(PLAIN, attachments=GPUS), "kvm"),
         ("scsi-e1000", attrs.evolve(RICH, image_properties={"hw_disk_bus": "scsi", "hw_vif_model": "e1000"}), "tcg"),
     ],
 )
@@ -78,9 +82,17 @@ def test_a_tap_name_that_would_be_more_than_a_name_is_refused(device: str) -> No
         Machine.of(attrs.evolve(RICH, nics=[attrs.evolve(RICH.nics[0], device=device)]))
 
 
-def test_devices_are_refused() -> None:
-    with pytest.raises(Refused, match="accelerator"):
-        Machine.of(attrs.evolve(PLAIN, attachments=[PciAttachment(address="0000:3b:00.0")]))
+def test_other_devices_than_pci_functions_are_refused() -> None:
+    with pytest.raises(Refused, match="MdevAttachment"):
+        Machine.of(attrs.evolve(PLAIN, attachments=[MdevAttachment(uuid=PORT, parent="0000:3b:00.0")]))
+    with pytest.raises(Refused, match="is no PCI address"):
+        Machine.of(attrs.evolve(PLAIN, attachments=[PciAttachment(address="0000:3b:00.0,x-vga=on")]))
+
+
+def test_a_machine_written_down_before_there_were_devices_reads_back() -> None:
+    fields = attrs.asdict(Machine.of(PLAIN))
+    del fields["devices"]
+    assert Machine.load(fields) == Machine.of(PLAIN)
 
 
 def test_a_comma_in_the_state_directory_begins_no_option() -> None:
@@ -90,5 +102,5 @@ def test_a_comma_in_the_state_directory_begins_no_option() -> None:
 
 
 def test_a_machine_that_was_written_down_reads_back() -> None:
-    machine = Machine.of(RICH)
+    machine = Machine.of(attrs.evolve(RICH, attachments=GPUS))
     assert Machine.load(json.loads(json.dumps(attrs.asdict(machine)))) == machine

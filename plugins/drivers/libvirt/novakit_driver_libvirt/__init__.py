@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from novakit_driver_libvirt.driver import LibvirtDriver
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs import hookimpl
+from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import PreparesHost
 from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole, Snapshots
@@ -21,4 +22,5 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         build=LibvirtDriver,
         options=LibvirtOptions,
         facets=frozenset({LogsConsole, ListsHoldings, PreparesHost, ExaminesHost, Snapshots}),
+        renders=frozenset({PciAttachment}),
     )

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import attrs
 import libvirt
 
+from novakit_driver_libvirt import host_devices
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, guest_of, name_of
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.servers import Power
@@ -150,6 +151,21 @@ class Calls:
         def work(connection: Any) -> Domain | None:
             found = _find(connection, guest)
             return None if found is None else _describe(found, guest)
+
+        return await self._run(work)
+
+    async def host_devices(self) -> Mapping[str, Sequence[str]]:
+        """List the PCI addresses of the host's devices that domains have, by the name of any domain."""
+
+        def work(connection: Any) -> dict[str, Sequence[str]]:
+            held = {}
+            for domain in connection.listAllDomains(0):
+                try:
+                    held[str(domain.name())] = host_devices.read(domain.XMLDesc(0))
+                except libvirt.libvirtError as error:
+                    if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                        raise
+            return held
 
         return await self._run(work)
 

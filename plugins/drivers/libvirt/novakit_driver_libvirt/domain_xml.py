@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 from lxml import etree
 
-from novakit_driver_libvirt import guest_cells
+from novakit_driver_libvirt import guest_cells, host_devices
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, name_of
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.servers import GuestPlan, Nic
@@ -101,6 +101,7 @@ def _devices(devices: etree._Element, plan: GuestPlan, disks: Sequence[Disk], ar
     model = plan.image_properties.get("hw_vif_model")
     for nic in plan.nics:
         _interface(devices, nic, model or nic.model)
+    host_devices.add(devices, plan)
     serial = _add(devices, "serial", {"type": "pty"})
     _add(serial, "log", {"file": around.console, "append": "on"})
     _add(serial, "target", {"port": "0"})

@@ -9,7 +9,7 @@ from weakref import WeakSet
 import attrs
 from lxml import etree
 
-from novakit_driver_libvirt import console, daemons, examination, host_cells, host_facts
+from novakit_driver_libvirt import console, daemons, examination, host_cells, host_devices, host_facts
 from novakit_driver_libvirt.acceleration import Verdict, decide
 from novakit_driver_libvirt.calls import Calls, Domain
 from novakit_driver_libvirt.disks import Disks, unsearchable
@@ -21,6 +21,7 @@ from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.numa import BadWish
+from novakit_hookspecs.pci_survey import Survey, survey
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 
 PRESS_AGAIN = 10.0
@@ -39,6 +40,8 @@ class LibvirtDriver:
     options: LibvirtOptions
     context: HostContext
     run_dir: Path = daemons.RUN
+    root: Path = Path("/")
+    """Where `sys`, `proc` and `dev` are, for PCI devices."""
     _disks: Disks = attrs.field(init=False)
     _calls: Calls = attrs.field(init=False)
     _work: WorkByGuest = attrs.field(init=False, factory=WorkByGuest)
@@ -87,7 +90,9 @@ class LibvirtDriver:
     async def examine_host(self) -> Sequence[Finding]:
         """Say what of programs, daemons and acceleration is there."""
         state_dir = Path(self.context.state_dir)
-        return await examination.examine(self.options, state_dir, self.run_dir, own_host=self._has_own_libvirt())
+        return await examination.examine(
+            self.options, state_dir, self.run_dir, self.root, own_host=self._has_own_libvirt()
+        )
 
     async def host(self) -> HostFacts:
         """Say what the host has to offer now."""
@@ -100,6 +105,7 @@ class LibvirtDriver:
             verdict=self._decided(),
             capabilities=capabilities,
             version=version,
+            pci=(await self._surveyed()).devices,
         )
 
     async def guests(self) -> Sequence[Guest]:
@@ -142,7 +148,14 @@ class LibvirtDriver:
         """List our domains, and the directories and files of guests, with or without a domain."""
         domains = [each.guest for each in await self._calls.domains() if self._is_ours(each)]
         found = [Holding(kind="domain", name=name_of(guest), owner=guest) for guest in domains]
+        held = await self._calls.host_devices()
+        for guest in domains:
+            devices = held.get(name_of(guest), ())
+            found += [Holding(kind="device", name=address, owner=guest) for address in devices]
         return found + await asyncio.to_thread(self._files)
+
+    async def _surveyed(self) -> Survey:
+        return await asyncio.to_thread(survey, self.options.pci, self.root)
 
     def _files(self) -> list[Holding]:
         found = []
@@ -160,7 +173,8 @@ class LibvirtDriver:
         if domain is None:
             # A domain is defined last, so one that exists has all its disks.
             if plan.attachments:
-                raise Refused("this driver puts no accelerator devices into guests")
+                found, held = await self._surveyed(), await self._calls.host_devices()
+                host_devices.require(plan, found, held, name_of(plan.id))
             if plan.image is not None:
                 self._require_way_to(Path(plan.image.path))
             render(plan, (), self._surroundings(plan))  # refuse before anything is made

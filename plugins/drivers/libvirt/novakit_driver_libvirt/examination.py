@@ -13,6 +13,7 @@ from novakit_driver_libvirt.acceleration import decide
 from novakit_driver_libvirt.commands import SEARCH
 from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_hookspecs import pci_survey
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
 
@@ -20,8 +21,10 @@ QEMU_USER = "libvirt-qemu"
 UEFI = Path("/usr/share/OVMF/OVMF_CODE.fd")
 
 
-async def examine(options: LibvirtOptions, state_dir: Path, run_dir: Path, *, own_host: bool) -> Sequence[Finding]:
-    """Look at programs, libvirt, the acceleration and what is optional.
+async def examine(
+    options: LibvirtOptions, state_dir: Path, run_dir: Path, root: Path, *, own_host: bool
+) -> Sequence[Finding]:
+    """Look at programs, libvirt, the acceleration, PCI devices for guests and what is optional.
 
     `own_host` says that the libvirt in use is this host's own, which novakit may start.
     """
@@ -30,6 +33,7 @@ async def examine(options: LibvirtOptions, state_dir: Path, run_dir: Path, *, ow
     findings.append(await asyncio.to_thread(_libvirt, run_dir, lacking) if own_host else _elsewhere(options.uri))
     findings.append(await _acceleration(options, state_dir))
     findings.append(await asyncio.to_thread(_way, state_dir))
+    findings += await asyncio.to_thread(pci_survey.examine, options.pci, root)
     return [*findings, *await asyncio.to_thread(lambda: list(_optional()))]
 
 

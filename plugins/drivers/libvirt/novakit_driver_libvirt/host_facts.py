@@ -11,7 +11,7 @@ from lxml import etree
 from novakit_driver_libvirt import host_cells
 from novakit_driver_libvirt.acceleration import Verdict
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_hookspecs.hosts import HostFacts, Inventory
+from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
 
 GIB = 1 << 30
@@ -80,7 +80,14 @@ class Machine:
 
 
 def facts(
-    *, host: str, machine: Machine, options: LibvirtOptions, verdict: Verdict, capabilities: str, version: int
+    *,
+    host: str,
+    machine: Machine,
+    options: LibvirtOptions,
+    verdict: Verdict,
+    capabilities: str,
+    version: int,
+    pci: tuple[PciDevice, ...] = (),
 ) -> HostFacts:
     """Put the record together."""
     kvm = verdict.acceleration == "kvm"
@@ -94,6 +101,7 @@ def facts(
         hypervisor_hostname=host,
         inventory=_inventory(machine, options, numa),
         numa=numa,
+        pci=pci,
         traits=ABILITIES | cpu,
         cpu_info=_cpu_info(tree, machine),
         supported_instances=_supported(tree, kvm=kvm),

@@ -3,6 +3,9 @@
 import attrs
 from attrs.validators import ge, gt, in_
 
+from novakit_hookspecs.fields import tuple_field
+from novakit_hookspecs.pci import PciRule
+
 
 @attrs.frozen(kw_only=True)
 class LibvirtOptions:
@@ -28,6 +31,8 @@ class LibvirtOptions:
     """How many MiB may be promised for each MiB of the host's memory."""
     disk_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
     """How many GiB may be promised for each GiB of the state directory's file system."""
+    pci: tuple[PciRule, ...] = tuple_field()
+    """Which of the host's PCI devices guests may have."""
     vnc: bool = False
     """Give guests a screen, served by VNC on 127.0.0.1."""
     snapshot_within: float = attrs.field(default=1800.0, validator=gt(0))

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from novakit_driver_qemu.driver import QemuDriver
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs import hookimpl
+from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole
 
@@ -20,4 +21,5 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         build=QemuDriver,
         options=QemuOptions,
         facets=frozenset({LogsConsole, ListsHoldings, ExaminesHost}),
+        renders=frozenset({PciAttachment}),
     )

@@ -17,10 +17,15 @@ from novakit_driver_qemu.work import Turns, end, whole
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
+from novakit_hookspecs.pci_survey import survey
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 
 TRIM_EVERY = 5.0
 """Seconds between two looks at the length of the consoles' logs."""
+
+
+class DeviceTaken(Exception):
+    """A device was given to a second guest, which whoever keeps the books must not let happen."""
 
 
 @attrs.define(eq=False)
@@ -29,6 +34,8 @@ class QemuDriver:
 
     options: QemuOptions
     context: HostContext
+    root: Path = Path("/")
+    """Where `sys`, `proc` and `dev` are, for PCI devices."""
     _instances: Instances = attrs.field(init=False)
     _turns: Turns = attrs.field(init=False, factory=Turns)
     _watches: dict[str, Watch] = attrs.field(init=False, factory=dict)
@@ -61,12 +68,12 @@ class QemuDriver:
 
     async def examine_host(self) -> Sequence[Finding]:
         """Look at everything the driver needs on its host."""
-        return await examination.examine(self.options.acceleration)
+        return await examination.examine(self.options, self.root)
 
     async def host(self) -> HostFacts:
         """Say what the host has to offer now."""
         return await asyncio.to_thread(
-            host_facts.read, self.context, self.options, self._decided(), self._version or 1_000_000
+            host_facts.read, self.context, self.options, self._decided(), self._version or 1_000_000, self.root
         )
 
     async def guests(self) -> Sequence[Guest]:
@@ -112,6 +119,8 @@ class QemuDriver:
         running = await asyncio.to_thread(processes.running, self._instances.root)
         found = [Holding(kind="domain", name=f"nk-{guest}", owner=guest) for guest in self._instances.built()]
         found += [Holding(kind="process", name=str(pid), owner=guest) for guest in running for pid in running[guest]]
+        for guest, addresses in self._instances.devices().items():
+            found += [Holding(kind="device", name=address, owner=guest) for address in addresses]
         for guest in self._instances.held():
             directory = self._instances.of(guest)
             for path in (directory, *sorted(directory.iterdir())):
@@ -121,8 +130,22 @@ class QemuDriver:
 
     async def _create(self, plan: GuestPlan) -> Guest:
         if not self._instances.is_built(plan.id):
-            await self._instances.build(plan, Machine.of(plan))
+            machine = Machine.of(plan)
+            await asyncio.to_thread(self._require_devices, machine)
+            await self._instances.build(plan, machine)
         return await self._started(plan.id)
+
+    def _require_devices(self, machine: Machine) -> None:
+        """Refuse a device that no guest can be given, and break on one that another guest has."""
+        if not machine.devices:
+            return
+        found = survey(self.options.pci, self.root, bound_only=True)
+        held = {address: guest for guest, theirs in self._instances.devices().items() for address in theirs}
+        for address in machine.devices:
+            if why := found.why_not(address):
+                raise Refused(why)
+            if held.get(address, machine.id) != machine.id:
+                raise DeviceTaken(f"the PCI device {address} is in guest {held[address]} already")
 
     async def _set_power(self, guest: str, to: Power, within: float) -> Guest:
         self._instances.machine(guest)

@@ -1,20 +1,26 @@
 """What of the host's furniture is there, for `novakit doctor`; changes nothing."""
 
+import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from novakit_driver_qemu.acceleration import decide
 from novakit_driver_qemu.commands import NEEDS, missing
+from novakit_driver_qemu.options import QemuOptions
+from novakit_hookspecs import pci_survey
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
 
 
-async def examine(wanted: str) -> Sequence[Finding]:
-    """Look at the programs, and at the acceleration when they are there."""
+async def examine(options: QemuOptions, root: Path) -> Sequence[Finding]:
+    """Look at the programs, and when they are there at the acceleration and at PCI devices for guests."""
     check = "programs for guests"
     if lacking := missing():
         found, remedy = f"not installed: {', '.join(lacking)}", f"apt-get install {' '.join(lacking)}"
         return [Finding(check=check, verdict=Verdict.MISSING, found=found, remedy=remedy)]
-    return [Finding(check=check, verdict=Verdict.OK, found=", ".join(NEEDS)), await _acceleration(wanted)]
+    devices = await asyncio.to_thread(pci_survey.examine, options.pci, root, bound_only=True)
+    there = Finding(check=check, verdict=Verdict.OK, found=", ".join(NEEDS))
+    return [there, await _acceleration(options.acceleration), *devices]
 
 
 async def _acceleration(wanted: str) -> Finding:

@@ -8,6 +8,7 @@ from pathlib import Path
 from novakit_driver_qemu.acceleration import Verdict
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.hosts import HostContext, HostFacts, Inventory
+from novakit_hookspecs.pci_survey import survey
 
 GIB = 1 << 30
 ABILITIES = frozenset(
@@ -41,7 +42,7 @@ CPU_TRAITS: Mapping[str, str] = {
 """Flags of /proc/cpuinfo with the standard trait that says the same."""
 
 
-def read(context: HostContext, options: QemuOptions, verdict: Verdict, version: int) -> HostFacts:
+def read(context: HostContext, options: QemuOptions, verdict: Verdict, version: int, root: Path) -> HostFacts:
     """Read the host and put its record together."""
     kvm = verdict.acceleration == "kvm"
     cpu = _first_cpu(Path("/proc/cpuinfo").read_text())
@@ -62,6 +63,7 @@ def read(context: HostContext, options: QemuOptions, verdict: Verdict, version: 
             "topology": topology,
         },
         supported_instances=tuple(("x86_64", kind, "hvm") for kind in (("kvm", "qemu") if kvm else ("qemu",))),
+        pci=survey(options.pci, root, bound_only=True).devices,
         acceleration=verdict.acceleration,
         why=verdict.why,
     )

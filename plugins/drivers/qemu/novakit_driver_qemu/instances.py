@@ -51,6 +51,12 @@ class Instances:
             raise NotFound(f"there is no guest {guest} on this host")
         return Machine.load(json.loads((self.of(guest) / PLAN).read_text())["machine"])
 
+    def devices(self) -> Mapping[str, Sequence[str]]:
+        """List the PCI addresses of the host's devices by guest, half-built ones too."""
+        plans = {guest: self.of(guest) / PLAN for guest in self.held()}
+        machines = {guest: json.loads(plan.read_text())["machine"] for guest, plan in plans.items() if plan.is_file()}
+        return {guest: Machine.load(machine).devices for guest, machine in machines.items()}
+
     def ended_badly(self, guest: str) -> bool:
         """Say whether the guest's QEMU, which runs no more, was killed: one that ends by itself takes its pidfile."""
         return (self.of(guest) / PIDFILE).exists()

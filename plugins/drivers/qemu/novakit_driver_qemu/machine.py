@@ -11,6 +11,7 @@ import attrs
 from novakit_driver_qemu.commands import QEMU
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import tuple_field, uuid_field
+from novakit_hookspecs.pci import addresses
 from novakit_hookspecs.servers import GuestPlan
 
 DISK_BUSES = ("virtio", "scsi")
@@ -61,12 +62,12 @@ class Machine:
     vif: str
     disks: tuple[Disk, ...] = tuple_field()
     cards: tuple[Card, ...] = tuple_field()
+    devices: tuple[str, ...] = tuple_field()
+    """PCI addresses of the host's devices."""
 
     @classmethod
     def of(cls, plan: GuestPlan) -> "Machine":
         """Take what the plan says; raise `Refused` when it asks for what cannot be had."""
-        if plan.attachments:
-            raise Refused("this driver puts no accelerator devices into guests")
         _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
         _choice(plan.image_properties, "hw_machine_type", "q35", ("q35",))
         disks = [Disk(file="root.qcow2", format="qcow2")]
@@ -85,6 +86,7 @@ class Machine:
             vif=_choice(plan.image_properties, "hw_vif_model", "virtio", tuple(VIF_MODELS)),
             disks=tuple(disks),
             cards=tuple(Card(tap=nic.device, mac=nic.mac, mtu=nic.mtu) for nic in plan.nics),
+            devices=tuple(addresses(plan.attachments)),
         )
 
     @classmethod
@@ -118,6 +120,8 @@ def command_line(machine: Machine, directory: Path, acceleration: str) -> list[s
         argv += _disk(f"disk{number}", disk, machine.bus, directory)
     for number, card in enumerate(machine.cards):
         argv += _card(f"net{number}", card, machine.vif)
+    for address in machine.devices:
+        argv += ["-device", f"vfio-pci,host={address}"]
     return argv
 
 
