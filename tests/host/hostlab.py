@@ -72,6 +72,7 @@ cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/net "
 ln -s /proc/self/fd "$base/dev/fd"; ln -s pts/ptmx "$base/dev/ptmx"; mkdir "$base/dev/pts" "$base/dev/shm"
 umount -l /dev; mount --move "$base/dev" /dev
 mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts; mount -t tmpfs shm /dev/shm
+mkdir /dev/hugepages; mount -t hugetlbfs hugetlbfs /dev/hugepages
 mount --bind "$base/etc-libvirt" /etc/libvirt
 mount --bind "$base/lib-libvirt" /var/lib/libvirt
 mount --bind "$base/cache-libvirt" /var/cache/libvirt

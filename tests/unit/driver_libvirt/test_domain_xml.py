@@ -113,10 +113,28 @@ def test_a_mediated_device_is_refused() -> None:
         render(attrs.evolve(PLAN, attachments=(mdev,)), (ROOT,), AROUND)
 
 
-def test_an_emulated_guest_is_refused_cpus_of_its_own() -> None:
-    plan, disks, _ = CASES["mixed"]
-    with pytest.raises(Refused, match="need KVM"):
-        render(plan, disks, AROUND)
+@pytest.mark.parametrize(
+    ("name", "divided", "room"),
+    [
+        ("pinned_huge_pages", True, "4-5,8-10"),
+        ("mixed", True, "6-8"),
+        ("cells_emulated", True, "0-2,6-7"),
+        ("cells_emulated", False, None),
+        ("plain", True, "0-2,6-7"),
+        ("plain", False, None),
+    ],
+)
+def test_an_emulated_guest_keeps_to_the_cpus_it_was_given(name: str, divided: bool, room: str | None) -> None:
+    plan, disks, _ = CASES[name]
+    tree = etree.fromstring(render(plan, disks, attrs.evolve(SHARING, kind="qemu", divided=divided)))
+    assert tree.find("vcpu").get("cpuset") == room and tree.find("cputune") is None
+
+
+def test_a_guest_without_cells_stays_off_the_dedicated_cpus() -> None:
+    plan, disks, _ = CASES["plain"]
+    for divided, room in ((True, "0-2,6-7"), (False, None)):
+        tree = etree.fromstring(render(plan, disks, attrs.evolve(SHARING, divided=divided)))
+        assert tree.find("vcpu").get("cpuset") == room
 
 
 @given(

@@ -52,9 +52,9 @@ def test_dedicated_cpus_alone_leave_none_to_share() -> None:
     assert totals(made(cpu_shared_set="0-3")) == {"VCPU": 4}
 
 
-def test_a_host_that_emulates_dedicates_nothing() -> None:
+def test_a_host_that_emulates_dedicates_cpus_too() -> None:
     host = made("tcg", cpu_dedicated_set="1-3", cpu_shared_set="0,4")
-    assert totals(host) == {"VCPU": 2}
+    assert totals(host) == {"VCPU": 2, "PCPU": 3}
 
 
 @pytest.mark.parametrize(("dedicated", "shared"), [("0-3", "3-4"), ("a", "0"), ("0-99999", None)])

@@ -20,6 +20,7 @@ NEEDS: Mapping[str, str] = {
 """Commands the driver needs on its host, each with the Debian package that brings it."""
 
 RUN = Path("/run")
+PAGES = Path("/dev/hugepages")
 SOCKETS = ("libvirt/libvirt-sock", "libvirt/virtqemud-sock")
 START_WITHIN = 15.0
 LOOK_EVERY = 0.05
@@ -36,9 +37,35 @@ def is_running(run_dir: Path = RUN) -> bool:
 
 
 async def start_missing(run_dir: Path = RUN) -> Sequence[str]:
-    """Start virtlogd and libvirtd when libvirt does not answer; say what was started."""
+    """Start virtlogd and libvirtd when libvirt does not answer; say what was started.
+
+    Before that, a file system of huge pages is mounted where the kernel has some and nobody did: libvirtd looks for
+    one at its start alone.
+    """
     if is_running(run_dir):
         return []
+    return [*await _mount_pages(), *await _start_daemons(run_dir)]
+
+
+async def _mount_pages() -> Sequence[str]:
+    if not huge_pages() or pages_mounted():
+        return []
+    ended = await run(["mount", "-m", "-t", "hugetlbfs", "hugetlbfs", str(PAGES)], within=START_WITHIN)
+    return [f"mounted the huge pages at {PAGES}"] if ended.status == 0 else []
+
+
+def huge_pages(memory: Path = Path("/proc/meminfo")) -> int:
+    """Count the huge pages of the default size that the kernel keeps."""
+    told = [line.split()[1] for line in memory.read_text().splitlines() if line.startswith("HugePages_Total:")]
+    return int(told[0]) if told else 0
+
+
+def pages_mounted(mounts: Path = Path("/proc/mounts")) -> bool:
+    """Say whether a file system of huge pages is mounted."""
+    return any(line.split()[2] == "hugetlbfs" for line in mounts.read_text().splitlines())
+
+
+async def _start_daemons(run_dir: Path) -> Sequence[str]:
     if lacking := missing():
         raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
     if (run_dir / "systemd/system").is_dir():

@@ -44,6 +44,8 @@ class Surroundings:
     vnc: bool = False
     shared_cpus: Mapping[int, Sequence[int]] = attrs.field(factory=dict)
     """By cell of the host, the CPUs that guests share."""
+    divided: bool = False
+    """Whether guests must keep to the shared CPUs, because others are dedicated or the host's own."""
 
 
 def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
@@ -55,8 +57,10 @@ def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
     _metadata(domain, plan, around)
     _text(domain, "memory", str(plan.memory_mb), unit="MiB")
     guest_cells.memory_backing(domain, plan)
-    _text(domain, "vcpu", str(plan.vcpus), placement="static")
-    guest_cells.placement(domain, plan, around.shared_cpus, kvm=around.kind == "kvm")
+    kvm = around.kind == "kvm"
+    room = guest_cells.room(plan, around.shared_cpus, kvm=kvm, divided=around.divided)
+    _text(domain, "vcpu", str(plan.vcpus), placement="static", **({"cpuset": room} if room else {}))
+    guest_cells.placement(domain, plan, around.shared_cpus, kvm=kvm)
     _boot(domain, _machine(plan, around), uefi=firmware == "uefi")
     features = _add(domain, "features")
     _add(features, "acpi")

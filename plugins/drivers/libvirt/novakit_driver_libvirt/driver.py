@@ -243,14 +243,13 @@ class LibvirtDriver:
             console=str(self._disks.console(plan.id)),
             vnc=self.options.vnc,
             shared_cpus=self._shared_cpus,
+            divided=bool(self.options.cpu_dedicated_set or self.options.cpu_shared_set),
         )
 
     def _sharing(self, capabilities: str) -> Mapping[int, Sequence[int]]:
         """Give the CPUs that guests share, by cell of the host; raise `Refused` for sets that cannot be."""
         try:
-            cells = host_cells.cells(
-                etree.fromstring(capabilities), self.options, kvm=self._decided().acceleration == "kvm"
-            )
+            cells = host_cells.cells(etree.fromstring(capabilities), self.options)
         except BadWish as error:
             raise Refused(f"[drivers.libvirt] cpu_dedicated_set or cpu_shared_set is wrong: {error}") from error
         return {cell.id: cell.cpus for cell in cells}

@@ -68,6 +68,21 @@ def _elsewhere(uri: str) -> Finding:
     return Finding(check="libvirt", verdict=Verdict.OK, found=f"is reached at {uri}, which novakit does not start")
 
 
+def _pages() -> Finding:
+    check, count = "huge pages (optional)", daemons.huge_pages()
+    if not count:
+        found = "the kernel keeps none; flavors with hw:mem_page_size find no room here"
+        return Finding(check=check, verdict=Verdict.WARN, found=found, remedy="sysctl vm.nr_hugepages=NUMBER")
+    if daemons.pages_mounted() or not daemons.is_running():
+        return Finding(check=check, verdict=Verdict.OK, found=f"{count} of the default size")
+    return Finding(
+        check=check,
+        verdict=Verdict.WARN,
+        found=f"{count} of the default size, not mounted when libvirtd started",
+        remedy=f"mount -t hugetlbfs hugetlbfs {daemons.PAGES}, and restart libvirtd",
+    )
+
+
 def _way(state_dir: Path) -> Finding:
     """Whether QEMU's own user gets to the disks, as far as it is Debian's."""
     check = "way to the disks"
@@ -104,6 +119,7 @@ async def _acceleration(options: LibvirtOptions, state_dir: Path) -> Finding:
 
 
 def _optional() -> Iterable[Finding]:
+    yield _pages()
     there = UEFI.exists()
     yield Finding(
         check="firmware for UEFI guests (optional)",

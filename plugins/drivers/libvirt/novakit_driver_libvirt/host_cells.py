@@ -8,16 +8,15 @@ from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.numa import SMALL_KB, BadWish, NumaCell, cpu_set, numbers, split_cpus
 
 
-def cells(tree: etree._Element, options: LibvirtOptions, *, kvm: bool) -> tuple[NumaCell, ...]:
+def cells(tree: etree._Element, options: LibvirtOptions) -> tuple[NumaCell, ...]:
     """Give the cells; none where libvirt tells of none.
 
-    Emulated guests have no thread for each CPU that could be pinned, so without KVM no CPU is dedicated.
     Raises `BadWish` for sets of CPUs that cannot be.
     """
     found = tree.findall("host/topology/cells/cell")
     there = [int(str(cpu.get("id"))) for cell in found for cpu in cell.iterfind("cpus/cpu")]
     dedicated, shared = split_cpus(there, _set(options.cpu_dedicated_set), _set(options.cpu_shared_set))
-    return tuple(_cell(one, dedicated if kvm else frozenset(), shared) for one in found)
+    return tuple(_cell(one, dedicated, shared) for one in found)
 
 
 def _set(text: str | None) -> frozenset[int] | None:

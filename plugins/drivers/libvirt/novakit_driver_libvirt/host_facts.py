@@ -93,7 +93,7 @@ def facts(
     kvm = verdict.acceleration == "kvm"
     tree = etree.fromstring(capabilities)
     # Emulated CPUs have the features QEMU emulates, whatever the host's own can do.
-    numa = host_cells.cells(tree, options, kvm=kvm)
+    numa = host_cells.cells(tree, options)
     cpu = frozenset(CPU_TRAITS[flag] for flag in machine.flags & CPU_TRAITS.keys()) if kvm else frozenset()
     return HostFacts(
         hypervisor_type="KVM" if kvm else "QEMU",
