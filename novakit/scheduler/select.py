@@ -144,7 +144,6 @@ class Scheduler:
     _queue: list[_Waiting] = attrs.field(factory=list)
     _drain: asyncio.Task[None] | None = None
     _written: int = 0
-    _last: "_Last | None" = None
 
     def __attrs_post_init__(self) -> None:
         self.groups = Groups(self.store, self.state.table)
@@ -177,7 +176,7 @@ class Scheduler:
         await self.state.refresh()
         waiting = _Waiting(ask, asyncio.get_running_loop().create_future(), ask)
         await self._resolve([waiting])
-        decision, _ = await self._decide(waiting)
+        decision, _ = await self._decide(waiting, _Batch())
         return decision.record
 
     def measures(self) -> dict[str, Any]:
@@ -307,26 +306,25 @@ class Scheduler:
     async def _choose(self, pending: Sequence[_Waiting]) -> tuple[list[_Try], list[tuple[_Waiting, Decision]]]:
         tries: list[_Try] = []
         refused: list[tuple[_Waiting, Decision]] = []
-        self._last = None
+        batch = _Batch()
         spent = world.monotonic()
         for one in pending:
-            decision, ranking = await self._decide(one)
+            decision, ranking = await self._decide(one, batch)
             if ranking is None:
                 refused.append((one, decision))
                 continue
-            tries.append(self._pick(one, decision, ranking))
+            tries.append(self._pick(one, decision, ranking, batch))
             if world.monotonic() - spent > 0.01:
                 await asyncio.sleep(0)
                 spent = world.monotonic()
-        self._last = None
         return tries, refused
 
-    async def _decide(self, one: _Waiting) -> tuple[Decision, Ranking | None]:
+    async def _decide(self, one: _Waiting, batch: "_Batch") -> tuple[Decision, Ranking | None]:
         tracer = spans.tracer()
         if tracer is None:
-            return await self._decided(one)
+            return await self._decided(one, batch)
         with spans.within(tracer, "scheduler.decision", one.trace, server__id=one.ask.server_id) as span:
-            decision, ranking = await self._decided(one)
+            decision, ranking = await self._decided(one, batch)
             asked = [stage["name"] for stage in decision.record["filters"] if stage.get("asked", True)]
             spans.note(
                 span,
@@ -340,14 +338,14 @@ class Scheduler:
             )
             return decision, ranking
 
-    async def _decided(self, one: _Waiting) -> tuple[Decision, Ranking | None]:
+    async def _decided(self, one: _Waiting, batch: "_Batch") -> tuple[Decision, Ranking | None]:
         ask = one.ask
         group = self.groups.get(ask.group.id) if ask.group else None
         if group is not None:
             ask = attrs.evolve(ask, group=group.ask(ask.server_id))
         if one.conflicts:
             ask = attrs.evolve(ask, excluded_hosts=ask.excluded_hosts | {tried["host"] for tried in one.conflicts})
-        last = self._last
+        last = batch.last
         if last is not None and not one.conflicts and one.earlier is None and last.serves(one.asked):
             await self.pipeline.reconsider(self.state.table, ask, last.ranking, last.place)
             if np.isfinite(last.ranking.total.max()):
@@ -358,10 +356,10 @@ class Scheduler:
             decision.record["conflicts"] = one.conflicts
         ranking = None if outcome.failed else outcome.ranking
         alone = bool(one.conflicts or one.earlier) or (group is not None and group.policy != ANTI_AFFINITY)
-        self._last = None if ranking is None or alone else _Last(one.asked, decision, ranking, 0)
+        batch.last = None if ranking is None or alone else _Last(one.asked, decision, ranking, 0)
         return decision, ranking
 
-    def _pick(self, one: _Waiting, decision: Decision, ranking: Ranking) -> _Try:
+    def _pick(self, one: _Waiting, decision: Decision, ranking: Ranking, batch: "_Batch") -> _Try:
         table = self.state.table
         places = self._next_best(one, ranking)
         if places and one.earlier:
@@ -376,8 +374,8 @@ class Scheduler:
             node=table.column("node")[rows[0]],
             alternates=[one["host"] for one in alternates],
         )
-        if self._last is not None:
-            self._last.place = places[0]
+        if batch.last is not None:
+            batch.last.place = places[0]
         table.add_claim(rows[0], one.ask.resources)
         choice = cells.take(table, rows[0], one.ask)
         if one.ask.group and (group := self.groups.get(one.ask.group.id)):
@@ -549,3 +547,10 @@ class _Last:
         told = {**self.decision.record, "server_id": ask.server_id, "request_id": ask.request_id}
         told.update(with_decision=self.decision.id, timings={})
         return Decision(world.new_id(), ask, told)
+
+
+@attrs.define
+class _Batch:
+    """What decisions that are made one after another remember of each other."""
+
+    last: _Last | None = None

@@ -281,6 +281,17 @@ async def test_a_refusal_names_the_nearest_miss_to_the_operator_alone(cloud: Any
     assert record["nearest"]["host"] == "host2"
 
 
+async def test_a_dry_run_answers_as_the_hosts_are_at_that_moment(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler = cloud.scheduler()
+    assert len((await scheduler.dry_run(make()))["weights"]) == 2
+    async with cloud.store.write() as session:
+        for number in range(2):
+            await hosts.decide(session, f"host{number}", enabled=False)
+    scheduler.state.mark_stale()
+    assert "2 disabled" in (await scheduler.dry_run(make()))["message"]
+
+
 async def test_a_dry_run_claims_and_stores_nothing(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2)
     scheduler = cloud.scheduler()
