@@ -1,18 +1,26 @@
 """How many more servers of a kind fit, where, what runs out first, and what is left when hosts are lost."""
 
+import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from novakit import world
+from novakit.scheduler import cells
 from novakit.scheduler.pipeline import Pipeline
 from novakit.scheduler.table import HostTable, fact_name
+from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
 
 SHOWN = 50
 """Hosts listed, those with the most room first."""
+APART = "NUMA cells and devices"
+"""What runs out where amounts are left, but not as the servers want them beside each other."""
 
 
 @attrs.frozen
@@ -27,7 +35,7 @@ async def capacity(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, 
     """Count how many servers like this one fit on each host that the filters let through."""
     outcome = await pipeline.run(table, ask)
     free = {name: table.column(fact_name("free", name)).astype(np.float64) for name in ask.resources}
-    fits, limiting = room(free, ask.resources, outcome.alive)
+    fits, limiting = await beside(table, ask, *room(free, ask.resources, outcome.alive))
     told = _told(table, ask, fits, limiting)
     told["hosts_in_question"] = int(np.count_nonzero(outcome.alive))
     if outcome.failed:
@@ -46,8 +54,31 @@ def room(
     return fits, counts.argmin(axis=0)
 
 
+async def beside(
+    table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Lower the counts of `room` to the servers that can be given their cells and devices one after another."""
+    wish = cells.wanted(ask)
+    if wish is None:
+        return fits, limiting
+    fits, limiting = fits.copy(), limiting.copy()
+    known: dict[bytes, int] = {}
+    spent = world.monotonic()
+    for row in np.flatnonzero(fits):
+        if world.monotonic() - spent > 0.01:
+            await asyncio.sleep(0)
+            spent = world.monotonic()
+        host, pools = table.column("numa")[row], table.column("pci")[row] or ()
+        key = orjson.dumps([to_plain(host), to_plain(pools), int(fits[row])])
+        if key not in known:
+            known[key] = sum(1 for _ in itertools.islice(wish.successive(host, pools), int(fits[row])))
+        if known[key] < fits[row]:
+            fits[row], limiting[row] = known[key], len(ask.resources)
+    return fits, limiting
+
+
 def _told(table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp]) -> dict[str, Any]:
-    classes = list(ask.resources)
+    classes = [*ask.resources, APART]
     fitting = np.flatnonzero(fits)
     best = fitting[np.argsort(-fits[fitting], kind="stable")][:SHOWN]
     ends = {name: int(np.count_nonzero(limiting[fitting] == place)) for place, name in enumerate(classes)}
@@ -80,7 +111,8 @@ async def after_loss(
 ) -> dict[str, Any]:
     """Move the servers of lost hosts to the others, largest first, and count what still fits then.
 
-    The moved servers are only held to the amounts they need; zones, groups and traits are not looked at.
+    The moved servers are only held to the amounts they need; zones, groups, traits, cells and devices are not looked
+    at.
     """
     outcome = await pipeline.run(table, ask)
     standing = table.column("up") & table.column("enabled")
@@ -101,7 +133,7 @@ async def after_loss(
             free[name][row] -= amount
     alive = outcome.alive.copy()
     alive[list(lost)] = False
-    fits, limiting = room(free, ask.resources, alive)
+    fits, limiting = await beside(table, ask, *room(free, ask.resources, alive))
     told = _told(table, ask, fits, limiting)
     told.update(lost=[table.names[row] for row in lost], moved=len(loads) - homeless, homeless=homeless)
     return told

@@ -1,6 +1,6 @@
 """What guests hold of hosts one by one: NUMA cells with CPUs and pages, and the devices near them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -23,6 +23,12 @@ class Wish:
     def choose(self, host: NumaHost | None, pools: Sequence[PciPool]) -> Choice | None:
         """Choose them on a host; None where they cannot be had."""
         return choose(host, pools, self.cells, self.devices)
+
+    def successive(self, host: NumaHost | None, pools: Sequence[PciPool]) -> Iterator[Choice]:
+        """Choose for one server after another, each of what the ones before left."""
+        while (choice := self.choose(host, pools)) is not None:
+            yield choice
+            host, pools = _after(host, pools, choice, 1)
 
 
 def wanted(ask: Ask) -> Wish | None:
@@ -68,7 +74,17 @@ def take_back(table: HostTable, row: int, choice: Choice) -> None:
 
 
 def _count(table: HostTable, row: int, choice: Choice, sign: int) -> None:
-    host = table.column("numa")[row]
+    host, pools = _after(table.column("numa")[row], table.column("pci")[row] or (), choice, sign)
+    if choice.cells:
+        table.put(row, numa=host)
+    if choice.devices:
+        table.put(row, pci=pools)
+
+
+def _after(
+    host: NumaHost | None, pools: Sequence[PciPool], choice: Choice, sign: int
+) -> tuple[NumaHost | None, tuple[PciPool, ...]]:
+    """Give what is left after a choice was taken, or with the sign -1 given back."""
     if choice.cells and host is not None:
         taken = list(host.taken)
         for one in choice.cells:
@@ -76,10 +92,8 @@ def _count(table: HostTable, row: int, choice: Choice, sign: int) -> None:
                 taken.append(one)
             elif one in taken:
                 taken.remove(one)
-        table.put(row, numa=NumaHost(cells=host.cells, taken=tuple(taken)))
-    if choice.devices:
-        pools = [
-            attrs.evolve(pool, free=pool.free - sign * choice.devices.get((pool.kind, pool.numa_cell), 0))
-            for pool in table.column("pci")[row] or ()
-        ]
-        table.put(row, pci=tuple(pools))
+        host = NumaHost(cells=host.cells, taken=tuple(taken))
+    left = [
+        attrs.evolve(pool, free=pool.free - sign * choice.devices.get((pool.kind, pool.numa_cell), 0)) for pool in pools
+    ]
+    return host, tuple(left) if choice.devices else tuple(pools)

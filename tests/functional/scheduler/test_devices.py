@@ -188,6 +188,13 @@ async def test_capacity_counts_devices(cloud: Any, make: Any) -> None:
     assert told["fits"] == 4 and told["runs_out_first"] == {"CUSTOM_PCI_A100": 2}
 
 
+async def test_capacity_counts_only_devices_that_are_together(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2, memory_mb=65536, vcpus=64, pci=some("a100", [0, 0, 0, 1, 1, 1]))
+    gpus = {"gpu:type": "a100", "gpu:count": "2", "gpu:numa_affinity": "true"}
+    told = await cloud.scheduler().capacity(make(memory_mb=64, extra_specs=gpus))
+    assert told["fits"] == 4 and told["runs_out_first"] == {"NUMA cells and devices": 2}
+
+
 async def test_devices_asked_for_by_resource_class_are_particular_ones_too(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1, pci=(*some("a100", [0, 0]), *some("A100", [1], bus=0x40), *some("nic", [0], bus=0x50)))
     scheduler = cloud.scheduler()

@@ -37,6 +37,15 @@ async def test_no_core_is_given_twice_under_concurrency(cloud: Any, make: Any) -
     assert "lack PCPU" in refused.message
 
 
+async def test_capacity_counts_the_cells_that_servers_fit_on(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2, memory_mb=65536, numa=CELLS)
+    scheduler = cloud.scheduler()
+    asks = [make(vcpus=3, memory_mb=512, extra_specs=PINNED) for _ in range(9)]
+    told = await scheduler.capacity(asks[0])
+    assert (told["fits"], told["runs_out_first"]) == (8, {"NUMA cells and devices": 2}), "5 by amounts, 2 a cell"
+    assert sum(isinstance(one, Selection) for one in await scheduler.select(asks)) == told["fits"]
+
+
 async def test_a_server_that_goes_gives_its_cores_back(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1, memory_mb=65536, numa=CELLS)
     scheduler = cloud.scheduler()

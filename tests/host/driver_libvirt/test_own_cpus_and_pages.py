@@ -96,17 +96,21 @@ def reader(pages: int, micro: Any, tmp_path: Path) -> Iterator[Reader]:
         assert process.wait(WITHIN) == 0
 
 
-def cpus_of_threads(reader: Reader, server: str) -> set[str]:
-    """Give the sets of CPUs that the threads of a guest's QEMU may run on."""
+def cpus_of_threads(reader: Reader, server: str) -> dict[str, set[str]]:
+    """Give the sets of CPUs that the threads of a guest's QEMU may run on: each of its CPUs, and the `others`."""
     pid = f"$(cat /run/libvirt/qemu/nk-{server}.pid)"
-    return set(reader.type(f"cat /proc/{pid}/task/*/status | sed -n 's/^Cpus_allowed_list:\\s*//p'").split())
+    told = reader.type(f"grep -hE '^(Name|Cpus_allowed_list):' /proc/{pid}/task/*/status")
+    found: dict[str, set[str]] = {}
+    for name, cpus in re.findall(r"Name:\s+(.+)\nCpus_allowed_list:\s+(\S+)", told):
+        found.setdefault(name if name.startswith("CPU ") else "others", set()).add(cpus)
+    return found
 
 
 def test_guests_get_cpus_and_pages_of_their_own_and_give_them_back(reader: Reader, pages: int) -> None:
     reader.follow("Use the ordinary client", "Give the cloud an image")
     admin = "openstack --os-cloud novakit-admin"
     reader.type(f"{admin} flavor create --vcpus 1 --ram 200 --disk 1 --property hw:cpu_policy=dedicated own")
-    reader.type(f"{admin} flavor set --property hw:mem_page_size=large own")
+    reader.type(f"{admin} flavor set --property hw:mem_page_size=large --property hw:emulator_threads_policy=share own")
     reader.type(f"{admin} flavor create --vcpus 1 --ram 200 --disk 1 shared")
     (host,) = json.loads(reader.type(f"{admin} resource provider list -f json"))
     held = f"{admin} resource provider usage show -f json {host['uuid']}"
@@ -116,8 +120,8 @@ def test_guests_get_cpus_and_pages_of_their_own_and_give_them_back(reader: Reade
         return dict(json.loads(reader.type(said)))
 
     first, beside = create("first", "own"), create("beside", "shared")
-    assert cpus_of_threads(reader, first["id"]) == {"1"}
-    assert cpus_of_threads(reader, beside["id"]) == {"0"}
+    assert cpus_of_threads(reader, first["id"]) == {"CPU 0/TCG": {"1"}, "others": {"0"}}
+    assert cpus_of_threads(reader, beside["id"]) == {"CPU 0/TCG": {"0"}, "others": {"0"}}
     assert pages - free_pages() == 100
     domain = reader.type(f"virsh -c qemu:///system dumpxml nk-{first['id']}")
     assert "<page size='2048' unit='KiB' nodeset='0'/>" in domain
@@ -129,10 +133,10 @@ def test_guests_get_cpus_and_pages_of_their_own_and_give_them_back(reader: Reade
     assert refused["status"] == "ERROR" and "lack PCPU" in refused["fault"]["message"]
 
     reader.type("openstack server reboot --hard --wait first")
-    assert cpus_of_threads(reader, first["id"]) == {"1"} and pages - free_pages() == 100
+    assert cpus_of_threads(reader, first["id"])["CPU 0/TCG"] == {"1"} and pages - free_pages() == 100
     reader.type("openstack server delete --wait first second")
     until(lambda: free_pages() == pages, "the pages are free again")
     again = create("again", "own")
-    assert cpus_of_threads(reader, again["id"]) == {"1"}
+    assert cpus_of_threads(reader, again["id"])["CPU 0/TCG"] == {"1"}
     reader.type("openstack server delete --wait again beside")
     assert "nothing is orphaned" in reader.type("novakit audit")

@@ -113,21 +113,12 @@ def test_a_mediated_device_is_refused() -> None:
         render(attrs.evolve(PLAN, attachments=(mdev,)), (ROOT,), AROUND)
 
 
-@pytest.mark.parametrize(
-    ("name", "divided", "room"),
-    [
-        ("pinned_huge_pages", True, "4-5,8-10"),
-        ("mixed", True, "6-8"),
-        ("cells_emulated", True, "0-2,6-7"),
-        ("cells_emulated", False, None),
-        ("plain", True, "0-2,6-7"),
-        ("plain", False, None),
-    ],
-)
-def test_an_emulated_guest_keeps_to_the_cpus_it_was_given(name: str, divided: bool, room: str | None) -> None:
-    plan, disks, _ = CASES[name]
-    tree = etree.fromstring(render(plan, disks, attrs.evolve(SHARING, kind="qemu", divided=divided)))
-    assert tree.find("vcpu").get("cpuset") == room and tree.find("cputune") is None
+@pytest.mark.parametrize("name", ["pinned_huge_pages", "mixed"])
+def test_an_emulated_guest_is_pinned_like_any_other(name: str) -> None:
+    plan, disks, around = CASES[name]
+    trees = [etree.fromstring(render(plan, disks, attrs.evolve(around, kind=kind))) for kind in ("qemu", "kvm")]
+    emulated, pinned = (tree.find("cputune") for tree in trees)
+    assert etree.tostring(emulated) == etree.tostring(pinned)
 
 
 def test_a_guest_without_cells_stays_off_the_dedicated_cpus() -> None:

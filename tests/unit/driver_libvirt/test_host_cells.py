@@ -16,7 +16,7 @@ CAPABILITIES = (Path(__file__).parent / "two_cells.xml").read_text()
 MACHINE = Machine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset())
 
 
-def made(acceleration: str = "kvm", **options: Any) -> HostFacts:
+def made(acceleration: str = "kvm", *, pages: bool = True, **options: Any) -> HostFacts:
     return facts(
         host="alpha",
         machine=MACHINE,
@@ -24,6 +24,7 @@ def made(acceleration: str = "kvm", **options: Any) -> HostFacts:
         verdict=Verdict(acceleration, "because"),
         capabilities=CAPABILITIES,
         version=7002022,
+        pages=pages,
     )
 
 
@@ -45,6 +46,11 @@ def test_the_sets_divide_cpus_and_inventory() -> None:
     first, second = host.numa
     assert (first.cpus, first.dedicated, first.siblings) == ((0, 4), (1, 5), ((1, 5),))
     assert (second.cpus, second.siblings) == ((), ((2, 6), (3, 7)))
+
+
+def test_pages_that_guests_cannot_be_given_are_not_reported() -> None:
+    assert any(cell.pages for cell in made().numa)
+    assert not any(cell.pages for cell in made(pages=False).numa)
 
 
 def test_dedicated_cpus_alone_leave_none_to_share() -> None:

@@ -57,10 +57,10 @@ def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
     _metadata(domain, plan, around)
     _text(domain, "memory", str(plan.memory_mb), unit="MiB")
     guest_cells.memory_backing(domain, plan)
-    kvm = around.kind == "kvm"
-    room = guest_cells.room(plan, around.shared_cpus, kvm=kvm, divided=around.divided)
-    _text(domain, "vcpu", str(plan.vcpus), placement="static", **({"cpuset": room} if room else {}))
-    guest_cells.placement(domain, plan, around.shared_cpus, kvm=kvm)
+    room = guest_cells.ranges(cpu for cpus in around.shared_cpus.values() for cpu in cpus)
+    apart = around.divided and not plan.numa
+    _text(domain, "vcpu", str(plan.vcpus), placement="static", **({"cpuset": room} if apart else {}))
+    guest_cells.placement(domain, plan, around.shared_cpus)
     _boot(domain, _machine(plan, around), uefi=firmware == "uefi")
     features = _add(domain, "features")
     _add(features, "acpi")

@@ -105,6 +105,7 @@ class LibvirtDriver:
             verdict=self._decided(),
             capabilities=capabilities,
             version=version,
+            pages=not self._has_own_libvirt() or await asyncio.to_thread(daemons.pages_mounted),
             pci=(await self._surveyed()).devices,
         )
 

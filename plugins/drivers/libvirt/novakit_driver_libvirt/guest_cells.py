@@ -20,31 +20,15 @@ def memory_backing(domain: etree._Element, plan: GuestPlan) -> None:
             _add(pages, "page", {"size": str(size), "unit": "KiB", "nodeset": ranges(cells)})
 
 
-def placement(domain: etree._Element, plan: GuestPlan, shared: Mapping[int, Iterable[int]], *, kvm: bool) -> None:
+def placement(domain: etree._Element, plan: GuestPlan, shared: Mapping[int, Iterable[int]]) -> None:
     """Pin the guest's CPUs and bind its memory; `shared` gives the floating CPUs of each of the host's cells."""
     if not plan.numa:
         return
-    if kvm:
-        _cpus(domain, plan, shared)
+    _cpus(domain, plan, shared)
     tune = _add(domain, "numatune")
     _add(tune, "memory", {"mode": "strict", "nodeset": ranges(taken.cell for taken in plan.numa)})
     for guest_cell, taken in enumerate(plan.numa):
         _add(tune, "memnode", {"cellid": str(guest_cell), "mode": "strict", "nodeset": str(taken.cell)})
-
-
-def room(plan: GuestPlan, shared: Mapping[int, Iterable[int]], *, kvm: bool, divided: bool) -> str:
-    """Give the CPUs that the guest's process keeps to as a whole; empty where it may run anywhere.
-
-    libvirt does not tell the threads of an emulated guest apart, so these float over all that the guest was given.
-    """
-    if not plan.numa:
-        return ranges(cpu for cpus in shared.values() for cpu in cpus) if divided else ""
-    given = {cpu for taken in plan.numa for _, cpu in taken.pins}
-    if kvm or not (given or divided):
-        return ""
-    given |= _kept_for_emulator(plan)
-    floating = [taken.cell for taken in plan.numa if len(taken.pins) < len(taken.vcpus)]
-    return ranges(given.union(*(shared.get(cell, ()) for cell in floating)))
 
 
 def guest_topology(cpu: etree._Element, plan: GuestPlan) -> None:
@@ -74,34 +58,29 @@ def _cpus(domain: etree._Element, plan: GuestPlan, shared: Mapping[int, Iterable
         floating = ranges(shared.get(taken.cell, ()))
         for vcpu in taken.vcpus:
             where[vcpu] = str(pins[vcpu]) if vcpu in pins else floating
+    pinned = {vcpu: cpuset for vcpu, cpuset in sorted(where.items()) if cpuset}
+    emulator = _emulator(plan, shared)
+    if not pinned and not emulator:
+        return
     tune = _add(domain, "cputune")
-    for vcpu, cpuset in sorted(where.items()):
-        if cpuset:
-            _add(tune, "vcpupin", {"vcpu": str(vcpu), "cpuset": cpuset})
-    if emulator := _emulator(plan, shared):
+    for vcpu, cpuset in pinned.items():
+        _add(tune, "vcpupin", {"vcpu": str(vcpu), "cpuset": cpuset})
+    if emulator:
         _add(tune, "emulatorpin", {"cpuset": emulator})
 
 
 def _emulator(plan: GuestPlan, shared: Mapping[int, Iterable[int]]) -> str:
     """Choose where QEMU's own threads run: on the CPU given for them, on shared ones, or beside the guest's."""
-    if kept := _kept_for_emulator(plan):
-        return ranges(kept)
+    policy = plan.extra_specs.get("hw:emulator_threads_policy") or plan.image_properties.get(
+        "hw_emulator_threads_policy", ""
+    )
+    first = plan.numa[0]
+    if policy == "isolate" and len(first.cpus) > len(first.pins):
+        return str(first.cpus[len(first.pins)])
     everywhere = ranges(cpu for cpus in shared.values() for cpu in cpus)
-    if _emulator_policy(plan) == "share" and everywhere:
+    if policy == "share" and everywhere:
         return everywhere
     return ranges(cpu for taken in plan.numa for cpu in _beside(taken, shared))
-
-
-def _kept_for_emulator(plan: GuestPlan) -> set[int]:
-    """Give the CPU beyond those of the guest's own that was claimed for QEMU's threads, where one was."""
-    first = plan.numa[0]
-    beyond = first.cpus[len(first.pins) : len(first.pins) + 1]
-    return set(beyond) if _emulator_policy(plan) == "isolate" else set()
-
-
-def _emulator_policy(plan: GuestPlan) -> str:
-    asked = plan.extra_specs.get("hw:emulator_threads_policy")
-    return asked or plan.image_properties.get("hw_emulator_threads_policy", "")
 
 
 def _beside(taken: Taken, shared: Mapping[int, Iterable[int]]) -> Iterable[int]:

@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 
+import attrs
 from lxml import etree
 
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.numa import SMALL_KB, BadWish, NumaCell, cpu_set, numbers, split_cpus
 
 
-def cells(tree: etree._Element, options: LibvirtOptions) -> tuple[NumaCell, ...]:
+def cells(tree: etree._Element, options: LibvirtOptions, *, pages: bool = True) -> tuple[NumaCell, ...]:
     """Give the cells; none where libvirt tells of none.
 
+    `pages` says whether guests can be given the huge pages that the kernel keeps.
     Raises `BadWish` for sets of CPUs that cannot be.
     """
     found = tree.findall("host/topology/cells/cell")
     there = [int(str(cpu.get("id"))) for cell in found for cpu in cell.iterfind("cpus/cpu")]
     dedicated, shared = split_cpus(there, _set(options.cpu_dedicated_set), _set(options.cpu_shared_set))
-    return tuple(_cell(one, dedicated, shared) for one in found)
+    told = (_cell(one, dedicated, shared) for one in found)
+    return tuple(told if pages else (attrs.evolve(one, pages={}) for one in told))
 
 
 def _set(text: str | None) -> frozenset[int] | None:

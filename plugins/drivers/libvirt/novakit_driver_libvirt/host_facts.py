@@ -87,13 +87,14 @@ def facts(
     verdict: Verdict,
     capabilities: str,
     version: int,
+    pages: bool = True,
     pci: tuple[PciDevice, ...] = (),
 ) -> HostFacts:
-    """Put the record together."""
+    """Put the record together; `pages` says whether a file system of huge pages is mounted, for guests to use."""
     kvm = verdict.acceleration == "kvm"
     tree = etree.fromstring(capabilities)
     # Emulated CPUs have the features QEMU emulates, whatever the host's own can do.
-    numa = host_cells.cells(tree, options)
+    numa = host_cells.cells(tree, options, pages=pages)
     cpu = frozenset(CPU_TRAITS[flag] for flag in machine.flags & CPU_TRAITS.keys()) if kvm else frozenset()
     return HostFacts(
         hypervisor_type="KVM" if kvm else "QEMU",

@@ -22,7 +22,7 @@ class LibvirtOptions:
     reserved_disk_gb: int = attrs.field(default=0, validator=ge(0))
     """GiB of the state directory's file system kept for the host itself."""
     cpu_dedicated_set: str | None = None
-    """Host CPUs that are given to one guest CPU each, such as 2-15,^8; with KVM only."""
+    """Host CPUs that are given to one guest CPU each, such as 2-15,^8."""
     cpu_shared_set: str | None = None
     """Host CPUs that guests share; without it all, or none where there are dedicated ones."""
     cpu_allocation_ratio: float = attrs.field(default=4.0, validator=gt(0))
