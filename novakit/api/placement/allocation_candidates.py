@@ -36,6 +36,8 @@ async def list_all(call: Asked) -> web.Response:
     async with call.service.store.read() as session:
         await _check_names(session, ask)
     forest, found, cut = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)
+    if call.request.transport is None:
+        raise ConnectionResetError("the client has gone")
     wanted = {name for group in ask.groups for name in group.resources}
     requests = await members(found, lambda some: [_request(one, call.version) for one in some])
     summaries = await members(

@@ -54,35 +54,40 @@ async def test_fifty_writers_on_one_consumer_agree_on_one_owner(http):
     consumer = str(uuid.uuid4())
 
     async def take(amount):
-        return (await http("PUT", f"/allocations/{consumer}", allocation({host: {"VCPU": amount}}))).status
+        return amount, await http("PUT", f"/allocations/{consumer}", allocation({host: {"VCPU": amount}}))
 
-    statuses = collections.Counter(await asyncio.gather(*(take(n + 1) for n in range(50))))
-    assert statuses == {204: 1, 409: 49}
+    answers = await asyncio.gather(*(take(n + 1) for n in range(50)))
+    (accepted,) = [amount for amount, answer in answers if answer.status == 204]
+    losers = [answer for _, answer in answers if answer.status != 204]
+    assert {(answer.status, answer.code) for answer in losers} == {(409, "placement.concurrent_update")}
+    held = (await http("GET", f"/allocations/{consumer}")).body
+    assert held["allocations"][host]["resources"] == {"VCPU": accepted} and held["consumer_generation"] == 1
     await nothing_is_wrong(http)
 
 
 async def test_writers_that_move_swap_and_give_back_across_hosts_never_break_the_ledger(http):
     hosts = [await make_provider(http, f"h{n}", VCPU=12, DISK_GB=100) for n in range(6)]
     seen = collections.Counter()
+    accepted = {}
 
     async def writer(number):
         dice = random.Random(number)
         mine = [str(uuid.uuid4()) for _ in range(2)]
         for _ in range(6):
-            seen[await one_change(dice, mine)] += 1
+            status, wanted = await one_change(dice, mine)
+            seen[status] += 1
+            if status == 204:
+                accepted.update(wanted)
 
     async def one_change(dice, mine):
-        what = dice.randrange(4)
+        what, consumer = dice.randrange(4), dice.choice(mine)
         if what == 0:
-            return (await http("DELETE", f"/allocations/{dice.choice(mine)}")).status
+            return (await http("DELETE", f"/allocations/{consumer}")).status, {consumer: {}}
+        wanted = {id: places(dice) for id in (mine if what == 1 else [consumer])}
+        bodies = {id: allocation(some, generation=await generation_of(id)) for id, some in wanted.items()}
         if what == 1:
-            return (await http("POST", "/allocations", await both(dice, mine))).status
-        consumer = dice.choice(mine)
-        body = allocation(places(dice), generation=await generation_of(consumer))
-        return (await http("PUT", f"/allocations/{consumer}", body)).status
-
-    async def both(dice, mine):
-        return {id: allocation(places(dice), generation=await generation_of(id)) for id in mine}
+            return (await http("POST", "/allocations", bodies)).status, wanted
+        return (await http("PUT", f"/allocations/{consumer}", bodies[consumer])).status, wanted
 
     async def generation_of(consumer):
         return (await http("GET", f"/allocations/{consumer}")).body.get("consumer_generation")
@@ -101,6 +106,9 @@ async def test_writers_that_move_swap_and_give_back_across_hosts_never_break_the
     await asyncio.gather(*(writer(n) for n in range(50)), inventory_changer())
     assert set(seen) <= {200, 204, 404, 409}, seen
     assert seen[204] > 20
+    for consumer, wanted in accepted.items():
+        held = (await http("GET", f"/allocations/{consumer}")).body["allocations"]
+        assert {id: one["resources"] for id, one in held.items()} == wanted, "all of the last accepted, or nothing"
     await nothing_is_wrong(http)
 
 

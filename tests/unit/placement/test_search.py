@@ -1,7 +1,6 @@
 """The candidate search against a reading of its rules that tries every combination."""
 
 import itertools
-import time
 
 import attrs
 from hypothesis import HealthCheck, given, settings
@@ -246,15 +245,13 @@ def test_eight_groups_on_eight_devices_are_all_40320_and_no_more():
         assert len(found) == len(set(found)) == 40320
 
 
-def test_a_limited_answer_for_eight_groups_on_eight_devices_takes_little_time():
-    best = min(seconds_for(devices(8), eight_groups(isolate=True), 1000) for _ in range(3))
-    assert best < 0.5, "50 ms is the aim; this bound leaves room for a busy machine"
-
-
-def seconds_for(forest, ask, limit):
-    start = time.perf_counter()
-    assert len(list(itertools.islice((one for one in search(forest, ask) if one), limit))) == limit
-    return time.perf_counter() - start
+def test_a_limited_answer_for_eight_groups_on_eight_devices_takes_few_steps():
+    found = pulses = 0
+    for one in search(devices(8), eight_groups(isolate=True)):
+        found, pulses = found + (one is not None), pulses + (one is None)
+        if found == 1000:
+            break
+    assert (found, pulses < 20) == (1000, True), "each pulse is some thousand looks"
 
 
 def test_a_request_that_cannot_fit_is_known_without_trying_all_orders():
