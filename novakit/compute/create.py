@@ -242,6 +242,7 @@ class Create:
 def ask(server: Row, work: Work) -> dict[str, Any]:
     """Write down what the scheduler must know to place a server."""
     flavor, data = server["flavor"], work.data
+    group = server["scheduler_hints"].get("group")
     return {
         "server_id": server["id"],
         "project_id": server["project_id"],
@@ -260,7 +261,7 @@ def ask(server: Row, work: Work) -> dict[str, Any]:
         "node": data.get("forced_node"),
         "force": bool(data.get("forced")),
         "hints": server["scheduler_hints"],
-        "group": {"id": data["group"]} if data.get("group") else None,
+        "group": {"id": group} if isinstance(group, str) else None,
         "excluded_hosts": data["excluded"],
     }
 

@@ -62,17 +62,51 @@ class ServerGroups:
             )
         return Group(made, ())
 
+    async def put(self, context: RequestContext, group_id: str, server_id: str) -> Group:
+        """Make an existing server a member; twice is once, and all its later placements heed the group.
+
+        Raises `NotFound` unless both are of one project, `Conflict` for a server of another group, for one that is
+        being changed, and where the group's rule would not hold for where its servers stand now.
+        """
+        async with self._store.write() as session:
+            server = await _server(session, context, server_id)
+            group = await _locked(session, context, group_id)
+            if server["project_id"] != group["project_id"]:
+                raise errors.NotFound(f"Instance {server_id} could not be found in the project of the group.")
+            other = await rows.group_of(session, server_id)
+            if other is not None and other["id"] != group_id:
+                raise errors.Conflict(f"Instance {server_id} is a member of instance group {other['id']} already.")
+            if other is None:
+                if server["task_state"] is not None:
+                    raise errors.Conflict(
+                        f"Instance {server_id} is being changed ({server['task_state']}); try again when it is done."
+                    )
+                await rows.join(session, group_id, [server_id])
+                why = await _broken_in(session, group)
+                if why:
+                    raise errors.Conflict(f"Instance {server_id} cannot join instance group {group_id}: then {why}.")
+                await _remember(session, server, group_id)
+        return await self.show(context, group_id)
+
+    async def take(self, context: RequestContext, group_id: str, server_id: str) -> None:
+        """Take a server out of the group; it stays where it is. Raise `NotFound` for one that is no member."""
+        async with self._store.write() as session:
+            server = await _server(session, context, server_id)
+            await _locked(session, context, group_id)
+            group = await rows.group_of(session, server_id)
+            if group is None or group["id"] != group_id:
+                raise errors.NotFound(f"Instance {server_id} is not a member of instance group {group_id}.")
+            await rows.leave(session, [server_id])
+            await _remember(session, server, None)
+
     async def change(self, context: RequestContext, group_id: str, **values: Any) -> Group:
         """Change name, policy, rules or metadata of a group; it holds from the next placement on.
 
         Raises `NotFound`, and `Conflict` where its servers already stand otherwise than a hard rule would have it.
         """
         async with self._store.write() as session:
-            await _visible(session, context, group_id)
-            (row,) = (await rows.policies(session, [group_id], lock=True)).values()
-            wanted = {**row, **values}
-            places = (await rows.places(session, [group_id])).get(group_id, {})
-            why = _broken(wanted["policy"], wanted["rules"].get("max_server_per_host"), places)
+            row = await _locked(session, context, group_id)
+            why = await _broken_in(session, {**row, **values})
             if why:
                 raise errors.Conflict(f"Instance group {group_id} cannot be changed so: {why}.")
             await rows.change(session, group_id, **values)
@@ -83,6 +117,12 @@ class ServerGroups:
         async with self._store.write() as session:
             await _visible(session, context, group_id)
             await rows.remove(session, group_id)
+
+
+async def _broken_in(session: Session, group: Mapping[str, Any]) -> str:
+    """Say what of a group's rule its members break where they stand now; nothing when they keep it."""
+    places = (await rows.places(session, [group["id"]])).get(group["id"], {})
+    return _broken(group["policy"], group["rules"].get("max_server_per_host"), places)
 
 
 def _broken(policy: str, limit: int | None, places: Mapping[str, Collection[str]]) -> str:
@@ -99,6 +139,31 @@ async def _visible(session: Session, context: RequestContext, group_id: str) -> 
     if row is None or not (context.is_admin or row["project_id"] == context.project_id):
         raise errors.NotFound(f"Instance group {group_id} could not be found.")
     return row
+
+
+async def _locked(session: Session, context: RequestContext, group_id: str) -> Row:
+    """Fetch a group, and let nobody place members of it until the transaction ends."""
+    await _visible(session, context, group_id)
+    found = await rows.policies(session, [group_id], lock=True)
+    if group_id not in found:
+        raise errors.NotFound(f"Instance group {group_id} could not be found.")
+    return found[group_id]
+
+
+async def _server(session: Session, context: RequestContext, server_id: str) -> Row:
+    """Fetch a server, and let nothing begin with it until the transaction ends: what begins later reads its group."""
+    row = await servers.lock(session, server_id)
+    if row is None or not (context.is_admin or row["project_id"] == context.project_id):
+        raise errors.NotFound(f"Instance {server_id} could not be found.")
+    return row
+
+
+async def _remember(session: Session, server: Row, group_id: str | None) -> None:
+    """Write into a server's hints which group its later placements heed."""
+    hints = {name: value for name, value in (server["scheduler_hints"] or {}).items() if name != "group"}
+    if group_id is not None:
+        hints["group"] = group_id
+    await servers.change(session, server["id"], scheduler_hints=hints)
 
 
 async def _loaded(session: Session, found: Sequence[Row]) -> list[Group]:

@@ -100,7 +100,6 @@ class Servers:
             "forced_host": request.forced_host or request.requested_host,
             "forced_node": request.forced_node or request.requested_node,
             "forced": bool(request.forced_host or request.forced_node),
-            "group": request.scheduler_hints.get("group"),
             "excluded": [],
             "tries": 1,
         }

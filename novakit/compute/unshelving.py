@@ -49,7 +49,6 @@ async def unshelving(session: Session, row: Row, place: Place) -> dict[str, Any]
         "host": row["host"],
         "availability_zone": pinned,
         "forced_host": place.host,
-        "group": (row["scheduler_hints"] or {}).get("group"),
         "excluded": [],
         "tries": 1,
     }

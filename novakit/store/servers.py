@@ -76,6 +76,12 @@ async def show(session: Session, server_id: str, *, deleted: bool = False) -> Ro
     return await session.first(statement if deleted else statement.where(servers.c.deleted_at.is_(None)))
 
 
+async def lock(session: Session, server_id: str) -> Row | None:
+    """Fetch one server that is not deleted; nobody else writes it until the transaction ends."""
+    statement = sa.select(servers).where(servers.c.id == server_id, servers.c.deleted_at.is_(None))
+    return next(iter(await session.lock(statement)), None)
+
+
 async def some(session: Session, ids: Iterable[str]) -> list[Row]:
     """Fetch several servers by id, deleted ones too, in no order."""
     return await session.all(sa.select(servers).where(servers.c.id.in_(list(ids))))

@@ -75,6 +75,20 @@ async def delete(call: Call[Reports]) -> web.Response:
     return reply(status=204)
 
 
+async def put_member(call: Call[Reports]) -> web.Response:
+    """Put an existing server into a group."""
+    authorize(call, f"{POLICY}create")
+    group = await _groups(call).put(call.context, part(call, "id"), part(call, "server_id"))
+    return reply({"server_group": _view(group)})
+
+
+async def take_member(call: Call[Reports]) -> web.Response:
+    """Take a server out of a group; it stays where it is."""
+    authorize(call, f"{POLICY}delete")
+    await _groups(call).take(call.context, part(call, "id"), part(call, "server_id"))
+    return reply(status=204)
+
+
 def _groups(call: Call[Reports]) -> ServerGroups:
     return ServerGroups(call.service.store, Quotas(call.service.store))
 
@@ -100,4 +114,6 @@ ROUTES = (
     Route(method="GET", path="/v1/server-groups/{id}", handler=show),
     Route(method="PATCH", path="/v1/server-groups/{id}", handler=change),
     Route(method="DELETE", path="/v1/server-groups/{id}", handler=delete),
+    Route(method="PUT", path="/v1/server-groups/{id}/members/{server_id}", handler=put_member),
+    Route(method="DELETE", path="/v1/server-groups/{id}/members/{server_id}", handler=take_member),
 )

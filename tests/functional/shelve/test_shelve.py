@@ -156,3 +156,24 @@ async def test_without_its_snapshot_a_server_stays_shelved_with_a_reason(api, ad
     assert [(each["action"], each["message"]) for each in actions[:2]] == [("unshelve", "Error"), ("shelve", None)]
     assert await claimed(admin, server) == {}
     await remove(api, server)
+
+
+async def test_a_server_that_joined_a_group_while_shelved_is_unshelved_beside_it(api, admin, image):
+    """On one host the first server stands, on the others there is more room: only the group sends the second there."""
+    near = await api.server("near", image, networks="none")
+    away = await api.server("away", image, networks="none")
+    for server in (near, away):
+        await api.reach(server, "ACTIVE")
+    assert (await act(api, away, {"shelve": None}))[0] == 202
+    await api.reach(away, "SHELVED_OFFLOADED")
+    body = {"server_group": {"name": "together", "policy": "affinity"}}
+    group = (await api.ok("POST", "/novakit/v1/server-groups", body))["server_group"]["id"]
+    for server in (near, away):
+        told = await api.ok("PUT", f"/novakit/v1/server-groups/{group}/members/{server}")
+        assert server in told["server_group"]["members"]
+    assert (await act(api, away, {"unshelve": None}))[0] == 202
+    await api.reach(away, "ACTIVE")
+    hosts = [(await admin.ok("GET", f"/compute/v2.1/servers/{each}"))["server"] for each in (near, away)]
+    assert len({each["OS-EXT-SRV-ATTR:host"] for each in hosts}) == 1
+    assert list(await claimed(admin, near)) == list(await claimed(admin, away))
+    await remove(api, near, away)
