@@ -22,6 +22,7 @@ from novakit.config import Config, plugin_options, weigher_options
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.monitoring.service import Monitoring, Source
+from novakit.monitoring.tallies import Requests
 from novakit.network import Networks
 from novakit.operations import Engine
 from novakit.placement import Placement
@@ -169,32 +170,50 @@ class Control:
             self.networks.on_change = lambda hosts: world.spawn(
                 bus.publish("networks.changed", {"hosts": sorted(hosts)}), name="networks.changed"
             )
-        auth_url = f"{self.config.url}/identity"
+        auth_url, requests = f"{self.config.url}/identity", Requests()
         root = web.Application(client_max_size=self.config.api.max_body)
         mounts = [
-            ("/identity", identity.service.app(self.identity, self.identity.authenticate, auth_url=auth_url)),
-            ("/image", image.service.app(self.images, self.identity.authenticate, auth_url=auth_url)),
-            ("/network", network.service.app(self.networks, self.identity.authenticate, auth_url=auth_url)),
-            ("/placement", placement.SERVICE.app(self.placement, self.identity.authenticate, auth_url=auth_url)),
+            (
+                "/identity",
+                identity.service.app(self.identity, self.identity.authenticate, auth_url=auth_url, requests=requests),
+            ),
+            (
+                "/image",
+                image.service.app(self.images, self.identity.authenticate, auth_url=auth_url, requests=requests),
+            ),
+            (
+                "/network",
+                network.service.app(self.networks, self.identity.authenticate, auth_url=auth_url, requests=requests),
+            ),
+            (
+                "/placement",
+                placement.SERVICE.app(self.placement, self.identity.authenticate, auth_url=auth_url, requests=requests),
+            ),
             (
                 "/novakit",
                 novakit.service.app(
                     Reports(self.store, bus, self.images, self.config.device_profiles),
                     self.identity.authenticate,
                     auth_url=auth_url,
+                    requests=requests,
                 ),
             ),
-            ("/volume", volume.service.app(None, self.identity.authenticate, auth_url=auth_url)),
+            ("/volume", volume.service.app(None, self.identity.authenticate, auth_url=auth_url, requests=requests)),
         ]
         if "compute" in self.config.api.enabled:
             domain = Compute(self.config, self.store, bus, self.identity, self.images, self.networks, self.placement)
-            mounts.append(("/compute", compute.SERVICE.app(domain, self.identity.authenticate, auth_url=auth_url)))
+            mounts.append(
+                (
+                    "/compute",
+                    compute.SERVICE.app(domain, self.identity.authenticate, auth_url=auth_url, requests=requests),
+                )
+            )
         for prefix, app in mounts:
             root.add_subapp(prefix, app)
-        self._monitoring(bus, plugins).mount(root)
+        self._monitoring(bus, plugins, requests).mount(root)
         return root
 
-    def _monitoring(self, bus: Bus, plugins: PluginHost | None) -> Monitoring:
+    def _monitoring(self, bus: Bus, plugins: PluginHost | None, requests: Requests) -> Monitoring:
         sources: dict[str, Source] = {}
         if self.scheduler is not None:
             sources["scheduler"] = self.scheduler.measures
@@ -205,6 +224,7 @@ class Control:
             bus=bus,
             plugins=plugins,
             sources=sources,
+            requests=requests,
             is_open=self.config.api.metrics_open,
             down_after=self.config.conductor.host_down_after,
         )

@@ -13,6 +13,7 @@ from aiohttp import web
 from novakit import errors, world
 from novakit.context import RequestContext
 from novakit.monitoring import spans
+from novakit.monitoring.tallies import Requests
 
 S = TypeVar("S")
 Version = tuple[int, int]
@@ -157,16 +158,33 @@ class Service(Generic[S]):
     shape_by_version: Callable[[errors.NovakitError, str, Version | None], dict[str, Any]] | None = None
     """Used instead of `shape` where the error body depends on the version; None when no version could be agreed."""
 
-    def app(self, service: S, authenticate: Authenticate, *, auth_url: str = "") -> web.Application:
-        """Build the application to be mounted under the service's prefix."""
+    def app(
+        self, service: S, authenticate: Authenticate, *, auth_url: str = "", requests: Requests | None = None
+    ) -> web.Application:
+        """Build the application to be mounted under the service's prefix; what it answers is counted in `requests`."""
         by_place: dict[tuple[str, str], list[Route]] = {}
         for route in self.routes:
             by_place.setdefault((route.method, route.path), []).append(route)
         choices: dict[Any, list[Route]] = {}
-        app = web.Application(middlewares=[self._middleware(service, choices, authenticate, auth_url)])
+        app = web.Application(
+            middlewares=[self._counting(requests), self._middleware(service, choices, authenticate, auth_url)]
+        )
         for (method, path), routes in by_place.items():
             choices[app.router.add_route(method, path, _placeholder()).handler] = routes
         return app
+
+    def _counting(self, requests: Requests | None) -> Any:
+        """Count answers, those to what no route is for too."""
+
+        @web.middleware
+        async def counting(request: web.Request, handler: Any) -> web.StreamResponse:
+            started = world.monotonic()
+            answer: web.StreamResponse = await handler(request)
+            if requests is not None:
+                requests.note(self.name, request.method, answer.status, world.monotonic() - started)
+            return answer
+
+        return counting
 
     def _middleware(
         self, service: S, choices: Mapping[Any, Sequence[Route]], authenticate: Authenticate, auth_url: str

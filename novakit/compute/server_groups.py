@@ -82,7 +82,7 @@ class ServerGroups:
                         f"Instance {server_id} is being changed ({server['task_state']}); try again when it is done."
                     )
                 await rows.join(session, group_id, [server_id])
-                why = await _broken_in(session, group)
+                why = await _broken_in(session, dict(group))
                 if why:
                     raise errors.Conflict(f"Instance {server_id} cannot join instance group {group_id}: then {why}.")
                 await _remember(session, server, group_id)

@@ -8,6 +8,8 @@ import attrs
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from novakit.monitoring.tallies import Requests
+
 TALLY = {
     "calls": "Calls",
     "faults": "Calls that failed or broke the contract",
@@ -25,6 +27,8 @@ class Numbers:
     """As `Conductor.measures` gives it."""
     plugins: Sequence[Mapping[str, Any]] = ()
     """As `tallies_of` gives it, of this process."""
+    requests: Requests = attrs.field(factory=Requests)
+    """Of this process."""
     silent: Sequence[str] = ()
 
 
@@ -47,11 +51,27 @@ class _Collector:
         for source in ("scheduler", "conductor"):
             answered.add_metric([source], float(source not in numbers.silent))
         yield answered
+        yield from _requests(numbers.requests)
         if numbers.scheduler:
             yield from _scheduler(numbers.scheduler)
         if numbers.conductor:
             yield from _operations(numbers.conductor)
         yield from _plugins([*numbers.plugins, *numbers.conductor.get("plugins", ())])
+
+
+def _requests(told: Requests) -> Iterator[Metric]:
+    answered = CounterMetricFamily(
+        "novakit_api_requests", "Requests that were answered", labels=["service", "method", "status"]
+    )
+    for (service, method, status), count in told.answers.items():
+        answered.add_metric([service, method, str(status)], count)
+    yield answered
+    seconds = HistogramMetricFamily(
+        "novakit_api_request_seconds", "Seconds from a request to its answer", labels=["service", "method"]
+    )
+    for labels, spread in told.seconds.items():
+        seconds.add_metric(list(labels), _buckets(attrs.asdict(spread)), spread.total)
+    yield seconds
 
 
 def _scheduler(told: Mapping[str, Any]) -> Iterator[Metric]:
@@ -63,6 +83,7 @@ def _scheduler(told: Mapping[str, Any]) -> Iterator[Metric]:
     yield decisions
     yield _histogram("novakit_scheduler_decision_seconds", "Seconds from request to answer", told["waited"])
     yield _histogram("novakit_scheduler_batch_servers", "Servers decided together", told["batched"])
+    yield _histogram("novakit_scheduler_claim_seconds", "Seconds of a transaction that claims", told["claimed"])
     yield CounterMetricFamily(
         "novakit_scheduler_conflicts", "Hosts that another claim had taken meanwhile", value=told["conflicts"]
     )
@@ -108,6 +129,10 @@ def _plugins(tallies: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def _histogram(name: str, words: str, spread: Mapping[str, Any]) -> Metric:
-    sums = accumulate(spread["counts"])
+    return HistogramMetricFamily(name, words, buckets=_buckets(spread), sum_value=spread["total"])
+
+
+def _buckets(spread: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Give how many values do not exceed each bound, as the format wants them."""
     bounds = [*map(str, spread["bounds"]), "+Inf"]
-    return HistogramMetricFamily(name, words, buckets=list(zip(bounds, sums, strict=True)), sum_value=spread["total"])
+    return list(zip(bounds, map(float, accumulate(spread["counts"])), strict=True))

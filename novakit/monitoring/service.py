@@ -13,7 +13,7 @@ from aiohttp import web
 from novakit import world
 from novakit.bus import Bus, BusError
 from novakit.monitoring.families import Numbers, exposition
-from novakit.monitoring.tallies import tallies_of
+from novakit.monitoring.tallies import Requests, tallies_of
 from novakit.plughost import PluginHost
 from novakit.store import Store, hosts
 
@@ -36,6 +36,8 @@ class Monitoring:
     plugins: PluginHost | None = None
     sources: Mapping[str, Source] = attrs.field(factory=dict)
     """Roles that run in this process, and what reads their numbers; the others are asked over the bus."""
+    requests: Requests = attrs.field(factory=Requests)
+    """What the APIs of this process answered."""
     is_open: bool = False
     """Whether everybody may read, and not only programs on this machine."""
     down_after: float = 60.0
@@ -54,6 +56,7 @@ class Monitoring:
             scheduler=scheduler or {},
             conductor=conductor or {},
             plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
+            requests=self.requests,
             silent=[name for name, told in found.items() if told is None],
         )
 

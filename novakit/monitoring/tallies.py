@@ -27,6 +27,30 @@ class Spread:
         self.total += value
 
 
+ANSWERED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+@attrs.define
+class Requests:
+    """The requests that the APIs of this process answered; its size depends on no client."""
+
+    answers: dict[tuple[str, str, int], int] = attrs.field(factory=dict)
+    """How many, by service, method and HTTP status."""
+    seconds: dict[tuple[str, str], Spread] = attrs.field(factory=dict)
+    """From the request to its answer, by service and method."""
+
+    def note(self, service: str, method: str, status: int, seconds: float) -> None:
+        """Count a request; a method that HTTP does not define counts as `other`."""
+        method = method if method in METHODS else "other"
+        key = service, method, status
+        self.answers[key] = self.answers.get(key, 0) + 1
+        spread = self.seconds.get((service, method))
+        if spread is None:
+            spread = self.seconds[service, method] = Spread(ANSWERED)
+        spread.note(seconds)
+
+
 def tallies_of(plugins: Iterable[Plugin]) -> list[dict[str, Any]]:
     """Give one row for each plugin and call that was made: plugin, call, calls, faults, seconds."""
     return [

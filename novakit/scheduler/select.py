@@ -125,6 +125,8 @@ class Counts:
     """Time spent on all batches."""
     waited: Spread = attrs.field(factory=lambda: Spread(WAITED))
     """Seconds from each request to its answer."""
+    claimed: Spread = attrs.field(factory=lambda: Spread(WAITED))
+    """Seconds of each transaction that claims, the wait for other writers included."""
     batched: Spread = attrs.field(factory=lambda: Spread(BATCHED))
     """Servers decided together."""
 
@@ -261,6 +263,7 @@ class Scheduler:
             if refused and not fresh:
                 fresh = True
                 tries, refused = await self._look_again(pending, tries, refused)
+            began = world.monotonic()
             try:
                 async with self.store.write() as session:
                     held = await self._held(session, pending)
@@ -271,6 +274,7 @@ class Scheduler:
             except BaseException:
                 self._take_back(tries)
                 raise
+            self.counts.claimed.note(world.monotonic() - began)
             pending = await self._settle(tries, claimed, refused, held)
             await self._prune(len(rows))
 

@@ -34,6 +34,7 @@ def scheduler_counts() -> dict[str, Any]:
         "conflicts": 2,
         "waited": spread,
         "batched": spread,
+        "claimed": spread,
         "filters": {"ram": STEP},
         "weighers": {"cpu": STEP},
     }
