@@ -35,6 +35,8 @@ class Microversions:
     minimum: Version
     maximum: Version
     legacy_header: str | None = None
+    vary: str = "OpenStack-API-Version"
+    """The header that answers depend on, spelled as this service's clients know it."""
     pattern: str = r"([1-9]\d*)\.([1-9]\d*|0)"
     outside: str = "Version {} is not supported by the API. Minimum is {} and maximum is {}."
     malformed: str = "API Version String {} is of invalid format. Must be of format MajorNum.MinorNum."
@@ -157,6 +159,8 @@ class Service(Generic[S]):
     request_id_headers: Sequence[str] = ("x-openstack-request-id",)
     shape_by_version: Callable[[errors.NovakitError, str, Version | None], dict[str, Any]] | None = None
     """Used instead of `shape` where the error body depends on the version; None when no version could be agreed."""
+    page: Callable[[errors.NovakitError, str], str | None] | None = None
+    """Gives an error as HTML for an Accept header that wants it; None where the client gets JSON like everybody."""
 
     def app(
         self, service: S, authenticate: Authenticate, *, auth_url: str = "", requests: Requests | None = None
@@ -217,30 +221,24 @@ class Service(Generic[S]):
                 else:
                     answer = await handler(request)
             except web.HTTPException as error:
-                answer = self._refusal(_translated(error, request), request_id, auth_url, agreed)
+                answer = self._refusal(request, _translated(error, request), request_id, auth_url, agreed)
             except errors.NovakitError as error:
                 if error.status >= 500 and error.status not in (501, 503):
                     log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
-                answer = self._refusal(error, request_id, auth_url, agreed)
+                answer = self._refusal(request, error, request_id, auth_url, agreed)
             except ConnectionError:
                 raise
             except Exception as error:
                 log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
-                answer = self._refusal(
-                    errors.NovakitError(
-                        f"An unexpected error happened here; the operator finds it in the log as {request_id}."
-                    ),
-                    request_id,
-                    auth_url,
-                    agreed,
-                )
+                said = f"An unexpected error happened here; the operator finds it in the log as {request_id}."
+                answer = self._refusal(request, errors.NovakitError(said), request_id, auth_url, agreed)
             if not answer.prepared:
                 for name in self.request_id_headers:
                     answer.headers[name] = request_id
                 if versions:
                     for name, value in versions.headers(version).items():
                         answer.headers.setdefault(name, value)
-                    answer.headers.add("Vary", "OpenStack-API-Version")
+                    answer.headers.add("Vary", versions.vary)
                     if versions.legacy_header:
                         answer.headers.add("Vary", versions.legacy_header)
             return answer
@@ -269,11 +267,15 @@ class Service(Generic[S]):
         raise refused
 
     def _refusal(
-        self, error: errors.NovakitError, request_id: str, auth_url: str, agreed: Version | None
+        self, request: web.Request, error: errors.NovakitError, request_id: str, auth_url: str, agreed: Version | None
     ) -> web.Response:
-        by_version = self.shape_by_version
-        shaped = by_version(error, request_id, agreed) if by_version else self.shape(error, request_id)
-        answer = reply(shaped, int(error.status), error.headers)
+        page = self.page(error, request.headers.get("Accept", "")) if self.page else None
+        if page is not None:
+            answer = web.Response(text=page, status=int(error.status), headers=error.headers, content_type="text/html")
+        else:
+            by_version = self.shape_by_version
+            shaped = by_version(error, request_id, agreed) if by_version else self.shape(error, request_id)
+            answer = reply(shaped, int(error.status), error.headers)
         if error.status == 401:
             answer.headers["WWW-Authenticate"] = f'Keystone uri="{auth_url}"'
         return answer

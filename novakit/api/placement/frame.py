@@ -1,6 +1,7 @@
 """What the resources of the Placement API share: who may come in, how bodies are read, how answers look."""
 
 import asyncio
+import html
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ MAXIMUM: Version = (1, 39)
 PIECE = 500
 """Members of a list that are written in one turn: some milliseconds."""
 UNDEFINED_CODE = "placement.undefined_code"
+_JSON = frozenset({"*/*", "application/*", "application/json"})
 
 
 def error_body(error: errors.NovakitError, request_id: str, version: Version | None) -> dict[str, Any]:
@@ -43,16 +45,28 @@ def error_body(error: errors.NovakitError, request_id: str, version: Version | N
     return {"errors": [body]}
 
 
+def error_page(error: errors.NovakitError, accept: str) -> str | None:
+    """Write an error as HTML for those who take that and no JSON."""
+    kinds = _kinds(accept)
+    if "text/html" not in kinds or _JSON.intersection(kinds):
+        return None
+    title = f"{int(error.status)} {HTTPStatus(error.status).phrase}"
+    detail = html.escape(error.message)
+    return f"<html><head><title>{title}</title></head><body><h1>{title}</h1>{detail}</body></html>"
+
+
 def admit(
     call: Asked,
     *,
     reads: bool = False,
     writes: bool = False,
     project_id: str | None = None,
+    services_only: bool = False,
 ) -> None:
     """Let in only whom the policy lets in, with a request of the right kind.
 
-    `reads` wants a caller that takes JSON, `writes` one that sends it; the readers of `project_id` may come in too.
+    `reads` wants a caller that takes JSON, `writes` one that sends it; the readers of `project_id` may come in too,
+    and administrators stay out where it is for `services_only`.
     """
     headers = call.request.headers
     if (call.request.content_length or 0) > 0 and not headers.get("Content-Type"):
@@ -65,20 +79,24 @@ def admit(
         )
     caller = call.context
     if not caller.system:
-        if caller.is_admin or caller.is_service:
+        if caller.is_service or (caller.is_admin and not services_only):
             return
         if project_id is not None and "reader" in caller.roles and caller.project_id == project_id:
             return
     raise errors.Forbidden(
         f"Policy does not allow {call.request.method} {call.request.path} to be performed. "
-        "It takes a project-scoped token of an administrator or a service."
+        f"It takes a project-scoped token of {'a service' if services_only else 'an administrator or a service'}."
     )
 
 
 def _check_accept(accept: str) -> None:
-    kinds = [item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()]
-    if kinds and not {"*/*", "application/*", "application/json"}.intersection(kinds):
+    kinds = _kinds(accept)
+    if kinds and not _JSON.intersection(kinds):
         raise errors.NotAcceptable("Only application/json is provided")
+
+
+def _kinds(accept: str) -> list[str]:
+    return [item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()]
 
 
 async def body(call: Asked, schema: Schema) -> Any:

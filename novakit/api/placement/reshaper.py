@@ -11,8 +11,8 @@ from novakit.placement.reshape import NewInventories, reshape
 
 
 async def post(call: Asked) -> web.Response:
-    """Replace inventories and allocations in one step, or nothing at all."""
-    admit(call, writes=True)
+    """Replace inventories and allocations in one step, or nothing at all; for services, not for administrators."""
+    admit(call, writes=True, services_only=True)
     given = await body(call, query.by_version(schemas.POST, call.version))
     wanted = [
         NewInventories(id, one["resource_provider_generation"], {n: stock(i) for n, i in one["inventories"].items()})

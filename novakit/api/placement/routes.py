@@ -12,7 +12,7 @@ from novakit.api.placement import (
     traits,
     usages,
 )
-from novakit.api.placement.frame import MAXIMUM, MINIMUM, error_body
+from novakit.api.placement.frame import MAXIMUM, MINIMUM, error_body, error_page
 from novakit.api.service import Microversions, Route, Service
 from novakit.placement import Placement
 
@@ -70,10 +70,12 @@ SERVICE: Service[Placement] = Service(
     routes=ROUTES,
     shape=lambda error, request_id: error_body(error, request_id, None),
     shape_by_version=error_body,
+    page=error_page,
     microversions=Microversions(
         service="placement",
         minimum=MINIMUM,
         maximum=MAXIMUM,
+        vary="openstack-api-version",
         pattern=r"(\d{1,9})\.(\d{1,9})",
         outside="Unacceptable version header: {}. Versions {} to {} are served.",
         malformed="invalid version string: {}; use MAJOR.MINOR, such as 1.39",

@@ -100,8 +100,24 @@ async def test_bodies_and_answers_are_json_alone(http):
     answer = await http("POST", path, raw=b"name=x", headers={"Content-Type": "text/plain"})
     assert answer.status == 415 and "use application/json" in answer.detail
     assert (await http("POST", path, raw=b"{}", headers={"Content-Type": None})).status == 400
-    assert (await http("GET", path, headers={"Accept": "text/html"})).status == 406
+    assert (await http("GET", path, headers={"Accept": "text/plain"})).status == 406
     assert (await http("POST", path, raw=b"{")).status == 400
+
+
+async def test_errors_are_pages_for_those_who_read_nothing_else(http):
+    async with http.session.get(
+        f"{http.url}/no%3Cscript%3E", headers={"X-Auth-Token": "admin", "Accept": "text/html"}
+    ) as answer:
+        text = await answer.text()
+    assert answer.status == 404 and answer.content_type == "text/html"
+    assert "The resource could not be found" in text and "&lt;script&gt;" in text and "<script>" not in text
+
+
+async def test_only_services_reshape(http):
+    body = {"inventories": {}, "allocations": {}}
+    refused = await http("POST", "/reshaper", body)
+    assert refused.status == 403 and "a service" in refused.detail
+    assert (await http("POST", "/reshaper", body, token="service")).status == 400
 
 
 async def test_what_is_not_there_and_what_cannot_be_done_are_told_apart(http):
@@ -234,11 +250,11 @@ async def test_reshaping_moves_inventory_and_what_is_held_of_it_or_nothing(http)
         },
         "allocations": {},
     }
-    in_use = await http("POST", "/reshaper", body)
+    in_use = await http("POST", "/reshaper", body, token="service")
     assert in_use.status == 409 and in_use.code == "placement.inventory.inuse"
     assert (await http("GET", f"/resource_providers/{B}/inventories")).body["inventories"] == {}
     body["allocations"] = {C: allocation({A: {"DISK_GB": 1}, B: {"VCPU": 4}}, generation=1)}
-    assert (await http("POST", "/reshaper", body)).status == 204
+    assert (await http("POST", "/reshaper", body, token="service")).status == 204
     assert (await http("GET", f"/resource_providers/{A}/usages")).body["usages"] == {"DISK_GB": 1}
     assert (await http("GET", f"/resource_providers/{B}/usages")).body["usages"] == {"VCPU": 4}
 
