@@ -18,7 +18,7 @@ from novakit.compute.flavors import Flavors
 from novakit.compute.parts import Parts
 from novakit.compute.service import Compute
 from novakit.compute.wiring import Wiring
-from novakit.config import Config, plugin_options, weigher_options
+from novakit.config import Config
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.monitoring.service import Monitoring, Source
@@ -27,7 +27,7 @@ from novakit.network import Networks
 from novakit.operations import Engine
 from novakit.placement import Placement
 from novakit.plughost import PluginHost
-from novakit.scheduler.compose import SchedulerOptions
+from novakit.scheduler.plugins import chosen, note_use, refused
 from novakit.scheduler.select import Scheduler, SchedulerLimits
 from novakit.scheduler.service import build as build_scheduler
 from novakit.scheduler.service import serve as serve_scheduler
@@ -117,19 +117,13 @@ class Control:
     async def start_scheduler(self, plugins: PluginHost, bus: Bus) -> None:
         """Build the pipeline of the plugins that are there and answer to `scheduler`."""
         options = self.config.scheduler
-        chosen = SchedulerOptions(
-            filters=options.filters,
-            weighers=None if options.weighers is None else tuple(options.weighers),
-            filter_options=plugin_options(self.config.options, "filters"),
-            weigher_options=weigher_options(self.config.options, options.weighers),
-            placement_strategy=options.placement_strategy,
-        )
         self.scheduler, composed = build_scheduler(
             self.store,
             self.placement,
             plugins.filters.values(),
             plugins.weighers.values(),
-            options=chosen,
+            options=chosen(options, self.config.options),
+            refused=refused(plugins),
             limits=SchedulerLimits(
                 alternates=max(SchedulerLimits().alternates, options.max_attempts - 1), subset=options.subset
             ),
@@ -138,8 +132,7 @@ class Control:
         )
         for sentence in self.config.warnings:
             log.warning(sentence)
-        for name, why in composed.faults.items():
-            log.warning("left out of the scheduler", name=name, why=why)
+        note_use(plugins, composed)
         await self.scheduler.open()
         serve_scheduler(self.scheduler, bus)
 

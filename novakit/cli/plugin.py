@@ -17,8 +17,7 @@ from novakit import config
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
 
-_COLUMNS = ("group", "name", "distribution", "version", "state", "offers", "reason")
-_WIDE = 240
+_WIDE = 120
 """Characters in a line when nobody's terminal says how many there are."""
 _COLOURS = {"active": "green", "disabled": "dim", "absent": "yellow"}
 
@@ -49,21 +48,53 @@ def list_plugins(args: argparse.Namespace) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
-    section = config.read(args.config or args.state / "novakit.toml").get("plugins", {})
+    fields = config.read(args.config or args.state / "novakit.toml")
     network = args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated")
-    host = PluginHost.survey(PluginChoice.read(section, driver=args.driver, network=network))
+    host = PluginHost.survey(PluginChoice.read(fields.get("plugins", {}), driver=args.driver, network=network))
+    wrong = _look(host, fields)
     rows = host.rows()
     if args.format == "json":
         sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
     else:
         console = Console()
         Console(width=None if console.is_terminal else _WIDE).print(_table(rows))
+    for sentence in wrong:
+        print(f"novakit serve does not start so: {sentence}", file=sys.stderr)
     return 0
 
 
+def _look(host: PluginHost, fields: Mapping[str, Any]) -> Sequence[str]:
+    """Note which filters and weighers are in force; give the sentences with which a start would end."""
+    from novakit.scheduler import plugins
+
+    try:
+        return plugins.look(
+            host, plugins.chosen(fields.get("scheduler") or config.SchedulerOptions(), fields.get("options", {}))
+        )
+    except ConfigError as error:
+        return [str(error)]
+
+
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(*(column.capitalize() for column in _COLUMNS))
+    table = Table()
+    for title in ("Plugin", "Distribution", "State"):
+        table.add_column(title, overflow="fold", max_width=24)
+    table.add_column("Offers, or why not", overflow="fold", ratio=1)
     for row in rows:
-        colour = _COLOURS.get(row["state"], "red")
-        table.add_row(*(Text(row[column], style=colour if column == "state" else "") for column in _COLUMNS))
+        table.add_row(
+            Text(f"{row['group']}:{row['name']}"),
+            Text(f"{row['distribution']} {row['version']}"),
+            Text(row["state"], style=_COLOURS.get(row["state"], "red")),
+            Text("\n").join(told for told in (Text(row["reason"]), _offered(row)) if told.plain),
+        )
     return table
+
+
+def _offered(row: Mapping[str, Any]) -> Text:
+    """Name what is on, and after it in brackets what is not."""
+    off = row["off"].split(", ") if row["off"] else []
+    on = [name for name in row["offers"].split(", ") if name and name not in off]
+    told = Text(", ".join(on))
+    if off:
+        told.append(f"{' ' if on else ''}(off: {', '.join(off)})", style="dim")
+    return told

@@ -18,6 +18,7 @@ from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
 from novakit.scheduler import simulate as engine
 from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.scheduler.plugins import chosen
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -61,21 +62,15 @@ def simulate(args: argparse.Namespace) -> int:
 
 
 def _given(args: argparse.Namespace) -> SchedulerOptions:
-    filters = tuple(args.filters.split(",")) if args.filters else None
-    weighers: Mapping[str, float] | None = _multipliers(args.weighers) if args.weighers else None
-    strategy = args.strategy
-    options: Mapping[str, Mapping[str, Any]] = {}
     if args.config is not None:
         fields = config.read(args.config)
-        scheduler = fields.get("scheduler") or config.SchedulerOptions()
-        filters, weighers = scheduler.filters, scheduler.weighers
-        strategy, options = scheduler.placement_strategy, fields.get("options", {})
+        return chosen(fields.get("scheduler") or config.SchedulerOptions(), fields.get("options", {}))
+    weighers = _multipliers(args.weighers) if args.weighers else None
     return SchedulerOptions(
-        filters=filters,
+        filters=tuple(args.filters.split(",")) if args.filters else None,
         weighers=None if weighers is None else tuple(weighers),
-        filter_options=config.plugin_options(options, "filters"),
-        weigher_options=config.weigher_options(options, weighers),
-        placement_strategy=strategy,
+        weigher_options=config.weigher_options({}, weighers),
+        placement_strategy=args.strategy,
     )
 
 

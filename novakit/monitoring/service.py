@@ -72,6 +72,8 @@ class Monitoring:
         for name, answer in zip(("scheduler", "conductor"), told[1:], strict=True):
             if answer is None:
                 degraded[name] = f"The {name} does not answer."
+            else:
+                degraded.update(answer.get("left_out", {}))
         return {
             "status": "degraded" if degraded else "ok",
             "degraded": degraded,

@@ -1,6 +1,6 @@
 """Loads exactly the plugins that are asked for, each contained, and remembers of every one how it stands."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -85,6 +85,25 @@ class PluginHost:
         """Give every accelerator provider on offer by name."""
         return self._offers["accelerators"]
 
+    def refused(self, group: str) -> list[str]:
+        """Say in a sentence each which plugins of a group are installed and not in service."""
+        return [
+            f"{plugin.key} of {plugin.source} is {plugin.state.value}: {plugin.reason.rstrip('.')}."
+            for plugin in self.plugins
+            if plugin.group.name == group and plugin.state is not State.ACTIVE
+        ]
+
+    def note_use(self, group: str, used: Collection[str], faults: Mapping[str, str]) -> None:
+        """Take down which records of a group are in force, and by record why others could not be."""
+        for plugin in self.plugins:
+            if plugin.group.name != group or plugin.state is not State.ACTIVE:
+                continue
+            plugin.off = frozenset(plugin.records) - frozenset(used)
+            if whys := [faults[name] for name in plugin.records if name in faults]:
+                plugin.refuse(State.BROKEN, " ".join(f"{why.rstrip('.')}." for why in whys))
+            elif plugin.records and plugin.off == frozenset(plugin.records):
+                plugin.refuse(State.DISABLED, f"None of what it offers is on; name it in [scheduler] {group}.")
+
     def rows(self) -> Sequence[Mapping[str, str]]:
         """Give one row for each plugin, for people and programs: what it is, how it stands, and why."""
         return [
@@ -95,6 +114,7 @@ class PluginHost:
                 "version": plugin.version,
                 "state": plugin.state.value,
                 "offers": ", ".join(plugin.records),
+                "off": ", ".join(name for name in plugin.records if name in plugin.off),
                 "reason": plugin.reason,
             }
             for plugin in sorted(self.plugins, key=lambda one: (one.group.name, one.name, one.distribution))

@@ -123,6 +123,8 @@ class Plugin:
     """A sentence on why it is not active, and what to do."""
     records: tuple[str, ...] = ()
     """Names of what it offers."""
+    off: frozenset[str] = frozenset()
+    """Those of them that the configuration does not ask for."""
     tallies: dict[str, Tally] = attrs.field(factory=dict)
 
     @property

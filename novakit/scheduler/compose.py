@@ -1,5 +1,6 @@
 """From the filters and weighers on offer and the configuration to the pipeline in force."""
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -51,50 +52,86 @@ class Composed:
 
     pipeline: Pipeline
     faults: dict[str, str] = attrs.field(factory=dict)
-    """By record name: why it is not in force."""
+    """By kind and name, as in `filter ram`: why it is not in force."""
     warnings: list[str] = attrs.field(factory=list)
+    wrong: list[str] = attrs.field(factory=list)
+    """Sentences for which a service must not start: what was asked for by name or guards a promise is not in force."""
+
+    def fault(self, what: str, name: str, why: str, *, wanted: bool) -> None:
+        """Note that a filter or weigher is left out; one that is wanted stops the start."""
+        self.faults[f"{what} {name}"] = why
+        if wanted:
+            self.wrong.append(f"The {what} {name} is wanted and cannot be used: {why.rstrip('.')}. {LOOK}")
 
 
 def compose(
-    filters: Iterable[Offered], weighers: Iterable[Offered], table: HostTable, options: SchedulerOptions
+    filters: Iterable[Offered],
+    weighers: Iterable[Offered],
+    table: HostTable,
+    options: SchedulerOptions,
+    refused: Mapping[str, Sequence[str]] | None = None,
 ) -> Composed:
-    """Build the pipeline; raise `ConfigError` for a name that nothing offers."""
+    """Build the pipeline; raise `ConfigError` when a filter or weigher that is named or promised is not in it.
+
+    `refused` says by kind, `filter` and `weigher`, which plugins are installed and not in service, and why.
+    """
+    composed = survey(filters, weighers, table, options, refused)
+    if composed.wrong:
+        raise errors.ConfigError(composed.wrong[0])
+    for sentence in composed.warnings:
+        log.warning(sentence)
+    for name, why in composed.faults.items():
+        log.warning("left out of the scheduler", name=name, why=why)
+    return composed
+
+
+def survey(
+    filters: Iterable[Offered],
+    weighers: Iterable[Offered],
+    table: HostTable,
+    options: SchedulerOptions,
+    refused: Mapping[str, Sequence[str]] | None = None,
+) -> Composed:
+    """Build what can be built and note what cannot; raise `ConfigError` for options that mean nothing at all."""
     composed = Composed(Pipeline([], [], {}))
-    offered_filters = _usable(filters, scheduling.API, composed)
-    offered_weighers = _usable(weighers, weighing.API, composed)
-    chosen_filters = _chosen(offered_filters, options.filters, "filter", options.filter_options, composed)
-    chosen_weighers = _chosen(offered_weighers, options.weighers, "weigher", options.weigher_options, composed)
+    known = refused or {}
+    offered_filters = _usable(filters, "filter", scheduling.API, composed)
+    offered_weighers = _usable(weighers, "weigher", weighing.API, composed)
+    chosen_filters = _chosen(
+        offered_filters, options.filters, "filter", options.filter_options, composed, known.get("filter", ())
+    )
+    chosen_weighers = _chosen(
+        offered_weighers, options.weighers, "weigher", options.weigher_options, composed, known.get("weigher", ())
+    )
     composed.pipeline.filters = _steps(
-        chosen_filters, options.filter_options, table, composed, (ColumnFilter, HostFilter), "mask() or passes()"
+        chosen_filters, "filter", options.filters, options.filter_options, table, composed
     )
     composed.pipeline.weighers = _steps(
-        chosen_weighers, options.weigher_options, table, composed, (ColumnWeigher,), "score()"
+        chosen_weighers, "weigher", options.weighers, options.weigher_options, table, composed
     )
     _unused(offered_filters, options.filter_options, "filter", composed)
     _unused(offered_weighers, options.weigher_options, "weigher", composed)
     composed.pipeline.multipliers = _multipliers(composed.pipeline.weighers, options)
-    for sentence in composed.warnings:
-        log.warning(sentence)
     return composed
 
 
-def _usable(offers: Iterable[Offered], api: int, composed: Composed) -> dict[str, Offered]:
+def _usable(offers: Iterable[Offered], what: str, api: int, composed: Composed) -> dict[str, Offered]:
     usable: dict[str, Offered] = {}
     for offer in offers:
         spec = offer.spec
         unknown = columns.unknown(spec.reads)
         if spec.api != api:
-            composed.faults[spec.name] = (
+            composed.faults[f"{what} {spec.name}"] = (
                 f"{spec.name} of {offer.plugin} speaks API {spec.api}; this novakit speaks {api}"
             )
         elif unknown:
-            composed.faults[spec.name] = (
+            composed.faults[f"{what} {spec.name}"] = (
                 f"{spec.name} of {offer.plugin} reads {', '.join(unknown)}, which is no host fact; "
                 "`novakit_hookspecs.columns` lists them"
             )
         elif spec.name in usable:
             other = usable[spec.name].plugin
-            composed.faults[spec.name] = f"{spec.name} of {offer.plugin} is already offered by {other}"
+            composed.faults[f"{what} {spec.name}"] = f"{spec.name} of {offer.plugin} is already offered by {other}"
         else:
             usable[spec.name] = offer
     return usable
@@ -106,6 +143,7 @@ def _chosen(
     what: str,
     options: Mapping[str, Mapping[str, Any]],
     composed: Composed,
+    refused: Sequence[str],
 ) -> list[Offered]:
     switched = {name: _switch(offer.spec, what, options) for name, offer in offered.items()}
     if names is None:
@@ -117,13 +155,11 @@ def _chosen(
     for name in names:
         offer = offered.get(name) or by_alias.get(name) or by_alias.get(name.rpartition(".")[2])
         if offer is None:
-            if name in composed.faults:
-                composed.warnings.append(f"the {what} {name} is left out: {composed.faults[name]}")
-                continue
-            raise errors.ConfigError(
-                f"[scheduler] {what}s names {name}, which no installed plugin offers; there are "
-                f"{', '.join(sorted(offered))}."
-            )
+            if why := composed.faults.get(f"{what} {name}"):
+                composed.fault(what, name, why, wanted=True)
+            else:
+                composed.wrong.append(_unknown(what, name, sorted(offered), refused))
+            continue
         if name != offer.spec.name:
             composed.warnings.append(f"[scheduler] {what}s names {name}; write {offer.spec.name} instead")
         if offer in found:
@@ -135,12 +171,27 @@ def _chosen(
     return [*always, *(offer for offer in found if switched[offer.spec.name] is not False), *more]
 
 
+def _unknown(what: str, name: str, offered: Sequence[str], refused: Sequence[str]) -> str:
+    """Say that nothing offers a name; a plugin that is installed and out of service may be the one that would."""
+    if not refused:
+        there_are = ", ".join(offered)
+        return f"[scheduler] {what}s names {name}, which no installed plugin offers; there are {there_are}."
+    close = difflib.get_close_matches(name, offered, n=1)
+    meant = f"; did it mean {close[0]}?" if close else "."
+    return (
+        f"[scheduler] {what}s names {name}, which no plugin in service offers{meant} "
+        f"Installed and not in service: {' '.join(refused)} {LOOK}"
+    )
+
+
 def _unused(
     offered: Mapping[str, Offered], options: Mapping[str, Mapping[str, Any]], what: str, composed: Composed
 ) -> None:
     """Warn of options for what is not there; its plugin may be broken or switched off, so the start goes on."""
     known = {name for offer in offered.values() for name in (offer.spec.name, *offer.spec.aliases)}
-    for name in sorted(options.keys() - known - composed.faults.keys()):
+    for name in sorted(options.keys() - known):
+        if f"{what} {name}" in composed.faults:
+            continue
         composed.warnings.append(f"[{what}s.{name}] is for no {what} that is installed")
 
 
@@ -154,33 +205,41 @@ def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Map
     return wanted
 
 
+LOOK = "`novakit plugin list` shows every plugin, its state and the reason."
+FORMS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "filter": ((ColumnFilter, HostFilter), "mask() or passes()"),
+    "weigher": ((ColumnWeigher,), "score()"),
+}
+"""By kind: what a built object is one of, and the methods that make it so."""
 CORE_KEYS = frozenset({"multiplier", "enabled"})
 """What a filter's or weigher's table says to the core."""
 
 
 def _steps(
     offers: Sequence[Offered],
+    what: str,
+    names: Sequence[str] | None,
     options: Mapping[str, Mapping[str, Any]],
     table: HostTable,
     composed: Composed,
-    forms: tuple[type, ...],
-    methods: str,
 ) -> list[Step[Any]]:
+    """Build those that are chosen; one that nobody named and users were not promised costs only itself."""
     steps: list[Step[Any]] = []
+    forms, methods = FORMS[what]
     for offer in offers:
         spec = offer.spec
         own = {key: value for key, value in _own(options, spec).items() if key not in CORE_KEYS}
-        section = f"[{'filters' if isinstance(spec, FilterSpec) else 'weighers'}.{spec.name}]"
-        filled = _filled(section, spec.options, own)
+        filled = _filled(f"[{what}s.{spec.name}]", spec.options, own)
+        wanted = names is not None or getattr(spec, "always", False) or bool(_switch(spec, what, options))
         try:
             work = spec.build(filled)
         except Exception as error:
-            composed.faults[spec.name] = f"{spec.name} of {offer.plugin} could not be built: {error!r}"
-            composed.warnings.append(composed.faults[spec.name])
+            composed.fault(
+                what, spec.name, f"{spec.name} of {offer.plugin} could not be built: {error!r}", wanted=wanted
+            )
             continue
         if not isinstance(work, forms):
-            composed.faults[spec.name] = f"{spec.name} of {offer.plugin} has no method {methods}"
-            composed.warnings.append(composed.faults[spec.name])
+            composed.fault(what, spec.name, f"{spec.name} of {offer.plugin} has no method {methods}", wanted=wanted)
             continue
         steps.append(Step(spec, work, View(table, spec.reads), offer.plugin, offer.plugin in TRUSTED))
     return steps

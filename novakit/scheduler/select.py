@@ -142,6 +142,8 @@ class Scheduler:
     name: str = "scheduler"
     limits: SchedulerLimits = attrs.field(factory=SchedulerLimits)
     counts: Counts = attrs.field(factory=Counts)
+    left_out: Mapping[str, str] = attrs.field(factory=dict)
+    """Filters and weighers that are on by default and could not be built, and why."""
     groups: Groups = attrs.field(init=False)
     _queue: list[_Waiting] = attrs.field(factory=list)
     _drain: asyncio.Task[None] | None = None
@@ -185,6 +187,7 @@ class Scheduler:
         """Give the counters: decisions, conflicts, and of each filter and weigher calls, seconds, removals, faults."""
         steps: dict[str, Sequence[Step[Any]]] = {"filters": self.pipeline.filters, "weighers": self.pipeline.weighers}
         told: dict[str, Any] = {"scheduler": self.name, "hosts": self.state.table.size, **attrs.asdict(self.counts)}
+        told["left_out"] = dict(self.left_out)
         for kind, some in steps.items():
             told[kind] = {
                 step.name: {

@@ -1,6 +1,6 @@
 """The scheduler on the bus: target `scheduler`, plain data in and out."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -33,21 +33,25 @@ def build(
     weighers: Iterable[Any],
     *,
     options: SchedulerOptions | None = None,
+    refused: Mapping[str, Sequence[str]] | None = None,
     limits: SchedulerLimits | None = None,
     down_after: float = 60.0,
     refresh_every: float = 0.25,
     default_zone: str = "nova",
     name: str = TARGET,
 ) -> tuple[Scheduler, Composed]:
-    """Make a scheduler of the filters and weighers on offer; raise `ConfigError` for a name that nothing offers.
+    """Make a scheduler of the filters and weighers on offer; raise `ConfigError` when one that is named is not in it.
 
     An offer has `spec` and `plugin.distribution`, as `PluginHost.filters` and `PluginHost.weighers` hold them.
+    `refused` says by kind which plugins are installed and not in service.
     """
     state = CloudState(store, placement, down_after=down_after, default_zone=default_zone, refresh_every=refresh_every)
-    composed = compose(_offered(filters), _offered(weighers), state.table, options or SchedulerOptions())
+    chosen = options or SchedulerOptions()
+    composed = compose(_offered(filters), _offered(weighers), state.table, chosen, refused)
     steps: list[Step[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
     state.wanted = frozenset(name for step in steps for name in step.spec.reads)
     scheduler = Scheduler(store, placement, state, composed.pipeline, name=name, limits=limits or SchedulerLimits())
+    scheduler.left_out = composed.faults
     return scheduler, composed
 
 

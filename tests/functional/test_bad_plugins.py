@@ -129,6 +129,49 @@ def test_a_required_plugin_that_is_broken_stops_the_start_with_its_reason(tmp_pa
     assert "the licence server is away" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("folder", "filter", "words"),
+    [
+        ("unbuildable", "unbuildable", "novakit-unbuildable could not be built: OSError"),
+        ("unimportable", "acme", "filters:unimportable of novakit-unimportable 1.0 is broken"),
+        ("unknown_fact", "fact", "phase_of_the_moon"),
+        ("raising", "raising", "the licence server is away"),
+    ],
+)
+def test_a_listed_filter_that_is_installed_and_not_usable_stops_the_start_and_is_listed(
+    tmp_path: Path, folder: str, filter: str, words: str
+) -> None:
+    (tmp_path / "novakit.toml").write_text(f'[scheduler]\nfilters = ["ram", "{filter}"]\n')
+    done = _run(LIST, [folder], "serve", "--state", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr and "`novakit plugin list`" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    listed = _run(LIST, [folder], "plugin", "list", "--state", ".", cwd=tmp_path)
+    assert listed.returncode == 0
+    assert "novakit serve does not start so" in listed.stderr
+
+
+def test_a_filter_is_active_only_while_it_is_on(tmp_path: Path) -> None:
+    row = _rows(["unbuildable"], cwd=tmp_path)["novakit-unbuildable"]
+    assert (row["state"], row["off"]) == ("broken", "unbuildable, everywhere")
+    assert "the rack list is not readable" in row["reason"]
+    config = tmp_path / "novakit.toml"
+    config.write_text('[scheduler]\nfilters = ["ram", "everywhere"]\n')
+    row = _rows(["unbuildable"], cwd=tmp_path)["novakit-unbuildable"]
+    assert (row["state"], row["off"]) == ("active", "unbuildable")
+    config.write_text('[scheduler]\nfilters = ["ram"]\n')
+    row = _rows(["unbuildable"], cwd=tmp_path)["novakit-unbuildable"]
+    assert (row["state"], row["reason"]) == (
+        "disabled",
+        "None of what it offers is on; name it in [scheduler] filters.",
+    )
+
+
+def test_the_table_fits_into_120_characters(tmp_path: Path) -> None:
+    done = _run(LIST, ["unimportable"], "plugin", "list", "--state", ".", cwd=tmp_path)
+    assert max(len(line) for line in done.stdout.splitlines()) == 120
+
+
 def test_a_required_plugin_that_is_absent_stops_the_start(tmp_path: Path) -> None:
     done = _run(LOAD, [], "accelerators:acme", cwd=tmp_path)
     assert done.returncode == 1

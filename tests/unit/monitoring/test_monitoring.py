@@ -60,9 +60,9 @@ async def watched(tmp_path: Any, bus: MemoryBus, **fields: Any) -> AsyncIterator
     await store.close()
 
 
-def served(bus: MemoryBus) -> None:
+def served(bus: MemoryBus, left_out: dict[str, str] | None = None) -> None:
     async def scheduler(message: Message) -> Any:
-        return {"counts": scheduler_counts()}
+        return {"counts": {**scheduler_counts(), "left_out": left_out or {}}}
 
     async def conductor(message: Message) -> Any:
         return {"counts": {"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1}}
@@ -136,6 +136,15 @@ async def test_the_healthcheck_names_what_is_degraded(tmp_path: Any) -> None:
             await session.execute(sa.text("DROP TABLE hosts"))
         answer = await client.get("/healthcheck")
         assert answer.status == 503 and "store" in (await answer.json())["degraded"]
+
+
+async def test_the_healthcheck_names_a_filter_that_could_not_be_built(tmp_path: Any) -> None:
+    bus = MemoryBus()
+    async with watched(tmp_path, bus) as (_, client):
+        served(bus, {"filter acme": "acme of novakit-acme could not be built"})
+        answer = await client.get("/healthcheck")
+        assert answer.status == 503
+        assert (await answer.json())["degraded"] == {"filter acme": "acme of novakit-acme could not be built"}
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthcheck"])

@@ -166,10 +166,39 @@ def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
         (vendor(lambda _: object()), "has no method mask\\(\\) or passes\\(\\)"),
     ],
 )
-def test_an_unusable_filter_is_left_out_with_a_reason(spec: FilterSpec, why: str) -> None:
-    made = composed(HostTable(), spec, filters=["ram", "acme"])
-    assert chosen(made) == ["ram"]
-    assert re.search(why, made.faults["acme"])
+def test_a_named_filter_that_cannot_be_used_stops_the_start_with_the_reason(spec: FilterSpec, why: str) -> None:
+    with pytest.raises(errors.ConfigError, match=f"{VENDOR}.* {why}.*novakit plugin list"):
+        composed(HostTable(), spec, filters=["ram", "acme"])
+
+
+def test_a_filter_that_is_switched_on_and_cannot_be_built_stops_the_start() -> None:
+    with pytest.raises(errors.ConfigError, match="filter acme is wanted and cannot be used"):
+        composed(HostTable(), vendor(lambda _: object()), filter_options={"acme": {"enabled": True}})
+
+
+def test_a_promised_filter_that_cannot_be_built_stops_the_start() -> None:
+    with pytest.raises(errors.ConfigError, match="could not be built: ZeroDivisionError"):
+        composed(HostTable(), vendor(lambda _: 1 / 0, always=True, default=True))
+
+
+def test_a_filter_that_nobody_named_and_cannot_be_built_costs_only_itself() -> None:
+    made = composed(HostTable(), vendor(lambda _: 1 / 0, default=True))
+    assert "ram" in chosen(made) and "acme" not in chosen(made)
+    assert made.faults.keys() == {"filter acme"}
+    assert re.search(f"acme of {VENDOR} could not be built: ZeroDivisionError", made.faults["filter acme"])
+
+
+def test_a_name_that_a_broken_plugin_may_offer_is_not_called_uninstalled() -> None:
+    refused = {"filter": ["filters:acme of novakit-acme 1.0 is broken: it cannot be imported."]}
+    with pytest.raises(errors.ConfigError) as told:
+        compose(
+            [Offered(spec) for spec in novakit_filters()],
+            [],
+            HostTable(),
+            SchedulerOptions(filters=["rams"]),
+            refused,
+        )
+    assert "did it mean ram? Installed and not in service: filters:acme of novakit-acme 1.0" in told.value.message
 
 
 @attrs.frozen
