@@ -15,3 +15,7 @@ class Busy(Exception):
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DeviceTaken(Exception):
+    """A device was given to a second guest: a fault of whoever keeps the books, never of the user."""

@@ -70,8 +70,13 @@ def survey(rules: Sequence[PciRule], root: Path = Path("/"), *, bound_only: bool
     lacks, busy = lacking(root), in_use(root)
     devices: list[PciDevice] = []
     withheld: list[Withheld] = []
+    offered: dict[str, str] = {}
     for address in sorted(ruled):
-        if why := _obstacle(root, address, busy, bound_only=bound_only) or lacks:
+        group = link(_device(root, address) / "iommu_group")
+        why = _obstacle(root, address, busy, bound_only=bound_only) or lacks
+        if not why and (first := offered.setdefault(group, address)) != address:
+            why = f"it shares IOMMU group {group} with {first}, which is offered: a group goes to one guest only"
+        if why:
             withheld.append(Withheld(address=address, why=why))
         else:
             devices.append(_found(root, address, rules[ruled[address]].kind))

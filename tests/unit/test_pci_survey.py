@@ -81,6 +81,16 @@ def test_a_bridge_stays_with_the_host_and_a_shared_group_is_told() -> None:
     assert "0000:04:00.1" in {one.address for one in found.devices}
 
 
+def test_of_a_group_the_first_device_that_can_be_had_is_offered(host: Path) -> None:
+    for address, kind in (("0000:01:00.0", "0x060400"), ("0000:01:00.1", "0x030200"), ("0000:01:00.2", "0x040300")):
+        device(host, address, driver="" if kind.startswith("0x06") else "vfio-pci", **{"class": kind})
+    found = survey([PciRule(kind="any", address="0000:*")], host)
+    assert [one.address for one in found.devices] == ["0000:01:00.1"]
+    said = "it shares IOMMU group 1 with 0000:01:00.1, which is offered: a group goes to one guest only"
+    assert why(found)["0000:01:00.2"] == said
+    assert said in found.why_not("0000:01:00.2")
+
+
 def test_of_a_card_with_virtual_functions_they_are_the_devices() -> None:
     found = survey([CARD], TREES / "sriov")
     assert [(one.address, one.numa_cell) for one in found.devices] == [

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.errors import NotFound
 from novakit_hookspecs.hosts import Holding, HostContext
 from novakit_hookspecs.servers import Guest, GuestPlan, Power
@@ -55,14 +56,41 @@ class Litters(SimulatedVirt):
     _ever: ClassVar[list[str]] = []
 
 
+class Generous(SimulatedVirt):
+    def _check_devices(self, plan: GuestPlan) -> None:
+        pass
+
+
+class Hoards(SimulatedVirt):
+    _kept: ClassVar[dict[str, str]] = {}
+
+    async def create(self, plan: GuestPlan) -> Guest:
+        guest = await super().create(plan)
+        self._kept.update({each.address: plan.id for each in plan.attachments if isinstance(each, PciAttachment)})
+        return guest
+
+    async def holdings(self) -> list[Holding]:
+        others = [each for each in await super().holdings() if each.kind != "device"]
+        return others + [Holding(kind="device", name=name, owner=guest) for name, guest in self._kept.items()]
+
+    def _check_devices(self, plan: GuestPlan) -> None:
+        for each in plan.attachments:
+            if isinstance(each, PciAttachment) and self._kept.get(each.address, plan.id) != plan.id:
+                raise RuntimeError(f"{each.address} is taken for good")
+        super()._check_devices(plan)
+
+
 class _Suite(VirtConformance):
     facets = frozenset({LogsConsole, ListsHoldings})
+    renders = frozenset({PciAttachment})
     kind: ClassVar[type[SimulatedVirt]] = SimulatedVirt
     patience = 0.3
 
     @pytest.fixture
     async def driver(self, tmp_path: Path) -> AsyncIterator[SimulatedVirt]:
-        driver = self.kind(VirtOptions(), HostContext(host="here", state_dir=str(tmp_path)))
+        (tmp_path / "topology.json").write_text('{"pci": [{"address": "0000:3b:00.0", "kind": "a100"}]}')
+        options = VirtOptions(topology=str(tmp_path / "topology.json"))
+        driver = self.kind(options, HostContext(host="here", state_dir=str(tmp_path)))
         await driver.open()
         yield driver
         await driver.close()
@@ -105,3 +133,15 @@ class TestRestarts(_Suite):
 class TestLitters(_Suite):
     kind = Litters
     caught_by = frozenset({"test_holdings_are_there_with_the_guest_and_gone_after_it"})
+
+
+class TestGenerous(_Suite):
+    kind = Generous
+    caught_by = frozenset(
+        {"test_a_device_that_the_host_never_reported_is_refused", "test_a_device_is_not_given_to_a_second_guest"}
+    )
+
+
+class TestHoards(_Suite):
+    kind = Hoards
+    caught_by = frozenset({"test_a_device_is_held_with_its_guest_and_free_after_it"})

@@ -14,9 +14,8 @@ import pytest
 
 from novakit.image.micro import build
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
-from novakit_driver_libvirt.host_devices import DeviceTaken
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
-from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.errors import DeviceTaken, Refused
 from novakit_hookspecs.hosts import HostContext, PreparesHost
 from novakit_hookspecs.numa import NumaHost, fit, wish
 from novakit_hookspecs.pci import PciRule

@@ -16,12 +16,11 @@ import pytest
 
 from novakit_driver_qemu import QemuDriver, QemuOptions
 from novakit_driver_qemu.commands import missing as missing_packages
-from novakit_driver_qemu.driver import DeviceTaken
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
 from novakit_driver_qemu.qmp import Monitor
 from novakit_hookspecs.devices import PciAttachment
-from novakit_hookspecs.errors import NotFound, Refused
+from novakit_hookspecs.errors import DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.pci import PciRule

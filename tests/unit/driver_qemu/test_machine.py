@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from novakit_driver_qemu import host_facts
+from novakit_driver_qemu.acceleration import Verdict
 from novakit_driver_qemu.machine import Machine, command_line
+from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,6 +79,18 @@ def test_no_text_of_a_user_is_on_the_command_line(
 def test_what_an_image_may_not_choose_is_refused(key: str, value: str) -> None:
     with pytest.raises(Refused, match=key):
         Machine.of(attrs.evolve(RICH, image_properties={key: value}))
+
+
+def test_a_plan_with_cells_is_refused() -> None:
+    with pytest.raises(Refused, match="no dedicated CPUs, huge pages or NUMA cells"):
+        Machine.of(attrs.evolve(PLAIN, numa=(Taken(cell=0, cpus=(1,), pins={0: 1}, vcpus=(0,), memory_mb=512),)))
+
+
+def test_the_host_reports_no_cells_as_no_guest_can_be_kept_to_one(tmp_path: Path) -> None:
+    context = HostContext(host="here", state_dir=str(tmp_path))
+    facts = host_facts.read(context, QemuOptions(), Verdict(acceleration="tcg", why=""), 8_000_000, tmp_path)
+    assert not facts.numa
+    assert "PCPU" not in facts.inventory
 
 
 @pytest.mark.parametrize("device", ["tap0,script=/tmp/x", "-tap", "", "a" * 16, "tap 0"])

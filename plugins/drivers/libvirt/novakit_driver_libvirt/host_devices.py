@@ -4,14 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from lxml import etree
 
-from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.errors import DeviceTaken, Refused
 from novakit_hookspecs.pci import addresses, parse_address
 from novakit_hookspecs.pci_survey import Survey
 from novakit_hookspecs.servers import GuestPlan
-
-
-class DeviceTaken(Exception):
-    """A device was given to a second guest, which whoever keeps the books must not let happen."""
 
 
 def add(devices: etree._Element, plan: GuestPlan) -> None:

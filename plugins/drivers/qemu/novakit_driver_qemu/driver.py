@@ -14,7 +14,7 @@ from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import Machine, command_line
 from novakit_driver_qemu.options import QemuOptions
 from novakit_driver_qemu.work import Turns, end, whole
-from novakit_hookspecs.errors import Busy, NotFound, Refused
+from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.pci_survey import survey
@@ -22,10 +22,6 @@ from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 
 TRIM_EVERY = 5.0
 """Seconds between two looks at the length of the consoles' logs."""
-
-
-class DeviceTaken(Exception):
-    """A device was given to a second guest, which whoever keeps the books must not let happen."""
 
 
 @attrs.define(eq=False)

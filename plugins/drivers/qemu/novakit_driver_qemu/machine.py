@@ -68,6 +68,8 @@ class Machine:
     @classmethod
     def of(cls, plan: GuestPlan) -> "Machine":
         """Take what the plan says; raise `Refused` when it asks for what cannot be had."""
+        if plan.numa:
+            raise Refused("the plain QEMU driver gives no dedicated CPUs, huge pages or NUMA cells; libvirt's does")
         _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
         _choice(plan.image_properties, "hw_machine_type", "q35", ("q35",))
         disks = [Disk(file="root.qcow2", format="qcow2")]
