@@ -3,14 +3,16 @@
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from novakit.cli.client import Client, add_options, client
+from novakit.cli.client import Client, Refused, add_options, client
 from novakit.errors import ConfigError
 
 
@@ -19,9 +21,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "explain",
         help="say why a server is where it is, or where one would go",
-        description="With SERVER: the decisions about it. With --flavor: a dry run that makes nothing.",
+        description="With SERVER or DECISION: what was decided. With --flavor: a dry run that makes nothing.",
     )
-    parser.add_argument("server", metavar="SERVER", nargs="?", help="id of the server")
+    parser.add_argument(
+        "server",
+        metavar="SERVER|DECISION",
+        nargs="?",
+        help="id of a server, of a decision as in a fault's text, or name of a server that is there",
+    )
     parser.add_argument("--flavor", help="name or id of a flavor, for a dry run")
     parser.add_argument("--image", help="id of an image")
     parser.add_argument("--project", help="id of the project it would belong to")
@@ -34,10 +41,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def explain(args: argparse.Namespace) -> int:
     """Print the decisions; give 1 when there is none, or when no host was found."""
+    if args.server is not None and not args.server.strip():
+        raise ConfigError("SERVER is empty; give a server's id or name, or the id of a decision.")
     if bool(args.server) == bool(args.flavor):
-        raise ConfigError("Say either a server's id or --flavor.")
+        raise ConfigError("Say either a server or decision, or --flavor for a dry run.")
     service = client(args)
-    decisions = _past(service, args) if args.server else [_possible(service, args)]
+    decisions = _past(service, args.server) if args.server else [_possible(service, args)]
     if args.format == "json":
         sys.stdout.buffer.write(orjson.dumps(decisions, option=orjson.OPT_INDENT_2) + b"\n")
     elif not decisions:
@@ -48,9 +57,43 @@ def explain(args: argparse.Namespace) -> int:
     return 0 if decisions and not decisions[0].get("message") else 1
 
 
-def _past(service: Client, args: argparse.Namespace) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=args.server)["decisions"]
-    return found
+def _past(service: Client, wanted: str) -> list[dict[str, Any]]:
+    """Give the decisions about a server, by its id or name, or the one decision of that id."""
+    if _is_id(wanted):
+        found: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=wanted)["decisions"]
+        if found:
+            return found
+        try:
+            return [service.get("novakit", f"v1/decisions/{wanted}")["decision"]]
+        except Refused as error:
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                raise
+            return []
+    named: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=_named(service, wanted))["decisions"]
+    return named
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _named(service: Client, name: str) -> str:
+    """Find the one server of that name; raise `ConfigError` where there is none or more than one."""
+    try:
+        found = service.get("compute", "v2.1/servers", all_tenants="1", name=name)["servers"]
+    except Refused as error:
+        if error.status_code != HTTPStatus.FORBIDDEN:
+            raise
+        found = service.get("compute", "v2.1/servers", name=name)["servers"]
+    ids = [server["id"] for server in found if server["name"] == name]
+    if len(ids) == 1:
+        return str(ids[0])
+    if ids:
+        raise ConfigError(f"{len(ids)} servers are named {name}; give the id of one: {', '.join(ids)}.")
+    raise ConfigError(f"No server is named {name}; one that was deleted has its id alone.")
 
 
 def _possible(service: Client, args: argparse.Namespace) -> dict[str, Any]:

@@ -36,14 +36,22 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
-    parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8774", help="address of the APIs")
+    parser.add_argument(
+        "--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives; default %(default)s"
+    )
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", default="127.0.0.1:8774", help="address of the APIs; default %(default)s"
+    )
     parser.add_argument(
         "--role", metavar="R", action="append", choices=config.ROLES, help=f"one of {', '.join(config.ROLES)}; repeat"
     )
-    parser.add_argument("--driver", default="simulated", help="virt driver: libvirt, qemu or simulated")
+    parser.add_argument(
+        "--driver", default="simulated", help="virt driver: libvirt, qemu or simulated; default %(default)s"
+    )
     parser.add_argument("--network", default=None, help="network driver: ovs or simulated; follows --driver")
-    parser.add_argument("--simulate", metavar="HOSTS", type=int, default=1, help="how many hosts to simulate")
+    parser.add_argument(
+        "--simulate", metavar="HOSTS", type=int, default=1, help="how many hosts to simulate; default %(default)s"
+    )
     parser.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
     parser.add_argument("--log", metavar="FILE", default=None, help="where to log; - is standard error")
     parser.set_defaults(func=serve)

@@ -13,6 +13,7 @@ from novakit.scheduler.steps import Broken, Step, reasons
 from novakit.scheduler.table import HostTable
 from novakit_hookspecs.scheduling import Ask, FilterSpec, Reason
 
+OUT_OF_ORDER = "The scheduler could not decide: one of its checks is out of order."
 TOP = 5
 """Hosts whose weights are kept."""
 CLOSEST = 16
@@ -62,10 +63,7 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
         record["skipped_weighers"] = outcome.skipped_weighers
     if outcome.failed:
         record["failed"] = decision.detail = outcome.failed
-        decision.message = (
-            f"The scheduler could not decide: one of its checks is out of order. The operator finds it as decision "
-            f"{decision.id}."
-        )
+        decision.message = f"{OUT_OF_ORDER} The operator finds it as decision {decision.id}."
     elif outcome.ranking is not None:
         record["weights"] = weights(table, outcome)
     else:

@@ -65,7 +65,11 @@ class Reports:
         ask = await self._ask(context, body)
         answer = await self._call("dry_run", {"ask": ask})
         record: dict[str, Any] = answer["decision"]
-        return record if context.is_admin else tenant_safe(record)
+        if not context.is_admin:
+            return tenant_safe(record)
+        if "failed" in record:
+            record["message"] = f"The scheduler could not decide: {record['failed'].rstrip('.')}."
+        return record
 
     async def capacity(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, Any]:
         """Count how many more servers of a flavor fit, now or with `survive` hosts lost; for operators only."""

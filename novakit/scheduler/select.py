@@ -181,6 +181,8 @@ class Scheduler:
         waiting = _Waiting(ask, asyncio.get_running_loop().create_future(), ask)
         await self._resolve([waiting])
         decision, _ = await self._decide(waiting, _Batch())
+        if "failed" in decision.record:
+            decision.record["message"] = record.OUT_OF_ORDER
         return decision.record
 
     def measures(self) -> dict[str, Any]:

@@ -21,6 +21,9 @@ S = TypeVar("S", FilterSpec, WeigherSpec)
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
+DIFFERENT = 20
+"""Faults of one plugin that are logged each, with traceback, because they differ; after that only every so many."""
+
 
 class Broken(Exception):
     """A filter or weigher did not do its part; the sentence says which and how."""
@@ -109,6 +112,7 @@ class Step(Generic[S]):
     scales_itself: bool = attrs.field(init=False)
     _abstains: bool = attrs.field(init=False)
     _aside: Aside | None = None
+    _logged: set[str] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Look at the facets once: comparing an object with a protocol takes longer than most filters."""
@@ -146,11 +150,18 @@ class Step(Generic[S]):
 
     def _fault(self, error: Exception) -> Broken:
         self.faults += 1
-        what = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
+        what = (str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}")[:500]
         self.last_fault = f"{self.name} of {self.plugin} failed: {what}"[:500]
-        if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
+        new = what not in self._logged and len(self._logged) < DIFFERENT
+        if new or self.faults in (10, 100) or self.faults % 1000 == 0:
+            self._logged.add(what)
             log.warning(
-                "scheduler plugin failed", plugin=self.plugin, step=self.name, faults=self.faults, why=what[:500]
+                "scheduler plugin failed",
+                plugin=self.plugin,
+                step=self.name,
+                faults=self.faults,
+                why=what,
+                exc_info=None if isinstance(error, Broken) else error,
             )
         return Broken(self.last_fault)
 

@@ -1,0 +1,105 @@
+"""`novakit explain` as a command: by server, by name, by decision, and as a dry run, with a filter that is broken."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+
+from tests.perf.service import Api, Service
+
+FAULTY = Path(__file__).parents[2] / "data" / "plugins" / "faulty"
+FAULT = "faulty of novakit-faulty failed: KeyError: 'm1.small'"
+
+
+@attrs.frozen
+class Desk:
+    """A service with one server that was placed, one that was refused, and two of one name."""
+
+    service: Service
+    placed: str
+    refused: str
+    fault: str
+    """What the refused server's owner reads."""
+
+    def explain(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "novakit", "explain", "--state", str(self.service.state), *words]
+        return subprocess.run(command, text=True, capture_output=True, timeout=60, check=False)
+
+    def records(self, *words: str) -> tuple[int, Any]:
+        done = self.explain("--format", "json", *words)
+        return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    state = tmp_path_factory.mktemp("explain") / "state"
+    path = os.pathsep.join(filter(None, (str(FAULTY), os.environ.get("PYTHONPATH"))))
+    with Service(state, environment={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}) as service:
+
+        async def fill() -> Desk:
+            async with aiohttp.ClientSession() as session:
+                api = await Api.login(service, session)
+                image = await api.image()
+                placed, refused = await api.server("good", image), await api.server("bad", image, flavor="2")
+                for _ in range(2):
+                    await api.reach(await api.server("twin", image), "ACTIVE")
+                await api.reach(placed, "ACTIVE")
+                fault = (await api.reach(refused, "ERROR"))["fault"]["message"]
+                return Desk(service, placed, refused, fault)
+
+        yield asyncio.run(fill())
+
+
+def test_a_server_is_found_by_its_id_and_by_its_name(desk: Desk) -> None:
+    by_id, by_name = desk.records(desk.placed), desk.records("good")
+    assert by_id == by_name
+    assert by_id[0] == 0 and by_id[1][0]["server_id"] == desk.placed
+
+
+def test_the_decision_that_a_fault_names_is_found_by_its_id(desk: Desk) -> None:
+    match = re.search(r"The operator finds it as decision (\S+)\.", desk.fault)
+    assert match, desk.fault
+    code, [decision] = desk.records(match[1])
+    assert (code, decision["server_id"], decision["failed"]) == (1, desk.refused, FAULT)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("twin", "2 servers are named twin; give the id of one"), ("none", "No server is named none"), ("", "is empty")],
+)
+def test_a_name_that_means_no_single_server_is_one_sentence(desk: Desk, name: str, words: str) -> None:
+    done = desk.explain(name)
+    assert done.returncode == 2
+    assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_id_that_nobody_has_says_so(desk: Desk) -> None:
+    done = desk.explain("6f5b1a52-1d77-4c2c-9d8e-6f6f0a2d7f10")
+    assert done.returncode == 1 and "There is no decision about 6f5b1a52" in done.stderr
+
+
+def test_a_dry_run_that_fails_says_the_fault_itself_to_admins_and_no_decision_to_anybody(desk: Desk) -> None:
+    code, [record] = desk.records("--flavor", "m1.small")
+    assert (code, record["message"]) == (1, f"The scheduler could not decide: {FAULT}.")
+    done = desk.explain("--flavor", "m1.small", "--cloud", "novakit")
+    assert "one of its checks is out of order" in done.stdout
+    assert "decision" not in done.stdout and "KeyError" not in done.stdout
+
+
+def test_each_different_fault_is_in_the_log_with_its_traceback(desk: Desk) -> None:
+    for flavor in ("m1.medium", "m1.large", "m1.large"):
+        assert desk.records("--flavor", flavor)[0] == 1
+    lines = [json.loads(line) for line in (desk.service.state / "novakit.log").read_text().splitlines()]
+    faults = [line for line in lines if line["event"] == "scheduler plugin failed"]
+    for flavor in ("m1.medium", "m1.large"):
+        [fault] = [one for one in faults if one["why"] == f"KeyError: '{flavor}'"]
+        assert "novakit_faulty.py" in json.dumps(fault)
