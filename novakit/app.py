@@ -58,6 +58,7 @@ async def running(config: Config, *, boundary: Callable[[str], None] | None = No
             config.plugins,
             driver=config.driver if "agent" in config.roles else None,
             network=config.network if "agent" in config.roles else None,
+            scheduler=config.scheduler.driver if "scheduler" in config.roles else None,
         )
         stack.enter_context(exporting(config.tracing, config.roles))
         process = Process(config=config, plugins=PluginHost.load(choice, config.roles))

@@ -40,6 +40,8 @@ class ApiOptions:
 class SchedulerOptions:
     """`[scheduler]`: which filters and weighers, in which order."""
 
+    driver: str = "filter_scheduler"
+    """Who decides: filter_scheduler is the filters and weighers, any other name that of a plugin."""
     filters: tuple[str, ...] | None = None
     """Names in order; None is novakit's own list."""
     weighers: Mapping[str, float] | None = None
@@ -168,7 +170,7 @@ _SECTIONS = {
     "network": NetworkOptions,
     "tracing": TracingOptions,
 }
-_PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers")
+_PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", "schedulers")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from novakit.network import Networks
 from novakit.operations import Engine
 from novakit.placement import Placement
 from novakit.plughost import PluginHost
-from novakit.scheduler.plugins import chosen, note_use, refused
+from novakit.scheduler.plugins import chosen, driver, note_use, refused
 from novakit.scheduler.select import Scheduler, SchedulerLimits
 from novakit.scheduler.service import build as build_scheduler
 from novakit.scheduler.service import serve as serve_scheduler
@@ -124,6 +124,7 @@ class Control:
             plugins.weighers.values(),
             options=chosen(options, self.config.options),
             refused=refused(plugins),
+            driver=driver(plugins, options),
             limits=SchedulerLimits(
                 alternates=max(SchedulerLimits().alternates, options.max_attempts - 1), subset=options.subset
             ),

@@ -34,7 +34,9 @@ async def examine(config: Config) -> list[Finding]:
     """Look at everything a process with this configuration needs here."""
     findings = [_python(), *_state_directory(config.state), _memory(), *await asyncio.to_thread(_service, config)]
     findings.append(await _schema(config))
-    choice = PluginChoice.read(config.plugins, driver=config.driver, network=config.network)
+    choice = PluginChoice.read(
+        config.plugins, driver=config.driver, network=config.network, scheduler=config.scheduler.driver
+    )
     plugins = PluginHost.survey(choice)
     findings += _plugins(plugins, choice)
     for find, name in ((plugins.driver, config.driver), (plugins.network, config.network)):

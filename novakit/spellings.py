@@ -83,12 +83,6 @@ def _multiplier(name: str) -> Take | None:
     return _moved(f"weighers.{_WEIGHERS.get(prefix, prefix)}", "multiplier")
 
 
-def _driver(document: Document, value: Any) -> str:
-    if value != "filter_scheduler":
-        raise ValueError(f"there is filter_scheduler, and no {value!r}")
-    return "leave it out, novakit has one scheduler"
-
-
 def _tracking(document: Document, value: Any) -> str:
     if not isinstance(value, bool):
         raise ValueError(f"takes true or false, not {value!r}")
@@ -112,7 +106,6 @@ def _tenants(*, required: bool) -> Take:
 
 
 _SPELLINGS: Mapping[str, Take] = {
-    "driver": _driver,
     "periodic_task_interval": _moved("scheduler", "refresh_every"),
     "enabled_filters": _filters,
     "weight_classes": _classes,

@@ -50,8 +50,11 @@ def list_plugins(args: argparse.Namespace) -> int:
         raise ConfigError(f"--config {args.config} does not exist.")
     fields = config.read(args.config or args.state / "novakit.toml")
     network = args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated")
-    host = PluginHost.survey(PluginChoice.read(fields.get("plugins", {}), driver=args.driver, network=network))
-    wrong = _look(host, fields)
+    section = fields.get("scheduler") or config.SchedulerOptions()
+    host = PluginHost.survey(
+        PluginChoice.read(fields.get("plugins", {}), driver=args.driver, network=network, scheduler=section.driver)
+    )
+    wrong = _look(host, section, fields)
     rows = host.rows()
     if args.format == "json":
         sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
@@ -63,14 +66,12 @@ def list_plugins(args: argparse.Namespace) -> int:
     return 0
 
 
-def _look(host: PluginHost, fields: Mapping[str, Any]) -> Sequence[str]:
+def _look(host: PluginHost, section: config.SchedulerOptions, fields: Mapping[str, Any]) -> Sequence[str]:
     """Note which filters and weighers are in force; give the sentences with which a start would end."""
     from novakit.scheduler import plugins
 
     try:
-        return plugins.look(
-            host, plugins.chosen(fields.get("scheduler") or config.SchedulerOptions(), fields.get("options", {}))
-        )
+        return plugins.look(host, section, fields.get("options", {}))
     except ConfigError as error:
         return [str(error)]
 

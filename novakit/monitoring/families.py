@@ -94,8 +94,8 @@ def _scheduler(told: Mapping[str, Any]) -> Iterator[Metric]:
     for name, step in told["filters"].items():
         rejected.add_metric([name], step["removed"])
     yield rejected
-    for kind in ("filter", "weigher"):
-        steps = told[f"{kind}s"]
+    for kind in ("filter", "weigher", "driver"):
+        steps = told.get(f"{kind}s", {})
         for key, words in TALLY.items():
             family = CounterMetricFamily(
                 f"novakit_scheduler_{kind}_{key}", f"{words} of a {kind}", labels=[kind, "plugin"]

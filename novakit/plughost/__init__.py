@@ -6,13 +6,14 @@
 
 from novakit.plughost.build import build
 from novakit.plughost.call import guarded, tell_all
-from novakit.plughost.choice import PluginChoice
+from novakit.plughost.choice import FILTER_SCHEDULER, PluginChoice
 from novakit.plughost.discover import Candidate, discover
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.load import PluginHost
 from novakit.plughost.offers import GROUPS, Group, Offer, Plugin, State
 
 __all__ = [
+    "FILTER_SCHEDULER",
     "GROUPS",
     "BusyPlugin",
     "Candidate",

@@ -8,6 +8,8 @@ import attrs
 from novakit.errors import ConfigError
 from novakit.plughost.offers import GROUPS, Plugin
 
+FILTER_SCHEDULER = "filter_scheduler"
+"""The name of the filters and weighers among scheduler drivers."""
 _KEYS = ("required", "allow", "disabled")
 
 
@@ -20,6 +22,8 @@ class PluginChoice:
 
     driver: str | None = None
     network: str | None = None
+    scheduler: str | None = None
+    """The scheduler driver; None for the filters and weighers."""
     required: frozenset[str] = frozenset()
     """Without these the service does not start."""
     allow: frozenset[str] | None = None
@@ -29,7 +33,12 @@ class PluginChoice:
 
     @classmethod
     def read(
-        cls, section: Mapping[str, Any], *, driver: str | None = None, network: str | None = None
+        cls,
+        section: Mapping[str, Any],
+        *,
+        driver: str | None = None,
+        network: str | None = None,
+        scheduler: str | None = None,
     ) -> "PluginChoice":
         """Read the `[plugins]` section; raise `ConfigError` naming what is wrong in it."""
         if unknown := [key for key in section if key not in _KEYS]:
@@ -38,6 +47,7 @@ class PluginChoice:
         return cls(
             driver=driver,
             network=network,
+            scheduler=None if scheduler == FILTER_SCHEDULER else scheduler,
             required=lists.get("required", frozenset()),
             allow=lists.get("allow"),
             disabled=lists.get("disabled", frozenset()),

@@ -17,7 +17,8 @@ from novakit.plughost.offers import GROUPS, Group, Listening, Offer, Plugin, Sta
 log = structlog.get_logger(__name__)
 
 ROLES = frozenset(group.role for group in GROUPS.values())
-_SINGLE = {"drivers": "driver", "networks": "network"}
+_SINGLE = {"drivers": "driver", "networks": "network", "schedulers": "scheduler"}
+_CHOOSE = {"drivers": "--driver {}", "networks": "--network {}", "schedulers": '[scheduler] driver = "{}"'}
 _INSTALL = {
     "drivers:libvirt": "novakit-driver-libvirt",
     "drivers:qemu": "novakit-driver-qemu",
@@ -69,6 +70,10 @@ class PluginHost:
     def network(self, name: str) -> Offer:
         """Give the network driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
         return self._single("networks", name)
+
+    def scheduler(self, name: str) -> Offer:
+        """Give the scheduler driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
+        return self._single("schedulers", name)
 
     @property
     def filters(self) -> Mapping[str, Offer]:
@@ -162,6 +167,7 @@ class PluginHost:
         asked = set(choice.required)
         asked |= {f"drivers:{choice.driver}"} if choice.driver else set()
         asked |= {f"networks:{choice.network}"} if choice.network else set()
+        asked |= {f"schedulers:{choice.scheduler}"} if choice.scheduler else set()
         for key in sorted(asked):
             group, colon, name = key.partition(":")
             if colon and GROUPS[group] in groups and not any(plugin.key == key for plugin in self.plugins):
@@ -196,7 +202,7 @@ def _unwanted(candidate: Candidate, choice: PluginChoice) -> str:
         return f'Not listed in [plugins] allow; add "{plugin.key}" to use it.'
     option = _SINGLE.get(plugin.group.name)
     if option and plugin.name != getattr(choice, option):
-        return f"Not the {option} in use; choose it with --{option} {plugin.name}."
+        return f"Not the {option} in use; choose it with {_CHOOSE[plugin.group.name].format(plugin.name)}."
     return ""
 
 

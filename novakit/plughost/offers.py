@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from novakit.plughost.thread import OwnThread
-from novakit_hookspecs import accelerators, networks, observers, scheduling, virt, weighing
+from novakit_hookspecs import accelerators, networks, observers, ranking, scheduling, virt, weighing
 
 
 class State(enum.Enum):
@@ -70,6 +70,14 @@ GROUPS = {
             role="scheduler",
             record=weighing.WeigherSpec,
             bodies=(weighing.ColumnWeigher,),
+        ),
+        Group(
+            name="schedulers",
+            hook="novakit_schedulers",
+            module=ranking,
+            role="scheduler",
+            record=ranking.SchedulerSpec,
+            bodies=(ranking.Ranker,),
         ),
         Group(
             name="drivers",

@@ -12,7 +12,8 @@ from novakit.options import fill
 from novakit.scheduler.pipeline import Pipeline
 from novakit.scheduler.steps import Step
 from novakit.scheduler.table import HostTable, View
-from novakit_hookspecs import columns, scheduling, weighing
+from novakit_hookspecs import columns, ranking, scheduling, weighing
+from novakit_hookspecs.ranking import Ranker, SchedulerSpec
 from novakit_hookspecs.scheduling import ColumnFilter, FilterSpec, HostFilter
 from novakit_hookspecs.weighing import ColumnWeigher, WeigherSpec
 
@@ -42,6 +43,8 @@ class SchedulerOptions:
     """By filter name, the keys of its table; the key `enabled` is the core's, the rest the filter's own."""
     weigher_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     """By weigher name; the keys `multiplier` and `enabled` are the core's, the rest the weigher's own."""
+    driver_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """By scheduler driver, the keys of its table."""
     placement_strategy: str = "spread"
     """spread fills the emptiest host first, stack the fullest."""
 
@@ -70,12 +73,14 @@ def compose(
     table: HostTable,
     options: SchedulerOptions,
     refused: Mapping[str, Sequence[str]] | None = None,
+    driver: Offered | None = None,
 ) -> Composed:
     """Build the pipeline; raise `ConfigError` when a filter or weigher that is named or promised is not in it.
 
     `refused` says by kind, `filter` and `weigher`, which plugins are installed and not in service, and why.
+    `driver` is the plugin that decides in place of them.
     """
-    composed = survey(filters, weighers, table, options, refused)
+    composed = survey(filters, weighers, table, options, refused, driver)
     if composed.wrong:
         raise errors.ConfigError(composed.wrong[0])
     for sentence in composed.warnings:
@@ -91,6 +96,7 @@ def survey(
     table: HostTable,
     options: SchedulerOptions,
     refused: Mapping[str, Sequence[str]] | None = None,
+    driver: Offered | None = None,
 ) -> Composed:
     """Build what can be built and note what cannot; raise `ConfigError` for options that mean nothing at all."""
     composed = Composed(Pipeline([], [], {}))
@@ -112,6 +118,8 @@ def survey(
     _unused(offered_filters, options.filter_options, "filter", composed)
     _unused(offered_weighers, options.weigher_options, "weigher", composed)
     composed.pipeline.multipliers = _multipliers(composed.pipeline.weighers, options)
+    if driver is not None:
+        composed.pipeline.driver = _driver(driver, options, table, composed)
     return composed
 
 
@@ -171,6 +179,18 @@ def _chosen(
     return [*always, *(offer for offer in found if switched[offer.spec.name] is not False), *more]
 
 
+def _driver(
+    driver: Offered, options: SchedulerOptions, table: HostTable, composed: Composed
+) -> Step[SchedulerSpec] | None:
+    """Build the plugin that decides; it is asked for by name, so one that cannot be used stops the start."""
+    name = driver.spec.name
+    usable = _usable([driver], "scheduler", ranking.API, composed)
+    if not usable:
+        composed.fault("scheduler", name, composed.faults[f"scheduler {name}"], wanted=True)
+    steps = _steps(list(usable.values()), "scheduler", [name], options.driver_options, table, composed)
+    return steps[0] if steps else None
+
+
 def _unknown(what: str, name: str, offered: Sequence[str], refused: Sequence[str]) -> str:
     """Say that nothing offers a name; a plugin that is installed and out of service may be the one that would."""
     if not refused:
@@ -209,6 +229,7 @@ LOOK = "`novakit plugin list` shows every plugin, its state and the reason."
 FORMS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "filter": ((ColumnFilter, HostFilter), "mask() or passes()"),
     "weigher": ((ColumnWeigher,), "score()"),
+    "scheduler": ((Ranker,), "rank()"),
 }
 """By kind: what a built object is one of, and the methods that make it so."""
 CORE_KEYS = frozenset({"multiplier", "enabled"})
@@ -245,10 +266,10 @@ def _steps(
     return steps
 
 
-def _own(options: Mapping[str, Mapping[str, Any]], spec: FilterSpec | WeigherSpec) -> dict[str, Any]:
+def _own(options: Mapping[str, Mapping[str, Any]], spec: FilterSpec | WeigherSpec | SchedulerSpec) -> dict[str, Any]:
     """Give what the configuration says of a record, by its name or one of its aliases."""
     merged: dict[str, Any] = {}
-    for name in (*spec.aliases, spec.name):
+    for name in (*getattr(spec, "aliases", ()), spec.name):
         merged.update(options.get(name, {}))
     return merged
 

@@ -1,6 +1,7 @@
 """Filter, then weigh: from all hosts to the best few, with what each step did on the way."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -8,28 +9,37 @@ from numpy.typing import NDArray
 
 from novakit import world
 from novakit.monitoring import spans
-from novakit.scheduler.steps import Broken, Step, applies_mask, checked_scores
+from novakit.scheduler.steps import Broken, Step, applies_mask, checked_ranks, checked_scores
 from novakit.scheduler.table import HostTable
+from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Ask, FilterSpec
 from novakit_hookspecs.weighing import WeigherSpec
 
 FEW = 12
 """Up to so many maxima, looking for one after the other is quicker than sorting."""
+PROMISED = frozenset({"compute", "availability_zone", "ram", "core", "disk"})
+"""Filters that are asked before a scheduler driver beside those that are always asked: hosts that take nobody, the
+zone a user named, and what the claim would refuse."""
 Mask = NDArray[np.bool_]
 Vector = NDArray[np.float64]
 
 
 @attrs.define
 class Stage:
-    """What one filter did to one request."""
+    """What one filter, or the scheduler driver, did to one request."""
 
-    name: str
+    step: Step[Any]
     before: int
     after: int
     ms: float
     mask: Mask | None = None
     """True for hosts it let through; None when it was not asked."""
     broken: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name who did it."""
+        return self.step.name
 
 
 @attrs.define
@@ -38,7 +48,7 @@ class Ranking:
 
     rows: NDArray[np.intp]
     total: Vector
-    parts: list[tuple[Step[WeigherSpec], Vector]]
+    parts: list[tuple[Step[Any], Vector]]
     """Each weigher's share of the total, over the same rows."""
     bounds: list[tuple[float, float]]
     """The lowest and highest score each share was scaled by."""
@@ -103,27 +113,28 @@ class Pipeline:
     weighers: Sequence[Step[WeigherSpec]]
     multipliers: Mapping[str, float] = attrs.field(factory=dict)
     """By weigher: what the configuration says instead of the record's own multiplier."""
+    driver: Step[SchedulerSpec] | None = None
+    """The plugin that decides in place of the filters and weighers, among the hosts that are promised to fit."""
 
     async def run(self, table: HostTable, ask: Ask) -> Outcome:
         """Filter and weigh all hosts for one request."""
         started = world.monotonic()
         outcome = Outcome([], table.size, np.ones(table.size, np.bool_))
-        filters = self.filters
+        driver, first = self.driver, self.filters
+        rest: Sequence[Step[FilterSpec]] = ()
         if ask.force and (ask.host or ask.node):
-            filters = [step for step in filters if step.name == "requested_host"]
+            driver, first = None, [step for step in first if step.name == "requested_host"]
+        elif driver is not None:
+            first, rest = self.split()
         tracer = spans.tracer()
-        with spans.within(tracer, "scheduler.filter_phase", hosts__before=table.size) as span:
-            for step in sorted(filters, key=_per_host_last):
-                await self._filter(step, ask, outcome, tracer)
-                if outcome.failed or not outcome.alive.any():
-                    break
-            if span is not None:
-                asked = [stage.name for stage in outcome.stages if stage.mask is not None or stage.broken]
-                left = int(np.count_nonzero(outcome.alive))
-                spans.note(span, hosts__after=left, filters__count=len(asked), filters__list=asked)
+        await self._ask_each(first, ask, outcome, tracer)
+        if driver is not None and not outcome.failed and outcome.alive.any():
+            decided = await self._rank(driver, ask, outcome, tracer)
+            if not decided and not outcome.failed:
+                await self._ask_each(rest, ask, outcome, tracer)
         weighing = world.monotonic()
         outcome.filter_ms = (weighing - started) * 1000
-        if not outcome.failed:
+        if not outcome.failed and outcome.ranking is None:
             rows = np.flatnonzero(outcome.alive)
             if len(rows):
                 with spans.within(tracer, "scheduler.weighing_phase", hosts__before=len(rows)) as span:
@@ -134,23 +145,71 @@ class Pipeline:
         outcome.weigh_ms = (world.monotonic() - weighing) * 1000
         return outcome
 
+    def split(self) -> tuple[list[Step[FilterSpec]], list[Step[FilterSpec]]]:
+        """Give the filters that are asked before a scheduler driver, and those that it stands for."""
+        before = [step for step in self.filters if step.spec.always or step.name in PROMISED]
+        return before, [step for step in self.filters if step not in before]
+
+    async def _ask_each(
+        self, filters: Sequence[Step[FilterSpec]], ask: Ask, outcome: Outcome, tracer: spans.Tracer | None
+    ) -> None:
+        before, done = int(np.count_nonzero(outcome.alive)), len(outcome.stages)
+        with spans.within(tracer, "scheduler.filter_phase", hosts__before=before) as span:
+            for step in sorted(filters, key=_per_host_last):
+                await self._filter(step, ask, outcome, tracer)
+                if outcome.failed or not outcome.alive.any():
+                    break
+            if span is not None:
+                asked = [stage.name for stage in outcome.stages[done:] if stage.mask is not None or stage.broken]
+                left = int(np.count_nonzero(outcome.alive))
+                spans.note(span, hosts__after=left, filters__count=len(asked), filters__list=asked)
+
+    async def _rank(self, driver: Step[SchedulerSpec], ask: Ask, outcome: Outcome, tracer: spans.Tracer | None) -> bool:
+        """Let the driver decide among the hosts that are left; tell whether it did."""
+        started = world.monotonic()
+        rows = np.flatnonzero(outcome.alive)
+        stage = Stage(driver, len(rows), len(rows), 0.0)
+        outcome.stages.append(stage)
+        with spans.within(tracer, f"driver.{driver.name}", hosts__before=len(rows)) as span:
+            try:
+                ranks = await driver.call(checked_ranks(driver, ask), rows)
+            except Broken as error:
+                self._note_broken(stage, error, outcome)
+                spans.note(span, broken=stage.broken, hosts__after=stage.after)
+                return False
+            taken = np.isfinite(ranks)
+            stage.mask = np.ones(outcome.looked_at, np.bool_)
+            stage.mask[rows] = taken
+            outcome.alive = outcome.alive & stage.mask
+            stage.after = int(np.count_nonzero(taken))
+            spans.note(span, hosts__after=stage.after)
+        stage.ms = (world.monotonic() - started) * 1000
+        driver.removed += stage.before - stage.after
+        if stage.after:
+            total = ranks[taken]
+            outcome.ranking = Ranking(rows[taken], total, [(driver, total.copy())], [(0.0, 1.0)])
+        return True
+
+    def _note_broken(self, stage: Stage, error: Broken, outcome: Outcome) -> None:
+        stage.broken = str(error)
+        if not stage.step.may_be_skipped:
+            outcome.failed = str(error)
+            outcome.alive = np.zeros_like(outcome.alive)
+            stage.after = 0
+
     async def _filter(self, step: Step[FilterSpec], ask: Ask, outcome: Outcome, tracer: spans.Tracer | None) -> None:
         before = int(np.count_nonzero(outcome.alive))
         if step.skips(ask):
-            outcome.stages.append(Stage(step.name, before, before, 0.0))
+            outcome.stages.append(Stage(step, before, before, 0.0))
             return
         started = world.monotonic()
-        stage = Stage(step.name, before, before, 0.0)
+        stage = Stage(step, before, before, 0.0)
         outcome.stages.append(stage)
         with spans.within(tracer, f"filter.{step.name}", hosts__before=before) as span:
             try:
                 stage.mask = await self.mask(step, ask, outcome.alive)
             except Broken as error:
-                stage.broken = str(error)
-                if not step.may_be_skipped:
-                    outcome.failed = str(error)
-                    outcome.alive = np.zeros_like(outcome.alive)
-                    stage.after = 0
+                self._note_broken(stage, error, outcome)
                 spans.note(span, broken=stage.broken, hosts__after=stage.after)
                 return
             outcome.alive = outcome.alive & stage.mask

@@ -1,24 +1,25 @@
-"""Between the plugin host and the pipeline: which filters and weighers are asked for, and how they stand."""
+"""Between the plugin host and the pipeline: which filters, weighers and driver are asked for, and how they stand."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from novakit import config
-from novakit.plughost import PluginHost
+from novakit.plughost import FILTER_SCHEDULER, PluginHost
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, survey
 from novakit.scheduler.table import HostTable
 
-GROUPS = {"filter": "filters", "weigher": "weighers"}
+GROUPS = {"filter": "filters", "weigher": "weighers", "scheduler": "schedulers"}
 """By kind: the plugin host's group."""
 
 
 def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]) -> SchedulerOptions:
-    """Give what `[scheduler]`, `[filters.*]` and `[weighers.*]` of a configuration say."""
+    """Give what `[scheduler]`, `[filters.*]`, `[weighers.*]` and `[schedulers.*]` of a configuration say."""
     return SchedulerOptions(
         filters=section.filters,
         weighers=None if section.weighers is None else tuple(section.weighers),
         filter_options=config.plugin_options(options, "filters"),
         weigher_options=config.weigher_options(options, section.weighers),
+        driver_options=config.plugin_options(options, "schedulers"),
         placement_strategy=section.placement_strategy,
     )
 
@@ -28,11 +29,20 @@ def refused(plugins: PluginHost) -> dict[str, Sequence[str]]:
     return {what: plugins.refused(group) for what, group in GROUPS.items()}
 
 
+def driver(plugins: PluginHost, section: config.SchedulerOptions) -> Offered | None:
+    """Give the plugin that decides, None for the filters and weighers; raise `ConfigError` when it cannot be had."""
+    if section.driver == FILTER_SCHEDULER:
+        return None
+    offer = plugins.scheduler(section.driver)
+    return Offered(offer.spec, offer.plugin.distribution)
+
+
 def note_use(plugins: PluginHost, composed: Composed) -> None:
     """Tell the plugin host which filters and weighers are in force, and which could not be built."""
     used = {
         "filter": {step.name for step in composed.pipeline.filters},
         "weigher": {step.name for step in composed.pipeline.weighers},
+        "scheduler": {composed.pipeline.driver.name} if composed.pipeline.driver else set(),
     }
     for what, group in GROUPS.items():
         faults = {
@@ -41,10 +51,13 @@ def note_use(plugins: PluginHost, composed: Composed) -> None:
         plugins.note_use(group, used[what], faults)
 
 
-def look(plugins: PluginHost, options: SchedulerOptions) -> Sequence[str]:
+def look(
+    plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]
+) -> Sequence[str]:
     """Build the pipeline for its own sake and note how each plugin stands; give what would stop a start."""
     filters = [Offered(one.spec, one.plugin.distribution) for one in plugins.filters.values()]
     weighers = [Offered(one.spec, one.plugin.distribution) for one in plugins.weighers.values()]
-    composed = survey(filters, weighers, HostTable(), options, refused(plugins))
+    one = driver(plugins, section)
+    composed = survey(filters, weighers, HostTable(), chosen(section, options), refused(plugins), one)
     note_use(plugins, composed)
     return composed.wrong

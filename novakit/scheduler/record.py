@@ -47,7 +47,7 @@ class Decision:
 
 async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome, scheduler: str) -> Decision:
     """Make the record of one pass of the pipeline, before anything is claimed."""
-    stages = [await _stage(pipeline, stage, outcome, index, ask) for index, stage in enumerate(outcome.stages)]
+    stages = [await _stage(stage, outcome, index, ask) for index, stage in enumerate(outcome.stages)]
     record: dict[str, Any] = {
         "server_id": ask.server_id,
         "request_id": ask.request_id,
@@ -59,6 +59,8 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
         "timings": {"filter_ms": round(outcome.filter_ms, 3), "weigh_ms": round(outcome.weigh_ms, 3)},
     }
     decision = Decision(world.new_id(), ask, record)
+    if pipeline.driver is not None:
+        record["driver"] = pipeline.driver.name
     if outcome.skipped_weighers:
         record["skipped_weighers"] = outcome.skipped_weighers
     if outcome.failed:
@@ -67,7 +69,7 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
     elif outcome.ranking is not None:
         record["weights"] = weights(table, outcome)
     else:
-        record["nearest"] = await nearest(pipeline, table, ask)
+        record["nearest"] = await nearest(pipeline, table, ask, outcome)
         decision.message = sentence(outcome.looked_at, stages)
         decision.detail = _detail(decision.message, record["nearest"])
     record["message"] = decision.message
@@ -95,7 +97,7 @@ def asked(ask: Ask) -> dict[str, Any]:
     return kept
 
 
-async def _stage(pipeline: Pipeline, stage: Stage, outcome: Outcome, index: int, ask: Ask) -> dict[str, Any]:
+async def _stage(stage: Stage, outcome: Outcome, index: int, ask: Ask) -> dict[str, Any]:
     told: dict[str, Any] = {"name": stage.name, "before": stage.before, "after": stage.after}
     if stage.ms:
         told["ms"] = round(stage.ms, 4)
@@ -109,8 +111,7 @@ async def _stage(pipeline: Pipeline, stage: Stage, outcome: Outcome, index: int,
             if earlier.mask is not None:
                 before &= earlier.mask
         removed = np.flatnonzero(before & ~stage.mask)
-        step = next(step for step in pipeline.filters if step.name == stage.name)
-        told["reasons"] = [plain(reason) for reason in await reasons(step, removed, ask)]
+        told["reasons"] = [plain(reason) for reason in await reasons(stage.step, removed, ask)]
     return told
 
 
@@ -159,13 +160,15 @@ def weights(table: HostTable, outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, Any] | None:
+async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome) -> dict[str, Any] | None:
     """Find the host that came closest, and the smallest change that would have made it fit; None without hosts."""
     if not table.size:
         return None
     misses = np.zeros(table.size, np.int16)
     masks: list[tuple[Step[FilterSpec], NDArray[np.bool_]]] = []
-    for step in pipeline.filters:
+    driver = pipeline.driver
+    decided = driver is not None and not any(stage.step is driver and stage.broken for stage in outcome.stages)
+    for step in pipeline.split()[0] if decided else pipeline.filters:
         if step.skips(ask) or not step.by_column:
             continue
         try:
@@ -189,14 +192,15 @@ async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, A
     if best is None:
         return None
     if not best[2]:
-        best[2].extend(await _per_host_misses(pipeline, ask, best[1]))
+        last: Sequence[Step[Any]] = [driver] if driver is not None and decided else pipeline.filters
+        best[2].extend(await _last_misses(last, ask, best[1]))
     return {"host": table.names[best[1]], "misses": best[2]}
 
 
-async def _per_host_misses(pipeline: Pipeline, ask: Ask, row: int) -> list[dict[str, Any]]:
-    """Ask the filters of the simple form about one host that all others would let through."""
+async def _last_misses(steps: Sequence[Step[Any]], ask: Ask, row: int) -> list[dict[str, Any]]:
+    """Ask the scheduler driver or the filters of the simple form about one host that all others would let through."""
     told: list[dict[str, Any]] = []
-    for step in pipeline.filters:
+    for step in steps:
         if not step.skips(ask) and not step.by_column:
             some = np.array([row], np.intp)
             told.extend({"filter": step.name, **plain(reason)} for reason in await reasons(step, some, ask))

@@ -188,6 +188,7 @@ class Scheduler:
     def measures(self) -> dict[str, Any]:
         """Give the counters: decisions, conflicts, and of each filter and weigher calls, seconds, removals, faults."""
         steps: dict[str, Sequence[Step[Any]]] = {"filters": self.pipeline.filters, "weighers": self.pipeline.weighers}
+        steps["drivers"] = [self.pipeline.driver] if self.pipeline.driver else []
         told: dict[str, Any] = {"scheduler": self.name, "hosts": self.state.table.size, **attrs.asdict(self.counts)}
         told["left_out"] = dict(self.left_out)
         for kind, some in steps.items():
@@ -364,7 +365,9 @@ class Scheduler:
         if one.conflicts:
             decision.record["conflicts"] = one.conflicts
         ranking = None if outcome.failed else outcome.ranking
-        alone = bool(one.conflicts or one.earlier) or (group is not None and group.policy != ANTI_AFFINITY)
+        alone = bool(one.conflicts or one.earlier or self.pipeline.driver) or (
+            group is not None and group.policy != ANTI_AFFINITY
+        )
         batch.last = None if ranking is None or alone else _Last(one.asked, decision, ranking, 0)
         return decision, ranking
 

@@ -34,6 +34,7 @@ def build(
     *,
     options: SchedulerOptions | None = None,
     refused: Mapping[str, Sequence[str]] | None = None,
+    driver: Offered | None = None,
     limits: SchedulerLimits | None = None,
     down_after: float = 60.0,
     refresh_every: float = 0.25,
@@ -44,11 +45,13 @@ def build(
 
     An offer has `spec` and `plugin.distribution`, as `PluginHost.filters` and `PluginHost.weighers` hold them.
     `refused` says by kind which plugins are installed and not in service.
+    With `driver`, that plugin decides in place of the filters and weighers.
     """
     state = CloudState(store, placement, down_after=down_after, default_zone=default_zone, refresh_every=refresh_every)
     chosen = options or SchedulerOptions()
-    composed = compose(_offered(filters), _offered(weighers), state.table, chosen, refused)
+    composed = compose(_offered(filters), _offered(weighers), state.table, chosen, refused, driver)
     steps: list[Step[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
+    steps += [composed.pipeline.driver] if composed.pipeline.driver is not None else []
     state.wanted = frozenset(name for step in steps for name in step.spec.reads)
     scheduler = Scheduler(store, placement, state, composed.pipeline, name=name, limits=limits or SchedulerLimits())
     scheduler.left_out = composed.faults

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from novakit import world
 from novakit.scheduler.table import View
 from novakit_hookspecs.columns import Kind, find
+from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Abstains, Ask, ColumnFilter, Explains, FilterSpec, IfBroken, Reason
 from novakit_hookspecs.weighing import ColumnWeigher, ScalesItself, WeigherSpec
 
-S = TypeVar("S", FilterSpec, WeigherSpec)
+S = TypeVar("S", FilterSpec, WeigherSpec, SchedulerSpec)
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -224,18 +225,29 @@ def _row_class(facts: tuple[str, ...]) -> Any:
 
 def checked_scores(step: Step[WeigherSpec], ask: Ask) -> Callable[[View, threading.Event | None], NDArray[np.float64]]:
     """Make the task that asks a weigher for a score of every host of a view."""
+    return lambda view, _: _numbers(step.work.score(view, ask), view.size, "score")
+
+
+def checked_ranks(step: Step[SchedulerSpec], ask: Ask) -> Callable[[View, threading.Event | None], NDArray[np.float64]]:
+    """Make the task that asks a scheduler driver about every host of a view; what it refuses comes as -inf."""
 
     def task(view: View, _: threading.Event | None) -> NDArray[np.float64]:
-        score = step.work.score(view, ask)
-        if not isinstance(score, np.ndarray) or score.dtype.kind not in "fiub" or score.shape != (view.size,):
-            shape = f"{score.dtype} {score.shape}" if isinstance(score, np.ndarray) else type(score).__name__
-            raise Broken(f"its score is {shape}; return one number for each of the {view.size} hosts")
-        return score.astype(np.float64, copy=False)
+        ranks = _numbers(step.work.rank(view, ask), view.size, "ranking")
+        if np.isposinf(ranks).any():
+            raise Broken("its ranking has an infinite best host; return finite numbers, or NaN or -inf for a refusal")
+        return np.where(np.isnan(ranks), -np.inf, ranks)
 
     return task
 
 
-async def reasons(step: Step[FilterSpec], rows: NDArray[np.intp], ask: Ask) -> list[Reason]:
+def _numbers(given: Any, size: int, what: str) -> NDArray[np.float64]:
+    if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiub" or given.shape != (size,):
+        shape = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise Broken(f"its {what} is {shape}; return one number for each of the {size} hosts")
+    return given.astype(np.float64, copy=False)
+
+
+async def reasons(step: Step[Any], rows: NDArray[np.intp], ask: Ask) -> list[Reason]:
     """Ask a filter why it removed these hosts; a filter that cannot say gets one plain reason."""
     plain = Reason(
         code=f"{step.name}_refused", count=len(rows), message=f"did not pass the {step.name.replace('_', ' ')} check"
@@ -250,4 +262,4 @@ async def reasons(step: Step[FilterSpec], rows: NDArray[np.intp], ask: Ask) -> l
     return given if given and sane and sum(reason.count for reason in given) == len(rows) else [plain]
 
 
-__all__ = ["Aside", "Broken", "Step", "applies_mask", "checked_scores", "reasons"]
+__all__ = ["Aside", "Broken", "Step", "applies_mask", "checked_ranks", "checked_scores", "reasons"]

@@ -115,6 +115,23 @@ def test_a_driver_that_nobody_offers_is_listed_as_absent(tmp_path: Path) -> None
     assert "drivers:hovercraft" in row["reason"]
 
 
+def test_a_scheduler_driver_runs_where_the_configuration_names_it(tmp_path: Path) -> None:
+    row = _rows(["allocator"], cwd=tmp_path)["novakit-allocator"]
+    assert (row["group"], row["state"]) == ("schedulers", "disabled")
+    assert row["reason"] == 'Not the scheduler in use; choose it with [scheduler] driver = "allocator".'
+    (tmp_path / "novakit.toml").write_text('[scheduler]\ndriver = "allocator"\n')
+    row = _rows(["allocator"], cwd=tmp_path)["novakit-allocator"]
+    assert (row["state"], row["offers"]) == ("active", "allocator")
+    (tmp_path / "novakit.toml").write_text('[scheduler]\ndriver = "chance"\n')
+    row = _rows(["allocator"], cwd=tmp_path)["chance"]
+    assert row["state"] == "absent" and "Nothing installed offers schedulers:chance" in row["reason"]
+    done = _run(
+        LIST, ["allocator"], "serve", "--state", ".", "--simulate", "1", "--listen", "127.0.0.1:8774", cwd=tmp_path
+    )
+    assert done.returncode != 0
+    assert "Nothing installed offers schedulers:chance; install the distribution that does" in done.stderr
+
+
 def test_the_table_shows_brackets_of_a_reason_as_they_are(tmp_path: Path) -> None:
     done = _run(LIST, ["twin_record"], "plugin", "list", "--state", ".", cwd=tmp_path)
     assert done.returncode == 0

@@ -1,0 +1,52 @@
+"""Scheduler drivers: one plugin decides in place of the filters and weighers.
+
+The core keeps its promises all the same: it asks first what users were promised (host and zone asked for, groups,
+traits, NUMA, hosts that are up and have room in the ledger), and claims what was chosen.
+A driver is pure: plain data in, an answer out; what it asks an outside allocator, it must ask within its time.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import attrs
+
+from novakit_hookspecs.fields import frozen_names, name_field
+from novakit_hookspecs.markers import hookspec
+from novakit_hookspecs.scheduling import Ask, HostColumns, IfBroken
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+API = 1
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """Decides about all hosts at once; with `why`, as of `Explains`, it also says why it refused some."""
+
+    def rank(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.float64]":
+        """Give every host a number, the highest is taken; NaN or -inf stand for "not this host"."""
+
+
+@attrs.frozen(kw_only=True)
+class SchedulerSpec:
+    """A scheduler driver on offer."""
+
+    name: str = name_field()
+    api: int
+    build: Callable[[Any], Ranker]
+    """Called once with the filled options, or None without `options`."""
+    reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Names of facts from `columns.FACTS`; nothing else can be read."""
+    options: type | None = None
+    """An attrs class; the core fills and checks it from `[schedulers.<name>]`."""
+    if_broken: IfBroken = IfBroken.FAIL_REQUEST
+    """`SKIP` goes on with the filters and weighers."""
+    within: float = 1.0
+    """Seconds that one request may spend in it."""
+
+
+@hookspec
+def novakit_schedulers() -> Iterable[SchedulerSpec]:  # type: ignore[empty-body]
+    """Offer scheduler drivers."""
