@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
+from novakit.resource_classes import canonical
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.numa import BadWish, wish
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
@@ -83,7 +84,7 @@ def complete(ask: Ask) -> Ask:
         resources |= _cpus(ask, properties)
         for name, value in ask.extra_specs.items():
             if (match := _RESOURCE.fullmatch(name)) and value.isdecimal() and len(value) < 11:
-                resources[match[1]] = int(value)
+                resources[canonical(match[1])] = int(value)
         resources |= _devices(ask, properties)
     wanted = {name: amount for name, amount in resources.items() if amount > 0}
     return attrs.evolve(ask, required_traits=required, forbidden_traits=forbidden, resources=wanted)

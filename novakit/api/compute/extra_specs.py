@@ -10,6 +10,7 @@ import os_traits
 from novakit import errors
 from novakit.api.compute.validation import FALSE, TRUE
 from novakit.api.service import Version
+from novakit.resource_classes import canonical
 
 Check = Callable[[str], bool]
 
@@ -140,7 +141,8 @@ def _check_for(key: str) -> Check | None:
         return EXACT[key]
     if grouped := GROUPED.fullmatch(key):
         kind, _, name = grouped.groups()
-        if name not in _standard_names()[kind] and not name.startswith("CUSTOM_"):
+        meant = canonical(name) if kind == "resources" else name
+        if meant not in _standard_names()[kind] and not meant.startswith("CUSTOM_"):
             return None
         return _integer(0) if kind == "resources" else _one_of("required", "forbidden")
     return next((check for pattern, check in PATTERNS if re.fullmatch(pattern, key)), None)

@@ -11,6 +11,7 @@ from novakit.api.placement.frame import Asked, admit, answer, body, canonical_uu
 from novakit.api.placement.schemas import allocations as schemas
 from novakit.placement.allocations import UNCHECKED, Wish, replace
 from novakit.placement.ledger import Claim
+from novakit.resource_classes import by_class
 from novakit.store.engine import Session
 from novakit.store.placement import allocations, providers
 
@@ -24,7 +25,8 @@ def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> Wish:
     if isinstance(stated, list):
         stated = {item["resource_provider"]["uuid"]: item for item in stated}
     amounts = {
-        provider: {name: int(amount) for name, amount in one["resources"].items()} for provider, one in stated.items()
+        provider: {name: int(amount) for name, amount in by_class(one["resources"]).items()}
+        for provider, one in stated.items()
     }
     claim = Claim(
         consumer_id=consumer,

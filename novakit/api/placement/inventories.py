@@ -9,8 +9,9 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.placement.frame import Asked, admit, answer, body, clean, href, write
 from novakit.api.placement.schemas import inventories as schemas
+from novakit.resource_classes import aliased, by_class, canonical
 from novakit.store.engine import Row, Session
-from novakit.store.placement import inventories, providers
+from novakit.store.placement import inventories, names, providers
 from novakit.store.placement.inventories import Stock
 
 _FIELDS = tuple(field.name for field in attrs.fields(Stock))
@@ -22,8 +23,17 @@ def stock(given: Mapping[str, Any]) -> Stock:
     return Stock(**whole, allocation_ratio=float(given.get("allocation_ratio", 1.0)))
 
 
+def stocks(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Stock]:
+    """Make inventories of what a client states of several classes."""
+    return {name: stock(one) for name, one in by_class(given).items()}
+
+
 def _document(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in _FIELDS}
+
+
+def _class(call: Asked) -> str:
+    return canonical(clean(call.path["resource_class"]))
 
 
 def _check_capacity(call: Asked, id: str, wanted: Mapping[str, Stock], doing: str = "update") -> None:
@@ -51,7 +61,7 @@ async def show(call: Asked) -> web.Response:
     """GET …/inventories/{resource_class}."""
     admit(call, reads=True)
     async with call.service.store.read() as session:
-        return await _answer_one(call, session, clean(call.path["uuid"]), clean(call.path["resource_class"]))
+        return await _answer_one(call, session, clean(call.path["uuid"]), _class(call))
 
 
 async def _answer_one(call: Asked, session: Session, id: str, name: str, status: int = 200) -> web.Response:
@@ -71,11 +81,12 @@ async def create(call: Asked) -> web.Response:
     async with call.service.store.read() as session:
         await providers.show(session, id)
     given = await body(call, schemas.POST)
-    name, wanted = given["resource_class"], stock(given)
+    name, wanted = canonical(given["resource_class"]), stock(given)
     _check_capacity(call, id, {name: wanted}, "create")
 
     async def work(session: Session) -> web.Response:
         await providers.locked(session, id)
+        await names.ensure_classes(session, aliased([given["resource_class"]]))
         await inventories.create(session, id, name, wanted)
         return await _answer_one(call, session, id, name, 201)
 
@@ -89,11 +100,12 @@ async def replace(call: Asked) -> web.Response:
     async with call.service.store.read() as session:
         await providers.show(session, id)
     given = await body(call, schemas.PUT)
-    wanted = {name: stock(one) for name, one in given["inventories"].items()}
+    wanted = stocks(given["inventories"])
 
     async def work(session: Session) -> web.Response:
         await providers.locked(session, id, generation=given["resource_provider_generation"])
         _check_capacity(call, id, wanted)
+        await names.ensure_classes(session, aliased(given["inventories"]))
         await inventories.replace(session, id, wanted)
         return await _answer_all(call, session, id)
 
@@ -103,7 +115,7 @@ async def replace(call: Asked) -> web.Response:
 async def update(call: Asked) -> web.Response:
     """PUT …/inventories/{resource_class}."""
     admit(call, writes=True)
-    id, name = clean(call.path["uuid"]), clean(call.path["resource_class"])
+    id, name = clean(call.path["uuid"]), _class(call)
     async with call.service.store.read() as session:
         await providers.show(session, id)
     given = await body(call, schemas.PUT_ONE)
@@ -120,7 +132,7 @@ async def update(call: Asked) -> web.Response:
 async def delete(call: Asked) -> web.Response:
     """DELETE …/inventories/{resource_class}."""
     admit(call)
-    id, name = clean(call.path["uuid"]), clean(call.path["resource_class"])
+    id, name = clean(call.path["uuid"]), _class(call)
 
     async def work(session: Session) -> None:
         await providers.locked(session, id)

@@ -8,6 +8,7 @@ from multidict import MultiMapping
 from novakit import errors
 from novakit.api.placement.schemas import MAX_INT, Schema, looks_like_uuid
 from novakit.api.service import Version
+from novakit.resource_classes import by_class
 
 Query = MultiMapping[str]
 _RESOURCES = (
@@ -45,7 +46,7 @@ def resources(value: str) -> dict[str, int]:
         if not colon or ":" in amount:
             raise errors.BadRequest(f"{_RESOURCES}{item}.")
         found[name] = _amount(name, amount)
-    return found
+    return by_class(found)
 
 
 def _amount(name: str, text: str) -> int:

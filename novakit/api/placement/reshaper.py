@@ -5,9 +5,12 @@ from aiohttp import web
 from novakit.api.placement import query
 from novakit.api.placement.allocations import wishes
 from novakit.api.placement.frame import Asked, admit, answer, body, write
-from novakit.api.placement.inventories import stock
+from novakit.api.placement.inventories import stocks
 from novakit.api.placement.schemas import reshaper as schemas
 from novakit.placement.reshape import NewInventories, reshape
+from novakit.resource_classes import aliased
+from novakit.store.engine import Session
+from novakit.store.placement import names
 
 
 async def post(call: Asked) -> web.Response:
@@ -15,9 +18,15 @@ async def post(call: Asked) -> web.Response:
     admit(call, writes=True, services_only=True)
     given = await body(call, query.by_version(schemas.POST, call.version))
     wanted = [
-        NewInventories(id, one["resource_provider_generation"], {n: stock(i) for n, i in one["inventories"].items()})
+        NewInventories(id, one["resource_provider_generation"], stocks(one["inventories"]))
         for id, one in given["inventories"].items()
     ]
     held = wishes(call, given["allocations"])
-    await write(call, lambda session: reshape(session, wanted, held))
+    aliases = aliased(name for one in given["inventories"].values() for name in one["inventories"])
+
+    async def work(session: Session) -> None:
+        await names.ensure_classes(session, aliases)
+        await reshape(session, wanted, held)
+
+    await write(call, work)
     return answer(call, None, 204)

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from novakit.api.placement.frame import Asked, admit, answer, body, clean, href, write
 from novakit.api.placement.schemas import names as schemas
+from novakit.resource_classes import canonical
 from novakit.store.engine import Session
 from novakit.store.placement import resource_classes
 
@@ -34,7 +35,7 @@ async def create(call: Asked) -> web.Response:
 async def show(call: Asked) -> web.Response:
     """GET /resource_classes/{name}."""
     admit(call, reads=True)
-    name = clean(call.path["name"])
+    name = canonical(clean(call.path["name"]))
     async with call.service.store.read() as session:
         since = await resource_classes.show(session, name)
     return answer(call, _document(call, name), modified=since)
@@ -43,7 +44,7 @@ async def show(call: Asked) -> web.Response:
 async def rename(call: Asked) -> web.Response:
     """PUT /resource_classes/{name} up to 1.6: another name for a custom class."""
     admit(call, writes=True)
-    old = clean(call.path["name"])
+    old = canonical(clean(call.path["name"]))
     new = (await body(call, schemas.RESOURCE_CLASS))["name"]
 
     async def work(session: Session) -> None:
@@ -56,7 +57,7 @@ async def rename(call: Asked) -> web.Response:
 async def ensure(call: Asked) -> web.Response:
     """PUT /resource_classes/{name} from 1.7 on: make a custom class, or see that it is there."""
     admit(call)
-    name = call.path["name"]
+    name = canonical(call.path["name"])
     schemas.RESOURCE_CLASS.check({"name": name}, "JSON does not validate: ")
     new = await write(call, lambda session: resource_classes.ensure(session, name))
     return answer(call, None, 201 if new else 204, location=href(call, "resource_classes", name))
@@ -65,6 +66,6 @@ async def ensure(call: Asked) -> web.Response:
 async def delete(call: Asked) -> web.Response:
     """DELETE /resource_classes/{name}."""
     admit(call)
-    name = clean(call.path["name"])
+    name = canonical(clean(call.path["name"]))
     await write(call, lambda session: resource_classes.delete(session, name))
     return answer(call, None, 204)
