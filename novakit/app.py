@@ -142,6 +142,7 @@ async def _serve_http(stack: AsyncExitStack, config: Config, app: web.Applicatio
 async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.agent import Agent
     from novakit.agent.images import ImageCache
+    from novakit.agent.measure import Measuring
     from novakit.agent.snapshots import SnapshotFiles
     from novakit.plughost import build
     from novakit_hookspecs.errors import Refused
@@ -153,6 +154,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     agents = []
     root = config.state / "agents"
     images = ImageCache(_passable(_passable(root) / "images"))
+    measuring = Measuring.of(config.agent.compute_monitors)
     for host in process.hosts:
         directory = _passable(root / host)
         contexts = []
@@ -170,6 +172,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 images=images,
                 snapshots=SnapshotFiles(directory / "snapshots"),
                 bus=await _joined(stack, process, f"agent:{host}"),
+                measuring=measuring,
                 options=config.agent,
                 serve_metadata="metadata" in config.api.enabled,
             )

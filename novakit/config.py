@@ -12,11 +12,19 @@ from novakit.device_profiles import DeviceProfile
 from novakit.errors import ConfigError
 
 ROLES = ("api", "scheduler", "conductor", "agent")
+MONITORS = ("cpu.virt_driver", "uptime", "power")
+"""What an agent can measure of its machine; reading all of it takes well under a millisecond."""
 
 
 def _positive(instance: object, attribute: Any, value: float) -> None:
     if value <= 0:
         raise ValueError(f"{attribute.name} must be above 0")
+
+
+def _monitors(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+    for name in value:
+        if name not in MONITORS:
+            raise ValueError(f"{attribute.name} takes {', '.join(MONITORS)}; there is no monitor {name!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +62,8 @@ class SchedulerOptions:
     """Seconds after which the scheduler looks for changes of hosts of which it was told by no event."""
     subset: int = attrs.field(default=1, validator=_positive)
     """The host is drawn from this many best ones; more of them mean fewer conflicts between schedulers."""
+    metrics_max_age: float = attrs.field(default=180.0, validator=_positive)
+    """Seconds after which what a host measured counts as missing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +98,8 @@ class AgentOptions:
     """Seconds a virt driver may take to copy a guest's root disk."""
     apply_within: float = attrs.field(default=110.0, validator=_positive)
     """Seconds a network driver may take for one topology."""
+    compute_monitors: tuple[str, ...] = attrs.field(default=MONITORS, validator=_monitors)
+    """What is measured of the machine; empty is nothing."""
 
 
 @attrs.frozen(kw_only=True)

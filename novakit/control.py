@@ -129,6 +129,7 @@ class Control:
                 alternates=max(SchedulerLimits().alternates, options.max_attempts - 1), subset=options.subset
             ),
             refresh_every=options.refresh_every,
+            metrics_max_age=options.metrics_max_age,
             down_after=self.config.conductor.host_down_after,
         )
         for sentence in self.config.warnings:

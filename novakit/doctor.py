@@ -16,6 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from novakit import __version__, clouds
+from novakit.agent.measure import Measuring
 from novakit.config import Config
 from novakit.errors import ConfigError
 from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded
@@ -41,7 +42,7 @@ async def examine(config: Config) -> list[Finding]:
     findings += _plugins(plugins, choice)
     for find, name in ((plugins.driver, config.driver), (plugins.network, config.network)):
         findings += await _driver(config, find, name)
-    return findings
+    return [*findings, *Measuring.of(config.agent.compute_monitors).examine()]
 
 
 def _ok(check: str, found: str) -> Finding:

@@ -128,6 +128,15 @@ _METRIC = re.compile(r"metric_([a-z][a-z0-9_]{0,55}|\*)")
 _RESOURCE = re.compile(r"(free|capacity|used)_resource_([a-z][a-z0-9_]{0,240}|\*)")
 
 
+def metric_name(name: str) -> str | None:
+    """Give a measurement's name as its column has it, dots and dashes being underscores; None for what is no name.
+
+    `cpu.user.percent` is read as `metric_cpu_user_percent`.
+    """
+    name = name.replace(".", "_").replace("-", "_")
+    return name if _METRIC.fullmatch(f"metric_{name}") and name != "*" else None
+
+
 def find(name: str) -> Fact | None:
     """Give the fact of that name, or None when there is none.
 

@@ -108,7 +108,10 @@ class HostFacts:
     why: str = ""
     """One sentence on how the acceleration was decided."""
     metrics: Mapping[str, float] = mapping_field()
-    """Measurements by name, such as power_usage_watts; filters and weighers read each as `metric_<name>`."""
+    """Measurements by name, such as power_usage_watts, beside those of the agent, over which they win.
+
+    Filters and weighers read each as `metric_<name>`, dots being underscores; 64 at most, and only finite numbers.
+    """
     numa: tuple[NumaCell, ...] = tuple_field()
     """The host's NUMA cells; empty where they are not known, and then no guest that asks for cells comes here."""
     pci: tuple[PciDevice, ...] = tuple_field()

@@ -12,6 +12,7 @@ import structlog
 from novakit import topologies, world
 from novakit.agent import address
 from novakit.agent.images import ImageCache
+from novakit.agent.measure import Measuring
 from novakit.agent.metadata import MetadataListeners
 from novakit.agent.snapshots import SnapshotFiles
 from novakit.bus import Bus, BusError, Message
@@ -42,6 +43,7 @@ class Agent:
     images: ImageCache
     snapshots: SnapshotFiles
     bus: Bus
+    measuring: Measuring
     options: AgentOptions
     serve_metadata: bool = True
     reported: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -117,8 +119,9 @@ class Agent:
     async def _report(self, *, started: bool) -> None:
         facts = await self._ask_driver("host", self.driver.host(), 60)
         ip = self.options.address or facts.host_ip or address.own()
+        metrics = {**await self.measuring.read(), **facts.metrics}
         body = {
-            "facts": to_plain(attrs.evolve(facts, host_ip=ip)),
+            "facts": to_plain(attrs.evolve(facts, host_ip=ip, metrics=metrics)),
             "guests": to_plain(await self._ask_driver("guests", self.driver.guests(), 60)),
             "building": list(self._builds),
             "started": started,

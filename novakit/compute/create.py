@@ -140,13 +140,18 @@ class Create:
                 await self.parts.wiring.ensure(work.data["host"])
                 raise Postponed(str(error), 0.5) from error
             if error.kind != "Refused":
-                await self._tell_ended(work.data["host"], worked=False)
+                await self._tell_ended(work, worked=False)
             raise
-        await self._tell_ended(work.data["host"], worked=True)
+        await self._tell_ended(work, worked=True)
         return Power(answer["power"])
 
-    async def _tell_ended(self, host: str, *, worked: bool) -> None:
-        """Let schedulers avoid hosts whose builds fail; what a host refuses is the request's fault and not its own."""
+    async def _tell_ended(self, work: Work, *, worked: bool) -> None:
+        """Let schedulers avoid hosts whose builds fail; what a host refuses is the request's fault and not its own.
+
+        What the operation remembers of it is written with its step, and is what a host's failure rate is made of.
+        """
+        host = work.data["host"]
+        work.data["builds"] = [*work.data.get("builds", ()), [host, worked]]
         await self.parts.bus.publish(BUILDS_TOPIC, {"host": host, "worked": worked})
 
     def _elsewhere(self, work: Work, error: RemoteError) -> Rewind:

@@ -13,14 +13,17 @@ from novakit.compute.parts import Parts
 from novakit.compute.records import POWER_NUMBERS
 from novakit.gather import Gather
 from novakit.placement import HostReport
-from novakit.store import hosts, operations, servers
+from novakit.store import host_metrics, hosts, operations, servers
 from novakit.store.engine import Row, Session
+from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.hosts import HostFacts
 from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.servers import Power
 
 log = structlog.get_logger(__name__)
 
+MAX_METRICS = 64
+"""Measurements of one host."""
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
 
 
@@ -38,7 +41,9 @@ class _Facts:
 
     host: str
     plain: Mapping[str, Any]
+    """Without its measurements, which change each time."""
     record: HostFacts
+    metrics: Mapping[str, float]
 
 
 @attrs.define
@@ -57,8 +62,9 @@ class Reports:
     async def host(self, message: Message) -> None:
         """Take a full report: facts, guests, builds under way, and whether the agent has just started."""
         host = host_of(message)
-        facts = message.body["facts"]
-        if (error := await self._write(_Facts(host, facts, to_record(facts, HostFacts)))) is not None:
+        facts = dict(message.body["facts"])
+        metrics = measurements(facts.pop("metrics", {}))
+        if (error := await self._write(_Facts(host, facts, to_record(facts, HostFacts), metrics))) is not None:
             raise error
         if message.body["started"]:
             await self.parts.networks.host_up(host)
@@ -89,6 +95,7 @@ class Reports:
             if changed:
                 news = True
                 await placement.report_hosts(session, list(changed.values()))
+            await host_metrics.put(session, {each.host: each.metrics for each in batch if each.metrics})
         if news:
             await self.parts.bus.publish("hosts.changed", {})
 
@@ -157,6 +164,17 @@ def _report(provider_id: str, facts: _Facts) -> HostReport:
     return HostReport(
         provider_id=provider_id, name=facts.host, inventory=record.inventory, traits=record.traits, pci=record.pci
     )
+
+
+def measurements(told: object) -> dict[str, float]:
+    """Give what a host measured under the names of columns: finite numbers, 64 at most; anything else is left out."""
+    found: dict[str, float] = {}
+    for name, value in told.items() if isinstance(told, Mapping) else ():
+        column = metric_name(name) if isinstance(name, str) else None
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if column and is_number and abs(value) < 1e300 and len(found) < MAX_METRICS:
+            found[column] = float(value)
+    return found
 
 
 def _difference(row: Row, power: str | None) -> str | None:

@@ -10,6 +10,7 @@ from novakit.bus import Bus, Message
 from novakit.placement import Placement
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.measurements import MAX_AGE
 from novakit.scheduler.select import Earlier, Refusal, Scheduler, SchedulerLimits, Selection
 from novakit.scheduler.state import CloudState
 from novakit.scheduler.steps import Step
@@ -38,6 +39,7 @@ def build(
     limits: SchedulerLimits | None = None,
     down_after: float = 60.0,
     refresh_every: float = 0.25,
+    metrics_max_age: float = MAX_AGE,
     default_zone: str = "nova",
     name: str = TARGET,
 ) -> tuple[Scheduler, Composed]:
@@ -53,6 +55,7 @@ def build(
     steps: list[Step[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
     steps += [composed.pipeline.driver] if composed.pipeline.driver is not None else []
     state.wanted = frozenset(name for step in steps for name in step.spec.reads)
+    state.measurements.wanted, state.measurements.max_age = state.wanted, metrics_max_age
     scheduler = Scheduler(store, placement, state, composed.pipeline, name=name, limits=limits or SchedulerLimits())
     scheduler.left_out = composed.faults
     return scheduler, composed

@@ -10,6 +10,7 @@ from novakit import world
 from novakit.placement import Placement
 from novakit.scheduler import cells, devices
 from novakit.scheduler.devices import Function
+from novakit.scheduler.measurements import Measurements
 from novakit.scheduler.table import HostTable, Stock
 from novakit.store import Session, Store, aggregates, numa, scheduling
 from novakit.store.engine import Row
@@ -38,6 +39,9 @@ class CloudState:
     """By row and resource class: what providers below the root hold, for hosts that have such."""
     functions: dict[int, tuple[Function, ...]] = attrs.field(factory=dict)
     """By row: the PCI devices, for hosts that have such."""
+    measurements: Measurements = attrs.field(
+        default=attrs.Factory(lambda self: Measurements(self.table), takes_self=True)
+    )
     refreshes: int = 0
     _hosts: int = 0
     _ledger: int = 0
@@ -63,6 +67,7 @@ class CloudState:
         self.refreshes += 1
         async with self.store.read() as session:
             await self._follow_hosts(session)
+            await self.measurements.follow(session)
             await self._follow_aggregates(session)
             touched, self._ledger = await self._ledger_changes(session)
             await self._read_stock(session, touched)
@@ -98,6 +103,7 @@ class CloudState:
         self.functions.clear()
         self._forced_down.clear()
         self._silent.clear()
+        self.measurements.forget()
         self._hosts = self._ledger = 0
         self._groups = -1
         self._liveness_at = -1e9
@@ -121,7 +127,6 @@ class CloudState:
             cell=facts.get("cell", "cell1"),
             pci=(),
             numa=cells.host_of(facts.get("numa") or ()),
-            **{f"metric_{name}": value for name, value in facts.get("metrics", {}).items()},
         )
         self.functions.pop(row, None)
         if reported := facts.get("pci"):

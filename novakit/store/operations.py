@@ -41,6 +41,12 @@ operations = sa.Table(
         sqlite_where=sa.text("finished_at IS NULL"),
         postgresql_where=sa.text("finished_at IS NULL"),
     ),
+    sa.Index(
+        "ix_operations_finished_at",
+        "finished_at",
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    ),
 )
 """`state` is pending, running, undoing, done, failed or cancelled; the last three have `finished_at`.
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from novakit.store.engine import Row, Session
 from novakit.store.hosts import hosts
+from novakit.store.operations import operations
 from novakit.store.placement.tables import allocations, consumers, providers
 from novakit.store.servers import servers
 
@@ -125,6 +126,15 @@ async def ended(session: Session, server_ids: Iterable[str]) -> dict[str, dateti
         gone = sa.and_(servers.c.id.in_(some), servers.c.deleted_at.is_not(None))
         found.update(_pairs(await session.execute(sa.select(servers.c.id, servers.c.deleted_at).where(gone))))
     return found
+
+
+async def builds_since(session: Session, since: datetime) -> list[Row]:
+    """Fetch id, finished_at and builds (pairs of host and whether it worked) of operations that ended after `since`."""
+    c = operations.c
+    statement = sa.select(c.id, c.finished_at, c.data["builds"].label("builds")).where(
+        c.finished_at > since, c.kind.in_(("create", "unshelve"))
+    )
+    return [row for row in await session.all(statement.order_by(c.finished_at)) if row["builds"]]
 
 
 async def loads_on(session: Session, root_ids: Iterable[str]) -> dict[str, dict[str, int]]:

@@ -5,6 +5,7 @@ from novakit.store import (  # noqa: F401
     decisions,
     flavors,
     floating_ips,
+    host_metrics,
     hosts,
     identity,
     images,

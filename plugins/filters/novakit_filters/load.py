@@ -1,12 +1,13 @@
 """How busy a host may be, and what must be known of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from novakit_filters.standing import present, reason
+from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -65,12 +66,18 @@ def _whole(text: str | None) -> bool:
     return text is not None and text.isdecimal() and len(text) < 10
 
 
+def _metrics(instance: object, attribute: Any, value: Sequence[str]) -> None:
+    for name in value:
+        if metric_name(name) is None:
+            raise ValueError(f"{name!r} is no name of a metric; names are as cpu.percent or power_usage_watts")
+
+
 @attrs.frozen
 class MetricsOptions:
     """Which measurements a host must have."""
 
-    required: Sequence[str] = ()
-    """Names of metrics, as `power_usage_watts`."""
+    required: Sequence[str] = attrs.field(default=(), validator=_metrics)
+    """Names of metrics, as `power_usage_watts` or `cpu.percent`."""
 
 
 @attrs.frozen
@@ -85,7 +92,7 @@ class Metrics:
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         mask = np.ones(hosts.size, np.bool_)
         for name in self.options.required:
-            mask &= np.isfinite(hosts.column(f"metric_{name}"))
+            mask &= np.isfinite(hosts.column(f"metric_{metric_name(name)}"))
         return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:

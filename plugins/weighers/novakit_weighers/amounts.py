@@ -1,10 +1,12 @@
 """Weighers by one number of a host, or by how much of several it has left."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
+from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.scheduling import Ask, HostColumns
 
 if TYPE_CHECKING:
@@ -32,12 +34,18 @@ class Fewest:
         return score
 
 
+def _metrics(instance: object, attribute: Any, value: Mapping[str, float]) -> None:
+    for name in value:
+        if metric_name(name) is None:
+            raise ValueError(f"{name!r} is no name of a metric; names are as cpu.percent or power_usage_watts")
+
+
 @attrs.frozen
 class MetricsOptions:
     """Which measurements count, and how much."""
 
-    weights: dict[str, float] = attrs.field(factory=dict)
-    """By metric: its ratio; below 0 less is better."""
+    weights: dict[str, float] = attrs.field(factory=dict, validator=_metrics)
+    """By metric, as `power_usage_watts` or `cpu.percent`: its ratio; below 0 less is better."""
     missing: float = 0.0
     """What a host without the measurement gets instead of ratio times value; ignored when `required`."""
     required: bool = True
@@ -53,7 +61,7 @@ class Metrics:
     def score(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.float64]":
         total = np.zeros(hosts.size)
         for name, ratio in self.options.weights.items():
-            measured = hosts.column(f"metric_{name}") * ratio
+            measured = hosts.column(f"metric_{metric_name(name)}") * ratio
             total += measured if self.options.required else np.where(np.isnan(measured), self.options.missing, measured)
         return total
 

@@ -1,4 +1,4 @@
-"""The file with the NUMA cells and the PCI devices of simulated hosts."""
+"""The file with the NUMA cells, the PCI devices and the measurements of simulated hosts."""
 
 import json
 import re
@@ -10,11 +10,13 @@ from typing import Any
 import attrs
 
 from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.fields import tuple_field
+from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import MAX_CELLS, NumaCell
 from novakit_hookspecs.pci import KIND_PATTERN, parse_address
 from novakit_hookspecs.plain import to_record
+
+_KEYS = ("cells", "pci", "metrics")
 
 
 @attrs.frozen(kw_only=True)
@@ -23,12 +25,13 @@ class HostTopology:
 
     cells: tuple[NumaCell, ...] = tuple_field()
     pci: tuple[PciDevice, ...] = tuple_field()
+    metrics: Mapping[str, float] = mapping_field()
 
 
 def read(path: str, host: str) -> HostTopology:
-    """Give what a host has; without a name for the file it has no cells and no devices.
+    """Give what a host has; without a name for the file it has no cells, devices and measurements.
 
-    The file is JSON or TOML with lists `cells` and `pci`.
+    The file is JSON or TOML with lists `cells` and `pci` and a table `metrics`.
     A table `hosts` may have, by host name, a table with lists of its own, or a list of cells; what a host's table
     leaves out is as for all.
     Raises `Refused` with what is wrong in it.
@@ -48,14 +51,14 @@ def _document(path: Path) -> Mapping[str, Any]:
     text = path.read_text()
     document: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     if not isinstance(document, Mapping):
-        raise TypeError("it must hold a table with lists `cells` and `pci`")
+        raise TypeError("it must hold a table with lists `cells` and `pci` and a table `metrics`")
     return document
 
 
 def _of_host(document: Mapping[str, Any], host: str) -> HostTopology:
-    if unknown := document.keys() - {"cells", "pci", "hosts"}:
-        raise TypeError(f"it has no {', '.join(sorted(unknown))}; it takes cells, pci and hosts")
-    everywhere = {key: document[key] for key in ("cells", "pci") if key in document}
+    if unknown := document.keys() - {*_KEYS, "hosts"}:
+        raise TypeError(f"it has no {', '.join(sorted(unknown))}; it takes {', '.join(_KEYS)} and hosts")
+    everywhere = {key: document[key] for key in _KEYS if key in document}
     own = document.get("hosts", {}).get(host, {})
     return to_record({**everywhere, **(own if isinstance(own, Mapping) else {"cells": own})}, HostTopology)
 

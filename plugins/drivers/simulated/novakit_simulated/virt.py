@@ -93,6 +93,9 @@ class SimulatedVirt:
 
     async def host(self) -> HostFacts:
         options = self.options
+        told = self._topology
+        if options.topology:  # Read again, so that what the host measures can change while it runs.
+            told = await asyncio.to_thread(topology_file.read, options.topology, self.context.host)
         return HostFacts(
             hypervisor_type="simulated",
             hypervisor_version=1_000_000,
@@ -101,6 +104,7 @@ class SimulatedVirt:
             inventory=self._inventory(),
             numa=self._topology.cells,
             pci=self._topology.pci,
+            metrics=told.metrics,
             traits=options.traits,
             cpu_info={
                 "arch": "x86_64",

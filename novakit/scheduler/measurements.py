@@ -1,0 +1,143 @@
+"""What hosts measure, as columns `metric_<name>`: as long as it is fresh, and how many of their builds failed."""
+
+from collections import deque
+from datetime import datetime, timedelta
+
+import attrs
+import structlog
+
+from novakit import world
+from novakit.scheduler.table import HostTable
+from novakit.store import Session, host_metrics, scheduling
+
+log = structlog.get_logger(__name__)
+
+MAX_AGE = 180.0
+"""Seconds after which a measurement counts as missing: three reports."""
+LATELY = timedelta(hours=24)
+"""How far back builds count in a host's failure rate."""
+BUILDS_EVERY = 5.0
+"""Seconds between looks at the builds that ended."""
+MAX_NAMES = 256
+"""Different names of all hosts together; each is a column, and hosts make names up."""
+_FAILURE_RATE = "failure_rate"
+_LATE = timedelta(seconds=60)
+"""How much later than it says an operation's end may become visible, clocks included."""
+_NAN = float("nan")
+
+
+@attrs.define
+class Measurements:
+    """Keeps the columns of measurements; of those that nobody reads nothing is looked up."""
+
+    table: HostTable
+    max_age: float = MAX_AGE
+    wanted: frozenset[str] = frozenset()
+    """The facts that some filter or weigher reads."""
+    _told: dict[int, dict[str, float]] = attrs.field(factory=dict)
+    """By row: what is in the columns from the host's last report."""
+    _until: dict[int, datetime] = attrs.field(factory=dict)
+    """By row: when that stops to count."""
+    _due: datetime | None = None
+    """The earliest of these moments."""
+    _names: set[str] = attrs.field(factory=set)
+    _seen: int = 0
+    _builds: "Builds" = attrs.field(factory=lambda: Builds())
+    _builds_at: float = -1e9
+    _rates: dict[str, float] = attrs.field(factory=dict)
+
+    async def follow(self, session: Session) -> None:
+        """Bring the columns up to date, and empty those of hosts that have been silent for too long."""
+        if any(name.startswith("metric_") for name in self.wanted):
+            await self._follow_reports(session)
+            self._drop_stale(world.now())
+        if {"metric_failure_rate", "metric_*"} & self.wanted and world.monotonic() - self._builds_at >= BUILDS_EVERY:
+            self._builds_at = world.monotonic()
+            await self._follow_builds(session)
+
+    def forget(self) -> None:
+        """Start over, with the table."""
+        self._told.clear()
+        self._until.clear()
+        self._due, self._seen, self._builds_at = None, 0, -1e9
+        self._rates.clear()
+
+    async def _follow_reports(self, session: Session) -> None:
+        for one in await host_metrics.since(session, self._seen):
+            self._seen = max(self._seen, one["changed"])
+            row = self.table.row(one["host"])
+            if row is not None:
+                self._put(row, self._bounded(one["metrics"]))
+                until = one["received_at"] + timedelta(seconds=self.max_age)
+                self._until[row] = until
+                self._due = min(self._due or until, until)
+
+    def _bounded(self, metrics: dict[str, float]) -> dict[str, float]:
+        room = MAX_NAMES - len(self._names)
+        new = [name for name in metrics if name not in self._names]
+        if len(new) > room:
+            log.warning("hosts measure under too many names", most=MAX_NAMES, left_out=sorted(new[room:])[:5])
+        self._names.update(new[:room])
+        return {name: value for name, value in metrics.items() if name in self._names}
+
+    def _put(self, row: int, metrics: dict[str, float]) -> None:
+        gone = dict.fromkeys(self._told.get(row, {}), _NAN)
+        if rate := self._rate_of(row):
+            gone[_FAILURE_RATE] = rate[0]
+        self.table.put(row, **{f"metric_{name}": value for name, value in {**gone, **metrics}.items()})
+        self._told[row] = metrics
+
+    def _drop_stale(self, now: datetime) -> None:
+        if self._due is None or now < self._due:
+            return
+        for row in [row for row, until in self._until.items() if until <= now]:
+            self._put(row, {})
+            del self._told[row], self._until[row]
+        self._due = min(self._until.values(), default=None)
+
+    async def _follow_builds(self, session: Session) -> None:
+        """A host that tells a failure rate of its own is believed; of others it is what the store knows of builds."""
+        before, self._rates = self._rates, await self._builds.rates(session, world.now())
+        for host in before.keys() | self._rates.keys():
+            row = self.table.row(host)
+            if row is not None and _FAILURE_RATE not in self._told.get(row, {}):
+                self.table.put(row, metric_failure_rate=self._rates.get(host, _NAN))
+
+    def _rate_of(self, row: int) -> tuple[float] | None:
+        rate = self._rates.get(self.table.names[row])
+        return None if rate is None else (rate,)
+
+
+@attrs.define
+class Builds:
+    """The builds that ended lately, from the operations they were part of."""
+
+    _ended: deque[tuple[datetime, str, bool]] = attrs.field(factory=deque)
+    """When, on which host, whether it worked."""
+    _counted: dict[str, datetime] = attrs.field(factory=dict)
+    """The latest operations, which the next look finds again."""
+    _latest: datetime | None = None
+
+    async def rates(self, session: Session, now: datetime) -> dict[str, float]:
+        """Give the share of builds that failed, 0 to 1, by host; hosts without a build are left out."""
+        start = now - LATELY
+        since = max(start, self._latest - _LATE) if self._latest else start
+        for one in await scheduling.builds_since(session, since):
+            if one["id"] not in self._counted:
+                self._counted[one["id"]] = one["finished_at"]
+                self._latest = max(self._latest or one["finished_at"], one["finished_at"])
+                self._ended.extend((one["finished_at"], host, worked) for host, worked in one["builds"])
+        self._forget(start)
+        tally: dict[str, list[int]] = {}
+        for _, host, worked in self._ended:
+            counts = tally.setdefault(host, [0, 0])
+            counts[0] += not worked
+            counts[1] += 1
+        return {host: failed / built for host, (failed, built) in tally.items()}
+
+    def _forget(self, start: datetime) -> None:
+        while self._ended and self._ended[0][0] < start:
+            self._ended.popleft()
+        if self._latest is not None:
+            edge = self._latest - 2 * _LATE
+            self._counted = {key: at for key, at in self._counted.items() if at >= edge}
