@@ -1,15 +1,17 @@
 """The pages on filters, weighers, host facts and the how-to agree with the code."""
 
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from novakit_filters import novakit_filters
-from novakit_hookspecs import columns
+from novakit_hookspecs import columns, scheduling
 from novakit_weighers import novakit_weighers
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -46,8 +48,31 @@ def test_each_fact_has_its_row() -> None:
         assert fact.meaning in told[fact.name] and f"| {fact.dtype} |" in told[fact.name]
 
 
+def test_each_field_of_requests_and_reasons_has_its_row_with_its_type() -> None:
+    page = (DOCS / "reference" / "requests.md").read_text()
+    records = (scheduling.Ask, scheduling.ImageAsk, scheduling.GroupAsk, scheduling.Reason)
+    for record, section in zip(records, page.split("\n## `")[1:], strict=True):
+        assert section.startswith(record.__name__)
+        told = re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$", section, re.MULTILINE)
+        assert told == [(field.name, written(field.type)) for field in attrs.fields(record)]
+
+
+def written(annotation: Any) -> str:
+    """Write a type as the reference does: without modules, `or` between alternatives."""
+    return re.sub(r"\b(?:\w+\.)+", "", inspect.formatannotation(annotation)).replace(" | ", " or ")
+
+
 def test_the_filter_of_the_how_to_passes_its_own_tests(tmp_path: Path) -> None:
-    page = (DOCS / "how-to" / "write-a-filter.md").read_text()
+    passes(DOCS / "how-to" / "write-a-filter.md", tmp_path)
+
+
+def test_the_filter_of_the_aggregates_passes_its_own_test(tmp_path: Path) -> None:
+    passes(DOCS / "reference" / "columns.md", tmp_path)
+
+
+def passes(file: Path, tmp_path: Path) -> None:
+    """Write the files that a page shows, and run its tests."""
+    page = file.read_text()
     for name, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", page, re.DOTALL):
         (tmp_path / name).write_text(code)
     command = [

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,42 @@ def test_the_commands_of_a_page_work(name: str, place: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("name", OURS)
+def test_the_filter_of_the_how_to_is_switched_on_and_refuses_a_server(tmp_path: Path) -> None:
+    [page] = [page for page in PAGES if page.name == "write-a-filter.md"]
+    found = blocks(page)
+    [module] = [text for _, _, text in found if text.startswith("# novakit_acme_filters.py")]
+    [options] = [text for _, _, text in found if "[scheduler]" in text]
+    [project] = [tomllib.loads(text) for _, _, text in found if "[project]" in text]
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "novakit.toml").write_text(options)
+    (tmp_path / "plugin").mkdir()
+    (tmp_path / "plugin" / "novakit_acme_filters.py").write_text(module)
+    info = tmp_path / "plugin" / "novakit_acme_filters-1.0.dist-info"
+    info.mkdir()
+    [(group, points)] = project["project"]["entry-points"].items()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n" + "\n".join(f"{k} = {v}" for k, v in points.items()))
+    installed = {"PYTHONPATH": os.pathsep.join([str(tmp_path / "plugin"), os.environ.get("PYTHONPATH", "")])}
+    with Service(tmp_path / "state", "--simulate", "5", environment=installed):
+        script = ["set -e", f"export PATH={tmp_path}/.venv/bin:$PATH", "unset OS_CLOUD"]
+        script += [text for language, mark, text in found if (language, mark) == ("sh", "")]
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            cwd=tmp_path,
+            env={key: value for key, value in os.environ.items() if not key.startswith("OS_")} | installed,
+            text=True,
+            capture_output=True,
+            timeout=WITHIN,
+            check=False,
+        )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "placed on" in done.stdout
+    assert "4 have no memory in reserve" in done.stdout and "no host was found" in done.stdout
+    assert "it would fit with 1024 MiB more memory free" in done.stdout
+
+
+@pytest.mark.parametrize("name", (*OURS, "write-a-filter.md"))
 def test_a_command_that_is_not_run_says_why(name: str) -> None:
     [page] = [page for page in PAGES if page.name == name]
     for language, mark, text in blocks(page):
