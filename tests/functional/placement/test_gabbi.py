@@ -32,7 +32,7 @@ NOT_RUN = {
 """Files of which no test is run, and why."""
 
 DIFFERS = {
-    "basic-http": {"bad content length not int": "The client of gabbi refuses to send such a header to a real server."},
+    "basic-http": {"bad content length not int": "Its client refuses to send such a header; test_hostile sends it."},
 }
 """Tests that fail, by file and name, and why; one that passes must leave this list."""
 

@@ -1,8 +1,9 @@
 """Hostile text and numbers, on SQLite and on PostgreSQL: always the right status, never a failure of the service."""
 
+import asyncio
 import json
 import uuid
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -61,3 +62,11 @@ async def test_no_number_makes_the_service_fail(http, amount):
     assert (await http("PUT", f"/resource_providers/{A}/inventories/VCPU", body)).status == 400
     assert (await http("GET", f"/resource_providers?resources=VCPU:{amount}")).status in (200, 400)
     assert (await http("GET", f"/allocation_candidates?resources=VCPU:{amount}&limit={amount}")).status in (200, 400)
+
+
+async def test_a_length_that_is_no_number_is_refused(http):
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(http.url).port)
+    writer.write(b"POST /placement/resource_providers HTTP/1.1\r\nHost: x\r\nContent-Length: hi mom\r\n\r\n{}")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
