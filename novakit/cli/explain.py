@@ -35,6 +35,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--zone", help="availability zone")
     parser.add_argument("--host", help="the only host to look at")
     parser.add_argument("--group", help="id of a server group")
+    parser.add_argument(
+        "--hint",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="scheduler hint, as often as wanted; the same key twice is a list",
+    )
     add_options(parser)
     parser.set_defaults(func=explain)
 
@@ -45,6 +52,8 @@ def explain(args: argparse.Namespace) -> int:
         raise ConfigError("SERVER is empty; give a server's id or name, or the id of a decision.")
     if bool(args.server) == bool(args.flavor):
         raise ConfigError("Say either a server or decision, or --flavor for a dry run.")
+    if args.hint and not args.flavor:
+        raise ConfigError("--hint is for a dry run; say --flavor, too.")
     service = client(args)
     decisions = _past(service, args.server) if args.server else [_possible(service, args)]
     if args.format == "json":
@@ -104,10 +113,22 @@ def _possible(service: Client, args: argparse.Namespace) -> dict[str, Any]:
         "availability_zone": args.zone,
         "host": args.host,
         "group": args.group,
+        "hints": _hints(args.hint) or None,
     }
     body = {name: value for name, value in asked.items() if value is not None}
     told: dict[str, Any] = service.post("novakit", "v1/explain", body)["decision"]
     return told
+
+
+def _hints(given: Iterable[str]) -> dict[str, Any]:
+    """Give hints by key, a list where a key comes more than once; raise `ConfigError` for one without a value."""
+    found: dict[str, list[str]] = {}
+    for one in given:
+        key, mark, value = one.partition("=")
+        if not key or not mark:
+            raise ConfigError(f"--hint has {one!r}; write KEY=VALUE.")
+        found.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
 
 
 def wide() -> Console:
@@ -144,8 +165,19 @@ def _headline(decision: Mapping[str, Any]) -> str:
     if decision.get("host"):
         others = ", ".join(decision.get("alternates", ()))
         return f"{when}placed on {decision['host']}" + (f"; next best: {others}" if others else "")
-    best = decision.get("weights") or [{"host": "some host"}]
-    return f"{when}it would go to {best[0]['host']}"
+    if decision.get("weights"):
+        return f"{when}it would go to {decision['weights'][0]['host']}"
+    fit = f"{_fitting(decision)} of {decision.get('hosts', 0)} hosts fit"
+    if decision.get("outcome") == "placed":
+        zone = decision.get("availability_zone")
+        return f"{when}placed{f' in zone {zone}' if zone else ''}; {fit}, administrators see which it was"
+    return f"{when}it would be placed; {fit}"
+
+
+def _fitting(decision: Mapping[str, Any]) -> int:
+    """Give how many hosts the last filter left over."""
+    stages = [stage for stage in decision.get("filters", ()) if "after" in stage]
+    return int(stages[-1]["after"] if stages else decision.get("hosts", 0))
 
 
 def _filters(stages: Iterable[Mapping[str, Any]]) -> Table:

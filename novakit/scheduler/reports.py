@@ -183,7 +183,18 @@ def _shown(context: RequestContext, row: Row) -> dict[str, Any]:
 
 def tenant_safe(record: Mapping[str, Any]) -> dict[str, Any]:
     """Give what an owner may know of a decision: counts and reasons, nothing of single hosts."""
-    kept = ("id", "number", "outcome", "at", "server_id", "request_id", "project_id", "hosts", "message")
+    kept = (
+        "id",
+        "number",
+        "outcome",
+        "at",
+        "server_id",
+        "request_id",
+        "project_id",
+        "hosts",
+        "message",
+        "availability_zone",
+    )
     told = {name: record[name] for name in kept if name in record}
     told["filters"] = [_safe_stage(stage) for stage in record.get("filters", ())]
     return told

@@ -384,6 +384,7 @@ class Scheduler:
         decision.record.update(
             host=table.names[rows[0]],
             node=table.column("node")[rows[0]],
+            availability_zone=self._zone(rows[0]),
             alternates=[one["host"] for one in alternates],
         )
         if batch.last is not None:
@@ -503,16 +504,19 @@ class Scheduler:
         self, waiting: _Waiting, row: int, decision_id: str, alternates: tuple[dict[str, str], ...]
     ) -> Selection:
         table = self.state.table
-        zone = table.vocabulary("availability_zone")[table.codes("availability_zone")[row]]
         return Selection(
             server_id=waiting.ask.server_id,
             host=table.names[row],
             node=table.column("node")[row],
             provider_id=table.providers[row],
-            availability_zone=zone,
+            availability_zone=self._zone(row),
             decision_id=decision_id,
             alternates=alternates,
         )
+
+    def _zone(self, row: int) -> str:
+        table = self.state.table
+        return str(table.vocabulary("availability_zone")[table.codes("availability_zone")[row]])
 
     def _answer(self, waiting: _Waiting, answer: Selection | Refusal) -> None:
         self.counts.waited.note(world.monotonic() - waiting.since)

@@ -103,3 +103,26 @@ def test_each_different_fault_is_in_the_log_with_its_traceback(desk: Desk) -> No
     for flavor in ("m1.medium", "m1.large"):
         [fault] = [one for one in faults if one["why"] == f"KeyError: '{flavor}'"]
         assert "novakit_faulty.py" in json.dumps(fault)
+
+
+def test_an_owner_reads_where_a_server_stands_without_any_host(desk: Desk) -> None:
+    host = desk.records(desk.placed)[1][0]["host"]
+    told = desk.explain(desk.placed, "--cloud", "novakit").stdout
+    assert re.search(r"placed in zone nova; (\d+) of \1 hosts fit, administrators see which it was", told), told
+    assert host not in told
+
+
+def test_a_dry_run_heeds_the_hints_it_is_given(desk: Desk) -> None:
+    """Hints name servers of the project alone, so an administrator says whose dry run it is."""
+    project = ("--project", desk.records(desk.placed)[1][0]["project_id"])
+    code, [record] = desk.records("--flavor", "m1.tiny", *project, "--hint", f"same_host={desk.placed}")
+    hosts = record["hosts"]
+    assert (code, record["filters"][-1]["after"]) == (0, 1)
+    assert record["asked"]["hints"] == {"same_host": desk.placed}
+    both = ("--hint", f"different_host={desk.placed}", "--hint", "different_host=6f5b1a52-1d77-4c2c-9d8e-6f6f0a2d7f10")
+    _, [record] = desk.records("--flavor", "m1.tiny", *project, *both)
+    assert [stage["after"] for stage in record["filters"] if stage["name"] == "different_host"] == [hosts - 1]
+    done = desk.explain("--flavor", "m1.tiny", "--hint", "same_host")
+    assert done.returncode == 2 and "write KEY=VALUE" in done.stderr
+    done = desk.explain(desk.placed, "--hint", "a=b")
+    assert done.returncode == 2 and "--hint is for a dry run" in done.stderr

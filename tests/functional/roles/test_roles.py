@@ -1,5 +1,6 @@
 """The roles as separate processes: each comes and goes by itself, and knows no more than its own part."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -108,3 +109,32 @@ def _wait_for(true: Callable[[], Any]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+async def test_a_host_whose_agent_is_killed_takes_nothing_until_it_is_back(
+    roles: Roles, session: aiohttp.ClientSession
+) -> None:
+    text = "[conductor]\nhost_down_after = 2.0\n[agent]\nheartbeat_every = 0.2\n"
+    (roles.state / "novakit.toml").write_text(text)
+    roles.start(*ROLES)
+    admin = await Api.login(roles.service, session, "novakit-admin")
+    image = await admin.image(size=512)
+
+    async def explained(until: Callable[[str], bool]) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                told = (await admin.ok("POST", "/novakit/v1/explain", {"flavor": "m1.tiny"}))["decision"]
+                if until(told["message"]):
+                    return
+                await asyncio.sleep(0.1)
+
+    await admin.reach(await admin.server("before", image), "ACTIVE")
+    roles.kill("agent")
+    await explained(lambda message: "1 down" in message)
+    refused = await admin.reach(await admin.server("meanwhile", image), "ERROR")
+    assert "1 down" in refused["fault"]["message"]
+    roles.start("agent")
+    await explained(lambda message: not message)
+    await admin.reach(await admin.server("after", image), "ACTIVE")
+    await _audited(admin)

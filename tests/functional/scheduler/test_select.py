@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 import sqlalchemy as sa
 
@@ -187,6 +188,35 @@ async def test_a_host_that_appears_is_disabled_or_falls_silent_is_noticed(cloud:
     scheduler.state._liveness_at = -1e9
     (third,) = await scheduler.select([make()])
     assert "1 down" in third.message
+
+
+@attrs.define
+class Clock(world.SystemWorld):
+    """A clock that stands still until it is set."""
+
+    at: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+async def test_a_change_without_an_event_is_noticed_when_it_is_time_to_look(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 30.0
+    clock = Clock()
+    with world.using(clock):
+        assert (await scheduler.select([make()]))[0].host == "host0"
+        looked = scheduler.state.refreshes
+        async with cloud.store.write() as session:
+            await hosts.decide(session, "host0", enabled=False, disabled_reason="new fan")
+        clock.at += 29.9
+        assert (await scheduler.select([make()]))[0].host == "host0"
+        assert scheduler.state.refreshes == looked
+        clock.at += 0.2
+        (refused,) = await scheduler.select([make()])
+        assert "1 disabled" in refused.message
+        assert scheduler.state.refreshes == looked + 1
 
 
 async def test_nobody_is_refused_on_an_old_picture(cloud: Any, make: Any) -> None:

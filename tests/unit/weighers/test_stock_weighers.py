@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from novakit_hookspecs.scheduling import GroupAsk, ImageAsk
 from novakit_hookspecs.testing.weighers import ask, host_table
-from novakit_weighers import amounts, neighbours
+from novakit_weighers import amounts, neighbours, novakit_weighers
 
 NAN = float("nan")
 
@@ -68,3 +68,12 @@ def test_images_of_a_kind_gather() -> None:
 def test_a_moving_server_prefers_its_cell() -> None:
     table = host_table(cell=["c1", "c2"])
     assert neighbours.CrossCell().score(table, ask(cell="c2")).tolist() == [0.0, 1.0]
+
+
+def test_newer_hypervisors_are_preferred_and_a_negative_multiplier_turns_that_around() -> None:
+    [spec] = [one for one in novakit_weighers() if one.name == "hypervisor_version"]
+    table = host_table(hypervisor_version=[8002000, 9000000, 0])
+    score = spec.build(None).score(table, ask())
+    assert np.argsort(-score).tolist() == [1, 0, 2]
+    assert np.argsort(-(score * -spec.multiplier)).tolist() == [2, 0, 1]
+    assert spec.reads == {"hypervisor_version"} and "HypervisorVersionWeigher" in spec.aliases
