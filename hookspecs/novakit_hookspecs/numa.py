@@ -104,6 +104,9 @@ def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mappi
         return specs.get(f"hw:{name}") or properties.get(f"hw_{name}") or ""
 
     policy, pages = said("cpu_policy") or "shared", said("mem_page_size")
+    if specs.get("hw:mem_page_size") in ("large", "any"):
+        # A flavor that leaves the size open leaves it to the image.
+        pages = properties.get("hw_mem_page_size") or pages
     count = said("numa_nodes")
     if policy == "shared" and not pages and not count:
         return None
@@ -131,9 +134,7 @@ def _pinned(policy: str, vcpus: int, mask: str) -> frozenset[int]:
     everyone = frozenset(range(vcpus))
     if policy == "dedicated":
         return everyone
-    chosen = numbers(mask)
-    if mask.startswith("^"):
-        chosen = everyone - numbers(mask.replace("^", ""))
+    chosen = cpu_set(f"0-{vcpus - 1},{mask}" if mask.strip().startswith("^") else mask)
     if not chosen or not chosen < everyone:
         raise BadWish("cpu_policy mixed needs a cpu_dedicated_mask that names some of the guest's CPUs, not all")
     return chosen

@@ -1,22 +1,46 @@
-"""What flavor and image may ask of CPUs and pages together, looked at before a server is written."""
+"""What flavor and image may ask of a guest's hardware together, looked at before a server is written."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from novakit import errors
+from novakit.compute import unsupported
+from novakit_hookspecs.affinity import devices
+from novakit_hookspecs.hardware import BadHardware, hardware
 from novakit_hookspecs.numa import BadWish, wish
 
 PINNING = ("dedicated", "mixed")
+_CELL = re.compile(r"hw[:_](numa_cpus|numa_mem)\.(\d{1,4})")
 
 
 def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     """Refuse a topology that cannot exist and a mix of pinned and floating that nobody could account for.
 
-    `flavor` has vcpus, ram (MiB) and extra_specs. Raises `BadRequest`, and `Forbidden` where an image takes what its
-    user's flavor does not give.
+    `flavor` has vcpus, ram (MiB) and extra_specs.
+    Raises `BadRequest`, also for an image that takes what its user's flavor does not give.
     """
     specs: Mapping[str, str] = flavor["extra_specs"] or {}
+    unsupported.check_extra_specs(specs)
+    unsupported.check_image(properties)
     _image_within_flavor(specs, properties)
+    _cpus(specs, properties)
+    _cells(specs, properties)
+    try:
+        wish(flavor["vcpus"], flavor["ram"], specs, properties)
+    except BadWish as error:
+        raise errors.BadRequest(f"The topology that flavor and image ask for cannot exist: {error}.") from error
+    try:
+        hardware(flavor["vcpus"], specs, properties)
+    except BadHardware as error:
+        raise errors.BadRequest(f"The hardware that flavor and image ask for cannot be had: {error}.") from error
+    try:
+        devices(specs, properties)
+    except ValueError as error:
+        raise errors.BadRequest(f"The devices that flavor and image ask for cannot be had: {error}.") from error
+
+
+def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
     policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy") or "shared"
     if policy not in PINNING:
         for name in ("cpu_thread_policy", "emulator_threads_policy"):
@@ -25,6 +49,9 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
                 raise errors.BadRequest(
                     f"Dedicated CPUs required: hw:{name} is {given}, and hw:cpu_policy is {policy}."
                 )
+    threads = specs.get("hw:emulator_threads_policy")
+    if threads and threads not in ("isolate", "share"):
+        raise errors.BadRequest(f"hw:emulator_threads_policy is {threads[:40]}; it takes isolate or share.")
     if specs.get("hw:cpu_dedicated_mask") and policy != "mixed":
         raise errors.BadRequest(f"hw:cpu_dedicated_mask is for hw:cpu_policy mixed, and it is {policy}.")
     counted = sorted(name for name in ("resources:VCPU", "resources:PCPU") if name in specs)
@@ -32,20 +59,51 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
         raise errors.BadRequest(f"{counted[0]} cannot be counted beside hw:cpu_policy {policy}; leave it out.")
     if len(counted) == 2 and all(specs[name] != "0" for name in counted):
         raise errors.BadRequest("resources:VCPU and resources:PCPU exclude one another; use hw:cpu_policy mixed.")
-    try:
-        wish(flavor["vcpus"], flavor["ram"], specs, properties)
-    except BadWish as error:
-        raise errors.BadRequest(f"The topology that flavor and image ask for cannot exist: {error}.") from error
+
+
+def _cells(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
+    """Refuse cells that are written out but not counted, and those of which one half is missing."""
+    written: dict[str, set[int]] = {"numa_cpus": set(), "numa_mem": set()}
+    for key in (*specs, *properties):
+        if match := _CELL.fullmatch(key):
+            written[match[1]].add(int(match[2]))
+    told = written["numa_cpus"] | written["numa_mem"]
+    nodes = specs.get("hw:numa_nodes") or properties.get("hw_numa_nodes") or ""
+    if not told or (nodes and not nodes.isdecimal()):
+        return
+    if not nodes or max(told) >= int(nodes):
+        raise errors.BadRequest(
+            f"numa_cpus.{max(told)} or numa_mem.{max(told)} is given, and numa_nodes is {nodes or 'not set'}."
+        )
+    if written["numa_cpus"] != written["numa_mem"] or len(told) != int(nodes):
+        raise errors.BadRequest(f"numa_cpus and numa_mem must be given for each of the {nodes} cells, or not at all.")
 
 
 def _image_within_flavor(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
     """An image, which users make, does not overrule the flavor, which operators make."""
-    for name in ("cpu_policy", "cpu_thread_policy"):
-        flavors, images = specs.get(f"hw:{name}"), properties.get(f"hw_{name}")
-        if flavors and images and flavors != images:
-            raise errors.Forbidden(f"Image property hw_{name} is {images}, and the flavor's hw:{name} is {flavors}.")
+    flavors, images = specs.get("hw:cpu_policy"), properties.get("hw_cpu_policy")
+    # A flavor of dedicated CPUs gives them to whatever image, as the field has it.
+    if flavors and images and flavors != images and flavors != "dedicated" and images != "shared":
+        raise _conflict("cpu_policy", images, flavors)
+    flavors, images = specs.get("hw:cpu_thread_policy"), properties.get("hw_cpu_thread_policy")
+    if flavors and images and flavors not in (images, "prefer"):
+        raise _conflict("cpu_thread_policy", images, flavors)
+    flavors, images = specs.get("hw:pci_numa_affinity_policy"), properties.get("hw_pci_numa_affinity_policy")
+    if flavors and images and flavors != images:
+        raise _conflict("pci_numa_affinity_policy", images, flavors)
+    for name in ("numa_nodes", "numa_cpus", "numa_mem"):
+        if any(_is(key, f"hw:{name}") for key in specs) and any(_is(key, f"hw_{name}") for key in properties):
+            raise errors.BadRequest(f"Image and flavor both say {name}; leave it to one of them.")
     flavors, images = specs.get("hw:mem_page_size"), properties.get("hw_mem_page_size")
     if images and images not in ("small", flavors) and flavors not in ("large", "any"):
-        raise errors.Forbidden(
+        raise errors.BadRequest(
             f"Image property hw_mem_page_size is {images}; only hw:mem_page_size large or any gives a choice."
         )
+
+
+def _conflict(name: str, images: str, flavors: str) -> errors.BadRequest:
+    return errors.BadRequest(f"Image property hw_{name} is {images}, and the flavor's hw:{name} is {flavors}.")
+
+
+def _is(key: str, name: str) -> bool:
+    return key == name or key.startswith(f"{name}.")

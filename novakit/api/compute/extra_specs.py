@@ -1,4 +1,7 @@
-"""What the known extra specs of a flavor may be set to; from 2.86 on a misspelt one is refused."""
+"""What the known extra specs of a flavor may be set to; from 2.86 on a misspelt one is refused.
+
+One that would be without effect is refused in every version.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,6 +13,7 @@ import os_traits
 from novakit import errors
 from novakit.api.compute.validation import FALSE, TRUE
 from novakit.api.service import Version
+from novakit.compute import unsupported
 from novakit.resource_classes import canonical
 
 Check = Callable[[str], bool]
@@ -123,6 +127,7 @@ def _standard_names() -> dict[str, frozenset[str]]:
 
 def check_extra_specs(version: Version, specs: Mapping[str, str]) -> None:
     """Raise `BadRequest` for an extra spec of a known namespace that does not exist or cannot have this value."""
+    unsupported.check_extra_specs(specs)
     if version < (2, 86):
         return
     for key, value in specs.items():

@@ -189,7 +189,8 @@ async def test_extra_specs_are_added_read_replaced_and_removed(api):
         ("hw:numa_mem.0", "512", 200),
         ("trait:HW_CPU_X86_AVX2", "required", 200),
         ("trait:HW_NO_SUCH", "required", 400),
-        ("trait1:CUSTOM_A", "forbidden", 200),
+        ("hw:cpu_realtime", "no", 200),
+        ("os:secure_boot", "disabled", 200),
         ("resources:VGPU", "1", 200),
         ("resources:VGPU", "x", 400),
         ("acme:anything", "x", 200),
@@ -200,6 +201,34 @@ async def test_known_extra_specs_are_checked_from_2_86_on(api, key, value, statu
     place = "/v2.1/flavors/small/os-extra_specs"
     assert (await api("POST", place, {"extra_specs": {key: value}}, as_="admin", version="2.86")).status == status
     assert (await api("POST", place, {"extra_specs": {key: value}}, as_="admin", version="2.85")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hw:cpu_realtime", "yes"),
+        ("hw:mem_encryption", "true"),
+        ("hw:tpm_version", "2.0"),
+        ("hw:vif_multiqueue_enabled", "true"),
+        ("os:secure_boot", "required"),
+        ("quota:vif_inbound_average", "1000"),
+        ("trait1:CUSTOM_A", "forbidden"),
+        ("resources_GPU:VGPU", "1"),
+        ("group_policy", "none"),
+    ],
+)
+@pytest.mark.parametrize("version", ["2.1", "2.85", "2.86"])
+async def test_an_extra_spec_without_effect_is_refused_in_every_version(api, version, key, value):
+    await make(api, id="small")
+    place = "/v2.1/flavors/small/os-extra_specs"
+    for method, at, body in (
+        ("POST", place, {"extra_specs": {key: value}}),
+        ("PUT", f"{place}/{key}", {key: value}),
+    ):
+        answer = await api(method, at, body, as_="admin", version=version)
+        assert answer.status == 400
+        assert f"Extra spec '{key}' is not supported yet" in answer.body["badRequest"]["message"]
+    assert (await api("GET", place)).body == {"extra_specs": {}}
 
 
 async def test_a_deleted_flavor_is_gone(api):

@@ -72,6 +72,43 @@ CASES = {
         (ROOT,),
         SHARING,
     ),
+    "hardware": (
+        attrs.evolve(
+            PLAN,
+            vcpus=4,
+            extra_specs={
+                "hw:cpu_max_sockets": "2",
+                "hw:cpu_threads": "2",
+                "hw:watchdog_action": "reset",
+                "hw:boot_menu": "true",
+                "hw:pmu": "false",
+                "hw:hide_hypervisor_id": "true",
+                "hw_rng:rate_bytes": "2048",
+                "hw_rng:rate_period": "500",
+                "quota:cpu_shares": "512",
+                "quota:cpu_quota": "50000",
+                "quota:cpu_period": "100000",
+                "quota:disk_read_bytes_sec": "1048576",
+                "quota:disk_total_iops_sec": "400",
+            },
+        ),
+        (ROOT, SWAP, DRIVE),
+        AROUND,
+    ),
+    "no_rng": (
+        attrs.evolve(
+            PLAN,
+            extra_specs={"hw_rng:allowed": "false", "hw:watchdog_action": "reset"},
+            image_properties={
+                "hw_watchdog_action": "disabled",
+                "hw_cpu_cores": "2",
+                "img_hide_hypervisor_id": "yes",
+                "hw_pmu": "true",
+            },
+        ),
+        (ROOT,),
+        attrs.evolve(AROUND, kind="kvm"),
+    ),
     "gpus": (attrs.evolve(PLAN, attachments=GPUS), (ROOT,), attrs.evolve(AROUND, kind="kvm")),
     "cells_emulated": (
         attrs.evolve(

@@ -37,6 +37,15 @@ RICH = attrs.evolve(
 )
 
 
+HARDWARE = {
+    "hw:cpu_sockets": "1",
+    "hw:cpu_threads": "2",
+    "hw:watchdog_action": "poweroff",
+    "hw:boot_menu": "true",
+    "hw:pmu": "false",
+    "hw:hide_hypervisor_id": "true",
+    "hw_rng:rate_bytes": "2048",
+}
 GPUS = (PciAttachment(address="0000:3b:00.0"), PciAttachment(address="10000:af:1f.7"))
 
 
@@ -52,6 +61,8 @@ def lines(plan: GuestPlan, acceleration: str) -> str:
         ("plain-tcg", PLAIN, "tcg"),
         ("rich-kvm", RICH, "kvm"),
         ("gpus-kvm", attrs.evolve(PLAIN, attachments=GPUS), "kvm"),
+        ("hardware-tcg", attrs.evolve(RICH, extra_specs=HARDWARE), "tcg"),
+        ("hardware-kvm", attrs.evolve(RICH, extra_specs={**HARDWARE, "hw_rng:allowed": "false"}), "kvm"),
         ("scsi-e1000", attrs.evolve(RICH, image_properties={"hw_disk_bus": "scsi", "hw_vif_model": "e1000"}), "tcg"),
     ],
 )
@@ -69,8 +80,12 @@ TEXT = st.text(max_size=40)
 def test_no_text_of_a_user_is_on_the_command_line(
     name: str, hostname: str, owner: dict[str, str], properties: dict[str, str]
 ) -> None:
-    hostile = attrs.evolve(RICH, name=name, hostname=hostname, owner=owner, extra_specs=owner)
-    hostile = attrs.evolve(hostile, image_properties={f"x{key}": value for key, value in properties.items()})
+    hostile = attrs.evolve(RICH, name=name, hostname=hostname, owner=owner)
+    hostile = attrs.evolve(
+        hostile,
+        extra_specs={f"x{key}": value for key, value in owner.items()},
+        image_properties={f"x{key}": value for key, value in properties.items()},
+    )
     assert lines(hostile, "tcg") == lines(RICH, "tcg")
 
 
@@ -79,6 +94,17 @@ def test_no_text_of_a_user_is_on_the_command_line(
 def test_what_an_image_may_not_choose_is_refused(key: str, value: str) -> None:
     with pytest.raises(Refused, match=key):
         Machine.of(attrs.evolve(RICH, image_properties={key: value}))
+
+
+def test_what_was_written_down_reads_back() -> None:
+    machine = Machine.of(attrs.evolve(RICH, extra_specs=HARDWARE))
+    assert Machine.load(json.loads(json.dumps(attrs.asdict(machine)))) == machine
+
+
+@pytest.mark.parametrize("key", ["quota:cpu_shares", "quota:cpu_quota", "quota:disk_total_iops_sec"])
+def test_a_limit_that_plain_qemu_cannot_set_is_refused(key: str) -> None:
+    with pytest.raises(Refused, match="sets no limits"):
+        Machine.of(attrs.evolve(PLAIN, extra_specs={key: "2000"}))
 
 
 def test_a_plan_with_cells_is_refused() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 import attrs
 from lxml import etree
 
-from novakit_driver_libvirt import guest_cells, host_devices
+from novakit_driver_libvirt import guest_cells, guest_hardware, host_devices
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, name_of
 from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.hardware import BadHardware, Hardware, hardware
 from novakit_hookspecs.servers import GuestPlan, Nic
 
 DISK_BUSES: Mapping[str, str] = {"virtio": "vd", "scsi": "sd", "sata": "sd"}
@@ -51,6 +52,11 @@ class Surroundings:
 def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
     """Give the domain XML; raise `Refused` when image properties ask for what cannot be had."""
     firmware = _choice(plan, "hw_firmware_type", "bios", ("bios", "uefi"))
+    _choice(plan, "hw_rng_model", "virtio", ("virtio",))
+    try:
+        wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties)
+    except BadHardware as error:
+        raise Refused(str(error)) from error
     domain = etree.Element("domain", {"type": around.kind})
     _text(domain, "name", name_of(plan.id))
     _text(domain, "uuid", plan.id)
@@ -61,16 +67,19 @@ def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
     apart = around.divided and not plan.numa
     _text(domain, "vcpu", str(plan.vcpus), placement="static", **({"cpuset": room} if apart else {}))
     guest_cells.placement(domain, plan, around.shared_cpus)
-    _boot(domain, _machine(plan, around), uefi=firmware == "uefi")
+    guest_hardware.limit_cpus(domain, wanted)
+    _boot(domain, _machine(plan, around), uefi=firmware == "uefi", menu=wanted.boot_menu)
     features = _add(domain, "features")
     _add(features, "acpi")
     _add(features, "apic")
+    guest_hardware.features(features, wanted)
     cpu = _add(domain, "cpu", {"mode": "host-passthrough" if around.kind == "kvm" else "maximum"})
+    guest_hardware.cpu(cpu, wanted, around.kind)
     guest_cells.guest_topology(cpu, plan)
     _add(domain, "clock", {"offset": "utc"})
     for event, action in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "destroy")):
         _text(domain, f"on_{event}", action)
-    _devices(_add(domain, "devices"), plan, disks, around)
+    _devices(_add(domain, "devices"), plan, disks, around, wanted)
     return str(etree.tostring(domain, pretty_print=True, encoding="unicode"))
 
 
@@ -87,21 +96,25 @@ def _metadata(domain: etree._Element, plan: GuestPlan, around: Surroundings) -> 
         fact.text = _plain(value)
 
 
-def _boot(domain: etree._Element, machine: str, *, uefi: bool) -> None:
+def _boot(domain: etree._Element, machine: str, *, uefi: bool, menu: bool) -> None:
     system = _add(domain, "os", {"firmware": "efi"} if uefi else {})
     _text(system, "type", "hvm", arch="x86_64", machine=machine)
     if uefi:
         # The pair with enrolled keys would refuse images that nobody signed.
         firmware = _add(system, "firmware")
         _add(firmware, "feature", {"enabled": "no", "name": "secure-boot"})
+    if menu:
+        _add(system, "bootmenu", {"enable": "yes"})
 
 
-def _devices(devices: etree._Element, plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> None:
+def _devices(
+    devices: etree._Element, plan: GuestPlan, disks: Sequence[Disk], around: Surroundings, wanted: Hardware
+) -> None:
     bus = _choice(plan, "hw_disk_bus", "virtio", DISK_BUSES)
     if bus == "scsi" or any(disk.cdrom for disk in disks):
         _add(devices, "controller", {"type": "scsi", "index": "0", "model": "virtio-scsi"})
     _add(devices, "controller", {"type": "usb", "model": "none"})
-    _disks(devices, disks, bus)
+    _disks(devices, disks, bus, wanted.disk_limits)
     model = plan.image_properties.get("hw_vif_model")
     for nic in plan.nics:
         _interface(devices, nic, model or nic.model)
@@ -115,10 +128,10 @@ def _devices(devices: etree._Element, plan: GuestPlan, disks: Sequence[Disk], ar
         _add(devices, "graphics", {"type": "vnc", "autoport": "yes", "listen": "127.0.0.1"})
         _add(_add(devices, "video"), "model", {"type": "virtio"})
     _add(_add(devices, "memballoon", {"model": "virtio"}), "stats", {"period": "10"})
-    _text(_add(devices, "rng", {"model": "virtio"}), "backend", "/dev/urandom", model="random")
+    guest_hardware.devices(devices, wanted)
 
 
-def _disks(devices: etree._Element, disks: Sequence[Disk], bus: str) -> None:
+def _disks(devices: etree._Element, disks: Sequence[Disk], bus: str, limits: Sequence[tuple[str, int]]) -> None:
     letters = {prefix: iter("abcdef") for prefix in DISK_BUSES.values()}
     for order, disk in enumerate(disks, start=1):
         element = _add(devices, "disk", {"type": "file", "device": "cdrom" if disk.cdrom else "disk"})
@@ -133,6 +146,10 @@ def _disks(devices: etree._Element, disks: Sequence[Disk], bus: str) -> None:
             _add(element, "readonly")
         elif order == 1:
             _add(element, "boot", {"order": "1"})
+        if limits and not disk.cdrom:
+            tune = _add(element, "iotune")
+            for name, number in limits:
+                _text(tune, name, str(number))
 
 
 def _interface(devices: etree._Element, nic: Nic, model: str) -> None:

@@ -11,6 +11,7 @@ import attrs
 from novakit_driver_qemu.commands import QEMU
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import tuple_field, uuid_field
+from novakit_hookspecs.hardware import BadHardware, Hardware, hardware
 from novakit_hookspecs.pci import addresses
 from novakit_hookspecs.servers import GuestPlan
 
@@ -64,6 +65,7 @@ class Machine:
     cards: tuple[Card, ...] = tuple_field()
     devices: tuple[str, ...] = tuple_field()
     """PCI addresses of the host's devices."""
+    hardware: Hardware = attrs.field(factory=Hardware)
 
     @classmethod
     def of(cls, plan: GuestPlan) -> "Machine":
@@ -72,6 +74,7 @@ class Machine:
             raise Refused("the plain QEMU driver gives no dedicated CPUs, huge pages or NUMA cells; libvirt's does")
         _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
         _choice(plan.image_properties, "hw_machine_type", "q35", ("q35",))
+        _choice(plan.image_properties, "hw_rng_model", "virtio", ("virtio",))
         disks = [Disk(file="root.qcow2", format="qcow2")]
         disks += [Disk(file="ephemeral.raw", format="raw")] if plan.ephemeral_gb else []
         disks += [Disk(file="swap.raw", format="raw")] if plan.swap_mb else []
@@ -89,13 +92,15 @@ class Machine:
             disks=tuple(disks),
             cards=tuple(Card(tap=nic.device, mac=nic.mac, mtu=nic.mtu) for nic in plan.nics),
             devices=tuple(addresses(plan.attachments)),
+            hardware=_hardware(plan),
         )
 
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> "Machine":
         """Give the machine that `attrs.asdict` wrote down."""
         disks, cards = [Disk(**each) for each in fields["disks"]], [Card(**each) for each in fields["cards"]]
-        return cls(**{**fields, "disks": disks, "cards": cards})
+        wanted = Hardware(**fields.get("hardware", {}))
+        return cls(**{**fields, "disks": disks, "cards": cards, "hardware": wanted})
 
 
 def socket_of(guest: str) -> str:
@@ -109,13 +114,14 @@ def command_line(machine: Machine, directory: Path, acceleration: str) -> list[s
     argv += ["-daemonize", "-pidfile", str(directory / PIDFILE), "-no-user-config", "-nodefaults", "-display", "none"]
     # A sandbox that denies `spawn` or `elevateprivileges` forbids the step into the background as well.
     argv += ["-sandbox", "on,obsolete=deny,resourcecontrol=deny"]
-    argv += ["-machine", "q35,usb=off", "-accel", acceleration, "-cpu", "host" if acceleration == "kvm" else "max"]
-    argv += ["-smp", str(machine.vcpus), "-m", f"{machine.memory_mb}M", "-rtc", "base=utc", "-boot", "strict=on"]
+    argv += ["-machine", "q35,usb=off", "-accel", acceleration, "-cpu", _cpu(machine.hardware, acceleration)]
+    argv += ["-smp", _smp(machine), "-m", f"{machine.memory_mb}M", "-rtc", "base=utc"]
+    argv += ["-boot", "strict=on,menu=on" if machine.hardware.boot_menu else "strict=on"]
     argv += ["-chardev", f"socket,id=qmp,path={socket_of(machine.id)},server=on,wait=off"]
     argv += ["-mon", "chardev=qmp,mode=control"]
     argv += ["-chardev", f"file,id=console,path={_escaped(directory / CONSOLE)},append=on"]
     argv += ["-serial", "chardev:console"]
-    argv += ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
+    argv += [*_rng(machine.hardware), *_watchdog(machine.hardware)]
     if machine.bus == "scsi" or any(disk.cdrom for disk in machine.disks):
         argv += ["-device", "virtio-scsi-pci,id=scsi"]
     for number, disk in enumerate(machine.disks):
@@ -125,6 +131,43 @@ def command_line(machine: Machine, directory: Path, acceleration: str) -> list[s
     for address in machine.devices:
         argv += ["-device", f"vfio-pci,host={address}"]
     return argv
+
+
+def _hardware(plan: GuestPlan) -> Hardware:
+    try:
+        wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties)
+    except BadHardware as error:
+        raise Refused(str(error)) from error
+    if limits := [name for name, _ in (*wanted.cpu_limits, *wanted.disk_limits)]:
+        raise Refused(f"the plain QEMU driver sets no limits ({', '.join(limits)}) to CPUs and disks; libvirt's does")
+    return wanted
+
+
+def _cpu(wanted: Hardware, acceleration: str) -> str:
+    parts = ["host" if acceleration == "kvm" else "max"]
+    if wanted.pmu is not None:
+        parts.append(f"pmu={'on' if wanted.pmu else 'off'}")
+    if wanted.hidden:
+        # Emulation has no signature of KVM to hide; its own goes with the bit that tells of a hypervisor.
+        parts.append("kvm=off" if acceleration == "kvm" else "hypervisor=off")
+    return ",".join(parts)
+
+
+def _smp(machine: Machine) -> str:
+    if machine.hardware.shape is None:
+        return str(machine.vcpus)
+    return "{},sockets={},cores={},threads={}".format(machine.vcpus, *machine.hardware.shape)
+
+
+def _rng(wanted: Hardware) -> Sequence[str]:
+    if not wanted.rng:
+        return []
+    rate = f",max-bytes={wanted.rng_bytes},period={wanted.rng_period_ms}" if wanted.rng_bytes else ""
+    return ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", f"virtio-rng-pci,rng=rng{rate}"]
+
+
+def _watchdog(wanted: Hardware) -> Sequence[str]:
+    return ["-device", "i6300esb", "-action", f"watchdog={wanted.watchdog}"] if wanted.watchdog else []
 
 
 def _disk(name: str, disk: Disk, bus: str, directory: Path) -> Sequence[str]:
