@@ -18,7 +18,7 @@ from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
 from novakit.scheduler import simulate as engine
 from novakit.scheduler.compose import Offered, SchedulerOptions
-from novakit.scheduler.plugins import chosen
+from novakit.scheduler.plugins import chosen, refused
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -52,7 +52,8 @@ def simulate(args: argparse.Namespace) -> int:
     weighers = [Offered(one.spec, one.plugin.distribution) for one in plugins.weighers.values()]
     both = {"defaults": SchedulerOptions(), "given": _given(args)}
     told = {
-        name: asyncio.run(engine.replay(trace, filters, weighers, options)).plain() for name, options in both.items()
+        name: asyncio.run(engine.replay(trace, filters, weighers, options, refused(plugins))).plain()
+        for name, options in both.items()
     }
     if args.format == "json":
         sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")

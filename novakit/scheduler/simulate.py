@@ -104,11 +104,15 @@ def read(lines: Iterable[bytes | str]) -> Trace:
 
 
 async def replay(
-    trace: Trace, filters: Sequence[Offered], weighers: Sequence[Offered], options: SchedulerOptions
+    trace: Trace,
+    filters: Sequence[Offered],
+    weighers: Sequence[Offered],
+    options: SchedulerOptions,
+    refused: Mapping[str, Sequence[str]] | None = None,
 ) -> Result:
-    """Place every request of a trace, in order."""
+    """Place every request of a trace, in order; `refused` says by kind which plugins are not in service."""
     run = _Run(_table(trace))
-    pipeline = compose(filters, weighers, run.table, options).pipeline
+    pipeline = compose(filters, weighers, run.table, options, refused).pipeline
     largest: Ask | None = None
     for number, event in enumerate(trace.events, start=1):
         if "release" in event:

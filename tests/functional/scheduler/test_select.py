@@ -10,8 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from novakit import errors, world
+from novakit.scheduler.compose import Offered, SchedulerOptions
 from novakit.scheduler.select import Earlier, Refusal, SchedulerLimits, Selection
+from novakit.scheduler.service import build
 from novakit.store import aggregates, decisions, hosts, servers
+from novakit_filters import novakit_filters
+from novakit_hookspecs.scheduling import FilterSpec
 
 
 def placed(results: list[Any]) -> list[Selection]:
@@ -320,6 +324,27 @@ async def test_a_dry_run_answers_as_the_hosts_are_at_that_moment(cloud: Any, mak
             await hosts.decide(session, f"host{number}", enabled=False)
     scheduler.state.mark_stale()
     assert "2 disabled" in (await scheduler.dry_run(make()))["message"]
+
+
+async def test_a_filter_that_was_repaired_is_believed_in_the_next_dry_run(cloud: Any, make: Any) -> None:
+    class Rack:
+        broken = False
+
+        def passes(self, host: Any, ask: Any) -> bool:
+            if self.broken:
+                raise OSError("no rack list")
+            return True
+
+    rack = Rack()
+    await cloud.add_hosts(2)
+    spec = FilterSpec(name="rack", api=1, build=lambda _: rack)
+    offered = [Offered(spec, "novakit-acme") for spec in (*novakit_filters(), spec)]
+    scheduler, _ = build(cloud.store, cloud.placement, offered, [], options=SchedulerOptions(filters=["rack"]))
+    for broken in (False, True, False):
+        rack.broken = broken
+        record = await scheduler.dry_run(make())
+        assert ("failed" in record) == broken
+        assert bool(record["message"]) == broken
 
 
 async def test_a_dry_run_claims_and_stores_nothing(cloud: Any, make: Any) -> None:
