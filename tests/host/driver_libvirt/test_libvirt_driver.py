@@ -169,6 +169,31 @@ class TestRealGuests(RealGuests):
         await driver.destroy(plan.id)
         lab.run(["ip", "link", "del", "tapnk0"])
 
+    async def test_a_guest_has_the_hardware_that_flavor_and_image_ask_for(
+        self, lab: Lab, driver: LibvirtDriver, plan: GuestPlan
+    ) -> None:
+        specs = {
+            "hw:cpu_cores": "2",
+            "hw:watchdog_action": "poweroff",
+            "hw:boot_menu": "true",
+            "hw:pmu": "false",
+            "hw:hide_hypervisor_id": "true",
+            "hw_rng:rate_bytes": "4096",
+            "quota:disk_total_iops_sec": "5000",
+        }
+        await driver.create(attrs.evolve(plan, nics=(), extra_specs=specs))
+        pid = (lab.run_dir / f"libvirt/qemu/nk-{plan.id}.pid").read_text().strip()
+        told = lab.run(["cat", f"/proc/{pid}/cmdline"]).stdout.split("\0")
+        assert "2,sockets=1,cores=2,threads=1" in told[told.index("-smp") + 1].replace("dies=1,", "")
+        assert {"pmu=off", "kvm=off", "hypervisor=off"} <= set(told[told.index("-cpu") + 1].split(","))
+        assert re.search(r"watchdog(-action |=)poweroff", " ".join(told)), [each for each in told if "watchdog" in each]
+        assert any("i6300esb" in each for each in told)
+        assert "menu=on" in told[told.index("-boot") + 1]
+        assert any('"max-bytes":4096' in each or "max-bytes=4096" in each for each in told)
+        assert "2 CPUs" in (await printed(driver, plan.id, FINISHED)).decode()
+        tuned = lab.run(["virsh", "blkdeviotune", f"nk-{plan.id}", "sda"]).stdout
+        assert re.search(r"total_iops_sec\s*:\s*5000", tuned)
+
     async def test_a_guest_runs_on_the_cell_it_was_given(self, driver: LibvirtDriver, plan: GuestPlan) -> None:
         facts = await driver.host()
         wanted = wish(plan.vcpus, plan.memory_mb, {"hw:numa_nodes": "1"}, {})

@@ -225,6 +225,20 @@ class TestRecovery(RealGuests):
         finally:
             await driver.close()
 
+    async def test_a_guest_boots_with_the_hardware_that_its_flavor_asks_for(
+        self, driver: QemuDriver, plan: GuestPlan
+    ) -> None:
+        specs = {
+            "hw:cpu_cores": "2",
+            "hw:watchdog_action": "poweroff",
+            "hw:boot_menu": "true",
+            "hw:pmu": "false",
+            "hw:hide_hypervisor_id": "true",
+            "hw_rng:rate_bytes": "4096",
+        }
+        await driver.create(attrs.evolve(plan, vcpus=2, extra_specs=specs))
+        assert "2 CPUs" in (await printed(driver, plan.id, FINISHED)).decode()
+
     async def test_a_device_that_qemu_cannot_open_is_held_until_the_guest_is_destroyed(self, tmp_path: Path) -> None:
         """The tree tells of a GPU that this machine does not have, so the guest is built and does not start."""
         driver = driver_on(tmp_path, (PciRule(kind="a100", vendor_id="10de"),), TREES / "eight_gpus")

@@ -1,6 +1,7 @@
 """What the host is said to offer."""
 
 import os_traits
+import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, novakit_drivers
 from novakit_driver_libvirt.acceleration import Verdict
@@ -14,7 +15,7 @@ CAPABILITIES = """<capabilities><host><cpu><arch>x86_64</arch><model>EPYC</model
 MACHINE = Machine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset({"avx2", "aes", "unheard_of"}))
 
 
-def made(acceleration: str) -> HostFacts:
+def made(acceleration: str, *, uefi: bool = False) -> HostFacts:
     return facts(
         host="alpha",
         machine=MACHINE,
@@ -22,12 +23,19 @@ def made(acceleration: str) -> HostFacts:
         verdict=Verdict(acceleration, "because"),
         capabilities=CAPABILITIES,
         version=7002022,
+        uefi=uefi,
     )
 
 
 def test_every_trait_is_a_standard_one() -> None:
     standard = set(os_traits.get_traits())
     assert ABILITIES | set(CPU_TRAITS.values()) <= standard
+
+
+@pytest.mark.parametrize(("uefi", "known"), [(False, {"BIOS"}), (True, {"BIOS", "UEFI"})])
+def test_images_find_a_host_by_the_firmware_it_has(uefi: bool, known: set[str]) -> None:
+    traits = made("tcg", uefi=uefi).traits
+    assert {trait.removeprefix("COMPUTE_FIRMWARE_") for trait in traits if "FIRMWARE" in trait} == known
 
 
 def test_kvm_shows_the_host_cpu() -> None:

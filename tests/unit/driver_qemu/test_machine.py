@@ -117,6 +117,7 @@ def test_the_host_reports_no_cells_as_no_guest_can_be_kept_to_one(tmp_path: Path
     facts = host_facts.read(context, QemuOptions(), Verdict(acceleration="tcg", why=""), 8_000_000, tmp_path)
     assert not facts.numa
     assert "PCPU" not in facts.inventory
+    assert {one for one in facts.traits if "FIRMWARE" in one} == {"COMPUTE_FIRMWARE_BIOS"}
 
 
 @pytest.mark.parametrize("device", ["tap0,script=/tmp/x", "-tap", "", "a" * 16, "tap 0"])

@@ -106,6 +106,7 @@ class LibvirtDriver:
             capabilities=capabilities,
             version=version,
             pages=not self._has_own_libvirt() or await asyncio.to_thread(daemons.pages_mounted),
+            uefi=not self._has_own_libvirt() or await asyncio.to_thread(examination.UEFI.exists),
             pci=(await self._surveyed()).devices,
         )
 

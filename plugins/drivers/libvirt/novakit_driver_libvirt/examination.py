@@ -3,14 +3,12 @@
 import asyncio
 import os
 import pwd
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from novakit_driver_libvirt import daemons
 from novakit_driver_libvirt.acceleration import Verdict as Acceleration
 from novakit_driver_libvirt.acceleration import decide
-from novakit_driver_libvirt.commands import SEARCH
 from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs import pci_survey
@@ -126,11 +124,4 @@ def _optional() -> Iterable[Finding]:
         verdict=Verdict.OK if there else Verdict.WARN,
         found=str(UEFI) if there else "not installed; images with hw_firmware_type=uefi cannot boot",
         remedy="" if there else "apt-get install ovmf",
-    )
-    swtpm = shutil.which("swtpm", path=SEARCH)
-    yield Finding(
-        check="emulated TPM (optional)",
-        verdict=Verdict.OK if swtpm else Verdict.WARN,
-        found=swtpm or "not installed; guests have no TPM",
-        remedy="" if swtpm else "apt-get install swtpm swtpm-tools",
     )

@@ -18,6 +18,7 @@ GIB = 1 << 30
 ABILITIES = frozenset(
     {
         "COMPUTE_NODE",
+        "COMPUTE_FIRMWARE_BIOS",
         "COMPUTE_IMAGE_TYPE_QCOW2",
         "COMPUTE_IMAGE_TYPE_RAW",
         "COMPUTE_STORAGE_BUS_VIRTIO",
@@ -88,9 +89,14 @@ def facts(
     capabilities: str,
     version: int,
     pages: bool = True,
+    uefi: bool = False,
     pci: tuple[PciDevice, ...] = (),
 ) -> HostFacts:
-    """Put the record together; `pages` says whether a file system of huge pages is mounted, for guests to use."""
+    """Put the record together.
+
+    `pages` says whether a file system of huge pages is mounted, for guests to use, and `uefi` whether their firmware
+    for UEFI is installed.
+    """
     kvm = verdict.acceleration == "kvm"
     tree = etree.fromstring(capabilities)
     # Emulated CPUs have the features QEMU emulates, whatever the host's own can do.
@@ -103,7 +109,7 @@ def facts(
         inventory=_inventory(machine, options, numa),
         numa=numa,
         pci=pci,
-        traits=ABILITIES | cpu,
+        traits=ABILITIES | cpu | ({"COMPUTE_FIRMWARE_UEFI"} if uefi else set()),
         cpu_info=_cpu_info(tree, machine),
         supported_instances=_supported(tree, kvm=kvm),
         acceleration=verdict.acceleration,

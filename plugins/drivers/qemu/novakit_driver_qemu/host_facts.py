@@ -14,6 +14,7 @@ GIB = 1 << 30
 ABILITIES = frozenset(
     {
         "COMPUTE_NODE",
+        "COMPUTE_FIRMWARE_BIOS",
         "COMPUTE_IMAGE_TYPE_QCOW2",
         "COMPUTE_IMAGE_TYPE_RAW",
         "COMPUTE_STORAGE_BUS_VIRTIO",
