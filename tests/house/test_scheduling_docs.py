@@ -10,8 +10,10 @@ from typing import Any
 import attrs
 import pytest
 
+from novakit import config
 from novakit_filters import novakit_filters
 from novakit_hookspecs import columns, scheduling
+from novakit_simulated import topology_file
 from novakit_weighers import novakit_weighers
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -60,6 +62,25 @@ def test_each_field_of_requests_and_reasons_has_its_row_with_its_type() -> None:
 def written(annotation: Any) -> str:
     """Write a type as the reference does: without modules, `or` between alternatives."""
     return re.sub(r"\b(?:\w+\.)+", "", inspect.formatannotation(annotation)).replace(" | ", " or ")
+
+
+def test_each_monitor_is_told_with_what_it_measures() -> None:
+    table = (DOCS / "reference" / "columns.md").read_text().partition("| unit | measurement")[2]
+    assert all(f"| `{name}` |" in table for name in config.MONITORS)
+
+
+def test_the_configuration_on_measurements_is_accepted(tmp_path: Path) -> None:
+    page = (DOCS / "how-to" / "weigh-by-measurements.md").read_text()
+    *blocks, topology = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    for block in blocks:
+        (tmp_path / "novakit.toml").write_text(block)
+        assert config.read(tmp_path / "novakit.toml")
+    (tmp_path / "hosts.toml").write_text(topology)
+    told = {host: topology_file.read(str(tmp_path / "hosts.toml"), host).metrics for host in ("compute-1", "compute-2")}
+    assert told == {
+        "compute-1": {"power_usage_watts": 400.0},
+        "compute-2": {"power_usage_watts": 120.0, "cpu.percent": 60.0},
+    }
 
 
 def test_the_filter_of_the_how_to_passes_its_own_tests(tmp_path: Path) -> None:

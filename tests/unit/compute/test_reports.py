@@ -9,14 +9,14 @@ import pytest
 
 from novakit.bus import MemoryBus, Message
 from novakit.compute.parts import Parts
-from novakit.compute.reports import Reports
+from novakit.compute.reports import MAX_METRICS, Reports, measurements
 from novakit.compute.wiring import Wiring
 from novakit.config import Config
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
-from novakit.store import Store, hosts, tables  # noqa: F401
+from novakit.store import Store, host_metrics, hosts, tables  # noqa: F401
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.plain import to_plain
@@ -40,7 +40,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     await store.close()
 
 
-def _report(host: str, vcpus: int, *pci: PciDevice) -> Message:
+def _report(host: str, vcpus: int, *pci: PciDevice, metrics: Any = None) -> Message:
     facts = HostFacts(
         hypervisor_type="simulated",
         hypervisor_version=1,
@@ -48,7 +48,8 @@ def _report(host: str, vcpus: int, *pci: PciDevice) -> Message:
         inventory={"VCPU": Inventory(total=vcpus)},
         pci=pci,
     )
-    body: dict[str, Any] = {"facts": to_plain(facts), "guests": [], "building": [], "started": False}
+    plain = to_plain(facts) if metrics is None else {**to_plain(facts), "metrics": metrics}
+    body: dict[str, Any] = {"facts": plain, "guests": [], "building": [], "started": False}
     return Message(f"agent:{host}", body)
 
 
@@ -88,3 +89,37 @@ async def test_a_device_that_went_while_it_was_held_goes_from_the_ledger_once_it
         await parts.placement.release(session, server)
     await reports.host(_report("a", 4))
     assert await stock() == {row["provider_id"]}
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"cpu.percent": 7, "power-usage.watts": 1.5}, {"cpu_percent": 7.0, "power_usage_watts": 1.5}),
+        ({"a": float("nan"), "b": float("inf"), "c": float("-inf"), "d": 10**400, "e": -1e300, "f": -1.0}, {"f": -1.0}),
+        ({"a": "1", "b": None, "c": True, "d": [1], "e": {"f": 1}}, {}),
+        (
+            {"": 1, "*": 1, "A": 1, "9a": 1, "a b": 1, "a;drop": 1, "a\x00": 1, "ä": 1, "a" * 57: 1, "_a": 1, 7: 1},
+            {},
+        ),
+        ({"a" * 56: 1, "cpu.x": 1, "cpu_x": 2, "a\n": 1}, {"a" * 56: 1.0, "cpu_x": 2.0}),
+        (None, {}),
+        ([["cpu.percent", 1]], {}),
+        ("cpu.percent", {}),
+    ],
+)
+def test_of_measurements_only_finite_numbers_under_names_of_columns_are_kept(told: Any, kept: dict[str, float]) -> None:
+    assert measurements(told) == kept
+
+
+async def test_a_host_that_measures_ten_thousand_things_is_cut_and_still_reports(parts: Parts) -> None:
+    flood = {f"made_up_{number}": number for number in range(10_000)}
+    assert len(measurements(flood)) == MAX_METRICS
+    reports = Reports(parts)
+    messages = [_report("flood", 4, metrics=flood), _report("odd", 4, metrics="x"), _report("a", 4, metrics={"b": 1})]
+    await asyncio.gather(*(reports.host(each) for each in messages))
+    async with parts.store.read() as session:
+        kept = {row["host"]: row["metrics"] for row in await host_metrics.since(session, 0)}
+        told = {row["name"]: row for row in await hosts.every(session)}
+    assert {host: len(found) for host, found in kept.items()} == {"flood": MAX_METRICS, "a": 1}
+    assert set(told) == {"flood", "odd", "a"}
+    assert not any("metrics" in row["facts"] for row in told.values()), "facts change only when the host does"

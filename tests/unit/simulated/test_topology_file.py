@@ -1,4 +1,4 @@
-"""The cells and devices of a simulated host, from a file."""
+"""The cells, devices and measurements of a simulated host, from a file."""
 
 import asyncio
 import json
@@ -184,3 +184,34 @@ async def test_a_device_that_was_never_reported_is_refused(tmp_path: Path) -> No
     with pytest.raises(Refused, match="hands out no PCI device"):
         await made.create(holder(GUEST, PciAttachment(address="0000:ff:00.0")))
     assert not await made.holdings()
+
+
+async def test_measurements_are_read_with_every_report_and_a_hosts_own_replace_those_of_all(tmp_path: Path) -> None:
+    document = {"metrics": {"power_usage_watts": 400, "cpu.percent": 10}, "hosts": {"own": {"metrics": {"x": 1.5}}}}
+    made = driver(tmp_path, document)
+    await made.open()
+    assert (await made.host()).metrics == {"power_usage_watts": 400.0, "cpu.percent": 10.0}
+    own = driver(tmp_path, document, host="own")
+    await own.open()
+    assert (await own.host()).metrics == {"x": 1.5}
+    (tmp_path / "t.json").write_text("{}")
+    assert (await made.host()).metrics == (await own.host()).metrics == {}
+    (tmp_path / "t.json").write_text("half a fi")
+    with pytest.raises(Refused, match="the topology file"):
+        await made.host()
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        ["cpu.percent"],
+        {"cpu.percent": "many"},
+        {"cpu.percent": None},
+        {"Power Usage": 1},
+        {"9": 1},
+        {"a": float("nan")},
+    ],
+)
+async def test_measurements_that_make_no_sense_are_refused(metrics: Any, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="the topology file"):
+        await driver(tmp_path, {"metrics": metrics}).open()

@@ -1,6 +1,7 @@
 """The file with the NUMA cells, the PCI devices and the measurements of simulated hosts."""
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import PciDevice
@@ -42,6 +44,7 @@ def read(path: str, host: str) -> HostTopology:
         found = _of_host(_document(Path(path)), host)
         _check_cells(found.cells)
         _check_devices(found)
+        _check_metrics(found.metrics)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise Refused(f"the topology file {path} cannot be used: {error}") from error
     return found
@@ -84,3 +87,11 @@ def _check_devices(found: HostTopology) -> None:
                 raise ValueError(f"PCI device {device.address}: {key} {value[:40]!r} is not four hexadecimal digits")
         if cells and device.numa_cell is not None and device.numa_cell not in cells:
             raise ValueError(f"PCI device {device.address} is on cell {device.numa_cell}, which is not there")
+
+
+def _check_metrics(metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        if metric_name(name) is None or not math.isfinite(value):
+            raise ValueError(
+                f"metric {name[:80]!r} needs a name as cpu.percent or power_usage_watts, and a finite number"
+            )
