@@ -96,6 +96,11 @@ class Book:
         for name, more in wanted.items():
             self.used[name] += more
 
+    def admit_members(self, count: int) -> None:
+        """Raise `Forbidden` when a server group may not have so many members."""
+        if -1 < self.limits["server_group_members"] < count:
+            raise errors.Forbidden("Quota exceeded, too many servers in group.", kind="OverQuota")
+
 
 def _each(values: Mapping[str, Any], names: list[str]) -> str:
     return ", ".join(str(values[name]) for name in names)

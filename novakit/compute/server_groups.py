@@ -65,10 +65,12 @@ class ServerGroups:
     async def put(self, context: RequestContext, group_id: str, server_id: str) -> Group:
         """Make an existing server a member; twice is once, and all its later placements heed the group.
 
-        Raises `NotFound` unless both are of one project, `Conflict` for a server of another group, for one that is
-        being changed, and where the group's rule would not hold for where its servers stand now.
+        Raises `NotFound` unless both are of one project, `Forbidden` above the quota, `Conflict` for a server of
+        another group, for one that is being changed, and where the group's rule would not hold for where its servers
+        stand now.
         """
         async with self._store.write() as session:
+            await session.serialise(f"quota/{context.project_id or ''}")
             server = await _server(session, context, server_id)
             group = await _locked(session, context, group_id)
             if server["project_id"] != group["project_id"]:
@@ -81,6 +83,8 @@ class ServerGroups:
                     raise errors.Conflict(
                         f"Instance {server_id} is being changed ({server['task_state']}); try again when it is done."
                     )
+                members = (await rows.members(session, [group_id])).get(group_id, ())
+                (await self._quotas.book(session, context.project_id or "")).admit_members(len(members) + 1)
                 await rows.join(session, group_id, [server_id])
                 why = await _broken_in(session, dict(group))
                 if why:

@@ -126,7 +126,7 @@ class Servers:
         for each in batch:
             try:
                 if each.group is not None:
-                    await self._require_group(session, each)
+                    await self._require_group(session, each, books[each.project])
                 count = _fitting(books[each.project], each.request)
             except (errors.BadRequest, errors.Forbidden) as error:
                 written.append(error)
@@ -141,10 +141,12 @@ class Servers:
             await operations.add(session, begun)
         return written
 
-    async def _require_group(self, session: Session, new: "_New") -> None:
+    async def _require_group(self, session: Session, new: "_New", book: Book) -> None:
         group = await server_groups.show(session, new.group) if isinstance(new.group, str) else None
         if group is None or not (new.context.is_admin or group["project_id"] == new.context.project_id):
             raise errors.BadRequest(f"Instance group {new.group} could not be found.")
+        members = (await server_groups.members(session, [new.group])).get(new.group, ())
+        book.admit_members(len(members) + new.request.max_count)
 
     async def _image(self, context: RequestContext, request: CreateRequest) -> Image:
         try:

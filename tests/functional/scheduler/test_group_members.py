@@ -7,7 +7,7 @@ import pytest
 
 from novakit import world
 from novakit.scheduler.select import Selection
-from novakit.store import server_groups, servers
+from novakit.store import quotas, server_groups, servers
 from tests.functional.scheduler.conftest import Cloud, Desk
 
 GROUPS = "/v1/server-groups"
@@ -124,6 +124,17 @@ async def test_what_is_busy_elsewhere_or_foreign_does_not_join(desk: Desk, make:
         assert (await put(desk, group_id, server_id, token))[0] == 404
     assert await take(desk, one, mine, "member:other") == 404
     assert await take(desk, two, mine) == 404
+
+
+async def test_the_quota_of_members_holds_for_joins_at_once(desk: Desk) -> None:
+    made = await group(desk, "soft-affinity")
+    async with desk.cloud.store.write() as session:
+        await quotas.put(session, "p", {"server_group_members": 2})
+    some = [await server(desk.cloud) for _ in range(4)]
+    answers = await asyncio.gather(*(put(desk, made, each) for each in some))
+    assert sorted(status for status, _ in answers) == [200, 200, 403, 403]
+    [sentence] = {told["error"]["message"] for status, told in answers if status == 403}
+    assert sentence == "Quota exceeded, too many servers in group."
 
 
 async def test_joins_and_placements_at_once_never_break_the_rule(desk: Desk, make: Any) -> None:

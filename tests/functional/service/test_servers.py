@@ -137,6 +137,27 @@ async def test_a_group_keeps_its_members_apart(api, admin, image):
     assert (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"] == []
 
 
+async def test_a_group_takes_no_more_members_than_the_quota(api, admin, image):
+    body = {"server_group": {"name": "few", "policy": "soft-affinity"}}
+    group = (await api.ok("POST", "/compute/v2.1/os-server-groups", body))["server_group"]["id"]
+    quota = f"/compute/v2.1/os-quota-sets/{api.project_id}"
+    await admin.ok("PUT", quota, {"quota_set": {"server_group_members": 2}})
+    new = {"name": "m", "imageRef": image, "flavorRef": "1", "networks": "none", "max_count": 3, "min_count": 3}
+    body = {"server": new, "os:scheduler_hints": {"group": group}}
+    status, error = await api.call("POST", "/compute/v2.1/servers", body)
+    assert status == 403 and error["forbidden"]["message"] == "Quota exceeded, too many servers in group."
+    assert (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"] == []
+    new |= {"max_count": 2, "min_count": 2}
+    await api.ok("POST", "/compute/v2.1/servers", body)
+    members = (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"]
+    assert len(members) == 2
+    await admin_view(admin, members)
+    await admin.ok("DELETE", quota)
+    for server in members:
+        await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
+    await api.gone(*members)
+
+
 async def admin_view(admin, servers):
     async with asyncio.timeout(60):
         while True:
