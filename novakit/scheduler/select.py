@@ -17,7 +17,8 @@ from novakit.scheduler import capacity, cells, claims, record, trace
 from novakit.scheduler.ask import servers_in_hints
 from novakit.scheduler.claims import Given
 from novakit.scheduler.groups import ANTI_AFFINITY, Groups, admit
-from novakit.scheduler.pipeline import Pipeline, Ranking
+from novakit.scheduler.pipeline import Pipeline
+from novakit.scheduler.ranking import Ranking
 from novakit.scheduler.record import Decision
 from novakit.scheduler.state import CloudState
 from novakit.scheduler.steps import Step
