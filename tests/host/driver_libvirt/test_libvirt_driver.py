@@ -180,6 +180,8 @@ class TestRealGuests(RealGuests):
             "hw:hide_hypervisor_id": "true",
             "hw_rng:rate_bytes": "4096",
             "quota:disk_total_iops_sec": "5000",
+            "quota:cpu_shares": "512",
+            "quota:cpu_quota": "90000",
         }
         await driver.create(attrs.evolve(plan, nics=(), extra_specs=specs))
         pid = (lab.run_dir / f"libvirt/qemu/nk-{plan.id}.pid").read_text().strip()
@@ -193,6 +195,8 @@ class TestRealGuests(RealGuests):
         assert "2 CPUs" in (await printed(driver, plan.id, FINISHED)).decode()
         tuned = lab.run(["virsh", "blkdeviotune", f"nk-{plan.id}", "sda"]).stdout
         assert re.search(r"total_iops_sec\s*:\s*5000", tuned)
+        weighed = lab.run(["virsh", "schedinfo", f"nk-{plan.id}"]).stdout
+        assert re.search(r"cpu_shares\s*: 512\n", weighed) and re.search(r"vcpu_quota\s*: 90000\n", weighed)
 
     async def test_a_guest_runs_on_the_cell_it_was_given(self, driver: LibvirtDriver, plan: GuestPlan) -> None:
         facts = await driver.host()

@@ -109,6 +109,23 @@ def test_pages_are_of_the_size_that_was_asked_for(size: str, expected: int) -> N
     assert plan is not None and plan[0].page_kb == expected
 
 
+@pytest.mark.parametrize(
+    ("flavor", "image", "page_kb"),
+    [("large", "2MB", 2048), ("any", "1GB", 1048576), ("any", "small", 4), ("2MB", "2MB", 2048), ("large", "", -1)],
+)
+def test_an_image_chooses_the_page_size_where_its_flavor_leaves_it_open(flavor: str, image: str, page_kb: int) -> None:
+    said = wish(1, 512, {"hw:mem_page_size": flavor}, {"hw_mem_page_size": image})
+    assert said is not None and said.page_kb == page_kb
+
+
+@pytest.mark.parametrize(
+    ("mask", "pinned"), [("0-1", {0, 1}), ("^0", {1, 2, 3}), ("^0,^3", {1, 2}), ("0-3,^1", {0, 2, 3}), ("^0-2", {3})]
+)
+def test_a_mask_names_cpus_or_those_left_out(mask: str, pinned: set[int]) -> None:
+    said = wanted(cpu_policy="mixed", cpu_dedicated_mask=mask)
+    assert said is not None and said.cells[0].pinned == pinned
+
+
 def test_pages_run_out() -> None:
     host = NumaHost(cells=[cell(0, memory_mb=8192, pages={2048: 1024})])
     one = wanted(mem_page_size="2MB")

@@ -65,6 +65,17 @@ def pages_mounted(mounts: Path = Path("/proc/mounts")) -> bool:
     return any(line.split()[2] == "hugetlbfs" for line in mounts.read_text().splitlines())
 
 
+def cpus_are_limited(mounts: Path = Path("/proc/mounts")) -> bool:
+    """Say whether there are control groups for CPUs: without any, libvirt starts guests and drops their weights."""
+    for line in mounts.read_text().splitlines():
+        _, where, kind, options, *_ = line.split()
+        if kind == "cgroup" and "cpu" in options.split(","):
+            return True
+        if kind == "cgroup2" and "cpu" in (Path(where) / "cgroup.controllers").read_text().split():
+            return True
+    return False
+
+
 async def _start_daemons(run_dir: Path) -> Sequence[str]:
     if lacking := missing():
         raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")

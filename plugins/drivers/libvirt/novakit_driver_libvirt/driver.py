@@ -19,6 +19,7 @@ from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_driver_libvirt.work import WorkByGuest
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
+from novakit_hookspecs.hardware import hardware
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.numa import BadWish
 from novakit_hookspecs.pci_survey import Survey, survey
@@ -180,6 +181,7 @@ class LibvirtDriver:
             if plan.image is not None:
                 self._require_way_to(Path(plan.image.path))
             render(plan, (), self._surroundings(plan))  # refuse before anything is made
+            await self._require_cpu_limits(plan)
             disks = await self._disks.build(plan)
             await self._calls.define(render(plan, disks, self._surroundings(plan)))
         return await self._running(plan.id)
@@ -255,6 +257,13 @@ class LibvirtDriver:
         except BadWish as error:
             raise Refused(f"[drivers.libvirt] cpu_dedicated_set or cpu_shared_set is wrong: {error}") from error
         return {cell.id: cell.cpus for cell in cells}
+
+    async def _require_cpu_limits(self, plan: GuestPlan) -> None:
+        wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties).cpu_limits
+        if wanted and self._has_own_libvirt() and not await asyncio.to_thread(daemons.cpus_are_limited):
+            raise Refused(
+                "limits of CPUs need the host's control group cpu, and it is not mounted below /sys/fs/cgroup"
+            )
 
     def _require_way_to(self, path: Path) -> None:
         if (closed := unsearchable(path, self._qemu_user)) is not None:
