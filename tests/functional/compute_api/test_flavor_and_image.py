@@ -1,0 +1,52 @@
+"""What flavor and image ask for together, at the door of the API."""
+
+import pytest
+
+from tests.functional.compute_api.conftest import authenticate
+
+
+async def ask(api, compute, tmp_path, specs, properties):
+    file = tmp_path / "own.raw"
+    file.write_bytes(b"\0" * 65536)
+    await compute.images.open()
+    image = await compute.images.ingest(
+        await authenticate("admin", "req-1"),
+        name="own",
+        path=file,
+        disk_format="raw",
+        visibility="public",
+        properties=properties,
+    )
+    flavor = await compute.flavors.create(
+        flavor_id="own", name="own", vcpus=2, ram=512, disk=1, extra_specs={f"hw:{key}": specs[key] for key in specs}
+    )
+    body = {"name": "a", "imageRef": image.id, "flavorRef": flavor["id"], "networks": "none"}
+    return await api("POST", "/v2.1/servers", {"server": body}, version="2.86")
+
+
+@pytest.mark.parametrize(
+    ("specs", "properties", "says"),
+    [
+        ({"cpu_policy": "shared"}, {"hw_cpu_policy": "dedicated"}, "hw_cpu_policy is dedicated"),
+        ({"cpu_thread_policy": "require"}, {}, "Dedicated CPUs required"),
+        ({"emulator_threads_policy": "isolate"}, {}, "Dedicated CPUs required"),
+        ({}, {"hw_mem_page_size": "large"}, "only hw:mem_page_size large or any"),
+        ({"numa_nodes": "2", "numa_cpus.0": "0", "numa_mem.0": "256"}, {}, "each of the 2 cells"),
+        ({"cpu_policy": "mixed"}, {}, "needs a cpu_dedicated_mask"),
+        ({"cpu_sockets": "3"}, {}, "2 CPUs cannot be made of sockets 3"),
+        ({"pmu": "true"}, {"hw_pmu": "false"}, "contradict one another"),
+        ({"cpu_realtime": "yes"}, {}, "hw:cpu_realtime' is not supported yet"),
+        ({}, {"hw_mem_encryption": "true"}, "hw_mem_encryption' is not supported yet"),
+    ],
+)
+async def test_what_cannot_be_is_a_bad_request_and_no_server(api, compute, tmp_path, specs, properties, says):
+    answer = await ask(api, compute, tmp_path, specs, properties)
+    assert answer.status == 400
+    assert says in answer.body["badRequest"]["message"]
+    assert (await api("GET", "/v2.1/servers")).body == {"servers": []}
+
+
+async def test_an_image_may_choose_where_its_flavor_leaves_it_open(api, compute, tmp_path):
+    properties = {"hw_mem_page_size": "2MB", "hw_cpu_policy": "shared", "hw_cpu_sockets": "4", "hw_sound_model": "ac97"}
+    answer = await ask(api, compute, tmp_path, {"mem_page_size": "any", "cpu_policy": "dedicated"}, properties)
+    assert answer.status == 202
