@@ -27,8 +27,9 @@ from novakit.network import Networks
 from novakit.operations import Engine
 from novakit.placement import Placement
 from novakit.plughost import PluginHost
+from novakit.scheduler.answers import SchedulerLimits
 from novakit.scheduler.plugins import chosen, driver, note_use, refused
-from novakit.scheduler.select import Scheduler, SchedulerLimits
+from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build as build_scheduler
 from novakit.scheduler.service import serve as serve_scheduler
 from novakit.store import Store, tables

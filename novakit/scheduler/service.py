@@ -8,10 +8,11 @@ import attrs
 from novakit import errors
 from novakit.bus import Bus, Message
 from novakit.placement import Placement
+from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
 from novakit.scheduler.measurements import MAX_AGE
-from novakit.scheduler.select import Earlier, Refusal, Scheduler, SchedulerLimits, Selection
+from novakit.scheduler.select import Scheduler
 from novakit.scheduler.state import CloudState
 from novakit.scheduler.steps import Step
 from novakit.store import Store

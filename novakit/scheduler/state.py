@@ -243,6 +243,10 @@ class CloudState:
                 for row, name in enumerate(self.table.names):
                     self.table.put(row, **{fact: found.get(name, nothing)})
 
+    def zone(self, row: int) -> str:
+        """Give the availability zone of a host."""
+        return str(self.table.vocabulary("availability_zone")[self.table.codes("availability_zone")[row]])
+
     def build_ended(self, host: str, worked: bool) -> None:
         """Count builds that failed on a host, up to the next one that works."""
         row = self.table.row(host)

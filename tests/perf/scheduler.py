@@ -16,9 +16,10 @@ import numpy as np
 
 from novakit import world
 from novakit.placement import HostReport, Placement
+from novakit.scheduler.answers import Selection
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
-from novakit.scheduler.select import Scheduler, Selection
+from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build
 from novakit.scheduler.table import HostTable, Stock
 from novakit.store import Store, hosts, server_groups, tables

@@ -14,10 +14,11 @@ from novakit.api.novakit import service
 from novakit.bus import MemoryBus
 from novakit.context import RequestContext
 from novakit.placement import HostReport, Placement
+from novakit.scheduler.answers import SchedulerLimits
 from novakit.scheduler.ask import from_plain
 from novakit.scheduler.compose import Offered, SchedulerOptions
 from novakit.scheduler.reports import Reports
-from novakit.scheduler.select import Scheduler, SchedulerLimits
+from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build, serve
 from novakit.store import Store, aggregates, decisions, flavors, hosts, server_groups
 from novakit_filters import novakit_filters

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from novakit import world
-from novakit.scheduler.select import Refusal, SchedulerLimits, Selection
+from novakit.scheduler.answers import Refusal, SchedulerLimits, Selection
 from novakit.store import hosts
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.hosts import PciDevice

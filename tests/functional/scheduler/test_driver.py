@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from novakit.scheduler.answers import Refusal
 from novakit.scheduler.compose import Offered
-from novakit.scheduler.select import Refusal
 from novakit.scheduler.service import build
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec

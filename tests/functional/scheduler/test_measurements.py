@@ -9,8 +9,9 @@ import attrs
 import pytest
 
 from novakit import world
+from novakit.scheduler.answers import Selection
 from novakit.scheduler.measurements import MAX_NAMES
-from novakit.scheduler.select import Scheduler, Selection
+from novakit.scheduler.select import Scheduler
 from novakit.store import host_metrics, hosts, operations
 from tests.functional.scheduler.conftest import Cloud
 

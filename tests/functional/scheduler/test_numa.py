@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from novakit.scheduler.select import Refusal, Selection
+from novakit.scheduler.answers import Refusal, Selection
 from novakit.store import numa
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell

@@ -1,0 +1,194 @@
+"""Decides which host is best for each of the servers that wait, and counts with what it has promised."""
+
+import asyncio
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+from novakit import world
+from novakit.monitoring import spans
+from novakit.scheduler import cells, record
+from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
+from novakit.scheduler.claims import Given
+from novakit.scheduler.groups import ANTI_AFFINITY, Groups
+from novakit.scheduler.pipeline import Pipeline
+from novakit.scheduler.ranking import Ranking
+from novakit.scheduler.record import Decision
+from novakit.scheduler.state import CloudState
+from novakit_hookspecs.affinity import Choice
+from novakit_hookspecs.scheduling import Ask
+
+
+@attrs.define(eq=False)
+class Waiting:
+    """A server that waits for its host."""
+
+    ask: Ask
+    answer: asyncio.Future[Selection | Refusal]
+    asked: Ask
+    """As it came, for comparing with the next one."""
+    since: float = attrs.field(factory=world.monotonic)
+    trace: spans.Context = attrs.field(factory=spans.here)
+    """Below what the decision's span hangs."""
+    earlier: Earlier | None = None
+    conflicts: list[dict[str, str]] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
+class Try:
+    """A server with the host that was chosen for it, before the claim."""
+
+    waiting: Waiting
+    decision: Decision
+    row: int
+    alternates: tuple[dict[str, str], ...]
+    choice: Choice | None = None
+    """What the table counts as given to it of cells and devices."""
+    given: Given = attrs.field(factory=Given)
+
+
+@attrs.define
+class _Last:
+    """The decision before, whose ranking serves the next server of the same request."""
+
+    asked: Ask
+    decision: Decision
+    ranking: Ranking
+    place: int
+
+    def serves(self, ask: Ask) -> bool:
+        same = attrs.evolve(self.asked, server_id=ask.server_id, request_id=ask.request_id)
+        return same == ask
+
+    def again(self, ask: Ask, state: CloudState) -> Decision:
+        """Make the record of a further server of the same request."""
+        told = {**self.decision.record, "server_id": ask.server_id, "request_id": ask.request_id}
+        told.update(with_decision=self.decision.id, timings={})
+        return Decision(world.new_id(), ask, told)
+
+
+@attrs.define
+class _Batch:
+    """What decisions that are made one after another remember of each other."""
+
+    last: _Last | None = None
+
+
+@attrs.frozen
+class Chooser:
+    """Runs the pipeline for servers, and keeps the table as it will be when all of them are claimed."""
+
+    state: CloudState
+    pipeline: Pipeline
+    groups: Groups
+    limits: SchedulerLimits
+    name: str
+    """The scheduler's, for the records."""
+
+    async def choose(self, pending: Sequence[Waiting]) -> tuple[list[Try], list[tuple[Waiting, Decision]]]:
+        """Decide about servers one after another, each counting with the ones before, and tell who found no host."""
+        tries: list[Try] = []
+        refused: list[tuple[Waiting, Decision]] = []
+        batch = _Batch()
+        spent = world.monotonic()
+        for one in pending:
+            decision, ranking = await self._traced(one, batch)
+            if ranking is None:
+                refused.append((one, decision))
+                continue
+            tries.append(self._pick(one, decision, ranking, batch))
+            if world.monotonic() - spent > 0.01:
+                await asyncio.sleep(0)
+                spent = world.monotonic()
+        return tries, refused
+
+    async def decide(self, one: Waiting) -> tuple[Decision, Ranking | None]:
+        """Decide about one server by itself, and count nothing of it."""
+        return await self._traced(one, _Batch())
+
+    async def _traced(self, one: Waiting, batch: _Batch) -> tuple[Decision, Ranking | None]:
+        tracer = spans.tracer()
+        if tracer is None:
+            return await self._decided(one, batch)
+        with spans.within(tracer, "scheduler.decision", one.trace, server__id=one.ask.server_id) as span:
+            decision, ranking = await self._decided(one, batch)
+            asked = [stage["name"] for stage in decision.record["filters"] if stage.get("asked", True)]
+            spans.note(
+                span,
+                decision__id=decision.id,
+                decision__outcome="refused" if ranking is None else "placed",
+                decision__follows=decision.record.get("with_decision"),
+                hosts__before=decision.record["hosts"],
+                hosts__after=0 if ranking is None else int(np.isfinite(ranking.total).sum()),
+                filters__count=len(asked),
+                filters__list=asked,
+            )
+            return decision, ranking
+
+    async def _decided(self, one: Waiting, batch: _Batch) -> tuple[Decision, Ranking | None]:
+        ask = one.ask
+        group = self.groups.get(ask.group.id) if ask.group else None
+        if group is not None:
+            ask = attrs.evolve(ask, group=group.ask(ask.server_id))
+        if one.conflicts:
+            ask = attrs.evolve(ask, excluded_hosts=ask.excluded_hosts | {tried["host"] for tried in one.conflicts})
+        last = batch.last
+        if last is not None and not one.conflicts and one.earlier is None and last.serves(one.asked):
+            await self.pipeline.reconsider(self.state.table, ask, last.ranking, last.place)
+            if np.isfinite(last.ranking.total.max()):
+                return last.again(ask, self.state), last.ranking
+        outcome = await self.pipeline.run(self.state.table, ask)
+        decision = await record.compose(self.pipeline, self.state.table, ask, outcome, self.name)
+        if one.conflicts:
+            decision.record["conflicts"] = one.conflicts
+        ranking = None if outcome.failed else outcome.ranking
+        alone = bool(one.conflicts or one.earlier or self.pipeline.driver) or (
+            group is not None and group.policy != ANTI_AFFINITY
+        )
+        batch.last = None if ranking is None or alone else _Last(one.asked, decision, ranking, 0)
+        return decision, ranking
+
+    def _pick(self, one: Waiting, decision: Decision, ranking: Ranking, batch: _Batch) -> Try:
+        table = self.state.table
+        places = self._next_best(one, ranking)
+        if places and one.earlier:
+            decision.record["next_best_of"] = one.earlier.decision_id
+        else:
+            places = ranking.best(1 + self.limits.alternates, self.limits.subset)
+        rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
+        alternates = tuple(self._described(row) for row in rows[1:])
+        decision.placed = True
+        decision.record.update(
+            host=table.names[rows[0]],
+            node=table.column("node")[rows[0]],
+            availability_zone=self.state.zone(rows[0]),
+            alternates=[one["host"] for one in alternates],
+        )
+        if batch.last is not None:
+            batch.last.place = places[0]
+        table.add_claim(rows[0], one.ask.resources)
+        choice = cells.take(table, rows[0], one.ask)
+        if one.ask.group and (group := self.groups.get(one.ask.group.id)):
+            group.put(one.ask.server_id, table.names[rows[0]])
+        return Try(one, decision, rows[0], alternates, choice)
+
+    def _next_best(self, one: Waiting, ranking: Ranking) -> list[int]:
+        """Give the places of those next best hosts of the earlier decision that still fit, in its order."""
+        rows = (self.state.table.row(name) for name in (one.earlier.hosts if one.earlier else ()))
+        places = [int(place) for row in rows if row is not None for place in np.flatnonzero(ranking.rows == row)]
+        return [place for place in places if np.isfinite(ranking.total[place])]
+
+    def _described(self, row: int) -> dict[str, str]:
+        table = self.state.table
+        return {"host": table.names[row], "node": table.column("node")[row], "provider_id": table.providers[row]}
+
+    def take_back(self, tries: Sequence[Try]) -> None:
+        """Count no more what servers were chosen for and not given after all."""
+        for one in tries:
+            taken = {name: -amount for name, amount in one.waiting.ask.resources.items()}
+            self.state.table.add_claim(one.row, taken, -1)
+            if one.choice is not None:
+                cells.take_back(self.state.table, one.row, one.choice)
+            if one.waiting.ask.group and (group := self.groups.get(one.waiting.ask.group.id)):
+                group.take(one.waiting.ask.server_id)
