@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from novakit_hookspecs.findings import Verdict
 from novakit_hookspecs.pci import PciRule
 from novakit_hookspecs.pci_survey import Survey, examine, survey
+from tests.device_trees import tree
 
-TREES = Path(__file__).parents[1] / "data" / "pci"
 GPU = PciRule(kind="a100", vendor_id="10de", product_id="20b2")
 CARD = PciRule(kind="vf", vendor_id="8086", address="0000:5e:*")
 
@@ -46,14 +46,14 @@ def host(tmp_path: Path) -> Path:
 
 
 def test_eight_gpus_on_two_cells_are_all_for_guests() -> None:
-    found = survey([GPU], TREES / "eight_gpus")
+    found = survey([GPU], tree("eight_gpus"))
     assert [(one.kind, one.vendor_id, one.product_id) for one in found.devices] == [("a100", "10de", "20b2")] * 8
     assert [one.numa_cell for one in found.devices] == [0] * 4 + [1] * 4
     assert not found.withheld
 
 
 def test_a_driver_that_binds_nothing_itself_has_the_bound_ones_only() -> None:
-    found = survey([GPU], TREES / "eight_gpus", bound_only=True)
+    found = survey([GPU], tree("eight_gpus"), bound_only=True)
     assert [one.address for one in found.devices] == ["0000:27:00.0"]
     assert all(
         "bound to nvidia; bind it to vfio-pci with `driverctl set-override" in each for each in why(found).values()
@@ -62,19 +62,19 @@ def test_a_driver_that_binds_nothing_itself_has_the_bound_ones_only() -> None:
 
 def test_the_first_of_two_rules_for_a_device_counts() -> None:
     special = PciRule(kind="special", address="0000:17:00.0")
-    found = survey([special, GPU], TREES / "eight_gpus")
+    found = survey([special, GPU], tree("eight_gpus"))
     assert [one.kind for one in found.devices] == ["special"] + ["a100"] * 7
-    assert {one.kind for one in survey([GPU, special], TREES / "eight_gpus").devices} == {"a100"}
+    assert {one.kind for one in survey([GPU, special], tree("eight_gpus")).devices} == {"a100"}
 
 
 def test_a_disk_that_is_mounted_by_way_of_a_volume_group_stays_with_the_host() -> None:
-    found = survey([PciRule(kind="nvme", vendor_id="144d")], TREES / "eight_gpus")
+    found = survey([PciRule(kind="nvme", vendor_id="144d")], tree("eight_gpus"))
     assert [one.address for one in found.devices] == ["0000:03:00.0"]
     assert why(found) == {"0000:02:00.0": "it carries the disk nvme0n1p2, which is used as /"}
 
 
 def test_a_bridge_stays_with_the_host_and_a_shared_group_is_told() -> None:
-    found = survey([PciRule(kind="any", address="0000:*")], TREES / "eight_gpus")
+    found = survey([PciRule(kind="any", address="0000:*")], tree("eight_gpus"))
     reasons = why(found)
     assert reasons["0000:00:1c.0"] == "it is a bridge, which the host needs"
     assert "IOMMU group 50 with 0000:04:00.1, which the driver snd_hda_intel uses" in reasons["0000:04:00.0"]
@@ -92,7 +92,7 @@ def test_of_a_group_the_first_device_that_can_be_had_is_offered(host: Path) -> N
 
 
 def test_of_a_card_with_virtual_functions_they_are_the_devices() -> None:
-    found = survey([CARD], TREES / "sriov")
+    found = survey([CARD], tree("sriov"))
     assert [(one.address, one.numa_cell) for one in found.devices] == [
         ("0000:5e:00.1", 0),
         ("0000:5e:02.1", 0),
@@ -106,7 +106,7 @@ def test_of_a_card_with_virtual_functions_they_are_the_devices() -> None:
 
 
 def test_a_machine_without_an_iommu_gives_nothing_and_says_so() -> None:
-    found = survey([PciRule(kind="virtio", vendor_id="1af4")], TREES / "virtio")
+    found = survey([PciRule(kind="virtio", vendor_id="1af4")], tree("virtio"))
     assert not found.devices
     reasons = why(found)
     assert reasons.pop("0000:00:02.0") == "it carries the disk vda, which is used as /"
@@ -124,13 +124,13 @@ def test_without_the_kernels_module_nothing_is_given(host: Path) -> None:
 
 
 def test_a_swap_device_and_a_btrfs_stay_with_the_host(tmp_path: Path) -> None:
-    shutil.copytree(TREES / "eight_gpus", tmp_path / "tree", symlinks=True)
-    tree, rule = tmp_path / "tree", PciRule(kind="nvme", address="0000:03:00.0")
-    (tree / "proc/swaps").write_text("Filename Type Size Used Priority\n/dev/nvme1n1 partition 8 0 -2\n")
-    assert why(survey([rule], tree)) == {"0000:03:00.0": "it carries the disk nvme1n1, which is used as swap"}
-    (tree / "proc/swaps").unlink()
-    (tree / "proc/self/mountinfo").write_text("28 27 0:44 / /data rw - btrfs /dev/nvme1n1 rw\n")
-    assert "used as /data" in why(survey([rule], tree))["0000:03:00.0"]
+    shutil.copytree(tree("eight_gpus"), tmp_path / "tree", symlinks=True)
+    root, rule = tmp_path / "tree", PciRule(kind="nvme", address="0000:03:00.0")
+    (root / "proc/swaps").write_text("Filename Type Size Used Priority\n/dev/nvme1n1 partition 8 0 -2\n")
+    assert why(survey([rule], root)) == {"0000:03:00.0": "it carries the disk nvme1n1, which is used as swap"}
+    (root / "proc/swaps").unlink()
+    (root / "proc/self/mountinfo").write_text("28 27 0:44 / /data rw - btrfs /dev/nvme1n1 rw\n")
+    assert "used as /data" in why(survey([rule], root))["0000:03:00.0"]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_the_devices_meant_are_found_among_ten_thousand(host: Path) -> None:
 
 
 def test_doctor_has_a_line_for_the_host_and_for_each_rule() -> None:
-    lines = examine([GPU, PciRule(kind="fpga", vendor_id="1234")], TREES / "eight_gpus")
+    lines = examine([GPU, PciRule(kind="fpga", vendor_id="1234")], tree("eight_gpus"))
     assert [(line.check, line.verdict) for line in lines] == [
         ("IOMMU", Verdict.OK),
         ("vfio-pci", Verdict.OK),
@@ -205,11 +205,11 @@ def test_doctor_has_a_line_for_the_host_and_for_each_rule() -> None:
     ]
     assert lines[2].found == "8 devices matched, 8 for guests"
     assert "lspci -Dnn" in lines[3].remedy
-    assert examine([], TREES / "eight_gpus") == []
+    assert examine([], tree("eight_gpus")) == []
 
 
 def test_doctor_says_what_a_machine_without_an_iommu_lacks() -> None:
-    iommu, vfio, rule = examine([PciRule(kind="virtio", vendor_id="1af4")], TREES / "virtio")
+    iommu, vfio, rule = examine([PciRule(kind="virtio", vendor_id="1af4")], tree("virtio"))
     assert (iommu.verdict, vfio.verdict, rule.verdict) == (Verdict.WARN,) * 3
     assert "intel_iommu=on" in iommu.remedy
     assert "modprobe vfio-pci" in vfio.remedy

@@ -22,6 +22,7 @@ from novakit_hookspecs.pci import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
+from tests.device_trees import tree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing
@@ -33,7 +34,6 @@ pytestmark = [
 ]
 FINISHED = b"Cloud-init v. micro finished"
 BOOT_WITHIN = 120.0
-TREES = Path(__file__).parents[2] / "data" / "pci"
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,7 @@ class TestRealGuests(RealGuests):
     ) -> None:
         rules = (PciRule(kind="any", address="0000:*"),)
         plain = attrs.evolve(plan, nics=(), ephemeral_gb=0, swap_mb=0)
-        driver = driver_on(lab, tmp_path, rules, TREES / "virtio")
+        driver = driver_on(lab, tmp_path, rules, tree("virtio"))
         await driver.open()
         try:
             assert not (await driver.host()).pci
@@ -302,7 +302,7 @@ class TestRealGuests(RealGuests):
         self, lab: Lab, plan: GuestPlan, tmp_path: Path
     ) -> None:
         """The tree tells of a GPU that this machine does not have, so the domain is defined and does not start."""
-        driver = driver_on(lab, tmp_path, (PciRule(kind="a100", vendor_id="10de"),), TREES / "eight_gpus")
+        driver = driver_on(lab, tmp_path, (PciRule(kind="a100", vendor_id="10de"),), tree("eight_gpus"))
         await driver.open()
         gpu = PciAttachment(address="0000:17:00.0")
         plain = attrs.evolve(plan, nics=(), ephemeral_gb=0, swap_mb=0, attachments=(gpu,))

@@ -27,6 +27,7 @@ from novakit_hookspecs.pci import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
+from tests.device_trees import tree
 
 pytestmark = [
     pytest.mark.host,
@@ -35,7 +36,6 @@ pytestmark = [
 ]
 FINISHED = b"Cloud-init v. micro finished"
 BOOT_WITHIN = 120.0
-TREES = Path(__file__).parents[2] / "data" / "pci"
 
 
 def driver_on(state_dir: Path, pci: Sequence[PciRule] = (), root: Path = Path("/")) -> QemuDriver:
@@ -212,7 +212,7 @@ class TestRecovery(RealGuests):
         assert [each.power for each in await driver.guests()] == [Power.SHUTDOWN]
 
     async def test_without_vfio_a_device_is_refused_and_nothing_is_left(self, tmp_path: Path) -> None:
-        driver = driver_on(tmp_path, (PciRule(kind="any", address="0000:*"),), TREES / "virtio")
+        driver = driver_on(tmp_path, (PciRule(kind="any", address="0000:*"),), tree("virtio"))
         await driver.open()
         try:
             assert not (await driver.host()).pci
@@ -241,7 +241,7 @@ class TestRecovery(RealGuests):
 
     async def test_a_device_that_qemu_cannot_open_is_held_until_the_guest_is_destroyed(self, tmp_path: Path) -> None:
         """The tree tells of a GPU that this machine does not have, so the guest is built and does not start."""
-        driver = driver_on(tmp_path, (PciRule(kind="a100", vendor_id="10de"),), TREES / "eight_gpus")
+        driver = driver_on(tmp_path, (PciRule(kind="a100", vendor_id="10de"),), tree("eight_gpus"))
         await driver.open()
         plan = attrs.evolve(BARE, attachments=(PciAttachment(address="0000:27:00.0"),))
         try:
