@@ -76,6 +76,13 @@ def kill_qemu(lab: Lab, guest: str) -> None:
     lab.run(["kill", "-9", pid])
 
 
+# The one that was killed holds its port until its last thread has gone, so the next one may have to try again.
+RESTART = """
+kill -9 $(cat /run/libvirtd.pid)
+until rm -f /run/libvirtd.pid && libvirtd -d -l -p /run/libvirtd.pid; do sleep 0.1; done
+"""
+
+
 class RealGuests:
     """A driver over the lab, and the image to boot from."""
 
@@ -241,13 +248,7 @@ class TestRealGuests(RealGuests):
         plain = attrs.evolve(plan, nics=(), ephemeral_gb=0, swap_mb=0)
         await driver.create(plain)
         async with witness(driver) as written:
-            lab.run(
-                [
-                    "sh",
-                    "-c",
-                    "kill -9 $(cat /run/libvirtd.pid); rm -f /run/libvirtd.pid; libvirtd -d -l -p /run/libvirtd.pid",
-                ]
-            )
+            lab.run(["sh", "-c", RESTART])
             await written.told(plan.id, Power.RUNNING, BOOT_WITHIN)
             kill_qemu(lab, plan.id)
 
