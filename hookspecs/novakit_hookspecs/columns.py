@@ -71,6 +71,7 @@ _FACTS = [
     _number("hypervisor_version", "", "major * 1,000,000 + minor * 1,000 + release", "int64"),
     _flag("enabled", "whether the operator lets the host take servers"),
     _flag("up", "whether the host's agent reported lately and nobody forced it down"),
+    _flag("nested", "whether `tree` says more than the amounts do: several providers, or odd units"),
     _category("availability_zone", "name of the zone the host belongs to, through its aggregates or the default"),
     _category("hypervisor_type", "QEMU, KVM, simulated, as clients see it"),
     _category("cpu_info", "a mapping: arch, model, vendor, features, topology"),
@@ -111,6 +112,13 @@ _FACTS = [
         dtype="object",
         unit="",
         meaning="a tuple of `PciPool`: devices of a kind on a NUMA cell and how many are free",
+    ),
+    Fact(
+        name="tree",
+        kind=Kind.OBJECT,
+        dtype="object",
+        unit="",
+        meaning="a tuple of `ProviderStock`: the host's own provider and those below it; None where `nested` is false",
     ),
     Fact(
         name="flavors",

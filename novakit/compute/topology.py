@@ -6,6 +6,7 @@ from typing import Any
 
 from novakit import errors
 from novakit.compute import unsupported
+from novakit.request_groups import groups_of, isolated
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.hardware import BadHardware, hardware
 from novakit_hookspecs.numa import BadWish, wish
@@ -34,6 +35,11 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
         hardware(flavor["vcpus"], specs, properties)
     except BadHardware as error:
         raise errors.BadRequest(f"The hardware that flavor and image ask for cannot be had: {error}.") from error
+    try:
+        groups_of(specs)
+        isolated(specs)
+    except ValueError as error:
+        raise errors.BadRequest(f"The request groups of the flavor cannot be had: {error}.") from error
     try:
         devices(specs, properties)
     except ValueError as error:

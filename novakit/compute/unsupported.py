@@ -33,8 +33,6 @@ EXTRA_SPECS: Mapping[str, tuple[str, frozenset[str]]] = {
         _NOTHING,
     ),
     r"quota:vif_(inbound|outbound)_(average|peak|burst)": ("bandwidth limits of network cards", _NOTHING),
-    r"(resources|trait)[a-zA-Z0-9_-]+:.+": ("numbered request groups", _NOTHING),
-    r"group_policy": ("numbered request groups", _NOTHING),
     r"(vmware|powervm|zvm|hyperv):.+": ("the extra specs of another hypervisor", _NOTHING),
 }
 """By pattern of the name: what it would give, and the values that ask for what every guest has anyway."""

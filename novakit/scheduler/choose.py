@@ -8,7 +8,7 @@ import numpy as np
 
 from novakit import world
 from novakit.monitoring import spans
-from novakit.scheduler import cells, record
+from novakit.scheduler import cells, record, trees
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.claims import Given
 from novakit.scheduler.groups import ANTI_AFFINITY, Groups
@@ -18,6 +18,7 @@ from novakit.scheduler.record import Decision
 from novakit.scheduler.state import CloudState
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.scheduling import Ask
+from novakit_hookspecs.trees import Shares
 
 
 @attrs.define(eq=False)
@@ -45,6 +46,8 @@ class Try:
     alternates: tuple[dict[str, str], ...]
     choice: Choice | None = None
     """What the table counts as given to it of cells and devices."""
+    shares: Shares = ()
+    """What the table counts as given to it of the host's providers."""
     given: Given = attrs.field(factory=Given)
 
 
@@ -168,10 +171,10 @@ class Chooser:
         if batch.last is not None:
             batch.last.place = places[0]
         table.add_claim(rows[0], one.ask.resources)
-        choice = cells.take(table, rows[0], one.ask)
+        choice, shares = cells.take(table, rows[0], one.ask), trees.take(table, rows[0], one.ask)
         if one.ask.group and (group := self.groups.get(one.ask.group.id)):
             group.put(one.ask.server_id, table.names[rows[0]])
-        return Try(one, decision, rows[0], alternates, choice)
+        return Try(one, decision, rows[0], alternates, choice, shares)
 
     def _next_best(self, one: Waiting, ranking: Ranking) -> list[int]:
         """Give the places of those next best hosts of the earlier decision that still fit, in its order."""
@@ -190,5 +193,6 @@ class Chooser:
             self.state.table.add_claim(one.row, taken, -1)
             if one.choice is not None:
                 cells.take_back(self.state.table, one.row, one.choice)
+            trees.take_back(self.state.table, one.row, one.shares)
             if one.waiting.ask.group and (group := self.groups.get(one.waiting.ask.group.id)):
                 group.take(one.waiting.ask.server_id)

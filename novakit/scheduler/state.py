@@ -12,6 +12,7 @@ from novakit.scheduler import cells, devices
 from novakit.scheduler.devices import Function
 from novakit.scheduler.measurements import Measurements
 from novakit.scheduler.table import HostTable, Stock
+from novakit.scheduler.trees import Trees
 from novakit.store import Session, Store, aggregates, numa, scheduling
 from novakit.store.engine import Row
 from novakit_hookspecs.scheduling import Aggregate
@@ -35,14 +36,15 @@ class CloudState:
     wanted: frozenset[str] = frozenset()
     """The facts that some filter or weigher reads; those that cost a query of their own are left out otherwise."""
     table: HostTable = attrs.field(factory=HostTable)
-    nested: dict[int, dict[str, list["Share"]]] = attrs.field(factory=dict)
-    """By row and resource class: what providers below the root hold, for hosts that have such."""
+    providers: dict[int, tuple[str, ...]] = attrs.field(factory=dict)
+    """By row: the providers that the column `tree` tells of, in its order, for hosts that have such."""
     functions: dict[int, tuple[Function, ...]] = attrs.field(factory=dict)
     """By row: the PCI devices, for hosts that have such."""
     measurements: Measurements = attrs.field(
         default=attrs.Factory(lambda self: Measurements(self.table), takes_self=True)
     )
     refreshes: int = 0
+    _trees: Trees = attrs.field(factory=Trees)
     _hosts: int = 0
     _ledger: int = 0
     _groups: int = -1
@@ -99,7 +101,7 @@ class CloudState:
         fresh = HostTable()
         for field in attrs.fields(HostTable):
             setattr(self.table, field.name, getattr(fresh, field.name))
-        self.nested.clear()
+        self.providers.clear()
         self.functions.clear()
         self._forced_down.clear()
         self._silent.clear()
@@ -180,6 +182,8 @@ class CloudState:
                 hosts.setdefault(row, []).append(provider)
         for row, providers in hosts.items():
             self._put_stock(row, providers, inventories)
+            self._put_tree(row, providers, inventories, traits)
+            self._count_devices(row)
             self.table.set_traits(row, {trait for provider in providers for trait in traits.get(provider, ())})
             self.table.put(row, servers=servers.get(self.table.providers[row], 0))
         await self._read_cells(session, hosts)
@@ -197,7 +201,6 @@ class CloudState:
 
     def _put_stock(self, row: int, providers: list[str], inventories: Mapping[str, Mapping[str, Row]]) -> None:
         stock: dict[str, Stock] = {}
-        nested: dict[str, list[Share]] = {}
         for provider in providers:
             for resource_class, one in inventories.get(provider, {}).items():
                 held = stock.setdefault(resource_class, Stock())
@@ -206,21 +209,33 @@ class CloudState:
                 held.capacity += one["capacity"]
                 held.used += one["used"]
                 held.max_unit = max(held.max_unit, one["max_unit"])
-                share = Share(provider, one["capacity"] - one["used"])
-                nested.setdefault(resource_class, []).append(share)
         self.table.set_stock(row, stock)
-        if len(providers) > 1:
-            self.nested[row] = nested
-        else:
-            self.nested.pop(row, None)
 
-        self._count_devices(row)
+    def _put_tree(
+        self,
+        row: int,
+        providers: list[str],
+        inventories: Mapping[str, Mapping[str, Row]],
+        traits: Mapping[str, Collection[str]],
+    ) -> None:
+        ids, tree = self._trees.grown(self.table.providers[row], providers, inventories, traits)
+        if not tree and row not in self.providers:
+            return
+        self.table.put(row, nested=bool(tree), tree=tree or None)
+        if tree:
+            self.providers[row] = ids
+        else:
+            del self.providers[row]
 
     def _count_devices(self, row: int) -> None:
         """Count a host's devices that can be claimed: facts say where they are, the ledger who holds them."""
-        functions, nested = self.functions.get(row, ()), self.nested.get(row, {})
-        classes = {one.resource_class for one in functions}
-        free = {(share.provider, name) for name in classes for share in nested.get(name, ()) if share.free > 0}
+        functions, tree = self.functions.get(row, ()), self.table.column("tree")[row] or ()
+        free = {
+            (provider, name)
+            for provider, one in zip(self.providers.get(row, ()), tree, strict=True)
+            for name, units in one.stock
+            if units.free > 0
+        }
         self.table.put(row, pci=devices.pools_of(functions, lambda one: (one.provider, one.resource_class) in free))
 
     async def _follow_liveness(self, session: Session) -> None:
@@ -253,21 +268,6 @@ class CloudState:
         if row is not None:
             self.table.put(row, failed_builds=0 if worked else int(self.table.column("failed_builds")[row]) + 1)
 
-    def allocations(self, row: int, resources: Mapping[str, int]) -> dict[str, dict[str, int]]:
-        """Say from which provider of a host's tree each resource is to be taken."""
-        root = self.table.providers[row]
-        nested = self.nested.get(row)
-        if nested is None:
-            return {root: {name: amount for name, amount in resources.items() if amount}}
-        taken: dict[str, dict[str, int]] = {}
-        for name, amount in resources.items():
-            if amount:
-                shares = nested.get(name, [])
-                fitting = [share for share in shares if share.free >= amount]
-                best = min(fitting, key=lambda share: (share.provider != root, share.free), default=None)
-                taken.setdefault(best.provider if best else root, {})[name] = amount
-        return taken
-
 
 def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:
     """Cut ids into what one statement takes; None, once, stands for all there are."""
@@ -277,11 +277,3 @@ def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:
     listed = sorted(ids)
     for start in range(0, len(listed), scheduling.CHUNK):
         yield listed[start : start + scheduling.CHUNK]
-
-
-@attrs.define
-class Share:
-    """How much of a resource class one provider of a tree has free."""
-
-    provider: str
-    free: int

@@ -70,7 +70,8 @@ async def test_filters_run_in_the_configured_order_and_count_what_they_remove() 
     table = table_of([512, 4096, 4096])
     table.put(1, enabled=False)
     outcome = await run(table, filters=["ram", "compute"])
-    asked = [(stage.name, stage.before, stage.after) for stage in outcome.stages if stage.mask is not None]
+    named = {"ram", "compute"}
+    asked = [(stage.name, stage.before, stage.after) for stage in outcome.stages if stage.name in named]
     assert asked == [("ram", 3, 2), ("compute", 2, 1)]
     assert alive(table, outcome) == ["host2"]
 
