@@ -26,6 +26,9 @@ DEFAULTS: Mapping[str, int] = {
 COUNTED = ("instances", "cores", "ram")
 """What is summed over a project's servers."""
 
+UNBOUNDED = 2**62
+"""How many fit where no limit is set."""
+
 
 @attrs.define
 class Quotas:
@@ -95,6 +98,20 @@ class Book:
             )
         for name, more in wanted.items():
             self.used[name] += more
+
+    def room(self, **each: int) -> int:
+        """Say how many of the same, each taking so much of `instances`, `cores` and `ram`, still fit; never below 0."""
+        left = [
+            (self.limits[name] - self.used[name]) // amount
+            for name, amount in each.items()
+            if amount > 0 and self.limits[name] > -1
+        ]
+        return max(min(left, default=UNBOUNDED), 0)
+
+    def room_for_members(self, members: int) -> int:
+        """Say how many more servers a group with so many may have; never below 0."""
+        limit = self.limits["server_group_members"]
+        return max(limit - members, 0) if limit > -1 else UNBOUNDED
 
     def admit_members(self, count: int) -> None:
         """Raise `Forbidden` when a server group may not have so many members."""

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from novakit import errors, world
 from novakit.bus import Bus, BusError, RemoteError
 from novakit.compute import states, topology
 from novakit.compute.patterns import Pattern
-from novakit.compute.quotas import Book, Quotas
+from novakit.compute.quotas import UNBOUNDED, Book, Quotas
 from novakit.compute.records import Action, Event, Server
 from novakit.compute.requests import CreateRequest
 from novakit.compute.unshelving import Place, snapshot_of, unshelving
@@ -28,6 +28,8 @@ from novakit.store.engine import Row
 from novakit.store.server_list import Wanted, listed
 
 _FIELDS = tuple(field.name for field in attrs.fields(Server))
+MOST = 1000
+"""Servers that one request makes at most, whatever the quota allows."""
 _VERBS = {"os-start": "start", "os-stop": "stop"}
 """The operation that carries out an action, where it is not named like it."""
 
@@ -38,8 +40,8 @@ class _New:
 
     context: RequestContext
     request: CreateRequest
-    servers: Sequence[dict[str, Any]]
-    operations: Sequence[dict[str, Any]]
+    make: Callable[[int], tuple[dict[str, Any], dict[str, Any]]]
+    """Makes the rows of one of the servers, by its place, and of the operation that builds it."""
 
     @property
     def project(self) -> str:
@@ -52,17 +54,20 @@ class _New:
         return self.request.scheduler_hints.get("group")
 
 
-def _fitting(book: Book, request: CreateRequest) -> int:
-    """Say how many of the servers fit into the quota, at least `min_count`, and book them; raise `Forbidden`."""
-    count = request.max_count
-    while True:
-        try:
-            book.take(instances=count, cores=count * request.flavor["vcpus"], ram=count * request.flavor["ram"])
-            return count
-        except errors.Forbidden:
-            if count <= request.min_count:
-                raise
-            count -= 1
+def _fitting(book: Book, request: CreateRequest, members: int | None) -> int:
+    """Say how many of the servers fit into the quota, at least `min_count`, and book them; raise `Forbidden`.
+
+    `members` is how many the server group that they are to join has already; None without a group.
+    """
+    each = {"instances": 1, "cores": request.flavor["vcpus"], "ram": request.flavor["ram"]}
+    room = min(book.room(**each), UNBOUNDED if members is None else book.room_for_members(members))
+    count = max(min(request.max_count, MOST, room), request.min_count)
+    if MOST < count <= room:
+        raise errors.BadRequest(f"One request makes {MOST} servers at most, and min_count is {request.min_count}.")
+    if members is not None:
+        book.admit_members(members + count)
+    book.take(**{name: count * amount for name, amount in each.items()})
+    return count
 
 
 @attrs.define
@@ -75,7 +80,7 @@ class Servers:
     networks: Networks
     quotas: Quotas
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
-    _creating: Gather[_New, int | errors.NovakitError] = attrs.field(init=False)
+    _creating: Gather[_New, list[dict[str, Any]] | errors.NovakitError] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._creating = Gather(self._create_many)
@@ -90,10 +95,9 @@ class Servers:
         image = await self._image(context, request)
         topology.check(request.flavor, image.properties)
         cards = await self.networks.check_request(
-            context, request.networks, request.security_groups, servers=request.max_count
+            context, request.networks, request.security_groups, servers=min(request.max_count, MOST)
         )
         now, reservation = world.now(), f"r-{world.new_id()[:8]}"
-        new = [self._row(context, request, image, index, reservation, now) for index in range(request.max_count)]
         data = {
             "networks": [attrs.asdict(each) for each in cards],
             "availability_zone": request.availability_zone,
@@ -103,50 +107,57 @@ class Servers:
             "excluded": [],
             "tries": 1,
         }
-        begun = [self._operation(context, "create", row["id"], **data) for row in new]
-        written = await self._creating(_New(context, request, new, begun))
+
+        def make(index: int) -> tuple[dict[str, Any], dict[str, Any]]:
+            row = self._row(context, request, image, index, reservation, now)
+            return row, self._operation(context, "create", row["id"], **data)
+
+        written = await self._creating(_New(context, request, make))
         if isinstance(written, errors.NovakitError):
             raise written
         await self._tell_conductor()
-        return [_server({**_EMPTY, **row}) for row in new[:written]]
+        return [_server({**_EMPTY, **row}) for row in written]
 
-    async def _create_many(self, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
-        """Write what requests that came together ask for; say of each how many of its servers that was, or why none."""
+    async def _create_many(self, batch: Sequence["_New"]) -> "list[list[dict[str, Any]] | errors.NovakitError]":
+        """Write what requests that came together ask for; give the servers of each, or why there are none."""
         async with self.store.write() as session:
             return await self._write_new(session, batch)
 
-    async def _write_new(self, session: Session, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
+    async def _write_new(
+        self, session: Session, batch: Sequence["_New"]
+    ) -> "list[list[dict[str, Any]] | errors.NovakitError]":
         books = {}
         for project in sorted({each.project for each in batch}):
             await session.serialise(f"quota/{project}")
             books[project] = await self.quotas.book(session, project)
-        written: list[int | errors.NovakitError] = []
+        written: list[list[dict[str, Any]] | errors.NovakitError] = []
         servers: list[dict[str, Any]] = []
         begun: list[dict[str, Any]] = []
         for each in batch:
             try:
-                if each.group is not None:
-                    await self._require_group(session, each, books[each.project])
-                count = _fitting(books[each.project], each.request)
+                members = None if each.group is None else await self._members(session, each)
+                count = _fitting(books[each.project], each.request, members)
             except (errors.BadRequest, errors.Forbidden) as error:
                 written.append(error)
                 continue
-            written.append(count)
-            servers += each.servers[:count]
-            begun += each.operations[:count]
+            made = [each.make(index) for index in range(count)]
+            new = [row for row, _ in made]
+            written.append(new)
+            servers += new
+            begun += [operation for _, operation in made]
             if each.group is not None:
-                await server_groups.join(session, each.group, [row["id"] for row in each.servers[:count]])
+                await server_groups.join(session, each.group, [row["id"] for row in new])
         if servers:
             await rows.add(session, servers)
             await operations.add(session, begun)
         return written
 
-    async def _require_group(self, session: Session, new: "_New", book: Book) -> None:
+    async def _members(self, session: Session, new: "_New") -> int:
+        """Count the members of the group that was asked for; raise `BadRequest` for one that is not the caller's."""
         group = await server_groups.show(session, new.group) if isinstance(new.group, str) else None
         if group is None or not (new.context.is_admin or group["project_id"] == new.context.project_id):
             raise errors.BadRequest(f"Instance group {new.group} could not be found.")
-        members = (await server_groups.members(session, [new.group])).get(new.group, ())
-        book.admit_members(len(members) + new.request.max_count)
+        return len((await server_groups.members(session, [new.group])).get(new.group, ()))
 
     async def _image(self, context: RequestContext, request: CreateRequest) -> Image:
         try:

@@ -34,3 +34,35 @@ async def test_a_request_that_is_refused_costs_the_others_nothing(api, projects,
     answers = await asyncio.gather(*(api("POST", "/v2.1/servers", each) for each in bodies))
     assert [answer.status for answer in answers] == [202, 400, 202, 202]
     assert len((await api("GET", "/v2.1/servers")).body["servers"]) == 3
+
+
+async def test_a_huge_count_is_cut_to_the_quota_at_once(api, projects, image_id, flavor_id):
+    for count in (2**31 - 1, 10**9):
+        answer = await api("POST", "/v2.1/servers", body(image_id, flavor_id, min_count=1, max_count=count))
+        assert answer.status in (202, 403)
+    assert len((await api("GET", "/v2.1/servers")).body["servers"]) == 10
+    refused = await api("POST", "/v2.1/servers", body(image_id, flavor_id, min_count=10**9, max_count=10**9))
+    assert refused.status == 403
+
+
+async def test_without_a_quota_a_request_makes_a_bounded_number_of_servers(api, projects, image_id, flavor_id):
+    none = dict.fromkeys(("instances", "cores", "ram"), -1)
+    await api("PUT", "/v2.1/os-quota-sets/project-a", {"quota_set": none}, as_="admin")
+    asked = body(image_id, flavor_id, max_count=10**9, networks="none")
+    answer = await api("POST", "/v2.1/servers", asked, version="2.37")
+    assert answer.status == 202
+    assert len((await api("GET", "/v2.1/servers")).body["servers"]) == 1000
+    refused = await api(
+        "POST", "/v2.1/servers", {**asked, "server": {**asked["server"], "min_count": 1001}}, version="2.37"
+    )
+    assert refused.status == 400 and "1000 servers at most" in refused.body["badRequest"]["message"]
+
+
+async def test_a_request_for_several_members_of_a_group_takes_what_its_quota_leaves(api, projects, image_id, flavor_id):
+    new = {"server_group": {"name": "g", "policy": "anti-affinity"}}
+    group = (await api("POST", "/v2.1/os-server-groups", new, version="2.64")).body["server_group"]["id"]
+    await api("PUT", "/v2.1/os-quota-sets/project-a", {"quota_set": {"server_group_members": 3}}, as_="admin")
+    asked = body(image_id, flavor_id, min_count=2, max_count=10**9, hints={"group": group})
+    statuses = [(await api("POST", "/v2.1/servers", asked)).status for _ in range(2)]
+    assert statuses == [202, 403]
+    assert len((await api("GET", "/v2.1/servers")).body["servers"]) == 3
