@@ -13,6 +13,11 @@ from novakit_hookspecs.fields import frozen_mapping, tuple_field
 
 SMALL_KB = 4
 MAX_CELLS = 64
+PCPU = "resources:PCPU"
+"""The extra spec that asks for dedicated CPUs by their resource class: all that the guest has."""
+HYPERTHREADING = "trait:HW_CPU_HYPERTHREADING"
+_THREADS = {"required": "require", "forbidden": "isolate"}
+"""What the trait of hyperthreading says of threads, where no policy does."""
 _SIZES = {"small": SMALL_KB, "large": -1, "any": -2}
 _UNITS = {"": 1, "KB": 1, "KIB": 1, "MB": 1024, "MIB": 1024, "GB": 1024 * 1024, "GIB": 1024 * 1024}
 
@@ -103,7 +108,8 @@ def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mappi
     def said(name: str) -> str:
         return specs.get(f"hw:{name}") or properties.get(f"hw_{name}") or ""
 
-    policy, pages = said("cpu_policy") or "shared", said("mem_page_size")
+    counted = _counted(specs)
+    policy, pages = said("cpu_policy") or ("dedicated" if counted else "shared"), said("mem_page_size")
     if specs.get("hw:mem_page_size") in ("large", "any"):
         # A flavor that leaves the size open leaves it to the image.
         pages = properties.get("hw_mem_page_size") or pages
@@ -113,17 +119,25 @@ def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mappi
     nodes = _whole(count, "numa_nodes") if count else 1
     if not 1 <= nodes <= min(MAX_CELLS, max(vcpus, 1)):
         raise BadWish(f"numa_nodes is {nodes}; a guest of {vcpus} CPUs takes 1 to {min(MAX_CELLS, vcpus)}")
-    threads = said("cpu_thread_policy") or "prefer"
+    threads = said("cpu_thread_policy") or _THREADS.get(specs.get(HYPERTHREADING, ""), "prefer")
     if threads not in ("prefer", "require", "isolate"):
         raise BadWish(f"cpu_thread_policy is {threads}; it takes prefer, require or isolate")
     pinned = _pinned(policy, vcpus, said("cpu_dedicated_mask"))
     shares = _shares(nodes, vcpus, memory_mb, said)
     extra = 1 if said("emulator_threads_policy") == "isolate" and pinned else 0
+    if counted and counted != len(pinned) + extra:
+        raise BadWish(f"{PCPU} is {counted}, and a guest of {vcpus} CPUs of its own takes {len(pinned) + extra}")
     cells = tuple(
         CellWish(vcpus=cpus, pinned=pinned & set(cpus), memory_mb=memory, extra_cpus=extra if index == 0 else 0)
         for index, (cpus, memory) in enumerate(shares)
     )
     return NumaWish(cells=cells, threads=threads, page_kb=_page(pages) if pages else None)
+
+
+def _counted(specs: Mapping[str, str]) -> int:
+    """Give the CPUs of its own that a flavor asks for by their resource class."""
+    text = specs.get(PCPU, "0")
+    return _whole(text, PCPU)
 
 
 def _pinned(policy: str, vcpus: int, mask: str) -> frozenset[int]:
@@ -265,6 +279,55 @@ def matched(
     return tuple(taken for _, taken in sorted(chosen.items()) if taken is not None)
 
 
+@attrs.frozen(kw_only=True)
+class Shortage:
+    """What a host's cells run short of first."""
+
+    kind: str
+    """cells, pages, cpus, shared_cpus, memory, or together where each of these is there, but not on the same cells."""
+    noun: str
+    wanted: int
+    available: int
+    """The most that one cell has; of cells, how many there are."""
+    unit: str = ""
+
+
+def shortage(host: NumaHost, wanted: NumaWish) -> Shortage | None:
+    """Say why a guest does not fit; None where it does."""
+    if fit(host, wanted) is not None:
+        return None
+    if len(wanted.cells) > len(host.cells):
+        return Shortage(kind="cells", noun="NUMA cells", wanted=len(wanted.cells), available=len(host.cells))
+    free = [_Free.of(cell, host.taken) for cell in host.cells]
+    largest = max(one.memory_mb for one in wanted.cells)
+    cpus = max(len(one.pinned) + one.extra_cpus for one in wanted.cells)
+    floating = max(len(one.vcpus) - len(one.pinned) for one in wanted.cells)
+    memory = max(cell.memory_of(wanted.page_kb) for cell in free)
+    dedicated = max(cell.dedicated_cpus(wanted.threads) for cell in free)
+    if memory < largest or not any(cell.page(largest, wanted.page_kb) for cell in free):
+        kind, noun = ("memory", "memory in one NUMA cell") if _is_small(wanted.page_kb) else ("pages", _noun(wanted))
+        return Shortage(kind=kind, noun=noun, wanted=largest, available=max(memory, 0), unit=" MiB")
+    if dedicated < cpus:
+        what = {"isolate": "free cores", "require": "free CPUs of cores with threads"}.get(wanted.threads)
+        noun = f"{what or 'dedicated CPUs'} in one NUMA cell"
+        return Shortage(kind="cpus", noun=noun, wanted=cpus, available=dedicated)
+    if floating and not any(cell.cell.cpus for cell in free):
+        return Shortage(kind="shared_cpus", noun="shared CPUs", wanted=floating, available=0)
+    return Shortage(kind="together", noun="", wanted=len(wanted.cells), available=0)
+
+
+def _is_small(page_kb: int | None) -> bool:
+    return page_kb is None or page_kb == SMALL_KB
+
+
+def _noun(wanted: NumaWish) -> str:
+    size = wanted.page_kb or 0
+    if size < 0:
+        return "huge pages in one NUMA cell" if size == -1 else "memory in one NUMA cell"
+    told = f"{size // 1024} MiB" if size >= 1024 else f"{size} KiB"
+    return f"pages of {told} in one NUMA cell"
+
+
 @attrs.frozen
 class _Free:
     """What is left of one cell."""
@@ -288,7 +351,7 @@ class _Free:
         return cls(cell, frozenset(cell.dedicated) - used, small, frozen_mapping(pages))
 
     def serve(self, one: CellWish, wanted: NumaWish) -> Taken | None:
-        page = self._page(one.memory_mb, wanted.page_kb)
+        page = self.page(one.memory_mb, wanted.page_kb)
         cpus = self._cpus(len(one.pinned) + one.extra_cpus, wanted.threads)
         floating = len(one.vcpus) - len(one.pinned)
         if page is None or cpus is None or (floating and not self.cell.cpus):
@@ -303,7 +366,20 @@ class _Free:
             page_kb=page,
         )
 
-    def _page(self, memory_mb: int, wanted: int | None) -> int | None:
+    def memory_of(self, wanted: int | None) -> int:
+        """Say how much memory there is in pages that are wanted, in MiB."""
+        huge = {size: size * count // 1024 for size, count in self.pages.items()}
+        if _is_small(wanted):
+            return self.memory_mb
+        if wanted is not None and wanted > 0:
+            return huge.get(wanted, 0)
+        return max((*huge.values(), self.memory_mb if wanted == -2 else 0), default=0)
+
+    def dedicated_cpus(self, threads: str) -> int:
+        """Say how many dedicated CPUs a guest with this policy can have."""
+        return next(count for count in range(len(self.cpus), -1, -1) if self._cpus(count, threads) is not None)
+
+    def page(self, memory_mb: int, wanted: int | None) -> int | None:
         """Choose the page size, in KiB; None where there is not enough memory of it."""
         huge = [
             size

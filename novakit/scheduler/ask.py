@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
-from novakit.request_groups import groups_of, isolated
+from novakit.request_groups import check, groups_of, isolated
 from novakit.resource_classes import canonical
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.numa import BadWish, wish
@@ -55,10 +55,9 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
         if not isinstance(fields[name], Mapping):
             raise errors.BadRequest(f"{name} of an ask is an object.")
     try:
-        groups_of(fields["extra_specs"])
-        isolated(fields["extra_specs"])
+        check(fields["extra_specs"], fields["image"].properties if fields.get("image") else {})
     except ValueError as error:
-        raise errors.BadRequest(f"The request groups of the flavor cannot be had: {error}.") from error
+        raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
     return complete(Ask(**fields))
 
 

@@ -128,7 +128,7 @@ class CloudState:
             host_ip=facts.get("host_ip"),
             cell=facts.get("cell", "cell1"),
             pci=(),
-            numa=cells.host_of(facts.get("numa") or ()),
+            numa=cells.renewed(self.table.column("numa")[row], facts.get("numa") or ()),
         )
         self.functions.pop(row, None)
         if reported := facts.get("pci"):
@@ -263,10 +263,11 @@ class CloudState:
         return str(self.table.vocabulary("availability_zone")[self.table.codes("availability_zone")[row]])
 
     def build_ended(self, host: str, worked: bool) -> None:
-        """Count builds that failed on a host, up to the next one that works."""
+        """Count a build no longer as under way, and those that failed on a host up to the next one that works."""
         row = self.table.row(host)
         if row is not None:
-            self.table.put(row, failed_builds=0 if worked else int(self.table.column("failed_builds")[row]) + 1)
+            failed = 0 if worked else int(self.table.column("failed_builds")[row]) + 1
+            self.table.put(row, failed_builds=failed, io_ops=max(0, int(self.table.column("io_ops")[row]) - 1))
 
 
 def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:

@@ -407,7 +407,10 @@ async def test_what_goes_on_on_the_hosts_is_followed(cloud: Any, make: Any) -> N
     assert table.column("image_properties").tolist() == [{"os=x": 2}, {}, None]
     (one,) = await scheduler.select([make(image={"id": "", "properties": {"os": "x"}})])
     assert one.host in ("host1", "host2")
+    row = table.row(one.host)
+    assert table.column("io_ops")[row] == 1
     scheduler.state.build_ended(one.host, worked=False)
+    assert table.column("io_ops")[row] == 0, "what ended is not under way until the next look at the servers"
     assert (await scheduler.select([make()]))[0].host != one.host
     scheduler.state.build_ended(one.host, worked=True)
     assert scheduler.measures()["filters"]["type_affinity"]["removed"] == 2
