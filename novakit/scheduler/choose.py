@@ -171,6 +171,7 @@ class Chooser:
         if batch.last is not None:
             batch.last.place = places[0]
         table.add_claim(rows[0], one.ask.resources)
+        self.state.count_kind(rows[0], one.ask, 1)
         choice, shares = cells.take(table, rows[0], one.ask), trees.take(table, rows[0], one.ask)
         if one.ask.group and (group := self.groups.get(one.ask.group.id)):
             group.put(one.ask.server_id, table.names[rows[0]])
@@ -191,6 +192,7 @@ class Chooser:
         for one in tries:
             taken = {name: -amount for name, amount in one.waiting.ask.resources.items()}
             self.state.table.add_claim(one.row, taken, -1)
+            self.state.count_kind(one.row, one.waiting.ask, -1)
             if one.choice is not None:
                 cells.take_back(self.state.table, one.row, one.choice)
             trees.take_back(self.state.table, one.row, one.shares)

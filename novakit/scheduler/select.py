@@ -161,11 +161,11 @@ class Scheduler:
     async def _place(self, batch: Sequence[Waiting]) -> None:
         fresh = await self.state.refresh()
         await self._resolve(batch)
-        pending = list(batch)
+        pending, looked = list(batch), False
         while pending:
             tries, refused = await self.chooser.choose(pending)
-            if refused and not fresh:
-                fresh = True
+            if refused and not looked and not (fresh and self.state.is_sure()):
+                looked = True
                 tries, refused = await self._look_again(pending, tries, refused)
             began = world.monotonic()
             try:
@@ -188,7 +188,7 @@ class Scheduler:
         """Refuse nobody on a picture that is a moment old: bring it up to date and decide once more."""
         known = self.state.table.names
         without = [one for one, _ in refused]
-        self.state.mark_stale()
+        self.state.mark_doubtful()
         await self.state.refresh()
         self.groups.forget({one.ask.group.id for one in without if one.ask.group})
         await self._resolve(pending)

@@ -15,9 +15,12 @@ from novakit.scheduler.table import HostTable, Stock
 from novakit.scheduler.trees import Trees
 from novakit.store import Session, Store, aggregates, numa, scheduling
 from novakit.store.engine import Row
-from novakit_hookspecs.scheduling import Aggregate
+from novakit_hookspecs.scheduling import Aggregate, Ask
 
 DEFAULT_ZONE = "nova"
+FRESH_FOR = 60.0
+"""Seconds for which a server counts as placed of which that is not written."""
+_ACTIVITY = frozenset({"io_ops", "flavors", "image_properties"})
 ACTIVITY_EVERY = 5.0
 """Seconds between looks at the servers themselves; claims of one's own count at once."""
 
@@ -44,6 +47,8 @@ class CloudState:
         default=attrs.Factory(lambda self: Measurements(self.table), takes_self=True)
     )
     refreshes: int = 0
+    _fresh: dict[str, tuple[int, Ask, float]] = attrs.field(factory=dict)
+    """By server: where one was just placed, for what, and when; until it is written of the server itself."""
     _trees: Trees = attrs.field(factory=Trees)
     _hosts: int = 0
     _ledger: int = 0
@@ -58,6 +63,32 @@ class CloudState:
     def mark_stale(self) -> None:
         """Look at the change numbers before the next decision."""
         self._stale = True
+
+    def mark_doubtful(self) -> None:
+        """Look before the next decision at the servers, too, unless that was a moment ago."""
+        self._stale = True
+        if not self.is_sure():
+            self._activity_at = -1e9
+
+    def is_sure(self) -> bool:
+        """Say whether the servers were looked at a moment ago, as far as anybody asks about them."""
+        return not self.wanted & _ACTIVITY or world.monotonic() - self._activity_at < self.refresh_every
+
+    def count_kind(self, row: int, ask: Ask, servers: int) -> None:
+        """Count of what flavor and image a server is that was just placed on a host, or with -1 was taken from it."""
+        if not self.wanted & _ACTIVITY:
+            return
+        if servers > 0:
+            self._fresh[ask.server_id] = (row, ask, world.monotonic())
+        else:
+            self._fresh.pop(ask.server_id, None)
+        properties = ask.image.properties.items() if ask.image else ()
+        kinds = {"flavors": [ask.flavor_name], "image_properties": [f"{key}={value}" for key, value in properties]}
+        for fact in kinds.keys() & self.wanted:
+            counts = dict(self.table.column(fact)[row] or {})
+            for kind in kinds[fact]:
+                counts[kind] = counts.get(kind, 0) + servers
+            self.table.put(row, **{fact: {kind: count for kind, count in counts.items() if count > 0}})
 
     async def refresh(self) -> bool:
         """Bring the table up to date, if an event said so or it is time; tell whether it was."""
@@ -103,6 +134,7 @@ class CloudState:
             setattr(self.table, field.name, getattr(fresh, field.name))
         self.providers.clear()
         self.functions.clear()
+        self._fresh.clear()
         self._forced_down.clear()
         self._silent.clear()
         self.measurements.forget()
@@ -257,6 +289,19 @@ class CloudState:
                 found = await read(session)
                 for row, name in enumerate(self.table.names):
                     self.table.put(row, **{fact: found.get(name, nothing)})
+        await self._count_fresh(session)
+
+    async def _count_fresh(self, session: Session) -> None:
+        """Count also the servers of which it is not written yet that they were placed."""
+        known = await scheduling.settled(session, self._fresh)
+        since = world.monotonic() - FRESH_FOR
+        kept = {id: one for id, one in self._fresh.items() if id not in known and one[2] > since}
+        self._fresh = {}
+        for id, (row, ask, at) in kept.items():
+            if "io_ops" in self.wanted:
+                self.table.put(row, io_ops=int(self.table.column("io_ops")[row]) + 1)
+            self.count_kind(row, ask, 1)
+            self._fresh[id] = (row, ask, at)
 
     def zone(self, row: int) -> str:
         """Give the availability zone of a host."""

@@ -119,6 +119,15 @@ async def images_on(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
+async def settled(session: Session, server_ids: Iterable[str]) -> set[str]:
+    """Give those of some servers of which it is written on which host they are, or that they were deleted."""
+    found: set[str] = set()
+    for some in _chunks(sorted(server_ids)):
+        done = sa.or_(servers.c.host.is_not(None), servers.c.deleted_at.is_not(None))
+        found.update(await session.scalars(sa.select(servers.c.id).where(servers.c.id.in_(some), done)))
+    return found
+
+
 async def ended(session: Session, server_ids: Iterable[str]) -> dict[str, datetime]:
     """Give, by server, when it was deleted; those that live are left out."""
     found: dict[str, datetime] = {}

@@ -416,6 +416,14 @@ async def test_what_goes_on_on_the_hosts_is_followed(cloud: Any, make: Any) -> N
     assert scheduler.measures()["filters"]["type_affinity"]["removed"] == 2
 
 
+async def test_a_hosts_flavors_count_from_the_claim_on(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler(filters=["type_affinity"])
+    results = await scheduler.select([make(flavor_name=name, memory_mb=64) for name in ("m1", "m1", "big")])
+    assert [isinstance(one, Selection) for one in results] == [True, True, False]
+    assert "hold servers of other flavors" in results[2].message
+
+
 async def test_a_request_that_cannot_be_recorded_fails_alone(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2)
     scheduler = cloud.scheduler()
