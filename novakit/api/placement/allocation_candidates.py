@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
+import attrs
 import orjson
 import structlog
 from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer_raw, members
+from novakit.api.placement.frame import Asked, admit, answer_raw, members, pieces
 from novakit.api.placement.query import Query
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
@@ -39,9 +41,10 @@ async def list_all(call: Asked) -> web.Response:
     if call.request.transport is None:
         raise ConnectionResetError("the client has gone")
     wanted = {name for group in ask.groups for name in group.resources}
-    requests = await members(found, lambda some: [_request(one, call.version) for one in some])
+    writer = Writer(ask, call.version)
+    requests = await pieces(found, writer.write)
     summaries = await members(
-        _shown(forest, found, call.version),
+        _shown(forest, writer.used, call.version),
         lambda some: {one.id: _summary(one, call.version, wanted) for one in some},
     )
     document = b'{"allocation_requests":[%b],"provider_summaries":{%b}}' % (requests, summaries)
@@ -181,22 +184,51 @@ async def _check_names(session: Session, ask: Ask) -> None:
         raise errors.BadRequest(f"No such trait(s): {', '.join(sorted(unknown))}.")
 
 
-def _request(one: Candidate, version: Version) -> dict[str, Any]:
+@attrs.define
+class Writer:
+    """Writes candidates as JSON: those that share providers between the same parts differ in nothing but ids."""
+
+    ask: Ask
+    version: Version
+    _forms: dict[tuple[int, ...], tuple[str, tuple[int, ...]]] = attrs.field(factory=dict)
+    """By which parts share a provider: the JSON with gaps, and the parts whose providers fill them."""
+    used: dict[str, None] = attrs.field(factory=dict)
+    """The providers that give something, in the order of their first mention."""
+
+    def write(self, some: Sequence[Candidate]) -> bytes:
+        """Write some candidates, without brackets around them."""
+        written = []
+        for one in some:
+            sharing = tuple(map(one.index, one))
+            form = self._forms.get(sharing)
+            if form is None:
+                form = self._forms[sharing] = self._form(sharing)
+            text, gaps = form
+            written.append(text % tuple(map(one.__getitem__, gaps)))
+        for part in (number for number, part in enumerate(self.ask.parts) if part.resources):
+            self.used.update(dict.fromkeys(map(itemgetter(part), some)))
+        return ",".join(written).encode()
+
+    def _form(self, sharing: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+        request = _request(self.ask, tuple(f"@{part}@" for part in sharing), self.version)
+        text, *rest = re.split("@([0-9]+)@", orjson.dumps(request).decode())
+        return "%s".join([text, *rest[1::2]]), tuple(map(int, rest[::2]))
+
+
+def _request(ask: Ask, one: Candidate, version: Version) -> dict[str, Any]:
+    given = ask.allocations(one)
     if version < (1, 12):
         return {
-            "allocations": [
-                {"resource_provider": {"uuid": id}, "resources": amounts} for id, amounts in one.allocations.items()
-            ]
+            "allocations": [{"resource_provider": {"uuid": id}, "resources": amounts} for id, amounts in given.items()]
         }
-    said: dict[str, Any] = {"allocations": {id: {"resources": amounts} for id, amounts in one.allocations.items()}}
+    said: dict[str, Any] = {"allocations": {id: {"resources": amounts} for id, amounts in given.items()}}
     if version >= (1, 34):
-        said["mappings"] = one.mappings
+        said["mappings"] = ask.mappings(one)
     return said
 
 
-def _shown(forest: Forest, found: Sequence[Candidate], version: Version) -> list[Provider]:
+def _shown(forest: Forest, used: Iterable[str], version: Version) -> list[Provider]:
     """Give the providers that are summarised: those of the candidates, from 1.29 on with the whole of their trees."""
-    used = dict.fromkeys(id for one in found for id in one.allocations)
     if version < (1, 29):
         return [forest.providers[id] for id in used]
     roots = dict.fromkeys(forest.providers[id].root_id for id in used)
