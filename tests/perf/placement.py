@@ -299,9 +299,7 @@ def cards(number: int) -> Forest:
 async def groups(policy: str, limit: int | None, devices: int = GROUPS) -> Bench:
     """Time the search alone: 8 groups over 8 devices have 40,320 answers."""
     forest = cards(devices)
-    ask = Ask(
-        groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(GROUPS)], isolate=policy == "isolate"
-    )
+    ask = Ask(groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(GROUPS)], isolate=policy == "isolate")
     times, found = [], 0
     for _ in range(50):
         start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -184,35 +185,52 @@ async def _check_names(session: Session, ask: Ask) -> None:
         raise errors.BadRequest(f"No such trait(s): {', '.join(sorted(unknown))}.")
 
 
+@attrs.frozen
+class Form:
+    """The JSON of a candidate, in pieces between which the ids of its providers stand."""
+
+    start: str
+    pieces: Sequence[str]
+    """What comes behind each id; the last one leads over to the next candidate."""
+    parts: Sequence[int]
+    """Of which part each id is."""
+
+    @classmethod
+    def of(cls, ask: Ask, sharing: Sequence[int], version: Version) -> "Form":
+        """Make that of the candidates in which each part has the provider of the part that `sharing` names."""
+        request = _request(ask, tuple(f"@{part}@" for part in sharing), version)
+        start, *rest = re.split("@([0-9]+)@", orjson.dumps(request).decode())
+        return cls(start, [*rest[1:-1:2], f"{rest[-1]},{start}"], tuple(map(int, rest[::2])))
+
+    def write(self, some: Sequence[Candidate]) -> str:
+        """Write candidates of this form, a comma behind each."""
+        said = [""] * (2 * len(self.pieces) * len(some))
+        said[0::2] = [one[part] for one in some for part in self.parts]
+        said[1::2] = [*self.pieces] * len(some)
+        return self.start + "".join(said).removesuffix(self.start)
+
+
 @attrs.define
 class Writer:
     """Writes candidates as JSON: those that share providers between the same parts differ in nothing but ids."""
 
     ask: Ask
     version: Version
-    _forms: dict[tuple[int, ...], tuple[str, tuple[int, ...]]] = attrs.field(factory=dict)
-    """By which parts share a provider: the JSON with gaps, and the parts whose providers fill them."""
+    _forms: dict[Sequence[int], Form] = attrs.field(factory=dict)
+    """By the first part that has the same provider, for each part."""
     used: dict[str, None] = attrs.field(factory=dict)
-    """The providers that give something, in the order of their first mention."""
+    """The providers of which something is allocated."""
 
     def write(self, some: Sequence[Candidate]) -> bytes:
         """Write some candidates, without brackets around them."""
+        for number in (number for number, part in enumerate(self.ask.parts) if part.resources):
+            self.used.update(dict.fromkeys(map(itemgetter(number), some)))
         written = []
-        for one in some:
-            sharing = tuple(map(one.index, one))
-            form = self._forms.get(sharing)
-            if form is None:
-                form = self._forms[sharing] = self._form(sharing)
-            text, gaps = form
-            written.append(text % tuple(map(one.__getitem__, gaps)))
-        for part in (number for number, part in enumerate(self.ask.parts) if part.resources):
-            self.used.update(dict.fromkeys(map(itemgetter(part), some)))
-        return ",".join(written).encode()
-
-    def _form(self, sharing: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-        request = _request(self.ask, tuple(f"@{part}@" for part in sharing), self.version)
-        text, *rest = re.split("@([0-9]+)@", orjson.dumps(request).decode())
-        return "%s".join([text, *rest[1::2]]), tuple(map(int, rest[::2]))
+        for sharing, alike in groupby(some, key=lambda one: tuple(map(one.index, one))):
+            if sharing not in self._forms:
+                self._forms[sharing] = Form.of(self.ask, sharing, self.version)
+            written.append(self._forms[sharing].write(list(alike)))
+        return "".join(written).removesuffix(",").encode()
 
 
 def _request(ask: Ask, one: Candidate, version: Version) -> dict[str, Any]:

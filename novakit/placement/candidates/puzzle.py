@@ -4,6 +4,8 @@ Answers that are still possible are the bits of a number, by the place of the pr
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
+from math import prod
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from novakit.placement.candidates.ask import Candidate
 from novakit.placement.candidates.forest import Provider
 from novakit.placement.candidates.matching import matchable
 from novakit.placement.candidates.questions import Answers, Pulse, room
-from novakit.placement.candidates.rules import Contest, Rules
+from novakit.placement.candidates.rules import Rules
 
 Ends = list[Candidate]
 """Every way to answer what is open, in the order of the questions."""
@@ -81,16 +83,21 @@ class Puzzle:
 
     def _solve(self, node: Node) -> Generator[list[Candidate] | None, None, Ends | None]:
         """Give all candidates that begin so; return their ends, or None where there are too many to keep."""
-        state, ends = self._known(node)
-        if ends is not None:
-            if self.pulse.due(len(ends) // 4):
+        if self._is_free(node):
+            return (yield from self._combined(node))
+        state = self._state(node)
+        known = self._ends.get(state)
+        if known is None and not self._possible(node):
+            known = self._keep(state, [])
+        if known is not None:
+            if self.pulse.due(len(known) // 4):
                 yield None
-            if ends:
-                yield self._whole(node, ends)
-            return ends
+            if known:
+                yield self._whole(node, known)
+            return known
         number = min(node.open, key=lambda one: node.masks[one].bit_count())
         before = node.open.index(number)
-        kept: Ends | None = []
+        ends: Ends | None = []
         for place in self._still(node, number):
             if self.pulse.due(self.rules.work):
                 yield None
@@ -98,48 +105,44 @@ class Puzzle:
             if narrowed is None:
                 continue
             below = yield from self._solve(narrowed)
-            if kept is None or below is None or len(kept) + len(below) > SHORT:
-                kept = None
+            if ends is None or below is None or len(ends) + len(below) > SHORT:
+                ends = None
             else:
-                kept += [(*end[:before], self._ids[place], *end[before:]) for end in below]
-        if kept is not None:
-            self._keep(state, kept)
-        return kept
+                ends += [(*end[:before], self._ids[place], *end[before:]) for end in below]
+        return None if ends is None else self._keep(state, ends)
 
-    def _known(self, node: Node) -> tuple[object, Ends | None]:
-        """Give the state of a node, and its ends when they take no search."""
-        if len(node.open) == 1:
-            return None, self._last(node)
-        state = self._state(node)
-        ends = self._ends.get(state)
-        if ends is None and not self._possible(node):
-            ends = []
-            self._keep(state, ends)
-        return state, ends
+    def _is_free(self, node: Node) -> bool:
+        """Say whether no answer to an open question bears on another."""
+        return self.rules.together.isdisjoint(node.open) and all(
+            len(some.intersection(node.open)) < 2 for some in self.rules.rivals
+        )
 
-    def _keep(self, state: object, ends: Ends) -> None:
+    def _combined(self, node: Node) -> Generator[list[Candidate] | None, None, Ends | None]:
+        """Give every combination of the answers that are left."""
+        if not self._possible(node):
+            return []
+        answers = [[self._ids[place] for place in self._still(node, number)] for number in node.open]
+        combinations = product(*answers)
+        while some := list(islice(combinations, SHORT)):
+            if self.pulse.due(len(some) // 4):
+                yield None
+            yield self._whole(node, some)
+        return list(product(*answers)) if prod(map(len, answers)) <= SHORT else None
+
+    def _keep(self, state: object, ends: Ends) -> Ends:
         self._kept += STATE + len(ends)
         if self._kept > KEPT:
             self._ends.clear()
             self._kept = STATE + len(ends)
         self._ends[state] = ends
-
-    def _last(self, node: Node) -> Ends:
-        [number] = node.open
-        together = self._traits or self._above
-        return [
-            (self._ids[place],)
-            for place in self._still(node, number)
-            if not together or self._possible(self._with(node, number, place))
-        ]
+        return ends
 
     def _whole(self, node: Node, ends: Ends) -> list[Candidate]:
         """Put ends behind (or between) what is answered."""
         begun = tuple(self._ids[mask.bit_length() - 1] for mask in node.masks)
         answered = len(begun) - len(node.open)
-        if node.open[0] == answered:
-            begun = begun[:answered]
-            return [begun + end for end in ends]
+        if not node.open or node.open[0] == answered:
+            return [begun[:answered] + end for end in ends]
         places = list(range(len(begun)))
         for behind, number in enumerate(node.open, start=len(begun)):
             places[number] = behind
@@ -150,20 +153,15 @@ class Puzzle:
         mask = node.masks[number]
         return [place for place in self.questions[number] if mask >> place & 1]
 
-    def _with(self, node: Node, number: int, place: int) -> Node:
-        masks = (*node.masks[:number], 1 << place, *node.masks[number + 1 :])
-        return Node(masks, tuple(one for one in node.open if one != number), node.left)
-
     def _answered(self, node: Node, number: int, place: int) -> Node | None:
         """Answer a question, and rule out what others can no longer be; None when one of them has no answer left."""
         masks, bit = list(node.masks), 1 << place
         masks[number] = bit
         still = tuple(one for one in node.open if one != number)
         left = dict(node.left)
-        for contest in self.rules.contests_of[number]:
-            takes, key = contest.takes, (contest.name, place)
-            rest = self._left(node, contest, place) - takes[number]
-            left[key] = rest
+        for name in self.rules.contests_of[number]:
+            takes = self.rules.contests[name]
+            left[name, place] = rest = self._left(node, name, place) - takes[number]
             for other in still:
                 if takes.get(other, 0) > rest:
                     masks[other] &= ~bit
@@ -173,27 +171,26 @@ class Puzzle:
                 masks[other] &= ~others
         return Node(tuple(masks), still, left) if all(masks) else None
 
-    def _left(self, node: Node, contest: Contest, place: int) -> int:
-        left = node.left.get((contest.name, place))
-        return room(self.providers[place], contest) if left is None else left
+    def _left(self, node: Node, name: str | None, place: int) -> int:
+        left = node.left.get((name, place))
+        return room(self.providers[place], name) if left is None else left
 
     def _possible(self, node: Node) -> bool:
         """Rule out what no answer to the open questions can mend."""
         return (
-            all(self._seated(node, contest) for contest in self.rules.contests)
+            all(self._seated(node, name, takes) for name, takes in self.rules.contests.items())
             and all(some & _union(node.masks, self.rules.wide) for some in self._traits)
             and all(_union(node.masks, some) & self._common(node, some) for some in self.rules.subtrees)
         )
 
-    def _seated(self, node: Node, contest: Contest) -> bool:
+    def _seated(self, node: Node, name: str | None, takes: Mapping[int, int]) -> bool:
         """Say whether all who contend could have a place, if each took as little as the least of them."""
-        takes = contest.takes
-        numbers = [one for one in node.open if one in takes]
-        wishes = [node.masks[one] for one in numbers]
+        numbers = [number for number in node.open if number in takes]
+        wishes = [node.masks[number] for number in numbers]
         if len(wishes) < 2 or min(mask.bit_count() for mask in wishes) >= len(wishes):
             return True
         least = min(takes[one] for one in numbers)
-        return matchable(wishes, lambda place: self._left(node, contest, place) // least)
+        return matchable(wishes, lambda place: self._left(node, name, place) // least)
 
     def _common(self, node: Node, numbers: Iterable[int]) -> int:
         """Give those that stand above all answers of these questions."""
@@ -205,22 +202,22 @@ class Puzzle:
 
     def _state(self, node: Node) -> object:
         """Tell all that decides what can follow; equal states have equal ends."""
-        masks = tuple(node.masks[number] for number in node.open)
-        reach = _union(masks, range(len(masks)))
-        wanted = {
-            contest.name: sum(contest.takes.get(number, 0) for number in node.open) for contest in self.rules.contests
-        }
-        scarce = frozenset(
-            item for item in node.left.items() if item[1] < wanted[item[0][0]] and reach >> item[0][1] & 1
-        )
-        answered = [number for number in self.rules.wide if number not in node.open]
-        had = _union(node.masks, answered)
-        traits = tuple(bool(some & had) for some in self._traits)
-        tops = tuple(
+        masks = tuple([node.masks[number] for number in node.open])
+        within = _union(node.masks, node.open)
+        near = [(key, left) for key, left in node.left.items() if within >> key[1] & 1]
+        scarce = frozenset((key, left) for key, left in near if left < self._wanted(node, key[0]))
+        if not self.rules.together:
+            return node.open, masks, scarce
+        had = _union(node.masks, self.rules.wide.difference(node.open))
+        tops = [
             (common := self._common(node, some), common & _union(node.masks, some.difference(node.open)))
             for some in self.rules.subtrees
-        )
-        return node.open, masks, scarce, traits, tops
+        ]
+        return node.open, masks, scarce, *tops, *(bool(some & had) for some in self._traits)
+
+    def _wanted(self, node: Node, name: str | None) -> int:
+        takes = self.rules.contests[name]
+        return sum(takes.get(number, 0) for number in node.open)
 
 
 def _union(masks: Sequence[int], numbers: Iterable[int]) -> int:

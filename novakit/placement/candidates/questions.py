@@ -6,7 +6,7 @@ import attrs
 
 from novakit.placement.candidates.ask import Group, Part
 from novakit.placement.candidates.forest import Provider
-from novakit.placement.candidates.rules import Contest, Rules
+from novakit.placement.candidates.rules import Rules
 
 Answers = Sequence[int]
 """Providers by their place in the scope, in the order in which they are to be tried."""
@@ -22,17 +22,19 @@ class Scope:
     tree_of: Mapping[str, str | None]
     """By suffix, the root that `in_tree` of a group means."""
 
-    @property
-    def providers(self) -> Sequence[Provider]:
-        """Give all that may be used; answers are places in here."""
-        return (*self.tree, *self.lenders)
+    providers: Sequence[Provider] = attrs.field(init=False)
+    """All that may be used; answers are places in here."""
+
+    @providers.default
+    def _providers(self) -> Sequence[Provider]:
+        return (*self.tree, *self.lenders) if self.lenders else self.tree
 
 
-def room(one: Provider, contest: Contest) -> int:
-    """Tell how much of what is contended a provider can give to all parts together."""
-    if contest.name is None:
+def room(one: Provider, name: str | None) -> int:
+    """Tell how much of a class a provider can give to all parts together, and of itself one."""
+    if name is None:
         return 1
-    stock = one.stock[contest.name]
+    stock = one.stock[name]
     return min(stock.capacity - stock.used, stock.max_unit)
 
 
@@ -123,8 +125,8 @@ def _for_class(part: Part, scope: Scope, providers: Sequence[Provider]) -> Answe
 
 def _enough(rules: Rules, providers: Sequence[Provider], questions: Sequence[Answers]) -> bool:
     """Say whether what is contended is there at all, counting all who could give it."""
-    for contest in rules.contests:
-        givers = {place for number in contest.takes for place in questions[number]}
-        if sum(room(providers[place], contest) for place in givers) < sum(contest.takes.values()):
+    for name, takes in rules.contests.items():
+        givers = {place for number in takes for place in questions[number]}
+        if sum(room(providers[place], name) for place in givers) < sum(takes.values()):
             return False
     return True
