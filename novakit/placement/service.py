@@ -173,12 +173,13 @@ class Placement:
         Raises `BadRequest` when it takes too long.
         """
         forest = await self.forest()
-        limit = ask.limit if ask.limit is not None and ask.limit <= self.max_candidates else None
+        most = self.max_candidates
+        limit = most + 1 if ask.limit is None else min(ask.limit, most + 1)
         found: list[Candidate] = []
-        seen: set[object] = set()
+        seen: set[Candidate] = set()
         steps = 0
-        for one in search(forest, ask, world.chance() if self.randomize else None):
-            if one is None:
+        for some in search(forest, ask, world.chance() if self.randomize else None):
+            if some is None:
                 steps += 1
                 if not wanted():
                     break
@@ -189,17 +190,18 @@ class Placement:
                     )
                 await asyncio.sleep(0)
                 continue
-            if forest.lenders:
-                if (key := one.key()) in seen:
-                    continue
-                seen.add(key)
-            if len(found) == self.max_candidates:
-                return forest, found, True
-            found.append(one)
-            if len(found) == limit:
+            found += _new(some, seen) if forest.lenders else some
+            if len(found) >= limit:
                 break
-        return forest, found, False
+        return forest, found[: min(limit, most)], min(limit, len(found)) > most
 
     async def changed_since(self, session: Session, seen: int) -> tuple[set[str], int]:
         """Tell which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
         return await changes.since(session, seen)
+
+
+def _new(some: Iterable[Candidate], seen: set[Candidate]) -> list[Candidate]:
+    """Leave out what another tree has led to already, through those that share with both."""
+    new = [one for one in some if one not in seen]
+    seen.update(new)
+    return new

@@ -132,13 +132,17 @@ def answer_raw(call: Asked, document: bytes, *, modified: datetime | None = None
 
 async def members(found: Sequence[T], say: Callable[[Sequence[T]], Any]) -> bytes:
     """Write a long list or object as JSON, so that others get their turn; `say` gives that of some of its members."""
-    pieces = []
+    return await pieces(found, lambda some: orjson.dumps(say(some))[1:-1])
+
+
+async def pieces(found: Sequence[T], write: Callable[[Sequence[T]], bytes]) -> bytes:
+    """Write a long list piece by piece, so that others get their turn; `write` gives the JSON of some members."""
+    written = []
     for start in range(0, len(found), PIECE):
         if start:
             await asyncio.sleep(0)
-        said = orjson.dumps(say(found[start : start + PIECE]))
-        pieces.append(said[1:-1])
-    return b",".join(pieces)
+        written.append(write(found[start : start + PIECE]))
+    return b",".join(written)
 
 
 def href(call: Asked, *parts: str) -> str:

@@ -19,9 +19,20 @@ def provider(id, parent=None, root=None, stock=None, traits=(), aggregates=()):
     return Provider(id, root or id, parent, stocks, frozenset(traits), frozenset(aggregates))
 
 
+def candidates(forest, ask, chance=None):
+    return [one for some in search(forest, ask, chance) if some is not None for one in some]
+
+
 def found_by_search(forest, ask):
-    found = [one for one in search(forest, ask) if one is not None]
-    return {one.key() for one in found}
+    return {key(ask, one) for one in candidates(forest, ask)}
+
+
+def key(ask, candidate):
+    amounts = ask.allocations(candidate).items()
+    return (
+        frozenset((id, name, amount) for id, some in amounts for name, amount in some.items()),
+        frozenset((suffix, tuple(sorted(ids))) for suffix, ids in ask.mappings(candidate).items()),
+    )
 
 
 def parents(forest, id):
@@ -241,17 +252,18 @@ def eight_groups(**more):
 
 def test_eight_groups_on_eight_devices_are_all_40320_and_no_more():
     for isolate in (True, False):
-        found = [one.key() for one in search(devices(8), eight_groups(isolate=isolate)) if one]
+        found = candidates(devices(8), eight_groups(isolate=isolate))
         assert len(found) == len(set(found)) == 40320
+        assert all(len(set(one)) == 8 for one in found)
 
 
 def test_a_limited_answer_for_eight_groups_on_eight_devices_takes_few_steps():
     found = pulses = 0
-    for one in search(devices(8), eight_groups(isolate=True)):
-        found, pulses = found + (one is not None), pulses + (one is None)
-        if found == 1000:
+    for some in search(devices(8), eight_groups(isolate=True)):
+        found, pulses = found + len(some or ()), pulses + (some is None)
+        if found >= 1000:
             break
-    assert (found, pulses < 20) == (1000, True), "each pulse is some thousand looks"
+    assert (found >= 1000, pulses < 3) == (True, True), "each pulse is some thousand looks"
 
 
 def test_a_request_that_cannot_fit_is_known_without_trying_all_orders():
@@ -268,5 +280,5 @@ def test_candidates_come_from_every_tree_before_a_second_one_of_any():
         for one in (provider(host), *(provider(f"{host}d{n}", host, host, {"VF": 1}) for n in range(3)))
     )
     ask = Ask(groups=[Group(suffix="1", resources={"VF": 1})])
-    first = [next(iter(one.allocations))[:2] for one in search(forest, ask) if one][:3]
+    first = [id[:2] for [id] in candidates(forest, ask)][:3]
     assert sorted(first) == ["h1", "h2", "h3"]
