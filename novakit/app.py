@@ -36,6 +36,8 @@ class Process:
     hosts: list[str] = attrs.field(factory=list)
     """Compute hosts whose agents run here."""
     acceleration: str = ""
+    scheduler: str = ""
+    """What the scheduler of this process is called."""
     _local: MemoryBus | None = None
 
     def bus(self, identity: str) -> Bus:
@@ -135,7 +137,7 @@ async def _start_control(stack: AsyncExitStack, process: Process, boundary: Call
     stack.push_async_callback(control.close)
     roles = process.config.roles
     if "scheduler" in roles:
-        name = _scheduler_name(stack, process.config)
+        process.scheduler = name = _scheduler_name(stack, process.config)
         bus = await _joined(stack, process, f"scheduler:{name}")
         stack.push_async_callback(bus.drain, DRAIN)
         await control.start_scheduler(process.plugins, bus, name)

@@ -171,6 +171,8 @@ def _show(process: Any, log_file: Path | None) -> None:
         for name in ("identity", "image", "network", "compute", "placement", "volume"):
             table.add_row(name, f"{chosen.url}/{name}")
     table.add_row("roles", ", ".join(chosen.roles))
+    if process.scheduler:
+        table.add_row("scheduler", process.scheduler)
     if process.hosts:
         hosts = process.hosts[0] if len(process.hosts) == 1 else f"{len(process.hosts)} hosts"
         table.add_row("driver", Text(f"{chosen.driver} on {hosts}: {process.acceleration}"))

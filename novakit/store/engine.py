@@ -25,6 +25,20 @@ STALLED = 10
 what it has locked is free for others; nothing ends it on SQLite."""
 
 
+_PASSING = ("08", "40", "53", "55P03", "57P")
+"""How the SQLSTATEs begin of what passes: connections, collisions, resources, locks, and a server that goes down."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Say whether the database could not do it at this moment only: it was locked or away, or others were first."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
+    return error.connection_invalidated or state.startswith(_PASSING) or "database is locked" in str(error.orig)
+
+
 @attrs.define
 class Session:
     """One transaction, or one consistent view for reading."""

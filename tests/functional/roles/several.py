@@ -73,7 +73,9 @@ class Several(Roles):
     async def claims_held_up(self) -> AsyncIterator[Callable[[], Awaitable[int]]]:
         """Let every claim wait for a lock until the end of the block; what is given counts those that wait."""
         held, watch = [await asyncpg.connect(self.database.replace("+asyncpg", "")) for _ in range(2)]
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         try:
             async with held.transaction():
                 await held.fetch("SELECT id FROM resource_providers FOR UPDATE")

@@ -132,19 +132,20 @@ async def test_a_host_whose_agent_is_killed_or_stopped_or_that_is_disabled_takes
                 await asyncio.sleep(0.1)
 
     await admin.reach(await admin.server("before", image), "ACTIVE")
-    agent = roles.processes["agent"]
-    for number, (down, up) in enumerate(
-        (
-            (lambda: roles.kill("agent"), lambda: roles.start("agent")),
-            (lambda: agent.send_signal(signal.SIGSTOP), lambda: agent.send_signal(signal.SIGCONT)),
-        )
-    ):
+
+    def send(number: signal.Signals) -> Callable[[], None]:
+        return lambda: roles.processes["agent"].send_signal(number)
+
+    outages: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+        (lambda: roles.kill("agent"), lambda: roles.start("agent")),
+        (send(signal.SIGSTOP), send(signal.SIGCONT)),
+    ]
+    for number, (down, up) in enumerate(outages):
         down()
         await explained(lambda message: "1 down" in message)
         refused = await admin.reach(await admin.server(f"meanwhile-{number}", image), "ERROR")
         assert "1 down" in refused["fault"]["message"]
         up()
-        agent = roles.processes["agent"]
         await explained(lambda message: not message)
         await admin.reach(await admin.server(f"after-{number}", image), "ACTIVE")
     (service,) = (await admin.ok("GET", "/compute/v2.1/os-services?binary=nova-compute"))["services"]

@@ -6,7 +6,6 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +35,7 @@ def told(what: str, counted: dict[str, Counter[str]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for each in counted.values():
         total.update(each)
-    print(f"{what}: {dict(total)}, of which {({name: dict(each) for name, each in counted.items()})}")
+    print(f"{what}: {dict(total)}, of which { ({name: dict(each) for name, each in counted.items()}) }")
     return total
 
 
