@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,8 @@ class Process:
     hosts: list[str] = attrs.field(factory=list)
     """Compute hosts whose agents run here."""
     acceleration: str = ""
+    scheduler: str = ""
+    """What the scheduler of this process is called."""
     _local: MemoryBus | None = None
 
     def bus(self, identity: str) -> Bus:
@@ -85,19 +88,37 @@ def prepare_state(state: Path) -> None:
 
 
 def _only_one(path: Path) -> IO[str]:
+    file = _locked(path)
+    if isinstance(file, str):
+        raise ConfigError(
+            f"Another novakit (process {file}) runs on {path.parent}; stop it first, or choose another --state."
+        )
+    return file
+
+
+def _locked(path: Path) -> IO[str] | str:
+    """Take a lock that falls with this process, or give the id of the process that has it."""
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.seek(0)
-        raise ConfigError(
-            f"Another novakit (process {file.read().strip() or 'unknown'}) runs on {path.parent}; stop it first, or "
-            "choose another --state."
-        ) from None
+        with file:
+            return file.read().strip() or "unknown"
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _scheduler_name(stack: AsyncExitStack, config: Config) -> str:
+    """Give the scheduler of this process a name that no other one on this state directory has."""
+    for name in (config.name,) if config.name else (f"scheduler-{number}" for number in count(1)):
+        file = _locked(config.state / f"scheduler.{name}.lock")
+        if not isinstance(file, str):
+            stack.enter_context(file)
+            return name
+    raise ConfigError(f"Another scheduler (process {file}) is called {config.name}; choose another --name.")
 
 
 async def _joined(stack: AsyncExitStack, process: Process, identity: str) -> Bus:
@@ -116,7 +137,10 @@ async def _start_control(stack: AsyncExitStack, process: Process, boundary: Call
     stack.push_async_callback(control.close)
     roles = process.config.roles
     if "scheduler" in roles:
-        await control.start_scheduler(process.plugins, await _joined(stack, process, "scheduler"))
+        process.scheduler = name = _scheduler_name(stack, process.config)
+        bus = await _joined(stack, process, f"scheduler:{name}")
+        stack.push_async_callback(bus.drain, DRAIN)
+        await control.start_scheduler(process.plugins, bus, name)
     if "conductor" in roles:
         conductor = await control.conductor(await _joined(stack, process, "conductor"), process.plugins, boundary)
         await conductor.start(alone=control.store.dialect == "sqlite")

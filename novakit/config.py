@@ -139,6 +139,8 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 8774
     roles: tuple[str, ...] = ROLES
+    name: str | None = None
+    """What the scheduler of this process is called; None is the first free one of scheduler-1, scheduler-2, ..."""
     driver: str = "simulated"
     network: str = "simulated"
     simulate: int = 1

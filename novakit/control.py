@@ -115,8 +115,8 @@ class Control:
         """Close the store."""
         await self.store.close()
 
-    async def start_scheduler(self, plugins: PluginHost, bus: Bus) -> None:
-        """Build the pipeline of the plugins that are there and answer to `scheduler`."""
+    async def start_scheduler(self, plugins: PluginHost, bus: Bus, name: str) -> None:
+        """Build the pipeline of the plugins that are there and answer to `scheduler`, beside others of other names."""
         options = self.config.scheduler
         self.scheduler, composed = build_scheduler(
             self.store,
@@ -132,6 +132,7 @@ class Control:
             refresh_every=options.refresh_every,
             metrics_max_age=options.metrics_max_age,
             down_after=self.config.conductor.host_down_after,
+            name=name,
         )
         for sentence in self.config.warnings:
             log.warning(sentence)

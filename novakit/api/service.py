@@ -14,6 +14,7 @@ from novakit import errors, world
 from novakit.context import RequestContext
 from novakit.monitoring import spans
 from novakit.monitoring.tallies import Requests
+from novakit.store.engine import is_passing
 
 S = TypeVar("S")
 Version = tuple[int, int]
@@ -231,7 +232,10 @@ class Service(Generic[S]):
             except Exception as error:
                 log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
                 said = f"An unexpected error happened here; the operator finds it in the log as {request_id}."
-                answer = self._refusal(request, errors.NovakitError(said), request_id, auth_url, agreed)
+                fault = errors.NovakitError(said)
+                if is_passing(error):
+                    fault = errors.Unavailable("The database could not do it just now; try again in a moment.")
+                answer = self._refusal(request, fault, request_id, auth_url, agreed)
             if not answer.prepared:
                 for name in self.request_id_headers:
                     answer.headers[name] = request_id

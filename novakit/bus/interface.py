@@ -11,7 +11,7 @@ class Message:
     """What a handler gets: who sent it, and plain data."""
 
     sender: str
-    """The authenticated identity of the caller: `conductor`, `api`, `scheduler` or `agent:<host>`."""
+    """The authenticated identity of the caller: `conductor`, `api`, `scheduler:<name>` or `agent:<host>`."""
     body: Mapping[str, Any]
 
 
@@ -39,17 +39,29 @@ class NotPermitted(BusError):
     """The participant may not do that on the bus, whoever it says it is."""
 
 
+@attrs.frozen(kw_only=True)
+class Reply:
+    """What one of several servers of a target said."""
+
+    identity: str
+    answer: Any = None
+    error: BusError | None = None
+    """Why there is no answer."""
+
+
 def check_permitted(identity: str, action: str, name: str) -> None:
     """Hold every participant to its part; raise `NotPermitted`.
 
     A compute host may call the conductor and serve itself, and nothing else.
     It cannot reach other hosts, the scheduler or any topic.
+    Any other role serves the target of its own name: `scheduler`, and `scheduler:<name>` of several, the target
+    `scheduler`.
     """
     if identity.startswith("agent:"):
         own = {("call", "conductor"), ("serve", f"agent.{identity.removeprefix('agent:')}")}
         allowed = (action, name) in own
     else:
-        allowed = action != "serve" or name == identity
+        allowed = action != "serve" or name == identity.partition(":")[0]
     if not allowed:
         raise NotPermitted(f"{identity} may not {action} {name}")
 
@@ -64,8 +76,17 @@ class Bus(Protocol):
     async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
         """Ask one server of `target` and wait for its answer for `within` seconds.
 
-        Raises `RemoteError` when the other side raised, `Unreachable` when no answer came.
+        Several servers share the calls to a target: each call goes to one of them, to one that has less to do rather
+        than more, and to one that has gone silent only where all have.
+        Raises `RemoteError` when the other side raised, `Unreachable` when no answer came, which is known at once
+        where the server that had the call has died, and soon where it hangs.
+        It may have done its work all the same, so what several serve must bear being asked twice.
         """
+
+    async def call_each(
+        self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30
+    ) -> list[Reply]:
+        """Ask every server of `target` the same, and give what each said within `within` seconds, by identity."""
 
     async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
         """Tell everybody who listens to `topic`; nobody listening is fine, and nothing is kept for later."""
@@ -75,6 +96,9 @@ class Bus(Protocol):
 
     def listen(self, topic: str, listener: Listener) -> Callable[[], None]:
         """Hear what is published on `topic`; the result ends it."""
+
+    async def drain(self, within: float) -> None:
+        """Take no more calls, and wait for up to `within` seconds until those that were taken are answered."""
 
     async def close(self) -> None:
         """Leave; calls under way end as `Unreachable`."""

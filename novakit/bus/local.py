@@ -24,6 +24,7 @@ from novakit.bus.interface import (
     Listener,
     Message,
     RemoteError,
+    Reply,
     Unreachable,
     check_permitted,
 )
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 LIMIT = 64 << 20
 """Bytes of one message."""
+
+BACKLOG = 2 * LIMIT
+"""Bytes that may wait for a participant that reads nothing before it is hung up on."""
 
 
 def hub_key(path: Path) -> bytes:
@@ -74,6 +78,13 @@ class _Wire:
     def send(self, **frame: Any) -> None:
         encoded = orjson.dumps(frame)
         self.writer.write(len(encoded).to_bytes(4, "big") + encoded)
+        if self.writer.transport.get_write_buffer_size() > BACKLOG:
+            log.warning("bus participant reads nothing", waiting=BACKLOG)
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """End the connection without waiting for anything that is still to be sent."""
+        self.writer.transport.abort()
 
     async def close(self) -> None:
         self.writer.close()
@@ -153,29 +164,60 @@ class _Answering:
         if task := self._tasks.get(number):
             task.cancel()
 
+    async def all_given(self, within: float) -> None:
+        """Wait for up to `within` seconds until every question so far is answered."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=within)
+
     def lost(self) -> None:
         for task in list(self._tasks.values()):
             task.cancel()
 
 
+@attrs.define(eq=False)
+class _Joined:
+    """A participant in another process, as the hub knows it."""
+
+    wire: _Wire
+    participant: MemoryParticipant
+    heard: float = attrs.field(factory=world.monotonic)
+    """When it gave a sign of life last; moments in which the hub itself slept do not count."""
+
+
 @attrs.define
 class LocalHub:
-    """Lets other processes of this machine join the bus of this one."""
+    """Lets other processes of this machine join the bus of this one.
+
+    Those that share a target with others are asked for a sign of life at every beat.
+    Who gives none is given no calls that others can take, and at last hung up on, which ends the calls it had; it
+    comes back by itself when it goes on.
+    """
 
     bus: MemoryBus
     path: Path
     key: bytes
+    beat: float = 0.5
+    """Seconds from one look at the participants to the next."""
+    silent_after: float = 2.0
+    """Seconds without a sign of life after which others are preferred."""
+    hang_up_after: float = 10.0
+    """Seconds without a sign of life after which the connection ends."""
     _server: asyncio.Server | None = None
+    _watch: asyncio.Task[None] | None = None
     _wires: set[_Wire] = attrs.field(factory=set)
+    _joined: set[_Joined] = attrs.field(factory=set)
 
     async def start(self) -> None:
         """Begin to listen; a socket left by a killed process is replaced."""
         self.path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._connected, self.path)
         self.path.chmod(0o600)
+        self._watch = world.spawn(self._watch_all(), name="bus/watch")
 
     async def stop(self) -> None:
         """Close every connection."""
+        if self._watch:
+            self._watch.cancel()
         if self._server:
             self._server.close()
         for wire in list(self._wires):
@@ -185,7 +227,8 @@ class LocalHub:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire = _Wire(reader, writer)
         self._wires.add(wire)
-        participant: MemoryParticipant | None = None
+        joined: _Joined | None = None
+        identity = ""
         asking, answering = _Asking(wire), _Answering(wire)
         try:
             async with asyncio.timeout(10):
@@ -194,19 +237,41 @@ class LocalHub:
             if not hmac.compare_digest(credential(self.key, identity), str(hello.get("credential", ""))):
                 wire.send(t="refused", why=f"the credential is not that of {identity}")
                 return
-            participant = self.bus.join(identity)
+            joined = _Joined(wire, self.bus.join(identity))
+            self._joined.add(joined)
             wire.send(t="welcome")
             while True:
-                self._handle(await wire.read(), participant, asking, answering)
+                frame = await wire.read()
+                joined.heard, joined.participant.silent = world.monotonic(), False
+                self._handle(frame, joined.participant, asking, answering)
         except (*_ENDED, TimeoutError, KeyError, BusError) as error:
-            log.info("bus connection ended", identity=participant and participant.identity, why=repr(error))
+            log.info("bus connection ended", identity=identity if joined else None, why=repr(error))
         finally:
             self._wires.discard(wire)
+            if joined:
+                self._joined.discard(joined)
+                joined.participant.withdraw()
             asking.lost()
             answering.lost()
-            if participant:
-                await participant.close()
+            if joined:
+                await joined.participant.close()
             await wire.close()
+
+    async def _watch_all(self) -> None:
+        before = world.monotonic()
+        while True:
+            await asyncio.sleep(self.beat)
+            now = world.monotonic()
+            slept, before = max(now - before - self.beat, 0.0), now
+            for joined in [each for each in self._joined if each.participant.shares]:
+                joined.heard += slept
+                silence = now - joined.heard
+                joined.participant.silent = silence > self.silent_after
+                if silence > self.hang_up_after:
+                    log.warning("bus participant hangs", identity=joined.participant.identity, seconds=round(silence))
+                    joined.wire.hang_up()
+                else:
+                    joined.wire.send(t="ping")
 
     def _handle(
         self, frame: dict[str, Any], participant: MemoryParticipant, asking: _Asking, answering: _Answering
@@ -216,13 +281,20 @@ class LocalHub:
                 call = (frame["target"], frame["method"], frame["body"])
                 within = float(frame["within"])
                 answering.begin(frame["id"], lambda: participant.call(*call, within=within), f"bus/{frame['target']}")
+            case "call each":
+                each = (frame["target"], frame["method"], frame["body"])
+                work = _each(participant, *each, float(frame["within"]))
+                answering.begin(frame["id"], lambda: work, f"bus/{frame['target']}")
+            case "withdraw":
+                participant.withdraw()
+                asking.wire.send(t="reply", id=frame["id"], ok=True)
             case "reply":
                 asking.answered(frame)
             case "cancel":
                 answering.cancel(frame["id"])
             case "publish":
-                work = participant.publish(frame["topic"], frame["body"])
-                world.spawn(_quietly(work), name=f"bus/{frame['topic']}")
+                news = participant.publish(frame["topic"], frame["body"])
+                world.spawn(_quietly(news), name=f"bus/{frame['topic']}")
             case "serve":
                 participant.serve(
                     frame["target"], {name: _forward(asking, frame["target"], name) for name in frame["methods"]}
@@ -241,6 +313,27 @@ async def _quietly(work: Any) -> None:
         await work
     except BusError as error:
         log.warning("not published", why=str(error))
+
+
+async def _each(
+    participant: MemoryParticipant, target: str, method: str, body: Mapping[str, Any], within: float
+) -> list[dict[str, Any]]:
+    """Write down what each server of a target said."""
+    told: list[dict[str, Any]] = []
+    for reply in await participant.call_each(target, method, body, within=within):
+        one = {"identity": reply.identity, "answer": reply.answer}
+        if reply.error is not None:
+            one |= {"error": str(reply.error), "kind": getattr(reply.error, "kind", "")}
+        told.append(one)
+    return told
+
+
+def _reply(told: Mapping[str, Any]) -> Reply:
+    """Read what `_each` wrote down."""
+    error: BusError | None = None
+    if "error" in told:
+        error = RemoteError(told["kind"], told["error"]) if told["kind"] else Unreachable(told["error"])
+    return Reply(identity=told["identity"], answer=told["answer"], error=error)
 
 
 def _forward(asking: _Asking, target: str, method: str) -> Handler:
@@ -262,6 +355,8 @@ class LocalBus:
     _served: dict[str, Mapping[str, Handler]] = attrs.field(factory=dict)
     _listened: dict[str, list[Listener]] = attrs.field(factory=dict)
     _asking: _Asking | None = None
+    _answering: _Answering | None = None
+    _withdrawn: bool = False
     _task: asyncio.Task[None] | None = None
     _up: asyncio.Event = attrs.field(factory=asyncio.Event)
     refused: str = ""
@@ -276,11 +371,19 @@ class LocalBus:
         await self._up.wait()
 
     async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
+        return await self._call("call", target, method, body, within)
+
+    async def call_each(
+        self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30
+    ) -> list[Reply]:
+        return [_reply(told) for told in await self._call("call each", target, method, body, within)]
+
+    async def _call(self, kind: str, target: str, method: str, body: Mapping[str, Any] | None, within: float) -> Any:
         check_permitted(self.identity, "call", target)
         if self._asking is None:
             raise Unreachable(self.refused or f"the bus at {self.path} is not there")
         told = {**spans.carried(), **(body or {})}
-        return await self._asking.ask("call", within, target=target, method=method, body=told)
+        return await self._asking.ask(kind, within, target=target, method=method, body=told)
 
     async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
         check_permitted(self.identity, "publish", topic)
@@ -306,6 +409,19 @@ class LocalBus:
             self._asking.wire.send(t="listen", topic=topic)
         return lambda: listeners.remove(listener)
 
+    async def drain(self, within: float) -> None:
+        until = world.monotonic() + within
+        self._withdrawn = True
+        if self._asking is None or self._answering is None:
+            return
+        answering = self._answering
+        try:
+            # What the hub sent before it took note has arrived by the time its answer has.
+            await self._asking.ask("withdraw", within)
+        except Unreachable:
+            return
+        await answering.all_given(max(until - world.monotonic(), 0))
+
     async def close(self) -> None:
         if self._task:
             self._task.cancel()
@@ -330,16 +446,16 @@ class LocalBus:
                 log.error("the bus refused this process", why=self.refused)
                 await asyncio.sleep(5)
                 return
-            for target, methods in self._served.items():
+            for target, methods in ({} if self._withdrawn else self._served).items():
                 wire.send(t="serve", target=target, methods=list(methods))
             for topic in self._listened:
                 wire.send(t="listen", topic=topic)
-            self._asking = asking
+            self._asking, self._answering = asking, answering
             self._up.set()
             while True:
                 self._handle(await wire.read(), asking, answering)
         finally:
-            self._asking = None
+            self._asking = self._answering = None
             self._up.clear()
             asking.lost()
             answering.lost()
@@ -358,6 +474,8 @@ class LocalBus:
                 answering.begin(frame["id"], lambda: _answer(handler, message), f"bus/{frame['target']}")
             case "cancel":
                 answering.cancel(frame["id"])
+            case "ping":
+                asking.wire.send(t="pong")
             case "event":
                 message = Message(frame["sender"], frame["body"])
                 for listener in tuple(self._listened.get(frame["topic"], ())):

@@ -1,7 +1,9 @@
 """The bus of one process: messages are encoded and decoded all the same, so nothing live crosses it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -9,7 +11,16 @@ import orjson
 import structlog
 
 from novakit import world
-from novakit.bus.interface import Handler, Listener, Message, RemoteError, Unreachable, check_permitted
+from novakit.bus.interface import (
+    BusError,
+    Handler,
+    Listener,
+    Message,
+    RemoteError,
+    Reply,
+    Unreachable,
+    check_permitted,
+)
 from novakit.monitoring import spans
 
 log = structlog.get_logger(__name__)
@@ -18,12 +29,34 @@ EXPECTED = ("Refused", "NotFound", "Busy")
 """Errors of the contract, which say all there is to say."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Served:
     """One server of a target."""
 
-    identity: str
+    participant: "MemoryParticipant"
     methods: Mapping[str, Handler]
+    idle: asyncio.Event = attrs.field(factory=asyncio.Event)
+    """Set while it has nothing to do."""
+    _running: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.idle.set()
+
+    def burden(self) -> tuple[bool, int]:
+        """Say how little it should be given: whoever is silent comes last, then whoever has most to do."""
+        return self.participant.silent, self._running
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count a call while it is answered."""
+        self._running += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self.idle.set()
 
 
 @attrs.define
@@ -38,28 +71,58 @@ class MemoryBus:
         return MemoryParticipant(self, identity)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class MemoryParticipant:
     """One role's connection to the bus of its process."""
 
     _bus: MemoryBus
     identity: str
+    silent: bool = False
+    """Set by whoever stands between this and the real participant while that one gives no sign of life."""
+    _serves: list[tuple[str, _Served]] = attrs.field(factory=list)
     _undo: list[Callable[[], None]] = attrs.field(factory=list)
+
+    @property
+    def shares(self) -> bool:
+        """Say whether it serves a target that others may serve, too."""
+        return any(not _is_alone(target) for target, _ in self._serves)
 
     async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
         check_permitted(self.identity, "call", target)
         servers = self._bus._targets.get(target)
         if not servers:
             raise Unreachable(f"nobody serves {target}")
-        served = servers[0]
+        served = min(servers, key=_Served.burden)
         if len(servers) > 1:
-            servers.append(servers.pop(0))
+            servers.remove(served)
+            servers.append(served)
+        return await self._ask(served, target, method, body, within)
+
+    async def call_each(
+        self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30
+    ) -> list[Reply]:
+        check_permitted(self.identity, "call", target)
+
+        async def ask(served: _Served) -> Reply:
+            identity = served.participant.identity
+            try:
+                return Reply(identity=identity, answer=await self._ask(served, target, method, body, within))
+            except BusError as error:
+                return Reply(identity=identity, error=error)
+
+        replies = await asyncio.gather(*(ask(served) for served in self._bus._targets.get(target, ())))
+        return sorted(replies, key=lambda reply: reply.identity)
+
+    async def _ask(
+        self, served: _Served, target: str, method: str, body: Mapping[str, Any] | None, within: float
+    ) -> Any:
         if method not in served.methods:
             raise RemoteError("NotFound", f"{target} has no {method}")
         message = Message(self.identity, orjson.loads(orjson.dumps({**spans.carried(), **(body or {})})))
         try:
-            async with asyncio.timeout(within):
-                answer = await served.methods[method](message)
+            with served.busy():
+                async with asyncio.timeout(within):
+                    answer = await served.methods[method](message)
         except TimeoutError as error:
             raise Unreachable(f"{target} did not answer {method} within {within} s") from error
         except (Unreachable, RemoteError):
@@ -83,11 +146,12 @@ class MemoryParticipant:
 
     def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
         check_permitted(self.identity, "serve", target)
-        served = _Served(self.identity, dict(methods))
+        served = _Served(self, dict(methods))
         servers = self._bus._targets.setdefault(target, [])
-        if target.startswith("agent."):
+        if _is_alone(target):
             servers.clear()
         servers.append(served)
+        self._serves.append((target, served))
 
         def stop() -> None:
             if served in servers:
@@ -108,9 +172,27 @@ class MemoryParticipant:
         self._undo.append(stop)
         return stop
 
+    def withdraw(self) -> None:
+        """Take no more calls; those that were taken go on."""
+        for target, served in self._serves:
+            servers = self._bus._targets.get(target, [])
+            if served in servers:
+                servers.remove(served)
+
+    async def drain(self, within: float) -> None:
+        self.withdraw()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await asyncio.gather(*(served.idle.wait() for _, served in self._serves))
+
     async def close(self) -> None:
         for undo in self._undo:
             undo()
+
+
+def _is_alone(target: str) -> bool:
+    """Say whether a target has one server at a time: a host's agent, of which the latest counts."""
+    return target.startswith("agent.")
 
 
 async def _tell(listener: Listener, topic: str, message: Message) -> None:

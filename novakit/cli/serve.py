@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -46,6 +47,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--role", metavar="R", action="append", choices=config.ROLES, help=f"one of {', '.join(config.ROLES)}; repeat"
     )
     parser.add_argument(
+        "--name", metavar="NAME", help="what this scheduler is called; default the first free one of scheduler-N"
+    )
+    parser.add_argument(
         "--driver", default="simulated", help="virt driver: libvirt, qemu or simulated; default %(default)s"
     )
     parser.add_argument("--network", default=None, help="network driver: ovs or simulated; follows --driver")
@@ -79,6 +83,9 @@ def read(args: argparse.Namespace) -> config.Config:
         raise ConfigError(f"--simulate takes a number of hosts from 1 on, not {args.simulate}.")
     if args.simulate > 1 and args.driver != "simulated":
         raise ConfigError(f"--simulate goes with --driver simulated, not with {args.driver}.")
+    roles = tuple(role for role in config.ROLES if role in (args.role or config.ROLES))
+    if args.name is not None:
+        _check_name(args.name, roles)
     fields: dict[str, Any] = config.read(args.config or args.state / "novakit.toml")
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
@@ -86,12 +93,20 @@ def read(args: argparse.Namespace) -> config.Config:
         state=args.state.resolve(),
         host=host,
         port=port,
-        roles=tuple(role for role in config.ROLES if role in (args.role or config.ROLES)),
+        roles=roles,
+        name=args.name,
         driver=args.driver,
         network=args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated"),
         simulate=args.simulate,
         **fields,
     )
+
+
+def _check_name(name: str, roles: tuple[str, ...]) -> None:
+    if "scheduler" not in roles:
+        raise ConfigError(f"--name {name} names a scheduler, and there is none among {', '.join(roles)}.")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise ConfigError(f"--name takes up to 64 letters, digits, - and _, not {name!r}.")
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -156,6 +171,8 @@ def _show(process: Any, log_file: Path | None) -> None:
         for name in ("identity", "image", "network", "compute", "placement", "volume"):
             table.add_row(name, f"{chosen.url}/{name}")
     table.add_row("roles", ", ".join(chosen.roles))
+    if process.scheduler:
+        table.add_row("scheduler", process.scheduler)
     if process.hosts:
         hosts = process.hosts[0] if len(process.hosts) == 1 else f"{len(process.hosts)} hosts"
         table.add_row("driver", Text(f"{chosen.driver} on {hosts}: {process.acceleration}"))

@@ -16,13 +16,20 @@ TALLY = {
     "seconds": "Seconds spent in calls",
 }
 
+SPREADS = (
+    ("decision_seconds", "Seconds from request to answer", "waited"),
+    ("batch_servers", "Servers decided together", "batched"),
+    ("claim_seconds", "Seconds of a transaction that claims", "claimed"),
+)
+"""Histograms of a scheduler: the end of the name, what it counts, and under which key it is told."""
+
 
 @attrs.define(kw_only=True)
 class Numbers:
     """What one scrape found; a part that did not answer is empty and named in `silent`."""
 
-    scheduler: Mapping[str, Any] = attrs.field(factory=dict)
-    """As `Scheduler.measures` gives it."""
+    schedulers: Sequence[Mapping[str, Any]] = ()
+    """As `Scheduler.measures` gives it, of each."""
     conductor: Mapping[str, Any] = attrs.field(factory=dict)
     """As `Conductor.measures` gives it."""
     plugins: Sequence[Mapping[str, Any]] = ()
@@ -48,12 +55,12 @@ class _Collector:
         answered = GaugeMetricFamily(
             "novakit_source_answered", "Whether the numbers of a role could be read (1) or not (0)", labels=["source"]
         )
-        for source in ("scheduler", "conductor"):
+        for source in sorted({"scheduler", "conductor", *numbers.silent}):
             answered.add_metric([source], float(source not in numbers.silent))
         yield answered
         yield from _requests(numbers.requests)
-        if numbers.scheduler:
-            yield from _scheduler(numbers.scheduler)
+        if numbers.schedulers:
+            yield from _schedulers(numbers.schedulers)
         if numbers.conductor:
             yield from _operations(numbers.conductor)
         yield from _plugins([*numbers.plugins, *numbers.conductor.get("plugins", ())])
@@ -74,34 +81,43 @@ def _requests(told: Requests) -> Iterator[Metric]:
     yield seconds
 
 
-def _scheduler(told: Mapping[str, Any]) -> Iterator[Metric]:
+def _schedulers(several: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     decisions = CounterMetricFamily(
-        "novakit_scheduler_decisions", "Requests for one server that were settled, by outcome", labels=["outcome"]
+        "novakit_scheduler_decisions",
+        "Requests for one server that were settled, by outcome",
+        labels=["scheduler", "outcome"],
     )
-    for outcome in ("placed", "refused", "failed"):
-        decisions.add_metric([outcome], told[outcome])
-    yield decisions
-    yield _histogram("novakit_scheduler_decision_seconds", "Seconds from request to answer", told["waited"])
-    yield _histogram("novakit_scheduler_batch_servers", "Servers decided together", told["batched"])
-    yield _histogram("novakit_scheduler_claim_seconds", "Seconds of a transaction that claims", told["claimed"])
-    yield CounterMetricFamily(
-        "novakit_scheduler_conflicts", "Hosts that another claim had taken meanwhile", value=told["conflicts"]
+    conflicts = CounterMetricFamily(
+        "novakit_scheduler_conflicts", "Hosts that another claim had taken meanwhile", labels=["scheduler"]
     )
-    yield GaugeMetricFamily("novakit_scheduler_hosts", "Compute hosts the scheduler knows", value=told["hosts"])
+    known = GaugeMetricFamily("novakit_scheduler_hosts", "Compute hosts the scheduler knows", labels=["scheduler"])
     rejected = CounterMetricFamily(
-        "novakit_scheduler_rejected_hosts", "Hosts a filter removed, summed over decisions", labels=["filter"]
+        "novakit_scheduler_rejected_hosts",
+        "Hosts a filter removed, summed over decisions",
+        labels=["scheduler", "filter"],
     )
-    for name, step in told["filters"].items():
-        rejected.add_metric([name], step["removed"])
-    yield rejected
+    for told in several:
+        name = told["scheduler"]
+        for outcome in ("placed", "refused", "failed"):
+            decisions.add_metric([name, outcome], told[outcome])
+        conflicts.add_metric([name], told["conflicts"])
+        known.add_metric([name], told["hosts"])
+        for step, counted in told["filters"].items():
+            rejected.add_metric([name, step], counted["removed"])
+    yield from (decisions, conflicts, known, rejected)
+    for metric, words, key in SPREADS:
+        histogram = HistogramMetricFamily(f"novakit_scheduler_{metric}", words, labels=["scheduler"])
+        for told in several:
+            histogram.add_metric([told["scheduler"]], _buckets(told[key]), told[key]["total"])
+        yield histogram
     for kind in ("filter", "weigher", "driver"):
-        steps = told.get(f"{kind}s", {})
         for key, words in TALLY.items():
             family = CounterMetricFamily(
-                f"novakit_scheduler_{kind}_{key}", f"{words} of a {kind}", labels=[kind, "plugin"]
+                f"novakit_scheduler_{kind}_{key}", f"{words} of a {kind}", labels=["scheduler", kind, "plugin"]
             )
-            for name, step in steps.items():
-                family.add_metric([name, step["plugin"]], step[key])
+            for told in several:
+                for step, counted in told.get(f"{kind}s", {}).items():
+                    family.add_metric([told["scheduler"], step, counted["plugin"]], counted[key])
             yield family
 
 
@@ -126,10 +142,6 @@ def _plugins(tallies: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         for labels, values in summed.items():
             family.add_metric(list(labels), values[key])
         yield family
-
-
-def _histogram(name: str, words: str, spread: Mapping[str, Any]) -> Metric:
-    return HistogramMetricFamily(name, words, buckets=_buckets(spread), sum_value=spread["total"])
 
 
 def _buckets(spread: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -50,35 +50,46 @@ class Monitoring:
 
     async def numbers(self) -> Numbers:
         """Read everything there is to count; what does not answer is named, and nothing raises."""
-        scheduler, conductor = await asyncio.gather(self._told("scheduler"), self._told("conductor"))
-        found = {"scheduler": scheduler, "conductor": conductor}
+        (schedulers, silent), conductor = await asyncio.gather(self._schedulers(), self._told("conductor"))
         return Numbers(
-            scheduler=scheduler or {},
+            schedulers=schedulers,
             conductor=conductor or {},
             plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
             requests=self.requests,
-            silent=[name for name, told in found.items() if told is None],
+            silent=[*silent, *(["conductor"] if conductor is None else [])],
         )
 
     async def health(self) -> dict[str, Any]:
         """Say what answers: status, what is degraded and why, and how many hosts are up."""
         degraded: dict[str, str] = {}
-        told = await asyncio.gather(self._hosts(), self._told("scheduler"), self._told("conductor"))
-        census = told[0]
+        census, (schedulers, silent), conductor = await asyncio.gather(
+            self._hosts(), self._schedulers(), self._told("conductor")
+        )
         if isinstance(census, str):
             degraded["store"] = census
         elif census["total"] and not census["up"]:
             degraded["hosts"] = f"None of {census['total']} hosts has reported for {self.down_after:g} s."
-        for name, answer in zip(("scheduler", "conductor"), told[1:], strict=True):
-            if answer is None:
-                degraded[name] = f"The {name} does not answer."
-            else:
-                degraded.update(answer.get("left_out", {}))
+        for name in [*silent, *(["conductor"] if conductor is None else [])]:
+            degraded[name] = f"The {name} does not answer."
+        for told in schedulers:
+            degraded.update(told.get("left_out", {}))
         return {
             "status": "degraded" if degraded else "ok",
             "degraded": degraded,
             "hosts": None if isinstance(census, str) else census,
         }
+
+    async def _schedulers(self) -> tuple[list[Mapping[str, Any]], list[str]]:
+        """Give the numbers of every scheduler, and who of them is silent."""
+        try:
+            replies = await self.bus.call_each("scheduler", "counts", within=WITHIN)
+        except BusError as error:
+            log.info("numbers not read", role="scheduler", why=str(error))
+            replies = []
+        told: list[Mapping[str, Any]] = [reply.answer["counts"] for reply in replies if reply.error is None]
+        if not told:
+            return ([self.sources["scheduler"]()], []) if "scheduler" in self.sources else ([], ["scheduler"])
+        return told, [reply.identity.replace(":", " ") for reply in replies if reply.error is not None]
 
     async def _told(self, role: str) -> Mapping[str, Any] | None:
         if role in self.sources:

@@ -17,7 +17,7 @@ from novakit.monitoring import spans
 from novakit.operations.verbs import Commit, Failed, JoinedCommit, Postponed, Rewind, Step, Verb, Work
 from novakit.store import Store
 from novakit.store import operations as rows
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Row, Session, is_passing
 
 log = structlog.get_logger(__name__)
 
@@ -77,20 +77,29 @@ class Engine:
 
     async def run(self, *, alone: bool) -> None:
         """Run until `stop`; `alone` says that no other engine shares the store, so old leases are void."""
-        if alone:
-            async with self.store.write() as session:
-                freed = await rows.forget_leases(session)
-            if freed:
-                log.info("took over operations that were under way", count=freed)
         keeper = world.spawn(self._keep_leases(), name="operations/leases")
         try:
             while not self._stopping:
                 self._wake.clear()
-                leased = await self._lease()
+                leased = 0
+                try:
+                    if alone:
+                        await self._take_over()
+                        alone = False
+                    leased = await self._lease()
+                except Exception as error:
+                    # Whatever is the matter with the store, who runs nothing any more would be of no use to anybody.
+                    log.error("no operations could be leased", exc_info=error)
                 if not leased or len(self._running) >= self.limit:
                     await self._rest()
         finally:
             keeper.cancel()
+
+    async def _take_over(self) -> None:
+        async with self.store.write() as session:
+            freed = await rows.forget_leases(session)
+        if freed:
+            log.info("took over operations that were under way", count=freed)
 
     async def _lease(self) -> int:
         free = self.limit - len(self._running)
@@ -115,8 +124,12 @@ class Engine:
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             if self._running:
-                async with self.store.write() as session:
-                    gone = await rows.renew(session, self.owner, self._running, world.now() + LEASE)
+                try:
+                    async with self.store.write() as session:
+                        gone = await rows.renew(session, self.owner, self._running, world.now() + LEASE)
+                except Exception as error:
+                    log.error("leases could not be renewed", exc_info=error)
+                    continue
                 self.interrupt(gone)
 
     def interrupt(self, operation_ids: set[str]) -> None:
@@ -192,7 +205,7 @@ class Engine:
                 raise
             except Exception as error:
                 log.error("operation step raised", operation=work.id, kind=work.kind, exc_info=error)
-                if undoing:
+                if undoing or is_passing(error):
                     await self._postpone(work, error)
                     return
                 await self._fail(work, Failed("An internal error happened.", details=repr(error)))

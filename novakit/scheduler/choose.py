@@ -35,6 +35,11 @@ class Waiting:
     earlier: Earlier | None = None
     conflicts: list[dict[str, str]] = attrs.field(factory=list)
 
+    @property
+    def over(self) -> bool:
+        """Say whether it was answered, or whoever asked waits no more."""
+        return self.answer.done()
+
 
 @attrs.define(eq=False)
 class Try:

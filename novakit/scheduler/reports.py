@@ -15,6 +15,9 @@ from novakit.store import Store, decisions, flavors, server_groups
 from novakit.store.engine import Row
 
 MAX_PAGE = 1000
+COUNTED_WITHIN = 2.0
+"""Seconds a scheduler may take to say what it counted."""
+SILENT = "No scheduler answers; start one with `novakit serve`."
 _ASKABLE = frozenset({"flavor", "image", "project_id", "availability_zone", "host", "hints", "group"})
 
 
@@ -90,11 +93,14 @@ class Reports:
         told: list[dict[str, Any]] = (await self._call("trace", {}))["trace"]
         return told
 
-    async def counts(self, context: RequestContext) -> dict[str, Any]:
-        """Give the scheduler's counters; for operators only."""
+    async def counts(self, context: RequestContext) -> list[dict[str, Any]]:
+        """Give the counters of each scheduler; for operators only."""
         if not context.is_admin:
             raise errors.Forbidden("Policy doesn't allow novakit:scheduler to be performed.")
-        told: dict[str, Any] = (await self._call("counts", {}))["counts"]
+        replies = await self.bus.call_each(TARGET, "counts", within=COUNTED_WITHIN)
+        told = [reply.answer["counts"] for reply in replies if reply.error is None]
+        if not told:
+            raise errors.Unavailable(SILENT)
         return told
 
     async def _ask(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,7 +168,7 @@ class Reports:
         try:
             return await self.bus.call(TARGET, method, body)
         except Unreachable as error:
-            raise errors.Unavailable("No scheduler answers; start one with `novakit serve`.") from error
+            raise errors.Unavailable(SILENT) from error
         except RemoteError as error:
             raise errors.BadRequest(str(error)) from error
 

@@ -148,7 +148,7 @@ class Scheduler:
             await self._place(batch)
         except Exception as error:
             self.state.mark_stale()
-            left = [one for one in batch if not one.answer.done()]
+            left = [one for one in batch if not one.over]
             if len(batch) == 1:
                 for one in left:
                     self.counts.failed += 1
@@ -162,7 +162,7 @@ class Scheduler:
         fresh = await self.state.refresh()
         await self._resolve(batch)
         pending, looked = list(batch), False
-        while pending:
+        while pending := [one for one in pending if not one.over]:
             tries, refused = await self.chooser.choose(pending)
             if refused and not looked and not (fresh and self.state.is_sure()):
                 looked = True
@@ -170,8 +170,11 @@ class Scheduler:
             began = world.monotonic()
             try:
                 async with self.store.write() as session:
+                    await session.serialise_each(one.ask.server_id for one in pending)
                     held = await self._held(session, pending)
-                    claimed = await self._claim(session, [one for one in tries if one.waiting not in held], held)
+                    # Somebody else may have been asked instead by now, so nothing is claimed for who waits no more.
+                    wanted = [one for one in tries if one.waiting not in held and not one.waiting.over]
+                    claimed = await self._claim(session, wanted)
                     rows = [one.decision.row() for one in claimed]
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
@@ -221,7 +224,7 @@ class Scheduler:
                 held[one] = row
         return held
 
-    async def _claim(self, session: Session, tries: Sequence[Try], held: Mapping[Waiting, int]) -> list[Try]:
+    async def _claim(self, session: Session, tries: Sequence[Try]) -> list[Try]:
         grouped = [
             (one.waiting.ask.group.id, one.waiting.ask.server_id, self.state.table.providers[one.row])
             for one in tries
@@ -263,10 +266,10 @@ class Scheduler:
             if waiting not in held:
                 self.counts.refused += 1
                 self._answer(waiting, _refusal(decision))
-        conflicts = [one for one in lost if one.waiting not in held]
+        conflicts = [one for one in lost if one.waiting not in held and not one.waiting.over]
         if conflicts:
             await self._learn(conflicts)
-        return [one.waiting for one in conflicts if not one.waiting.answer.done()]
+        return [one.waiting for one in conflicts]
 
     async def _given_before(self, held: Mapping[Waiting, int]) -> Mapping[str, Given]:
         """Tell what cells and devices servers hold that were placed before."""

@@ -16,6 +16,8 @@ from novakit.scheduler.select import Scheduler
 from novakit.scheduler.state import CloudState
 from novakit.scheduler.steps import Step
 from novakit.store import Store
+from novakit.store.engine import is_passing
+from novakit_hookspecs.errors import Busy
 
 TARGET = "scheduler"
 STALE_TOPICS = ("hosts.changed", "placement.changed", "aggregates.changed")
@@ -106,7 +108,12 @@ class SchedulerService:
             str(server): Earlier(decision_id=str(one["decision_id"]), hosts=tuple(map(str, one["hosts"])))
             for server, one in (message.body.get("earlier") or {}).items()
         }
-        results = await self.scheduler.select([from_plain(one) for one in asks], earlier)
+        try:
+            results = await self.scheduler.select([from_plain(one) for one in asks], earlier)
+        except Exception as error:
+            if is_passing(error):
+                raise Busy(f"The database could not take the claim just now: {type(error).__name__}.") from error
+            raise
         return {"results": [answer(one) for one in results]}
 
     async def explain(self, message: Message) -> Mapping[str, Any]:

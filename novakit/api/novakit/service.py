@@ -40,8 +40,9 @@ async def explain(call: Call[Reports]) -> web.Response:
 
 
 async def counts(call: Call[Reports]) -> web.Response:
-    """Show the scheduler's counters, of itself and of each filter and weigher."""
-    return reply({"scheduler": await call.service.counts(call.context)})
+    """Show the counters of each scheduler and of its filters and weighers."""
+    found = await call.service.counts(call.context)
+    return reply({"scheduler": found[0], "schedulers": found})
 
 
 async def trace(call: Call[Reports]) -> web.Response:

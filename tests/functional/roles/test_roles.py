@@ -1,6 +1,8 @@
 """The roles as separate processes: each comes and goes by itself, and knows no more than its own part."""
 
 import asyncio
+import json
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -112,7 +114,7 @@ def _wait_for(true: Callable[[], Any]) -> None:
 
 
 @pytest.mark.slow
-async def test_a_host_whose_agent_is_killed_takes_nothing_until_it_is_back(
+async def test_a_host_whose_agent_is_killed_or_stopped_or_that_is_disabled_takes_nothing_until_it_is_back(
     roles: Roles, session: aiohttp.ClientSession
 ) -> None:
     text = "[conductor]\nhost_down_after = 2.0\n[agent]\nheartbeat_every = 0.2\n"
@@ -130,11 +132,29 @@ async def test_a_host_whose_agent_is_killed_takes_nothing_until_it_is_back(
                 await asyncio.sleep(0.1)
 
     await admin.reach(await admin.server("before", image), "ACTIVE")
-    roles.kill("agent")
-    await explained(lambda message: "1 down" in message)
-    refused = await admin.reach(await admin.server("meanwhile", image), "ERROR")
-    assert "1 down" in refused["fault"]["message"]
-    roles.start("agent")
+
+    def send(number: signal.Signals) -> Callable[[], None]:
+        return lambda: roles.processes["agent"].send_signal(number)
+
+    outages: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+        (lambda: roles.kill("agent"), lambda: roles.start("agent")),
+        (send(signal.SIGSTOP), send(signal.SIGCONT)),
+    ]
+    for number, (down, up) in enumerate(outages):
+        down()
+        await explained(lambda message: "1 down" in message)
+        refused = await admin.reach(await admin.server(f"meanwhile-{number}", image), "ERROR")
+        assert "1 down" in refused["fault"]["message"]
+        up()
+        await explained(lambda message: not message)
+        await admin.reach(await admin.server(f"after-{number}", image), "ACTIVE")
+    (service,) = (await admin.ok("GET", "/compute/v2.1/os-services?binary=nova-compute"))["services"]
+    path = f"/compute/v2.1/os-services/{service['id']}"
+    await admin.ok("PUT", path, {"status": "disabled", "disabled_reason": "its disk is being replaced"})
+    await explained(lambda message: "disabled" in message)
+    told = (await admin.ok("POST", "/novakit/v1/explain", {"flavor": "m1.tiny"}))["decision"]
+    assert "its disk is being replaced" in json.dumps(told)
+    await admin.reach(await admin.server("disabled", image), "ERROR")
+    await admin.ok("PUT", path, {"status": "enabled"})
     await explained(lambda message: not message)
-    await admin.reach(await admin.server("after", image), "ACTIVE")
     await _audited(admin)

@@ -57,6 +57,33 @@ async def test_asking_again_for_the_same_server_gives_the_same_host(cloud: Any, 
     assert sum((await cloud.usage()).values()) == 1024
 
 
+async def test_several_schedulers_asked_for_the_same_servers_at_once_give_each_one_host(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(10, memory_mb=8192)
+    schedulers = [cloud.scheduler(name=f"s{number}") for number in range(4)]
+    for scheduler in schedulers:
+        await scheduler.open()
+    asks = [make(flavor_name=str(number)) for number in range(40)]
+    answers = await asyncio.gather(*(scheduler.select([one]) for one in asks for scheduler in schedulers))
+    hosts_of: dict[str, set[str]] = {}
+    for (one,) in answers:
+        hosts_of.setdefault(one.server_id, set()).add(one.host)
+    assert [found for found in hosts_of.values() if len(found) != 1] == []
+    assert sum((await cloud.usage()).values()) == 40 * 1024
+
+
+async def test_nothing_is_claimed_for_a_call_that_was_given_up(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler = cloud.scheduler()
+    await scheduler.open()
+    async with cloud.store.write():
+        kept, given_up = (asyncio.ensure_future(scheduler.select([make()])) for _ in range(2))
+        await asyncio.sleep(0)
+        given_up.cancel()
+    ((placed_one,),) = [await kept]
+    assert isinstance(placed_one, Selection)
+    assert sum((await cloud.usage()).values()) == 1024
+
+
 async def test_a_server_that_fills_its_host_is_still_found_there(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1, memory_mb=1024)
     one = make()

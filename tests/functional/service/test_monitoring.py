@@ -27,15 +27,15 @@ async def test_a_running_service_counts_what_it_does_and_says_that_it_is_well(tm
             async with session.get(f"{service.url}/healthcheck") as answer:
                 assert answer.status == 200
                 assert (await answer.json())["hosts"] == {"total": 2, "up": 2}
-    assert told["novakit_scheduler_decisions_total", "placed"] == 1
+    assert told["novakit_scheduler_decisions_total", "placed", "scheduler-1"] == 1
     assert told["novakit_operations_ended_total", "create", "done"] == 1
     assert told["novakit_plugin_calls_total", "create", "drivers:simulated"] == 1
-    assert told["novakit_scheduler_hosts",] == 2
+    assert told["novakit_scheduler_hosts", "scheduler-1"] == 2
     assert told["novakit_api_requests_total", "POST", "compute", "202"] == 1
     assert told["novakit_api_requests_total", "POST", "identity", "201"] == 1
     assert told["novakit_api_request_seconds_count", "POST", "compute"] == 1
     assert told["novakit_api_request_seconds_count", "other", "placement"] == 1
-    assert told["novakit_scheduler_claim_seconds_count",] == 1
+    assert told["novakit_scheduler_claim_seconds_count", "scheduler-1"] == 1
 
 
 async def test_an_api_of_its_own_asks_the_other_roles_for_their_numbers(tmp_path):
@@ -46,7 +46,7 @@ async def test_an_api_of_its_own_asks_the_other_roles_for_their_numbers(tmp_path
             await api.server("one", await api.image())
             await api.settled()
             told = await samples(session, roles.url)
-            assert told["novakit_scheduler_decisions_total", "placed"] == 1
+            assert told["novakit_scheduler_decisions_total", "placed", "scheduler-1"] == 1
             assert told["novakit_operations_ended_total", "create", "done"] == 1
             roles.kill("scheduler")
             async with session.get(f"{roles.url}/healthcheck") as answer:

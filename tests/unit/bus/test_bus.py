@@ -1,10 +1,12 @@
 import asyncio
+import contextlib
 
 import pytest
 
 from novakit.bus import MemoryBus, NotPermitted, RemoteError, Unreachable
 from novakit.bus.local import LocalBus, LocalHub, credential
 from novakit_hookspecs.errors import Busy
+from tests.functional.roles.intruder import Intruder
 
 KEY = b"k" * 32
 
@@ -174,4 +176,155 @@ async def test_a_participant_comes_back_after_the_hub_was_away(tmp_path):
     await hub.start()
     assert await reachable(conductor, "agent.h1", "ready")
     await agent.close()
+    await hub.stop()
+
+
+async def named(bus, target="scheduler"):
+    """Serve a target under its own name, and give what makes its answers wait."""
+    gate = asyncio.Event()
+    gate.set()
+
+    async def select(message):
+        await gate.wait()
+        return bus.identity
+
+    bus.serve(target, {"select": select})
+    return gate
+
+
+async def all_serve(caller, *identities):
+    async with asyncio.timeout(5):
+        while [one.identity for one in await caller.call_each("scheduler", "select", within=1)] != list(identities):
+            await asyncio.sleep(0.01)
+
+
+async def test_several_servers_of_a_target_share_its_calls(join):
+    conductor = await join("conductor")
+    gates = [await named(await join(f"scheduler:{n}")) for n in range(3)]
+    await all_serve(conductor, "scheduler:0", "scheduler:1", "scheduler:2")
+    for gate in gates:
+        gate.clear()
+    calls = [asyncio.ensure_future(conductor.call("scheduler", "select")) for _ in range(30)]
+    await asyncio.sleep(0.1)
+    for gate in gates:
+        gate.set()
+    answers = await asyncio.gather(*calls)
+    assert {name: answers.count(name) for name in answers} == {f"scheduler:{n}": 10 for n in range(3)}
+
+
+async def test_a_busy_server_is_given_no_more_while_another_is_idle(join):
+    conductor = await join("conductor")
+    busy, _ = await named(await join("scheduler:busy")), await named(await join("scheduler:idle"))
+    await all_serve(conductor, "scheduler:busy", "scheduler:idle")
+    busy.clear()
+    stuck = []
+    while not stuck:
+        call = asyncio.ensure_future(conductor.call("scheduler", "select"))
+        await asyncio.wait([call], timeout=0.2)
+        stuck += [] if call.done() else [call]
+    assert {await conductor.call("scheduler", "select") for _ in range(10)} == {"scheduler:idle"}
+    busy.set()
+    assert await stuck[0] == "scheduler:busy"
+
+
+async def test_each_server_of_a_target_can_be_asked_and_one_that_fails_costs_only_its_own_answer(join):
+    api, good, bad = await join("api"), await join("scheduler:good"), await join("scheduler:bad")
+
+    async def select(message):
+        raise Busy("not now")
+
+    await named(good)
+    bad.serve("scheduler", {"select": select})
+    async with asyncio.timeout(5):
+        while len(replies := await api.call_each("scheduler", "select")) < 2:
+            await asyncio.sleep(0.01)
+    broken, whole = replies
+    assert (broken.identity, broken.error.kind, str(broken.error)) == ("scheduler:bad", "Busy", "not now")
+    assert (whole.identity, whole.answer, whole.error) == ("scheduler:good", "scheduler:good", None)
+    assert await api.call_each("nobody", "select") == []
+
+
+async def test_a_server_that_is_drained_answers_what_it_was_asked_and_is_asked_no_more(join):
+    conductor, first, second = await join("conductor"), await join("scheduler:1"), await join("scheduler:2")
+    gate, _ = await named(first), await named(second)
+    await all_serve(conductor, "scheduler:1", "scheduler:2")
+    gate.clear()
+    calls = [asyncio.ensure_future(conductor.call("scheduler", "select")) for _ in range(10)]
+    await asyncio.sleep(0.1)
+    draining = asyncio.ensure_future(first.drain(5))
+    await asyncio.sleep(0.1)
+    assert not draining.done()
+    assert {await conductor.call("scheduler", "select") for _ in range(5)} == {"scheduler:2"}
+    gate.set()
+    await draining
+    assert {call.result() for call in await _done(calls)} == {"scheduler:1", "scheduler:2"}
+
+
+async def _done(calls):
+    await asyncio.gather(*calls)
+    return calls
+
+
+async def test_a_role_serves_the_target_of_its_own_name_only(join):
+    scheduler = await join("scheduler:1")
+    for target in ("conductor", "scheduler:1", "agent.h1"):
+        with pytest.raises(NotPermitted):
+            scheduler.serve(target, {})
+
+
+async def test_the_calls_of_a_server_that_dies_end_at_once_and_the_next_ones_go_to_the_others(tmp_path):
+    bus = MemoryBus()
+    hub = LocalHub(bus, tmp_path / "bus.sock", KEY)
+    await hub.start()
+    conductor, survivor = bus.join("conductor"), bus.join("scheduler:survivor")
+    (tmp_path / "bus.key").write_bytes(KEY)
+    await named(survivor)
+    async with Intruder.joined(tmp_path, "scheduler:dies", "scheduler:dies") as victim:
+        assert (await victim.read())["t"] == "welcome"
+        victim.send(t="serve", target="scheduler", methods=["select"])
+        calls = []
+        async with asyncio.timeout(5):
+            while not [frame for frame in await _frames(victim) if frame["t"] == "ask"]:
+                calls.append(asyncio.ensure_future(conductor.call("scheduler", "select")))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    (lost,) = [outcome for outcome in outcomes if outcome != "scheduler:survivor"]
+    assert isinstance(lost, Unreachable) and "lost" in str(lost)
+    assert {await conductor.call("scheduler", "select") for _ in range(5)} == {"scheduler:survivor"}
+    await hub.stop()
+
+
+async def _frames(participant):
+    """Read what a participant was sent a moment ago."""
+    found = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            found.append(await asyncio.wait_for(participant.read(), 0.05))
+    return found
+
+
+async def test_a_server_that_hangs_is_passed_over_and_at_last_hung_up_on(tmp_path):
+    bus = MemoryBus()
+    hub = LocalHub(bus, tmp_path / "bus.sock", KEY, beat=0.02, silent_after=0.1, hang_up_after=0.6)
+    await hub.start()
+    conductor, lively = bus.join("conductor"), LocalBus(hub.path, "scheduler:b", credential(KEY, "scheduler:b"))
+    (tmp_path / "bus.key").write_bytes(KEY)
+    await named(lively)
+    await lively.open()
+    await all_serve(conductor, "scheduler:b")
+    async with Intruder.joined(tmp_path, "scheduler:a", "scheduler:a") as hangs:
+        hangs.send(t="serve", target="scheduler", methods=["select"])
+        async with asyncio.timeout(5):
+            while len(await conductor.call_each("scheduler", "select", within=0.01)) < 2:
+                await asyncio.sleep(0.01)
+        calls = [asyncio.ensure_future(conductor.call("scheduler", "select")) for _ in range(2)]
+        await asyncio.sleep(0.3)
+        assert {await conductor.call("scheduler", "select") for _ in range(5)} == {"scheduler:b"}
+        with pytest.raises(Unreachable):
+            await asyncio.wait_for(asyncio.gather(*calls), 5)
+        while (await hangs.read())["t"] != "ask":
+            continue
+        while not await hangs.closed():
+            continue
+    assert await conductor.call("scheduler", "select") == "scheduler:b"
+    await lively.close()
     await hub.stop()

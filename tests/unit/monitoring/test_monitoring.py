@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from novakit.bus import MemoryBus, Message
+from novakit.bus import MemoryBus, Message, Unreachable
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
@@ -20,13 +20,13 @@ from novakit.store import Store, hosts
 STEP = {"plugin": "novakit-filters", "calls": 3, "seconds": 0.5, "removed": 7, "faults": 1, "last_fault": "it broke"}
 
 
-def scheduler_counts() -> dict[str, Any]:
+def scheduler_counts(name: str = "scheduler-1") -> dict[str, Any]:
     waited = Spread((0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 9.0):
         waited.note(seconds)
     spread = {"bounds": list(waited.bounds), "counts": waited.counts, "total": waited.total}
     return {
-        "scheduler": "scheduler",
+        "scheduler": name,
         "hosts": 4,
         "placed": 3,
         "refused": 1,
@@ -82,7 +82,7 @@ def test_numbers_become_prometheus_text_that_a_parser_reads() -> None:
     told = samples(
         exposition(
             Numbers(
-                scheduler=scheduler_counts(),
+                schedulers=[scheduler_counts(), scheduler_counts("scheduler-2")],
                 conductor={"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1},
                 plugins=[
                     {"plugin": "drivers:simulated", "call": "create", "calls": 2, "faults": 1, "seconds": 0.25},
@@ -91,11 +91,11 @@ def test_numbers_become_prometheus_text_that_a_parser_reads() -> None:
             )
         ).decode()
     )
-    assert told["novakit_scheduler_decisions_total", "placed"] == 3
-    assert told["novakit_scheduler_decision_seconds_bucket", "0.1"] == 2
-    assert told["novakit_scheduler_decision_seconds_bucket", "+Inf"] == 4
-    assert told["novakit_scheduler_rejected_hosts_total", "ram"] == 7
-    assert told["novakit_scheduler_weigher_seconds_total", "novakit-filters", "cpu"] == 0.5
+    assert told["novakit_scheduler_decisions_total", "placed", "scheduler-2"] == 3
+    assert told["novakit_scheduler_decision_seconds_bucket", "0.1", "scheduler-1"] == 2
+    assert told["novakit_scheduler_decision_seconds_bucket", "+Inf", "scheduler-2"] == 4
+    assert told["novakit_scheduler_rejected_hosts_total", "ram", "scheduler-1"] == 7
+    assert told["novakit_scheduler_weigher_seconds_total", "novakit-filters", "scheduler-1", "cpu"] == 0.5
     assert told["novakit_operations_ended_total", "create", "done"] == 5
     assert told["novakit_plugin_calls_total", "create", "drivers:simulated"] == 3
     assert not [name for name, *_ in told if name.startswith(("python_", "process_"))]
@@ -111,7 +111,27 @@ async def test_roles_elsewhere_are_asked_over_the_bus_and_silent_ones_cost_only_
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         told = samples(await answer.text())
         assert told["novakit_source_answered", "scheduler"] == 1
-        assert told["novakit_scheduler_conflicts_total",] == 2
+        assert told["novakit_scheduler_conflicts_total", "scheduler-1"] == 2
+
+
+async def test_a_scheduler_that_does_not_answer_is_named_beside_those_that_do(tmp_path: Any) -> None:
+    bus = MemoryBus()
+
+    async def broken(message: Message) -> Any:
+        raise Unreachable("it hangs")
+
+    async with watched(tmp_path, bus) as (_, client):
+        served(bus)
+        bus.join("scheduler:scheduler-2").serve("scheduler", {"counts": broken})
+        told = samples(await (await client.get("/metrics")).text())
+        assert told["novakit_scheduler_conflicts_total", "scheduler-1"] == 2
+        assert told["novakit_source_answered", "scheduler"] == 1
+        assert told["novakit_source_answered", "scheduler scheduler-2"] == 0
+        answer = await client.get("/healthcheck")
+        assert answer.status == 503
+        assert (await answer.json())["degraded"] == {
+            "scheduler scheduler-2": "The scheduler scheduler-2 does not answer."
+        }
 
 
 async def test_the_healthcheck_names_what_is_degraded(tmp_path: Any) -> None:

@@ -1,6 +1,7 @@
 """The engine of durable operations, on a real store."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -400,3 +401,56 @@ async def test_one_that_cannot_be_written_costs_only_itself(store: Store, diary:
     assert [row["state"] for row in rows] == ["done", "failed", "done"]
     written: Sequence[str] = sorted(line for line in diary.lines if line.endswith("written"))
     assert written == ["0 written", "2 written", "undo written"]
+
+
+async def test_a_store_that_fails_for_a_while_stops_the_engine_no_longer_than_that(store: Store, diary: Diary) -> None:
+    verb = diary.verb("make", diary.step("only"))
+    with structlog.testing.capture_logs() as logs:
+        async with _engine(store, verb) as engine:
+            (first,) = await _ask(store, "make")
+            await _ended(store, first)
+            async with store.write() as session:
+                await session.execute(sa.text("ALTER TABLE operations RENAME TO away"))
+
+            async def noticed() -> bool:
+                engine.wake()
+                return any("no operations could be leased" in line["event"] for line in logs)
+
+            await _until(noticed)
+            async with store.write() as session:
+                await session.execute(sa.text("ALTER TABLE away RENAME TO operations"))
+            (second,) = await _ask(store, "make")
+            (row,) = await _ended(store, second)
+    assert row["state"] == "done"
+
+
+async def test_a_step_for_which_the_database_was_locked_or_away_is_done_again(store: Store, diary: Diary) -> None:
+    faults = [sqlite3.OperationalError("database is locked"), ConnectionLost("08006"), ConnectionLost("40P01")]
+
+    async def do(work: Work) -> Commit | None:
+        if faults:
+            raise sa.exc.OperationalError("SELECT 1", {}, faults.pop())
+        return None
+
+    verb = diary.verb("make", diary.step("only", do=do))
+    (operation,) = await _ask(store, "make")
+    later = AheadWorld()
+    with world.using(later):
+        async with _engine(store, verb) as engine:
+
+            async def ended() -> bool:
+                later.ahead += timedelta(seconds=1)
+                engine.wake()
+                return (await _row(store, operation))["finished_at"] is not None
+
+            await _until(ended)
+    assert (await _row(store, operation))["state"] == "done"
+    assert diary.lines == ["only"] * 4
+
+
+class ConnectionLost(Exception):
+    """What a database driver raises: it carries the SQLSTATE."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
