@@ -51,12 +51,9 @@ class Placement:
         """Do so for many hosts in a few statements; give the ids of the providers that changed."""
         return await hosts.report(session, reports)
 
-    async def withdrawn(self, session: Session, host_ids: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
-        """Give, by host, providers and classes of its devices of which nobody holds and nobody can claim any.
-
-        Those that the host does not report go away when it is reported again.
-        """
-        return await hosts.withdrawn(session, host_ids)
+    async def stale(self, session: Session, reports: Mapping[str, HostReport]) -> set[str]:
+        """Give the providers of those hosts that are to be reported again though they say what they said before."""
+        return await hosts.stale(session, reports)
 
     async def claim(
         self,

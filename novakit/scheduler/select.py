@@ -106,11 +106,7 @@ class Scheduler:
     async def trace(self, limit: int) -> list[dict[str, Any]]:
         """Give the hosts as they are and the latest decisions as a trace that can be replayed."""
         await self.state.refresh()
-        async with self.store.read() as session:
-            rows = await decisions.some(session, limit=limit)
-            ended = await scheduling.ended(session, {row["server_id"] for row in rows})
-        table = self.state.table
-        return [*trace.hosts(table, self.state.functions), *trace.aggregates(table), *trace.events(rows, ended)]
+        return await trace.record(self.state, limit)
 
     async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, Any]:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""
