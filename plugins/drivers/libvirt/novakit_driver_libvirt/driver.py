@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from weakref import WeakSet
 
 import attrs
 from lxml import etree
 
-from novakit_driver_libvirt import console, daemons, examination, host_cells, host_devices, host_facts
+from novakit_driver_libvirt import console, daemons, examination, guest_cpu, host_cells, host_devices, host_facts
 from novakit_driver_libvirt.acceleration import Verdict, decide
 from novakit_driver_libvirt.calls import Calls, Domain
 from novakit_driver_libvirt.disks import Disks, unsearchable
@@ -108,6 +108,7 @@ class LibvirtDriver:
             version=version,
             pages=not self._has_own_libvirt() or await asyncio.to_thread(daemons.pages_mounted),
             uefi=not self._has_own_libvirt() or await asyncio.to_thread(examination.UEFI.exists),
+            cpu_features=await self._cpu_features(),
             pci=(await self._surveyed()).devices,
         )
 
@@ -156,6 +157,12 @@ class LibvirtDriver:
             devices = held.get(name_of(guest), ())
             found += [Holding(kind="device", name=address, owner=guest) for address in devices]
         return found + await asyncio.to_thread(self._files)
+
+    async def _cpu_features(self) -> Collection[str]:
+        """Name what the CPUs of guests can do, as far as libvirt knows it."""
+        kind, machine = self._decided().domain_type, self.options.machine
+        model = guest_cpu.host_model(await self._calls.domain_capabilities(kind, machine))
+        return guest_cpu.features(await self._calls.every_feature(kind, machine, model)) if model else ()
 
     async def _surveyed(self) -> Survey:
         return await asyncio.to_thread(survey, self.options.pci, self.root)

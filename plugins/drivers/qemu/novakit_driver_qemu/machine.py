@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from novakit_driver_qemu import guest_cpu
 from novakit_driver_qemu.commands import QEMU
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import tuple_field, uuid_field
@@ -144,7 +145,7 @@ def _hardware(plan: GuestPlan) -> Hardware:
 
 
 def _cpu(wanted: Hardware, acceleration: str) -> str:
-    parts = ["host" if acceleration == "kvm" else "max"]
+    parts = [guest_cpu.model(acceleration)]
     if wanted.pmu is not None:
         parts.append(f"pmu={'on' if wanted.pmu else 'off'}")
     if wanted.hidden:
