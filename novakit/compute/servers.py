@@ -27,6 +27,9 @@ from novakit.store import servers as rows
 from novakit.store.engine import Row
 from novakit.store.server_list import Wanted, listed
 
+MAX_SERVERS = 1000
+"""Servers that one request makes at most, whatever the quota."""
+
 _FIELDS = tuple(field.name for field in attrs.fields(Server))
 _VERBS = {"os-start": "start", "os-stop": "stop"}
 """The operation that carries out an action, where it is not named like it."""
@@ -54,15 +57,10 @@ class _New:
 
 def _fitting(book: Book, request: CreateRequest) -> int:
     """Say how many of the servers fit into the quota, at least `min_count`, and book them; raise `Forbidden`."""
-    count = request.max_count
-    while True:
-        try:
-            book.take(instances=count, cores=count * request.flavor["vcpus"], ram=count * request.flavor["ram"])
-            return count
-        except errors.Forbidden:
-            if count <= request.min_count:
-                raise
-            count -= 1
+    each = {"instances": 1, "cores": request.flavor["vcpus"], "ram": request.flavor["ram"]}
+    count = max(book.most(request.max_count, **each), request.min_count)
+    book.take(**{name: count * amount for name, amount in each.items()})
+    return count
 
 
 @attrs.define
@@ -85,6 +83,7 @@ class Servers:
 
         Raises `BadRequest` for an image, topology or network that cannot be used, `Forbidden` above the quota.
         """
+        request = await self._bounded(context, request)
         specs = applied(request.flavor["extra_specs"] or {}, self.device_profiles)
         request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
         image = await self._image(context, request)
@@ -109,6 +108,16 @@ class Servers:
             raise written
         await self._tell_conductor()
         return [_server({**_EMPTY, **row}) for row in new[:written]]
+
+    async def _bounded(self, context: RequestContext, request: CreateRequest) -> CreateRequest:
+        """Cut what is asked for to what the quota leaves and one request may make, before anything grows with it."""
+        if request.max_count == 1:
+            return request
+        async with self.store.read() as session:
+            count = _fitting(await self.quotas.book(session, context.project_id or ""), request)
+        if request.min_count > MAX_SERVERS:
+            raise errors.BadRequest(f"One request makes at most {MAX_SERVERS} servers; ask several times for more.")
+        return attrs.evolve(request, max_count=min(count, MAX_SERVERS))
 
     async def _create_many(self, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
         """Write what requests that came together ask for; say of each how many of its servers that was, or why none."""
