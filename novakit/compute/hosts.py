@@ -83,6 +83,19 @@ class Hosts:
             rows = await hosts.some(session, wanted)
         return {row["name"]: self._host(row, {}).status for row in rows}
 
+    async def require(self, name: str | None, node: str | None) -> None:
+        """Raise `BadRequest` unless there is a host of that name, a hypervisor of that name, and both are the same."""
+        async with self._store.read() as session:
+            row = None
+            if name:
+                row = await hosts.show(session, name)
+            elif node:
+                row = await hosts.with_node(session, node)
+        if row is None:
+            raise errors.BadRequest(f"Compute host {name or node} could not be found.")
+        if node and self._host(row, {}).hypervisor_hostname != node:
+            raise errors.BadRequest(f"Compute host {name} with the hypervisor {node} could not be found.")
+
     async def zones(self) -> dict[str, list[Host]]:
         """Give the hosts of every availability zone, zones by name; the default zone is always there."""
         found: dict[str, list[Host]] = {DEFAULT_ZONE: []}
