@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors, world
+from novakit.bus import Bus
 from novakit.store import Session, Store, aggregates, host_loads, hosts
 from novakit.store.engine import Row
 
@@ -64,6 +65,7 @@ class Hosts:
     """Every compute host of the cloud."""
 
     _store: Store
+    _bus: Bus
     down_after: float = 60.0
     """Seconds without a heartbeat after which a host counts as down."""
 
@@ -128,6 +130,7 @@ class Hosts:
         async with self._store.write() as session:
             if not await hosts.decide(session, name, **values):
                 raise errors.NotFound(f"Compute host {name} could not be found.")
+        await self._bus.publish("hosts.changed", {})
 
     def _host(self, row: Row, zones: Mapping[str, str]) -> Host:
         silent = (world.now() - row["last_seen"]).total_seconds()
