@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from novakit import errors, world
 from novakit.bus import Bus, BusError, RemoteError
 from novakit.compute import states, topology
 from novakit.compute.patterns import Pattern
-from novakit.compute.quotas import UNBOUNDED, Book, Quotas
+from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import Action, Event, Server
 from novakit.compute.requests import CreateRequest
 from novakit.compute.unshelving import Place, snapshot_of, unshelving
@@ -27,9 +27,10 @@ from novakit.store import servers as rows
 from novakit.store.engine import Row
 from novakit.store.server_list import Wanted, listed
 
+MAX_SERVERS = 1000
+"""Servers that one request makes at most, whatever the quota."""
+
 _FIELDS = tuple(field.name for field in attrs.fields(Server))
-MOST = 1000
-"""Servers that one request makes at most, whatever the quota allows."""
 _VERBS = {"os-start": "start", "os-stop": "stop"}
 """The operation that carries out an action, where it is not named like it."""
 
@@ -40,8 +41,8 @@ class _New:
 
     context: RequestContext
     request: CreateRequest
-    make: Callable[[int], tuple[dict[str, Any], dict[str, Any]]]
-    """Makes the rows of one of the servers, by its place, and of the operation that builds it."""
+    servers: Sequence[dict[str, Any]]
+    operations: Sequence[dict[str, Any]]
 
     @property
     def project(self) -> str:
@@ -54,16 +55,14 @@ class _New:
         return self.request.scheduler_hints.get("group")
 
 
-def _fitting(book: Book, request: CreateRequest, members: int | None) -> int:
+def _fitting(book: Book, request: CreateRequest, members: int | None = None) -> int:
     """Say how many of the servers fit into the quota, at least `min_count`, and book them; raise `Forbidden`.
 
     `members` is how many the server group that they are to join has already; None without a group.
     """
     each = {"instances": 1, "cores": request.flavor["vcpus"], "ram": request.flavor["ram"]}
-    room = min(book.room(**each), UNBOUNDED if members is None else book.room_for_members(members))
-    count = max(min(request.max_count, MOST, room), request.min_count)
-    if MOST < count <= room:
-        raise errors.BadRequest(f"One request makes {MOST} servers at most, and min_count is {request.min_count}.")
+    most = request.max_count if members is None else book.most_members(request.max_count, members)
+    count = max(book.most(most, **each), request.min_count)
     if members is not None:
         book.admit_members(members + count)
     book.take(**{name: count * amount for name, amount in each.items()})
@@ -80,7 +79,7 @@ class Servers:
     networks: Networks
     quotas: Quotas
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
-    _creating: Gather[_New, list[dict[str, Any]] | errors.NovakitError] = attrs.field(init=False)
+    _creating: Gather[_New, int | errors.NovakitError] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._creating = Gather(self._create_many)
@@ -90,14 +89,16 @@ class Servers:
 
         Raises `BadRequest` for an image, topology or network that cannot be used, `Forbidden` above the quota.
         """
+        request = await self._bounded(context, request)
         specs = applied(request.flavor["extra_specs"] or {}, self.device_profiles)
         request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
         image = await self._image(context, request)
         topology.check(request.flavor, image.properties)
         cards = await self.networks.check_request(
-            context, request.networks, request.security_groups, servers=min(request.max_count, MOST)
+            context, request.networks, request.security_groups, servers=request.max_count
         )
         now, reservation = world.now(), f"r-{world.new_id()[:8]}"
+        new = [self._row(context, request, image, index, reservation, now) for index in range(request.max_count)]
         data = {
             "networks": [attrs.asdict(each) for each in cards],
             "availability_zone": request.availability_zone,
@@ -107,30 +108,34 @@ class Servers:
             "excluded": [],
             "tries": 1,
         }
-
-        def make(index: int) -> tuple[dict[str, Any], dict[str, Any]]:
-            row = self._row(context, request, image, index, reservation, now)
-            return row, self._operation(context, "create", row["id"], **data)
-
-        written = await self._creating(_New(context, request, make))
+        begun = [self._operation(context, "create", row["id"], **data) for row in new]
+        written = await self._creating(_New(context, request, new, begun))
         if isinstance(written, errors.NovakitError):
             raise written
         await self._tell_conductor()
-        return [_server({**_EMPTY, **row}) for row in written]
+        return [_server({**_EMPTY, **row}) for row in new[:written]]
 
-    async def _create_many(self, batch: Sequence["_New"]) -> "list[list[dict[str, Any]] | errors.NovakitError]":
-        """Write what requests that came together ask for; give the servers of each, or why there are none."""
+    async def _bounded(self, context: RequestContext, request: CreateRequest) -> CreateRequest:
+        """Cut what is asked for to what the quota leaves and one request may make, before anything grows with it."""
+        if request.max_count == 1:
+            return request
+        async with self.store.read() as session:
+            count = _fitting(await self.quotas.book(session, context.project_id or ""), request)
+        if request.min_count > MAX_SERVERS:
+            raise errors.BadRequest(f"One request makes at most {MAX_SERVERS} servers; ask several times for more.")
+        return attrs.evolve(request, max_count=min(count, MAX_SERVERS))
+
+    async def _create_many(self, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
+        """Write what requests that came together ask for; say of each how many of its servers that was, or why none."""
         async with self.store.write() as session:
             return await self._write_new(session, batch)
 
-    async def _write_new(
-        self, session: Session, batch: Sequence["_New"]
-    ) -> "list[list[dict[str, Any]] | errors.NovakitError]":
+    async def _write_new(self, session: Session, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
         books = {}
         for project in sorted({each.project for each in batch}):
             await session.serialise(f"quota/{project}")
             books[project] = await self.quotas.book(session, project)
-        written: list[list[dict[str, Any]] | errors.NovakitError] = []
+        written: list[int | errors.NovakitError] = []
         servers: list[dict[str, Any]] = []
         begun: list[dict[str, Any]] = []
         for each in batch:
@@ -140,13 +145,11 @@ class Servers:
             except (errors.BadRequest, errors.Forbidden) as error:
                 written.append(error)
                 continue
-            made = [each.make(index) for index in range(count)]
-            new = [row for row, _ in made]
-            written.append(new)
-            servers += new
-            begun += [operation for _, operation in made]
+            written.append(count)
+            servers += each.servers[:count]
+            begun += each.operations[:count]
             if each.group is not None:
-                await server_groups.join(session, each.group, [row["id"] for row in new])
+                await server_groups.join(session, each.group, [row["id"] for row in each.servers[:count]])
         if servers:
             await rows.add(session, servers)
             await operations.add(session, begun)

@@ -28,6 +28,8 @@ class Placement:
     """How many candidates one answer has at most, whatever the limit asked for."""
     max_steps: int = 4_000
     """How many pulses of the search, each of some milliseconds, one request may take before it is refused."""
+    on_change: Callable[[], object] = attrs.field(default=lambda: None)
+    """Called when somebody from outside changed something, which is durable by then."""
     _forest: ForestCache = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -113,7 +113,10 @@ class Chooser:
 
     async def decide(self, one: Waiting) -> tuple[Decision, Ranking | None]:
         """Decide about one server by itself, and count nothing of it."""
-        return await self._traced(one, _Batch())
+        decision, ranking = await self._traced(one, _Batch())
+        if ranking is not None:
+            self._name(decision, ranking, self._best(ranking))
+        return decision, ranking
 
     async def _traced(self, one: Waiting, batch: _Batch) -> tuple[Decision, Ranking | None]:
         tracer = spans.tracer()
@@ -163,16 +166,9 @@ class Chooser:
         if places and one.earlier:
             decision.record["next_best_of"] = one.earlier.decision_id
         else:
-            places = ranking.best(1 + self.limits.alternates, self.limits.subset)
-        rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
+            places = self._best(ranking)
+        rows = self._name(decision, ranking, places)
         alternates = tuple(self._described(row) for row in rows[1:])
-        decision.placed = True
-        decision.record.update(
-            host=table.names[rows[0]],
-            node=table.column("node")[rows[0]],
-            availability_zone=self.state.zone(rows[0]),
-            alternates=[one["host"] for one in alternates],
-        )
         if batch.last is not None:
             batch.last.place = places[0]
         table.add_claim(rows[0], one.ask.resources)
@@ -181,6 +177,22 @@ class Chooser:
         if one.ask.group and (group := self.groups.get(one.ask.group.id)):
             group.put(one.ask.server_id, table.names[rows[0]])
         return Try(one, decision, rows[0], alternates, choice, shares)
+
+    def _best(self, ranking: Ranking) -> list[int]:
+        return ranking.best(1 + self.limits.alternates, self.limits.subset)
+
+    def _name(self, decision: Decision, ranking: Ranking, places: Sequence[int]) -> list[int]:
+        """Write down which host was chosen and which are next best; give their rows."""
+        table = self.state.table
+        rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
+        decision.placed = True
+        decision.record.update(
+            host=table.names[rows[0]],
+            node=table.column("node")[rows[0]],
+            availability_zone=self.state.zone(rows[0]),
+            alternates=[table.names[row] for row in rows[1:]],
+        )
+        return rows
 
     def _next_best(self, one: Waiting, ranking: Ranking) -> list[int]:
         """Give the places of those next best hosts of the earlier decision that still fit, in its order."""

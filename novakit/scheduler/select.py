@@ -81,7 +81,7 @@ class Scheduler:
         decision, _ = await self.chooser.decide(waiting)
         if "failed" in decision.record:
             decision.record["message"] = record.OUT_OF_ORDER
-        return decision.record
+        return {"outcome": "placed" if decision.placed else "refused", **decision.record}
 
     def measures(self) -> dict[str, Any]:
         """Give the counters: decisions, conflicts, and of each filter and weigher calls, seconds, removals, faults."""

@@ -1,5 +1,6 @@
 """The scheduler's picture of the cloud: loaded once, then kept current by change numbers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -57,6 +58,7 @@ class CloudState:
     _liveness_at: float = -1e9
     _activity_at: float = -1e9
     _stale: bool = True
+    _refreshing: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     _forced_down: set[int] = attrs.field(factory=set)
     _silent: set[int] = attrs.field(factory=set)
 
@@ -91,13 +93,25 @@ class CloudState:
             self.table.put(row, **{fact: {kind: count for kind, count in counts.items() if count > 0}})
 
     async def refresh(self) -> bool:
-        """Bring the table up to date, if an event said so or it is time; tell whether it was."""
-        now = world.monotonic()
-        if not self._stale and now - self._looked_at < self.refresh_every:
-            return False
-        self._stale = False
-        self._looked_at = now
-        self.refreshes += 1
+        """Bring the table up to date, if an event said so or it is time; tell whether it was.
+
+        Whoever comes while somebody else is at it waits, for half of a new picture is worse than an old one.
+        """
+        async with self._refreshing:
+            now = world.monotonic()
+            if not self._stale and now - self._looked_at < self.refresh_every:
+                return False
+            self._stale = False
+            self._looked_at = now
+            self.refreshes += 1
+            try:
+                await self._follow(now)
+            except BaseException:
+                self._stale = True
+                raise
+        return True
+
+    async def _follow(self, now: float) -> None:
         async with self.store.read() as session:
             await self._follow_hosts(session)
             await self.measurements.follow(session)
@@ -110,7 +124,6 @@ class CloudState:
             if now - self._activity_at >= ACTIVITY_EVERY:
                 self._activity_at = now
                 await self._follow_activity(session)
-        return True
 
     async def reread(self, rows: Iterable[int]) -> None:
         """Read again what some hosts hold, after a claim on them was refused."""

@@ -105,8 +105,9 @@ async def body(call: Asked, schema: Schema) -> Any:
 
 
 async def write(call: Asked, work: Callable[[Session], Awaitable[T]]) -> T:
-    """Do something in a transaction, again when the database says that it collided with another."""
+    """Do something in a transaction, again when the database says that it collided with another, and tell of it."""
     done: T = await call.service.store.retrying(work)
+    call.service.on_change()
     return done
 
 
