@@ -40,6 +40,18 @@ class ProviderStock:
     traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
 
 
+@attrs.frozen(kw_only=True, cache_hash=True)
+class Tree:
+    """The providers of a host, its own first; of that one only what others have, too, or what comes in odd units."""
+
+    providers: tuple[ProviderStock, ...] = tuple_field()
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """Name the resource classes of which it tells."""
+        return frozenset(name for one in self.providers for name, _ in one.stock)
+
+
 @attrs.frozen(kw_only=True)
 class RequestGroup:
     """Resources that come from one provider, and the traits that it must have and must not have."""

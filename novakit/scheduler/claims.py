@@ -76,8 +76,8 @@ class _Asked:
     def in_question(self) -> Iterable[str]:
         """Name the providers below the host's own that have some of what is wanted."""
         ids = self.state.providers.get(self.row, ())
-        tree = self.state.table.column("tree")[self.row] or ()
-        for id, one in zip(ids, tree, strict=True):
+        tree = self.state.table.column("tree")[self.row]
+        for id, one in zip(ids, tree.providers if tree else (), strict=True):
             if any(name in self.ask.resources for name, _ in one.stock):
                 yield id
 
@@ -92,7 +92,7 @@ class _Asked:
                 stock=tuple((name, units) for name in self.ask.resources if (units := ledger.units(id, name))),
                 traits=one.traits,
             )
-            for id, one in zip(ids, known, strict=True)
+            for id, one in zip(ids, known.providers, strict=True)
         ]
         given = trees.shares(now, self.ask)
         return None if given is None else trees.by_provider(ids, given)

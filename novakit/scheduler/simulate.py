@@ -17,8 +17,9 @@ from novakit.scheduler.lines import Event, Host, Trace
 from novakit.scheduler.pipeline import Pipeline
 from novakit.scheduler.ranking import Ranking
 from novakit.scheduler.record import refusal
-from novakit.scheduler.table import HostTable, fact_name
+from novakit.scheduler.table import HostTable
 from novakit_hookspecs.affinity import Choice
+from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
 
 
@@ -286,7 +287,7 @@ class _Run:
 def _fullness(table: HostTable, rows: Sequence[int]) -> list[float]:
     share = np.zeros(len(rows))
     for name in table.resource_classes():
-        used, capacity_of = (table.column(fact_name(part, name))[rows] for part in ("used", "capacity"))
+        used, capacity_of = (table.column(of_class(part, name))[rows] for part in ("used", "capacity"))
         share = np.maximum(share, np.divide(used, capacity_of, out=np.zeros(len(rows)), where=capacity_of > 0))
     return [float(each) for each in share]
 

@@ -264,20 +264,20 @@ class CloudState:
         traits: Mapping[str, Collection[str]],
     ) -> None:
         ids, tree = self._trees.grown(self.table.providers[row], providers, inventories, traits)
-        if not tree and row not in self.providers:
+        if tree is None and row not in self.providers:
             return
-        self.table.put(row, nested=bool(tree), tree=tree or None)
-        if tree:
+        self.table.set_tree(row, tree)
+        if tree is not None:
             self.providers[row] = ids
         else:
             del self.providers[row]
 
     def _count_devices(self, row: int) -> None:
         """Count a host's devices that can be claimed: facts say where they are, the ledger who holds them."""
-        functions, tree = self.functions.get(row, ()), self.table.column("tree")[row] or ()
+        functions, tree = self.functions.get(row, ()), self.table.column("tree")[row]
         free = {
             (provider, name)
-            for provider, one in zip(self.providers.get(row, ()), tree, strict=True)
+            for provider, one in zip(self.providers.get(row, ()), tree.providers if tree else (), strict=True)
             for name, units in one.stock
             if units.free > 0
         }

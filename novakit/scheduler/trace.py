@@ -17,9 +17,9 @@ from novakit.scheduler import cells
 from novakit.scheduler.devices import pools_of
 from novakit.scheduler.measurements import Builds
 from novakit.scheduler.state import CloudState
-from novakit.scheduler.table import fact_name
 from novakit.store import Session, decisions, host_metrics, numa, scheduling, server_groups, standing
 from novakit.store.engine import Row
+from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.plain import to_plain
 
@@ -148,9 +148,9 @@ def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Ma
     entry |= {"flavors": others.flavors.get(name), "image_properties": others.image_properties.get(name)}
     used = others.used.get(row, {})
     entry["stock"] = {
-        each: {part: int(table.column(fact_name(part, each))[row]) for part in PARTS} | {"used": used.get(each, 0)}
+        each: {part: int(table.column(of_class(part, each))[row]) for part in PARTS} | {"used": used.get(each, 0)}
         for each in table.resource_classes()
-        if table.column(fact_name("total", each))[row]
+        if table.column(of_class("total", each))[row]
     }
     if host := table.column("numa")[row]:
         entry |= {"numa": to_plain(host.cells), "taken": others.taken.get(row, [])}

@@ -1,25 +1,28 @@
 """Hosts whose resources lie with several providers: their trees in the table, and what servers take of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import attrs
 
-from novakit.scheduler.table import CLASSES, HostTable
+from novakit.scheduler.table import HostTable
 from novakit.store.engine import Row
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.trees import ProviderStock, Shares, Units, assign, plain
+from novakit_hookspecs.trees import ProviderStock, Shares, Tree, Units, assign, plain
 
-_OWN = frozenset(CLASSES.values())
-Tree = tuple[ProviderStock, ...]
+T = TypeVar("T", ProviderStock, Tree)
+
+_BOUNDED = frozenset({"MEMORY_MB", "VCPU", "DISK_GB"})
+"""Classes of which the filters of amounts look at the largest unit, too."""
 
 
 @attrs.frozen
 class Trees:
     """Makes the trees of hosts; hosts that are alike share their parts."""
 
-    _known: "WeakValueDictionary[ProviderStock, ProviderStock]" = attrs.field(factory=WeakValueDictionary)
+    _known: "WeakValueDictionary[ProviderStock | Tree, ProviderStock | Tree]" = attrs.field(factory=WeakValueDictionary)
 
     def grown(
         self,
@@ -27,24 +30,29 @@ class Trees:
         providers: Iterable[str],
         inventories: Mapping[str, Mapping[str, Row]],
         traits: Mapping[str, Iterable[str]],
-    ) -> tuple[tuple[str, ...], Tree]:
-        """Give the providers of a host, its own first, and what each can give; two times nothing where amounts say all.
-
-        Of the host's own provider only what others have, too, and what comes in odd units is listed.
-        """
+    ) -> tuple[tuple[str, ...], Tree | None]:
+        """Give the providers of a host, its own first, and what each can give; None where amounts say all."""
         below = {one: self._stock(inventories.get(one, {}), traits.get(one, ())) for one in providers if one != root}
         shared = {name for stock in below.values() for name, _ in stock.stock}
         own = {
             name: row for name, row in inventories.get(root, {}).items() if name in shared or not _is_even(name, row)
         }
         if not below and not own:
-            return (), ()
+            return (), None
         ids = sorted(below, key=lambda one: (below[one].stock, sorted(below[one].traits), one))
-        return (root, *ids), (self._stock(own, traits.get(root, ())), *(below[one] for one in ids))
+        made = Tree(providers=(self._stock(own, traits.get(root, ())), *(below[one] for one in ids)))
+        return (root, *ids), self._kept(made)
 
     def _stock(self, rows: Mapping[str, Row], traits: Iterable[str]) -> ProviderStock:
-        made = ProviderStock(stock=tuple((name, _units(rows[name])) for name in sorted(rows)), traits=traits)
-        return self._known.setdefault(made, made)
+        return self._kept(
+            ProviderStock(stock=tuple((name, _units(rows[name])) for name in sorted(rows)), traits=traits)
+        )
+
+    def _kept(self, made: T) -> T:
+        """Give the same record for equal ones, so that those who compare many need not look into them."""
+        known = self._known.setdefault(made, made)
+        assert isinstance(known, type(made))
+        return known
 
 
 def _units(row: Row) -> Units:
@@ -54,7 +62,7 @@ def _units(row: Row) -> Units:
 
 def _is_even(name: str, row: Row) -> bool:
     """Say whether every amount up to what is free can be had, as far as the filters of amounts look."""
-    return row["min_unit"] == row["step_size"] == 1 and (name in _OWN or row["max_unit"] >= row["capacity"])
+    return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
 
 
 def amounts(ask: Ask, *, with_groups: bool = False) -> dict[str, int]:
@@ -76,28 +84,28 @@ def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
 def take(table: HostTable, row: int, ask: Ask) -> Shares:
     """Count in the table what a server is about to be given of a host's providers, and tell it."""
     tree = table.column("tree")[row]
-    given = shares(tree, ask) if tree else None
+    given = shares(tree.providers, ask) if tree is not None else None
     if given is None:
         return ()
-    table.put(row, tree=after(tree, given, 1))
+    table.set_tree(row, after(tree, given, 1))
     return given
 
 
 def take_back(table: HostTable, row: int, given: Shares) -> None:
     """Undo `take`, for a server that was not given it after all."""
     tree = table.column("tree")[row]
-    if tree and len(tree) == len(given):
-        table.put(row, tree=after(tree, given, -1))
+    if tree is not None and len(tree.providers) == len(given):
+        table.set_tree(row, after(tree, given, -1))
 
 
 def after(tree: Tree, given: Shares, sign: int) -> Tree:
     """Give what is left of a tree after some was taken, or with the sign -1 given back."""
-    return tuple(
-        attrs.evolve(one, stock=tuple((name, _less(units, sign * some.get(name, 0))) for name, units in one.stock))
-        if some
-        else one
-        for one, some in zip(tree, given, strict=True)
-    )
+    pairs = zip(tree.providers, given, strict=True)
+    return Tree(providers=tuple(_without(one, some, sign) if some else one for one, some in pairs))
+
+
+def _without(one: ProviderStock, some: Mapping[str, int], sign: int) -> ProviderStock:
+    return attrs.evolve(one, stock=tuple((name, _less(units, sign * some.get(name, 0))) for name, units in one.stock))
 
 
 def _less(units: Units, amount: int) -> Units:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from novakit_hookspecs import columns
 from novakit_hookspecs.columns import Kind
 from novakit_hookspecs.scheduling import Aggregate
-from novakit_hookspecs.trees import ProviderStock, Units
+from novakit_hookspecs.trees import ProviderStock, Tree, Units
 
 _WORDS: dict[str, Sequence[Any]] = {
     "availability_zone": ("nova", "zone-a", "zone-b"),
@@ -180,9 +180,11 @@ def _draw(chance: random.Random, fact: columns.Fact) -> Any:
     return float(chance.choice((0, chance.randrange(0, 64), chance.randrange(0, 262144))))
 
 
-_TREE = (
-    ProviderStock(stock=(("VGPU", Units(free=1, max_unit=1)),), traits=frozenset({"CUSTOM_FAST"})),
-    ProviderStock(stock=(("VGPU", Units(free=2, max_unit=2)), ("FPGA", Units(free=4, max_unit=4, step_size=2)))),
+_TREE = Tree(
+    providers=(
+        ProviderStock(stock=(("VGPU", Units(free=1, max_unit=1)),), traits=frozenset({"CUSTOM_FAST"})),
+        ProviderStock(stock=(("VGPU", Units(free=2, max_unit=2)), ("FPGA", Units(free=4, max_unit=4, step_size=2)))),
+    )
 )
 _OBJECTS: dict[str, Callable[[random.Random], Any]] = {
     "node": lambda chance: f"node{chance.randrange(1000)}",

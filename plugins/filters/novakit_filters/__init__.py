@@ -116,7 +116,7 @@ def _default() -> Iterable[FilterSpec]:
         always=True,
     )
     yield _spec("resources", lambda _: amounts.OtherResources(), order=63, reads={"free_resource_*"}, always=True)
-    yield _spec("provider_tree", lambda _: trees.ProviderTree(), order=64, reads={"nested", "tree"}, always=True)
+    yield _spec("provider_tree", lambda _: trees.ProviderTree(), order=64, reads=trees.READS, always=True)
 
 
 def _optional() -> Iterable[FilterSpec]:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from novakit_hookspecs.affinity import devices
+from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
-from novakit_hookspecs.trees import ProviderStock, assign, plain
+from novakit_hookspecs.trees import ProviderStock, Tree, assign, plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Tree = Sequence[ProviderStock]
+
+READS = frozenset({"nested", "tree", "spread_memory_mb", "spread_vcpus", "spread_disk_gb", "spread_resource_*"})
 
 
 def _plain(ask: Ask) -> dict[str, int]:
@@ -28,14 +30,19 @@ class ProviderTree:
     """Keep hosts on which one provider has enough of each class, and one has all of each group (`resources1:VGPU`)."""
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
-        nested = hosts.column("nested")
-        mask = self._alone(hosts, ask) if ask.groups else np.ones(hosts.size, np.bool_)
-        rows = np.flatnonzero(nested)
+        mask, amounts = np.ones(hosts.size, np.bool_), _plain(ask)
+        asked = np.zeros(hosts.size, np.bool_)
+        for name in amounts:
+            asked |= hosts.column(of_class("spread", name))
+        if ask.groups:
+            mask &= self._alone(hosts, ask)
+            asked |= hosts.column("nested")
+        rows = np.flatnonzero(asked)
         if len(rows):
-            trees = hosts.column("tree")[rows]
-            amounts = _plain(ask)
-            known = {tree: _fits(tree, amounts, ask) for tree in set(trees)}
-            mask[rows] = [known[tree] for tree in trees]
+            trees = hosts.column("tree")[rows].tolist()
+            different = {id(tree): tree for tree in trees}
+            known = {key: _fits(tree, amounts, ask) for key, tree in different.items()}
+            mask[rows] = [known[id(tree)] for tree in trees]
         return mask
 
     @staticmethod
@@ -52,8 +59,8 @@ class ProviderTree:
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         found: dict[tuple[str, str, str, float], int] = {}
         amounts = _plain(ask)
-        for nested, tree in zip(hosts.column("nested"), hosts.column("tree"), strict=True):
-            told = _lacking(tree if nested else (), amounts, ask)
+        for tree in hosts.column("tree"):
+            told = _lacking(tree.providers if tree is not None else (), amounts, ask)
             found[told] = found.get(told, 0) + 1
         return [
             Reason(code=code, count=count, message=message, remedy=remedy, shortfall=shortfall)
@@ -62,10 +69,10 @@ class ProviderTree:
 
 
 def _fits(tree: Tree | None, amounts: dict[str, int], ask: Ask) -> bool:
-    return tree is not None and assign(tree, amounts, ask.groups, isolate=ask.isolate_groups) is not None
+    return tree is not None and assign(tree.providers, amounts, ask.groups, isolate=ask.isolate_groups) is not None
 
 
-def _lacking(tree: Tree, amounts: dict[str, int], ask: Ask) -> tuple[str, str, str, float]:
+def _lacking(tree: Sequence[ProviderStock], amounts: dict[str, int], ask: Ask) -> tuple[str, str, str, float]:
     """Give code, message, remedy and shortfall of the first thing that no provider has."""
     for name, amount in amounts.items():
         if tree and assign(tree, {name: amount}) is None:
@@ -89,5 +96,5 @@ def _lacking(tree: Tree, amounts: dict[str, int], ask: Ask) -> tuple[str, str, s
     return "groups_not_together", f"cannot satisfy all groups at once ({told})", "more of these free", 0.5
 
 
-def _most(tree: Tree, name: str) -> Iterable[int]:
+def _most(tree: Sequence[ProviderStock], name: str) -> Iterable[int]:
     return (max(min(units.free, units.max_unit), 0) for one in tree for kind, units in one.stock if kind == name)
