@@ -37,8 +37,14 @@ def _mask(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         known = {pools: bool(pools) and choose(None, pools, None, near) is not None for pools in set(column)}
         return np.fromiter((known[pools] for pools in column), np.bool_, hosts.size)
     pairs = zip(column, hosts.column("numa"), strict=True)
-    fits = (bool(pools) and choose(host, pools, wanted, near) is not None for pools, host in pairs)
-    return np.fromiter(fits, np.bool_, hosts.size)
+    mask, like = np.zeros(hosts.size, np.bool_), dict[object, bool]()
+    for row, (pools, host) in enumerate(pairs):
+        if pools and host is not None:  # hosts with the same room and devices are as good as each other
+            key = (id(host.room), pools)
+            if key not in like:
+                like[key] = choose(host, pools, wanted, near) is not None
+            mask[row] = like[key]
+    return mask
 
 
 def _enough(hosts: HostColumns, near: DeviceWish) -> "NDArray[np.bool_]":

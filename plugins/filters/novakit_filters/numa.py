@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_hookspecs.numa import BadWish, NumaWish, Shortage, fit, shortage, wish
+from novakit_hookspecs.numa import BadWish, NumaWish, Shortage, shortage, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -33,14 +33,10 @@ class NumaTopology:
             return np.zeros(hosts.size, np.bool_)
         if wanted is None:
             return np.ones(hosts.size, np.bool_)
-        known: dict[int, bool] = {}
-        mask = np.zeros(hosts.size, np.bool_)
-        for row, host in enumerate(hosts.column("numa")):
-            if host is not None:
-                if id(host) not in known:
-                    known[id(host)] = fit(host, wanted) is not None
-                mask[row] = known[id(host)]
-        return mask
+        rooms = [None if host is None else host.room for host in hosts.column("numa")]
+        different = {id(room): room for room in rooms}
+        known = {key: room is not None and room.fits(wanted) for key, room in different.items()}
+        return np.fromiter((known[id(room)] for room in rooms), np.bool_, hosts.size)
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         everyone = np.ones(hosts.size, np.bool_)
@@ -52,7 +48,7 @@ class NumaTopology:
         silent = np.fromiter((host is None for host in hosts.column("numa")), np.bool_, hosts.size)
         short: dict[tuple[str, str], list[Shortage]] = {}
         for host in hosts.column("numa"):
-            if host is not None and wanted is not None and (lack := shortage(host, wanted)) is not None:
+            if host is not None and wanted is not None and (lack := shortage(host.room, wanted)) is not None:
                 short.setdefault((lack.kind, lack.noun), []).append(lack)
         unknown = reason(
             "numa_unknown", silent, "do not tell of NUMA cells", remedy="an agent that reports its topology"
