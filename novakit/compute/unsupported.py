@@ -27,7 +27,6 @@ EXTRA_SPECS: Mapping[str, tuple[str, frozenset[str]]] = {
     r"hw:virtio_packed_ring": ("packed virtio rings", _OFF),
     r"hw:ephemeral_encryption": ("encryption of ephemeral disks", _OFF),
     r"hw:ephemeral_encryption_format": ("encryption of ephemeral disks", _NOTHING),
-    r"os:secure_boot": ("secure boot", frozenset({"disabled", "optional"})),
     r"quota:(cpu|memory|disk_io|vif)_(limit|reservation|shares_level|shares_share)": (
         "limits of the VMware driver",
         _NOTHING,

@@ -191,6 +191,7 @@ async def test_extra_specs_are_added_read_replaced_and_removed(api):
         ("trait:HW_NO_SUCH", "required", 400),
         ("hw:cpu_realtime", "no", 200),
         ("os:secure_boot", "disabled", 200),
+        ("os:secure_boot", "required", 200),
         ("resources:VGPU", "1", 200),
         ("resources:VGPU", "x", 400),
         ("resources_GPU:VGPU", "1", 200),
@@ -216,7 +217,6 @@ async def test_known_extra_specs_are_checked_from_2_86_on(api, key, value, statu
         ("hw:mem_encryption", "true"),
         ("hw:tpm_version", "2.0"),
         ("hw:vif_multiqueue_enabled", "true"),
-        ("os:secure_boot", "required"),
         ("quota:vif_inbound_average", "1000"),
     ],
 )

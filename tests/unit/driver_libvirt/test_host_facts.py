@@ -1,5 +1,6 @@
 """What the host is said to offer."""
 
+import re
 from collections.abc import Collection
 
 import os_traits
@@ -7,6 +8,7 @@ import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, guest_cpu, novakit_drivers
 from novakit_driver_libvirt.acceleration import Verdict
+from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.host_facts import ABILITIES, Machine, facts
 from novakit_hookspecs.hosts import HostContext, HostFacts
 
@@ -24,7 +26,7 @@ DOMAINS = """<domainCapabilities><cpu>
 </cpu></domainCapabilities>"""
 
 
-def made(acceleration: str, *, uefi: bool = False, cpu_features: Collection[str] = ()) -> HostFacts:
+def made(acceleration: str, *, firmware: Firmware = NONE, cpu_features: Collection[str] = ()) -> HostFacts:
     return facts(
         host="alpha",
         machine=MACHINE,
@@ -32,7 +34,7 @@ def made(acceleration: str, *, uefi: bool = False, cpu_features: Collection[str]
         verdict=Verdict(acceleration, "because"),
         capabilities=CAPABILITIES,
         version=7002022,
-        uefi=uefi,
+        firmware=firmware,
         cpu_features=cpu_features,
     )
 
@@ -42,10 +44,17 @@ def test_every_trait_is_a_standard_one() -> None:
     assert standard >= ABILITIES
 
 
-@pytest.mark.parametrize(("uefi", "known"), [(False, {"BIOS"}), (True, {"BIOS", "UEFI"})])
-def test_images_find_a_host_by_the_firmware_it_has(uefi: bool, known: set[str]) -> None:
-    traits = made("tcg", uefi=uefi).traits
-    assert {trait.removeprefix("COMPUTE_FIRMWARE_") for trait in traits if "FIRMWARE" in trait} == known
+@pytest.mark.parametrize(
+    ("firmware", "known"),
+    [
+        (Firmware(), {"FIRMWARE_BIOS"}),
+        (Firmware(plain="a.fd"), {"FIRMWARE_BIOS", "FIRMWARE_UEFI"}),
+        (Firmware(plain="a.fd", secure="b.fd"), {"FIRMWARE_BIOS", "FIRMWARE_UEFI", "SECURITY_UEFI_SECURE_BOOT"}),
+    ],
+)
+def test_images_find_a_host_by_the_firmware_it_has(firmware: Firmware, known: set[str]) -> None:
+    traits = made("tcg", firmware=firmware).traits
+    assert {trait.removeprefix("COMPUTE_") for trait in traits if re.search("FIRMWARE|BOOT", trait)} == known
 
 
 def test_kvm_shows_the_host_cpu() -> None:

@@ -96,6 +96,18 @@ def test_what_an_image_may_not_choose_is_refused(key: str, value: str) -> None:
         Machine.of(attrs.evolve(RICH, image_properties={key: value}))
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        attrs.evolve(PLAIN, extra_specs={"os:secure_boot": "required"}),
+        attrs.evolve(PLAIN, image_properties={"os_secure_boot": "required"}),
+    ],
+)
+def test_secure_boot_is_refused(plan: GuestPlan) -> None:
+    with pytest.raises(Refused, match="no Secure Boot; libvirt's can"):
+        Machine.of(plan)
+
+
 def test_what_was_written_down_reads_back() -> None:
     machine = Machine.of(attrs.evolve(RICH, extra_specs=HARDWARE))
     assert Machine.load(json.loads(json.dumps(attrs.asdict(machine)))) == machine

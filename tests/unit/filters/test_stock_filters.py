@@ -183,6 +183,22 @@ def test_an_image_is_kept_off_hosts_that_cannot_run_it(properties: dict[str, str
     assert kept(images.ImageProperties(), table, ask(image=ImageAsk(properties=properties))) == expected
 
 
+@pytest.mark.parametrize("image", [None, ImageAsk(properties={"hw_firmware_type": "uefi"})])
+def test_a_flavor_requires_secure_boot_as_an_image_does(image: ImageAsk | None) -> None:
+    table = host_table(
+        ["a", "b", "c"],
+        traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["b"], "COMPUTE_FIRMWARE_UEFI": ["a", "b"]},
+    )
+    for word, expected in (("required", ["b"]), ("disabled", ["a", "b"]), ("optional", ["a", "b"])):
+        wanted = ask(extra_specs={"os:secure_boot": word}, image=image)
+        if image is None and word != "required":
+            assert not images.ImageProperties().applies(wanted)
+        else:
+            assert kept(images.ImageProperties(), table, wanted) == expected
+    reasons = images.ImageProperties().why(table, ask(extra_specs={"os:secure_boot": "required"}))
+    assert [(each.code, "os:secure_boot required" in each.message) for each in reasons] == [("image_property", True)]
+
+
 def test_affinity_keeps_the_members_hosts_and_anti_affinity_leaves_them() -> None:
     table = host_table(["a", "b", "c"])
     near = ask(group=GroupAsk(id="g", policy="affinity", hosts={"b": 1}))

@@ -10,6 +10,7 @@ from lxml import etree
 
 from novakit_driver_libvirt import host_cells
 from novakit_driver_libvirt.acceleration import Verdict
+from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
@@ -63,14 +64,14 @@ def facts(
     capabilities: str,
     version: int,
     pages: bool = True,
-    uefi: bool = False,
+    firmware: Firmware = NONE,
     cpu_features: Collection[str] = (),
     pci: tuple[PciDevice, ...] = (),
 ) -> HostFacts:
     """Put the record together.
 
-    `pages` says whether a file system of huge pages is mounted, for guests to use, `uefi` whether their firmware
-    for UEFI is installed, and `cpu_features` what the CPUs of guests can do.
+    `pages` says whether a file system of huge pages is mounted, for guests to use, `firmware` what their UEFI can be,
+    and `cpu_features` what their CPUs can do.
     """
     kvm = verdict.acceleration == "kvm"
     tree = etree.fromstring(capabilities)
@@ -82,12 +83,17 @@ def facts(
         inventory=_inventory(machine, options, numa),
         numa=numa,
         pci=pci,
-        traits=ABILITIES | cpu_traits(cpu_features) | ({"COMPUTE_FIRMWARE_UEFI"} if uefi else set()),
+        traits=ABILITIES | cpu_traits(cpu_features) | _firmware_traits(firmware),
         cpu_info=_cpu_info(tree, machine),
         supported_instances=_supported(tree, kvm=kvm),
         acceleration=verdict.acceleration,
         why=verdict.why,
     )
+
+
+def _firmware_traits(firmware: Firmware) -> frozenset[str]:
+    had = {"COMPUTE_FIRMWARE_UEFI": firmware.plain, "COMPUTE_SECURITY_UEFI_SECURE_BOOT": firmware.secure}
+    return frozenset(trait for trait, code in had.items() if code)
 
 
 def _inventory(machine: Machine, options: LibvirtOptions, numa: Sequence[NumaCell]) -> Mapping[str, Inventory]:

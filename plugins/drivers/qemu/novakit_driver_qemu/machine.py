@@ -139,6 +139,8 @@ def _hardware(plan: GuestPlan) -> Hardware:
         wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties)
     except BadHardware as error:
         raise Refused(str(error)) from error
+    if wanted.secure_boot == "required":
+        raise Refused("the plain QEMU driver boots guests by BIOS, so there is no Secure Boot; libvirt's can")
     if limits := [name for name, _ in (*wanted.cpu_limits, *wanted.disk_limits)]:
         raise Refused(f"the plain QEMU driver sets no limits ({', '.join(limits)}) to CPUs and disks; libvirt's does")
     return wanted
