@@ -275,15 +275,19 @@ class Scheduler:
             return await claims.given(session, self.state, {one.ask.server_id: row for one, row in held.items()})
 
     async def _learn(self, conflicts: Sequence[Try]) -> None:
-        """Somebody else was faster: read those hosts again, and try the next best ones."""
+        """Somebody else was faster: read what others have taken, here and elsewhere, and try the next best hosts."""
         self.counts.conflicts += len(conflicts)
+        for one in conflicts:
+            one.waiting.conflicts.append({"host": self.state.table.names[one.row], "why": "claimed by somebody else"})
         await self.state.reread({one.row for one in conflicts})
+        # Who was faster on one host is so on others, too, and a try costs a transaction.
+        self.state.mark_stale()
+        await self.state.refresh()
         regroup = {one.waiting.ask.group.id for one in conflicts if one.waiting.ask.group}
         self.groups.forget(regroup)
         await self.groups.load(regroup)
         for one in conflicts:
             waiting = one.waiting
-            waiting.conflicts.append({"host": self.state.table.names[one.row], "why": "claimed by somebody else"})
             if len(waiting.conflicts) >= self.limits.tries:
                 one.decision.placed = False
                 one.decision.message = (

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 
-def _programs() -> Path | None:
+def programs() -> Path | None:
+    """Find the folder of PostgreSQL's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
@@ -83,12 +84,12 @@ class Cluster:
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[Cluster]:
     """Run a cluster as long as the tests run."""
-    programs = _programs()
-    if programs is None:
+    found = programs()
+    if found is None:
         pytest.skip("PostgreSQL is not installed: `apt-get install postgresql` brings it")
     home = Path(tempfile.mkdtemp(prefix="novakit-postgres-"))
     try:
-        cluster = Cluster(programs, home)
+        cluster = Cluster(found, home)
         if cluster.user is not None:
             shutil.chown(home, cluster.user)
         cluster.start()

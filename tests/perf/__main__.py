@@ -19,7 +19,7 @@ from rich.table import Table
 
 Line = dict[str, Any]
 NAMED = (
-    *("kind", "hosts", "servers", "clients", "groups", "rounds"),
+    *("kind", "schedulers", "hosts", "servers", "clients", "groups", "rounds"),
     *("providers", "shape", "limit", "busy", "devices", "batch"),
 )
 """Fields that say which case a line is of, not what was measured."""

@@ -1,4 +1,4 @@
-"""How fast the scheduler decides: alone, with its claim, in batches and with strict groups; and what hosts cost."""
+"""How fast the scheduler decides: alone, with its claim, in batches, with strict groups and beside others."""
 
 import asyncio
 import gc
@@ -27,6 +27,7 @@ from novakit_filters import novakit_filters
 from novakit_hookspecs.hosts import Inventory
 from novakit_hookspecs.scheduling import Aggregate, Ask
 from novakit_weighers import novakit_weighers
+from tests.perf.schedulers import several
 
 assert tables
 SIZES = (100, 1_000, 10_000, 100_000)
@@ -318,13 +319,14 @@ async def measure(directory: Path) -> list[dict[str, Any]]:
         rows.extend(await claims(directory, size))
     rows.append(await strict_groups(directory))
     rows.append(await reports(directory))
+    rows.extend(await several())
     return rows
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """Print the benchmarks as a table, then as one JSON object a line."""
     for row in rows:
-        name = " ".join(str(row[key]) for key in ("bench", "kind") if key in row)
+        name = " ".join(str(row[key]) for key in ("bench", "schedulers", "kind") if key in row)
         rest = (
             "median_ms",
             "p99_ms",
@@ -333,6 +335,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
             "per_second",
             "cpu_ms_each",
             "conflicts",
+            "conflicts_per_placement",
             "mb_per_10000_hosts",
             "peak_rss_mb",
         )

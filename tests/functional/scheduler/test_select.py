@@ -71,6 +71,24 @@ async def test_several_schedulers_asked_for_the_same_servers_at_once_give_each_o
     assert sum((await cloud.usage()).values()) == 40 * 1024
 
 
+async def test_several_schedulers_fill_many_hosts_to_the_last_place_with_few_tries(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(24, memory_mb=16384, vcpus=64)
+    schedulers = [cloud.scheduler(name=f"s{number}") for number in range(3)]
+    for scheduler in schedulers:
+        await scheduler.open()
+    turn = asyncio.Semaphore(60)
+
+    async def place(number: int) -> Any:
+        async with turn:
+            (answer,) = await schedulers[number % 3].select([make(flavor_name=str(number))])
+        return answer
+
+    results = await asyncio.gather(*(place(number) for number in range(24 * 16)))
+    assert [one.message for one in refused(results)] == []
+    assert set((await cloud.usage()).values()) == {16384}
+    assert sum(scheduler.counts.conflicts for scheduler in schedulers) <= 24 * 16 / 4
+
+
 async def test_nothing_is_claimed_for_a_call_that_was_given_up(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2)
     scheduler = cloud.scheduler()
