@@ -242,7 +242,7 @@ class CloudState:
             for provider in some or ():
                 row = self.table.row_of_provider(provider)
                 if row is not None:
-                    self.table.put(row, numa=cells.with_taken(hosts[row], held.get(provider, {})))
+                    self.table.put(row, numa=cells.reckoned(cells.with_taken(hosts[row], held.get(provider, {}))))
 
     def _put_stock(self, row: int, providers: list[str], inventories: Mapping[str, Mapping[str, Row]]) -> None:
         stock: dict[str, Stock] = {}
