@@ -13,6 +13,9 @@ from novakit.store.placement import allocations, changes, hosts, usages
 from novakit.store.placement.hosts import HostReport
 from novakit_hookspecs.hosts import Inventory, PciDevice
 
+PARTS = 16
+"""Parts up to which a candidate counts as one; larger ones count as more, since they take more memory."""
+
 
 @attrs.define
 class Placement:
@@ -172,7 +175,7 @@ class Placement:
         Raises `BadRequest` when it takes too long.
         """
         forest = await self.forest()
-        most = self.max_candidates
+        most = self.max_candidates * PARTS // max(PARTS, len(ask.parts))
         limit = most + 1 if ask.limit is None else min(ask.limit, most + 1)
         found: list[Candidate] = []
         seen: set[Candidate] = set()

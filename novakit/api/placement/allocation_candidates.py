@@ -1,7 +1,7 @@
 """GET /allocation_candidates: where a request would fit."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer_raw, members, pieces
+from novakit.api.placement.frame import Asked, admit, answer_long, members, pieces
 from novakit.api.placement.query import Query
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
@@ -41,19 +41,24 @@ async def list_all(call: Asked) -> web.Response:
     forest, found, cut = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)
     if call.request.transport is None:
         raise ConnectionResetError("the client has gone")
-    wanted = {name for group in ask.groups for name in group.resources}
-    writer = Writer(ask, call.version)
-    requests = await pieces(found, writer.write)
-    summaries = await members(
-        _shown(forest, writer.used, call.version),
-        lambda some: {one.id: _summary(one, call.version, wanted) for one in some},
-    )
-    document = b'{"allocation_requests":[%b],"provider_summaries":{%b}}' % (requests, summaries)
-    answered = answer_raw(call, document)
+    answered = await answer_long(call, _document(ask, call.version, forest, found), len(found))
     if cut:
         log.warning("candidates cut", shown=len(found), option="[placement] max_candidates", request_id=call.request_id)
         answered.headers[CUT] = str(len(found))
     return answered
+
+
+async def _document(ask: Ask, version: Version, forest: Forest, found: Sequence[Candidate]) -> AsyncIterator[bytes]:
+    writer = Writer(ask, version)
+    yield b'{"allocation_requests":['
+    async for piece in pieces(found, writer.write):
+        yield piece
+    yield b'],"provider_summaries":{'
+    wanted = {name for group in ask.groups for name in group.resources}
+    summed = _shown(forest, writer.used, version)
+    async for piece in members(summed, lambda some: {one.id: _summary(one, version, wanted) for one in some}):
+        yield piece
+    yield b"}}"
 
 
 def _ask(asked: Query, version: Version) -> Ask:
@@ -198,7 +203,7 @@ class Form:
     @classmethod
     def of(cls, ask: Ask, sharing: Sequence[int], version: Version) -> "Form":
         """Make that of the candidates in which each part has the provider of the part that `sharing` names."""
-        request = _request(ask, tuple(f"@{part}@" for part in sharing), version)
+        request = request_of(ask, tuple(f"@{part}@" for part in sharing), version)
         start, *rest = re.split("@([0-9]+)@", orjson.dumps(request).decode())
         return cls(start, [*rest[1:-1:2], f"{rest[-1]},{start}"], tuple(map(int, rest[::2])))
 
@@ -233,7 +238,8 @@ class Writer:
         return "".join(written).removesuffix(",").encode()
 
 
-def _request(ask: Ask, one: Candidate, version: Version) -> dict[str, Any]:
+def request_of(ask: Ask, one: Candidate, version: Version) -> dict[str, Any]:
+    """Shape one candidate as a client may send it to PUT /allocations."""
     given = ask.allocations(one)
     if version < (1, 12):
         return {

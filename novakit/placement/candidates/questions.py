@@ -6,10 +6,8 @@ import attrs
 
 from novakit.placement.candidates.ask import Group, Part
 from novakit.placement.candidates.forest import Provider
+from novakit.placement.candidates.masks import bits, mask_of, union
 from novakit.placement.candidates.rules import Rules
-
-Answers = Sequence[int]
-"""Providers by their place in the scope, in the order in which they are to be tried."""
 
 
 @attrs.frozen
@@ -84,49 +82,46 @@ class Pulse:
         return True
 
 
-def questions_of(rules: Rules, scope: Scope, pulse: Pulse) -> Generator[None, None, list[Answers] | None]:
-    """Find the answers of one tree for each part, or tell that one has none."""
-    found: list[Answers] = []
-    providers = scope.providers
+def questions_of(rules: Rules, scope: Scope, pulse: Pulse) -> Generator[None, None, list[int] | None]:
+    """Find the answers of one tree to the question of each part, or tell that one has none."""
+    found: list[int] = []
     for part in rules.ask.parts:
-        if pulse.due(len(providers) * max(1, len(part.resources))):
+        if pulse.due(len(scope.providers) * max(1, len(part.resources))):
             yield
-        found.append(_for_group(part, scope, providers) if part.group.suffix else _for_class(part, scope, providers))
+        found.append(mask_of(_for_group(part, scope) if part.group.suffix else _for_class(part, scope)))
         if not found[-1]:
             return None
-    return found if found and _enough(rules, providers, found) else None
+    return found if found and _enough(rules, scope, found) else None
 
 
-def _for_group(part: Part, scope: Scope, providers: Sequence[Provider]) -> Answers:
+def _for_group(part: Part, scope: Scope) -> list[int]:
     tree = scope.tree_of.get(part.group.suffix)
     return [
         place
-        for place, one in enumerate(providers)
+        for place, one in enumerate(scope.providers)
         if _fits(one, part.resources) and (tree is None or one.root_id == tree) and _suits(one, part.group)
     ]
 
 
-def _for_class(part: Part, scope: Scope, providers: Sequence[Provider]) -> Answers:
+def _for_class(part: Part, scope: Scope) -> list[int]:
     """A class of the group without a suffix: traits are had together, aggregates by the tree or the provider."""
     group = part.group
     if group.not_member_of & scope.root.aggregates:
-        return ()
-    own = len(scope.tree)
-    free = own if _in_aggregates(scope.root, group) else 0
+        return []
+    own = len(scope.tree) if _in_aggregates(scope.root, group) else 0
     return [
         place
-        for place, one in enumerate(providers if "" not in scope.tree_of else scope.tree)
+        for place, one in enumerate(scope.tree if "" in scope.tree_of else scope.providers)
         if _fits(one, part.resources)
-        and (place < free or _in_aggregates(one, group))
+        and (place < own or _in_aggregates(one, group))
         and not group.forbidden & one.traits
         and not group.not_member_of & one.aggregates
     ]
 
 
-def _enough(rules: Rules, providers: Sequence[Provider], questions: Sequence[Answers]) -> bool:
+def _enough(rules: Rules, scope: Scope, questions: Sequence[int]) -> bool:
     """Say whether what is contended is there at all, counting all who could give it."""
-    for name, takes in rules.contests.items():
-        givers = {place for number in takes for place in questions[number]}
-        if sum(room(providers[place], name) for place in givers) < sum(takes.values()):
-            return False
-    return True
+    return all(
+        sum(room(scope.providers[place], name) for place in bits(union(questions, takes))) >= sum(takes.values())
+        for name, takes in rules.contests.items()
+    )

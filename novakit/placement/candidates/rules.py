@@ -31,6 +31,8 @@ class Rules:
     """Sets of parts of which the answer to one may rule out another's."""
     together: frozenset[int] = attrs.field(init=False)
     """Parts of which the answers are looked at together."""
+    heft: tuple[float, ...] = attrs.field(init=False)
+    """By part, how much it takes beside the others, below 1: what takes much is hard to fit in later."""
     work: int = attrs.field(init=False)
     """How many looks it takes to try one answer."""
 
@@ -77,6 +79,13 @@ class Rules:
     @together.default
     def _together(self) -> frozenset[int]:
         return frozenset().union(*self.subtrees, self.wide if self.wide_traits else ())
+
+    @heft.default
+    def _heft(self) -> tuple[float, ...]:
+        return tuple(
+            max((self.contests[name][number] / (1 + max(self.contests[name].values())) for name in names), default=0)
+            for number, names in enumerate(self.contests_of)
+        )
 
     @work.default
     def _work(self) -> int:

@@ -7,17 +7,21 @@ tried, and where the same is left to do as once before, whoever led there, its e
 end, and else all of them at once.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from random import Random
 
 from novakit.placement.candidates.ask import Ask, Candidate
+from novakit.placement.candidates.board import Board
 from novakit.placement.candidates.forest import Forest, Provider
 from novakit.placement.candidates.puzzle import Puzzle
-from novakit.placement.candidates.questions import Answers, Pulse, Scope, questions_of, suits_whole
+from novakit.placement.candidates.questions import Pulse, Scope, questions_of, suits_whole
 from novakit.placement.candidates.rules import Rules
 
+Solutions = Iterator[list[Candidate] | None]
 
-def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Iterator[list[Candidate] | None]:
+
+def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Solutions:
     """Find candidates, one of each tree and then the rest; None is given now and then to let others run.
 
     Only one tree's search is alive at a time: what a tree has beside its first is found by searching it again.
@@ -28,7 +32,7 @@ def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Iterator[l
     if None in tree_of.values():
         return
     rules, pulse = Rules(ask), Pulse()
-    again: list[tuple[Sequence[Provider], list[Answers]]] = []
+    again: list[Callable[[], Solutions]] = []
     alone = ask.groups[0] if len(ask.groups) == 1 else None
     for root in _anchors(forest, ask, tree_of, chance):
         tree, lenders = forest.trees[root], forest.lenders.get(root, ())
@@ -42,21 +46,25 @@ def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Iterator[l
         questions = yield from questions_of(rules, scope, pulse)
         if questions is None:
             continue
-        if chance is not None:
-            questions = [chance.sample(answers, len(answers)) for answers in questions]
-        found = yield from _first(Puzzle(rules, scope.providers, questions, pulse).solutions())
+        seed = None if chance is None else chance.random()
+        solutions = partial(_solutions, Board(rules, scope.providers), questions, pulse, seed)
+        found = yield from _first(solutions())
         if found:
             yield found[:1]
-            if any(len(answers) > 1 for answers in questions):
-                again.append((scope.providers, questions))
-    for providers, questions in again:
-        rest = Puzzle(rules, providers, questions, pulse).solutions()
+            if any(mask.bit_count() > 1 for mask in questions):
+                again.append(solutions)
+    for once_more in again:
+        rest = once_more()
         found = yield from _first(rest)
         yield found[1:]
         yield from rest
 
 
-def _first(turn: Iterator[list[Candidate] | None]) -> Generator[None, None, list[Candidate]]:
+def _solutions(board: Board, questions: Sequence[int], pulse: Pulse, seed: float | None) -> Solutions:
+    return Puzzle(board, questions, pulse, None if seed is None else Random(seed)).solutions()
+
+
+def _first(turn: Solutions) -> Generator[None, None, list[Candidate]]:
     for step in turn:
         if step is not None:
             return step

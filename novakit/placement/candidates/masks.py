@@ -1,14 +1,30 @@
-"""Whether all can be seated at once: augmenting paths, over sets that are the bits of numbers."""
+"""Sets of small numbers as the bits of one number, and whether everybody can be seated at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+
+def mask_of(numbers: Iterable[int]) -> int:
+    """Give the set of these numbers."""
+    mask = 0
+    for number in numbers:
+        mask |= 1 << number
+    return mask
 
 
 def bits(mask: int) -> Iterator[int]:
-    """Give the numbers of the bits that are set, the lowest first."""
+    """Give the numbers of a set, the lowest first."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
         mask ^= low
+
+
+def union(masks: Sequence[int], some: Iterable[int]) -> int:
+    """Give what is in some of these sets."""
+    found = 0
+    for number in some:
+        found |= masks[number]
+    return found
 
 
 def matchable(wishes: Sequence[int], seats: Callable[[int], int]) -> bool:
