@@ -74,6 +74,7 @@ class Monitoring:
                 degraded[name] = f"The {name} does not answer."
             else:
                 degraded.update(answer.get("left_out", {}))
+                degraded.update(answer.get("failing", {}))
         return {
             "status": "degraded" if degraded else "ok",
             "degraded": degraded,
