@@ -82,7 +82,7 @@ class Reports:
         return [None] * len(batch)
 
     async def _write_together(self, batch: Sequence["_Facts"]) -> None:
-        placement, news = self.parts.placement, False
+        placement = self.parts.placement
         async with self.parts.store.write() as session:
             known: dict[str, HostReport] = {}
             changed: dict[str, HostReport] = {}
@@ -93,8 +93,9 @@ class Reports:
                 if gone - known[host].devices():
                     changed.setdefault(host, known[host])
             if changed:
-                news = True
                 await placement.report_hosts(session, list(changed.values()))
+            same = [each for host, each in known.items() if host not in changed]
+            news = bool(await placement.restore(session, same)) or bool(changed)
             await host_metrics.put(session, {each.host: each.metrics for each in batch if each.metrics})
         if news:
             await self.parts.bus.publish("hosts.changed", {})

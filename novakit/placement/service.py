@@ -60,6 +60,10 @@ class Placement:
         """
         return await hosts.withdrawn(session, host_ids)
 
+    async def restore(self, session: Session, reports: Sequence[HostReport]) -> set[str]:
+        """Give hosts back the traits and inventories that they report and somebody took away; give the ids changed."""
+        return await hosts.restore(session, reports)
+
     async def claim(
         self,
         session: Session,

@@ -107,6 +107,55 @@ async def withdrawn(session: Session, host_ids: Iterable[str]) -> dict[str, set[
     return found
 
 
+async def restore(session: Session, reports: Sequence[HostReport]) -> set[str]:
+    """Give hosts' own providers back what they report and somebody took away; give the ids of those changed.
+
+    What is there stays as it is, so what an operator set of it holds until the host reports something new.
+    """
+    touched: set[str] = set()
+    for some in _portions(reports):
+        lacking = [one for one, traits, classes in await _missing(session, some) if traits or classes]
+        if not lacking:
+            continue
+        c = provider_rows.c
+        ids = sorted(one.provider_id for one in lacking)
+        there = {row["id"] for row in await session.lock(sa.select(c.id).where(c.id.in_(ids)).order_by(c.id))}
+        touched |= await report(session, [one for one in lacking if one.provider_id not in there])
+        touched |= await _add_missing(session, [one for one in lacking if one.provider_id in there])
+    return touched
+
+
+async def _add_missing(session: Session, reports: Sequence[HostReport]) -> set[str]:
+    writes = _Writes()
+    for one, traits, classes in await _missing(session, reports):
+        id = one.provider_id
+        writes.traits += [{"provider_id": id, "trait": name, "by_host": True} for name in traits]
+        writes.inventories += [{**_inventory_row(id, name, one.inventory[name]), "used": 0} for name in classes]
+        writes.touched.add(id)
+    await names.ensure_classes(session, {row["resource_class"] for row in writes.inventories})
+    await names.ensure_traits(session, {row["trait"] for row in writes.traits})
+    await _write(session, writes)
+    return writes.touched
+
+
+async def _missing(session: Session, reports: Sequence[HostReport]) -> list[tuple[HostReport, set[str], set[str]]]:
+    """Give, with each report, the traits and the classes that the host's own provider has not."""
+    ids = [one.provider_id for one in reports]
+    traits, classes = await usages.traits_of(session, ids), await usages.classes_of(session, ids)
+    return [
+        (
+            one,
+            set(one.traits - traits.get(one.provider_id, frozenset())),
+            _offered(one.inventory).keys() - classes.get(one.provider_id, frozenset()),
+        )
+        for one in reports
+    ]
+
+
+def _offered(inventory: Mapping[str, Inventory]) -> dict[str, Inventory]:
+    return {name: given for name, given in inventory.items() if 1 <= given.total <= MAX_AMOUNT}
+
+
 def _portions(reports: Sequence[HostReport]) -> Iterator[list[HostReport]]:
     some: list[HostReport] = []
     size = 0
@@ -222,7 +271,7 @@ def _inventory_row(provider_id: str, name: str, given: Inventory) -> dict[str, A
 
 
 def _compare_inventory(one: _Wanted, rows: Mapping[str, Row], writes: _Writes) -> None:
-    offered = {name: given for name, given in one.inventory.items() if 1 <= given.total <= MAX_AMOUNT}
+    offered = _offered(one.inventory)
     # A device that somebody holds by its former kind is not offered by its new one: it would be given twice.
     is_held = any(row["used"] for name, row in rows.items() if name not in offered)
     for name, given in offered.items() if not (one.is_device and is_held) else ():

@@ -57,6 +57,11 @@ async def traits_of(session: Session, ids: Iterable[str] | None = None) -> dict[
     return await _sets(session, provider_traits.c.provider_id, provider_traits.c.trait, ids)
 
 
+async def classes_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
+    """Give the resource classes a provider has an inventory of, by provider id; those without are left out."""
+    return await _sets(session, inventories.c.provider_id, inventories.c.resource_class, ids)
+
+
 async def aggregates_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
     """Give aggregate ids by provider id; providers without aggregates are left out."""
     return await _sets(session, provider_aggregates.c.provider_id, provider_aggregates.c.aggregate_id, ids)
