@@ -1,6 +1,6 @@
 """Create: place the server, wire its ports, build the guest, and take all of it back when that fails."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -32,8 +32,8 @@ class Create:
     """The steps of creating a server.
 
     `work.data` holds: networks (what was asked), security_groups, availability_zone, forced_host, hints, excluded
-    (hosts that failed), tries, and once placed host, node, what was given there of NUMA cells (numa) and PCI devices
-    (devices), and alternates (the next best hosts, best first).
+    (hosts that failed), failures (what each of them said), tries, and once placed host, node, what was given there of
+    NUMA cells (numa) and PCI devices (devices), and alternates (the next best hosts, best first).
     """
 
     parts: Parts
@@ -78,7 +78,7 @@ class Create:
         result = answer["results"][0]
         data["decision"] = result.get("decision_id")
         if "refused" in result:
-            raise Failed(result["refused"]["message"], details=result["refused"].get("detail", ""))
+            raise _refusal(result["refused"], data.get("failures", ()))
         zone = result.get("availability_zone") or "nova"
         data |= {"host": result["host"], "node": result["node"], "zone": zone}
         data |= {"numa": result["numa"], "devices": result["devices"]}
@@ -160,6 +160,7 @@ class Create:
         host = work.data["host"]
         work.end(world.now().isoformat(), "Error", str(error))
         work.data["excluded"] = [*work.data["excluded"], host]
+        work.data["failures"] = [*work.data.get("failures", ()), f"{host}: {error}"[:500]]
         work.data["tries"] += 1
         work.data["left"] = host
         del work.data["host"], work.data["node"]
@@ -270,6 +271,16 @@ def ask(server: Row, work: Work) -> dict[str, Any]:
         "group": {"id": group} if isinstance(group, str) else None,
         "excluded_hosts": data["excluded"],
     }
+
+
+def _refusal(refused: Mapping[str, Any], failures: Sequence[str]) -> Failed:
+    """Say why no host was found, and that some were tried before: to the owner how many, to admins which and why."""
+    message, detail = refused["message"], refused.get("detail", "")
+    if failures:
+        hosts = "1 host" if len(failures) == 1 else f"{len(failures)} hosts"
+        message += f" Before that, the server could not be built on {hosts}."
+        detail += f" Builds that failed: {'; '.join(failures)}."
+    return Failed(message, details=detail)
 
 
 def _image_ask(server: Row) -> dict[str, Any] | None:

@@ -82,7 +82,7 @@ class Reports:
         return [None] * len(batch)
 
     async def _write_together(self, batch: Sequence["_Facts"]) -> None:
-        placement, news = self.parts.placement, False
+        placement = self.parts.placement
         async with self.parts.store.write() as session:
             known: dict[str, HostReport] = {}
             changed: dict[str, HostReport] = {}
@@ -91,10 +91,9 @@ class Reports:
                 (changed if is_new else known)[row["provider_id"]] = _report(row["provider_id"], each)
             changed.update({host: known[host] for host in await placement.stale(session, known)})
             if changed:
-                news = True
                 await placement.report_hosts(session, list(changed.values()))
             await host_metrics.put(session, {each.host: each.metrics for each in batch if each.metrics})
-        if news:
+        if changed:
             await self.parts.bus.publish("hosts.changed", {})
 
     async def heartbeat(self, message: Message) -> None:

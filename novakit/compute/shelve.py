@@ -211,6 +211,7 @@ class Unshelve:
         host = work.data["host"]
         work.end(world.now().isoformat(), "Error", str(error))
         work.data["excluded"] = [*work.data["excluded"], host]
+        work.data["failures"] = [*work.data.get("failures", ()), f"{host}: {error}"[:500]]
         work.data["tries"] += 1
         work.data |= {"left": host, "host": None, "node": None}
 

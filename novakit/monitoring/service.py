@@ -73,6 +73,7 @@ class Monitoring:
             degraded[name] = f"The {name} does not answer."
         for told in schedulers:
             degraded.update(told.get("left_out", {}))
+            degraded.update(told.get("failing", {}))
         return {
             "status": "degraded" if degraded else "ok",
             "degraded": degraded,

@@ -119,6 +119,8 @@ class Ledger:
 
         An amount above the capacity is accepted where it makes an excess no worse than it was.
         """
+        for claim in claims:
+            self._check_providers(claim)
         deltas: dict[Key, int] = {}
         asked: set[Key] = set()
         for claim in claims:
@@ -143,13 +145,15 @@ class Ledger:
             self.held[claim.consumer_id] = claim.amounts()
             self._wanted[claim.consumer_id] = claim
 
+    def _check_providers(self, claim: Claim) -> None:
+        for provider, classes in claim.allocations.items():
+            if provider not in self.generations and any(classes.values()):
+                raise NoSuchProvider(f"Allocation for resource provider '{provider}' that does not exist.")
+
     def _check_units(self, key: Key, amount: int) -> None:
         stock = self._stock.get(key)
         if stock is None:
-            provider, name = key
-            if provider not in self.generations:
-                raise NoSuchProvider(f"Allocation for resource provider '{provider}' that does not exist.")
-            raise NoSuchStock(f"Inventory for '{name}' on resource provider '{provider}' invalid.")
+            raise NoSuchStock(f"Inventory for '{key[1]}' on resource provider '{key[0]}' invalid.")
         if not stock.min_unit <= amount <= stock.max_unit or amount % stock.step_size:
             raise OutOfStock(
                 f"Unable to create allocation for '{key[1]}' on resource provider '{key[0]}'. The requested amount "

@@ -22,8 +22,6 @@ _DERIVED = ("groups", "isolate_groups")
 """What the extra specs say, whoever says it too."""
 _RESOURCE = re.compile(r"resources:([A-Z][A-Z0-9_]{0,254})")
 _TRAIT = re.compile(r"trait:([A-Z][A-Z0-9_]{0,254})")
-MAX_HINT_SERVERS = 256
-"""Servers that the hints of one request may name; more are refused rather than looked up."""
 
 
 def from_plain(body: Mapping[str, Any]) -> Ask:
@@ -140,14 +138,3 @@ def _devices(ask: Ask, properties: Mapping[str, str]) -> Mapping[str, int]:
     except ValueError:
         return {}
     return wanted.resources() if wanted else {}
-
-
-def servers_in_hints(ask: Ask) -> set[str]:
-    """Give the ids of the servers that the hints want near or far."""
-    named: set[str] = set()
-    for hint in ("same_host", "different_host"):
-        value = ask.hints.get(hint)
-        named.update(one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str))
-    if len(named) > MAX_HINT_SERVERS:
-        raise errors.BadRequest(f"The hints name {len(named)} servers; {MAX_HINT_SERVERS} is the most.")
-    return named

@@ -11,7 +11,8 @@ import attrs
 import orjson
 
 from novakit import errors
-from novakit.scheduler.ask import from_plain, servers_in_hints
+from novakit.hints import servers_named
+from novakit.scheduler.ask import from_plain
 from novakit.scheduler.table import Stock
 from novakit.scheduler.trace import CATEGORIES, FLAGS, NUMBERS, OBJECTS
 from novakit_hookspecs import columns
@@ -238,7 +239,7 @@ def _ask(plain: Mapping[str, Any]) -> Ask:
         ask = from_plain(plain)
         for name, amount in ask.resources.items():
             _whole(amount, f"{name} in the resources")
-        servers_in_hints(ask)
+        servers_named(ask.hints)
     except errors.BadRequest as error:
         raise Wrong(f"cannot be asked: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -55,6 +55,12 @@ class Outcome:
     filter_ms: float = 0.0
     skipped_weighers: list[str] = attrs.field(factory=list)
 
+    def count_removed(self) -> None:
+        """Count at each filter what it removed: done for requests, not for what would be."""
+        for stage in self.stages:
+            if stage.mask is not None:
+                stage.step.removed += stage.before - stage.after
+
 
 @attrs.define
 class Pipeline:
@@ -135,7 +141,7 @@ class Pipeline:
             stage.after = int(np.count_nonzero(taken))
             spans.note(span, hosts__after=stage.after)
         stage.ms = (world.monotonic() - started) * 1000
-        driver.removed += stage.before - stage.after
+        driver.failing = ""
         if stage.after:
             total = ranks[taken]
             outcome.ranking = Ranking(rows[taken], total, [(driver, total.copy())], [(0.0, 1.0)])
@@ -144,7 +150,7 @@ class Pipeline:
     def _note_broken(self, stage: Stage, error: Broken, outcome: Outcome) -> None:
         stage.broken = str(error)
         if not stage.step.may_be_skipped:
-            outcome.failed = str(error)
+            outcome.failed = stage.step.failing = str(error)
             outcome.alive = np.zeros_like(outcome.alive)
             stage.after = 0
 
@@ -167,7 +173,7 @@ class Pipeline:
             stage.after = int(np.count_nonzero(outcome.alive))
             spans.note(span, hosts__after=stage.after)
         stage.ms = (world.monotonic() - started) * 1000
-        step.removed += before - stage.after
+        step.failing = ""
 
     async def mask(self, step: Step[FilterSpec], ask: Ask, alive: Mask) -> Mask:
         """Ask one filter; the per-host form only about hosts that are left."""
@@ -192,10 +198,11 @@ class Pipeline:
                     score = await step.call(checked_scores(step, ask), None if step.trusted else rows)
             except Broken as error:
                 if not step.may_be_skipped:
-                    outcome.failed = str(error)
+                    outcome.failed = step.failing = str(error)
                     return ranking
                 outcome.skipped_weighers.append(step.name)
                 continue
+            step.failing = ""
             if step.trusted and not everyone:
                 score = score[rows]
             if not isinstance(factor, float) and not everyone:

@@ -9,6 +9,7 @@ from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable
 from novakit.context import RequestContext
 from novakit.device_profiles import DeviceProfile, applied
+from novakit.hints import servers_named
 from novakit.scheduler.select import described
 from novakit.scheduler.service import TARGET
 from novakit.store import Store, decisions, flavors, identity, server_groups
@@ -119,6 +120,7 @@ class Reports:
         hints = body.get("hints", {})
         if not isinstance(hints, Mapping):
             raise errors.BadRequest("hints is an object.")
+        servers_named(hints)
         if body.get("host") and not context.is_admin:
             raise errors.Forbidden("Policy doesn't allow novakit:explain:host to be performed.")
         flavor = await self._flavor(context, body["flavor"])

@@ -9,10 +9,10 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.hints import servers_named
 from novakit.placement import Placement
 from novakit.scheduler import capacity, claims, record, trace
 from novakit.scheduler.answers import Counts, Earlier, Refusal, SchedulerLimits, Selection
-from novakit.scheduler.ask import servers_in_hints
 from novakit.scheduler.choose import Chooser, Try, Waiting
 from novakit.scheduler.claims import Given
 from novakit.scheduler.groups import Groups, admit
@@ -25,6 +25,8 @@ from novakit.store.engine import Row
 from novakit_hookspecs.scheduling import Ask
 
 log = structlog.get_logger(__name__)
+
+_WHAT = {"filters": "filter", "weighers": "weigher", "drivers": "scheduler"}
 
 
 @attrs.define(eq=False)
@@ -64,7 +66,7 @@ class Scheduler:
         taken, and only where none does, the best of all hosts.
         """
         for ask in asks:
-            servers_in_hints(ask)
+            servers_named(ask.hints)
         loop = asyncio.get_running_loop()
         failed = earlier or {}
         waiting = [Waiting(ask, loop.create_future(), ask, earlier=failed.get(ask.server_id)) for ask in asks]
@@ -89,6 +91,9 @@ class Scheduler:
         steps["drivers"] = [self.pipeline.driver] if self.pipeline.driver else []
         told: dict[str, Any] = {"scheduler": self.name, "hosts": self.state.table.size, **attrs.asdict(self.counts)}
         told["left_out"] = dict(self.left_out)
+        told["failing"] = {
+            f"{_WHAT[kind]} {step.name}": step.failing for kind, some in steps.items() for step in some if step.failing
+        }
         for kind, some in steps.items():
             told[kind] = {
                 step.name: {
@@ -202,7 +207,7 @@ class Scheduler:
         if wanted:
             await self.groups.load(wanted)
         for one in batch:
-            named = servers_in_hints(one.ask)
+            named = servers_named(one.ask.hints)
             if named and not one.ask.server_hosts:
                 async with self.store.read() as session:
                     roots = await scheduling.roots_held(session, named, project_id=one.ask.project_id)

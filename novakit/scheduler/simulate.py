@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 import numpy as np
 
+from novakit.hints import servers_named
 from novakit.scheduler import cells
-from novakit.scheduler.ask import servers_in_hints
 from novakit.scheduler.capacity import capacity
 from novakit.scheduler.compose import Offered, SchedulerOptions, compose
 from novakit.scheduler.lines import Event, Host, Trace
@@ -178,7 +178,7 @@ class _Run:
     def present(self, ask: Ask) -> Ask:
         """Say where the servers stand in this run that the request is to be near to or far from."""
         named = {server: host for server, host in ask.server_hosts.items() if server not in self._asked}
-        named |= {server: self._host(server) for server in servers_in_hints(ask) & self._claims.keys()}
+        named |= {server: self._host(server) for server in servers_named(ask.hints) & self._claims.keys()}
         ask = attrs.evolve(ask, server_hosts=named) if named != ask.server_hosts else ask
         if ask.group is None:
             return ask

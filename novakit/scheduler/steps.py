@@ -112,6 +112,8 @@ class Step(Generic[S]):
     seconds: float = 0.0
     removed: int = 0
     last_fault: str = ""
+    failing: str = ""
+    """The fault for which requests fail, until a call works again."""
     by_column: bool = attrs.field(init=False)
     """Whether it looks at all hosts at once."""
     explains: bool = attrs.field(init=False)

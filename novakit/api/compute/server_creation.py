@@ -8,6 +8,7 @@ from novakit.api.compute.policy import authorize
 from novakit.api.compute.validation import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
+from novakit.hints import servers_named
 
 NOT_SERVED = {
     "adminPass": "Passwords are not set inside guests here; log in with a key pair (key_name).",
@@ -46,6 +47,8 @@ async def creation(call: Call[Any], body: Mapping[str, Any]) -> CreateRequest:
     if asked.get("host") or asked.get("hypervisor_hostname"):
         await call.service.hosts.require(asked.get("host"), asked.get("hypervisor_hostname"))
     await _check_limits(call, asked)
+    hints = body.get("os:scheduler_hints", body.get("OS-SCH-HNT:scheduler_hints", {}))
+    servers_named(hints)
     return CreateRequest(
         name=asked["name"],
         description=asked.get("description") if call.version >= (2, 19) else asked["name"],
@@ -67,7 +70,7 @@ async def creation(call: Call[Any], body: Mapping[str, Any]) -> CreateRequest:
         requested_node=asked.get("hypervisor_hostname"),
         min_count=low,
         max_count=high,
-        scheduler_hints=body.get("os:scheduler_hints", body.get("OS-SCH-HNT:scheduler_hints", {})),
+        scheduler_hints=hints,
     )
 
 

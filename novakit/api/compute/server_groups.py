@@ -8,11 +8,13 @@ from novakit import errors
 from novakit.api.compute.links import MAX_LIMIT, whole_number
 from novakit.api.compute.policy import authorize
 from novakit.api.compute.schemas import server_groups as schemas
-from novakit.api.compute.validation import known_parameters, part
-from novakit.api.service import Call, Route, reply
+from novakit.api.compute.validation import json_body, known_parameters, part
+from novakit.api.service import Call, Route, Version, reply, text
 from novakit.compute.server_groups import Group
 
 POLICY = "os_compute_api:os-server-groups:"
+SPELLED_SINCE = (2, 64)
+"""From here on a group has one `policy`, and `rules`; before, `policies`, a list of one."""
 
 
 async def index(call: Call[Any]) -> web.Response:
@@ -37,13 +39,32 @@ async def show(call: Call[Any]) -> web.Response:
 async def create(call: Call[Any]) -> web.Response:
     """Make a group."""
     authorize(call, f"{POLICY}create")
-    asked = (await schemas.create.read(call))["server_group"]
+    body = await json_body(call)
+    _refuse_other_versions(call.version, body.get("server_group"))
+    schemas.create.check(call.version, body)
+    asked = body["server_group"]
     policy = asked["policy"] if "policy" in asked else asked["policies"][0]
     rules = {name: int(value) for name, value in asked.get("rules", {}).items()}
     if rules and policy != "anti-affinity":
         raise errors.BadRequest("Only anti-affinity policy supports rules.")
     made = await call.service.server_groups.create(call.context, asked["name"], policy, rules)
     return reply({"server_group": _view(call, made)})
+
+
+def _refuse_other_versions(version: Version, asked: Any) -> None:
+    """Say which microversion a request needs that is right in another one; raise `BadRequest`."""
+    fields = set(asked) if isinstance(asked, dict) else set()
+    if version >= SPELLED_SINCE and "policies" in fields:
+        raise errors.BadRequest(f"'policies' is for microversions before 2.64; {text(version)} takes 'policy', a text.")
+    if version < SPELLED_SINCE and fields & {"policy", "rules"}:
+        named = " and ".join(f"'{name}'" for name in ("policy", "rules") if name in fields)
+        verb = "need" if len(fields & {"policy", "rules"}) == 2 else "needs"
+        raise errors.BadRequest(
+            f"{named} {verb} microversion 2.64 or later; {text(version)} takes 'policies', a list of one."
+        )
+    policies = asked.get("policies") if fields else None
+    if version < schemas.SOFT_SINCE and isinstance(policies, list) and any(each in schemas.SOFT for each in policies):
+        raise errors.BadRequest(f"Soft policies need microversion {text(schemas.SOFT_SINCE)} or later.")
 
 
 async def delete(call: Call[Any]) -> web.Response:

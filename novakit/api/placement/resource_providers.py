@@ -50,7 +50,7 @@ async def list_all(call: Asked) -> web.Response:
         rows = await providers.search(
             session,
             id=given.get("uuid"),
-            name=given.get("name"),
+            name=given.get("name") or None,
             in_tree=given.get("in_tree"),
             resources=resources,
             member_of=member_of,

@@ -76,7 +76,7 @@ SERVICE: Service[Placement] = Service(
         minimum=MINIMUM,
         maximum=MAXIMUM,
         vary="openstack-api-version",
-        pattern=r"(\d{1,9})\.(\d{1,9})",
+        pattern=r"(-?\d{1,99})\.(-?\d{1,99})",
         outside="Unacceptable version header: {}. Versions {} to {} are served.",
         malformed="invalid version string: {}; use MAJOR.MINOR, such as 1.39",
     ),

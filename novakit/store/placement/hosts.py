@@ -99,7 +99,8 @@ async def report(session: Session, reports: Sequence[HostReport]) -> set[str]:
 async def stale(session: Session, reports: Mapping[str, HostReport]) -> set[str]:
     """Give the hosts, by the ids of their providers, that are to be compared again with what they reported before.
 
-    An operator wrote or deleted an inventory of theirs, or nobody holds any more what they have no longer.
+    An operator wrote or deleted an inventory of theirs or took a trait from them, or nobody holds any more what they
+    have no longer.
     """
     ids = sorted(reports)
     if not ids:
@@ -125,6 +126,8 @@ async def stale(session: Session, reports: Mapping[str, HostReport]) -> set[str]
             found.add(host)
         if restated:
             found.add(host)
+    had = await _traits(session, ids)
+    found |= {host for host, one in reports.items() if not one.traits <= had.get(host, {}).keys()}
     return found | {host for host, places in missing.items() if places}
 
 

@@ -160,7 +160,9 @@ async def create(session: Session, provider_id: str, name: str, stock: Stock) ->
 
 
 async def update(session: Session, provider_id: str, name: str, stock: Stock) -> None:
-    """Change one inventory; raise `BadRequest` when the provider has none of the class."""
+    """Change one inventory; raise `NotFound` for an unknown class, `BadRequest` when the provider has none of it."""
+    if await names.unknown_classes(session, [name]):
+        raise errors.NotFound(f"No such resource class {name}.")
     old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
     if name not in old:
         raise errors.BadRequest(

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,17 @@ def test_a_project_that_is_not_there_and_a_host_named_by_an_owner_are_refused_in
     assert done.returncode == 2 and "Project nope could not be found." in done.stderr
     done = desk.explain("--flavor", "m1.tiny", "--host", "anywhere", "--cloud", "novakit")
     assert done.returncode == 2 and "novakit:explain:host" in done.stderr
+
+
+def test_the_healthcheck_names_a_filter_for_which_requests_fail_until_it_works_again(desk: Desk) -> None:
+    def health() -> Any:
+        try:
+            with urllib.request.urlopen(f"{desk.service.url}/healthcheck") as answer:
+                return answer.status, json.load(answer)["degraded"]
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)["degraded"]
+
+    assert desk.records("--flavor", "m1.small")[0] == 1
+    assert health() == (503, {"filter faulty": FAULT})
+    assert desk.records("--flavor", "m1.tiny")[0] == 0
+    assert health() == (200, {})

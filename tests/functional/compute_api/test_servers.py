@@ -1,5 +1,6 @@
 import base64
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -321,3 +322,17 @@ async def test_a_hypervisor_that_says_no_name_of_its_own_is_asked_for_by_its_hos
 async def test_a_host_of_a_zone_is_looked_for_by_the_scheduler_alone(api, host, image_id, flavor_id, zone):
     body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id, "availability_zone": zone}}
     assert (await api("POST", "/v2.1/servers", body, as_="admin")).status == 202
+
+
+async def test_hints_that_name_too_many_servers_are_refused_at_once(api, image_id, flavor_id):
+    ids = [str(uuid.UUID(int=number)) for number in range(257)]
+    body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id}}
+    for hints, status in (
+        ({"different_host": ids}, 400),
+        ({"different_host": ids[:200], "same_host": ids[200:]}, 400),
+        ({"different_host": ids[:256], "same_host": ids[:256]}, 202),
+    ):
+        answer = await api("POST", "/v2.1/servers", {**body, "os:scheduler_hints": hints})
+        assert answer.status == status, answer.body
+        if status == 400:
+            assert answer.body["badRequest"]["message"] == "The hints name 257 servers; 256 is the most."

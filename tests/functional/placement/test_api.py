@@ -423,3 +423,53 @@ async def test_as_many_groups_as_a_request_can_name_are_answered_and_their_candi
 async def test_a_candidate_query_that_means_nothing_is_refused_in_words(http, path, words):
     answer = await http("GET", f"/allocation_candidates?{path}")
     assert answer.status == 400 and words in answer.detail, answer.body
+
+
+async def test_an_allocation_from_a_provider_that_is_not_there_says_so_before_anything_that_does_not_fit(http):
+    full = await make(http, "full", inventory={"VCPU": 1})
+    bare = await make(http, "bare")
+    for others in ({bare: {"VCPU": 1}}, {full: {"VCPU": 2}}, {full: {"CUSTOM_NONE": 1}}):
+        for amounts in ({**others, C: {"VCPU": 1}}, {C: {"VCPU": 1}, **others}):
+            for method, path, body in (
+                ("PUT", f"/allocations/{A}", allocation(amounts)),
+                ("POST", "/allocations", {A: allocation(others), B: allocation({C: {"VCPU": 1}})}),
+            ):
+                answer = await http(method, path, body)
+                assert (answer.status, C in answer.detail) == (400, True), answer.body
+    for consumer in (A, B):
+        assert (await http("GET", f"/allocations/{consumer}")).body["allocations"] == {}
+
+
+async def test_an_empty_name_asks_for_no_name(http):
+    ids = {await make(http, "one"), await make(http, "two")}
+    listed = (await http("GET", "/resource_providers?name=")).body["resource_providers"]
+    assert {one["uuid"] for one in listed} == ids
+
+
+@pytest.mark.parametrize("name", ["in_tree", "uuid"])
+async def test_a_query_takes_a_uuid_with_dashes_alone(http, name):
+    id = await make(http, "one")
+    assert (await http("GET", f"/resource_providers?{name}={id}")).status == 200
+    for other in (id.replace("-", ""), f"{{{id}}}", f"urn:uuid:{id}"):
+        answer = await http("GET", f"/resource_providers?{name}={other}")
+        assert (answer.status, f"{other!r} is not a 'uuid'" in answer.detail) == (400, True)
+    assert (await http("GET", f"/allocation_candidates?resources=VCPU:1&in_tree={id.replace('-', '')}")).status == 200
+
+
+async def test_an_inventory_of_a_class_that_is_not_there_is_not_found_and_of_one_that_the_provider_lacks_is_refused(
+    http,
+):
+    id = await make(http, "one", inventory={"VCPU": 1})
+    for name, status in (("vcpu", 404), ("CUSTOM_NONE", 404), ("MEMORY_MB", 400), ("VCPU", 200)):
+        body = {"resource_provider_generation": 1, "total": 2}
+        assert (await http("PUT", f"/resource_providers/{id}/inventories/{name}", body)).status == status
+    stale = await http("PUT", f"/resource_providers/{id}/inventories/CUSTOM_NONE", body)
+    assert (stale.status, stale.code) == (409, "placement.concurrent_update")
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("1.-1", 406), ("-1.0", 406), ("1.40", 406), (f"1.{'9' * 20}", 406), ("1.", 400), ("1.--1", 400), ("1.a", 400)],
+)
+async def test_a_version_that_is_two_numbers_is_not_acceptable_and_anything_else_not_a_version(http, version, status):
+    assert (await http("GET", "/resource_providers", version=version)).status == status

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
-from novakit import errors
+from novakit import errors, world
 from novakit.bus import MemoryBus
 from novakit.compute.hosts import Hosts
+from novakit.placement import HostReport
 from novakit.scheduler.groups import Groups
 from novakit.scheduler.table import HostTable
 from novakit.store import server_groups
+from novakit.store.placement import inventories, providers, traits
+from novakit_hookspecs.hosts import Inventory
 
 
 @pytest.mark.parametrize(("name", "node"), [("host1", None), (None, "node1"), ("host1", "node1")])
@@ -57,3 +60,25 @@ async def test_nobody_decides_on_a_picture_that_is_half_painted(cloud: Any, make
     await asyncio.sleep(0)
     assert (await scheduler.dry_run(make()))["hosts"] == 3
     await first
+
+
+async def test_a_host_gets_back_what_it_lost_in_placement_and_its_provider_too(cloud: Any) -> None:
+    id, inventory = world.new_id(), {"VCPU": Inventory(total=4), "MEMORY_MB": Inventory(total=0)}
+    one = HostReport(provider_id=id, name="one", inventory=inventory, traits=frozenset({"CUSTOM_A", "CUSTOM_B"}))
+
+    async def restored() -> tuple[bool, set[str], set[str]]:
+        async with cloud.store.write() as session:
+            changed = await cloud.placement.stale(session, {id: one})
+            await cloud.placement.report_hosts(session, [one] if changed else [])
+            traits = (await cloud.placement.traits(session, [id])).get(id, set())
+            return changed == {id}, set(traits), set((await cloud.placement.inventories(session, [id])).get(id, ()))
+
+    assert await restored() == (True, {"CUSTOM_A", "CUSTOM_B"}, {"VCPU"})
+    assert await restored() == (False, {"CUSTOM_A", "CUSTOM_B"}, {"VCPU"})
+    async with cloud.store.write() as session:
+        await traits.replace(session, id, {"CUSTOM_B"})
+        await inventories.replace(session, id, {})
+    assert await restored() == (True, {"CUSTOM_A", "CUSTOM_B"}, {"VCPU"})
+    async with cloud.store.write() as session:
+        await providers.delete(session, id)
+    assert await restored() == (True, {"CUSTOM_A", "CUSTOM_B"}, {"VCPU"})

@@ -158,6 +158,7 @@ async def test_nobody_learns_by_a_dry_run_where_a_foreign_group_stands(desk: Des
         ({"flavor": "m1.tiny", "zone": "a"}, 400),
         ({"flavor": "m1.tiny", "hints": {"same_host": ["x"]}}, 400),
         ({"flavor": "m1.tiny", "hints": {"different_host": 1}}, 400),
+        ({"flavor": "m1.tiny", "hints": {"different_host": [world.new_id() for _ in range(257)]}}, 400),
         ({"flavor": "m1.tiny", "hints": {"group": "x"}}, 400),
         ({"flavor": "m1.tiny", "hints": {"group": [IMAGE]}}, 400),
         ({"flavor": "m1.tiny", "hints": {"build_near_host_ip": "here"}}, 400),
@@ -206,3 +207,15 @@ async def test_the_bus_takes_and_gives_plain_data(cloud: Any, make: Any) -> None
     told = await caller.call("scheduler", "explain", {"server_id": ask["server_id"]})
     assert told["decisions"][0]["outcome"] == "placed"
     stop()
+
+
+async def test_what_filters_remove_is_counted_for_requests_and_not_for_what_would_be(desk: Desk, make: Any) -> None:
+    def removed() -> int:
+        return int(desk.scheduler.measures()["filters"]["availability_zone"]["removed"])
+
+    asked = {"flavor": "m1.tiny", "availability_zone": "nowhere"}
+    for path in ("/v1/explain", "/v1/capacity"):
+        assert (await desk.post(path, asked))[0] == 200
+    assert removed() == 0
+    await desk.scheduler.select([make(availability_zone="nowhere")])
+    assert removed() > 0

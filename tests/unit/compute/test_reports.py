@@ -17,6 +17,8 @@ from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.store import Store, host_metrics, hosts, tables  # noqa: F401
+from novakit.store.placement import inventories, providers
+from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.plain import to_plain
@@ -66,6 +68,45 @@ async def test_a_host_whose_report_cannot_be_written_keeps_no_other_from_reporti
 async def test_only_agents_report(parts: Parts) -> None:
     with pytest.raises(PermissionError, match="is not an agent"):
         await Reports(parts).host(Message("api", _report("a", 4).body))
+
+
+async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its_next_report(parts: Parts) -> None:
+    reports = Reports(parts)
+    report = _report("a", 4)
+    report.body["facts"]["traits"] = ["HW_CPU_X86_AVX2", "COMPUTE_NODE"]  # type: ignore[index]
+    await reports.host(report)
+    async with parts.store.read() as session:
+        (row,) = await hosts.every(session)
+    id = row["provider_id"]
+
+    async def state() -> tuple[set[str], set[str], int]:
+        async with parts.store.read() as session:
+            traits = await parts.placement.traits(session, [id])
+            stock = await parts.placement.inventories(session, [id])
+            generation = (await providers.show(session, id))["generation"]
+        return set(traits[id]), set(stock.get(id, {})), generation
+
+    whole = await state()
+    await reports.host(report)
+    assert await state() == whole, "a report without news writes nothing"
+    async with parts.store.write() as session:
+        await placement_traits.ensure(session, "CUSTOM_MINE")
+        await placement_traits.replace(session, id, {"COMPUTE_NODE", "CUSTOM_MINE"})
+        await inventories.replace(session, id, {})
+    await reports.host(report)
+    restored = await state()
+    async with parts.store.write() as session:
+        mine = inventories.Stock(total=4, allocation_ratio=2.0)
+        await inventories.update(session, id, "VCPU", mine)
+        await placement_traits.replace(session, id, {"COMPUTE_NODE", "CUSTOM_MINE"})
+    await reports.host(report)
+    async with parts.store.read() as session:
+        stock = await parts.placement.inventories(session, [id])
+    assert stock[id]["VCPU"]["allocation_ratio"] == 2.0, "what is there stays as an operator set it"
+    restored = await state()
+    assert restored[:2] == ({"HW_CPU_X86_AVX2", "COMPUTE_NODE", "CUSTOM_MINE"}, {"VCPU"})
+    await reports.host(report)
+    assert await state() == restored
 
 
 async def test_a_device_that_went_while_it_was_held_goes_from_the_ledger_once_it_is_free(parts: Parts) -> None:

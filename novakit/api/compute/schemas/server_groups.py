@@ -4,7 +4,9 @@ from novakit.api.compute.schemas import types
 from novakit.api.compute.validation import Body
 
 _HARD = ["anti-affinity", "affinity"]
-_ALL = [*_HARD, "soft-anti-affinity", "soft-affinity"]
+SOFT = ("soft-anti-affinity", "soft-affinity")
+SOFT_SINCE = (2, 15)
+_ALL = [*_HARD, *SOFT]
 
 
 def _old(policies: list[str]) -> types.Schema:
@@ -21,7 +23,7 @@ _new: types.Schema = {
 create = Body(
     [
         ((2, 1), _old(_HARD)),
-        ((2, 15), _old(_ALL)),
+        (SOFT_SINCE, _old(_ALL)),
         ((2, 64), types.wrapped("server_group", types.record(_new, ["name", "policy"]))),
     ]
 )

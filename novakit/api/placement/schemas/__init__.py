@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -29,11 +30,17 @@ def looks_like_uuid(value: str) -> bool:
     return True
 
 
+def is_dashed_uuid(value: str) -> bool:
+    """Say whether text is a UUID in its usual spelling, the only one that queries take."""
+    return re.fullmatch("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
+
+
 @attrs.define
 class Schema:
     """A JSON schema, compiled when it is first used."""
 
     definition: dict[str, Any]
+    is_uuid: Callable[[str], bool] = looks_like_uuid
     _check: Any = None
 
     def checked(self, raw: bytes) -> Any:
@@ -48,7 +55,7 @@ class Schema:
     def check(self, data: Any, complaint: str) -> None:
         """Raise `BadRequest` when data that was read already does not fit."""
         if self._check is None:
-            self._check = fastjsonschema.compile(self.definition, formats={"uuid": looks_like_uuid}, use_default=False)
+            self._check = fastjsonschema.compile(self.definition, formats={"uuid": self.is_uuid}, use_default=False)
         try:
             self._check(data)
         except fastjsonschema.JsonSchemaValueException as error:

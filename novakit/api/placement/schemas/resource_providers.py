@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from novakit.api.placement.schemas import TEXT, Schema, record
+from novakit.api.placement.schemas import TEXT, Schema, is_dashed_uuid, record
 
 _NAME = {"type": "string", "maxLength": 200, "pattern": TEXT}
 _UUID = {"type": "string", "format": "uuid"}
@@ -26,7 +26,7 @@ def _list(version: tuple[int, int]) -> dict[str, Any]:
     return record(properties)
 
 
-LIST = {version: Schema(_list(version)) for version in ((1, 18), (1, 14), (1, 4), (1, 3), (1, 0))}
+LIST = {version: Schema(_list(version), is_dashed_uuid) for version in ((1, 18), (1, 14), (1, 4), (1, 3), (1, 0))}
 AGGREGATES_LIST = {"type": "array", "items": _UUID, "uniqueItems": True}
 PUT_AGGREGATES = {
     (1, 19): Schema(
