@@ -301,15 +301,18 @@ async def groups(policy: str, limit: int | None, devices: int = GROUPS) -> Bench
     forest = cards(devices)
     ask = Ask(groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(GROUPS)], isolate=policy == "isolate")
     times, found = [], 0
+    cpu = time.process_time()
     for _ in range(50):
         start = time.perf_counter()
         found = _count(forest, ask, limit)
         times.append(time.perf_counter() - start)
+    each = round((time.process_time() - cpu) / 50 * 1000, 2)
     tracemalloc.start()
     _count(forest, ask, limit)
     _, kept = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     more = {"groups": GROUPS, "devices": devices, "policy": policy, "limit": limit, "candidates": found}
+    more |= {"cpu_ms_each": each}
     return summary("placement.groups", times, **more, search_mb=round(kept / 2**20, 1), peak_rss_mb=_peak_mb())
 
 
