@@ -98,6 +98,11 @@ class Server:
         self.process.terminate()
         self.process.wait(30)
 
+    def cpu_ms(self) -> float:
+        """Give the CPU it has taken so far."""
+        user, kernel = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(kernel)) * 1000 / os.sysconf("SC_CLK_TCK")
+
     def rss_mb(self) -> float:
         """Give its peak memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -168,7 +173,9 @@ async def with_server(
             async with aiohttp.ClientSession(server.url, headers=headers, connector=connector) as session:
                 async with session.get(server.stall_url) as answer:
                     await answer.read()
+                before = server.cpu_ms()
                 line = await measure(session)
+                line["server_cpu_ms"] = round(server.cpu_ms() - before)
                 async with session.get(server.stall_url) as answer:
                     stall = await answer.json()
                 return {**line, "longest_stall_ms": round(stall, 1), "peak_rss_mb": server.rss_mb()}
