@@ -98,6 +98,11 @@ class Server:
         self.process.terminate()
         self.process.wait(30)
 
+    def cpu_ms(self) -> float:
+        """Give the CPU it has taken so far."""
+        user, kernel = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(kernel)) * 1000 / os.sysconf("SC_CLK_TCK")
+
     def rss_mb(self) -> float:
         """Give its peak memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -168,7 +173,9 @@ async def with_server(
             async with aiohttp.ClientSession(server.url, headers=headers, connector=connector) as session:
                 async with session.get(server.stall_url) as answer:
                     await answer.read()
+                before = server.cpu_ms()
                 line = await measure(session)
+                line["server_cpu_ms"] = round(server.cpu_ms() - before)
                 async with session.get(server.stall_url) as answer:
                     stall = await answer.json()
                 return {**line, "longest_stall_ms": round(stall, 1), "peak_rss_mb": server.rss_mb()}
@@ -301,15 +308,18 @@ async def groups(policy: str, limit: int | None, devices: int = GROUPS) -> Bench
     forest = cards(devices)
     ask = Ask(groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(GROUPS)], isolate=policy == "isolate")
     times, found = [], 0
+    cpu = time.process_time()
     for _ in range(50):
         start = time.perf_counter()
         found = _count(forest, ask, limit)
         times.append(time.perf_counter() - start)
+    each = round((time.process_time() - cpu) / 50 * 1000, 2)
     tracemalloc.start()
     _count(forest, ask, limit)
     _, kept = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     more = {"groups": GROUPS, "devices": devices, "policy": policy, "limit": limit, "candidates": found}
+    more |= {"cpu_ms_each": each}
     return summary("placement.groups", times, **more, search_mb=round(kept / 2**20, 1), peak_rss_mb=_peak_mb())
 
 

@@ -36,7 +36,7 @@ def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Solutions:
     alone = ask.groups[0] if len(ask.groups) == 1 else None
     for root in _anchors(forest, ask, tree_of, chance):
         tree, lenders = forest.trees[root], forest.lenders.get(root, ())
-        if pulse.due(1):
+        if pulse.due(max(1, len(ask.parts))):
             yield None
         if alone is not None and len(tree) == 1 and not lenders:
             if suits_whole(tree[0], alone, tree_of.get(alone.suffix)):

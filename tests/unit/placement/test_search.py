@@ -328,6 +328,14 @@ def test_spreading_six_classes_over_a_hundred_children_is_nothing_to_search():
     assert pulses < 20
 
 
+def test_looking_at_many_classes_of_many_hosts_gives_way():
+    classes = {f"C{n}": 1 for n in range(400)}
+    forest = Forest.grow(provider(f"h{n}", stock=classes) for n in range(100))
+    steps = list(search(forest, Ask(groups=[Group(resources=classes)])))
+    assert steps.count(None) > 10
+    assert len(steps) - steps.count(None) == 100
+
+
 def hopeless():
     """Give a forest and a request of which every way to cover twelve traits must be tried."""
     classes = {f"C{n}": 1 for n in range(12)}
