@@ -1,5 +1,6 @@
 """The options of one process: from `novakit.toml` and the command line, checked before anything starts."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,17 @@ def _monitors(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
     for name in value:
         if name not in MONITORS:
             raise ValueError(f"{attribute.name} takes {', '.join(MONITORS)}; there is no monitor {name!r}")
+
+
+def _traits(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+    standard = [name for name in value if not re.fullmatch(r"CUSTOM_[A-Z0-9_]{1,248}", name)]
+    if not standard:
+        return
+    from os_traits import get_traits  # every command reads its options, and few need to know all traits
+
+    for name in standard:
+        if name not in get_traits():
+            raise ValueError(f"{attribute.name} takes CUSTOM_ and standard traits; {name[:80]!r} is neither")
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +112,10 @@ class AgentOptions:
     """Seconds a network driver may take for one topology."""
     compute_monitors: tuple[str, ...] = attrs.field(default=MONITORS, validator=_monitors)
     """What is measured of the machine; empty is nothing."""
+    traits: tuple[str, ...] = attrs.field(default=(), validator=_traits)
+    """What this host is said to be, beside what its driver says."""
+    withheld_traits: tuple[str, ...] = attrs.field(default=(), validator=_traits)
+    """What is not told of this host, whatever its driver says."""
 
 
 @attrs.frozen(kw_only=True)

@@ -167,6 +167,7 @@ class Control:
             self.networks.on_change = lambda hosts: world.spawn(
                 bus.publish("networks.changed", {"hosts": sorted(hosts)}), name="networks.changed"
             )
+        self.placement.on_change = lambda: world.spawn(bus.publish("placement.changed", {}), name="placement.changed")
         auth_url, requests = f"{self.config.url}/identity", Requests()
         root = web.Application(client_max_size=self.config.api.max_body)
         mounts = [

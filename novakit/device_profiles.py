@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
+from novakit.request_groups import PROFILE
 
 EXTRA_SPEC = "accel:device_profile"
 _CLASS = re.compile(r"[A-Z][A-Z0-9_]{0,254}")
@@ -25,6 +26,18 @@ def _trait_names(instance: object, attribute: Any, value: tuple[str, ...]) -> No
 
 
 @attrs.frozen(kw_only=True)
+class ProfileGroup:
+    """`[[device_profiles.NAME.groups]]`: what comes from one device, and the traits it must have."""
+
+    resources: Mapping[str, int] = attrs.field(validator=[attrs.validators.min_len(1), _class_names])
+    """Amounts by resource class."""
+    traits: tuple[str, ...] = attrs.field(default=(), validator=_trait_names)
+    """Traits the device must have itself."""
+    forbidden: tuple[str, ...] = attrs.field(default=(), validator=_trait_names)
+    """Traits the device must not have."""
+
+
+@attrs.frozen(kw_only=True)
 class DeviceProfile:
     """`[device_profiles.NAME]`: what one server of a flavor with this profile takes beside CPU, memory and disk."""
 
@@ -32,6 +45,19 @@ class DeviceProfile:
     """Amounts by resource class."""
     traits: tuple[str, ...] = attrs.field(default=(), validator=_trait_names)
     """Traits its host must have, anywhere in its tree."""
+    groups: tuple[ProfileGroup, ...] = ()
+    """Further devices, each with all that its group says."""
+
+    def written_out(self) -> dict[str, str]:
+        """Give the extra specs that say the same."""
+        meant = {f"resources:{kind}": str(amount) for kind, amount in self.resources.items()}
+        meant |= {f"trait:{trait}": "required" for trait in self.traits}
+        for number, group in enumerate(self.groups, start=1):
+            suffix = f"{PROFILE}{number}"
+            meant |= {f"resources{suffix}:{kind}": str(amount) for kind, amount in group.resources.items()}
+            meant |= {f"trait{suffix}:{trait}": "required" for trait in group.traits}
+            meant |= {f"trait{suffix}:{trait}": "forbidden" for trait in group.forbidden}
+        return meant
 
 
 def applied(specs: Mapping[str, str], profiles: Mapping[str, DeviceProfile]) -> dict[str, str]:
@@ -42,8 +68,7 @@ def applied(specs: Mapping[str, str], profiles: Mapping[str, DeviceProfile]) -> 
     profile = profiles.get(name)
     if profile is None:
         raise errors.BadRequest(f"The flavor's device profile {name[:80]} does not exist.")
-    meant = {f"resources:{kind}": str(amount) for kind, amount in profile.resources.items()}
-    meant |= {f"trait:{trait}": "required" for trait in profile.traits}
+    meant = profile.written_out()
     for key, value in meant.items():
         if specs.get(key, value) != value:
             raise errors.BadRequest(f"The flavor says {key} = {specs[key]}, and its device profile {name} {value}.")

@@ -65,12 +65,14 @@ _FACTS = [
     *(_number(f"reserved_{name}", unit, f"physical {what} kept for the host itself") for name, unit, what in _AMOUNTS),
     *(_number(f"used_{name}", unit, f"{what} claimed by servers and migrations") for name, unit, what in _AMOUNTS),
     *(_number(f"max_unit_{name}", unit, f"{what} that one server may have at most") for name, unit, what in _AMOUNTS),
+    *(_flag(f"spread_{name}", f"whether `tree` must be looked at for {what}") for name, _, what in _AMOUNTS),
     _number("servers", "servers", "consumers with a claim on the host", "int32"),
     _number("io_ops", "operations", "builds, resizes, snapshots and migrations under way on the host", "int32"),
     _number("failed_builds", "failures", "builds that failed since the last one that worked", "int32"),
     _number("hypervisor_version", "", "major * 1,000,000 + minor * 1,000 + release", "int64"),
     _flag("enabled", "whether the operator lets the host take servers"),
     _flag("up", "whether the host's agent reported lately and nobody forced it down"),
+    _flag("nested", "whether `tree` says more than the amounts do: several providers, or odd units"),
     _category("availability_zone", "name of the zone the host belongs to, through its aggregates or the default"),
     _category("hypervisor_type", "QEMU, KVM, simulated, as clients see it"),
     _category("cpu_info", "a mapping: arch, model, vendor, features, topology"),
@@ -113,6 +115,13 @@ _FACTS = [
         meaning="a tuple of `PciPool`: devices of a kind on a NUMA cell and how many are free",
     ),
     Fact(
+        name="tree",
+        kind=Kind.OBJECT,
+        dtype="object",
+        unit="",
+        meaning="a `Tree`: what the host's own provider and those below it can give; None where `nested` is false",
+    ),
+    Fact(
         name="flavors",
         kind=Kind.OBJECT,
         dtype="object",
@@ -121,11 +130,20 @@ _FACTS = [
     ),
 ]
 
+_OWN_NAMES = {"MEMORY_MB": "memory_mb", "VCPU": "vcpus", "DISK_GB": "disk_gb"}
+"""The resource classes that have facts of their own name."""
+
+
+def of_class(part: str, resource_class: str) -> str:
+    """Give the name of the fact that holds one part of a resource class: `free_memory_mb`, `used_resource_vgpu`."""
+    return f"{part}_{_OWN_NAMES.get(resource_class) or 'resource_' + resource_class.lower()}"
+
+
 FACTS: dict[str, Fact] = {fact.name: fact for fact in _FACTS}
 """Every fact with a fixed name."""
 
 _METRIC = re.compile(r"metric_([a-z][a-z0-9_]{0,55}|\*)")
-_RESOURCE = re.compile(r"(free|capacity|used)_resource_([a-z][a-z0-9_]{0,240}|\*)")
+_RESOURCE = re.compile(r"(free|capacity|used|spread)_resource_([a-z][a-z0-9_]{0,240}|\*)")
 
 
 def metric_name(name: str) -> str | None:
@@ -142,13 +160,16 @@ def find(name: str) -> Fact | None:
 
     Two families have open ends: `metric_<name>` is a number that an agent measures (NaN where it does not), and
     `free_resource_<class>`, `capacity_resource_<class>` and `used_resource_<class>` are amounts of any resource class,
-    in lower case, summed over the host's tree of providers (0 where there is none).
+    in lower case, summed over the host's tree of providers (0 where there is none); `spread_resource_<class>` says
+    whether `tree` must be looked at for the class.
     A star in the place of the open end (`metric_*`) declares the whole family.
     """
     if name in FACTS:
         return FACTS[name]
     if _METRIC.fullmatch(name):
         return _number(name, "as the metric has it", "measured by the host's agent; NaN where it is not")
+    if name.startswith("spread_") and _RESOURCE.fullmatch(name):
+        return _flag(name, "whether `tree` must be looked at for the resource class")
     if match := _RESOURCE.fullmatch(name):
         what = {"free": "can still be claimed", "capacity": "may be claimed in all", "used": "is claimed"}[match[1]]
         return _number(name, "units of the class", f"how much of the resource class {what} in the host's tree")

@@ -12,6 +12,8 @@ from novakit_hookspecs.fields import tuple_field
 
 WATCHDOGS = ("none", "pause", "poweroff", "reset")
 NO_WATCHDOG = "disabled"
+FIRMWARE = ("bios", "uefi")
+SECURE_BOOT = ("disabled", "optional", "required")
 _YES, _NO = ("1", "t", "true", "on", "y", "yes"), ("0", "f", "false", "off", "n", "no")
 _PARTS = ("sockets", "cores", "threads")
 _CPU_LIMITS = {"shares": (2, 262144), "period": (1000, 1_000_000), "quota": (1000, 17_592_186_044_415)}
@@ -50,6 +52,13 @@ class Hardware:
     """Pairs of shares (a weight), period and quota (microseconds) and its value, as far as they are set."""
     disk_limits: tuple[tuple[str, int], ...] = tuple_field()
     """Pairs of a limit of each disk, such as read_bytes_sec or total_iops_sec, and its value."""
+    uefi: bool = False
+    """Whether it boots by UEFI, and not by BIOS."""
+    secure_boot: str = "disabled"
+    """Whether its firmware boots only what is signed: one of SECURE_BOOT, and only with UEFI anything but disabled.
+
+    What is optional is given by hosts that can to machines that can.
+    """
 
 
 def hardware(vcpus: int, specs: Mapping[str, str], properties: Mapping[str, str]) -> Hardware:
@@ -58,6 +67,7 @@ def hardware(vcpus: int, specs: Mapping[str, str], properties: Mapping[str, str]
     Where both speak the flavor counts, save for the watchdog, which is the image's to choose.
     """
     limited = int(_number(specs, "hw_rng:rate_bytes", 0, 2**31) or 0)
+    uefi, secure_boot = _firmware(specs, properties)
     return Hardware(
         shape=_shape(vcpus, specs, properties),
         watchdog=_watchdog(specs, properties),
@@ -76,7 +86,14 @@ def hardware(vcpus: int, specs: Mapping[str, str], properties: Mapping[str, str]
         ),
         cpu_limits=tuple(_cpu_limits(specs)),
         disk_limits=tuple(_disk_limits(specs).items()),
+        uefi=uefi,
+        secure_boot=secure_boot,
     )
+
+
+def is_q35(machine: str) -> bool:
+    """Say whether a machine type can keep guests from its firmware, as Secure Boot needs."""
+    return machine == "q35" or machine.startswith("pc-q35-")
 
 
 def _shape(vcpus: int, specs: Mapping[str, str], properties: Mapping[str, str]) -> tuple[int, int, int] | None:
@@ -123,6 +140,30 @@ def _watchdog(specs: Mapping[str, str], properties: Mapping[str, str]) -> str:
     if action not in WATCHDOGS:
         raise BadHardware(f"watchdog_action is {action[:40]!r}; it takes {', '.join((*WATCHDOGS, NO_WATCHDOG))}")
     return action
+
+
+def _firmware(specs: Mapping[str, str], properties: Mapping[str, str]) -> tuple[bool, str]:
+    """Say whether there is UEFI, and what of Secure Boot; whoever requires that has UEFI without asking for it."""
+    kind = _word(properties, "hw_firmware_type", FIRMWARE)
+    flavors, images = _word(specs, "os:secure_boot", SECURE_BOOT), _word(properties, "os_secure_boot", SECURE_BOOT)
+    if {flavors, images} == {"required", "disabled"}:
+        raise BadHardware("the flavor's os:secure_boot and the image's os_secure_boot contradict one another")
+    wanted = next((each for each in ("required", "disabled", "optional") if each in (flavors, images)), "disabled")
+    if wanted != "required":
+        return kind == "uefi", wanted if kind == "uefi" else "disabled"
+    if kind == "bios":
+        raise BadHardware("Secure Boot is required, and hw_firmware_type is bios; it needs uefi")
+    machine = properties.get("hw_machine_type", "q35")
+    if not is_q35(machine):
+        raise BadHardware(f"Secure Boot is required, and hw_machine_type is {machine[:40]!r}; it needs q35")
+    return True, wanted
+
+
+def _word(said: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    text = said.get(name, "").strip().lower()
+    if text and text not in known:
+        raise BadHardware(f"{name} is {text[:40]!r}; it takes {', '.join(known)}")
+    return text
 
 
 def _cpu_limits(specs: Mapping[str, str]) -> Iterator[tuple[str, int]]:

@@ -5,7 +5,9 @@ The fit is part of the contract so that a filter, the scheduler's claim and a dr
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -13,6 +15,11 @@ from novakit_hookspecs.fields import frozen_mapping, tuple_field
 
 SMALL_KB = 4
 MAX_CELLS = 64
+PCPU = "resources:PCPU"
+"""The extra spec that asks for dedicated CPUs by their resource class: all that the guest has."""
+HYPERTHREADING = "trait:HW_CPU_HYPERTHREADING"
+_THREADS = {"required": "require", "forbidden": "isolate"}
+"""What the trait of hyperthreading says of threads, where no policy does."""
 _SIZES = {"small": SMALL_KB, "large": -1, "any": -2}
 _UNITS = {"": 1, "KB": 1, "KIB": 1, "MB": 1024, "MIB": 1024, "GB": 1024 * 1024, "GIB": 1024 * 1024}
 
@@ -62,12 +69,71 @@ class Taken:
     page_kb: int = SMALL_KB
 
 
+@attrs.frozen(kw_only=True, cache_hash=True)
+class CellRoom:
+    """What is free of one cell, in numbers alone."""
+
+    id: int
+    socket: int
+    """As `NumaCell.socket_id` says."""
+    shared: bool
+    """Whether it has CPUs that float."""
+    cores: tuple[tuple[int, int], ...] = tuple_field()
+    """Pairs of how many threads a core has and how many such cores are free altogether."""
+    cpus: int = 0
+    """Dedicated CPUs that are free, those of broken cores included."""
+    memory_mb: int = 0
+    """In small pages."""
+    pages: tuple[tuple[int, int], ...] = tuple_field()
+    """Pairs of a huge page's size in KiB and how many are free."""
+
+    def serves(self, one: "CellWish", wanted: "NumaWish") -> bool:
+        """Say whether a guest cell can be had here."""
+        return (
+            page_of(self.memory_mb, self.pages, one.memory_mb, wanted.page_kb) is not None
+            and len(one.pinned) + one.extra_cpus <= self.dedicated(wanted.threads)
+            and (self.shared or len(one.pinned) == len(one.vcpus))
+        )
+
+    def dedicated(self, threads: str) -> int:
+        """Say how many dedicated CPUs a guest with this policy can have."""
+        if threads == "isolate":
+            return sum(count for _, count in self.cores)
+        if threads == "require":
+            return sum(size * count for size, count in self.cores if size > 1)
+        return self.cpus
+
+
+@attrs.frozen(kw_only=True, cache_hash=True)
+class Room:
+    """What is free of a host's cells; hosts with the same room are as good as each other for any guest.
+
+    Equal ones are one object, so that those who compare many hosts need not look into them.
+    """
+
+    cells: tuple[CellRoom, ...] = tuple_field()
+
+    def fits(self, wanted: "NumaWish") -> bool:
+        """Say whether a guest fits, as `fit` would; it tells no CPUs and takes a tenth of the time."""
+        offered = [[cell.serves(one, wanted) or None for cell in self.cells] for one in wanted.cells]
+        return bool(self.cells) and holders(offered) is not None
+
+
+_ROOMS: "WeakValueDictionary[Room, Room]" = WeakValueDictionary()
+
+
 @attrs.frozen(kw_only=True)
 class NumaHost:
     """The cells of a host and what guests hold of them."""
 
     cells: tuple[NumaCell, ...] = tuple_field()
     taken: tuple[Taken, ...] = tuple_field()
+
+    @cached_property
+    def room(self) -> Room:
+        """Say what is free, in numbers alone."""
+        made = Room(cells=tuple(_Free.of(cell, self.taken).room() for cell in self.cells))
+        return _ROOMS.setdefault(made, made)
 
 
 @attrs.frozen(kw_only=True)
@@ -103,7 +169,8 @@ def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mappi
     def said(name: str) -> str:
         return specs.get(f"hw:{name}") or properties.get(f"hw_{name}") or ""
 
-    policy, pages = said("cpu_policy") or "shared", said("mem_page_size")
+    counted = _counted(specs)
+    policy, pages = said("cpu_policy") or ("dedicated" if counted else "shared"), said("mem_page_size")
     if specs.get("hw:mem_page_size") in ("large", "any"):
         # A flavor that leaves the size open leaves it to the image.
         pages = properties.get("hw_mem_page_size") or pages
@@ -113,17 +180,25 @@ def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mappi
     nodes = _whole(count, "numa_nodes") if count else 1
     if not 1 <= nodes <= min(MAX_CELLS, max(vcpus, 1)):
         raise BadWish(f"numa_nodes is {nodes}; a guest of {vcpus} CPUs takes 1 to {min(MAX_CELLS, vcpus)}")
-    threads = said("cpu_thread_policy") or "prefer"
+    threads = said("cpu_thread_policy") or _THREADS.get(specs.get(HYPERTHREADING, ""), "prefer")
     if threads not in ("prefer", "require", "isolate"):
         raise BadWish(f"cpu_thread_policy is {threads}; it takes prefer, require or isolate")
     pinned = _pinned(policy, vcpus, said("cpu_dedicated_mask"))
     shares = _shares(nodes, vcpus, memory_mb, said)
     extra = 1 if said("emulator_threads_policy") == "isolate" and pinned else 0
+    if counted and counted != len(pinned) + extra:
+        raise BadWish(f"{PCPU} is {counted}, and a guest of {vcpus} CPUs of its own takes {len(pinned) + extra}")
     cells = tuple(
         CellWish(vcpus=cpus, pinned=pinned & set(cpus), memory_mb=memory, extra_cpus=extra if index == 0 else 0)
         for index, (cpus, memory) in enumerate(shares)
     )
     return NumaWish(cells=cells, threads=threads, page_kb=_page(pages) if pages else None)
+
+
+def _counted(specs: Mapping[str, str]) -> int:
+    """Give the CPUs of its own that a flavor asks for by their resource class."""
+    text = specs.get(PCPU, "0")
+    return _whole(text, PCPU)
 
 
 def _pinned(policy: str, vcpus: int, mask: str) -> frozenset[int]:
@@ -245,6 +320,17 @@ def matched(
     offered: Sequence[Sequence[Taken | None]], held: Sequence[int | None] | None = None
 ) -> tuple[Taken, ...] | None:
     """Match guest cells with host cells; the places that are `held` stay in use. None where not all can be matched."""
+    holder = holders(offered, held)
+    if holder is None:
+        return None
+    chosen = {guest: offered[guest][place] for place, guest in enumerate(holder) if guest is not None}
+    return tuple(taken for _, taken in sorted(chosen.items()) if taken is not None)
+
+
+def holders(
+    offered: Sequence[Sequence[object | None]], held: Sequence[int | None] | None = None
+) -> list[int | None] | None:
+    """Give, by place, the guest cell that it goes to; None where not every guest cell can have a place."""
     holder: list[int | None] = list(held) if held is not None else [None] * len(offered[0])
 
     def settle(guest: int, seen: set[int]) -> bool:
@@ -261,8 +347,84 @@ def matched(
     for guest in range(len(offered)):
         if guest not in holder and not settle(guest, set()):
             return None
-    chosen = {guest: offered[guest][place] for place, guest in enumerate(holder) if guest is not None}
-    return tuple(taken for _, taken in sorted(chosen.items()) if taken is not None)
+    return holder
+
+
+def page_of(memory_mb: int, pages: Iterable[tuple[int, int]], needed_mb: int, wanted: int | None) -> int | None:
+    """Choose the page size for some memory, in KiB; None where there is not enough of it.
+
+    `memory_mb` is what is free in small pages, `pages` are pairs of a size in KiB and how many are free.
+    """
+    huge = [
+        size
+        for size, count in sorted(pages, reverse=True)
+        if needed_mb * 1024 % size == 0 and count * size >= needed_mb * 1024
+    ]
+    if wanted == -1:
+        return huge[0] if huge else None
+    if wanted == -2 and huge:
+        return huge[0]
+    if wanted is not None and wanted > SMALL_KB:
+        return wanted if wanted in huge else None
+    return SMALL_KB if memory_mb >= needed_mb else None
+
+
+@attrs.frozen(kw_only=True)
+class Shortage:
+    """What a host's cells run short of first."""
+
+    kind: str
+    """cells, pages, cpus, shared_cpus, memory, or together where each of these is there, but not on the same cells."""
+    noun: str
+    wanted: int
+    available: int
+    """The most that one cell has; of cells, how many there are."""
+    unit: str = ""
+
+
+def shortage(room: Room, wanted: NumaWish) -> Shortage | None:
+    """Say why a guest does not fit; None where it does."""
+    if room.fits(wanted):
+        return None
+    if len(wanted.cells) > len(room.cells):
+        return Shortage(kind="cells", noun="NUMA cells", wanted=len(wanted.cells), available=len(room.cells))
+    largest = max(one.memory_mb for one in wanted.cells)
+    cpus = max(len(one.pinned) + one.extra_cpus for one in wanted.cells)
+    floating = max(len(one.vcpus) - len(one.pinned) for one in wanted.cells)
+    memory = max(_memory(cell, wanted.page_kb) for cell in room.cells)
+    dedicated = max(cell.dedicated(wanted.threads) for cell in room.cells)
+    if not any(page_of(cell.memory_mb, cell.pages, largest, wanted.page_kb) for cell in room.cells):
+        kind, noun = ("memory", "memory in one NUMA cell") if _is_small(wanted.page_kb) else ("pages", _noun(wanted))
+        return Shortage(kind=kind, noun=noun, wanted=largest, available=max(memory, 0), unit=" MiB")
+    if dedicated < cpus:
+        what = {"isolate": "free cores", "require": "free CPUs of cores with threads"}.get(wanted.threads)
+        noun = f"{what or 'dedicated CPUs'} in one NUMA cell"
+        return Shortage(kind="cpus", noun=noun, wanted=cpus, available=dedicated)
+    if floating and not any(cell.shared for cell in room.cells):
+        return Shortage(kind="shared_cpus", noun="shared CPUs", wanted=floating, available=0)
+    return Shortage(kind="together", noun="", wanted=len(wanted.cells), available=0)
+
+
+def _memory(cell: CellRoom, wanted: int | None) -> int:
+    """Say how much memory there is in pages that are wanted, in MiB."""
+    huge = {size: size * count // 1024 for size, count in cell.pages}
+    if _is_small(wanted):
+        return cell.memory_mb
+    if wanted is not None and wanted > 0:
+        return huge.get(wanted, 0)
+    return max((*huge.values(), cell.memory_mb if wanted == -2 else 0), default=0)
+
+
+def _is_small(page_kb: int | None) -> bool:
+    return page_kb is None or page_kb == SMALL_KB
+
+
+def _noun(wanted: NumaWish) -> str:
+    size = wanted.page_kb or 0
+    if size < 0:
+        return "huge pages in one NUMA cell" if size == -1 else "memory in one NUMA cell"
+    told = f"{size // 1024} MiB" if size >= 1024 else f"{size} KiB"
+    return f"pages of {told} in one NUMA cell"
 
 
 @attrs.frozen
@@ -288,7 +450,7 @@ class _Free:
         return cls(cell, frozenset(cell.dedicated) - used, small, frozen_mapping(pages))
 
     def serve(self, one: CellWish, wanted: NumaWish) -> Taken | None:
-        page = self._page(one.memory_mb, wanted.page_kb)
+        page = page_of(self.memory_mb, self.pages.items(), one.memory_mb, wanted.page_kb)
         cpus = self._cpus(len(one.pinned) + one.extra_cpus, wanted.threads)
         floating = len(one.vcpus) - len(one.pinned)
         if page is None or cpus is None or (floating and not self.cell.cpus):
@@ -303,27 +465,27 @@ class _Free:
             page_kb=page,
         )
 
-    def _page(self, memory_mb: int, wanted: int | None) -> int | None:
-        """Choose the page size, in KiB; None where there is not enough memory of it."""
-        huge = [
-            size
-            for size, count in sorted(self.pages.items(), reverse=True)
-            if memory_mb * 1024 % size == 0 and count * size >= memory_mb * 1024
-        ]
-        if wanted == -1:
-            return huge[0] if huge else None
-        if wanted == -2 and huge:
-            return huge[0]
-        if wanted is not None and wanted > SMALL_KB:
-            return wanted if wanted in huge else None
-        return SMALL_KB if self.memory_mb >= memory_mb else None
+    def room(self) -> CellRoom:
+        """Say in numbers what is left."""
+        whole = [len(core) for core in self._cores() if set(core) <= self.cpus]
+        return CellRoom(
+            id=self.cell.id,
+            socket=self.cell.socket_id,
+            shared=bool(self.cell.cpus),
+            cores=tuple((size, whole.count(size)) for size in sorted(set(whole))),
+            cpus=len(self.cpus),
+            memory_mb=self.memory_mb,
+            pages=tuple(sorted(self.pages.items())),
+        )
+
+    def _cores(self) -> list[tuple[int, ...]]:
+        return [tuple(sorted(core)) for core in self.cell.siblings] or [(cpu,) for cpu in self.cell.dedicated]
 
     def _cpus(self, count: int, threads: str) -> tuple[Sequence[int], Sequence[int]] | None:
         """Choose dedicated CPUs, and those that must stay empty beside them."""
         if not count:
             return (), ()
-        cores = [tuple(sorted(core)) for core in self.cell.siblings] or [(cpu,) for cpu in self.cell.dedicated]
-        whole = sorted((core for core in cores if set(core) <= self.cpus), key=lambda core: (-len(core), core))
+        whole = sorted((core for core in self._cores() if set(core) <= self.cpus), key=lambda core: (-len(core), core))
         if threads == "isolate":
             if len(whole) < count:
                 return None

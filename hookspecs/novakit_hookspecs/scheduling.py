@@ -13,6 +13,7 @@ import attrs
 
 from novakit_hookspecs.fields import frozen_names, mapping_field, name_field, tuple_field
 from novakit_hookspecs.markers import hookspec
+from novakit_hookspecs.trees import RequestGroup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,10 @@ class Ask:
     """How many servers the request is for, this one included."""
     resources: Mapping[str, int] = mapping_field()
     """What will be claimed, by resource class; empty means VCPU, MEMORY_MB and DISK_GB of the flavor."""
+    groups: tuple[RequestGroup, ...] = tuple_field()
+    """Parts of `resources` that must come from one provider each, as `resources1:VGPU` of a flavor says."""
+    isolate_groups: bool = False
+    """Whether no two of `groups` may come from the same provider."""
 
     @property
     def disk_gb(self) -> int:

@@ -120,8 +120,9 @@ class Agent:
         facts = await self._ask_driver("host", self.driver.host(), 60)
         ip = self.options.address or facts.host_ip or address.own()
         metrics = {**await self.measuring.read(), **facts.metrics}
+        traits = (facts.traits | set(self.options.traits)).difference(self.options.withheld_traits)
         body = {
-            "facts": to_plain(attrs.evolve(facts, host_ip=ip, metrics=metrics)),
+            "facts": to_plain(attrs.evolve(facts, host_ip=ip, metrics=metrics, traits=traits)),
             "guests": to_plain(await self._ask_driver("guests", self.driver.guests(), 60)),
             "building": list(self._builds),
             "started": started,

@@ -162,16 +162,15 @@ def _headline(decision: Mapping[str, Any]) -> str:
     when = f"{decision['at']}  " if "at" in decision else ""
     if decision.get("message"):
         return f"{when}{decision['message']}"
+    is_past = "id" in decision
     if decision.get("host"):
         others = ", ".join(decision.get("alternates", ()))
-        return f"{when}placed on {decision['host']}" + (f"; next best: {others}" if others else "")
-    if decision.get("weights"):
-        return f"{when}it would go to {decision['weights'][0]['host']}"
+        chosen = f"{'placed on' if is_past else 'it would go to'} {decision['host']}"
+        return f"{when}{chosen}" + (f"; next best: {others}" if others else "")
+    zone = decision.get("availability_zone")
+    where = f"{'placed' if is_past else 'it would be placed'}{f' in zone {zone}' if zone else ''}"
     fit = f"{_fitting(decision)} of {decision.get('hosts', 0)} hosts fit"
-    if decision.get("outcome") == "placed":
-        zone = decision.get("availability_zone")
-        return f"{when}placed{f' in zone {zone}' if zone else ''}; {fit}, administrators see which it was"
-    return f"{when}it would be placed; {fit}"
+    return f"{when}{where}; {fit}, administrators see which it {'was' if is_past else 'would be'}"
 
 
 def _fitting(decision: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import orjson
 from rich.table import Table
 from rich.text import Text
@@ -16,71 +17,105 @@ from novakit.cli.client import add_options, client
 from novakit.cli.explain import wide
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
+from novakit.scheduler import lines
 from novakit.scheduler import simulate as engine
 from novakit.scheduler.compose import Offered, SchedulerOptions
-from novakit.scheduler.plugins import chosen, refused
+from novakit.scheduler.plugins import chosen, driver, refused
+
+SHOWN = 10
+"""Requests that went differently, in the table."""
+TOLD = 100
+"""And in JSON."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `novakit simulate` to the command line."""
     parser = subparsers.add_parser(
         "simulate",
-        help="replay a trace of requests under other filters and weighers",
-        description="Compares novakit's defaults with the filters, weighers and strategy that are given.",
+        help="replay a trace of requests under other filters and weighers, or another scheduler driver",
+        description="Compares novakit's defaults with the filters, weighers, strategy and driver that are given.",
     )
     parser.add_argument("trace", metavar="TRACE", type=Path, help="a file of one JSON object a line")
     parser.add_argument("--record", action="store_true", help="write TRACE from what the running service decided")
     parser.add_argument("--filters", metavar="A,B", help="names in order")
     parser.add_argument("--weighers", metavar="A=1,B=-2", help="multiplier by name")
-    parser.add_argument("--strategy", choices=("spread", "stack"), default="spread")
-    parser.add_argument("--config", type=Path, help="take [scheduler] of this file instead")
+    parser.add_argument("--strategy", choices=("spread", "stack"), help="default spread")
+    parser.add_argument("--driver", metavar="NAME", help="the scheduler driver that decides")
+    parser.add_argument("--config", type=Path, help="take [scheduler] and the plugins' options of this file")
     add_options(parser)
     parser.set_defaults(func=simulate)
 
 
 def simulate(args: argparse.Namespace) -> int:
     """Print both outcomes side by side; give 1 when the new set fails more requests."""
+    fields = _fields(args)
     if args.record:
         return _record(args)
     try:
-        with args.trace.open("rb") as lines:
-            trace = engine.read(lines)
+        with args.trace.open("rb") as found:
+            trace = lines.read(found)
     except OSError as error:
         raise ConfigError(f"{args.trace} cannot be read: {error.strerror}.") from error
-    plugins = PluginHost.load(PluginChoice.read({}), ("scheduler",))
+    section = _section(args, fields)
+    choice = PluginChoice.read(fields.get("plugins", {}), scheduler=section.driver)
+    plugins = PluginHost.load(choice, ("scheduler",))
     filters = [Offered(one.spec, one.plugin.distribution) for one in plugins.filters.values()]
     weighers = [Offered(one.spec, one.plugin.distribution) for one in plugins.weighers.values()]
-    both = {"defaults": SchedulerOptions(), "given": _given(args)}
-    told = {
-        name: asyncio.run(engine.replay(trace, filters, weighers, options, refused(plugins))).plain()
-        for name, options in both.items()
-    }
+
+    def replay(options: SchedulerOptions, decides: Offered | None = None) -> engine.Result:
+        return asyncio.run(engine.replay(trace, filters, weighers, options, refused(plugins), decides))
+
+    before = replay(SchedulerOptions())
+    given = _given(args) if args.config is None else chosen(section, fields.get("options", {}))
+    after = replay(given, driver(plugins, section))
+    told = {"defaults": before.plain(), "given": after.plain()}
+    differently = engine.differences(before, after, TOLD)
     if args.format == "json":
-        sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+        said = {**told, "differently": differently}
+        sys.stdout.buffer.write(orjson.dumps(said, option=orjson.OPT_INDENT_2) + b"\n")
     else:
-        _show(told)
-    return 1 if told["given"]["failed"] > told["defaults"]["failed"] else 0
+        _show(told, differently)
+    return 1 if after.failed > before.failed else 0
+
+
+def _fields(args: argparse.Namespace) -> dict[str, Any]:
+    """Read the configuration that is named; raise `ConfigError` for options that would not count."""
+    given = [name for name in ("filters", "weighers", "strategy", "driver", "config") if getattr(args, name)]
+    if args.record and given:
+        raise ConfigError(f"--record writes what was decided; --{given[0]} is for the replay.")
+    if args.config is None:
+        return {}
+    if lost := [name for name in given if name in ("filters", "weighers", "strategy")]:
+        raise ConfigError(f"--config and --{lost[0]} both say what decides; give one of them.")
+    if not args.config.exists():
+        raise ConfigError(f"--config {args.config} does not exist.")
+    return config.read(args.config)
+
+
+def _section(args: argparse.Namespace, fields: Mapping[str, Any]) -> config.SchedulerOptions:
+    """Give `[scheduler]` of the file, with the driver of the command line."""
+    section = fields.get("scheduler") or config.SchedulerOptions()
+    return attrs.evolve(section, driver=args.driver) if args.driver else section
 
 
 def _given(args: argparse.Namespace) -> SchedulerOptions:
-    if args.config is not None:
-        fields = config.read(args.config)
-        return chosen(fields.get("scheduler") or config.SchedulerOptions(), fields.get("options", {}))
     weighers = _multipliers(args.weighers) if args.weighers else None
+    numbers = {name: number for name, number in (weighers or {}).items() if number is not None}
     return SchedulerOptions(
         filters=tuple(args.filters.split(",")) if args.filters else None,
         weighers=None if weighers is None else tuple(weighers),
-        weigher_options=config.weigher_options({}, weighers),
-        placement_strategy=args.strategy,
+        weigher_options=config.weigher_options({}, numbers),
+        placement_strategy=args.strategy or "spread",
     )
 
 
-def _multipliers(text: str) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _multipliers(text: str) -> dict[str, float | None]:
+    """Give the multiplier by name; None, which is the weigher's own, for a name alone."""
+    found: dict[str, float | None] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")
         try:
-            found[name.strip()] = float(number or 1)
+            found[name.strip()] = float(number) if number else None
         except ValueError:
             raise ConfigError(f"--weighers has {part!r}; write NAME=NUMBER.") from None
     return found
@@ -96,12 +131,29 @@ def _record(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(told: Mapping[str, Mapping[str, Any]]) -> None:
+def _show(told: Mapping[str, Mapping[str, Any]], differently: Mapping[str, Any]) -> None:
+    console = wide()
     table = Table("", *told)
-    for key in told["defaults"]:
-        cells = (one[key] for one in told.values())
+    for key in dict.fromkeys(key for one in told.values() for key in one):
+        cells = (one.get(key, "-") for one in told.values())
         table.add_row(key.replace("_", " "), *(Text(_cell(cell)) for cell in cells))
-    wide().print(table)
+    console.print(table)
+    if not differently["count"]:
+        console.print(Text("Every request went the same way."))
+        return
+    first = differently["first"][:SHOWN]
+    many = "1 request" if differently["count"] == 1 else f"{differently['count']} requests"
+    rest = f"; the first {len(first)}:" if differently["count"] > len(first) else ":"
+    console.print(Text(f"{many} went differently{rest}", style="bold"))
+    listed = Table("at", "server", *told)
+    for one in first:
+        went = (one["before"], one["after"])
+        listed.add_row(f"{one['at']:g}", Text(one["server"]), *(Text(_went(answer)) for answer in went))
+    console.print(listed)
+
+
+def _went(answer: Mapping[str, str]) -> str:
+    return answer["host"] if "host" in answer else f"refused by {answer['refused']}"
 
 
 def _cell(value: Any) -> str:

@@ -1,17 +1,21 @@
 """Host aggregates: operators' groups of hosts, some of them availability zones."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 
 from novakit import errors
+from novakit.bus import Bus
 from novakit.compute.hosts import DEFAULT_ZONE
 from novakit.store import Session, Store, host_loads, hosts
 from novakit.store import aggregates as rows
 from novakit.store.engine import Row
 
 ZONE = "availability_zone"
+CHANGED = "aggregates.changed"
+"""Published when aggregates changed, so that the next decision is made on what is true then."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +37,7 @@ class Aggregates:
     """Every aggregate of the cloud."""
 
     _store: Store
+    _bus: Bus
 
     async def every(self) -> list[Aggregate]:
         """List them in the order they were made."""
@@ -47,7 +52,7 @@ class Aggregates:
 
     async def create(self, name: str, zone: str | None) -> Aggregate:
         """Make one without hosts; raise `Conflict` for a name that is taken."""
-        async with self._store.write() as session:
+        async with self._changing() as session:
             await _refuse_taken(session, name, None)
             row = await rows.add(session, name, {ZONE: zone} if zone else {})
         return Aggregate(row=row, hosts=[])
@@ -57,7 +62,7 @@ class Aggregates:
 
         Raises `NotFound`, and `Conflict` for a name that is taken or a zone that its hosts cannot change to.
         """
-        async with self._store.write() as session:
+        async with self._changing() as session:
             known = await _load(session, aggregate_id)
             values: dict[str, Any] = {}
             if name is not None and name != known.row["name"]:
@@ -73,7 +78,7 @@ class Aggregates:
 
     async def delete(self, aggregate_id: int) -> None:
         """Delete an empty one; raise `NotFound`, or `BadRequest` while it has hosts."""
-        async with self._store.write() as session:
+        async with self._changing() as session:
             known = await _load(session, aggregate_id)
             if known.hosts:
                 raise errors.BadRequest(
@@ -83,7 +88,7 @@ class Aggregates:
 
     async def add_host(self, aggregate_id: int, host: str) -> Aggregate:
         """Put a host into it; raise `NotFound`, or `Conflict` when it is there or in another zone."""
-        async with self._store.write() as session:
+        async with self._changing() as session:
             known = await _load(session, aggregate_id)
             if await hosts.show(session, host) is None:
                 raise errors.NotFound(f"Compute host {host} could not be found.")
@@ -96,7 +101,7 @@ class Aggregates:
 
     async def remove_host(self, aggregate_id: int, host: str) -> Aggregate:
         """Take a host out of it; raise `NotFound`, or `Conflict` when its servers would change zone."""
-        async with self._store.write() as session:
+        async with self._changing() as session:
             known = await _load(session, aggregate_id)
             if host not in known.hosts:
                 raise errors.NotFound(f"Cannot remove host {host} in aggregate {aggregate_id}")
@@ -104,6 +109,13 @@ class Aggregates:
                 await _refuse_inhabited(session, host, DEFAULT_ZONE)
             await rows.remove_host(session, aggregate_id, host)
             return await _load(session, aggregate_id)
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Session]:
+        """Open a transaction, and tell of the change once it is durable."""
+        async with self._store.write() as session:
+            yield session
+        await self._bus.publish(CHANGED, {})
 
     async def _refuse_moves(self, session: Session, known: Aggregate, zone: str | None) -> None:
         if zone == known.zone:

@@ -110,7 +110,8 @@ class Create:
         try:
             power = await self.build_guest(server, work, server["image_id"])
         except RemoteError as error:
-            if error.kind == "Refused" or work.data["tries"] >= self.parts.config.scheduler.max_attempts:
+            bound = work.data.get("forced_host") or work.data.get("forced_node")
+            if bound or error.kind == "Refused" or work.data["tries"] >= self.parts.config.scheduler.max_attempts:
                 raise
             raise self._elsewhere(work, error) from error
         return servers.Change(

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors, world
+from novakit.bus import Bus
 from novakit.store import Session, Store, aggregates, host_loads, hosts
 from novakit.store.engine import Row
 
@@ -64,6 +65,7 @@ class Hosts:
     """Every compute host of the cloud."""
 
     _store: Store
+    _bus: Bus
     down_after: float = 60.0
     """Seconds without a heartbeat after which a host counts as down."""
 
@@ -82,6 +84,19 @@ class Hosts:
         async with self._store.read() as session:
             rows = await hosts.some(session, wanted)
         return {row["name"]: self._host(row, {}).status for row in rows}
+
+    async def require(self, name: str | None, node: str | None) -> None:
+        """Raise `BadRequest` unless there is a host of that name, a hypervisor of that name, and both are the same."""
+        async with self._store.read() as session:
+            row = None
+            if name:
+                row = await hosts.show(session, name)
+            elif node:
+                row = await hosts.with_node(session, node)
+        if row is None:
+            raise errors.BadRequest(f"Compute host {name or node} could not be found.")
+        if node and self._host(row, {}).hypervisor_hostname != node:
+            raise errors.BadRequest(f"Compute host {name} with the hypervisor {node} could not be found.")
 
     async def zones(self) -> dict[str, list[Host]]:
         """Give the hosts of every availability zone, zones by name; the default zone is always there."""
@@ -115,6 +130,7 @@ class Hosts:
         async with self._store.write() as session:
             if not await hosts.decide(session, name, **values):
                 raise errors.NotFound(f"Compute host {name} could not be found.")
+        await self._bus.publish("hosts.changed", {})
 
     def _host(self, row: Row, zones: Mapping[str, str]) -> Host:
         silent = (world.now() - row["last_seen"]).total_seconds()

@@ -84,6 +84,11 @@ class Book:
     limits: Mapping[str, int]
     used: dict[str, int]
 
+    def most(self, count: int, **each: int) -> int:
+        """Say how many servers of `count` still fit, each of so many `instances`, `cores` and `ram`."""
+        limited = [name for name, amount in each.items() if amount and self.limits[name] > -1]
+        return max(0, min([count, *((self.limits[name] - self.used[name]) // each[name] for name in limited)]))
+
     def take(self, **wanted: int) -> None:
         """Count `instances`, `cores` and `ram` as used; raise `Forbidden`, naming what is over, if they do not fit."""
         over = sorted(name for name, more in wanted.items() if -1 < self.limits[name] < self.used[name] + more)
@@ -95,6 +100,11 @@ class Book:
             )
         for name, more in wanted.items():
             self.used[name] += more
+
+    def most_members(self, count: int, members: int) -> int:
+        """Say how many of so many servers a server group with some members may still take; never below 0."""
+        limit = self.limits["server_group_members"]
+        return min(count, max(limit - members, 0)) if limit > -1 else count
 
     def admit_members(self, count: int) -> None:
         """Raise `Forbidden` when a server group may not have so many members."""

@@ -89,9 +89,7 @@ class Reports:
             for each in batch:
                 row, is_new = await hosts.report(session, each.host, each.plain)
                 (changed if is_new else known)[row["provider_id"]] = _report(row["provider_id"], each)
-            for host, gone in (await placement.withdrawn(session, known)).items():
-                if gone - known[host].devices():
-                    changed.setdefault(host, known[host])
+            changed.update({host: known[host] for host in await placement.stale(session, known)})
             if changed:
                 news = True
                 await placement.report_hosts(session, list(changed.values()))

@@ -1,16 +1,21 @@
 """Server groups: servers of a project that shall run together or apart."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 
 from novakit import errors
+from novakit.bus import Bus
 from novakit.compute.quotas import Quotas
 from novakit.context import RequestContext
 from novakit.store import Session, Store, servers
 from novakit.store import server_groups as rows
 from novakit.store.engine import Row
+
+CHANGED = "server_groups.changed"
+"""Published with the `id` of a group whose rule or members changed."""
 
 
 @attrs.frozen
@@ -27,6 +32,7 @@ class ServerGroups:
 
     _store: Store
     _quotas: Quotas
+    _bus: Bus
 
     async def show(self, context: RequestContext, group_id: str) -> Group:
         """Fetch a group of the caller's project, or any for admins; raise `NotFound`."""
@@ -69,7 +75,7 @@ class ServerGroups:
         another group, for one that is being changed, and where the group's rule would not hold for where its servers
         stand now.
         """
-        async with self._store.write() as session:
+        async with self._changing(group_id) as session:
             await session.serialise(f"quota/{context.project_id or ''}")
             server = await _server(session, context, server_id)
             group = await _locked(session, context, group_id)
@@ -94,7 +100,7 @@ class ServerGroups:
 
     async def take(self, context: RequestContext, group_id: str, server_id: str) -> None:
         """Take a server out of the group; it stays where it is. Raise `NotFound` for one that is no member."""
-        async with self._store.write() as session:
+        async with self._changing(group_id) as session:
             server = await _server(session, context, server_id)
             await _locked(session, context, group_id)
             group = await rows.group_of(session, server_id)
@@ -108,7 +114,7 @@ class ServerGroups:
 
         Raises `NotFound`, and `Conflict` where its servers already stand otherwise than a hard rule would have it.
         """
-        async with self._store.write() as session:
+        async with self._changing(group_id) as session:
             row = await _locked(session, context, group_id)
             why = await _broken_in(session, {**row, **values})
             if why:
@@ -118,9 +124,16 @@ class ServerGroups:
 
     async def delete(self, context: RequestContext, group_id: str) -> None:
         """Delete a group; its servers stay. Raise `NotFound`."""
-        async with self._store.write() as session:
+        async with self._changing(group_id) as session:
             await _visible(session, context, group_id)
             await rows.remove(session, group_id)
+
+    @asynccontextmanager
+    async def _changing(self, group_id: str) -> AsyncIterator[Session]:
+        """Open a transaction, and tell of the change once it is durable."""
+        async with self._store.write() as session:
+            yield session
+        await self._bus.publish(CHANGED, {"id": group_id})
 
 
 async def _broken_in(session: Session, group: Mapping[str, Any]) -> str:

@@ -27,6 +27,9 @@ from novakit.store import servers as rows
 from novakit.store.engine import Row
 from novakit.store.server_list import Wanted, listed
 
+MAX_SERVERS = 1000
+"""Servers that one request makes at most, whatever the quota."""
+
 _FIELDS = tuple(field.name for field in attrs.fields(Server))
 _VERBS = {"os-start": "start", "os-stop": "stop"}
 """The operation that carries out an action, where it is not named like it."""
@@ -52,17 +55,18 @@ class _New:
         return self.request.scheduler_hints.get("group")
 
 
-def _fitting(book: Book, request: CreateRequest) -> int:
-    """Say how many of the servers fit into the quota, at least `min_count`, and book them; raise `Forbidden`."""
-    count = request.max_count
-    while True:
-        try:
-            book.take(instances=count, cores=count * request.flavor["vcpus"], ram=count * request.flavor["ram"])
-            return count
-        except errors.Forbidden:
-            if count <= request.min_count:
-                raise
-            count -= 1
+def _fitting(book: Book, request: CreateRequest, members: int | None = None) -> int:
+    """Say how many of the servers fit into the quota, at least `min_count`, and book them; raise `Forbidden`.
+
+    `members` is how many the server group that they are to join has already; None without a group.
+    """
+    each = {"instances": 1, "cores": request.flavor["vcpus"], "ram": request.flavor["ram"]}
+    most = request.max_count if members is None else book.most_members(request.max_count, members)
+    count = max(book.most(most, **each), request.min_count)
+    if members is not None:
+        book.admit_members(members + count)
+    book.take(**{name: count * amount for name, amount in each.items()})
+    return count
 
 
 @attrs.define
@@ -85,6 +89,7 @@ class Servers:
 
         Raises `BadRequest` for an image, topology or network that cannot be used, `Forbidden` above the quota.
         """
+        request = await self._bounded(context, request)
         specs = applied(request.flavor["extra_specs"] or {}, self.device_profiles)
         request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
         image = await self._image(context, request)
@@ -110,6 +115,16 @@ class Servers:
         await self._tell_conductor()
         return [_server({**_EMPTY, **row}) for row in new[:written]]
 
+    async def _bounded(self, context: RequestContext, request: CreateRequest) -> CreateRequest:
+        """Cut what is asked for to what the quota leaves and one request may make, before anything grows with it."""
+        if request.max_count == 1:
+            return request
+        async with self.store.read() as session:
+            count = _fitting(await self.quotas.book(session, context.project_id or ""), request)
+        if request.min_count > MAX_SERVERS:
+            raise errors.BadRequest(f"One request makes at most {MAX_SERVERS} servers; ask several times for more.")
+        return attrs.evolve(request, max_count=min(count, MAX_SERVERS))
+
     async def _create_many(self, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
         """Write what requests that came together ask for; say of each how many of its servers that was, or why none."""
         async with self.store.write() as session:
@@ -125,9 +140,8 @@ class Servers:
         begun: list[dict[str, Any]] = []
         for each in batch:
             try:
-                if each.group is not None:
-                    await self._require_group(session, each, books[each.project])
-                count = _fitting(books[each.project], each.request)
+                members = None if each.group is None else await self._members(session, each)
+                count = _fitting(books[each.project], each.request, members)
             except (errors.BadRequest, errors.Forbidden) as error:
                 written.append(error)
                 continue
@@ -141,12 +155,12 @@ class Servers:
             await operations.add(session, begun)
         return written
 
-    async def _require_group(self, session: Session, new: "_New", book: Book) -> None:
+    async def _members(self, session: Session, new: "_New") -> int:
+        """Count the members of the group that was asked for; raise `BadRequest` for one that is not the caller's."""
         group = await server_groups.show(session, new.group) if isinstance(new.group, str) else None
         if group is None or not (new.context.is_admin or group["project_id"] == new.context.project_id):
             raise errors.BadRequest(f"Instance group {new.group} could not be found.")
-        members = (await server_groups.members(session, [new.group])).get(new.group, ())
-        book.admit_members(len(members) + new.request.max_count)
+        return len((await server_groups.members(session, [new.group])).get(new.group, ()))
 
     async def _image(self, context: RequestContext, request: CreateRequest) -> Image:
         try:

@@ -44,6 +44,6 @@ class Compute:
         self.servers = Servers(
             self.store, self.bus, self.images, self.networks, self.quotas, self.config.device_profiles
         )
-        self.hosts = Hosts(self.store, self.config.conductor.host_down_after)
-        self.aggregates = Aggregates(self.store)
-        self.server_groups = ServerGroups(self.store, self.quotas)
+        self.hosts = Hosts(self.store, self.bus, self.config.conductor.host_down_after)
+        self.aggregates = Aggregates(self.store, self.bus)
+        self.server_groups = ServerGroups(self.store, self.quotas, self.bus)

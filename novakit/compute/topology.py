@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from novakit import errors
+from novakit import errors, request_groups
 from novakit.compute import unsupported
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.hardware import BadHardware, hardware
-from novakit_hookspecs.numa import BadWish, wish
+from novakit_hookspecs.numa import PCPU, BadWish, wish
 
 PINNING = ("dedicated", "mixed")
 _CELL = re.compile(r"hw[:_](numa_cpus|numa_mem)\.(\d{1,4})")
@@ -35,13 +35,18 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     except BadHardware as error:
         raise errors.BadRequest(f"The hardware that flavor and image ask for cannot be had: {error}.") from error
     try:
+        request_groups.check(specs, properties)
+    except ValueError as error:
+        raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
+    try:
         devices(specs, properties)
     except ValueError as error:
         raise errors.BadRequest(f"The devices that flavor and image ask for cannot be had: {error}.") from error
 
 
 def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
-    policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy") or "shared"
+    by_class = "dedicated" if specs.get(PCPU, "0") != "0" else "shared"
+    policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy") or by_class
     if policy not in PINNING:
         for name in ("cpu_thread_policy", "emulator_threads_policy"):
             given = specs.get(f"hw:{name}") or properties.get(f"hw_{name}")
@@ -54,8 +59,8 @@ def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
         raise errors.BadRequest(f"hw:emulator_threads_policy is {threads[:40]}; it takes isolate or share.")
     if specs.get("hw:cpu_dedicated_mask") and policy != "mixed":
         raise errors.BadRequest(f"hw:cpu_dedicated_mask is for hw:cpu_policy mixed, and it is {policy}.")
-    counted = sorted(name for name in ("resources:VCPU", "resources:PCPU") if name in specs)
-    if counted and policy in PINNING:
+    counted = sorted(name for name in ("resources:VCPU", PCPU) if name in specs)
+    if counted and (specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy")) in PINNING:
         raise errors.BadRequest(f"{counted[0]} cannot be counted beside hw:cpu_policy {policy}; leave it out.")
     if len(counted) == 2 and all(specs[name] != "0" for name in counted):
         raise errors.BadRequest("resources:VCPU and resources:PCPU exclude one another; use hw:cpu_policy mixed.")

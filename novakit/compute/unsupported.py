@@ -27,14 +27,11 @@ EXTRA_SPECS: Mapping[str, tuple[str, frozenset[str]]] = {
     r"hw:virtio_packed_ring": ("packed virtio rings", _OFF),
     r"hw:ephemeral_encryption": ("encryption of ephemeral disks", _OFF),
     r"hw:ephemeral_encryption_format": ("encryption of ephemeral disks", _NOTHING),
-    r"os:secure_boot": ("secure boot", frozenset({"disabled", "optional"})),
     r"quota:(cpu|memory|disk_io|vif)_(limit|reservation|shares_level|shares_share)": (
         "limits of the VMware driver",
         _NOTHING,
     ),
     r"quota:vif_(inbound|outbound)_(average|peak|burst)": ("bandwidth limits of network cards", _NOTHING),
-    r"(resources|trait)[a-zA-Z0-9_-]+:.+": ("numbered request groups", _NOTHING),
-    r"group_policy": ("numbered request groups", _NOTHING),
     r"(vmware|powervm|zvm|hyperv):.+": ("the extra specs of another hypervisor", _NOTHING),
 }
 """By pattern of the name: what it would give, and the values that ask for what every guest has anyway."""

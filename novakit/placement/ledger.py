@@ -13,6 +13,7 @@ from novakit import errors, world
 from novakit.store.engine import Row, Session
 from novakit.store.placement import allocations as store
 from novakit.store.placement import changes
+from novakit_hookspecs.trees import Units
 
 CONCURRENT_UPDATE = "placement.concurrent_update"
 Key = tuple[str, str]
@@ -94,6 +95,14 @@ class Ledger:
         """Say how much of a class can still be claimed of a provider that was loaded."""
         stock = self._stock.get((provider_id, resource_class))
         return max(stock.capacity - stock.used, 0) if stock else 0
+
+    def units(self, provider_id: str, resource_class: str) -> Units | None:
+        """Say what can still be claimed of a class of a provider that was loaded; None where it has none of it."""
+        stock = self._stock.get((provider_id, resource_class))
+        if stock is None:
+            return None
+        free = max(stock.capacity - stock.used, 0)
+        return Units(free=free, min_unit=stock.min_unit, max_unit=stock.max_unit, step_size=stock.step_size)
 
     def take(self, claim: Claim) -> bool:
         """Let a consumer hold what a claim says, or tell that the inventories do not allow it."""

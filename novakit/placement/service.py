@@ -13,6 +13,9 @@ from novakit.store.placement import allocations, changes, hosts, usages
 from novakit.store.placement.hosts import HostReport
 from novakit_hookspecs.hosts import Inventory, PciDevice
 
+PARTS = 16
+"""Parts up to which a candidate counts as one; larger ones count as more, since they take more memory."""
+
 
 @attrs.define
 class Placement:
@@ -28,6 +31,8 @@ class Placement:
     """How many candidates one answer has at most, whatever the limit asked for."""
     max_steps: int = 4_000
     """How many pulses of the search, each of some milliseconds, one request may take before it is refused."""
+    on_change: Callable[[], object] = attrs.field(default=lambda: None)
+    """Called when somebody from outside changed something, which is durable by then."""
     _forest: ForestCache = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -51,12 +56,9 @@ class Placement:
         """Do so for many hosts in a few statements; give the ids of the providers that changed."""
         return await hosts.report(session, reports)
 
-    async def withdrawn(self, session: Session, host_ids: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
-        """Give, by host, providers and classes of its devices of which nobody holds and nobody can claim any.
-
-        Those that the host does not report go away when it is reported again.
-        """
-        return await hosts.withdrawn(session, host_ids)
+    async def stale(self, session: Session, reports: Mapping[str, HostReport]) -> set[str]:
+        """Give the providers of those hosts that are to be reported again though they say what they said before."""
+        return await hosts.stale(session, reports)
 
     async def claim(
         self,
@@ -173,12 +175,13 @@ class Placement:
         Raises `BadRequest` when it takes too long.
         """
         forest = await self.forest()
-        limit = ask.limit if ask.limit is not None and ask.limit <= self.max_candidates else None
+        most = self.max_candidates * PARTS // max(PARTS, len(ask.parts))
+        limit = most + 1 if ask.limit is None else min(ask.limit, most + 1)
         found: list[Candidate] = []
-        seen: set[object] = set()
+        seen: set[Candidate] = set()
         steps = 0
-        for one in search(forest, ask, world.chance() if self.randomize else None):
-            if one is None:
+        for some in search(forest, ask, world.chance() if self.randomize else None):
+            if some is None:
                 steps += 1
                 if not wanted():
                     break
@@ -189,17 +192,18 @@ class Placement:
                     )
                 await asyncio.sleep(0)
                 continue
-            if forest.lenders:
-                if (key := one.key()) in seen:
-                    continue
-                seen.add(key)
-            if len(found) == self.max_candidates:
-                return forest, found, True
-            found.append(one)
-            if len(found) == limit:
+            found += _new(some, seen) if forest.lenders else some
+            if len(found) >= limit:
                 break
-        return forest, found, False
+        return forest, found[: min(limit, most)], min(limit, len(found)) > most
 
     async def changed_since(self, session: Session, seen: int) -> tuple[set[str], int]:
         """Tell which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
         return await changes.since(session, seen)
+
+
+def _new(some: Iterable[Candidate], seen: set[Candidate]) -> list[Candidate]:
+    """Leave out what another tree has led to already, through those that share with both."""
+    new = [one for one in some if one not in seen]
+    seen.update(new)
+    return new

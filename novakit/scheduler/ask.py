@@ -7,15 +7,19 @@ from typing import Any
 import attrs
 
 from novakit import errors
+from novakit.request_groups import check, groups_of, isolated
 from novakit.resource_classes import canonical
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.numa import BadWish, wish
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
+from novakit_hookspecs.trees import RequestGroup
 
 _NUMBERS = ("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "count")
 _TEXTS = ("server_id", "project_id", "user_id", "request_id", "flavor_name")
 _OPTIONAL_TEXTS = ("availability_zone", "host", "node", "cell")
 _NAMES = ("required_traits", "forbidden_traits", "excluded_hosts")
+_DERIVED = ("groups", "isolate_groups")
+"""What the extra specs say, whoever says it too."""
 _RESOURCE = re.compile(r"resources:([A-Z][A-Z0-9_]{0,254})")
 _TRAIT = re.compile(r"trait:([A-Z][A-Z0-9_]{0,254})")
 MAX_HINT_SERVERS = 256
@@ -38,6 +42,8 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
             raise errors.BadRequest(f"{name} of an ask is a text.")
     for name in _NAMES:
         fields[name] = frozenset(fields.get(name) or ())
+    for name in _DERIVED:
+        fields.pop(name, None)
     if not fields.get("server_id"):
         raise errors.BadRequest("An ask needs a server_id.")
     if fields.get("image") is not None:
@@ -48,6 +54,10 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
         fields[name] = fields.get(name) or {}
         if not isinstance(fields[name], Mapping):
             raise errors.BadRequest(f"{name} of an ask is an object.")
+    try:
+        check(fields["extra_specs"], fields["image"].properties if fields.get("image") else {})
+    except ValueError as error:
+        raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
     return complete(Ask(**fields))
 
 
@@ -70,8 +80,9 @@ def _group(body: Mapping[str, Any]) -> GroupAsk:
 
 
 def complete(ask: Ask) -> Ask:
-    """Add what the extra specs and image properties mean: `trait:X`, `resources:Y`, and amounts left unsaid."""
+    """Add what the extra specs and image properties mean: `trait:X`, `resources:Y`, groups, and amounts left unsaid."""
     required, forbidden = set(ask.required_traits), set(ask.forbidden_traits)
+    groups, isolate = _groups(ask)
     resources = dict(ask.resources) or {"VCPU": ask.vcpus, "MEMORY_MB": ask.memory_mb, "DISK_GB": ask.disk_gb}
     properties = ask.image.properties if ask.image else {}
     for name, value in (*ask.extra_specs.items(), *properties.items()):
@@ -86,8 +97,26 @@ def complete(ask: Ask) -> Ask:
             if (match := _RESOURCE.fullmatch(name)) and value.isdecimal() and len(value) < 11:
                 resources[canonical(match[1])] = int(value)
         resources |= _devices(ask, properties)
+        for group in groups:
+            for name, amount in group.resources.items():
+                resources[name] = resources.get(name, 0) + amount
     wanted = {name: amount for name, amount in resources.items() if amount > 0}
-    return attrs.evolve(ask, required_traits=required, forbidden_traits=forbidden, resources=wanted)
+    return attrs.evolve(
+        ask,
+        required_traits=required,
+        forbidden_traits=forbidden,
+        resources=wanted,
+        groups=groups,
+        isolate_groups=isolate,
+    )
+
+
+def _groups(ask: Ask) -> tuple[tuple[RequestGroup, ...], bool]:
+    """Read the request groups; a wish that cannot be was refused before the server was written, and counts as none."""
+    try:
+        return groups_of(ask.extra_specs), isolated(ask.extra_specs)
+    except ValueError:
+        return (), False
 
 
 def _cpus(ask: Ask, properties: Mapping[str, str]) -> dict[str, int]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from novakit import world
 from novakit.scheduler import cells
 from novakit.scheduler.pipeline import Pipeline
-from novakit.scheduler.table import HostTable, fact_name
+from novakit.scheduler.table import HostTable
+from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
 
@@ -34,7 +35,7 @@ class Load:
 async def capacity(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, Any]:
     """Count how many servers like this one fit on each host that the filters let through."""
     outcome = await pipeline.run(table, ask)
-    free = {name: table.column(fact_name("free", name)).astype(np.float64) for name in ask.resources}
+    free = {name: table.column(of_class("free", name)).astype(np.float64) for name in ask.resources}
     fits, limiting = await beside(table, ask, *room(free, ask.resources, outcome.alive))
     told = _told(table, ask, fits, limiting)
     told["hosts_in_question"] = int(np.count_nonzero(outcome.alive))
@@ -118,7 +119,7 @@ async def after_loss(
     standing = table.column("up") & table.column("enabled")
     standing[list(lost)] = False
     classes = {name for load in loads for name in load.resources} | set(ask.resources)
-    free = {name: table.column(fact_name("free", name)).astype(np.float64) for name in classes}
+    free = {name: table.column(of_class("free", name)).astype(np.float64) for name in classes}
     homeless = 0
     for load in sorted(loads, key=lambda load: -load.resources.get("MEMORY_MB", 0)):
         fitting = standing.copy()

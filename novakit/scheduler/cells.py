@@ -53,10 +53,22 @@ def host_of(plain: Sequence[Mapping[str, Any]]) -> NumaHost | None:
     return NumaHost(cells=cells) if cells else None
 
 
+def renewed(before: NumaHost | None, plain: Sequence[Mapping[str, Any]]) -> NumaHost | None:
+    """Read the cells that an agent reported anew; what servers hold of them is the ledger's and stays."""
+    now = host_of(plain)
+    return attrs.evolve(now, taken=before.taken) if now is not None and before is not None else now
+
+
 def with_taken(host: NumaHost, held: Mapping[str, Sequence[Any]]) -> NumaHost:
     """Give the host with what servers hold of it."""
     taken = tuple(to_record(dict(one), Taken) for plan in held.values() for one in plan)
     return NumaHost(cells=host.cells, taken=taken)
+
+
+def reckoned(host: NumaHost) -> NumaHost:
+    """Work out now what is free, which the filters ask of every host at once."""
+    _ = host.room
+    return host
 
 
 def take(table: HostTable, row: int, ask: Ask) -> Choice | None:

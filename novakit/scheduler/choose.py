@@ -8,7 +8,7 @@ import numpy as np
 
 from novakit import world
 from novakit.monitoring import spans
-from novakit.scheduler import cells, record
+from novakit.scheduler import cells, record, trees
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.claims import Given
 from novakit.scheduler.groups import ANTI_AFFINITY, Groups
@@ -18,6 +18,7 @@ from novakit.scheduler.record import Decision
 from novakit.scheduler.state import CloudState
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.scheduling import Ask
+from novakit_hookspecs.trees import Shares
 
 
 @attrs.define(eq=False)
@@ -50,6 +51,8 @@ class Try:
     alternates: tuple[dict[str, str], ...]
     choice: Choice | None = None
     """What the table counts as given to it of cells and devices."""
+    shares: Shares = ()
+    """What the table counts as given to it of the host's providers."""
     given: Given = attrs.field(factory=Given)
 
 
@@ -110,7 +113,10 @@ class Chooser:
 
     async def decide(self, one: Waiting) -> tuple[Decision, Ranking | None]:
         """Decide about one server by itself, and count nothing of it."""
-        return await self._traced(one, _Batch())
+        decision, ranking = await self._traced(one, _Batch())
+        if ranking is not None:
+            self._name(decision, ranking, self._best(ranking))
+        return decision, ranking
 
     async def _traced(self, one: Waiting, batch: _Batch) -> tuple[Decision, Ranking | None]:
         tracer = spans.tracer()
@@ -160,23 +166,33 @@ class Chooser:
         if places and one.earlier:
             decision.record["next_best_of"] = one.earlier.decision_id
         else:
-            places = ranking.best(1 + self.limits.alternates, self.limits.subset)
-        rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
+            places = self._best(ranking)
+        rows = self._name(decision, ranking, places)
         alternates = tuple(self._described(row) for row in rows[1:])
+        if batch.last is not None:
+            batch.last.place = places[0]
+        table.add_claim(rows[0], one.ask.resources)
+        self.state.count_kind(rows[0], one.ask, 1)
+        choice, shares = cells.take(table, rows[0], one.ask), trees.take(table, rows[0], one.ask)
+        if one.ask.group and (group := self.groups.get(one.ask.group.id)):
+            group.put(one.ask.server_id, table.names[rows[0]])
+        return Try(one, decision, rows[0], alternates, choice, shares)
+
+    def _best(self, ranking: Ranking) -> list[int]:
+        return ranking.best(1 + self.limits.alternates, self.limits.subset)
+
+    def _name(self, decision: Decision, ranking: Ranking, places: Sequence[int]) -> list[int]:
+        """Write down which host was chosen and which are next best; give their rows."""
+        table = self.state.table
+        rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
         decision.placed = True
         decision.record.update(
             host=table.names[rows[0]],
             node=table.column("node")[rows[0]],
             availability_zone=self.state.zone(rows[0]),
-            alternates=[one["host"] for one in alternates],
+            alternates=[table.names[row] for row in rows[1:]],
         )
-        if batch.last is not None:
-            batch.last.place = places[0]
-        table.add_claim(rows[0], one.ask.resources)
-        choice = cells.take(table, rows[0], one.ask)
-        if one.ask.group and (group := self.groups.get(one.ask.group.id)):
-            group.put(one.ask.server_id, table.names[rows[0]])
-        return Try(one, decision, rows[0], alternates, choice)
+        return rows
 
     def _next_best(self, one: Waiting, ranking: Ranking) -> list[int]:
         """Give the places of those next best hosts of the earlier decision that still fit, in its order."""
@@ -193,7 +209,9 @@ class Chooser:
         for one in tries:
             taken = {name: -amount for name, amount in one.waiting.ask.resources.items()}
             self.state.table.add_claim(one.row, taken, -1)
+            self.state.count_kind(one.row, one.waiting.ask, -1)
             if one.choice is not None:
                 cells.take_back(self.state.table, one.row, one.choice)
+            trees.take_back(self.state.table, one.row, one.shares)
             if one.waiting.ask.group and (group := self.groups.get(one.waiting.ask.group.id)):
                 group.take(one.waiting.ask.server_id)

@@ -7,13 +7,14 @@ import attrs
 
 from novakit.placement import Claim
 from novakit.placement.ledger import Ledger
-from novakit.scheduler import cells, devices
+from novakit.scheduler import cells, devices, trees
 from novakit.scheduler.devices import Function
 from novakit.scheduler.state import CloudState
 from novakit.store import Session, numa, scheduling
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
+from novakit_hookspecs.trees import ProviderStock
 
 
 @attrs.frozen
@@ -37,41 +38,64 @@ async def claim(session: Session, state: CloudState, wanted: Sequence[tuple[Ask,
     Cells and devices are chosen anew from what the database says: opening the ledger has locked the providers of the
     hosts and of the devices in question, so nobody else gives of the same ones meanwhile.
     """
-    wishes = [cells.wanted(ask) for ask, _ in wanted]
-    claims = [_claim(state, ask, row, wish) for (ask, row), wish in zip(wanted, wishes, strict=True)]
-    batch = _Batch(state, await Ledger.open(session, claims, also=_in_question(state, wanted, wishes)))
-    hosts = {state.table.providers[row] for (_, row), wish in zip(wanted, wishes, strict=True) if wish and wish.cells}
+    asked = [_Asked(state, ask, row, cells.wanted(ask)) for ask, row in wanted]
+    claims = [one.claim({}) for one in asked]
+    batch = _Batch(state, await Ledger.open(session, claims, also={id for one in asked for id in one.in_question()}))
+    hosts = {one.provider for one in asked if one.wish and one.wish.cells}
     if hosts:
         batch.held = await numa.held(session, hosts)
-    answers = [
-        batch.plain(one) if wish is None else batch.chosen(one, row, wish)
-        for one, (_, row), wish in zip(claims, wanted, wishes, strict=True)
-    ]
+    answers = [batch.given(one) for one in asked]
     await batch.ledger.write()
     await numa.put(session, batch.rows)
     return answers
 
 
-def _claim(state: CloudState, ask: Ask, row: int, wish: cells.Wish | None) -> Claim:
-    """Make the claim of the amounts; devices come from particular providers, and are added when they are chosen."""
-    later = wish.devices.resources() if wish is not None and wish.devices is not None else {}
-    amounts = {name: amount for name, amount in ask.resources.items() if name not in later} if later else ask.resources
-    return Claim(
-        consumer_id=ask.server_id,
-        project_id=ask.project_id,
-        user_id=ask.user_id,
-        allocations=state.allocations(row, amounts),
-    )
+@attrs.frozen
+class _Asked:
+    """What one server wants of one host."""
 
+    state: CloudState
+    ask: Ask
+    row: int
+    wish: cells.Wish | None
 
-def _in_question(
-    state: CloudState, wanted: Sequence[tuple[Ask, int]], wishes: Sequence[cells.Wish | None]
-) -> Iterable[str]:
-    """Name the providers of all devices of the classes that somebody wants of a host."""
-    for (_, row), wish in zip(wanted, wishes, strict=True):
-        if wish is not None and wish.devices is not None:
-            classes = wish.devices.resources()
-            yield from (one.provider for one in state.functions.get(row, ()) if one.resource_class in classes)
+    @property
+    def provider(self) -> str:
+        """Give the host's own provider."""
+        return self.state.table.providers[self.row]
+
+    def claim(self, allocations: Mapping[str, Mapping[str, int]]) -> Claim:
+        """Make a claim of some amounts by provider; the host's own is named even where nothing of it is claimed."""
+        return Claim(
+            consumer_id=self.ask.server_id,
+            project_id=self.ask.project_id,
+            user_id=self.ask.user_id,
+            allocations={self.provider: {}, **allocations},
+        )
+
+    def in_question(self) -> Iterable[str]:
+        """Name the providers below the host's own that have some of what is wanted."""
+        ids = self.state.providers.get(self.row, ())
+        tree = self.state.table.column("tree")[self.row]
+        for id, one in zip(ids, tree.providers if tree else (), strict=True):
+            if any(name in self.ask.resources for name, _ in one.stock):
+                yield id
+
+    def shares(self, ledger: Ledger) -> Mapping[str, Mapping[str, int]] | None:
+        """Say what to take of which provider, devices aside, by what the ledger has; None where it has not enough."""
+        ids = self.state.providers.get(self.row)
+        if ids is None:
+            return {self.provider: trees.amounts(self.ask, with_groups=True)}
+        known = self.state.table.column("tree")[self.row]
+        now = [
+            ProviderStock(
+                stock=tuple((name, units) for name in self.ask.resources if (units := ledger.units(id, name))),
+                traits=one.traits,
+            )
+            for id, one in zip(ids, known.providers, strict=True)
+        ]
+        given = trees.shares(now, self.ask)
+        return None if given is None else trees.by_provider(ids, given)
 
 
 @attrs.define
@@ -85,26 +109,41 @@ class _Batch:
     rows: list[Mapping[str, Any]] = attrs.field(factory=list)
     """The rows of cells to be written."""
 
-    def plain(self, claim: Claim) -> Given | None:
-        return Given() if self.ledger.take(claim) else None
+    def given(self, asked: _Asked) -> Given | None:
+        """Claim for one server, counting with those before; None where the host does not have it any more."""
+        shares = asked.shares(self.ledger)
+        if shares is None:
+            return None
+        functions = self.state.functions.get(asked.row, ())
+        choice, some = Choice(), tuple(one for one in functions if one.provider in shares)
+        if asked.wish is not None:
+            found = self._chosen(asked, asked.wish, shares, functions)
+            if found is None:
+                return None
+            choice, more = found
+            shares = {**shares, **{one.provider: {one.resource_class: 1} for one in more}}
+            some = tuple(one for one in functions if one.provider in shares)
+        if not self.ledger.take(asked.claim(shares)):
+            return None
+        return self._note(asked.ask.server_id, asked.provider, choice, some)
 
-    def chosen(self, claim: Claim, row: int, wish: cells.Wish) -> Given | None:
-        server, provider = claim.consumer_id, self.state.table.providers[row]
-        here = {other: plan for other, plan in self.held.get(provider, {}).items() if other != server}
-        functions = self.state.functions.get(row, ())
+    def _chosen(
+        self,
+        asked: _Asked,
+        wish: cells.Wish,
+        shares: Mapping[str, Mapping[str, int]],
+        functions: Sequence[Function],
+    ) -> tuple[Choice, tuple[Function, ...]] | None:
+        """Choose cells, and devices beside those that the groups came to."""
+        held = self.held.get(asked.provider, {})
+        here = {other: plan for other, plan in held.items() if other != asked.ask.server_id}
 
         def is_free(one: Function) -> bool:
-            return one.provider not in claim.allocations and self.ledger.free(one.provider, one.resource_class) > 0
+            return one.provider not in shares and self.ledger.free(one.provider, one.resource_class) > 0
 
-        host = self.state.table.column("numa")[row]
+        host = self.state.table.column("numa")[asked.row]
         choice = wish.choose(cells.with_taken(host, here) if host else None, devices.pools_of(functions, is_free))
-        if choice is None:
-            return None
-        some = devices.some_of(functions, is_free, choice.devices)
-        each = {one.provider: {one.resource_class: 1} for one in some}
-        if not self.ledger.take(attrs.evolve(claim, allocations={**claim.allocations, **each})):
-            return None
-        return self._note(server, provider, choice, some)
+        return None if choice is None else (choice, devices.some_of(functions, is_free, choice.devices))
 
     def _note(self, server: str, provider: str, choice: Choice, some: Sequence[Function]) -> Given:
         plan: list[Any] = to_plain(choice.cells)

@@ -115,8 +115,8 @@ def survey(
     composed.pipeline.weighers = _steps(
         chosen_weighers, "weigher", options.weighers, options.weigher_options, table, composed
     )
-    _unused(offered_filters, options.filter_options, "filter", composed)
-    _unused(offered_weighers, options.weigher_options, "weigher", composed)
+    _unused(offered_filters, options.filter_options, "filter", composed, known.get("filter", ()))
+    _unused(offered_weighers, options.weigher_options, "weigher", composed, known.get("weigher", ()))
     composed.pipeline.multipliers = _multipliers(composed.pipeline.weighers, options)
     if driver is not None:
         composed.pipeline.driver = _driver(driver, options, table, composed)
@@ -166,7 +166,7 @@ def _chosen(
             if why := composed.faults.get(f"{what} {name}"):
                 composed.fault(what, name, why, wanted=True)
             else:
-                composed.wrong.append(_unknown(what, name, sorted(offered), refused))
+                composed.wrong.append(_unknown(f"[scheduler] {what}s", name, sorted(offered), refused))
             continue
         if name != offer.spec.name:
             composed.warnings.append(f"[scheduler] {what}s names {name}; write {offer.spec.name} instead")
@@ -191,28 +191,34 @@ def _driver(
     return steps[0] if steps else None
 
 
-def _unknown(what: str, name: str, offered: Sequence[str], refused: Sequence[str]) -> str:
+def _unknown(where: str, name: str, offered: Sequence[str], refused: Sequence[str]) -> str:
     """Say that nothing offers a name; a plugin that is installed and out of service may be the one that would."""
-    if not refused:
-        there_are = ", ".join(offered)
-        return f"[scheduler] {what}s names {name}, which no installed plugin offers; there are {there_are}."
     close = difflib.get_close_matches(name, offered, n=1)
     meant = f"; did it mean {close[0]}?" if close else "."
-    return (
-        f"[scheduler] {what}s names {name}, which no plugin in service offers{meant} "
-        f"Installed and not in service: {' '.join(refused)} {LOOK}"
-    )
+    if refused:
+        out = f"Installed and not in service: {' '.join(refused)} {LOOK}"
+        return f"{where} names {name}, which no plugin in service offers{meant} {out}"
+    there_are = f"There are {', '.join(offered)}."
+    return f"{where} names {name}, which no installed plugin offers{meant} {there_are}"
 
 
 def _unused(
-    offered: Mapping[str, Offered], options: Mapping[str, Mapping[str, Any]], what: str, composed: Composed
+    offered: Mapping[str, Offered],
+    options: Mapping[str, Mapping[str, Any]],
+    what: str,
+    composed: Composed,
+    refused: Sequence[str],
 ) -> None:
-    """Warn of options for what is not there; its plugin may be broken or switched off, so the start goes on."""
+    """Warn of options for what is not there, as its plugin may be switched off; one that is switched on is missed."""
     known = {name for offer in offered.values() for name in (offer.spec.name, *offer.spec.aliases)}
     for name in sorted(options.keys() - known):
-        if f"{what} {name}" in composed.faults:
-            continue
-        composed.warnings.append(f"[{what}s.{name}] is for no {what} that is installed")
+        if options[name].get("enabled") is True:
+            if why := composed.faults.get(f"{what} {name}"):
+                composed.fault(what, name, why, wanted=True)
+            else:
+                composed.wrong.append(_unknown(f"[{what}s.{name}] enabled = true", name, sorted(offered), refused))
+        elif f"{what} {name}" not in composed.faults:
+            composed.warnings.append(f"[{what}s.{name}] is for no {what} that is installed")
 
 
 def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Mapping[str, Any]]) -> bool | None:

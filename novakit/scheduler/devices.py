@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -39,7 +40,13 @@ def of_host(plain: Sequence[Mapping[str, Any]], root: str) -> tuple[Function, ..
 def pools_of(functions: Iterable[Function], is_free: IsFree) -> tuple[PciPool, ...]:
     """Count the free ones by kind and NUMA cell."""
     free = Counter((one.device.kind, one.device.numa_cell) for one in functions if is_free(one))
-    return tuple(PciPool(kind=kind, numa_cell=cell, free=count) for (kind, cell), count in free.items())
+    return _kept(tuple(PciPool(kind=kind, numa_cell=cell, free=count) for (kind, cell), count in free.items()))
+
+
+@lru_cache(maxsize=4096)
+def _kept(pools: tuple[PciPool, ...]) -> tuple[PciPool, ...]:
+    """Give the same object for equal pools, so that those who compare many hosts need not look into them."""
+    return pools
 
 
 def some_of(

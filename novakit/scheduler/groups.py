@@ -11,6 +11,8 @@ from novakit_hookspecs.scheduling import GroupAsk
 
 ANTI_AFFINITY = "anti-affinity"
 AFFINITY = "affinity"
+KEPT_FOR = 60.0
+"""Seconds that a group is kept for those who are still deciding with it."""
 
 
 @attrs.define
@@ -58,31 +60,46 @@ class Groups:
     fresh_for: float = 1.0
     """Seconds that what was read of a group is used without reading it again."""
     _known: dict[str, Group] = attrs.field(factory=dict)
+    _old: set[str] = attrs.field(factory=set)
+    """Those known groups that are to be read again whatever their age."""
+    _forgotten: int = 0
+    """How often some were forgotten: what was being read at that moment may be old."""
 
     def get(self, group_id: str) -> Group | None:
         """Give a group that was loaded; None for one that does not exist."""
         return self._known.get(group_id)
 
     def forget(self, group_ids: Iterable[str]) -> None:
-        """Read these again before the next decision."""
-        for group_id in group_ids:
-            self._known.pop(group_id, None)
+        """Read these again before the next decision; one that is being made keeps what it has."""
+        self._forgotten += 1
+        self._old.update(self._known.keys() & set(group_ids))
 
     async def load(self, group_ids: Iterable[str]) -> None:
-        """Read the groups that are unknown or were read too long ago."""
+        """Read the groups that are unknown, were forgotten or were read too long ago."""
         now = world.monotonic()
-        self._known = {key: group for key, group in self._known.items() if now - group.read_at < self.fresh_for}
-        missing = sorted(set(group_ids) - self._known.keys())
+        missing = sorted(key for key in set(group_ids) if not self._is_fresh(key, now))
         if not missing:
             return
+        forgotten = self._forgotten
         async with self.store.read() as session:
             rows = await server_groups.policies(session, missing)
             places = await server_groups.places(session, rows)
+        kept = {key: group for key, group in self._known.items() if now - group.read_at < KEPT_FOR}
+        self._known = {key: group for key, group in kept.items() if key not in missing}
         for group_id, row in rows.items():
             hosts = self._by_host(places.get(group_id, {}))
             limit = row["rules"].get("max_server_per_host")
             strategy = str(row["metadata"].get("placement_strategy", ""))
             self._known[group_id] = Group(group_id, row["policy"], limit, hosts, now, strategy)
+        if forgotten == self._forgotten:
+            self._old.difference_update(missing)
+        else:
+            self._old.update(missing)
+        self._old &= self._known.keys()
+
+    def _is_fresh(self, group_id: str, now: float) -> bool:
+        group = self._known.get(group_id)
+        return group is not None and group_id not in self._old and now - group.read_at < self.fresh_for
 
     def _by_host(self, places: Mapping[str, frozenset[str]]) -> dict[str, set[str]]:
         hosts: dict[str, set[str]] = {}

@@ -11,7 +11,7 @@ from novakit import world
 from novakit.scheduler.pipeline import Outcome, Pipeline, Stage
 from novakit.scheduler.steps import Broken, Step, reasons
 from novakit.scheduler.table import HostTable
-from novakit_hookspecs.scheduling import Ask, FilterSpec, Reason
+from novakit_hookspecs.scheduling import Ask, FilterSpec, GroupAsk, Reason
 
 OUT_OF_ORDER = "The scheduler could not decide: one of its checks is out of order."
 TOP = 5
@@ -80,21 +80,49 @@ def asked(ask: Ask) -> dict[str, Any]:
     """Give the parts of a request that say why it fits or not."""
     kept: dict[str, Any] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}
     optional = {
-        "vcpus": ask.vcpus if "PCPU" in ask.resources else None,
+        "user_id": ask.user_id,
+        "vcpus": ask.vcpus,
+        "memory_mb": ask.memory_mb,
+        "root_gb": ask.root_gb,
+        "ephemeral_gb": ask.ephemeral_gb,
+        "swap_mb": ask.swap_mb,
+        "boots_from_volume": ask.boots_from_volume,
+        "count": ask.count if ask.count > 1 else None,
         "availability_zone": ask.availability_zone,
         "host": ask.host,
         "node": ask.node,
+        "force": ask.force,
+        "cell": ask.cell,
         "image": ask.image.id if ask.image else None,
         "extra_specs": dict(ask.extra_specs),
         "image_properties": dict(ask.image.properties) if ask.image else {},
         "hints": dict(ask.hints),
         "required_traits": sorted(ask.required_traits),
         "forbidden_traits": sorted(ask.forbidden_traits),
-        "group": {"id": ask.group.id, "policy": ask.group.policy} if ask.group else None,
+        "server_hosts": dict(ask.server_hosts),
+        "group": _group(ask.group) if ask.group else None,
         "excluded_hosts": sorted(ask.excluded_hosts),
     }
     kept.update({name: value for name, value in optional.items() if value})
     return kept
+
+
+def _group(group: GroupAsk) -> dict[str, Any]:
+    """Where its members stand is left out: that is another thing at another time."""
+    optional = {"max_server_per_host": group.max_server_per_host, "strategy": group.strategy}
+    rules = {name: value for name, value in optional.items() if value}
+    return {"id": group.id, "policy": group.policy, **rules}
+
+
+async def refusal(outcome: Outcome, ask: Ask) -> str:
+    """Say which filter removed the last hosts and for what reason most of these: `ram: not_enough_memory_mb`."""
+    if outcome.failed:
+        return next((f"{stage.name}: broken" for stage in reversed(outcome.stages) if stage.broken), "broken")
+    for index in reversed(range(len(outcome.stages))):
+        told = await _stage(outcome.stages[index], outcome, index, ask)
+        if found := told.get("reasons"):
+            return f"{told['name']}: {max(found, key=lambda reason: reason['count'])['code']}"
+    return "no_hosts"
 
 
 async def _stage(stage: Stage, outcome: Outcome, index: int, ask: Ask) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from novakit.context import RequestContext
 from novakit.device_profiles import DeviceProfile, applied
 from novakit.scheduler.select import described
 from novakit.scheduler.service import TARGET
-from novakit.store import Store, decisions, flavors, server_groups
+from novakit.store import Store, decisions, flavors, identity, server_groups
 from novakit.store.engine import Row
 
 MAX_PAGE = 1000
 COUNTED_WITHIN = 2.0
 """Seconds a scheduler may take to say what it counted."""
 SILENT = "No scheduler answers; start one with `novakit serve`."
+OUTCOMES = ("placed", "refused")
 _ASKABLE = frozenset({"flavor", "image", "project_id", "availability_zone", "host", "hints", "group"})
 
 
@@ -42,14 +43,19 @@ class Reports:
         strange = sorted(set(query) - {"server_id", "project_id", "outcome", "limit", "marker"})
         if strange:
             raise errors.BadRequest(f"Decisions cannot be listed by {', '.join(strange)}.")
+        outcome = query.get("outcome")
+        if outcome is not None and outcome not in OUTCOMES:
+            raise errors.BadRequest(f"outcome is one of {', '.join(OUTCOMES)}.")
         limit, before = _number(query, "limit", 100), _number(query, "marker", None)
-        project = query.get("project_id") if context.is_admin else context.project_id
+        project = query.get("project_id", None if context.is_admin else context.project_id)
+        if project != context.project_id and not context.is_admin:
+            raise errors.Forbidden("Policy doesn't allow novakit:decisions:project_id to be performed.")
         async with self.store.read() as session:
             rows = await decisions.some(
                 session,
                 server_id=query.get("server_id"),
                 project_id=project,
-                outcome=query.get("outcome"),
+                outcome=outcome,
                 before=before,
                 limit=min(limit or MAX_PAGE, MAX_PAGE),
             )
@@ -110,12 +116,15 @@ class Reports:
         for name in ("image", "project_id", "availability_zone", "host", "group"):
             if not isinstance(body.get(name), str | None):
                 raise errors.BadRequest(f"{name} is a text.")
-        if not isinstance(body.get("hints", {}), Mapping):
+        hints = body.get("hints", {})
+        if not isinstance(hints, Mapping):
             raise errors.BadRequest("hints is an object.")
+        if body.get("host") and not context.is_admin:
+            raise errors.Forbidden("Policy doesn't allow novakit:explain:host to be performed.")
         flavor = await self._flavor(context, body["flavor"])
         return {
             "server_id": world.new_id(),
-            "project_id": (body.get("project_id") if context.is_admin else None) or context.project_id or "",
+            "project_id": await self._project(context, body.get("project_id")),
             "user_id": context.user_id,
             "request_id": context.request_id,
             "flavor_name": flavor["name"],
@@ -127,9 +136,9 @@ class Reports:
             "extra_specs": applied(flavor["extra_specs"] or {}, self.device_profiles),
             "image": await self._image(context, body.get("image")),
             "availability_zone": body.get("availability_zone"),
-            "host": body.get("host") if context.is_admin else None,
-            "hints": body.get("hints", {}),
-            "group": await self._group(context, body.get("group")),
+            "host": body.get("host"),
+            "hints": hints,
+            "group": await self._group(context, body.get("group"), hints.get("group")),
         }
 
     async def _flavor(self, context: RequestContext, wanted: str) -> Row:
@@ -142,15 +151,39 @@ class Reports:
             raise errors.NotFound(f"Flavor {wanted} could not be found.")
         return found
 
-    async def _group(self, context: RequestContext, wanted: str | None) -> dict[str, Any] | None:
-        """Name a group of the caller's; where the members of anybody else's stand is nobody's business."""
-        if not wanted:
-            return None
+    async def _project(self, context: RequestContext, wanted: str | None) -> str:
+        """Find whose the server would be, by id or name; the caller's when nobody is named."""
+        if wanted is None or wanted == context.project_id:
+            return context.project_id or ""
         async with self.store.read() as session:
-            found = await server_groups.show(session, wanted)
-        if found is None or not (context.is_admin or found["project_id"] == context.project_id):
+            found = await identity.projects_called(session, wanted)
+        if not context.is_admin and found != [context.project_id]:
+            raise errors.Forbidden("Policy doesn't allow novakit:explain:project_id to be performed.")
+        if len(found) > 1:
+            raise errors.BadRequest(
+                f"{len(found)} projects are named {wanted}; give the id of one: {', '.join(found)}."
+            )
+        if not found:
+            raise errors.NotFound(f"Project {wanted} could not be found.")
+        return found[0]
+
+    async def _group(self, context: RequestContext, wanted: str | None, hinted: Any) -> dict[str, Any] | None:
+        """Name a group of the caller's; where the members of anybody else's stand is nobody's business.
+
+        What the hint names is refused as POST /servers would refuse it.
+        """
+        if wanted and hinted and wanted != hinted:
+            raise errors.BadRequest("group and the hint group name different server groups; name one.")
+        if hinted is not None and not await self._may_join(context, hinted):
+            raise errors.BadRequest(f"Instance group {hinted} could not be found.")
+        if wanted and not await self._may_join(context, wanted):
             raise errors.NotFound(f"Instance group {wanted} could not be found.")
-        return {"id": wanted}
+        return {"id": hinted or wanted} if hinted or wanted else None
+
+    async def _may_join(self, context: RequestContext, group: Any) -> bool:
+        async with self.store.read() as session:
+            found = await server_groups.show(session, group) if isinstance(group, str) else None
+        return found is not None and (context.is_admin or found["project_id"] == context.project_id)
 
     async def _image(self, context: RequestContext, wanted: str | None) -> dict[str, Any] | None:
         if wanted is None:

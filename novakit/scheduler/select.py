@@ -81,7 +81,7 @@ class Scheduler:
         decision, _ = await self.chooser.decide(waiting)
         if "failed" in decision.record:
             decision.record["message"] = record.OUT_OF_ORDER
-        return decision.record
+        return {"outcome": "placed" if decision.placed else "refused", **decision.record}
 
     def measures(self) -> dict[str, Any]:
         """Give the counters: decisions, conflicts, and of each filter and weigher calls, seconds, removals, faults."""
@@ -106,11 +106,7 @@ class Scheduler:
     async def trace(self, limit: int) -> list[dict[str, Any]]:
         """Give the hosts as they are and the latest decisions as a trace that can be replayed."""
         await self.state.refresh()
-        async with self.store.read() as session:
-            rows = await decisions.some(session, limit=limit)
-            ended = await scheduling.ended(session, {row["server_id"] for row in rows})
-        table = self.state.table
-        return [*trace.hosts(table, self.state.functions), *trace.aggregates(table), *trace.events(rows, ended)]
+        return await trace.record(self.state, limit)
 
     async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, Any]:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""
@@ -161,11 +157,11 @@ class Scheduler:
     async def _place(self, batch: Sequence[Waiting]) -> None:
         fresh = await self.state.refresh()
         await self._resolve(batch)
-        pending = list(batch)
+        pending, looked = list(batch), False
         while pending := [one for one in pending if not one.over]:
             tries, refused = await self.chooser.choose(pending)
-            if refused and not fresh:
-                fresh = True
+            if refused and not looked and not (fresh and self.state.is_sure()):
+                looked = True
                 tries, refused = await self._look_again(pending, tries, refused)
             began = world.monotonic()
             try:
@@ -191,7 +187,7 @@ class Scheduler:
         """Refuse nobody on a picture that is a moment old: bring it up to date and decide once more."""
         known = self.state.table.names
         without = [one for one, _ in refused]
-        self.state.mark_stale()
+        self.state.mark_doubtful()
         await self.state.refresh()
         self.groups.forget({one.ask.group.id for one in without if one.ask.group})
         await self._resolve(pending)

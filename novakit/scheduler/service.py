@@ -22,6 +22,8 @@ from novakit_hookspecs.errors import Busy
 TARGET = "scheduler"
 STALE_TOPICS = ("hosts.changed", "placement.changed", "aggregates.changed")
 """What is published when the scheduler should look at the change numbers before its next decision."""
+GROUPS_TOPIC = "server_groups.changed"
+"""Published with the `id` of a server group whose rule or members changed."""
 BUILDS_TOPIC = "builds.ended"
 """Published with `host` and `worked` when a build ended, so that failing hosts are avoided."""
 MAX_TRACE = 20_000
@@ -81,6 +83,7 @@ def serve(scheduler: Scheduler, bus: Bus) -> Callable[[], None]:
     }
     undo = [bus.serve(TARGET, methods)]
     undo.append(bus.listen(BUILDS_TOPIC, service.build_ended))
+    undo.append(bus.listen(GROUPS_TOPIC, service.group_changed))
     undo.extend(bus.listen(topic, service.stale) for topic in STALE_TOPICS)
 
     def stop() -> None:
@@ -140,6 +143,10 @@ class SchedulerService:
     async def build_ended(self, message: Message) -> None:
         """Hear how a build ended."""
         self.scheduler.state.build_ended(str(message.body.get("host")), bool(message.body.get("worked")))
+
+    async def group_changed(self, message: Message) -> None:
+        """Hear that a server group has another rule or other members."""
+        self.scheduler.groups.forget([str(message.body.get("id"))])
 
     async def stale(self, message: Message) -> None:
         """Hear that hosts, placement or aggregates changed."""

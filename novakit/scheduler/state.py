@@ -1,5 +1,6 @@
 """The scheduler's picture of the cloud: loaded once, then kept current by change numbers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,11 +13,15 @@ from novakit.scheduler import cells, devices
 from novakit.scheduler.devices import Function
 from novakit.scheduler.measurements import Measurements
 from novakit.scheduler.table import HostTable, Stock
+from novakit.scheduler.trees import Trees
 from novakit.store import Session, Store, aggregates, numa, scheduling
 from novakit.store.engine import Row
-from novakit_hookspecs.scheduling import Aggregate
+from novakit_hookspecs.scheduling import Aggregate, Ask
 
 DEFAULT_ZONE = "nova"
+FRESH_FOR = 60.0
+"""Seconds for which a server counts as placed of which that is not written."""
+_ACTIVITY = frozenset({"io_ops", "flavors", "image_properties"})
 ACTIVITY_EVERY = 5.0
 """Seconds between looks at the servers themselves; claims of one's own count at once."""
 
@@ -35,14 +40,17 @@ class CloudState:
     wanted: frozenset[str] = frozenset()
     """The facts that some filter or weigher reads; those that cost a query of their own are left out otherwise."""
     table: HostTable = attrs.field(factory=HostTable)
-    nested: dict[int, dict[str, list["Share"]]] = attrs.field(factory=dict)
-    """By row and resource class: what providers below the root hold, for hosts that have such."""
+    providers: dict[int, tuple[str, ...]] = attrs.field(factory=dict)
+    """By row: the providers that the column `tree` tells of, in its order, for hosts that have such."""
     functions: dict[int, tuple[Function, ...]] = attrs.field(factory=dict)
     """By row: the PCI devices, for hosts that have such."""
     measurements: Measurements = attrs.field(
         default=attrs.Factory(lambda self: Measurements(self.table), takes_self=True)
     )
     refreshes: int = 0
+    _fresh: dict[str, tuple[int, Ask, float]] = attrs.field(factory=dict)
+    """By server: where one was just placed, for what, and when; until it is written of the server itself."""
+    _trees: Trees = attrs.field(factory=Trees)
     _hosts: int = 0
     _ledger: int = 0
     _groups: int = -1
@@ -50,6 +58,7 @@ class CloudState:
     _liveness_at: float = -1e9
     _activity_at: float = -1e9
     _stale: bool = True
+    _refreshing: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     _forced_down: set[int] = attrs.field(factory=set)
     _silent: set[int] = attrs.field(factory=set)
 
@@ -57,14 +66,52 @@ class CloudState:
         """Look at the change numbers before the next decision."""
         self._stale = True
 
+    def mark_doubtful(self) -> None:
+        """Look before the next decision at the servers, too, unless that was a moment ago."""
+        self._stale = True
+        if not self.is_sure():
+            self._activity_at = -1e9
+
+    def is_sure(self) -> bool:
+        """Say whether the servers were looked at a moment ago, as far as anybody asks about them."""
+        return not self.wanted & _ACTIVITY or world.monotonic() - self._activity_at < self.refresh_every
+
+    def count_kind(self, row: int, ask: Ask, servers: int) -> None:
+        """Count of what flavor and image a server is that was just placed on a host, or with -1 was taken from it."""
+        if not self.wanted & _ACTIVITY:
+            return
+        if servers > 0:
+            self._fresh[ask.server_id] = (row, ask, world.monotonic())
+        else:
+            self._fresh.pop(ask.server_id, None)
+        properties = ask.image.properties.items() if ask.image else ()
+        kinds = {"flavors": [ask.flavor_name], "image_properties": [f"{key}={value}" for key, value in properties]}
+        for fact in kinds.keys() & self.wanted:
+            counts = dict(self.table.column(fact)[row] or {})
+            for kind in kinds[fact]:
+                counts[kind] = counts.get(kind, 0) + servers
+            self.table.put(row, **{fact: {kind: count for kind, count in counts.items() if count > 0}})
+
     async def refresh(self) -> bool:
-        """Bring the table up to date, if an event said so or it is time; tell whether it was."""
-        now = world.monotonic()
-        if not self._stale and now - self._looked_at < self.refresh_every:
-            return False
-        self._stale = False
-        self._looked_at = now
-        self.refreshes += 1
+        """Bring the table up to date, if an event said so or it is time; tell whether it was.
+
+        Whoever comes while somebody else is at it waits, for half of a new picture is worse than an old one.
+        """
+        async with self._refreshing:
+            now = world.monotonic()
+            if not self._stale and now - self._looked_at < self.refresh_every:
+                return False
+            self._stale = False
+            self._looked_at = now
+            self.refreshes += 1
+            try:
+                await self._follow(now)
+            except BaseException:
+                self._stale = True
+                raise
+        return True
+
+    async def _follow(self, now: float) -> None:
         async with self.store.read() as session:
             await self._follow_hosts(session)
             await self.measurements.follow(session)
@@ -77,7 +124,6 @@ class CloudState:
             if now - self._activity_at >= ACTIVITY_EVERY:
                 self._activity_at = now
                 await self._follow_activity(session)
-        return True
 
     async def reread(self, rows: Iterable[int]) -> None:
         """Read again what some hosts hold, after a claim on them was refused."""
@@ -99,8 +145,9 @@ class CloudState:
         fresh = HostTable()
         for field in attrs.fields(HostTable):
             setattr(self.table, field.name, getattr(fresh, field.name))
-        self.nested.clear()
+        self.providers.clear()
         self.functions.clear()
+        self._fresh.clear()
         self._forced_down.clear()
         self._silent.clear()
         self.measurements.forget()
@@ -126,7 +173,7 @@ class CloudState:
             host_ip=facts.get("host_ip"),
             cell=facts.get("cell", "cell1"),
             pci=(),
-            numa=cells.host_of(facts.get("numa") or ()),
+            numa=cells.renewed(self.table.column("numa")[row], facts.get("numa") or ()),
         )
         self.functions.pop(row, None)
         if reported := facts.get("pci"):
@@ -180,6 +227,8 @@ class CloudState:
                 hosts.setdefault(row, []).append(provider)
         for row, providers in hosts.items():
             self._put_stock(row, providers, inventories)
+            self._put_tree(row, providers, inventories, traits)
+            self._count_devices(row)
             self.table.set_traits(row, {trait for provider in providers for trait in traits.get(provider, ())})
             self.table.put(row, servers=servers.get(self.table.providers[row], 0))
         await self._read_cells(session, hosts)
@@ -193,11 +242,10 @@ class CloudState:
             for provider in some or ():
                 row = self.table.row_of_provider(provider)
                 if row is not None:
-                    self.table.put(row, numa=cells.with_taken(hosts[row], held.get(provider, {})))
+                    self.table.put(row, numa=cells.reckoned(cells.with_taken(hosts[row], held.get(provider, {}))))
 
     def _put_stock(self, row: int, providers: list[str], inventories: Mapping[str, Mapping[str, Row]]) -> None:
         stock: dict[str, Stock] = {}
-        nested: dict[str, list[Share]] = {}
         for provider in providers:
             for resource_class, one in inventories.get(provider, {}).items():
                 held = stock.setdefault(resource_class, Stock())
@@ -206,21 +254,33 @@ class CloudState:
                 held.capacity += one["capacity"]
                 held.used += one["used"]
                 held.max_unit = max(held.max_unit, one["max_unit"])
-                share = Share(provider, one["capacity"] - one["used"])
-                nested.setdefault(resource_class, []).append(share)
         self.table.set_stock(row, stock)
-        if len(providers) > 1:
-            self.nested[row] = nested
-        else:
-            self.nested.pop(row, None)
 
-        self._count_devices(row)
+    def _put_tree(
+        self,
+        row: int,
+        providers: list[str],
+        inventories: Mapping[str, Mapping[str, Row]],
+        traits: Mapping[str, Collection[str]],
+    ) -> None:
+        ids, tree = self._trees.grown(self.table.providers[row], providers, inventories, traits)
+        if tree is None and row not in self.providers:
+            return
+        self.table.set_tree(row, tree)
+        if tree is not None:
+            self.providers[row] = ids
+        else:
+            del self.providers[row]
 
     def _count_devices(self, row: int) -> None:
         """Count a host's devices that can be claimed: facts say where they are, the ledger who holds them."""
-        functions, nested = self.functions.get(row, ()), self.nested.get(row, {})
-        classes = {one.resource_class for one in functions}
-        free = {(share.provider, name) for name in classes for share in nested.get(name, ()) if share.free > 0}
+        functions, tree = self.functions.get(row, ()), self.table.column("tree")[row]
+        free = {
+            (provider, name)
+            for provider, one in zip(self.providers.get(row, ()), tree.providers if tree else (), strict=True)
+            for name, units in one.stock
+            if units.free > 0
+        }
         self.table.put(row, pci=devices.pools_of(functions, lambda one: (one.provider, one.resource_class) in free))
 
     async def _follow_liveness(self, session: Session) -> None:
@@ -242,31 +302,30 @@ class CloudState:
                 found = await read(session)
                 for row, name in enumerate(self.table.names):
                     self.table.put(row, **{fact: found.get(name, nothing)})
+        await self._count_fresh(session)
+
+    async def _count_fresh(self, session: Session) -> None:
+        """Count also the servers of which it is not written yet that they were placed."""
+        known = await scheduling.settled(session, self._fresh)
+        since = world.monotonic() - FRESH_FOR
+        kept = {id: one for id, one in self._fresh.items() if id not in known and one[2] > since}
+        self._fresh = {}
+        for id, (row, ask, at) in kept.items():
+            if "io_ops" in self.wanted:
+                self.table.put(row, io_ops=int(self.table.column("io_ops")[row]) + 1)
+            self.count_kind(row, ask, 1)
+            self._fresh[id] = (row, ask, at)
 
     def zone(self, row: int) -> str:
         """Give the availability zone of a host."""
         return str(self.table.vocabulary("availability_zone")[self.table.codes("availability_zone")[row]])
 
     def build_ended(self, host: str, worked: bool) -> None:
-        """Count builds that failed on a host, up to the next one that works."""
+        """Count a build no longer as under way, and those that failed on a host up to the next one that works."""
         row = self.table.row(host)
         if row is not None:
-            self.table.put(row, failed_builds=0 if worked else int(self.table.column("failed_builds")[row]) + 1)
-
-    def allocations(self, row: int, resources: Mapping[str, int]) -> dict[str, dict[str, int]]:
-        """Say from which provider of a host's tree each resource is to be taken."""
-        root = self.table.providers[row]
-        nested = self.nested.get(row)
-        if nested is None:
-            return {root: {name: amount for name, amount in resources.items() if amount}}
-        taken: dict[str, dict[str, int]] = {}
-        for name, amount in resources.items():
-            if amount:
-                shares = nested.get(name, [])
-                fitting = [share for share in shares if share.free >= amount]
-                best = min(fitting, key=lambda share: (share.provider != root, share.free), default=None)
-                taken.setdefault(best.provider if best else root, {})[name] = amount
-        return taken
+            failed = 0 if worked else int(self.table.column("failed_builds")[row]) + 1
+            self.table.put(row, failed_builds=failed, io_ops=max(0, int(self.table.column("io_ops")[row]) - 1))
 
 
 def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:
@@ -277,11 +336,3 @@ def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:
     listed = sorted(ids)
     for start in range(0, len(listed), scheduling.CHUNK):
         yield listed[start : start + scheduling.CHUNK]
-
-
-@attrs.define
-class Share:
-    """How much of a resource class one provider of a tree has free."""
-
-    provider: str
-    free: int

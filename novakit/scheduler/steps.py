@@ -1,9 +1,10 @@
 """One installed filter or weigher with a border around it: whatever it does wrong costs only itself."""
 
 import asyncio
+import itertools
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -24,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 DIFFERENT = 20
 """Faults of one plugin that are logged each, with traceback, because they differ; after that only every so many."""
+
+
+MAX_NAME, MAX_TEXT, MAX_ITEMS, MAX_DEPTH = 100, 500, 50, 4
+"""Bounds of what a plugin's reason may say: characters of a name and of a text, and how long and deep a value is."""
 
 
 class Broken(Exception):
@@ -255,11 +260,52 @@ async def reasons(step: Step[Any], rows: NDArray[np.intp], ask: Ask) -> list[Rea
     if not step.explains:
         return [plain]
     try:
-        given = await step.call(lambda view, _: list(step.work.why(view, ask)), rows)
+        given = await step.call(lambda view, _: [_tamed(one, plain) for one in step.work.why(view, ask)], rows)
     except Broken:
         return [plain]
-    sane = all(isinstance(reason, Reason) and isinstance(reason.message, str) for reason in given)
-    return given if given and sane and sum(reason.count for reason in given) == len(rows) else [plain]
+    return given if given and sum(reason.count for reason in given) == len(rows) else [plain]
+
+
+def _tamed(reason: Any, plain: Reason) -> Reason:
+    """Make what a plugin says fit to be stored and shown: texts of a bounded length, and plain values."""
+    if not isinstance(reason, Reason):
+        raise Broken(f"why() gave {type(reason).__name__}; return Reason records")
+    shortfall = reason.shortfall if isinstance(reason.shortfall, int | float) else 1.0
+    return Reason(
+        code=_text(reason.code, MAX_NAME) or plain.code,
+        count=int(reason.count),
+        message=_text(reason.message, MAX_TEXT) or plain.message,
+        wanted=_value(reason.wanted),
+        available=_value(reason.available),
+        remedy=_text(reason.remedy, MAX_TEXT),
+        shortfall=shortfall if 0 <= shortfall <= 1 else 1.0,
+    )
+
+
+def _text(value: Any, most: int) -> str:
+    text = value if isinstance(value, str) else ""
+    return text[:most].encode(errors="replace").decode().replace("\0", "?")
+
+
+def _value(value: Any, depth: int = 0) -> Any:
+    """Keep numbers, texts, and lists and tables of them; of anything else keep how it writes itself."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) < 2**53 else float(value) if abs(value) < 1e300 else str(value)[:MAX_NAME]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else str(value)
+    if isinstance(value, str):
+        return _text(value, MAX_TEXT)
+    if depth < MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
+        some = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+        return [_value(one, depth + 1) for one in some[:MAX_ITEMS]]
+    if depth < MAX_DEPTH and isinstance(value, Mapping):
+        some_items = itertools.islice(value.items(), MAX_ITEMS)
+        return {_text(str(key), MAX_NAME): _value(one, depth + 1) for key, one in some_items}
+    return _text(repr(value), MAX_TEXT)
 
 
 __all__ = ["Aside", "Broken", "Step", "applies_mask", "checked_ranks", "checked_scores", "reasons"]

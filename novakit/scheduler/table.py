@@ -9,21 +9,11 @@ import orjson
 from numpy.typing import NDArray
 
 from novakit_hookspecs import columns
-from novakit_hookspecs.columns import Kind
+from novakit_hookspecs.columns import Kind, of_class
 from novakit_hookspecs.scheduling import Aggregate
-
-CLASSES = {"memory_mb": "MEMORY_MB", "vcpus": "VCPU", "disk_gb": "DISK_GB"}
-"""The resource classes that have facts of their own name."""
+from novakit_hookspecs.trees import Tree
 
 _PARTS = ("total", "reserved", "capacity", "used", "free", "max_unit")
-
-
-def fact_name(part: str, resource_class: str) -> str:
-    """Give the name of the fact that holds one part of a resource class: `free_memory_mb`, `used_resource_vgpu`."""
-    for name, known in CLASSES.items():
-        if known == resource_class:
-            return f"{part}_{name}"
-    return f"{part}_resource_{resource_class.lower()}"
 
 
 @attrs.define
@@ -69,6 +59,8 @@ class HostTable:
     _arrays: dict[str, NDArray[Any]] = attrs.field(factory=dict)
     _categories: dict[str, _Category] = attrs.field(factory=dict)
     _stocks: dict[str, dict[str, NDArray[Any]]] = attrs.field(factory=dict)
+    _spread: set[str] = attrs.field(factory=set)
+    """Resource classes for which some host's tree had to be looked at."""
     _traits: dict[str, NDArray[np.bool_]] = attrs.field(factory=dict)
     _members: dict[int, NDArray[np.bool_]] = attrs.field(factory=dict)
     _readable: dict[Any, NDArray[Any]] = attrs.field(factory=dict)
@@ -137,10 +129,18 @@ class HostTable:
                     array[row] = 0
         self.version += 1
 
+    def set_tree(self, row: int, tree: Tree | None) -> None:
+        """Record what the providers of a host can give, None where the amounts say all."""
+        listed = tree.classes if tree is not None else frozenset()
+        self._spread |= listed
+        for name in self._spread:
+            self._array(of_class("spread", name))[row] = name in listed
+        self.put(row, nested=tree is not None, tree=tree)
+
     def _parts(self, resource_class: str) -> dict[str, NDArray[Any]]:
         parts = self._stocks.get(resource_class)
         if parts is None:
-            parts = {part: self._array(fact_name(part, resource_class)) for part in _PARTS}
+            parts = {part: self._array(of_class(part, resource_class)) for part in _PARTS}
             self._stocks[resource_class] = parts
         return parts
 

@@ -1,58 +1,203 @@
-"""Writes what the scheduler saw and decided as a trace that can be replayed elsewhere."""
+"""Writes what the scheduler saw and decided as a trace that can be replayed elsewhere.
 
+Hosts are as they are now, without what the servers of the decisions hold; the servers come back as the trace goes on.
+"""
+
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from novakit.scheduler.devices import Function, pools_of
-from novakit.scheduler.table import HostTable, fact_name
+import attrs
+import numpy as np
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.scheduler import cells
+from novakit.scheduler.devices import pools_of
+from novakit.scheduler.measurements import Builds
+from novakit.scheduler.state import CloudState
+from novakit.store import Session, decisions, host_metrics, numa, scheduling, server_groups, standing
 from novakit.store.engine import Row
+from novakit_hookspecs.columns import of_class
+from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.plain import to_plain
 
-_CATEGORIES = ("availability_zone", "hypervisor_type", "cpu_info", "supported_instances", "cell")
-_PARTS = ("total", "reserved", "capacity", "max_unit")
+CATEGORIES = (
+    *("availability_zone", "hypervisor_type", "cpu_info", "supported_instances", "cell"),
+    "disabled_reason",
+)
+NUMBERS = ("hypervisor_version", "failed_builds")
+FLAGS = ("enabled", "up")
+OBJECTS = ("node", "host_ip")
+PARTS = ("total", "reserved", "capacity", "max_unit")
+_ASKED = (
+    *("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "boots_from_volume", "count"),
+    *("user_id", "availability_zone", "host", "node", "force", "cell", "hints", "server_hosts", "extra_specs"),
+    *("required_traits", "forbidden_traits", "group", "excluded_hosts"),
+)
+"""What a decision's record says of its request under the name that an ask has for it."""
 
 
-def hosts(table: HostTable, functions: Mapping[int, Sequence[Function]]) -> Iterator[dict[str, Any]]:
-    """Give one entry for each host, empty of servers; `functions` are the PCI devices by row."""
-    for row, name in enumerate(table.names):
-        entry: dict[str, Any] = {"host": name, "node": table.column("node")[row], "traits": table.traits(row)}
-        for fact in _CATEGORIES:
-            entry[fact] = table.vocabulary(fact)[int(table.codes(fact)[row])]
-        entry["hypervisor_version"] = int(table.column("hypervisor_version")[row])
-        entry["stock"] = {
-            name: {part: int(table.column(fact_name(part, name))[row]) for part in _PARTS}
-            for name in table.resource_classes()
-            if table.column(fact_name("capacity", name))[row]
-        }
-        if (cells := table.column("numa")[row]) is not None:
-            entry["numa"] = to_plain(cells.cells)
-        if row in functions:
-            entry["pci"] = to_plain(pools_of(functions[row], lambda _: True))
-        yield entry
+@attrs.define
+class _Others:
+    """What stands on hosts beside the servers of the trace, by row where nothing else is said."""
+
+    used: dict[int, dict[str, int]] = attrs.field(factory=dict)
+    servers: dict[int, int] = attrs.field(factory=dict)
+    taken: dict[int, list[Any]] = attrs.field(factory=dict)
+    io_ops: Mapping[str, int] = attrs.field(factory=dict)
+    """By host name, as the next two."""
+    flavors: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
+    image_properties: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
+    free_devices: set[str] = attrs.field(factory=set)
+    """Providers of those PCI devices that they leave."""
 
 
-def aggregates(table: HostTable) -> Iterator[dict[str, Any]]:
-    """Give one entry for each aggregate."""
+async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
+    """Give hosts, aggregates, groups and the latest decisions with the ends of their servers."""
+    async with state.store.read() as session:
+        rows = sorted(await decisions.some(session, limit=limit), key=lambda row: row["number"])
+        placed = {row["server_id"] for row in rows if row["outcome"] == "placed"}
+        span = (rows[0]["number"], rows[-1]["number"]) if rows else (0, 0)
+        others = await _others(session, state, standing.placed_by(*span), placed)
+        metrics = await _metrics(session, state)
+        groups = await _groups(session, state, rows, placed)
+        built = await standing.built(session, placed)
+        released = await standing.released(session, placed)
+        present = set(await scheduling.roots_held(session, placed))
+    entries: list[dict[str, Any]] = []
+    spent = world.monotonic()
+    for row in range(state.table.size):
+        entries.append(_host(state, row, others, metrics))
+        if world.monotonic() - spent > 0.01:
+            await asyncio.sleep(0)
+            spent = world.monotonic()
+    return [*entries, *_aggregates(state), *groups, *events(rows, built, released, present)]
+
+
+async def _others(session: Session, state: CloudState, but: sa.Select[Any], placed: set[str]) -> _Others:
+    table, others = state.table, _Others()
+    held_of: dict[str, int] = {}
+    for root, provider, name, used in await standing.held_by_others(session, but):
+        row = table.row_of_provider(root)
+        if row is not None:
+            amounts = others.used.setdefault(row, {})
+            amounts[name] = amounts.get(name, 0) + used
+            held_of[provider] = held_of.get(provider, 0) + used
+    for provider, count in (await standing.others_on(session, but)).items():
+        row = table.row_of_provider(provider)
+        if row is not None:
+            others.servers[row] = count
+    capacity = await standing.capacity_of(session, PCI_CLASS) if state.functions else {}
+    others.free_devices = {provider for provider, most in capacity.items() if most > held_of.get(provider, 0)}
+    others.io_ops = await scheduling.operations_on(session, but)
+    others.flavors = await scheduling.flavors_on(session, but)
+    others.image_properties = await scheduling.images_on(session, but)
+    with_cells = [table.providers[row] for row, host in enumerate(table.column("numa")) if host is not None]
+    for start in range(0, len(with_cells), scheduling.CHUNK):
+        for provider, plans in (await numa.held(session, with_cells[start : start + scheduling.CHUNK])).items():
+            row = table.row_of_provider(provider)
+            left = {server: plan for server, plan in plans.items() if server not in placed}
+            if row is not None and left:
+                others.taken[row] = to_plain(cells.with_taken(table.column("numa")[row], left).taken)
+    return others
+
+
+async def _metrics(session: Session, state: CloudState) -> dict[str, dict[str, float]]:
+    """Give what hosts measured lately, by host; the table has it only where a filter or weigher in force reads it."""
+    now = world.now()
+    rates = await Builds().rates(session, now)
+    found = {host: {"failure_rate": rate} for host, rate in rates.items()}
+    oldest = now - timedelta(seconds=state.measurements.max_age)
+    for row in await host_metrics.since(session, 0):
+        if row["received_at"] > oldest:
+            found.setdefault(row["host"], {}).update(row["metrics"])
+    return found
+
+
+async def _groups(session: Session, state: CloudState, rows: Sequence[Row], placed: set[str]) -> list[dict[str, Any]]:
+    """Give the groups of the requests, with those members that stand and are not of the trace."""
+    ids = {asked["group"]["id"] for row in rows if (asked := row["record"].get("asked", {})).get("group")}
+    if not ids:
+        return []
+    known = await server_groups.policies(session, ids)
+    places = await server_groups.places(session, known)
+    found = []
+    for id, row in known.items():
+        members = {}
+        for root, servers in places.get(id, {}).items():
+            at = state.table.row_of_provider(root)
+            if at is not None:
+                members.update(dict.fromkeys(servers - placed, state.table.names[at]))
+        told = {"policy": row["policy"], "max_server_per_host": row["rules"].get("max_server_per_host")}
+        strategy = str(row["metadata"].get("placement_strategy", ""))
+        found.append({"group": id, **told, "strategy": strategy, "members": members})
+    return found
+
+
+def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    table = state.table
+    name = table.names[row]
+    entry: dict[str, Any] = {"host": name, "traits": table.traits(row)}
+    entry |= {fact: table.vocabulary(fact)[int(table.codes(fact)[row])] for fact in CATEGORIES}
+    entry |= {fact: int(table.column(fact)[row]) for fact in NUMBERS}
+    entry |= {fact: bool(table.column(fact)[row]) for fact in FLAGS}
+    entry |= {fact: table.column(fact)[row] for fact in OBJECTS}
+    entry |= {"servers": others.servers.get(row, 0), "io_ops": others.io_ops.get(name, 0)}
+    entry |= {"flavors": others.flavors.get(name), "image_properties": others.image_properties.get(name)}
+    used = others.used.get(row, {})
+    entry["stock"] = {
+        each: {part: int(table.column(of_class(part, each))[row]) for part in PARTS} | {"used": used.get(each, 0)}
+        for each in table.resource_classes()
+        if table.column(of_class("total", each))[row]
+    }
+    if host := table.column("numa")[row]:
+        entry |= {"numa": to_plain(host.cells), "taken": others.taken.get(row, [])}
+    if row in state.functions:
+        entry["pci"] = to_plain(pools_of(state.functions[row], lambda one: one.provider in others.free_devices))
+    if measured := metrics.get(name):
+        entry["metrics"] = {each: float(value) for each, value in measured.items() if np.isfinite(value)}
+    return entry
+
+
+def _aggregates(state: CloudState) -> Iterator[dict[str, Any]]:
+    table = state.table
     for one in table.aggregates:
         members = [name for name, inside in zip(table.names, table.in_aggregate(one.id), strict=True) if inside]
         yield {"aggregate": {"name": one.name, "metadata": dict(one.metadata), "hosts": members}}
 
 
-def events(decisions: Sequence[Row], ended: Mapping[str, datetime]) -> list[dict[str, Any]]:
-    """Give the requests behind decisions and the ends of their servers, oldest first; times count from the first."""
-    rows = sorted(decisions, key=lambda row: row["number"])
+def events(
+    rows: Sequence[Row],
+    built: Sequence[standing.Moment],
+    released: Sequence[standing.Moment],
+    present: set[str],
+) -> list[dict[str, Any]]:
+    """Give requests, ends of builds and ends of servers in the order of time, which counts from the first request."""
     if not rows:
         return []
     start = rows[0]["at"]
-    found: list[tuple[float, dict[str, Any]]] = []
+    found: list[tuple[datetime, dict[str, Any]]] = []
+    stood: dict[str, str] = {}
+    last: dict[str, datetime] = {}
     for row in rows:
-        at = (row["at"] - start).total_seconds()
-        found.append((at, {"at": round(at, 3), "ask": _ask(row)}))
-    for server, moment in ended.items():
-        at = (moment - start).total_seconds()
-        found.append((at, {"at": round(at, 3), "release": server}))
-    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+        asked = _ask(row)
+        if stood.get(row["server_id"]) in asked.get("excluded_hosts", ()) and not asked.get("cell"):
+            found.append((row["at"], {"release": row["server_id"]}))
+        found.append((row["at"], {"ask": asked, **_answer(row)}))
+        if row["outcome"] == "placed":
+            stood[row["server_id"]], last[row["server_id"]] = row["record"].get("host", ""), row["at"]
+    ended = [
+        *((at, {"built": server}) for server, at in built),
+        *((at, {"release": server}) for server, at in released),
+    ]
+    found += [(at, event) for at, event in ended if at >= start]
+    gone = {server for server, at in released if at >= last[server]}
+    found += [(world.now(), {"release": server}) for server in sorted(stood.keys() - gone - present)]
+    return [
+        {"at": round((at - start).total_seconds(), 3), **event} for at, event in sorted(found, key=lambda pair: pair[0])
+    ]
 
 
 def _ask(row: Row) -> dict[str, Any]:
@@ -64,12 +209,17 @@ def _ask(row: Row) -> dict[str, Any]:
         "user_id": "",
         "flavor_name": asked.get("flavor", ""),
         "resources": resources,
-        "vcpus": asked.get("vcpus", resources.get("VCPU", 0)),
+        "vcpus": resources.get("VCPU", 0),
         "memory_mb": resources.get("MEMORY_MB", 0),
         "root_gb": resources.get("DISK_GB", 0),
     }
-    same = ("availability_zone", "host", "node", "extra_specs", "required_traits", "forbidden_traits", "group")
-    told.update({name: asked[name] for name in same if name in asked})
-    if asked.get("image_properties"):
-        told["image"] = {"id": asked.get("image", ""), "properties": asked["image_properties"]}
+    told.update({name: asked[name] for name in _ASKED if name in asked})
+    if asked.get("image") or asked.get("image_properties"):
+        told["image"] = {"id": asked.get("image", ""), "properties": asked.get("image_properties", {})}
     return told
+
+
+def _answer(row: Row) -> dict[str, Any]:
+    if row["outcome"] == "placed":
+        return {"placed": row["record"].get("host")}
+    return {"refused": row["record"].get("message", "")}

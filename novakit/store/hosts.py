@@ -90,6 +90,12 @@ async def show(session: Session, name: str) -> Row | None:
     return await session.first(sa.select(hosts).where(hosts.c.name == name))
 
 
+async def with_node(session: Session, node: str) -> Row | None:
+    """Fetch the host whose hypervisor calls itself so."""
+    called = sa.func.coalesce(sa.func.nullif(hosts.c.facts["hypervisor_hostname"].as_string(), ""), hosts.c.name)
+    return await session.first(sa.select(hosts).where(called == node).order_by(hosts.c.number))
+
+
 async def some(session: Session, names: Iterable[str]) -> Sequence[Row]:
     """Fetch several hosts by name, in no order."""
     return await session.all(sa.select(hosts).where(hosts.c.name.in_(sorted(names))))

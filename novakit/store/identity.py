@@ -180,6 +180,12 @@ async def project_of(session: Session, *, key: str | None = None, name: str = ""
     return await session.first(query.where(*_who(projects, key, name, domain)))
 
 
+async def projects_called(session: Session, wanted: str) -> list[str]:
+    """Give the id of the project with this id, else those of all with this name, whatever their domain."""
+    found = await session.scalars(sa.select(projects.c.id).where(projects.c.id == wanted))
+    return list(found or await session.scalars(sa.select(projects.c.id).where(projects.c.name == wanted)))
+
+
 def _who(table: sa.Table, key: str | None, name: str, domain: str) -> list[Any]:
     if key is not None:
         return [table.c.id == key]

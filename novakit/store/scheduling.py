@@ -86,18 +86,17 @@ async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str
     return found
 
 
-async def operations_on(session: Session) -> dict[str, int]:
-    """Count the servers that something is being done to, by host."""
-    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.task_state.is_not(None), servers.c.host.is_not(None))
+async def operations_on(session: Session, but: sa.Select[Any] | None = None) -> dict[str, int]:
+    """Count the servers that something is being done to, by host; leave out those that `but` selects."""
+    here = sa.and_(_on_a_host(but), servers.c.task_state.is_not(None))
     counted = sa.select(servers.c.host, sa.func.count()).where(here).group_by(servers.c.host)
     return _pairs(await session.execute(counted))
 
 
-async def flavors_on(session: Session) -> dict[str, dict[str, int]]:
-    """Count the servers of each flavor, by host."""
+async def flavors_on(session: Session, but: sa.Select[Any] | None = None) -> dict[str, dict[str, int]]:
+    """Count the servers of each flavor, by host; leave out those that `but` selects."""
     name = servers.c.flavor["name"].as_string()
-    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
-    counted = sa.select(servers.c.host, name, sa.func.count()).where(here).group_by(servers.c.host, name)
+    counted = sa.select(servers.c.host, name, sa.func.count()).where(_on_a_host(but)).group_by(servers.c.host, name)
     found: dict[str, dict[str, int]] = {}
     rows: Sequence[Any] = (await session.execute(counted)).all()
     for host, flavor, count in rows:
@@ -105,11 +104,10 @@ async def flavors_on(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
-async def images_on(session: Session) -> dict[str, dict[str, int]]:
-    """Count the servers whose image has a property, by host and `key=value`."""
+async def images_on(session: Session, but: sa.Select[Any] | None = None) -> dict[str, dict[str, int]]:
+    """Count the servers whose image has a property, by host and `key=value`; leave out those that `but` selects."""
     text = sa.cast(servers.c.image_properties, sa.Text)
-    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
-    counted = sa.select(servers.c.host, text, sa.func.count()).where(here).group_by(servers.c.host, text)
+    counted = sa.select(servers.c.host, text, sa.func.count()).where(_on_a_host(but)).group_by(servers.c.host, text)
     found: dict[str, dict[str, int]] = {}
     rows: Sequence[Any] = (await session.execute(counted)).all()
     for host, properties, count in rows:
@@ -119,13 +117,18 @@ async def images_on(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
-async def ended(session: Session, server_ids: Iterable[str]) -> dict[str, datetime]:
-    """Give, by server, when it was deleted; those that live are left out."""
-    found: dict[str, datetime] = {}
+async def settled(session: Session, server_ids: Iterable[str]) -> set[str]:
+    """Give those of some servers of which it is written on which host they are, or that they were deleted."""
+    found: set[str] = set()
     for some in _chunks(sorted(server_ids)):
-        gone = sa.and_(servers.c.id.in_(some), servers.c.deleted_at.is_not(None))
-        found.update(_pairs(await session.execute(sa.select(servers.c.id, servers.c.deleted_at).where(gone))))
+        done = sa.or_(servers.c.host.is_not(None), servers.c.deleted_at.is_not(None))
+        found.update(await session.scalars(sa.select(servers.c.id).where(servers.c.id.in_(some), done)))
     return found
+
+
+def _on_a_host(but: sa.Select[Any] | None) -> sa.ColumnElement[bool]:
+    here = sa.and_(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
+    return here if but is None else sa.and_(here, servers.c.id.not_in(but))
 
 
 async def builds_since(session: Session, since: datetime) -> list[Row]:

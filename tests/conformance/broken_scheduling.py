@@ -83,6 +83,22 @@ class NamesHosts:
         return [Reason(code="few", count=hosts.size, message=f"have few vCPUs, like {hosts.names[0]}")]
 
 
+class TellsWhatCannotBeStored:
+    def mask(self, hosts: Any, ask: Any) -> Any:
+        return hosts.column("free_vcpus") >= 4
+
+    def why(self, hosts: Any, ask: Any) -> Any:
+        return [Reason(code="few", count=hosts.size, message="have few vCPUs", available=hosts.column("free_vcpus"))]
+
+
+class TellsAtLength:
+    def mask(self, hosts: Any, ask: Any) -> Any:
+        return hosts.column("free_vcpus") >= 4
+
+    def why(self, hosts: Any, ask: Any) -> Any:
+        return [Reason(code="few", count=hosts.size, message="have few vCPUs, " * 1000)]
+
+
 class Dawdles:
     def mask(self, hosts: Any, ask: Any) -> Any:
         return np.array([sum(range(40)) > 0 for _ in range(hosts.size)], np.bool_)
@@ -102,7 +118,12 @@ FILTERS = {
     "test_a_host_is_judged_by_itself": (ComparesHosts,),
     "test_both_forms_agree": (ContradictsItself,),
     "test_where_it_abstains_it_removes_nobody": (AbstainsWrongly,),
-    "test_its_reasons_count_every_removed_host_and_name_none": (CountsWrong, NamesHosts),
+    "test_its_reasons_count_every_removed_host_and_name_none": (
+        CountsWrong,
+        NamesHosts,
+        TellsWhatCannotBeStored,
+        TellsAtLength,
+    ),
     "test_it_is_fast_enough": (Dawdles,),
 }
 """By the test that must catch them."""

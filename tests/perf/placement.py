@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -281,23 +282,75 @@ def _peak_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-async def groups(limit: int | None) -> Bench:
-    """Time the search alone: 8 groups over 8 devices, which has 40,320 answers."""
+GROUPS = 8
+CARDS = "&".join(f"resources_{n}=VGPU:1" for n in range(GROUPS))
+
+
+def cards(number: int) -> Forest:
+    """Make a host with so many cards, each of which one group can have."""
     tree = [Provider("host", "host", None, {}, frozenset(), frozenset())]
     tree += [
-        Provider(f"d{n}", "host", "host", {"VGPU": Stock(1, 0, 1, 1, 1)}, frozenset(), frozenset()) for n in range(8)
+        Provider(f"d{n}", "host", "host", {"VGPU": Stock(1, 0, 1, 1, 1)}, frozenset(), frozenset())
+        for n in range(number)
     ]
-    forest = Forest.grow(tree)
-    ask = Ask(groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(8)], isolate=True)
+    return Forest.grow(tree)
+
+
+async def groups(policy: str, limit: int | None, devices: int = GROUPS) -> Bench:
+    """Time the search alone: 8 groups over 8 devices have 40,320 answers."""
+    forest = cards(devices)
+    ask = Ask(groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(GROUPS)], isolate=policy == "isolate")
     times, found = [], 0
-    for _ in range(20 if limit else 5):
-        start, found = time.perf_counter(), 0
-        for one in search(forest, ask):
-            found += one is not None
-            if found == limit:
-                break
+    for _ in range(50):
+        start = time.perf_counter()
+        found = _count(forest, ask, limit)
         times.append(time.perf_counter() - start)
-    return summary("placement.groups", times, groups=8, devices=8, limit=limit, found=found, peak_rss_mb=_peak_mb())
+    tracemalloc.start()
+    _count(forest, ask, limit)
+    _, kept = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    more = {"groups": GROUPS, "devices": devices, "policy": policy, "limit": limit, "candidates": found}
+    return summary("placement.groups", times, **more, search_mb=round(kept / 2**20, 1), peak_rss_mb=_peak_mb())
+
+
+def _count(forest: Forest, ask: Ask, limit: int | None) -> int:
+    found: list[Any] = []
+    for some in search(forest, ask):
+        found += some or ()
+        if limit is not None and len(found) >= limit:
+            break
+    return len(found[:limit])
+
+
+async def group_answers(policy: str, limit: int | None) -> Bench:
+    """Time the same over HTTP, with all that is written and sent."""
+
+    async def prepare(placement: Placement) -> None:
+        from novakit.store.placement import inventories, providers
+        from novakit.store.placement.inventories import Stock as Stated
+
+        async with placement.store.write() as session:
+            host = str(uuid.uuid4())
+            await providers.create(session, id=host, name="host", parent_id=None)
+            for number in range(GROUPS):
+                card = str(uuid.uuid4())
+                await providers.create(session, id=card, name=f"card-{number}", parent_id=host)
+                await inventories.replace(session, card, {"VGPU": Stated(total=1)})
+
+    async def measure(session: aiohttp.ClientSession) -> Bench:
+        path = f"/allocation_candidates?{CARDS}&group_policy={policy}" + (f"&limit={limit}" if limit else "")
+        times, body = [], b""
+        for _ in range(13):
+            start = time.perf_counter()
+            async with session.get(path) as answer:
+                body = await answer.read()
+                assert answer.status == 200, body
+            times.append(time.perf_counter() - start)
+        found = len(json.loads(body)["allocation_requests"])
+        more = {"groups": GROUPS, "devices": GROUPS, "policy": policy, "limit": limit, "candidates": found}
+        return summary("placement.group_answers", times[3:], **more, bytes=len(body))
+
+    return await with_server(prepare, measure)
 
 
 BENCHES: dict[str, list[Callable[[], Awaitable[Bench]]]] = {
@@ -310,7 +363,16 @@ BENCHES: dict[str, list[Callable[[], Awaitable[Bench]]]] = {
         lambda: candidates(1000, nested=True),
         lambda: listing(10_000),
     ],
-    "groups": [lambda: groups(1000), lambda: groups(None)],
+    "groups": [
+        lambda: groups("isolate", 1000),
+        lambda: groups("isolate", None),
+        lambda: groups("none", 1000),
+        lambda: groups("none", None),
+        lambda: groups("isolate", 100_000, devices=64),
+        lambda: group_answers("isolate", 1000),
+        lambda: group_answers("isolate", None),
+        lambda: group_answers("none", None),
+    ],
     "writes": [lambda: writes(1), lambda: writes(8), lambda: writes(50)],
     "claims": [lambda: claims(1, total=1000), lambda: claims(50)],
 }

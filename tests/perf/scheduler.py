@@ -1,14 +1,14 @@
 """How fast the scheduler decides: alone, with its claim, in batches, with strict groups and beside others."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
-import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,17 @@ from novakit import world
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.answers import Selection
 from novakit.scheduler.ask import from_plain
+from novakit.scheduler.cells import reckoned
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build
 from novakit.scheduler.table import HostTable, Stock
 from novakit.store import Store, hosts, server_groups, tables
 from novakit_filters import novakit_filters
-from novakit_hookspecs.hosts import Inventory
+from novakit_hookspecs.hosts import Inventory, PciPool
+from novakit_hookspecs.numa import NumaCell, NumaHost, Taken, fit, wish
 from novakit_hookspecs.scheduling import Aggregate, Ask
+from novakit_hookspecs.trees import ProviderStock, Tree, Units
 from novakit_weighers import novakit_weighers
 from tests.perf.schedulers import several
 
@@ -44,13 +47,30 @@ DEMANDING: dict[str, Any] = {
 }
 
 
+NEAR: dict[str, dict[str, Any]] = {
+    "pinned": {"hw:cpu_policy": "dedicated"},
+    "pinned near devices": {
+        "hw:cpu_policy": "dedicated",
+        "pci_passthrough:alias": "a100:1",
+        "hw:pci_numa_affinity_policy": "required",
+    },
+    "request groups": {
+        "resources1:FPGA": "1",
+        "trait1:CUSTOM_NEW": "required",
+        "resources2:FPGA": "1",
+        "group_policy": "isolate",
+    },
+}
+"""By kind of decision: the extra specs of a flavor that wants particular parts of a host."""
+
+
 def ask(**fields: Any) -> Ask:
     """Make one request."""
     return from_plain({"server_id": world.new_id(), "project_id": "p", "user_id": "u", **fields})
 
 
-def filled_table(size: int) -> HostTable:
-    """Make a table of hosts that differ, a third of them half full."""
+def filled_table(size: int, parts: Mapping[str, Stock] | None = None) -> HostTable:
+    """Make a table of hosts that differ, a third of them half full; `parts` is what each has beside the ordinary."""
     chance = np.random.default_rng(1)
     table = HostTable()
     table.reserve(size)
@@ -75,12 +95,48 @@ def filled_table(size: int) -> HostTable:
                 "VCPU": Stock(total=64, capacity=256, max_unit=64, used=used[number]),
                 "MEMORY_MB": Stock(total=memory, capacity=memory, max_unit=memory, used=taken),
                 "DISK_GB": Stock(total=4000, capacity=4000, max_unit=4000, used=used[number] * 10),
+                **(parts or {}),
             },
         )
-        table.set_traits(row, ["HW_CPU_X86_AVX", *(["CUSTOM_FAST"] if number % 2 else [])])
+        table.set_traits(row, ["HW_CPU_X86_AVX", "CUSTOM_NEW", *(["CUSTOM_FAST"] if number % 2 else [])])
     table.set_aggregates(
         [(Aggregate(id=n, name=f"a{n}", metadata={"rack": str(n)}), table.names[n::64]) for n in range(64)]
     )
+    return table
+
+
+def table_with_parts(size: int) -> HostTable:
+    """Make hosts with two cells of 16 dedicated CPUs, with devices and with four accelerators, some of them taken."""
+    each = {name: Stock(total=32, capacity=32, max_unit=32) for name in ("PCPU", "FPGA", "CUSTOM_PCI_A100")}
+    table, wanted = filled_table(size, each), wish(4, 1024, NEAR["pinned"], {})
+    assert wanted is not None
+    cells = tuple(
+        NumaCell(
+            id=number,
+            cpus=(90 + number,),
+            dedicated=tuple(range(number * 16, number * 16 + 16)),
+            siblings=tuple((cpu, cpu + 1) for cpu in range(number * 16, number * 16 + 16, 2)),
+            memory_mb=65536,
+        )
+        for number in range(2)
+    )
+    held: list[tuple[Taken, ...]] = [()]
+    for _ in range(5):
+        held.append((*held[-1], *(fit(NumaHost(cells=cells, taken=held[-1]), wanted) or ())))
+    trees, pools = [], []
+    for taken in range(16):
+        cards = [
+            ProviderStock(
+                stock=(("FPGA", Units(free=1 - (taken >> place & 1), max_unit=1)),),
+                traits=frozenset({"CUSTOM_NEW"} if place < 2 else ()),
+            )
+            for place in range(4)
+        ]
+        trees.append(Tree(providers=(ProviderStock(), *cards)))
+        pools.append((PciPool(kind="a100", numa_cell=0, free=taken % 3), PciPool(kind="a100", numa_cell=1, free=2)))
+    for row in range(size):
+        table.put(row, numa=reckoned(NumaHost(cells=cells, taken=held[row % 6])), pci=pools[row % 16])
+        table.set_tree(row, trees[row % 16])
     return table
 
 
@@ -96,10 +152,19 @@ def composed(table: HostTable) -> Composed:
 
 async def decisions(size: int) -> Iterator[dict[str, Any]]:
     """Time decisions without a claim: filters, weighers, the choice of a host and three alternates."""
-    table = filled_table(size)
+    restart_peak()
+    rows = await decided(filled_table(size), {"plain": PLAIN, "demanding": DEMANDING})
+    if size <= 10_000:
+        near = {kind: {**PLAIN, "extra_specs": specs} for kind, specs in NEAR.items()}
+        rows += await decided(table_with_parts(size), near)
+    return iter(rows)
+
+
+async def decided(table: HostTable, kinds: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Time decisions of some kinds over one table."""
     pipeline = composed(table).pipeline
     rows = []
-    for kind, fields in (("plain", PLAIN), ("demanding", DEMANDING)):
+    for kind, fields in kinds.items():
         one = ask(**fields)
 
         async def decide(one: Ask = one) -> None:
@@ -107,14 +172,14 @@ async def decisions(size: int) -> Iterator[dict[str, Any]]:
             assert outcome.ranking is not None
             outcome.ranking.best(4)
 
-        times = await timed(decide, 500 if size <= 10_000 else 100)
-        rows.append({"bench": "scheduler.decision", "kind": kind, "hosts": size, **spread(times)})
-    return iter(rows)
+        times = await timed(decide, 500 if table.size <= 10_000 else 100)
+        rows.append({"bench": "scheduler.decision", "kind": kind, "hosts": table.size, **spread(times)})
+    return rows
 
 
 def growth(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Compare the decisions over many hosts with those over the fewest: how cost grows with hosts."""
-    for kind in ("plain", "demanding"):
+    for kind in ("plain", "demanding", *NEAR):
         first, *others = (row for row in rows if row["kind"] == kind)
         for row in others:
             yield {
@@ -152,9 +217,17 @@ def spread(times: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def restart_peak() -> None:
+    """Let the peak of memory count from now on, where the kernel allows that."""
+    gc.collect()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_mb() -> int:
-    """Give the process's peak memory so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    """Give the process's peak memory since `restart_peak`, in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def rss_mb() -> float:
@@ -311,16 +384,21 @@ async def reports(directory: Path, size: int = 10_000, changed: int = 1_000) -> 
 
 async def measure(directory: Path) -> list[dict[str, Any]]:
     """Run every benchmark."""
+    # Memory that Python took from the system it seldom gives back, so the largest table comes last.
+    stored = []
+    for size in (1_000, 10_000):
+        restart_peak()
+        stored += list(await claims(directory, size))
+    restart_peak()
+    stored.append(await strict_groups(directory))
+    restart_peak()
+    stored.append(await reports(directory))
+    restart_peak()
+    stored += await several()
     rows: list[dict[str, Any]] = []
     for size in SIZES:
         rows.extend(await decisions(size))
-    rows.extend(growth(rows))
-    for size in (1_000, 10_000):
-        rows.extend(await claims(directory, size))
-    rows.append(await strict_groups(directory))
-    rows.append(await reports(directory))
-    rows.extend(await several())
-    return rows
+    return [*rows, *growth(rows), *stored]
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:

@@ -145,13 +145,15 @@ class Api:
         assert status < 300, f"{method} {path}: {status} {document}"
         return document
 
-    async def image(self, name: str = "tiny", size: int = 1 << 20) -> str:
-        """Upload an empty raw image."""
-        body = {"name": name, "disk_format": "raw", "container_format": "bare"}
+    async def image(
+        self, name: str = "tiny", content: bytes = bytes(1 << 20), disk_format: str = "raw", **properties: str
+    ) -> str:
+        """Upload an image, an empty one where nothing else is given."""
+        body = {"name": name, "disk_format": disk_format, "container_format": "bare", **properties}
         image = await self.ok("POST", "/image/v2/images", body)
         headers = {"X-Auth-Token": self.token, "Content-Type": "application/octet-stream"}
         url = f"{self.url}/image/v2/images/{image['id']}/file"
-        async with self.session.put(url, data=bytes(size), headers=headers) as answer:
+        async with self.session.put(url, data=content, headers=headers) as answer:
             assert answer.status == 204, await answer.text()
         return str(image["id"])
 

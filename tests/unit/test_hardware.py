@@ -88,3 +88,39 @@ def test_limits_are_read_and_a_total_stands_alone() -> None:
     assert found.disk_limits == (("read_iops_sec", 5),)
     with pytest.raises(BadHardware, match="choose one"):
         hardware(1, {"quota:disk_read_iops_sec": "5", "quota:disk_total_iops_sec": "5"}, {})
+
+
+@pytest.mark.parametrize(
+    ("flavor", "image", "uefi", "secure"),
+    [
+        ("", {}, False, "disabled"),
+        ("", {"hw_firmware_type": "uefi"}, True, "disabled"),
+        ("", {"hw_firmware_type": "UEFI", "os_secure_boot": "optional"}, True, "optional"),
+        ("", {"os_secure_boot": "optional"}, False, "disabled"),
+        ("", {"os_secure_boot": "required"}, True, "required"),
+        ("required", {}, True, "required"),
+        ("required", {"os_secure_boot": "optional", "hw_machine_type": "pc-q35-7.2"}, True, "required"),
+        ("disabled", {"hw_firmware_type": "uefi", "os_secure_boot": "optional"}, True, "disabled"),
+        ("disabled", {"hw_firmware_type": "bios", "hw_machine_type": "pc"}, False, "disabled"),
+    ],
+)
+def test_who_requires_secure_boot_has_uefi(flavor: str, image: dict[str, str], uefi: bool, secure: str) -> None:
+    made = hardware(1, {"os:secure_boot": flavor}, image)
+    assert (made.uefi, made.secure_boot) == (uefi, secure)
+
+
+@pytest.mark.parametrize(
+    ("flavor", "image", "says"),
+    [
+        ("required", {"hw_machine_type": "pc"}, "hw_machine_type is 'pc'; it needs q35"),
+        ("", {"os_secure_boot": "required", "hw_machine_type": "pc-i440fx-7.2"}, "needs q35"),
+        ("", {"os_secure_boot": "required", "hw_firmware_type": "bios"}, "needs uefi"),
+        ("required", {"os_secure_boot": "disabled"}, "contradict one another"),
+        ("disabled", {"os_secure_boot": "required"}, "contradict one another"),
+        ("", {"os_secure_boot": "perhaps"}, "os_secure_boot is 'perhaps'; it takes disabled, optional, required"),
+        ("", {"hw_firmware_type": "coreboot"}, "hw_firmware_type is 'coreboot'; it takes bios, uefi"),
+    ],
+)
+def test_secure_boot_that_cannot_be_is_refused(flavor: str, image: dict[str, str], says: str) -> None:
+    with pytest.raises(BadHardware, match=says):
+        hardware(1, {"os:secure_boot": flavor}, image)

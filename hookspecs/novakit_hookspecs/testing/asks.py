@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
+from novakit_hookspecs.trees import RequestGroup
 
 SERVER = "6f5b1a52-1d77-4c2c-9d8e-6f6f0a2d7f10"
 OTHER = "0d1c7a3e-3f1b-4a59-8a0b-0d9f3a1c5e77"
@@ -29,6 +30,10 @@ def asks() -> Iterator[Ask]:
     yield ask(vcpus=64, memory_mb=2**31, root_gb=2**31)
     yield ask(memory_mb=0, root_gb=0)
     yield ask(resources={"VGPU": 1, "PCPU": 4, "CUSTOM_NOTHING": 1})
+    vgpu = RequestGroup(suffix="1", resources={"VGPU": 1}, required={"CUSTOM_FAST"})
+    fpga = RequestGroup(suffix="2", resources={"FPGA": 2, "VCPU": 1}, forbidden={"CUSTOM_FAST"})
+    yield ask(resources={"VGPU": 1}, groups=[vgpu])
+    yield ask(resources={"VGPU": 1, "FPGA": 2, "VCPU": 2}, groups=[vgpu, fpga], isolate_groups=True)
     yield ask(availability_zone="zone-a")
     yield ask(availability_zone="nowhere")
     yield ask(host="host0", node="node0")

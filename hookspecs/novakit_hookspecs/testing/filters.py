@@ -9,7 +9,7 @@ A vendor's whole test:
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,10 @@ class FilterConformance:
                 if removed and not (isinstance(filter, Abstains) and not filter.applies(one)):
                     reasons = filter.why(table.some(removed), one)
                     assert all(isinstance(reason, Reason) for reason in reasons), "why() gives Reason records"
+                    for reason in reasons:
+                        assert len(reason.message) <= MOST, f"a reason's message has {MOST} characters at most"
+                        for value in (reason.wanted, reason.available):
+                            assert _is_plain(value), f"wanted and available are plain values, not {value!r}"
                     told = sum(reason.count for reason in reasons)
                     assert told == len(removed), f"the reasons count {told} hosts of {len(removed)}: {one}"
                     names = set(table.names) - ({one.host} | set(one.excluded_hosts))
@@ -168,6 +172,18 @@ def verdict(spec: FilterSpec, filter: Any, table: HostRows, one: Ask) -> Any:
     wrong = {type(answer).__name__ for answer in answers if not isinstance(answer, bool | np.bool_)}
     assert not wrong, f"passes() returned {sorted(wrong)}; return True or False"
     return np.array(answers, np.bool_)
+
+
+MOST = 500
+"""Characters of a reason's message that are kept."""
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_plain(one) for name, one in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_is_plain(one) for one in value)
+    return value is None or isinstance(value, bool | int | float | str | np.number)
 
 
 def _timed(spec: FilterSpec, filter: Any, table: HostRows, one: Ask) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from novakit_hookspecs import columns
 from novakit_hookspecs.columns import Kind
 from novakit_hookspecs.scheduling import Aggregate
+from novakit_hookspecs.trees import ProviderStock, Tree, Units
 
 _WORDS: dict[str, Sequence[Any]] = {
     "availability_zone": ("nova", "zone-a", "zone-b"),
@@ -179,11 +180,18 @@ def _draw(chance: random.Random, fact: columns.Fact) -> Any:
     return float(chance.choice((0, chance.randrange(0, 64), chance.randrange(0, 262144))))
 
 
+_TREE = Tree(
+    providers=(
+        ProviderStock(stock=(("VGPU", Units(free=1, max_unit=1)),), traits=frozenset({"CUSTOM_FAST"})),
+        ProviderStock(stock=(("VGPU", Units(free=2, max_unit=2)), ("FPGA", Units(free=4, max_unit=4, step_size=2)))),
+    )
+)
 _OBJECTS: dict[str, Callable[[random.Random], Any]] = {
     "node": lambda chance: f"node{chance.randrange(1000)}",
     "host_ip": lambda chance: chance.choice((None, f"10.0.{chance.randrange(4)}.{chance.randrange(256)}")),
     "flavors": lambda chance: chance.choice((None, {}, {"m1.small": 2}, {"m1.small": 1, "m1.large": 1})),
     "image_properties": lambda chance: chance.choice((None, {"os_distro=debian": 3})),
+    "tree": lambda chance: chance.choice((None, _TREE)),
 }
 
 

@@ -98,6 +98,7 @@ EXACT: Mapping[str, Check] = {
     "quota:cpu_period": _integer(0),
     "quota:cpu_quota": _integer(),
     "accel:device_profile": _any,
+    "group_policy": _one_of("none", "isolate"),
     "pci_passthrough:alias": _matches(r"[^:,]+:\d+(\s*,\s*[^:,]+:\d+)*"),
 }
 """Extra specs whose whole name is known."""
@@ -132,7 +133,8 @@ def check_extra_specs(version: Version, specs: Mapping[str, str]) -> None:
         return
     for key, value in specs.items():
         namespace, colon, _ = key.partition(":")
-        if not colon or not (namespace in NAMESPACES or GROUPED_NAMESPACE.fullmatch(namespace)):
+        scoped = colon and (namespace in NAMESPACES or GROUPED_NAMESPACE.fullmatch(namespace))
+        if key not in EXACT and not scoped:
             continue
         check = _check_for(key)
         if check is None:

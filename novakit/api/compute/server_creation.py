@@ -43,6 +43,8 @@ async def creation(call: Call[Any], body: Mapping[str, Any]) -> CreateRequest:
     zone, host, node = _place(call, asked)
     if zone is not None and zone not in await call.service.hosts.zones():
         raise errors.BadRequest(f"The requested availability zone is not available: {zone}")
+    if asked.get("host") or asked.get("hypervisor_hostname"):
+        await call.service.hosts.require(asked.get("host"), asked.get("hypervisor_hostname"))
     await _check_limits(call, asked)
     return CreateRequest(
         name=asked["name"],

@@ -90,7 +90,7 @@ async def take_member(call: Call[Reports]) -> web.Response:
 
 
 def _groups(call: Call[Reports]) -> ServerGroups:
-    return ServerGroups(call.service.store, Quotas(call.service.store))
+    return ServerGroups(call.service.store, Quotas(call.service.store), call.service.bus)
 
 
 def _columns(asked: dict[str, Any]) -> dict[str, Any]:

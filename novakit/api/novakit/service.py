@@ -6,10 +6,15 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.schemas import servers as schemas
+from novakit.api.compute.validation import Body
 from novakit.api.novakit import server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.service import Call, Route, Service, reply
 from novakit.scheduler.reports import Reports
+
+ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
+"""What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
 
 
 def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
@@ -36,7 +41,7 @@ async def show_decision(call: Call[Reports]) -> web.Response:
 
 async def explain(call: Call[Reports]) -> web.Response:
     """Decide about a flavor and an image without making anything."""
-    return reply({"decision": await call.service.explain(call.context, await call.json())})
+    return reply({"decision": await call.service.explain(call.context, await ASK.read(call))})
 
 
 async def counts(call: Call[Reports]) -> web.Response:
@@ -52,7 +57,7 @@ async def trace(call: Call[Reports]) -> web.Response:
 
 async def capacity(call: Call[Reports]) -> web.Response:
     """Count how many more servers of a flavor fit."""
-    return reply({"capacity": await call.service.capacity(call.context, await call.json())})
+    return reply({"capacity": await call.service.capacity(call.context, await ASK.read(call))})
 
 
 service: Service[Reports] = Service(

@@ -1,16 +1,19 @@
 """GET /allocation_candidates: where a request would fit."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
+import attrs
 import orjson
 import structlog
 from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer_raw, members
+from novakit.api.placement.frame import Asked, admit, answer_long, members, pieces
 from novakit.api.placement.query import Query
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
@@ -38,18 +41,24 @@ async def list_all(call: Asked) -> web.Response:
     forest, found, cut = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)
     if call.request.transport is None:
         raise ConnectionResetError("the client has gone")
-    wanted = {name for group in ask.groups for name in group.resources}
-    requests = await members(found, lambda some: [_request(one, call.version) for one in some])
-    summaries = await members(
-        _shown(forest, found, call.version),
-        lambda some: {one.id: _summary(one, call.version, wanted) for one in some},
-    )
-    document = b'{"allocation_requests":[%b],"provider_summaries":{%b}}' % (requests, summaries)
-    answered = answer_raw(call, document)
+    answered = await answer_long(call, _document(ask, call.version, forest, found), len(found))
     if cut:
         log.warning("candidates cut", shown=len(found), option="[placement] max_candidates", request_id=call.request_id)
         answered.headers[CUT] = str(len(found))
     return answered
+
+
+async def _document(ask: Ask, version: Version, forest: Forest, found: Sequence[Candidate]) -> AsyncIterator[bytes]:
+    writer = Writer(ask, version)
+    yield b'{"allocation_requests":['
+    async for piece in pieces(found, writer.write):
+        yield piece
+    yield b'],"provider_summaries":{'
+    wanted = {name for group in ask.groups for name in group.resources}
+    summed = _shown(forest, writer.used, version)
+    async for piece in members(summed, lambda some: {one.id: _summary(one, version, wanted) for one in some}):
+        yield piece
+    yield b"}}"
 
 
 def _ask(asked: Query, version: Version) -> Ask:
@@ -181,22 +190,69 @@ async def _check_names(session: Session, ask: Ask) -> None:
         raise errors.BadRequest(f"No such trait(s): {', '.join(sorted(unknown))}.")
 
 
-def _request(one: Candidate, version: Version) -> dict[str, Any]:
+@attrs.frozen
+class Form:
+    """The JSON of a candidate, in pieces between which the ids of its providers stand."""
+
+    start: str
+    pieces: Sequence[str]
+    """What comes behind each id; the last one leads over to the next candidate."""
+    parts: Sequence[int]
+    """Of which part each id is."""
+
+    @classmethod
+    def of(cls, ask: Ask, sharing: Sequence[int], version: Version) -> "Form":
+        """Make that of the candidates in which each part has the provider of the part that `sharing` names."""
+        request = request_of(ask, tuple(f"@{part}@" for part in sharing), version)
+        start, *rest = re.split("@([0-9]+)@", orjson.dumps(request).decode())
+        return cls(start, [*rest[1:-1:2], f"{rest[-1]},{start}"], tuple(map(int, rest[::2])))
+
+    def write(self, some: Sequence[Candidate]) -> str:
+        """Write candidates of this form, a comma behind each."""
+        said = [""] * (2 * len(self.pieces) * len(some))
+        said[0::2] = [one[part] for one in some for part in self.parts]
+        said[1::2] = [*self.pieces] * len(some)
+        return self.start + "".join(said).removesuffix(self.start)
+
+
+@attrs.define
+class Writer:
+    """Writes candidates as JSON: those that share providers between the same parts differ in nothing but ids."""
+
+    ask: Ask
+    version: Version
+    _forms: dict[Sequence[int], Form] = attrs.field(factory=dict)
+    """By the first part that has the same provider, for each part."""
+    used: dict[str, None] = attrs.field(factory=dict)
+    """The providers of which something is allocated."""
+
+    def write(self, some: Sequence[Candidate]) -> bytes:
+        """Write some candidates, without brackets around them."""
+        for number in (number for number, part in enumerate(self.ask.parts) if part.resources):
+            self.used.update(dict.fromkeys(map(itemgetter(number), some)))
+        written = []
+        for sharing, alike in groupby(some, key=lambda one: tuple(map(one.index, one))):
+            if sharing not in self._forms:
+                self._forms[sharing] = Form.of(self.ask, sharing, self.version)
+            written.append(self._forms[sharing].write(list(alike)))
+        return "".join(written).removesuffix(",").encode()
+
+
+def request_of(ask: Ask, one: Candidate, version: Version) -> dict[str, Any]:
+    """Shape one candidate as a client may send it to PUT /allocations."""
+    given = ask.allocations(one)
     if version < (1, 12):
         return {
-            "allocations": [
-                {"resource_provider": {"uuid": id}, "resources": amounts} for id, amounts in one.allocations.items()
-            ]
+            "allocations": [{"resource_provider": {"uuid": id}, "resources": amounts} for id, amounts in given.items()]
         }
-    said: dict[str, Any] = {"allocations": {id: {"resources": amounts} for id, amounts in one.allocations.items()}}
+    said: dict[str, Any] = {"allocations": {id: {"resources": amounts} for id, amounts in given.items()}}
     if version >= (1, 34):
-        said["mappings"] = one.mappings
+        said["mappings"] = ask.mappings(one)
     return said
 
 
-def _shown(forest: Forest, found: Sequence[Candidate], version: Version) -> list[Provider]:
+def _shown(forest: Forest, used: Iterable[str], version: Version) -> list[Provider]:
     """Give the providers that are summarised: those of the candidates, from 1.29 on with the whole of their trees."""
-    used = dict.fromkeys(id for one in found for id in one.allocations)
     if version < (1, 29):
         return [forest.providers[id] for id in used]
     roots = dict.fromkeys(forest.providers[id].root_id for id in used)

@@ -3,7 +3,7 @@
 import asyncio
 import html
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -105,8 +105,9 @@ async def body(call: Asked, schema: Schema) -> Any:
 
 
 async def write(call: Asked, work: Callable[[Session], Awaitable[T]]) -> T:
-    """Do something in a transaction, again when the database says that it collided with another."""
+    """Do something in a transaction, again when the database says that it collided with another, and tell of it."""
     done: T = await call.service.store.retrying(work)
+    call.service.on_change()
     return done
 
 
@@ -123,22 +124,27 @@ def answer(
     return reply(document, status, headers)
 
 
-def answer_raw(call: Asked, document: bytes, *, modified: datetime | None = None) -> web.Response:
-    """Answer with a document that is JSON already."""
+async def answer_long(
+    call: Asked, document: AsyncIterator[bytes], members: int, *, modified: datetime | None = None
+) -> web.Response:
+    """Answer with a document that is written as JSON already; piece by piece while it is sent, if it is long."""
     answered = answer(call, {}, modified=modified)
-    answered.body = document
+    answered.body = document if members > PIECE else b"".join([piece async for piece in document])
     return answered
 
 
-async def members(found: Sequence[T], say: Callable[[Sequence[T]], Any]) -> bytes:
-    """Write a long list or object as JSON, so that others get their turn; `say` gives that of some of its members."""
-    pieces = []
+def members(found: Sequence[T], say: Callable[[Sequence[T]], Any]) -> AsyncIterator[bytes]:
+    """Write a long list or object as JSON, without its brackets; `say` gives that of some of its members."""
+    return pieces(found, lambda some: orjson.dumps(say(some))[1:-1])
+
+
+async def pieces(found: Sequence[T], write: Callable[[Sequence[T]], bytes]) -> AsyncIterator[bytes]:
+    """Write a long list in pieces, so that others get their turn; `write` gives the JSON of some members."""
     for start in range(0, len(found), PIECE):
         if start:
             await asyncio.sleep(0)
-        said = orjson.dumps(say(found[start : start + PIECE]))
-        pieces.append(said[1:-1])
-    return b",".join(pieces)
+            yield b","
+        yield write(found[start : start + PIECE])
 
 
 def href(call: Asked, *parts: str) -> str:

@@ -14,13 +14,14 @@ from novakit.store.engine import Row, Session
 from novakit.store.placement import inventories, names, providers
 from novakit.store.placement.inventories import Stock
 
-_FIELDS = tuple(field.name for field in attrs.fields(Stock))
+_FIELDS = tuple(field.name for field in attrs.fields(Stock) if field.name != "said")
 
 
 def stock(given: Mapping[str, Any]) -> Stock:
     """Make an inventory of what a client states of it."""
     whole = {name: int(given[name]) for name in _FIELDS if name in given and name != "allocation_ratio"}
-    return Stock(**whole, allocation_ratio=float(given.get("allocation_ratio", 1.0)))
+    ratio = float(given.get("allocation_ratio", 1.0))
+    return Stock(**whole, allocation_ratio=ratio, said=frozenset(given) & frozenset(_FIELDS))
 
 
 def stocks(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Stock]:

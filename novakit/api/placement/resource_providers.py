@@ -1,5 +1,6 @@
 """/resource_providers: trees of things that hold inventory."""
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from novakit.api.placement.frame import (
     Asked,
     admit,
     answer,
-    answer_raw,
+    answer_long,
     body,
     canonical_uuid,
     clean,
@@ -58,8 +59,14 @@ async def list_all(call: Asked) -> web.Response:
             forbidden=forbidden,
         )
     modified = max((row["updated_at"] for row in rows), default=None)
-    said = await members(rows, lambda some: [document(call, row) for row in some])
-    return answer_raw(call, b'{"resource_providers":[%b]}' % said, modified=modified)
+    return await answer_long(call, _list(call, rows), len(rows), modified=modified)
+
+
+async def _list(call: Asked, rows: Sequence[Row]) -> AsyncIterator[bytes]:
+    yield b'{"resource_providers":['
+    async for piece in members(rows, lambda some: [document(call, row) for row in some]):
+        yield piece
+    yield b"]}"
 
 
 async def _check_names(session: Session, resources: dict[str, int], traits: set[str]) -> None:

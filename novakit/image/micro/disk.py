@@ -20,8 +20,7 @@ COMMAND_LINE = (
 SYSLINUX = (
     f"default micro\nprompt 0\ntimeout 0\nlabel micro\n  linux /vmlinuz\n  initrd /initrd.gz\n  append {COMMAND_LINE}\n"
 )
-ENTRY = f"title micro\nlinux /vmlinuz\ninitrd /initrd.gz\noptions {COMMAND_LINE}\n"
-LOADER = "timeout 0\ndefault micro.conf\neditor no\n"
+GRUB = f"linux /vmlinuz {COMMAND_LINE}\ninitrd /initrd.gz\nboot\n"
 
 
 @attrs.frozen
@@ -91,9 +90,15 @@ def _boot_partition(raw: Path, kernel: Path, initrd: Path, tools: Path) -> None:
     size, hidden = str(BOOT_MIB * SECTORS_PER_MIB), str(BOOT.start_mib * SECTORS_PER_MIB)
     shape = ("-T", size, "-h", "16", "-s", "63", "-H", hidden, "-v", "MICROBOOT")
     run("mformat", "-i", drive, *shape, "::", path=path)
-    run("mmd", "-i", drive, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries", path=path)
-    files = {"vmlinuz": kernel, "initrd.gz": initrd, "EFI/BOOT/BOOTX64.EFI": _tool(tools, "efi/systemd-bootx64.efi")}
-    texts = {"syslinux.cfg": SYSLINUX, "loader/loader.conf": LOADER, "loader/entries/micro.conf": ENTRY}
+    run("mmd", "-i", drive, "::EFI", "::EFI/BOOT", "::EFI/debian", path=path)
+    # Each is signed for the next: shim by the key that firmware knows, GRUB and the kernel by the one that shim knows.
+    files = {
+        "vmlinuz": kernel,
+        "initrd.gz": initrd,
+        "EFI/BOOT/BOOTX64.EFI": _tool(tools, "shim/shimx64.efi.signed"),
+        "EFI/BOOT/grubx64.efi": _tool(tools, "x86_64-efi-signed/grubx64.efi.signed"),
+    }
+    texts = {"syslinux.cfg": SYSLINUX, "EFI/debian/grub.cfg": GRUB}
     for name, file in files.items():
         run("mcopy", "-i", drive, file, f"::{name}", path=path)
     for name, text in texts.items():

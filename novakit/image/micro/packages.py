@@ -11,7 +11,7 @@ from novakit.image.micro.commands import CannotBuild, run
 KERNEL = "linux-image-cloud-amd64"
 GUEST = ("busybox-static", "dropbear-bin", "qemu-guest-agent")
 """What runs in the guest; the libraries they need are found by their dependencies."""
-TOOLS = ("mtools", "syslinux", "syslinux-common", "systemd-boot-efi")
+TOOLS = ("mtools", "syslinux", "syslinux-common", "shim-signed", "grub-efi-amd64-signed")
 """What makes the disk bootable; run or copied from where they are unpacked."""
 
 _DEPENDENCY = re.compile(r"^[ |]*(?:Pre)?Depends: ([a-z0-9][a-z0-9.+-]*)$", re.MULTILINE)

@@ -37,6 +37,18 @@ class Group:
     """The id of any provider of the tree."""
 
 
+@attrs.frozen
+class Part:
+    """What one provider has to give: all of a group with a suffix, or one class of the group without."""
+
+    group: Group
+    resources: tuple[tuple[str, int], ...]
+
+
+Candidate = tuple[str, ...]
+"""One way to satisfy a request: the id of the provider that gives each part, in the order of the parts."""
+
+
 @attrs.frozen(kw_only=True)
 class Ask:
     """A whole request."""
@@ -51,3 +63,30 @@ class Ask:
     limit: int | None = None
     nested: bool = True
     """False allows one provider of each tree only, as clients before version 1.29 expect."""
+    parts: tuple[Part, ...] = attrs.field(init=False)
+
+    @parts.default
+    def _parts(self) -> tuple[Part, ...]:
+        return tuple(part for group in self.groups for part in _parts_of(group))
+
+    def allocations(self, candidate: Candidate) -> dict[str, dict[str, int]]:
+        """Give the amounts of a candidate by provider and class."""
+        given: dict[str, dict[str, int]] = {}
+        for part, id in zip(self.parts, candidate, strict=True):
+            for name, amount in part.resources:
+                amounts = given.setdefault(id, {})
+                amounts[name] = amounts.get(name, 0) + amount
+        return given
+
+    def mappings(self, candidate: Candidate) -> dict[str, list[str]]:
+        """Give the providers of each group, by its suffix."""
+        given: dict[str, dict[str, None]] = {}
+        for part, id in zip(self.parts, candidate, strict=True):
+            given.setdefault(part.group.suffix, {})[id] = None
+        return {suffix: list(ids) for suffix, ids in given.items()}
+
+
+def _parts_of(group: Group) -> list[Part]:
+    if group.suffix:
+        return [Part(group, tuple(group.resources.items()))]
+    return [Part(group, (item,)) for item in group.resources.items()]

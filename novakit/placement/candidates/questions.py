@@ -1,20 +1,13 @@
-"""The questions a tree has to answer: each with the providers that could, taken alone, be its answer."""
+"""The questions a tree has to answer: for each part, the providers that could, taken alone, give it."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 import attrs
 
-from novakit.placement.candidates.ask import Ask, Group
+from novakit.placement.candidates.ask import Group, Part
 from novakit.placement.candidates.forest import Provider
-
-
-@attrs.frozen
-class Question:
-    """What has to be answered with one provider."""
-
-    group: Group
-    resources: tuple[tuple[str, int], ...]
-    answers: Sequence[Provider]
+from novakit.placement.candidates.masks import bits, mask_of, union
+from novakit.placement.candidates.rules import Rules
 
 
 @attrs.frozen
@@ -26,6 +19,21 @@ class Scope:
     lenders: Sequence[Provider]
     tree_of: Mapping[str, str | None]
     """By suffix, the root that `in_tree` of a group means."""
+
+    providers: Sequence[Provider] = attrs.field(init=False)
+    """All that may be used; answers are places in here."""
+
+    @providers.default
+    def _providers(self) -> Sequence[Provider]:
+        return (*self.tree, *self.lenders) if self.lenders else self.tree
+
+
+def room(one: Provider, name: str | None) -> int:
+    """Tell how much of a class a provider can give to all parts together, and of itself one."""
+    if name is None:
+        return 1
+    stock = one.stock[name]
+    return min(stock.capacity - stock.used, stock.max_unit)
 
 
 def _suits(one: Provider, group: Group) -> bool:
@@ -42,7 +50,7 @@ def _in_aggregates(one: Provider, group: Group) -> bool:
     return all(some & one.aggregates for some in group.member_of)
 
 
-def _fits(one: Provider, resources: Sequence[tuple[str, int]]) -> bool:
+def _fits(one: Provider, resources: Iterable[tuple[str, int]]) -> bool:
     for name, amount in resources:
         stock = one.stock.get(name)
         if stock is None or not stock.fits(amount):
@@ -54,7 +62,7 @@ def suits_whole(one: Provider, group: Group, tree: str | None) -> bool:
     """Say whether one provider satisfies a whole group; `tree` is the root that its `in_tree` means."""
     if tree is not None and one.root_id != tree:
         return False
-    return _fits(one, tuple(group.resources.items())) and _suits(one, group)
+    return _fits(one, group.resources.items()) and _suits(one, group)
 
 
 @attrs.define
@@ -74,59 +82,46 @@ class Pulse:
         return True
 
 
-def questions_of(ask: Ask, scope: Scope, pulse: Pulse) -> Generator[None, None, list[Question] | None]:
-    """Make the questions of one tree, or tell that one of them has no answer."""
-    found: list[Question] = []
-    for group in ask.groups:
-        if pulse.due((len(scope.tree) + len(scope.lenders)) * len(group.resources)):
+def questions_of(rules: Rules, scope: Scope, pulse: Pulse) -> Generator[None, None, list[int] | None]:
+    """Find the answers of one tree to the question of each part, or tell that one has none."""
+    found: list[int] = []
+    for part in rules.ask.parts:
+        if pulse.due(len(scope.providers) * max(1, len(part.resources))):
             yield
-        if group.suffix:
-            found.append(_question_for_one(group, scope))
-        else:
-            found += [_question_for_class(group, item, scope) for item in group.resources.items()]
-        if not found or not found[-1].answers:
+        found.append(mask_of(_for_group(part, scope) if part.group.suffix else _for_class(part, scope)))
+        if not found[-1]:
             return None
-    if not all(one.answers for one in found) or not _enough(found):
-        return None
-    return found
+    return found if found and _enough(rules, scope, found) else None
 
 
-def _question_for_one(group: Group, scope: Scope) -> Question:
-    resources = tuple(group.resources.items())
-    tree = scope.tree_of.get(group.suffix)
-    answers = [
-        one
-        for one in (*scope.tree, *scope.lenders)
-        if (tree is None or one.root_id == tree) and _fits(one, resources) and _suits(one, group)
+def _for_group(part: Part, scope: Scope) -> list[int]:
+    tree = scope.tree_of.get(part.group.suffix)
+    return [
+        place
+        for place, one in enumerate(scope.providers)
+        if _fits(one, part.resources) and (tree is None or one.root_id == tree) and _suits(one, part.group)
     ]
-    return Question(group, resources, answers)
 
 
-def _question_for_class(group: Group, item: tuple[str, int], scope: Scope) -> Question:
+def _for_class(part: Part, scope: Scope) -> list[int]:
     """A class of the group without a suffix: traits are had together, aggregates by the tree or the provider."""
-    root_in = _in_aggregates(scope.root, group)
+    group = part.group
     if group.not_member_of & scope.root.aggregates:
-        return Question(group, (item,), ())
-    candidates = [one for one in scope.tree if root_in or _in_aggregates(one, group)]
-    if "" not in scope.tree_of:
-        candidates += [one for one in scope.lenders if _in_aggregates(one, group)]
-    answers = [
-        one
-        for one in candidates
-        if _fits(one, (item,)) and not group.forbidden & one.traits and not group.not_member_of & one.aggregates
+        return []
+    own = len(scope.tree) if _in_aggregates(scope.root, group) else 0
+    return [
+        place
+        for place, one in enumerate(scope.tree if "" in scope.tree_of else scope.providers)
+        if _fits(one, part.resources)
+        and (place < own or _in_aggregates(one, group))
+        and not group.forbidden & one.traits
+        and not group.not_member_of & one.aggregates
     ]
-    return Question(group, (item,), answers)
 
 
-def _enough(questions: Sequence[Question]) -> bool:
-    """Say whether what is asked of each class is there at all, counting all who could give it."""
-    wanted: dict[str, int] = {}
-    givers: dict[str, dict[str, int]] = {}
-    for question in questions:
-        for name, amount in question.resources:
-            wanted[name] = wanted.get(name, 0) + amount
-            free = givers.setdefault(name, {})
-            for one in question.answers:
-                stock = one.stock[name]
-                free[one.id] = min(stock.capacity - stock.used, stock.max_unit)
-    return all(sum(givers[name].values()) >= amount for name, amount in wanted.items())
+def _enough(rules: Rules, scope: Scope, questions: Sequence[int]) -> bool:
+    """Say whether what is contended is there at all, counting all who could give it."""
+    return all(
+        sum(room(scope.providers[place], name) for place in bits(union(questions, takes))) >= sum(takes.values())
+        for name, takes in rules.contests.items()
+    )

@@ -1,23 +1,27 @@
-"""The search: tree by tree, backtracking over what is still possible, one candidate at a time.
+"""The search: tree by tree, backtracking over what is still possible, some candidates at a time.
 
-Each tree, with the providers that share with it, is a small puzzle: every group with a suffix, and every class of the
-group without one, is a question to be answered with a provider.
+Each tree, with the providers that share with it, is a small puzzle: every part of the request is a question to be
+answered with a provider.
 The question with the fewest answers is decided first, answers that capacity or isolation have ruled out are never
-tried, and a state from which nothing was found is not entered again, whoever led there.
+tried, and where the same is left to do as once before, whoever led there, its ends are used again: none after a dead
+end, and else all of them at once.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from random import Random
 
-import attrs
-
-from novakit.placement.candidates.ask import Ask
+from novakit.placement.candidates.ask import Ask, Candidate
+from novakit.placement.candidates.board import Board
 from novakit.placement.candidates.forest import Forest, Provider
-from novakit.placement.candidates.puzzle import Candidate, Puzzle
-from novakit.placement.candidates.questions import Pulse, Question, Scope, questions_of, suits_whole
+from novakit.placement.candidates.puzzle import Puzzle
+from novakit.placement.candidates.questions import Pulse, Scope, questions_of, suits_whole
+from novakit.placement.candidates.rules import Rules
+
+Solutions = Iterator[list[Candidate] | None]
 
 
-def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Iterator[Candidate | None]:
+def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Solutions:
     """Find candidates, one of each tree and then the rest; None is given now and then to let others run.
 
     Only one tree's search is alive at a time: what a tree has beside its first is found by searching it again.
@@ -27,40 +31,45 @@ def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Iterator[C
     tree_of = {group.suffix: _root_of(forest, group.in_tree) for group in ask.groups if group.in_tree is not None}
     if None in tree_of.values():
         return
-    again: list[list[Question]] = []
+    rules, pulse = Rules(ask), Pulse()
+    again: list[Callable[[], Solutions]] = []
     alone = ask.groups[0] if len(ask.groups) == 1 else None
-    pulse = Pulse()
     for root in _anchors(forest, ask, tree_of, chance):
         tree, lenders = forest.trees[root], forest.lenders.get(root, ())
         if pulse.due(1):
             yield None
         if alone is not None and len(tree) == 1 and not lenders:
             if suits_whole(tree[0], alone, tree_of.get(alone.suffix)):
-                yield Candidate({root: alone.resources}, {alone.suffix: (root,)})
+                yield [(root,) * len(ask.parts)]
             continue
         scope = Scope(forest.providers[root], tree, lenders, tree_of)
-        questions = yield from questions_of(ask, scope, pulse)
+        questions = yield from questions_of(rules, scope, pulse)
         if questions is None:
             continue
-        if chance is not None:
-            questions = [attrs.evolve(one, answers=chance.sample(one.answers, len(one.answers))) for one in questions]
-        found = yield from _first(Puzzle(ask, questions, pulse).solutions())
-        if found is not None:
-            yield found
-            if any(len(one.answers) > 1 for one in questions):
-                again.append(questions)
-    for questions in again:
-        rest = Puzzle(ask, questions, pulse).solutions()
-        yield from _first(rest)
+        seed = None if chance is None else chance.random()
+        solutions = partial(_solutions, Board(rules, scope.providers), questions, pulse, seed)
+        found = yield from _first(solutions())
+        if found:
+            yield found[:1]
+            if any(mask.bit_count() > 1 for mask in questions):
+                again.append(solutions)
+    for once_more in again:
+        rest = once_more()
+        found = yield from _first(rest)
+        yield found[1:]
         yield from rest
 
 
-def _first(turn: Iterator[Candidate | None]) -> Generator[None, None, Candidate | None]:
+def _solutions(board: Board, questions: Sequence[int], pulse: Pulse, seed: float | None) -> Solutions:
+    return Puzzle(board, questions, pulse, None if seed is None else Random(seed)).solutions()
+
+
+def _first(turn: Solutions) -> Generator[None, None, list[Candidate]]:
     for step in turn:
         if step is not None:
             return step
         yield None
-    return None
+    return []
 
 
 def _root_of(forest: Forest, provider_id: str) -> str | None:

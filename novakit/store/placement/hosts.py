@@ -4,19 +4,23 @@ A host is a root provider, each of its PCI devices a provider below it with one 
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 import sqlalchemy as sa
+import structlog
 
 from novakit import errors, world
 from novakit.store.engine import Row, Session
-from novakit.store.placement import changes, names, providers, usages
+from novakit.store.placement import changes, names, providers
+from novakit.store.placement.inventories import POLICY, Stock, differing
 from novakit.store.placement.inventories import values as inventory_values
 from novakit.store.placement.tables import inventories, provider_aggregates, provider_traits
 from novakit.store.placement.tables import providers as provider_rows
 from novakit_hookspecs.hosts import Inventory, PciDevice
+
+log = structlog.get_logger(__name__)
 
 MAX_AMOUNT = 0x7FFFFFFF
 PORTION = 5000
@@ -33,9 +37,10 @@ class HostReport:
     traits: frozenset[str]
     pci: Sequence[PciDevice] = ()
 
-    def devices(self) -> set[tuple[str, str]]:
-        """Give provider and class of each of its PCI devices."""
-        return {(device_id(self.provider_id, device.address), device.resource_class) for device in self.pci}
+    def offers(self) -> set[tuple[str, str]]:
+        """Give provider and class of each inventory, those of its PCI devices among them."""
+        own = {(self.provider_id, name) for name in _offered(self.inventory)}
+        return own | {(device_id(self.provider_id, device.address), device.resource_class) for device in self.pci}
 
 
 def device_id(host: str, address: str) -> str:
@@ -80,7 +85,9 @@ async def report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     """Make the providers of hosts and of their devices equal to what the hosts report; give the ids of those changed.
 
     Inventories and traits that an operator added stay, and keep the provider of a device that is gone.
-    What a host no longer reports is removed, or withdrawn (reserved in full) while somebody still holds some of it.
+    So does what an operator set of an inventory that the host reports: it counts instead of what the host says.
+    What a host no longer reports is removed, or withdrawn (reserved in full) while somebody still holds some of it or
+    an operator's word on it is to be kept.
     Raises `Conflict` when another provider has a name, `BadRequest` for a class or trait that no standard knows.
     """
     touched: set[str] = set()
@@ -89,22 +96,36 @@ async def report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     return touched
 
 
-async def withdrawn(session: Session, host_ids: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
-    """Give, by host, the providers and classes of devices of which nobody holds and nobody can claim any."""
-    ids = list(host_ids)
+async def stale(session: Session, reports: Mapping[str, HostReport]) -> set[str]:
+    """Give the hosts, by the ids of their providers, that are to be compared again with what they reported before.
+
+    An operator wrote or deleted an inventory of theirs, or nobody holds any more what they have no longer.
+    """
+    ids = sorted(reports)
     if not ids:
-        return {}
+        return set()
     stock, c = inventories.c, provider_rows.c
+    is_kept = stock.stated.is_not(sa.null())
     statement = (
-        sa.select(c.parent_id, c.id, stock.resource_class)
+        sa.select(c.id, c.parent_id, stock.resource_class, stock.used, stock.restated, is_kept)
         .join(inventories, stock.provider_id == c.id)
-        .where(c.parent_id.in_(ids), stock.by_host, stock.capacity == 0, stock.used == 0)
+        .where(sa.or_(c.id.in_(ids), c.parent_id.in_(ids)), stock.by_host)
     )
-    rows: Sequence[Any] = (await session.execute(statement)).all()
-    found: dict[str, set[tuple[str, str]]] = {}
-    for host, provider, resource_class in rows:
-        found.setdefault(host, set()).add((provider, resource_class))
-    return found
+    found: set[str] = set()
+    missing = {host: one.offers() for host, one in reports.items()}
+    for provider, parent, resource_class, used, restated, kept in await session.tuples(statement):
+        host = provider if provider in reports else parent
+        place = (provider, resource_class)
+        if place in missing[host]:
+            missing[host].remove(place)
+        elif used and provider != host:
+            # Not to be offered by its new kind as long as it is held by the former.
+            missing[host] = {each for each in missing[host] if each[0] != provider}
+        elif not used and not kept:
+            found.add(host)
+        if restated:
+            found.add(host)
+    return found | {host for host, places in missing.items() if places}
 
 
 def _portions(reports: Sequence[HostReport]) -> Iterator[list[HostReport]]:
@@ -131,7 +152,7 @@ async def _report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     wanted = {each.id: each for one in hosts.values() for each in _providers_of(one)}
     wanted |= {row["id"]: _gone(row) for row in rows if row["id"] not in wanted and _is_device(row)}
     there = sorted(wanted.keys() & known.keys())
-    stock = await usages.inventories_of(session, there) if there else {}
+    stock = await _stock(session, there) if there else {}
     traits = await _traits(session, there) if there else {}
     await _check_names(session, wanted, known)
     await names.ensure_classes(session, {name for one in wanted.values() for name in one.inventory})
@@ -173,12 +194,21 @@ def _gone(row: Row) -> _Wanted:
 
 def _is_emptied(stock: Mapping[str, Row], traits: Mapping[str, bool]) -> bool:
     """Say whether nothing is left of a device that is gone: neither what somebody holds nor what an operator set."""
-    return all(row["by_host"] and not row["used"] for row in stock.values()) and all(traits.values())
+    return all(traits.values()) and all(
+        row["by_host"] and not row["used"] and not row["stated"] for row in stock.values()
+    )
 
 
-async def _traits(session: Session, ids: Iterable[str]) -> dict[str, dict[str, bool]]:
+async def _stock(session: Session, ids: Sequence[str]) -> dict[str, dict[str, Row]]:
+    found: dict[str, dict[str, Row]] = {}
+    for row in await session.all(sa.select(inventories).where(inventories.c.provider_id.in_(ids))):
+        found.setdefault(row["provider_id"], {})[row["resource_class"]] = row
+    return found
+
+
+async def _traits(session: Session, ids: Sequence[str]) -> dict[str, dict[str, bool]]:
     found: dict[str, dict[str, bool]] = {}
-    statement = sa.select(provider_traits).where(provider_traits.c.provider_id.in_(list(ids)))
+    statement = sa.select(provider_traits).where(provider_traits.c.provider_id.in_(ids))
     rows: Sequence[Any] = (await session.execute(statement)).all()
     for provider, trait, by_host in rows:
         found.setdefault(provider, {})[trait] = by_host
@@ -210,35 +240,58 @@ def _compare_provider(one: _Wanted, known: Mapping[str, Row], writes: _Writes) -
         writes.touched.add(one.id)
 
 
-def _inventory_row(provider_id: str, name: str, given: Inventory) -> dict[str, Any]:
-    stated = inventory_values(given, max_unit=given.total if given.max_unit is None else given.max_unit)
+def _offered(inventory: Mapping[str, Inventory]) -> dict[str, Inventory]:
+    return {name: given for name, given in inventory.items() if 1 <= given.total <= MAX_AMOUNT}
+
+
+def _inventory_row(provider_id: str, name: str, given: Inventory, old: Row | None) -> dict[str, Any]:
+    reported = {part: getattr(given, part) for part in ("total", *POLICY)}
+    if given.max_unit is None:
+        reported["max_unit"] = given.total
+    stated = (old["stated"] if old else None) or {}
+    if old is not None and not old["by_host"]:
+        stated = differing(stated, reported)
+    stock = Stock(**{**reported, **stated})
     return {
         "provider_id": provider_id,
         "resource_class": name,
-        **stated,
+        **inventory_values(stock, max_unit=stock.max_unit),
         "by_host": True,
+        "reported": reported,
+        "stated": stated or None,
+        "restated": False,
         "updated_at": world.now(),
     }
 
 
+_UNSEEN = frozenset({"reported", "stated", "restated", "updated_at"})
+"""What may change without a change of what there is."""
+
+
 def _compare_inventory(one: _Wanted, rows: Mapping[str, Row], writes: _Writes) -> None:
-    offered = {name: given for name, given in one.inventory.items() if 1 <= given.total <= MAX_AMOUNT}
+    offered = _offered(one.inventory)
     # A device that somebody holds by its former kind is not offered by its new one: it would be given twice.
     is_held = any(row["used"] for name, row in rows.items() if name not in offered)
     for name, given in offered.items() if not (one.is_device and is_held) else ():
-        row = _inventory_row(one.id, name, given)
         old = rows.get(name)
-        if old is None or any(old[key] != value for key, value in row.items() if key != "updated_at"):
+        row = _inventory_row(one.id, name, given, old)
+        new = {key for key, value in row.items() if key != "updated_at" and (old is None or old[key] != value)}
+        if new:
             writes.inventories.append({**row, "used": old["used"] if old else 0})
+        if new - _UNSEEN:
             writes.touched.add(one.id)
+        if "reported" in new and row["stated"]:
+            told = {"reported": row["reported"], "stated": row["stated"]}
+            log.info("an operator's word counts instead of the host's", provider=one.name, resource_class=name, **told)
     for name, old in rows.items():
         if name in offered or not old["by_host"]:
             continue
-        if old["used"] == 0:
+        if old["used"] == 0 and not old["stated"]:
             writes.dropped_inventories.append((one.id, name))
             writes.touched.add(one.id)
-        elif old["capacity"] != 0:
-            writes.inventories.append({**old, "reserved": old["total"], "capacity": 0, "updated_at": world.now()})
+        elif old["capacity"] != 0 or old["restated"]:
+            gone = {"reserved": old["total"], "capacity": 0, "restated": False, "updated_at": world.now()}
+            writes.inventories.append({**old, **gone})
             writes.touched.add(one.id)
 
 

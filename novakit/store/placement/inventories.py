@@ -25,6 +25,12 @@ class Stock:
     max_unit: int = 0x7FFFFFFF
     step_size: int = 1
     allocation_ratio: float = 1.0
+    said: frozenset[str] = frozenset()
+    """Which of these the client named, rather than leaving them to what they are by default."""
+
+
+POLICY = ("reserved", "min_unit", "max_unit", "step_size", "allocation_ratio")
+"""What an operator may set of an inventory that a host reports; how much there is in all, the host knows."""
 
 
 def values(stock: Any, *, max_unit: int) -> dict[str, Any]:
@@ -60,7 +66,7 @@ async def replace(session: Session, provider_id: str, wanted: Mapping[str, Stock
     old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
     gone = old.keys() - wanted.keys()
     await _remove(session, provider_id, {name: old[name] for name in gone})
-    await _put(session, provider_id, wanted)
+    await _put(session, provider_id, wanted, old)
     await changes.touch(session, [provider_id])
 
 
@@ -68,7 +74,8 @@ async def add(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -
     """Let a provider hold what is wanted beside what it holds of other classes; the caller has locked it."""
     if wanted:
         await _check_classes(session, provider_id, wanted)
-        await _put(session, provider_id, wanted)
+        old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
+        await _put(session, provider_id, wanted, old)
         await changes.touch(session, [provider_id])
 
 
@@ -93,7 +100,7 @@ async def _remove(session: Session, provider_id: str, gone: Mapping[str, Row]) -
         await session.execute(sa.delete(inventories).where(*chosen))
 
 
-async def _put(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+async def _put(session: Session, provider_id: str, wanted: Mapping[str, Stock], old: Mapping[str, Row]) -> None:
     if not wanted:
         return
     now = world.now()
@@ -104,16 +111,35 @@ async def _put(session: Session, provider_id: str, wanted: Mapping[str, Stock]) 
             **values(stock, max_unit=stock.max_unit),
             "used": 0,
             "by_host": False,
+            "restated": True,
+            **_sides(stock, old.get(name)),
             "updated_at": now,
         }
         for name, stock in wanted.items()
     ]
     upsert = session.insert(inventories)
-    keys = (*values(Stock(total=1), max_unit=1), "updated_at")
+    keys = (*values(Stock(total=1), max_unit=1), "reported", "stated", "restated", "updated_at")
     statement = upsert.on_conflict_do_update(
         index_elements=["provider_id", "resource_class"], set_={key: upsert.excluded[key] for key in keys}
     )
     await session.execute(statement, rows)
+
+
+def _sides(stock: Stock, old: Row | None) -> dict[str, Any]:
+    """Tell what the host says from what the client named and means otherwise; a reservation is the operator's word.
+
+    A row of before there were words has what the host said in its columns.
+    """
+    reported = None
+    if old is not None and old["by_host"]:
+        reported = old["reported"] or {name: old[name] for name in ("total", *POLICY)}
+    named = {name: getattr(stock, name) for name in POLICY if name in stock.said}
+    return {"reported": reported, "stated": differing(named, reported or {}) or None}
+
+
+def differing(stated: Mapping[str, Any], reported: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave what an operator states otherwise than the host reports it."""
+    return {name: value for name, value in stated.items() if name not in reported or reported[name] != value}
 
 
 async def create(session: Session, provider_id: str, name: str, stock: Stock) -> None:
@@ -123,23 +149,25 @@ async def create(session: Session, provider_id: str, name: str, stock: Stock) ->
         raise errors.BadRequest(
             f"Unable to create inventory for resource provider {provider_id}: No such resource class {name}."
         )
-    if any(row["resource_class"] == name for row in await of_provider(session, provider_id)):
+    old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
+    if name in old:
         raise errors.Conflict(
             f"Update conflict: resource provider {provider_id} has an inventory of {name} already; update that one.",
             kind=CONCURRENT_UPDATE,
         )
-    await _put(session, provider_id, {name: stock})
+    await _put(session, provider_id, {name: stock}, old)
     await changes.touch(session, [provider_id])
 
 
 async def update(session: Session, provider_id: str, name: str, stock: Stock) -> None:
     """Change one inventory; raise `BadRequest` when the provider has none of the class."""
-    if not any(row["resource_class"] == name for row in await of_provider(session, provider_id)):
+    old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
+    if name not in old:
         raise errors.BadRequest(
             f"No inventory record with resource class for resource provider {provider_id}: "
             f"No inventory of class {name} found."
         )
-    await _put(session, provider_id, {name: stock})
+    await _put(session, provider_id, {name: stock}, old)
     await changes.touch(session, [provider_id])
 
 

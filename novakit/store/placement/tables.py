@@ -40,11 +40,16 @@ inventories = sa.Table(
     sa.Column("capacity", sa.BigInteger, nullable=False),
     sa.Column("used", sa.BigInteger, nullable=False, default=0),
     sa.Column("by_host", sa.Boolean, nullable=False, default=False),
+    sa.Column("reported", sa.JSON(none_as_null=True)),
+    sa.Column("stated", sa.JSON(none_as_null=True)),
+    sa.Column("restated", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.Column("updated_at", UTC, nullable=False),
 )
 """`capacity` is (total - reserved) * allocation_ratio, rounded down; `used` is the sum of the allocations.
 
 `by_host` tells what a host reported of itself from what an operator added, which reports never remove.
+`reported` is what the host last said, `stated` what an operator set otherwise, which counts instead;
+`restated` says that an operator wrote the row since the host was last compared with it.
 """
 
 provider_traits = sa.Table(

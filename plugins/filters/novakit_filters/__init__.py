@@ -14,6 +14,7 @@ from novakit_filters import (
     numa,
     query,
     standing,
+    trees,
     zones,
 )
 from novakit_hookspecs import hookimpl
@@ -115,6 +116,7 @@ def _default() -> Iterable[FilterSpec]:
         always=True,
     )
     yield _spec("resources", lambda _: amounts.OtherResources(), order=63, reads={"free_resource_*"}, always=True)
+    yield _spec("provider_tree", lambda _: trees.ProviderTree(), order=64, reads=trees.READS, always=True)
 
 
 def _optional() -> Iterable[FilterSpec]:

@@ -29,6 +29,10 @@ def words(text: str) -> set[str]:
     return {word.strip() for word in text.split(",") if word.strip()}
 
 
+_SPOKEN_FOR = frozenset({"group_policy", "hide_hypervisor_id"})
+"""Keys without a scope that mean something of their own."""
+
+
 class InstanceExtraSpecs:
     """Keep hosts whose aggregates' metadata satisfies the flavor's extra specs.
 
@@ -37,7 +41,7 @@ class InstanceExtraSpecs:
 
     @staticmethod
     def _wanted(ask: Ask) -> dict[str, str]:
-        found = {key: value for key, value in ask.extra_specs.items() if ":" not in key}
+        found = {key: value for key, value in ask.extra_specs.items() if ":" not in key and key not in _SPOKEN_FOR}
         for key, value in ask.extra_specs.items():
             scope, _, rest = key.partition(":")
             if scope == SCOPE and rest:

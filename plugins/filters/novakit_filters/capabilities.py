@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 
 from novakit_filters.operators import matches
@@ -16,16 +17,32 @@ SCOPE = "capabilities"
 NUMBERS = {
     "free_ram_mb": "free_memory_mb",
     "free_disk_gb": "free_disk_gb",
+    "total_usable_ram_mb": "total_memory_mb",
+    "total_usable_disk_gb": "total_disk_gb",
     "vcpus_total": "total_vcpus",
     "vcpus_used": "used_vcpus",
     "memory_mb": "total_memory_mb",
     "num_instances": "servers",
     "num_io_ops": "io_ops",
+    "failed_builds": "failed_builds",
     "hypervisor_version": "hypervisor_version",
 }
 """The capabilities that are numbers, by the names flavors use, and the facts that hold them."""
+_MEBIBYTES = {"free_disk_mb": "free_disk_gb", "disk_mb_used": "used_disk_gb"}
+_RATIOS = {"ram_allocation_ratio": "memory_mb", "cpu_allocation_ratio": "vcpus", "disk_allocation_ratio": "disk_gb"}
 CATEGORIES = ("hypervisor_type", "cpu_info", "supported_instances", "availability_zone")
-READS = frozenset(NUMBERS.values()) | frozenset(CATEGORIES)
+_TEXTS = {"hypervisor_hostname": "node", "node": "node", "host_ip": "host_ip"}
+READS = frozenset(
+    (
+        *NUMBERS.values(),
+        *_MEBIBYTES.values(),
+        *(f"{part}_{name}" for part in ("capacity", "total", "reserved") for name in _RATIOS.values()),
+        *CATEGORIES,
+        *_TEXTS.values(),
+    )
+)
+_TOLD = 5
+"""Different values of hosts that one reason tells."""
 
 
 def wanted(ask: Ask) -> dict[str, str]:
@@ -35,7 +52,7 @@ def wanted(ask: Ask) -> dict[str, str]:
         scope, _, rest = key.partition(":")
         if scope == SCOPE and rest:
             found[rest] = value
-        elif ":" not in key and (key in NUMBERS or key in CATEGORIES):
+        elif ":" not in key and _is_known(key):
             found[key] = value
     return found
 
@@ -55,15 +72,16 @@ class ComputeCapabilities:
     @staticmethod
     def _satisfied(hosts: HostColumns, path: str, value: str) -> "NDArray[np.bool_]":
         name, *below = path.split(":")
-        if name in NUMBERS:
-            column = hosts.column(NUMBERS[name])
-            different, place = np.unique(column, return_inverse=True)
-            passed = [matches(_whole(one), value) for one in different.tolist()]
-            mask: NDArray[np.bool_] = np.array(passed, np.bool_)[place]
-            return mask
         if name in CATEGORIES:
             return hosts.where(name, _looks_up(below, value))
-        return np.zeros(hosts.size, np.bool_)
+        if not _is_known(name):
+            return np.zeros(hosts.size, np.bool_)
+        if name in _TEXTS:
+            words = hosts.column(_TEXTS[name])
+            return np.fromiter((word is not None and matches(word, value) for word in words), np.bool_, hosts.size)
+        different, place = np.unique(_numbers(hosts, name), return_inverse=True)
+        mask: NDArray[np.bool_] = np.array([matches(_whole(one), value) for one in different.tolist()], np.bool_)[place]
+        return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         left = np.ones(hosts.size, np.bool_)
@@ -71,10 +89,55 @@ class ComputeCapabilities:
         for path, value in sorted(wanted(ask).items()):
             lacking = left & ~self._satisfied(hosts, path, value)
             left &= ~lacking
-            text = f"do not satisfy the flavor's {SCOPE}:{path} = {value}"
-            remedy = f"{path} that satisfies {value}"
-            reasons.append(reason("capability", lacking, text, remedy=remedy))
+            told = reason("capability", lacking, f"do not satisfy the flavor's {SCOPE}:{path} = {value}")
+            if _is_known(path.partition(":")[0]):
+                told = attrs.evolve(
+                    told, wanted=value, available=_there(hosts, path, lacking), remedy=f"{path} that satisfies {value}"
+                )
+            else:
+                told = attrs.evolve(
+                    told,
+                    code="capability_unknown",
+                    message=f"know nothing of the flavor's {SCOPE}:{path}",
+                    remedy=f"a flavor without {SCOPE}:{path}",
+                )
+            reasons.append(told)
         return present(*reasons)
+
+
+def _is_known(name: str) -> bool:
+    return any(name in names for names in (NUMBERS, _MEBIBYTES, _RATIOS, CATEGORIES, _TEXTS))
+
+
+def _numbers(hosts: HostColumns, name: str) -> "NDArray[np.float64]":
+    """Give a capability that is a number, of every host; a ratio of hosts that have nothing is 0."""
+    if name in NUMBERS:
+        return hosts.column(NUMBERS[name])
+    if name in _MEBIBYTES:
+        mebibytes: NDArray[np.float64] = hosts.column(_MEBIBYTES[name]) * 1024
+        return mebibytes
+    what = _RATIOS[name]
+    physical = hosts.column(f"total_{what}") - hosts.column(f"reserved_{what}")
+    ratio = np.zeros(hosts.size)
+    np.divide(hosts.column(f"capacity_{what}"), physical, out=ratio, where=physical > 0)
+    return ratio
+
+
+def _there(hosts: HostColumns, path: str, some: "NDArray[np.bool_]") -> list[Any]:
+    """Give the different values that some hosts have, the first few."""
+    name, *below = path.split(":")
+    if name in CATEGORIES:
+        words = hosts.vocabulary(name)
+        values: list[Any] = [_below(words[code], below) for code in np.unique(hosts.codes(name)[some])]
+    elif name in _TEXTS:
+        values = sorted({word for word in hosts.column(_TEXTS[name])[some] if word is not None})
+    else:
+        values = [_whole(one) for one in np.unique(_numbers(hosts, name)[some]).tolist()]
+    different = []
+    for one in values:
+        if one is not None and one not in different:
+            different.append(one)
+    return different[:_TOLD]
 
 
 def _whole(number: float) -> float | int:
@@ -83,10 +146,16 @@ def _whole(number: float) -> float | int:
 
 def _looks_up(path: Sequence[str], value: str) -> Callable[[Any], bool]:
     def test(found: Any) -> bool:
-        for name in path:
-            if not isinstance(found, Mapping) or name not in found:
-                return False
-            found = found[name]
+        found = _below(found, path)
         return found is not None and matches(found, value)
 
     return test
+
+
+def _below(found: Any, path: Sequence[str]) -> Any:
+    """Give what lies at a path in a mapping of mappings; None where nothing does."""
+    for name in path:
+        if not isinstance(found, Mapping) or name not in found:
+            return None
+        found = found[name]
+    return found

@@ -32,13 +32,16 @@ def _mask(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         return np.zeros(hosts.size, np.bool_)
     if near is None:
         return np.ones(hosts.size, np.bool_)
-    column = hosts.column("pci")
-    if wanted is None:  # cells do not matter, and many hosts have the same devices free
-        known = {pools: bool(pools) and choose(None, pools, None, near) is not None for pools in set(column)}
-        return np.fromiter((known[pools] for pools in column), np.bool_, hosts.size)
-    pairs = zip(column, hosts.column("numa"), strict=True)
-    fits = (bool(pools) and choose(host, pools, wanted, near) is not None for pools, host in pairs)
-    return np.fromiter(fits, np.bool_, hosts.size)
+    mask, like = np.zeros(hosts.size, np.bool_), dict[object, bool]()
+    for row, (pools, host) in enumerate(zip(hosts.column("pci"), hosts.column("numa"), strict=True)):
+        if not pools or (wanted is not None and host is None):
+            continue
+        # Hosts with the same devices free, and where cells matter the same room, are as good as each other.
+        key = id(pools) if wanted is None else (id(pools), id(host.room))
+        if key not in like:
+            like[key] = choose(host if wanted is not None else None, pools, wanted, near) is not None
+        mask[row] = like[key]
+    return mask
 
 
 def _enough(hosts: HostColumns, near: DeviceWish) -> "NDArray[np.bool_]":

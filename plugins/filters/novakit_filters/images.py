@@ -1,4 +1,4 @@
-"""What an image demands of the host: architecture, hypervisor type, vm mode, hypervisor version."""
+"""What an image demands of the host: architecture, hypervisor, firmware; and Secure Boot, which flavors demand, too."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -33,6 +33,8 @@ _TRAITS = {
     ("hw_viommu_model", "virtio"): "COMPUTE_VIOMMU_MODEL_VIRTIO",
 }
 """Properties that only hosts with a trait can honour."""
+_SECURE_BOOT = "os:secure_boot"
+"""The extra spec that demands what the image property `os_secure_boot` does."""
 _COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<|=)?\s*(\d+(?:\.\d+){0,3})\s*")
 
 
@@ -40,9 +42,8 @@ class ImageProperties:
     """Keep hosts that can run the image as its properties ask."""
 
     def applies(self, ask: Ask) -> bool:
-        return ask.image is not None and bool(
-            _triple(ask) != (None, None, None) or _traits(ask) or "img_hv_requested_version" in ask.image.properties
-        )
+        versioned = ask.image is not None and "img_hv_requested_version" in ask.image.properties
+        return versioned or _triple(ask) != (None, None, None) or bool(_traits(ask))
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         mask = np.ones(hosts.size, np.bool_)
@@ -87,9 +88,17 @@ def _triple(ask: Ask) -> tuple[str | None, str | None, str | None]:
 
 def _traits(ask: Ask) -> list[tuple[str, str]]:
     properties = ask.image.properties if ask.image else {}
-    return [
-        (trait, f"{key} {value}") for (key, value), trait in _TRAITS.items() if properties.get(key, "").lower() == value
-    ]
+    found = {
+        trait: f"{key} {value}"
+        for (key, value), trait in _TRAITS.items()
+        if properties.get(key, "").strip().lower() == value
+    }
+    if ask.extra_specs.get(_SECURE_BOOT, "").strip().lower() == "required":
+        found.setdefault(_TRAITS["os_secure_boot", "required"], f"{_SECURE_BOOT} required")
+    if _TRAITS["os_secure_boot", "required"] in found:
+        # Firmware that boots only what is signed is UEFI, and another is not needed.
+        found.pop(_TRAITS["hw_firmware_type", "uefi"], None)
+    return list(found.items())
 
 
 def _runs(wanted: tuple[str | None, str | None, str | None]) -> Callable[[Any], bool]:

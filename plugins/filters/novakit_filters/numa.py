@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_hookspecs.numa import BadWish, NumaWish, fit, wish
+from novakit_hookspecs.numa import BadWish, NumaWish, Shortage, shortage, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -33,30 +33,47 @@ class NumaTopology:
             return np.zeros(hosts.size, np.bool_)
         if wanted is None:
             return np.ones(hosts.size, np.bool_)
-        known: dict[int, bool] = {}
-        mask = np.zeros(hosts.size, np.bool_)
-        for row, host in enumerate(hosts.column("numa")):
-            if host is not None:
-                if id(host) not in known:
-                    known[id(host)] = fit(host, wanted) is not None
-                mask[row] = known[id(host)]
-        return mask
+        rooms = [None if host is None else host.room for host in hosts.column("numa")]
+        different = {id(room): room for room in rooms}
+        known = {key: room is not None and room.fits(wanted) for key, room in different.items()}
+        return np.fromiter((known[id(room)] for room in rooms), np.bool_, hosts.size)
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         everyone = np.ones(hosts.size, np.bool_)
         try:
-            _wish(ask)
+            wanted = _wish(ask)
         except BadWish as error:
             text = f"not looked at, because the topology that was asked for cannot exist: {error}"
             return present(reason("numa_impossible", everyone, text, remedy="another flavor or image"))
         silent = np.fromiter((host is None for host in hosts.column("numa")), np.bool_, hosts.size)
-        return present(
-            reason("numa_unknown", silent, "do not tell of NUMA cells", remedy="an agent that reports its topology"),
-            reason(
-                "numa_unfit",
-                ~silent,
-                "have no NUMA cells with the CPUs, memory and pages that are wanted",
-                remedy="more free dedicated CPUs, memory or pages in one cell",
-                shortfall=0.5,
-            ),
+        short: dict[tuple[str, str], list[Shortage]] = {}
+        for host in hosts.column("numa"):
+            if host is not None and wanted is not None and (lack := shortage(host.room, wanted)) is not None:
+                short.setdefault((lack.kind, lack.noun), []).append(lack)
+        unknown = reason(
+            "numa_unknown", silent, "do not tell of NUMA cells", remedy="an agent that reports its topology"
         )
+        return [*present(unknown), *(_short(some) for some in short.values())]
+
+
+def _short(some: Sequence[Shortage]) -> Reason:
+    """Make the reason of hosts that run short of the same thing."""
+    one, best = some[0], max(each.available for each in some)
+    if one.kind == "together":
+        return Reason(
+            code="numa_not_together",
+            count=len(some),
+            message="have the CPUs, memory and pages that are wanted, but not together on as many NUMA cells",
+            wanted=one.wanted,
+            remedy="CPUs, memory and pages free on the same cells",
+            shortfall=0.3,
+        )
+    return Reason(
+        code=f"numa_{one.kind}",
+        count=len(some),
+        message=f"lack {one.noun} (wanted {one.wanted}{one.unit}, at most {best} free)",
+        wanted=one.wanted,
+        available=best,
+        remedy=f"{max(one.wanted - best, 0)}{one.unit} more {one.noun}" if best < one.wanted else f"whole {one.noun}",
+        shortfall=max(one.wanted - best, 0) / one.wanted if best < one.wanted else 0.2,
+    )

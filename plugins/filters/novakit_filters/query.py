@@ -26,7 +26,8 @@ _NUMBERS = {
     "hypervisor_version": "hypervisor_version",
 }
 _CATEGORIES = ("hypervisor_type", "availability_zone")
-READS = frozenset({*_NUMBERS.values(), *_CATEGORIES})
+_TEXTS = {"hypervisor_hostname": "node", "node": "node", "host_ip": "host_ip"}
+READS = frozenset({*_NUMBERS.values(), *_CATEGORIES, *_TEXTS.values()})
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "<": operator.lt,
@@ -118,6 +119,9 @@ class _Evaluation:
             fact = side[1:] if isinstance(side, str) and side.startswith("$") else ""
             if fact in _CATEGORIES and name == "=":
                 return self.hosts.where(fact, functools.partial(operator.eq, other))
+            if (fact in _TEXTS or fact == "host") and name == "=":
+                words = self.hosts.names if fact == "host" else self.hosts.column(_TEXTS[fact])
+                return np.fromiter((word == other for word in words), np.bool_, self.hosts.size)
         answer = _COMPARISONS[name](self._value(left), self._value(right))
         return np.broadcast_to(np.asarray(answer, np.bool_), (self.hosts.size,)).copy()
 

@@ -21,6 +21,10 @@ def present(*reasons: Reason) -> Sequence[Reason]:
     return [one for one in reasons if one.count]
 
 
+_TOLD = 3
+"""Different texts of operators that one reason repeats."""
+
+
 class Compute:
     """Keep hosts that are up and enabled."""
 
@@ -30,9 +34,12 @@ class Compute:
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         disabled = ~hosts.column("enabled")
-        remedy = "the host enabled again"
-        if hosts.size == 1 and (text := hosts.vocabulary("disabled_reason")[int(hosts.codes("disabled_reason")[0])]):
-            remedy += f" (disabled because: {text})"
+        remedy = "the host enabled again" if disabled.sum() == 1 else "one of the hosts enabled again"
+        words = hosts.vocabulary("disabled_reason")
+        texts = [words[code] for code in np.unique(hosts.codes("disabled_reason")[disabled]) if words[code]]
+        if texts:
+            more = f"; and {len(texts) - _TOLD} other reasons" if len(texts) > _TOLD else ""
+            remedy += f" (disabled because: {'; '.join(texts[:_TOLD])}{more})"
         return present(
             reason("disabled", disabled, "disabled", remedy=remedy),
             reason("down", ~disabled, "down", remedy="its agent reporting again, or forced_down taken back"),

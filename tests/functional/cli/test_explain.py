@@ -126,3 +126,20 @@ def test_a_dry_run_heeds_the_hints_it_is_given(desk: Desk) -> None:
     assert done.returncode == 2 and "write KEY=VALUE" in done.stderr
     done = desk.explain(desk.placed, "--hint", "a=b")
     assert done.returncode == 2 and "--hint is for a dry run" in done.stderr
+
+
+def test_a_dry_run_says_where_a_server_would_go_to_admins_and_in_which_zone_to_owners(desk: Desk) -> None:
+    code, [record] = desk.records("--flavor", "m1.tiny", "--project", "demo")
+    assert (code, record["outcome"], record["availability_zone"]) == (0, "placed", "nova")
+    assert record["project_id"] == desk.records(desk.placed)[1][0]["project_id"]
+    assert f"it would go to {record['host']}" in desk.explain("--flavor", "m1.tiny").stdout
+    told = desk.explain("--flavor", "m1.tiny", "--cloud", "novakit").stdout
+    assert "it would be placed in zone nova; 1 of 1 hosts fit, administrators see which it would be" in told
+    assert record["host"] not in told
+
+
+def test_a_project_that_is_not_there_and_a_host_named_by_an_owner_are_refused_in_a_dry_run(desk: Desk) -> None:
+    done = desk.explain("--flavor", "m1.tiny", "--project", "nope")
+    assert done.returncode == 2 and "Project nope could not be found." in done.stderr
+    done = desk.explain("--flavor", "m1.tiny", "--host", "anywhere", "--cloud", "novakit")
+    assert done.returncode == 2 and "novakit:explain:host" in done.stderr

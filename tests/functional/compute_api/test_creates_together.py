@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 
 def body(image_id, flavor_id, **more):
     hints = {"os:scheduler_hints": more.pop("hints")} if "hints" in more else {}
@@ -33,4 +35,48 @@ async def test_a_request_that_is_refused_costs_the_others_nothing(api, projects,
     bodies = [body(image_id, flavor_id, **({"hints": unknown} if number == 1 else {})) for number in range(4)]
     answers = await asyncio.gather(*(api("POST", "/v2.1/servers", each) for each in bodies))
     assert [answer.status for answer in answers] == [202, 400, 202, 202]
+    assert len((await api("GET", "/v2.1/servers")).body["servers"]) == 3
+
+
+@pytest.mark.parametrize(("limit", "made"), [(3, 3), (-1, 1000)])
+async def test_a_request_for_a_billion_is_cut_to_the_quota_and_to_a_thousand_before_it_costs_anything(
+    api, projects, image_id, flavor_id, limit, made
+):
+    unlimited = {"instances": limit, "cores": -1, "ram": -1}
+    await api("PUT", "/v2.1/os-quota-sets/project-a", {"quota_set": unlimited}, as_="admin")
+    asked = body(image_id, flavor_id, min_count=1, max_count=1_000_000_000)
+    answer = await api("POST", "/v2.1/servers", asked)
+    assert answer.status == 202
+    counted = (await api("GET", "/v2.1/limits")).body["limits"]["absolute"]["totalInstancesUsed"]
+    assert counted == made
+
+
+async def test_a_request_for_no_less_than_a_billion_is_refused_by_the_quota_or_else_as_too_many(
+    api, projects, image_id, flavor_id
+):
+    asked = body(image_id, flavor_id, min_count=1_000_000_000, max_count=1_000_000_000)
+    assert (await api("POST", "/v2.1/servers", asked)).status == 403
+    unlimited = {"instances": -1, "cores": -1, "ram": -1}
+    await api("PUT", "/v2.1/os-quota-sets/project-a", {"quota_set": unlimited}, as_="admin")
+    refused = await api("POST", "/v2.1/servers", asked)
+    assert (refused.status, refused.body["badRequest"]["message"]) == (
+        400,
+        "One request makes at most 1000 servers; ask several times for more.",
+    )
+    assert (await api("GET", "/v2.1/servers")).body["servers"] == []
+
+
+async def test_a_request_that_the_quota_cuts_to_one_names_its_server_as_asked(api, projects, image_id, flavor_id):
+    await api("PUT", "/v2.1/os-quota-sets/project-a", {"quota_set": {"instances": 1}}, as_="admin")
+    assert (await api("POST", "/v2.1/servers", body(image_id, flavor_id, max_count=5))).status == 202
+    assert [one["name"] for one in (await api("GET", "/v2.1/servers")).body["servers"]] == ["web"]
+
+
+async def test_a_request_for_several_members_of_a_group_takes_what_its_quota_leaves(api, projects, image_id, flavor_id):
+    new = {"server_group": {"name": "g", "policy": "anti-affinity"}}
+    group = (await api("POST", "/v2.1/os-server-groups", new, version="2.64")).body["server_group"]["id"]
+    await api("PUT", "/v2.1/os-quota-sets/project-a", {"quota_set": {"server_group_members": 3}}, as_="admin")
+    asked = body(image_id, flavor_id, min_count=2, max_count=10**9, hints={"group": group})
+    statuses = [(await api("POST", "/v2.1/servers", asked)).status for _ in range(2)]
+    assert statuses == [202, 403]
     assert len((await api("GET", "/v2.1/servers")).body["servers"]) == 3

@@ -18,7 +18,12 @@ async def ask(api, compute, tmp_path, specs, properties):
         properties=properties,
     )
     flavor = await compute.flavors.create(
-        flavor_id="own", name="own", vcpus=2, ram=512, disk=1, extra_specs={f"hw:{key}": specs[key] for key in specs}
+        flavor_id="own",
+        name="own",
+        vcpus=2,
+        ram=512,
+        disk=1,
+        extra_specs={key if ":" in key else f"hw:{key}": specs[key] for key in specs},
     )
     body = {"name": "a", "imageRef": image.id, "flavorRef": flavor["id"], "networks": "none"}
     return await api("POST", "/v2.1/servers", {"server": body}, version="2.86")
@@ -37,6 +42,16 @@ async def ask(api, compute, tmp_path, specs, properties):
         ({"pmu": "true"}, {"hw_pmu": "false"}, "contradict one another"),
         ({"cpu_realtime": "yes"}, {}, "hw:cpu_realtime' is not supported yet"),
         ({}, {"hw_mem_encryption": "true"}, "hw_mem_encryption' is not supported yet"),
+        ({"trait:lower": "required"}, {}, "names no resource class or trait"),
+        ({"trait:HW_CPU_X86_AVX2": "maybe"}, {}, "takes required or forbidden"),
+        ({"resources:VCPU": "x"}, {}, "takes a number"),
+        ({"resources:CUSTOM_X": "1.5"}, {}, "takes a number"),
+        ({"trait1:CUSTOM_X": "required"}, {}, "has traits and no resources"),
+        ({}, {"trait:lower": "required"}, "names no resource class or trait"),
+        ({}, {"trait:CUSTOM_X": "bogus"}, "takes required or forbidden"),
+        ({"resources:PCPU": "1"}, {}, "resources:PCPU is 1, and a guest of 2 CPUs of its own takes 2"),
+        ({"resources:PCPU": "2", "hw:cpu_policy": "dedicated"}, {}, "cannot be counted beside hw:cpu_policy"),
+        ({"resources:PCPU": "2", "hw:emulator_threads_policy": "isolate"}, {}, "takes 3"),
     ],
 )
 async def test_what_cannot_be_is_a_bad_request_and_no_server(api, compute, tmp_path, specs, properties, says):

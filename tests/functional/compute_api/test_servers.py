@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from novakit import world
-from novakit.store import operations
+from novakit.store import hosts, operations
 
 SAMPLES = Path(__file__).parent / "samples"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoK me"
@@ -280,3 +280,44 @@ async def test_addresses_and_interfaces_come_from_the_ports(api, compute, active
     assert (await api("GET", f"/v2.1/servers/{server_id}/ips/blue")).status == 404
     assert (await api("GET", f"/v2.1/servers/{server_id}/os-interface/x")).status == 404
     assert (await api("POST", f"/v2.1/servers/{server_id}/os-interface", {})).status == 501
+
+
+@pytest.mark.parametrize(
+    ("named", "status"),
+    [
+        ({"host": "alpha"}, 202),
+        ({"hypervisor_hostname": "alpha.example"}, 202),
+        ({"host": "alpha", "hypervisor_hostname": "alpha.example"}, 202),
+        ({"host": "nowhere"}, 400),
+        ({"hypervisor_hostname": "nowhere"}, 400),
+        ({"hypervisor_hostname": "alpha"}, 400),
+        ({"host": "alpha", "hypervisor_hostname": "beta"}, 400),
+        ({"host": "nowhere", "hypervisor_hostname": "alpha.example"}, 400),
+    ],
+)
+async def test_a_host_and_a_hypervisor_asked_for_by_name_must_be_there_and_belong_together(
+    api, store, host, image_id, flavor_id, named, status
+):
+    async with store.write() as session:
+        await hosts.report(session, "beta", {})
+    body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id, "networks": "none", **named}}
+    answer = await api("POST", "/v2.1/servers", body, as_="admin", version="2.74")
+    assert answer.status == status, answer.body
+    if status == 400:
+        assert answer.body["badRequest"]["message"].startswith("Compute host ")
+        assert answer.body["badRequest"]["message"].endswith(" could not be found.")
+
+
+async def test_a_hypervisor_that_says_no_name_of_its_own_is_asked_for_by_its_hosts(api, store, image_id, flavor_id):
+    named = {"hypervisor_hostname": "beta", "networks": "none"}
+    body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id, **named}}
+    assert (await api("POST", "/v2.1/servers", body, as_="admin", version="2.74")).status == 400
+    async with store.write() as session:
+        await hosts.report(session, "beta", {})
+    assert (await api("POST", "/v2.1/servers", body, as_="admin", version="2.74")).status == 202
+
+
+@pytest.mark.parametrize("zone", ["nova:nowhere", "nova::nowhere"])
+async def test_a_host_of_a_zone_is_looked_for_by_the_scheduler_alone(api, host, image_id, flavor_id, zone):
+    body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id, "availability_zone": zone}}
+    assert (await api("POST", "/v2.1/servers", body, as_="admin")).status == 202

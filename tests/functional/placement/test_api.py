@@ -1,8 +1,10 @@
 """The Placement API over HTTP: resources, versions, errors, headers."""
 
 import asyncio
+import json
 import uuid
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -355,6 +357,42 @@ async def test_lists_of_many_pieces_are_whole(http, store):
     found = await http("GET", "/allocation_candidates?resources=VCPU:1")
     assert sorted(found.body["provider_summaries"]) == ids
     assert sorted(*zip(*(one["allocations"] for one in found.body["allocation_requests"]), strict=True)) == ids
+
+
+async def test_a_client_that_knows_no_chunks_gets_long_answers_whole(http, store):
+    reports = [
+        HostReport(
+            provider_id=str(uuid.UUID(int=n + 1)), name=f"h{n:04}", inventory={"VCPU": Inventory(total=8)}, traits=()
+        )
+        for n in range(1201)
+    ]
+    async with store.write() as session:
+        await http.placement.report_hosts(session, reports)
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(http.url).port)
+    writer.write(
+        b"GET /placement/allocation_candidates?resources=VCPU:1 HTTP/1.0\r\nHost: x\r\nX-Auth-Token: admin\r\n"
+        b"OpenStack-API-Version: placement 1.39\r\n\r\n"
+    )
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert b" 200 " in head and b"chunked" not in head
+    assert len(json.loads(body)["allocation_requests"]) == 1201
+
+
+async def test_as_many_groups_as_a_request_can_name_are_answered_and_their_candidates_cut_by_size(http):
+    await make(http, "host", id=A, inventory={"VGPU": 500})
+    names = [f"{one}{other}" for one in "abcdefghijklmnop" for other in "abcdefghijklmnopqrstuvwxyz"][:400]
+    asked = "&".join(f"resources{name}=VGPU:1" for name in names)
+    answer = await http("GET", f"/allocation_candidates?{asked}&group_policy=none")
+    assert answer.status == 200
+    assert answer.body["allocation_requests"] == [
+        {"allocations": {A: {"resources": {"VGPU": 400}}}, "mappings": {name: [A] for name in names}}
+    ]
+    await make(http, "other", id=B, parent=A, inventory={"VGPU": 500})
+    http.placement.max_candidates = 100
+    answer = await http("GET", f"/allocation_candidates?{asked}&group_policy=none")
+    assert answer.status == 200
+    assert len(answer.body["allocation_requests"]) == int(answer.headers["Novakit-Candidates-Cut"]) == 4
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ import asyncio
 import json
 import shutil
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
+
+from novakit_hookspecs.hosts import Inventory, PciDevice
 
 OPENSTACK = shutil.which("openstack", path=str(Path(sys.executable).parent)) or shutil.which("openstack")
 AGGREGATE = "11111111-1111-1111-1111-111111111111"
@@ -67,3 +70,31 @@ async def test_every_resource_can_be_driven_by_hand(openstack):
     await openstack(f"resource provider delete {child}", form=None)
     await openstack(f"resource provider delete {host}", form=None)
     assert await openstack("resource provider list") == []
+
+
+@pytest.mark.slow
+async def test_a_device_taken_out_of_service_by_hand_stays_out_until_it_is_put_back(openstack, http):
+    host, gpu, kind = str(uuid.uuid4()), PciDevice(address="0000:3b:00.0", kind="a100"), "CUSTOM_PCI_A100"
+
+    async def report(memory):
+        stock = {"MEMORY_MB": Inventory(total=memory, reserved=512), "VCPU": Inventory(total=4, allocation_ratio=4.0)}
+        async with http.placement.store.write() as session:
+            await http.placement.report_host(session, provider_id=host, name="host", inventory=stock, pci=[gpu])
+
+    async def shown(provider):
+        rows = await openstack(f"resource provider inventory list {provider}")
+        return {row["resource_class"]: (row["total"], row["reserved"], row["allocation_ratio"]) for row in rows}
+
+    await report(4096)
+    found = await openstack(f"resource provider list --in-tree {host} --resource {kind}=1")
+    (device,) = (row["uuid"] for row in found)
+    await openstack(f"resource provider inventory set {device} --resource {kind}=1 --resource {kind}:reserved=1")
+    await openstack(f"resource provider inventory set {host} --amend --resource VCPU:allocation_ratio=1.0")
+    await report(8192)
+    assert await shown(device) == {kind: (1, 1, 1.0)}
+    assert await shown(host) == {"MEMORY_MB": (8192, 512, 1.0), "VCPU": (4, 0, 1.0)}
+    await openstack(f"resource provider inventory set {device} --resource {kind}=1")
+    await openstack(f"resource provider inventory class set {host} VCPU --total 4")
+    await report(4096)
+    assert await shown(device) == {kind: (1, 0, 1.0)}
+    assert await shown(host) == {"MEMORY_MB": (4096, 512, 1.0), "VCPU": (4, 0, 4.0)}

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from novakit.scheduler.answers import Refusal, Selection
-from novakit.store import numa
+from novakit.store import hosts, numa
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 
@@ -46,6 +46,29 @@ async def test_capacity_counts_the_cells_that_servers_fit_on(cloud: Any, make: A
     assert sum(isinstance(one, Selection) for one in await scheduler.select(asks)) == told["fits"]
 
 
+async def test_a_host_that_tells_something_new_of_itself_keeps_its_cores_given(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1, memory_mb=65536, numa=CELLS)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 0
+    await scheduler.select([make(vcpus=8, memory_mb=512, extra_specs=PINNED) for _ in range(2)])
+    async with cloud.store.write() as session:
+        (row,) = await hosts.every(session)
+        await hosts.report(session, "host0", {**row["facts"], "hypervisor_version": 2000})
+    await scheduler.state.refresh()
+    assert {cpu for one in scheduler.state.table.column("numa")[0].taken for cpu in one.cpus} == set(range(16))
+
+
+async def test_cpus_that_are_asked_for_by_class_are_the_guests_own(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1, memory_mb=65536, numa=CELLS)
+    one = make(vcpus=2, memory_mb=512, extra_specs={"resources:PCPU": "2"})
+    assert one.resources == {"PCPU": 2, "MEMORY_MB": 512, "DISK_GB": 1}
+    (placed,) = await cloud.scheduler().select([one])
+    assert len(placed.numa[0]["pins"]) == 2
+    alone = {"resources:PCPU": "2", "trait:HW_CPU_HYPERTHREADING": "forbidden"}
+    (placed,) = await cloud.scheduler().select([make(vcpus=2, memory_mb=512, extra_specs=alone)])
+    assert len(placed.numa[0]["cpus"]) == 4, "each on a core of its own"
+
+
 async def test_a_server_that_goes_gives_its_cores_back(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1, memory_mb=65536, numa=CELLS)
     scheduler = cloud.scheduler()
@@ -81,7 +104,8 @@ async def test_pages_run_out_and_the_refusal_says_so(cloud: Any, make: Any) -> N
     scheduler = cloud.scheduler()
     results = await scheduler.select([make(memory_mb=4096, extra_specs={"hw:mem_page_size": "2MB"}) for _ in range(2)])
     assert isinstance(results[0], Selection) and results[0].numa[0]["page_kb"] == 2048
-    assert "NUMA cells" in results[1].message
+    assert "1 lack shared CPUs (wanted 1, at most 0 free)" in results[1].message
+    assert "1 lack pages of 2 MiB in one NUMA cell (wanted 4096 MiB, at most 0 free)" in results[1].message
 
 
 async def test_hosts_without_cells_take_only_guests_that_do_not_care(cloud: Any, make: Any) -> None:

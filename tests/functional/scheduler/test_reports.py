@@ -11,7 +11,7 @@ from novakit.api.novakit import service
 from novakit.bus import MemoryBus
 from novakit.scheduler.reports import Reports
 from novakit.scheduler.service import serve
-from novakit.store import flavors
+from novakit.store import flavors, identity
 from tests.functional.scheduler.conftest import IMAGE, Desk, OneImage, authenticate
 
 
@@ -30,8 +30,17 @@ async def test_a_foreign_decision_does_not_exist(desk: Desk, make: Any) -> None:
     foreign = await desk.get(f"/v1/decisions/{one.decision_id}", "member:other")
     absent = await desk.get(f"/v1/decisions/{world.new_id()}", "member:other")
     assert foreign[0] == absent[0] == 404
-    status, listed = await desk.get(f"/v1/decisions?project_id=p&server_id={one.server_id}", "member:other")
+    status, listed = await desk.get(f"/v1/decisions?server_id={one.server_id}", "member:other")
     assert (status, listed) == (200, {"decisions": []})
+
+
+async def test_owners_list_their_own_projects_decisions_alone_and_say_so_themselves_if_they_like(
+    desk: Desk, make: Any
+) -> None:
+    await desk.scheduler.select([make()])
+    assert (await desk.get("/v1/decisions?project_id=p", "member:other"))[0] == 403
+    status, listed = await desk.get("/v1/decisions?project_id=p", "member:p")
+    assert (status, len(listed["decisions"])) == (200, 1)
 
 
 async def test_nobody_reads_without_a_token(desk: Desk) -> None:
@@ -47,7 +56,7 @@ async def test_decisions_are_paged_from_the_latest(desk: Desk, make: Any) -> Non
     assert [len(first["decisions"]), len(second["decisions"])] == [2, 3]
 
 
-@pytest.mark.parametrize("query", ["limit=-1", "marker=x", "limit=99999999999999999999", "colour=red"])
+@pytest.mark.parametrize("query", ["limit=-1", "marker=x", "limit=99999999999999999999", "colour=red", "outcome=x"])
 async def test_a_wrong_query_is_refused(desk: Desk, query: str) -> None:
     status, body = await desk.get(f"/v1/decisions?{query}")
     assert status == 400 and body["error"]["message"]
@@ -61,6 +70,66 @@ async def test_a_dry_run_says_where_a_server_would_go_and_makes_nothing(desk: De
     status, told = await desk.post("/v1/explain", {"flavor": "m1.tiny"}, "member:p")
     assert status == 200 and "weights" not in told["decision"]
     assert sum((await desk.cloud.usage()).values()) == 0
+
+
+async def test_a_dry_run_gives_its_outcome_and_place_as_a_stored_decision_does_and_owners_the_zone_alone(
+    desk: Desk, make: Any
+) -> None:
+    (one,) = await desk.scheduler.select([make()])
+    _, stored = await desk.get(f"/v1/decisions/{one.decision_id}")
+    for asked in ({"flavor": "m1.tiny"}, {"flavor": "m1.tiny", "host": "host2"}):
+        told = (await desk.post("/v1/explain", asked))[1]["decision"]
+        assert {"outcome", "host", "node", "availability_zone", "alternates"} <= set(told) & set(stored["decision"])
+        assert (told["outcome"], told["availability_zone"]) == ("placed", "nova")
+        assert told["node"] == told["host"].replace("host", "node") and told["host"] not in told["alternates"]
+        assert told["host"] == asked.get("host", told["host"])
+    own = (await desk.post("/v1/explain", {"flavor": "m1.tiny"}, "member:p"))[1]["decision"]
+    assert (own["outcome"], own["availability_zone"]) == ("placed", "nova")
+    assert not {"host", "node", "alternates"} & set(own)
+    refused = (await desk.post("/v1/explain", {"flavor": "m1.tiny", "host": "nowhere"}))[1]["decision"]
+    assert refused["outcome"] == "refused" and "host" not in refused
+    refused = (await desk.post("/v1/explain", {"flavor": "m1.tiny", "availability_zone": "no"}, "member:p"))[1]
+    assert refused["decision"]["outcome"] == "refused"
+
+
+async def test_who_is_no_admin_names_neither_a_host_nor_another_project_in_a_dry_run(desk: Desk) -> None:
+    for name in ("host", "project_id"):
+        assert (await desk.post("/v1/explain", {"flavor": "m1.tiny", name: "host1"}, "member:p"))[0] == 403
+    assert (await desk.post("/v1/explain", {"flavor": "m1.tiny", "project_id": "p"}, "member:p"))[0] == 200
+
+
+async def test_a_dry_run_finds_its_project_by_id_or_by_a_name_that_only_one_has(desk: Desk) -> None:
+    async with desk.cloud.store.write() as session:
+        for domain in ("d1", "d2"):
+            await identity.create(session, identity.domains, {"id": domain, "name": domain, "enabled": True})
+        for project, name, domain in (("1", "one", "d1"), ("2", "two", "d1"), ("3", "two", "d2"), ("one", "x", "d2")):
+            row = {"id": project, "name": name, "domain_id": domain, "parent_id": domain, "enabled": True}
+            await identity.create(session, identity.projects, row)
+
+    async def asked(project: str, token: str = "admin:p") -> tuple[int, Any]:
+        status, told = await desk.post("/v1/explain", {"flavor": "m1.tiny", "project_id": project}, token)
+        return status, told["decision"]["project_id"] if status == 200 else told["error"]["message"]
+
+    assert await asked("1") == (200, "1")
+    assert await asked("one") == (200, "one"), "an id is stronger than a name"
+    assert await asked("x") == (200, "one")
+    assert await asked("two") == (400, "2 projects are named two; give the id of one: 2, 3.")
+    assert await asked("nope") == (404, "Project nope could not be found.")
+    assert await asked("x", "member:one") == (200, "one")
+    assert (await asked("two", "member:2"))[0] == (await asked("nope", "member:2"))[0] == 403
+    assert (await desk.post("/v1/capacity", {"flavor": "m1.tiny", "project_id": "nope"}))[0] == 404
+
+
+async def test_a_group_that_a_hint_names_is_heeded_by_a_dry_run_as_by_a_server(desk: Desk, make: Any) -> None:
+    server = world.new_id()
+    group = await desk.cloud.group("anti-affinity", [server])
+    await desk.scheduler.select([make(server_id=server, group=group)])
+    asked = {"flavor": "m1.tiny", "hints": {"group": group["id"]}}
+    told = (await desk.post("/v1/explain", asked, "member:p"))[1]
+    assert [one["after"] for one in told["decision"]["filters"] if one["name"] == "group_anti_affinity"] == [3]
+    assert (await desk.post("/v1/explain", {**asked, "group": group["id"]}))[0] == 200
+    assert (await desk.post("/v1/explain", {**asked, "group": world.new_id()}))[0] == 400
+    assert (await desk.post("/v1/explain", asked, "member:other"))[0] == 400
 
 
 async def test_nobody_learns_by_a_dry_run_where_a_foreign_group_stands(desk: Desk, make: Any) -> None:
@@ -87,7 +156,13 @@ async def test_nobody_learns_by_a_dry_run_where_a_foreign_group_stands(desk: Des
         ({"flavor": 7}, 400),
         ({"flavor": "m1.tiny", "hints": []}, 400),
         ({"flavor": "m1.tiny", "zone": "a"}, 400),
-        ({"flavor": "m1.tiny", "hints": {"same_host": ["x"] * 1}}, 200),
+        ({"flavor": "m1.tiny", "hints": {"same_host": ["x"]}}, 400),
+        ({"flavor": "m1.tiny", "hints": {"different_host": 1}}, 400),
+        ({"flavor": "m1.tiny", "hints": {"group": "x"}}, 400),
+        ({"flavor": "m1.tiny", "hints": {"group": [IMAGE]}}, 400),
+        ({"flavor": "m1.tiny", "hints": {"build_near_host_ip": "here"}}, 400),
+        ({"flavor": "m1.tiny", "hints": {"note": "a\x00b"}}, 400),
+        ({"flavor": "m1.tiny", "hints": {"same_host": [IMAGE], "note": "x"}}, 200),
         ([], 400),
     ],
 )

@@ -452,10 +452,21 @@ async def test_what_goes_on_on_the_hosts_is_followed(cloud: Any, make: Any) -> N
     assert table.column("image_properties").tolist() == [{"os=x": 2}, {}, None]
     (one,) = await scheduler.select([make(image={"id": "", "properties": {"os": "x"}})])
     assert one.host in ("host1", "host2")
+    row = table.row(one.host)
+    assert table.column("io_ops")[row] == 1
     scheduler.state.build_ended(one.host, worked=False)
+    assert table.column("io_ops")[row] == 0, "what ended is not under way until the next look at the servers"
     assert (await scheduler.select([make()]))[0].host != one.host
     scheduler.state.build_ended(one.host, worked=True)
     assert scheduler.measures()["filters"]["type_affinity"]["removed"] == 2
+
+
+async def test_a_hosts_flavors_count_from_the_claim_on(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler(filters=["type_affinity"])
+    results = await scheduler.select([make(flavor_name=name, memory_mb=64) for name in ("m1", "m1", "big")])
+    assert [isinstance(one, Selection) for one in results] == [True, True, False]
+    assert "hold servers of other flavors" in results[2].message
 
 
 async def test_a_request_that_cannot_be_recorded_fails_alone(cloud: Any, make: Any) -> None:

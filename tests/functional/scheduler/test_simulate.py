@@ -1,45 +1,228 @@
 """Replaying what a scheduler decided under other rules."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import attrs
+import numpy as np
 import orjson
 import pytest
 
+from novakit import world
 from novakit.cli import main
 from novakit.errors import ConfigError
-from novakit.scheduler import simulate
+from novakit.scheduler import lines, simulate
+from novakit.scheduler.answers import Refusal, Selection
 from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.store import aggregates, host_metrics, hosts, servers
 from novakit_filters import novakit_filters
+from novakit_hookspecs import columns
+from novakit_hookspecs.columns import Kind
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
+from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_weighers import novakit_weighers
+from tests.perf.service import Api, Service
 
+PLUGIN = Path(__file__).parents[2] / "data" / "plugins" / "allocator"
 FILTERS = [Offered(spec) for spec in novakit_filters()]
 WEIGHERS = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
 
 
-async def recorded(cloud: Any, make: Any) -> simulate.Trace:
+async def written(scheduler: Any, limit: int = 1000) -> lines.Trace:
+    """Record a trace and read it again, as a file would hold it."""
+    return lines.read([orjson.dumps(entry) for entry in await scheduler.trace(limit)])
+
+
+async def replayed(trace: lines.Trace, driver: Offered | None = None, **options: Any) -> simulate.Result:
+    return await simulate.replay(trace, FILTERS, WEIGHERS, SchedulerOptions(**options), None, driver)
+
+
+def made(hosts: Iterable[Mapping[str, Any]], *events: Mapping[str, Any]) -> lines.Trace:
+    return lines.read([orjson.dumps(entry) for entry in (*hosts, *events)])
+
+
+def asked(server: str, at: float = 0, memory_mb: int = 1024, **more: Any) -> dict[str, Any]:
+    ask = {"server_id": server, "project_id": "p", "user_id": "u", "resources": {"MEMORY_MB": memory_mb}}
+    return {"at": at, "ask": {**ask, **more}}
+
+
+def holder(name: str, memory_mb: int = 1024, **more: Any) -> dict[str, Any]:
+    stock = {"MEMORY_MB": {"total": memory_mb, "capacity": memory_mb, "max_unit": memory_mb}}
+    return {"host": name, "stock": stock, **more}
+
+
+async def recorded(cloud: Any, make: Any) -> lines.Trace:
     await cloud.add_hosts(4)
     scheduler = cloud.scheduler()
     for number in range(6):
         await scheduler.select(
             [make(memory_mb=1024 if number % 2 else 2048, extra_specs={"trait:CUSTOM_EVEN": "required"})]
         )
-    lines = [orjson.dumps(entry) for entry in await scheduler.trace(1000)]
-    return simulate.read(lines)
+    return await written(scheduler)
 
 
 async def test_a_recorded_trace_replays_and_other_weighers_pack_otherwise(cloud: Any, make: Any) -> None:
     trace = await recorded(cloud, make)
     assert (len(trace.hosts), len(trace.events)) == (4, 6)
-    spread = await simulate.replay(trace, FILTERS, WEIGHERS, SchedulerOptions(weighers=["ram"]))
-    stack = await simulate.replay(
-        trace, FILTERS, WEIGHERS, SchedulerOptions(weighers=["ram"], placement_strategy="stack")
-    )
+    spread = await replayed(trace, weighers=["ram"])
+    stack = await replayed(trace, weighers=["ram"], placement_strategy="stack")
     assert (spread.placed, stack.placed) == (5, 5)
     assert spread.peak_hosts == 2
+
+
+async def test_the_same_set_does_again_what_the_scheduler_did(cloud: Any, make: Any) -> None:
+    """Servers of before, groups, hints, hosts that failed, ends of servers: nothing is forgotten on the way."""
+    await cloud.add_hosts(5, memory_mb=6144, vcpus=12)
+    weighers = ["ram", "cpu", "disk", "soft_affinity"]
+    scheduler = cloud.scheduler(weighers=weighers)
+    scheduler.state.refresh_every = 0
+    old = [make(memory_mb=512 * (1 + number % 3)) for number in range(5)]
+    members = [world.new_id() for _ in range(6)]
+    group = await cloud.group("anti-affinity", members)
+    soft = await cloud.group("soft-affinity", [old[0].server_id, *(softly := [world.new_id() for _ in range(2)])])
+    apart: Any = {"group": {"id": group["id"]}}
+    await scheduler.select(old)
+    first = make(server_id=members[0], **apart)
+    (stands,) = await scheduler.select([first])
+    count, ended = 0, []
+
+    async def place(**ask: Any) -> Selection | Refusal:
+        nonlocal count
+        count += 1
+        return (await scheduler.select([make(**ask)]))[0]
+
+    servers_of = [await place(server_id=member, **apart) for member in members[1:]]
+    assert [type(one) for one in servers_of] == [Selection] * 4 + [Refusal]
+    for server in softly:
+        assert isinstance(await place(server_id=server, group={"id": soft["id"]}), Selection)
+    near, far = old[1].server_id, servers_of[0].server_id
+    for hints in ({"same_host": near}, {"different_host": [near, far]}, {"same_host": far}):
+        assert isinstance(await place(hints=hints, memory_mb=256), Selection)
+    (retried,) = [await place(memory_mb=128)]
+    async with cloud.store.write() as session:
+        await cloud.placement.release(session, retried.server_id)
+    await place(server_id=retried.server_id, memory_mb=128, excluded_hosts=[retried.host])
+    for number in range(8):
+        placed = await place(memory_mb=3000, vcpus=2)
+        if number % 2 and isinstance(placed, Selection):
+            async with cloud.store.write() as session:
+                await cloud.placement.release(session, placed.server_id)
+            await deleted(cloud, placed.server_id)
+            ended.append(placed.server_id)
+    trace = await written(scheduler, limit=count)
+    assert ended and {event.release for event in trace.events if event.release} == {*ended, retried.server_id}
+    assert sum(bool(event.ask) for event in trace.events) == count
+    assert next(iter(trace.groups[group["id"]].members.values())) == stands.host
+    again = await replayed(trace, weighers=weighers)
+    assert again.as_recorded == again.recorded == count
+    assert again.failed and "group" in next(answer.reason for answer in again.answers if answer.host is None)
+
+
+async def deleted(cloud: Any, server_id: str) -> None:
+    now = world.now()
+    row = {"project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "deleted", "task_state": None}
+    row |= {"vcpus": 1, "memory_mb": 1, "reservation_id": "r-1", "created_at": now, "updated_at": now}
+    async with cloud.store.write() as session:
+        await servers.add(session, [{"id": server_id, **row, "deleted_at": now, "flavor": {}, "image_properties": {}}])
+
+
+async def everything(cloud: Any, make: Any) -> Any:
+    """Make a cloud in which every column holds something."""
+    cells = [NumaCell(id=number, dedicated=range(number * 4, number * 4 + 4), memory_mb=8192) for number in range(2)]
+    nics = [PciDevice(address=f"0000:{bus:02x}:00.0", kind="nic", numa_cell=bus % 2) for bus in range(4)]
+    await cloud.add_hosts(2, memory_mb=65536, numa=cells, pci=nics)
+    await cloud.add_hosts(3, start=2)
+    scheduler = cloud.scheduler()
+    facts = frozenset({*columns.FACTS, "metric_*"})
+    scheduler.state.wanted = scheduler.state.measurements.wanted = facts
+    specs = {"hw:cpu_policy": "dedicated", "pci_passthrough:alias": "nic:1"}
+    await scheduler.select([make(vcpus=2, memory_mb=512, extra_specs=specs), make(), make()])
+    async with cloud.store.write() as session:
+        (one, *_) = await hosts.every(session)
+        told = {**one["facts"], "host_ip": "192.0.2.1", "cpu_info": {"arch": "x86_64"}, "hypervisor_version": 7002000}
+        await hosts.report(session, "host4", {**told, "cell": "cell2", "numa": [], "pci": []})
+        await hosts.decide(session, "host3", enabled=False, disabled_reason="a broken fan")
+        await hosts.decide(session, "host2", forced_down=True)
+        await host_metrics.put(session, {"host1": {"cpu_percent": 7.5, "power_usage_watts": 99.0}})
+        common: dict[str, Any] = {"project_id": "p", "user_id": "u", "name": "s", "hostname": "s"}
+        common |= {"vm_state": "active", "vcpus": 1, "memory_mb": 1, "reservation_id": "r-1"}
+        now = world.now()
+        common |= {"created_at": now, "updated_at": now}
+        row = {"host": "host0", "task_state": "spawning", "flavor": {"name": "big"}, "image_properties": {"os": "x"}}
+        await servers.add(session, [{"id": world.new_id(), **common, **row}])
+        rack = await aggregates.add(session, "rack", {"availability_zone": "north", "ssd": "true"})
+        await aggregates.add_host(session, rack["id"], "host1")
+    scheduler.state.mark_stale()
+    scheduler.state._activity_at = -1e9
+    await scheduler.open()
+    scheduler.state.build_ended("host0", worked=False)
+    return scheduler
+
+
+async def test_every_column_is_in_a_replay_what_it_is_in_the_scheduler(cloud: Any, make: Any) -> None:
+    scheduler = await everything(cloud, make)
+    live = scheduler.state.table
+    again = simulate.table_of(await written(scheduler, limit=0))
+    assert again.names == live.names
+    for name, fact in columns.FACTS.items():
+        if fact.kind is Kind.CATEGORY:
+            found, wanted = ([t.vocabulary(name)[code] for code in t.codes(name)] for t in (again, live))
+        else:
+            found, wanted = (list(t.column(name)) for t in (again, live))
+        if name == "pci":
+            found, wanted = ([set(each or ()) for each in some] for some in (found, wanted))
+        assert found == wanted, name
+        assert name in _THE_SAME or len({str(each) for each in wanted}) > 1, f"{name} tells nothing here"
+    for name in ("metric_cpu_percent", "metric_power_usage_watts", "free_resource_pcpu", "used_resource_pcpu"):
+        assert np.array_equal(again.column(name), live.column(name), equal_nan=True), name
+    assert [again.traits(row) for row in range(5)] == [live.traits(row) for row in range(5)]
+    assert [(one.name, one.metadata) for one in again.aggregates] == [
+        (one.name, one.metadata) for one in live.aggregates
+    ]
+    assert again.in_aggregate(1).tolist() == live.in_aggregate(live.aggregates[0].id).tolist()
+
+
+_THE_SAME = {
+    f"{part}_{name}" for part in ("reserved", "total", "max_unit", "capacity") for name in ("vcpus", "disk_gb")
+}
+_THE_SAME |= {"reserved_memory_mb", "supported_instances", "hypervisor_type"}
+
+
+async def test_what_hosts_measured_decides_in_a_replay_though_the_recording_scheduler_read_none_of_it(
+    cloud: Any, make: Any
+) -> None:
+    await cloud.add_hosts(3)
+    async with cloud.store.write() as session:
+        await host_metrics.put(session, {f"host{number}": {"cpu_percent": 50.0 * number} for number in range(3)})
+    scheduler = cloud.scheduler(weighers=["ram"])
+    await scheduler.select([make() for _ in range(3)])
+    weights = {"metrics": {"weights": {"cpu.percent": -1.0}}}
+    result = await replayed(await written(scheduler), weighers=["metrics"], weigher_options=weights)
+    assert {answer.host for answer in result.answers} == {"host0"}
+
+
+async def test_a_driver_decides_in_a_replay_and_its_refusals_are_its_own(cloud: Any, make: Any) -> None:
+    class OnlyThird:
+        def rank(self, hosts: Any, ask: Any) -> Any:
+            return np.array([1.0 if name == "host2" else np.nan for name in hosts.names])
+
+    await cloud.add_hosts(3)
+    scheduler = cloud.scheduler()
+    await scheduler.select([make() for _ in range(5)])
+    trace = await written(scheduler)
+    spec = SchedulerSpec(name="third", api=1, build=lambda _: OnlyThird())
+    result = await replayed(trace, Offered(spec, "novakit-acme"))
+    assert [answer.host for answer in result.answers] == ["host2"] * 4 + [None]
+    before = await replayed(trace)
+    told = simulate.differences(before, result, 2)
+    assert told["count"] == sum(one.host != two.host for one, two in zip(before.answers, result.answers, strict=True))
+    assert all(one["before"]["host"] != one["after"].get("host") for one in told["first"]) and len(told["first"]) == 2
 
 
 async def test_cells_and_devices_are_given_in_a_replay_as_they_were(cloud: Any, make: Any) -> None:
@@ -50,62 +233,101 @@ async def test_cells_and_devices_are_given_in_a_replay_as_they_were(cloud: Any, 
     specs = {"hw:cpu_policy": "dedicated", "pci_passthrough:alias": "nic:1", "hw:pci_numa_affinity_policy": "required"}
     for _ in range(5):
         await scheduler.select([make(vcpus=2, memory_mb=512, extra_specs=specs)])
-    trace = simulate.read([orjson.dumps(entry) for entry in await scheduler.trace(1000)])
-    result = await simulate.replay(trace, FILTERS, WEIGHERS, SchedulerOptions())
-    assert (result.placed, result.failed, dict(result.reasons)) == (4, 1, {"not_enough_pcpu": 1})
+    trace = await written(scheduler)
+    result = await replayed(trace)
+    assert (result.placed, result.failed, dict(result.reasons)) == (4, 1, {"resources: not_enough_pcpu": 1})
     assert result.largest_fit == 0
-    first = trace.events[0]["ask"]["server_id"]
-    freed = [*trace.events[:-1], {"at": 9, "release": first}, trace.events[-1]]
-    again = await simulate.replay(attrs.evolve(trace, events=freed), FILTERS, WEIGHERS, SchedulerOptions())
+    first = lines.Event(at=9, release=trace.events[0].ask.server_id)
+    again = await replayed(attrs.evolve(trace, events=[*trace.events[:-1], first, trace.events[-1]]))
     assert (again.placed, again.failed) == (5, 0)
 
 
-async def test_failures_are_counted_by_reason_and_released_servers_make_room() -> None:
-    stock = {"MEMORY_MB": {"total": 1024, "capacity": 1024, "max_unit": 1024}}
-    one = {"project_id": "p", "user_id": "u", "resources": {"MEMORY_MB": 1024}}
-    lines = [
-        orjson.dumps({"host": "a", "stock": stock}),
-        orjson.dumps({"at": 0, "ask": {"server_id": "1", **one}}),
-        orjson.dumps({"at": 1, "ask": {"server_id": "2", **one}}),
-        orjson.dumps({"at": 2, "release": "1"}),
-        orjson.dumps({"at": 3, "ask": {"server_id": "3", **one}}),
-    ]
-    result = await simulate.replay(simulate.read(lines), FILTERS, WEIGHERS, SchedulerOptions())
-    assert (result.placed, result.failed, dict(result.reasons)) == (2, 1, {"not_enough_memory_mb": 1})
+async def test_failures_are_counted_by_filter_and_reason_and_released_servers_make_room() -> None:
+    events = [asked("1"), asked("2", 1), {"at": 2, "release": "1"}, asked("3", 3)]
+    result = await replayed(made([holder("a")], *events))
+    assert (result.placed, result.failed, dict(result.reasons)) == (2, 1, {"ram: not_enough_memory_mb": 1})
     assert result.plain()["memory_share_of_hosts_in_use"] == 1.0
+
+
+async def test_a_server_is_being_built_until_the_trace_says_it_is_built() -> None:
+    """The filter io_ops lets one build a host at a time."""
+    events = [asked("1", 0), asked("2", 1), {"at": 2, "built": "1"}, asked("3", 3), {"at": 4, "built": "3"}]
+    trace = made([holder("a", 8192)], *events)
+    options: dict[str, Any] = {"filters": ["io_ops"], "filter_options": {"io_ops": {"max_io_ops_per_host": 1}}}
+    result = await replayed(trace, **options)
+    assert [answer.host for answer in result.answers] == ["a", None, "a"]
+    assert dict(result.reasons) == {"io_ops: too_many_io_ops": 1}
+
+
+async def test_another_size_of_a_server_that_stands_takes_the_place_of_the_first() -> None:
+    events = [asked("1"), asked("2", 1, 2048), asked("1", 2, 3072), asked("2", 3, 512), asked("3", 4, 2560)]
+    result = await replayed(made([holder("a", 4096)], *events))
+    assert [answer.host for answer in result.answers] == ["a", "a", None, "a", "a"]
+    assert result.plain()["fullness_max"] == 1.0
+
+
+async def test_what_is_measured_is_what_is_there_at_the_end() -> None:
+    """Four hosts of 4 GiB, one half full, one full; two more fit of the largest flavor, of 2 GiB with a disk."""
+    hosts = [holder(name, 4096) for name in "abcd"]
+    hosts[3] |= {"enabled": False}
+    big = {"resources": {"MEMORY_MB": 2048}, "flavor_name": "big"}
+    events = [asked("1", 0, host="a", **big), asked("2", 1, host="a", **big), asked("3", 2, host="b", **big)]
+    events += [asked("4", 3, host="b", flavor_name="small"), {"at": 4, "release": "4"}]
+    told = (await replayed(made(hosts, *events))).plain()
+    assert (told["placed"], told["failed"], told["hosts_in_use"], told["peak_hosts_in_use"]) == (4, 0, 2, 2)
+    assert (told["fullness_mean"], told["fullness_max"], told["memory_share_of_hosts_in_use"]) == (0.75, 1.0, 0.75)
+    assert (told["largest_flavor"], told["largest_flavor_still_fits"]) == ("big", 3)
+    assert "as_recorded" not in told
 
 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b"{", "line 1 of the trace is not JSON"),
-        (b"[]", "line 1 of the trace is no JSON object"),
-        (b'{"what": 1}', "line 1 of the trace has neither"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[]", "is no JSON object"),
+        (b'{"what": 1}', "has neither host, aggregate, group, ask, built nor release"),
+        (b'{"host": 7}', "has '7' as host; it takes a text"),
+        (b'{"host": "a"}', "has host a for the second time"),
+        (b'{"host": "b", "stock": {"VCPU": 7}}', "is of host b and has '7' as stock of VCPU; it takes an object"),
+        (b'{"host": "b", "stock": {"VCPU": {"total": -1}}}', "has '-1' as total in the stock of VCPU"),
+        (b'{"host": "b", "stock": {"VCPU": {"size": 1}}}', "has size, which the stock of VCPU does not have"),
+        (b'{"host": "b", "colour": "red"}', "is of host b and has colour, which a host does not have"),
+        (b'{"host": "b", "enabled": "no"}', "has 'no' as enabled; it takes true or false"),
+        (b'{"host": "b", "numa": [{"id": "x"}]}', "has numa that cannot be understood"),
+        (b'{"host": "b", "pci": {}}', "has '{}' as pci; it takes a list"),
+        (b'{"host": "b", "metrics": {"CPU!": 1}}', "has the metric 'CPU!', which is no name"),
+        (b'{"host": "b", "flavors": {"m1": true}}', "has 'True' as flavors; it takes a whole number"),
+        (b'{"aggregate": {"metadata": {"a": 1}}}', "has metadata of an aggregate that are no texts"),
+        (b'{"group": "g", "max_server_per_host": "2"}', "has '2' as max_server_per_host"),
+        (b'{"at": -1, "release": "x"}', "has -1 as `at`; it takes seconds"),
+        (b'{"at": 0.5, "release": "x"}', "is at 0.5 s, before the event above it"),
+        (b'{"ask": {"colour": 1}, "at": 2}', "cannot be asked: An ask has no field colour"),
+        (b'{"at": 2, "ask": {"server_id": "s", "resources": {"VCPU": "1"}}}', "cannot be asked: TypeError"),
+        (b'{"at": 2, "ask": {"server_id": "s", "vcpus": -1}}', "vcpus of an ask is a number"),
     ],
 )
-def test_a_wrong_line_is_named(line: bytes, why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
-        simulate.read([line])
-
-
-async def test_a_wrong_host_or_ask_is_named() -> None:
-    for line, why in ((b'{"host": "a", "stock": {"VCPU": 7}}', "host a"), (b'{"ask": {"colour": 1}}', "event 1")):
-        with pytest.raises(ConfigError, match=why):
-            await simulate.replay(simulate.read([line]), FILTERS, WEIGHERS, SchedulerOptions())
+def test_a_wrong_line_is_named_with_what_is_wrong_in_it(line: bytes, why: str) -> None:
+    good = [b'{"host": "a"}', b"", b'{"at": 1, "release": "x"}']
+    with pytest.raises(ConfigError) as told:
+        lines.read([*good, line])
+    assert str(told.value).startswith("line 4 of the trace ") and why in str(told.value)
 
 
 def test_the_command_compares_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stock = {"MEMORY_MB": {"total": 2048, "capacity": 2048, "max_unit": 2048}}
-    lines = [{"host": name, "stock": stock} for name in ("a", "b")]
-    one = {"project_id": "p", "user_id": "u", "resources": {"MEMORY_MB": 1024}}
-    events = [{"at": n, "ask": {"server_id": str(n), **one}} for n in range(2)]
+    entries = [*(holder(name, 2048) for name in ("a", "b")), *(asked(str(n), n) for n in range(2))]
     trace = tmp_path / "trace"
-    trace.write_bytes(b"\n".join(orjson.dumps(entry) for entry in [*lines, *events]))
+    trace.write_bytes(b"\n".join(orjson.dumps(entry) for entry in entries))
     assert main(["simulate", str(trace), "--weighers", "ram=-1", "--format", "json"]) == 0
     told = orjson.loads(capsys.readouterr().out)
     assert (told["defaults"]["peak_hosts_in_use"], told["given"]["peak_hosts_in_use"]) == (2, 1)
+    (one,) = told["differently"]["first"]
+    assert (one["server"], one["before"]["host"] != one["after"]["host"]) == ("1", True)
     assert main(["simulate", str(trace), "--weighers", "ram", "--strategy", "stack"]) == 0
-    assert "peak hosts in use" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "peak hosts in use" in printed and "1 request went differently:" in printed
+    assert main(["simulate", str(trace), "--filters", "ram"]) == 0
+    assert "Every request went the same way." in capsys.readouterr().out
     config = tmp_path / "novakit.toml"
     config.write_text("[filter_scheduler]\nram_weight_multiplier = -1.0")
     assert main(["simulate", str(trace), "--config", str(config), "--format", "json"]) == 0
@@ -114,3 +336,79 @@ def test_the_command_compares_and_prints(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["simulate", str(trace), "--config", str(config)]) == 2
     assert "'share'" in capsys.readouterr().err
     assert main(["simulate", str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--config", "novakit.toml", "--strategy", "stack"], "--config and --strategy both say what decides"),
+        (["--config", "nowhere.toml"], "does not exist"),
+        (["--record", "--driver", "allocator"], "--driver is for the replay"),
+        (["--driver", "alocator"], "alocator"),
+    ],
+)
+def test_options_that_would_not_count_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("novakit.toml").write_text("")
+    Path("trace").write_bytes(orjson.dumps(holder("a")))
+    assert main(["simulate", "trace", *words]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_an_installed_driver_decides_by_name_or_by_the_configuration(tmp_path: Path) -> None:
+    trace, worth, config = tmp_path / "trace", tmp_path / "worth.json", tmp_path / "novakit.toml"
+    trace.write_bytes(b"\n".join(orjson.dumps(each) for each in [*(holder(n, 4096) for n in "abc"), asked("1")]))
+    worth.write_text('{"b": 2, "c": 1}')
+    config.write_text(f'[scheduler]\ndriver = "allocator"\n[schedulers.allocator]\nfile = "{worth}"\n')
+
+    def simulated(*words: str, code: int = 0) -> Any:
+        command = [sys.executable, "-m", "novakit", "simulate", str(trace), *words, "--format", "json"]
+        environment = {**os.environ, "PYTHONPATH": str(PLUGIN)}
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)
+        assert done.returncode == code, done.stderr
+        return orjson.loads(done.stdout)
+
+    assert simulated("--config", str(config))["given"]["placed"] == 1
+    worth.write_text("{}")
+    told = simulated("--config", str(config), code=1)
+    assert told["given"]["reasons"] == {"allocator: not_allocated": 1}
+    assert told["differently"]["first"][0]["after"] == {"refused": "allocator: not_allocated"}
+    assert simulated("--driver", "allocator")["given"]["placed"] == 1
+
+
+async def test_what_a_running_service_did_is_recorded_and_replays(tmp_path: Path) -> None:
+    state, trace = tmp_path / "state", tmp_path / "trace"
+    state.mkdir()
+    weighers = "ram = 1.0, cpu = 1.0, disk = 1.0, soft_affinity = 1.0, soft_anti_affinity = 1.0"
+    (state / "novakit.toml").write_text(f"[scheduler]\nweighers = {{ {weighers} }}\n")
+    with Service(state, "--simulate", "4") as service:
+        async with aiohttp.ClientSession() as session:
+            api = await Api.login(service, session)
+            image = await api.image()
+            body = {"server_group": {"name": "apart", "policy": "anti-affinity"}}
+            group = (await api.ok("POST", "/compute/v2.1/os-server-groups", body))["server_group"]["id"]
+            hints = {"os:scheduler_hints": {"group": group}}
+            stand, count = [], 0
+            for name, flavor in zip("abcdefg", "4312432", strict=True):
+                stand.append(await api.server(name, image, flavor))
+                await api.reach(stand[-1], "ACTIVE")
+                count += 1
+            for server in (stand.pop(0), stand.pop(2)):
+                await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
+                await api.gone(server)
+            for number, status in enumerate(["ACTIVE"] * 4 + ["ERROR"]):
+                member = {"name": f"g{number}", "imageRef": image, "flavorRef": "1", "networks": "none"}
+                made = await api.ok("POST", "/compute/v2.1/servers", {"server": member, **hints})
+                await api.reach(made["server"]["id"], status)
+                count += 1
+        command = [sys.executable, "-m", "novakit", "simulate", str(trace), "--record", "--state", str(state)]
+        assert subprocess.run(command, check=False).returncode == 0
+    with trace.open("rb") as found:
+        events = lines.read(found).events
+    assert len([event for event in events if event.built]) == count - 1
+    assert len([event for event in events if event.release]) == 2
+    command = [sys.executable, "-m", "novakit", "simulate", str(trace), "--config", str(state / "novakit.toml")]
+    told = orjson.loads(subprocess.run([*command, "--format", "json"], capture_output=True, check=True).stdout)
+    assert (told["given"]["placed"], told["given"]["failed"], told["given"]["as_recorded"]) == (count - 1, 1, count)

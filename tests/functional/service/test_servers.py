@@ -71,6 +71,21 @@ async def test_a_host_that_fails_is_left_for_another_and_each_try_is_recorded(ap
         await api.gone(server)
 
 
+async def test_a_server_bound_to_a_host_that_fails_tells_of_that_and_of_no_other_hosts(api, admin, image):
+    flavor = (await admin.ok("GET", "/compute/v2.1/flavors"))["flavors"][0]["id"]
+    for where in ({"host": "sim-1"}, {"availability_zone": "nova:sim-1"}):
+        new = {"name": "bound", "imageRef": image, "flavorRef": flavor, "networks": "none", **where}
+        made = await admin.ok(
+            "POST", "/compute/v2.1/servers", {"server": new}, headers={"OpenStack-API-Version": "compute 2.74"}
+        )
+        shown = await admin.reach(made["server"]["id"], "ERROR")
+        assert shown["fault"]["message"] == "The host could not do it." and "sim-1" in shown["fault"]["details"]
+        decisions = (await admin.ok("GET", f"/novakit/v1/decisions?server_id={shown['id']}"))["decisions"]
+        assert [each["host"] for each in decisions] == ["sim-1"]
+        await admin.ok("DELETE", f"/compute/v2.1/servers/{shown['id']}")
+        await admin.gone(shown["id"])
+
+
 async def test_a_host_whose_build_failed_is_the_last_choice_from_then_on(api, admin, image):
     servers = []
     for number in range(6):

@@ -295,6 +295,7 @@ class TestRealGuests(RealGuests):
             assert not list((tmp_path / "instances").iterdir())
             said = {line.check: line for line in await driver.examine_host()}
             assert "intel_iommu=on" in said["IOMMU"].remedy
+            assert "apt-get install ovmf" in said["firmware for Secure Boot (optional)"].remedy, "the tree has none"
             assert "6 devices matched, 0 for guests" in said["pci rule 1, any"].found
         finally:
             await driver.close()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from novakit_driver_qemu.commands import missing as missing_packages
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
 from novakit_driver_qemu.qmp import Monitor
+from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost
@@ -238,6 +240,20 @@ class TestRecovery(RealGuests):
         }
         await driver.create(attrs.evolve(plan, vcpus=2, extra_specs=specs))
         assert "2 CPUs" in (await printed(driver, plan.id, FINISHED)).decode()
+
+    async def test_guests_have_every_cpu_feature_that_the_host_reports(
+        self, driver: QemuDriver, plan: GuestPlan
+    ) -> None:
+        promised = {trait for trait in (await driver.host()).traits if trait.startswith("HW_CPU_X86_")}
+        assert {"HW_CPU_X86_SSE42", "HW_CPU_X86_AESNI"} <= promised
+        script = b"#!/bin/sh\ngrep -m 1 ^flags /proc/cpuinfo\n"
+        await driver.create(attrs.evolve(plan, config_drive=drive_of(plan.id, script)))
+        log = (await printed(driver, plan.id, FINISHED)).decode(errors="replace")
+        told = re.search(r"\bflags\t+: (.*)", log)
+        assert told is not None, log
+        flags = set(told[1].split())
+        assert {"sse4_2", "aes"} <= flags
+        assert promised <= cpu_traits(flags), f"{promised - cpu_traits(flags)} is not in the guest"
 
     async def test_a_device_that_qemu_cannot_open_is_held_until_the_guest_is_destroyed(self, tmp_path: Path) -> None:
         """The tree tells of a GPU that this machine does not have, so the guest is built and does not start."""

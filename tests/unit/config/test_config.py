@@ -46,6 +46,8 @@ def test_no_file_is_an_empty_one(tmp_path):
         ('[api]\nenabled = "compute"', "takes a list"),
         ('[agent]\nheartbeat_every = "soon"', "heartbeat_every: takes a number, not 'soon'"),
         ("[agent]\nheartbeat_every = -1", "heartbeat_every must be above 0"),
+        ('[agent]\ntraits = ["HW_CPU_X86_AVX3"]', "traits takes CUSTOM_ and standard traits; 'HW_CPU_X86_AVX3'"),
+        ('[agent]\nwithheld_traits = ["CUSTOM_small"]', "withheld_traits takes CUSTOM_ and standard traits"),
         ('[agent]\nhosst = "x"', "Did you mean 'host'"),
         ("[agents]\nx = 1", r"unknown \[agents\]; known are"),
         ("api = 3", "takes a table"),

@@ -10,6 +10,7 @@ from lxml import etree
 
 from novakit_driver_libvirt import host_devices
 from novakit_driver_libvirt.domain_xml import Disk, Surroundings, render
+from novakit_driver_libvirt.firmware import Firmware
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, guest_of, name_of
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
@@ -20,8 +21,14 @@ GOLDEN = Path(__file__).parent / "golden"
 SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
 GUEST = "11111111-2222-3333-4444-555555555555"
 PORT = "66666666-7777-8888-9999-000000000000"
+OVMF = Firmware(plain="/usr/share/OVMF/OVMF_CODE_4M.fd", secure="/usr/share/OVMF/OVMF_CODE_4M.ms.fd")
 AROUND = Surroundings(
-    kind="qemu", machine="q35", directory="/state/instances", console="/state/instances/g/console.log"
+    kind="qemu",
+    machine="q35",
+    directory="/state/instances",
+    console="/state/instances/g/console.log",
+    nvram="/state/instances/g/nvram.fd",
+    firmware=OVMF,
 )
 SHARING = attrs.evolve(AROUND, kind="kvm", shared_cpus={0: (0, 1, 2), 1: (6, 7)})
 PLAN = GuestPlan(
@@ -47,6 +54,11 @@ CASES = {
         attrs.evolve(PLAN, image_properties={"hw_firmware_type": "uefi", "hw_vif_model": "e1000"}),
         (ROOT,),
         attrs.evolve(AROUND, kind="kvm", vnc=True),
+    ),
+    "secure_boot": (
+        attrs.evolve(PLAN, extra_specs={"os:secure_boot": "required", "hw:boot_menu": "true"}),
+        (ROOT,),
+        attrs.evolve(AROUND, machine="pc"),
     ),
     "pinned_huge_pages": (
         attrs.evolve(
@@ -199,6 +211,37 @@ def test_a_name_that_looks_like_xml_opens_no_element() -> None:
 def test_image_properties_outside_the_offer_are_refused(properties: dict[str, str]) -> None:
     with pytest.raises(Refused):
         render(attrs.evolve(PLAN, image_properties=properties), (ROOT,), AROUND)
+
+
+UEFI = {"hw_firmware_type": "uefi"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "firmware", "secure"),
+    [
+        (UEFI, OVMF, False),
+        ({**UEFI, "os_secure_boot": "disabled"}, OVMF, False),
+        ({**UEFI, "os_secure_boot": "optional"}, OVMF, True),
+        ({**UEFI, "os_secure_boot": "optional"}, attrs.evolve(OVMF, secure=""), False),
+        ({**UEFI, "os_secure_boot": "optional", "hw_machine_type": "pc-i440fx-7.2"}, OVMF, False),
+        ({"os_secure_boot": "required"}, attrs.evolve(OVMF, plain=""), True),
+    ],
+)
+def test_what_is_optional_is_had_where_it_can_be(properties: dict[str, str], firmware: Firmware, secure: bool) -> None:
+    plan, around = attrs.evolve(PLAN, image_properties=properties), attrs.evolve(AROUND, firmware=firmware)
+    domain = etree.fromstring(render(plan, (ROOT,), around))
+    told = {str(each.get("name")): each.get("enabled") for each in domain.iterfind("os/firmware/feature")}
+    assert told == ({"enrolled-keys": "yes", "secure-boot": "yes"} if secure else {"secure-boot": "no"})
+    assert (domain.find("features/smm") is not None) == secure == (domain.find("os/loader[@secure='yes']") is not None)
+    assert domain.findtext("os/nvram") == AROUND.nvram
+
+
+@pytest.mark.parametrize(
+    ("properties", "says"), [(UEFI, "apt-get install ovmf"), ({"os_secure_boot": "required"}, "enrolled keys: apt-get")]
+)
+def test_firmware_that_is_not_installed_is_refused_with_the_remedy(properties: dict[str, str], says: str) -> None:
+    with pytest.raises(Refused, match=says):
+        render(attrs.evolve(PLAN, image_properties=properties), (ROOT,), attrs.evolve(AROUND, firmware=Firmware()))
 
 
 @pytest.mark.parametrize("device", ["", "a/b", "tap0'/>", "a" * 16, "tap 0", "../eth0"])

@@ -1,11 +1,15 @@
 """What the host is said to offer."""
 
+import re
+from collections.abc import Collection
+
 import os_traits
 import pytest
 
-from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, novakit_drivers
+from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, guest_cpu, novakit_drivers
 from novakit_driver_libvirt.acceleration import Verdict
-from novakit_driver_libvirt.host_facts import ABILITIES, CPU_TRAITS, Machine, facts
+from novakit_driver_libvirt.firmware import NONE, Firmware
+from novakit_driver_libvirt.host_facts import ABILITIES, Machine, facts
 from novakit_hookspecs.hosts import HostContext, HostFacts
 
 CAPABILITIES = """<capabilities><host><cpu><arch>x86_64</arch><model>EPYC</model><vendor>AMD</vendor>
@@ -15,7 +19,14 @@ CAPABILITIES = """<capabilities><host><cpu><arch>x86_64</arch><model>EPYC</model
 MACHINE = Machine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset({"avx2", "aes", "unheard_of"}))
 
 
-def made(acceleration: str, *, uefi: bool = False) -> HostFacts:
+DOMAINS = """<domainCapabilities><cpu>
+<mode name='host-passthrough' supported='no'/>
+<mode name='host-model' supported='{supported}'><model fallback='forbid'>EPYC</model><vendor>AMD</vendor>
+<feature policy='require' name='la57'/><feature policy='disable' name='sha-ni'/></mode>
+</cpu></domainCapabilities>"""
+
+
+def made(acceleration: str, *, firmware: Firmware = NONE, cpu_features: Collection[str] = ()) -> HostFacts:
     return facts(
         host="alpha",
         machine=MACHINE,
@@ -23,34 +34,58 @@ def made(acceleration: str, *, uefi: bool = False) -> HostFacts:
         verdict=Verdict(acceleration, "because"),
         capabilities=CAPABILITIES,
         version=7002022,
-        uefi=uefi,
+        firmware=firmware,
+        cpu_features=cpu_features,
     )
 
 
 def test_every_trait_is_a_standard_one() -> None:
     standard = set(os_traits.get_traits())
-    assert ABILITIES | set(CPU_TRAITS.values()) <= standard
+    assert standard >= ABILITIES
 
 
-@pytest.mark.parametrize(("uefi", "known"), [(False, {"BIOS"}), (True, {"BIOS", "UEFI"})])
-def test_images_find_a_host_by_the_firmware_it_has(uefi: bool, known: set[str]) -> None:
-    traits = made("tcg", uefi=uefi).traits
-    assert {trait.removeprefix("COMPUTE_FIRMWARE_") for trait in traits if "FIRMWARE" in trait} == known
+@pytest.mark.parametrize(
+    ("firmware", "known"),
+    [
+        (Firmware(), {"FIRMWARE_BIOS"}),
+        (Firmware(plain="a.fd"), {"FIRMWARE_BIOS", "FIRMWARE_UEFI"}),
+        (Firmware(plain="a.fd", secure="b.fd"), {"FIRMWARE_BIOS", "FIRMWARE_UEFI", "SECURITY_UEFI_SECURE_BOOT"}),
+    ],
+)
+def test_images_find_a_host_by_the_firmware_it_has(firmware: Firmware, known: set[str]) -> None:
+    traits = made("tcg", firmware=firmware).traits
+    assert {trait.removeprefix("COMPUTE_") for trait in traits if re.search("FIRMWARE|BOOT", trait)} == known
 
 
 def test_kvm_shows_the_host_cpu() -> None:
     host = made("kvm")
     assert host.hypervisor_type == "KVM"
-    assert {"HW_CPU_X86_AVX2", "HW_CPU_X86_AESNI"} <= host.traits
     assert ("x86_64", "kvm", "hvm") in host.supported_instances
     assert host.cpu_info["topology"] == {"sockets": 1, "cores": 4, "threads": 2}
 
 
-def test_emulation_promises_nothing_of_the_host_cpu_and_no_kvm() -> None:
+def test_emulation_offers_no_kvm() -> None:
     host = made("tcg")
     assert (host.hypervisor_type, host.acceleration, host.why) == ("QEMU", "tcg", "because")
-    assert not {trait for trait in host.traits if trait.startswith("HW_CPU")}
     assert host.supported_instances == (("x86_64", "qemu", "hvm"),)
+
+
+@pytest.mark.parametrize("acceleration", ["tcg", "kvm"])
+def test_cpu_traits_are_those_of_guests_and_not_of_the_host(acceleration: str) -> None:
+    found = made(acceleration, cpu_features={"sse4.2", "svm", "unheard_of"}).traits
+    assert found - ABILITIES == {"HW_CPU_X86_SSE42", "HW_CPU_X86_SVM", "HW_CPU_X86_AMD_SVM"}
+
+
+def test_the_guests_cpu_is_asked_of_libvirt_as_a_model_with_differences() -> None:
+    asked = guest_cpu.host_model(DOMAINS.format(supported="yes"))
+    assert asked is not None
+    assert '<arch>x86_64</arch><model fallback="forbid">EPYC</model>' in asked
+    assert "la57" in asked and "sha-ni" in asked
+    assert guest_cpu.features(asked) == {"la57"}
+
+
+def test_a_libvirt_that_does_not_know_the_guests_cpu_is_asked_nothing() -> None:
+    assert guest_cpu.host_model(DOMAINS.format(supported="no")) is None
 
 
 def test_the_inventory_follows_machine_and_options() -> None:

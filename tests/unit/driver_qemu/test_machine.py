@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novakit_driver_qemu import host_facts
+from novakit_driver_qemu import guest_cpu, host_facts
 from novakit_driver_qemu.acceleration import Verdict
 from novakit_driver_qemu.machine import Machine, command_line
 from novakit_driver_qemu.options import QemuOptions
@@ -96,6 +96,18 @@ def test_what_an_image_may_not_choose_is_refused(key: str, value: str) -> None:
         Machine.of(attrs.evolve(RICH, image_properties={key: value}))
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        attrs.evolve(PLAIN, extra_specs={"os:secure_boot": "required"}),
+        attrs.evolve(PLAIN, image_properties={"os_secure_boot": "required"}),
+    ],
+)
+def test_secure_boot_is_refused(plan: GuestPlan) -> None:
+    with pytest.raises(Refused, match="no Secure Boot; libvirt's can"):
+        Machine.of(plan)
+
+
 def test_what_was_written_down_reads_back() -> None:
     machine = Machine.of(attrs.evolve(RICH, extra_specs=HARDWARE))
     assert Machine.load(json.loads(json.dumps(attrs.asdict(machine)))) == machine
@@ -114,10 +126,24 @@ def test_a_plan_with_cells_is_refused() -> None:
 
 def test_the_host_reports_no_cells_as_no_guest_can_be_kept_to_one(tmp_path: Path) -> None:
     context = HostContext(host="here", state_dir=str(tmp_path))
-    facts = host_facts.read(context, QemuOptions(), Verdict(acceleration="tcg", why=""), 8_000_000, tmp_path)
+    facts = host_facts.read(context, QemuOptions(), Verdict(acceleration="tcg", why=""), 8_000_000, tmp_path, ["avx2"])
     assert not facts.numa
     assert "PCPU" not in facts.inventory
     assert {one for one in facts.traits if "FIRMWARE" in one} == {"COMPUTE_FIRMWARE_BIOS"}
+    assert {one for one in facts.traits if one.startswith("HW_")} == {"HW_CPU_X86_AVX2"}
+
+
+def test_features_of_the_guests_cpu_are_found_among_what_qemu_prints() -> None:
+    props = {"avx2": True, "sse4.1": True, "avx512f": False, "family": 15, "vendor": "AuthenticAMD"}
+    lines = [
+        {"QMP": {"version": {}}},
+        {"return": {}},
+        {"event": "RESUME"},
+        {"return": {"model": {"name": "max", "props": props}}},
+        {"return": {}},
+    ]
+    assert guest_cpu.read("\n".join(map(json.dumps, lines)).encode() + b'\n{"torn') == {"avx2", "sse4.1"}
+    assert not guest_cpu.read(b'{"error": {"class": "GenericError", "desc": "no such model"}}\n')
 
 
 @pytest.mark.parametrize("device", ["tap0,script=/tmp/x", "-tap", "", "a" * 16, "tap 0"])

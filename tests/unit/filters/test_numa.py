@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_filters.numa import NumaTopology
-from novakit_hookspecs.numa import BadWish, CellWish, NumaCell, NumaHost, NumaWish, Taken, fit, numbers, wish
+from novakit_hookspecs.numa import (
+    BadWish,
+    CellWish,
+    NumaCell,
+    NumaHost,
+    NumaWish,
+    Taken,
+    fit,
+    numbers,
+    shortage,
+    wish,
+)
 from novakit_hookspecs.testing.filters import ask, host_table
 
 
@@ -150,6 +161,88 @@ def test_a_fit_is_found_exactly_when_trying_every_order_finds_one(have: list[int
         for order in itertools.permutations(range(len(have)), len(want))
     )
     assert (fit(host, NumaWish(cells=cells)) is not None) == possible
+
+
+def _host(cells: list[tuple[int, int, int, bool]], guests: list[tuple[int, int, str, str]]) -> NumaHost:
+    """Make a host of cells (cores, threads, huge pages, shared CPUs), with what guests hold that came before."""
+    made, first = [], 0
+    for number, (cores, threads, pages, shared) in enumerate(cells):
+        cpus = tuple(range(first, first + cores * threads))
+        siblings = tuple(cpus[core * threads : core * threads + threads] for core in range(cores))
+        first += len(cpus) + 1
+        made.append(
+            NumaCell(
+                id=number,
+                cpus=(first - 1,) if shared else (),
+                dedicated=cpus,
+                siblings=siblings,
+                memory_mb=512 + 2 * pages,
+                pages={2048: pages},
+                socket=number // 2,
+            )
+        )
+    host = NumaHost(cells=tuple(made))
+    for one in guests:
+        given = fit(host, asked_for(*one)) if asked_for(*one) else None
+        host = NumaHost(cells=host.cells, taken=(*host.taken, *(given or ())))
+    return host
+
+
+def asked_for(vcpus: int, nodes: int, policy: str, more: str) -> Any:
+    """Make the wish of a guest; `more` says its threads or its pages."""
+    specs = {"hw:numa_nodes": str(nodes), "hw:cpu_policy": policy}
+    if policy == "mixed":
+        specs["hw:cpu_dedicated_mask"] = "0"
+    if more in ("isolate", "require"):
+        specs["hw:cpu_thread_policy"] = more
+    elif more:
+        specs["hw:mem_page_size"] = more
+    try:
+        return wish(vcpus, 64 * vcpus, specs, {})
+    except BadWish:
+        return None
+
+
+guests = st.tuples(
+    st.integers(1, 4),
+    st.integers(1, 2),
+    st.sampled_from(("dedicated", "shared", "mixed")),
+    st.sampled_from(("", "isolate", "require", "large", "any", "2MB", "small")),
+)
+cells = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(1, 2), st.sampled_from((0, 64, 128)), st.booleans()),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(cells, st.lists(guests, max_size=4), guests)
+def test_the_room_of_a_host_says_of_every_guest_what_the_fit_says(
+    of: list[tuple[int, int, int, bool]], before: list[tuple[int, int, str, str]], one: tuple[int, int, str, str]
+) -> None:
+    host, wanted = _host(of, before), asked_for(*one)
+    if wanted is not None:
+        assert host.room.fits(wanted) == (fit(host, wanted) is not None)
+        assert (shortage(host.room, wanted) is None) == host.room.fits(wanted)
+
+
+def test_hosts_with_the_same_room_share_it() -> None:
+    first, second = (_host([(2, 2, 64, True)], [(2, 1, "dedicated", "")]) for _ in range(2))
+    assert first.room is second.room
+    assert first.room is not _host([(2, 2, 64, True)], []).room
+
+
+def test_what_runs_short_is_told_with_how_much_there_is() -> None:
+    room = _host([(3, 2, 64, False), (1, 1, 64, False)], []).room
+    for specs, told in (
+        ((5, 1, "dedicated", "isolate"), ("cpus", 5, 3)),
+        ((7, 1, "dedicated", ""), ("cpus", 7, 6)),
+        ((4, 1, "dedicated", "large"), ("pages", 256, 128)),
+        ((1, 1, "shared", ""), ("shared_cpus", 1, 0)),
+        ((4, 2, "dedicated", "isolate"), ("together", 2, 0)),
+    ):
+        lack = shortage(room, asked_for(*specs))
+        assert lack is not None and (lack.kind, lack.wanted, lack.available) == told
 
 
 def test_sixteen_host_cells_and_eight_guest_cells_are_decided_without_trying_every_order() -> None:

@@ -116,6 +116,53 @@ def test_capabilities_are_compared_by_the_operators(specs: dict[str, str], expec
 
 
 @pytest.mark.parametrize(
+    ("specs", "expected"),
+    [
+        ({"capabilities:free_disk_mb": ">= 20480"}, ["host1"]),
+        ({"capabilities:disk_mb_used": "== 0"}, ["host0"]),
+        ({"capabilities:total_usable_ram_mb": ">= 8192"}, ["host1"]),
+        ({"capabilities:ram_allocation_ratio": "== 1.5"}, ["host1"]),
+        ({"capabilities:hypervisor_hostname": "<or> a <or> c"}, ["host0"]),
+        ({"capabilities:host_ip": "<in> 10.0."}, ["host1"]),
+    ],
+)
+def test_capabilities_have_the_names_that_flavors_use(specs: dict[str, str], expected: list[str]) -> None:
+    table = host_table(
+        free_disk_gb=[10.0, 20.0],
+        used_disk_gb=[0.0, 1.0],
+        total_memory_mb=[4096.0, 8704.0],
+        reserved_memory_mb=[0.0, 512.0],
+        capacity_memory_mb=[4096.0, 12288.0],
+        node=["a", "b"],
+        host_ip=[None, "10.0.0.1"],
+    )
+    assert kept(capabilities.ComputeCapabilities(), table, ask(extra_specs=specs)) == expected
+
+
+def test_a_capability_that_is_not_satisfied_is_told_with_what_there_is() -> None:
+    table = host_table(hypervisor_version=[8002000, 9000000, 8002000], cpu_info=[{"features": ["avx"]}, {}, {}])
+    specs = {"capabilities:hypervisor_version": ">= 9999999", "capabilities:nonsense": "1"}
+    for name, value in specs.items():
+        (told,) = capabilities.ComputeCapabilities().why(table, ask(extra_specs={name: value}))
+        if name.endswith("version"):
+            assert (told.code, told.wanted, told.available) == ("capability", value, [8002000, 9000000])
+        else:
+            assert told.code == "capability_unknown" and "know nothing" in told.message
+    (told,) = capabilities.ComputeCapabilities().why(
+        table, ask(extra_specs={"capabilities:cpu_info:features": "<in> sse9"})
+    )
+    assert told.available == [["avx"]]
+
+
+def test_operators_read_why_hosts_are_disabled_and_tenants_do_not() -> None:
+    reasons = ["rack on fire", "", "upgrade", "rack on fire"]
+    table = host_table(enabled=[False, False, False, True], up=[True] * 4, disabled_reason=reasons)
+    (told,) = standing.Compute().why(table.some([0, 1, 2]), ask())
+    assert told.remedy == "one of the hosts enabled again (disabled because: rack on fire; upgrade)"
+    assert "fire" not in told.message
+
+
+@pytest.mark.parametrize(
     ("properties", "expected"),
     [
         ({"hw_architecture": "x86_64"}, ["host0"]),
@@ -134,6 +181,22 @@ def test_an_image_is_kept_off_hosts_that_cannot_run_it(properties: dict[str, str
         traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["host1"]},
     )
     assert kept(images.ImageProperties(), table, ask(image=ImageAsk(properties=properties))) == expected
+
+
+@pytest.mark.parametrize("image", [None, ImageAsk(properties={"hw_firmware_type": "uefi"})])
+def test_a_flavor_requires_secure_boot_as_an_image_does(image: ImageAsk | None) -> None:
+    table = host_table(
+        ["a", "b", "c"],
+        traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["b"], "COMPUTE_FIRMWARE_UEFI": ["a", "b"]},
+    )
+    for word, expected in (("required", ["b"]), ("disabled", ["a", "b"]), ("optional", ["a", "b"])):
+        wanted = ask(extra_specs={"os:secure_boot": word}, image=image)
+        if image is None and word != "required":
+            assert not images.ImageProperties().applies(wanted)
+        else:
+            assert kept(images.ImageProperties(), table, wanted) == expected
+    reasons = images.ImageProperties().why(table, ask(extra_specs={"os:secure_boot": "required"}))
+    assert [(each.code, "os:secure_boot required" in each.message) for each in reasons] == [("image_property", True)]
 
 
 def test_affinity_keeps_the_members_hosts_and_anti_affinity_leaves_them() -> None:
@@ -219,6 +282,11 @@ def test_metrics_must_be_there_and_flavors_may_not_mix() -> None:
         (["and", [">=", "$free_ram_mb", 0], ["not", ["=", "$hypervisor_type", "KVM"]]], ["host0"]),
         (["or", ["<", "$free_ram_mb", 1024], ["=", "$hypervisor_type", "KVM"]], ["host0", "host1"]),
         (["in", "$free_ram_mb", 512, 7], ["host0"]),
+        (["=", "$hypervisor_hostname", "b"], ["host1"]),
+        (["in", "$hypervisor_hostname", "a", "c"], ["host0"]),
+        (["not", ["=", "host1", "$host"]], ["host0"]),
+        (["=", "$host_ip", "10.0.0.1"], ["host1"]),
+        (["<", "$node", "b"], []),
         ([">=", "$secret", 1], []),
         (["and"], []),
         ("free", []),
@@ -226,7 +294,9 @@ def test_metrics_must_be_there_and_flavors_may_not_mix() -> None:
     ],
 )
 def test_the_query_hint_is_a_condition_on_facts(text: Any, expected: list[str]) -> None:
-    table = host_table(free_memory_mb=[512.0, 4096.0], hypervisor_type=["QEMU", "KVM"])
+    table = host_table(
+        free_memory_mb=[512.0, 4096.0], hypervisor_type=["QEMU", "KVM"], node=["a", "b"], host_ip=[None, "10.0.0.1"]
+    )
     assert kept(query.Query(), table, ask(hints={"query": json.dumps(text)})) == expected
 
 

@@ -7,14 +7,16 @@ from typing import Any
 
 import attrs
 import numpy as np
+import orjson
 import pytest
 
 from novakit import errors
+from novakit.scheduler import record
 from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
 from novakit.scheduler.pipeline import Outcome
 from novakit.scheduler.table import HostTable, Stock
 from novakit_filters import novakit_filters
-from novakit_hookspecs.scheduling import Aggregate, FilterSpec, GroupAsk, IfBroken
+from novakit_hookspecs.scheduling import Aggregate, FilterSpec, GroupAsk, IfBroken, Reason
 from novakit_hookspecs.testing.asks import ask
 from novakit_hookspecs.weighing import WeigherSpec
 from novakit_weighers import novakit_weighers
@@ -70,7 +72,8 @@ async def test_filters_run_in_the_configured_order_and_count_what_they_remove() 
     table = table_of([512, 4096, 4096])
     table.put(1, enabled=False)
     outcome = await run(table, filters=["ram", "compute"])
-    asked = [(stage.name, stage.before, stage.after) for stage in outcome.stages if stage.mask is not None]
+    named = {"ram", "compute"}
+    asked = [(stage.name, stage.before, stage.after) for stage in outcome.stages if stage.name in named]
     assert asked == [("ram", 3, 2), ("compute", 2, 1)]
     assert alive(table, outcome) == ["host2"]
 
@@ -126,7 +129,9 @@ def test_old_names_work_and_the_warning_says_what_to_write() -> None:
 
 
 def test_a_misspelt_name_stops_the_start_and_lists_what_there_is() -> None:
-    with pytest.raises(errors.ConfigError, match=r"rams, which no installed plugin offers; there are .*compute"):
+    with pytest.raises(
+        errors.ConfigError, match=r"rams, which no installed plugin offers; did it mean ram\? There are .*compute"
+    ):
         composed(HostTable(), filters=["rams"])
 
 
@@ -139,6 +144,14 @@ def test_single_ones_are_switched_on_and_off_beside_the_list() -> None:
         composed(HostTable(), filter_options={"traits": {"enabled": False}})
     with pytest.raises(errors.ConfigError, match=r"\[weighers.ram\] multiplier takes a number, not 'high'"):
         composed(HostTable(), weigher_options={"ram": {"multiplier": "high"}})
+
+
+def test_what_is_switched_on_and_not_there_stops_the_start() -> None:
+    with pytest.raises(errors.ConfigError, match=r"\[filters.tenent_aggregate\] enabled = true.*mean tenant_aggregate"):
+        composed(HostTable(), filter_options={"tenent_aggregate": {"enabled": True}})
+    with pytest.raises(errors.ConfigError, match=r"\[weighers.colour\] enabled = true names colour"):
+        composed(HostTable(), weigher_options={"colour": {"enabled": True}})
+    assert composed(HostTable(), filter_options={"colour": {"enabled": False}}).warnings
 
 
 def test_options_for_what_is_not_installed_are_warned_of() -> None:
@@ -199,6 +212,50 @@ def test_a_name_that_a_broken_plugin_may_offer_is_not_called_uninstalled() -> No
             refused,
         )
     assert "did it mean ram? Installed and not in service: filters:acme of novakit-acme 1.0" in told.value.message
+
+
+@attrs.frozen
+class Odd:
+    """Refuses everybody, with a reason that says something strange."""
+
+    said: Any
+
+    def mask(self, hosts: Any, ask: Any) -> Any:
+        return np.zeros(hosts.size, np.bool_)
+
+    def why(self, hosts: Any, ask: Any) -> Any:
+        if isinstance(self.said, BaseException):
+            raise self.said
+        return [Reason(code="odd", count=hosts.size, **self.said)]
+
+
+class CannotBeWritten:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"message": "are odd", "wanted": np.arange(3), "available": 10**30}, "are odd"),
+        ({"message": "are odd", "available": {1: {2: {3: {4: {5: "deep"}}}}}, "wanted": object()}, "are odd"),
+        ({"message": "a lone \ud800 surrogate", "remedy": "\0"}, "a lone ? surrogate"),
+        ({"message": "m" * 100_000}, "m" * 500),
+        ({"message": "are odd", "wanted": float("nan"), "available": set(range(1000))}, "are odd"),
+        ({"message": "are odd", "wanted": CannotBeWritten()}, "did not pass the acme check"),
+        ({"message": 7}, "did not pass the acme check"),
+        (RuntimeError("no idea"), "did not pass the acme check"),
+    ],
+)
+async def test_whatever_a_reason_says_can_be_stored_and_read(said: Any, message: str) -> None:
+    spec = vendor(lambda _: Odd(said))
+    table = table_of([4096])
+    made = composed(table, spec, filters=["acme"])
+    outcome = await made.pipeline.run(table, ask())
+    decision = await record.compose(made.pipeline, table, ask(), outcome, "scheduler")
+    assert message in decision.message
+    assert orjson.loads(orjson.dumps(decision.record))["filters"][-1]["reasons"][0]["message"] == message
+    assert len(orjson.dumps(decision.record)) < 20_000
 
 
 @attrs.frozen

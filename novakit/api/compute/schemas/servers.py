@@ -10,7 +10,7 @@ Schema = types.Schema
 USER_DATA: Schema = {"type": "string", "format": "base64", "maxLength": 65535}
 
 _one_or_more_ids: Schema = {"anyOf": [types.uuid, {"type": "array", "items": types.uuid}]}
-_hints: Schema = {
+hints: Schema = {
     "type": "object",
     "properties": {
         "group": _one_or_more_ids,
@@ -133,8 +133,8 @@ def _create() -> list[tuple[tuple[int, int], Schema]]:
         required = ["name", "flavorRef", *(["networks"] if since >= (2, 37) else [])]
         body = {
             "server": types.record(properties, required),
-            "os:scheduler_hints": _hints,
-            "OS-SCH-HNT:scheduler_hints": _hints,
+            "os:scheduler_hints": hints,
+            "OS-SCH-HNT:scheduler_hints": hints,
         }
         versions.append((since, types.record(body, ["server"])))
     return versions

@@ -221,6 +221,13 @@ class Calls:
             lambda connection: str(connection.getDomainCapabilities(None, "x86_64", machine, kind, 0))
         )
 
+    async def every_feature(self, kind: str, machine: str, cpu: str) -> str:
+        """Give a CPU with each feature named that its model stands for, as XML; `cpu` is a model with differences."""
+        flag = libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
+        return await self._run(
+            lambda connection: str(connection.baselineHypervisorCPU(None, "x86_64", machine, kind, [cpu], flag))
+        )
+
     async def _run(self, work: Callable[[Any], T]) -> T:
         if self._pool is None:
             raise Busy("the libvirt driver is closed")

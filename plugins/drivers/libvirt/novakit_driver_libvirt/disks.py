@@ -16,7 +16,7 @@ from novakit_hookspecs.servers import GuestPlan
 GIB, MIB = 1 << 30, 1 << 20
 SEARCHABLE = 0o711
 """QEMU may run as a user of its own, who must get through to the disks and need not list them."""
-CONSOLE = "console.log"
+CONSOLE, NVRAM = "console.log", "nvram.fd"
 FORMATS = frozenset({"raw", "qcow2"})
 
 
@@ -76,6 +76,10 @@ class Disks:
     def console(self, guest: str) -> Path:
         """Give the file that keeps what the guest prints."""
         return self.of(guest) / CONSOLE
+
+    def nvram(self, guest: str) -> Path:
+        """Give the file that keeps what UEFI remembers; libvirt makes it where it is missing."""
+        return self.of(guest) / NVRAM
 
     async def _root_disk(self, plan: GuestPlan, directory: Path) -> Path:
         size = root_bytes(plan)

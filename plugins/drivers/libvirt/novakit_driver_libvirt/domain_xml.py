@@ -7,9 +7,10 @@ import attrs
 from lxml import etree
 
 from novakit_driver_libvirt import guest_cells, guest_hardware, host_devices
+from novakit_driver_libvirt.firmware import PACKAGE, Firmware
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, name_of
 from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.hardware import BadHardware, Hardware, hardware
+from novakit_hookspecs.hardware import BadHardware, Hardware, hardware, is_q35
 from novakit_hookspecs.servers import GuestPlan, Nic
 
 DISK_BUSES: Mapping[str, str] = {"virtio": "vd", "scsi": "sd", "sata": "sd"}
@@ -42,6 +43,9 @@ class Surroundings:
     """The instances directory, by which a driver knows its own domains."""
     console: str
     """The file that keeps what the guest prints."""
+    nvram: str
+    """The file that keeps what UEFI remembers."""
+    firmware: Firmware = attrs.field(factory=Firmware)
     vnc: bool = False
     shared_cpus: Mapping[int, Sequence[int]] = attrs.field(factory=dict)
     """By cell of the host, the CPUs that guests share."""
@@ -51,7 +55,6 @@ class Surroundings:
 
 def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
     """Give the domain XML; raise `Refused` when image properties ask for what cannot be had."""
-    firmware = _choice(plan, "hw_firmware_type", "bios", ("bios", "uefi"))
     _choice(plan, "hw_rng_model", "virtio", ("virtio",))
     try:
         wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties)
@@ -68,10 +71,14 @@ def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
     _text(domain, "vcpu", str(plan.vcpus), placement="static", **({"cpuset": room} if apart else {}))
     guest_cells.placement(domain, plan, around.shared_cpus)
     guest_hardware.limit_cpus(domain, wanted)
-    _boot(domain, _machine(plan, around), uefi=firmware == "uefi", menu=wanted.boot_menu)
+    machine = _machine(plan, wanted, around)
+    secure = _is_secure(wanted, machine, around.firmware)
+    _boot(domain, machine, wanted, around, secure=secure)
     features = _add(domain, "features")
     _add(features, "acpi")
     _add(features, "apic")
+    if secure:
+        _add(features, "smm", {"state": "on"})
     guest_hardware.features(features, wanted)
     cpu = _add(domain, "cpu", {"mode": "host-passthrough" if around.kind == "kvm" else "maximum"})
     guest_hardware.cpu(cpu, wanted, around.kind)
@@ -96,14 +103,31 @@ def _metadata(domain: etree._Element, plan: GuestPlan, around: Surroundings) -> 
         fact.text = _plain(value)
 
 
-def _boot(domain: etree._Element, machine: str, *, uefi: bool, menu: bool) -> None:
-    system = _add(domain, "os", {"firmware": "efi"} if uefi else {})
+def _is_secure(wanted: Hardware, machine: str, firmware: Firmware) -> bool:
+    """Say whether the guest has Secure Boot; raise `Refused` where the firmware it needs is not there."""
+    if wanted.secure_boot == "required" and not firmware.secure:
+        raise Refused(f"Secure Boot needs firmware with enrolled keys: apt-get install {PACKAGE}, and restart libvirtd")
+    secure = wanted.secure_boot == "required" or (
+        wanted.secure_boot == "optional" and bool(firmware.secure) and is_q35(machine)
+    )
+    if wanted.uefi and not secure and not firmware.plain:
+        raise Refused(f"UEFI guests need firmware: apt-get install {PACKAGE}, and restart libvirtd")
+    return secure
+
+
+def _boot(domain: etree._Element, machine: str, wanted: Hardware, around: Surroundings, *, secure: bool) -> None:
+    system = _add(domain, "os", {"firmware": "efi"} if wanted.uefi else {})
     _text(system, "type", "hvm", arch="x86_64", machine=machine)
-    if uefi:
-        # The pair with enrolled keys would refuse images that nobody signed.
+    if wanted.uefi:
         firmware = _add(system, "firmware")
-        _add(firmware, "feature", {"enabled": "no", "name": "secure-boot"})
-    if menu:
+        if secure:
+            _add(firmware, "feature", {"enabled": "yes", "name": "enrolled-keys"})
+        # Not asked for, it could still be chosen, and would refuse images that nobody signed.
+        _add(firmware, "feature", {"enabled": "yes" if secure else "no", "name": "secure-boot"})
+        if secure:
+            _add(system, "loader", {"secure": "yes"})
+        _text(system, "nvram", around.nvram)
+    if wanted.boot_menu:
         _add(system, "bootmenu", {"enable": "yes"})
 
 
@@ -172,8 +196,9 @@ def _interface(devices: etree._Element, nic: Nic, model: str) -> None:
     _add(interface, "mtu", {"size": str(nic.mtu)})
 
 
-def _machine(plan: GuestPlan, around: Surroundings) -> str:
-    machine = plan.image_properties.get("hw_machine_type", around.machine)
+def _machine(plan: GuestPlan, wanted: Hardware, around: Surroundings) -> str:
+    usual = around.machine if wanted.secure_boot != "required" or is_q35(around.machine) else "q35"
+    machine = plan.image_properties.get("hw_machine_type", usual)
     if not _MACHINE.fullmatch(machine):
         raise Refused(f"hw_machine_type {machine[:40]!r} is no machine type")
     return machine

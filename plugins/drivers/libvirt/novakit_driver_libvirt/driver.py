@@ -2,18 +2,28 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from weakref import WeakSet
 
 import attrs
 from lxml import etree
 
-from novakit_driver_libvirt import console, daemons, examination, host_cells, host_devices, host_facts
+from novakit_driver_libvirt import (
+    console,
+    daemons,
+    examination,
+    firmware,
+    guest_cpu,
+    host_cells,
+    host_devices,
+    host_facts,
+)
 from novakit_driver_libvirt.acceleration import Verdict, decide
 from novakit_driver_libvirt.calls import Calls, Domain
 from novakit_driver_libvirt.disks import Disks, unsearchable
 from novakit_driver_libvirt.domain_xml import Surroundings, render
+from novakit_driver_libvirt.firmware import Firmware
 from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_driver_libvirt.work import WorkByGuest
@@ -30,6 +40,8 @@ PRESS_AGAIN = 10.0
 LOOK_AGAIN = 2.0
 """Seconds after which the state is asked for, in case the event was lost."""
 RECONNECT = 1.0
+MACHINE = "q35"
+"""The machine type that libvirt is asked about; CPUs do not depend on it, and Secure Boot has no other."""
 SETTLED = 5.0
 _OFF = (Power.SHUTDOWN, Power.CRASHED)
 
@@ -97,7 +109,9 @@ class LibvirtDriver:
 
     async def host(self) -> HostFacts:
         """Say what the host has to offer now."""
-        capabilities, version = await asyncio.gather(self._calls.capabilities(), self._calls.version())
+        capabilities, version, domains = await asyncio.gather(
+            self._calls.capabilities(), self._calls.version(), self._domain_capabilities()
+        )
         machine = await asyncio.to_thread(host_facts.Machine.read, Path(self.context.state_dir))
         return host_facts.facts(
             host=self.context.host,
@@ -107,7 +121,8 @@ class LibvirtDriver:
             capabilities=capabilities,
             version=version,
             pages=not self._has_own_libvirt() or await asyncio.to_thread(daemons.pages_mounted),
-            uefi=not self._has_own_libvirt() or await asyncio.to_thread(examination.UEFI.exists),
+            firmware=await self._firmware(domains),
+            cpu_features=await self._cpu_features(domains),
             pci=(await self._surveyed()).devices,
         )
 
@@ -157,6 +172,19 @@ class LibvirtDriver:
             found += [Holding(kind="device", name=address, owner=guest) for address in devices]
         return found + await asyncio.to_thread(self._files)
 
+    async def _domain_capabilities(self) -> str:
+        return await self._calls.domain_capabilities(self._decided().domain_type, MACHINE)
+
+    async def _cpu_features(self, domains: str) -> Collection[str]:
+        """Name what the CPUs of guests can do, as far as libvirt knows it."""
+        if (model := guest_cpu.host_model(domains)) is None:
+            return ()
+        return guest_cpu.features(await self._calls.every_feature(self._decided().domain_type, MACHINE, model))
+
+    async def _firmware(self, domains: str) -> Firmware:
+        """Say which firmware for UEFI is installed and offered by libvirt, which looks for new files at its start."""
+        return (await asyncio.to_thread(firmware.installed, self.root)).known_to(firmware.loaders(domains))
+
     async def _surveyed(self) -> Survey:
         return await asyncio.to_thread(survey, self.options.pci, self.root)
 
@@ -180,10 +208,11 @@ class LibvirtDriver:
                 host_devices.require(plan, found, held, name_of(plan.id))
             if plan.image is not None:
                 self._require_way_to(Path(plan.image.path))
-            render(plan, (), self._surroundings(plan))  # refuse before anything is made
+            around = await self._surroundings(plan)
+            render(plan, (), around)  # refuse before anything is made
             await self._require_cpu_limits(plan)
             disks = await self._disks.build(plan)
-            await self._calls.define(render(plan, disks, self._surroundings(plan)))
+            await self._calls.define(render(plan, disks, around))
         return await self._running(plan.id)
 
     async def _set_power(self, guest: str, to: Power, within: float) -> Guest:
@@ -239,12 +268,14 @@ class LibvirtDriver:
             raise Busy("the libvirt driver is not open yet")
         return self._verdict
 
-    def _surroundings(self, plan: GuestPlan) -> Surroundings:
+    async def _surroundings(self, plan: GuestPlan) -> Surroundings:
         return Surroundings(
             kind=self._decided().domain_type,
             machine=self.options.machine,
             directory=str(self._disks.root),
             console=str(self._disks.console(plan.id)),
+            nvram=str(self._disks.nvram(plan.id)),
+            firmware=await self._firmware(await self._domain_capabilities()),
             vnc=self.options.vnc,
             shared_cpus=self._shared_cpus,
             divided=bool(self.options.cpu_dedicated_set or self.options.cpu_shared_set),

@@ -6,7 +6,7 @@ import pwd
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from novakit_driver_libvirt import daemons
+from novakit_driver_libvirt import daemons, firmware
 from novakit_driver_libvirt.acceleration import Verdict as Acceleration
 from novakit_driver_libvirt.acceleration import decide
 from novakit_driver_libvirt.disks import unsearchable
@@ -16,7 +16,6 @@ from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
 
 QEMU_USER = "libvirt-qemu"
-UEFI = Path("/usr/share/OVMF/OVMF_CODE.fd")
 
 
 async def examine(
@@ -32,7 +31,7 @@ async def examine(
     findings.append(await _acceleration(options, state_dir))
     findings.append(await asyncio.to_thread(_way, state_dir))
     findings += await asyncio.to_thread(pci_survey.examine, options.pci, root)
-    return [*findings, *await asyncio.to_thread(lambda: list(_optional()))]
+    return [*findings, *await asyncio.to_thread(lambda: list(_optional(root)))]
 
 
 def _programs(lacking: Sequence[str]) -> Finding:
@@ -116,12 +115,15 @@ async def _acceleration(options: LibvirtOptions, state_dir: Path) -> Finding:
     )
 
 
-def _optional() -> Iterable[Finding]:
+def _optional(root: Path) -> Iterable[Finding]:
     yield _pages()
-    there = UEFI.exists()
-    yield Finding(
-        check="firmware for UEFI guests (optional)",
-        verdict=Verdict.OK if there else Verdict.WARN,
-        found=str(UEFI) if there else "not installed; images with hw_firmware_type=uefi cannot boot",
-        remedy="" if there else "apt-get install ovmf",
-    )
+    there = firmware.installed(root)
+    yield _firmware("firmware for UEFI guests (optional)", there.plain, "images with hw_firmware_type=uefi")
+    yield _firmware("firmware for Secure Boot (optional)", there.secure, "flavors and images that require Secure Boot")
+
+
+def _firmware(check: str, code: str, whose: str) -> Finding:
+    if code:
+        return Finding(check=check, verdict=Verdict.OK, found=code)
+    remedy = f"apt-get install {firmware.PACKAGE}, and restart libvirtd"
+    return Finding(check=check, verdict=Verdict.WARN, found=f"not installed; {whose} find no room here", remedy=remedy)

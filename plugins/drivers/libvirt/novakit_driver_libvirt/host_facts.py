@@ -1,7 +1,7 @@
 """What the host has to offer, from /proc, the file system and libvirt's capabilities."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ from lxml import etree
 
 from novakit_driver_libvirt import host_cells
 from novakit_driver_libvirt.acceleration import Verdict
+from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
 
@@ -30,33 +32,6 @@ ABILITIES = frozenset(
         "COMPUTE_NET_VIF_MODEL_RTL8139",
     }
 )
-CPU_TRAITS: Mapping[str, str] = {
-    "mmx": "HW_CPU_X86_MMX",
-    "sse": "HW_CPU_X86_SSE",
-    "sse2": "HW_CPU_X86_SSE2",
-    "pni": "HW_CPU_X86_SSE3",
-    "ssse3": "HW_CPU_X86_SSSE3",
-    "sse4_1": "HW_CPU_X86_SSE41",
-    "sse4_2": "HW_CPU_X86_SSE42",
-    "aes": "HW_CPU_X86_AESNI",
-    "avx": "HW_CPU_X86_AVX",
-    "avx2": "HW_CPU_X86_AVX2",
-    "avx512f": "HW_CPU_X86_AVX512F",
-    "avx512bw": "HW_CPU_X86_AVX512BW",
-    "avx512cd": "HW_CPU_X86_AVX512CD",
-    "avx512dq": "HW_CPU_X86_AVX512DQ",
-    "avx512vl": "HW_CPU_X86_AVX512VL",
-    "avx512_vnni": "HW_CPU_X86_AVX512VNNI",
-    "bmi1": "HW_CPU_X86_BMI",
-    "bmi2": "HW_CPU_X86_BMI2",
-    "fma": "HW_CPU_X86_FMA3",
-    "f16c": "HW_CPU_X86_F16C",
-    "sha_ni": "HW_CPU_X86_SHA",
-    "pclmulqdq": "HW_CPU_X86_CLMUL",
-    "vmx": "HW_CPU_X86_VMX",
-    "svm": "HW_CPU_X86_SVM",
-}
-"""Flags of /proc/cpuinfo with the standard trait that says the same."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,19 +64,18 @@ def facts(
     capabilities: str,
     version: int,
     pages: bool = True,
-    uefi: bool = False,
+    firmware: Firmware = NONE,
+    cpu_features: Collection[str] = (),
     pci: tuple[PciDevice, ...] = (),
 ) -> HostFacts:
     """Put the record together.
 
-    `pages` says whether a file system of huge pages is mounted, for guests to use, and `uefi` whether their firmware
-    for UEFI is installed.
+    `pages` says whether a file system of huge pages is mounted, for guests to use, `firmware` what their UEFI can be,
+    and `cpu_features` what their CPUs can do.
     """
     kvm = verdict.acceleration == "kvm"
     tree = etree.fromstring(capabilities)
-    # Emulated CPUs have the features QEMU emulates, whatever the host's own can do.
     numa = host_cells.cells(tree, options, pages=pages)
-    cpu = frozenset(CPU_TRAITS[flag] for flag in machine.flags & CPU_TRAITS.keys()) if kvm else frozenset()
     return HostFacts(
         hypervisor_type="KVM" if kvm else "QEMU",
         hypervisor_version=version,
@@ -109,12 +83,17 @@ def facts(
         inventory=_inventory(machine, options, numa),
         numa=numa,
         pci=pci,
-        traits=ABILITIES | cpu | ({"COMPUTE_FIRMWARE_UEFI"} if uefi else set()),
+        traits=ABILITIES | cpu_traits(cpu_features) | _firmware_traits(firmware),
         cpu_info=_cpu_info(tree, machine),
         supported_instances=_supported(tree, kvm=kvm),
         acceleration=verdict.acceleration,
         why=verdict.why,
     )
+
+
+def _firmware_traits(firmware: Firmware) -> frozenset[str]:
+    had = {"COMPUTE_FIRMWARE_UEFI": firmware.plain, "COMPUTE_SECURITY_UEFI_SECURE_BOOT": firmware.secure}
+    return frozenset(trait for trait, code in had.items() if code)
 
 
 def _inventory(machine: Machine, options: LibvirtOptions, numa: Sequence[NumaCell]) -> Mapping[str, Inventory]:

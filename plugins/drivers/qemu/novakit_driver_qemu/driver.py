@@ -1,13 +1,13 @@
 """The plain QEMU driver: composes directories, command lines, processes and QMP into the contract's methods."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 from weakref import WeakSet
 
 import attrs
 
-from novakit_driver_qemu import commands, console, examination, host_facts, processes
+from novakit_driver_qemu import commands, console, examination, guest_cpu, host_facts, processes
 from novakit_driver_qemu.acceleration import Verdict, decide
 from novakit_driver_qemu.guests import Watch
 from novakit_driver_qemu.instances import Instances
@@ -38,6 +38,7 @@ class QemuDriver:
     _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
     _verdict: Verdict | None = attrs.field(init=False, default=None)
     _version: int = attrs.field(init=False, default=0)
+    _cpu_features: Collection[str] = attrs.field(init=False, default=())
     _trimming: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -50,6 +51,7 @@ class QemuDriver:
         self._instances.root.mkdir(mode=0o700, exist_ok=True)
         self._verdict = await decide(self.options.acceleration)
         self._version = host_facts.version_of((await commands.run([commands.QEMU, "--version"])).said)
+        self._cpu_features = await guest_cpu.features(self._verdict.acceleration)
         for guest in await asyncio.to_thread(processes.running, self._instances.root):
             await self._adopt(guest)
         self._trimming = asyncio.get_running_loop().create_task(self._trim(), name="trim consoles")
@@ -69,7 +71,13 @@ class QemuDriver:
     async def host(self) -> HostFacts:
         """Say what the host has to offer now."""
         return await asyncio.to_thread(
-            host_facts.read, self.context, self.options, self._decided(), self._version or 1_000_000, self.root
+            host_facts.read,
+            self.context,
+            self.options,
+            self._decided(),
+            self._version or 1_000_000,
+            self.root,
+            self._cpu_features,
         )
 
     async def guests(self) -> Sequence[Guest]:

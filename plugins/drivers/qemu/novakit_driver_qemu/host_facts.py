@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from novakit_driver_qemu.acceleration import Verdict
 from novakit_driver_qemu.options import QemuOptions
+from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.hosts import HostContext, HostFacts, Inventory
 from novakit_hookspecs.pci_survey import survey
 
@@ -25,42 +26,31 @@ ABILITIES = frozenset(
         "COMPUTE_NET_VIF_MODEL_RTL8139",
     }
 )
-CPU_TRAITS: Mapping[str, str] = {
-    "sse4_1": "HW_CPU_X86_SSE41",
-    "sse4_2": "HW_CPU_X86_SSE42",
-    "aes": "HW_CPU_X86_AESNI",
-    "avx": "HW_CPU_X86_AVX",
-    "avx2": "HW_CPU_X86_AVX2",
-    "avx512f": "HW_CPU_X86_AVX512F",
-    "bmi1": "HW_CPU_X86_BMI",
-    "bmi2": "HW_CPU_X86_BMI2",
-    "fma": "HW_CPU_X86_FMA3",
-    "f16c": "HW_CPU_X86_F16C",
-    "sha_ni": "HW_CPU_X86_SHA",
-    "vmx": "HW_CPU_X86_VMX",
-    "svm": "HW_CPU_X86_SVM",
-}
-"""Flags of /proc/cpuinfo with the standard trait that says the same."""
 
 
-def read(context: HostContext, options: QemuOptions, verdict: Verdict, version: int, root: Path) -> HostFacts:
-    """Read the host and put its record together."""
+def read(
+    context: HostContext,
+    options: QemuOptions,
+    verdict: Verdict,
+    version: int,
+    root: Path,
+    cpu_features: Collection[str],
+) -> HostFacts:
+    """Read the host and put its record together; `cpu_features` is what the CPUs of guests can do."""
     kvm = verdict.acceleration == "kvm"
     cpu = _first_cpu(Path("/proc/cpuinfo").read_text())
-    flags = frozenset(cpu.get("flags", "").split())
     topology = {"sockets": 1, "cores": os.cpu_count() or 1, "threads": 1}
     return HostFacts(
         hypervisor_type="KVM" if kvm else "QEMU",
         hypervisor_version=version,
         hypervisor_hostname=context.host,
         inventory=_inventory(Path(context.state_dir), options),
-        # Emulated CPUs have the features QEMU emulates, whatever the host's own can do.
-        traits=ABILITIES | (frozenset(CPU_TRAITS[flag] for flag in flags & CPU_TRAITS.keys()) if kvm else frozenset()),
+        traits=ABILITIES | cpu_traits(cpu_features),
         cpu_info={
             "arch": "x86_64",
             "model": cpu.get("model name", ""),
             "vendor": cpu.get("vendor_id", ""),
-            "features": sorted(flags),
+            "features": sorted(cpu.get("flags", "").split()),
             "topology": topology,
         },
         supported_instances=tuple(("x86_64", kind, "hvm") for kind in (("kvm", "qemu") if kvm else ("qemu",))),

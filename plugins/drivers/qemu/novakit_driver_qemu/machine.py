@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from novakit_driver_qemu import guest_cpu
 from novakit_driver_qemu.commands import QEMU
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import tuple_field, uuid_field
@@ -138,13 +139,15 @@ def _hardware(plan: GuestPlan) -> Hardware:
         wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties)
     except BadHardware as error:
         raise Refused(str(error)) from error
+    if wanted.secure_boot == "required":
+        raise Refused("the plain QEMU driver boots guests by BIOS, so there is no Secure Boot; libvirt's can")
     if limits := [name for name, _ in (*wanted.cpu_limits, *wanted.disk_limits)]:
         raise Refused(f"the plain QEMU driver sets no limits ({', '.join(limits)}) to CPUs and disks; libvirt's does")
     return wanted
 
 
 def _cpu(wanted: Hardware, acceleration: str) -> str:
-    parts = ["host" if acceleration == "kvm" else "max"]
+    parts = [guest_cpu.model(acceleration)]
     if wanted.pmu is not None:
         parts.append(f"pmu={'on' if wanted.pmu else 'off'}")
     if wanted.hidden:

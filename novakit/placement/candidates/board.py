@@ -1,0 +1,139 @@
+"""How far the questions of a tree are answered, and what an answer leaves of the others.
+
+Sets of providers are masks: numbers of which a bit stands for the provider at its place in the scope.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import attrs
+
+from novakit.placement.candidates.forest import Provider
+from novakit.placement.candidates.masks import bits, mask_of, matchable, union
+from novakit.placement.candidates.questions import room
+from novakit.placement.candidates.rules import Rules
+
+
+class Node(NamedTuple):
+    """How far the questions are answered."""
+
+    masks: tuple[int, ...]
+    """By question, the answers that are still possible: one where it is answered."""
+    open: tuple[int, ...]
+    """Questions without an answer."""
+    left: Mapping[tuple[str | None, int], int]
+    """What is left of what is contended, by name and place, where somebody took of it."""
+
+
+@attrs.define
+class Board:
+    """One tree, as far as answers bear on one another there."""
+
+    rules: Rules
+    providers: Sequence[Provider]
+    work: int = attrs.field(init=False)
+    """How many looks it takes to try one answer."""
+    _kin: Mapping[str, int] = attrs.field(init=False)
+    """By root, the providers of its tree, when only one of each may be used."""
+    _below: Sequence[int] = attrs.field(init=False)
+    """By place, that provider and all below it, where subtrees matter."""
+    _traits: Sequence[int] = attrs.field(init=False)
+    """Of each set of traits that the group without a suffix must have somewhere, who has one."""
+
+    def __attrs_post_init__(self) -> None:
+        rules = self.rules
+        self.work = rules.work + len(self.providers) * sum(map(len, rules.subtrees))
+        self._kin = {} if rules.ask.nested else self._trees()
+        self._below = self._subtrees() if rules.subtrees else ()
+        self._traits = [
+            mask_of(place for place, one in enumerate(self.providers) if some & one.traits)
+            for some in rules.wide_traits
+        ]
+
+    def _trees(self) -> Mapping[str, int]:
+        trees: dict[str, int] = {}
+        for place, one in enumerate(self.providers):
+            trees[one.root_id] = trees.get(one.root_id, 0) | 1 << place
+        return trees
+
+    def _subtrees(self) -> Sequence[int]:
+        places = {one.id: place for place, one in enumerate(self.providers)}
+        below = [0] * len(places)
+        for place, one in enumerate(self.providers):
+            for above in one.ancestors & places.keys():
+                below[places[above]] |= 1 << place
+        return below
+
+    def answered(self, node: Node, number: int, place: int) -> Node | None:
+        """Answer a question, and rule out what others can no longer be; None when one of them has no answer left."""
+        rules, masks, bit = self.rules, list(node.masks), 1 << place
+        masks[number] = bit
+        still = tuple([one for one in node.open if one != number])
+        left = dict(node.left)
+        for name in rules.contests_of[number]:
+            takes = rules.contests[name]
+            left[name, place] = rest = self._left(node, name, place) - takes[number]
+            for other in still:
+                if takes.get(other, 0) > rest:
+                    masks[other] &= ~bit
+        if self._kin and number in rules.consuming:
+            others = self._kin[self.providers[place].root_id] & ~bit
+            for other in rules.consuming.intersection(still):
+                masks[other] &= ~others
+        for some in rules.subtrees:
+            if number in some:
+                under = union(self._below, self._tops(masks, some))
+                for other in some:
+                    masks[other] &= under
+        return Node(tuple(masks), still, left) if all(masks) else None
+
+    def _left(self, node: Node, name: str | None, place: int) -> int:
+        left = node.left.get((name, place))
+        return room(self.providers[place], name) if left is None else left
+
+    def _tops(self, masks: Sequence[int], some: Iterable[int]) -> list[int]:
+        """List who could stand above all answers to these questions, and be one of them."""
+        return [
+            place for place in bits(union(masks, some)) if all(masks[number] & self._below[place] for number in some)
+        ]
+
+    def is_free(self, node: Node) -> bool:
+        """Say whether no answer to an open question bears on another."""
+        return self.rules.together.isdisjoint(node.open) and all(
+            len(some.intersection(node.open)) < 2 for some in self.rules.rivals
+        )
+
+    def is_possible(self, node: Node) -> bool:
+        """Rule out what no answer to the open questions can mend."""
+        return all(some & union(node.masks, self.rules.wide) for some in self._traits) and all(
+            self._seated(node, name) for name in self.rules.contests
+        )
+
+    def _seated(self, node: Node, name: str | None) -> bool:
+        """Say whether all who contend could have a place, if each took as little as the least of them."""
+        takes = self.rules.contests[name]
+        numbers = [number for number in node.open if number in takes]
+        wishes = sorted([node.masks[number] for number in numbers], key=int.bit_count)
+        if len(wishes) < 2 or wishes[0].bit_count() >= len(wishes):
+            return True
+        least = min(takes[number] for number in numbers)
+        return matchable(wishes, lambda place: self._left(node, name, place) // least)
+
+    def state(self, node: Node) -> object:
+        """Tell all that decides what can follow; equal states have equal ends."""
+        rules, masks = self.rules, tuple([node.masks[number] for number in node.open])
+        within = union(node.masks, node.open)
+        near = [(key, left) for key, left in node.left.items() if within >> key[1] & 1]
+        scarce = frozenset([(key, left) for key, left in near if left < self._wanted(node, key[0])])
+        if not rules.together:
+            return node.open, masks, scarce
+        had = union(node.masks, rules.wide.difference(node.open))
+        tops = tuple(
+            (mask_of(self._tops(node.masks, some)), union(node.masks, some.difference(node.open)))
+            for some in rules.subtrees
+        )
+        return node.open, masks, scarce, tuple(bool(some & had) for some in self._traits), tops
+
+    def _wanted(self, node: Node, name: str | None) -> int:
+        takes = self.rules.contests[name]
+        return sum(takes.get(number, 0) for number in node.open)

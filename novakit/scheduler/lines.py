@@ -1,0 +1,283 @@
+"""Reads a trace: one JSON object a line, checked as a whole before anything is replayed.
+
+Hosts, aggregates and groups, then what happened, in order: a request, the end of a build, the end of a server.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import orjson
+
+from novakit import errors
+from novakit.scheduler.ask import from_plain, servers_in_hints
+from novakit.scheduler.table import Stock
+from novakit.scheduler.trace import CATEGORIES, FLAGS, NUMBERS, OBJECTS
+from novakit_hookspecs import columns
+from novakit_hookspecs.hosts import PciPool
+from novakit_hookspecs.numa import NumaCell, NumaHost, Taken
+from novakit_hookspecs.plain import to_record
+from novakit_hookspecs.scheduling import Aggregate, Ask
+
+MOST = 2**53
+"""The largest number that a column of the table holds exactly."""
+_COUNTS = ("servers", "io_ops", "failed_builds")
+_STOCK = tuple(field.name for field in attrs.fields(Stock))
+_HOST = frozenset(
+    {"host", "stock", "traits", "metrics", "numa", "taken", "pci", "flavors", "image_properties"}
+    | {*CATEGORIES, *NUMBERS, *FLAGS, *OBJECTS, *_COUNTS}
+)
+
+
+class Wrong(ValueError):
+    """A line that cannot be understood; says what is wrong with it."""
+
+
+@attrs.frozen(kw_only=True)
+class Host:
+    """One host and what stands on it before the first request."""
+
+    name: str
+    facts: Mapping[str, Any]
+    """By the names of columns, measurements among them."""
+    stock: Mapping[str, Stock]
+    traits: Sequence[str]
+
+
+@attrs.frozen(kw_only=True)
+class Group:
+    """A server group, and those of its members that stand before the first request."""
+
+    id: str
+    policy: str
+    max_server_per_host: int | None
+    strategy: str
+    members: Mapping[str, str]
+    """Host by server."""
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """What happened: one of these is set."""
+
+    at: float
+    ask: Ask | None = None
+    release: str = ""
+    built: str = ""
+    placed: str | None = None
+    """The host that a request was given when it was recorded; None when it was refused, or nobody recorded it."""
+    is_recorded: bool = False
+    """Whether the trace says what became of a request."""
+
+
+@attrs.frozen(kw_only=True)
+class Trace:
+    """Hosts, and what was asked of them."""
+
+    hosts: Sequence[Host]
+    aggregates: Sequence[tuple[Aggregate, Sequence[str]]]
+    groups: Mapping[str, Group]
+    events: Sequence[Event]
+
+
+def read(lines: Iterable[bytes | str]) -> Trace:
+    """Read a trace; raise `ConfigError` naming the line that cannot be understood, and what is wrong with it."""
+    hosts: dict[str, Host] = {}
+    aggregates: list[tuple[Aggregate, Sequence[str]]] = []
+    groups: dict[str, Group] = {}
+    events: list[Event] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = _entry(line)
+            if "host" in entry:
+                host = _host(entry)
+                if host.name in hosts:
+                    raise Wrong(f"has host {host.name} for the second time")
+                hosts[host.name] = host
+            elif "aggregate" in entry:
+                aggregates.append(_aggregate(entry, len(aggregates) + 1))
+            elif "group" in entry:
+                group = _group(entry)
+                groups[group.id] = group
+            else:
+                event = _event(entry)
+                if events and event.at < events[-1].at:
+                    raise Wrong(f"is at {event.at:g} s, before the event above it")
+                events.append(event)
+        except Wrong as error:
+            raise errors.ConfigError(f"line {number} of the trace {error}") from error
+    return Trace(hosts=list(hosts.values()), aggregates=aggregates, groups=groups, events=events)
+
+
+def _entry(line: bytes | str) -> Mapping[str, Any]:
+    try:
+        entry = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise Wrong(f"is not JSON: {error}") from error
+    if not isinstance(entry, dict):
+        raise Wrong("is no JSON object")
+    return entry
+
+
+def _strange(entry: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+    if strange := sorted(entry.keys() - set(known)):
+        raise Wrong(f"has {', '.join(strange)}, which {what} does not have")
+
+
+def _host(entry: Mapping[str, Any]) -> Host:
+    name = _of(str, entry["host"], "host")
+    try:
+        _strange(entry, _HOST, "a host")
+        facts: dict[str, Any] = {"node": name, "availability_zone": "nova", "up": True, "enabled": True}
+        for key in (*NUMBERS, *_COUNTS):
+            if key in entry:
+                facts[key] = _whole(entry[key], key)
+        facts.update({key: _of(bool, entry[key], key) for key in FLAGS if key in entry})
+        for key in (*CATEGORIES, *OBJECTS):
+            if key in entry:
+                facts[key] = _KINDS[key](entry[key], key)
+        facts.update({key: _tally(entry[key], key) for key in ("flavors", "image_properties") if key in entry})
+        facts.update(_metrics(entry.get("metrics", {})))
+        facts.update(numa=_numa(entry), pci=_pools(entry.get("pci", [])))
+        stock = _of(dict, entry.get("stock", {}), "stock")
+        return Host(
+            name=name,
+            facts=facts,
+            stock={each: _stock(amounts, f"stock of {each}") for each, amounts in stock.items()},
+            traits=_texts(entry.get("traits", []), "traits"),
+        )
+    except Wrong as error:
+        raise Wrong(f"is of host {name} and {error}") from error
+
+
+def _stock(amounts: Any, what: str) -> Stock:
+    given = _of(dict, amounts, what)
+    _strange(given, _STOCK, f"the {what}")
+    return Stock(**{part: _whole(amount, f"{part} in the {what}") for part, amount in given.items()})
+
+
+def _metrics(plain: Any) -> dict[str, float]:
+    found = {}
+    for name, value in _of(dict, plain, "metrics").items():
+        if (column := columns.metric_name(name)) is None:
+            raise Wrong(f"has the metric {name!r}, which is no name of a measurement")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Wrong(f"has {value!r} as the metric {name}; it takes a number")
+        found[f"metric_{column}"] = float(value)
+    return found
+
+
+def _numa(entry: Mapping[str, Any]) -> NumaHost | None:
+    told = _records(entry.get("numa", []), NumaCell, "numa")
+    taken = _records(entry.get("taken", []), Taken, "taken")
+    return NumaHost(cells=tuple(told), taken=tuple(taken)) if told else None
+
+
+def _pools(plain: Any) -> tuple[PciPool, ...]:
+    return tuple(_records(plain, PciPool, "pci"))
+
+
+def _records(plain: Any, kind: type, what: str) -> list[Any]:
+    try:
+        return [to_record(each, kind) for each in _of(list, plain, what)]
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, Wrong):
+            raise
+        raise Wrong(f"has {what} that cannot be understood: {error}") from error
+
+
+def _aggregate(entry: Mapping[str, Any], number: int) -> tuple[Aggregate, Sequence[str]]:
+    _strange(entry, ("aggregate",), "an aggregate's line")
+    told = _of(dict, entry["aggregate"], "aggregate")
+    _strange(told, ("name", "metadata", "hosts"), "an aggregate")
+    metadata = _of(dict, told.get("metadata", {}), "metadata")
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise Wrong("has metadata of an aggregate that are no texts")
+    one = Aggregate(id=number, name=_of(str, told.get("name", ""), "name"), metadata=metadata)
+    return one, _texts(told.get("hosts", []), "hosts")
+
+
+def _group(entry: Mapping[str, Any]) -> Group:
+    _strange(entry, ("group", "policy", "max_server_per_host", "strategy", "members"), "a group")
+    members = _of(dict, entry.get("members", {}), "members")
+    most = entry.get("max_server_per_host")
+    return Group(
+        id=_of(str, entry["group"], "group"),
+        policy=_of(str, entry.get("policy", ""), "policy"),
+        max_server_per_host=None if most is None else _whole(most, "max_server_per_host"),
+        strategy=_of(str, entry.get("strategy", ""), "strategy"),
+        members={server: _of(str, host, "members") for server, host in members.items()},
+    )
+
+
+def _event(entry: Mapping[str, Any]) -> Event:
+    at = entry.get("at", 0.0)
+    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at) or at < 0:
+        raise Wrong(f"has {at!r} as `at`; it takes seconds")
+    if "ask" in entry:
+        _strange(entry, ("at", "ask", "placed", "refused"), "a request")
+        placed = entry.get("placed")
+        return Event(
+            at=at,
+            ask=_ask(_of(dict, entry["ask"], "ask")),
+            placed=None if placed is None else _of(str, placed, "placed"),
+            is_recorded="placed" in entry or "refused" in entry,
+        )
+    for what in ("release", "built"):
+        if what in entry:
+            _strange(entry, ("at", what), f"a {what}")
+            return Event(at=at, **{what: _of(str, entry[what], what)})
+    raise Wrong("has neither host, aggregate, group, ask, built nor release")
+
+
+def _ask(plain: Mapping[str, Any]) -> Ask:
+    try:
+        ask = from_plain(plain)
+        for name, amount in ask.resources.items():
+            _whole(amount, f"{name} in the resources")
+        servers_in_hints(ask)
+    except errors.BadRequest as error:
+        raise Wrong(f"cannot be asked: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Wrong(f"cannot be asked: {type(error).__name__}: {error}") from error
+    return ask
+
+
+def _of(kind: type, value: Any, what: str) -> Any:
+    if not isinstance(value, kind):
+        names = {str: "a text", dict: "an object", list: "a list", bool: "true or false"}
+        raise Wrong(f"has {str(value)[:60]!r} as {what}; it takes {names[kind]}")
+    return value
+
+
+def _whole(value: Any, what: str) -> int:
+    if type(value) is not int or not 0 <= value <= MOST:
+        raise Wrong(f"has {str(value)[:60]!r} as {what}; it takes a whole number, 0 or more")
+    return value
+
+
+def _texts(value: Any, what: str) -> list[str]:
+    return [_of(str, each, what) for each in _of(list, value, what)]
+
+
+def _tally(value: Any, what: str) -> dict[str, int] | None:
+    return None if value is None else {name: _whole(count, what) for name, count in _of(dict, value, what).items()}
+
+
+def _text(value: Any, what: str) -> str:
+    return str(_of(str, value, what))
+
+
+def _or_none(kind: type) -> Callable[[Any, str], Any]:
+    return lambda value, what: None if value is None else _of(kind, value, what)
+
+
+_KINDS: Mapping[str, Callable[[Any, str], Any]] = {
+    **dict.fromkeys(("availability_zone", "hypervisor_type", "cell", "disabled_reason", "node"), _text),
+    "cpu_info": _or_none(dict),
+    "supported_instances": _or_none(list),
+    "host_ip": _or_none(str),
+}

@@ -1,0 +1,117 @@
+"""Hosts whose resources lie with several providers: their trees in the table, and what servers take of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+import attrs
+
+from novakit.scheduler.table import HostTable
+from novakit.store.engine import Row
+from novakit_hookspecs.affinity import devices
+from novakit_hookspecs.scheduling import Ask
+from novakit_hookspecs.trees import ProviderStock, Shares, Tree, Units, assign, plain
+
+T = TypeVar("T", ProviderStock, Tree)
+
+_BOUNDED = frozenset({"MEMORY_MB", "VCPU", "DISK_GB"})
+"""Classes of which the filters of amounts look at the largest unit, too."""
+
+
+@attrs.frozen
+class Trees:
+    """Makes the trees of hosts; hosts that are alike share their parts."""
+
+    _known: "WeakValueDictionary[ProviderStock | Tree, ProviderStock | Tree]" = attrs.field(factory=WeakValueDictionary)
+
+    def grown(
+        self,
+        root: str,
+        providers: Iterable[str],
+        inventories: Mapping[str, Mapping[str, Row]],
+        traits: Mapping[str, Iterable[str]],
+    ) -> tuple[tuple[str, ...], Tree | None]:
+        """Give the providers of a host, its own first, and what each can give; None where amounts say all."""
+        below = {one: self._stock(inventories.get(one, {}), traits.get(one, ())) for one in providers if one != root}
+        shared = {name for stock in below.values() for name, _ in stock.stock}
+        own = {
+            name: row for name, row in inventories.get(root, {}).items() if name in shared or not _is_even(name, row)
+        }
+        if not below and not own:
+            return (), None
+        ids = sorted(below, key=lambda one: (below[one].stock, sorted(below[one].traits), one))
+        made = Tree(providers=(self._stock(own, traits.get(root, ())), *(below[one] for one in ids)))
+        return (root, *ids), self._kept(made)
+
+    def _stock(self, rows: Mapping[str, Row], traits: Iterable[str]) -> ProviderStock:
+        return self._kept(
+            ProviderStock(stock=tuple((name, _units(rows[name])) for name in sorted(rows)), traits=traits)
+        )
+
+    def _kept(self, made: T) -> T:
+        """Give the same record for equal ones, so that those who compare many need not look into them."""
+        known = self._known.setdefault(made, made)
+        assert isinstance(known, type(made))
+        return known
+
+
+def _units(row: Row) -> Units:
+    free = max(row["capacity"] - row["used"], 0)
+    return Units(free=free, min_unit=row["min_unit"], max_unit=row["max_unit"], step_size=row["step_size"])
+
+
+def _is_even(name: str, row: Row) -> bool:
+    """Say whether every amount up to what is free can be had, as far as the filters of amounts look."""
+    return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
+
+
+def amounts(ask: Ask, *, with_groups: bool = False) -> dict[str, int]:
+    """Give the amounts of a request that are no devices, and belong to no group unless asked for."""
+    if not ask.extra_specs:
+        return dict(ask.resources)
+    try:
+        near = devices(ask.extra_specs, ask.image.properties if ask.image else {})
+    except ValueError:
+        near = None
+    return plain(ask.resources, () if with_groups else ask.groups, near.resources() if near else {})
+
+
+def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
+    """Say what a server takes of which provider of a tree, devices aside; None where it cannot be had."""
+    return assign(tree, amounts(ask), ask.groups, isolate=ask.isolate_groups)
+
+
+def take(table: HostTable, row: int, ask: Ask) -> Shares:
+    """Count in the table what a server is about to be given of a host's providers, and tell it."""
+    tree = table.column("tree")[row]
+    given = shares(tree.providers, ask) if tree is not None else None
+    if given is None:
+        return ()
+    table.set_tree(row, after(tree, given, 1))
+    return given
+
+
+def take_back(table: HostTable, row: int, given: Shares) -> None:
+    """Undo `take`, for a server that was not given it after all."""
+    tree = table.column("tree")[row]
+    if tree is not None and len(tree.providers) == len(given):
+        table.set_tree(row, after(tree, given, -1))
+
+
+def after(tree: Tree, given: Shares, sign: int) -> Tree:
+    """Give what is left of a tree after some was taken, or with the sign -1 given back."""
+    pairs = zip(tree.providers, given, strict=True)
+    return Tree(providers=tuple(_without(one, some, sign) if some else one for one, some in pairs))
+
+
+def _without(one: ProviderStock, some: Mapping[str, int], sign: int) -> ProviderStock:
+    return attrs.evolve(one, stock=tuple((name, _less(units, sign * some.get(name, 0))) for name, units in one.stock))
+
+
+def _less(units: Units, amount: int) -> Units:
+    return attrs.evolve(units, free=units.free - amount) if amount else units
+
+
+def by_provider(ids: Sequence[str], given: Shares) -> dict[str, dict[str, int]]:
+    """Give the amounts by provider."""
+    return {one: dict(some) for one, some in zip(ids, given, strict=True) if some}
