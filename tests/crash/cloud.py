@@ -32,7 +32,7 @@ class Cloud:
         quota = {"quota_set": {"instances": -1, "cores": -1, "ram": -1, "force": True}}
         await self.admin.ok("PUT", f"/compute/v2.1/os-quota-sets/{self.admin.project_id}", quota, version="2.56")
         await self.admin.ok("PUT", f"/network/v2.0/quotas/{self.admin.project_id}", {"quota": {"port": -1}})
-        self.image, self.network = await self.admin.image(size=512), await self.admin.network()
+        self.image, self.network = await self.admin.image(content=bytes(512)), await self.admin.network()
         return self
 
     async def __aexit__(self, *_: object) -> None:

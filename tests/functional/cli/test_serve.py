@@ -103,6 +103,13 @@ def test_simulated_hosts_need_the_simulated_driver(tmp_path: Path) -> None:
     assert "--simulate" in refused(novakit("serve", "--state", state, "--simulate", "2", "--driver", "libvirt"))
 
 
+def test_a_scheduler_takes_a_name_that_is_one_and_other_roles_none(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    for name in ("", "../bus", "a b", "x" * 65):
+        assert "--name" in refused(novakit("serve", "--state", state, "--role", "scheduler", "--name", name))
+    assert "names a scheduler" in refused(novakit("serve", "--state", state, "--role", "api", "--name", "north"))
+
+
 async def test_sigterm_lets_what_is_under_way_finish(tmp_path: Path) -> None:
     service = Service(tmp_path / "state")
     service.state.mkdir()

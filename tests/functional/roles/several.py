@@ -111,7 +111,7 @@ class Desk:
         path = f"/compute/v2.1/os-quota-sets/{self.admin.project_id}"
         await self.admin.ok("PUT", path, {"quota_set": {**quota, "force": True}}, version="2.56")
         images = (await self.admin.ok("GET", "/image/v2/images"))["images"]
-        self.image = images[0]["id"] if images else await self.admin.image(size=512)
+        self.image = images[0]["id"] if images else await self.admin.image(content=bytes(512))
         for name, (memory, specs) in FLAVORS.items():
             flavor = {"id": name, "name": name, "ram": memory, "vcpus": 1, "disk": 1}
             status, told = await self.admin.call("POST", "/compute/v2.1/flavors", {"flavor": flavor}, version="2.55")

@@ -27,7 +27,7 @@ async def test_a_host_that_was_taken_over_changes_nothing_that_is_not_its_own(ro
     roles.ready(*ROLES)
     async with aiohttp.ClientSession() as session:
         admin = await Api.login(roles.service, session, "novakit-admin")
-        image, network = await admin.image(size=512), await admin.network()
+        image, network = await admin.image(content=bytes(512)), await admin.network()
         server_id = await admin.server("victim", image, networks=[{"uuid": network}])
         (victim,) = await admin.settled()
         assert (victim["status"], victim["OS-EXT-SRV-ATTR:host"]) == ("ACTIVE", HONEST)

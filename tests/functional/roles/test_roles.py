@@ -45,7 +45,7 @@ async def test_roles_started_at_once_are_one_cloud_and_go_on_when_any_of_them_is
         roles.spawn(role)
     roles.ready(*ROLES)
     admin = await Api.login(roles.service, session, "novakit-admin")
-    image, network = await admin.image(size=512), await admin.network()
+    image, network = await admin.image(content=bytes(512)), await admin.network()
 
     async def create(name: str) -> str:
         return await admin.server(name, image, networks=[{"uuid": network}])
@@ -121,7 +121,7 @@ async def test_a_host_whose_agent_is_killed_or_stopped_or_that_is_disabled_takes
     (roles.state / "novakit.toml").write_text(text)
     roles.start(*ROLES)
     admin = await Api.login(roles.service, session, "novakit-admin")
-    image = await admin.image(size=512)
+    image = await admin.image(content=bytes(512))
 
     async def explained(until: Callable[[str], bool]) -> None:
         async with asyncio.timeout(60):

@@ -66,7 +66,7 @@ async def ranked(admin: Api, *wanted: str) -> None:
 async def test_both_heed_what_hosts_measure_and_send_a_create_on_from_hosts_that_fail(roles: Roles) -> None:
     async with aiohttp.ClientSession() as session:
         admin = await Api.login(roles.service, session, "novakit-admin")
-        image = await admin.image(size=512)
+        image = await admin.image(content=bytes(512))
         await ranked(admin, *HOSTS)
 
         server = await admin.server("first", image)

@@ -67,7 +67,7 @@ def service():
 async def walk(service, steps):
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         api = await Api.login(service, session, "novakit-admin")
-        image = await api.image(size=1 << 16)
+        image = await api.image(content=bytes(1 << 16))
         servers = [await api.server(f"s{number}", image) for number in range(3)]
         for action, number, patient in steps:
             if action == "power cut":
