@@ -166,7 +166,8 @@ def _headline(decision: Mapping[str, Any]) -> str:
         others = ", ".join(decision.get("alternates", ()))
         return f"{when}placed on {decision['host']}" + (f"; next best: {others}" if others else "")
     if decision.get("weights"):
-        return f"{when}it would go to {decision['weights'][0]['host']}"
+        others = f" or one of {equal - 1} others that are as good" if (equal := decision.get("equally_good", 0)) else ""
+        return f"{when}it would go to {decision['weights'][0]['host']}{others}"
     fit = f"{_fitting(decision)} of {decision.get('hosts', 0)} hosts fit"
     if decision.get("outcome") == "placed":
         zone = decision.get("availability_zone")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from novakit_filters.demands import Demand, unmet
 from novakit_filters.operators import matches
-from novakit_filters.standing import present, reason
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -66,15 +66,17 @@ class ComputeCapabilities:
         return np.zeros(hosts.size, np.bool_)
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        left = np.ones(hosts.size, np.bool_)
-        reasons = []
-        for path, value in sorted(wanted(ask).items()):
-            lacking = left & ~self._satisfied(hosts, path, value)
-            left &= ~lacking
-            text = f"do not satisfy the flavor's {SCOPE}:{path} = {value}"
-            remedy = f"{path} that satisfies {value}"
-            reasons.append(reason("capability", lacking, text, remedy=remedy))
-        return present(*reasons)
+        return unmet(
+            [
+                Demand(
+                    "capability",
+                    f"do not satisfy the flavor's {SCOPE}:{path} = {value}",
+                    f"{path} that satisfies {value}",
+                    self._satisfied(hosts, path, value),
+                )
+                for path, value in sorted(wanted(ask).items())
+            ]
+        )
 
 
 def _whole(number: float) -> float | int:
