@@ -250,7 +250,9 @@ async def _closest(
     """Find the host that lacks the least, by halving: filters tell of many hosts how far the nearest of them is off."""
     if not steps:
         return int(rows[0])
-    kinds, kind_of = np.unique(refusing[:, rows], axis=1, return_inverse=True)
+    packed = np.ascontiguousarray(np.packbits(refusing[:, rows], axis=0).T)
+    alike = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, firsts, kind_of = np.unique(alike, return_index=True, return_inverse=True)
     heap: list[_Some] = []
     looks = 0
 
@@ -262,9 +264,9 @@ async def _closest(
             bound += min(_shortfall(reason) for reason in await reasons(step, some, ask))
         heapq.heappush(heap, _Some(bound, len(some), looks, some, refused))
 
-    for kind in range(kinds.shape[1]):
-        refused = [step for step, refuses in zip(steps, kinds[:, kind], strict=True) if refuses]
-        await consider(rows[np.flatnonzero(kind_of.reshape(-1) == kind)], refused)
+    for kind, first in enumerate(firsts):
+        refused = [step for step, refuses in zip(steps, refusing[:, rows[first]], strict=True) if refuses]
+        await consider(rows[kind_of == kind], refused)
     while True:
         best = heapq.heappop(heap)
         if best.size == 1 or not best.steps or looks > LOOKS:

@@ -112,6 +112,11 @@ class Scheduler:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""
         await self.state.refresh()
         table = self.state.table
+        waiting = Waiting(ask, asyncio.get_running_loop().create_future(), ask)
+        await self._resolve([waiting])
+        ask = waiting.ask
+        if ask.group is not None and (group := self.groups.get(ask.group.id)) is not None:
+            ask = attrs.evolve(ask, group=group.ask(ask.server_id))
         told = await capacity.capacity(self.pipeline, table, ask)
         if survive:
             lost = capacity.heaviest(table, survive)
