@@ -105,11 +105,13 @@ class Scheduler:
 
     async def trace(self, limit: int) -> list[dict[str, Any]]:
         """Give the hosts as they are and the latest decisions as a trace that can be replayed."""
+        self.state.mark_stale()
         await self.state.refresh()
         return await trace.record(self.state, limit)
 
     async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, Any]:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""
+        self.state.mark_stale()
         await self.state.refresh()
         table = self.state.table
         waiting = Waiting(ask, asyncio.get_running_loop().create_future(), ask)
