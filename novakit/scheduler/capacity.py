@@ -44,7 +44,8 @@ async def _count(pipeline: Pipeline, sandbox: HostTable, ask: Ask) -> dict[str, 
     accepted, refusing, failed = await _accepted(pipeline, sandbox, ask, fits)
     told = _told(sandbox, ask, accepted, limiting, refusing)
     told["hosts_in_question"] = int(np.count_nonzero(outcome.alive))
-    told["counted_by"] = pipeline.driver.name if pipeline.driver is not None else "filters"
+    driver = next((stage for stage in outcome.stages if stage.step is pipeline.driver and not stage.broken), None)
+    told["counted_by"] = driver.name if driver is not None else "filters"
     if failed := outcome.failed or failed:
         told["failed"] = failed
     return told
