@@ -77,6 +77,7 @@ _FACTS = [
     _category("hypervisor_type", "QEMU, KVM, simulated, as clients see it"),
     _category("cpu_info", "a mapping: arch, model, vendor, features, topology"),
     _category("supported_instances", "triples of architecture, hypervisor type and vm mode"),
+    _category("machine_types", "names of machine types that guests may have; empty where the host did not say"),
     _category("cell", "name of the cell the host belongs to"),
     _category("disabled_reason", "what the operator wrote when disabling the host; empty otherwise"),
     Fact(

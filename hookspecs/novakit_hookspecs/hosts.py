@@ -103,6 +103,8 @@ class HostFacts:
     """arch, model, vendor, features, topology: {sockets, cores, threads}."""
     supported_instances: tuple[tuple[str, str, str], ...] = tuple_field()
     """Triples of architecture, hypervisor type and vm mode: ("x86_64", "qemu", "hvm")."""
+    machine_types: tuple[str, ...] = tuple_field()
+    """Names of machine types that guests may have, aliases among them; empty where the driver judges each guest."""
     acceleration: str = "none"
     """kvm, tcg or none: what was probed, not what a device file promises."""
     why: str = ""

@@ -8,6 +8,7 @@ from novakit import errors, request_groups
 from novakit.compute import unsupported
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.hardware import BadHardware, hardware
+from novakit_hookspecs.hosts import pci_name
 from novakit_hookspecs.numa import PCPU, BadWish, wish
 
 PINNING = ("dedicated", "mixed")
@@ -39,9 +40,12 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     except ValueError as error:
         raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
     try:
-        devices(specs, properties)
+        wanted = devices(specs, properties)
     except ValueError as error:
         raise errors.BadRequest(f"The devices that flavor and image ask for cannot be had: {error}.") from error
+    gpu = properties.get("gpu:type")
+    if gpu and pci_name(gpu) not in (wanted.resources() if wanted else {}):
+        raise errors.BadRequest(f"The image needs a GPU of type {gpu[:80]}, and the flavor gives none; take another.")
 
 
 def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:

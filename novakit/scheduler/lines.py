@@ -282,6 +282,6 @@ def _or_none(kind: type) -> Callable[[Any, str], Any]:
 _KINDS: Mapping[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("availability_zone", "hypervisor_type", "cell", "disabled_reason", "node"), _text),
     "cpu_info": _or_none(dict),
-    "supported_instances": _or_none(list),
+    **dict.fromkeys(("supported_instances", "machine_types"), _or_none(list)),
     "host_ip": _or_none(str),
 }

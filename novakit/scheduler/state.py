@@ -170,6 +170,7 @@ class CloudState:
             hypervisor_version=facts.get("hypervisor_version", 0),
             cpu_info=facts.get("cpu_info", {}),
             supported_instances=facts.get("supported_instances", []),
+            machine_types=facts.get("machine_types", []),
             host_ip=facts.get("host_ip"),
             cell=facts.get("cell", "cell1"),
             pci=(),

@@ -24,7 +24,7 @@ from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.plain import to_plain
 
 CATEGORIES = (
-    *("availability_zone", "hypervisor_type", "cpu_info", "supported_instances", "cell"),
+    *("availability_zone", "hypervisor_type", "cpu_info", "supported_instances", "machine_types", "cell"),
     "disabled_reason",
 )
 NUMBERS = ("hypervisor_version", "failed_builds")

@@ -24,6 +24,7 @@ _WORDS: dict[str, Sequence[Any]] = {
         {"arch": "aarch64", "model": "Neoverse-N1", "vendor": "ARM", "features": [], "topology": {"cores": 64}},
         {},
     ),
+    "machine_types": (["pc", "q35"], ["virt"], []),
     "supported_instances": ([["x86_64", "kvm", "hvm"], ["i686", "kvm", "hvm"]], [["aarch64", "qemu", "hvm"]], []),
 }
 

@@ -86,7 +86,7 @@ def _default() -> Iterable[FilterSpec]:
         lambda _: images.ImageProperties(),
         "ImagePropertiesFilter",
         order=30,
-        reads={"supported_instances", "hypervisor_version"},
+        reads={"supported_instances", "hypervisor_version", "machine_types", "pci"},
     )
     yield _spec("isolated_aggregate", lambda _: aggregates.IsolatedAggregate(), order=35)
     yield _spec("different_host", lambda _: groups.DifferentHost(), "DifferentHostFilter", order=40)

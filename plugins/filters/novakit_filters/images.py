@@ -35,6 +35,9 @@ _TRAITS = {
 """Properties that only hosts with a trait can honour."""
 _SECURE_BOOT = "os:secure_boot"
 """The extra spec that demands what the image property `os_secure_boot` does."""
+GPU = "gpu:type"
+"""The image property that demands a host with such GPUs, as the extra spec of that name takes one."""
+_NAMED = ("img_hv_requested_version", "hw_machine_type", GPU)
 _COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<|=)?\s*(\d+(?:\.\d+){0,3})\s*")
 
 
@@ -42,8 +45,8 @@ class ImageProperties:
     """Keep hosts that can run the image as its properties ask."""
 
     def applies(self, ask: Ask) -> bool:
-        versioned = ask.image is not None and "img_hv_requested_version" in ask.image.properties
-        return versioned or _triple(ask) != (None, None, None) or bool(_traits(ask))
+        named = ask.image is not None and any(name in ask.image.properties for name in _NAMED)
+        return named or _triple(ask) != (None, None, None) or bool(_traits(ask))
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         mask = np.ones(hosts.size, np.bool_)
@@ -62,7 +65,15 @@ class ImageProperties:
             )
         for trait, words in _traits(ask):
             demands.append(("image_property", words, hosts.has_trait(trait)))
-        version = ask.image.properties.get("img_hv_requested_version") if ask.image else None
+        properties = ask.image.properties if ask.image else {}
+        if machine := properties.get("hw_machine_type", "").strip():
+            fits = hosts.where("machine_types", lambda known: not known or machine in known)
+            demands.append(("machine_type", f"the machine type {machine}", fits))
+        if gpu := properties.get(GPU, "").strip():
+            having = {id(pools): any(pool.kind == gpu for pool in pools or ()) for pools in hosts.column("pci")}
+            fits = np.fromiter((having[id(pools)] for pools in hosts.column("pci")), np.bool_, hosts.size)
+            demands.append(("gpu", f"a GPU of type {gpu}", fits))
+        version = properties.get("img_hv_requested_version")
         if version:
             demands.append(("hypervisor_version", f"hypervisor version {version}", _version(hosts, version)))
         return demands

@@ -49,6 +49,7 @@ async def ask(api, compute, tmp_path, specs, properties):
         ({"trait1:CUSTOM_X": "required"}, {}, "has traits and no resources"),
         ({}, {"trait:lower": "required"}, "names no resource class or trait"),
         ({}, {"trait:CUSTOM_X": "bogus"}, "takes required or forbidden"),
+        ({}, {"gpu:type": "a100"}, "The image needs a GPU of type a100, and the flavor gives none"),
         ({"resources:PCPU": "1"}, {}, "resources:PCPU is 1, and a guest of 2 CPUs of its own takes 2"),
         ({"resources:PCPU": "2", "hw:cpu_policy": "dedicated"}, {}, "cannot be counted beside hw:cpu_policy"),
         ({"resources:PCPU": "2", "hw:emulator_threads_policy": "isolate"}, {}, "takes 3"),

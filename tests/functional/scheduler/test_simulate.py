@@ -154,6 +154,7 @@ async def everything(cloud: Any, make: Any) -> Any:
     async with cloud.store.write() as session:
         (one, *_) = await hosts.every(session)
         told = {**one["facts"], "host_ip": "192.0.2.1", "cpu_info": {"arch": "x86_64"}, "hypervisor_version": 7002000}
+        told["machine_types"] = ["pc", "q35"]
         await hosts.report(session, "host4", {**told, "cell": "cell2", "numa": [], "pci": []})
         await hosts.decide(session, "host3", enabled=False, disabled_reason="a broken fan")
         await hosts.decide(session, "host2", forced_down=True)

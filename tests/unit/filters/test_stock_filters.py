@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_filters import aggregates, amounts, capabilities, groups, images, load, query, standing, zones
+from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.scheduling import Aggregate, GroupAsk, ImageAsk
 from novakit_hookspecs.testing.filters import ask, host_table
 
@@ -152,6 +153,23 @@ def test_a_capability_that_is_not_satisfied_is_told_with_what_there_is() -> None
         table, ask(extra_specs={"capabilities:cpu_info:features": "<in> sse9"})
     )
     assert told.available == [["avx"]]
+
+
+def test_an_image_goes_to_hosts_with_its_machine_type_and_its_gpus() -> None:
+    gpus = (PciPool(kind="a100", free=0),)
+    table = host_table(machine_types=[["pc", "q35"], [], ["pc"]], pci=[gpus, gpus, ()])
+    for properties, expected in (
+        ({"hw_machine_type": "q35"}, ["host0", "host1"]),
+        ({"hw_machine_type": "bogus"}, ["host1"]),
+        ({"gpu:type": "a100"}, ["host0", "host1"]),
+        ({"gpu:type": "h100"}, []),
+        ({"gpu:type": "a100", "hw_machine_type": "q35"}, ["host0", "host1"]),
+        ({"gpu:type": "a100", "hw_machine_type": "virt"}, ["host1"]),
+    ):
+        request = ask(image=ImageAsk(id="i", properties=properties))
+        assert kept(images.ImageProperties(), table, request) == expected
+    (told,) = images.ImageProperties().why(table.some([2]), ask(image=ImageAsk(properties={"gpu:type": "a100"})))
+    assert told.message == "cannot run the image (a GPU of type a100)"
 
 
 def test_operators_read_why_hosts_are_disabled_and_tenants_do_not() -> None:

@@ -86,6 +86,7 @@ def facts(
         traits=ABILITIES | cpu_traits(cpu_features) | _firmware_traits(firmware),
         cpu_info=_cpu_info(tree, machine),
         supported_instances=_supported(tree, kvm=kvm),
+        machine_types=_machine_types(tree),
         acceleration=verdict.acceleration,
         why=verdict.why,
     )
@@ -136,6 +137,14 @@ def _supported(tree: etree._Element, *, kvm: bool) -> tuple[tuple[str, str, str]
         for domain in arch.iterfind("domain")
     }
     return tuple(sorted(each for each in found if kvm or each[1] != "kvm"))
+
+
+def _machine_types(tree: etree._Element) -> tuple[str, ...]:
+    """Give the machines that guests of this architecture may have, by all names."""
+    found = set()
+    for machine in tree.iterfind("guest/arch[@name='x86_64']/machine"):
+        found.update({machine.text or "", str(machine.get("canonical", ""))})
+    return tuple(sorted(found - {""}))
 
 
 def _memory_kib(meminfo: str) -> int:

@@ -54,6 +54,7 @@ def read(
             "topology": topology,
         },
         supported_instances=tuple(("x86_64", kind, "hvm") for kind in (("kvm", "qemu") if kvm else ("qemu",))),
+        machine_types=("q35",),
         pci=survey(options.pci, root, bound_only=True).devices,
         acceleration=verdict.acceleration,
         why=verdict.why,

@@ -17,6 +17,8 @@ class VirtOptions:
     ram_allocation_ratio: float = attrs.field(default=1.0, validator=ge(0.0))
     disk_allocation_ratio: float = attrs.field(default=1.0, validator=ge(0.0))
     traits: tuple[str, ...] = ()
+    machine_types: tuple[str, ...] = ("pc", "q35")
+    """Machine types that guests may have."""
     topology: str = ""
     """A file with the host's NUMA cells and PCI devices, JSON or TOML; with cells, CPUs and memory are as it says."""
     create_seconds: float = attrs.field(default=0.0, validator=ge(0.0))

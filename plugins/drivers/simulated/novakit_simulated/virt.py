@@ -114,6 +114,7 @@ class SimulatedVirt:
                 "topology": {"sockets": 1, "cores": options.vcpus, "threads": 1},
             },
             supported_instances=(("x86_64", "simulated", "hvm"), ("x86_64", "qemu", "hvm"), ("x86_64", "kvm", "hvm")),
+            machine_types=options.machine_types,
             why="This host is simulated; its guests run no code.",
         )
 
