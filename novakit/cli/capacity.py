@@ -25,6 +25,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--image", help="id of an image")
     parser.add_argument("--project", help="id of the project they would belong to")
     parser.add_argument("--zone", help="availability zone")
+    parser.add_argument("--group", help="id of a server group they would join")
     parser.add_argument("--survive", type=int, default=0, metavar="N", help="count again after losing N hosts")
     add_options(parser)
     parser.set_defaults(func=capacity)
@@ -37,6 +38,7 @@ def capacity(args: argparse.Namespace) -> int:
         "image": args.image,
         "project_id": args.project,
         "availability_zone": args.zone,
+        "group": args.group,
         "survive": args.survive or None,
     }
     body = {name: value for name, value in asked.items() if value is not None}
@@ -50,7 +52,12 @@ def capacity(args: argparse.Namespace) -> int:
 
 
 def _show(told: Mapping[str, Any], console: Console) -> None:
-    console.print(Text(f"{told['fits']} more {told['flavor']} fit on {told['hosts_in_question']} hosts", style="bold"))
+    by = told["counted_by"]
+    counted = "" if by == "filters" else f", as the scheduler driver {by} accepts them"
+    fits = f"{told['fits']} more {told['flavor']} fit on {told['hosts_in_question']} hosts{counted}"
+    console.print(Text(fits, style="bold"))
+    if told.get("failed"):
+        console.print(Text(f"it could not be counted: {told['failed']}"))
     if told["runs_out_first"]:
         ends = ", ".join(f"{name} on {count} hosts" for name, count in told["runs_out_first"].items())
         console.print(Text(f"what runs out first: {ends}"))

@@ -165,8 +165,11 @@ def _headline(decision: Mapping[str, Any]) -> str:
     is_past = "id" in decision
     if decision.get("host"):
         others = ", ".join(decision.get("alternates", ()))
-        chosen = f"{'placed on' if is_past else 'it would go to'} {decision['host']}"
-        return f"{when}{chosen}" + (f"; next best: {others}" if others else "")
+        if is_past:
+            return f"{when}placed on {decision['host']}" + (f"; next best: {others}" if others else "")
+        equal = decision.get("equally_good", 0)
+        good = f" or one of {equal - 1} others that are as good" if equal else ""
+        return f"{when}it would go to {decision['host']}{good}" + (f"; next best: {others}" if others else "")
     zone = decision.get("availability_zone")
     where = f"{'placed' if is_past else 'it would be placed'}{f' in zone {zone}' if zone else ''}"
     fit = f"{_fitting(decision)} of {decision.get('hosts', 0)} hosts fit"

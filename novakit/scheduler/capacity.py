@@ -2,20 +2,19 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler import cells
-from novakit.scheduler.pipeline import Pipeline
+from novakit.scheduler import cells, trees
+from novakit.scheduler.pipeline import Outcome, Pipeline
 from novakit.scheduler.table import HostTable
 from novakit_hookspecs.columns import of_class
-from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
 
 SHOWN = 50
@@ -33,15 +32,65 @@ class Load:
 
 
 async def capacity(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, Any]:
-    """Count how many servers like this one fit on each host that the filters let through."""
-    outcome = await pipeline.run(table, ask)
-    free = {name: table.column(of_class("free", name)).astype(np.float64) for name in ask.resources}
-    fits, limiting = await beside(table, ask, *room(free, ask.resources, outcome.alive))
-    told = _told(table, ask, fits, limiting)
+    """Count how many servers like this one fit on each host, by what filters and scheduler driver say of each."""
+    sandbox = table.copy()
+    return await _count(pipeline.over(sandbox), sandbox, ask)
+
+
+async def _count(pipeline: Pipeline, sandbox: HostTable, ask: Ask) -> dict[str, Any]:
+    outcome = await pipeline.run(sandbox, ask)
+    free = {name: sandbox.column(of_class("free", name)).astype(np.float64) for name in ask.resources}
+    fits, limiting = await beside(sandbox, ask, *room(free, ask.resources, outcome.alive))
+    accepted, refusing, failed = await _accepted(pipeline, sandbox, ask, fits)
+    told = _told(sandbox, ask, accepted, limiting, refusing)
     told["hosts_in_question"] = int(np.count_nonzero(outcome.alive))
-    if outcome.failed:
-        told["failed"] = outcome.failed
+    told["counted_by"] = pipeline.driver.name if pipeline.driver is not None else "filters"
+    if failed := outcome.failed or failed:
+        told["failed"] = failed
     return told
+
+
+async def _accepted(
+    pipeline: Pipeline, sandbox: HostTable, ask: Ask, most: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], dict[int, str], str]:
+    """Lower the counts to what is let through one after another: a filter may say that a host holds enough.
+
+    All hosts are asked at once about their last server, those that refuse it about one half way, and so on; a host
+    that takes a server is taken to have taken the ones before.
+    Gives counts, by row the filter that ends them, and why that could not be said.
+    """
+    low, high = np.minimum(most, 1), most.copy()
+    middle, failed = high.copy(), ""
+    while not failed and (low < high).any():
+        outcome = await _with(pipeline, sandbox, ask, middle - 1)
+        failed, takes = outcome.failed, outcome.alive
+        low = np.where(takes, middle, low)
+        high = np.where(takes, high, np.maximum(middle - 1, low))
+        middle = (low + high + 1) // 2
+    refusing: dict[int, str] = {}
+    lowered = np.flatnonzero(low < most)
+    if len(lowered) and not failed:
+        outcome = await _with(pipeline, sandbox, ask, low)
+        for stage in outcome.stages:
+            if stage.mask is not None:
+                for row in lowered[~stage.mask[lowered]]:
+                    refusing.setdefault(int(row), stage.name)
+    return low, refusing, failed
+
+
+async def _with(pipeline: Pipeline, sandbox: HostTable, ask: Ask, counts: NDArray[np.int64]) -> Outcome:
+    """Run the pipeline as if so many servers like this one were on each host already."""
+    held = np.maximum(counts, 0)
+    if ask.group is not None:
+        members = dict(ask.group.hosts)
+        for row in np.flatnonzero(held):
+            members[sandbox.names[row]] = members.get(sandbox.names[row], 0) + int(held[row])
+        ask = attrs.evolve(ask, group=attrs.evolve(ask.group, hosts=members))
+    sandbox.add_claims(held, ask.resources)
+    try:
+        return await pipeline.run(sandbox, ask)
+    finally:
+        sandbox.add_claims(-held, ask.resources)
 
 
 def room(
@@ -58,53 +107,62 @@ def room(
 async def beside(
     table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Lower the counts of `room` to the servers that can be given their cells and devices one after another."""
+    """Lower the counts of `room` to the servers that can be given their parts of the host one after another.
+
+    Parts are cells and devices, and what lies with several providers.
+    """
     wish = cells.wanted(ask)
-    if wish is None:
-        return fits, limiting
     fits, limiting = fits.copy(), limiting.copy()
-    known: dict[bytes, int] = {}
+    known: dict[object, int] = {}
     spent = world.monotonic()
-    for row in np.flatnonzero(fits):
+    for row in np.flatnonzero(fits if wish is not None else (fits > 0) & table.column("nested")):
         if world.monotonic() - spent > 0.01:
             await asyncio.sleep(0)
             spent = world.monotonic()
-        host, pools = table.column("numa")[row], table.column("pci")[row] or ()
-        key = orjson.dumps([to_plain(host), to_plain(pools), int(fits[row])])
+        most = int(fits[row])
+        host, pools, tree = (table.column(name)[row] for name in ("numa", "pci", "tree"))
+        key = (None if host is None else host.room, pools, tree, most)
         if key not in known:
-            known[key] = sum(1 for _ in itertools.islice(wish.successive(host, pools), int(fits[row])))
-        if known[key] < fits[row]:
+            with_cells = most if wish is None else _number(wish.successive(host, pools or ()), most)
+            known[key] = with_cells if tree is None else _number(trees.successive(tree, ask), with_cells)
+        if known[key] < most:
             fits[row], limiting[row] = known[key], len(ask.resources)
     return fits, limiting
 
 
-def _told(table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp]) -> dict[str, Any]:
+def _number(some: Iterable[Any], most: int) -> int:
+    return sum(1 for _ in itertools.islice(some, most))
+
+
+def _told(
+    table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp], refusing: Mapping[int, str]
+) -> dict[str, Any]:
     classes = [*ask.resources, APART]
     fitting = np.flatnonzero(fits)
     best = fitting[np.argsort(-fits[fitting], kind="stable")][:SHOWN]
-    ends = {name: int(np.count_nonzero(limiting[fitting] == place)) for place, name in enumerate(classes)}
-    ended = {name: count for name, count in sorted(ends.items(), key=lambda item: -item[1]) if count}
+    ends = Counter(refusing.get(int(row), classes[limiting[row]]) for row in fitting)
+    # The first server of an affinity group binds the others to its host.
+    bound = ask.group is not None and ask.group.policy == "affinity"
     return {
         "flavor": ask.flavor_name,
         "resources": dict(ask.resources),
-        "fits": int(fits.sum()),
+        "fits": int(fits.max(initial=0) if bound else fits.sum()),
         "hosts": [
-            {"host": table.names[row], "fits": int(fits[row]), "runs_out": classes[limiting[row]]} for row in best
+            {
+                "host": table.names[row],
+                "fits": int(fits[row]),
+                "runs_out": refusing.get(int(row), classes[limiting[row]]),
+            }
+            for row in best
         ],
-        "runs_out_first": ended,
+        "runs_out_first": dict(ends.most_common()),
     }
 
 
 def heaviest(table: HostTable, count: int) -> list[int]:
-    """Give the rows of the hosts whose loss would hurt most: those with the largest share of anything in use."""
-    share = np.zeros(table.size)
-    for name in ("memory_mb", "vcpus", "disk_gb"):
-        capacity = table.column(f"capacity_{name}")
-        used = np.zeros(table.size)
-        np.divide(table.column(f"used_{name}"), capacity, out=used, where=capacity > 0)
-        share = np.maximum(share, used)
-    share += table.column("used_memory_mb") / (table.column("used_memory_mb").max() + 1.0)
-    return [int(row) for row in np.argsort(-share, kind="stable")[:count]]
+    """Give the rows of the hosts whose servers hold the most memory, and where that is equal, the most CPUs."""
+    order = np.lexsort((-table.column("used_vcpus"), -table.column("used_memory_mb")))
+    return [int(row) for row in order[:count]]
 
 
 async def after_loss(
@@ -114,27 +172,38 @@ async def after_loss(
 
     The moved servers are only held to the amounts they need; zones, groups, traits, cells and devices are not looked
     at.
+    Where some find no room on the roomiest hosts, all are packed as tightly as possible instead.
     """
-    outcome = await pipeline.run(table, ask)
+    sandbox = table.copy()
+    for row in lost:
+        sandbox.put(row, up=False)
+    order = sorted(loads, key=lambda load: (-load.resources.get("MEMORY_MB", 0), -load.resources.get("VCPU", 0)))
+    moves = _moves(sandbox, order, roomiest=True)
+    if len(moves) < len(order):
+        moves = max(moves, _moves(sandbox, order, roomiest=False), key=len)
+    for row, load in moves:
+        sandbox.add_claim(row, load.resources)
+        sandbox.put(row, io_ops=int(table.column("io_ops")[row]))
+    told = await _count(pipeline.over(sandbox), sandbox, ask)
+    told.update(lost=[table.names[row] for row in lost], moved=len(moves), homeless=len(loads) - len(moves))
+    return told
+
+
+def _moves(table: HostTable, loads: Sequence[Load], *, roomiest: bool) -> list[tuple[int, Load]]:
+    """Give each server, in this order, the host with the most or the least memory free among those that can take it."""
     standing = table.column("up") & table.column("enabled")
-    standing[list(lost)] = False
-    classes = {name for load in loads for name in load.resources} | set(ask.resources)
+    classes = {name for load in loads for name in load.resources} | {"MEMORY_MB"}
     free = {name: table.column(of_class("free", name)).astype(np.float64) for name in classes}
-    homeless = 0
-    for load in sorted(loads, key=lambda load: -load.resources.get("MEMORY_MB", 0)):
+    largest = {name: table.column(of_class("max_unit", name)) for name in classes}
+    moves = []
+    for load in loads:
         fitting = standing.copy()
         for name, amount in load.resources.items():
-            fitting &= free[name] >= amount
-        if not fitting.any():
-            homeless += 1
-            continue
-        roomiest = np.where(fitting, free.get("MEMORY_MB", fitting.astype(np.float64)), -np.inf)
-        row = int(roomiest.argmax())
-        for name, amount in load.resources.items():
-            free[name][row] -= amount
-    alive = outcome.alive.copy()
-    alive[list(lost)] = False
-    fits, limiting = await beside(table, ask, *room(free, ask.resources, alive))
-    told = _told(table, ask, fits, limiting)
-    told.update(lost=[table.names[row] for row in lost], moved=len(loads) - homeless, homeless=homeless)
-    return told
+            fitting &= (free[name] >= amount) & (largest[name] >= amount)
+        if fitting.any():
+            memory = free["MEMORY_MB"] if roomiest else -free["MEMORY_MB"]
+            row = int(np.where(fitting, memory, -np.inf).argmax())
+            moves.append((row, load))
+            for name, amount in load.resources.items():
+                free[name][row] -= amount
+    return moves

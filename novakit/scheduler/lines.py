@@ -20,13 +20,14 @@ from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, NumaHost, Taken
 from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Aggregate, Ask
+from novakit_hookspecs.trees import Tree
 
 MOST = 2**53
 """The largest number that a column of the table holds exactly."""
 _COUNTS = ("servers", "io_ops", "failed_builds")
 _STOCK = tuple(field.name for field in attrs.fields(Stock))
 _HOST = frozenset(
-    {"host", "stock", "traits", "metrics", "numa", "taken", "pci", "flavors", "image_properties"}
+    {"host", "stock", "traits", "metrics", "numa", "taken", "pci", "tree", "flavors", "image_properties"}
     | {*CATEGORIES, *NUMBERS, *FLAGS, *OBJECTS, *_COUNTS}
 )
 
@@ -44,6 +45,7 @@ class Host:
     """By the names of columns, measurements among them."""
     stock: Mapping[str, Stock]
     traits: Sequence[str]
+    tree: Tree | None
 
 
 @attrs.frozen(kw_only=True)
@@ -149,6 +151,7 @@ def _host(entry: Mapping[str, Any]) -> Host:
             facts=facts,
             stock={each: _stock(amounts, f"stock of {each}") for each, amounts in stock.items()},
             traits=_texts(entry.get("traits", []), "traits"),
+            tree=_records([entry["tree"]], Tree, "tree")[0] if "tree" in entry else None,
         )
     except Wrong as error:
         raise Wrong(f"is of host {name} and {error}") from error

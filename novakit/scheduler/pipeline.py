@@ -11,7 +11,7 @@ from novakit import world
 from novakit.monitoring import spans
 from novakit.scheduler.ranking import Ranking, Vector
 from novakit.scheduler.steps import Broken, Step, applies_mask, checked_ranks, checked_scores
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.table import HostTable, View
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Ask, FilterSpec
 from novakit_hookspecs.weighing import WeigherSpec
@@ -101,6 +101,20 @@ class Pipeline:
                         spans.note(span, weighers__count=len(asked), weighers__list=asked)
         outcome.weigh_ms = (world.monotonic() - weighing) * 1000
         return outcome
+
+    def over(self, table: HostTable) -> "Pipeline":
+        """Give the same filters, weighers and driver, looking at another table."""
+
+        def turned(step: Step[Any]) -> Step[Any]:
+            return attrs.evolve(step, view=View(table, step.spec.reads))
+
+        driver = None if self.driver is None else turned(self.driver)
+        return Pipeline(
+            [turned(step) for step in self.filters],
+            [turned(step) for step in self.weighers],
+            self.multipliers,
+            driver,
+        )
 
     def split(self) -> tuple[list[Step[FilterSpec]], list[Step[FilterSpec]]]:
         """Give the filters that are asked before a scheduler driver, and those that it stands for."""

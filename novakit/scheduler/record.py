@@ -1,5 +1,6 @@
 """The record of a decision: what each filter removed and why, what the best hosts weighed, and the nearest miss."""
 
+import heapq
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,15 +10,15 @@ from numpy.typing import NDArray
 
 from novakit import world
 from novakit.scheduler.pipeline import Outcome, Pipeline, Stage
-from novakit.scheduler.steps import Broken, Step, reasons
+from novakit.scheduler.steps import Broken, Step, applies_mask, reasons
 from novakit.scheduler.table import HostTable
 from novakit_hookspecs.scheduling import Ask, FilterSpec, GroupAsk, Reason
 
 OUT_OF_ORDER = "The scheduler could not decide: one of its checks is out of order."
 TOP = 5
 """Hosts whose weights are kept."""
-CLOSEST = 16
-"""Hosts that are compared to find the nearest miss."""
+LOOKS = 100
+"""Questions to filters on the way to the nearest miss; two for each halving of the hosts are the rule."""
 
 
 @attrs.define
@@ -68,6 +69,8 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
         decision.message = f"{OUT_OF_ORDER} The operator finds it as decision {decision.id}."
     elif outcome.ranking is not None:
         record["weights"] = weights(table, outcome)
+        if (equal := int((outcome.ranking.total == outcome.ranking.total.max()).sum())) > 1:
+            record["equally_good"] = equal
     else:
         record["nearest"] = await nearest(pipeline, table, ask, outcome)
         decision.message = sentence(outcome.looked_at, stages)
@@ -188,48 +191,108 @@ def weights(table: HostTable, outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
+@attrs.define(order=True)
+class _Some:
+    """Hosts that the same filters refuse, none of which is nearer than `bound`."""
+
+    bound: float
+    size: int
+    number: int
+    rows: NDArray[np.intp] = attrs.field(order=False)
+    steps: Sequence[Step[FilterSpec]] = attrs.field(order=False)
+
+
 async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome) -> dict[str, Any] | None:
-    """Find the host that came closest, and the smallest change that would have made it fit; None without hosts."""
+    """Find the host that came closest, and the smallest change that would have made it fit; None without hosts.
+
+    The closest is refused by the fewest filters, and of those hosts lacks the least, as the filters count it.
+    """
     if not table.size:
         return None
-    misses = np.zeros(table.size, np.int16)
+    asked, driver = _asked(pipeline, ask, outcome)
     masks: list[tuple[Step[FilterSpec], NDArray[np.bool_]]] = []
-    driver = pipeline.driver
-    decided = driver is not None and not any(stage.step is driver and stage.broken for stage in outcome.stages)
-    for step in pipeline.split()[0] if decided else pipeline.filters:
+    for step in asked:
         if step.skips(ask) or not step.by_column:
             continue
         try:
-            mask = await pipeline.mask(step, ask, np.ones(table.size, np.bool_))
+            masks.append((step, await pipeline.mask(step, ask, np.ones(table.size, np.bool_))))
         except Broken:
             continue
-        misses += ~mask
-        masks.append((step, mask))
-    failing = np.flatnonzero(misses == misses.min())[:CLOSEST]
-    best: tuple[float, int, list[dict[str, Any]]] | None = None
-    for row in failing:
-        told: list[dict[str, Any]] = []
-        shortfall = 0.0
-        for step, mask in masks:
-            if not mask[row]:
-                for reason in await reasons(step, np.array([row], np.intp), ask):
-                    told.append({"filter": step.name, **plain(reason)})
-                    shortfall += reason.shortfall
-        if best is None or shortfall < best[0]:
-            best = (shortfall, int(row), told)
-    if best is None:
-        return None
-    if not best[2]:
-        last: Sequence[Step[Any]] = [driver] if driver is not None and decided else pipeline.filters
-        best[2].extend(await _last_misses(last, ask, best[1]))
-    return {"host": table.names[best[1]], "misses": best[2]}
+    refusing = np.array([~mask for _, mask in masks], np.bool_).reshape(len(masks), table.size)
+    misses = refusing.sum(axis=0)
+    rows = np.flatnonzero(misses == misses.min())
+    row = await _closest(rows, refusing, [step for step, _ in masks], ask)
+    told = [
+        {"filter": step.name, **plain(reason)}
+        for step, mask in masks
+        if not mask[row]
+        for reason in await reasons(step, np.array([row], np.intp), ask)
+    ]
+    told += await _last_misses(asked, ask, row)
+    if driver is not None and driver.mask is not None and not driver.mask[row]:
+        why = await reasons(driver.step, np.array([row], np.intp), ask)
+        told += [{"filter": driver.name, **plain(reason)} for reason in why]
+    return {"host": table.names[row], "misses": told}
 
 
-async def _last_misses(steps: Sequence[Step[Any]], ask: Ask, row: int) -> list[dict[str, Any]]:
-    """Ask the scheduler driver or the filters of the simple form about one host that all others would let through."""
+def _asked(pipeline: Pipeline, ask: Ask, outcome: Outcome) -> tuple[Sequence[Step[FilterSpec]], Stage | None]:
+    """Give the filters that the request had to pass, and what the driver did where it decided."""
+    if ask.force and (ask.host or ask.node):
+        return [step for step in pipeline.filters if step.name == "requested_host"], None
+    if pipeline.driver is None or any(stage.step is pipeline.driver and stage.broken for stage in outcome.stages):
+        return pipeline.filters, None
+    return pipeline.split()[0], next((stage for stage in outcome.stages if stage.step is pipeline.driver), None)
+
+
+async def _closest(
+    rows: NDArray[np.intp], refusing: NDArray[np.bool_], steps: Sequence[Step[FilterSpec]], ask: Ask
+) -> int:
+    """Find the host that lacks the least, by halving: filters tell of many hosts how far the nearest of them is off."""
+    if not steps:
+        return int(rows[0])
+    packed = np.ascontiguousarray(np.packbits(refusing[:, rows], axis=0).T)
+    alike = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, firsts, kind_of = np.unique(alike, return_index=True, return_inverse=True)
+    heap: list[_Some] = []
+    looks = 0
+
+    async def consider(some: NDArray[np.intp], refused: Sequence[Step[FilterSpec]]) -> None:
+        nonlocal looks
+        looks += len(refused)
+        bound = 0.0
+        for step in refused:
+            bound += min(_shortfall(reason) for reason in await reasons(step, some, ask))
+        heapq.heappush(heap, _Some(bound, len(some), looks, some, refused))
+
+    for kind, first in enumerate(firsts):
+        refused = [step for step, refuses in zip(steps, refusing[:, rows[first]], strict=True) if refuses]
+        await consider(rows[kind_of == kind], refused)
+    while True:
+        best = heapq.heappop(heap)
+        if best.size == 1 or not best.steps or looks > LOOKS:
+            return int(best.rows[0])
+        half = best.size // 2
+        await consider(best.rows[:half], best.steps)
+        await consider(best.rows[half:], best.steps)
+
+
+def _shortfall(reason: Reason) -> float:
+    """Give how far off a filter says a host is; a foreign one that says nothing sensible means entirely."""
+    told = reason.shortfall
+    return float(told) if isinstance(told, int | float) and np.isfinite(told) else 1.0
+
+
+async def _last_misses(steps: Sequence[Step[FilterSpec]], ask: Ask, row: int) -> list[dict[str, Any]]:
+    """Ask the filters of the simple form about the one host."""
     told: list[dict[str, Any]] = []
+    some = np.array([row], np.intp)
     for step in steps:
-        if not step.skips(ask) and not step.by_column:
-            some = np.array([row], np.intp)
+        if step.skips(ask) or step.by_column:
+            continue
+        try:
+            passes = bool((await step.call(applies_mask(step, ask), some))[0])
+        except Broken:
+            continue
+        if not passes:
             told.extend({"filter": step.name, **plain(reason)} for reason in await reasons(step, some, ask))
     return told

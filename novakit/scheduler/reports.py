@@ -242,7 +242,7 @@ def tenant_safe(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _safe_stage(stage: Mapping[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {name: stage[name] for name in ("name", "before", "after") if name in stage}
+    told: dict[str, Any] = {name: stage[name] for name in ("name", "before", "after", "asked") if name in stage}
     reasons: Sequence[Mapping[str, Any]] = stage.get("reasons", ())
     if reasons:
         told["reasons"] = [{name: reason[name] for name in ("code", "count", "message")} for reason in reasons]

@@ -110,13 +110,20 @@ class Scheduler:
 
     async def trace(self, limit: int) -> list[dict[str, Any]]:
         """Give the hosts as they are and the latest decisions as a trace that can be replayed."""
+        self.state.mark_stale()
         await self.state.refresh()
         return await trace.record(self.state, limit)
 
     async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, Any]:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""
+        self.state.mark_stale()
         await self.state.refresh()
         table = self.state.table
+        waiting = Waiting(ask, asyncio.get_running_loop().create_future(), ask)
+        await self._resolve([waiting])
+        ask = waiting.ask
+        if ask.group is not None and (group := self.groups.get(ask.group.id)) is not None:
+            ask = attrs.evolve(ask, group=group.ask(ask.server_id))
         told = await capacity.capacity(self.pipeline, table, ask)
         if survive:
             lost = capacity.heaviest(table, survive)

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from novakit.hints import servers_named
-from novakit.scheduler import cells
+from novakit.scheduler import cells, trees
 from novakit.scheduler.capacity import capacity
 from novakit.scheduler.compose import Offered, SchedulerOptions, compose
 from novakit.scheduler.lines import Event, Host, Trace
@@ -21,6 +21,7 @@ from novakit.scheduler.table import HostTable
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
+from novakit_hookspecs.trees import Shares
 
 
 @attrs.frozen(kw_only=True)
@@ -153,6 +154,7 @@ class _Claim:
     row: int
     choice: Choice | None
     is_building: bool
+    shares: Shares = ()
 
 
 @attrs.define
@@ -222,7 +224,7 @@ class _Run:
         self.release(ask.server_id)
         claim = _Claim(ask, row, None, ask.server_id in self._built)
         self._count(claim, 1)
-        claim.choice = cells.take(self.table, row, ask)
+        claim.choice, claim.shares = cells.take(self.table, row, ask), trees.take(self.table, row, ask)
         self._claims[ask.server_id] = claim
         self._in_use[row] += 1
         if ask.group is not None:
@@ -235,6 +237,7 @@ class _Run:
             return
         if claim.choice is not None:
             cells.take_back(self.table, claim.row, claim.choice)
+        trees.take_back(self.table, claim.row, claim.shares)
         self._count(claim, -1)
         self._in_use[claim.row] -= 1
         if not self._in_use[claim.row]:
@@ -306,3 +309,4 @@ def _put(table: HostTable, host: Host) -> None:
     table.put(row, **host.facts)
     table.set_stock(row, host.stock)
     table.set_traits(row, host.traits)
+    table.set_tree(row, host.tree)

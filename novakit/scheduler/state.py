@@ -50,7 +50,7 @@ class CloudState:
     refreshes: int = 0
     _fresh: dict[str, tuple[int, Ask, float]] = attrs.field(factory=dict)
     """By server: where one was just placed, for what, and when; until it is written of the server itself."""
-    _trees: Trees = attrs.field(factory=Trees)
+    trees: Trees = attrs.field(factory=Trees)
     _hosts: int = 0
     _ledger: int = 0
     _groups: int = -1
@@ -263,7 +263,7 @@ class CloudState:
         inventories: Mapping[str, Mapping[str, Row]],
         traits: Mapping[str, Collection[str]],
     ) -> None:
-        ids, tree = self._trees.grown(self.table.providers[row], providers, inventories, traits)
+        ids, tree = self.trees.grown(self.table.providers[row], providers, inventories, traits)
         if tree is None and row not in self.providers:
             return
         self.table.set_tree(row, tree)

@@ -31,6 +31,9 @@ class _Category:
             self.values.append(value)
         return self._known[key]
 
+    def copy(self) -> "_Category":
+        return _Category(self.codes.copy(), list(self.values), dict(self._known))
+
 
 @attrs.define
 class Stock:
@@ -154,6 +157,28 @@ class HostTable:
         io_ops = self._array("io_ops")
         io_ops[row] = max(0, io_ops[row] + servers)
         self.version += 1
+
+    def add_claims(self, counts: NDArray[np.int64], resources: Mapping[str, int]) -> None:
+        """Count so many servers like one on each host, or with negative counts take them back; none is being built."""
+        for resource_class, amount in resources.items():
+            parts = self._parts(resource_class)
+            parts["used"][: self.size] += counts * amount
+            parts["free"][: self.size] -= counts * amount
+        self._array("servers")[: self.size] += counts.astype(np.int32)
+        self.version += 1
+
+    def copy(self) -> "HostTable":
+        """Give a table that says the same and may be changed without anybody noticing."""
+        other = HostTable(list(self.names), list(self.providers), self.aggregates, self.version)
+        other._row, other._row_of_provider = dict(self._row), dict(self._row_of_provider)
+        other._room, other._spread = self._room, set(self._spread)
+        other._arrays = {name: array.copy() for name, array in self._arrays.items()}
+        other._categories = {name: one.copy() for name, one in self._categories.items()}
+        other._traits = {name: array.copy() for name, array in self._traits.items()}
+        other._members = {number: array.copy() for number, array in self._members.items()}
+        for resource_class in self._stocks:
+            other._parts(resource_class)
+        return other
 
     def resource_classes(self) -> list[str]:
         """List the resource classes any host has or had."""

@@ -52,6 +52,8 @@ class _Others:
     image_properties: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
     free_devices: set[str] = attrs.field(factory=set)
     """Providers of those PCI devices that they leave."""
+    trees: dict[int, Any] = attrs.field(factory=dict)
+    """What they leave of the providers of hosts that have several, as plain data."""
 
 
 async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
@@ -79,8 +81,10 @@ async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
 async def _others(session: Session, state: CloudState, but: sa.Select[Any], placed: set[str]) -> _Others:
     table, others = state.table, _Others()
     held_of: dict[str, int] = {}
+    held: dict[tuple[str, str], int] = {}
     for root, provider, name, used in await standing.held_by_others(session, but):
         row = table.row_of_provider(root)
+        held[provider, name] = used
         if row is not None:
             amounts = others.used.setdefault(row, {})
             amounts[name] = amounts.get(name, 0) + used
@@ -91,6 +95,7 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
             others.servers[row] = count
     capacity = await standing.capacity_of(session, PCI_CLASS) if state.functions else {}
     others.free_devices = {provider for provider, most in capacity.items() if most > held_of.get(provider, 0)}
+    others.trees = await _trees(session, state, held)
     others.io_ops = await scheduling.operations_on(session, but)
     others.flavors = await scheduling.flavors_on(session, but)
     others.image_properties = await scheduling.images_on(session, but)
@@ -102,6 +107,26 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
             if row is not None and left:
                 others.taken[row] = to_plain(cells.with_taken(table.column("numa")[row], left).taken)
     return others
+
+
+async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, str], int]) -> dict[int, Any]:
+    """Give by row, as plain data, what each provider of a host has left beside what is `held` of its classes."""
+    found = {}
+    rows = sorted(state.providers)
+    for start in range(0, len(rows), scheduling.CHUNK):
+        some = {row: state.providers[row] for row in rows[start : start + scheduling.CHUNK]}
+        stock = await state.placement.inventories(session, [id for ids in some.values() for id in ids])
+        left = {
+            id: {name: {**each, "used": held.get((id, name), 0)} for name, each in classes.items()}
+            for id, classes in stock.items()
+        }
+        for row, ids in some.items():
+            tree = state.table.column("tree")[row]
+            traits = {id: one.traits for id, one in zip(ids, tree.providers, strict=True)}
+            _, grown = state.trees.grown(state.table.providers[row], ids, left, traits)
+            if grown is not None:
+                found[row] = to_plain(grown)
+    return found
 
 
 async def _metrics(session: Session, state: CloudState) -> dict[str, dict[str, float]]:
@@ -156,6 +181,8 @@ def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Ma
         entry |= {"numa": to_plain(host.cells), "taken": others.taken.get(row, [])}
     if row in state.functions:
         entry["pci"] = to_plain(pools_of(state.functions[row], lambda one: one.provider in others.free_devices))
+    if row in others.trees:
+        entry["tree"] = others.trees[row]
     if measured := metrics.get(name):
         entry["metrics"] = {each: float(value) for each, value in measured.items() if np.isfinite(value)}
     return entry

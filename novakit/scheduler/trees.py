@@ -1,7 +1,7 @@
 """Hosts whose resources lie with several providers: their trees in the table, and what servers take of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import attrs
@@ -28,7 +28,7 @@ class Trees:
         self,
         root: str,
         providers: Iterable[str],
-        inventories: Mapping[str, Mapping[str, Row]],
+        inventories: Mapping[str, Mapping[str, Row | Mapping[str, Any]]],
         traits: Mapping[str, Iterable[str]],
     ) -> tuple[tuple[str, ...], Tree | None]:
         """Give the providers of a host, its own first, and what each can give; None where amounts say all."""
@@ -43,7 +43,7 @@ class Trees:
         made = Tree(providers=(self._stock(own, traits.get(root, ())), *(below[one] for one in ids)))
         return (root, *ids), self._kept(made)
 
-    def _stock(self, rows: Mapping[str, Row], traits: Iterable[str]) -> ProviderStock:
+    def _stock(self, rows: Mapping[str, Row | Mapping[str, Any]], traits: Iterable[str]) -> ProviderStock:
         return self._kept(
             ProviderStock(stock=tuple((name, _units(rows[name])) for name in sorted(rows)), traits=traits)
         )
@@ -55,12 +55,12 @@ class Trees:
         return known
 
 
-def _units(row: Row) -> Units:
+def _units(row: Row | Mapping[str, Any]) -> Units:
     free = max(row["capacity"] - row["used"], 0)
     return Units(free=free, min_unit=row["min_unit"], max_unit=row["max_unit"], step_size=row["step_size"])
 
 
-def _is_even(name: str, row: Row) -> bool:
+def _is_even(name: str, row: Row | Mapping[str, Any]) -> bool:
     """Say whether every amount up to what is free can be had, as far as the filters of amounts look."""
     return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
 
@@ -79,6 +79,13 @@ def amounts(ask: Ask, *, with_groups: bool = False) -> dict[str, int]:
 def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
     """Say what a server takes of which provider of a tree, devices aside; None where it cannot be had."""
     return assign(tree, amounts(ask), ask.groups, isolate=ask.isolate_groups)
+
+
+def successive(tree: Tree, ask: Ask) -> Iterator[Shares]:
+    """Assign for one server after another, each of what the ones before left."""
+    while (given := shares(tree.providers, ask)) is not None:
+        yield given
+        tree = after(tree, given, 1)
 
 
 def take(table: HostTable, row: int, ask: Ask) -> Shares:

@@ -28,12 +28,20 @@ class Cloud:
     async def __aenter__(self) -> Self:
         self.start()
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=50))
+        try:
+            await self._prepare()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def _prepare(self) -> None:
+        assert self._session is not None
         self.admin = await Api.login(self.service, self._session, "novakit-admin")
         quota = {"quota_set": {"instances": -1, "cores": -1, "ram": -1, "force": True}}
         await self.admin.ok("PUT", f"/compute/v2.1/os-quota-sets/{self.admin.project_id}", quota, version="2.56")
         await self.admin.ok("PUT", f"/network/v2.0/quotas/{self.admin.project_id}", {"quota": {"port": -1}})
         self.image, self.network = await self.admin.image(content=bytes(512)), await self.admin.network()
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._session is not None

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 BAD_VALUE = "placement.query.bad_value"
 CUT = "Novakit-Candidates-Cut"
 """The header that says how many candidates are shown where there are more than the operator lets one answer have."""
+FORMS = 1000
+"""Forms of candidates that are kept at once while they are written: some megabytes."""
 _CONFLICT = "Conflicting required and forbidden traits found in "
 
 
@@ -231,11 +233,19 @@ class Writer:
         for number in (number for number, part in enumerate(self.ask.parts) if part.resources):
             self.used.update(dict.fromkeys(map(itemgetter(number), some)))
         written = []
-        for sharing, alike in groupby(some, key=lambda one: tuple(map(one.index, one))):
-            if sharing not in self._forms:
-                self._forms[sharing] = Form.of(self.ask, sharing, self.version)
-            written.append(self._forms[sharing].write(list(alike)))
+        for sharing, alike in groupby(some, key=_sharing):
+            form = self._forms.get(sharing)
+            if form is None:
+                if len(self._forms) == FORMS:
+                    self._forms.clear()
+                form = self._forms[sharing] = Form.of(self.ask, sharing, self.version)
+            written.append(form.write(list(alike)))
         return "".join(written).removesuffix(",").encode()
+
+
+def _sharing(one: Candidate) -> Sequence[int]:
+    """Tell for each part the first that has the same provider."""
+    return range(len(one)) if len(set(one)) == len(one) else tuple(map(one.index, one))
 
 
 def request_of(ask: Ask, one: Candidate, version: Version) -> dict[str, Any]:

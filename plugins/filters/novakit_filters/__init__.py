@@ -123,7 +123,11 @@ def _optional() -> Iterable[FilterSpec]:
     yield _spec(
         "io_ops",
         lambda options: load.Below(
-            "io_ops", "max_io_ops_per_host", options.max_io_ops_per_host, "busy with too many builds and moves"
+            "io_ops",
+            "max_io_ops_per_host",
+            options.max_io_ops_per_host,
+            "busy with too many builds and moves",
+            "operations",
         ),
         "IoOpsFilter",
         "AggregateIoOpsFilter",
@@ -133,7 +137,11 @@ def _optional() -> Iterable[FilterSpec]:
     yield _spec(
         "num_instances",
         lambda options: load.Below(
-            "servers", "max_instances_per_host", options.max_instances_per_host, "hold as many servers as they may"
+            "servers",
+            "max_instances_per_host",
+            options.max_instances_per_host,
+            "hold as many servers as they may",
+            "servers",
         ),
         "NumInstancesFilter",
         "AggregateNumInstancesFilter",

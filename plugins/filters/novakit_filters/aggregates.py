@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from novakit_filters.operators import matches
+from novakit_filters.demands import Demand, unmet
+from novakit_filters.operators import is_plain, matches
 from novakit_filters.standing import present, reason
 from novakit_hookspecs.scheduling import Aggregate, Ask, HostColumns, Reason
 
@@ -67,14 +68,17 @@ class InstanceExtraSpecs:
         return members(hosts, good)
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        left = np.ones(hosts.size, np.bool_)
-        reasons = []
-        for key, value in sorted(self._wanted(ask).items()):
-            lacking = left & ~self._satisfied(hosts, key, value)
-            left &= ~lacking
-            text = f"in no aggregate with {key} = {value}, as the flavor wants"
-            reasons.append(reason("aggregate_extra_specs", lacking, text, remedy=f"aggregate metadata {key} = {value}"))
-        return present(*reasons)
+        return unmet(
+            [
+                Demand(
+                    "aggregate_extra_specs",
+                    f"in no aggregate with {key} = {value}, as the flavor wants",
+                    f"aggregate metadata {key} {f'= {value}' if is_plain(value) else f'that satisfies {value}'}",
+                    self._satisfied(hosts, key, value),
+                )
+                for key, value in sorted(self._wanted(ask).items())
+            ]
+        )
 
 
 @attrs.frozen
@@ -97,14 +101,21 @@ class ImagePropertiesIsolation:
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         mask = np.ones(hosts.size, np.bool_)
+        for _, _, fits in self._demands(hosts, ask):
+            mask &= fits
+        return mask
+
+    def _demands(self, hosts: HostColumns, ask: Ask) -> list[tuple[str, str, "NDArray[np.bool_]"]]:
+        """Give each property that aggregates speak of, and the hosts that are open to its value."""
+        demands = []
         properties = ask.image.properties if ask.image else {}
         for key, value in properties.items():
             name = self._key(key)
             speaking = [aggregate for aggregate in hosts.tagged(name) if name in aggregate.metadata]
             if speaking:
                 allowing = [one for one in speaking if value in words(one.metadata[name])]
-                mask &= ~members(hosts, speaking) | members(hosts, allowing)
-        return mask
+                demands.append((name, value, ~members(hosts, speaking) | members(hosts, allowing)))
+        return demands
 
     def _key(self, key: str) -> str:
         if not self.options.namespace or key.startswith(self.options.namespace + self.options.separator):
@@ -112,9 +123,13 @@ class ImagePropertiesIsolation:
         return "\0"
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        everyone = np.ones(hosts.size, np.bool_)
         text = "kept for images with other properties"
-        return present(reason("aggregate_image_properties", everyone, text, remedy="other aggregate metadata"))
+        return unmet(
+            [
+                Demand("aggregate_image_properties", text, f"{value} in the aggregate metadata {name}", fits)
+                for name, value, fits in self._demands(hosts, ask)
+            ]
+        )
 
 
 TENANT_KEY = "filter_tenant_id"
@@ -186,10 +201,21 @@ class IsolatedAggregate:
         }
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        everyone = np.ones(hosts.size, np.bool_)
         text = "kept for requests with other traits"
-        return present(
-            reason("isolated_aggregate", everyone, text, remedy="the aggregate's trait required by flavor or image")
+        missing: dict[str, list[Aggregate]] = {}
+        for one in hosts.tagged("trait:"):
+            for trait in self._demanded(one) - ask.required_traits:
+                missing.setdefault(trait, []).append(one)
+        return unmet(
+            [
+                Demand(
+                    "isolated_aggregate",
+                    text,
+                    f"the trait {trait} required by flavor or image",
+                    ~members(hosts, demanding),
+                )
+                for trait, demanding in sorted(missing.items())
+            ]
         )
 
 

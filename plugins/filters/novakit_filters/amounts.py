@@ -1,7 +1,7 @@
 """Enough of everything: memory, virtual CPUs, disk and any other resource class."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -59,8 +59,9 @@ class Amount:
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         wanted = self.wanted(ask)
-        free, largest = self._free(hosts), hosts.column(f"max_unit_{self.fact}")
+        free, largest = np.floor(self._free(hosts)), hosts.column(f"max_unit_{self.fact}")
         lacking = free < wanted
+        short = np.maximum(wanted - free, 0) + np.maximum(wanted - largest, 0)
         reasons = []
         if lacking.any():
             best = max(int(free[lacking].max()), 0)
@@ -71,8 +72,7 @@ class Amount:
                     message=f"lack {self.noun} (wanted {wanted}{self.unit}, at most {best} free)",
                     wanted=wanted,
                     available=best,
-                    remedy=f"{wanted - best}{self.unit} more {self.noun} free",
-                    shortfall=(wanted - best) / wanted,
+                    **self._nearest(wanted, lacking, short, free, largest),
                 )
             )
         if not lacking.all():
@@ -84,11 +84,28 @@ class Amount:
                     message=f"give one server less {self.noun} (wanted {wanted}{self.unit}, at most {best})",
                     wanted=wanted,
                     available=best,
-                    remedy=f"a largest unit of {wanted}{self.unit} {self.noun} instead of {best}",
-                    shortfall=(wanted - best) / wanted,
+                    **self._nearest(wanted, ~lacking, short, free, largest),
                 )
             )
         return reasons
+
+    def _nearest(
+        self,
+        wanted: int,
+        among: "NDArray[np.bool_]",
+        short: "NDArray[np.float64]",
+        free: "NDArray[np.float64]",
+        largest: "NDArray[np.float64]",
+    ) -> dict[str, Any]:
+        """Say what the nearest of some hosts lacks: of what is free, of what one server may have, or of both."""
+        rows = np.flatnonzero(among)
+        row = rows[short[rows].argmin()]
+        remedies = []
+        if (more := wanted - int(free[row])) > 0:
+            remedies.append(f"{more}{self.unit} more {self.noun} free")
+        if largest[row] < wanted:
+            remedies.append(f"a largest unit of {wanted}{self.unit} {self.noun} instead of {int(largest[row])}")
+        return {"remedy": " and ".join(remedies), "shortfall": float(short[row]) / wanted}
 
 
 def _ratio(text: str | None) -> float | None:
@@ -122,23 +139,28 @@ class OtherResources:
         return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
+        wanted = self._wanted(ask)
+        free = {name: hosts.column(f"free_resource_{name.lower()}") for name in wanted}
+        short = np.array([np.maximum(amount - free[name], 0) for name, amount in wanted.items()])
+        shortfall = (short / np.array(list(wanted.values()), np.float64)[:, np.newaxis]).sum(axis=0)
+        first = (short > 0).argmax(axis=0)
         reasons = []
-        left = np.ones(hosts.size, np.bool_)
-        for name, amount in self._wanted(ask).items():
-            free = hosts.column(f"free_resource_{name.lower()}")
-            lacking = left & (free < amount)
-            left &= ~lacking
-            if lacking.any():
-                best = max(int(free[lacking].max()), 0)
+        for place, (name, amount) in enumerate(wanted.items()):
+            rows = np.flatnonzero((short[place] > 0) & (first == place))
+            if len(rows):
+                best = max(int(free[name][rows].max()), 0)
+                nearest = rows[shortfall[rows].argmin()]
+                lacks = zip(wanted, short[:, nearest], strict=True)
+                remedies = [f"{int(np.ceil(more))} more {each} free" for each, more in lacks if more > 0]
                 reasons.append(
                     Reason(
                         code=f"not_enough_{name.lower()}",
-                        count=int(lacking.sum()),
+                        count=len(rows),
                         message=f"lack {name} (wanted {amount}, at most {best} free)",
                         wanted=amount,
                         available=best,
-                        remedy=f"{amount - best} more {name} free",
-                        shortfall=(amount - best) / amount,
+                        remedy=" and ".join(remedies),
+                        shortfall=float(shortfall[nearest]),
                     )
                 )
         return reasons

@@ -1,13 +1,13 @@
 """What a flavor demands of the host's capabilities, by its extra specs."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import numpy as np
 
+from novakit_filters.demands import Demand, unmet
 from novakit_filters.operators import matches
-from novakit_filters.standing import present, reason
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -84,25 +84,21 @@ class ComputeCapabilities:
         return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        left = np.ones(hosts.size, np.bool_)
-        reasons = []
-        for path, value in sorted(wanted(ask).items()):
-            lacking = left & ~self._satisfied(hosts, path, value)
-            left &= ~lacking
-            told = reason("capability", lacking, f"do not satisfy the flavor's {SCOPE}:{path} = {value}")
-            if _is_known(path.partition(":")[0]):
-                told = attrs.evolve(
-                    told, wanted=value, available=_there(hosts, path, lacking), remedy=f"{path} that satisfies {value}"
-                )
-            else:
-                told = attrs.evolve(
-                    told,
-                    code="capability_unknown",
-                    message=f"know nothing of the flavor's {SCOPE}:{path}",
-                    remedy=f"a flavor without {SCOPE}:{path}",
-                )
-            reasons.append(told)
-        return present(*reasons)
+        return unmet([self._demand(hosts, path, value) for path, value in sorted(wanted(ask).items())])
+
+    def _demand(self, hosts: HostColumns, path: str, value: str) -> Demand:
+        fits = self._satisfied(hosts, path, value)
+        if not _is_known(path.partition(":")[0]):
+            text = f"know nothing of the flavor's {SCOPE}:{path}"
+            return Demand("capability_unknown", text, f"a flavor without {SCOPE}:{path}", fits)
+        return Demand(
+            "capability",
+            f"do not satisfy the flavor's {SCOPE}:{path} = {value}",
+            f"{path} that satisfies {value}",
+            fits,
+            wanted=value,
+            there=functools.partial(_there, hosts, path),
+        )
 
 
 def _is_known(name: str) -> bool:

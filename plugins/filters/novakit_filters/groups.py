@@ -22,6 +22,12 @@ def _below(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
     return mask
 
 
+def _higher(hosts: HostColumns, ask: Ask) -> str:
+    """Say which limit would let the host through that holds the fewest members."""
+    counts = [ask.group.hosts.get(name, 0) if ask.group else 0 for name in hosts.names]
+    return f"a max_server_per_host of {min(counts, default=0) + 1}"
+
+
 class GroupAffinity:
     """Keep the host where the other members of an affinity group stand."""
 
@@ -53,7 +59,7 @@ class GroupAntiAffinity:
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         everyone = np.ones(hosts.size, np.bool_)
         text = "hold servers of the same group already"
-        remedy = "one more host, the policy soft-anti-affinity, or a higher max_server_per_host"
+        remedy = f"one more host, the policy soft-anti-affinity, or {_higher(hosts, ask)}"
         return present(reason("group_anti_affinity", everyone, text, remedy=remedy, shortfall=0.5))
 
 
@@ -71,7 +77,7 @@ class GroupLimit:
         everyone = np.ones(hosts.size, np.bool_)
         limit = ask.group.max_server_per_host if ask.group else None
         text = f"hold {limit} servers of the same group already"
-        return present(reason("group_limit", everyone, text, remedy="a higher max_server_per_host", shortfall=0.5))
+        return present(reason("group_limit", everyone, text, remedy=_higher(hosts, ask), shortfall=0.5))
 
 
 def _listed(hint: Any) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from novakit_filters.standing import present, reason
+from novakit_filters.demands import Demand, unmet
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -68,13 +68,12 @@ class ImageProperties:
         return demands
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        left = np.ones(hosts.size, np.bool_)
-        reasons = []
-        for code, words, fits in self._demands(hosts, ask):
-            lacking = left & ~fits
-            left &= fits
-            reasons.append(reason(code, lacking, f"cannot run the image ({words})", remedy=f"support of {words}"))
-        return present(*reasons)
+        return unmet(
+            [
+                Demand(code, f"cannot run the image ({words})", f"support of {words}", fits)
+                for code, words, fits in self._demands(hosts, ask)
+            ]
+        )
 
 
 def _triple(ask: Ask) -> tuple[str | None, str | None, str | None]:

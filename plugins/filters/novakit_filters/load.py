@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from novakit_filters.demands import Demand, unmet
 from novakit_filters.standing import present, reason
 from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
@@ -36,6 +37,8 @@ class Below:
     key: str
     limit: int
     text: str
+    noun: str
+    """What is counted."""
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         mask: NDArray[np.bool_] = hosts.column(self.fact) < self._limits(hosts)
@@ -56,10 +59,21 @@ class Below:
         return np.where(lowest == np.iinfo(np.int64).max, self.limit, lowest)
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        everyone = np.ones(hosts.size, np.bool_)
-        return present(
-            reason(f"too_many_{self.fact}", everyone, self.text, remedy=f"a higher {self.key}", shortfall=0.5)
-        )
+        count = hosts.column(self.fact).astype(np.int64)
+        limit = np.broadcast_to(self._limits(hosts), count.shape)
+        row = int((count - limit).argmin())
+        most, more = int(limit[row]), int(count[row] - limit[row]) + 1
+        return [
+            Reason(
+                code=f"too_many_{self.fact}",
+                count=hosts.size,
+                message=self.text,
+                wanted=most + more,
+                available=most,
+                remedy=f"a {self.key} of {most + more} instead of {most}, or {more} {self.noun} fewer",
+                shortfall=more / (most + more),
+            )
+        ]
 
 
 def _whole(text: str | None) -> bool:
@@ -96,10 +110,17 @@ class Metrics:
         return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        everyone = np.ones(hosts.size, np.bool_)
-        names = ", ".join(self.options.required)
-        return present(
-            reason("metrics_missing", everyone, "report too few measurements", remedy=f"the metrics {names}")
+        text = "report too few measurements"
+        return unmet(
+            [
+                Demand(
+                    "metrics_missing",
+                    text,
+                    f"the metric {name}",
+                    np.isfinite(hosts.column(f"metric_{metric_name(name)}")),
+                )
+                for name in self.options.required
+            ]
         )
 
 

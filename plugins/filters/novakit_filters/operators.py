@@ -49,6 +49,12 @@ def matches(value: Any, wanted: str) -> bool:
     return _text(value) == wanted
 
 
+def is_plain(wanted: str) -> bool:
+    """Say whether an extra spec is a value rather than a comparison."""
+    first = wanted.split(maxsplit=1)[:1]
+    return not first or first[0] not in {*_NUMERIC, *_TEXT, "<or>", "<in>", "<all-in>", "<range-in>"}
+
+
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 

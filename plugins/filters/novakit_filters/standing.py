@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from novakit_filters.demands import Demand, unmet
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -33,16 +34,24 @@ class Compute:
         return up
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        disabled = ~hosts.column("enabled")
+        disabled, down = ~hosts.column("enabled"), ~hosts.column("up")
+        reports = "its agent reporting again, or forced_down taken back"
         remedy = "the host enabled again" if disabled.sum() == 1 else "one of the hosts enabled again"
         words = hosts.vocabulary("disabled_reason")
         texts = [words[code] for code in np.unique(hosts.codes("disabled_reason")[disabled]) if words[code]]
         if texts:
             more = f"; and {len(texts) - _TOLD} other reasons" if len(texts) > _TOLD else ""
             remedy += f" (disabled because: {'; '.join(texts[:_TOLD])}{more})"
+        both = bool(disabled.any() and down[disabled].all())
         return present(
-            reason("disabled", disabled, "disabled", remedy=remedy),
-            reason("down", ~disabled, "down", remedy="its agent reporting again, or forced_down taken back"),
+            reason(
+                "disabled",
+                disabled,
+                "disabled",
+                remedy=f"{remedy} and {reports}" if both else remedy,
+                shortfall=1.0 if both else 0.5,
+            ),
+            reason("down", ~disabled, "down", remedy=reports, shortfall=0.5),
         )
 
 
@@ -94,17 +103,12 @@ class Traits:
         return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        left = np.ones(hosts.size, np.bool_)
-        wanted = len(ask.required_traits) + len(ask.forbidden_traits)
-        reasons = []
-        for trait in sorted(ask.required_traits):
-            lacking = left & ~hosts.has_trait(trait)
-            left &= ~lacking
-            text = f"lack the trait {trait}"
-            reasons.append(reason("trait_missing", lacking, text, remedy=f"the trait {trait}", shortfall=1 / wanted))
-        for trait in sorted(ask.forbidden_traits):
-            having = left & hosts.has_trait(trait)
-            left &= ~having
-            text = f"have the forbidden trait {trait}"
-            reasons.append(reason("trait_forbidden", having, text, remedy=f"no trait {trait}", shortfall=1 / wanted))
-        return present(*reasons)
+        required = [
+            Demand("trait_missing", f"lack the trait {trait}", f"the trait {trait}", hosts.has_trait(trait))
+            for trait in sorted(ask.required_traits)
+        ]
+        forbidden = [
+            Demand("trait_forbidden", f"have the forbidden trait {trait}", f"no trait {trait}", ~hosts.has_trait(trait))
+            for trait in sorted(ask.forbidden_traits)
+        ]
+        return unmet([*required, *forbidden])

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from novakit_filters.standing import present, reason
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+KEY = "availability_zone"
+"""The aggregate metadata that makes a zone."""
 
 
 class AvailabilityZone:
@@ -21,6 +25,18 @@ class AvailabilityZone:
         return hosts.where("availability_zone", lambda zone: ask.availability_zone in (None, zone))
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        text = f"not in the availability zone {ask.availability_zone}"
-        remedy = f"a place in an aggregate of the zone {ask.availability_zone}"
-        return present(reason("wrong_zone", ~self.mask(hosts, ask), text, remedy=remedy))
+        zone = ask.availability_zone
+        text = f"not in the availability zone {zone}"
+        zones = hosts.tagged(KEY)
+        in_zone = np.zeros(hosts.size, np.bool_)
+        for one in zones:
+            in_zone |= hosts.in_aggregate(one.id) if KEY in one.metadata else False
+        outside = not in_zone.all()
+        if not any(one.metadata.get(KEY) == zone for one in zones) and zone in hosts.vocabulary("availability_zone"):
+            remedy = "a place in no aggregate of another zone"
+        elif outside:
+            remedy = f"a place in an aggregate of the zone {zone}"
+        else:
+            remedy = f"a place in an aggregate of the zone {zone} instead of its own zone's"
+        everyone = np.ones(hosts.size, np.bool_)
+        return present(reason("wrong_zone", everyone, text, remedy=remedy, shortfall=0.5 if outside else 1.0))

@@ -355,7 +355,8 @@ async def test_a_refusal_names_the_nearest_miss_to_the_operator_alone(cloud: Any
     assert none.message == (
         "No valid host was found. 3 hosts looked at: 3 lack memory (wanted 4096 MiB, at most 3072 free)."
     )
-    assert "Nearest: host2; it would fit if: 1024 MiB more memory free." in none.detail
+    larger = "a largest unit of 4096 MiB memory instead of 3072"
+    assert none.detail.endswith(f"Nearest: host2; it would fit if: 1024 MiB more memory free and {larger}.")
     (record,) = await scheduler.decisions(server_id=none.server_id)
     assert record["nearest"]["host"] == "host2"
 

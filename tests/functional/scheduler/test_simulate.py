@@ -20,6 +20,8 @@ from novakit.scheduler import lines, simulate
 from novakit.scheduler.answers import Refusal, Selection
 from novakit.scheduler.compose import Offered, SchedulerOptions
 from novakit.store import aggregates, host_metrics, hosts, servers
+from novakit.store.placement import inventories, providers, traits
+from novakit.store.placement.inventories import Stock
 from novakit_filters import novakit_filters
 from novakit_hookspecs import columns
 from novakit_hookspecs.columns import Kind
@@ -138,6 +140,12 @@ async def everything(cloud: Any, make: Any) -> Any:
     nics = [PciDevice(address=f"0000:{bus:02x}:00.0", kind="nic", numa_cell=bus % 2) for bus in range(4)]
     await cloud.add_hosts(2, memory_mb=65536, numa=cells, pci=nics)
     await cloud.add_hosts(3, start=2)
+    async with cloud.store.write() as session:
+        (root,) = [row["provider_id"] for row in await hosts.every(session) if row["name"] == "host1"]
+        await providers.create(session, id=(card := world.new_id()), name="card", parent_id=root)
+        even = Stock(total=64, max_unit=64, step_size=2)
+        await inventories.replace(session, card, dict.fromkeys(("VCPU", "MEMORY_MB", "DISK_GB"), even))
+        await traits.replace(session, card, {"HW_CPU_X86_AVX2"})
     scheduler = cloud.scheduler()
     facts = frozenset({*columns.FACTS, "metric_*"})
     scheduler.state.wanted = scheduler.state.measurements.wanted = facts
@@ -160,8 +168,9 @@ async def everything(cloud: Any, make: Any) -> Any:
         await aggregates.add_host(session, rack["id"], "host1")
     scheduler.state.mark_stale()
     scheduler.state._activity_at = -1e9
-    await scheduler.open()
+    scheduler.state._fresh.clear()  # of these servers nothing else is written
     scheduler.state.build_ended("host0", worked=False)
+    await scheduler.open()
     return scheduler
 
 

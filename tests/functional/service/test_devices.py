@@ -149,3 +149,36 @@ async def test_devices_are_near_the_guests_cells_and_survive_a_crash_of_the_serv
         assert len({on_cell[address] for _, address in some}) == 1
     told = audit(service)
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+async def test_a_device_that_an_operator_took_out_of_service_stays_out_through_a_restart_and_news_of_its_host(
+    service, session
+):
+    _, admin, _ = await prepare(service, session, "gpu", {"pci_passthrough:alias": "a100:1"})
+    listed = (await admin.ok("GET", "/placement/resource_providers"))["resource_providers"]
+    (one,) = [each for each in listed if each["name"] == "sim-1_0000:10:00.0"]
+    path = f"/placement/resource_providers/{one['uuid']}/inventories/CUSTOM_PCI_A100"
+
+    async def put(**given):
+        generation = (await admin.ok("GET", path))["resource_provider_generation"]
+        await admin.ok("PUT", path, {"resource_provider_generation": generation, "total": 1, **given})
+
+    async def fits():
+        return (await admin.ok("POST", "/novakit/v1/capacity", {"flavor": "gpu"}))["capacity"]["fits"]
+
+    assert await fits() == 8
+    await put(reserved=1)
+    service.stop()
+    config = service.state / "novakit.toml"
+    config.write_text(config.read_text() + "disk_gb = 500\n")
+    service.start()
+    async with aiohttp.ClientSession() as again:
+        admin = await Api.login(service, again, "novakit-admin")
+        async with asyncio.timeout(30):
+            path_of_host = f"/placement/resource_providers/{one['parent_provider_uuid']}/inventories/DISK_GB"
+            while (await admin.ok("GET", path_of_host))["total"] != 500:
+                await asyncio.sleep(0.1)
+        assert (await admin.ok("GET", path))["reserved"] == 1
+        assert await fits() == 7
+        await put()
+        assert await fits() == 8

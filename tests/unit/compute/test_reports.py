@@ -95,6 +95,15 @@ async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its
         await inventories.replace(session, id, {})
     await reports.host(report)
     restored = await state()
+    async with parts.store.write() as session:
+        mine = inventories.Stock(total=4, allocation_ratio=2.0, said=frozenset({"allocation_ratio"}))
+        await inventories.update(session, id, "VCPU", mine)
+        await placement_traits.replace(session, id, {"COMPUTE_NODE", "CUSTOM_MINE"})
+    await reports.host(report)
+    async with parts.store.read() as session:
+        stock = await parts.placement.inventories(session, [id])
+    assert stock[id]["VCPU"]["allocation_ratio"] == 2.0, "what is there stays as an operator set it"
+    restored = await state()
     assert restored[:2] == ({"HW_CPU_X86_AVX2", "COMPUTE_NODE", "CUSTOM_MINE"}, {"VCPU"})
     await reports.host(report)
     assert await state() == restored

@@ -143,7 +143,9 @@ def test_devices_that_cannot_be_counted_are_refused(devices: str) -> None:
         check({"vcpus": 1, "ram": 64, "extra_specs": {"pci_passthrough:alias": devices}}, {})
 
 
-@pytest.mark.parametrize("spec", ["hw:cpu_realtime=yes", "hw:mem_encryption=true", "hw:tpm_version=2.0"])
+@pytest.mark.parametrize(
+    "spec", ["hw:cpu_realtime=yes", "hw:mem_encryption=true", "hw:tpm_version=2.0", "quota:vif_inbound_peak=1"]
+)
 def test_a_flavor_made_long_ago_with_a_spec_without_effect_is_refused(spec: str) -> None:
     name, _, value = spec.partition("=")
     with pytest.raises(errors.BadRequest, match="is not supported yet"):

@@ -266,7 +266,10 @@ def test_isolated_images_and_hosts_keep_to_themselves() -> None:
 def test_busy_hosts_are_left_and_an_aggregate_can_say_what_busy_is() -> None:
     strict = Aggregate(id=1, name="strict", metadata={"max_io_ops_per_host": "2"})
     table = host_table(io_ops=[1, 3, 3, 8], aggregates=[(strict, ["host1"])])
-    assert kept(load.Below("io_ops", "max_io_ops_per_host", 8, "busy"), table, ask()) == ["host0", "host2"]
+    assert kept(load.Below("io_ops", "max_io_ops_per_host", 8, "busy", "operations"), table, ask()) == [
+        "host0",
+        "host2",
+    ]
 
 
 def test_metrics_must_be_there_and_flavors_may_not_mix() -> None:
