@@ -20,6 +20,7 @@ from novakit.agent.measure import Measuring
 from novakit.config import Config
 from novakit.errors import ConfigError
 from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded
+from novakit.scheduler.plugins import look
 from novakit.store import migrate
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost, Finding, Verdict
@@ -40,6 +41,7 @@ async def examine(config: Config) -> list[Finding]:
     )
     plugins = PluginHost.survey(choice)
     findings += _plugins(plugins, choice)
+    findings += _scheduler(config, plugins)
     for find, name in ((plugins.driver, config.driver), (plugins.network, config.network)):
         findings += await _driver(config, find, name)
     return [*findings, *Measuring.of(config.agent.compute_monitors).examine()]
@@ -176,6 +178,22 @@ def _plugins(plugins: PluginHost, choice: PluginChoice) -> Iterable[Finding]:
         if not any(choice.names(plugin, frozenset({name})) for plugin in plugins.plugins):
             yield _missing(f"plugin {name}", "required and not installed", "install it, or take it out of [plugins]")
     yield _ok("plugins", f"{counted} active")
+
+
+def _scheduler(config: Config, plugins: PluginHost) -> Iterable[Finding]:
+    """What would keep the scheduler from starting, and other spellings of its options."""
+    check, remedy = "scheduler", "correct it; novakit serve refuses"
+    try:
+        wrong = look(plugins, config.scheduler, config.options)
+    except ConfigError as error:
+        wrong = [str(error)]
+    for sentence in wrong:
+        yield _missing(check, sentence, remedy)
+    for sentence in config.warnings:
+        what, _, instead = sentence.rpartition("; ")
+        yield _warn(check, what, instead)
+    if not wrong:
+        yield _ok(check, "its filters and weighers can be built as the configuration says")
 
 
 async def _driver(config: Config, find: Callable[[str], Offer], name: str) -> list[Finding]:

@@ -35,8 +35,27 @@ def understand(document: Document, place: str) -> list[str]:
                 told.append(f"{place}: [{section}] {name} is understood; {take(document, value)}")
             except ValueError as error:
                 raise ConfigError(f"{place}: [{section}] {name}: {error}.") from None
-    if document.get("filter_scheduler") == {}:
-        del document["filter_scheduler"]
+    if strange := document.pop("filter_scheduler", {}):
+        known = ", ".join(sorted(_SPELLINGS))
+        raise ConfigError(
+            f"{place}: [filter_scheduler] {next(iter(strange))} has no meaning here; understood are {known} and "
+            "NAME_weight_multiplier."
+        )
+    if isinstance(found := document.get("DEFAULT"), dict) and "compute_monitors" in found:
+        try:
+            told.append(f"{place}: [DEFAULT] compute_monitors is understood; {_monitors(document, found)}")
+        except ValueError as error:
+            raise ConfigError(f"{place}: [DEFAULT] compute_monitors: {error}.") from None
+        if not found:
+            del document["DEFAULT"]
+    own = document.get("agent")
+    if isinstance(own, dict) and isinstance(own.get("compute_monitors"), str):
+        own["compute_monitors"] = _names(own["compute_monitors"])
+        told.append(f"{place}: [agent] compute_monitors is a text; write a list instead")
+    own = document.get("scheduler")
+    if isinstance(own, dict) and isinstance(own.get("weighers"), list):
+        own["weighers"] = dict.fromkeys(_names(own["weighers"]), 1.0)
+        told.append(f"{place}: [scheduler] weighers is a list; write a table of multipliers instead: {{ ram = 1.0 }}")
     return told
 
 
@@ -83,6 +102,16 @@ def _multiplier(name: str) -> Take | None:
     return _moved(f"weighers.{_WEIGHERS.get(prefix, prefix)}", "multiplier")
 
 
+def _monitors(document: Document, found: dict[str, Any]) -> str:
+    return _put(document, "agent", "compute_monitors", _names(found.pop("compute_monitors")))
+
+
+def _shuffling(document: Document, value: Any) -> str:
+    if value is not True:
+        raise ValueError("takes true alone: of hosts that are equally good chance always chooses")
+    return "leave it out, of hosts that are equally good chance always chooses"
+
+
 def _tracking(document: Document, value: Any) -> str:
     if not isinstance(value, bool):
         raise ValueError(f"takes true or false, not {value!r}")
@@ -110,6 +139,7 @@ _SPELLINGS: Mapping[str, Take] = {
     "enabled_filters": _filters,
     "weight_classes": _classes,
     "track_instance_changes": _tracking,
+    "shuffle_best_same_weighed_hosts": _shuffling,
     "limit_tenants_to_placement_aggregate": _tenants(required=False),
     "placement_aggregate_required_for_tenants": _tenants(required=True),
     "host_subset_size": _moved("scheduler", "subset"),

@@ -58,6 +58,8 @@ def _show(told: Mapping[str, Any], console: Console) -> None:
     console.print(Text(fits, style="bold"))
     if told.get("failed"):
         console.print(Text(f"it could not be counted: {told['failed']}"))
+    if told.get("message"):
+        console.print(Text(told["message"]))
     if told["runs_out_first"]:
         ends = ", ".join(f"{name} on {count} hosts" for name, count in told["runs_out_first"].items())
         console.print(Text(f"what runs out first: {ends}"))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler import cells, trees
+from novakit.scheduler import cells, record, trees
 from novakit.scheduler.pipeline import Outcome, Pipeline
 from novakit.scheduler.table import HostTable
 from novakit_hookspecs.columns import of_class
@@ -48,6 +48,8 @@ async def _count(pipeline: Pipeline, sandbox: HostTable, ask: Ask) -> dict[str, 
     told["counted_by"] = driver.name if driver is not None else "filters"
     if failed := outcome.failed or failed:
         told["failed"] = failed
+    if message := await record.why_none(outcome, ask):
+        told["message"] = message
     return told
 
 

@@ -1,6 +1,7 @@
 """From the filters and weighers on offer and the configuration to the pipeline in force."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -300,6 +301,8 @@ def _multipliers(steps: Sequence[Step[WeigherSpec]], options: SchedulerOptions) 
         if given is not None:
             if isinstance(given, bool) or not isinstance(given, int | float):
                 raise errors.ConfigError(f"[weighers.{step.name}] multiplier takes a number, not {given!r}.")
+            if not math.isfinite(given):
+                raise errors.ConfigError(f"[weighers.{step.name}] multiplier takes a finite number, not {given}.")
             multipliers[step.name] = float(given)
         elif options.placement_strategy == "stack" and step.spec.stacks:
             multipliers[step.name] = -step.spec.multiplier

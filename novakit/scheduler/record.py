@@ -79,6 +79,14 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
     return decision
 
 
+async def why_none(outcome: Outcome, ask: Ask) -> str:
+    """Say in one sentence why no host was found; empty where one was."""
+    if outcome.failed or outcome.ranking is not None:
+        return ""
+    stages = [await _stage(stage, outcome, index, ask) for index, stage in enumerate(outcome.stages)]
+    return sentence(outcome.looked_at, stages)
+
+
 def asked(ask: Ask) -> dict[str, Any]:
     """Give the parts of a request that say why it fits or not."""
     kept: dict[str, Any] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}

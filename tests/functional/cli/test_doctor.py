@@ -110,3 +110,20 @@ def test_people_get_a_table(tmp_path: Path) -> None:
     done = subprocess.run(command, text=True, capture_output=True, timeout=WITHIN, check=False)
     assert done.returncode == 0
     assert "Everything needed is here" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ('[scheduler]\nplacement_strategy = "pack"\n', "takes spread or stack"),
+        ('[weighers.ram]\nmultiplier = "x"\n', "multiplier takes a number"),
+        ('[scheduler]\nenabled_filters = ["NoSuchFilter"]\n', "NoSuchFilter, which no installed plugin offers"),
+        ("[filters.tenent_aggregate]\nenabled = true\n", "did it mean tenant_aggregate?"),
+    ],
+)
+def test_what_keeps_the_scheduler_from_starting_is_missing(tmp_path: Path, options: str, told: str) -> None:
+    (tmp_path / "novakit.toml").write_text(options)
+    command = [sys.executable, "-m", "novakit", "doctor", "--state", str(tmp_path), "--driver", "simulated"]
+    done = subprocess.run([*command, "--format", "json"], text=True, capture_output=True, timeout=WITHIN, check=False)
+    wrong = [row for row in json.loads(done.stdout) if row["check"] == "scheduler" and row["state"] == "missing"]
+    assert done.returncode == 1 and told in wrong[0]["found"]

@@ -65,3 +65,11 @@ async def test_the_members_of_a_group_that_stand_already_count(cloud: Any, make:
     assert set(told["runs_out_first"]) == {"group_anti_affinity"}
     rest = await scheduler.select([make(server_id=server, group=group) for server in servers[1:]])
     assert sum(isinstance(one, Selection) for one in rest) == 3
+
+
+async def test_where_nothing_fits_the_reason_is_told(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler = cloud.scheduler()
+    told = await scheduler.capacity(make(extra_specs={"hw:cpu_policy": "dedicated"}))
+    assert told["fits"] == 0 and "2 lack PCPU (wanted 1, at most 0 free)" in told["message"]
+    assert "message" not in await scheduler.capacity(make())

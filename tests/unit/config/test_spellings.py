@@ -77,7 +77,7 @@ def test_named_weighers_are_used_with_the_multipliers_beside_them(tmp_path):
     [
         ("[filter_scheduler]\nenabled_filters = 3", "enabled_filters: takes a list of names, not 3"),
         ("[filter_scheduler]\ntrack_instance_changes = 'no'", "takes true or false"),
-        ("[filter_scheduler]\ncolour = 3", r"unknown \[filter_scheduler\]"),
+        ("[filter_scheduler]\ncolour = 3", r"\[filter_scheduler\] colour has no meaning here"),
         (
             "[scheduler]\nfilters = ['ram']\n[filter_scheduler]\nenabled_filters = ['RamFilter']",
             r"\[scheduler\] filters says the same",
@@ -87,3 +87,36 @@ def test_named_weighers_are_used_with_the_multipliers_beside_them(tmp_path):
 def test_what_has_no_meaning_stops_the_start(tmp_path, text, says):
     with pytest.raises(ConfigError, match=says):
         read(tmp_path, text)
+
+
+def test_monitors_may_be_a_text_and_stand_where_guides_put_them(tmp_path):
+    for text in (
+        '[DEFAULT]\ncompute_monitors = "cpu.virt_driver"\n',
+        '[agent]\ncompute_monitors = "cpu.virt_driver"\n',
+    ):
+        made = read(tmp_path, text)
+        assert made.agent.compute_monitors == ("cpu.virt_driver",) and len(made.warnings) == 1
+    with pytest.raises(ConfigError, match=r"unknown \[DEFAULT\]"):
+        read(tmp_path, '[DEFAULT]\ncompute_monitors = "uptime"\nmy_ip = "192.0.2.1"\n')
+
+
+def test_weighers_may_be_a_list_of_names(tmp_path):
+    made = read(tmp_path, '[scheduler]\nweighers = ["RAMWeigher", "cpu"]\n')
+    assert [step.name for step in composed(made).pipeline.weighers] == ["ram", "cpu"]
+    assert "write a table of multipliers instead" in made.warnings[0]
+
+
+def test_a_key_that_means_nothing_here_is_named_with_those_that_do(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"\[filter_scheduler\] nonsense has no meaning here; understood are .*enabled_filters"
+    ):
+        read(tmp_path, "[filter_scheduler]\nnonsense = 1\n")
+    assert read(tmp_path, "[filter_scheduler]\nshuffle_best_same_weighed_hosts = true\n").warnings
+    with pytest.raises(ConfigError, match="chance always chooses"):
+        read(tmp_path, "[filter_scheduler]\nshuffle_best_same_weighed_hosts = false\n")
+
+
+@pytest.mark.parametrize("multiplier", ["inf", "-inf", "nan"])
+def test_a_multiplier_is_a_finite_number(tmp_path, multiplier):
+    with pytest.raises(ConfigError, match="takes a finite number"):
+        composed(read(tmp_path, f"[weighers.ram]\nmultiplier = {multiplier}\n"))
