@@ -104,14 +104,20 @@ async def test_a_host_whose_build_failed_is_the_last_choice_from_then_on(api, ad
         await api.gone(server)
 
 
-async def test_a_server_for_one_host_alone_says_that_the_build_failed_there_and_to_admins_why(api, admin, image):
-    server = await admin.server("bound", image, host="sim-1")
+async def test_a_refusal_says_that_builds_failed_before_and_to_admins_where_and_why(api, admin, image):
+    aggregates = "/compute/v2.1/os-aggregates"
+    new = {"aggregate": {"name": "alone", "availability_zone": "alone"}}
+    made = (await admin.ok("POST", aggregates, new))["aggregate"]["id"]
+    await admin.ok("POST", f"{aggregates}/{made}/action", {"add_host": {"host": "sim-1"}})
+    server = await admin.server("bound", image, availability_zone="alone")
     fault = (await admin.reach(server, "ERROR"))["fault"]
     assert fault["message"].startswith("No valid host was found.")
     assert fault["message"].endswith("Before that, the server could not be built on 1 host.")
     assert "Builds that failed: sim-1: " in fault["details"]
     await admin.ok("DELETE", f"/compute/v2.1/servers/{server}")
     await admin.gone(server)
+    await admin.ok("POST", f"{aggregates}/{made}/action", {"remove_host": {"host": "sim-1"}})
+    await admin.ok("DELETE", f"{aggregates}/{made}")
 
 
 async def test_a_forced_host_that_fails_leaves_a_reason_its_owner_can_read(api, admin, image):
