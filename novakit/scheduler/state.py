@@ -116,14 +116,15 @@ class CloudState:
             await self._follow_hosts(session)
             await self.measurements.follow(session)
             await self._follow_aggregates(session)
-            touched, self._ledger = await self._ledger_changes(session)
+            touched, seen = await self._ledger_changes(session)
             await self._read_stock(session, touched)
+            self._ledger = seen
             if self._silent or now - self._liveness_at >= min(self.down_after / 4, 10.0):
-                self._liveness_at = now
                 await self._follow_liveness(session)
+                self._liveness_at = now
             if now - self._activity_at >= ACTIVITY_EVERY:
-                self._activity_at = now
                 await self._follow_activity(session)
+                self._activity_at = now
 
     async def reread(self, rows: Iterable[int]) -> None:
         """Read again what some hosts hold, after a claim on them was refused."""
@@ -153,7 +154,7 @@ class CloudState:
         self.measurements.forget()
         self._hosts = self._ledger = 0
         self._groups = -1
-        self._liveness_at = -1e9
+        self._liveness_at = self._activity_at = -1e9
 
     def _put(self, host: Row) -> None:
         is_new = self.table.row(host["name"]) is None
@@ -298,18 +299,18 @@ class CloudState:
             ("flavors", scheduling.flavors_on, None),
             ("image_properties", scheduling.images_on, None),
         ]
-        for fact, read, nothing in sources:
-            if fact in self.wanted:
-                found = await read(session)
-                for row, name in enumerate(self.table.names):
-                    self.table.put(row, **{fact: found.get(name, nothing)})
-        await self._count_fresh(session)
+        found = {fact: (await read(session), nothing) for fact, read, nothing in sources if fact in self.wanted}
+        settled = await scheduling.settled(session, self._fresh)
+        # From here on nothing waits, so whoever is placed meanwhile counts once.
+        for fact, (by_host, nothing) in found.items():
+            for row, name in enumerate(self.table.names):
+                self.table.put(row, **{fact: by_host.get(name, nothing)})
+        self._count_fresh(settled)
 
-    async def _count_fresh(self, session: Session) -> None:
+    def _count_fresh(self, settled: Collection[str]) -> None:
         """Count also the servers of which it is not written yet that they were placed."""
-        known = await scheduling.settled(session, self._fresh)
         since = world.monotonic() - FRESH_FOR
-        kept = {id: one for id, one in self._fresh.items() if id not in known and one[2] > since}
+        kept = {id: one for id, one in self._fresh.items() if id not in settled and one[2] > since}
         self._fresh = {}
         for id, (row, ask, at) in kept.items():
             if "io_ops" in self.wanted:
