@@ -142,7 +142,7 @@ class MemoryParticipant:
         encoded = orjson.dumps(body)
         for listener in tuple(listeners):
             message = Message(self.identity, orjson.loads(encoded))
-            world.spawn(_tell(listener, topic, message), name=f"bus/{topic}")
+            world.spawn(tell(listener, topic, message), name=f"bus/{topic}")
 
     def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
         check_permitted(self.identity, "serve", target)
@@ -195,7 +195,8 @@ def _is_alone(target: str) -> bool:
     return target.startswith("agent.")
 
 
-async def _tell(listener: Listener, topic: str, message: Message) -> None:
+async def tell(listener: Listener, topic: str, message: Message) -> None:
+    """Let a listener hear a message; what it raises costs nobody else anything."""
     try:
         await listener(message)
     except Exception as error:

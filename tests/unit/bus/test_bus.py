@@ -4,7 +4,8 @@ import contextlib
 import pytest
 
 from novakit.bus import MemoryBus, NotPermitted, RemoteError, Unreachable
-from novakit.bus.local import LocalBus, LocalHub, credential
+from novakit.bus.hub import LocalHub, credential
+from novakit.bus.local import LocalBus
 from novakit_hookspecs.errors import Busy
 from tests.functional.roles.intruder import Intruder
 
