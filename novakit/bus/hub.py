@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,7 +114,7 @@ class LocalHub:
                 frame = await wire.read()
                 joined.heard, joined.participant.silent = world.monotonic(), False
                 self._handle(frame, joined.participant, asking, answering)
-        except (*ENDED, TimeoutError, KeyError, BusError) as error:
+        except (*ENDED, TimeoutError, KeyError, TypeError, BusError) as error:
             log.info("bus connection ended", identity=identity if joined else None, why=repr(error))
         finally:
             self._wires.discard(wire)
@@ -148,12 +149,11 @@ class LocalHub:
         match frame["t"]:
             case "call":
                 call = (frame["target"], frame["method"], frame["body"])
-                within = float(frame["within"])
+                within = _seconds(frame["within"])
                 answering.begin(frame["id"], lambda: participant.call(*call, within=within), f"bus/{frame['target']}")
             case "call each":
-                each = (frame["target"], frame["method"], frame["body"])
-                work = _each(participant, *each, float(frame["within"]))
-                answering.begin(frame["id"], lambda: work, f"bus/{frame['target']}")
+                each = (frame["target"], frame["method"], frame["body"], _seconds(frame["within"]))
+                answering.begin(frame["id"], lambda: _each(participant, *each), f"bus/{frame['target']}")
             case "withdraw":
                 participant.withdraw()
                 asking.wire.send(t="reply", id=frame["id"], ok=True)
@@ -175,6 +175,13 @@ class LocalHub:
                     asking.wire.send(t="event", topic=topic, sender=message.sender, body=message.body)
 
                 participant.listen(topic, tell)
+
+
+def _seconds(said: Any) -> float:
+    """Read how long somebody waits; what is no number of seconds would set the clock of everybody's waiting wrong."""
+    if type(said) not in (int, float) or not math.isfinite(said):
+        raise TypeError(f"{str(said)[:40]!r} is no number of seconds")
+    return float(said)
 
 
 async def _quietly(work: Any) -> None:

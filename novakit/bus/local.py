@@ -131,7 +131,7 @@ class LocalBus:
                 wire.send(t="serve", target=target, methods=list(methods))
             for topic in self._listened:
                 wire.send(t="listen", topic=topic)
-            self._asking, self._answering = asking, answering
+            self._asking, self._answering, self.refused = asking, answering, ""
             self._up.set()
             while True:
                 self._handle(await wire.read(), asking, answering)

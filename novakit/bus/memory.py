@@ -150,14 +150,14 @@ class MemoryParticipant:
         servers = self._bus._targets.setdefault(target, [])
         if _is_alone(target):
             servers.clear()
-        servers.append(served)
-        self._serves.append((target, served))
+        before = [one for known, one in self._serves if known == target]
+        servers[:] = [*(one for one in servers if one not in before), served]
+        self._serves = [*(pair for pair in self._serves if pair[0] != target), (target, served)]
 
         def stop() -> None:
             if served in servers:
                 servers.remove(served)
 
-        self._undo.append(stop)
         return stop
 
     def listen(self, topic: str, listener: Listener) -> Callable[[], None]:
@@ -186,6 +186,7 @@ class MemoryParticipant:
                 await asyncio.gather(*(served.idle.wait() for _, served in self._serves))
 
     async def close(self) -> None:
+        self.withdraw()
         for undo in self._undo:
             undo()
 
