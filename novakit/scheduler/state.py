@@ -1,7 +1,7 @@
 """The scheduler's picture of the cloud: loaded once, then kept current by change numbers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -218,7 +218,8 @@ class CloudState:
         roots = await scheduling.trees(session, provider_ids)
         inventories: dict[str, dict[str, Row]] = {}
         traits: dict[str, Collection[str]] = {}
-        for some in _parts(roots, whole=provider_ids is None or len(roots) > self.table.size // 2):
+        whole = provider_ids is None or len(roots) > self.table.size // 2
+        for some in [None] if whole else scheduling.chunks(sorted(roots)):
             inventories.update(await self.placement.inventories(session, some))
             traits.update(await self.placement.traits(session, some))
         servers = await scheduling.servers_on(session, None if provider_ids is None else roots)
@@ -239,9 +240,9 @@ class CloudState:
         """Read what is held of the NUMA cells of those hosts that have told of any."""
         hosts = {row: host for row in rows if (host := self.table.column("numa")[row]) is not None}
         providers = [self.table.providers[row] for row in hosts]
-        for some in _parts(providers, whole=False):
-            held = await numa.held(session, some or ())
-            for provider in some or ():
+        for some in scheduling.chunks(sorted(providers)):
+            held = await numa.held(session, some)
+            for provider in some:
                 row = self.table.row_of_provider(provider)
                 if row is not None:
                     self.table.put(row, numa=cells.reckoned(cells.with_taken(hosts[row], held.get(provider, {}))))
@@ -328,13 +329,3 @@ class CloudState:
         if row is not None:
             failed = 0 if worked else int(self.table.column("failed_builds")[row]) + 1
             self.table.put(row, failed_builds=failed, io_ops=max(0, int(self.table.column("io_ops")[row]) - 1))
-
-
-def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:
-    """Cut ids into what one statement takes; None, once, stands for all there are."""
-    if whole:
-        yield None
-        return
-    listed = sorted(ids)
-    for start in range(0, len(listed), scheduling.CHUNK):
-        yield listed[start : start + scheduling.CHUNK]

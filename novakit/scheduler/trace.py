@@ -98,8 +98,8 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
     others.flavors = await scheduling.flavors_on(session, but)
     others.image_properties = await scheduling.images_on(session, but)
     with_cells = [table.providers[row] for row, host in enumerate(table.column("numa")) if host is not None]
-    for start in range(0, len(with_cells), scheduling.CHUNK):
-        for provider, plans in (await numa.held(session, with_cells[start : start + scheduling.CHUNK])).items():
+    for some in scheduling.chunks(with_cells):
+        for provider, plans in (await numa.held(session, some)).items():
             row = table.row_of_provider(provider)
             left = {server: plan for server, plan in plans.items() if server not in placed}
             if row is not None and left:
@@ -112,8 +112,7 @@ async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, s
     found = {}
     # The picture may be renewed while the inventories are read, so ids and tree are taken together beforehand.
     known = [(row, ids, state.table.column("tree")[row]) for row, ids in sorted(state.providers.items())]
-    for start in range(0, len(known), scheduling.CHUNK):
-        some = known[start : start + scheduling.CHUNK]
+    for some in scheduling.chunks(known):
         stock = await state.placement.inventories(session, [id for _, ids, _ in some for id in ids])
         left = {
             id: {name: {**each, "used": held.get((id, name), 0)} for name, each in classes.items()}
