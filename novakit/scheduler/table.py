@@ -13,6 +13,8 @@ from novakit_hookspecs.columns import Kind, of_class
 from novakit_hookspecs.scheduling import Aggregate
 from novakit_hookspecs.trees import Tree
 
+SPARE = 64
+"""Values of a category that are kept though no host may have them, beside two for each host."""
 _PARTS = ("total", "reserved", "capacity", "used", "free", "max_unit")
 
 
@@ -30,6 +32,15 @@ class _Category:
             self._known[key] = len(self.values)
             self.values.append(value)
         return self._known[key]
+
+    def forget_unused(self) -> None:
+        """Keep the values that some host has, so that one that says something new each time fills no memory."""
+        # Rows without a host have the first value.
+        used = np.union1d(self.codes, [0])
+        place = {int(code): number for number, code in enumerate(used)}
+        self.codes[:] = np.searchsorted(used, self.codes)
+        self.values[:] = [self.values[code] for code in place]
+        self._known = {key: place[code] for key, code in self._known.items() if code in place}
 
     def copy(self) -> "_Category":
         return _Category(self.codes.copy(), list(self.values), dict(self._known))
@@ -113,6 +124,8 @@ class HostTable:
             if fact.kind is Kind.CATEGORY:
                 category = self._category(name)
                 category.codes[row] = category.code(value)
+                if len(category.values) > SPARE + 2 * self.size:
+                    category.forget_unused()
             else:
                 self._array(name)[row] = value
 
