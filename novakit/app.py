@@ -15,7 +15,8 @@ import structlog
 from aiohttp import web
 
 from novakit.bus import Bus, MemoryBus
-from novakit.bus.local import LocalBus, LocalHub, credential, hub_key
+from novakit.bus.hub import LocalHub, credential, hub_key
+from novakit.bus.local import LocalBus
 from novakit.config import Config
 from novakit.errors import ConfigError
 from novakit.monitoring.export import exporting

@@ -11,6 +11,8 @@ import attrs
 from novakit_hookspecs.fields import mapping_field
 from novakit_hookspecs.hosts import PCI_CLASS, PciPool, pci_name
 from novakit_hookspecs.numa import NumaHost, NumaWish, Taken, fit, matched, offers, places_held
+from novakit_hookspecs.scheduling import Ask
+from novakit_hookspecs.trees import plain
 
 POLICIES = ("required", "legacy", "preferred", "socket")
 MOST = 64
@@ -88,6 +90,21 @@ def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceWi
         raise ValueError(f"pci_numa_affinity_policy is {policy[:40]!r}; it takes {', '.join(POLICIES)}")
     together = specs.get("gpu:numa_affinity", "false").lower() == "true"
     return DeviceWish(counts=tuple(counts.items()), policy=policy, gpus=gpus, gpus_together=together, classes=classes)
+
+
+def beside_devices(ask: Ask, *, with_groups: bool = False) -> dict[str, int]:
+    """Give the amounts of a request that are no devices, which are chosen one by one, and belong to no group.
+
+    With `with_groups` the amounts of its groups are among them.
+    Devices that cannot be count as none: the filters say what is wrong with them.
+    """
+    if not ask.extra_specs and not ask.groups:
+        return dict(ask.resources)
+    try:
+        near = devices(ask.extra_specs, ask.image.properties if ask.image else {})
+    except ValueError:
+        near = None
+    return plain(ask.resources, () if with_groups else ask.groups, near.resources() if near else {})
 
 
 def _aliases(told: str) -> Counter[str]:

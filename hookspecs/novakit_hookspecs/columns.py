@@ -46,6 +46,10 @@ def _category(name: str, meaning: str) -> Fact:
     return Fact(name=name, kind=Kind.CATEGORY, dtype="int32", unit="", meaning=meaning)
 
 
+def _object(name: str, meaning: str) -> Fact:
+    return Fact(name=name, kind=Kind.OBJECT, dtype="object", unit="", meaning=meaning)
+
+
 _AMOUNTS = [
     ("memory_mb", "MiB", "memory"),
     ("vcpus", "vCPUs", "virtual CPUs"),
@@ -80,55 +84,16 @@ _FACTS = [
     _category("machine_types", "names of machine types that guests may have; empty where the host did not say"),
     _category("cell", "name of the cell the host belongs to"),
     _category("disabled_reason", "what the operator wrote when disabling the host; empty otherwise"),
-    Fact(
-        name="node",
-        kind=Kind.OBJECT,
-        dtype="object",
-        unit="",
-        meaning="the hypervisor's hostname, a text",
+    _object("node", "the hypervisor's hostname, a text"),
+    _object("host_ip", "the host's own address, a text; None when the host did not say"),
+    _object(
+        "image_properties",
+        "a mapping from `key=value` of images to the number of servers on the host with such an image; or None",
     ),
-    Fact(
-        name="host_ip",
-        kind=Kind.OBJECT,
-        dtype="object",
-        unit="",
-        meaning="the host's own address, a text; None when the host did not say",
-    ),
-    Fact(
-        name="image_properties",
-        kind=Kind.OBJECT,
-        dtype="object",
-        unit="",
-        meaning="a mapping from `key=value` of images to the number of servers on the host with such an image; or None",
-    ),
-    Fact(
-        name="numa",
-        kind=Kind.OBJECT,
-        dtype="object",
-        unit="",
-        meaning="a `NumaHost` with cells, CPUs, pages and what is taken of them; None when the host did not say",
-    ),
-    Fact(
-        name="pci",
-        kind=Kind.OBJECT,
-        dtype="object",
-        unit="",
-        meaning="a tuple of `PciPool`: devices of a kind on a NUMA cell and how many are free",
-    ),
-    Fact(
-        name="tree",
-        kind=Kind.OBJECT,
-        dtype="object",
-        unit="",
-        meaning="a `Tree`: what the host's own provider and those below it can give; None where `nested` is false",
-    ),
-    Fact(
-        name="flavors",
-        kind=Kind.OBJECT,
-        dtype="object",
-        unit="",
-        meaning="a mapping from flavor name to the number of servers of it on the host; or None",
-    ),
+    _object("numa", "a `NumaHost` with cells, CPUs, pages and what is taken of them; None when the host did not say"),
+    _object("pci", "a tuple of `PciPool`: devices of a kind on a NUMA cell and how many are free"),
+    _object("tree", "a `Tree`: what the host's own provider and those below it can give; None where `nested` is false"),
+    _object("flavors", "a mapping from flavor name to the number of servers of it on the host; or None"),
 ]
 
 _OWN_NAMES = {"MEMORY_MB": "memory_mb", "VCPU": "vcpus", "DISK_GB": "disk_gb"}

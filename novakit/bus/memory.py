@@ -142,7 +142,7 @@ class MemoryParticipant:
         encoded = orjson.dumps(body)
         for listener in tuple(listeners):
             message = Message(self.identity, orjson.loads(encoded))
-            world.spawn(_tell(listener, topic, message), name=f"bus/{topic}")
+            world.spawn(tell(listener, topic, message), name=f"bus/{topic}")
 
     def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:
         check_permitted(self.identity, "serve", target)
@@ -150,14 +150,14 @@ class MemoryParticipant:
         servers = self._bus._targets.setdefault(target, [])
         if _is_alone(target):
             servers.clear()
-        servers.append(served)
-        self._serves.append((target, served))
+        before = [one for known, one in self._serves if known == target]
+        servers[:] = [*(one for one in servers if one not in before), served]
+        self._serves = [*(pair for pair in self._serves if pair[0] != target), (target, served)]
 
         def stop() -> None:
             if served in servers:
                 servers.remove(served)
 
-        self._undo.append(stop)
         return stop
 
     def listen(self, topic: str, listener: Listener) -> Callable[[], None]:
@@ -186,6 +186,7 @@ class MemoryParticipant:
                 await asyncio.gather(*(served.idle.wait() for _, served in self._serves))
 
     async def close(self) -> None:
+        self.withdraw()
         for undo in self._undo:
             undo()
 
@@ -195,7 +196,8 @@ def _is_alone(target: str) -> bool:
     return target.startswith("agent.")
 
 
-async def _tell(listener: Listener, topic: str, message: Message) -> None:
+async def tell(listener: Listener, topic: str, message: Message) -> None:
+    """Let a listener hear a message; what it raises costs nobody else anything."""
     try:
         await listener(message)
     except Exception as error:

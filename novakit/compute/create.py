@@ -110,8 +110,7 @@ class Create:
         try:
             power = await self.build_guest(server, work, server["image_id"])
         except RemoteError as error:
-            bound = work.data.get("forced_host") or work.data.get("forced_node")
-            if bound or error.kind == "Refused" or work.data["tries"] >= self.parts.config.scheduler.max_attempts:
+            if self.is_final(work, error):
                 raise
             raise self._elsewhere(work, error) from error
         return servers.Change(
@@ -155,14 +154,18 @@ class Create:
         work.data["builds"] = [*work.data.get("builds", ()), [host, worked]]
         await self.parts.bus.publish(BUILDS_TOPIC, {"host": host, "worked": worked})
 
+    def is_final(self, work: Work, error: RemoteError) -> bool:
+        """Say whether a build that failed is tried nowhere else.
+
+        The request is at fault, the server is bound to this host, or it was tried often enough.
+        """
+        bound = work.data.get("forced_host") or work.data.get("forced_node")
+        tried = work.data["tries"] >= self.parts.config.scheduler.max_attempts
+        return bool(bound) or error.kind == "Refused" or tried
+
     def _elsewhere(self, work: Work, error: RemoteError) -> Rewind:
         """Leave this host for good; `place` clears it, again after a crash, before it chooses another."""
-        host = work.data["host"]
-        work.end(world.now().isoformat(), "Error", str(error))
-        work.data["excluded"] = [*work.data["excluded"], host]
-        work.data["failures"] = [*work.data.get("failures", ()), f"{host}: {error}"[:500]]
-        work.data["tries"] += 1
-        work.data["left"] = host
+        host = leave(work, error)
         del work.data["host"], work.data["node"]
         work.seen.pop("ports", None)
 
@@ -244,6 +247,17 @@ class Create:
         if server is None:
             raise Failed("The server was deleted meanwhile.")
         return server
+
+
+def leave(work: Work, error: RemoteError) -> str:
+    """Note that the host could not build the server and is to be cleared and left; give its name."""
+    host: str = work.data["host"]
+    work.end(world.now().isoformat(), "Error", str(error))
+    work.data["excluded"] = [*work.data["excluded"], host]
+    work.data["failures"] = [*work.data.get("failures", ()), f"{host}: {error}"[:500]]
+    work.data["tries"] += 1
+    work.data["left"] = host
+    return host
 
 
 def ask(server: Row, work: Work) -> dict[str, Any]:

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 MAX_METRICS = 64
 """Measurements of one host."""
+STRANGER = "stranger"
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
 
 
@@ -51,8 +52,8 @@ class Reports:
     """Turns reports into rows, and repairs what differs between what is and what should be."""
 
     parts: Parts
-    _odd: dict[str, str] = attrs.field(factory=dict)
-    """What was strange about a server in the last report; only what is strange twice is acted on."""
+    _odd: dict[str, dict[str, str]] = attrs.field(factory=dict)
+    """What was strange in the last report of a host, by guest; only what is strange twice in a row is acted on."""
     _seen: set[str] = attrs.field(factory=set)
     _write: Gather["_Facts", Exception | None] = attrs.field(init=False)
 
@@ -122,20 +123,21 @@ class Reports:
             known = {row["id"]: row for row in await servers.some(session, strangers)} if strangers else {}
             busy = {row["server_id"] for row in await operations.unfinished(session, {*wanted, *strangers})}
         found = {each["id"]: each["power"] for each in guests}
-        for server_id, row in wanted.items():
-            odd = None if server_id in busy or server_id in building else _difference(row, found.get(server_id))
-            await self._act_on(host, server_id, odd)
-        for server_id in strangers:
-            if server_id not in busy and server_id not in building:
-                await self._remove_stranger(host, server_id, known.get(server_id))
+        odd = {id: what for id, row in wanted.items() if (what := _difference(row, found.get(id)))}
+        odd |= dict.fromkeys(strangers, STRANGER)
+        odd = {id: what for id, what in odd.items() if id not in busy and id not in building}
+        before = self._odd.pop(host, {})
+        noted = self._odd[host] = dict(odd)
+        for id, what in odd.items():
+            if before.get(id) != what:
+                continue
+            del noted[id]
+            if what == STRANGER:
+                await self._remove_stranger(host, id, known.get(id))
+            else:
+                await self._act_on(host, id, what)
 
-    async def _act_on(self, host: str, server_id: str, odd: str | None) -> None:
-        before = self._odd.pop(server_id, None)
-        if odd is None:
-            return
-        if odd != before:
-            self._odd[server_id] = odd
-            return
+    async def _act_on(self, host: str, server_id: str, odd: str) -> None:
         log.warning("server is not as it should be", server=server_id, host=host, what=odd)
         async with self.parts.store.write() as session:
             if odd == "missing":
@@ -146,9 +148,6 @@ class Reports:
                 await _started(session, host, server_id)
 
     async def _remove_stranger(self, host: str, server_id: str, row: Row | None) -> None:
-        if self._odd.pop(f"{host}/{server_id}", None) is None:
-            self._odd[f"{host}/{server_id}"] = "stranger"
-            return
         log.warning("removing a guest that nobody owns", host=host, guest=server_id, server_known=row is not None)
         try:
             await self.parts.bus.call(f"agent.{host}", "destroy", {"server": server_id}, within=120)

@@ -9,7 +9,7 @@ import structlog
 from novakit import errors, world
 from novakit.bus import BusError, RemoteError
 from novakit.compute import states
-from novakit.compute.create import SERVICE, Create, fault
+from novakit.compute.create import SERVICE, Create, fault, leave
 from novakit.compute.delete import Delete
 from novakit.compute.parts import Parts
 from novakit.compute.power import GRACE
@@ -147,7 +147,8 @@ class Unshelve:
     """The steps of unshelve.
 
     `work.data` holds the snapshot's image id, whether the guest `stays` on the host it still has, and else what a
-    create holds: availability_zone, forced_host, group, excluded, tries, and once placed host, node and alternates.
+    create holds: availability_zone, forced_host, group, excluded, failures, tries, and once placed
+    host, node and alternates.
     """
 
     parts: Parts
@@ -202,18 +203,14 @@ class Unshelve:
         try:
             work.data["power"] = (await self.create.build_guest(server, work, work.data["snapshot"])).value
         except RemoteError as error:
-            if error.kind == "Refused" or work.data["tries"] >= self.parts.config.scheduler.max_attempts:
+            if self.create.is_final(work, error):
                 raise
-            raise await self._elsewhere(work, error) from error
+            raise self._elsewhere(work, error) from error
 
-    async def _elsewhere(self, work: Work, error: RemoteError) -> Rewind:
+    def _elsewhere(self, work: Work, error: RemoteError) -> Rewind:
         """Note that this host is to be left; it is cleared by `place`, which a crash does not keep from doing so."""
-        host = work.data["host"]
-        work.end(world.now().isoformat(), "Error", str(error))
-        work.data["excluded"] = [*work.data["excluded"], host]
-        work.data["failures"] = [*work.data.get("failures", ()), f"{host}: {error}"[:500]]
-        work.data["tries"] += 1
-        work.data |= {"left": host, "host": None, "node": None}
+        host = leave(work, error)
+        work.data |= {"host": None, "node": None}
 
         async def commit(session: Session) -> None:
             await states.move(session, work.server_id, "unshelve", "elsewhere")

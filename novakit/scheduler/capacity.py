@@ -1,6 +1,5 @@
 """How many more servers of a kind fit, where, what runs out first, and what is left when hosts are lost."""
 
-import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +9,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from novakit import world
 from novakit.scheduler import cells, record, trees
 from novakit.scheduler.pipeline import Outcome, Pipeline
 from novakit.scheduler.table import HostTable
+from novakit.scheduler.turns import Turns
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
 
@@ -117,11 +116,9 @@ async def beside(
     wish = cells.wanted(ask)
     fits, limiting = fits.copy(), limiting.copy()
     known: dict[object, int] = {}
-    spent = world.monotonic()
+    turns = Turns()
     for row in np.flatnonzero(fits if wish is not None else (fits > 0) & table.column("nested")):
-        if world.monotonic() - spent > 0.01:
-            await asyncio.sleep(0)
-            spent = world.monotonic()
+        await turns.pause()
         most = int(fits[row])
         host, pools, tree = (table.column(name)[row] for name in ("numa", "pci", "tree"))
         key = (None if host is None else host.room, pools, tree, most)
@@ -181,9 +178,9 @@ async def after_loss(
     for row in lost:
         sandbox.put(row, up=False)
     order = sorted(loads, key=lambda load: (-load.resources.get("MEMORY_MB", 0), -load.resources.get("VCPU", 0)))
-    moves = _moves(sandbox, order, roomiest=True)
+    moves = await _moves(sandbox, order, roomiest=True)
     if len(moves) < len(order):
-        moves = max(moves, _moves(sandbox, order, roomiest=False), key=len)
+        moves = max(moves, await _moves(sandbox, order, roomiest=False), key=len)
     for row, load in moves:
         sandbox.add_claim(row, load.resources)
         sandbox.put(row, io_ops=int(table.column("io_ops")[row]))
@@ -192,14 +189,15 @@ async def after_loss(
     return told
 
 
-def _moves(table: HostTable, loads: Sequence[Load], *, roomiest: bool) -> list[tuple[int, Load]]:
+async def _moves(table: HostTable, loads: Sequence[Load], *, roomiest: bool) -> list[tuple[int, Load]]:
     """Give each server, in this order, the host with the most or the least memory free among those that can take it."""
     standing = table.column("up") & table.column("enabled")
     classes = {name for load in loads for name in load.resources} | {"MEMORY_MB"}
     free = {name: table.column(of_class("free", name)).astype(np.float64) for name in classes}
     largest = {name: table.column(of_class("max_unit", name)) for name in classes}
-    moves = []
+    moves, turns = [], Turns()
     for load in loads:
+        await turns.pause()
         fitting = standing.copy()
         for name, amount in load.resources.items():
             fitting &= (free[name] >= amount) & (largest[name] >= amount)

@@ -16,6 +16,7 @@ from novakit.scheduler.pipeline import Pipeline
 from novakit.scheduler.ranking import Ranking
 from novakit.scheduler.record import Decision
 from novakit.scheduler.state import CloudState
+from novakit.scheduler.turns import Turns
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import Shares
@@ -101,16 +102,14 @@ class Chooser:
         tries: list[Try] = []
         refused: list[tuple[Waiting, Decision]] = []
         batch = _Batch()
-        spent = world.monotonic()
+        turns = Turns()
         for one in pending:
             decision, ranking = await self._traced(one, batch)
             if ranking is None:
                 refused.append((one, decision))
                 continue
             tries.append(self._pick(one, decision, ranking, batch))
-            if world.monotonic() - spent > 0.01:
-                await asyncio.sleep(0)
-                spent = world.monotonic()
+            await turns.pause()
         return tries, refused
 
     async def decide(self, one: Waiting) -> tuple[Decision, Ranking | None]:

@@ -11,7 +11,7 @@ from novakit.scheduler import cells, devices, trees
 from novakit.scheduler.devices import Function
 from novakit.scheduler.state import CloudState
 from novakit.store import Session, numa, scheduling
-from novakit_hookspecs.affinity import Choice
+from novakit_hookspecs.affinity import Choice, beside_devices
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import ProviderStock
@@ -85,7 +85,7 @@ class _Asked:
         """Say what to take of which provider, devices aside, by what the ledger has; None where it has not enough."""
         ids = self.state.providers.get(self.row)
         if ids is None:
-            return {self.provider: trees.amounts(self.ask, with_groups=True)}
+            return {self.provider: beside_devices(self.ask, with_groups=True)}
         known = self.state.table.column("tree")[self.row]
         now = [
             ProviderStock(

@@ -12,7 +12,8 @@ from novakit import errors
 from novakit.options import fill
 from novakit.scheduler.pipeline import Pipeline
 from novakit.scheduler.steps import Step
-from novakit.scheduler.table import HostTable, View
+from novakit.scheduler.table import HostTable
+from novakit.scheduler.view import View
 from novakit_hookspecs import columns, ranking, scheduling, weighing
 from novakit_hookspecs.ranking import Ranker, SchedulerSpec
 from novakit_hookspecs.scheduling import ColumnFilter, FilterSpec, HostFilter

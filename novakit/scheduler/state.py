@@ -1,7 +1,7 @@
 """The scheduler's picture of the cloud: loaded once, then kept current by change numbers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -116,14 +116,15 @@ class CloudState:
             await self._follow_hosts(session)
             await self.measurements.follow(session)
             await self._follow_aggregates(session)
-            touched, self._ledger = await self._ledger_changes(session)
+            touched, seen = await self._ledger_changes(session)
             await self._read_stock(session, touched)
+            self._ledger = seen
             if self._silent or now - self._liveness_at >= min(self.down_after / 4, 10.0):
-                self._liveness_at = now
                 await self._follow_liveness(session)
+                self._liveness_at = now
             if now - self._activity_at >= ACTIVITY_EVERY:
-                self._activity_at = now
                 await self._follow_activity(session)
+                self._activity_at = now
 
     async def reread(self, rows: Iterable[int]) -> None:
         """Read again what some hosts hold, after a claim on them was refused."""
@@ -153,7 +154,7 @@ class CloudState:
         self.measurements.forget()
         self._hosts = self._ledger = 0
         self._groups = -1
-        self._liveness_at = -1e9
+        self._liveness_at = self._activity_at = -1e9
 
     def _put(self, host: Row) -> None:
         is_new = self.table.row(host["name"]) is None
@@ -217,7 +218,8 @@ class CloudState:
         roots = await scheduling.trees(session, provider_ids)
         inventories: dict[str, dict[str, Row]] = {}
         traits: dict[str, Collection[str]] = {}
-        for some in _parts(roots, whole=provider_ids is None or len(roots) > self.table.size // 2):
+        whole = provider_ids is None or len(roots) > self.table.size // 2
+        for some in [None] if whole else scheduling.chunks(sorted(roots)):
             inventories.update(await self.placement.inventories(session, some))
             traits.update(await self.placement.traits(session, some))
         servers = await scheduling.servers_on(session, None if provider_ids is None else roots)
@@ -238,9 +240,9 @@ class CloudState:
         """Read what is held of the NUMA cells of those hosts that have told of any."""
         hosts = {row: host for row in rows if (host := self.table.column("numa")[row]) is not None}
         providers = [self.table.providers[row] for row in hosts]
-        for some in _parts(providers, whole=False):
-            held = await numa.held(session, some or ())
-            for provider in some or ():
+        for some in scheduling.chunks(sorted(providers)):
+            held = await numa.held(session, some)
+            for provider in some:
                 row = self.table.row_of_provider(provider)
                 if row is not None:
                     self.table.put(row, numa=cells.reckoned(cells.with_taken(hosts[row], held.get(provider, {}))))
@@ -298,18 +300,18 @@ class CloudState:
             ("flavors", scheduling.flavors_on, None),
             ("image_properties", scheduling.images_on, None),
         ]
-        for fact, read, nothing in sources:
-            if fact in self.wanted:
-                found = await read(session)
-                for row, name in enumerate(self.table.names):
-                    self.table.put(row, **{fact: found.get(name, nothing)})
-        await self._count_fresh(session)
+        found = {fact: (await read(session), nothing) for fact, read, nothing in sources if fact in self.wanted}
+        settled = await scheduling.settled(session, self._fresh)
+        # From here on nothing waits, so whoever is placed meanwhile counts once.
+        for fact, (by_host, nothing) in found.items():
+            for row, name in enumerate(self.table.names):
+                self.table.put(row, **{fact: by_host.get(name, nothing)})
+        self._count_fresh(settled)
 
-    async def _count_fresh(self, session: Session) -> None:
+    def _count_fresh(self, settled: Collection[str]) -> None:
         """Count also the servers of which it is not written yet that they were placed."""
-        known = await scheduling.settled(session, self._fresh)
         since = world.monotonic() - FRESH_FOR
-        kept = {id: one for id, one in self._fresh.items() if id not in known and one[2] > since}
+        kept = {id: one for id, one in self._fresh.items() if id not in settled and one[2] > since}
         self._fresh = {}
         for id, (row, ask, at) in kept.items():
             if "io_ops" in self.wanted:
@@ -327,13 +329,3 @@ class CloudState:
         if row is not None:
             failed = 0 if worked else int(self.table.column("failed_builds")[row]) + 1
             self.table.put(row, failed_builds=failed, io_ops=max(0, int(self.table.column("io_ops")[row]) - 1))
-
-
-def _parts(ids: Iterable[str], *, whole: bool) -> Iterator[list[str] | None]:
-    """Cut ids into what one statement takes; None, once, stands for all there are."""
-    if whole:
-        yield None
-        return
-    listed = sorted(ids)
-    for start in range(0, len(listed), scheduling.CHUNK):
-        yield listed[start : start + scheduling.CHUNK]

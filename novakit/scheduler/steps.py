@@ -1,8 +1,6 @@
 """One installed filter or weigher with a border around it: whatever it does wrong costs only itself."""
 
-import asyncio
 import itertools
-import queue
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -13,7 +11,8 @@ import structlog
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.table import View
+from novakit.scheduler.aside import Aside, Broken
+from novakit.scheduler.view import View
 from novakit_hookspecs.columns import Kind, find
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Abstains, Ask, ColumnFilter, Explains, FilterSpec, IfBroken, Reason
@@ -29,71 +28,6 @@ DIFFERENT = 20
 
 MAX_NAME, MAX_TEXT, MAX_ITEMS, MAX_DEPTH = 100, 500, 50, 4
 """Bounds of what a plugin's reason may say: characters of a name and of a text, and how long and deep a value is."""
-
-
-class Broken(Exception):
-    """A filter or weigher did not do its part; the sentence says which and how."""
-
-
-@attrs.define
-class Aside:
-    """One thread in which foreign code may block without blocking anything else.
-
-    It is a daemon: code that never returns cannot keep the process from ending.
-    """
-
-    name: str
-    _work: queue.SimpleQueue[Callable[[], None]] = attrs.field(factory=queue.SimpleQueue)
-    _thread: threading.Thread | None = None
-    _busy: bool = False
-
-    async def run(self, call: Callable[[threading.Event], T], within: float) -> T:
-        """Run the call there and wait `within` seconds; raise `Broken` when it takes longer or the last one still runs.
-
-        The call is handed an event that is set when nobody waits for it any more.
-        """
-        if self._busy:
-            raise Broken(f"{self.name} still has not returned from an earlier call")
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
-            self._thread.start()
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-        given_up = threading.Event()
-
-        def tell(deliver: Callable[[Any], None], value: Any) -> None:
-            self._busy = False
-            if not answer.done():
-                deliver(value)
-
-        def work() -> None:
-            try:
-                result = call(given_up)
-            except BaseException as error:
-                outcome: tuple[Callable[[Any], None], Any] = (answer.set_exception, _portable(error))
-            else:
-                outcome = (answer.set_result, result)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(tell, *outcome)
-
-        self._busy = True
-        self._work.put(work)
-        try:
-            async with asyncio.timeout(within):
-                return await answer
-        except TimeoutError:
-            raise Broken(f"{self.name} took longer than its {within} s") from None
-        finally:
-            given_up.set()
-
-    def _serve(self) -> None:
-        while True:
-            self._work.get()()
-
-
-def _portable(error: BaseException) -> Exception:
-    """Keep StopIteration and the like from confusing the future that carries them."""
-    return error if isinstance(error, Exception) and not isinstance(error, StopIteration) else Broken(repr(error))
 
 
 @attrs.define(eq=False)
@@ -119,7 +53,9 @@ class Step(Generic[S]):
     explains: bool = attrs.field(init=False)
     scales_itself: bool = attrs.field(init=False)
     _abstains: bool = attrs.field(init=False)
-    _aside: Aside | None = None
+    _aside: Aside = attrs.field(
+        default=attrs.Factory(lambda self: Aside(f"{self.plugin}/{self.name}"), takes_self=True)
+    )
     _logged: set[str] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -146,8 +82,6 @@ class Step(Generic[S]):
                 result = task(self.view if rows is None else self.view.of(rows), None)
             else:
                 own = self.view.of(np.arange(self.view.size) if rows is None else rows)
-                if self._aside is None:
-                    self._aside = Aside(f"{self.plugin}/{self.name}")
                 result = await self._aside.run(lambda given_up: task(own, given_up), self.spec.within)
         except Exception as error:
             raise self._fault(error) from error
@@ -310,4 +244,4 @@ def _value(value: Any, depth: int = 0) -> Any:
     return _text(repr(value), MAX_TEXT)
 
 
-__all__ = ["Aside", "Broken", "Step", "applies_mask", "checked_ranks", "checked_scores", "reasons"]
+__all__ = ["Broken", "Step", "applies_mask", "checked_ranks", "checked_scores", "reasons"]

@@ -1,6 +1,6 @@
 """What is known of every host, as one array for each fact; kept current row by row, read by filters without copying."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -13,6 +13,8 @@ from novakit_hookspecs.columns import Kind, of_class
 from novakit_hookspecs.scheduling import Aggregate
 from novakit_hookspecs.trees import Tree
 
+SPARE = 64
+"""Values of a category that are kept though no host may have them, beside two for each host."""
 _PARTS = ("total", "reserved", "capacity", "used", "free", "max_unit")
 
 
@@ -30,6 +32,15 @@ class _Category:
             self._known[key] = len(self.values)
             self.values.append(value)
         return self._known[key]
+
+    def forget_unused(self) -> None:
+        """Keep the values that some host has, so that one that says something new each time fills no memory."""
+        # Rows without a host have the first value.
+        used = np.union1d(self.codes, [0])
+        place = {int(code): number for number, code in enumerate(used)}
+        self.codes[:] = np.searchsorted(used, self.codes)
+        self.values[:] = [self.values[code] for code in place]
+        self._known = {key: place[code] for key, code in self._known.items() if code in place}
 
     def copy(self) -> "_Category":
         return _Category(self.codes.copy(), list(self.values), dict(self._known))
@@ -113,6 +124,8 @@ class HostTable:
             if fact.kind is Kind.CATEGORY:
                 category = self._category(name)
                 category.codes[row] = category.code(value)
+                if len(category.values) > SPARE + 2 * self.size:
+                    category.forget_unused()
             else:
                 self._array(name)[row] = value
 
@@ -232,14 +245,14 @@ class HostTable:
         """Give a read-only array of a number, flag or object fact."""
         readable = self._readable.get(name)
         if readable is None:
-            readable = self._readable[name] = _read_only(self._array(name)[: self.size])
+            readable = self._readable[name] = read_only(self._array(name)[: self.size])
         return readable
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """Give each host's index into a category's vocabulary."""
         key = ("codes", name)
         if key not in self._readable:
-            self._readable[key] = _read_only(self._category(name).codes[: self.size])
+            self._readable[key] = read_only(self._category(name).codes[: self.size])
         return self._readable[key]
 
     def vocabulary(self, name: str) -> Sequence[Any]:
@@ -251,7 +264,7 @@ class HostTable:
         key = ("trait", trait)
         if key not in self._readable:
             has = self._traits.get(trait)
-            self._readable[key] = _read_only(np.zeros(self.size, np.bool_) if has is None else has[: self.size])
+            self._readable[key] = read_only(np.zeros(self.size, np.bool_) if has is None else has[: self.size])
             if has is None:
                 return self._readable.pop(key)
         return self._readable[key]
@@ -266,8 +279,8 @@ class HostTable:
         if key not in self._readable:
             member = self._members.get(aggregate)
             if member is None:
-                return _read_only(np.zeros(self.size, np.bool_))
-            self._readable[key] = _read_only(member[: self.size])
+                return read_only(np.zeros(self.size, np.bool_))
+            self._readable[key] = read_only(member[: self.size])
         return self._readable[key]
 
     def tagged(self, prefix: str) -> Sequence[Aggregate]:
@@ -328,7 +341,8 @@ def _padded(array: NDArray[Any], room: int) -> NDArray[Any]:
     return grown
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Give a view through which nobody changes anything."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -340,79 +354,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if value is not None and np.isfinite(value) else None
-
-
-Test = Callable[[Any], bool]
-
-
-@attrs.define(eq=False)
-class View:
-    """What one filter or weigher sees of the table: the facts it declared, on all hosts or on some of them."""
-
-    _table: HostTable
-    _reads: frozenset[str]
-    _some: NDArray[np.intp] | None = None
-
-    @property
-    def size(self) -> int:
-        return self._table.size if self._some is None else len(self._some)
-
-    @property
-    def names(self) -> Sequence[str]:
-        names = self._table.names
-        return names if self._some is None else [names[row] for row in self._some]
-
-    @property
-    def aggregates(self) -> Sequence[Aggregate]:
-        return self._table.aggregates
-
-    def column(self, name: str) -> NDArray[Any]:
-        self._check(name)
-        return self._cut(self._table.column(name))
-
-    def codes(self, name: str) -> NDArray[np.int32]:
-        self._check(name)
-        return self._cut(self._table.codes(name))
-
-    def vocabulary(self, name: str) -> Sequence[Any]:
-        self._check(name)
-        return tuple(self._table.vocabulary(name))
-
-    def where(self, name: str, test: Test) -> NDArray[np.bool_]:
-        self._check(name)
-        values = self._table.vocabulary(name)
-        passed = np.fromiter((bool(test(value)) for value in values), np.bool_, len(values))
-        if passed.all():
-            return np.ones(self.size, np.bool_)
-        mask: NDArray[np.bool_] = passed[self._cut(self._table.codes(name))]
-        return mask
-
-    def has_trait(self, trait: str) -> NDArray[np.bool_]:
-        return self._cut(self._table.has_trait(trait))
-
-    def in_aggregate(self, aggregate: int) -> NDArray[np.bool_]:
-        return self._cut(self._table.in_aggregate(aggregate))
-
-    def tagged(self, prefix: str) -> Sequence[Aggregate]:
-        return self._table.tagged(prefix)
-
-    def rows(self, names: Iterable[str]) -> NDArray[np.intp]:
-        rows = self._table.rows(names)
-        if self._some is None:
-            return rows
-        place = {int(row): index for index, row in enumerate(self._some)}
-        return np.array([place[int(row)] for row in rows if int(row) in place], np.intp)
-
-    def of(self, rows: NDArray[np.intp]) -> "View":
-        """See only these rows of the table, copied at the time of reading."""
-        return View(self._table, self._reads, rows)
-
-    def _check(self, name: str) -> None:
-        if name not in self._reads and not self._of_family(name):
-            raise KeyError(f"{name} was not declared in `reads`; add it to the FilterSpec or WeigherSpec")
-
-    def _of_family(self, name: str) -> bool:
-        return any(declared.endswith("_*") and name.startswith(declared[:-1]) for declared in self._reads)
-
-    def _cut(self, array: NDArray[Any]) -> NDArray[Any]:
-        return array if self._some is None else _read_only(array[self._some])

@@ -3,7 +3,6 @@
 Hosts are as they are now, without what the servers of the decisions hold; the servers come back as the trace goes on.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from novakit.scheduler import cells
 from novakit.scheduler.devices import pools_of
 from novakit.scheduler.measurements import Builds
 from novakit.scheduler.state import CloudState
+from novakit.scheduler.turns import Turns
 from novakit.store import Session, decisions, host_metrics, numa, scheduling, server_groups, standing
 from novakit.store.engine import Row
 from novakit_hookspecs.columns import of_class
@@ -69,12 +69,10 @@ async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
         released = await standing.released(session, placed)
         present = set(await scheduling.roots_held(session, placed))
     entries: list[dict[str, Any]] = []
-    spent = world.monotonic()
+    turns = Turns()
     for row in range(state.table.size):
         entries.append(_host(state, row, others, metrics))
-        if world.monotonic() - spent > 0.01:
-            await asyncio.sleep(0)
-            spent = world.monotonic()
+        await turns.pause()
     return [*entries, *_aggregates(state), *groups, *events(rows, built, released, present)]
 
 
@@ -100,8 +98,8 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
     others.flavors = await scheduling.flavors_on(session, but)
     others.image_properties = await scheduling.images_on(session, but)
     with_cells = [table.providers[row] for row, host in enumerate(table.column("numa")) if host is not None]
-    for start in range(0, len(with_cells), scheduling.CHUNK):
-        for provider, plans in (await numa.held(session, with_cells[start : start + scheduling.CHUNK])).items():
+    for some in scheduling.chunks(with_cells):
+        for provider, plans in (await numa.held(session, some)).items():
             row = table.row_of_provider(provider)
             left = {server: plan for server, plan in plans.items() if server not in placed}
             if row is not None and left:
@@ -112,16 +110,15 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
 async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, str], int]) -> dict[int, Any]:
     """Give by row, as plain data, what each provider of a host has left beside what is `held` of its classes."""
     found = {}
-    rows = sorted(state.providers)
-    for start in range(0, len(rows), scheduling.CHUNK):
-        some = {row: state.providers[row] for row in rows[start : start + scheduling.CHUNK]}
-        stock = await state.placement.inventories(session, [id for ids in some.values() for id in ids])
+    # The picture may be renewed while the inventories are read, so ids and tree are taken together beforehand.
+    known = [(row, ids, state.table.column("tree")[row]) for row, ids in sorted(state.providers.items())]
+    for some in scheduling.chunks(known):
+        stock = await state.placement.inventories(session, [id for _, ids, _ in some for id in ids])
         left = {
             id: {name: {**each, "used": held.get((id, name), 0)} for name, each in classes.items()}
             for id, classes in stock.items()
         }
-        for row, ids in some.items():
-            tree = state.table.column("tree")[row]
+        for row, ids, tree in some:
             traits = {id: one.traits for id, one in zip(ids, tree.providers, strict=True)}
             _, grown = state.trees.grown(state.table.providers[row], ids, left, traits)
             if grown is not None:

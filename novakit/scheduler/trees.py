@@ -8,9 +8,9 @@ import attrs
 
 from novakit.scheduler.table import HostTable
 from novakit.store.engine import Row
-from novakit_hookspecs.affinity import devices
+from novakit_hookspecs.affinity import beside_devices
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.trees import ProviderStock, Shares, Tree, Units, assign, plain
+from novakit_hookspecs.trees import ProviderStock, Shares, Tree, Units, assign
 
 T = TypeVar("T", ProviderStock, Tree)
 
@@ -65,20 +65,9 @@ def _is_even(name: str, row: Row | Mapping[str, Any]) -> bool:
     return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
 
 
-def amounts(ask: Ask, *, with_groups: bool = False) -> dict[str, int]:
-    """Give the amounts of a request that are no devices, and belong to no group unless asked for."""
-    if not ask.extra_specs:
-        return dict(ask.resources)
-    try:
-        near = devices(ask.extra_specs, ask.image.properties if ask.image else {})
-    except ValueError:
-        near = None
-    return plain(ask.resources, () if with_groups else ask.groups, near.resources() if near else {})
-
-
 def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
     """Say what a server takes of which provider of a tree, devices aside; None where it cannot be had."""
-    return assign(tree, amounts(ask), ask.groups, isolate=ask.isolate_groups)
+    return assign(tree, beside_devices(ask), ask.groups, isolate=ask.isolate_groups)
 
 
 def successive(tree: Tree, ask: Ask) -> Iterator[Shares]:

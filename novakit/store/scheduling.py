@@ -1,8 +1,8 @@
 """What a scheduler reads to keep its picture of the hosts current: a few statements, whatever the number of hosts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from novakit.store.operations import operations
 from novakit.store.placement.tables import allocations, consumers, providers
 from novakit.store.servers import servers
 
+T = TypeVar("T")
 CHUNK = 500
 """Ids in one statement; SQLite takes 32,766 parameters, and long lists are slow to compile."""
 
@@ -34,7 +35,7 @@ async def trees(session: Session, provider_ids: Iterable[str] | None) -> dict[st
     if provider_ids is None:
         return _pairs(await session.execute(sa.select(providers.c.id, providers.c.root_id)))
     found: dict[str, str] = {}
-    for some in _chunks(sorted(provider_ids)):
+    for some in chunks(sorted(provider_ids)):
         roots = sa.select(providers.c.root_id).where(providers.c.id.in_(some))
         whole = sa.select(providers.c.id, providers.c.root_id).where(providers.c.root_id.in_(roots))
         found.update(_pairs(await session.execute(whole)))
@@ -49,7 +50,7 @@ async def servers_on(session: Session, provider_ids: Iterable[str] | None) -> di
     if provider_ids is None:
         return _pairs(await session.execute(counted))
     found: dict[str, int] = {}
-    for some in _chunks(sorted(provider_ids)):
+    for some in chunks(sorted(provider_ids)):
         found.update(_pairs(await session.execute(counted.where(allocations.c.provider_id.in_(some)))))
     return found
 
@@ -57,7 +58,7 @@ async def servers_on(session: Session, provider_ids: Iterable[str] | None) -> di
 async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_id: str | None = None) -> dict[str, str]:
     """Give, by consumer, the root provider of what it holds; of one project's consumers only, if named."""
     found: dict[str, str] = {}
-    for some in _chunks(sorted(consumer_ids)):
+    for some in chunks(sorted(consumer_ids)):
         statement = (
             sa.select(allocations.c.consumer_id, providers.c.root_id)
             .join(providers, providers.c.id == allocations.c.provider_id)
@@ -74,7 +75,7 @@ async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_i
 async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str, set[str]]:
     """Give, by consumer, the providers below a root that it holds something of."""
     found: dict[str, set[str]] = {}
-    for some in _chunks(sorted(consumer_ids)):
+    for some in chunks(sorted(consumer_ids)):
         statement = (
             sa.select(allocations.c.consumer_id, allocations.c.provider_id)
             .join(providers, providers.c.id == allocations.c.provider_id)
@@ -120,7 +121,7 @@ async def images_on(session: Session, but: sa.Select[Any] | None = None) -> dict
 async def settled(session: Session, server_ids: Iterable[str]) -> set[str]:
     """Give those of some servers of which it is written on which host they are, or that they were deleted."""
     found: set[str] = set()
-    for some in _chunks(sorted(server_ids)):
+    for some in chunks(sorted(server_ids)):
         done = sa.or_(servers.c.host.is_not(None), servers.c.deleted_at.is_not(None))
         found.update(await session.scalars(sa.select(servers.c.id).where(servers.c.id.in_(some), done)))
     return found
@@ -143,7 +144,7 @@ async def builds_since(session: Session, since: datetime) -> list[Row]:
 async def loads_on(session: Session, root_ids: Iterable[str]) -> dict[str, dict[str, int]]:
     """Give, by consumer, the amounts it holds by resource class in the trees of these root providers."""
     held: dict[str, dict[str, int]] = {}
-    for some in _chunks(sorted(root_ids)):
+    for some in chunks(sorted(root_ids)):
         statement = (
             sa.select(allocations.c.consumer_id, allocations.c.resource_class, allocations.c.used)
             .join(providers, providers.c.id == allocations.c.provider_id)
@@ -161,6 +162,7 @@ def _pairs(result: sa.CursorResult[Any]) -> dict[str, Any]:
     return {row[0]: row[1] for row in rows}
 
 
-def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+def chunks(ids: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut what there may be much of into what one statement takes."""
     for start in range(0, len(ids), CHUNK):
         yield ids[start : start + CHUNK]

@@ -1,6 +1,6 @@
 """What stands beside the servers of some decisions, and what became of these: for recording a trace."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from novakit.store.decisions import decisions
 from novakit.store.engine import Session
 from novakit.store.operations import operations
 from novakit.store.placement.tables import allocations, inventories, providers
-from novakit.store.scheduling import CHUNK
+from novakit.store.scheduling import chunks
 from novakit.store.servers import servers
 
 Moment = tuple[str, datetime]
@@ -65,7 +65,7 @@ async def released(session: Session, server_ids: Iterable[str]) -> list[Moment]:
         sa.and_(c.kind.in_(("create", "unshelve")), c.state.in_(("failed", "cancelled"))),
     )
     found = await _moments(session, server_ids, gone)
-    for some in _chunks(server_ids):
+    for some in chunks(sorted(server_ids)):
         deleted = sa.select(servers.c.id, servers.c.deleted_at).where(
             servers.c.id.in_(some), servers.c.deleted_at.is_not(None)
         )
@@ -76,12 +76,7 @@ async def released(session: Session, server_ids: Iterable[str]) -> list[Moment]:
 async def _moments(session: Session, server_ids: Iterable[str], *wanted: sa.ColumnElement[bool]) -> list[Moment]:
     found: list[Moment] = []
     c = operations.c
-    for some in _chunks(server_ids):
+    for some in chunks(sorted(server_ids)):
         ended = sa.select(c.server_id, c.finished_at).where(c.server_id.in_(some), c.finished_at.is_not(None), *wanted)
         found += await session.tuples(ended)
     return found
-
-
-def _chunks(ids: Iterable[str]) -> Sequence[Sequence[str]]:
-    listed = sorted(ids)
-    return [listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK)]

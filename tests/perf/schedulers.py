@@ -17,7 +17,7 @@ from typing import Any
 
 from novakit import world
 from novakit.bus import MemoryBus
-from novakit.bus.local import LocalHub, hub_key
+from novakit.bus.hub import LocalHub, hub_key
 from novakit.config import ConductorOptions
 from novakit.store import Store
 from novakit.store.migrate import migrate

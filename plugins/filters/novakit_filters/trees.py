@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from novakit_hookspecs.affinity import devices
+from novakit_hookspecs.affinity import beside_devices
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
-from novakit_hookspecs.trees import ProviderStock, Tree, assign, plain
+from novakit_hookspecs.trees import ProviderStock, Tree, assign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,20 +17,11 @@ if TYPE_CHECKING:
 READS = frozenset({"nested", "tree", "spread_memory_mb", "spread_vcpus", "spread_disk_gb", "spread_resource_*"})
 
 
-def _plain(ask: Ask) -> dict[str, int]:
-    """Give the amounts that belong to no group and are no devices, which are chosen one by one."""
-    try:
-        near = devices(ask.extra_specs, ask.image.properties if ask.image else {})
-    except ValueError:
-        near = None
-    return plain(ask.resources, ask.groups, near.resources() if near else {})
-
-
 class ProviderTree:
     """Keep hosts on which one provider has enough of each class, and one has all of each group (`resources1:VGPU`)."""
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
-        mask, amounts = np.ones(hosts.size, np.bool_), _plain(ask)
+        mask, amounts = np.ones(hosts.size, np.bool_), beside_devices(ask)
         asked = np.zeros(hosts.size, np.bool_)
         for name in amounts:
             asked |= hosts.column(of_class("spread", name))
@@ -58,7 +49,7 @@ class ProviderTree:
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         found: dict[tuple[str, str, str, float], int] = {}
-        amounts = _plain(ask)
+        amounts = beside_devices(ask)
         for tree in hosts.column("tree"):
             told = _lacking(tree.providers if tree is not None else (), amounts, ask)
             found[told] = found.get(told, 0) + 1

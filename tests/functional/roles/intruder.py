@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import orjson
 
-from novakit.bus.local import credential, hub_key
+from novakit.bus.hub import credential, hub_key
 
 
 @attrs.define

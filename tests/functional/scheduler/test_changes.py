@@ -1,6 +1,7 @@
 """What operators change holds for the next decision, and what they name is looked up as it is then."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from novakit import errors, world
 from novakit.bus import MemoryBus
 from novakit.compute.hosts import Hosts
-from novakit.placement import HostReport
+from novakit.placement import HostReport, Placement
 from novakit.scheduler.groups import Groups
 from novakit.scheduler.table import HostTable
-from novakit.store import server_groups
+from novakit.store import Session, server_groups
+from novakit.store.engine import Row
 from novakit.store.placement import inventories, providers, traits
 from novakit_hookspecs.hosts import Inventory
 
@@ -60,6 +62,32 @@ async def test_nobody_decides_on_a_picture_that_is_half_painted(cloud: Any, make
     await asyncio.sleep(0)
     assert (await scheduler.dry_run(make()))["hosts"] == 3
     await first
+
+
+class Interrupted(Placement):
+    """A ledger of which the inventories cannot be read once."""
+
+    is_away = False
+
+    async def inventories(self, session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, Row]]:
+        if self.is_away:
+            self.is_away = False
+            raise ConnectionError("the database is away")
+        return await super().inventories(session, ids)
+
+
+async def test_what_changed_while_the_database_was_away_is_read_afterwards(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1)
+    cloud.placement = placement = Interrupted(cloud.store)
+    scheduler = cloud.scheduler()
+    await scheduler.open()
+    await cloud.scheduler(name="other").select([make()])
+    placement.is_away = True
+    scheduler.state.mark_stale()
+    with pytest.raises(ConnectionError):
+        await scheduler.state.refresh()
+    await scheduler.state.refresh()
+    assert scheduler.state.table.column("used_memory_mb").tolist() == [1024.0]
 
 
 async def test_a_host_gets_back_what_it_lost_in_placement_and_its_provider_too(cloud: Any) -> None:

@@ -104,20 +104,35 @@ async def test_a_host_whose_build_failed_is_the_last_choice_from_then_on(api, ad
         await api.gone(server)
 
 
-async def test_a_refusal_says_that_builds_failed_before_and_to_admins_where_and_why(api, admin, image):
-    aggregates = "/compute/v2.1/os-aggregates"
-    new = {"aggregate": {"name": "alone", "availability_zone": "alone"}}
-    made = (await admin.ok("POST", aggregates, new))["aggregate"]["id"]
-    await admin.ok("POST", f"{aggregates}/{made}/action", {"add_host": {"host": "sim-1"}})
-    server = await admin.server("bound", image, availability_zone="alone")
+async def test_a_server_for_a_zone_of_one_host_says_that_the_build_failed_there_and_to_admins_why(api, admin, image):
+    asked = {"aggregate": {"name": "alone", "availability_zone": "alone"}}
+    alone = (await admin.ok("POST", "/compute/v2.1/os-aggregates", asked))["aggregate"]["id"]
+    members = f"/compute/v2.1/os-aggregates/{alone}/action"
+    await admin.ok("POST", members, {"add_host": {"host": "sim-1"}})
+    server = await admin.server("alone", image, availability_zone="alone")
     fault = (await admin.reach(server, "ERROR"))["fault"]
     assert fault["message"].startswith("No valid host was found.")
     assert fault["message"].endswith("Before that, the server could not be built on 1 host.")
     assert "Builds that failed: sim-1: " in fault["details"]
     await admin.ok("DELETE", f"/compute/v2.1/servers/{server}")
     await admin.gone(server)
-    await admin.ok("POST", f"{aggregates}/{made}/action", {"remove_host": {"host": "sim-1"}})
-    await admin.ok("DELETE", f"{aggregates}/{made}")
+    await admin.ok("POST", members, {"remove_host": {"host": "sim-1"}})
+    await admin.ok("DELETE", f"/compute/v2.1/os-aggregates/{alone}")
+
+
+async def test_a_server_that_is_unshelved_to_a_host_that_fails_is_tried_nowhere_else(api, admin, image):
+    server = await admin.server("shelved", image, availability_zone="nova:sim-2")
+    await admin.reach(server, "ACTIVE")
+    action = f"/compute/v2.1/servers/{server}/action"
+    await admin.ok("POST", action, {"shelve": None})
+    await admin.reach(server, "SHELVED_OFFLOADED")
+    there = {"unshelve": {"host": "sim-1"}}
+    await admin.ok("POST", action, there, headers={"OpenStack-API-Version": "compute 2.91"})
+    await admin.reach(server, "SHELVED_OFFLOADED")
+    decisions = (await admin.ok("GET", f"/novakit/v1/decisions?server_id={server}"))["decisions"]
+    assert [each.get("host") for each in decisions] == ["sim-1", "sim-2"]
+    await admin.ok("DELETE", f"/compute/v2.1/servers/{server}")
+    await admin.gone(server)
 
 
 async def test_a_forced_host_that_fails_leaves_a_reason_its_owner_can_read(api, admin, image):

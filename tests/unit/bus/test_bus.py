@@ -4,7 +4,8 @@ import contextlib
 import pytest
 
 from novakit.bus import MemoryBus, NotPermitted, RemoteError, Unreachable
-from novakit.bus.local import LocalBus, LocalHub, credential
+from novakit.bus.hub import LocalHub, credential
+from novakit.bus.local import LocalBus
 from novakit_hookspecs.errors import Busy
 from tests.functional.roles.intruder import Intruder
 
@@ -212,6 +213,22 @@ async def test_several_servers_of_a_target_share_its_calls(join):
     assert {name: answers.count(name) for name in answers} == {f"scheduler:{n}": 10 for n in range(3)}
 
 
+async def test_who_serves_a_target_again_serves_it_once(join):
+    scheduler, caller = await join("scheduler:a"), await join("api")
+    scheduler.serve("scheduler", {"select": answers("before")})
+    scheduler.serve("scheduler", {"select": answers("after")})
+    while await reachable(caller, "scheduler", "select") != "after":
+        await asyncio.sleep(0.01)
+    assert [one.answer for one in await caller.call_each("scheduler", "select", within=1)] == ["after"]
+
+
+def answers(what):
+    async def select(message):
+        return what
+
+    return select
+
+
 async def test_a_busy_server_is_given_no_more_while_another_is_idle(join):
     conductor = await join("conductor")
     busy, _ = await named(await join("scheduler:busy")), await named(await join("scheduler:idle"))
@@ -327,4 +344,16 @@ async def test_a_server_that_hangs_is_passed_over_and_at_last_hung_up_on(tmp_pat
             continue
     assert await conductor.call("scheduler", "select") == "scheduler:b"
     await lively.close()
+    await hub.stop()
+
+
+@pytest.mark.parametrize("within", ["nan", "inf", None, [1]])
+async def test_who_says_nonsense_of_seconds_is_hung_up_on_and_nobody_waits_longer(tmp_path, within):
+    hub = LocalHub(MemoryBus(), tmp_path / "bus.sock", KEY)
+    await hub.start()
+    (tmp_path / "bus.key").write_bytes(KEY)
+    async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as rogue:
+        assert (await rogue.read())["t"] == "welcome"
+        rogue.send(t="call", id=1, target="conductor", method="heartbeat", body={}, within=within)
+        assert await rogue.closed()
     await hub.stop()

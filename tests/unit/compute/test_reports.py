@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from novakit.bus import MemoryBus, Message
@@ -68,6 +69,28 @@ async def test_a_host_whose_report_cannot_be_written_keeps_no_other_from_reporti
 async def test_only_agents_report(parts: Parts) -> None:
     with pytest.raises(PermissionError, match="is not an agent"):
         await Reports(parts).host(Message("api", _report("a", 4).body))
+
+
+async def test_a_guest_that_nobody_owns_is_removed_when_two_reports_in_a_row_tell_of_it(parts: Parts) -> None:
+    removed: list[str] = []
+
+    async def destroy(message: Message) -> None:
+        removed.append(message.body["server"])
+
+    bus = MemoryBus()
+    bus.join("agent:a").serve("agent.a", {"destroy": destroy})
+    reports = Reports(attrs.evolve(parts, bus=bus.join("conductor")))
+
+    async def tell(*guests: str) -> list[str]:
+        report = _report("a", 4)
+        report.body["guests"].extend({"id": guest, "power": "running"} for guest in guests)
+        await reports.host(report)
+        return removed
+
+    assert await tell("g1", "g2") == []
+    assert await tell("g2") == ["g2"]
+    assert await tell("g1") == ["g2"], "it was away in between"
+    assert await tell("g1") == ["g2", "g1"]
 
 
 async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its_next_report(parts: Parts) -> None:

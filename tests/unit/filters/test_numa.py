@@ -17,9 +17,9 @@ from novakit_hookspecs.numa import (
     Taken,
     fit,
     numbers,
-    shortage,
     wish,
 )
+from novakit_hookspecs.numa_shortage import shortage
 from novakit_hookspecs.testing.filters import ask, host_table
 
 

@@ -1,7 +1,9 @@
 """Filtering and weighing over a table in memory: order, containment, weights."""
 
+import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -349,6 +351,33 @@ async def test_a_filter_that_blocks_is_given_up_and_not_asked_again_while_it_blo
     assert "took longer than its 0.05 s" in first.stages[-1].broken
     assert "still has not returned" in again.stages[-1].broken
     assert alive(table, first) == alive(table, again) == ["host0", "host1"]
+
+
+class Slow:
+    """Lets every host pass after a moment."""
+
+    def passes(self, host: Any, ask: Any) -> bool:
+        time.sleep(0.02)
+        return True
+
+
+async def test_requests_and_dry_runs_that_need_a_slow_filter_at_once_take_turns() -> None:
+    table = table_of([4096, 4096])
+    made = composed(table, vendor(lambda _: Slow(), within=5.0), filters=["acme", "ram"])
+    aside = made.pipeline.over(table.copy())
+    outcomes = await asyncio.gather(*(each.run(table, ask()) for each in (made.pipeline, made.pipeline, aside)))
+    assert [outcome.failed for outcome in outcomes] == ["", "", ""]
+    assert [alive(table, outcome) for outcome in outcomes] == [["host0", "host1"]] * 3
+
+
+async def test_a_dry_run_that_is_given_up_while_a_filter_looks_spoils_no_request() -> None:
+    table = table_of([4096, 4096])
+    made = composed(table, vendor(lambda _: Slow(), within=5.0), filters=["acme", "ram"])
+    given_up = asyncio.create_task(made.pipeline.run(table, ask()))
+    await asyncio.sleep(0.01)
+    given_up.cancel()
+    outcome = await made.pipeline.run(table, ask())
+    assert outcome.failed == "" and alive(table, outcome) == ["host0", "host1"]
 
 
 class BadScores:

@@ -1,0 +1,137 @@
+"""One connection between two processes of a machine: frames, the questions asked on it, and those answered."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import orjson
+import structlog
+
+from novakit import world
+from novakit.bus.interface import BusError, RemoteError, Unreachable
+from novakit.bus.memory import EXPECTED
+
+log = structlog.get_logger(__name__)
+
+LIMIT = 64 << 20
+"""Bytes of one message."""
+
+BACKLOG = 2 * LIMIT
+"""Bytes that may wait for a participant that reads nothing before it is hung up on."""
+
+
+@attrs.define(eq=False)
+class Wire:
+    """Frames on one connection: a length, then JSON."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def read(self) -> dict[str, Any]:
+        size = int.from_bytes(await self.reader.readexactly(4), "big")
+        if size > LIMIT:
+            raise ConnectionError(f"a message of {size} bytes is above {LIMIT}")
+        frame = orjson.loads(await self.reader.readexactly(size))
+        if not isinstance(frame, dict):
+            raise ConnectionError("a message must be an object")
+        return frame
+
+    def send(self, **frame: Any) -> None:
+        encoded = orjson.dumps(frame)
+        self.writer.write(len(encoded).to_bytes(4, "big") + encoded)
+        if self.writer.transport.get_write_buffer_size() > BACKLOG:
+            log.warning("bus participant reads nothing", waiting=BACKLOG)
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """End the connection without waiting for anything that is still to be sent."""
+        self.writer.transport.abort()
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+ENDED = (asyncio.IncompleteReadError, OSError, orjson.JSONDecodeError)
+
+
+@attrs.define
+class Asking:
+    """Questions on a connection that wait for their answers."""
+
+    wire: Wire
+    _open: dict[int, asyncio.Future[Any]] = attrs.field(factory=dict)
+    _last: int = 0
+
+    async def ask(self, kind: str, within: float, **frame: Any) -> Any:
+        self._last += 1
+        number = self._last
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._open[number] = answer
+        try:
+            self.wire.send(t=kind, id=number, within=within, **frame)
+            async with asyncio.timeout(within + 1):
+                return await answer
+        except TimeoutError as error:
+            raise Unreachable(f"no answer within {within} s") from error
+        except asyncio.CancelledError:
+            self.wire.send(t="cancel", id=number)
+            raise
+        finally:
+            self._open.pop(number, None)
+
+    def answered(self, frame: Mapping[str, Any]) -> None:
+        answer = self._open.get(frame["id"])
+        if answer is None or answer.done():
+            return
+        if "error" not in frame:
+            answer.set_result(frame.get("ok"))
+        elif frame.get("unreachable"):
+            answer.set_exception(Unreachable(frame["error"]))
+        else:
+            answer.set_exception(RemoteError(frame["kind"], frame["error"]))
+
+    def lost(self) -> None:
+        for answer in self._open.values():
+            if not answer.done():
+                answer.set_exception(Unreachable("the connection to the bus was lost"))
+
+
+@attrs.define
+class Answering:
+    """Questions from the other side, each in a task of its own."""
+
+    wire: Wire
+    _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict)
+
+    def begin(self, number: int, work: Callable[[], Any], name: str) -> None:
+        task = world.spawn(self._answer(number, work), name=name)
+        self._tasks[number] = task
+        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+
+    async def _answer(self, number: int, work: Callable[[], Any]) -> None:
+        try:
+            self.wire.send(t="reply", id=number, ok=await work())
+        except Unreachable as error:
+            self.wire.send(t="reply", id=number, error=str(error), unreachable=True)
+        except Exception as error:
+            kind = getattr(error, "kind", "") or type(error).__name__
+            if kind not in EXPECTED and not isinstance(error, BusError):
+                log.warning("bus handler raised", exc_info=error)
+            self.wire.send(t="reply", id=number, error=str(error), kind=kind)
+
+    def cancel(self, number: int) -> None:
+        if task := self._tasks.get(number):
+            task.cancel()
+
+    async def all_given(self, within: float) -> None:
+        """Wait for up to `within` seconds until every question so far is answered."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=within)
+
+    def lost(self) -> None:
+        for task in list(self._tasks.values()):
+            task.cancel()

@@ -1,0 +1,86 @@
+"""What one filter or weigher sees of the table."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from novakit.scheduler.table import HostTable, read_only
+from novakit_hookspecs.scheduling import Aggregate
+
+Test = Callable[[Any], bool]
+
+
+@attrs.define(eq=False)
+class View:
+    """What one filter or weigher sees of the table: the facts it declared, on all hosts or on some of them."""
+
+    _table: HostTable
+    _reads: frozenset[str]
+    _some: NDArray[np.intp] | None = None
+
+    @property
+    def size(self) -> int:
+        return self._table.size if self._some is None else len(self._some)
+
+    @property
+    def names(self) -> Sequence[str]:
+        names = self._table.names
+        return names if self._some is None else [names[row] for row in self._some]
+
+    @property
+    def aggregates(self) -> Sequence[Aggregate]:
+        return self._table.aggregates
+
+    def column(self, name: str) -> NDArray[Any]:
+        self._check(name)
+        return self._cut(self._table.column(name))
+
+    def codes(self, name: str) -> NDArray[np.int32]:
+        self._check(name)
+        return self._cut(self._table.codes(name))
+
+    def vocabulary(self, name: str) -> Sequence[Any]:
+        self._check(name)
+        return tuple(self._table.vocabulary(name))
+
+    def where(self, name: str, test: Test) -> NDArray[np.bool_]:
+        self._check(name)
+        values = self._table.vocabulary(name)
+        passed = np.fromiter((bool(test(value)) for value in values), np.bool_, len(values))
+        if passed.all():
+            return np.ones(self.size, np.bool_)
+        mask: NDArray[np.bool_] = passed[self._cut(self._table.codes(name))]
+        return mask
+
+    def has_trait(self, trait: str) -> NDArray[np.bool_]:
+        return self._cut(self._table.has_trait(trait))
+
+    def in_aggregate(self, aggregate: int) -> NDArray[np.bool_]:
+        return self._cut(self._table.in_aggregate(aggregate))
+
+    def tagged(self, prefix: str) -> Sequence[Aggregate]:
+        return self._table.tagged(prefix)
+
+    def rows(self, names: Iterable[str]) -> NDArray[np.intp]:
+        rows = self._table.rows(names)
+        if self._some is None:
+            return rows
+        place = {int(row): index for index, row in enumerate(self._some)}
+        return np.array([place[int(row)] for row in rows if int(row) in place], np.intp)
+
+    def of(self, rows: NDArray[np.intp]) -> "View":
+        """See only these rows of the table, copied at the time of reading."""
+        return View(self._table, self._reads, rows)
+
+    def _check(self, name: str) -> None:
+        if name not in self._reads and not self._of_family(name):
+            raise KeyError(f"{name} was not declared in `reads`; add it to the FilterSpec or WeigherSpec")
+
+    def _of_family(self, name: str) -> bool:
+        return any(declared.endswith("_*") and name.startswith(declared[:-1]) for declared in self._reads)
+
+    def _cut(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array if self._some is None else read_only(array[self._some])
