@@ -12,6 +12,7 @@ from aiohttp import web
 
 from novakit import clouds, world
 from novakit.bus import Bus
+from novakit.compute import topology
 from novakit.compute.conductor import Conductor, verbs
 from novakit.compute.create import SERVICE as ADMIN
 from novakit.compute.flavors import Flavors
@@ -190,7 +191,7 @@ class Control:
             (
                 "/novakit",
                 novakit.service.app(
-                    Reports(self.store, bus, self.images, self.config.device_profiles),
+                    Reports(self.store, bus, self.images, self.config.device_profiles, topology.check),
                     self.identity.authenticate,
                     auth_url=auth_url,
                     requests=requests,

@@ -30,6 +30,8 @@ def groups_of(specs: Mapping[str, str]) -> tuple[RequestGroup, ...]:
             continue
         kind, suffix, what = read
         if kind == "resources":
+            if what == "PCPU":
+                raise ValueError(f"{name} would give CPUs to nobody; say hw:cpu_policy=dedicated instead")
             resources.setdefault(suffix, {})[canonical(what)] = int(value)
         else:
             traits.setdefault(suffix, {"required": set(), "forbidden": set()})[value].add(what)

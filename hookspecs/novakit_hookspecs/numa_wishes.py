@@ -53,7 +53,8 @@ def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mappi
         return specs.get(f"hw:{name}") or properties.get(f"hw_{name}") or ""
 
     counted = _counted(specs)
-    policy, pages = said("cpu_policy") or ("dedicated" if counted else "shared"), said("mem_page_size")
+    policy = specs.get("hw:cpu_policy") or ("dedicated" if counted else said("cpu_policy") or "shared")
+    pages = said("mem_page_size")
     if specs.get("hw:mem_page_size") in ("large", "any"):
         # A flavor that leaves the size open leaves it to the image.
         pages = properties.get("hw_mem_page_size") or pages

@@ -9,7 +9,7 @@ import attrs
 
 from novakit_hookspecs.fields import frozen_names, mapping_field, tuple_field
 
-_STEPS = 5000
+STEPS = 5000
 """Answers that are tried before a host counts as unfit."""
 
 
@@ -107,7 +107,7 @@ def assign(
 
 @attrs.frozen
 class _Question:
-    """What one provider is to be found for, and those that could be it, best first."""
+    """What one provider is to be found for, and those that could be it."""
 
     resources: tuple[tuple[str, int], ...]
     group: bool
@@ -147,9 +147,8 @@ class _Search:
                 and (place == 0 or len(bound) == len(resources))
                 and all(name in stock and stock[name].give(amount) for name, amount in bound)
             ]
-            answers.sort(key=lambda place: (place != 0, sum(stocks[place][name].free for name, _ in bound)))
             questions.append(_Question(resources, group is not None, tuple(answers)))
-        questions.sort(key=lambda one: len(one.answers))
+        questions.sort(key=lambda one: (len(one.answers), [-amount for _, amount in one.resources]))
         named = {trait for group in groups for trait in (*group.required, *group.forbidden)}
         classes = {name for one in questions for name, _ in one.resources}
         kinds = [
@@ -171,7 +170,7 @@ class _Search:
             return True
         self._steps += 1
         state = self._state(number)
-        if self._steps > _STEPS or state in self._dead:
+        if self._steps > STEPS or state in self._dead:
             return False
         question = self.questions[number]
         for place in self._different(question):
@@ -190,9 +189,9 @@ class _Search:
         return False
 
     def _different(self, question: _Question) -> Iterator[int]:
-        """Give the providers that can answer now, one of those that are alike."""
+        """Give the providers that can answer now, one of those that are alike, those with the least to spare first."""
         seen = set()
-        for place in question.answers:
+        for place in sorted(question.answers, key=lambda place: (place != 0, self._spare(place, question))):
             if self.isolate and question.group and place in self._chosen:
                 continue
             stock, taken = self.stocks[place], self._taken[place]
@@ -201,6 +200,10 @@ class _Search:
                 if kind not in seen:
                     seen.add(kind)
                     yield place
+
+    def _spare(self, place: int, question: _Question) -> int:
+        stock, taken = self.stocks[place], self._taken[place]
+        return sum(stock[name].free - taken.get(name, 0) for name, _ in question.resources if name in stock)
 
     def _kind(self, place: int) -> object:
         taken = frozenset((name, amount) for name, amount in self._taken[place].items() if amount)

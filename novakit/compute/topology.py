@@ -50,7 +50,9 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
 
 def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
     by_class = "dedicated" if specs.get(PCPU, "0") != "0" else "shared"
-    policy = specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy") or by_class
+    policy = specs.get("hw:cpu_policy") or (
+        by_class if by_class == "dedicated" else properties.get("hw_cpu_policy") or by_class
+    )
     if policy not in PINNING:
         for name in ("cpu_thread_policy", "emulator_threads_policy"):
             given = specs.get(f"hw:{name}") or properties.get(f"hw_{name}")
@@ -66,6 +68,8 @@ def _cpus(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
     counted = sorted(name for name in ("resources:VCPU", PCPU) if name in specs)
     if counted and (specs.get("hw:cpu_policy") or properties.get("hw_cpu_policy")) in PINNING:
         raise errors.BadRequest(f"{counted[0]} cannot be counted beside hw:cpu_policy {policy}; leave it out.")
+    if by_class == "dedicated" and specs.get("hw:cpu_policy"):
+        raise errors.BadRequest(f"{PCPU} cannot be counted beside hw:cpu_policy {policy}; leave one of them out.")
     if len(counted) == 2 and all(specs[name] != "0" for name in counted):
         raise errors.BadRequest("resources:VCPU and resources:PCPU exclude one another; use hw:cpu_policy mixed.")
 

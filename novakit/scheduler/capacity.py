@@ -20,6 +20,8 @@ SHOWN = 50
 """Hosts listed, those with the most room first."""
 APART = "NUMA cells and devices"
 """What runs out where amounts are left, but not as the servers want them beside each other."""
+SPREAD = "what one provider has"
+"""What runs out where amounts are left, but not with one resource provider of the host."""
 
 
 @attrs.frozen
@@ -115,7 +117,7 @@ async def beside(
     """
     wish = cells.wanted(ask)
     fits, limiting = fits.copy(), limiting.copy()
-    known: dict[object, int] = {}
+    known: dict[object, tuple[int, int]] = {}
     turns = Turns()
     for row in np.flatnonzero(fits if wish is not None else (fits > 0) & table.column("nested")):
         await turns.pause()
@@ -124,9 +126,10 @@ async def beside(
         key = (None if host is None else host.room, pools, tree, most)
         if key not in known:
             with_cells = most if wish is None else _number(wish.successive(host, pools or ()), most)
-            known[key] = with_cells if tree is None else _number(trees.successive(tree, ask), with_cells)
-        if known[key] < most:
-            fits[row], limiting[row] = known[key], len(ask.resources)
+            with_all = with_cells if tree is None else _number(trees.successive(tree, ask), with_cells)
+            known[key] = with_all, len(ask.resources) + (with_all < with_cells)
+        if known[key][0] < most:
+            fits[row], limiting[row] = known[key]
     return fits, limiting
 
 
@@ -137,7 +140,7 @@ def _number(some: Iterable[Any], most: int) -> int:
 def _told(
     table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp], refusing: Mapping[int, str]
 ) -> dict[str, Any]:
-    classes = [*ask.resources, APART]
+    classes = [*ask.resources, APART, SPREAD]
     fitting = np.flatnonzero(fits)
     best = fitting[np.argsort(-fits[fitting], kind="stable")][:SHOWN]
     ends = Counter(refusing.get(int(row), classes[limiting[row]]) for row in fitting)

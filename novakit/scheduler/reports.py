@@ -1,6 +1,6 @@
 """What people may ask of the scheduler: why a server is where it is, what would happen, how much more fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -38,6 +38,8 @@ class Reports:
     bus: Bus
     images: ImageSource
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
+    check: Callable[[Mapping[str, Any], Mapping[str, str]], None] = lambda flavor, properties: None
+    """Raises `BadRequest` for a flavor and the properties of an image that no server could be made of."""
 
     async def decisions(self, context: RequestContext, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """List decisions, latest first; an owner sees those of the own project, without anything of hosts."""
@@ -124,6 +126,9 @@ class Reports:
         if body.get("host") and not context.is_admin:
             raise errors.Forbidden("Policy doesn't allow novakit:explain:host to be performed.")
         flavor = await self._flavor(context, body["flavor"])
+        specs = applied(flavor["extra_specs"] or {}, self.device_profiles)
+        image = await self._image(context, body.get("image"))
+        self.check({**flavor, "extra_specs": specs}, image["properties"] if image else {})
         return {
             "server_id": world.new_id(),
             "project_id": await self._project(context, body.get("project_id")),
@@ -135,8 +140,8 @@ class Reports:
             "root_gb": flavor["disk"],
             "ephemeral_gb": flavor["ephemeral"],
             "swap_mb": flavor["swap"],
-            "extra_specs": applied(flavor["extra_specs"] or {}, self.device_profiles),
-            "image": await self._image(context, body.get("image")),
+            "extra_specs": specs,
+            "image": image,
             "availability_zone": body.get("availability_zone"),
             "host": body.get("host"),
             "hints": hints,

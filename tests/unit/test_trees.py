@@ -139,3 +139,10 @@ def test_many_groups_over_many_providers_that_cannot_be_had_end_soon(isolate: bo
     groups = [group(str(number), VGPU=1, required="ALL") for number in range(64)]
     assert assign(tree, {}, groups, isolate=isolate) is None
     assert assign([*tree, stock("ALL", VGPU=1)], {}, groups, isolate=isolate) is not None
+
+
+def test_groups_of_different_sizes_are_packed_as_tightly_as_they_must_be() -> None:
+    tree = [stock(), *(stock(FPGA=100) for _ in range(20))]
+    groups = [group(str(number), FPGA=45 + number % 6) for number in range(20)]
+    groups += [group(f"p{number}", FPGA=55 - number % 6) for number in range(20)]
+    assert assign(tree, {}, groups) is not None

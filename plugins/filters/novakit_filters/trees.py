@@ -1,14 +1,16 @@
 """Hosts whose resources lie with several providers: each class, and each request group, must come from one of them."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import attrs
 import numpy as np
 
 from novakit_hookspecs.affinity import beside_devices
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
-from novakit_hookspecs.trees import ProviderStock, Tree, assign
+from novakit_hookspecs.trees import ProviderStock, RequestGroup, Tree, assign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,44 +50,89 @@ class ProviderTree:
         return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        found: dict[tuple[str, str, str, float], int] = {}
+        found: dict[tuple[str, str], list[_Lack]] = {}
         amounts = beside_devices(ask)
         for tree in hosts.column("tree"):
-            told = _lacking(tree.providers if tree is not None else (), amounts, ask)
-            found[told] = found.get(told, 0) + 1
-        return [
-            Reason(code=code, count=count, message=message, remedy=remedy, shortfall=shortfall)
-            for (code, message, remedy, shortfall), count in found.items()
-        ]
+            lack = _lacking(tree.providers if tree is not None else (), amounts, ask)
+            found.setdefault((lack.code, lack.what), []).append(lack)
+        return [_reason(some) for some in found.values()]
 
 
-def _fits(tree: Tree | None, amounts: dict[str, int], ask: Ask) -> bool:
-    return tree is not None and assign(tree.providers, amounts, ask.groups, isolate=ask.isolate_groups) is not None
+def _fits(tree: Tree | None, amounts: Mapping[str, int], ask: Ask) -> bool:
+    """Say whether a tree will do; one that has too little altogether is the business of the filters of amounts."""
+    if tree is None:
+        return False
+    if _is_short(tree, amounts, ask):
+        return True
+    return assign(tree.providers, amounts, ask.groups, isolate=ask.isolate_groups) is not None
 
 
-def _lacking(tree: Sequence[ProviderStock], amounts: dict[str, int], ask: Ask) -> tuple[str, str, str, float]:
-    """Give code, message, remedy and shortfall of the first thing that no provider has."""
+def _is_short(tree: Tree, amounts: Mapping[str, int], ask: Ask) -> bool:
+    wanted = Counter(amounts)
+    for group in ask.groups:
+        wanted.update(group.resources)
+    free: Counter[str] = Counter()
+    for one in tree.providers:
+        free.update({name: units.free for name, units in one.stock})
+    return any(free[name] < amount for name, amount in wanted.items() if name in free)
+
+
+@attrs.frozen
+class _Lack:
+    """What one host has not."""
+
+    code: str
+    what: str
+    wanted: int = 0
+    available: int = 0
+    """The most that one provider has; with `wanted` 0 neither is told."""
+
+
+def _lacking(tree: Sequence[ProviderStock], amounts: Mapping[str, int], ask: Ask) -> _Lack:
+    """Give the first thing that no provider of a host has; without a tree the host has one provider."""
     for name, amount in amounts.items():
         if tree and assign(tree, {name: amount}) is None:
-            most = max(_most(tree, name), default=0)
-            if most < amount:
-                message = f"have no provider with enough {name} (wanted {amount}, at most {most} on one)"
-                return "not_on_one_provider", message, f"{amount - most} more {name} on one provider", 1 - most / amount
-            message = f"give {name} in other amounts (wanted {amount})"
-            return "not_a_unit", message, f"an amount of {name} that the smallest unit and the step allow", 0.3
+            most = _most(tree, name)
+            return _Lack("not_on_one_provider" if most < amount else "not_a_unit", name, amount, most)
     for group in ask.groups:
-        if tree and assign(tree, {}, [group]) is None:
-            told = group.described()
-            return "group_unsatisfied", f"have no provider for a group ({told})", f"a provider with {told} free", 0.7
-    if ask.groups and not tree and len(ask.groups) == 1:
-        told = ask.groups[0].described()
-        return "group_unsatisfied", f"have no provider for a group ({told})", f"a provider with {told} free", 0.7
+        if (tree and assign(tree, {}, [group]) is None) or (not tree and len(ask.groups) == 1):
+            name, amount = max(group.resources.items(), key=lambda item: item[1] - _most(tree, item[0], group))
+            return _Lack("group_unsatisfied", group.described(), amount, min(_most(tree, name, group), amount))
     told = "; ".join(group.described() for group in ask.groups)
-    if ask.isolate_groups:
-        message = f"have too few providers for the groups, each on its own ({told})"
-        return "groups_not_apart", message, "group_policy none, or another provider for each group", 0.4
-    return "groups_not_together", f"cannot satisfy all groups at once ({told})", "more of these free", 0.5
+    return _Lack("groups_not_apart" if ask.isolate_groups else "groups_not_together", told, len(ask.groups))
 
 
-def _most(tree: Sequence[ProviderStock], name: str) -> Iterable[int]:
-    return (max(min(units.free, units.max_unit), 0) for one in tree for kind, units in one.stock if kind == name)
+def _most(tree: Sequence[ProviderStock], name: str, group: RequestGroup | None = None) -> int:
+    """Say how much of a class one provider has at most, of those that suit a group."""
+    suiting = (one for one in tree if group is None or group.suits(one))
+    return max((min(u.free, u.max_unit) for one in suiting for kind, u in one.stock if kind == name), default=0)
+
+
+def _reason(some: Sequence[_Lack]) -> Reason:
+    """Make the reason of hosts that lack the same."""
+    one, best = some[0], max(each.available for each in some)
+    message, remedy = {
+        "not_on_one_provider": (
+            f"have no provider with enough {one.what} (wanted {one.wanted}, at most {best} on one)",
+            f"{one.wanted - best} more {one.what} on one provider",
+        ),
+        "not_a_unit": (
+            f"give {one.what} in other amounts (wanted {one.wanted})",
+            f"an amount of {one.what} that the smallest unit and the step allow",
+        ),
+        "group_unsatisfied": (f"have no provider for a group ({one.what})", f"a provider with {one.what} free"),
+        "groups_not_apart": (
+            f"have too few providers for the groups, each on its own ({one.what})",
+            "group_policy none, or another provider for each group",
+        ),
+        "groups_not_together": (f"cannot satisfy all groups at once ({one.what})", "more of these free"),
+    }[one.code]
+    return Reason(
+        code=one.code,
+        count=len(some),
+        message=message,
+        wanted=one.wanted,
+        available=best,
+        remedy=remedy,
+        shortfall=max(one.wanted - best, 0) / one.wanted or 0.3,
+    )

@@ -50,6 +50,8 @@ async def ask(api, compute, tmp_path, specs, properties):
         ({}, {"trait:lower": "required"}, "names no resource class or trait"),
         ({}, {"trait:CUSTOM_X": "bogus"}, "takes required or forbidden"),
         ({}, {"gpu:type": "a100"}, "The image needs a GPU of type a100, and the flavor gives none"),
+        ({"resources:PCPU": "2", "hw:cpu_policy": "shared"}, {}, "cannot be counted beside hw:cpu_policy shared"),
+        ({"resources1:PCPU": "2"}, {}, "resources1:PCPU would give CPUs to nobody"),
         ({"resources:PCPU": "1"}, {}, "resources:PCPU is 1, and a guest of 2 CPUs of its own takes 2"),
         ({"resources:PCPU": "2", "hw:cpu_policy": "dedicated"}, {}, "cannot be counted beside hw:cpu_policy"),
         ({"resources:PCPU": "2", "hw:emulator_threads_policy": "isolate"}, {}, "takes 3"),
