@@ -370,7 +370,8 @@ BENCHES: dict[str, list[Callable[[], Awaitable[Bench]]]] = {
         lambda: candidates(10_000),
         lambda: candidates(10_000, busy=True),
         lambda: candidates(10_000, limit=None),
-        lambda: candidates(1000, nested=True),
+        lambda: candidates(143, nested=True),
+        lambda: candidates(1429, nested=True),
         lambda: listing(10_000),
     ],
     "groups": [
