@@ -56,7 +56,7 @@ def _read(name: str, value: str) -> tuple[str, str, str] | None:
     if match is None:
         raise ValueError(f"{name[:80]!r} names no resource class or trait, as resources:VGPU and trait1:CUSTOM_FAST do")
     kind, suffix, what = match.groups()
-    if kind == "resources" and (not value.isdecimal() or len(value) > 10):
+    if kind == "resources" and (not (value.isascii() and value.isdecimal()) or len(value) > 10):
         raise ValueError(f"{name} is {value[:40]!r}; it takes a number, 0 or more")
     if kind == "trait" and value not in ("required", "forbidden"):
         raise ValueError(f"{name} is {value[:40]!r}; it takes required or forbidden")

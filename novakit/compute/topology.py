@@ -43,6 +43,8 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
         wanted = devices(specs, properties)
     except ValueError as error:
         raise errors.BadRequest(f"The devices that flavor and image ask for cannot be had: {error}.") from error
+    if specs.get("gpu:count", "0") != "0" and not specs.get("gpu:type"):
+        raise errors.BadRequest("gpu:count without gpu:type gives no GPU; say which type, as gpu:type=a100.")
     gpu = properties.get("gpu:type")
     if gpu and pci_name(gpu) not in (wanted.resources() if wanted else {}):
         raise errors.BadRequest(f"The image needs a GPU of type {gpu[:80]}, and the flavor gives none; take another.")

@@ -32,6 +32,8 @@ EXTRA_SPECS: Mapping[str, tuple[str, frozenset[str]]] = {
         _NOTHING,
     ),
     r"quota:vif_(inbound|outbound)_(average|peak|burst)": ("bandwidth limits of network cards", _NOTHING),
+    r"(member_of|in_tree|same_subtree|root_required)[a-zA-Z0-9_-]*": ("request groups by aggregate or tree", _NOTHING),
+    r"(resources|trait)\d+": ("an amount or trait without a name after a colon", _NOTHING),
     r"(vmware|powervm|zvm|hyperv):.+": ("the extra specs of another hypervisor", _NOTHING),
 }
 """By pattern of the name: what it would give, and the values that ask for what every guest has anyway."""

@@ -82,8 +82,6 @@ class _Batch:
     """What decisions that are made one after another remember of each other."""
 
     last: _Last | None = None
-    is_request: bool = True
-    """Whether somebody wants these servers; what filters remove is not counted for what would be."""
 
 
 @attrs.frozen
@@ -114,7 +112,7 @@ class Chooser:
 
     async def decide(self, one: Waiting) -> tuple[Decision, Ranking | None]:
         """Decide about one server by itself, and count nothing of it."""
-        decision, ranking = await self._traced(one, _Batch(is_request=False))
+        decision, ranking = await self._traced(one, _Batch())
         if ranking is not None:
             self._name(decision, ranking, self._best(ranking))
         return decision, ranking
@@ -151,8 +149,6 @@ class Chooser:
             if np.isfinite(last.ranking.total.max()):
                 return last.again(ask, self.state), last.ranking
         outcome = await self.pipeline.run(self.state.table, ask)
-        if batch.is_request:
-            outcome.count_removed()
         decision = await record.compose(self.pipeline, self.state.table, ask, outcome, self.name)
         if one.conflicts:
             decision.record["conflicts"] = one.conflicts

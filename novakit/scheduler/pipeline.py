@@ -57,7 +57,7 @@ class Outcome:
     skipped_weighers: list[str] = attrs.field(factory=list)
 
     def count_removed(self) -> None:
-        """Count at each filter what it removed: done for requests, not for what would be."""
+        """Count at each filter what it removed: done for decisions that are settled, not for what would be."""
         for stage in self.stages:
             if stage.mask is not None:
                 stage.step.removed += stage.before - stage.after

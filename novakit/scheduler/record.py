@@ -33,6 +33,13 @@ class Decision:
     """For tenants: one or two sentences without names of hosts."""
     detail: str = ""
     """For operators."""
+    outcome: Outcome | None = None
+    """The pass of the pipeline it was made of; None where an earlier decision's served again."""
+
+    def count_removed(self) -> None:
+        """Count at each filter what it removed for this decision."""
+        if self.outcome is not None:
+            self.outcome.count_removed()
 
     def row(self) -> dict[str, Any]:
         """Give the row to store."""
@@ -59,7 +66,7 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
         "filters": stages,
         "timings": {"filter_ms": round(outcome.filter_ms, 3), "weigh_ms": round(outcome.weigh_ms, 3)},
     }
-    decision = Decision(world.new_id(), ask, record)
+    decision = Decision(world.new_id(), ask, record, outcome=outcome)
     if pipeline.driver is not None:
         record["driver"] = pipeline.driver.name
     if outcome.skipped_weighers:

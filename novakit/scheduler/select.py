@@ -266,6 +266,7 @@ class Scheduler:
             answer = self._selection(one.waiting, one.row, one.decision.id, one.alternates)
             self._answer(one.waiting, attrs.evolve(answer, numa=one.given.numa, devices=one.given.devices))
             self.counts.placed += 1
+            one.decision.count_removed()
         before = await self._given_before(held)
         for waiting, row in held.items():
             answer, given = self._selection(waiting, row, "", ()), before[waiting.ask.server_id]
@@ -273,6 +274,7 @@ class Scheduler:
         for waiting, decision in refused:
             if waiting not in held:
                 self.counts.refused += 1
+                decision.count_removed()
                 self._answer(waiting, _refusal(decision))
         conflicts = [one for one in lost if one.waiting not in held and not one.waiting.over]
         if conflicts:

@@ -10,7 +10,7 @@ import numpy as np
 from novakit_hookspecs.affinity import beside_devices
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
-from novakit_hookspecs.trees import ProviderStock, RequestGroup, Tree, assign
+from novakit_hookspecs.trees import ProviderStock, Tree, assign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,20 +92,26 @@ def _lacking(tree: Sequence[ProviderStock], amounts: Mapping[str, int], ask: Ask
     """Give the first thing that no provider of a host has; without a tree the host has one provider."""
     for name, amount in amounts.items():
         if tree and assign(tree, {name: amount}) is None:
-            most = _most(tree, name)
-            return _Lack("not_on_one_provider" if most < amount else "not_a_unit", name, amount, most)
+            return _lack_of(tree, name, amount)
     for group in ask.groups:
         if (tree and assign(tree, {}, [group]) is None) or (not tree and len(ask.groups) == 1):
-            name, amount = max(group.resources.items(), key=lambda item: item[1] - _most(tree, item[0], group))
-            return _Lack("group_unsatisfied", group.described(), amount, min(_most(tree, name, group), amount))
+            suiting = [one for one in tree if group.suits(one)]
+            short = [_lack_of(suiting, name, amount) for name, amount in group.resources.items()]
+            worst = max(short, key=lambda lack: lack.wanted - lack.available)
+            code = "group_unsatisfied" if worst.code == "not_on_one_provider" else f"group_{worst.code}"
+            return _Lack(code, group.described(), worst.wanted, min(worst.available, worst.wanted))
     told = "; ".join(group.described() for group in ask.groups)
     return _Lack("groups_not_apart" if ask.isolate_groups else "groups_not_together", told, len(ask.groups))
 
 
-def _most(tree: Sequence[ProviderStock], name: str, group: RequestGroup | None = None) -> int:
-    """Say how much of a class one provider has at most, of those that suit a group."""
-    suiting = (one for one in tree if group is None or group.suits(one))
-    return max((min(u.free, u.max_unit) for one in suiting for kind, u in one.stock if kind == name), default=0)
+def _lack_of(tree: Sequence[ProviderStock], name: str, amount: int) -> _Lack:
+    """Say what keeps the provider with the most of a class from giving an amount of it."""
+    there = [units for one in tree for kind, units in one.stock if kind == name]
+    free = max((units.free for units in there), default=0)
+    if free < amount:
+        return _Lack("not_on_one_provider", name, amount, free)
+    largest = max(units.max_unit for units in there if units.free >= amount)
+    return _Lack("above_the_largest_unit" if largest < amount else "not_a_unit", name, amount, min(largest, free))
 
 
 def _reason(some: Sequence[_Lack]) -> Reason:
@@ -116,11 +122,23 @@ def _reason(some: Sequence[_Lack]) -> Reason:
             f"have no provider with enough {one.what} (wanted {one.wanted}, at most {best} on one)",
             f"{one.wanted - best} more {one.what} on one provider",
         ),
+        "above_the_largest_unit": (
+            f"give one server less {one.what} (wanted {one.wanted}, at most {best})",
+            f"a max_unit of {one.wanted} {one.what} instead of {best}",
+        ),
         "not_a_unit": (
             f"give {one.what} in other amounts (wanted {one.wanted})",
-            f"an amount of {one.what} that the smallest unit and the step allow",
+            f"a min_unit and a step_size of {one.what} that allow {one.wanted}",
         ),
         "group_unsatisfied": (f"have no provider for a group ({one.what})", f"a provider with {one.what} free"),
+        "group_above_the_largest_unit": (
+            f"have no provider that gives so much for a group ({one.what})",
+            f"a max_unit of {one.wanted} instead of {best} where the group's resources are",
+        ),
+        "group_not_a_unit": (
+            f"have no provider for a group ({one.what})",
+            f"one provider that has all of {one.what}, in units that allow it",
+        ),
         "groups_not_apart": (
             f"have too few providers for the groups, each on its own ({one.what})",
             "group_policy none, or another provider for each group",

@@ -51,6 +51,8 @@ async def ask(api, compute, tmp_path, specs, properties):
         ({}, {"trait:CUSTOM_X": "bogus"}, "takes required or forbidden"),
         ({}, {"gpu:type": "a100"}, "The image needs a GPU of type a100, and the flavor gives none"),
         ({"resources:PCPU": "2", "hw:cpu_policy": "shared"}, {}, "cannot be counted beside hw:cpu_policy shared"),
+        ({"gpu:count": "1"}, {}, "gpu:count without gpu:type"),
+        ({"resources:VGPU": "\uff11"}, {}, "takes a number"),
         ({"resources1:PCPU": "2"}, {}, "resources1:PCPU would give CPUs to nobody"),
         ({"resources:PCPU": "1"}, {}, "resources:PCPU is 1, and a guest of 2 CPUs of its own takes 2"),
         ({"resources:PCPU": "2", "hw:cpu_policy": "dedicated"}, {}, "cannot be counted beside hw:cpu_policy"),

@@ -218,6 +218,8 @@ async def test_known_extra_specs_are_checked_from_2_86_on(api, key, value, statu
         ("hw:tpm_version", "2.0"),
         ("hw:vif_multiqueue_enabled", "true"),
         ("quota:vif_inbound_average", "1000"),
+        ("member_of1", "x"),
+        ("resources1", "1"),
     ],
 )
 @pytest.mark.parametrize("version", ["2.1", "2.85", "2.86"])

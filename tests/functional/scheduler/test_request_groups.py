@@ -109,7 +109,8 @@ async def test_odd_units_of_the_hosts_own_provider_count_too(cloud: Any, make: A
         await inventories.create(session, row["provider_id"], "SRIOV_NET_VF", Stock(total=8, max_unit=2))
     scheduler = cloud.scheduler()
     (refused,) = await scheduler.select([make(extra_specs={"resources:SRIOV_NET_VF": "4"})])
-    assert isinstance(refused, Refusal) and "at most 2 on one" in refused.message
+    assert isinstance(refused, Refusal) and "give one server less SRIOV_NET_VF (wanted 4, at most 2)" in refused.message
+    assert "a max_unit of 4 SRIOV_NET_VF instead of 2" in refused.detail
     (placed,) = await scheduler.select([make(extra_specs={"resources:SRIOV_NET_VF": "2"})])
     assert isinstance(placed, Selection) and scheduler.counts.conflicts == 0
 

@@ -462,6 +462,17 @@ async def test_what_goes_on_on_the_hosts_is_followed(cloud: Any, make: Any) -> N
     assert scheduler.measures()["filters"]["type_affinity"]["removed"] == 2
 
 
+async def test_what_a_filter_removes_counts_once_for_each_decision(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(3)
+    scheduler = cloud.scheduler()
+    for number in (1, 2):
+        (refused,) = await scheduler.select([make(memory_mb=99999)])
+        assert isinstance(refused, Refusal)
+        assert scheduler.measures()["filters"]["ram"]["removed"] == 3 * number
+    await scheduler.dry_run(make(memory_mb=99999))
+    assert scheduler.measures()["filters"]["ram"]["removed"] == 6
+
+
 async def test_a_hosts_flavors_count_from_the_claim_on(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1)
     scheduler = cloud.scheduler(filters=["type_affinity"])
