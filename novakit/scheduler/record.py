@@ -33,7 +33,7 @@ class Decision:
     """For tenants: one or two sentences without names of hosts."""
     detail: str = ""
     """For operators."""
-    outcome: Outcome | None = None
+    outcome: Outcome | None = attrs.field(default=None, repr=False)
     """The pass of the pipeline it was made of; None where an earlier decision's served again."""
 
     def count_removed(self) -> None:
