@@ -3,9 +3,11 @@
 Both filters look at all that a guest wants of devices, by the rule that the scheduler's claim follows.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import attrs
 import numpy as np
 
 from novakit_filters.standing import present, reason
@@ -53,6 +55,18 @@ def _impossible(hosts: HostColumns, code: str, error: ValueError) -> Sequence[Re
     return present(reason(code, np.ones(hosts.size, np.bool_), text, remedy="another flavor"))
 
 
+def _most_free(hosts: HostColumns, some: "NDArray[np.bool_]", kind: str, *, one_cell: bool = False) -> int:
+    """Say how many free devices of a kind one of some hosts has at most, or has on one NUMA cell."""
+    most = 0
+    for pools in hosts.column("pci")[some]:
+        free = Counter[int | None]()
+        for pool in pools or ():
+            if pool.kind == kind:
+                free[pool.numa_cell] += max(pool.free, 0)
+        most = max(most, max(free.values(), default=0) if one_cell else free.total())
+    return most
+
+
 class GpuAffinity:
     """Keep hosts with `gpu:count` free GPUs of `gpu:type`, all on one NUMA cell with `gpu:numa_affinity` true."""
 
@@ -70,11 +84,13 @@ class GpuAffinity:
         if near is None or near.gpus is None:
             return ()
         (kind, count), enough = near.gpus, _enough(hosts, near)
-        lacking = f"lack free GPUs of type {kind} (wanted {count})"
-        apart = f"have {count} free GPUs of type {kind}, but not on one NUMA cell"
+        free, together = _most_free(hosts, ~enough, kind), _most_free(hosts, enough, kind, one_cell=True)
+        lacking = f"lack free GPUs of type {kind} (wanted {count}, at most {free} free)"
+        apart = f"have {count} free GPUs of type {kind}, but at most {together} on one NUMA cell"
+        short = reason("not_enough_gpus", ~enough, lacking, remedy=f"{count - free} more free GPUs of type {kind}")
+        split = reason("gpus_apart", enough, apart, remedy="gpu:numa_affinity false", shortfall=0.3)
         return present(
-            reason("not_enough_gpus", ~enough, lacking, remedy=f"{count} free GPUs of type {kind}"),
-            reason("gpus_apart", enough, apart, remedy="gpu:numa_affinity false", shortfall=0.3),
+            attrs.evolve(short, wanted=count, available=free), attrs.evolve(split, wanted=count, available=together)
         )
 
 
@@ -103,13 +119,13 @@ class PciPassthrough:
             return ()
         amounts = [*near.amounts().items(), *near.classes]
         told, enough = ", ".join(f"{count} {kind}" for kind, count in amounts), _enough(hosts, near)
+        kinds = near.amounts()
+        free = {kind: _most_free(hosts, ~enough, kind) for kind in kinds}
+        text = f"have free devices (wanted {told}), but not near the guest's NUMA cells (policy {near.policy})"
+        short = reason("not_enough_devices", ~enough, f"lack free devices (wanted {told})", remedy=f"{told} free")
+        apart = reason("devices_apart", enough, text, remedy="the policy preferred", shortfall=0.3)
+        near_one = {kind: _most_free(hosts, enough, kind, one_cell=True) for kind in kinds}
         return present(
-            reason("not_enough_devices", ~enough, f"lack free devices (wanted {told})", remedy=f"{told} free"),
-            reason(
-                "devices_apart",
-                enough,
-                f"have free devices (wanted {told}), but not near the guest's NUMA cells (policy {near.policy})",
-                remedy="the policy preferred",
-                shortfall=0.3,
-            ),
+            attrs.evolve(short, wanted=dict(amounts), available=free),
+            attrs.evolve(apart, wanted=dict(amounts), available=near_one),
         )

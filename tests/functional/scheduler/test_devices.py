@@ -174,7 +174,7 @@ async def test_eight_gpus_over_two_cells_are_not_given_as_four_and_four_where_th
     specs = {"gpu:type": "a100", "gpu:count": "8", "gpu:numa_affinity": "true"}
     scheduler = cloud.scheduler()
     (refused,) = await scheduler.select([make(extra_specs=specs)])
-    assert isinstance(refused, Refusal) and "not on one NUMA cell" in refused.message
+    assert isinstance(refused, Refusal) and "but at most 4 on one NUMA cell" in refused.message
     (four,) = await scheduler.select([make(extra_specs={**specs, "gpu:count": "4"})])
     assert {each["address"] for each in four.devices} == {f"0000:{bus:02x}:00.0" for bus in (0x10, 0x12, 0x14, 0x16)}
     (two,) = await scheduler.select([make(extra_specs={**specs, "gpu:count": "2", "gpu:numa_affinity": "false"})])
