@@ -56,11 +56,9 @@ class Outcome:
     filter_ms: float = 0.0
     skipped_weighers: list[str] = attrs.field(factory=list)
 
-    def count_removed(self) -> None:
-        """Count at each filter what it removed: done for decisions that are settled, not for what would be."""
-        for stage in self.stages:
-            if stage.mask is not None:
-                stage.step.removed += stage.before - stage.after
+    def removed(self) -> list[tuple[Step[Any], int]]:
+        """Say how many hosts each filter removed that was asked."""
+        return [(stage.step, stage.before - stage.after) for stage in self.stages if stage.mask is not None]
 
 
 @attrs.define

@@ -33,13 +33,13 @@ class Decision:
     """For tenants: one or two sentences without names of hosts."""
     detail: str = ""
     """For operators."""
-    outcome: Outcome | None = attrs.field(default=None, repr=False)
-    """The pass of the pipeline it was made of; None where an earlier decision's served again."""
+    removed: Sequence[tuple[Step[Any], int]] = attrs.field(factory=tuple, repr=False)
+    """How many hosts each filter removed for it; nothing where an earlier decision's pass served again."""
 
     def count_removed(self) -> None:
         """Count at each filter what it removed for this decision."""
-        if self.outcome is not None:
-            self.outcome.count_removed()
+        for step, count in self.removed:
+            step.removed += count
 
     def row(self) -> dict[str, Any]:
         """Give the row to store."""
@@ -66,7 +66,7 @@ async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
         "filters": stages,
         "timings": {"filter_ms": round(outcome.filter_ms, 3), "weigh_ms": round(outcome.weigh_ms, 3)},
     }
-    decision = Decision(world.new_id(), ask, record, outcome=outcome)
+    decision = Decision(world.new_id(), ask, record, removed=outcome.removed())
     if pipeline.driver is not None:
         record["driver"] = pipeline.driver.name
     if outcome.skipped_weighers:
