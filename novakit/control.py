@@ -13,19 +13,19 @@ from aiohttp import web
 from novakit import clouds, world
 from novakit.bus import Bus
 from novakit.compute import topology
-from novakit.compute.conductor import Conductor, verbs
-from novakit.compute.create import SERVICE as ADMIN
 from novakit.compute.flavors import Flavors
-from novakit.compute.parts import Parts
 from novakit.compute.service import Compute
-from novakit.compute.wiring import Wiring
+from novakit.conductor.engine import Engine
+from novakit.conductor.parts import Parts
+from novakit.conductor.service import Conductor, verbs
+from novakit.conductor.verbs.create import SERVICE as ADMIN
+from novakit.conductor.wiring import Wiring
 from novakit.config import Config
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.monitoring.service import Monitoring, Source
 from novakit.monitoring.tallies import Requests
 from novakit.network import Networks
-from novakit.operations import Engine
 from novakit.placement import Placement
 from novakit.plughost import PluginHost
 from novakit.scheduler.answers import SchedulerLimits

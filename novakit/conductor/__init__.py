@@ -1,6 +1,1 @@
-"""Durable operations: a change that takes several steps, finished or undone whatever is killed on the way."""
-
-from novakit.operations.engine import Engine
-from novakit.operations.verbs import Commit, Failed, Postponed, Rewind, Step, Verb, Work
-
-__all__ = ["Commit", "Engine", "Failed", "Postponed", "Rewind", "Step", "Verb", "Work"]
+"""The conductor: drives every operation on a server from step to step, and writes what compute hosts report."""

@@ -8,7 +8,7 @@ import structlog
 
 from novakit import world
 from novakit.compute.states import status_of
-from novakit.operations import Work
+from novakit.conductor.work import Work
 from novakit.plughost import tell_all
 from novakit.plughost.offers import Listening
 from novakit.store import Store, servers

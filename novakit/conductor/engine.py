@@ -12,9 +12,9 @@ import structlog
 
 from novakit import world
 from novakit.bus import RemoteError, Unreachable
+from novakit.conductor.work import Commit, Failed, JoinedCommit, Postponed, Rewind, Step, Verb, Work
 from novakit.gather import Gather
 from novakit.monitoring import spans
-from novakit.operations.verbs import Commit, Failed, JoinedCommit, Postponed, Rewind, Step, Verb, Work
 from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.engine import Row, Session, is_passing

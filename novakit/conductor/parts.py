@@ -3,7 +3,7 @@
 import attrs
 
 from novakit.bus import Bus
-from novakit.compute.wiring import Wiring
+from novakit.conductor.wiring import Wiring
 from novakit.config import Config
 from novakit.identity import Identity
 from novakit.image import Images

@@ -9,8 +9,8 @@ import structlog
 from novakit import world
 from novakit.bus import BusError, Message, RemoteError
 from novakit.compute import states
-from novakit.compute.parts import Parts
 from novakit.compute.records import POWER_NUMBERS
+from novakit.conductor.parts import Parts
 from novakit.gather import Gather
 from novakit.placement import HostReport
 from novakit.store import host_metrics, hosts, operations, servers

@@ -1,4 +1,4 @@
-"""The conductor: drives every operation, and is the only one that writes on behalf of compute hosts."""
+"""One conductor: its engine, what it serves on the bus, and its periodic work."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,16 +10,17 @@ import structlog
 from novakit import world
 from novakit.bus import Message
 from novakit.compute import metadata
-from novakit.compute.announce import Announcer
-from novakit.compute.audit import Audit
-from novakit.compute.create import Create
-from novakit.compute.delete import Delete
-from novakit.compute.parts import Parts
-from novakit.compute.power import PowerChange
-from novakit.compute.reports import Reports, host_of
-from novakit.compute.shelve import Shelve, Unshelve, offload_due
+from novakit.conductor.announce import Announcer
+from novakit.conductor.audit import Audit
+from novakit.conductor.engine import Engine
+from novakit.conductor.parts import Parts
+from novakit.conductor.reports import Reports, host_of
+from novakit.conductor.verbs.create import Create
+from novakit.conductor.verbs.delete import Delete
+from novakit.conductor.verbs.power import PowerChange
+from novakit.conductor.verbs.shelve import Shelve, Unshelve, offload_due
+from novakit.conductor.work import Verb
 from novakit.monitoring.tallies import tallies_of
-from novakit.operations import Engine, Verb
 from novakit.plughost.offers import Listening
 from novakit.store import hosts, network_hosts, operations, servers
 

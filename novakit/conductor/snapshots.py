@@ -3,7 +3,7 @@
 import structlog
 
 from novakit import errors
-from novakit.compute.create import SERVICE
+from novakit.conductor.verbs.create import SERVICE
 from novakit.image import Images
 
 log = structlog.get_logger(__name__)

@@ -8,8 +8,8 @@ import structlog
 
 from novakit import topologies, world
 from novakit.bus import Bus, RemoteError, Unreachable
+from novakit.conductor.work import Postponed
 from novakit.network import Networks
-from novakit.operations import Postponed
 from novakit_hookspecs.networks import Applied, Topology
 from novakit_hookspecs.plain import to_record
 

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from novakit.compute.conductor import verbs
+from novakit.conductor.service import verbs
 from tests.crash.cloud import Cloud
 
 GOOD, BAD = "sim-1", "sim-2"

@@ -157,6 +157,12 @@ def test_the_domain_does_not_know_its_api() -> None:
     _fails(wrong, "the domain is below the API")
 
 
+def test_what_servers_are_does_not_know_who_changes_them() -> None:
+    domain = ("placement", "scheduler", "identity", "image", "network", "compute", "store", "bus", "agent")
+    wrong = [one for name in domain for one in _imports(CORE / name) if one.module.startswith("novakit.conductor")]
+    _fails(wrong, "the conductor is above the domain: only the API and what composes roles import it")
+
+
 def test_the_agent_knows_no_store_and_the_store_no_domain() -> None:
     wrong = [
         one for one in _imports(CORE) if one.module.startswith("novakit.store") and CORE / "agent" in one.path.parents

@@ -8,13 +8,13 @@ import attrs
 from novakit import world
 from novakit.bus import RemoteError
 from novakit.compute import metadata, states
-from novakit.compute.parts import Parts
 from novakit.compute.records import POWER_NUMBERS
+from novakit.conductor.parts import Parts
+from novakit.conductor.work import Commit, Failed, Postponed, Rewind, Step, Verb, Work
 from novakit.context import RequestContext
 from novakit.errors import NotFound, NovakitError
 from novakit.gather import Gather
 from novakit.network import PortInfo, Requested
-from novakit.operations import Commit, Failed, Postponed, Rewind, Step, Verb, Work
 from novakit.store import servers
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.plain import to_plain

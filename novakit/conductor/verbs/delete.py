@@ -8,9 +8,9 @@ import structlog
 from novakit import world
 from novakit.bus import RemoteError, Unreachable
 from novakit.compute import states
-from novakit.compute.parts import Parts
-from novakit.compute.snapshots import drop_snapshot
-from novakit.operations import Commit, Failed, Postponed, Step, Verb, Work
+from novakit.conductor.parts import Parts
+from novakit.conductor.snapshots import drop_snapshot
+from novakit.conductor.work import Commit, Failed, Postponed, Step, Verb, Work
 from novakit.store import hosts, server_groups, servers
 from novakit.store.engine import Session
 

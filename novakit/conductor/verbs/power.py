@@ -5,10 +5,10 @@ from typing import Any
 import attrs
 
 from novakit.compute import states
-from novakit.compute.create import fault
-from novakit.compute.parts import Parts
 from novakit.compute.records import POWER_NUMBERS
-from novakit.operations import Commit, Failed, Step, Verb, Work
+from novakit.conductor.parts import Parts
+from novakit.conductor.verbs.create import fault
+from novakit.conductor.work import Commit, Failed, Step, Verb, Work
 from novakit.store import servers
 from novakit.store.engine import Session
 from novakit_hookspecs.servers import Power

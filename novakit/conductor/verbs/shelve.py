@@ -9,13 +9,13 @@ import structlog
 from novakit import errors, world
 from novakit.bus import BusError, RemoteError
 from novakit.compute import states
-from novakit.compute.create import SERVICE, Create, fault, leave
-from novakit.compute.delete import Delete
-from novakit.compute.parts import Parts
-from novakit.compute.power import GRACE
 from novakit.compute.records import POWER_NUMBERS
-from novakit.compute.snapshots import drop_snapshot
-from novakit.operations import Commit, Failed, Rewind, Step, Verb, Work
+from novakit.conductor.parts import Parts
+from novakit.conductor.snapshots import drop_snapshot
+from novakit.conductor.verbs.create import SERVICE, Create, fault, leave
+from novakit.conductor.verbs.delete import Delete
+from novakit.conductor.verbs.power import GRACE
+from novakit.conductor.work import Commit, Failed, Rewind, Step, Verb, Work
 from novakit.store import operations, servers
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.servers import Power

@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from novakit import world
 from novakit.bus import MemoryBus
+from novakit.conductor.engine import Engine
+from novakit.conductor.work import Step, Verb, Work
 from novakit.monitoring import spans
-from novakit.operations import Engine, Step, Verb, Work
 from novakit.scheduler.service import serve
 from novakit.store import operations
 

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from novakit import world
-from novakit.compute.announce import Announcer
-from novakit.operations import Work
+from novakit.conductor.announce import Announcer
+from novakit.conductor.work import Work
 from novakit.plughost.offers import GROUPS, Listening, Plugin
 from novakit.store import Store, servers, tables  # noqa: F401
 

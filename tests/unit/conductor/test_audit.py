@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
-from novakit.compute.audit import Found, compare, needed
+from novakit.conductor.audit import Found, compare, needed
 from novakit.store.audit import Picture
 from novakit.store.placement.hosts import device_id
 

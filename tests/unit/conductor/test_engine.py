@@ -15,7 +15,8 @@ import structlog
 
 from novakit import world
 from novakit.bus import RemoteError, Unreachable
-from novakit.operations import Commit, Engine, Failed, Postponed, Rewind, Step, Verb, Work
+from novakit.conductor.engine import Engine
+from novakit.conductor.work import Commit, Failed, Postponed, Rewind, Step, Verb, Work
 from novakit.store import Session, Store, operations
 from novakit.store.engine import Row
 

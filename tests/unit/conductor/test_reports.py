@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from novakit.bus import MemoryBus, Message
-from novakit.compute.parts import Parts
-from novakit.compute.reports import MAX_METRICS, Reports, measurements
-from novakit.compute.wiring import Wiring
+from novakit.conductor.parts import Parts
+from novakit.conductor.reports import MAX_METRICS, Reports, measurements
+from novakit.conductor.wiring import Wiring
 from novakit.config import Config
 from novakit.identity import Identity
 from novakit.image import Images

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from novakit.bus import RemoteError, Unreachable
-from novakit.compute import wiring as module
-from novakit.compute.wiring import Wiring
-from novakit.operations import Postponed
+from novakit.conductor import wiring as module
+from novakit.conductor.wiring import Wiring
+from novakit.conductor.work import Postponed
 from novakit_hookspecs.networks import Applied, Topology
 from novakit_hookspecs.plain import to_plain
 
