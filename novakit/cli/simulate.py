@@ -17,10 +17,10 @@ from novakit.cli.client import add_options, client
 from novakit.cli.explain import wide
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
-from novakit.scheduler import lines
-from novakit.scheduler import simulate as engine
-from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
 from novakit.scheduler.plugins import chosen, driver, refused
+from novakit.scheduler.whatif import lines
+from novakit.scheduler.whatif import simulate as engine
 
 SHOWN = 10
 """Requests that went differently, in the table."""

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from novakit.bus import Bus, BusError
-from novakit.scheduler.ask import complete
+from novakit.scheduler.pipeline.ask import complete
 from novakit.store import Store, hosts
 from novakit.store.audit import Picture, picture
 from novakit.store.engine import Row

@@ -8,14 +8,15 @@ import numpy as np
 
 from novakit import world
 from novakit.monitoring import spans
-from novakit.scheduler import cells, record, trees
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.claims import Given
-from novakit.scheduler.groups import ANTI_AFFINITY, Groups
-from novakit.scheduler.pipeline import Pipeline
-from novakit.scheduler.ranking import Ranking
-from novakit.scheduler.record import Decision
-from novakit.scheduler.state import CloudState
+from novakit.scheduler.picture import cells, trees
+from novakit.scheduler.picture.groups import ANTI_AFFINITY, Groups
+from novakit.scheduler.picture.state import CloudState
+from novakit.scheduler.pipeline import record
+from novakit.scheduler.pipeline.pipeline import Pipeline
+from novakit.scheduler.pipeline.ranking import Ranking
+from novakit.scheduler.pipeline.record import Decision
 from novakit.scheduler.turns import Turns
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.scheduling import Ask

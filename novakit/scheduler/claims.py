@@ -7,9 +7,9 @@ import attrs
 
 from novakit.placement import Claim
 from novakit.placement.ledger import Ledger
-from novakit.scheduler import cells, devices, trees
-from novakit.scheduler.devices import Function
-from novakit.scheduler.state import CloudState
+from novakit.scheduler.picture import cells, devices, trees
+from novakit.scheduler.picture.devices import Function
+from novakit.scheduler.picture.state import CloudState
 from novakit.store import Session, numa, scheduling
 from novakit_hookspecs.affinity import Choice, beside_devices
 from novakit_hookspecs.plain import to_plain

@@ -5,8 +5,8 @@ from typing import Any
 
 from novakit import config
 from novakit.plughost import FILTER_SCHEDULER, PluginHost
-from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, survey
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.table import HostTable
+from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, survey
 
 GROUPS = {"filter": "filters", "weigher": "weighers", "scheduler": "schedulers"}
 """By kind: the plugin host's group."""

@@ -11,15 +11,17 @@ import structlog
 from novakit import world
 from novakit.hints import servers_named
 from novakit.placement import Placement
-from novakit.scheduler import capacity, claims, record, trace
+from novakit.scheduler import claims
 from novakit.scheduler.answers import Counts, Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.choose import Chooser, Try, Waiting
 from novakit.scheduler.claims import Given
-from novakit.scheduler.groups import Groups, admit
-from novakit.scheduler.pipeline import Pipeline
-from novakit.scheduler.record import Decision
-from novakit.scheduler.state import CloudState
-from novakit.scheduler.steps import Step
+from novakit.scheduler.picture.groups import Groups, admit
+from novakit.scheduler.picture.state import CloudState
+from novakit.scheduler.pipeline import record
+from novakit.scheduler.pipeline.pipeline import Pipeline
+from novakit.scheduler.pipeline.record import Decision
+from novakit.scheduler.pipeline.steps import Step
+from novakit.scheduler.whatif import capacity, trace
 from novakit.store import Session, Store, decisions, numa, scheduling
 from novakit.store.engine import Row
 from novakit_hookspecs.scheduling import Ask

@@ -9,12 +9,12 @@ from novakit import errors
 from novakit.bus import Bus, Message
 from novakit.placement import Placement
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
-from novakit.scheduler.ask import from_plain
-from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
-from novakit.scheduler.measurements import MAX_AGE
+from novakit.scheduler.picture.measurements import MAX_AGE
+from novakit.scheduler.picture.state import CloudState
+from novakit.scheduler.pipeline.ask import from_plain
+from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.steps import Step
 from novakit.scheduler.select import Scheduler
-from novakit.scheduler.state import CloudState
-from novakit.scheduler.steps import Step
 from novakit.store import Store
 from novakit.store.engine import is_passing
 from novakit_hookspecs.errors import Busy

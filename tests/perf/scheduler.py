@@ -17,12 +17,12 @@ import numpy as np
 from novakit import world
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.answers import Selection
-from novakit.scheduler.ask import from_plain
-from novakit.scheduler.cells import reckoned
-from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.picture.cells import reckoned
+from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.pipeline.ask import from_plain
+from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build
-from novakit.scheduler.table import HostTable, Stock
 from novakit.store import Store, hosts, server_groups, tables
 from novakit_filters import novakit_filters
 from novakit_hookspecs.hosts import Inventory, PciPool

@@ -7,7 +7,7 @@ import pytest
 
 from novakit import errors
 from novakit.api.compute.extra_specs import check_extra_specs
-from novakit.scheduler.ask import from_plain
+from novakit.scheduler.pipeline.ask import from_plain
 
 HOST, CELL, GPU, SERVER = (f"{digit * 8}-0000-4000-8000-{digit * 12}" for digit in "1234")
 TRAITS = ["HW_CPU_X86_AVX2", "HW_CPU_X86_AVX512F", "STORAGE_DISK_SSD"]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from novakit.placement import Placement
 from novakit.scheduler.answers import SchedulerLimits, Selection
-from novakit.scheduler.ask import from_plain
+from novakit.scheduler.pipeline.ask import from_plain
 from novakit.store import Store, servers, tables
 from novakit.store.migrate import migrate
 from novakit.store.schema import metadata

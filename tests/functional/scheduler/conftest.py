@@ -15,8 +15,8 @@ from novakit.bus import MemoryBus
 from novakit.context import RequestContext
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.answers import SchedulerLimits
-from novakit.scheduler.ask import from_plain
-from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.scheduler.pipeline.ask import from_plain
+from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
 from novakit.scheduler.reports import Reports
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build, serve

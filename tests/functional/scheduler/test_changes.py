@@ -10,8 +10,8 @@ from novakit import errors, world
 from novakit.bus import MemoryBus
 from novakit.compute.hosts import Hosts
 from novakit.placement import HostReport, Placement
-from novakit.scheduler.groups import Groups
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.groups import Groups
+from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session, server_groups
 from novakit.store.engine import Row
 from novakit.store.placement import inventories, providers, traits

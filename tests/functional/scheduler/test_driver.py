@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from novakit.scheduler.answers import Refusal
-from novakit.scheduler.compose import Offered
+from novakit.scheduler.pipeline.compose import Offered
 from novakit.scheduler.service import build
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec

@@ -10,7 +10,7 @@ import pytest
 
 from novakit import world
 from novakit.scheduler.answers import Selection
-from novakit.scheduler.measurements import MAX_NAMES
+from novakit.scheduler.picture.measurements import MAX_NAMES
 from novakit.scheduler.select import Scheduler
 from novakit.store import host_metrics, hosts, operations
 from tests.functional.scheduler.conftest import Cloud

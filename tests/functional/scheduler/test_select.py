@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from novakit import errors, world
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
-from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
 from novakit.scheduler.service import build
 from novakit.store import aggregates, decisions, hosts, servers
 from novakit_filters import novakit_filters

@@ -16,9 +16,9 @@ import pytest
 from novakit import world
 from novakit.cli import main
 from novakit.errors import ConfigError
-from novakit.scheduler import lines, simulate
 from novakit.scheduler.answers import Refusal, Selection
-from novakit.scheduler.compose import Offered, SchedulerOptions
+from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
+from novakit.scheduler.whatif import lines, simulate
 from novakit.store import aggregates, host_metrics, hosts, servers
 from novakit.store.placement import inventories, providers, traits
 from novakit.store.placement.inventories import Stock

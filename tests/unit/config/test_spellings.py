@@ -4,8 +4,8 @@ import pytest
 
 from novakit import config
 from novakit.errors import ConfigError
-from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.table import HostTable
+from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
 from novakit_filters import novakit_filters
 from novakit_weighers import novakit_weighers
 

@@ -10,11 +10,12 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from novakit.scheduler import capacity, cells
-from novakit.scheduler.ask import from_plain
-from novakit.scheduler.compose import Offered, SchedulerOptions, compose
-from novakit.scheduler.pipeline import Pipeline
-from novakit.scheduler.table import HostTable, Stock
+from novakit.scheduler.picture import cells
+from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.pipeline.ask import from_plain
+from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.pipeline import Pipeline
+from novakit.scheduler.whatif import capacity
 from novakit_filters import novakit_filters
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PciPool

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from novakit import errors
-from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
-from novakit.scheduler.record import compose as recorded
-from novakit.scheduler.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.record import compose as recorded
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import GroupAsk, IfBroken, Reason

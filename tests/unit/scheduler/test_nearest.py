@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from novakit.scheduler import record
-from novakit.scheduler.ask import from_plain
-from novakit.scheduler.compose import Offered, SchedulerOptions, compose
-from novakit.scheduler.pipeline import Outcome, Pipeline
-from novakit.scheduler.steps import reasons
-from novakit.scheduler.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.pipeline import record
+from novakit.scheduler.pipeline.ask import from_plain
+from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline
+from novakit.scheduler.pipeline.steps import reasons
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec, Reason
 

@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from novakit import errors
-from novakit.scheduler import record
-from novakit.scheduler.compose import Composed, Offered, SchedulerOptions, compose
-from novakit.scheduler.pipeline import Outcome
-from novakit.scheduler.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.pipeline import record
+from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.pipeline import Outcome
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import Aggregate, FilterSpec, GroupAsk, IfBroken, Reason
 from novakit_hookspecs.testing.asks import ask

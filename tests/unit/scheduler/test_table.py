@@ -1,6 +1,6 @@
 """The columns of all hosts."""
 
-from novakit.scheduler.table import SPARE, HostTable
+from novakit.scheduler.picture.table import SPARE, HostTable
 
 
 def test_a_host_that_says_something_new_each_time_fills_no_memory_and_changes_nothing_for_others() -> None:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from novakit import world
 from novakit.monitoring import spans
-from novakit.scheduler.ranking import Ranking, Vector
-from novakit.scheduler.steps import Broken, Step, applies_mask, checked_ranks, checked_scores
-from novakit.scheduler.table import HostTable
-from novakit.scheduler.view import View
+from novakit.scheduler.picture.table import HostTable
+from novakit.scheduler.pipeline.ranking import Ranking, Vector
+from novakit.scheduler.pipeline.steps import Broken, Step, applies_mask, checked_ranks, checked_scores
+from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Ask, FilterSpec
 from novakit_hookspecs.weighing import WeigherSpec

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.table import HostTable
 from novakit_hookspecs.affinity import Choice, DeviceWish, choose, devices
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, NumaHost, NumaWish, Taken, wish

@@ -9,9 +9,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from novakit.scheduler import cells, record, trees
-from novakit.scheduler.pipeline import Outcome, Pipeline
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture import cells, trees
+from novakit.scheduler.picture.table import HostTable
+from novakit.scheduler.pipeline import record
+from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline
 from novakit.scheduler.turns import Turns
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask

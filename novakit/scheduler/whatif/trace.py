@@ -12,10 +12,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.scheduler import cells
-from novakit.scheduler.devices import pools_of
-from novakit.scheduler.measurements import Builds
-from novakit.scheduler.state import CloudState
+from novakit.scheduler.picture import cells
+from novakit.scheduler.picture.devices import pools_of
+from novakit.scheduler.picture.measurements import Builds
+from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.turns import Turns
 from novakit.store import Session, decisions, host_metrics, numa, scheduling, server_groups, standing
 from novakit.store.engine import Row

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from novakit.scheduler.table import HostTable, read_only
+from novakit.scheduler.picture.table import HostTable, read_only
 from novakit_hookspecs.scheduling import Aggregate
 
 Test = Callable[[Any], bool]

@@ -7,7 +7,7 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session, host_metrics, scheduling
 
 log = structlog.get_logger(__name__)

@@ -10,14 +10,14 @@ import attrs
 import numpy as np
 
 from novakit.hints import servers_named
-from novakit.scheduler import cells, trees
-from novakit.scheduler.capacity import capacity
-from novakit.scheduler.compose import Offered, SchedulerOptions, compose
-from novakit.scheduler.lines import Event, Host, Trace
-from novakit.scheduler.pipeline import Pipeline
-from novakit.scheduler.ranking import Ranking
-from novakit.scheduler.record import refusal
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture import cells, trees
+from novakit.scheduler.picture.table import HostTable
+from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.pipeline import Pipeline
+from novakit.scheduler.pipeline.ranking import Ranking
+from novakit.scheduler.pipeline.record import refusal
+from novakit.scheduler.whatif.capacity import capacity
+from novakit.scheduler.whatif.lines import Event, Host, Trace
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask

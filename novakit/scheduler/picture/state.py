@@ -9,11 +9,11 @@ import attrs
 
 from novakit import world
 from novakit.placement import Placement
-from novakit.scheduler import cells, devices
-from novakit.scheduler.devices import Function
-from novakit.scheduler.measurements import Measurements
-from novakit.scheduler.table import HostTable, Stock
-from novakit.scheduler.trees import Trees
+from novakit.scheduler.picture import cells, devices
+from novakit.scheduler.picture.devices import Function
+from novakit.scheduler.picture.measurements import Measurements
+from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.picture.trees import Trees
 from novakit.store import Session, Store, aggregates, numa, scheduling
 from novakit.store.engine import Row
 from novakit_hookspecs.scheduling import Aggregate, Ask

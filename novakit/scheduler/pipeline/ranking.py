@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.steps import Step
+from novakit.scheduler.pipeline.steps import Step
 
 FEW = 12
 """Up to so many maxima, looking for one after the other is quicker than sorting."""

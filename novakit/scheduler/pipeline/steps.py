@@ -11,8 +11,8 @@ import structlog
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.aside import Aside, Broken
-from novakit.scheduler.view import View
+from novakit.scheduler.pipeline.aside import Aside, Broken
+from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs.columns import Kind, find
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Abstains, Ask, ColumnFilter, Explains, FilterSpec, IfBroken, Reason

@@ -10,10 +10,10 @@ import structlog
 
 from novakit import errors
 from novakit.options import fill
-from novakit.scheduler.pipeline import Pipeline
-from novakit.scheduler.steps import Step
-from novakit.scheduler.table import HostTable
-from novakit.scheduler.view import View
+from novakit.scheduler.picture.table import HostTable
+from novakit.scheduler.pipeline.pipeline import Pipeline
+from novakit.scheduler.pipeline.steps import Step
+from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs import columns, ranking, scheduling, weighing
 from novakit_hookspecs.ranking import Ranker, SchedulerSpec
 from novakit_hookspecs.scheduling import ColumnFilter, FilterSpec, HostFilter

@@ -12,9 +12,9 @@ import orjson
 
 from novakit import errors
 from novakit.hints import servers_named
-from novakit.scheduler.ask import from_plain
-from novakit.scheduler.table import Stock
-from novakit.scheduler.trace import CATEGORIES, FLAGS, NUMBERS, OBJECTS
+from novakit.scheduler.picture.table import Stock
+from novakit.scheduler.pipeline.ask import from_plain
+from novakit.scheduler.whatif.trace import CATEGORIES, FLAGS, NUMBERS, OBJECTS
 from novakit_hookspecs import columns
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, NumaHost, Taken

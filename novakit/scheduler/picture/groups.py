@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from novakit import world
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session, Store, server_groups
 from novakit_hookspecs.scheduling import GroupAsk
 

@@ -6,7 +6,7 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.table import HostTable
 from novakit.store.engine import Row
 from novakit_hookspecs.affinity import beside_devices
 from novakit_hookspecs.scheduling import Ask

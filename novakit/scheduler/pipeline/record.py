@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.pipeline import Outcome, Pipeline, Stage
-from novakit.scheduler.steps import Broken, Step, applies_mask, reasons
-from novakit.scheduler.table import HostTable
+from novakit.scheduler.picture.table import HostTable
+from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline, Stage
+from novakit.scheduler.pipeline.steps import Broken, Step, applies_mask, reasons
 from novakit_hookspecs.scheduling import Ask, FilterSpec, GroupAsk, Reason
 
 OUT_OF_ORDER = "The scheduler could not decide: one of its checks is out of order."

@@ -1,0 +1,1 @@
+"""What is known of the hosts: one table of columns, loaded once and then kept current row by row."""
