@@ -10,9 +10,8 @@ import orjson
 import structlog
 from aiohttp import web
 
-from novakit import errors, world
+from novakit import errors, tracing, world
 from novakit.context import RequestContext
-from novakit.monitoring import spans
 from novakit.monitoring.tallies import Requests
 from novakit.store.engine import is_passing
 
@@ -251,22 +250,22 @@ class Service(Generic[S]):
 
     async def _traced(self, handler: Handler, call: Call[Any]) -> web.StreamResponse:
         """Answer within a span that hangs below the client's, where there is one."""
-        if (tracer := spans.tracer()) is None:
+        if (tracer := tracing.tracer()) is None:
             return await handler(call)
         resource = call.request.match_info.route.resource
         place = resource.canonical if resource else call.request.path
         facts = {"http__request__method": call.request.method, "novakit__request_id": call.request_id}
-        above = spans.of_headers(call.request.headers)
-        with spans.within(tracer, f"{self.name} {call.request.method} {place}", above, **facts) as span:
+        above = tracing.of_headers(call.request.headers)
+        with tracing.within(tracer, f"{self.name} {call.request.method} {place}", above, **facts) as span:
             try:
                 answer = await handler(call)
             except errors.NovakitError as error:
-                spans.note(span, http__response__status_code=int(error.status))
+                tracing.note(span, http__response__status_code=int(error.status))
                 if error.status >= 500:
                     raise
                 refused = error
             else:
-                spans.note(span, http__response__status_code=answer.status)
+                tracing.note(span, http__response__status_code=answer.status)
                 return answer
         raise refused
 

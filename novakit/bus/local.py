@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import structlog
 
-from novakit import world
+from novakit import tracing, world
 from novakit.bus.interface import (
     BusError,
     Handler,
@@ -21,7 +21,6 @@ from novakit.bus.interface import (
 )
 from novakit.bus.memory import tell
 from novakit.bus.wire import ENDED, Answering, Asking, Wire
-from novakit.monitoring import spans
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +62,7 @@ class LocalBus:
         check_permitted(self.identity, "call", target)
         if self._asking is None:
             raise Unreachable(self.refused or f"the bus at {self.path} is not there")
-        told = {**spans.carried(), **(body or {})}
+        told = {**tracing.carried(), **(body or {})}
         return await self._asking.ask(kind, within, target=target, method=method, body=told)
 
     async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
@@ -164,7 +163,7 @@ class LocalBus:
 
 
 async def _answer(handler: Handler, message: Message) -> Any:
-    with spans.attached(message.body):
+    with tracing.attached(message.body):
         return await handler(message)
 
 

@@ -10,7 +10,7 @@ import attrs
 import orjson
 import structlog
 
-from novakit import world
+from novakit import tracing, world
 from novakit.bus.interface import (
     BusError,
     Handler,
@@ -21,7 +21,6 @@ from novakit.bus.interface import (
     Unreachable,
     check_permitted,
 )
-from novakit.monitoring import spans
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +117,7 @@ class MemoryParticipant:
     ) -> Any:
         if method not in served.methods:
             raise RemoteError("NotFound", f"{target} has no {method}")
-        message = Message(self.identity, orjson.loads(orjson.dumps({**spans.carried(), **(body or {})})))
+        message = Message(self.identity, orjson.loads(orjson.dumps({**tracing.carried(), **(body or {})})))
         try:
             with served.busy():
                 async with asyncio.timeout(within):

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from novakit import errors, world
+from novakit import errors, tracing, world
 from novakit.bus import Bus, BusError, RemoteError
 from novakit.compute import states, topology
 from novakit.compute.patterns import Pattern
@@ -20,7 +20,6 @@ from novakit.context import RequestContext
 from novakit.device_profiles import DeviceProfile, applied
 from novakit.gather import Gather
 from novakit.image import Image, Images
-from novakit.monitoring import spans
 from novakit.network import Networks, PortInfo
 from novakit.store import Session, Store, operations, server_groups
 from novakit.store import servers as rows
@@ -235,7 +234,7 @@ class Servers:
             "project_id": context.project_id or "",
             "user_id": context.user_id,
             "request_id": context.request_id,
-            "data": {**data, **spans.carried()},
+            "data": {**data, **tracing.carried()},
         }
 
     async def _tell_conductor(self, cancelled: Sequence[str] = ()) -> None:

@@ -10,11 +10,10 @@ from typing import Any
 import attrs
 import structlog
 
-from novakit import world
+from novakit import tracing, world
 from novakit.bus import RemoteError, Unreachable
 from novakit.conductor.work import Commit, Failed, JoinedCommit, Postponed, Rewind, Step, Verb, Work
 from novakit.gather import Gather
-from novakit.monitoring import spans
 from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.engine import Row, Session, is_passing
@@ -156,7 +155,7 @@ class Engine:
             if work.attempt == 1:
                 self.note(work, "begun")
             facts = {"operation__id": work.id, "server__id": work.server_id, "operation__attempt": work.attempt}
-            with spans.within(spans.tracer(), f"operation.{work.kind}", spans.parent(work.data), **facts):
+            with tracing.within(tracing.tracer(), f"operation.{work.kind}", tracing.parent(work.data), **facts):
                 await self._walk(self.verbs[work.kind], work, row)
         except _Lost:
             log.warning("lease lost", operation=work.id, kind=work.kind)
@@ -218,7 +217,7 @@ class Engine:
         if step.interruptible:
             self._interruptible.add(work.id)
         try:
-            with spans.within(spans.tracer(), f"step.{step.name}"):
+            with tracing.within(tracing.tracer(), f"step.{step.name}"):
                 commit = await step.do(work)
         finally:
             self._interruptible.discard(work.id)
@@ -241,7 +240,7 @@ class Engine:
         self.boundary(f"{work.kind}/undo/begin")
         self._interruptible.add(work.id)
         try:
-            with spans.within(spans.tracer(), "step.undo", failure=work.data["failure"]["message"]):
+            with tracing.within(tracing.tracer(), "step.undo", failure=work.data["failure"]["message"]):
                 commit = await verb.undo(work, Failed.of(work.data["failure"]))
         finally:
             self._interruptible.discard(work.id)

@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from novakit import world
-from novakit.monitoring import spans
+from novakit import tracing, world
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.harvest import describe
 from novakit.plughost.offers import Listening, Plugin, Tally
@@ -33,7 +32,7 @@ async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: fl
     started = world.monotonic()
     task = world.spawn(_outcome(awaitable), name=f"{plugin.name}/{name}")
     try:
-        with spans.below(f"plugin.{name}", plugin__name=plugin.name):
+        with tracing.below(f"plugin.{name}", plugin__name=plugin.name):
             done, _ = await asyncio.wait({task}, timeout=within)
     except asyncio.CancelledError:
         await _stop(plugin, name, task)

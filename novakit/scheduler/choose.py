@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from novakit import world
-from novakit.monitoring import spans
+from novakit import tracing, world
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.claims import Given
 from novakit.scheduler.picture import cells, trees
@@ -17,7 +16,7 @@ from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.ranking import Ranking
 from novakit.scheduler.pipeline.record import Decision
-from novakit.scheduler.turns import Turns
+from novakit.turns import Turns
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import Shares
@@ -32,7 +31,7 @@ class Waiting:
     asked: Ask
     """As it came, for comparing with the next one."""
     since: float = attrs.field(factory=world.monotonic)
-    trace: spans.Context = attrs.field(factory=spans.here)
+    trace: tracing.Context = attrs.field(factory=tracing.here)
     """Below what the decision's span hangs."""
     earlier: Earlier | None = None
     conflicts: list[dict[str, str]] = attrs.field(factory=list)
@@ -119,13 +118,13 @@ class Chooser:
         return decision, ranking
 
     async def _traced(self, one: Waiting, batch: _Batch) -> tuple[Decision, Ranking | None]:
-        tracer = spans.tracer()
+        tracer = tracing.tracer()
         if tracer is None:
             return await self._decided(one, batch)
-        with spans.within(tracer, "scheduler.decision", one.trace, server__id=one.ask.server_id) as span:
+        with tracing.within(tracer, "scheduler.decision", one.trace, server__id=one.ask.server_id) as span:
             decision, ranking = await self._decided(one, batch)
             asked = [stage["name"] for stage in decision.record["filters"] if stage.get("asked", True)]
-            spans.note(
+            tracing.note(
                 span,
                 decision__id=decision.id,
                 decision__outcome="refused" if ranking is None else "placed",

@@ -7,8 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from novakit import world
-from novakit.monitoring import spans
+from novakit import tracing, world
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.ranking import Ranking, Vector
 from novakit.scheduler.pipeline.steps import Broken, Step, applies_mask, checked_ranks, checked_scores
@@ -82,7 +81,7 @@ class Pipeline:
             driver, first = None, [step for step in first if step.name == "requested_host"]
         elif driver is not None:
             first, rest = self.split()
-        tracer = spans.tracer()
+        tracer = tracing.tracer()
         await self._ask_each(first, ask, outcome, tracer)
         if driver is not None and not outcome.failed and outcome.alive.any():
             decided = await self._rank(driver, ask, outcome, tracer)
@@ -93,11 +92,11 @@ class Pipeline:
         if not outcome.failed and outcome.ranking is None:
             rows = np.flatnonzero(outcome.alive)
             if len(rows):
-                with spans.within(tracer, "scheduler.weighing_phase", hosts__before=len(rows)) as span:
+                with tracing.within(tracer, "scheduler.weighing_phase", hosts__before=len(rows)) as span:
                     outcome.ranking = await self._weigh(table, ask, rows, outcome, tracer)
                     if span is not None:
                         asked = [weigher.name for weigher, _ in outcome.ranking.parts]
-                        spans.note(span, weighers__count=len(asked), weighers__list=asked)
+                        tracing.note(span, weighers__count=len(asked), weighers__list=asked)
         outcome.weigh_ms = (world.monotonic() - weighing) * 1000
         return outcome
 
@@ -121,10 +120,10 @@ class Pipeline:
         return before, [step for step in self.filters if step not in before]
 
     async def _ask_each(
-        self, filters: Sequence[Step[FilterSpec]], ask: Ask, outcome: Outcome, tracer: spans.Tracer | None
+        self, filters: Sequence[Step[FilterSpec]], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
     ) -> None:
         before, done = int(np.count_nonzero(outcome.alive)), len(outcome.stages)
-        with spans.within(tracer, "scheduler.filter_phase", hosts__before=before) as span:
+        with tracing.within(tracer, "scheduler.filter_phase", hosts__before=before) as span:
             for step in sorted(filters, key=_per_host_last):
                 await self._filter(step, ask, outcome, tracer)
                 if outcome.failed or not outcome.alive.any():
@@ -132,27 +131,29 @@ class Pipeline:
             if span is not None:
                 asked = [stage.name for stage in outcome.stages[done:] if stage.mask is not None or stage.broken]
                 left = int(np.count_nonzero(outcome.alive))
-                spans.note(span, hosts__after=left, filters__count=len(asked), filters__list=asked)
+                tracing.note(span, hosts__after=left, filters__count=len(asked), filters__list=asked)
 
-    async def _rank(self, driver: Step[SchedulerSpec], ask: Ask, outcome: Outcome, tracer: spans.Tracer | None) -> bool:
+    async def _rank(
+        self, driver: Step[SchedulerSpec], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
+    ) -> bool:
         """Let the driver decide among the hosts that are left; tell whether it did."""
         started = world.monotonic()
         rows = np.flatnonzero(outcome.alive)
         stage = Stage(driver, len(rows), len(rows), 0.0)
         outcome.stages.append(stage)
-        with spans.within(tracer, f"driver.{driver.name}", hosts__before=len(rows)) as span:
+        with tracing.within(tracer, f"driver.{driver.name}", hosts__before=len(rows)) as span:
             try:
                 ranks = await driver.call(checked_ranks(driver, ask), rows)
             except Broken as error:
                 self._note_broken(stage, error, outcome)
-                spans.note(span, broken=stage.broken, hosts__after=stage.after)
+                tracing.note(span, broken=stage.broken, hosts__after=stage.after)
                 return False
             taken = np.isfinite(ranks)
             stage.mask = np.ones(outcome.looked_at, np.bool_)
             stage.mask[rows] = taken
             outcome.alive = outcome.alive & stage.mask
             stage.after = int(np.count_nonzero(taken))
-            spans.note(span, hosts__after=stage.after)
+            tracing.note(span, hosts__after=stage.after)
         stage.ms = (world.monotonic() - started) * 1000
         driver.failing = ""
         if stage.after:
@@ -167,7 +168,7 @@ class Pipeline:
             outcome.alive = np.zeros_like(outcome.alive)
             stage.after = 0
 
-    async def _filter(self, step: Step[FilterSpec], ask: Ask, outcome: Outcome, tracer: spans.Tracer | None) -> None:
+    async def _filter(self, step: Step[FilterSpec], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None) -> None:
         before = int(np.count_nonzero(outcome.alive))
         if step.skips(ask):
             outcome.stages.append(Stage(step, before, before, 0.0))
@@ -175,16 +176,16 @@ class Pipeline:
         started = world.monotonic()
         stage = Stage(step, before, before, 0.0)
         outcome.stages.append(stage)
-        with spans.within(tracer, f"filter.{step.name}", hosts__before=before) as span:
+        with tracing.within(tracer, f"filter.{step.name}", hosts__before=before) as span:
             try:
                 stage.mask = await self.mask(step, ask, outcome.alive)
             except Broken as error:
                 self._note_broken(stage, error, outcome)
-                spans.note(span, broken=stage.broken, hosts__after=stage.after)
+                tracing.note(span, broken=stage.broken, hosts__after=stage.after)
                 return
             outcome.alive = outcome.alive & stage.mask
             stage.after = int(np.count_nonzero(outcome.alive))
-            spans.note(span, hosts__after=stage.after)
+            tracing.note(span, hosts__after=stage.after)
         stage.ms = (world.monotonic() - started) * 1000
         step.failing = ""
 
@@ -198,7 +199,7 @@ class Pipeline:
         return mask
 
     async def _weigh(
-        self, table: HostTable, ask: Ask, rows: NDArray[np.intp], outcome: Outcome, tracer: spans.Tracer | None
+        self, table: HostTable, ask: Ask, rows: NDArray[np.intp], outcome: Outcome, tracer: tracing.Tracer | None
     ) -> Ranking:
         ranking = Ranking(rows, np.zeros(len(rows)), [], [])
         everyone = len(rows) == table.size
@@ -207,7 +208,7 @@ class Pipeline:
             if (isinstance(factor, float) and factor == 0.0) or step.skips(ask):
                 continue
             try:
-                with spans.within(tracer, f"weigher.{step.name}", hosts__before=len(rows)):
+                with tracing.within(tracer, f"weigher.{step.name}", hosts__before=len(rows)):
                     score = await step.call(checked_scores(step, ask), None if step.trusted else rows)
             except Broken as error:
                 if not step.may_be_skipped:

@@ -13,7 +13,7 @@ from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline
-from novakit.scheduler.turns import Turns
+from novakit.turns import Turns
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
 

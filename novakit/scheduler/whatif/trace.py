@@ -16,9 +16,9 @@ from novakit.scheduler.picture import cells
 from novakit.scheduler.picture.devices import pools_of
 from novakit.scheduler.picture.measurements import Builds
 from novakit.scheduler.picture.state import CloudState
-from novakit.scheduler.turns import Turns
 from novakit.store import Session, decisions, host_metrics, numa, scheduling, server_groups, standing
 from novakit.store.engine import Row
+from novakit.turns import Turns
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.plain import to_plain

@@ -10,11 +10,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from novakit import world
+from novakit import tracing, world
 from novakit.bus import MemoryBus
 from novakit.conductor.engine import Engine
 from novakit.conductor.work import Step, Verb, Work
-from novakit.monitoring import spans
 from novakit.scheduler.service import serve
 from novakit.store import operations
 
@@ -24,7 +23,7 @@ EXPORTER = InMemorySpanExporter()
 @pytest.fixture
 def finished() -> Iterator[Any]:
     """Give the spans that ended since; the provider is the process's and can be set only once."""
-    if spans.tracer() is None:
+    if tracing.tracer() is None:
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(EXPORTER))
         trace.set_tracer_provider(provider)
