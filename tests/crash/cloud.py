@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 WITHIN = 120.0
 """Seconds for anything to settle on a loaded machine."""

@@ -1,5 +1,5 @@
 """What the end-to-end tests share."""
 
-from tests.micro import micro
+from tests.support.micro import micro
 
 __all__ = ["micro"]

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from yarl import URL
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 NOWHERE = "5d54ef6b-0000-4000-8000-000000000000"
 LONG = "x" * 300

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.perf.service import Service
+from tests.support.service import Service
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tutorial import Reader, sections

@@ -25,7 +25,7 @@ from typing import Any
 import aiohttp
 import attrs
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 3

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 COUNT = 500
 HOSTS = 20

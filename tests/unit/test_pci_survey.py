@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from novakit_hookspecs.findings import Verdict
 from novakit_hookspecs.pci import PciRule
 from novakit_hookspecs.pci_survey import Survey, examine, survey
-from tests.device_trees import tree
+from tests.support.device_trees import tree
 
 GPU = PciRule(kind="a100", vendor_id="10de", product_id="20b2")
 CARD = PciRule(kind="vf", vendor_id="8086", address="0000:5e:*")

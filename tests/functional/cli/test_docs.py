@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from novakit import config
-from tests.perf.service import Service
+from tests.support.service import Service
 
 ROOT = Path(__file__).parents[3]
 BLOCK = re.compile(r"^```(\w+) *([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

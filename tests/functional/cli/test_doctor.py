@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.perf.service import Service
+from tests.support.service import Service
 
 WITHIN = 120.0
 

@@ -16,7 +16,7 @@ import aiohttp
 import attrs
 import pytest
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 FAULTY = Path(__file__).parents[2] / "data" / "plugins" / "faulty"
 FAULT = "faulty of novakit-faulty failed: KeyError: 'm1.small'"

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from novakit import cli
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 WITHIN = 60.0
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.perf.service import Service, free_port
+from tests.support.service import Service, free_port
 
 WITHIN = 120.0
 ROLES = ("conductor", "scheduler", "api", "agent")

@@ -14,7 +14,7 @@ import asyncpg
 import attrs
 
 from tests.functional.roles.processes import Roles
-from tests.perf.service import Api
+from tests.support.service import Api
 
 HOSTS, DEVICES, BIG_EACH = 6, 2, 4
 """Hosts, PCI devices of each, and servers of the big flavor that one of them has room for."""

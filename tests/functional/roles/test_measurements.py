@@ -10,7 +10,7 @@ import pytest
 
 from tests.functional.roles.intruder import Intruder
 from tests.functional.roles.processes import ROLES, Roles
-from tests.perf.service import Api
+from tests.support.service import Api
 
 HONEST, ROGUE = "honest", "rogue"
 CONFIG = """

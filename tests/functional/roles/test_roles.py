@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.functional.roles.processes import ROLES, Roles
-from tests.perf.service import Api
+from tests.support.service import Api
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.functional.roles.processes import Roles
-from tests.perf.service import Api
+from tests.support.service import Api
 
 HOSTS = ("sim-1", "sim-2", "sim-3", "sim-4")
 WATTS = dict(zip(HOSTS, (100, 200, 300, 400), strict=True))

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from novakit.cli import main
 from tests.functional.roles.processes import ROLES, Roles
-from tests.perf.service import Api, Service, free_port
+from tests.support.service import Api, Service, free_port
 
 TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -14,7 +14,7 @@ from novakit.scheduler.service import build
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_weighers import novakit_weighers
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 PLUGIN = Path(__file__).parents[2] / "data" / "plugins" / "allocator"
 

@@ -29,7 +29,7 @@ from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_weighers import novakit_weighers
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 PLUGIN = Path(__file__).parents[2] / "data" / "plugins" / "allocator"
 FILTERS = [Offered(spec) for spec in novakit_filters()]

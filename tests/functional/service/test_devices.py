@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from novakit_simulated.journal import Journal
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 HOSTS = 2
 TOPOLOGY = {

@@ -12,7 +12,7 @@ import aiohttp
 import attrs
 import pytest
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 HOSTS = 3
 METRICS = {

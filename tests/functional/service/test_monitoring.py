@@ -2,7 +2,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.functional.roles.processes import ROLES, Roles
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 
 async def samples(session, url):

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from novakit_simulated.journal import Journal
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 HOSTS, CELLS, CORES = 5, 2, 10
 TOPOLOGY = {

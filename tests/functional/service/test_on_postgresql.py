@@ -2,7 +2,7 @@ import asyncio
 
 import aiohttp
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 
 async def test_servers_come_and_go_on_postgresql(postgres_url, tmp_path):

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 TRAIT = "COMPUTE_SECURITY_UEFI_SECURE_BOOT"
 

@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 OPTIONS = """
 [agent]

@@ -1,7 +1,7 @@
 import aiohttp
 import pytest
 
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from novakit.compute import states
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 OPTIONS = """
 [agent]

@@ -22,7 +22,7 @@ from novakit_hookspecs.pci import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
-from tests.device_trees import tree
+from tests.support.device_trees import tree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing

@@ -18,7 +18,7 @@ import pytest
 from novakit_driver_libvirt import firmware
 from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.testing.virt import until
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing

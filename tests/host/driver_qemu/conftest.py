@@ -1,5 +1,5 @@
 """What the tests of the plain QEMU driver share."""
 
-from tests.micro import micro
+from tests.support.micro import micro
 
 __all__ = ["micro"]

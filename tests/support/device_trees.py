@@ -9,7 +9,7 @@ import json
 import tempfile
 from pathlib import Path
 
-_LISTS = Path(__file__).parent / "data" / "pci"
+_LISTS = Path(__file__).parents[1] / "data" / "pci"
 _LAID_OUT = tempfile.TemporaryDirectory(prefix="novakit-trees-")
 
 
