@@ -9,8 +9,9 @@ import attrs
 from novakit import errors
 from novakit.bus import Bus
 from novakit.compute.hosts import DEFAULT_ZONE
-from novakit.store import Session, Store, host_loads, hosts
-from novakit.store import aggregates as rows
+from novakit.store import Session, Store
+from novakit.store.compute import aggregates as rows
+from novakit.store.compute import host_loads, hosts
 from novakit.store.engine import Row
 
 ZONE = "availability_zone"

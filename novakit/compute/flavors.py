@@ -10,7 +10,7 @@ from novakit import errors, world
 from novakit.context import RequestContext
 from novakit.gather import Gather
 from novakit.store import Store
-from novakit.store import flavors as rows
+from novakit.store.compute import flavors as rows
 from novakit.store.engine import Row
 
 Flavor = Row

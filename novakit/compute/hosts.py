@@ -8,7 +8,8 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus
-from novakit.store import Session, Store, aggregates, host_loads, hosts
+from novakit.store import Session, Store
+from novakit.store.compute import aggregates, host_loads, hosts
 from novakit.store.engine import Row
 
 DEFAULT_ZONE = "nova"

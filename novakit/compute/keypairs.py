@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from novakit import errors
 from novakit.store import Store
-from novakit.store import keypairs as rows
+from novakit.store.compute import keypairs as rows
 from novakit.store.engine import Row
 
 MAX_PUBLIC_KEY = 16384

@@ -6,8 +6,9 @@ from typing import Any
 import attrs
 
 from novakit import errors
-from novakit.store import Session, Store, servers
-from novakit.store import quotas as rows
+from novakit.store import Session, Store
+from novakit.store.compute import quotas as rows
+from novakit.store.compute import servers
 
 DEFAULTS: Mapping[str, int] = {
     "instances": 10,

@@ -10,8 +10,9 @@ from novakit import errors
 from novakit.bus import Bus
 from novakit.compute.quotas import Quotas
 from novakit.context import RequestContext
-from novakit.store import Session, Store, servers
-from novakit.store import server_groups as rows
+from novakit.store import Session, Store
+from novakit.store.compute import server_groups as rows
+from novakit.store.compute import servers
 from novakit.store.engine import Row
 
 CHANGED = "server_groups.changed"

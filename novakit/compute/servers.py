@@ -21,10 +21,11 @@ from novakit.device_profiles import DeviceProfile, applied
 from novakit.gather import Gather
 from novakit.image import Image, Images
 from novakit.network import Networks, PortInfo
-from novakit.store import Session, Store, operations, server_groups
-from novakit.store import servers as rows
+from novakit.store import Session, Store, operations
+from novakit.store.compute import server_groups
+from novakit.store.compute import servers as rows
+from novakit.store.compute.server_list import Wanted, listed
 from novakit.store.engine import Row
-from novakit.store.server_list import Wanted, listed
 
 MAX_SERVERS = 1000
 """Servers that one request makes at most, whatever the quota."""

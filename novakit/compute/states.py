@@ -12,7 +12,7 @@ import attrs
 import sqlalchemy as sa
 
 from novakit import errors
-from novakit.store import servers
+from novakit.store.compute import servers
 from novakit.store.engine import Session
 
 State = tuple[str, str | None]

@@ -6,7 +6,8 @@ import attrs
 
 from novakit import errors
 from novakit.compute.states import status_of
-from novakit.store import hosts, operations
+from novakit.store import operations
+from novakit.store.compute import hosts
 from novakit.store.engine import Row, Session
 
 _WITH_SNAPSHOT = ("shelved", "shelved_offloaded")

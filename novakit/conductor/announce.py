@@ -11,7 +11,8 @@ from novakit.compute.states import status_of
 from novakit.conductor.work import Work
 from novakit.plughost import tell_all
 from novakit.plughost.offers import Listening
-from novakit.store import Store, servers
+from novakit.store import Store
+from novakit.store.compute import servers
 from novakit_hookspecs.observers import ServerEvent
 
 log = structlog.get_logger(__name__)

@@ -11,8 +11,9 @@ import attrs
 
 from novakit.bus import Bus, BusError
 from novakit.scheduler.pipeline.ask import complete
-from novakit.store import Store, hosts
+from novakit.store import Store
 from novakit.store.audit import Picture, picture
+from novakit.store.compute import hosts
 from novakit.store.engine import Row
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.scheduling import Ask, ImageAsk

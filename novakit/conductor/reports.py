@@ -13,8 +13,10 @@ from novakit.compute.records import POWER_NUMBERS
 from novakit.conductor.parts import Parts
 from novakit.gather import Gather
 from novakit.placement import HostReport
-from novakit.store import host_metrics, hosts, operations, servers
+from novakit.store import operations
+from novakit.store.compute import hosts, servers
 from novakit.store.engine import Row, Session
+from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.hosts import HostFacts
 from novakit_hookspecs.plain import to_record

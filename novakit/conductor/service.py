@@ -22,7 +22,9 @@ from novakit.conductor.verbs.shelve import Shelve, Unshelve, offload_due
 from novakit.conductor.work import Verb
 from novakit.monitoring.tallies import tallies_of
 from novakit.plughost.offers import Listening
-from novakit.store import hosts, network_hosts, operations, servers
+from novakit.store import operations
+from novakit.store.compute import hosts, servers
+from novakit.store.network import hosts as network_hosts
 
 log = structlog.get_logger(__name__)
 

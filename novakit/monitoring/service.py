@@ -15,7 +15,8 @@ from novakit.bus import Bus, BusError
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import Requests, tallies_of
 from novakit.plughost import PluginHost
-from novakit.store import Store, hosts
+from novakit.store import Store
+from novakit.store.compute import hosts
 
 log = structlog.get_logger(__name__)
 

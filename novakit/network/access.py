@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from novakit.context import RequestContext
 from novakit.network.refusals import forbidden, not_found
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.networks import networks
+from novakit.store.network import rows
+from novakit.store.network.networks import networks
 
 
 def project_of(context: RequestContext, values: Mapping[str, Any]) -> str:

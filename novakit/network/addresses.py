@@ -9,8 +9,8 @@ from typing import Any
 
 from novakit import world
 from novakit.network.refusals import invalid
-from novakit.store import ports as port_rows
 from novakit.store.engine import Row, Session
+from novakit.store.network import ports as port_rows
 
 Pool = tuple[int, int]
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")

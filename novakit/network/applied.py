@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from novakit.store import network_hosts
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.floating_ips import floating_ips
-from novakit.store.ports import ports, wired
-from novakit.store.routers import routers
+from novakit.store.network import hosts, rows
+from novakit.store.network.floating_ips import floating_ips
+from novakit.store.network.ports import ports, wired
+from novakit.store.network.routers import routers
 from novakit_hookspecs.networks import Applied
 
 SERVICE_PORTS = ("network:dhcp", "network:router_interface", "network:router_gateway")
@@ -16,7 +15,7 @@ SERVICE_PORTS = ("network:dhcp", "network:router_interface", "network:router_gat
 
 async def record(session: Session, made: Mapping[str, Applied]) -> None:
     """Write the states on some hosts that are new; what stays the same is not written."""
-    states = await network_hosts.some(session, made)
+    states = await hosts.some(session, made)
     changes = []
     for port in await wired(session, [state["host"] for state in states]):
         applied = made[port["host"]]
@@ -32,7 +31,7 @@ async def record(session: Session, made: Mapping[str, Applied]) -> None:
             await rows.change_many(session, routers, await _routers(session, applied))
             await rows.change_many(session, floating_ips, await _floating(session, applied))
     await rows.change_many(session, ports, changes)
-    await network_hosts.applied(session, {state["host"]: made[state["host"]].revision for state in states})
+    await hosts.applied(session, {state["host"]: made[state["host"]].revision for state in states})
 
 
 def _differs(row: Row, status: str, fault: str | None) -> list[dict[str, Any]]:

@@ -4,11 +4,11 @@ from typing import Any
 
 from novakit.context import RequestContext
 from novakit.network import networks, subnets
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session
-from novakit.store.network_hosts import Touched
-from novakit.store.networks import networks as network_rows
-from novakit.store.networks import subnets as subnet_rows
+from novakit.store.network import rows
+from novakit.store.network.hosts import Touched
+from novakit.store.network.networks import networks as network_rows
+from novakit.store.network.networks import subnets as subnet_rows
 
 
 async def external_network(

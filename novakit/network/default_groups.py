@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session
-from novakit.store.security_groups import rules, security_groups
+from novakit.store.network import rows
+from novakit.store.network.security_groups import rules, security_groups
 
 NAMESPACE = uuid.UUID("7b1f6f7e-52c5-4c0e-8f5a-5c6a2d0e8a44")
 ANY = {"IPv4": ("0.0.0.0/0",), "IPv6": ("::/0",)}

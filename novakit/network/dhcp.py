@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from novakit.errors import Conflict
 from novakit.network.default_groups import derived_id
 from novakit.network.drafts import Draft, choose, new_port, write
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.networks import subnets as subnet_table
-from novakit.store.ports import addresses, addresses_of, networks_needing_dhcp, ports
+from novakit.store.network import rows
+from novakit.store.network.networks import subnets as subnet_table
+from novakit.store.network.ports import addresses, addresses_of, networks_needing_dhcp, ports
 
 OWNER = "network:dhcp"
 

@@ -8,9 +8,9 @@ import attrs
 
 from novakit.network.addresses import ip_of, new_mac, take
 from novakit.network.refusals import conflict, no_address_left
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.ports import addresses, first_taken, port_groups, ports
+from novakit.store.network import rows
+from novakit.store.network.ports import addresses, first_taken, port_groups, ports
 
 
 @attrs.define(kw_only=True)

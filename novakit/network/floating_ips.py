@@ -11,13 +11,13 @@ from novakit.network.drafts import Draft, choose, new_port, write
 from novakit.network.ports import drop
 from novakit.network.refusals import bad, conflict, forbidden, not_found
 from novakit.network.views import standard
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.floating_ips import FREE, floating_ips
-from novakit.store.network_hosts import Touched
-from novakit.store.networks import subnets
-from novakit.store.ports import addresses_of, ports
-from novakit.store.routers import routers
+from novakit.store.network import rows
+from novakit.store.network.floating_ips import FREE, floating_ips
+from novakit.store.network.hosts import Touched
+from novakit.store.network.networks import subnets
+from novakit.store.network.ports import addresses_of, ports
+from novakit.store.network.routers import routers
 
 OWNER = "network:floatingip"
 

@@ -9,13 +9,13 @@ from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network
 from novakit.network.refusals import conflict, forbidden, invalid
 from novakit.network.views import renamed, standard
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.floating_ips import floating_ips
-from novakit.store.network_hosts import Touched
-from novakit.store.networks import networks, subnets
-from novakit.store.ports import ports
-from novakit.store.routers import routers
+from novakit.store.network import rows
+from novakit.store.network.floating_ips import floating_ips
+from novakit.store.network.hosts import Touched
+from novakit.store.network.networks import networks, subnets
+from novakit.store.network.ports import ports
+from novakit.store.network.routers import routers
 
 HIGHEST_SEGMENT = 16_777_215
 TENANT_MTU, PROVIDER_MTU, HIGHEST_PROVIDER_MTU = 1450, 1500, 9000

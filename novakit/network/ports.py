@@ -14,13 +14,12 @@ from novakit.network.default_groups import ensure_default
 from novakit.network.drafts import Draft, choose, new_port, write
 from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
 from novakit.network.views import standard
-from novakit.store import floating_ips
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.network_hosts import Touched
-from novakit.store.networks import networks, subnets
-from novakit.store.ports import addresses, addresses_of, groups_of, port_groups, ports
-from novakit.store.security_groups import security_groups
+from novakit.store.network import floating_ips, rows
+from novakit.store.network.hosts import Touched
+from novakit.store.network.networks import networks, subnets
+from novakit.store.network.ports import addresses, addresses_of, groups_of, port_groups, ports
+from novakit.store.network.security_groups import security_groups
 
 MOST_FIXED, MOST_PAIRS, MOST_GROUPS = 20, 10, 32
 SERVICE_OWNERS = ("network:router_interface", "network:router_gateway", "network:floatingip")

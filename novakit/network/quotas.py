@@ -1,8 +1,8 @@
 """How much of the network a project may have, and has."""
 
 from novakit.network.refusals import over_quota
-from novakit.store import network_quotas
 from novakit.store.engine import Session
+from novakit.store.network import quotas
 
 DEFAULTS = {
     "network": 100,
@@ -18,7 +18,7 @@ UNLIMITED = -1
 
 async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int, int]:
     """Tell how many of a resource a project may have and has; one statement."""
-    limit, used = await network_quotas.limit_and_used(session, project_id, resource)
+    limit, used = await quotas.limit_and_used(session, project_id, resource)
     return DEFAULTS[resource] if limit is None else limit, used
 
 
@@ -31,11 +31,11 @@ async def reserve(session: Session, project_id: str, resource: str, count: int =
 
 async def limits(session: Session, project_id: str) -> dict[str, int]:
     """Tell all limits of a project."""
-    return {**DEFAULTS, **await network_quotas.limits(session, project_id)}
+    return {**DEFAULTS, **await quotas.limits(session, project_id)}
 
 
 async def details(session: Session, project_id: str) -> dict[str, dict[str, int]]:
     """Tell all limits of a project with what it uses of each."""
     told = await limits(session, project_id)
-    used = await network_quotas.used(session, project_id, DEFAULTS)
+    used = await quotas.used(session, project_id, DEFAULTS)
     return {name: {"limit": told[name], "used": used[name], "reserved": 0} for name in DEFAULTS}

@@ -12,11 +12,11 @@ from novakit.network.addresses import containing, ip_of, number_of
 from novakit.network.default_groups import default_group_id, ensure_default
 from novakit.network.quotas import UNLIMITED, limit_and_used
 from novakit.network.records import Requested
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session, Store
-from novakit.store.networks import networks, subnets, visible
-from novakit.store.ports import addresses, ports
-from novakit.store.security_groups import security_groups
+from novakit.store.network import rows
+from novakit.store.network.networks import networks, subnets, visible
+from novakit.store.network.ports import addresses, ports
+from novakit.store.network.security_groups import security_groups
 
 Wish = str | Sequence[Mapping[str, Any]] | None
 PORTS_EXCEEDED = "Maximum number of ports exceeded"

@@ -12,11 +12,11 @@ from novakit.network.default_groups import default_group_id, ensure_default, new
 from novakit.network.refusals import bad, conflict
 from novakit.network.topology import PROTOCOLS
 from novakit.network.views import standard
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session
-from novakit.store.network_hosts import Touched
-from novakit.store.ports import port_groups
-from novakit.store.security_groups import rules, security_groups
+from novakit.store.network import rows
+from novakit.store.network.hosts import Touched
+from novakit.store.network.ports import port_groups
+from novakit.store.network.security_groups import rules, security_groups
 
 WITH_PORTS = {"tcp", "udp", "sctp", "dccp", "udplite", "6", "17", "132", "33", "136"}
 ICMP = {"icmp", "icmpv6", "ipv6-icmp", "1", "58"}

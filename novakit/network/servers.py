@@ -10,12 +10,11 @@ from novakit.network.drafts import Draft, choose, new_port, write
 from novakit.network.quotas import UNLIMITED, limit_and_used
 from novakit.network.records import Ask, Fixed, PortInfo, Requested
 from novakit.network.requests import PORTS_EXCEEDED
-from novakit.store import floating_ips
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.network_hosts import Touched
-from novakit.store.networks import lock_with_subnets
-from novakit.store.ports import groups_of, port_groups, ports, server_groups, server_ports, servers_with_ports
+from novakit.store.network import floating_ips, rows
+from novakit.store.network.hosts import Touched
+from novakit.store.network.networks import lock_with_subnets
+from novakit.store.network.ports import groups_of, port_groups, ports, server_groups, server_ports, servers_with_ports
 from novakit_hookspecs.networks import Subnet
 
 Cards = dict[str, list[PortInfo]]

@@ -16,11 +16,11 @@ from novakit.network.addresses import number_of
 from novakit.network.batches import Batch
 from novakit.network.default_groups import ensure_default
 from novakit.network.records import Ask, PortInfo, Requested
-from novakit.store import network_hosts
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session, Store
-from novakit.store.network_hosts import Touched
-from novakit.store.ports import owners, ports, server_at
+from novakit.store.network import hosts as network_hosts
+from novakit.store.network import rows
+from novakit.store.network.hosts import Touched
+from novakit.store.network.ports import owners, ports, server_at
 from novakit_hookspecs.networks import Applied, Topology
 
 T = TypeVar("T")

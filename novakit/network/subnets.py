@@ -11,11 +11,11 @@ from novakit.network.access import owns, project_of, the_network
 from novakit.network.addresses import Pool, ip_of, number_of, range_of, usable, without
 from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
 from novakit.network.views import route, standard
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.network_hosts import Touched
-from novakit.store.networks import subnets
-from novakit.store.ports import addresses, ports
+from novakit.store.network import rows
+from novakit.store.network.hosts import Touched
+from novakit.store.network.networks import subnets
+from novakit.store.network.ports import addresses, ports
 
 RESERVED = [ipaddress.IPv4Network(cidr) for cidr in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
 MOST_SERVERS, MOST_ROUTES, MOST_POOLS = 5, 20, 50

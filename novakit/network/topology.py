@@ -10,12 +10,12 @@ import attrs
 from novakit.network.addresses import ip_of, pairs, range_of
 from novakit.network.dhcp import dhcp_port_id
 from novakit.network.servers import subnet_of
-from novakit.store import network_hosts
-from novakit.store import network_rows as rows
 from novakit.store.engine import Row, Session
-from novakit.store.floating_ips import floating_ips
-from novakit.store.networks import networks, subnets
-from novakit.store.ports import (
+from novakit.store.network import hosts as network_hosts
+from novakit.store.network import rows
+from novakit.store.network.floating_ips import floating_ips
+from novakit.store.network.networks import networks, subnets
+from novakit.store.network.ports import (
     addresses_of,
     addresses_on,
     group_members,
@@ -24,8 +24,8 @@ from novakit.store.ports import (
     networks_needing_dhcp,
     ports,
 )
-from novakit.store.routers import routers
-from novakit.store.security_groups import rules
+from novakit.store.network.routers import routers
+from novakit.store.network.security_groups import rules
 from novakit_hookspecs.networks import (
     Address,
     DhcpPort,

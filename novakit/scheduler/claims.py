@@ -10,7 +10,8 @@ from novakit.placement.ledger import Ledger
 from novakit.scheduler.picture import cells, devices, trees
 from novakit.scheduler.picture.devices import Function
 from novakit.scheduler.picture.state import CloudState
-from novakit.store import Session, numa, scheduling
+from novakit.store import Session
+from novakit.store.scheduler import numa, picture
 from novakit_hookspecs.affinity import Choice, beside_devices
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
@@ -156,7 +157,7 @@ class _Batch:
 async def given(session: Session, state: CloudState, held: Mapping[str, int]) -> dict[str, Given]:
     """Tell what servers hold that were placed before; `held` is the row of the host by server."""
     plans = await numa.of_servers(session, held)
-    nested = await scheduling.nested_held(session, held)
+    nested = await picture.nested_held(session, held)
     found = {}
     for server, row in held.items():
         providers = nested.get(server, ())

@@ -12,8 +12,10 @@ from novakit.device_profiles import DeviceProfile, applied
 from novakit.hints import servers_named
 from novakit.scheduler.select import described
 from novakit.scheduler.service import TARGET
-from novakit.store import Store, decisions, flavors, identity, server_groups
+from novakit.store import Store, identity
+from novakit.store.compute import flavors, server_groups
 from novakit.store.engine import Row
+from novakit.store.scheduler import decisions
 
 MAX_PAGE = 1000
 COUNTED_WITHIN = 2.0

@@ -22,8 +22,9 @@ from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.record import Decision
 from novakit.scheduler.pipeline.steps import Step
 from novakit.scheduler.whatif import capacity, trace
-from novakit.store import Session, Store, decisions, numa, scheduling
+from novakit.store import Session, Store
 from novakit.store.engine import Row
+from novakit.store.scheduler import decisions, numa, picture
 from novakit_hookspecs.scheduling import Ask
 
 log = structlog.get_logger(__name__)
@@ -130,7 +131,7 @@ class Scheduler:
         if survive:
             lost = capacity.heaviest(table, survive)
             async with self.store.read() as session:
-                held = await scheduling.loads_on(session, [table.providers[row] for row in lost])
+                held = await picture.loads_on(session, [table.providers[row] for row in lost])
             loads = [capacity.Load(server, resources) for server, resources in held.items()]
             told["survive"] = await capacity.after_loss(self.pipeline, table, ask, lost, loads)
         return told
@@ -219,14 +220,14 @@ class Scheduler:
             named = servers_named(one.ask.hints)
             if named and not one.ask.server_hosts:
                 async with self.store.read() as session:
-                    roots = await scheduling.roots_held(session, named, project_id=one.ask.project_id)
+                    roots = await picture.roots_held(session, named, project_id=one.ask.project_id)
                 rows = {server: self.state.table.row_of_provider(root) for server, root in roots.items()}
                 hosts = {server: self.state.table.names[row] for server, row in rows.items() if row is not None}
                 one.ask = attrs.evolve(one.ask, server_hosts=hosts)
 
     async def _held(self, session: Session, pending: Sequence[Waiting]) -> dict[Waiting, int]:
         """Find the servers that have a claim already, on a host they may stay on."""
-        roots = await scheduling.roots_held(session, {one.ask.server_id for one in pending})
+        roots = await picture.roots_held(session, {one.ask.server_id for one in pending})
         held: dict[Waiting, int] = {}
         for one in pending if roots else ():
             row = self.state.table.row_of_provider(roots.get(one.ask.server_id, ""))

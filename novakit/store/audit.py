@@ -5,12 +5,14 @@ from collections.abc import Mapping
 import attrs
 import sqlalchemy as sa
 
-from novakit.store import hosts, operations, scheduling, servers
+from novakit.store import operations
+from novakit.store.compute import hosts, servers
 from novakit.store.engine import Row, Session
-from novakit.store.networks import networks
+from novakit.store.network.networks import networks
+from novakit.store.network.ports import ports
+from novakit.store.network.routers import routers
 from novakit.store.placement import usages
-from novakit.store.ports import ports
-from novakit.store.routers import routers
+from novakit.store.scheduler import picture as scheduling
 
 
 @attrs.frozen(kw_only=True)

@@ -1,28 +1,12 @@
 """Every table of the database: importing this module makes the metadata whole."""
 
-from novakit.store import (  # noqa: F401
-    aggregates,
-    decisions,
-    flavors,
-    floating_ips,
-    host_metrics,
-    hosts,
-    identity,
-    images,
-    keypairs,
-    network_hosts,
-    network_quotas,
-    networks,
-    numa,
-    operations,
-    placement,
-    ports,
-    quotas,
-    routers,
-    security_groups,
-    server_groups,
-    servers,
-)
+# ruff: noqa: F401
+from novakit.store import identity, images, operations, placement
+from novakit.store.compute import aggregates, flavors, hosts, keypairs, quotas, server_groups, servers
+from novakit.store.network import floating_ips, networks, ports, routers, security_groups
+from novakit.store.network import hosts as network_hosts
+from novakit.store.network import quotas as network_quotas
+from novakit.store.scheduler import decisions, host_metrics, numa
 
 SCHEDULER_WRITES = frozenset(
     {

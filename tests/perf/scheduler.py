@@ -23,7 +23,8 @@ from novakit.scheduler.pipeline.ask import from_plain
 from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build
-from novakit.store import Store, hosts, server_groups, tables
+from novakit.store import Store, tables
+from novakit.store.compute import hosts, server_groups
 from novakit_filters import novakit_filters
 from novakit_hookspecs.hosts import Inventory, PciPool
 from novakit_hookspecs.numa import NumaCell, NumaHost, Taken, fit, wish

@@ -14,7 +14,7 @@ from novakit.api.compute.validation import FALSE, TRUE, boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
 from novakit.compute.states import states_of
-from novakit.store.server_list import Wanted
+from novakit.store.compute.server_list import Wanted
 
 FOR_EVERYBODY: Sequence[tuple[Version, Sequence[str]]] = (
     ((2, 1), ("reservation_id", "name", "status", "image", "flavor", "ip", "changes-since", "all_tenants")),

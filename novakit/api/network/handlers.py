@@ -15,9 +15,9 @@ from novakit.context import RequestContext
 from novakit.network import routers
 from novakit.network.refusals import forbidden, not_found
 from novakit.network.service import Networks
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session
-from novakit.store.network_hosts import Touched
+from novakit.store.network import rows
+from novakit.store.network.hosts import Touched
 
 NetworkCall = Call[Networks]
 MOST_AT_ONCE = 500

@@ -11,10 +11,10 @@ from novakit.api.network.handlers import NetworkCall
 from novakit.api.service import Route, reply
 from novakit.network import quotas
 from novakit.network.refusals import forbidden
-from novakit.store import network_quotas
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session
-from novakit.store.network_hosts import Touched
+from novakit.store.network import quotas as network_quotas
+from novakit.store.network import rows
+from novakit.store.network.hosts import Touched
 
 ATTRIBUTES: Attributes = {
     **{name: Attribute(check=integer(-1, 2**31 - 1)) for name in quotas.DEFAULTS},

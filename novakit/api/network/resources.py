@@ -12,16 +12,16 @@ from novakit.network import floating_ips, networks, ports, routers, security_gro
 from novakit.network.access import own_rows, visible_networks
 from novakit.network.default_groups import default_group_id, ensure_default
 from novakit.network.service import Networks
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session
-from novakit.store.floating_ips import floating_ips as floating_table
-from novakit.store.networks import networks as network_table
-from novakit.store.networks import open_to_all
-from novakit.store.networks import subnets as subnet_table
-from novakit.store.ports import ports as port_table
-from novakit.store.routers import routers as router_table
-from novakit.store.security_groups import rules
-from novakit.store.security_groups import security_groups as group_table
+from novakit.store.network import rows
+from novakit.store.network.floating_ips import floating_ips as floating_table
+from novakit.store.network.networks import networks as network_table
+from novakit.store.network.networks import open_to_all
+from novakit.store.network.networks import subnets as subnet_table
+from novakit.store.network.ports import ports as port_table
+from novakit.store.network.routers import routers as router_table
+from novakit.store.network.security_groups import rules
+from novakit.store.network.security_groups import security_groups as group_table
 
 Views = Callable[[Session, Sequence[Any]], Awaitable[list[dict[str, Any]]]]
 Conditions = Callable[[RequestContext], list[sa.ColumnElement[bool]]]

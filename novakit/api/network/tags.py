@@ -12,9 +12,9 @@ from novakit.api.network.resources import RESOURCES, Resource
 from novakit.api.service import Route, reply
 from novakit.network.access import the_own
 from novakit.network.refusals import not_found
-from novakit.store import network_rows as rows
 from novakit.store.engine import Session
-from novakit.store.network_hosts import Touched
+from novakit.store.network import rows
+from novakit.store.network.hosts import Touched
 
 TAGGED = {resource.path: resource for resource in RESOURCES if resource.tagged}
 PATH = "/v2.0/{collection:" + "|".join(TAGGED) + "}/{id}/tags"

@@ -15,7 +15,7 @@ from novakit.context import RequestContext
 from novakit.errors import NotFound, NovakitError
 from novakit.gather import Gather
 from novakit.network import PortInfo, Requested
-from novakit.store import servers
+from novakit.store.compute import servers
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.servers import Power

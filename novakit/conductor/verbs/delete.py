@@ -11,7 +11,7 @@ from novakit.compute import states
 from novakit.conductor.parts import Parts
 from novakit.conductor.snapshots import drop_snapshot
 from novakit.conductor.work import Commit, Failed, Postponed, Step, Verb, Work
-from novakit.store import hosts, server_groups, servers
+from novakit.store.compute import hosts, server_groups, servers
 from novakit.store.engine import Session
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from novakit.compute.records import POWER_NUMBERS
 from novakit.conductor.parts import Parts
 from novakit.conductor.verbs.create import fault
 from novakit.conductor.work import Commit, Failed, Step, Verb, Work
-from novakit.store import servers
+from novakit.store.compute import servers
 from novakit.store.engine import Session
 from novakit_hookspecs.servers import Power
 

@@ -16,7 +16,8 @@ from novakit.conductor.verbs.create import SERVICE, Create, fault, leave
 from novakit.conductor.verbs.delete import Delete
 from novakit.conductor.verbs.power import GRACE
 from novakit.conductor.work import Commit, Failed, Rewind, Step, Verb, Work
-from novakit.store import operations, servers
+from novakit.store import operations
+from novakit.store.compute import servers
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.servers import Power
 

@@ -6,7 +6,8 @@ import attrs
 
 from novakit import world
 from novakit.scheduler.picture.table import HostTable
-from novakit.store import Session, Store, server_groups
+from novakit.store import Session, Store
+from novakit.store.compute import server_groups
 from novakit_hookspecs.scheduling import GroupAsk
 
 ANTI_AFFINITY = "anti-affinity"

@@ -8,7 +8,8 @@ import structlog
 
 from novakit import world
 from novakit.scheduler.picture.table import HostTable
-from novakit.store import Session, host_metrics, scheduling
+from novakit.store import Session
+from novakit.store.scheduler import host_metrics, picture
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +123,7 @@ class Builds:
         """Give the share of builds that failed, 0 to 1, by host; hosts without a build are left out."""
         start = now - LATELY
         since = max(start, self._latest - _LATE) if self._latest else start
-        for one in await scheduling.builds_since(session, since):
+        for one in await picture.builds_since(session, since):
             if one["id"] not in self._counted:
                 self._counted[one["id"]] = one["finished_at"]
                 self._latest = max(self._latest or one["finished_at"], one["finished_at"])

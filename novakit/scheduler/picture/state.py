@@ -14,8 +14,10 @@ from novakit.scheduler.picture.devices import Function
 from novakit.scheduler.picture.measurements import Measurements
 from novakit.scheduler.picture.table import HostTable, Stock
 from novakit.scheduler.picture.trees import Trees
-from novakit.store import Session, Store, aggregates, numa, scheduling
+from novakit.store import Session, Store
+from novakit.store.compute import aggregates
 from novakit.store.engine import Row
+from novakit.store.scheduler import numa, picture
 from novakit_hookspecs.scheduling import Aggregate, Ask
 
 DEFAULT_ZONE = "nova"
@@ -132,10 +134,10 @@ class CloudState:
             await self._read_stock(session, {self.table.providers[row] for row in rows})
 
     async def _follow_hosts(self, session: Session) -> None:
-        changed, count = await scheduling.hosts_since(session, self._hosts)
+        changed, count = await picture.hosts_since(session, self._hosts)
         if count < self.table.size + sum(self.table.row(row["name"]) is None for row in changed):
             self._forget()
-            changed, count = await scheduling.hosts_since(session, 0)
+            changed, count = await picture.hosts_since(session, 0)
         self.table.reserve(count)
         for row in changed:
             self._put(row)
@@ -215,14 +217,14 @@ class CloudState:
     async def _read_stock(self, session: Session, provider_ids: set[str] | None) -> None:
         if provider_ids is not None and not provider_ids:
             return
-        roots = await scheduling.trees(session, provider_ids)
+        roots = await picture.trees(session, provider_ids)
         inventories: dict[str, dict[str, Row]] = {}
         traits: dict[str, Collection[str]] = {}
         whole = provider_ids is None or len(roots) > self.table.size // 2
-        for some in [None] if whole else scheduling.chunks(sorted(roots)):
+        for some in [None] if whole else picture.chunks(sorted(roots)):
             inventories.update(await self.placement.inventories(session, some))
             traits.update(await self.placement.traits(session, some))
-        servers = await scheduling.servers_on(session, None if provider_ids is None else roots)
+        servers = await picture.servers_on(session, None if provider_ids is None else roots)
         hosts: dict[int, list[str]] = {}
         for provider, root in roots.items():
             row = self.table.row_of_provider(root)
@@ -240,7 +242,7 @@ class CloudState:
         """Read what is held of the NUMA cells of those hosts that have told of any."""
         hosts = {row: host for row in rows if (host := self.table.column("numa")[row]) is not None}
         providers = [self.table.providers[row] for row in hosts]
-        for some in scheduling.chunks(sorted(providers)):
+        for some in picture.chunks(sorted(providers)):
             held = await numa.held(session, some)
             for provider in some:
                 row = self.table.row_of_provider(provider)
@@ -287,7 +289,7 @@ class CloudState:
         self.table.put(row, pci=devices.pools_of(functions, lambda one: (one.provider, one.resource_class) in free))
 
     async def _follow_liveness(self, session: Session) -> None:
-        silent = await scheduling.silent_hosts(session, world.now() - timedelta(seconds=self.down_after))
+        silent = await picture.silent_hosts(session, world.now() - timedelta(seconds=self.down_after))
         now = {int(row) for row in self.table.rows(silent)}
         for row in now ^ self._silent:
             self.table.put(row, up=row not in now and row not in self._forced_down)
@@ -296,12 +298,12 @@ class CloudState:
     async def _follow_activity(self, session: Session) -> None:
         """Read what goes on on the hosts, and of what kind their servers are, as far as anybody reads it."""
         sources: list[tuple[str, Callable[[Session], Awaitable[Mapping[str, Any]]], Any]] = [
-            ("io_ops", scheduling.operations_on, 0),
-            ("flavors", scheduling.flavors_on, None),
-            ("image_properties", scheduling.images_on, None),
+            ("io_ops", picture.operations_on, 0),
+            ("flavors", picture.flavors_on, None),
+            ("image_properties", picture.images_on, None),
         ]
         found = {fact: (await read(session), nothing) for fact, read, nothing in sources if fact in self.wanted}
-        settled = await scheduling.settled(session, self._fresh)
+        settled = await picture.settled(session, self._fresh)
         # From here on nothing waits, so whoever is placed meanwhile counts once.
         for fact, (by_host, nothing) in found.items():
             for row, name in enumerate(self.table.names):

@@ -16,8 +16,10 @@ from novakit.scheduler.picture import cells
 from novakit.scheduler.picture.devices import pools_of
 from novakit.scheduler.picture.measurements import Builds
 from novakit.scheduler.picture.state import CloudState
-from novakit.store import Session, decisions, host_metrics, numa, scheduling, server_groups, standing
+from novakit.store import Session
+from novakit.store.compute import server_groups
 from novakit.store.engine import Row
+from novakit.store.scheduler import decisions, host_metrics, numa, picture, standing
 from novakit.turns import Turns
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
@@ -67,7 +69,7 @@ async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
         groups = await _groups(session, state, rows, placed)
         built = await standing.built(session, placed)
         released = await standing.released(session, placed)
-        present = set(await scheduling.roots_held(session, placed))
+        present = set(await picture.roots_held(session, placed))
     entries: list[dict[str, Any]] = []
     turns = Turns()
     for row in range(state.table.size):
@@ -94,11 +96,11 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
     capacity = await standing.capacity_of(session, PCI_CLASS) if state.functions else {}
     others.free_devices = {provider for provider, most in capacity.items() if most > held_of.get(provider, 0)}
     others.trees = await _trees(session, state, held)
-    others.io_ops = await scheduling.operations_on(session, but)
-    others.flavors = await scheduling.flavors_on(session, but)
-    others.image_properties = await scheduling.images_on(session, but)
+    others.io_ops = await picture.operations_on(session, but)
+    others.flavors = await picture.flavors_on(session, but)
+    others.image_properties = await picture.images_on(session, but)
     with_cells = [table.providers[row] for row, host in enumerate(table.column("numa")) if host is not None]
-    for some in scheduling.chunks(with_cells):
+    for some in picture.chunks(with_cells):
         for provider, plans in (await numa.held(session, some)).items():
             row = table.row_of_provider(provider)
             left = {server: plan for server, plan in plans.items() if server not in placed}
@@ -112,7 +114,7 @@ async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, s
     found = {}
     # The picture may be renewed while the inventories are read, so ids and tree are taken together beforehand.
     known = [(row, ids, state.table.column("tree")[row]) for row, ids in sorted(state.providers.items())]
-    for some in scheduling.chunks(known):
+    for some in picture.chunks(known):
         stock = await state.placement.inventories(session, [id for _, ids, _ in some for id in ids])
         left = {
             id: {name: {**each, "used": held.get((id, name), 0)} for name, each in classes.items()}

@@ -20,7 +20,8 @@ from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
-from novakit.store import Store, hosts, identity, servers
+from novakit.store import Store, identity
+from novakit.store.compute import hosts, servers
 from novakit_hookspecs.hosts import HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from novakit import world
-from novakit.store import hosts, operations
+from novakit.store import operations
+from novakit.store.compute import hosts
 
 SAMPLES = Path(__file__).parent / "samples"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoK me"

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from novakit.placement import Placement
 from novakit.scheduler.answers import SchedulerLimits, Selection
 from novakit.scheduler.pipeline.ask import from_plain
-from novakit.store import Store, servers, tables
+from novakit.store import Store, tables
+from novakit.store.compute import servers
 from novakit.store.migrate import migrate
 from novakit.store.schema import metadata
 from novakit_hookspecs.hosts import PciDevice

@@ -20,7 +20,9 @@ from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
 from novakit.scheduler.reports import Reports
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build, serve
-from novakit.store import Store, aggregates, decisions, flavors, hosts, server_groups
+from novakit.store import Store
+from novakit.store.compute import aggregates, flavors, hosts, server_groups
+from novakit.store.scheduler import decisions
 from novakit_filters import novakit_filters
 from novakit_hookspecs.hosts import Inventory
 from novakit_hookspecs.plain import to_plain

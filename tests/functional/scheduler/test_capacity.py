@@ -6,7 +6,7 @@ import pytest
 
 from novakit import world
 from novakit.scheduler.answers import Selection
-from novakit.store import aggregates
+from novakit.store.compute import aggregates
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 

@@ -12,7 +12,8 @@ from novakit.compute.hosts import Hosts
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.picture.groups import Groups
 from novakit.scheduler.picture.table import HostTable
-from novakit.store import Session, server_groups
+from novakit.store import Session
+from novakit.store.compute import server_groups
 from novakit.store.engine import Row
 from novakit.store.placement import inventories, providers, traits
 from novakit_hookspecs.hosts import Inventory

@@ -9,7 +9,7 @@ import pytest
 
 from novakit import world
 from novakit.scheduler.answers import Refusal, SchedulerLimits, Selection
-from novakit.store import hosts
+from novakit.store.compute import hosts
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell

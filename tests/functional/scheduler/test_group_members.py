@@ -7,7 +7,7 @@ import pytest
 
 from novakit import world
 from novakit.scheduler.answers import Selection
-from novakit.store import quotas, server_groups, servers
+from novakit.store.compute import quotas, server_groups, servers
 from tests.functional.scheduler.conftest import Cloud, Desk
 
 GROUPS = "/v1/server-groups"

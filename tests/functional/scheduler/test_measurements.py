@@ -12,7 +12,9 @@ from novakit import world
 from novakit.scheduler.answers import Selection
 from novakit.scheduler.picture.measurements import MAX_NAMES
 from novakit.scheduler.select import Scheduler
-from novakit.store import host_metrics, hosts, operations
+from novakit.store import operations
+from novakit.store.compute import hosts
+from novakit.store.scheduler import host_metrics
 from tests.functional.scheduler.conftest import Cloud
 
 EFFICIENT = {"power_usage_watts": 100.0, "cpu_percent": 80.0}

@@ -6,7 +6,8 @@ from typing import Any
 import attrs
 
 from novakit.scheduler.answers import Refusal, Selection
-from novakit.store import hosts, numa
+from novakit.store.compute import hosts
+from novakit.store.scheduler import numa
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 

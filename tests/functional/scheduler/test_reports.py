@@ -11,7 +11,8 @@ from novakit.api.novakit import service
 from novakit.bus import MemoryBus
 from novakit.scheduler.reports import Reports
 from novakit.scheduler.service import serve
-from novakit.store import flavors, identity
+from novakit.store import identity
+from novakit.store.compute import flavors
 from tests.functional.scheduler.conftest import IMAGE, Desk, OneImage, authenticate
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from novakit import errors, world
 from novakit.scheduler.answers import Refusal, SchedulerLimits, Selection
-from novakit.store import hosts
+from novakit.store.compute import hosts
 from novakit.store.placement import inventories, names, providers, traits
 from novakit.store.placement.inventories import Stock
 from novakit_hookspecs.hosts import PciDevice

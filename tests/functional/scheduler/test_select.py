@@ -13,7 +13,8 @@ from novakit import errors, world
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
 from novakit.scheduler.service import build
-from novakit.store import aggregates, decisions, hosts, servers
+from novakit.store.compute import aggregates, hosts, servers
+from novakit.store.scheduler import decisions
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import FilterSpec
 

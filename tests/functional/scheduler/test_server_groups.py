@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from novakit import world
-from novakit.store import server_groups
+from novakit.store.compute import server_groups
 from tests.functional.scheduler.conftest import Desk
 
 GROUPS = "/v1/server-groups"

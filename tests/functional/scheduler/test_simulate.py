@@ -19,9 +19,10 @@ from novakit.errors import ConfigError
 from novakit.scheduler.answers import Refusal, Selection
 from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
 from novakit.scheduler.whatif import lines, simulate
-from novakit.store import aggregates, host_metrics, hosts, servers
+from novakit.store.compute import aggregates, hosts, servers
 from novakit.store.placement import inventories, providers, traits
 from novakit.store.placement.inventories import Stock
+from novakit.store.scheduler import host_metrics
 from novakit_filters import novakit_filters
 from novakit_hookspecs import columns
 from novakit_hookspecs.columns import Kind

@@ -6,7 +6,8 @@ from novakit import world
 from novakit.conductor.announce import Announcer
 from novakit.conductor.work import Work
 from novakit.plughost.offers import GROUPS, Listening, Plugin
-from novakit.store import Store, servers, tables  # noqa: F401
+from novakit.store import Store, tables  # noqa: F401
+from novakit.store.compute import servers
 
 ID = "0b3cf1a2-1111-4222-8333-444455556666"
 

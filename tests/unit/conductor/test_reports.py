@@ -17,10 +17,12 @@ from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
-from novakit.store import Store, host_metrics, hosts, tables  # noqa: F401
+from novakit.store import Store, tables  # noqa: F401
+from novakit.store.compute import hosts
 from novakit.store.placement import inventories, providers
 from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
+from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.plain import to_plain
 

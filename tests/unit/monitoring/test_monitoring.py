@@ -15,7 +15,8 @@ from novakit.bus import MemoryBus, Message, Unreachable
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
-from novakit.store import Store, hosts
+from novakit.store import Store
+from novakit.store.compute import hosts
 
 STEP = {"plugin": "novakit-filters", "calls": 3, "seconds": 0.5, "removed": 7, "faults": 1, "last_fault": "it broke"}
 

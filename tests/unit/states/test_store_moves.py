@@ -2,7 +2,8 @@ import pytest
 
 from novakit import world
 from novakit.compute import states
-from novakit.store import Store, servers
+from novakit.store import Store
+from novakit.store.compute import servers
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from novakit.store.network_rows import standard_columns
+from novakit.store.network.rows import standard_columns
 from novakit.store.schema import metadata, uuid_column
 
 security_groups = sa.Table(

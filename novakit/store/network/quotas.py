@@ -6,12 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from novakit.store.engine import Session
-from novakit.store.floating_ips import floating_ips
-from novakit.store.networks import networks, subnets
-from novakit.store.ports import ports
-from novakit.store.routers import routers
+from novakit.store.network.floating_ips import floating_ips
+from novakit.store.network.networks import networks, subnets
+from novakit.store.network.ports import ports
+from novakit.store.network.routers import routers
+from novakit.store.network.security_groups import rules, security_groups
 from novakit.store.schema import metadata
-from novakit.store.security_groups import rules, security_groups
 
 network_quotas = sa.Table(
     "network_quotas",

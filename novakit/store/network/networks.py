@@ -5,7 +5,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from novakit.store.engine import Row, Session
-from novakit.store.network_rows import standard_columns
+from novakit.store.network.rows import standard_columns
 from novakit.store.schema import metadata, uuid_column
 
 networks = sa.Table(

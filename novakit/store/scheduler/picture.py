@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 import orjson
 import sqlalchemy as sa
 
+from novakit.store.compute.hosts import hosts
+from novakit.store.compute.servers import servers
 from novakit.store.engine import Row, Session
-from novakit.store.hosts import hosts
 from novakit.store.operations import operations
 from novakit.store.placement.tables import allocations, consumers, providers
-from novakit.store.servers import servers
 
 T = TypeVar("T")
 CHUNK = 500

@@ -5,11 +5,11 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 
 from novakit.store.engine import Row, Session
-from novakit.store.floating_ips import floating_ips
-from novakit.store.network_rows import standard_columns
-from novakit.store.networks import networks, subnets
+from novakit.store.network.floating_ips import floating_ips
+from novakit.store.network.networks import networks, subnets
+from novakit.store.network.rows import standard_columns
+from novakit.store.network.security_groups import security_groups
 from novakit.store.schema import metadata, uuid_column
-from novakit.store.security_groups import security_groups
 
 ports = sa.Table(
     "ports",

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from novakit.store.compute.servers import servers
 from novakit.store.engine import Row, Session
-from novakit.store.servers import servers
 
 _HERE = sa.and_(servers.c.host.is_not(None), servers.c.deleted_at.is_(None))
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from novakit.store.decisions import decisions
+from novakit.store.compute.servers import servers
 from novakit.store.engine import Session
 from novakit.store.operations import operations
 from novakit.store.placement.tables import allocations, inventories, providers
-from novakit.store.scheduling import chunks
-from novakit.store.servers import servers
+from novakit.store.scheduler.decisions import decisions
+from novakit.store.scheduler.picture import chunks
 
 Moment = tuple[str, datetime]
 """A server, and when something happened to it."""

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from novakit import world
 from novakit.store.engine import Row, Session
-from novakit.store.ports import port_groups, ports
+from novakit.store.network.ports import port_groups, ports
+from novakit.store.network.security_groups import rules
 from novakit.store.schema import metadata
-from novakit.store.security_groups import rules
 
 network_hosts = sa.Table(
     "network_hosts",

@@ -9,8 +9,8 @@ import orjson
 import sqlalchemy as sa
 
 from novakit import errors
+from novakit.store.compute.servers import servers
 from novakit.store.engine import Row, Session
-from novakit.store.servers import servers
 
 
 @attrs.frozen(kw_only=True)

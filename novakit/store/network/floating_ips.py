@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from novakit import world
 from novakit.store.engine import Session
-from novakit.store.network_rows import standard_columns
+from novakit.store.network.rows import standard_columns
 from novakit.store.schema import metadata, uuid_column
 
 floating_ips = sa.Table(

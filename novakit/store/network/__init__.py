@@ -1,0 +1,1 @@
+"""Networks, ports, routers, security groups, and which state of the network each host has."""
