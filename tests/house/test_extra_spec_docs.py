@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from novakit import errors
-from novakit.api.compute.extra_specs import EXACT, PATTERNS
+from novakit.api.compute.flavors.extra_specs import EXACT, PATTERNS
 from novakit.api.compute.image_properties import STANDARD
 from novakit.compute import unsupported
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.policy import authorize
-from novakit.api.compute.servers import server_of
+from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 
 Handler = Callable[[Call[Any]], Awaitable[web.Response]]

@@ -2,25 +2,11 @@
 
 from typing import Any
 
-from novakit.api.compute import (
-    aggregates,
-    availability_zones,
-    flavors,
-    hypervisors,
-    instance_actions,
-    keypairs,
-    not_served,
-    quota_sets,
-    server_actions,
-    server_groups,
-    server_metadata,
-    server_networks,
-    server_tags,
-    servers,
-    services,
-    versions,
-)
+from novakit.api.compute import keypairs, not_served, quota_sets, server_groups, versions
 from novakit.api.compute.faults import shape
+from novakit.api.compute.flavors import flavors
+from novakit.api.compute.hosts import aggregates, availability_zones, hypervisors, services
+from novakit.api.compute.servers import actions, instance_actions, metadata, networks, servers, tags
 from novakit.api.service import Service
 
 SERVICE: Service[Any] = Service(
@@ -30,10 +16,10 @@ SERVICE: Service[Any] = Service(
         *flavors.ROUTES,
         *keypairs.ROUTES,
         *servers.ROUTES,
-        *server_actions.ROUTES,
-        *server_metadata.ROUTES,
-        *server_tags.ROUTES,
-        *server_networks.ROUTES,
+        *actions.ROUTES,
+        *metadata.ROUTES,
+        *tags.ROUTES,
+        *networks.ROUTES,
         *instance_actions.ROUTES,
         *server_groups.ROUTES,
         *quota_sets.ROUTES,

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from novakit import errors
-from novakit.api.compute.extra_specs import check_extra_specs
+from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.scheduler.pipeline.ask import from_plain
 
 HOST, CELL, GPU, SERVER = (f"{digit * 8}-0000-4000-8000-{digit * 12}" for digit in "1234")

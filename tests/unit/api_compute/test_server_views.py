@@ -1,4 +1,4 @@
-from novakit.api.compute.server_views import addresses, security_groups
+from novakit.api.compute.servers.views import addresses, security_groups
 from novakit.network import Fixed, PortInfo
 from novakit_hookspecs.networks import Subnet
 

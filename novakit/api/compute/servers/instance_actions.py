@@ -9,8 +9,8 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.policy import allows, authorize
-from novakit.api.compute.server_filters import parse_moment
-from novakit.api.compute.server_views import precise
+from novakit.api.compute.servers.filters import parse_moment
+from novakit.api.compute.servers.views import precise
 from novakit.api.compute.validation import known_parameters, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Action, Event

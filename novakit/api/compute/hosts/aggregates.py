@@ -7,7 +7,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.compute.policy import authorize
 from novakit.api.compute.schemas import aggregates as schemas
-from novakit.api.compute.server_views import precise
+from novakit.api.compute.servers.views import precise
 from novakit.api.compute.validation import json_body, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, Aggregate

@@ -6,12 +6,12 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute import server_views as views
 from novakit.api.compute.links import next_page
 from novakit.api.compute.policy import allows, authorize
 from novakit.api.compute.schemas import servers as schemas
-from novakit.api.compute.server_creation import creation
-from novakit.api.compute.server_filters import Listing, listing
+from novakit.api.compute.servers import views
+from novakit.api.compute.servers.creation import creation
+from novakit.api.compute.servers.filters import Listing, listing
 from novakit.api.compute.validation import boolean, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute.extra_specs import check_extra_specs
+from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.api.compute.links import limit_and_marker, links, next_page
 from novakit.api.compute.policy import allows, authorize
 from novakit.api.compute.projects import require_project

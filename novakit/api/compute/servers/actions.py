@@ -8,7 +8,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.compute.policy import authorize
 from novakit.api.compute.schemas import server_actions as schemas
-from novakit.api.compute.servers import server_of
+from novakit.api.compute.servers.servers import server_of
 from novakit.api.compute.validation import Body, json_body
 from novakit.api.service import Call, Route, Version, reply
 from novakit.compute.records import Server

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit.api.compute.policy import authorize
-from novakit.api.compute.server_views import precise
+from novakit.api.compute.servers.views import precise
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host
 

@@ -5,8 +5,8 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute import server_views as views
-from novakit.api.compute.servers import server_of
+from novakit.api.compute.servers import views
+from novakit.api.compute.servers.servers import server_of
 from novakit.api.compute.validation import part
 from novakit.api.service import Call, Route, reply
 from novakit.network import PortInfo

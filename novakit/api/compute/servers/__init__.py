@@ -1,0 +1,1 @@
+"""Servers: made, listed, changed and acted on, one module for each resource below /servers."""
