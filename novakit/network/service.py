@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from novakit import errors
 from novakit.context import RequestContext
-from novakit.network import applied as applications
 from novakit.network import bootstrap as first_start
-from novakit.network import dhcp, requests, servers, topology
+from novakit.network import requests, servers
 from novakit.network.addresses import number_of
 from novakit.network.batches import Batch
 from novakit.network.default_groups import ensure_default
+from novakit.network.hosts import applied as applications
+from novakit.network.hosts import dhcp, topology
 from novakit.network.records import Ask, PortInfo, Requested
 from novakit.store.engine import Session, Store
 from novakit.store.network import hosts as network_hosts

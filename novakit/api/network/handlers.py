@@ -12,8 +12,8 @@ from novakit.api.network.checks import uuid
 from novakit.api.network.resources import RESOURCES, Resource, prepare
 from novakit.api.service import Call, Route, reply
 from novakit.context import RequestContext
-from novakit.network import routers
 from novakit.network.refusals import forbidden, not_found
+from novakit.network.resources import routers
 from novakit.network.service import Networks
 from novakit.store.engine import Session
 from novakit.store.network import rows

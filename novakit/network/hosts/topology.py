@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from novakit.network.addresses import ip_of, pairs, range_of
-from novakit.network.dhcp import dhcp_port_id
+from novakit.network.hosts.dhcp import dhcp_port_id
 from novakit.network.servers import subnet_of
 from novakit.store.engine import Row, Session
 from novakit.store.network import hosts as network_hosts

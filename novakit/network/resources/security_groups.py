@@ -9,8 +9,8 @@ from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import project_of, the_own
 from novakit.network.default_groups import default_group_id, ensure_default, new_rule, open_egress
+from novakit.network.hosts.topology import PROTOCOLS
 from novakit.network.refusals import bad, conflict
-from novakit.network.topology import PROTOCOLS
 from novakit.network.views import standard
 from novakit.store.engine import Session
 from novakit.store.network import rows

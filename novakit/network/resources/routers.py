@@ -9,9 +9,9 @@ from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of, range_of
 from novakit.network.drafts import Draft, choose, new_port, write
-from novakit.network.ports import drop
 from novakit.network.refusals import bad, conflict, not_found
-from novakit.network.subnets import read_routes
+from novakit.network.resources.ports import drop
+from novakit.network.resources.subnets import read_routes
 from novakit.network.views import route, standard
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows

@@ -1,0 +1,1 @@
+"""The resources of the network API: made, shown, changed and deleted, one module for each."""
