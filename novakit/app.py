@@ -14,6 +14,7 @@ import attrs
 import structlog
 from aiohttp import web
 
+from novakit import durable
 from novakit.bus import Bus, MemoryBus
 from novakit.bus.hub import LocalHub, credential, hub_key
 from novakit.bus.local import LocalBus
@@ -82,7 +83,7 @@ async def running(config: Config, *, boundary: Callable[[str], None] | None = No
 def prepare_state(state: Path) -> None:
     """Make the state directory: only its owner may list it, a hypervisor's own user may pass through it."""
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        durable.directory(state)
         state.chmod(0o711)
     except OSError as error:
         raise ConfigError(f"The state directory {state} cannot be used: {error.strerror}.") from error
@@ -216,7 +217,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
 
 def _passable(directory: Path) -> Path:
     """Make a directory through which a hypervisor's own user gets to its disks, whatever the umask."""
-    directory.mkdir(exist_ok=True)
+    durable.directory(directory)
     directory.chmod(0o711)
     return directory
 

@@ -1,11 +1,10 @@
 """The `clouds.yaml` that `novakit serve` writes: how clients log in, and where the passwords are kept."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from novakit import world
+from novakit import durable, world
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 
@@ -34,7 +33,7 @@ def passwords(path: Path) -> dict[str, str]:
 
 
 def write(path: Path, auth_url: str, chosen: Mapping[str, str]) -> None:
-    """Write the file anew, readable by its owner alone, in one step."""
+    """Write the file anew, readable by its owner alone; after a power cut the old one or the new one is there."""
     lines = ["clouds:"]
     for cloud, (user, project) in CLOUDS.items():
         lines += [
@@ -49,8 +48,4 @@ def write(path: Path, auth_url: str, chosen: Mapping[str, str]) -> None:
             "    region_name: RegionOne",
             "    identity_api_version: 3",
         ]
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("\n".join(lines) + "\n")
-    part.rename(path)
+    durable.write(path, ("\n".join(lines) + "\n").encode())

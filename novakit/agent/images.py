@@ -11,7 +11,7 @@ import attrs
 import structlog
 from oslo_utils.imageutils import format_inspector
 
-from novakit import world
+from novakit import durable, world
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage
 
@@ -29,7 +29,7 @@ class ImageCache:
 
     def open(self) -> None:
         """Make the directory and drop what a killed download left."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        durable.directory(self.directory)
         for left in self.directory.glob("*.part"):
             left.unlink()
 
@@ -61,7 +61,7 @@ class ImageCache:
             if digest != source["sha256"]:
                 raise Refused("The image's content is not what the image service recorded; upload it again.")
             await asyncio.to_thread(part.chmod, 0o644)
-            await asyncio.to_thread(part.rename, path)
+            await asyncio.to_thread(durable.publish, part, path)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Busy(f"The image could not be fetched: {error or type(error).__name__}", 2.0) from error
         finally:

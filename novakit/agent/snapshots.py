@@ -8,6 +8,7 @@ import aiohttp
 import attrs
 import structlog
 
+from novakit import durable
 from novakit_hookspecs.errors import Busy, Refused
 
 log = structlog.get_logger(__name__)
@@ -29,12 +30,14 @@ class SnapshotFiles:
             if await asyncio.to_thread(path.exists):
                 return path
         await self.discard(server)
-        await asyncio.to_thread(self.directory.mkdir, parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(durable.directory, self.directory, mode=0o700)
         part = self._path(server, operation, "part")
         disk_format = await copy(str(part))
         if disk_format not in _READY:
             raise Refused(f"The driver wrote a snapshot as {disk_format[:20]!r}; images are qcow2 or raw.")
-        return await asyncio.to_thread(part.replace, self._path(server, operation, disk_format))
+        ready = self._path(server, operation, disk_format)
+        await asyncio.to_thread(durable.publish, part, ready)
+        return ready
 
     async def upload(self, path: Path, url: str, token: str) -> None:
         """Send a file to the image service and remove it.

@@ -5,11 +5,9 @@ speak for another.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,26 +15,25 @@ from typing import Any
 import attrs
 import structlog
 
-from novakit import world
+from novakit import durable, world
 from novakit.bus.interface import BusError, Handler, Message
 from novakit.bus.memory import MemoryBus, MemoryParticipant
 from novakit.bus.wire import ENDED, Answering, Asking, Wire
 
 log = structlog.get_logger(__name__)
 
+KEY_LENGTH = 32
+"""Bytes of the hub's key."""
+
 
 def hub_key(path: Path) -> bytes:
-    """Give the key of the hub, made at first use and readable by its owner alone."""
+    """Return the key of the hub, made at first use and readable by its owner alone.
+
+    Raises ConfigError for a file that was cut off.
+    """
     if not path.exists():
-        # Linked into place once it is whole, so that nobody ever reads a part of a key, whatever is killed.
-        part = path.with_name(f"{path.name}.{world.new_id()}")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(descriptor, world.chance().randbytes(32))
-        os.close(descriptor)
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(part)
-        part.unlink()
-    return path.read_bytes()
+        durable.make(path, world.chance().randbytes(KEY_LENGTH))
+    return durable.read_key(path, KEY_LENGTH)
 
 
 def credential(key: bytes, identity: str) -> str:

@@ -92,7 +92,11 @@ class Identity:
         return self.endpoints.get("identity", "").rstrip("/").removesuffix("/v3")
 
     async def bootstrap(self, *, admin_password: str, demo_password: str) -> None:
-        """Make what a cloud starts with: domain, projects, users, roles, catalog; passwords that exist stay."""
+        """Make what a cloud starts with: keys, domain, projects, users, roles, catalog; passwords that exist stay.
+
+        Raises ConfigError for a key file that is empty or cut off.
+        """
+        self.ring.load()
         await bootstrap.run(
             self.store,
             {"admin": admin_password, "demo": demo_password},

@@ -1,6 +1,5 @@
 """Tokens: encrypted and signed, kept nowhere, readable with the keys alone."""
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,12 @@ import attrs
 import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from novakit import errors, world
+from novakit import durable, errors, world
 
 FORMAT = 1
 MAX_LENGTH = 2048
 """Characters; nothing longer is ever issued."""
+_KEY_LENGTH = 44
 STAGED = "0"
 """Name of the key that the next rotation makes primary; everybody can read its tokens before anybody writes them."""
 
@@ -107,21 +107,21 @@ class Keyring:
 
     def load(self) -> MultiFernet:
         """Read the keys, making the directory and the first ones where there are none."""
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        durable.directory(self.directory, mode=0o700)
         if not self._numbers():
             self._make("1")
         if not (self.directory / STAGED).exists():
             self._make(STAGED)
         self._seen = self.directory.stat().st_mtime_ns
         names = [str(number) for number in sorted(self._numbers(), reverse=True)]
-        self._fernet = MultiFernet([Fernet((self.directory / name).read_bytes()) for name in [*names, STAGED]])
+        self._fernet = MultiFernet([_read(self.directory / name) for name in [*names, STAGED]])
         return self._fernet
 
     def rotate(self) -> None:
         """Let the staged key sign from now on, stage a new one, drop the oldest; run it less often than tokens live."""
         self.load()
         following = max(self._numbers()) + 1
-        (self.directory / STAGED).rename(self.directory / str(following))
+        durable.publish(self.directory / STAGED, self.directory / str(following))
         self._make(STAGED)
         for number in sorted(self._numbers())[: -self.keep]:
             (self.directory / str(number)).unlink()
@@ -132,18 +132,18 @@ class Keyring:
         return [int(name) for name in names if name.isdigit() and name != STAGED]
 
     def _make(self, name: str) -> None:
-        """Write a key file whole or not at all; the first of several processes wins."""
-        draft = self.directory / f".{world.new_id()}"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            (self.directory / name).hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        durable.make(self.directory / name, Fernet.generate_key())
+
+
+def _read(path: Path) -> Fernet:
+    """Read one key. Raises ConfigError for a file that holds none."""
+    content = durable.read_key(path, _KEY_LENGTH)
+    try:
+        return Fernet(content.strip())
+    except ValueError as error:
+        raise errors.ConfigError(
+            f"The key file {path} holds no key of tokens: 32 bytes in URL-safe base64. Restore it from a backup."
+        ) from error
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

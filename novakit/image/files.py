@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import attrs
 
-from novakit import world
+from novakit import durable, world
 from novakit.image.inspection import Inspection
 
 
@@ -76,7 +76,7 @@ class Draft:
         virtual_size = self.inspection.verdict()
         self._file.flush()
         os.fsync(self._file.fileno())
-        sync(self.path.parent)
+        durable.sync_directory(self.path.parent)
         md5, sha256, sha512 = (digest.hexdigest() for digest in self._digests)
         return Stored(self.path.name, self.size, virtual_size, md5, sha256, sha512)
 
@@ -89,15 +89,6 @@ class Draft:
             self.path.unlink(missing_ok=True)
         if self._file is not None:
             self._file.close()
-
-
-def sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 async def collect(directory: Path, known: Callable[[], Awaitable[Collection[str]]]) -> int:

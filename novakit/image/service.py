@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import structlog
 
-from novakit import errors, world
+from novakit import durable, errors, world
 from novakit.context import RequestContext
 from novakit.image import files
 from novakit.image.inspection import CONTAINERS, FORMATS, Inspection
@@ -48,7 +48,7 @@ class Images:
 
     async def open(self) -> None:
         """Make the directory and remove what killed uploads and deletions left behind."""
-        await asyncio.to_thread(self.directory.mkdir, parents=True, exist_ok=True, mode=0o750)
+        await asyncio.to_thread(durable.directory, self.directory, mode=0o750)
         removed = await files.collect(self.directory, self._file_names)
         if removed:
             log.info("removed image files that belonged to nobody", files=removed)

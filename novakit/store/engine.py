@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -12,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from novakit.store.schema import metadata
-from novakit.store.sqlite import DRIVER
+from novakit.store.sqlite import DRIVER, changes
+from novakit.store.wal import WriteAheadLog
 
 Statement = sa.Executable
 Row = sa.RowMapping
@@ -122,6 +124,7 @@ class Store:
     reader: AsyncEngine
     writer: AsyncEngine
     _turn: asyncio.Lock | None
+    _log: WriteAheadLog | None = None
 
     @classmethod
     async def open(cls, url: str, *, writes: Iterable[str] | None = None) -> "Store":
@@ -149,7 +152,9 @@ class Store:
         writer = create_async_engine(url, pool_size=1, max_overflow=0, **options)
         _prepare_sqlite(reader, "BEGIN", allowed=frozenset(), reads=True)
         _prepare_sqlite(writer, "BEGIN IMMEDIATE", allowed=allowed, reads=False)
-        return cls(url, reader, writer, asyncio.Lock())
+        path = writer.url.database
+        log = WriteAheadLog(Path(path)) if path and path != ":memory:" else None
+        return cls(url, reader, writer, asyncio.Lock(), log)
 
     @property
     def dialect(self) -> str:
@@ -164,12 +169,20 @@ class Store:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Session]:
-        """Open a transaction: committed at the end of the block, rolled back when it raises."""
+        """Open a transaction: committed and on the disk at the end of the block, rolled back when it raises."""
+        if self._log is not None:
+            self._log.require_sound()
         async with self._turn or nullcontext(), self.writer.begin() as connection:
             session = Session(connection, self.dialect)
+            before = changes(connection)
             yield session
-        for call in session._after_commit:
-            call()
+            changed = changes(connection) != before
+        try:
+            if changed and self._log is not None:
+                await self._log.flush()
+        finally:  # committed it is, also where whoever asked waits no longer
+            for call in session._after_commit:
+                call()
 
     async def retrying(self, work: Callable[[Session], Awaitable[Any]], *, attempts: int = 5) -> Any:
         """Run `work` in a transaction, again when the database says that it collided with another one."""
@@ -193,6 +206,8 @@ class Store:
         await self.reader.dispose()
         if self.writer is not self.reader:
             await self.writer.dispose()
+        if self._log is not None:
+            self._log.close()
 
 
 def _guard(engine: AsyncEngine, allowed: frozenset[str]) -> None:

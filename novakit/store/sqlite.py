@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_dbapi,
     SQLiteDialect_aiosqlite,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.util.concurrency import await_
 
 DRIVER = "sqlite+onetrip"
@@ -95,6 +96,12 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
             self._connection._tx.put_nowait((None, self._connection._conn.rollback))
         else:
             super().rollback()
+
+
+def changes(connection: AsyncConnection) -> int:
+    """Say how many rows were ever changed through this connection; 0 where it is none of SQLite's."""
+    adapted = connection.sync_connection.connection.dbapi_connection if connection.sync_connection else None
+    return adapted._connection.total_changes if isinstance(adapted, _Connection) else 0
 
 
 class _Module(AsyncAdapt_aiosqlite_dbapi):

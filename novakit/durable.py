@@ -1,0 +1,107 @@
+"""Files that are there whole after a power cut, or not at all.
+
+A file system keeps what was written in memory until it is told otherwise, and the name of a file apart from its
+content.
+So content is written under another name, flushed, given its name, and then the directory is flushed: only after the
+last of these is the file safe, and at no moment is a part of it there under its own name.
+Each call costs two flushes of the disk; callers on an event loop use a thread.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from novakit import world
+from novakit.errors import ConfigError
+
+
+def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Replace a file; the old one or the new one is there, whatever happens. Raises OSError."""
+    draft = _draft(path, content, mode)
+    try:
+        draft.rename(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def make(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+    """Make a file unless it is there; say whether this call made it. The first of several processes wins.
+
+    Raises OSError.
+    """
+    draft = _draft(path, content, mode)
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+        sync_directory(path.parent)
+    return True
+
+
+def publish(draft: Path, path: Path) -> None:
+    """Give a file that was written under another name its own, with all its content. Raises OSError."""
+    sync_file(draft)
+    draft.rename(path)
+    sync_directory(path.parent)
+
+
+def directory(path: Path, *, mode: int = 0o777) -> None:
+    """Make a directory with those above it, unless it is there; no power cut takes it away again. Raises OSError."""
+    for each in reversed([each for each in path.parents if not each.exists()]):
+        each.mkdir(exist_ok=True)
+        sync_directory(each.parent)
+    path.mkdir(mode=mode, exist_ok=True)
+    # Also of one that was there: who made it may have been killed before this.
+    sync_directory(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Flush the content of a file, whoever wrote it."""
+    _sync(path, os.O_RDONLY)
+
+
+def sync_directory(path: Path) -> None:
+    """Flush the names in a directory."""
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def read_key(path: Path, length: int) -> bytes:
+    """Return the content of a key file. Raises ConfigError unless it has at least `length` bytes."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"The key file {path} cannot be read: {error.strerror}.") from error
+    if len(content) < length or not content.strip(b"\0"):
+        held = f"has {len(content)} bytes where a key has {length}" if len(content) < length else "holds zeros alone"
+        raise ConfigError(
+            f"The key file {path} {held}: it was cut off or emptied."
+            " Restore it from a backup, or remove it so that a new one is made."
+        )
+    return content
+
+
+def _draft(path: Path, content: bytes, mode: int) -> Path:
+    draft = path.with_name(f".{path.name}.{world.new_id()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+    return draft
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
