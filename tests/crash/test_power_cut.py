@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.crash.power_cut import Recorder
-from tests.perf.service import Api, Service
+from tests.support.service import Api, Service
 
 CONTENT = bytes(range(256)) * 4096
 
