@@ -1,14 +1,18 @@
 """The security group that every project has."""
 
+import ipaddress
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from novakit.network.protocols import PROTOCOLS, number_of
 from novakit.store.engine import Session
 from novakit.store.network import rows
 from novakit.store.network.security_groups import rules, security_groups
 
 NAMESPACE = uuid.UUID("7b1f6f7e-52c5-4c0e-8f5a-5c6a2d0e8a44")
+NAMES = {number: name for name, number in reversed(list(PROTOCOLS.items()))}
+"""One name for each number that has any: the first of the table."""
 ANY = {"IPv4": ("0.0.0.0/0",), "IPv6": ("::/0",)}
 
 
@@ -23,11 +27,23 @@ def default_group_id(project_id: str) -> str:
 
 
 def meaning(rule: Mapping[str, Any]) -> str:
-    """Spell out what a rule lets through."""
+    """Spell out what a rule lets through: the same text for rules that match the same packets.
+
+    Clients read a rule as they wrote it; `tcp` and `6`, or 10.0.0.5/24 and 10.0.0.0/24, are told apart nowhere else.
+    """
     names = ("direction", "ethertype", "protocol", "port_min", "port_max", "remote_ip_prefix", "remote_group_id")
-    prefix = rule["remote_ip_prefix"]
-    told = {**rule, "remote_ip_prefix": None if prefix in ANY[rule["ethertype"]] else prefix}
+    prefix, number = normal_prefix(rule["remote_ip_prefix"]), number_of(rule["protocol"], rule["ethertype"])
+    told = {
+        **rule,
+        "remote_ip_prefix": None if prefix in ANY[rule["ethertype"]] else prefix,
+        "protocol": NAMES.get(number, number) if number is not None else None,
+    }
     return "|".join("" if told[name] is None else str(told[name]) for name in names)
+
+
+def normal_prefix(prefix: str | None) -> str | None:
+    """Return the prefix without host bits, as packets are compared with it."""
+    return None if prefix is None else str(ipaddress.ip_network(prefix, strict=False))
 
 
 def new_rule(group_id: str, project_id: str, direction: str, ethertype: str = "IPv4", **values: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 Check = Callable[[Any], Any]
 UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
+TRUE, FALSE = {"true", "1", "yes", "on", "t", "y"}, {"false", "0", "no", "off", "f", "n"}
 
 
 class Wrong(Exception):

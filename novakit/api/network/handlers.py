@@ -10,6 +10,7 @@ from novakit import errors
 from novakit.api.network import attributes, listing
 from novakit.api.network.checks import uuid
 from novakit.api.network.resources import RESOURCES, Resource, prepare
+from novakit.api.network.shown import FLAGS, SHOWN
 from novakit.api.service import Call, Route, reply
 from novakit.context import RequestContext
 from novakit.network.refusals import forbidden, not_found
@@ -38,17 +39,14 @@ async def index(resource: Resource, call: NetworkCall) -> web.Response:
     """List what the caller may see."""
     context, networks = call.context, call.service
     await prepare(networks, context, resource)
+    known = SHOWN[resource.many] - (frozenset() if context.is_admin else attributes.HIDDEN)
     filters = listing.wanted(call.request.query)
+    listing.check(filters, known, FLAGS, tagged=resource.tagged)
     async with networks.store.read() as session:
         conditions = [*resource.visible(context), *resource.conditions(filters)]
         found = await rows.some(session, resource.table, conditions)
         views = [_seen(context, view) for view in await resource.views(session, found)]
-    known = frozenset(views[0]) if views else None
-    if known is not None:
-        views = listing.passing(views, filters, known)
-        views, links = listing.page(call.request, views, known)
-    else:
-        links = []
+    views, links = listing.page(call.request, listing.passing(views, filters), known)
     fields = call.request.query.getall("fields", [])
     body: dict[str, Any] = {resource.many: [listing.with_fields(view, fields) for view in views]}
     if links:

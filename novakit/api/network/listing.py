@@ -1,14 +1,18 @@
 """Lists: filters by any attribute, chosen fields, order and pages."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.network.checks import shown
+from novakit.api.network.checks import Wrong, boolean, shown
 
 CONTROLS = {"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"}
+SINCE = "changed_since"
+FIXED = {"subnet_id", "ip_address", "ip_address_substr"}
+"""What `fixed_ips` may ask of an address, as in fixed_ips=ip_address=192.0.2.7."""
 TAGGED: Mapping[str, Callable[[set[str], set[str]], bool]] = {
     "tags": lambda asked, have: asked <= have,
     "tags-any": lambda asked, have: bool(asked & have),
@@ -31,11 +35,30 @@ def wanted(query: Any) -> dict[str, list[str]]:
     return found
 
 
-def passing(views: Sequence[View], filters: Mapping[str, Sequence[str]], known: frozenset[str]) -> list[View]:
-    """Keep what has one of the asked values for every filter; raise `BadRequest` for an attribute that is not there."""
-    for key in filters:
-        if key not in known and key not in TAGGED:
+def check(filters: Mapping[str, Sequence[str]], known: frozenset[str], flags: frozenset[str], *, tagged: bool) -> None:
+    """Refuse filters that nothing could obey, before anything is read and whether or not anything would be found.
+
+    `known` names the attributes that a list shows, `flags` those that are true or false.
+    Raises `BadRequest` with the filter's name.
+    """
+    for key, values in filters.items():
+        if key == SINCE:
+            _moment(values[-1])
+        elif key in flags:
+            for value in values:
+                _flag(key, value)
+        elif key == "fixed_ips":
+            for value in values:
+                if value.partition("=")[0] not in FIXED or "=" not in value:
+                    raise _bad(f"fixed_ips={shown(value)} is not NAME=VALUE with a name of {', '.join(sorted(FIXED))}")
+        elif key in TAGGED and tagged:
+            continue
+        if key not in known and key != SINCE:
             raise _bad(f"[{shown(key)}] is invalid attribute for filtering")
+
+
+def passing(views: Sequence[View], filters: Mapping[str, Sequence[str]]) -> list[View]:
+    """Keep what has one of the asked values for every filter; the filters have passed `check`."""
     return [view for view in views if all(_has(view, key, values) for key, values in filters.items())]
 
 
@@ -43,21 +66,45 @@ def _has(view: View, key: str, values: Sequence[str]) -> bool:
     if key in TAGGED:
         asked = {tag for value in values for tag in value.split(",")}
         return TAGGED[key](asked, set(view.get("tags") or ()))
+    if key == SINCE:
+        return datetime.fromisoformat(view["updated_at"]) >= _moment(values[-1])
     value = view.get(key)
     if key == "fixed_ips":
-        return any(_has_address(value, one) for one in values)
+        return _has_address(value or (), values)
     if isinstance(value, bool):
-        return any(one.lower() in (("true", "1") if value else ("false", "0")) for one in values)
+        return value in [_flag(key, one) for one in values]
     if isinstance(value, list):
         return any(one in value for one in values)
     return ("" if value is None else str(value)) in values
 
 
-def _has_address(fixed: Any, asked: str) -> bool:
-    name, _, value = asked.partition("=")
-    if name == "ip_address_substr":
-        return any(value in address["ip_address"] for address in fixed or ())
-    return any(address.get(name) == value for address in fixed or ())
+def _has_address(fixed: Sequence[Mapping[str, str]], asked: Sequence[str]) -> bool:
+    """Say whether one address meets all that is asked: values of one name are alternatives, names add up."""
+    wanted: dict[str, list[str]] = {}
+    for one in asked:
+        name, _, value = one.partition("=")
+        wanted.setdefault(name, []).append(value)
+    substrings = wanted.pop("ip_address_substr", None)
+    return any(
+        all(address[name] in values for name, values in wanted.items())
+        and (substrings is None or any(part in address["ip_address"] for part in substrings))
+        for address in fixed
+    )
+
+
+def _flag(key: str, value: str) -> bool:
+    try:
+        return boolean(value)
+    except Wrong as error:
+        raise _bad(f"Invalid input for {key}. Reason: {error}") from error
+
+
+def _moment(text: str) -> datetime:
+    try:
+        when = datetime.fromisoformat(text.strip().replace(" ", "+"))
+    except ValueError as error:
+        raise _bad(f"{SINCE} must be a time such as 2030-01-31T12:00:00Z, and not {shown(text)}") from error
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def page(request: web.Request, views: list[View], known: frozenset[str]) -> tuple[list[View], list[dict[str, str]]]:
@@ -73,7 +120,7 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
         views.sort(key=lambda view: _rank(view.get(key)), reverse=direction == "desc")
     limit = _limit(query.get("limit"))
     start, stop = 0, len(views)
-    back = query.get("page_reverse", "").lower() in ("true", "1")
+    back = _flag("page_reverse", query.get("page_reverse", "false"))
     if marker := query.get("marker"):
         place = next((index for index, view in enumerate(views) if view["id"] == marker), None)
         if place is None:

@@ -16,7 +16,7 @@ from novakit.store.engine import Session
 from novakit.store.network import rows
 from novakit.store.network.floating_ips import floating_ips as floating_table
 from novakit.store.network.networks import networks as network_table
-from novakit.store.network.networks import open_to_all
+from novakit.store.network.networks import on_shared_networks
 from novakit.store.network.networks import subnets as subnet_table
 from novakit.store.network.ports import ports as port_table
 from novakit.store.network.routers import routers as router_table
@@ -66,7 +66,7 @@ async def _rule_views(_: Session, found: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _visible_subnets(context: RequestContext) -> list[sa.ColumnElement[bool]]:
     own = own_rows(context, subnet_table)
-    return [own[0] | open_to_all()] if own else []
+    return [own[0] | on_shared_networks()] if own else []
 
 
 def _own(table: sa.Table) -> Conditions:

@@ -50,6 +50,16 @@ async def index(call: NetworkCall) -> web.Response:
     return reply({"tags": row["tags"]})
 
 
+async def has(call: NetworkCall) -> web.Response:
+    """Say whether the resource has one tag; raise `TagNotFound` for one that is not there."""
+    resource, tag = TAGGED[call.path["collection"]], call.path["tag"]
+    async with call.service.store.read() as session:
+        row = await the_own(session, call.context, resource.table, resource.called, call.path["id"])
+    if tag not in row["tags"]:
+        raise not_found("tag", tag)
+    return web.Response(status=204)
+
+
 async def replace(call: NetworkCall) -> web.Response:
     """Replace all tags."""
     tags = _checked((await call.json()).get("tags"))
@@ -86,6 +96,7 @@ ROUTES = [
     Route(method="GET", path=PATH, handler=index),
     Route(method="PUT", path=PATH, handler=replace),
     Route(method="DELETE", path=PATH, handler=clear),
+    Route(method="GET", path=PATH + "/{tag}", handler=has),
     Route(method="PUT", path=PATH + "/{tag}", handler=add),
     Route(method="DELETE", path=PATH + "/{tag}", handler=remove),
 ]

@@ -1,5 +1,6 @@
 """The whole desired state of hosts, read in a fixed number of queries."""
 
+import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,6 +10,8 @@ import attrs
 
 from novakit.network.addresses import ip_of, pairs, range_of
 from novakit.network.hosts.dhcp import dhcp_port_id
+from novakit.network.interfaces import GATEWAY, INTERFACE
+from novakit.network.protocols import number_of
 from novakit.network.servers import subnet_of
 from novakit.store.engine import Row, Session
 from novakit.store.network import hosts as network_hosts
@@ -41,33 +44,7 @@ from novakit_hookspecs.networks import (
     Topology,
 )
 
-PROTOCOLS = {
-    "icmp": 1,
-    "igmp": 2,
-    "ipip": 4,
-    "tcp": 6,
-    "egp": 8,
-    "udp": 17,
-    "dccp": 33,
-    "ipv6-encap": 41,
-    "ipv6-route": 43,
-    "ipv6-frag": 44,
-    "rsvp": 46,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "ipv6-icmp": 58,
-    "icmpv6": 58,
-    "ipv6-nonxt": 59,
-    "ipv6-opts": 60,
-    "ospf": 89,
-    "pgm": 113,
-    "vrrp": 112,
-    "sctp": 132,
-    "udplite": 136,
-}
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-INTERFACE, GATEWAY = "network:router_interface", "network:router_gateway"
 
 
 @attrs.define(kw_only=True)
@@ -247,15 +224,11 @@ def _rule(line: Row, members: Mapping[str, Sequence[str]]) -> Rule:
     if line["remote_group_id"]:
         remotes = tuple(members[line["remote_group_id"]]) if line["ethertype"] == "IPv4" else ()
     elif line["remote_ip_prefix"] and not line["remote_ip_prefix"].endswith("/0"):
-        remotes = (line["remote_ip_prefix"],)
-    protocol = line["protocol"]
-    number = None if protocol is None else PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol)
-    if number == 1 and line["ethertype"] == "IPv6":
-        number = 58
+        remotes = (str(ipaddress.ip_network(line["remote_ip_prefix"], strict=False)),)
     return Rule(
         direction=line["direction"],
         ethertype=line["ethertype"],
-        protocol=number,
+        protocol=number_of(line["protocol"], line["ethertype"]),
         port_min=line["port_min"],
         port_max=line["port_max"],
         remotes=remotes,

@@ -148,15 +148,23 @@ async def _own(session: Session, context: RequestContext, key: str) -> Row:
 
 
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:
-    """Delete a network that nobody uses; raise `NetworkInUse` otherwise. Its DHCP port goes with it."""
+    """Delete a network that nobody uses; raise `NetworkInUse` otherwise.
+
+    Its DHCP port goes with it, and so do floating IPs of it that lead to no port.
+    """
     await _own(session, context, key)
-    used = [port for port in await rows.find(session, ports, network_id=key) if port["device_owner"] != "network:dhcp"]
+    unused = await rows.lock(session, floating_ips, external_network_id=key, port_id=None)
+    going = {row["floating_port_id"] for row in unused}
+    own = await rows.find(session, ports, network_id=key)
+    used = [port for port in own if port["device_owner"] != "network:dhcp" and port["id"] not in going]
     if used:
         raise conflict(
             "NetworkInUse",
             f"Unable to complete operation on network {key}. There are one or more ports still in use on the network, "
             f"id for these ports is {', '.join(rows.ids(used)[:10])}.",
         )
+    if unused:
+        await rows.remove(session, floating_ips, id=rows.ids(unused))
     await rows.remove(session, ports, network_id=key)
     await rows.remove(session, subnets, network_id=key)
     await rows.remove(session, networks, id=key)

@@ -7,7 +7,7 @@ from typing import Any
 
 from novakit.context import RequestContext
 from novakit.errors import Forbidden
-from novakit.network import quotas
+from novakit.network import interfaces, quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of, range_of, read_mac, usable
 from novakit.network.default_groups import ensure_default
@@ -231,7 +231,10 @@ async def update(
         kept = asked if asked is not None else [{"mac_address": m, "ip_address": i} for m, i in row["allowed_pairs"]]
         new["allowed_pairs"] = _pairs(kept, new.get("mac", row["mac"]), new.get("port_security", row["port_security"]))
     if values.get("fixed_ips") is not None:
-        await _change_addresses(session, row, values["fixed_ips"])
+        before, after = await _change_addresses(session, row, values["fixed_ips"])
+        if row["device_owner"] == interfaces.INTERFACE:
+            await interfaces.check_moved(session, row, before, after)
+            touched.networks.add(row["network_id"])
         touched.members |= groups
     await rows.change(session, ports, key, **new)
     touched.gateway = True
@@ -250,7 +253,10 @@ def _guard_change(context: RequestContext, network: Row, row: Row, values: Mappi
         if "binding:host_id" in values and (values["binding:host_id"] or None) != row["host"]:
             raise conflict("PortInUse", f"Port {row['id']} is bound by the compute service.")
     if row["device_owner"] in SERVICE_OWNERS or row["device_owner"] == "network:dhcp":
-        for name in ("fixed_ips", "mac_address", "device_id", "device_owner", "security_groups"):
+        kept = {"fixed_ips", "mac_address", "device_id", "device_owner", "security_groups"}
+        if row["device_owner"] == interfaces.INTERFACE:
+            kept.remove("fixed_ips")
+        for name in sorted(kept):
             if name in values:
                 raise conflict("ServicePortInUse", f"{name} of port {row['id']} follows from {row['device_owner']}.")
     if context.is_admin:
@@ -297,7 +303,10 @@ async def _change_groups(
     return before | after
 
 
-async def _change_addresses(session: Session, row: Row, asked: Sequence[Mapping[str, str]]) -> None:
+async def _change_addresses(
+    session: Session, row: Row, asked: Sequence[Mapping[str, str]]
+) -> tuple[set[str], set[str]]:
+    """Give the port the addresses that are asked for; return the ids of its subnets before and after."""
     own = await rows.lock(session, subnets, network_id=row["network_id"])
     have = {(line["subnet_id"], line["number"]) for line in await addresses_of(session, [row["id"]])}
     wants = _wants(row["network_id"], own, asked)
@@ -320,6 +329,7 @@ async def _change_addresses(session: Session, row: Row, asked: Sequence[Mapping[
     await choose(session, [draft], {row["network_id"]: own})
     lines = [{"subnet_id": key, "number": number, "port_id": row["id"]} for key, number in draft.numbers]
     await rows.add(session, addresses, lines)
+    return {key for key, _ in have}, {key for key, _ in kept} | {key for key, _ in draft.numbers}
 
 
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:

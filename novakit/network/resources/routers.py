@@ -7,8 +7,9 @@ from typing import Any
 from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
-from novakit.network.addresses import containing, ip_of, number_of, range_of
+from novakit.network.addresses import containing, ip_of, number_of
 from novakit.network.drafts import Draft, choose, new_port, write
+from novakit.network.interfaces import GATEWAY, INTERFACE, ports_of, refuse_needed, refuse_overlap
 from novakit.network.refusals import bad, conflict, not_found
 from novakit.network.resources.ports import drop
 from novakit.network.resources.subnets import read_routes
@@ -20,8 +21,6 @@ from novakit.store.network.hosts import Touched
 from novakit.store.network.networks import subnets
 from novakit.store.network.ports import addresses_of, ports
 from novakit.store.network.routers import routers
-
-INTERFACE, GATEWAY = "network:router_interface", "network:router_gateway"
 
 
 async def views(session: Session, found: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
@@ -95,7 +94,7 @@ async def update(
 
 async def _routes(session: Session, key: str, asked: Any) -> list[tuple[str, str]]:
     found = read_routes(asked)
-    own = await _ports(session, key)
+    own = await ports_of(session, key)
     joined = {line["subnet_id"] for line in await addresses_of(session, rows.ids(own))}
     reachable = await rows.find(session, subnets, id=joined) if joined else []
     for destination, hop in found:
@@ -105,10 +104,6 @@ async def _routes(session: Session, key: str, asked: Any) -> list[tuple[str, str
                 f"Invalid format for routes: {destination} via {hop}, the nexthop is not connected with router",
             )
     return found
-
-
-async def _ports(session: Session, key: str, *owners: str) -> list[Row]:
-    return await rows.find(session, ports, device_id=key, device_owner=owners or (INTERFACE, GATEWAY))
 
 
 async def _set_gateway(
@@ -130,7 +125,7 @@ async def _set_gateway(
     if not network["external"]:
         raise bad("BadRequest", f"Bad router request: Network {external} is not an external network.")
     own = await rows.lock(session, subnets, network_id=external)
-    await _refuse_overlap(session, key, own)
+    await refuse_overlap(session, key, own)
     wants = _gateway_wants(own, asked.get("external_fixed_ips") or ())
     row = new_port(external, device_id=key, device_owner=GATEWAY, port_security=False, status="ACTIVE")
     draft = Draft(row=row, wants=wants)
@@ -179,27 +174,12 @@ async def _clear_gateway(session: Session, touched: Touched, router: Row) -> Non
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:
     """Delete a router without interfaces; raise `RouterInUse` otherwise. Its gateway goes with it."""
     row = await the_own(session, context, routers, "router", key)
-    if await _ports(session, key, INTERFACE):
+    if await ports_of(session, key, INTERFACE):
         raise conflict("RouterInUse", f"Router {key} still has ports")
     if row["gateway_port_id"]:
         await _clear_gateway(session, touched, row)
     await rows.remove(session, routers, id=key)
     touched.gateway = True
-
-
-async def _refuse_overlap(session: Session, key: str, new: Sequence[Row]) -> None:
-    own = await _ports(session, key)
-    joined = {line["subnet_id"] for line in await addresses_of(session, rows.ids(own))}
-    for other in await rows.find(session, subnets, id=joined) if joined else ():
-        for subnet in new:
-            if subnet["id"] == other["id"]:
-                raise bad("BadRequest", f"Bad router request: Router already has a port on subnet {subnet['id']}.")
-            if range_of(subnet["cidr"]).overlaps(range_of(other["cidr"])):
-                raise bad(
-                    "BadRequest",
-                    f"Bad router request: Cidr {subnet['cidr']} of subnet {subnet['id']} overlaps with cidr "
-                    f"{other['cidr']} of subnet {other['id']}.",
-                )
 
 
 async def add_interface(
@@ -242,7 +222,7 @@ async def _by_subnet(session: Session, context: RequestContext, router: Row, key
     await _usable(session, context, own[0])
     if own[0]["gateway_ip"] is None:
         raise bad("BadRequest", "Bad router request: Subnet for router interface must have a gateway IP.")
-    await _refuse_overlap(session, router["id"], own)
+    await refuse_overlap(session, router["id"], own)
     row = new_port(
         own[0]["network_id"],
         project_id=router["project_id"],
@@ -285,7 +265,7 @@ async def _by_port(session: Session, context: RequestContext, router: Row, key: 
         raise bad("BadRequest", "Bad router request: Router port must have at least one fixed IP.")
     own = await rows.lock(session, subnets, id={line["subnet_id"] for line in lines})
     await _usable(session, context, own[0])
-    await _refuse_overlap(session, router["id"], own)
+    await refuse_overlap(session, router["id"], own)
     await rows.change(session, ports, key, device_id=router["id"], device_owner=INTERFACE, status="ACTIVE")
     return key, own
 
@@ -298,20 +278,7 @@ async def remove_interface(
     _one_of(values)
     port, lines = await _the_interface(session, key, values)
     own = await rows.find(session, subnets, id={line["subnet_id"] for line in lines})
-    for floating in await rows.find(session, floating_ips, router_id=key):
-        if containing(own, floating["fixed_number"]):
-            raise conflict(
-                "RouterInterfaceInUseByFloatingIP",
-                f"Router interface for subnet {own[0]['id']} on router {key} cannot be deleted, as it is required by "
-                "one or more floating IPs.",
-            )
-    for destination, hop in router["routes"]:
-        if containing(own, number_of(hop)):
-            raise conflict(
-                "RouterInterfaceInUseByRoute",
-                f"Router interface for subnet {own[0]['id']} on router {key} cannot be deleted, as it is required by "
-                f"the route {destination} via {hop}.",
-            )
+    await refuse_needed(session, router, own)
     await drop(session, touched, [port])
     touched.networks.add(port["network_id"])
     return _interface(router, port["id"], own)
@@ -319,7 +286,7 @@ async def remove_interface(
 
 async def _the_interface(session: Session, key: str, values: Mapping[str, Any]) -> tuple[Row, list[Row]]:
     port_id, subnet_id = values.get("port_id"), values.get("subnet_id")
-    for port in await _ports(session, key, INTERFACE):
+    for port in await ports_of(session, key, INTERFACE):
         lines = await addresses_of(session, [port["id"]])
         on = {line["subnet_id"] for line in lines}
         if port_id and port["id"] == port_id:

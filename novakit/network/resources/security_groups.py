@@ -8,8 +8,8 @@ from typing import Any
 from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import project_of, the_own
-from novakit.network.default_groups import default_group_id, ensure_default, new_rule, open_egress
-from novakit.network.hosts.topology import PROTOCOLS
+from novakit.network.default_groups import default_group_id, ensure_default, new_rule, normal_prefix, open_egress
+from novakit.network.protocols import ICMP, ICMPV6, IPV6_ALONE, PROTOCOLS, WITH_PORTS, number_of
 from novakit.network.refusals import bad, conflict
 from novakit.network.views import standard
 from novakit.store.engine import Session
@@ -17,9 +17,6 @@ from novakit.store.network import rows
 from novakit.store.network.hosts import Touched
 from novakit.store.network.ports import port_groups
 from novakit.store.network.security_groups import rules, security_groups
-
-WITH_PORTS = {"tcp", "udp", "sctp", "dccp", "udplite", "6", "17", "132", "33", "136"}
-ICMP = {"icmp", "icmpv6", "ipv6-icmp", "1", "58"}
 
 
 async def views(session: Session, found: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
@@ -52,7 +49,7 @@ def rule_views(found: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
                 **{name: row[name] for name in taken},
                 "port_range_min": row["port_min"],
                 "port_range_max": row["port_max"],
-                "normalized_cidr": row["remote_ip_prefix"],
+                "normalized_cidr": normal_prefix(row["remote_ip_prefix"]),
                 "remote_address_group_id": None,
                 "belongs_to_default_sg": row["security_group_id"] == default_group_id(row["project_id"]),
             }
@@ -126,8 +123,9 @@ async def create_rule(
         raise bad("SecurityGroupMultipleRemoteGroups", "Only remote_ip_prefix or remote_group_id may be provided.")
     if remote:
         await the_own(session, context, security_groups, "security group", remote)
-    protocol = _protocol(values.get("protocol"))
-    low, high = _range(protocol, values.get("port_range_min"), values.get("port_range_max"))
+    protocol = _protocol(values.get("protocol"), ethertype)
+    ports = values.get("port_range_min"), values.get("port_range_max")
+    low, high = _range(number_of(protocol, ethertype), *ports)
     row = new_rule(
         key,
         group["project_id"],
@@ -147,27 +145,38 @@ async def create_rule(
     return rule_views([row])[0]
 
 
-def _protocol(asked: Any) -> str | None:
+def _protocol(asked: Any, ethertype: str) -> str | None:
     if asked is None or str(asked).lower() in ("any", ""):
         return None
     text = str(asked).lower()
-    if text in PROTOCOLS:
-        return text
     if text.isascii() and text.isdigit() and int(text) <= 255:
-        return str(int(text)) if int(text) else None
-    raise bad(
+        text = str(int(text))
+        if text == "0":
+            return None
+    elif text not in PROTOCOLS:
+        raise _unknown_protocol(text)
+    if ethertype == "IPv4" and number_of(text, ethertype) in IPV6_ALONE:
+        raise bad(
+            "SecurityGroupEthertypeConflictWithProtocol",
+            f"Invalid ethertype IPv4 for protocol {text}: IPv4 does not carry it. Send ethertype IPv6.",
+        )
+    return text
+
+
+def _unknown_protocol(text: str) -> Exception:
+    return bad(
         "SecurityGroupRuleInvalidProtocol",
         f"Security group rule protocol {text[:64]} not supported. Only protocol values {sorted(PROTOCOLS)} and integer "
         "representations [0 to 255] are supported.",
     )
 
 
-def _range(protocol: str | None, low: int | None, high: int | None) -> tuple[int | None, int | None]:
+def _range(protocol: int | None, low: int | None, high: int | None) -> tuple[int | None, int | None]:
     if low is None and high is None:
         return None, None
     if protocol is None:
         raise bad("SecurityGroupProtocolRequiredWithPorts", "Must also specify protocol if port range is given.")
-    if protocol in ICMP:
+    if protocol in (ICMP, ICMPV6):
         for name, value in (("type", low), ("code", high)):
             if value is not None and not 0 <= value <= 255:
                 raise bad(
@@ -181,8 +190,12 @@ def _range(protocol: str | None, low: int | None, high: int | None) -> tuple[int
             "SecurityGroupInvalidProtocolForPort",
             f"Invalid protocol {protocol} for port range, only TCP-like ones have ports.",
         )
-    low, high = high if low is None else low, low if high is None else high
-    assert low is not None and high is not None
+    if low is None or high is None:
+        raise bad(
+            "SecurityGroupInvalidPortRange",
+            "For TCP/UDP protocols, port_range_min must be <= port_range_max, and both are needed: for one port, send "
+            "it as both.",
+        )
     if not (1 <= low <= 65535 and 1 <= high <= 65535):
         raise bad("SecurityGroupInvalidPortValue", f"Invalid value for port {low if not 1 <= low <= 65535 else high}")
     if low > high:
@@ -191,18 +204,19 @@ def _range(protocol: str | None, low: int | None, high: int | None) -> tuple[int
 
 
 def _prefix(text: str | None, ethertype: str) -> str | None:
+    """Read a prefix and keep its host bits: Terraform compares what it reads with what it sent."""
     if not text:
         return None
     try:
-        net = ipaddress.ip_network(text, strict=False)
+        prefix = ipaddress.ip_interface(text)
     except ValueError as error:
         raise bad("InvalidCIDR", f"Invalid CIDR {text[:64]} given as IP prefix.") from error
-    if f"IPv{net.version}" != ethertype:
+    if f"IPv{prefix.version}" != ethertype:
         raise bad(
             "SecurityGroupRuleParameterConflict",
             f"Conflicting value ethertype {ethertype} for CIDR {text[:64]}",
         )
-    return str(net)
+    return str(prefix)
 
 
 async def delete_rule(session: Session, touched: Touched, context: RequestContext, key: str) -> None:

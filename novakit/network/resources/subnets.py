@@ -94,7 +94,7 @@ def _read_cidr(text: Any) -> ipaddress.IPv4Network:
         raise invalid(f"'{text[:64]}' is not a valid IP subnet.") from error
     if not isinstance(net, ipaddress.IPv4Network):
         raise invalid(f"'{text[:64]}' is not an IPv4 subnet, and ip_version is 4.")
-    if "/" not in text or ipaddress.IPv4Interface(text).ip != net.network_address:
+    if "/" not in text:
         raise invalid(f"'{text[:64]}' isn't a recognized IP subnet cidr, '{net}' is recommended.")
     if net.prefixlen < 8 or any(net.overlaps(kept) for kept in RESERVED):
         raise invalid(f"{net} cannot be a subnet: it is too large, or loopback, link-local or multicast.")

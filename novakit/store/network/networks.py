@@ -45,9 +45,12 @@ subnets = sa.Table(
 """
 
 
-def open_to_all() -> sa.ColumnElement[bool]:
-    """Make the condition on subnets that their network is a shared or an external one."""
-    return subnets.c.network_id.in_(sa.select(networks.c.id).where(networks.c.shared | networks.c.external))
+def on_shared_networks() -> sa.ColumnElement[bool]:
+    """Make the condition on subnets that their network is shared.
+
+    Of an external network others see the network alone: how it is cut into subnets is its owner's business.
+    """
+    return subnets.c.network_id.in_(sa.select(networks.c.id).where(networks.c.shared))
 
 
 async def visible(session: Session, project_id: str | None, only: Collection[str] | None = None) -> list[Row]:
