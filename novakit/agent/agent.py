@@ -9,13 +9,13 @@ from weakref import WeakValueDictionary
 import attrs
 import structlog
 
-from novakit import topologies, world
+from novakit import world
 from novakit.agent import address
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
 from novakit.agent.metadata import MetadataListeners
 from novakit.agent.snapshots import SnapshotFiles
-from novakit.bus import Bus, BusError, Message
+from novakit.bus import Bus, BusError, Message, topologies
 from novakit.config import AgentOptions
 from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused

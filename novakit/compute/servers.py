@@ -17,10 +17,10 @@ from novakit.compute.records import Action, Event, Server
 from novakit.compute.requests import CreateRequest
 from novakit.compute.unshelving import Place, snapshot_of, unshelving
 from novakit.context import RequestContext
-from novakit.device_profiles import DeviceProfile, applied
 from novakit.gather import Gather
 from novakit.image import Image, Images
 from novakit.network import Networks, PortInfo
+from novakit.request_spec.device_profiles import DeviceProfile, applied
 from novakit.store import Session, Store, operations
 from novakit.store.compute import server_groups
 from novakit.store.compute import servers as rows

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from novakit import errors, request_groups
+from novakit import errors
 from novakit.compute import unsupported
+from novakit.request_spec import groups
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.hardware import BadHardware, hardware
 from novakit_hookspecs.hosts import pci_name
@@ -36,7 +37,7 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     except BadHardware as error:
         raise errors.BadRequest(f"The hardware that flavor and image ask for cannot be had: {error}.") from error
     try:
-        request_groups.check(specs, properties)
+        groups.check(specs, properties)
     except ValueError as error:
         raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
     try:

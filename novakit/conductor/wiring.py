@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 import attrs
 import structlog
 
-from novakit import topologies, world
-from novakit.bus import Bus, RemoteError, Unreachable
+from novakit import world
+from novakit.bus import Bus, RemoteError, Unreachable, topologies
 from novakit.conductor.work import Postponed
 from novakit.network import Networks
 from novakit_hookspecs.networks import Applied, Topology

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from novakit import options
+from novakit.config import options
 from novakit.errors import ConfigError
 from novakit.plughost.faults import Fault
 from novakit.plughost.harvest import describe

@@ -8,8 +8,8 @@ import attrs
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable
 from novakit.context import RequestContext
-from novakit.device_profiles import DeviceProfile, applied
-from novakit.hints import servers_named
+from novakit.request_spec.device_profiles import DeviceProfile, applied
+from novakit.request_spec.hints import servers_named
 from novakit.scheduler.select import described
 from novakit.scheduler.service import TARGET
 from novakit.store import Store, identity

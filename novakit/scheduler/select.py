@@ -9,8 +9,8 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.hints import servers_named
 from novakit.placement import Placement
+from novakit.request_spec.hints import servers_named
 from novakit.scheduler import claims
 from novakit.scheduler.answers import Counts, Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.choose import Chooser, Try, Waiting

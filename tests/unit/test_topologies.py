@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from novakit import topologies
+from novakit.bus import topologies
 from novakit_hookspecs.networks import Address, Network, Port, Rule, Subnet, Topology
 
 NETWORK, SUBNET = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"

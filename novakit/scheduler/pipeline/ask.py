@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
-from novakit.request_groups import check, groups_of, isolated
+from novakit.request_spec.groups import check, groups_of, isolated
 from novakit.resource_classes import canonical
 from novakit_hookspecs.affinity import devices
 from novakit_hookspecs.numa import BadWish, wish

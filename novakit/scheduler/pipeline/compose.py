@@ -9,7 +9,7 @@ import attrs
 import structlog
 
 from novakit import errors
-from novakit.options import fill
+from novakit.config.options import fill
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.steps import Step

@@ -11,7 +11,7 @@ import attrs
 import orjson
 
 from novakit import errors
-from novakit.hints import servers_named
+from novakit.request_spec.hints import servers_named
 from novakit.scheduler.picture.table import Stock
 from novakit.scheduler.pipeline.ask import from_plain
 from novakit.scheduler.whatif.trace import CATEGORIES, FLAGS, NUMBERS, OBJECTS

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from novakit.hints import servers_named
+from novakit.request_spec.hints import servers_named
 from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compose

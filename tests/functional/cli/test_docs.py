@@ -118,7 +118,7 @@ def test_the_configuration_of_a_page_is_accepted(page: Path, tmp_path: Path) -> 
 
 def test_the_reference_knows_every_key_of_the_configuration() -> None:
     page = (ROOT / "docs/reference/config.md").read_text()
-    for section in config._SECTIONS.values():
+    for section in config.SECTIONS.values():
         for name in section.__annotations__:
             assert f"| `{name}` |" in page, f"tell of {name} in docs/reference/config.md"
 

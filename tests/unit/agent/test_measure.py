@@ -8,9 +8,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from novakit import options, world
+from novakit import world
 from novakit.agent.measure import Cpu, Measuring, Power, Uptime
-from novakit.config import MONITORS, AgentOptions
+from novakit.config import MONITORS, AgentOptions, options
 from novakit.errors import ConfigError
 from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.findings import Verdict

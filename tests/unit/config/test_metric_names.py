@@ -2,7 +2,7 @@
 
 import pytest
 
-from novakit import options
+from novakit.config import options
 from novakit.errors import ConfigError
 from novakit_filters.load import MetricsOptions as Required
 from novakit_hookspecs.columns import find, metric_name

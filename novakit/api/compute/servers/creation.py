@@ -8,7 +8,7 @@ from novakit.api.compute.policy import authorize
 from novakit.api.compute.validation import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
-from novakit.hints import servers_named
+from novakit.request_spec.hints import servers_named
 
 NOT_SERVED = {
     "adminPass": "Passwords are not set inside guests here; log in with a key pair (key_name).",

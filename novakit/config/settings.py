@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from novakit import options, spellings
-from novakit.device_profiles import DeviceProfile
+from novakit.config import options, spellings
 from novakit.errors import ConfigError
+from novakit.request_spec.device_profiles import DeviceProfile
 
 ROLES = ("api", "scheduler", "conductor", "agent")
 MONITORS = ("cpu.virt_driver", "uptime", "power")
@@ -191,7 +191,7 @@ class Config:
         return self.store_url or f"sqlite+aiosqlite:///{self.state}/novakit.db"
 
 
-_SECTIONS = {
+SECTIONS = {
     "api": ApiOptions,
     "scheduler": SchedulerOptions,
     "conductor": ConductorOptions,
@@ -225,12 +225,12 @@ def read(path: Path) -> dict[str, Any]:
             name: options.fill(f"{path}: [device_profiles.{name}]", DeviceProfile, values)
             for name, values in profiles.items()
         }
-    for section, kind in _SECTIONS.items():
+    for section, kind in SECTIONS.items():
         if section in document:
             key = "networks" if section == "network" else section
             fields[key] = options.fill(f"{path}: [{section}]", kind, document.pop(section))
     if document:
-        known = ", ".join([*_SECTIONS, *_PLUGIN_GROUPS, "device_profiles", "plugins", "database"])
+        known = ", ".join([*SECTIONS, *_PLUGIN_GROUPS, "device_profiles", "plugins", "database"])
         raise ConfigError(f"{path}: unknown [{next(iter(document))}]; known are {known}.")
     return fields
 

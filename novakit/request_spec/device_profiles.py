@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
-from novakit.request_groups import PROFILE
+from novakit.request_spec.groups import PROFILE
 
 EXTRA_SPEC = "accel:device_profile"
 _CLASS = re.compile(r"[A-Z][A-Z0-9_]{0,254}")

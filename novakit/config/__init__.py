@@ -1,0 +1,35 @@
+"""The options of one process: their records, where they are read from, and other spellings of them."""
+
+from novakit.config.settings import (
+    MONITORS,
+    ROLES,
+    SECTIONS,
+    AgentOptions,
+    ApiOptions,
+    ConductorOptions,
+    Config,
+    NetworkOptions,
+    PlacementOptions,
+    SchedulerOptions,
+    TracingOptions,
+    plugin_options,
+    read,
+    weigher_options,
+)
+
+__all__ = [
+    "MONITORS",
+    "ROLES",
+    "SECTIONS",
+    "AgentOptions",
+    "ApiOptions",
+    "ConductorOptions",
+    "Config",
+    "NetworkOptions",
+    "PlacementOptions",
+    "SchedulerOptions",
+    "TracingOptions",
+    "plugin_options",
+    "read",
+    "weigher_options",
+]
