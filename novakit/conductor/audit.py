@@ -30,6 +30,7 @@ SHOWN = 1000
 _WITH_GUEST = frozenset({"active", "stopped", "paused", "suspended", "rescued", "resized", "shelved"})
 _SWEPT = "The conductor frees it within two minutes; if it stays, look for its id in the conductor's log."
 _REPORTED = "It is removed after its host has reported it twice, in about two minutes; if it stays, see the host's log."
+_LEFT = "It is left alone: only what is known to be deleted is removed."
 _PUSHED = "Its host removes it with the next topology; restart the host's agent if it stays."
 _DELETE = "Delete the server, or have its owner do so."
 
@@ -93,7 +94,7 @@ class Audit:
             names = [row["name"] for row in await hosts.every(session)]
         found = await self._ask_hosts(names)
         async with self.store.read() as session:
-            store = await picture(session)
+            store = await picture(session, {guest for each in found.values() for guest in each.guests})
         return compare(store, found)
 
     async def _ask_hosts(self, names: Iterable[str]) -> dict[str, Found]:
@@ -234,12 +235,14 @@ def _guests(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Itera
             server = store.servers.get(guest)
             if server is not None and server["host"] == host:
                 continue
-            problem = (
-                "It belongs to no server."
-                if server is None
-                else f"Its server is to run on {server['host'] or 'no host'}."
-            )
-            yield Finding(kind="guest", name=guest, host=host, owner=guest, problem=problem, remedy=_REPORTED)
+            about = {"kind": "guest", "name": guest, "host": host, "owner": guest}
+            if server is not None:
+                problem = f"Its server is to run on {server['host'] or 'no host'}."
+                yield Finding(**about, problem=problem, remedy=_LEFT)
+            elif guest in store.once:
+                yield Finding(**about, problem="Its server is deleted.", remedy=_REPORTED)
+            else:
+                yield Finding(**about, problem="It belongs to no server of this database.", remedy=_LEFT)
 
 
 def _ports(store: Picture, busy: set[str]) -> Iterator[Finding]:

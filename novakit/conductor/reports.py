@@ -135,7 +135,7 @@ class Reports:
                 continue
             del noted[id]
             if what == STRANGER:
-                await self._remove_stranger(host, id, known.get(id))
+                await self._judge(host, id, known.get(id))
             else:
                 await self._act_on(host, id, what)
 
@@ -149,12 +149,20 @@ class Reports:
             else:
                 await _started(session, host, server_id)
 
-    async def _remove_stranger(self, host: str, server_id: str, row: Row | None) -> None:
-        log.warning("removing a guest that nobody owns", host=host, guest=server_id, server_known=row is not None)
+    async def _judge(self, host: str, server_id: str, row: Row | None) -> None:
+        """Remove a guest that outlived its server, and leave every other that is not to be here alone.
+
+        A guest goes only on positive knowledge: the row of its server says that it was deleted.
+        An id that no row has says nothing: the database may be lost, new, another deployment's or an older backup.
+        """
+        if row is None or row["deleted_at"] is None:
+            log.warning("leaving alone a guest that is not known here", host=host, guest=server_id, row=row is not None)
+            return
+        log.warning("removing the guest of a deleted server", host=host, guest=server_id)
         try:
             await self.parts.bus.call(f"agent.{host}", "destroy", {"server": server_id}, within=120)
         except (RemoteError, BusError) as error:
-            log.warning("stranger not removed", host=host, guest=server_id, why=str(error))
+            log.warning("guest not removed", host=host, guest=server_id, why=str(error))
 
 
 def _report(provider_id: str, facts: _Facts) -> HostReport:

@@ -1,10 +1,19 @@
-"""Image files: one name per upload, locked while it is written, official once a row names it."""
+"""Image files: one name per upload, official once a row names it, removed only where it is known that nobody keeps it.
+
+A file `NAME.draft` beside `NAME` is the same file and says: unless a row names it, it is not to be kept.
+An upload has it from its first byte until its row is committed, a deletion from before its row goes until the file is
+gone, so a kill at any moment leaves either a row that names the file or a draft of it.
+A file without a row and without a draft is a stranger: its row may be in a database that was lost, or in one newer
+than the backup in use.
+It is told of and left alone.
+"""
 
 import asyncio
 import fcntl
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +21,8 @@ import attrs
 
 from novakit import durable, world
 from novakit.image.inspection import Inspection
+
+DRAFT = ".draft"
 
 
 @attrs.frozen
@@ -41,7 +52,7 @@ class Draft:
     @classmethod
     async def begin(cls, directory: Path, image_id: str, inspection: Inspection) -> "Draft":
         """Open a fresh file below the directory."""
-        draft = cls(directory / f"{image_id}.{world.new_id()}", inspection)
+        draft = cls(directory / f"{image_id}.{world.new_id()}{DRAFT}", inspection)
         await asyncio.to_thread(draft._open)
         return draft
 
@@ -68,17 +79,26 @@ class Draft:
         self.inspection.feed(piece)
 
     async def finish(self) -> Stored:
-        """Judge the content and make the file durable; raise `UnsupportedMedia` for what must not be used."""
+        """Judge the content, make the file durable and give it its name; it stays a draft until it is closed.
+
+        Raises `UnsupportedMedia` for what must not be used.
+        """
         return await asyncio.to_thread(self._finish)
+
+    @property
+    def final(self) -> Path:
+        """Say what the file is called once it is whole."""
+        return self.path.with_name(self.path.name.removesuffix(DRAFT))
 
     def _finish(self) -> Stored:
         assert self._file is not None
         virtual_size = self.inspection.verdict()
         self._file.flush()
         os.fsync(self._file.fileno())
+        self.final.hardlink_to(self.path)
         durable.sync_directory(self.path.parent)
         md5, sha256, sha512 = (digest.hexdigest() for digest in self._digests)
-        return Stored(self.path.name, self.size, virtual_size, md5, sha256, sha512)
+        return Stored(self.final.name, self.size, virtual_size, md5, sha256, sha512)
 
     async def close(self, *, keep: bool) -> None:
         """Let go of the file, and remove it unless a row names it now."""
@@ -86,30 +106,60 @@ class Draft:
 
     def _close(self, keep: bool) -> None:
         if not keep:
-            self.path.unlink(missing_ok=True)
+            self.final.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         if self._file is not None:
             self._file.close()
 
 
+def doom(path: Path) -> None:
+    """Make a file a draft again, before the row that names it goes; one that is not there is fine."""
+    with suppress(FileExistsError, FileNotFoundError):
+        path.with_name(path.name + DRAFT).hardlink_to(path)
+
+
+def spare(path: Path) -> None:
+    """Take `doom` back: the row stays."""
+    path.with_name(path.name + DRAFT).unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that no row names any more, its draft last: killed in between, it is removed at the next start."""
+    path.unlink(missing_ok=True)
+    spare(path)
+
+
 async def collect(directory: Path, known: Callable[[], Awaitable[Collection[str]]]) -> int:
-    """Remove the files that no row names and nobody is writing; say how many.
+    """Remove drafts that nobody is writing, and their files where no row names them; say how many files went.
 
     `known` gives the names that rows hold; it is asked again with each file locked, since an upload may just have
     ended.
     """
     removed = 0
-    names = await known()
-    for path in [one for one in await asyncio.to_thread(lambda: list(directory.iterdir())) if one.name not in names]:
-        handle = await asyncio.to_thread(_claimed, path)
+    for draft in await asyncio.to_thread(lambda: sorted(directory.glob(f"*{DRAFT}"))):
+        handle = await asyncio.to_thread(_claimed, draft)
         if handle is None:
             continue
         try:
-            if path.name not in await known():
-                path.unlink(missing_ok=True)
+            path = draft.with_name(draft.name.removesuffix(DRAFT))
+            if path.name in await known():
+                await asyncio.to_thread(spare, path)
+            else:
+                await asyncio.to_thread(remove, path)
                 removed += 1
         finally:
             os.close(handle)
     return removed
+
+
+async def strangers(directory: Path, known: Callable[[], Awaitable[Collection[str]]]) -> list[str]:
+    """Name the files that are neither drafts nor named by a row."""
+    there = await asyncio.to_thread(
+        lambda: {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    )
+    # Read after the directory: a file that was given its row meanwhile is none.
+    names = await known()
+    return sorted(name for name in there - set(names) if not name.endswith(DRAFT) and name + DRAFT not in there)
 
 
 def _claimed(path: Path) -> int | None:

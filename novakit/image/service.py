@@ -47,11 +47,19 @@ class Images:
         self.members = Members(self)
 
     async def open(self) -> None:
-        """Make the directory and remove what killed uploads and deletions left behind."""
+        """Make the directory, remove what killed uploads and deletions left, and tell of files that no row names."""
         await asyncio.to_thread(durable.directory, self.directory, mode=0o750)
         removed = await files.collect(self.directory, self._file_names)
         if removed:
-            log.info("removed image files that belonged to nobody", files=removed)
+            log.info("removed image files of uploads and deletions that were cut off", files=removed)
+        if left := await self.strangers():
+            log.warning(
+                "image files without a row are left alone; see `novakit audit`", files=left[:10], count=len(left)
+            )
+
+    async def strangers(self) -> list[str]:
+        """Name the files in the image directory that no row names: of a lost database, or newer than a backup."""
+        return await files.strangers(self.directory, self._file_names)
 
     async def _file_names(self) -> set[str]:
         async with self.store.read() as session:
@@ -187,9 +195,11 @@ class Images:
             row = await self.owned(context, image_id, await table.locked(session, image_id))
             if row["protected"]:
                 raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+            if row["file_name"]:
+                await asyncio.to_thread(files.doom, self.directory / row["file_name"])
             await table.delete(session, image_id)
         if row["file_name"]:
-            await asyncio.to_thread((self.directory / row["file_name"]).unlink, missing_ok=True)
+            await asyncio.to_thread(files.remove, self.directory / row["file_name"])
 
     async def set_active(self, context: RequestContext, image_id: str, active: bool) -> None:
         """Allow or forbid the use of an image that has its data; raise `Forbidden` for one that is still queued."""

@@ -1,6 +1,6 @@
 """What an audit compares the hosts with: everything that may own something, in one consistent view."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ class Picture:
     servers: Mapping[str, Row]
     """Those that are not deleted, by id."""
     once: frozenset[str]
-    """Deleted servers among those that still own something."""
+    """Deleted servers among those that still own something, in the store or on a host."""
     operations: tuple[Row, ...]
     """Those that have not ended: id, kind, server_id."""
     held: Mapping[str, tuple[Row, ...]]
@@ -39,8 +39,8 @@ class Picture:
     """Inventories whose used amount is not the sum of their allocations."""
 
 
-async def picture(session: Session) -> Picture:
-    """Read all of it; a dozen statements, whatever the number of servers."""
+async def picture(session: Session, guests: Iterable[str] = ()) -> Picture:
+    """Read all of it; a dozen statements, whatever the number of servers. `guests` are the ids found on hosts."""
     living = {row["id"]: row for row in await servers.living(session)}
     held: dict[str, list[Row]] = {}
     for row in await usages.of_consumers(session):
@@ -48,7 +48,7 @@ async def picture(session: Session) -> Picture:
     o, p = operations.operations.c, ports.c
     unfinished = await session.all(sa.select(o.id, o.kind, o.server_id).where(operations.OPEN))
     wired = await session.all(sa.select(p.id, p.server_id, p.host, p.project_id))
-    doubtful = {*held, *(row["server_id"] for row in (*wired, *unfinished))} - {None, *living}
+    doubtful = {*held, *guests, *(row["server_id"] for row in (*wired, *unfinished))} - {None, *living}
     return Picture(
         hosts={row["name"]: row["provider_id"] for row in await hosts.every(session)},
         servers=living,

@@ -193,11 +193,12 @@ async def test_filters_that_say_nothing_are_refused(cloud: Any, query: str) -> N
     assert (await cloud.ask("GET", f"/v2/images?{query}"))[0] == 400
 
 
-async def test_what_nobody_owns_is_removed_at_the_start_and_what_is_being_written_stays(cloud: Any) -> None:
+async def test_only_drafts_of_the_dead_are_removed_at_the_start(cloud: Any) -> None:
     image = await cloud.image()
     await cloud.upload(image["id"], b"x" * 1024)
     kept = cloud.files()
-    (cloud.images.directory / "left-by-a-kill").write_bytes(b"x")
+    (cloud.images.directory / "left-by-a-kill.draft").write_bytes(b"x")
+    (cloud.images.directory / "of-a-lost-database").write_bytes(b"x")
     gate, reached = asyncio.Event(), asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -210,7 +211,8 @@ async def test_what_nobody_owns_is_removed_at_the_start_and_what_is_being_writte
     await reached.wait()
     await Images(cloud.images.store, cloud.images.directory).open()
     assert set(cloud.files()) > set(kept)
-    assert "left-by-a-kill" not in cloud.files()
+    assert "left-by-a-kill.draft" not in cloud.files()
+    assert await cloud.images.strangers() == ["of-a-lost-database"]
     gate.set()
     assert (await upload).status == "active"
 

@@ -117,6 +117,7 @@ def test_what_is_wrong_in_the_store_is_found(changes: dict[str, Any], kind: str,
     [
         ({"a": EMPTY, "b": EMPTY}, "server", "its host has no guest of it"),
         ({"a": attrs.evolve(ON_A, guests=frozenset({"s1", "x"})), "b": EMPTY}, "guest", "belongs to no server"),
+        ({"a": attrs.evolve(ON_A, guests=frozenset({"s1", "gone"})), "b": EMPTY}, "guest", "is deleted"),
         ({"a": ON_A, "b": Found(guests=frozenset({"s1"}), holdings=())}, "guest", "is to run on a"),
         ({"a": ON_A, "b": Found(frozenset(), [_holding("disk", "s1.disk", "s1")])}, "disk", "is to run on a"),
         ({"a": ON_A, "b": Found(frozenset(), [_holding("tap", "tapp1", "p1")])}, "tap", "bound to a"),

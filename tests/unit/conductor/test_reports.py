@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from novakit import world
 from novakit.bus import MemoryBus, Message
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import MAX_METRICS, Reports, measurements
@@ -18,7 +19,7 @@ from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.store import Store, tables  # noqa: F401
-from novakit.store.compute import hosts
+from novakit.store.compute import hosts, servers
 from novakit.store.placement import inventories, providers
 from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
@@ -73,7 +74,28 @@ async def test_only_agents_report(parts: Parts) -> None:
         await Reports(parts).host(Message("api", _report("a", 4).body))
 
 
-async def test_a_guest_that_nobody_owns_is_removed_when_two_reports_in_a_row_tell_of_it(parts: Parts) -> None:
+def _server(id: str, host: str | None, *, deleted: bool = False) -> dict[str, Any]:
+    return {
+        "id": id,
+        "project_id": "p",
+        "user_id": "u",
+        "name": id,
+        "hostname": id,
+        "vm_state": "deleted" if deleted else "active",
+        "host": host,
+        "flavor": {},
+        "vcpus": 1,
+        "memory_mb": 1,
+        "reservation_id": "r",
+        "created_at": world.now(),
+        "updated_at": world.now(),
+        "deleted_at": world.now() if deleted else None,
+    }
+
+
+async def test_only_the_guest_of_a_deleted_server_is_removed_and_when_two_reports_in_a_row_tell_of_it(
+    parts: Parts,
+) -> None:
     removed: list[str] = []
 
     async def destroy(message: Message) -> None:
@@ -82,6 +104,9 @@ async def test_a_guest_that_nobody_owns_is_removed_when_two_reports_in_a_row_tel
     bus = MemoryBus()
     bus.join("agent:a").serve("agent.a", {"destroy": destroy})
     reports = Reports(attrs.evolve(parts, bus=bus.join("conductor")))
+    async with parts.store.write() as session:
+        gone = [_server("deleted", "a", deleted=True), _server("deleted too", None, deleted=True)]
+        await servers.add(session, [*gone, _server("elsewhere", "b"), _server("nowhere", None)])
 
     async def tell(*guests: str) -> list[str]:
         report = _report("a", 4)
@@ -89,10 +114,11 @@ async def test_a_guest_that_nobody_owns_is_removed_when_two_reports_in_a_row_tel
         await reports.host(report)
         return removed
 
-    assert await tell("g1", "g2") == []
-    assert await tell("g2") == ["g2"]
-    assert await tell("g1") == ["g2"], "it was away in between"
-    assert await tell("g1") == ["g2", "g1"]
+    others = ("never seen", "elsewhere", "nowhere")
+    assert await tell("deleted", "deleted too", *others) == []
+    assert await tell("deleted too", *others) == ["deleted too"]
+    assert await tell("deleted", *others) == ["deleted too"], "it was away in between"
+    assert await tell("deleted", *others) == ["deleted too", "deleted"]
 
 
 async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its_next_report(parts: Parts) -> None:
