@@ -24,6 +24,11 @@ def _described(*rest: Any) -> list[Any]:
     return _named(sa.Column("description", sa.Text, nullable=False, default=""), *rest)
 
 
+def _extra() -> sa.Column[Any]:
+    """Make the column of the attributes that clients keep besides those of the API."""
+    return sa.Column("extra", sa.JSON)
+
+
 def _enabled() -> sa.Column[Any]:
     return sa.Column("enabled", sa.Boolean, nullable=False, default=True)
 
@@ -32,12 +37,12 @@ def _domain() -> sa.Column[Any]:
     return _id("domain_id", sa.ForeignKey("identity_domains.id"), nullable=False)
 
 
-domains = sa.Table("identity_domains", metadata, *_described(_enabled()), sa.UniqueConstraint("name"))
+domains = sa.Table("identity_domains", metadata, *_described(_enabled(), _extra()), sa.UniqueConstraint("name"))
 
 projects = sa.Table(
     "identity_projects",
     metadata,
-    *_described(_enabled(), _domain(), _id("parent_id", nullable=False)),
+    *_described(_enabled(), _domain(), _id("parent_id", nullable=False), _extra()),
     sa.Column("tags", sa.JSON, nullable=False, default=list),
     sa.UniqueConstraint("domain_id", "name"),
 )
@@ -45,7 +50,7 @@ projects = sa.Table(
 users = sa.Table(
     "identity_users",
     metadata,
-    *_described(_enabled(), _domain(), _id("default_project_id")),
+    *_described(_enabled(), _domain(), _id("default_project_id"), _extra()),
     sa.Column("email", sa.String(255)),
     sa.Column("password_hash", sa.String(255)),
     sa.Column("tokens_valid_from", UTC, nullable=False),
@@ -53,7 +58,7 @@ users = sa.Table(
 )
 """A token issued before `tokens_valid_from` is refused: a new password or a disabled account ends them all."""
 
-roles = sa.Table("identity_roles", metadata, *_described(), sa.UniqueConstraint("name"))
+roles = sa.Table("identity_roles", metadata, *_described(_extra()), sa.UniqueConstraint("name"))
 
 implied_roles = sa.Table(
     "identity_implied_roles",
@@ -85,10 +90,11 @@ regions = sa.Table(
     sa.Column("id", sa.String(255), primary_key=True),
     sa.Column("description", sa.Text, nullable=False, default=""),
     sa.Column("parent_region_id", sa.String(255)),
+    _extra(),
 )
 
 services = sa.Table(
-    "identity_services", metadata, *_described(_enabled(), sa.Column("type", sa.String(255), nullable=False))
+    "identity_services", metadata, *_described(_enabled(), sa.Column("type", sa.String(255), nullable=False), _extra())
 )
 
 endpoints = sa.Table(
@@ -100,6 +106,7 @@ endpoints = sa.Table(
     sa.Column("region_id", sa.String(255), sa.ForeignKey(regions.c.id)),
     sa.Column("url", sa.Text, nullable=False),
     _enabled(),
+    _extra(),
 )
 
 SYSTEM = "system"

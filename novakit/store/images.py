@@ -1,6 +1,7 @@
 """Images: what is known of them, and with whom they are shared. Their bytes are files."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from novakit import errors
 from novakit.store.engine import Row, Session
+from novakit.store.moments import second_of
 from novakit.store.schema import UTC, metadata, uuid_column
 
 images = sa.Table(
@@ -64,6 +66,22 @@ SORTABLE: Mapping[str, Any] = {
 } | {"created_at": images.c.created_at, "updated_at": images.c.updated_at}
 
 
+def _within(column: Any, when: datetime) -> Any:
+    begin, end = second_of(when)
+    return sa.and_(column >= begin, column < end)
+
+
+OPERATORS: Mapping[str, Callable[[Any, datetime], Any]] = {
+    "eq": _within,
+    "neq": lambda column, when: sa.not_(_within(column, when)),
+    "gt": lambda column, when: column >= second_of(when)[1],
+    "gte": lambda column, when: column >= second_of(when)[0],
+    "lt": lambda column, when: column < second_of(when)[0],
+    "lte": lambda column, when: column < second_of(when)[1],
+}
+"""How a list may compare times."""
+
+
 @attrs.frozen(kw_only=True)
 class Wanted:
     """Which images a list is to hold, and in which order."""
@@ -79,8 +97,12 @@ class Wanted:
     """Columns and the values of which they hold one."""
     properties: Mapping[str, str] = {}
     tags: Collection[str] = ()
+    hashed: bool = False
+    """Whether only images whose bytes are there, and so their hash, are asked for."""
     size_min: int | None = None
     size_max: int | None = None
+    moments: Sequence[tuple[str, str, datetime]] = ()
+    """Times: the column, one of `OPERATORS`, and the second it is compared with."""
     order: Sequence[tuple[str, bool]] = (("created_at", True),)
     """Columns of `SORTABLE`, and whether they descend."""
     limit: int = 25
@@ -190,10 +212,13 @@ def _matching(wanted: Wanted) -> list[Any]:
     conditions: list[Any] = [images.c[name].in_(values) for name, values in wanted.equal.items()]
     if wanted.ids is not None:
         conditions.append(images.c.id.in_(wanted.ids))
+    if wanted.hashed:
+        conditions.append(images.c.os_hash_value.is_not(None))
     if wanted.size_min is not None:
         conditions.append(images.c.size >= wanted.size_min)
     if wanted.size_max is not None:
         conditions.append(images.c.size <= wanted.size_max)
+    conditions += [OPERATORS[operator](images.c[name], when) for name, operator, when in wanted.moments]
     conditions += [images.c.properties[name].as_string() == value for name, value in wanted.properties.items()]
     # Taking a tag out changes the text just where it is there: exact in letter case on every database, unlike LIKE.
     conditions += [sa.func.replace(images.c.tags, joined([tag]), "") != images.c.tags for tag in wanted.tags]

@@ -60,8 +60,8 @@ FORMATS: Mapping[str, Any] = {
 }
 """Formats the schemas use beside JSON Schema's own."""
 
-TRUE = frozenset(("true", "1", "on", "yes"))
-FALSE = frozenset(("false", "0", "off", "no"))
+TRUE = frozenset(("true", "1", "on", "yes", "t", "y"))
+FALSE = frozenset(("false", "0", "off", "no", "f", "n"))
 
 
 def boolean(value: bool | str | int | None, default: bool = False) -> bool:

@@ -12,6 +12,8 @@ from novakit.identity import Identity
 Check = Callable[[Any], Any]
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
+SHORT_NAME = {**NAME, "maxLength": 64}
+"""Of projects and domains."""
 ID = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[a-zA-Z0-9-]+$"}
 TEXT = {"type": ["string", "null"], "maxLength": 65535, "pattern": r"^[^\x00]*$"}
 FLAG = {"type": "boolean"}

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
+import orjson
 import sqlalchemy as sa
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.identity import checks
-from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, TEXT
+from novakit.api.identity import checks, filters
+from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 from novakit.store import identity as table
@@ -17,10 +18,14 @@ from novakit.store import identity as table
 Document = dict[str, Any]
 
 
-def collection(call: Call[Identity], name: str, items: Sequence[Any]) -> Document:
-    """Write a list as clients read it; it is always whole."""
+def collection(call: Call[Identity], name: str, items: Sequence[Any], *, more: bool = False) -> Document:
+    """Write a list as clients read it; `more` says that another page follows."""
     here = f"{call.service.url}{_below(call)}"
-    return {name: items, "links": {"next": None, "self": here, "previous": None}}
+    following = None
+    if more and items:
+        query = call.request.rel_url.update_query(marker=items[-1]["id"]).raw_query_string
+        following = f"{here.partition('?')[0]}?{query}"
+    return {name: items, "links": {"next": following, "self": here, "previous": None}}
 
 
 def _below(call: Call[Identity]) -> str:
@@ -52,7 +57,7 @@ class Noun:
         """Write a row as clients read it."""
         link = f"{call.service.url}/v3/{self.plural}/{row['id']}"
         shown = {name: row[name] for name in self.shown if row[name] is not None or name not in _SILENT}
-        return {"id": row["id"], **shown, **self.fixed, "links": {"self": link}}
+        return {**(row["extra"] or {}), "id": row["id"], **shown, **self.fixed, "links": {"self": link}}
 
     def routes(self) -> list[Route]:
         """Give the routes of this noun."""
@@ -76,7 +81,7 @@ class Noun:
         async def create(call: Call[Identity]) -> web.Response:
             checks.require_admin(call)
             values = dict(check(await call.json())[self.name])
-            values = await _completed(call, self, values)
+            values = await _completed(call, self, self._with_extra(values, {}))
             row = await call.service.directory.create(self.of, values)
             return reply({self.name: self.document(call, row)}, 201)
 
@@ -93,29 +98,46 @@ class Noun:
             for name in [name for name in self.frozen if name in values]:
                 if values.pop(name) != before[name]:
                     raise errors.BadRequest(f"The {name} of a {self.name} cannot be changed.")
+            values = self._with_extra(values, before["extra"] or {})
             row = await directory.update(self.of, call.path["id"], _plain(values))
             return reply({self.name: self.document(call, row)})
 
         return update
 
+    def _with_extra(self, values: Document, before: Mapping[str, Any]) -> Document:
+        """Keep the attributes that the API does not know as clients sent them; null takes one away.
+
+        Raises `BadRequest` where they would be more than a row should hold.
+        """
+        known = {*self.accepts, *self.fixed, *self.shown, "id", "links", "tenant_id"}
+        unknown = {name: values[name] for name in values if name not in known}
+        extra = {name: value for name, value in {**before, **unknown}.items() if value is not None}
+        if len(orjson.dumps(extra)) > MOST_EXTRA:
+            raise errors.BadRequest(f"The attributes besides the API's own are more than {MOST_EXTRA} bytes.")
+        return {**{name: value for name, value in values.items() if name not in unknown}, "extra": extra}
+
     async def list(self, call: Call[Identity]) -> web.Response:
         """List what equals the filters of the query."""
         if not self.open:
             checks.require_reader(call)
-        rows = await call.service.directory.listed(self.of, self._filters(call))
-        return reply(collection(call, self.plural, [self.document(call, row) for row in rows]))
-
-    def _filters(self, call: Call[Identity]) -> Document:
-        filters: Document = {name: call.query[name] for name in self.filters if name in call.query}
-        if "enabled" in self.of.c and "enabled" in call.query:
-            filters["enabled"] = call.query["enabled"].lower() not in ("false", "0", "no", "off")
-        return filters
+        asked = filters.read(call.request.query, self.filters, (*self.shown, *self.fixed))
+        # The database narrows by what it can compare; the rest is compared with what clients are shown.
+        exact = {name: call.query[name] for name in self.filters if name in self.of.c and name in call.query}
+        rows = await call.service.directory.listed(self.of, exact)
+        page, more = asked.page([self.document(call, row) for row in rows])
+        return reply(collection(call, self.plural, page, more=more))
 
     async def show(self, call: Call[Identity]) -> web.Response:
         """Show one by id."""
         key = call.path["id"]
         if not self.open:
-            own = {table.users: call.context.user_id, table.projects: call.context.project_id}.get(self.of)
+            context = call.context
+            mine = {
+                table.users: context.user_id,
+                table.projects: context.project_id,
+                table.domains: context.user_domain_id,
+            }
+            own = mine.get(self.of)
             checks.require_reader(call, own=own == key)
         row = await call.service.directory.show(self.of, key)
         return reply({self.name: self.document(call, row)})
@@ -127,6 +149,8 @@ class Noun:
         return reply(status=204)
 
 
+MOST_EXTRA = 65536
+"""Bytes of JSON that one thing may hold besides the attributes of the API."""
 _SILENT = frozenset({"email", "default_project_id"})
 """Left out of a document where there is none."""
 
@@ -168,7 +192,7 @@ DOMAIN = Noun(
     of=table.domains,
     shown=("name", "description", "enabled"),
     fixed={"tags": [], "options": {}},
-    accepts={"name": NAME, "description": TEXT, "enabled": FLAG},
+    accepts={"name": SHORT_NAME, "description": TEXT, "enabled": FLAG},
     verbs=("create", "list", "show"),
 )
 PROJECT = Noun(
@@ -178,7 +202,7 @@ PROJECT = Noun(
     shown=("name", "domain_id", "description", "enabled", "parent_id", "tags"),
     fixed={"is_domain": False, "options": {}},
     accepts={
-        "name": NAME,
+        "name": SHORT_NAME,
         "domain_id": ID,
         "parent_id": {"anyOf": [ID, {"type": "null"}]},
         "description": TEXT,
@@ -205,7 +229,7 @@ USER = Noun(
         "password": {"anyOf": [PASSWORD, {"type": "null"}]},
     },
     frozen=("domain_id",),
-    filters=("name", "domain_id"),
+    filters=("name", "domain_id", "idp_id", "protocol_id", "unique_id", "password_expires_at"),
 )
 ROLE = Noun(
     name="role",
@@ -214,6 +238,7 @@ ROLE = Noun(
     shown=("name", "description"),
     fixed={"domain_id": None, "options": {}},
     accepts={"name": NAME, "description": TEXT, "domain_id": {"type": "null"}},
+    filters=("name", "domain_id"),
 )
 REGION = Noun(
     name="region",

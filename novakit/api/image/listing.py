@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,9 +10,11 @@ from novakit import errors
 from novakit.api.image import schemas
 from novakit.api.service import Call
 from novakit.image import Images
+from novakit.image.records import HASH_ALGORITHM
 from novakit.image.service import sees_all
-from novakit.store.images import SORTABLE, Wanted
+from novakit.store.images import OPERATORS, SORTABLE, Wanted
 
+TRUE, FALSE = {"true", "1", "t", "on", "yes", "y"}, {"false", "0", "f", "off", "no", "n"}
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 1000
 _COLUMNS = ("name", "status", "container_format", "disk_format", "owner", "checksum", "os_hash_value")
@@ -36,12 +39,14 @@ async def wanted(call: Call[Images]) -> Wanted:
         everything=sees_all(context),
         visibility=_choice(query, "visibility", (*schemas.VISIBILITIES, "all")),
         member_status=_choice(query, "member_status", (*schemas.MEMBER_STATUSES, "all")) or "accepted",
-        ids=_values(query["id"]) if "id" in query else None,
+        ids=_ids(query),
+        hashed="os_hash_algo" in query,
         equal=_equal(query),
         properties=_properties(query),
         tags=query.getall("tag", []),
         size_min=_number(query, "size_min"),
         size_max=_number(query, "size_max"),
+        moments=_moments(query),
         order=_order(call),
         limit=min(_number(query, "limit", DEFAULT_LIMIT) or 0, MAX_LIMIT),
         marker=marker,  # type: ignore[arg-type]
@@ -84,17 +89,44 @@ def _values(said: str) -> list[str]:
     return [quoted or plain for quoted, plain in parts]
 
 
+def _ids(query: Mapping[str, str]) -> list[str] | None:
+    """Read which ids are asked for; none has a hash of another algorithm than this service's one."""
+    if "os_hash_algo" in query and HASH_ALGORITHM not in _values(query["os_hash_algo"]):
+        return []
+    return _values(query["id"]) if "id" in query else None
+
+
 def _equal(query: Mapping[str, str]) -> dict[str, Sequence[Any]]:
     equal: dict[str, Sequence[Any]] = {name: _values(query[name]) for name in _COLUMNS if name in query}
     equal |= {name: [_number(query, name)] for name in _NUMBERS if name in query}
     for name in _FLAGS:
         if name in query:
             value = query[name].lower()
-            if value not in ("true", "false"):
+            if value not in TRUE | FALSE:
                 raise errors.BadRequest(f"{name} is true or false.")
-            equal[name] = [value == "true"]
+            equal[name] = [value in TRUE]
     equal.setdefault("os_hidden", [False])
     return equal
+
+
+def _moments(query: Any) -> list[tuple[str, str, datetime]]:
+    """Read created_at and updated_at, each a time with or without gt:, gte:, lt:, lte:, eq: or neq: before it."""
+    found = []
+    for name in ("created_at", "updated_at"):
+        for said in query.getall(name, []):
+            operator, colon, rest = said.partition(":")
+            operator, text = (operator, rest) if colon and operator in OPERATORS else ("eq", said)
+            try:
+                # A plus sign that a client did not encode arrives as a space.
+                when = datetime.fromisoformat(text.strip().replace(" 00:00", "+00:00"))
+                when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+            except (ValueError, OverflowError) as error:
+                raise errors.BadRequest(
+                    f"{name} takes a time such as 2030-01-31T12:00:00Z, with one of {', '.join(OPERATORS)} and a colon "
+                    f"before it where not equality is meant; {said[:64]!r} is none."
+                ) from error
+            found.append((name, operator, when))
+    return found
 
 
 def _properties(query: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from novakit import errors
 from novakit.store.compute.servers import servers
 from novakit.store.engine import Row, Session
+from novakit.store.moments import second_of
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +27,8 @@ class Wanted:
     """By column: the value it must have."""
     like: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     """By column: patterns of LIKE with `\\` as the escape, one of which must match, whatever the case."""
+    seconds: Mapping[str, datetime] = attrs.field(factory=dict)
+    """By column: the second in which it must lie; clients read times without their fractions."""
     flavor_id: str | None = None
     vm_states: Sequence[str] | None = None
     task_states: Sequence[str] | None = None
@@ -39,6 +42,7 @@ class Wanted:
     """None of these."""
     changes_since: datetime | None = None
     changes_before: datetime | None = None
+    """Includes the whole second, so that the `updated` that a client was shown finds its server."""
     sort: Sequence[tuple[str, bool]] = (("created_at", True),)
     """Columns in order of weight, and whether each goes down."""
     limit: int = 1000
@@ -89,6 +93,9 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     if wanted.ids is not None:
         found.append(c.id.in_(list(wanted.ids)))
     found += [c[name] == value for name, value in wanted.equal.items()]
+    for name, second in wanted.seconds.items():
+        begin, end = second_of(second)
+        found += [c[name] >= begin, c[name] < end]
     for name, patterns in wanted.like.items():
         found.append(sa.or_(*(sa.func.lower(c[name]).like(each, escape="\\") for each in patterns)))
     if wanted.flavor_id is not None:
@@ -102,7 +109,7 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     if wanted.changes_since is not None:
         found.append(c.updated_at >= wanted.changes_since)
     if wanted.changes_before is not None:
-        found.append(c.updated_at <= wanted.changes_before)
+        found.append(c.updated_at < second_of(wanted.changes_before)[1])
     return found + _tag_conditions(wanted)
 
 

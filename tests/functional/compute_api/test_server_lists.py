@@ -124,3 +124,47 @@ async def test_deleted_servers_are_listed_to_admins_and_by_changes_since(api, th
 async def test_a_hostile_pattern_answers_at_once(api, three):
     pattern = ".*a" * 80
     assert await names(api, f"?name={pattern}") == []
+
+
+@pytest.mark.parametrize("word", ["true", "y", "t", "1", "YES", "on"])
+async def test_every_usual_word_for_true_and_false_filters_by_locks(api, three, word):
+    assert await names(api, f"?locked={word}") == ["b_2"]
+    no = {"true": "false", "y": "n", "t": "f", "1": "0", "yes": "no", "on": "off"}[word.lower()]
+    assert await names(api, f"?locked={no}") == ["c%3", "a1"]
+
+
+@pytest.mark.parametrize("name", ["locked", "config_drive", "deleted", "all_tenants"])
+async def test_flags_that_are_neither_true_nor_false_are_refused(api, three, name):
+    answer = await api("GET", f"/v2.1/servers?{name}=perhaps", as_="admin", version="2.100")
+    assert answer.status == 400 and "perhaps" in str(answer.body)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("?sort_dir=asc", ["a1", "b_2", "c%3"]),
+        ("?sort_dir=desc", ["c%3", "b_2", "a1"]),
+        ("?sort_key=vm_state&sort_key=display_name&sort_dir=asc", ["a1", "c%3", "b_2"]),
+        ("?sort_key=vm_state&sort_key=display_name&sort_dir=desc", ["b_2", "c%3", "a1"]),
+        ("?sort_key=project_id&sort_key=display_name&sort_dir=asc", ["a1", "b_2", "c%3"]),
+        ("?sort_key=project_id&sort_key=display_name&sort_dir=asc&sort_dir=desc", ["c%3", "b_2", "a1"]),
+    ],
+)
+async def test_keys_without_a_direction_go_the_way_of_the_first(api, three, query, found):
+    assert await names(api, query) == found
+
+
+async def test_more_directions_than_keys_are_refused(api, three):
+    answer = await api("GET", "/v2.1/servers?sort_key=display_name&sort_dir=asc&sort_dir=asc")
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("field", ["changes-before", "created_at", "launched_at"])
+async def test_the_time_that_was_shown_finds_the_server(api, three, become, field):
+    when = world.now().replace(year=2031, microsecond=654321)
+    await become(three["a1"], updated_at=when.replace(year=2020), created_at=when, launched_at=when)
+    shown = (await api("GET", f"/v2.1/servers/{three['a1']}", version="2.100")).body["server"]
+    key = {"changes-before": "updated", "created_at": "created", "launched_at": "OS-SRV-USG:launched_at"}[field]
+    assert await names(api, f"?{field}={shown[key]}") == ["a1"]
+    at_the_end_of_time = await names(api, f"?{field}=9999-12-31T23:59:59Z")
+    assert len(at_the_end_of_time) == (3 if field == "changes-before" else 0)

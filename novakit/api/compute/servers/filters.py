@@ -10,7 +10,7 @@ import attrs
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker
 from novakit.api.compute.policy import allows, authorize
-from novakit.api.compute.validation import FALSE, TRUE, boolean
+from novakit.api.compute.validation import strict_boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
 from novakit.compute.states import states_of
@@ -119,7 +119,7 @@ def listing(call: Call[Any], verb: str) -> Listing | None:
     if "flavor" in query:
         fields["flavor_id"] = query["flavor"]
     if "locked" in query and call.version >= (2, 73):
-        fields["locked"] = boolean(query["locked"])
+        fields["locked"] = strict_boolean(query["locked"], "locked")
     if "uuid" in query:
         fields["ids"] = call.request.query.getall("uuid")
     addresses = [patterns.parse(query[name]) for name in ("ip", "ip6") if name in query]
@@ -145,11 +145,7 @@ def _all_tenants(query: dict[str, str]) -> bool:
     value = query.get("all_tenants")
     if value is None:
         return False
-    if value == "":
-        return True
-    if value.lower() not in TRUE | FALSE:
-        raise errors.BadRequest(f"Invalid value '{value[:80]}' for all_tenants; it must be true or false.")
-    return boolean(value)
+    return value == "" or strict_boolean(value, "all_tenants")
 
 
 def _states(call: Call[Any], query: dict[str, str]) -> dict[str, Any] | None:
@@ -173,7 +169,7 @@ def _deleted(call: Call[Any], query: dict[str, str], fields: dict[str, Any]) -> 
             raise errors.Forbidden("Only administrators may list deleted instances")
         return True
     if "deleted" in query:
-        return boolean(query["deleted"])
+        return strict_boolean(query["deleted"], "deleted")
     return None if fields.keys() & {"changes_since", "changes_before"} else False
 
 
@@ -185,12 +181,10 @@ def _matching(query: dict[str, str]) -> dict[str, Any]:
             if not re.fullmatch(r"-?\d{1,9}", query[name]):
                 raise errors.BadRequest(f"Invalid filter field: {name}. It must be a number.")
             equal[name] = int(query[name])
-    for name in MOMENTS:
-        if name in query:
-            equal[name] = _moment(name, query[name])
     if "config_drive" in query:
-        equal["config_drive"] = boolean(query["config_drive"])
-    return {"like": like, "equal": equal}
+        equal["config_drive"] = strict_boolean(query["config_drive"], "config_drive")
+    seconds = {name: _moment(name, query[name]) for name in MOMENTS if name in query}
+    return {"like": like, "equal": equal, "seconds": seconds}
 
 
 def _tags(query: dict[str, str]) -> dict[str, Any]:
@@ -228,9 +222,13 @@ def _sort(call: Call[Any]) -> list[tuple[str, bool]]:
     directions = call.request.query.getall("sort_dir", [])
     if any(direction not in ("asc", "desc") for direction in directions):
         raise errors.BadRequest("Unknown sort direction, must be one of: asc, desc.")
+    if len(directions) > max(1, len(keys)):
+        raise errors.BadRequest("Sort direction size exceeds sort key size")
+    # A key without a direction of its own goes the way of the first one, as in the public API.
+    first = directions[0] if directions else "desc"
     chosen: list[tuple[str, bool]] = []
     for place, key in enumerate(keys):
-        down = (directions[place] if place < len(directions) else "desc") == "desc"
+        down = (directions[place] if place < len(directions) else first) == "desc"
         if key in ("host", "node") and not call.context.is_admin:
             raise errors.Forbidden(f"Only administrators can sort servers by {key}")
         if key in SORT_COLUMNS:
@@ -239,4 +237,4 @@ def _sort(call: Call[Any]) -> list[tuple[str, bool]]:
             chosen.append(("locked_by", down))
         elif key not in WITHOUT_ORDER and (call.version >= (2, 75) or key not in (*IGNORED_BEFORE_2_75, "locked")):
             raise errors.BadRequest(f"Servers cannot be sorted by {key[:80]}; try sort_key=created_at.")
-    return chosen or [("created_at", True)]
+    return chosen or [("created_at", first == "desc")]

@@ -1,0 +1,107 @@
+"""The query string of identity's lists: every filter is obeyed, or refused by its name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from multidict import MultiMapping
+
+from novakit import errors
+
+TRUE, FALSE = {"true", "1", "t", "on", "yes", "y", ""}, {"false", "0", "f", "off", "no", "n"}
+"""`?enabled` without a value means true."""
+INEXACT: Mapping[str, Callable[[str, str], bool]] = {
+    "contains": lambda have, asked: asked in have,
+    "icontains": lambda have, asked: asked.lower() in have.lower(),
+    "startswith": lambda have, asked: have.startswith(asked),
+    "istartswith": lambda have, asked: have.lower().startswith(asked.lower()),
+    "endswith": lambda have, asked: have.endswith(asked),
+    "iendswith": lambda have, asked: have.lower().endswith(asked.lower()),
+}
+"""As in name__startswith=a."""
+TAGS: Mapping[str, Callable[[set[str], set[str]], bool]] = {
+    "tags": lambda asked, have: asked <= have,
+    "tags-any": lambda asked, have: bool(asked & have),
+    "not-tags": lambda asked, have: not asked <= have,
+    "not-tags-any": lambda asked, have: not asked & have,
+}
+PAGING = ("limit", "marker")
+
+Document = Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class Filters:
+    """What one list was asked to hold."""
+
+    tests: Sequence[Callable[[Document], bool]]
+    limit: int | None
+    marker: str | None
+
+    def page(self, documents: Sequence[Document]) -> tuple[list[Document], bool]:
+        """Keep what passes, and of that the page that was asked for; tell whether more follows it.
+
+        Raises `BadRequest` for a marker that is not in the list.
+        """
+        found = [one for one in documents if all(test(one) for test in self.tests)]
+        if self.marker is not None:
+            places = [place for place, one in enumerate(found) if one["id"] == self.marker]
+            if not places:
+                raise errors.BadRequest(f"The marker {self.marker[:80]} is not in this list.")
+            found = found[places[0] + 1 :]
+        if self.limit is None:
+            return found, False
+        return found[: self.limit], len(found) > self.limit
+
+
+def read(query: MultiMapping[str], exact: Sequence[str], shown: Sequence[str]) -> Filters:
+    """Read the query of a list whose documents hold `shown`, of which `exact` can be asked for by value.
+
+    Raises `BadRequest` with the name of what the list cannot be filtered by.
+    """
+    tests: list[Callable[[Document], bool]] = []
+    for name, value in query.items():
+        if name in PAGING:
+            continue
+        attribute, _, manner = name.partition("__")
+        if name in TAGS and "tags" in shown:
+            tests.append(_tagged(TAGS[name], value))
+        elif name in ("enabled", "is_domain") and name in shown:
+            tests.append(_flag(name, value))
+        elif name in exact:
+            tests.append(_equal(name, value))
+        elif manner in INEXACT and attribute in shown:
+            tests.append(_inexact(INEXACT[manner], attribute, value))
+        else:
+            flags = {"enabled", "is_domain"} & set(shown)
+            known = sorted({*exact, *PAGING, *flags, *(TAGS if "tags" in shown else ())})
+            raise errors.BadRequest(f"This list cannot be filtered by {name[:80]!r}; it can by {', '.join(known)}.")
+    return Filters(tests=tests, limit=_limit(query.get("limit")), marker=query.get("marker"))
+
+
+def _tagged(holds: Callable[[set[str], set[str]], bool], value: str) -> Callable[[Document], bool]:
+    asked = set(value.split(","))
+    return lambda one: holds(asked, set(one["tags"]))
+
+
+def _flag(name: str, value: str) -> Callable[[Document], bool]:
+    word = value.lower()
+    if word not in TRUE | FALSE:
+        raise errors.BadRequest(f"{name} is true or false, and not {value[:80]!r}.")
+    return lambda one: bool(one[name]) is (word in TRUE)
+
+
+def _equal(name: str, value: str) -> Callable[[Document], bool]:
+    return lambda one: one.get(name) == value
+
+
+def _inexact(holds: Callable[[str, str], bool], name: str, value: str) -> Callable[[Document], bool]:
+    return lambda one: isinstance(one.get(name), str) and holds(one[name], value)
+
+
+def _limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise errors.BadRequest(f"limit is a number of 0 or more, and not {text[:80]!r}.")
+    return int(text)

@@ -1,0 +1,52 @@
+"""Lists of images: what a filter says is what the list holds."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+
+async def _names(cloud: Any, query: str) -> list[str]:
+    status, said = await cloud.ask("GET", f"/v2/images?{query}")
+    assert status == 200, said
+    return [one["name"] for one in said["images"]]
+
+
+@pytest.mark.parametrize("name", ["created_at", "updated_at"])
+async def test_images_are_filtered_by_their_age(cloud: Any, name: str) -> None:
+    made = await cloud.image()
+    shown = made[name]
+    earlier, later = (
+        (datetime.fromisoformat(shown) + timedelta(seconds=by)).strftime("%Y-%m-%dT%H:%M:%SZ") for by in (-1, 1)
+    )
+    for query, found in (
+        (f"{name}=lt:2000-01-01T00:00:00Z", False),
+        (f"{name}=gt:2000-01-01T00:00:00Z", True),
+        *((f"{name}={operator}:{shown}", operator in ("eq", "gte", "lte")) for operator in OPERATORS),
+        *((f"{name}={operator}:{earlier}", operator in ("neq", "gt", "gte")) for operator in OPERATORS),
+        *((f"{name}={operator}:{later}", operator in ("neq", "lt", "lte")) for operator in OPERATORS),
+        (f"{name}={shown}", True),
+        (f"{name}=gt:{earlier}&{name}=lt:{later}", True),
+        (f"{name}=gt:{earlier}&{name}=lt:{shown}", False),
+        (f"{name}=lte:9999-12-31T23:59:59Z", True),
+    ):
+        assert await _names(cloud, query) == (["one"] if found else []), query
+
+
+OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte")
+
+
+@pytest.mark.parametrize("said", ["yesterday", "lt:", "between:2000-01-01", "lt:2000-13-01T00:00:00Z", "gt:x"])
+async def test_an_age_that_is_none_is_refused(cloud: Any, said: str) -> None:
+    await cloud.image()
+    status, answer = await cloud.ask("GET", f"/v2/images?created_at={said}")
+    assert status == 400, answer
+
+
+async def test_images_are_filtered_by_the_algorithm_of_their_hash(cloud: Any) -> None:
+    await cloud.image(name="empty")
+    full = await cloud.image(name="full")
+    assert (await cloud.upload(full["id"], b"bytes"))[0] == 204
+    assert await _names(cloud, "os_hash_algo=sha512") == ["full"]
+    assert await _names(cloud, "os_hash_algo=in:md5,sha512") == ["full"]
+    assert await _names(cloud, "os_hash_algo=md5") == []
