@@ -91,5 +91,11 @@ class Unavailable(NovakitError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class InsufficientStorage(NovakitError):
+    """There is no room for it; deleting makes some."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+
+
 class ConfigError(NovakitError):
     """The configuration is wrong; the sentence says which key and what it takes."""

@@ -13,7 +13,7 @@ from aiohttp import web
 from novakit import errors, tracing, world
 from novakit.context import RequestContext
 from novakit.monitoring.tallies import Requests
-from novakit.store.engine import is_passing
+from novakit.store import faults
 
 S = TypeVar("S")
 Version = tuple[int, int]
@@ -21,6 +21,9 @@ Authenticate = Callable[[str, str], Awaitable[RequestContext]]
 """Turns a token and a request id into the caller; raises `Unauthorized`."""
 
 log = structlog.get_logger(__name__)
+
+_EXPECTED = (501, 503, 507)
+"""Statuses from 500 on that are no fault of the program."""
 
 MAX_BODY = 114688 * 8
 """Bytes of a JSON body, unless the configuration says otherwise; streamed uploads are not counted."""
@@ -223,18 +226,13 @@ class Service(Generic[S]):
             except web.HTTPException as error:
                 answer = self._refusal(request, _translated(error, request), request_id, auth_url, agreed)
             except errors.NovakitError as error:
-                if error.status >= 500 and error.status not in (501, 503):
+                if error.status >= 500 and error.status not in _EXPECTED:
                     log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
                 answer = self._refusal(request, error, request_id, auth_url, agreed)
-            except ConnectionError:
-                raise
             except Exception as error:
-                log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
-                said = f"An unexpected error happened here; the operator finds it in the log as {request_id}."
-                fault = errors.NovakitError(said)
-                if is_passing(error):
-                    fault = errors.Unavailable("The database could not do it just now; try again in a moment.")
-                answer = self._refusal(request, fault, request_id, auth_url, agreed)
+                if isinstance(error, ConnectionError) and _has_left(request):
+                    raise
+                answer = self._refusal(request, self._fault(error, request_id), request_id, auth_url, agreed)
             if not answer.prepared:
                 for name in self.request_id_headers:
                     answer.headers[name] = request_id
@@ -247,6 +245,16 @@ class Service(Generic[S]):
             return answer
 
         return middleware
+
+    def _fault(self, error: Exception, request_id: str) -> errors.NovakitError:
+        """Log an error that nobody expected, and say what the client is told of it."""
+        fault = faults.as_answer(error)
+        if fault is not None:
+            log.warning("request not done", service=self.name, request_id=request_id, why=fault.message)
+            return fault
+        log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
+        said = f"An unexpected error happened here; the operator finds it in the log as {request_id}."
+        return errors.NovakitError(said)
 
     async def _traced(self, handler: Handler, call: Call[Any]) -> web.StreamResponse:
         """Answer within a span that hangs below the client's, where there is one."""
@@ -282,6 +290,11 @@ class Service(Generic[S]):
         if error.status == 401:
             answer.headers["WWW-Authenticate"] = f'Keystone uri="{auth_url}"'
         return answer
+
+
+def _has_left(request: web.Request) -> bool:
+    """Say whether the client has gone, so that nobody is left to be told anything."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _require_text(request: web.Request) -> None:

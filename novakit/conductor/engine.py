@@ -16,11 +16,14 @@ from novakit.conductor.work import Commit, Failed, JoinedCommit, Postponed, Rewi
 from novakit.gather import Gather
 from novakit.store import Store
 from novakit.store import operations as rows
-from novakit.store.engine import Row, Session, is_passing
+from novakit.store.engine import Row, Session
+from novakit.store.faults import is_passing
 
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=15)
+RETRY = 0.5
+"""Seconds after which a write is tried again that the store could not take."""
 GATHER = 0.002
 """Seconds the engine waits for more work before it takes a batch of leases."""
 
@@ -88,7 +91,9 @@ class Engine:
                     leased = await self._lease()
                 except Exception as error:
                     # Whatever is the matter with the store, who runs nothing any more would be of no use to anybody.
-                    log.error("no operations could be leased", exc_info=error)
+                    log.error(
+                        "no operations could be leased", exc_info=None if is_passing(error) else error, why=str(error)
+                    )
                 if not leased or len(self._running) >= self.limit:
                     await self._rest()
         finally:
@@ -127,7 +132,9 @@ class Engine:
                     async with self.store.write() as session:
                         gone = await rows.renew(session, self.owner, self._running, world.now() + LEASE)
                 except Exception as error:
-                    log.error("leases could not be renewed", exc_info=error)
+                    log.error(
+                        "leases could not be renewed", exc_info=None if is_passing(error) else error, why=str(error)
+                    )
                     continue
                 self.interrupt(gone)
 
@@ -250,6 +257,11 @@ class Engine:
 
     async def _write(self, work: Work, commit: Commit | None, **values: Any) -> None:
         outcome = await self._writing(_Progress(work, commit, values))
+        while outcome is not None and is_passing(outcome) and not self._stopping:
+            # Given up here, the operation would stand still until its lease runs out, long after the store is back.
+            log.warning("the outcome of a step waits for the store", operation=work.id, why=type(outcome).__name__)
+            await asyncio.sleep(RETRY)
+            outcome = await self._writing(_Progress(work, commit, values))
         if outcome is not None:
             raise outcome
 
@@ -292,6 +304,11 @@ class Engine:
         await self._write(
             work, None, not_before=world.now() + timedelta(seconds=seconds), lease_until=None, reason=str(error)
         )
+
+
+def _why(error: Exception) -> dict[str, Any]:
+    """Say why the store did not do it: in a word where that passes by itself, else with all that is known."""
+    return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
 
 
 def _outcome(cancelled: bool | None, values: Mapping[str, Any]) -> Exception | None:

@@ -16,7 +16,7 @@ from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptio
 from novakit.scheduler.pipeline.steps import Step
 from novakit.scheduler.select import Scheduler
 from novakit.store import Store
-from novakit.store.engine import is_passing
+from novakit.store.faults import is_passing
 from novakit_hookspecs.errors import Busy
 
 TARGET = "scheduler"

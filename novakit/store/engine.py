@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from novakit.store import faults
 from novakit.store.schema import metadata
 from novakit.store.sqlite import DRIVER, changes
 from novakit.store.wal import WriteAheadLog
@@ -26,19 +27,8 @@ STALLED = 10
 """Seconds a transaction may wait for its own process: PostgreSQL ends one that a stopped process left open, so that
 what it has locked is free for others; nothing ends it on SQLite."""
 
-
-_PASSING = ("08", "40", "53", "55P03", "57P")
-"""How the SQLSTATEs begin of what passes: connections, collisions, resources, locks, and a server that goes down."""
-
-
-def is_passing(error: BaseException) -> bool:
-    """Say whether the database could not do it at this moment only: it was locked or away, or others were first."""
-    if isinstance(error, sa.exc.TimeoutError):
-        return True
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
-    return error.connection_invalidated or state.startswith(_PASSING) or "database is locked" in str(error.orig)
+CONNECTS_WITHIN = 10
+"""Seconds in which PostgreSQL must take a connection, or one of the pool must become free."""
 
 
 @attrs.define
@@ -140,9 +130,10 @@ class Store:
             "json_deserializer": orjson.loads,
         }
         if not url.startswith("sqlite"):
-            settings = {"server_settings": {"idle_in_transaction_session_timeout": f"{STALLED}s"}}
-            options["connect_args"] = settings
-            engine = create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, **options)
+            settings = {"idle_in_transaction_session_timeout": f"{STALLED}s"}
+            options["connect_args"] = {"server_settings": settings, "timeout": CONNECTS_WITHIN}
+            pool = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": CONNECTS_WITHIN}
+            engine = create_async_engine(url, **pool, **options)
             if allowed is not None:
                 _guard(engine, allowed)
             return cls(url, engine, engine, None)
@@ -164,7 +155,7 @@ class Store:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Session]:
         """Open a consistent view; nothing can be written through it."""
-        async with self.reader.connect() as connection:
+        async with _connected(self.reader) as connection:
             yield Session(connection, self.dialect)
 
     @asynccontextmanager
@@ -172,7 +163,7 @@ class Store:
         """Open a transaction: committed and on the disk at the end of the block, rolled back when it raises."""
         if self._log is not None:
             self._log.require_sound()
-        async with self._turn or nullcontext(), self.writer.begin() as connection:
+        async with self._turn or nullcontext(), _connected(self.writer) as connection, connection.begin():
             session = Session(connection, self.dialect)
             before = changes(connection)
             yield session
@@ -208,6 +199,20 @@ class Store:
             await self.writer.dispose()
         if self._log is not None:
             self._log.close()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Hold a connection. Raises StoreAway while there is none to be had."""
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(engine.connect())
+        except Exception as error:
+            away = faults.on_connecting(error)
+            if away is None:
+                raise
+            raise away from error
+        yield connection
 
 
 def _guard(engine: AsyncEngine, allowed: frozenset[str]) -> None:

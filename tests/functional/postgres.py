@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,10 @@ class Cluster:
     def start(self) -> None:
         """Make the cluster and wait until it takes connections."""
         self.run("initdb", "-D", f"{self.home}/data", "-U", "novakit", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self.resume()
+
+    def resume(self) -> None:
+        """Run the cluster that is there, on the same port, and wait until it takes connections."""
         options = f"-p {self.port} -k {self.home} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
         log = f"{self.home}/postgresql.log"
         self.run("pg_ctl", "-D", f"{self.home}/data", "-l", log, "-w", "-o", options, "start")
@@ -81,9 +86,9 @@ class Cluster:
         return f"postgresql+asyncpg://novakit@127.0.0.1:{self.port}/{name}"
 
 
-@pytest.fixture(scope="session")
-def postgres_cluster() -> Iterator[Cluster]:
-    """Run a cluster as long as the tests run."""
+@contextmanager
+def cluster_of_its_own() -> Iterator[Cluster]:
+    """Run a cluster inside the block: one that a test may stop."""
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL is not installed: `apt-get install postgresql` brings it")
@@ -99,6 +104,13 @@ def postgres_cluster() -> Iterator[Cluster]:
             cluster.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """Run a cluster as long as the tests run."""
+    with cluster_of_its_own() as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -171,6 +171,9 @@ async def test_an_operation_goes_on_after_the_last_step_that_was_written(store: 
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("one", do=remember), diary.step("two", do=hang))) as killed:
         await _until(lambda: _is_at(store, operation, "one"))
+        async with asyncio.timeout(WITHIN):
+            while diary.lines != ["one", "two"]:
+                await asyncio.sleep(0.001)
         await killed.stop(0)
     engine = Engine(store, {"make": diary.verb("make", diary.step("one"), diary.step("two", do=recall))})
     task = asyncio.create_task(engine.run(alone=True))

@@ -1,0 +1,88 @@
+"""What is the matter when the database does not do what it is told: away, busy, full, or a mistake of ours.
+
+The drivers say it in three ways: SQLSTATEs (PostgreSQL), result codes (SQLite), and, while a connection is being made,
+bare errors of the operating system.
+"""
+
+import errno
+import sqlite3
+
+import sqlalchemy as sa
+
+from novakit.errors import InsufficientStorage, NovakitError, Unavailable
+
+RETRY_AFTER = 2
+"""Seconds after which a client is told to ask again."""
+
+_PASSING = ("08", "40", "53", "55P03", "57P", "25P03")
+"""How the SQLSTATEs begin of what passes: connections, collisions, resources, locks, a server that goes down."""
+_FULL = "53100"
+_BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DISK_CODES = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StoreAway(Unavailable):
+    """The database cannot be reached at this moment."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The database cannot be reached just now ({why}); try again in a moment.",
+            headers={"Retry-After": str(RETRY_AFTER)},
+        )
+
+
+def is_passing(error: BaseException) -> bool:
+    """Say whether it was for this moment only: the database was locked, full or away, or others were first."""
+    if isinstance(error, StoreAway | sa.exc.TimeoutError):
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    code = _code(error)
+    return (
+        error.connection_invalidated
+        or _state(error).startswith(_PASSING)
+        or code in (*_BUSY_CODES, *_DISK_CODES, sqlite3.SQLITE_FULL)
+        or "database is locked" in str(error.orig)
+    )
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether a disk has no room: that of the database, or that of a file which was being written."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL_ERRNOS
+    return isinstance(error, sa.exc.DBAPIError) and (_state(error) == _FULL or _code(error) == sqlite3.SQLITE_FULL)
+
+
+def as_answer(error: BaseException) -> NovakitError | None:
+    """Return what a client is told of a fault of database or disk; None when the fault is another one."""
+    if isinstance(error, NovakitError):
+        return error
+    if is_full(error):
+        return InsufficientStorage(
+            "There is no room left on the disk of this service. Delete what is not needed, or tell its operator."
+        )
+    if is_passing(error):
+        return Unavailable(
+            "The database could not do it just now; try again in a moment.", headers={"Retry-After": str(RETRY_AFTER)}
+        )
+    return None
+
+
+def on_connecting(error: BaseException) -> StoreAway | None:
+    """Return what it means that a connection could not be had; None for what will not pass by itself."""
+    state = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, OSError | TimeoutError) or state.startswith(_PASSING) or is_passing(error):
+        # What the error says may hold an address or a name of the operator's; users get its kind.
+        return StoreAway(type(error).__name__)
+    return None
+
+
+def _state(error: sa.exc.DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
+
+
+def _code(error: sa.exc.DBAPIError) -> int | None:
+    """Return SQLite's primary result code, or None where it is another database."""
+    extended = getattr(error.orig, "sqlite_errorcode", None)
+    return None if extended is None else int(extended) & 0xFF

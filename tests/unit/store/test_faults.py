@@ -1,0 +1,76 @@
+"""What the matter is with the database or the disk, and what a client is told of it."""
+
+import errno
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from novakit.store import Store, faults
+
+
+class Refused(Exception):
+    """A driver's error with an SQLSTATE."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("x")
+        self.sqlstate = sqlstate
+
+
+def _postgresql(sqlstate: str) -> sa.exc.DBAPIError:
+    return sa.exc.OperationalError("SELECT 1", {}, Refused(sqlstate))
+
+
+def _sqlite(code: int) -> sa.exc.DBAPIError:
+    cause = sqlite3.OperationalError("x")
+    cause.sqlite_errorcode = code
+    return sa.exc.OperationalError("SELECT 1", {}, cause)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (_postgresql("08006"), 503),
+        (_postgresql("40001"), 503),
+        (_postgresql("53300"), 503),
+        (_postgresql("53100"), 507),
+        (_postgresql("57P01"), 503),
+        (_postgresql("23505"), None),
+        (_sqlite(sqlite3.SQLITE_BUSY), 503),
+        (_sqlite(sqlite3.SQLITE_IOERR_WRITE), 503),
+        (_sqlite(sqlite3.SQLITE_FULL), 507),
+        (_sqlite(sqlite3.SQLITE_CONSTRAINT_UNIQUE), None),
+        (OSError(errno.ENOSPC, "x"), 507),
+        (OSError(errno.EDQUOT, "x"), 507),
+        (OSError(errno.EACCES, "x"), None),
+        (faults.StoreAway("x"), 503),
+        (sa.exc.TimeoutError(), 503),
+        (ValueError(), None),
+    ],
+)
+def test_what_passes_is_503_with_a_time_and_what_is_full_is_507(error: Exception, status: int | None) -> None:
+    answer = faults.as_answer(error)
+    assert (answer and int(answer.status)) == status
+    if answer is not None and answer.status == 503:
+        assert answer.headers["Retry-After"].isdigit()
+        assert faults.is_passing(error)
+
+
+async def test_a_refused_connection_is_a_passing_fault_and_says_nothing_of_where_it_went() -> None:
+    store = await Store.open("postgresql+asyncpg://user:hunter2@127.0.0.1:1/secretname")
+    for opened in (store.read, store.write):
+        with pytest.raises(faults.StoreAway) as told:
+            async with opened():
+                raise AssertionError("there is no such server")
+        assert faults.is_passing(told.value) and told.value.headers["Retry-After"].isdigit()
+        assert "hunter2" not in str(told.value) and "secretname" not in str(told.value)
+    await store.close()
+
+
+async def test_a_mistake_in_the_address_is_no_passing_fault(postgres_url: str) -> None:
+    store = await Store.open(postgres_url.rpartition("/")[0] + "/nowhere")
+    with pytest.raises(Exception, match="nowhere") as told:
+        async with store.read():
+            raise AssertionError("there is no such database")
+    assert not faults.is_passing(told.value)
+    await store.close()
