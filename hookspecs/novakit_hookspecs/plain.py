@@ -24,10 +24,13 @@ def to_plain(value: Any) -> Any:
     return value if kind in _ATOMS else _writer(kind)(value)
 
 
-def to_record(plain: Any, kind: type[T]) -> T:
-    """Build a record of `kind` from plain data; raise `TypeError` or `ValueError` when it does not fit."""
+def to_record(plain: Any, kind: type[T], *, tolerant: bool = False) -> T:
+    """Build a record of `kind` from plain data; raise `TypeError` or `ValueError` when it does not fit.
+
+    A field that the record does not have is refused, or passed over with `tolerant`: the other side may be newer.
+    """
     wanted: Any = kind
-    return typing.cast(T, _reader(wanted)(plain))
+    return typing.cast(T, _reader(wanted, tolerant)(plain))
 
 
 @cache
@@ -61,15 +64,15 @@ def _record_writer(names: tuple[str, ...]) -> _Turn:
 
 
 @cache
-def _reader(kind: Any) -> _Turn:
+def _reader(kind: Any, tolerant: bool) -> _Turn:
     """Choose how plain data becomes a value of one type."""
     origin = typing.get_origin(kind)
     if origin is None:
-        return _simple_reader(kind)
+        return _simple_reader(kind, tolerant)
     arguments = typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        return _union_reader(arguments)
-    return _not_null(kind, _collection_reader(origin, arguments))
+        return _union_reader(arguments, tolerant)
+    return _not_null(kind, _collection_reader(origin, arguments, tolerant))
 
 
 def _not_null(kind: Any, read: _Turn) -> _Turn:
@@ -81,55 +84,97 @@ def _not_null(kind: Any, read: _Turn) -> _Turn:
     return read_some
 
 
-def _collection_reader(origin: Any, arguments: tuple[Any, ...]) -> _Turn:
+def _collection_reader(origin: Any, arguments: tuple[Any, ...], tolerant: bool) -> _Turn:
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
-        each_one = [_reader(one) for one in arguments]
+        each_one = [_reader(one, tolerant) for one in arguments]
         return lambda plain: tuple([read(each) for each, read in zip(plain, each_one, strict=True)])
-    first = _reader(arguments[0])
+    first = _reader(arguments[0], tolerant)
     if issubclass(origin, Mapping):
-        second = _reader(arguments[1])
-        return lambda plain: {first(key): second(value) for key, value in plain.items()}
-    return lambda plain: origin([first(each) for each in plain])
+        second = _reader(arguments[1], tolerant)
+        return lambda plain: {first(key): second(value) for key, value in _object(plain).items()}
+    return lambda plain: origin([first(each) for each in _list(plain)])
 
 
-def _simple_reader(kind: Any) -> _Turn:
+def _object(plain: Any) -> Any:
+    if not isinstance(plain, Mapping):
+        raise TypeError(f"expected an object, not {type(plain).__name__}")
+    return plain
+
+
+def _list(plain: Any) -> Any:
+    # Text can be iterated over, too, and would become a list of its letters.
+    if not isinstance(plain, list | tuple | set | frozenset):
+        raise TypeError(f"expected a list, not {type(plain).__name__}")
+    return plain
+
+
+def _simple_reader(kind: Any, tolerant: bool) -> _Turn:
     if kind is Any:
         return lambda plain: plain
     if attrs.has(kind):
-        return _record_reader(kind)
+        return _record_reader(kind, tolerant)
     if issubclass(kind, enum.Enum):
         return lambda plain: kind(plain)
     if kind is bytes:
-        return lambda plain: plain.encode("latin-1")
+        return _bytes
 
     def read(plain: Any) -> Any:
-        if isinstance(plain, kind):
+        # True counts as a number in Python, and as none for whoever reads a number of a record.
+        if isinstance(plain, kind) and not (kind is not bool and type(plain) is bool):
             return plain
-        if kind is float and isinstance(plain, int):
+        if kind is float and type(plain) is int:
             return float(plain)
         raise TypeError(f"expected {kind.__name__}, not {type(plain).__name__}")
 
     return read
 
 
-def _record_reader(kind: Any) -> _Turn:
+def _bytes(plain: Any) -> bytes:
+    if not isinstance(plain, str):
+        raise TypeError(f"expected text, not {type(plain).__name__}")
+    return plain.encode("latin-1")
+
+
+def _record_reader(kind: Any, tolerant: bool) -> _Turn:
     fields: dict[str, _Turn] = {}
+    required = frozenset(field.name for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING)
 
     def read(plain: Any) -> Any:
         if not isinstance(plain, Mapping):
             raise TypeError(f"expected an object for {kind.__name__}, not {type(plain).__name__}")
         if not fields:  # only now, as a record may hold records of its own kind
-            fields.update({name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()})
+            hints = typing.get_type_hints(kind)
+            fields.update({field.name: _reader(hints[field.name], tolerant) for field in attrs.fields(kind)})
         if unknown := plain.keys() - fields.keys():
-            raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
-        return kind(**{name: fields[name](value) for name, value in plain.items()})
+            if not tolerant:
+                raise TypeError(f"{kind.__name__} has no {', '.join(sorted(map(str, unknown)))}")
+            plain = {name: value for name, value in plain.items() if name in fields}
+        if missing := required - plain.keys():
+            raise TypeError(f"{kind.__name__} needs {', '.join(sorted(missing))}")
+        try:
+            return kind(**{name: fields[name](value) for name, value in plain.items()})
+        except (TypeError, ValueError) as error:
+            raise _named(kind, fields, plain) or error from None
 
     return read
 
 
-def _union_reader(kinds: tuple[Any, ...]) -> _Turn:
+def _named(kind: Any, fields: Mapping[str, _Turn], plain: Mapping[str, Any]) -> TypeError | None:
+    """Say in which field the trouble is; None where each field alone is right."""
+    for name, value in plain.items():
+        try:
+            fields[name](value)
+        except (TypeError, ValueError) as error:
+            return TypeError(f"{kind.__name__}.{name}: {error}")
+    return None
+
+
+def _union_reader(kinds: tuple[Any, ...], tolerant: bool) -> _Turn:
     optional = type(None) in kinds
-    readers = [_reader(kind) for kind in kinds if kind is not type(None)]
+    some = [kind for kind in kinds if kind is not type(None)]
+    readers = [_reader(kind, False) for kind in some]
+    if tolerant:  # a kind that fits without a field left over comes before one that passes over some
+        readers += [_reader(kind, True) for kind in some]
 
     def read(plain: Any) -> Any:
         if plain is None and optional:

@@ -3,7 +3,47 @@
 Who calls is part of every message and cannot be chosen by the caller: the bus knows it from the connection.
 """
 
-from novakit.bus.interface import Bus, BusError, Handler, Message, NotPermitted, RemoteError, Reply, Unreachable
+from novakit.bus.contract import READS, Answer, Contract, Encoded, Targets, ask_each, call, client, serve, time_left
+from novakit.bus.interface import (
+    BadAnswer,
+    BadCall,
+    Bus,
+    BusError,
+    Handler,
+    Message,
+    NotPermitted,
+    RemoteBusy,
+    RemoteError,
+    RemoteNotFound,
+    RemoteRefused,
+    Reply,
+    Unreachable,
+)
 from novakit.bus.memory import MemoryBus
 
-__all__ = ["Bus", "BusError", "Handler", "MemoryBus", "Message", "NotPermitted", "RemoteError", "Reply", "Unreachable"]
+__all__ = [
+    "READS",
+    "Answer",
+    "BadAnswer",
+    "BadCall",
+    "Bus",
+    "BusError",
+    "Contract",
+    "Encoded",
+    "Handler",
+    "MemoryBus",
+    "Message",
+    "NotPermitted",
+    "RemoteBusy",
+    "RemoteError",
+    "RemoteNotFound",
+    "RemoteRefused",
+    "Reply",
+    "Targets",
+    "Unreachable",
+    "ask_each",
+    "call",
+    "client",
+    "serve",
+    "time_left",
+]

@@ -35,6 +35,37 @@ class RemoteError(BusError):
         self.kind = kind
 
 
+class RemoteBusy(RemoteError):
+    """The other side said: not now, ask again."""
+
+
+class RemoteRefused(RemoteError):
+    """The other side said: what was asked can never work there; the sentence is for whoever asked for it."""
+
+
+class RemoteNotFound(RemoteError):
+    """The other side said: what was named does not exist there."""
+
+
+class BadAnswer(RemoteError):
+    """The other side answered with what is no answer to what it was asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("BadAnswer", message)
+
+
+_KINDS = {"Busy": RemoteBusy, "Refused": RemoteRefused, "NotFound": RemoteNotFound}
+
+
+def remote_error(kind: str, message: str) -> RemoteError:
+    """Make the error that stands for what the other side raised."""
+    return _KINDS.get(kind, RemoteError)(kind, message)
+
+
+class BadCall(BusError):
+    """A call came that lacks something, or holds what is not of its contract."""
+
+
 class NotPermitted(BusError):
     """The participant may not do that on the bus, whoever it says it is."""
 

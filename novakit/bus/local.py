@@ -14,10 +14,10 @@ from novakit.bus.interface import (
     Handler,
     Listener,
     Message,
-    RemoteError,
     Reply,
     Unreachable,
     check_permitted,
+    remote_error,
 )
 from novakit.bus.memory import tell
 from novakit.bus.wire import ENDED, Answering, Asking, Wire
@@ -171,5 +171,5 @@ def _reply(told: Mapping[str, Any]) -> Reply:
     """Read what the hub wrote down."""
     error: BusError | None = None
     if "error" in told:
-        error = RemoteError(told["kind"], told["error"]) if told["kind"] else Unreachable(told["error"])
+        error = remote_error(told["kind"], told["error"]) if told["kind"] else Unreachable(told["error"])
     return Reply(identity=told["identity"], answer=told["answer"], error=error)

@@ -20,11 +20,12 @@ from novakit.bus.interface import (
     Reply,
     Unreachable,
     check_permitted,
+    remote_error,
 )
 
 log = structlog.get_logger(__name__)
 
-EXPECTED = ("Refused", "NotFound", "Busy")
+EXPECTED = ("Refused", "NotFound", "Busy", "BadCall", "NotPermitted")
 """Errors of the contract, which say all there is to say."""
 
 
@@ -116,7 +117,7 @@ class MemoryParticipant:
         self, served: _Served, target: str, method: str, body: Mapping[str, Any] | None, within: float
     ) -> Any:
         if method not in served.methods:
-            raise RemoteError("NotFound", f"{target} has no {method}")
+            raise remote_error("NotFound", f"{target} has no {method}")
         message = Message(self.identity, orjson.loads(orjson.dumps({**tracing.carried(), **(body or {})})))
         try:
             with served.busy():
@@ -130,7 +131,7 @@ class MemoryParticipant:
             kind = getattr(error, "kind", "") or type(error).__name__
             if kind not in EXPECTED:
                 log.warning("bus handler raised", target=target, method=method, exc_info=error)
-            raise RemoteError(kind, str(error)) from error
+            raise remote_error(kind, str(error)) from error
         return orjson.loads(orjson.dumps(answer))
 
     async def publish(self, topic: str, body: Mapping[str, Any]) -> None:

@@ -25,9 +25,10 @@ def write(topology: Topology) -> dict[str, Any]:
 
 def read(plain: Any) -> Topology:
     """Build the topology again; raise `TypeError`, `ValueError` or `LookupError` when it is not one."""
-    shared = to_record(plain["rules"], tuple[tuple[Rule, ...], ...])
+    shared = to_record(plain["rules"], tuple[tuple[Rule, ...], ...], tolerant=True)
     ports = [
-        attrs.evolve(to_record({**port, "rules": ()}, Port), rules=shared[port["rules"]]) for port in plain["ports"]
+        attrs.evolve(to_record({**port, "rules": ()}, Port, tolerant=True), rules=shared[port["rules"]])
+        for port in plain["ports"]
     ]
     rest = {name: value for name, value in plain.items() if name not in ("ports", "rules")}
-    return attrs.evolve(to_record(rest, Topology), ports=tuple(ports))
+    return attrs.evolve(to_record(rest, Topology, tolerant=True), ports=tuple(ports))

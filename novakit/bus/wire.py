@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from novakit import world
-from novakit.bus.interface import BusError, RemoteError, Unreachable
+from novakit.bus.interface import BusError, Unreachable, remote_error
 from novakit.bus.memory import EXPECTED
 
 log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ class Asking:
         elif frame.get("unreachable"):
             answer.set_exception(Unreachable(frame["error"]))
         else:
-            answer.set_exception(RemoteError(frame["kind"], frame["error"]))
+            answer.set_exception(remote_error(frame["kind"], frame["error"]))
 
     def lost(self) -> None:
         for answer in self._open.values():

@@ -1,0 +1,286 @@
+"""Typed contracts: what one target of the bus can be asked, declared once for who asks and who answers.
+
+The idea: a contract is an abstract class whose methods carry their deadline, their idempotency key and who may call
+them. `client` gives an object of that class whose methods call over any `Bus`; `serve` lets an object of that class
+answer. A broker between machines or a simulation of the bus carries the same contracts: nothing here knows how.
+The invariant: a method that is missing or misspelt, or a field of another type, is found by the type checker, and a
+server that lacks a method cannot be made. What crosses is plain data: a field that the other side does not know yet is
+passed over, one that is missing is refused with a sentence, and so is an answer that is not what was declared.
+The cost: one pass over the records on each side, about 10 microseconds for a small call.
+
+Every call may come twice: what was asked may have been done although no answer came. `repeat_by` names what makes two
+calls the same call; whoever serves gives them the same end.
+"""
+
+import typing
+from abc import ABC
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from novakit import world
+from novakit.bus.interface import (
+    BadAnswer,
+    BadCall,
+    Bus,
+    BusError,
+    Handler,
+    Message,
+    NotPermitted,
+)
+from novakit_hookspecs.plain import to_plain, to_record
+
+if TYPE_CHECKING:
+    from novakit.config import Config
+
+C = TypeVar("C", bound="Contract")
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+READS = ""
+"""The idempotency key of a call that changes nothing."""
+WITHIN = "within"
+"""Where a message says how many seconds its caller waits."""
+_DECLARED, _CONTRACT = "__bus_call__", "__bus_contract__"
+_until: ContextVar[float | None] = ContextVar("until", default=None)
+
+
+class Contract(ABC):
+    """What one target can be asked; every method is abstract and declared with `call`."""
+
+    __slots__ = ()
+    target: typing.ClassVar[str]
+    """The target's name, with `{}` for what tells several of a kind apart: `agent.{}`."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for function in vars(cls).values():
+            if hasattr(function, _DECLARED):
+                setattr(function, _CONTRACT, cls)
+
+
+@attrs.frozen
+class Encoded:
+    """How an argument is written that has a shorter form than its fields: `Annotated[Topology, Encoded(...)]`."""
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+@attrs.frozen
+class _Declaration:
+    within: "float | Callable[[Config], float]"
+    plus: str | None
+    repeat_by: str
+    by: tuple[str, ...]
+
+
+def call(
+    *, within: "float | Callable[[Config], float]", repeat_by: str, by: tuple[str, ...], plus: str | None = None
+) -> Callable[[F], F]:
+    """Declare an abstract method as a call of its contract.
+
+    `within` is the deadline in seconds, or reads it from the caller's configuration; `plus` names an argument whose
+    seconds are added to it. `repeat_by` names the argument, or an attribute of it, that makes two calls the same, or is
+    `READS`. `by` names the roles that may call it.
+    """
+
+    def declare(method: F) -> F:
+        setattr(method, _DECLARED, _Declaration(within, plus, repeat_by, by))
+        return method
+
+    return declare
+
+
+@attrs.frozen
+class Method:
+    """One call of a contract."""
+
+    name: str
+    declared: _Declaration
+    arguments: Mapping[str, Encoded]
+    required: frozenset[str]
+    answer: Encoded
+
+    def seconds(self, config: "Config", given: Mapping[str, Any]) -> float:
+        """Say for how long its caller waits."""
+        within = self.declared.within
+        seconds = float(within(config) if callable(within) else within)
+        return seconds + float(given[self.declared.plus]) if self.declared.plus else seconds
+
+    def write(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn arguments into the body of a message."""
+        return {name: self.arguments[name].write(value) for name, value in given.items()}
+
+    def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn the body of a message into arguments; raise `BadCall`."""
+        if missing := sorted(self.required - body.keys()):
+            raise BadCall(f"{self.name} needs {', '.join(missing)}.")
+        given = {}
+        for name, kind in self.arguments.items():
+            if name in body:
+                try:
+                    given[name] = kind.read(body[name])
+                except (TypeError, ValueError, LookupError) as error:
+                    raise BadCall(f"{self.name} was not understood: {name}: {error}.") from error
+        return given
+
+
+def key_of(method: Method, given: Mapping[str, Any]) -> Any:
+    """Give what makes two calls of a method the same call; None for one that changes nothing."""
+    if method.declared.repeat_by == READS:
+        return None
+    name, *path = method.declared.repeat_by.split(".")
+    value = given[name]
+    for each in path:
+        value = getattr(value, each)
+    return value
+
+
+@cache
+def methods_of(contract: type[Contract]) -> Mapping[str, Method]:
+    """Give the calls of a contract, by name."""
+    found = {}
+    for name in sorted(dir(contract)):
+        function = getattr(contract, name)
+        if (declared := getattr(function, _DECLARED, None)) is not None:
+            found[name] = _method(name, function, declared)
+    return found
+
+
+def _method(name: str, function: Any, declared: _Declaration) -> Method:
+    hints = typing.get_type_hints(function, include_extras=True)
+    answer = hints.pop("return")
+    optional = set(list(hints)[len(hints) - len(function.__defaults__ or ()) :])
+    return Method(
+        name=name,
+        declared=declared,
+        arguments={each: _encoded(hint) for each, hint in hints.items()},
+        required=frozenset(hints.keys() - optional),
+        answer=_encoded(answer),
+    )
+
+
+def _encoded(hint: Any) -> Encoded:
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, Encoded):
+            return extra
+    kind: Any = hint
+    return Encoded(to_plain, lambda plain: to_record(plain, kind, tolerant=True))
+
+
+def client(contract: type[C], bus: Bus, config: "Config", name: str = "") -> C:
+    """Give an object whose methods ask the target of a contract; `name` tells it from others of its kind.
+
+    Its methods raise what `Bus.call` raises, and `BadAnswer` for an answer that is not what was declared.
+    """
+    caller: Any = _caller(contract)
+    made: C = caller(bus, config, contract.target.format(name))
+    return made
+
+
+@attrs.frozen
+class Targets(Generic[C]):
+    """The targets of one kind, such as the agents of all hosts."""
+
+    contract: type[C]
+    bus: Bus
+    config: "Config" = attrs.field(repr=False)
+
+    def at(self, name: str) -> C:
+        """Give the one of this name, whether anybody serves it or not."""
+        return client(self.contract, self.bus, self.config, name)
+
+
+@attrs.frozen(kw_only=True)
+class Answer(Generic[T]):
+    """What one of several servers of a target said."""
+
+    identity: str
+    value: T | None = None
+    error: BusError | None = None
+    """Why there is no value."""
+
+
+async def ask_each(method: Callable[[C], Awaitable[T]], bus: Bus, config: "Config") -> list[Answer[T]]:
+    """Ask every server of a target the same, such as `ask_each(SchedulerCalls.counts, ...)`; sorted by identity."""
+    contract: type[Contract] = getattr(method, _CONTRACT)
+    one = methods_of(contract)[method.__name__]
+    answers = []
+    for reply in await bus.call_each(contract.target, one.name, within=one.seconds(config, {})):
+        error, value = reply.error, None
+        if error is None:
+            try:
+                value = _read_answer(one, reply.identity, reply.answer)
+            except BusError as bad:
+                error = bad
+        answers.append(Answer(identity=reply.identity, value=value, error=error))
+    return answers
+
+
+@attrs.frozen
+class _Caller:
+    bus: Bus
+    config: "Config" = attrs.field(repr=False)
+    to: str
+
+
+@cache
+def _caller(contract: type[Contract]) -> type:
+    """Make the class of those who call by a contract."""
+    methods = {name: _asking(method, getattr(contract, name)) for name, method in methods_of(contract).items()}
+    return type(f"{contract.__name__}Caller", (_Caller, contract), methods)
+
+
+def _asking(method: Method, declared: Any) -> Any:
+    names = tuple(method.arguments)
+
+    async def ask(self: _Caller, *args: Any, **kwargs: Any) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        within = method.seconds(self.config, given)
+        body = {**method.write(given), WITHIN: within}
+        return _read_answer(method, self.to, await self.bus.call(self.to, method.name, body, within=within))
+
+    ask.__name__, ask.__qualname__, ask.__doc__ = method.name, declared.__qualname__, declared.__doc__
+    return ask
+
+
+def _read_answer(method: Method, who: str, plain: Any) -> Any:
+    try:
+        return method.answer.read(plain)
+    except (TypeError, ValueError, LookupError) as error:
+        raise BadAnswer(f"{who} answered {method.name} with what was not understood: {error}.") from error
+
+
+def serve(bus: Bus, contract: type[C], of: Callable[[str], C], name: str = "") -> Callable[[], None]:
+    """Answer the calls of a contract with `of(sender)`; the result takes that back.
+
+    Raises `TypeError` when it lacks a method of the contract.
+    """
+    of(bus.identity)
+    handlers = {each: _handler(method, of) for each, method in methods_of(contract).items()}
+    return bus.serve(contract.target.format(name), handlers)
+
+
+def _handler(method: Method, of: Callable[[str], Any]) -> Handler:
+    async def handle(message: Message) -> Any:
+        if message.sender.partition(":")[0] not in method.declared.by:
+            raise NotPermitted(f"{message.sender} may not call {method.name}.")
+        given = method.read(message.body)
+        within = message.body.get(WITHIN)
+        token = _until.set(world.monotonic() + within if isinstance(within, int | float) else None)
+        try:
+            return method.answer.write(await getattr(of(message.sender), method.name)(**given))
+        finally:
+            _until.reset(token)
+
+    return handle
+
+
+def time_left(most: float) -> float:
+    """Say how many seconds there are, `most` at most, until the caller of what is being answered waits no longer."""
+    until = _until.get()
+    return most if until is None else min(most, max(until - world.monotonic(), 0.0))
