@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from novakit import durable
-from novakit.bus import Bus, MemoryBus
+from novakit.bus import Bus, MemoryBus, client
 from novakit.bus.hub import LocalHub, credential, hub_key
 from novakit.bus.local import LocalBus
 from novakit.config import Config
@@ -170,6 +170,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.images import ImageCache
     from novakit.agent.measure import Measuring
     from novakit.agent.snapshots import SnapshotFiles
+    from novakit.conductor.calls import ConductorCalls
     from novakit.plughost import build
     from novakit_hookspecs.errors import Refused
     from novakit_hookspecs.hosts import HostContext
@@ -187,6 +188,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
         for part in ("virt", "network"):
             _passable(directory / part)
             contexts.append(HostContext(host=host, state_dir=str(directory / part)))
+        bus = await _joined(stack, process, f"agent:{host}")
         agents.append(
             Agent(
                 host=host,
@@ -197,7 +199,8 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 network=build(network_offer, config.options.get(network_offer.key), contexts[1]),
                 images=images,
                 snapshots=SnapshotFiles(directory / "snapshots"),
-                bus=await _joined(stack, process, f"agent:{host}"),
+                bus=bus,
+                conductor=client(ConductorCalls, bus, config),
                 measuring=measuring,
                 options=config.agent,
                 serve_metadata="metadata" in config.api.enabled,

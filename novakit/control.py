@@ -11,7 +11,8 @@ import structlog
 from aiohttp import web
 
 from novakit import clouds, world
-from novakit.bus import Bus
+from novakit.agent.calls import HostCalls
+from novakit.bus import Bus, Targets, topics
 from novakit.compute import topology
 from novakit.compute.flavors import Flavors
 from novakit.compute.service import Compute
@@ -151,7 +152,7 @@ class Control:
             images=self.images,
             networks=self.networks,
             placement=self.placement,
-            wiring=Wiring(self.networks, bus),
+            wiring=Wiring(self.networks, Targets(HostCalls, bus, self.config)),
         )
         self.engine = engine = Engine(self.store, verbs(parts), limit=self.config.conductor.workers)
         if boundary is not None:
@@ -166,9 +167,11 @@ class Control:
 
         if "conductor" not in self.config.roles:
             self.networks.on_change = lambda hosts: world.spawn(
-                bus.publish("networks.changed", {"hosts": sorted(hosts)}), name="networks.changed"
+                topics.NETWORKS_CHANGED.publish(bus, topics.NetworksChanged(hosts=hosts)), name="networks.changed"
             )
-        self.placement.on_change = lambda: world.spawn(bus.publish("placement.changed", {}), name="placement.changed")
+        self.placement.on_change = lambda: world.spawn(
+            topics.PLACEMENT_CHANGED.publish(bus, topics.Changed()), name="placement.changed"
+        )
         auth_url, requests = f"{self.config.url}/identity", Requests()
         root = web.Application(client_max_size=self.config.api.max_body)
         mounts = [
@@ -191,7 +194,7 @@ class Control:
             (
                 "/novakit",
                 novakit.service.app(
-                    Reports(self.store, bus, self.images, self.config.device_profiles, topology.check),
+                    Reports(self.store, bus, self.config, self.images, self.config.device_profiles, topology.check),
                     self.identity.authenticate,
                     auth_url=auth_url,
                     requests=requests,
@@ -219,6 +222,7 @@ class Control:
         if self.engine is not None:
             sources["conductor"] = self.engine.measures
         return Monitoring(
+            config=self.config,
             store=self.store,
             bus=bus,
             plugins=plugins,

@@ -1,9 +1,9 @@
 """The agent of one compute host: reports what the host has, does what the conductor asks, tells what happened."""
 
 import asyncio
-import base64
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import attrs
@@ -11,18 +11,19 @@ import structlog
 
 from novakit import world
 from novakit.agent import address
+from novakit.agent.calls import MARGIN, BuildPlan, Holdings, HostCalls, ImageTarget, Snapshot
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
 from novakit.agent.metadata import MetadataListeners
 from novakit.agent.snapshots import SnapshotFiles
-from novakit.bus import Bus, BusError, Message, topologies
+from novakit.bus import Bus, BusError, serve, time_left
+from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions
 from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.hosts import Holding, PreparesHost
 from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif
-from novakit_hookspecs.plain import to_plain, to_record
-from novakit_hookspecs.servers import GuestPlan, Power
+from novakit_hookspecs.servers import Guest, GuestPlan, Nic, Power
 from novakit_hookspecs.virt import DriverSpec, LogsConsole, Snapshots, VirtDriver
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 @attrs.define(kw_only=True)
-class Agent:
+class Agent(HostCalls):
     """One host's agent; it remembers nothing that it cannot ask its drivers again."""
 
     host: str
@@ -43,6 +44,7 @@ class Agent:
     images: ImageCache
     snapshots: SnapshotFiles
     bus: Bus
+    conductor: ConductorCalls
     measuring: Measuring
     options: AgentOptions
     serve_metadata: bool = True
@@ -52,7 +54,7 @@ class Agent:
     _topology: Topology | None = None
     _applying: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     _turns: WeakValueDictionary[str, asyncio.Lock] = attrs.field(factory=WeakValueDictionary)
-    _builds: dict[str, asyncio.Task[dict[str, Any]]] = attrs.field(factory=dict)
+    _builds: dict[str, asyncio.Task[Guest]] = attrs.field(factory=dict)
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list)
     _listeners: MetadataListeners | None = None
     _undo: Callable[[], None] | None = None
@@ -67,20 +69,8 @@ class Agent:
         await self.driver.open()
         self.images.open()
         if self.serve_metadata and isinstance(self.network, ServesMetadata):
-            self._listeners = MetadataListeners(self.bus)
-        self._undo = self.bus.serve(
-            f"agent.{self.host}",
-            {
-                "apply_network": self._apply_network,
-                "build": self._build,
-                "destroy": self._destroy,
-                "set_power": self._set_power,
-                "console_log": self._console_log,
-                "snapshot": self._snapshot,
-                "holdings": self._holdings,
-                "report": self._report_now,
-            },
-        )
+            self._listeners = MetadataListeners(self.conductor)
+        self._undo = serve(self.bus, HostCalls, lambda _: self, self.host)
         self._tasks = [
             world.spawn(self._report_loop(), name=f"agent/{self.host}/report"),
             world.spawn(self._heartbeat_loop(), name=f"agent/{self.host}/heartbeat"),
@@ -121,22 +111,20 @@ class Agent:
         ip = self.options.address or facts.host_ip or address.own()
         metrics = {**await self.measuring.read(), **facts.metrics}
         traits = (facts.traits | set(self.options.traits)).difference(self.options.withheld_traits)
-        body = {
-            "facts": to_plain(attrs.evolve(facts, host_ip=ip, metrics=metrics, traits=traits)),
-            "guests": to_plain(await self._ask_driver("guests", self.driver.guests(), 60)),
-            "building": list(self._builds),
-            "started": started,
-        }
-        await self.bus.call("conductor", "report_host", body, within=60)
-
-    async def _report_now(self, message: Message) -> None:
-        await self._report(started=False)
+        report = AgentReport(
+            facts=attrs.evolve(facts, host_ip=ip, metrics={}, traits=traits),
+            metrics=metrics,
+            guests=tuple(await self._ask_driver("guests", self.driver.guests(), 60)),
+            building=tuple(self._builds),
+            started=started,
+        )
+        await self.conductor.report_host(report)
 
     async def _heartbeat_loop(self) -> None:
         while True:
             await asyncio.sleep(self.options.heartbeat_every)
             try:
-                await self.bus.call("conductor", "heartbeat", within=10)
+                await self.conductor.heartbeat()
                 if self._topology is not None:
                     await self._wire(self._topology)
             except BusError as error:
@@ -148,7 +136,7 @@ class Agent:
         while True:
             try:
                 async for event in self.driver.events():
-                    await self.bus.call("conductor", "guest_event", to_plain(event), within=30)
+                    await self.conductor.guest_event(event)
             except BusError as error:
                 log.info("guest event not delivered; the next report repairs it", host=self.host, why=str(error))
             except Exception as error:
@@ -157,8 +145,8 @@ class Agent:
 
     # What the agent is asked.
 
-    async def _apply_network(self, message: Message) -> Any:
-        return to_plain(await self._wire(topologies.read(message.body["topology"])))
+    async def apply_network(self, topology: Topology) -> Applied:
+        return await self._wire(topology)
 
     async def _wire(self, topology: Topology) -> Applied:
         """Make the host's network so; done again with every heartbeat, it mends what others broke."""
@@ -166,7 +154,7 @@ class Agent:
             if self._topology is None or topology.revision >= self._topology.revision:
                 self._topology = topology
             applied = await guarded(
-                self.network_plugin, "apply", self.network.apply(self._topology), self.options.apply_within
+                self.network_plugin, "apply", self.network.apply(self._topology), _within(self.options.apply_within)
             )
             self._vifs = dict(applied.vifs)
             if self._listeners and isinstance(self.network, ServesMetadata):
@@ -174,15 +162,14 @@ class Agent:
             return applied
 
     async def _ask_driver(self, name: str, answer: Awaitable[T], within: float) -> T:
-        return await guarded(self.driver_plugin, name, answer, within)
+        return await guarded(self.driver_plugin, name, answer, _within(within))
 
-    async def _build(self, message: Message) -> Any:
-        plan = message.body["plan"]
-        return await self._alone(plan["id"], lambda: self._building(plan))
+    async def build(self, operation: str, plan: BuildPlan) -> Guest:
+        return await self._alone(plan.id, lambda: self._building(plan))
 
-    async def _building(self, plan: Mapping[str, Any]) -> dict[str, Any]:
-        task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan['id']}")
-        self._builds[plan["id"]] = task
+    async def _building(self, plan: BuildPlan) -> Guest:
+        task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan.id}")
+        self._builds[plan.id] = task
         try:
             return await task
         except asyncio.CancelledError:
@@ -190,60 +177,54 @@ class Agent:
             await asyncio.wait([task])
             if (current := asyncio.current_task()) and current.cancelling():
                 raise
-            raise Busy(f"the build of {plan['id']} was stopped by its deletion") from None
+            raise Busy(f"the build of {plan.id} was stopped by its deletion") from None
         finally:
-            self._builds.pop(plan["id"], None)
+            self._builds.pop(plan.id, None)
 
-    async def _build_guest(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+    async def _build_guest(self, plan: BuildPlan) -> Guest:
         nics = []
-        for nic in plan["nics"]:
-            vif = self._vifs.get(nic["port_id"])
+        for nic in plan.nics:
+            vif = self._vifs.get(nic.port_id)
             if vif is None:
-                raise Busy(f"port {nic['port_id']} is not wired on {self.host} yet", 0.2)
-            nics.append({**nic, "device": vif.device, "mtu": vif.mtu})
-        image = None
-        if plan["image"] and self.spec.wants_images:
-            image = to_plain(await self.images.get(plan["image"]))
-        record = to_record({**plan, "nics": nics, "image": image}, GuestPlan)
-        guest = await self._ask_driver("create", self.driver.create(record), self.options.create_within)
-        return {"power": guest.power.value, "why": guest.why}
+                raise Busy(f"port {nic.port_id} is not wired on {self.host} yet", 0.2)
+            nics.append(Nic(port_id=nic.port_id, mac=nic.mac, device=vif.device, mtu=vif.mtu))
+        image = await self.images.get(plan.image) if plan.image and self.spec.wants_images else None
+        same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan)}
+        guest = GuestPlan(**{**same, "nics": nics, "image": image})
+        return await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
 
-    async def _destroy(self, message: Message) -> None:
-        server = message.body["server"]
+    async def destroy(self, server: str) -> None:
         if build := self._builds.get(server):
             build.cancel()
             await asyncio.wait([build])
         await self._alone(server, lambda: self._ask_driver("destroy", self.driver.destroy(server), 100))
         await self.snapshots.discard(server)
 
-    async def _set_power(self, message: Message) -> Any:
-        body = message.body
-
-        async def change() -> Any:
+    async def set_power(self, operation: str, server: str, to: Power, grace: float) -> Guest:
+        async def change() -> Guest:
             try:
-                within = float(body["within"])
-                work = self.driver.set_power(body["server"], Power(body["to"]), within)
-                guest = await self._ask_driver("set_power", work, within + 100)
+                return await self._ask_driver("set_power", self.driver.set_power(server, to, grace), grace + 100)
             except NotFound as error:
                 raise Refused(f"The guest is not on {self.host} any more: {error}") from error
-            return {"power": guest.power.value, "why": guest.why}
 
-        return await self._alone(body["server"], change)
+        return await self._alone(server, change)
 
-    async def _console_log(self, message: Message) -> Any:
+    async def console_log(self, server: str, max_bytes: int) -> bytes:
         if not isinstance(self.driver, LogsConsole):
             raise Refused("This host's driver keeps no console log.")
-        work = self.driver.console_log(message.body["server"], int(message.body["max_bytes"]))
-        log_bytes = await self._ask_driver("console_log", work, 30)
-        return {"log": base64.b64encode(log_bytes).decode()}
+        return await self._ask_driver("console_log", self.driver.console_log(server, max_bytes), 30)
 
-    async def _snapshot(self, message: Message) -> Any:
-        """Copy a stopped guest's root disk; with a `url` and a `token` upload the copy, with `discard` remove it."""
-        body = message.body
-        server = body["server"]
-        if body.get("discard"):
-            await self.snapshots.discard(server)
-            return None
+    async def snapshot(self, operation: str, server: str) -> Snapshot:
+        made = await self._copy(operation, server)
+        return Snapshot(disk_format=made.suffix.removeprefix("."))
+
+    async def upload_snapshot(self, operation: str, server: str, to: ImageTarget) -> None:
+        await self.snapshots.upload(await self._copy(operation, server), to)
+
+    async def discard_snapshot(self, server: str) -> None:
+        await self.snapshots.discard(server)
+
+    async def _copy(self, operation: str, server: str) -> Path:
         driver = self.driver
         if not isinstance(driver, Snapshots):
             raise Refused("This host's driver takes no snapshots.")
@@ -252,23 +233,25 @@ class Agent:
             return await self._ask_driver("snapshot", driver.snapshot(server, path), self.options.snapshot_within)
 
         try:
-            made = await self._alone(server, lambda: self.snapshots.make(server, body["operation"], copy))
+            return await self._alone(server, lambda: self.snapshots.make(server, operation, copy))
         except NotFound as error:
             raise Refused(f"The guest is not on {self.host} any more: {error}") from error
-        if "url" in body:
-            await self.snapshots.upload(made, body["url"], body["token"])
-        return {"disk_format": made.suffix.removeprefix(".")}
 
-    async def _holdings(self, message: Message) -> Any:
+    async def holdings(self) -> Holdings:
         found: list[Holding] = []
         for plugin, driver in ((self.driver_plugin, self.driver), (self.network_plugin, self.network)):
             if hasattr(driver, "holdings"):
                 found += await guarded(plugin, "holdings", driver.holdings(), 60)
         guests = await self._ask_driver("guests", self.driver.guests(), 60)
-        return {"holdings": to_plain(found), "guests": to_plain(guests)}
+        return Holdings(holdings=tuple(found), guests=tuple(guests))
 
     async def _alone(self, server: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do one thing at a time to each server."""
         turn = self._turns.setdefault(server, asyncio.Lock())
         async with turn:
             return await work()
+
+
+def _within(seconds: float) -> float:
+    """Give a driver its time, less where the caller gives up before: it gets an answer in any case."""
+    return time_left(seconds + MARGIN) - MARGIN

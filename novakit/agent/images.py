@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import attrs
@@ -12,6 +10,7 @@ import structlog
 from oslo_utils.imageutils import format_inspector
 
 from novakit import durable, world
+from novakit.agent.calls import ImageSource
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage
 
@@ -33,32 +32,32 @@ class ImageCache:
         for left in self.directory.glob("*.part"):
             left.unlink()
 
-    async def get(self, source: Mapping[str, Any]) -> LocalImage:
-        """Give the local file of an image: id, sha256, size (bytes), disk_format, url, token.
+    async def get(self, source: ImageSource) -> LocalImage:
+        """Give the local file of an image.
 
         Raises `Refused` when the content is not what was promised, `Busy` when it could not be fetched now.
         """
-        digest = source["sha256"]
+        digest = source.sha256
         task = self._fetching.get(digest)
         if task is None:
-            task = world.spawn(self._get(source), name=f"image/{source['id']}")
+            task = world.spawn(self._get(source), name=f"image/{source.id}")
             self._fetching[digest] = task
             task.add_done_callback(lambda done: self._fetching.pop(digest, None))
-        return attrs.evolve(await asyncio.shield(task), id=source["id"])
+        return attrs.evolve(await asyncio.shield(task), id=source.id)
 
-    async def _get(self, source: Mapping[str, Any]) -> LocalImage:
-        path = self.directory / source["sha256"]
+    async def _get(self, source: ImageSource) -> LocalImage:
+        path = self.directory / source.sha256
         if not await asyncio.to_thread(path.exists):
             await self._fetch(source, path)
-        virtual_size = await asyncio.to_thread(_inspect, path, source["disk_format"])
-        return LocalImage(id=source["id"], path=str(path), disk_format=source["disk_format"], virtual_size=virtual_size)
+        virtual_size = await asyncio.to_thread(_inspect, path, source.disk_format)
+        return LocalImage(id=source.id, path=str(path), disk_format=source.disk_format, virtual_size=virtual_size)
 
-    async def _fetch(self, source: Mapping[str, Any], path: Path) -> None:
+    async def _fetch(self, source: ImageSource, path: Path) -> None:
         part = path.with_name(f"{path.name}.{world.new_id()}.part")
-        log.info("fetching image", image=source["id"], size=source["size"])
+        log.info("fetching image", image=source.id, size=source.size)
         try:
             digest = await self._download(source, part)
-            if digest != source["sha256"]:
+            if digest != source.sha256:
                 raise Refused("The image's content is not what the image service recorded; upload it again.")
             await asyncio.to_thread(part.chmod, 0o644)
             await asyncio.to_thread(durable.publish, part, path)
@@ -67,15 +66,15 @@ class ImageCache:
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
 
-    async def _download(self, source: Mapping[str, Any], part: Path) -> str:
+    async def _download(self, source: ImageSource, part: Path) -> str:
         digest = hashlib.sha256()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         async with (
             aiohttp.ClientSession(timeout=timeout) as http,
-            http.get(source["url"], headers={"X-Auth-Token": source["token"]}) as answer,
+            http.get(source.url, headers={"X-Auth-Token": source.token}) as answer,
         ):
             if answer.status in (403, 404):
-                raise Refused(f"The image {source['id']} is not there any more.")
+                raise Refused(f"The image {source.id} is not there any more.")
             answer.raise_for_status()
             with part.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(CHUNK):

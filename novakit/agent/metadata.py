@@ -8,7 +8,8 @@ import attrs
 import structlog
 from aiohttp import web
 
-from novakit.bus import Bus, BusError
+from novakit.bus import BusError
+from novakit.conductor.calls import ConductorCalls
 
 log = structlog.get_logger(__name__)
 
@@ -17,7 +18,7 @@ log = structlog.get_logger(__name__)
 class MetadataListeners:
     """One HTTP server per network that this host serves."""
 
-    bus: Bus
+    conductor: ConductorCalls
     _runners: dict[str, tuple[socket.socket, web.ServerRunner]] = attrs.field(factory=dict)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
@@ -41,16 +42,15 @@ class MetadataListeners:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             if request.method not in ("GET", "HEAD"):
                 return web.Response(status=405, text="Only GET is possible here.\n")
-            body = {"network_id": network_id, "ip": request.remote, "path": request.path}
             try:
-                answer = await self.bus.call("conductor", "metadata", body, within=20)
+                answer = await self.conductor.metadata(network_id, request.remote or "", request.path)
             except BusError as error:
                 log.warning("metadata request not answered", network=network_id, ip=request.remote, why=str(error))
                 return web.Response(status=503, text="Not now; ask again.\n", headers={"Retry-After": "2"})
             if answer is None:
                 return web.Response(status=404, text="There is nothing here.\n")
             kind = "application/json" if request.path.endswith(".json") else "text/plain"
-            return web.Response(body=answer["body"].encode("latin-1"), content_type=kind)
+            return web.Response(body=answer.body, content_type=kind)
 
         return handle
 

@@ -9,6 +9,7 @@ import attrs
 import structlog
 
 from novakit import durable
+from novakit.agent.calls import ImageTarget
 from novakit_hookspecs.errors import Busy, Refused
 
 log = structlog.get_logger(__name__)
@@ -39,18 +40,18 @@ class SnapshotFiles:
         await asyncio.to_thread(durable.publish, part, ready)
         return ready
 
-    async def upload(self, path: Path, url: str, token: str) -> None:
+    async def upload(self, path: Path, to: ImageTarget) -> None:
         """Send a file to the image service and remove it.
 
         Raises `Busy` when the service did not take it now, `Refused` when it will not.
         """
         log.info("uploading a snapshot", file=path.name)
-        headers = {"X-Auth-Token": token, "Content-Type": "application/octet-stream"}
+        headers = {"X-Auth-Token": to.token, "Content-Type": "application/octet-stream"}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.put(url, data=_pieces(path), headers=headers) as answer,
+                http.put(to.url, data=_pieces(path), headers=headers) as answer,
             ):
                 # A conflict says that an earlier try did fill the image, and only its answer was lost.
                 if 400 <= answer.status < 500 and answer.status != 409:

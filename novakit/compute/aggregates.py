@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
-from novakit.bus import Bus
+from novakit.bus import Bus, topics
 from novakit.compute.hosts import DEFAULT_ZONE
 from novakit.store import Session, Store
 from novakit.store.compute import aggregates as rows
@@ -15,8 +15,6 @@ from novakit.store.compute import host_loads, hosts
 from novakit.store.engine import Row
 
 ZONE = "availability_zone"
-CHANGED = "aggregates.changed"
-"""Published when aggregates changed, so that the next decision is made on what is true then."""
 
 
 @attrs.frozen(kw_only=True)
@@ -116,7 +114,7 @@ class Aggregates:
         """Open a transaction, and tell of the change once it is durable."""
         async with self._store.write() as session:
             yield session
-        await self._bus.publish(CHANGED, {})
+        await topics.AGGREGATES_CHANGED.publish(self._bus, topics.Changed())
 
     async def _refuse_moves(self, session: Session, known: Aggregate, zone: str | None) -> None:
         if zone == known.zone:

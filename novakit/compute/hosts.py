@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from novakit import errors, world
-from novakit.bus import Bus
+from novakit.bus import Bus, topics
 from novakit.store import Session, Store
 from novakit.store.compute import aggregates, host_loads, hosts
 from novakit.store.engine import Row
@@ -131,7 +131,7 @@ class Hosts:
         async with self._store.write() as session:
             if not await hosts.decide(session, name, **values):
                 raise errors.NotFound(f"Compute host {name} could not be found.")
-        await self._bus.publish("hosts.changed", {})
+        await topics.HOSTS_CHANGED.publish(self._bus, topics.Changed())
 
     def _host(self, row: Row, zones: Mapping[str, str]) -> Host:
         silent = (world.now() - row["last_seen"]).total_seconds()

@@ -7,16 +7,13 @@ from typing import Any
 import attrs
 
 from novakit import errors
-from novakit.bus import Bus
+from novakit.bus import Bus, topics
 from novakit.compute.quotas import Quotas
 from novakit.context import RequestContext
 from novakit.store import Session, Store
 from novakit.store.compute import server_groups as rows
 from novakit.store.compute import servers
 from novakit.store.engine import Row
-
-CHANGED = "server_groups.changed"
-"""Published with the `id` of a group whose rule or members changed."""
 
 
 @attrs.frozen
@@ -134,7 +131,7 @@ class ServerGroups:
         """Open a transaction, and tell of the change once it is durable."""
         async with self._store.write() as session:
             yield session
-        await self._bus.publish(CHANGED, {"id": group_id})
+        await topics.GROUPS_CHANGED.publish(self._bus, topics.GroupChanged(id=group_id))
 
 
 async def _broken_in(session: Session, group: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """Servers as users ask for them: every change is one transaction that also writes the operation that carries it out."""
 
-import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -9,7 +8,8 @@ from typing import Any
 import attrs
 
 from novakit import errors, tracing, world
-from novakit.bus import Bus, BusError, RemoteError
+from novakit.agent.calls import HostCalls
+from novakit.bus import Bus, BusError, RemoteError, RemoteNotFound, Targets, topics
 from novakit.compute import states, topology
 from novakit.compute.patterns import Pattern
 from novakit.compute.quotas import Book, Quotas
@@ -75,6 +75,7 @@ class Servers:
 
     store: Store
     bus: Bus
+    agents: Targets[HostCalls]
     images: Images
     networks: Networks
     quotas: Quotas
@@ -239,7 +240,7 @@ class Servers:
         }
 
     async def _tell_conductor(self, cancelled: Sequence[str] = ()) -> None:
-        await self.bus.publish("operations.new", {"cancelled": list(cancelled)})
+        await topics.OPERATIONS_NEW.publish(self.bus, topics.NewWork(cancelled=frozenset(cancelled)))
 
     async def show(self, context: RequestContext, server_id: str) -> Server:
         """Give one server; raise `NotFound` for one that the caller may not see."""
@@ -361,18 +362,15 @@ class Servers:
         if server.host is None:
             raise errors.Conflict(f"Instance {server_id} is not ready")
         try:
-            answer = await self.bus.call(
-                f"agent.{server.host}", "console_log", {"server": server_id, "max_bytes": max_bytes}
-            )
+            return await self.agents.at(server.host).console_log(server_id, max_bytes)
+        except RemoteNotFound as error:
+            raise errors.Conflict(f"Instance {server_id} is not ready") from error
         except RemoteError as error:
-            if error.kind == "NotFound":
-                raise errors.Conflict(f"Instance {server_id} is not ready") from error
             raise errors.NotFound(f"Unable to get console log: {error}") from error
         except BusError as error:
             raise errors.Unavailable(
                 f"The host of instance {server_id} does not answer now; ask again later."
             ) from error
-        return base64.b64decode(answer["log"])
 
     async def actions(self, context: RequestContext, server_id: str) -> Sequence[Action]:
         """Give everything that was done to a server, newest first; of a deleted one too."""

@@ -2,7 +2,8 @@
 
 import attrs
 
-from novakit.bus import Bus
+from novakit.agent.calls import HostCalls
+from novakit.bus import Bus, Targets
 from novakit.compute.aggregates import Aggregates
 from novakit.compute.flavors import Flavors
 from novakit.compute.hosts import Hosts
@@ -42,7 +43,13 @@ class Compute:
         self.keypairs = Keypairs(self.store)
         self.quotas = Quotas(self.store)
         self.servers = Servers(
-            self.store, self.bus, self.images, self.networks, self.quotas, self.config.device_profiles
+            self.store,
+            self.bus,
+            Targets(HostCalls, self.bus, self.config),
+            self.images,
+            self.networks,
+            self.quotas,
+            self.config.device_profiles,
         )
         self.hosts = Hosts(self.store, self.bus, self.config.conductor.host_down_after)
         self.aggregates = Aggregates(self.store, self.bus)

@@ -9,19 +9,20 @@ from typing import Any
 
 import attrs
 
-from novakit.bus import Bus, BusError
+from novakit.agent.calls import HostCalls
+from novakit.bus import BusError, Targets
+from novakit.conductor.calls import AuditReport, Finding
 from novakit.scheduler.pipeline.ask import complete
 from novakit.store import Store
 from novakit.store.audit import Picture, picture
 from novakit.store.compute import hosts
 from novakit.store.engine import Row
 from novakit.store.placement.hosts import device_id
+from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask, ImageAsk
 
 PAUSES = (1.0, 3.0)
 """Seconds before the second and the third look; what is still odd at the last one is told."""
-WITHIN = 20.0
-"""Seconds a host may take to say what it holds."""
 AT_ONCE = 64
 """Hosts that are asked at a time."""
 SHOWN = 1000
@@ -33,33 +34,6 @@ _REPORTED = "It is removed after its host has reported it twice, in about two mi
 _LEFT = "It is left alone: only what is known to be deleted is removed."
 _PUSHED = "Its host removes it with the next topology; restart the host's agent if it stays."
 _DELETE = "Delete the server, or have its owner do so."
-
-
-@attrs.frozen(kw_only=True)
-class Finding:
-    """One thing that is not as it should be."""
-
-    kind: str
-    """server, operation, allocation, inventory, guest, port, or a kind of holding: disk, file, tap, namespace, ..."""
-    name: str
-    host: str | None = None
-    owner: str | None = None
-    """The id of what it says it belongs to."""
-    problem: str
-    remedy: str
-
-
-@attrs.frozen(kw_only=True)
-class Report:
-    """The outcome of one audit."""
-
-    orphaned: Sequence[Finding] = ()
-    foreign: Sequence[Finding] = ()
-    """What others claimed through Placement: none of our business, and shown so that it is not forgotten."""
-    unchecked: Sequence[str] = ()
-    """Hosts that did not say what they hold."""
-    counted: Mapping[str, int] = attrs.field(factory=dict)
-    """How many servers, allocations, ports, guests and holdings were looked at."""
 
 
 @attrs.frozen
@@ -75,10 +49,10 @@ class Audit:
     """Compares the store with the hosts."""
 
     store: Store
-    bus: Bus
+    hosts: Targets[HostCalls]
     pauses: Sequence[float] = PAUSES
 
-    async def run(self) -> Report:
+    async def run(self) -> AuditReport:
         """Look, and look again at what was odd."""
         report = await self._look()
         for pause in self.pauses:
@@ -86,10 +60,10 @@ class Audit:
                 break
             await asyncio.sleep(pause)
             before, report = set(report.orphaned), await self._look()
-            report = attrs.evolve(report, orphaned=[each for each in report.orphaned if each in before])
+            report = attrs.evolve(report, orphaned=tuple(each for each in report.orphaned if each in before))
         return attrs.evolve(report, orphaned=report.orphaned[:SHOWN], foreign=report.foreign[:SHOWN])
 
-    async def _look(self) -> Report:
+    async def _look(self) -> AuditReport:
         async with self.store.read() as session:
             names = [row["name"] for row in await hosts.every(session)]
         found = await self._ask_hosts(names)
@@ -103,17 +77,17 @@ class Audit:
         async def ask(host: str) -> tuple[str, Found | None]:
             async with turn:
                 try:
-                    answer = await self.bus.call(f"agent.{host}", "holdings", within=WITHIN)
+                    answer = await self.hosts.at(host).holdings()
                 except BusError:
                     return host, None
-                guests = frozenset(each["id"] for each in answer["guests"])
-                return host, Found(guests=guests, holdings=answer["holdings"])
+                guests = frozenset(each.id for each in answer.guests)
+                return host, Found(guests=guests, holdings=to_plain(answer.holdings))
 
         answers = await asyncio.gather(*(ask(name) for name in names))
         return {host: found for host, found in answers if found is not None}
 
 
-def compare(store: Picture, found: Mapping[str, Found]) -> Report:
+def compare(store: Picture, found: Mapping[str, Found]) -> AuditReport:
     """Name everything that differs, leaving out what operations are working on."""
     busy = {row["server_id"] for row in store.operations}
     orphaned = [
@@ -124,10 +98,10 @@ def compare(store: Picture, found: Mapping[str, Found]) -> Report:
         *_ports(store, busy),
         *_holdings(store, found, busy),
     ]
-    return Report(
-        orphaned=orphaned,
-        foreign=list(_foreign(store)),
-        unchecked=sorted(set(store.hosts) - set(found)),
+    return AuditReport(
+        orphaned=tuple(orphaned),
+        foreign=tuple(_foreign(store)),
+        unchecked=tuple(sorted(set(store.hosts) - set(found))),
         counted={
             "servers": len(store.servers),
             "allocations": len(store.held),

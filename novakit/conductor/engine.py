@@ -11,7 +11,7 @@ import attrs
 import structlog
 
 from novakit import tracing, world
-from novakit.bus import RemoteError, Unreachable
+from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, Unreachable
 from novakit.conductor.work import Commit, Failed, JoinedCommit, Postponed, Rewind, Step, Verb, Work
 from novakit.gather import Gather
 from novakit.store import Store
@@ -199,7 +199,7 @@ class Engine:
                 await self._fail(work, Failed("The host did not answer.", details=str(error)))
                 undoing = True
             except RemoteError as error:
-                if undoing or error.kind == "Busy":
+                if undoing or isinstance(error, RemoteBusy):
                     await self._postpone(work, error)
                     return
                 await self._fail(work, _as_failure(error))
@@ -324,5 +324,5 @@ def _before(verb: Verb, step: str) -> str | None:
 
 
 def _as_failure(error: RemoteError) -> Failed:
-    message = str(error) if error.kind == "Refused" else "The host could not do it."
+    message = str(error) if isinstance(error, RemoteRefused) else "The host could not do it."
     return Failed(message, details=f"{error.kind}: {error}")

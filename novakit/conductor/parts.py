@@ -2,13 +2,15 @@
 
 import attrs
 
-from novakit.bus import Bus
+from novakit.agent.calls import HostCalls
+from novakit.bus import Bus, Targets, client
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
+from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 
 
@@ -24,3 +26,13 @@ class Parts:
     networks: Networks
     placement: Placement
     wiring: Wiring
+
+    @property
+    def hosts(self) -> Targets[HostCalls]:
+        """The compute hosts, by name."""
+        return Targets(HostCalls, self.bus, self.config)
+
+    @property
+    def scheduler(self) -> SchedulerCalls:
+        """Whichever scheduler has least to do."""
+        return client(SchedulerCalls, self.bus, self.config)

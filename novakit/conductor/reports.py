@@ -7,9 +7,10 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.bus import BusError, Message, RemoteError
+from novakit.bus import BusError, topics
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
+from novakit.conductor.calls import AgentReport
 from novakit.conductor.parts import Parts
 from novakit.gather import Gather
 from novakit.placement import HostReport
@@ -19,8 +20,8 @@ from novakit.store.engine import Row, Session
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.hosts import HostFacts
-from novakit_hookspecs.plain import to_record
-from novakit_hookspecs.servers import Power
+from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.servers import Guest, GuestEvent, Power
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +29,6 @@ MAX_METRICS = 64
 """Measurements of one host."""
 STRANGER = "stranger"
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
-
-
-def host_of(message: Message) -> str:
-    """Say which host the sender is; raise `Refused`-like `PermissionError` when it is no agent."""
-    kind, _, host = message.sender.partition(":")
-    if kind != "agent" or not host:
-        raise PermissionError(f"{message.sender} is not an agent")
-    return host
 
 
 @attrs.frozen
@@ -62,17 +55,17 @@ class Reports:
     def __attrs_post_init__(self) -> None:
         self._write = Gather(self._write_facts)
 
-    async def host(self, message: Message) -> None:
+    async def host(self, host: str, report: AgentReport) -> None:
         """Take a full report: facts, guests, builds under way, and whether the agent has just started."""
-        host = host_of(message)
-        facts = dict(message.body["facts"])
-        metrics = measurements(facts.pop("metrics", {}))
-        if (error := await self._write(_Facts(host, facts, to_record(facts, HostFacts), metrics))) is not None:
+        facts = attrs.evolve(report.facts, metrics={})
+        plain = to_plain(facts)
+        del plain["metrics"]
+        if (error := await self._write(_Facts(host, plain, facts, measurements(report.metrics)))) is not None:
             raise error
-        if message.body["started"]:
+        if report.started:
             await self.parts.networks.host_up(host)
             self.parts.wiring.poke([host])
-        await self._compare(host, message.body["guests"], set(message.body["building"]))
+        await self._compare(host, report.guests, set(report.building))
 
     async def _write_facts(self, batch: Sequence["_Facts"]) -> list[Exception | None]:
         """Write the facts of hosts that reported at the same time; one that cannot be written costs only itself."""
@@ -97,11 +90,11 @@ class Reports:
                 await placement.report_hosts(session, list(changed.values()))
             await host_metrics.put(session, {each.host: each.metrics for each in batch if each.metrics})
         if changed:
-            await self.parts.bus.publish("hosts.changed", {})
+            await topics.HOSTS_CHANGED.publish(self.parts.bus, topics.Changed())
 
-    async def heartbeat(self, message: Message) -> None:
+    def heartbeat(self, host: str) -> None:
         """Note that a host lives; written together with the others soon."""
-        self._seen.add(host_of(message))
+        self._seen.add(host)
 
     async def write_heartbeats(self) -> None:
         """Write the heartbeats that came since the last time."""
@@ -110,21 +103,20 @@ class Reports:
             async with self.parts.store.write() as session:
                 await hosts.seen(session, names, world.now())
 
-    async def guest_event(self, message: Message) -> None:
+    async def guest_event(self, host: str, event: GuestEvent) -> None:
         """Take a power change that the hypervisor told of."""
-        host, body = host_of(message), message.body
-        if body["power"] in _OFF:
+        if event.power.value in _OFF:
             async with self.parts.store.write() as session:
-                await _stopped(session, host, body["guest"], body["power"])
+                await _stopped(session, host, event.guest, event.power.value)
 
-    async def _compare(self, host: str, guests: Sequence[Mapping[str, Any]], building: set[str]) -> None:
+    async def _compare(self, host: str, guests: Sequence[Guest], building: set[str]) -> None:
         """Compare the host's guests with the servers it is to run."""
         async with self.parts.store.read() as session:
             wanted = {row["id"]: row for row in await servers.on_host(session, host)}
-            strangers = [each["id"] for each in guests if each["id"] not in wanted]
+            strangers = [each.id for each in guests if each.id not in wanted]
             known = {row["id"]: row for row in await servers.some(session, strangers)} if strangers else {}
             busy = {row["server_id"] for row in await operations.unfinished(session, {*wanted, *strangers})}
-        found = {each["id"]: each["power"] for each in guests}
+        found = {each.id: each.power.value for each in guests}
         odd = {id: what for id, row in wanted.items() if (what := _difference(row, found.get(id)))}
         odd |= dict.fromkeys(strangers, STRANGER)
         odd = {id: what for id, what in odd.items() if id not in busy and id not in building}
@@ -160,8 +152,8 @@ class Reports:
             return
         log.warning("removing the guest of a deleted server", host=host, guest=server_id)
         try:
-            await self.parts.bus.call(f"agent.{host}", "destroy", {"server": server_id}, within=120)
-        except (RemoteError, BusError) as error:
+            await self.parts.hosts.at(host).destroy(server_id)
+        except BusError as error:
             log.warning("guest not removed", host=host, guest=server_id, why=str(error))
 
 

@@ -1,20 +1,21 @@
 """One conductor: its engine, what it serves on the bus, and its periodic work."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 import structlog
 
 from novakit import world
-from novakit.bus import Message
+from novakit.bus import serve, topics
 from novakit.compute import metadata
 from novakit.conductor.announce import Announcer
 from novakit.conductor.audit import Audit
+from novakit.conductor.calls import AgentReport, AuditReport, ConductorCalls, MetadataAnswer
 from novakit.conductor.engine import Engine
 from novakit.conductor.parts import Parts
-from novakit.conductor.reports import Reports, host_of
+from novakit.conductor.reports import Reports
 from novakit.conductor.verbs.create import Create
 from novakit.conductor.verbs.delete import Delete
 from novakit.conductor.verbs.power import PowerChange
@@ -25,6 +26,7 @@ from novakit.plughost.offers import Listening
 from novakit.store import operations
 from novakit.store.compute import hosts, servers
 from novakit.store.network import hosts as network_hosts
+from novakit_hookspecs.servers import GuestEvent
 
 log = structlog.get_logger(__name__)
 
@@ -48,34 +50,24 @@ class Conductor:
     engine: Engine
     observers: Sequence[Listening] = ()
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list)
-    _reports: Reports = attrs.field(init=False)
+    reports: Reports = attrs.field(init=False)
     _announcer: Announcer = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._reports = Reports(self.parts)
+        self.reports = Reports(self.parts)
         self._announcer = Announcer(self.parts.store, self.observers)
         self.engine.note = self._announcer.note
 
     async def start(self, *, alone: bool) -> None:
         """Begin to serve and to work; `alone` says that no other conductor shares the store."""
         bus = self.parts.bus
-        bus.serve(
-            "conductor",
-            {
-                "report_host": self._reports.host,
-                "heartbeat": self._reports.heartbeat,
-                "guest_event": self._reports.guest_event,
-                "metadata": self._metadata,
-                "audit": self._audit,
-                "counts": self._counts,
-            },
-        )
-        bus.listen("operations.new", self._new_work)
-        bus.listen("networks.changed", self._networks_changed)
+        serve(bus, ConductorCalls, lambda sender: Served(self, sender))
+        topics.OPERATIONS_NEW.listen(bus, self._new_work)
+        topics.NETWORKS_CHANGED.listen(bus, self._networks_changed)
         self._announcer.start()
         self._tasks = [
             world.spawn(self.engine.run(alone=alone), name="conductor/engine"),
-            world.spawn(_every(HEARTBEATS_EVERY, self._reports.write_heartbeats), name="conductor/heartbeats"),
+            world.spawn(_every(HEARTBEATS_EVERY, self.reports.write_heartbeats), name="conductor/heartbeats"),
             world.spawn(_every(SWEEP_EVERY, self.sweep), name="conductor/sweep"),
         ]
 
@@ -87,40 +79,12 @@ class Conductor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._announcer.stop()
 
-    async def _new_work(self, message: Message) -> None:
-        self.engine.interrupt(set(message.body.get("cancelled", ())))
+    async def _new_work(self, news: topics.NewWork) -> None:
+        self.engine.interrupt(set(news.cancelled))
         self.engine.wake()
 
-    async def _networks_changed(self, message: Message) -> None:
-        self.parts.wiring.poke(message.body["hosts"])
-
-    async def _metadata(self, message: Message) -> Any:
-        """Answer a guest's question about itself, asked through the host that serves its network."""
-        host, body = host_of(message), message.body
-        port = await self.parts.networks.metadata_port(body["network_id"], body["ip"])
-        if port is None or not port.server_id:
-            return None
-        async with self.parts.store.read() as session:
-            server = await servers.show(session, port.server_id)
-            serving = await network_hosts.show(session, host)
-        if server is None or not (host == server["host"] or (serving and serving["gateway"])):
-            return None
-        ports = (await self.parts.networks.ports_of([server["id"]])).get(server["id"], [])
-        answer = metadata.answer(body["path"], server, ports)
-        return None if answer is None else {"body": answer.decode("latin-1")}
-
-    async def _counts(self, message: Message) -> Any:
-        """Give what was counted since the start, and the calls into the observers of this process."""
-        if message.sender != "api":
-            raise PermissionError(f"{message.sender} may not read what the conductor counts")
-        plugins = {id(one.plugin): one.plugin for one in self.observers}
-        return {"counts": {**self.engine.measures(), "plugins": tallies_of(plugins.values())}}
-
-    async def _audit(self, message: Message) -> Any:
-        """Compare the store with the hosts; only an API asks for it, on behalf of an operator."""
-        if message.sender != "api":
-            raise PermissionError(f"{message.sender} may not ask for an audit")
-        return attrs.asdict(await Audit(self.parts.store, self.parts.bus).run())
+    async def _networks_changed(self, news: topics.NetworksChanged) -> None:
+        self.parts.wiring.poke(news.hosts)
 
     async def sweep(self) -> None:
         """Free what belongs to servers that are gone, and push topologies that hosts have not taken."""
@@ -143,6 +107,50 @@ class Conductor:
 
     def _is_up(self, last_seen: Any) -> bool:
         return bool((world.now() - last_seen).total_seconds() < self.parts.config.conductor.host_down_after)
+
+
+@attrs.frozen
+class Served(ConductorCalls):
+    """The conductor as one participant of the bus reaches it."""
+
+    conductor: Conductor
+    sender: str
+    """The participant's identity, which the bus vouches for."""
+
+    @property
+    def _host(self) -> str:
+        """The compute host that the sender is; only agents may call what asks for it."""
+        return self.sender.partition(":")[2]
+
+    async def report_host(self, report: AgentReport) -> None:
+        await self.conductor.reports.host(self._host, report)
+
+    async def heartbeat(self) -> None:
+        self.conductor.reports.heartbeat(self._host)
+
+    async def guest_event(self, event: GuestEvent) -> None:
+        await self.conductor.reports.guest_event(self._host, event)
+
+    async def metadata(self, network_id: str, ip: str, path: str) -> MetadataAnswer | None:
+        parts = self.conductor.parts
+        port = await parts.networks.metadata_port(network_id, ip)
+        if port is None or not port.server_id:
+            return None
+        async with parts.store.read() as session:
+            server = await servers.show(session, port.server_id)
+            serving = await network_hosts.show(session, self._host)
+        if server is None or not (self._host == server["host"] or (serving and serving["gateway"])):
+            return None
+        ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
+        body = metadata.answer(path, server, ports)
+        return None if body is None else MetadataAnswer(body=body)
+
+    async def audit(self) -> AuditReport:
+        return await Audit(self.conductor.parts.store, self.conductor.parts.hosts).run()
+
+    async def counts(self) -> Mapping[str, Any]:
+        plugins = {id(one.plugin): one.plugin for one in self.conductor.observers}
+        return {**self.conductor.engine.measures(), "plugins": tallies_of(plugins.values())}
 
 
 async def _every(seconds: float, work: Callable[[], Any]) -> None:

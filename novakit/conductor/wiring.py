@@ -7,11 +7,11 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.bus import Bus, RemoteError, Unreachable, topologies
+from novakit.agent.calls import HostCalls
+from novakit.bus import RemoteError, Targets, Unreachable
 from novakit.conductor.work import Postponed
 from novakit.network import Networks
 from novakit_hookspecs.networks import Applied, Topology
-from novakit_hookspecs.plain import to_record
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +41,7 @@ class Wiring:
     """Pushes the wanted topology of hosts to their agents."""
 
     networks: Networks
-    bus: Bus
-    within: float = 120
-    """Seconds an agent may take for one topology."""
+    hosts: Targets[HostCalls]
     _waiting: dict[str, _Round] = attrs.field(factory=dict)
     _pushing: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _rested: dict[str, float] = attrs.field(factory=dict)
@@ -146,9 +144,7 @@ class Wiring:
             self._wake.set()
 
     async def _apply(self, host: str, topology: Topology) -> Applied:
-        message = {"topology": topologies.write(topology)}
-        answer = await self.bus.call(f"agent.{host}", "apply_network", message, within=self.within)
-        applied = to_record(answer, Applied)
+        applied = await self.hosts.at(host).apply_network(topology)
         await self.networks.record_applied(host, applied)
         for thing, why in applied.faults.items():
             log.warning("part of a host's network is not there", host=host, thing=thing, why=why)

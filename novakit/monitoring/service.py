@@ -11,10 +11,13 @@ import structlog
 from aiohttp import web
 
 from novakit import world
-from novakit.bus import Bus, BusError
+from novakit.bus import Bus, BusError, ask_each, client
+from novakit.conductor.calls import ConductorCalls
+from novakit.config import Config
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import Requests, tallies_of
 from novakit.plughost import PluginHost
+from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.compute import hosts
 
@@ -32,6 +35,7 @@ Source = Callable[[], Mapping[str, Any]]
 class Monitoring:
     """What this process can tell of the service."""
 
+    config: Config
     store: Store
     bus: Bus
     plugins: PluginHost | None = None
@@ -51,7 +55,7 @@ class Monitoring:
 
     async def numbers(self) -> Numbers:
         """Read everything there is to count; what does not answer is named, and nothing raises."""
-        (schedulers, silent), conductor = await asyncio.gather(self._schedulers(), self._told("conductor"))
+        (schedulers, silent), conductor = await asyncio.gather(self._schedulers(), self._conductor())
         return Numbers(
             schedulers=schedulers,
             conductor=conductor or {},
@@ -64,7 +68,7 @@ class Monitoring:
         """Say what answers: status, what is degraded and why, and how many hosts are up."""
         degraded: dict[str, str] = {}
         census, (schedulers, silent), conductor = await asyncio.gather(
-            self._hosts(), self._schedulers(), self._told("conductor")
+            self._hosts(), self._schedulers(), self._conductor()
         )
         if isinstance(census, str):
             degraded["store"] = census
@@ -84,25 +88,23 @@ class Monitoring:
     async def _schedulers(self) -> tuple[list[Mapping[str, Any]], list[str]]:
         """Give the numbers of every scheduler, and who of them is silent."""
         try:
-            replies = await self.bus.call_each("scheduler", "counts", within=WITHIN)
+            replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
         except BusError as error:
             log.info("numbers not read", role="scheduler", why=str(error))
             replies = []
-        told: list[Mapping[str, Any]] = [reply.answer["counts"] for reply in replies if reply.error is None]
+        told: list[Mapping[str, Any]] = [reply.value for reply in replies if reply.value is not None]
         if not told:
             return ([self.sources["scheduler"]()], []) if "scheduler" in self.sources else ([], ["scheduler"])
         return told, [reply.identity.replace(":", " ") for reply in replies if reply.error is not None]
 
-    async def _told(self, role: str) -> Mapping[str, Any] | None:
-        if role in self.sources:
-            return self.sources[role]()
+    async def _conductor(self) -> Mapping[str, Any] | None:
+        if "conductor" in self.sources:
+            return self.sources["conductor"]()
         try:
-            answer = await self.bus.call(role, "counts", within=WITHIN)
+            return await client(ConductorCalls, self.bus, self.config).counts()
         except BusError as error:
-            log.info("numbers not read", role=role, why=str(error))
+            log.info("numbers not read", role="conductor", why=str(error))
             return None
-        counts: Mapping[str, Any] = answer["counts"]
-        return counts
 
     async def _hosts(self) -> dict[str, int] | str:
         try:

@@ -1,25 +1,28 @@
 """What people may ask of the scheduler: why a server is where it is, what would happen, how much more fits."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
 from novakit import errors, world
-from novakit.bus import Bus, RemoteError, Unreachable
+from novakit.bus import Bus, RemoteError, Unreachable, ask_each, client
+from novakit.config import Config
 from novakit.context import RequestContext
 from novakit.request_spec.device_profiles import DeviceProfile, applied
 from novakit.request_spec.hints import servers_named
+from novakit.scheduler.calls import SchedulerCalls
+from novakit.scheduler.pipeline.ask import from_plain
 from novakit.scheduler.select import described
-from novakit.scheduler.service import TARGET
+from novakit.scheduler.service import MAX_TRACE
 from novakit.store import Store, identity
 from novakit.store.compute import flavors, server_groups
 from novakit.store.engine import Row
 from novakit.store.scheduler import decisions
 
+T = TypeVar("T")
+
 MAX_PAGE = 1000
-COUNTED_WITHIN = 2.0
-"""Seconds a scheduler may take to say what it counted."""
 SILENT = "No scheduler answers; start one with `novakit serve`."
 OUTCOMES = ("placed", "refused")
 _ASKABLE = frozenset({"flavor", "image", "project_id", "availability_zone", "host", "hints", "group"})
@@ -38,6 +41,7 @@ class Reports:
 
     store: Store
     bus: Bus
+    config: Config
     images: ImageSource
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     check: Callable[[Mapping[str, Any], Mapping[str, str]], None] = lambda flavor, properties: None
@@ -77,15 +81,14 @@ class Reports:
     async def explain(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, Any]:
         """Say what would happen to a server of this flavor and image, without making anything."""
         ask = await self._ask(context, body)
-        answer = await self._call("dry_run", {"ask": ask})
-        record: dict[str, Any] = answer["decision"]
+        record = dict(await _answered(self._scheduler.dry_run(from_plain(ask))))
         if not context.is_admin:
             return tenant_safe(record)
         if "failed" in record:
             record["message"] = f"The scheduler could not decide: {record['failed'].rstrip('.')}."
         return record
 
-    async def capacity(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def capacity(self, context: RequestContext, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Count how many more servers of a flavor fit, now or with `survive` hosts lost; for operators only."""
         if not context.is_admin:
             raise errors.Forbidden("Policy doesn't allow novakit:capacity to be performed.")
@@ -93,23 +96,21 @@ class Reports:
         survive = given.pop("survive", 0)
         if type(survive) is not int or not 0 <= survive <= 100_000:
             raise errors.BadRequest("survive is a number of hosts, 0 or more.")
-        answer = await self._call("capacity", {"ask": await self._ask(context, given), "survive": survive})
-        told: dict[str, Any] = answer["capacity"]
-        return told
+        ask = from_plain(await self._ask(context, given))
+        return await _answered(self._scheduler.capacity(ask, survive))
 
-    async def trace(self, context: RequestContext) -> list[dict[str, Any]]:
+    async def trace(self, context: RequestContext) -> Sequence[Mapping[str, Any]]:
         """Give hosts and requests as a trace for `novakit simulate`; for operators only."""
         if not context.is_admin:
             raise errors.Forbidden("Policy doesn't allow novakit:trace to be performed.")
-        told: list[dict[str, Any]] = (await self._call("trace", {}))["trace"]
-        return told
+        return await _answered(self._scheduler.trace(MAX_TRACE))
 
-    async def counts(self, context: RequestContext) -> list[dict[str, Any]]:
+    async def counts(self, context: RequestContext) -> Sequence[Mapping[str, Any]]:
         """Give the counters of each scheduler; for operators only."""
         if not context.is_admin:
             raise errors.Forbidden("Policy doesn't allow novakit:scheduler to be performed.")
-        replies = await self.bus.call_each(TARGET, "counts", within=COUNTED_WITHIN)
-        told = [reply.answer["counts"] for reply in replies if reply.error is None]
+        replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
+        told = [reply.value for reply in replies if reply.value is not None]
         if not told:
             raise errors.Unavailable(SILENT)
         return told
@@ -206,13 +207,19 @@ class Reports:
             "min_disk_gb": int(shown.get("min_disk") or 0),
         }
 
-    async def _call(self, method: str, body: Mapping[str, Any]) -> Any:
-        try:
-            return await self.bus.call(TARGET, method, body)
-        except Unreachable as error:
-            raise errors.Unavailable(SILENT) from error
-        except RemoteError as error:
-            raise errors.BadRequest(str(error)) from error
+    @property
+    def _scheduler(self) -> SchedulerCalls:
+        return client(SchedulerCalls, self.bus, self.config)
+
+
+async def _answered(answer: Awaitable[T]) -> T:
+    """Wait for a scheduler; raise `Unavailable` where none answers, `BadRequest` for what it refuses."""
+    try:
+        return await answer
+    except Unreachable as error:
+        raise errors.Unavailable(SILENT) from error
+    except RemoteError as error:
+        raise errors.BadRequest(str(error)) from error
 
 
 def _number(query: Mapping[str, str], name: str, missing: int | None) -> int | None:

@@ -4,11 +4,10 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.service import Call, reply
-from novakit.bus import BusError
+from novakit.bus import BusError, client
+from novakit.conductor.calls import ConductorCalls
 from novakit.scheduler.reports import Reports
-
-WITHIN = 100.0
-"""Seconds an audit of the whole cloud may take."""
+from novakit_hookspecs.plain import to_plain
 
 
 async def audit(call: Call[Reports]) -> web.Response:
@@ -16,7 +15,7 @@ async def audit(call: Call[Reports]) -> web.Response:
     if not call.context.is_admin:
         raise errors.Forbidden("Policy doesn't allow novakit:audit to be performed.")
     try:
-        found = await call.service.bus.call("conductor", "audit", within=WITHIN)
+        found = await client(ConductorCalls, call.service.bus, call.service.config).audit()
     except BusError as error:
         raise errors.Unavailable(f"The conductor did not finish the audit: {error}.") from error
-    return reply({"audit": found})
+    return reply({"audit": to_plain(found)})

@@ -1,12 +1,13 @@
 """Create: place the server, wire its ports, build the guest, and take all of it back when that fails."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from novakit import world
-from novakit.bus import RemoteError
+from novakit.agent.calls import BuildPlan, ImageSource, NicPlan
+from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, topics
 from novakit.compute import metadata, states
 from novakit.compute.records import POWER_NUMBERS
 from novakit.conductor.parts import Parts
@@ -15,16 +16,17 @@ from novakit.context import RequestContext
 from novakit.errors import NotFound, NovakitError
 from novakit.gather import Gather
 from novakit.network import PortInfo, Requested
+from novakit.scheduler.answers import Earlier, Refusal
 from novakit.store.compute import servers
 from novakit.store.engine import Row, Session
-from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.devices import PciAttachment
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.plain import to_plain, to_record
+from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 from novakit_hookspecs.servers import Power
 
 SERVICE = RequestContext(request_id="", user_id="novakit", roles=frozenset({"admin", "service"}))
 """Who the conductor is to the other services."""
-
-BUILDS_TOPIC = "builds.ended"
-"""Published with `host` and `worked` when a build ended on a host."""
 
 
 @attrs.define
@@ -71,19 +73,18 @@ class Create:
     async def find_host(self, server: Row, work: Work) -> dict[str, Any]:
         """Have a host chosen and claimed, and give what is written of it; raise `Failed` where there is none."""
         data = work.data
-        body: dict[str, Any] = {"asks": [ask(server, work)]}
+        earlier = {}
         if hosts := data.get("alternates"):
-            body["earlier"] = {server["id"]: {"decision_id": data["decision"], "hosts": hosts}}
-        answer = await self.parts.bus.call("scheduler", "select", body, within=60)
-        result = answer["results"][0]
-        data["decision"] = result.get("decision_id")
-        if "refused" in result:
-            raise _refusal(result["refused"], data.get("failures", ()))
-        zone = result.get("availability_zone") or "nova"
-        data |= {"host": result["host"], "node": result["node"], "zone": zone}
-        data |= {"numa": result["numa"], "devices": result["devices"]}
-        data["alternates"] = [each["host"] for each in result["alternates"]]
-        return {"host": result["host"], "node": result["node"], "availability_zone": zone}
+            earlier = {server["id"]: Earlier(decision_id=data["decision"], hosts=tuple(hosts))}
+        (result,) = await self.parts.scheduler.select((ask(server, work),), earlier)
+        data["decision"] = result.decision_id
+        if isinstance(result, Refusal):
+            raise _refusal(result, data.get("failures", ()))
+        zone = result.availability_zone or "nova"
+        data |= {"host": result.host, "node": result.node, "zone": zone}
+        data |= {"numa": to_plain(result.numa), "devices": to_plain(result.devices)}
+        data["alternates"] = [each["host"] for each in result.alternates]
+        return {"host": result.host, "node": result.node, "availability_zone": zone}
 
     async def wire(self, work: Work) -> Commit:
         """Give the server its ports and have the host wire them."""
@@ -129,21 +130,18 @@ class Create:
         if ports is None:
             ports = (await self.parts.networks.ports_of([server["id"]])).get(server["id"], [])
         try:
-            given = {
-                "numa": work.data.get("numa", []),
-                "attachments": [{"address": one["address"]} for one in work.data.get("devices", [])],
-            }
-            body = {"operation": work.id, "plan": {**await self.plan(server, ports, image_id), **given}}
-            answer = await self.parts.bus.call(f"agent.{work.data['host']}", "build", body, within=900)
-        except RemoteError as error:
-            if error.kind == "Busy":
-                await self.parts.wiring.ensure(work.data["host"])
-                raise Postponed(str(error), 0.5) from error
-            if error.kind != "Refused":
-                await self._tell_ended(work, worked=False)
+            plan = await self.plan(server, ports, image_id, work)
+            guest = await self.parts.hosts.at(work.data["host"]).build(work.id, plan)
+        except RemoteBusy as error:
+            await self.parts.wiring.ensure(work.data["host"])
+            raise Postponed(str(error), 0.5) from error
+        except RemoteRefused:
+            raise
+        except RemoteError:
+            await self._tell_ended(work, worked=False)
             raise
         await self._tell_ended(work, worked=True)
-        return Power(answer["power"])
+        return guest.power
 
     async def _tell_ended(self, work: Work, *, worked: bool) -> None:
         """Let schedulers avoid hosts whose builds fail; what a host refuses is the request's fault and not its own.
@@ -152,7 +150,7 @@ class Create:
         """
         host = work.data["host"]
         work.data["builds"] = [*work.data.get("builds", ()), [host, worked]]
-        await self.parts.bus.publish(BUILDS_TOPIC, {"host": host, "worked": worked})
+        await topics.BUILDS_ENDED.publish(self.parts.bus, topics.BuildEnded(host=host, worked=worked))
 
     def is_final(self, work: Work, error: RemoteError) -> bool:
         """Say whether a build that failed is tried nowhere else.
@@ -161,7 +159,7 @@ class Create:
         """
         bound = work.data.get("forced_host") or work.data.get("forced_node")
         tried = work.data["tries"] >= self.parts.config.scheduler.max_attempts
-        return bool(bound) or error.kind == "Refused" or tried
+        return bool(bound) or isinstance(error, RemoteRefused) or tried
 
     def _elsewhere(self, work: Work, error: RemoteError) -> Rewind:
         """Leave this host for good; `place` clears it, again after a crash, before it chooses another."""
@@ -187,52 +185,56 @@ class Create:
 
     async def _clear(self, work: Work) -> None:
         """Give back what was made for the server, on the host it is on and on the one it left."""
-        for host in {work.data.get("host"), work.data.get("left")} - {None}:
-            await self.parts.bus.call(f"agent.{host}", "destroy", {"server": work.server_id}, within=120)
+        for host in {host for name in ("host", "left") if (host := work.data.get(name))}:
+            await self.parts.hosts.at(host).destroy(work.server_id)
         await self.parts.networks.release(work.server_id)
         async with self.parts.store.write() as session:
             await self.parts.placement.release(session, work.server_id)
 
-    async def plan(self, server: Row, ports: list[PortInfo], image_id: str | None) -> dict[str, Any]:
-        """Write down everything the host needs to build the guest: a `GuestPlan`, the image still to be fetched."""
+    async def plan(self, server: Row, ports: list[PortInfo], image_id: str | None, work: Work) -> BuildPlan:
+        """Write down everything the host needs to build the guest."""
         flavor = server["flavor"]
-        return {
-            "id": server["id"],
-            "name": server["name"],
-            "hostname": server["hostname"],
-            "vcpus": flavor["vcpus"],
-            "memory_mb": flavor["ram"],
-            "root_gb": flavor["disk"],
-            "ephemeral_gb": flavor.get("ephemeral", 0),
-            "swap_mb": flavor.get("swap", 0),
-            "image": await self._image_source(server, image_id),
-            "nics": [{"port_id": port.id, "mac": port.mac} for port in ports],
-            "config_drive": to_plain(metadata.config_drive(server, ports)) if server["config_drive"] else None,
-            "extra_specs": flavor.get("extra_specs", {}),
-            "image_properties": {key: str(value) for key, value in server["image_properties"].items()},
-            "owner": {
+        return BuildPlan(
+            id=server["id"],
+            name=server["name"],
+            hostname=server["hostname"],
+            vcpus=flavor["vcpus"],
+            memory_mb=flavor["ram"],
+            root_gb=flavor["disk"],
+            ephemeral_gb=flavor.get("ephemeral", 0),
+            swap_mb=flavor.get("swap", 0),
+            image=await self._image_source(server, image_id),
+            nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
+            config_drive=metadata.config_drive(server, ports) if server["config_drive"] else None,
+            extra_specs=flavor.get("extra_specs", {}),
+            image_properties={key: str(value) for key, value in server["image_properties"].items()},
+            attachments=tuple(PciAttachment(address=one["address"]) for one in work.data.get("devices", [])),
+            numa=to_record(work.data.get("numa", []), tuple[Taken, ...]),
+            owner={
                 "user_id": server["user_id"],
                 "project_id": server["project_id"],
                 "flavor": flavor["name"],
                 "image": server["image_id"] or "",
             },
-        }
+        )
 
-    async def _image_source(self, server: Row, image_id: str | None) -> dict[str, Any] | None:
+    async def _image_source(self, server: Row, image_id: str | None) -> ImageSource | None:
         if not image_id:
             return None
         try:
             image = await self.parts.images.get(SERVICE, image_id)
         except NotFound as error:
             raise Failed("The image was deleted before the server was built.") from error
-        return {
-            "id": image.id,
-            "sha256": image.sha256,
-            "size": image.size,
-            "disk_format": image.disk_format,
-            "url": f"{self.parts.config.url}/image/v2/images/{image.id}/file",
-            "token": await self.parts.identity.service_token(project_id=server["project_id"]),
-        }
+        if image.sha256 is None or image.size is None or image.disk_format is None:
+            raise Failed("The image has no content.")
+        return ImageSource(
+            id=image.id,
+            sha256=image.sha256,
+            size=image.size,
+            disk_format=image.disk_format,
+            url=f"{self.parts.config.url}/image/v2/images/{image.id}/file",
+            token=await self.parts.identity.service_token(project_id=server["project_id"]),
+        )
 
     async def _read(self, ids: Sequence[str]) -> list[Row | None]:
         async with self.parts.store.read() as session:
@@ -260,36 +262,37 @@ def leave(work: Work, error: RemoteError) -> str:
     return host
 
 
-def ask(server: Row, work: Work) -> dict[str, Any]:
+def ask(server: Row, work: Work) -> Ask:
     """Write down what the scheduler must know to place a server."""
     flavor, data = server["flavor"], work.data
     group = server["scheduler_hints"].get("group")
-    return {
-        "server_id": server["id"],
-        "project_id": server["project_id"],
-        "user_id": server["user_id"],
-        "request_id": work.request_id,
-        "flavor_name": flavor["name"],
-        "vcpus": flavor["vcpus"],
-        "memory_mb": flavor["ram"],
-        "root_gb": flavor["disk"],
-        "ephemeral_gb": flavor.get("ephemeral", 0),
-        "swap_mb": flavor.get("swap", 0),
-        "extra_specs": flavor.get("extra_specs", {}),
-        "image": _image_ask(server),
-        "availability_zone": data.get("availability_zone"),
-        "host": data.get("forced_host"),
-        "node": data.get("forced_node"),
-        "force": bool(data.get("forced")),
-        "hints": server["scheduler_hints"],
-        "group": {"id": group} if isinstance(group, str) else None,
-        "excluded_hosts": data["excluded"],
-    }
+    return Ask(
+        server_id=server["id"],
+        project_id=server["project_id"],
+        user_id=server["user_id"],
+        request_id=work.request_id,
+        flavor_name=flavor["name"],
+        vcpus=flavor["vcpus"],
+        memory_mb=flavor["ram"],
+        root_gb=flavor["disk"],
+        ephemeral_gb=flavor.get("ephemeral", 0),
+        swap_mb=flavor.get("swap", 0),
+        extra_specs=flavor.get("extra_specs", {}),
+        image=_image_ask(server),
+        availability_zone=data.get("availability_zone"),
+        host=data.get("forced_host"),
+        node=data.get("forced_node"),
+        force=bool(data.get("forced")),
+        hints=server["scheduler_hints"],
+        # Its rule and members are read where the decision is made: they may change until then.
+        group=GroupAsk(id=group, policy="") if isinstance(group, str) else None,
+        excluded_hosts=data["excluded"],
+    )
 
 
-def _refusal(refused: Mapping[str, Any], failures: Sequence[str]) -> Failed:
+def _refusal(refused: Refusal, failures: Sequence[str]) -> Failed:
     """Say why no host was found, and that some were tried before: to the owner how many, to admins which and why."""
-    message, detail = refused["message"], refused.get("detail", "")
+    message, detail = refused.message, refused.detail
     if failures:
         hosts = "1 host" if len(failures) == 1 else f"{len(failures)} hosts"
         message += f" Before that, the server could not be built on {hosts}."
@@ -297,13 +300,11 @@ def _refusal(refused: Mapping[str, Any], failures: Sequence[str]) -> Failed:
     return Failed(message, details=detail)
 
 
-def _image_ask(server: Row) -> dict[str, Any] | None:
+def _image_ask(server: Row) -> ImageAsk | None:
     if not server["image_id"]:
         return None
-    return {
-        "id": server["image_id"],
-        "properties": {key: str(value) for key, value in server["image_properties"].items()},
-    }
+    properties = {key: str(value) for key, value in server["image_properties"].items()}
+    return ImageAsk(id=server["image_id"], properties=properties)
 
 
 def fault(failure: Failed) -> dict[str, Any]:

@@ -42,9 +42,7 @@ class Delete:
             server = await servers.show(session, work.server_id)
         work.data["host"] = host = server["host"] if server else None
         if host:
-            await self.on_host(
-                host, lambda: self.parts.bus.call(f"agent.{host}", "destroy", {"server": work.server_id}, within=120)
-            )
+            await self.on_host(host, lambda: self.parts.hosts.at(host).destroy(work.server_id))
 
     async def unwire(self, work: Work) -> None:
         """Give its ports back and have the host take them down."""

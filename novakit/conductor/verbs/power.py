@@ -48,9 +48,8 @@ class PowerChange:
         return self._reached(work, power, last=True)
 
     async def _set(self, work: Work, to: Power, within: float) -> Power:
-        body = {"operation": work.id, "server": work.server_id, "to": to.value, "within": within}
-        answer = await self.parts.bus.call(f"agent.{work.data['host']}", "set_power", body, within=within + 120)
-        return Power(answer["power"])
+        guest = await self.parts.hosts.at(work.data["host"]).set_power(work.id, work.server_id, to, within)
+        return guest.power
 
     def _reached(self, work: Work, power: Power, *, last: bool) -> Commit:
         values: dict[str, Any] = {"power_state": POWER_NUMBERS[power]}

@@ -7,6 +7,7 @@ import attrs
 import structlog
 
 from novakit import errors, world
+from novakit.agent.calls import UPLOADING, ImageTarget
 from novakit.bus import BusError, RemoteError
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
@@ -22,9 +23,6 @@ from novakit.store.engine import Row, Session
 from novakit_hookspecs.servers import Power
 
 log = structlog.get_logger(__name__)
-
-SNAPSHOT_WITHIN = 2000.0
-"""Seconds that a host has for the copy of a disk, and again for its upload."""
 
 
 @attrs.frozen
@@ -63,7 +61,7 @@ class Shelve:
 
     async def image(self, work: Work) -> Commit:
         """Have the host copy the disk, and make the image that is to take the copy."""
-        answer = await self._snapshot(work, {})
+        copied = await self.parts.hosts.at(work.data["host"]).snapshot(work.id, work.server_id)
         async with self.parts.store.read() as session:
             server = await servers.show(session, work.server_id)
         if server is None:
@@ -71,7 +69,7 @@ class Shelve:
         try:
             await self.parts.images.visible(SERVICE, work.id)
         except errors.NotFound:
-            await self.parts.images.create(SERVICE, _image(work.id, server, answer["disk_format"]))
+            await self.parts.images.create(SERVICE, _image(work.id, server, copied.disk_format))
 
         async def commit(session: Session) -> None:
             await states.move(session, work.server_id, "shelve", "image")
@@ -85,9 +83,10 @@ class Shelve:
         except errors.NotFound as error:
             raise Failed("The image of the server was deleted before it was complete.") from error
         if image["status"] == "queued":
-            token = await self.parts.identity.service_token(project_id=image["owner"], lifetime=SNAPSHOT_WITHIN)
+            token = await self.parts.identity.service_token(project_id=image["owner"], lifetime=UPLOADING)
             url = f"{self.parts.config.url}/image/v2/images/{work.id}/file"
-            await self._snapshot(work, {"url": url, "token": token})
+            host = self.parts.hosts.at(work.data["host"])
+            await host.upload_snapshot(work.id, work.server_id, ImageTarget(url=url, token=token))
         work.data["kept"] = self.parts.config.conductor.shelved_offload_after != 0
         event = "upload" if work.data["kept"] else "upload to offload"
 
@@ -121,7 +120,7 @@ class Shelve:
                 return _undone(work, "undo offload", failure)
         await drop_snapshot(self.parts.images, work.id)
         try:
-            await self._snapshot(work, {"discard": True})
+            await self.parts.hosts.at(work.data["host"]).discard_snapshot(work.server_id)
             if work.data["was"] == "active":
                 await self.parts.wiring.ensure(work.data["host"])
                 await self._set_power(work, Power.RUNNING, 0.0)
@@ -135,12 +134,7 @@ class Shelve:
         return _undone(work, states.UNDO, failure)
 
     async def _set_power(self, work: Work, to: Power, within: float) -> None:
-        body = {"operation": work.id, "server": work.server_id, "to": to.value, "within": within}
-        await self.parts.bus.call(f"agent.{work.data['host']}", "set_power", body, within=within + 120)
-
-    async def _snapshot(self, work: Work, more: dict[str, Any]) -> Any:
-        body = {"server": work.server_id, "operation": work.id, **more}
-        return await self.parts.bus.call(f"agent.{work.data['host']}", "snapshot", body, within=SNAPSHOT_WITHIN)
+        await self.parts.hosts.at(work.data["host"]).set_power(work.id, work.server_id, to, within)
 
 
 @attrs.frozen
@@ -196,9 +190,8 @@ class Unshelve:
     async def build(self, work: Work) -> None:
         """Have the host build the guest from the snapshot, or start the one that stayed."""
         if work.data["stays"]:
-            body = {"operation": work.id, "server": work.server_id, "to": Power.RUNNING.value, "within": 0.0}
-            answer = await self.parts.bus.call(f"agent.{work.data['host']}", "set_power", body, within=120)
-            work.data["power"] = answer["power"]
+            host = self.parts.hosts.at(work.data["host"])
+            work.data["power"] = (await host.set_power(work.id, work.server_id, Power.RUNNING, 0.0)).power.value
             return
         server = await self.create.server_of(work)
         try:
@@ -278,8 +271,7 @@ def _offload_of(row: Row) -> dict[str, Any]:
 async def clear_host(parts: Parts, delete: Delete, server_id: str, host: str | None) -> None:
     """Remove the guest from its host and its ports from the host's network; a host that is down does it when back."""
     if host:
-        body = {"server": server_id}
-        await delete.on_host(host, lambda: parts.bus.call(f"agent.{host}", "destroy", body, within=120))
+        await delete.on_host(host, lambda: parts.hosts.at(host).destroy(server_id))
     await parts.networks.unbind(server_id)
     if host:
         await delete.on_host(host, lambda: parts.wiring.ensure(host))

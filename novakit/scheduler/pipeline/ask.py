@@ -32,7 +32,7 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
         raise errors.BadRequest(f"An ask has no field {', '.join(strange)}.")
     fields: dict[str, Any] = dict(body)
     for name in _NUMBERS:
-        if name in fields and (type(fields[name]) is not int or not 0 <= fields[name] <= 2**31):
+        if name in fields and type(fields[name]) is not int:
             raise errors.BadRequest(f"{name} of an ask is a number from 0 to 2147483648.")
     for name in _TEXTS + _OPTIONAL_TEXTS:
         value = fields.get(name)
@@ -42,8 +42,7 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
         fields[name] = frozenset(fields.get(name) or ())
     for name in _DERIVED:
         fields.pop(name, None)
-    if not fields.get("server_id"):
-        raise errors.BadRequest("An ask needs a server_id.")
+    fields.setdefault("server_id", "")
     if fields.get("image") is not None:
         fields["image"] = _image(fields["image"])
     if fields.get("group") is not None:
@@ -52,11 +51,21 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
         fields[name] = fields.get(name) or {}
         if not isinstance(fields[name], Mapping):
             raise errors.BadRequest(f"{name} of an ask is an object.")
+    return checked(Ask(**fields))
+
+
+def checked(ask: Ask) -> Ask:
+    """Hold an ask to its limits, and fill in what flavor, image and hints say; raise `BadRequest`."""
+    for name in _NUMBERS:
+        if not 0 <= getattr(ask, name) <= 2**31:
+            raise errors.BadRequest(f"{name} of an ask is a number from 0 to 2147483648.")
+    if not ask.server_id:
+        raise errors.BadRequest("An ask needs a server_id.")
     try:
-        check(fields["extra_specs"], fields["image"].properties if fields.get("image") else {})
+        check(ask.extra_specs, ask.image.properties if ask.image else {})
     except ValueError as error:
         raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
-    return complete(Ask(**fields))
+    return complete(attrs.evolve(ask, groups=(), isolate_groups=False))
 
 
 def _image(body: Mapping[str, Any]) -> ImageAsk:

@@ -1,0 +1,149 @@
+"""What one compute host can be asked, over the bus; served by `novakit/agent/agent.py`.
+
+Every call may come again: the same operation, server or revision makes it the same call, with the same end.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated
+
+import attrs
+
+from novakit.bus import topologies
+from novakit.bus.contract import READS, Contract, Encoded, call
+from novakit_hookspecs.devices import Attachment
+from novakit_hookspecs.fields import mapping_field, tuple_field, uuid_field
+from novakit_hookspecs.hosts import Holding
+from novakit_hookspecs.networks import Applied, Topology
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.servers import Guest, Power
+
+API, CONDUCTOR = ("api",), ("conductor",)
+FETCHING = 300.0
+"""Seconds of a build beside the driver's: for the image, which is fetched on in the background when they are over."""
+UPLOADING = 1800.0
+"""Seconds for the upload of a snapshot; done again, it goes on from the copy."""
+MARGIN = 10.0
+"""Seconds between the end of a driver's time and that of the caller's patience, so that the answer arrives."""
+
+
+@attrs.frozen(kw_only=True)
+class ImageSource:
+    """Where a host finds an image, and how it knows that it got the right one."""
+
+    id: str = uuid_field()
+    sha256: str = attrs.field(validator=attrs.validators.matches_re("[0-9a-f]{64}"))
+    size: int
+    """Bytes."""
+    disk_format: str
+    url: str
+    token: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class NicPlan:
+    """One NIC of a guest; the host knows the device it was wired to."""
+
+    port_id: str = uuid_field()
+    mac: str
+
+
+@attrs.frozen(kw_only=True)
+class BuildPlan:
+    """A `GuestPlan` as the conductor knows it: the image still to be fetched, the NICs without their devices."""
+
+    id: str = uuid_field()
+    name: str
+    hostname: str
+    vcpus: int
+    memory_mb: int
+    root_gb: int
+    ephemeral_gb: int = 0
+    swap_mb: int = 0
+    image: ImageSource | None = None
+    nics: tuple[NicPlan, ...] = tuple_field()
+    config_drive: Mapping[str, bytes] | None = None
+    extra_specs: Mapping[str, str] = mapping_field()
+    image_properties: Mapping[str, str] = mapping_field()
+    attachments: tuple[Attachment, ...] = tuple_field()
+    numa: tuple[Taken, ...] = tuple_field()
+    owner: Mapping[str, str] = mapping_field()
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """A copy of a guest's root disk that lies ready on its host."""
+
+    disk_format: str = attrs.field(validator=attrs.validators.in_(("qcow2", "raw")))
+
+
+@attrs.frozen(kw_only=True)
+class ImageTarget:
+    """Where a host uploads a snapshot to."""
+
+    url: str
+    token: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Holdings:
+    """What a host has on somebody's behalf."""
+
+    holdings: tuple[Holding, ...] = tuple_field()
+    guests: tuple[Guest, ...] = tuple_field()
+
+
+class HostCalls(Contract):
+    """What the conductor asks of one host, and an API for a guest's console.
+
+    Every call raises `RemoteRefused` when it can never work on this host, `RemoteBusy` when it is to be asked again,
+    another `RemoteError` when the host failed, and `Unreachable` when no answer came.
+    """
+
+    __slots__ = ()
+    target = "agent.{}"
+
+    @call(within=lambda config: config.agent.apply_within + MARGIN, repeat_by="topology.revision", by=CONDUCTOR)
+    @abstractmethod
+    async def apply_network(self, topology: Annotated[Topology, Encoded(topologies.write, topologies.read)]) -> Applied:
+        """Make the host's network equal to a topology, unless it has a newer one; tell what came of it."""
+
+    @call(within=lambda config: config.agent.create_within + FETCHING, repeat_by="operation", by=CONDUCTOR)
+    @abstractmethod
+    async def build(self, operation: str, plan: BuildPlan) -> Guest:
+        """Fetch the image, build the guest and start it; busy while a port is not wired or the image not there."""
+
+    @call(within=120.0, repeat_by="server", by=CONDUCTOR)
+    @abstractmethod
+    async def destroy(self, server: str) -> None:
+        """Remove the guest with everything of it, whatever is under way with it; the unknown is fine."""
+
+    @call(within=120.0, plus="grace", repeat_by="operation", by=CONDUCTOR)
+    @abstractmethod
+    async def set_power(self, operation: str, server: str, to: Power, grace: float) -> Guest:
+        """Bring the guest to a power state; asked to shut down, it has `grace` seconds to do so by itself."""
+
+    @call(within=40.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def console_log(self, server: str, max_bytes: int) -> bytes:
+        """Read the last bytes of what the guest printed; `RemoteNotFound` when it is not there."""
+
+    @call(within=lambda config: config.agent.snapshot_within + MARGIN, repeat_by="operation", by=CONDUCTOR)
+    @abstractmethod
+    async def snapshot(self, operation: str, server: str) -> Snapshot:
+        """Copy a stopped guest's root disk to a file of the host."""
+
+    @call(within=UPLOADING, repeat_by="operation", by=CONDUCTOR)
+    @abstractmethod
+    async def upload_snapshot(self, operation: str, server: str, to: ImageTarget) -> None:
+        """Send the copy that `snapshot` of the same operation made to the image service, and remove it."""
+
+    @call(within=60.0, repeat_by="server", by=CONDUCTOR)
+    @abstractmethod
+    async def discard_snapshot(self, server: str) -> None:
+        """Remove every copy of a server's disk; none is fine."""
+
+    @call(within=20.0, repeat_by=READS, by=CONDUCTOR)
+    @abstractmethod
+    async def holdings(self) -> Holdings:
+        """List everything of ours on the host."""

@@ -1,0 +1,103 @@
+"""What the conductor can be asked, over the bus; served by `novakit/conductor/service.py`.
+
+A host tells of itself alone: the bus says which host it is, never the message.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from novakit.bus.contract import READS, Contract, call
+from novakit_hookspecs.fields import mapping_field, tuple_field
+from novakit_hookspecs.hosts import HostFacts
+from novakit_hookspecs.servers import Guest, GuestEvent
+
+AGENT, API = ("agent",), ("api",)
+
+
+@attrs.frozen(kw_only=True)
+class AgentReport:
+    """Everything a host says of itself."""
+
+    facts: HostFacts
+    """Without its measurements."""
+    metrics: Mapping[str, Any] = mapping_field()
+    """Measurements by name; one that is no finite number costs only itself."""
+    guests: tuple[Guest, ...] = tuple_field()
+    building: tuple[str, ...] = tuple_field()
+    """Ids of the servers whose guests it is building now."""
+    started: bool
+    """Whether its agent has just started, and knows no topology."""
+
+
+@attrs.frozen(kw_only=True)
+class MetadataAnswer:
+    """What a guest is told of itself."""
+
+    body: bytes
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    kind: str
+    """server, operation, allocation, inventory, guest, port, or a kind of holding: disk, file, tap, namespace, ..."""
+    name: str
+    host: str | None = None
+    owner: str | None = None
+    """The id of what it says it belongs to."""
+    problem: str
+    remedy: str
+
+
+@attrs.frozen(kw_only=True)
+class AuditReport:
+    """The outcome of one audit."""
+
+    orphaned: tuple[Finding, ...] = tuple_field()
+    foreign: tuple[Finding, ...] = tuple_field()
+    """What others claimed through Placement: none of our business, and shown so that it is not forgotten."""
+    unchecked: tuple[str, ...] = tuple_field()
+    """Hosts that did not say what they hold."""
+    counted: Mapping[str, int] = mapping_field()
+    """How many servers, allocations, ports, guests and holdings were looked at."""
+
+
+class ConductorCalls(Contract):
+    """What hosts tell the conductor, and what an API asks of it."""
+
+    __slots__ = ()
+    target = "conductor"
+
+    @call(within=60.0, repeat_by="report", by=AGENT)
+    @abstractmethod
+    async def report_host(self, report: AgentReport) -> None:
+        """Take what a host has and runs; what differs from what it should run is repaired."""
+
+    @call(within=10.0, repeat_by=READS, by=AGENT)
+    @abstractmethod
+    async def heartbeat(self) -> None:
+        """Note that the host lives."""
+
+    @call(within=30.0, repeat_by="event", by=AGENT)
+    @abstractmethod
+    async def guest_event(self, event: GuestEvent) -> None:
+        """Take a change of a guest's power state that nobody asked for."""
+
+    @call(within=20.0, repeat_by=READS, by=AGENT)
+    @abstractmethod
+    async def metadata(self, network_id: str, ip: str, path: str) -> MetadataAnswer | None:
+        """Answer a guest that asked for a path from a fixed address on a network that the host serves."""
+
+    @call(within=100.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def audit(self) -> AuditReport:
+        """Compare the store with what the hosts hold."""
+
+    @call(within=2.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def counts(self) -> Mapping[str, Any]:
+        """Read what was counted since the start, and the calls into the observers of the conductor's process."""

@@ -1,0 +1,55 @@
+"""What the scheduler can be asked, over the bus; served by `novakit/scheduler/service.py`.
+
+Several schedulers share the calls, so each of them may come twice, to two of them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from novakit.bus.contract import READS, Contract, call
+from novakit.scheduler.answers import Earlier, Refusal, Selection
+from novakit_hookspecs.scheduling import Ask
+
+API, CONDUCTOR = ("api",), ("conductor",)
+Document = Mapping[str, Any]
+"""A JSON object that is shown or kept as it is: a decision's record, counters, a line of a trace."""
+
+
+class SchedulerCalls(Contract):
+    """What is asked of whichever scheduler has least to do."""
+
+    __slots__ = ()
+    target = "scheduler"
+
+    @call(within=60.0, repeat_by="asks", by=CONDUCTOR)
+    @abstractmethod
+    async def select(
+        self, asks: tuple[Ask, ...], earlier: Mapping[str, Earlier] | None = None
+    ) -> tuple[Selection | Refusal, ...]:
+        """Choose a host for each server and claim what it needs there; answers come in the order of the asks.
+
+        `earlier` may hold, by server, an earlier decision whose host failed, with its next best hosts.
+        Asked again for a server that has its claim, it gives the same host. Raises `RemoteBusy` when the database
+        could not take the claim just now.
+        """
+
+    @call(within=30.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def dry_run(self, ask: Ask) -> Document:
+        """Decide without claiming anything; give the record of the decision."""
+
+    @call(within=30.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def capacity(self, ask: Ask, survive: int = 0) -> Document:
+        """Count how many more servers like this one fit, and after the loss of `survive` hosts."""
+
+    @call(within=2.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def counts(self) -> Document:
+        """Read what this scheduler counted and timed since it started."""
+
+    @call(within=30.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def trace(self, limit: int) -> tuple[Document, ...]:
+        """Write down the hosts and the latest `limit` decisions as lines of a trace."""
