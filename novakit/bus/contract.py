@@ -102,14 +102,15 @@ class Method:
     name: str
     declared: _Declaration
     arguments: Mapping[str, Encoded]
-    required: frozenset[str]
+    defaults: Mapping[str, Any]
     answer: Encoded
 
     def seconds(self, config: "Config", given: Mapping[str, Any]) -> float:
         """Say for how long its caller waits."""
         within = self.declared.within
         seconds = float(within(config) if callable(within) else within)
-        return seconds + float(given[self.declared.plus]) if self.declared.plus else seconds
+        plus = self.declared.plus
+        return seconds + float(given.get(plus, self.defaults.get(plus, 0.0))) if plus else seconds
 
     def write(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Turn arguments into the body of a message."""
@@ -117,7 +118,7 @@ class Method:
 
     def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Turn the body of a message into arguments; raise `BadCall`."""
-        if missing := sorted(self.required - body.keys()):
+        if missing := sorted(self.arguments.keys() - self.defaults.keys() - body.keys()):
             raise BadCall(f"{self.name} needs {', '.join(missing)}.")
         given = {}
         for name, kind in self.arguments.items():
@@ -154,12 +155,12 @@ def methods_of(contract: type[Contract]) -> Mapping[str, Method]:
 def _method(name: str, function: Any, declared: _Declaration) -> Method:
     hints = typing.get_type_hints(function, include_extras=True)
     answer = hints.pop("return")
-    optional = set(list(hints)[len(hints) - len(function.__defaults__ or ()) :])
+    defaults = function.__defaults__ or ()
     return Method(
         name=name,
         declared=declared,
         arguments={each: _encoded(hint) for each, hint in hints.items()},
-        required=frozenset(hints.keys() - optional),
+        defaults=dict(zip(list(hints)[len(hints) - len(defaults) :], defaults, strict=True)),
         answer=_encoded(answer),
     )
 

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from novakit import world
-from novakit.bus import MemoryBus
+from novakit.bus import MemoryBus, ask_each, client
 from novakit.bus.hub import LocalHub, hub_key
-from novakit.config import ConductorOptions
+from novakit.config import ConductorOptions, Config
+from novakit.scheduler.answers import Refusal
+from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.migrate import migrate
+from novakit_hookspecs.scheduling import Ask
 from tests.functional.postgres import Cluster, programs
 
 PLACEMENTS = 1_536
@@ -87,24 +90,27 @@ async def _measured(url: str, hosts: int, kind: str, count: int) -> dict[str, An
 async def _placed(bus: MemoryBus, processes: Sequence[subprocess.Popen[bytes]]) -> dict[str, Any]:
     from tests.perf.scheduler import PLAIN, spread
 
-    conductor = bus.join("conductor")
-    while len(await conductor.call_each("scheduler", "counts")) < len(processes):
+    config = Config(state=Path("nowhere"))
+    scheduler = client(SchedulerCalls, bus.join("conductor"), config)
+    while len(await ask_each(SchedulerCalls.counts, bus.join("api"), config)) < len(processes):
         await asyncio.sleep(0.1)
     turn, times, answers = asyncio.Semaphore(AT_ONCE), [], []
 
     async def place(number: int) -> None:
-        one = {"server_id": world.new_id(), "project_id": "p", "user_id": "u", **PLAIN, "flavor_name": str(number)}
+        fields = {"project_id": "p", "user_id": "u", **PLAIN, "flavor_name": str(number)}
+        one = Ask(server_id=world.new_id(), **fields)
         async with turn:
             began = time.perf_counter()
-            answers.append((await conductor.call("scheduler", "select", {"asks": [one]}, within=120))["results"][0])
+            answers.extend(await scheduler.select((one,)))
             times.append((time.perf_counter() - began) * 1000)
 
     cpu, began = _cpu_seconds(processes), time.perf_counter()
     await asyncio.gather(*(place(number) for number in range(PLACEMENTS)))
     spent, cpu = time.perf_counter() - began, _cpu_seconds(processes) - cpu
-    refused = [one for one in answers if "refused" in one]
+    refused = [one for one in answers if isinstance(one, Refusal)]
     assert not refused, refused[0]
-    told = [reply.answer["counts"] for reply in await conductor.call_each("scheduler", "counts")]
+    replies = await ask_each(SchedulerCalls.counts, bus.join("api"), config)
+    told = [reply.value for reply in replies if reply.value is not None]
     assert sum(one["placed"] for one in told) == PLACEMENTS
     conflicts = sum(one["conflicts"] for one in told)
     return {

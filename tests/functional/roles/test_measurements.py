@@ -32,7 +32,7 @@ weights = {{"power.usage-watts" = -1.0}}
 """
 
 
-def facts(hostname: str, metrics: Any) -> dict[str, Any]:
+def facts(hostname: str) -> dict[str, Any]:
     inventory = {name: {"total": total} for name, total in (("VCPU", 8), ("MEMORY_MB", 8192), ("DISK_GB", 100))}
     return {
         "hypervisor_type": "simulated",
@@ -40,7 +40,6 @@ def facts(hostname: str, metrics: Any) -> dict[str, Any]:
         "hypervisor_hostname": hostname,
         "supported_instances": [["x86_64", "simulated", "hvm"]],
         "inventory": inventory,
-        "metrics": metrics,
     }
 
 
@@ -48,8 +47,8 @@ async def tell(state: Path, hostname: str, metrics: Any) -> None:
     """Report as the rogue's agent."""
     async with Intruder.joined(state, f"agent:{ROGUE}", f"agent:{ROGUE}") as rogue:
         assert (await rogue.read())["t"] == "welcome"
-        body = {"facts": facts(hostname, metrics), "guests": [], "building": [], "started": False}
-        reply = await rogue.call("conductor", "report_host", body)
+        report = {"facts": facts(hostname), "metrics": metrics, "started": False}
+        reply = await rogue.call("conductor", "report_host", {"report": report})
         assert "error" not in reply, reply
 
 

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from novakit import errors, world
 from novakit.api.novakit import service
 from novakit.bus import MemoryBus
+from novakit.config import Config
 from novakit.context import RequestContext
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.answers import SchedulerLimits
@@ -159,7 +160,7 @@ async def desk(cloud: Any) -> AsyncIterator[Desk]:
     bus = MemoryBus()
     scheduler = cloud.scheduler()
     stop = serve(scheduler, bus.join("scheduler"))
-    app = service.app(Reports(cloud.store, bus.join("api"), OneImage()), authenticate)
+    app = service.app(Reports(cloud.store, bus.join("api"), Config(state=Path("nowhere")), OneImage()), authenticate)
     async with TestClient(TestServer(app)) as http:
         yield Desk(http, cloud, scheduler)
     stop()

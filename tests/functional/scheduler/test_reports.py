@@ -1,18 +1,24 @@
 """The scheduler's decisions over HTTP: whole for operators, tenant-safe for owners, closed to everybody else."""
 
+from pathlib import Path
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from novakit import world
 from novakit.api.novakit import service
-from novakit.bus import MemoryBus
+from novakit.bus import MemoryBus, RemoteError, client
+from novakit.config import Config
+from novakit.scheduler.answers import Refusal, Selection
+from novakit.scheduler.calls import SchedulerCalls
 from novakit.scheduler.reports import Reports
 from novakit.scheduler.service import serve
 from novakit.store import identity
 from novakit.store.compute import flavors
+from novakit_hookspecs.scheduling import Ask
 from tests.functional.scheduler.conftest import IMAGE, Desk, OneImage, authenticate
 
 
@@ -183,8 +189,8 @@ async def test_capacity_counts_what_fits_and_what_a_loss_costs(desk: Desk, make:
     assert (await desk.post("/v1/capacity", {"flavor": "m1.tiny", "survive": -1}))[0] == 400
 
 
-async def test_a_cloud_without_a_scheduler_says_so(cloud: Any) -> None:
-    app = service.app(Reports(cloud.store, MemoryBus().join("api"), OneImage()), authenticate)
+async def test_a_cloud_without_a_scheduler_says_so(cloud: Any, tmp_path: Path) -> None:
+    app = service.app(Reports(cloud.store, MemoryBus().join("api"), Config(state=tmp_path), OneImage()), authenticate)
     async with cloud.store.write() as session:
         row = {"id": "1", "name": "m1.tiny", "vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0}
         rest = {"rxtx_factor": 1.0, "is_public": True, "disabled": False, "description": None, "extra_specs": {}}
@@ -194,19 +200,23 @@ async def test_a_cloud_without_a_scheduler_says_so(cloud: Any) -> None:
         assert answer.status == 503
 
 
-async def test_the_bus_takes_and_gives_plain_data(cloud: Any, make: Any) -> None:
+async def test_servers_are_placed_over_the_bus(cloud: Any, make: Any, tmp_path: Path) -> None:
     await cloud.add_hosts(2)
     bus = MemoryBus()
     stop = serve(cloud.scheduler(), bus.join("scheduler"))
-    caller = bus.join("conductor")
-    ask = {"server_id": world.new_id(), "project_id": "p", "user_id": "u", "memory_mb": 1024, "root_gb": 1}
-    huge = {**ask, "server_id": world.new_id(), "memory_mb": 999999}
-    answer = await caller.call("scheduler", "select", {"asks": [ask, huge]})
-    good, bad = answer["results"]
-    assert good["host"] in ("host0", "host1") and good["availability_zone"] == "nova" and good["node"]
-    assert bad["refused"]["message"].startswith("No valid host was found.")
-    told = await caller.call("scheduler", "explain", {"server_id": ask["server_id"]})
-    assert told["decisions"][0]["outcome"] == "placed"
+    asked = client(SchedulerCalls, bus.join("conductor"), Config(state=tmp_path))
+    ask = Ask(server_id=world.new_id(), project_id="p", user_id="u", memory_mb=1024, root_gb=1)
+    good, bad = await asked.select((ask, attrs.evolve(ask, server_id=world.new_id(), memory_mb=999999)))
+    assert isinstance(good, Selection) and good.host in ("host0", "host1") and good.availability_zone == "nova"
+    assert isinstance(bad, Refusal) and bad.message.startswith("No valid host was found.")
+    (again,) = await asked.select((ask,))
+    assert isinstance(again, Selection) and again.host == good.host, "asked again, the same claim answers"
+    for wrong in ({"memory_mb": -1}, {"server_id": ""}):
+        with pytest.raises(RemoteError) as refused:
+            await asked.select((attrs.evolve(ask, **wrong),))
+        assert refused.value.kind == "BadRequest"
+    with pytest.raises(RemoteError, match="1 to 1000 servers, not 0"):
+        await asked.select(())
     stop()
 
 

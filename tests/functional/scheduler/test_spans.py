@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from novakit import tracing, world
-from novakit.bus import MemoryBus
+from novakit.bus import MemoryBus, client
 from novakit.conductor.engine import Engine
 from novakit.conductor.work import Step, Verb, Work
+from novakit.config import Config
+from novakit.scheduler.calls import SchedulerCalls
 from novakit.scheduler.service import serve
 from novakit.store import operations
+from novakit_hookspecs.scheduling import Ask
 
 EXPORTER = InMemorySpanExporter()
 
@@ -62,15 +66,16 @@ async def test_a_filter_that_leaves_nobody_shows_in_its_span(cloud: Any, make: A
     assert (ram.attributes["hosts.before"], ram.attributes["hosts.after"]) == (3, 0)
 
 
-async def test_decisions_hang_below_the_operation_that_asked_over_the_bus(cloud: Any, make: Any, finished: Any) -> None:
+async def test_decisions_hang_below_the_operation_that_asked_over_the_bus(
+    cloud: Any, make: Any, finished: Any, tmp_path: Path
+) -> None:
     await cloud.add_hosts(2)
     bus = MemoryBus()
     serve(cloud.scheduler(), bus.join("scheduler"))
-    conductor = bus.join("conductor")
+    asked = client(SchedulerCalls, bus.join("conductor"), Config(state=tmp_path))
 
     async def place(work: Work) -> None:
-        ask = {"server_id": work.server_id, "project_id": "p", "user_id": "u", "memory_mb": 512}
-        await conductor.call("scheduler", "select", {"asks": [ask]})
+        await asked.select((Ask(server_id=work.server_id, project_id="p", user_id="u", memory_mb=512),))
 
     async def undo(work: Work, failure: Any) -> None:
         return None

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 from aiohttp import web
 
+from novakit.agent.calls import ImageSource
 from novakit.agent.images import ImageCache
 from novakit_hookspecs.errors import Busy, Refused
 
@@ -26,7 +27,7 @@ class Source:
     def described(self, port, image_id=ID, **changes):
         digest = hashlib.sha256(self.body).hexdigest()
         base = {"id": image_id, "sha256": digest, "size": len(self.body), "disk_format": "raw", "token": "secret"}
-        return {**base, "url": f"http://127.0.0.1:{port}/file", **changes}
+        return ImageSource(**{**base, "url": f"http://127.0.0.1:{port}/file", **changes})
 
 
 @pytest.fixture

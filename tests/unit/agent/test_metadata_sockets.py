@@ -1,15 +1,18 @@
 import asyncio
 import socket
-from typing import Any
+from pathlib import Path
 
 import aiohttp
 
 from novakit.agent.metadata import MetadataListeners
-from novakit.bus import MemoryBus
+from novakit.bus import MemoryBus, client
+from novakit.conductor.calls import ConductorCalls, MetadataAnswer
+from novakit.config import Config
+from tests.support.targets import serve_some
 
 
-async def served(body: Any) -> Any:
-    return {"body": f"{body.body['network_id']} asks for {body.body['path']}"}
+async def served(network_id: str, ip: str, path: str) -> MetadataAnswer:
+    return MetadataAnswer(body=f"{network_id} asks for {path}".encode())
 
 
 def listening() -> socket.socket:
@@ -24,10 +27,10 @@ async def fetch(address: tuple[str, int]) -> str:
         return await answer.text()
 
 
-async def test_a_socket_that_its_driver_closed_first_leaves_the_loop_whole() -> None:
+async def test_a_socket_that_its_driver_closed_first_leaves_the_loop_whole(tmp_path: Path) -> None:
     bus = MemoryBus()
-    bus.join("conductor").serve("conductor", {"metadata": served})
-    listeners = MetadataListeners(bus.join("agent:alpha"))
+    serve_some(bus.join("conductor"), ConductorCalls, metadata=served)
+    listeners = MetadataListeners(client(ConductorCalls, bus.join("agent:alpha"), Config(state=tmp_path)))
     first, second = listening(), listening()
     await listeners.follow({"one": first})
     assert await fetch(first.getsockname()) == "one asks for /latest"

@@ -70,13 +70,13 @@ def _server(**changes: Any) -> dict[str, Any]:
 
 def test_a_cloud_in_order_has_nothing_orphaned() -> None:
     report = compare(_picture(), IN_ORDER)
-    assert (report.orphaned, report.foreign, report.unchecked) == ([], [], [])
+    assert (report.orphaned, report.foreign, report.unchecked) == ((), (), ())
     assert report.counted == {"servers": 1, "allocations": 1, "ports": 1, "guests": 1, "holdings": 5}
 
 
 def test_a_claim_may_be_spread_over_the_tree_of_the_host() -> None:
     spread = (*_held("root-a", DISK_GB=1), *_held("cell-a", VCPU=1, MEMORY_MB=512))
-    assert compare(_picture(held={"s1": spread}), IN_ORDER).orphaned == []
+    assert compare(_picture(held={"s1": spread}), IN_ORDER).orphaned == ()
 
 
 @pytest.mark.parametrize(
@@ -133,18 +133,18 @@ def test_what_is_wrong_on_a_host_is_found(found: dict[str, Found], kind: str, se
 def test_what_an_operation_works_on_is_left_alone() -> None:
     busy = {"operations": ({"id": "o", "kind": "delete", "server_id": "s1"},)}
     everything_odd = {**_server(task_state="deleting", host="b"), "held": {}}
-    assert compare(_picture(**busy, **everything_odd), IN_ORDER).orphaned == []
+    assert compare(_picture(**busy, **everything_odd), IN_ORDER).orphaned == ()
 
 
 def test_what_others_claimed_is_foreign_and_not_orphaned() -> None:
     report = compare(_picture(held={"s1": _held(), "theirs": _held(kind="BAREMETAL", VCPU=3)}), IN_ORDER)
-    assert report.orphaned == []
+    assert report.orphaned == ()
     assert [(each.name, each.problem) for each in report.foreign] == [("theirs", "BAREMETAL holds 3 VCPU.")]
 
 
 def test_a_host_that_does_not_answer_is_named_and_nothing_is_said_of_its_guests() -> None:
     report = compare(_picture(), {"b": EMPTY})
-    assert (report.orphaned, report.unchecked) == ([], ["a"])
+    assert (report.orphaned, report.unchecked) == ((), ("a",))
 
 
 def test_what_a_server_needs_is_what_the_scheduler_claims_for_it() -> None:
@@ -174,7 +174,7 @@ def test_devices_and_claims_on_them_go_together() -> None:
     tree = {"hosts": {"a": root}, "roots": {root: root, provider: root}}
     claim = (*_held(root), *_held(provider, CUSTOM_PCI_A100=1))
     with_device = Found(guests=frozenset({"s1"}), holdings=[_holding("device", address, "s1")])
-    assert compare(_picture(**tree, **_server(flavor=flavor), held={"s1": claim}), {"a": with_device}).orphaned == []
+    assert compare(_picture(**tree, **_server(flavor=flavor), held={"s1": claim}), {"a": with_device}).orphaned == ()
 
     (unneeded,) = compare(_picture(**tree, held={"s1": claim}), {"a": ON_A}).orphaned
     assert "1 CUSTOM_PCI_A100, 1 DISK_GB" in unneeded.problem and unneeded.kind == "allocation"

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import structlog
 
 from novakit import world
-from novakit.bus import RemoteError, Unreachable
+from novakit.bus import RemoteError, RemoteRefused, Unreachable
 from novakit.conductor.engine import Engine
 from novakit.conductor.work import Commit, Failed, Postponed, Rewind, Step, Verb, Work
 from novakit.store import Session, Store, operations
@@ -285,7 +285,7 @@ async def test_patience_with_a_silent_host_ends_and_what_was_done_is_taken_back(
     ("error", "message"),
     [
         (Failed("No valid host was found.", details="3 hosts"), "No valid host was found."),
-        (RemoteError("Refused", "The image is not safe to boot."), "The image is not safe to boot."),
+        (RemoteRefused("Refused", "The image is not safe to boot."), "The image is not safe to boot."),
         (RemoteError("KeyError", "'secret path'"), "The host could not do it."),
         (ValueError("a bug"), "An internal error happened."),
     ],

@@ -9,7 +9,9 @@ import attrs
 import pytest
 
 from novakit import world
-from novakit.bus import MemoryBus, Message
+from novakit.agent.calls import HostCalls
+from novakit.bus import MemoryBus, Targets
+from novakit.conductor.calls import AgentReport
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import MAX_METRICS, Reports, measurements
 from novakit.conductor.wiring import Wiring
@@ -25,28 +27,30 @@ from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
-from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.servers import Guest, Power
+from tests.support.targets import serve_some
 
 
 @pytest.fixture
 async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
     await store.create_all()
+    config = Config(state=tmp_path)
     bus, networks = MemoryBus().join("conductor"), Networks(store)
     yield Parts(
-        config=Config(state=tmp_path),
+        config=config,
         store=store,
         bus=bus,
         identity=Identity(store, tmp_path / "keys", {}),
         images=Images(store, tmp_path / "images"),
         networks=networks,
         placement=Placement(store),
-        wiring=Wiring(networks, bus),
+        wiring=Wiring(networks, Targets(HostCalls, bus, config)),
     )
     await store.close()
 
 
-def _report(host: str, vcpus: int, *pci: PciDevice, metrics: Any = None) -> Message:
+def _report(host: str, vcpus: int, *pci: PciDevice, **fields: Any) -> AgentReport:
     facts = HostFacts(
         hypervisor_type="simulated",
         hypervisor_version=1,
@@ -54,24 +58,23 @@ def _report(host: str, vcpus: int, *pci: PciDevice, metrics: Any = None) -> Mess
         inventory={"VCPU": Inventory(total=vcpus)},
         pci=pci,
     )
-    plain = to_plain(facts) if metrics is None else {**to_plain(facts), "metrics": metrics}
-    body: dict[str, Any] = {"facts": plain, "guests": [], "building": [], "started": False}
-    return Message(f"agent:{host}", body)
+    return AgentReport(**{"facts": facts, "started": False, **fields})
+
+
+async def _tell(reports: Reports, *told: AgentReport) -> list[Any]:
+    """Take reports at the same time, each of the host that its facts name."""
+    each = (reports.host(one.facts.hypervisor_hostname, one) for one in told)
+    return await asyncio.gather(*each, return_exceptions=True)
 
 
 async def test_a_host_whose_report_cannot_be_written_keeps_no_other_from_reporting(parts: Parts) -> None:
     reports = Reports(parts)
     beyond_any_integer = 1 << 80
     messages = [_report("a", 4), _report("rogue", beyond_any_integer), _report("b", 4)]
-    outcomes = await asyncio.gather(*(reports.host(each) for each in messages), return_exceptions=True)
+    outcomes = await _tell(reports, *messages)
     assert [outcome is None for outcome in outcomes] == [True, False, True]
     async with parts.store.read() as session:
         assert [row["name"] for row in await hosts.every(session)] == ["a", "b"]
-
-
-async def test_only_agents_report(parts: Parts) -> None:
-    with pytest.raises(PermissionError, match="is not an agent"):
-        await Reports(parts).host(Message("api", _report("a", 4).body))
 
 
 def _server(id: str, host: str | None, *, deleted: bool = False) -> dict[str, Any]:
@@ -97,35 +100,36 @@ async def test_only_the_guest_of_a_deleted_server_is_removed_and_when_two_report
     parts: Parts,
 ) -> None:
     removed: list[str] = []
+    deleted, deleted_too, never_seen, elsewhere, nowhere = (world.new_id() for _ in range(5))
 
-    async def destroy(message: Message) -> None:
-        removed.append(message.body["server"])
+    async def destroy(server: str) -> None:
+        removed.append(server)
 
     bus = MemoryBus()
-    bus.join("agent:a").serve("agent.a", {"destroy": destroy})
+    serve_some(bus.join("agent:a"), HostCalls, "a", destroy=destroy)
     reports = Reports(attrs.evolve(parts, bus=bus.join("conductor")))
     async with parts.store.write() as session:
-        gone = [_server("deleted", "a", deleted=True), _server("deleted too", None, deleted=True)]
-        await servers.add(session, [*gone, _server("elsewhere", "b"), _server("nowhere", None)])
+        gone = [_server(deleted, "a", deleted=True), _server(deleted_too, None, deleted=True)]
+        await servers.add(session, [*gone, _server(elsewhere, "b"), _server(nowhere, None)])
 
     async def tell(*guests: str) -> list[str]:
-        report = _report("a", 4)
-        report.body["guests"].extend({"id": guest, "power": "running"} for guest in guests)
-        await reports.host(report)
+        running = tuple(Guest(id=guest, power=Power.RUNNING) for guest in guests)
+        await reports.host("a", _report("a", 4, guests=running))
         return removed
 
-    others = ("never seen", "elsewhere", "nowhere")
-    assert await tell("deleted", "deleted too", *others) == []
-    assert await tell("deleted too", *others) == ["deleted too"]
-    assert await tell("deleted", *others) == ["deleted too"], "it was away in between"
-    assert await tell("deleted", *others) == ["deleted too", "deleted"]
+    others = (never_seen, elsewhere, nowhere)
+    assert await tell(deleted, deleted_too, *others) == []
+    assert await tell(deleted_too, *others) == [deleted_too]
+    assert await tell(deleted, *others) == [deleted_too], "it was away in between"
+    assert await tell(deleted, *others) == [deleted_too, deleted]
 
 
 async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its_next_report(parts: Parts) -> None:
     reports = Reports(parts)
     report = _report("a", 4)
-    report.body["facts"]["traits"] = ["HW_CPU_X86_AVX2", "COMPUTE_NODE"]  # type: ignore[index]
-    await reports.host(report)
+    facts = attrs.evolve(report.facts, traits=frozenset({"HW_CPU_X86_AVX2", "COMPUTE_NODE"}))
+    report = attrs.evolve(report, facts=facts)
+    await reports.host("a", report)
     async with parts.store.read() as session:
         (row,) = await hosts.every(session)
     id = row["provider_id"]
@@ -138,32 +142,32 @@ async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its
         return set(traits[id]), set(stock.get(id, {})), generation
 
     whole = await state()
-    await reports.host(report)
+    await reports.host("a", report)
     assert await state() == whole, "a report without news writes nothing"
     async with parts.store.write() as session:
         await placement_traits.ensure(session, "CUSTOM_MINE")
         await placement_traits.replace(session, id, {"COMPUTE_NODE", "CUSTOM_MINE"})
         await inventories.replace(session, id, {})
-    await reports.host(report)
+    await reports.host("a", report)
     restored = await state()
     async with parts.store.write() as session:
         mine = inventories.Stock(total=4, allocation_ratio=2.0, said=frozenset({"allocation_ratio"}))
         await inventories.update(session, id, "VCPU", mine)
         await placement_traits.replace(session, id, {"COMPUTE_NODE", "CUSTOM_MINE"})
-    await reports.host(report)
+    await reports.host("a", report)
     async with parts.store.read() as session:
         stock = await parts.placement.inventories(session, [id])
     assert stock[id]["VCPU"]["allocation_ratio"] == 2.0, "what is there stays as an operator set it"
     restored = await state()
     assert restored[:2] == ({"HW_CPU_X86_AVX2", "COMPUTE_NODE", "CUSTOM_MINE"}, {"VCPU"})
-    await reports.host(report)
+    await reports.host("a", report)
     assert await state() == restored
 
 
 async def test_a_device_that_went_while_it_was_held_goes_from_the_ledger_once_it_is_free(parts: Parts) -> None:
     reports, server = Reports(parts), "22222222-2222-2222-2222-222222222222"
     device = PciDevice(address="0000:3b:00.0", kind="a100")
-    await reports.host(_report("a", 4, device))
+    await reports.host("a", _report("a", 4, device))
     async with parts.store.write() as session:
         (row,) = await hosts.every(session)
         provider = device_id(row["provider_id"], device.address)
@@ -174,12 +178,12 @@ async def test_a_device_that_went_while_it_was_held_goes_from_the_ledger_once_it
         async with parts.store.read() as session:
             return set(await parts.placement.inventories(session))
 
-    await reports.host(_report("a", 4))
-    await reports.host(_report("a", 4))
+    await reports.host("a", _report("a", 4))
+    await reports.host("a", _report("a", 4))
     assert await stock() == {row["provider_id"], provider}
     async with parts.store.write() as session:
         await parts.placement.release(session, server)
-    await reports.host(_report("a", 4))
+    await reports.host("a", _report("a", 4))
     assert await stock() == {row["provider_id"]}
 
 
@@ -207,8 +211,12 @@ async def test_a_host_that_measures_ten_thousand_things_is_cut_and_still_reports
     flood = {f"made_up_{number}": number for number in range(10_000)}
     assert len(measurements(flood)) == MAX_METRICS
     reports = Reports(parts)
-    messages = [_report("flood", 4, metrics=flood), _report("odd", 4, metrics="x"), _report("a", 4, metrics={"b": 1})]
-    await asyncio.gather(*(reports.host(each) for each in messages))
+    messages = [
+        _report("flood", 4, metrics=flood),
+        _report("odd", 4, metrics={"b": "x"}),
+        _report("a", 4, metrics={"b": 1}),
+    ]
+    assert await _tell(reports, *messages) == [None] * 3
     async with parts.store.read() as session:
         kept = {row["host"]: row["metrics"] for row in await host_metrics.since(session, 0)}
         told = {row["name"]: row for row in await hosts.every(session)}

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from novakit.bus import RemoteError, Unreachable
+from novakit.agent.calls import HostCalls
+from novakit.bus import RemoteError, RemoteRefused, Targets, Unreachable
 from novakit.conductor import wiring as module
 from novakit.conductor.wiring import Wiring
 from novakit.conductor.work import Postponed
+from novakit.config import Config
 from novakit_hookspecs.networks import Applied, Topology
 from novakit_hookspecs.plain import to_plain
 
@@ -68,8 +71,10 @@ def agents() -> Agents:
 
 
 @pytest.fixture
-def wiring(networks: Revisions, agents: Agents) -> Wiring:
-    return Wiring(networks, agents)  # type: ignore[arg-type]
+def wiring(networks: Revisions, agents: Agents, tmp_path: Path) -> Wiring:
+    bus: Any = agents
+    known: Any = networks
+    return Wiring(known, Targets(HostCalls, bus, Config(state=tmp_path)))
 
 
 async def until(condition: Any) -> None:
@@ -149,6 +154,6 @@ async def test_somebody_who_waits_makes_a_poked_host_due_at_once(wiring: Wiring,
 
 
 async def test_an_agent_that_refuses_is_heard(wiring: Wiring, agents: Agents) -> None:
-    agents.refusal = RemoteError("Refused", "no bridge")
+    agents.refusal = RemoteRefused("Refused", "no bridge")
     with pytest.raises(RemoteError, match="no bridge"):
         await wiring.ensure("h")

@@ -11,12 +11,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from novakit.bus import MemoryBus, Message, Unreachable
+from novakit.bus import MemoryBus, Unreachable
+from novakit.conductor.calls import ConductorCalls
+from novakit.config import Config
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
+from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.compute import hosts
+from tests.support.targets import serve_some
 
 STEP = {"plugin": "novakit-filters", "calls": 3, "seconds": 0.5, "removed": 7, "faults": 1, "last_fault": "it broke"}
 
@@ -55,21 +59,21 @@ async def watched(tmp_path: Any, bus: MemoryBus, **fields: Any) -> AsyncIterator
     store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
     await store.create_all()
     app = web.Application()
-    Monitoring(store=store, bus=bus.join("api"), **fields).mount(app)
+    Monitoring(config=Config(state=tmp_path), store=store, bus=bus.join("api"), **fields).mount(app)
     async with TestClient(TestServer(app)) as client:
         yield store, client
     await store.close()
 
 
 def served(bus: MemoryBus, left_out: dict[str, str] | None = None) -> None:
-    async def scheduler(message: Message) -> Any:
-        return {"counts": {**scheduler_counts(), "left_out": left_out or {}}}
+    async def scheduler() -> Any:
+        return {**scheduler_counts(), "left_out": left_out or {}}
 
-    async def conductor(message: Message) -> Any:
-        return {"counts": {"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1}}
+    async def conductor() -> Any:
+        return {"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1}
 
-    bus.join("scheduler").serve("scheduler", {"counts": scheduler})
-    bus.join("conductor").serve("conductor", {"counts": conductor})
+    serve_some(bus.join("scheduler"), SchedulerCalls, counts=scheduler)
+    serve_some(bus.join("conductor"), ConductorCalls, counts=conductor)
 
 
 def test_a_value_counts_below_the_smallest_bound_that_it_does_not_exceed() -> None:
@@ -118,12 +122,12 @@ async def test_roles_elsewhere_are_asked_over_the_bus_and_silent_ones_cost_only_
 async def test_a_scheduler_that_does_not_answer_is_named_beside_those_that_do(tmp_path: Any) -> None:
     bus = MemoryBus()
 
-    async def broken(message: Message) -> Any:
+    async def broken() -> Any:
         raise Unreachable("it hangs")
 
     async with watched(tmp_path, bus) as (_, client):
         served(bus)
-        bus.join("scheduler:scheduler-2").serve("scheduler", {"counts": broken})
+        serve_some(bus.join("scheduler:scheduler-2"), SchedulerCalls, counts=broken)
         told = samples(await (await client.get("/metrics")).text())
         assert told["novakit_scheduler_conflicts_total", "scheduler-1"] == 2
         assert told["novakit_source_answered", "scheduler"] == 1

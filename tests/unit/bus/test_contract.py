@@ -1,0 +1,252 @@
+"""Typed contracts: one declaration for who asks and who answers."""
+
+import asyncio
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from novakit.agent.calls import BuildPlan, HostCalls
+from novakit.bus import (
+    READS,
+    BadAnswer,
+    Contract,
+    MemoryBus,
+    RemoteBusy,
+    RemoteError,
+    RemoteNotFound,
+    RemoteRefused,
+    Targets,
+    Unreachable,
+    ask_each,
+    call,
+    client,
+    serve,
+    time_left,
+    topics,
+)
+from novakit.bus.contract import key_of, methods_of
+from novakit.conductor.calls import ConductorCalls
+from novakit.config import AgentOptions, Config
+from novakit.scheduler.calls import SchedulerCalls
+from novakit_hookspecs.errors import Busy, NotFound, Refused
+from novakit_hookspecs.networks import Topology
+from novakit_hookspecs.servers import Power
+from tests.support.targets import serve_some
+
+CONTRACTS = (HostCalls, SchedulerCalls, ConductorCalls)
+ID = "0b3cf1a2-1111-4222-8333-444455556666"
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    name: str
+    count: int = 1
+
+
+class Shop(Contract):
+    """A target of these tests."""
+
+    __slots__ = ()
+    target = "shop.{}"
+
+    @call(within=lambda config: config.agent.create_within + 5, plus="patience", repeat_by="wish.name", by=("api",))
+    @abstractmethod
+    async def order(self, wish: Wish, patience: float = 0.0) -> Wish | None:
+        """Order something."""
+
+    @call(within=2.0, repeat_by=READS, by=("api", "conductor"))
+    @abstractmethod
+    async def left(self) -> float:
+        """Say how much time is left."""
+
+
+class Open(Shop):
+    def __init__(self, sender: str = "", outcome: Any = None) -> None:
+        self.sender, self.outcome = sender, outcome
+
+    async def order(self, wish: Wish, patience: float = 0.0) -> Wish | None:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return attrs.evolve(wish, name=f"{wish.name} for {self.sender}") if self.outcome is None else self.outcome
+
+    async def left(self) -> float:
+        return time_left(1000.0)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(state=tmp_path, agent=AgentOptions(create_within=7.0))
+
+
+def shop(config: Config, outcome: Any = None) -> MemoryBus:
+    bus = MemoryBus()
+    serve(bus.join("shop.a"), Shop, lambda sender: Open(sender, outcome), "a")
+    return bus
+
+
+@pytest.fixture(autouse=True)
+def anybody_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("novakit.bus.memory.check_permitted", lambda *_: None)
+
+
+async def test_records_go_out_and_come_back_and_the_server_knows_who_asks(config: Config) -> None:
+    asked = Targets(Shop, shop(config).join("api"), config).at("a")
+    assert await asked.order(Wish(name="tea", count=2), patience=1.0) == Wish(name="tea for api", count=2)
+
+
+async def test_a_server_that_lacks_a_method_cannot_be_made(config: Config) -> None:
+    half: Any = type("Half", (Shop,), {"order": Open.order})
+    with pytest.raises(TypeError, match="left"):
+        serve(MemoryBus().join("shop.a"), Shop, lambda _: half(), "a")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [(Busy("later"), RemoteBusy), (Refused("never"), RemoteRefused), (NotFound("gone"), RemoteNotFound)],
+)
+async def test_what_the_other_side_raises_is_an_error_of_its_kind(
+    config: Config, raised: Exception, kind: type[RemoteError]
+) -> None:
+    asked = client(Shop, shop(config, raised).join("api"), config, "a")
+    with pytest.raises(kind, match=str(raised)):
+        await asked.order(Wish(name="tea"))
+
+
+async def test_only_the_roles_that_are_declared_may_call(config: Config) -> None:
+    bus = shop(config)
+    assert await client(Shop, bus.join("conductor"), config, "a").left() > 0
+    with pytest.raises(RemoteError, match="conductor may not call order") as refused:
+        await client(Shop, bus.join("conductor"), config, "a").order(Wish(name="tea"))
+    assert refused.value.kind == "NotPermitted"
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({}, "order needs wish."),
+        ({"wish": {}}, "wish: Wish needs name."),
+        ({"wish": {"name": 7}}, "wish: Wish.name: expected str, not int."),
+        ({"wish": {"name": "a", "count": True}}, "wish: Wish.count: expected int, not bool."),
+        ({"wish": ["a"]}, "wish: expected an object for Wish, not list."),
+        ({"wish": {"name": "a"}, "patience": "x"}, "patience: expected float, not str."),
+    ],
+)
+async def test_what_is_missing_or_of_another_type_is_refused_with_a_sentence(
+    config: Config, body: Any, sentence: str
+) -> None:
+    with pytest.raises(RemoteError) as refused:
+        await shop(config).join("api").call("shop.a", "order", body)
+    assert refused.value.kind == "BadCall" and str(refused.value).endswith(sentence)
+
+
+async def test_fields_that_the_other_side_does_not_know_yet_are_passed_over(config: Config) -> None:
+    body = {"wish": {"name": "tea", "colour": "green"}, "urgent": True}
+    assert (await shop(config).join("api").call("shop.a", "order", body))["name"] == "tea for api"
+
+
+async def test_an_answer_that_is_none_is_an_error_in_the_name_of_who_gave_it(config: Config) -> None:
+    async def order(message: Any) -> Any:
+        return {"count": 1}
+
+    bus = MemoryBus()
+    bus.join("shop.a").serve("shop.a", {"order": order})
+    with pytest.raises(BadAnswer, match=r"shop\.a answered order with what was not understood: Wish needs name"):
+        await client(Shop, bus.join("api"), config, "a").order(Wish(name="tea"))
+
+
+async def test_the_deadline_follows_the_option_it_belongs_to_and_travels_with_the_call(config: Config) -> None:
+    method = methods_of(Shop)["order"]
+    assert method.seconds(config, {"patience": 3.0}) == 15.0
+    longer = Config(state=config.state, agent=AgentOptions(create_within=100.0))
+    assert method.seconds(longer, {"patience": 0.0}) == 105.0
+    assert 1.0 < await client(Shop, shop(config).join("api"), config, "a").left() <= 2.0
+    assert time_left(9.0) == 9.0, "nobody waits"
+
+
+def test_a_build_may_take_what_its_option_says_and_the_fetching_of_its_image() -> None:
+    build = methods_of(HostCalls)["build"]
+    for seconds in (1.0, 5000.0):
+        config = Config(state=Path(), agent=AgentOptions(create_within=seconds))
+        assert build.seconds(config, {}) > seconds
+    power = methods_of(HostCalls)["set_power"]
+    assert power.seconds(config, {"grace": 60.0}) == power.seconds(config, {"grace": 0.0}) + 60
+
+
+async def test_each_server_of_a_target_is_asked_and_what_it_says_is_read(config: Config) -> None:
+    async def good() -> Any:
+        return {"placed": 1}
+
+    async def bad() -> Any:
+        return 7
+
+    async def dead() -> Any:
+        raise Unreachable("it hangs")
+
+    bus = MemoryBus()
+    for name, counts in (("good", good), ("bad", bad), ("dead", dead)):
+        serve_some(bus.join(f"scheduler:{name}"), SchedulerCalls, counts=counts)
+    found = await ask_each(SchedulerCalls.counts, bus.join("api"), config)
+    assert [(one.identity, one.value, type(one.error)) for one in found] == [
+        ("scheduler:bad", None, BadAnswer),
+        ("scheduler:dead", None, Unreachable),
+        ("scheduler:good", {"placed": 1}, type(None)),
+    ]
+
+
+async def test_a_topology_that_is_none_is_refused_by_the_host(config: Config) -> None:
+    async def apply_network(topology: Topology) -> Any:
+        raise AssertionError("it must not come this far")
+
+    bus = MemoryBus()
+    serve_some(bus.join("agent:a"), HostCalls, "a", apply_network=apply_network)
+    for nonsense in ({}, {"rules": [], "ports": [{"rules": 9}], "revision": 1}, 7, [], {"rules": {}, "ports": []}):
+        with pytest.raises(RemoteError) as refused:
+            await bus.join("conductor").call("agent.a", "apply_network", {"topology": nonsense})
+        assert refused.value.kind == "BadCall", nonsense
+
+
+async def test_news_are_records_and_nonsense_is_passed_over() -> None:
+    bus, heard = MemoryBus(), []
+
+    async def hear(news: topics.BuildEnded) -> None:
+        heard.append(news)
+
+    topics.BUILDS_ENDED.listen(bus.join("scheduler"), hear)
+    conductor = bus.join("conductor")
+    await conductor.publish("builds.ended", {"host": 7})
+    await topics.BUILDS_ENDED.publish(conductor, topics.BuildEnded(host="a", worked=True))
+    async with asyncio.timeout(5):
+        while not heard:
+            await asyncio.sleep(0)
+    assert heard == [topics.BuildEnded(host="a", worked=True)]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda each: each.__name__)
+def test_every_call_declares_a_deadline_who_may_and_what_makes_it_the_same_call(contract: type[Contract]) -> None:
+    config = Config(state=Path())
+    assert contract.__abstractmethods__ == methods_of(contract).keys(), "every method is declared with call"
+    for method in methods_of(contract).values():
+        declared = method.declared
+        given = {declared.plus: 0.0} if declared.plus else {}
+        assert 0 < method.seconds(config, given) <= 4000, method.name
+        assert declared.by and set(declared.by) <= {"api", "conductor", "scheduler", "agent"}, method.name
+        assert declared.repeat_by == READS or declared.repeat_by.partition(".")[0] in method.arguments, method.name
+        assert getattr(contract, method.name).__doc__, method.name
+
+
+def test_the_key_of_a_call_is_read_from_what_it_is_given() -> None:
+    methods = methods_of(HostCalls)
+    assert key_of(methods["apply_network"], {"topology": Topology(revision=7)}) == 7
+    assert key_of(methods["set_power"], {"operation": "o", "to": Power.RUNNING}) == "o"
+    assert key_of(methods["holdings"], {}) is None
+
+
+def test_a_plan_tells_nothing_secret_when_it_is_printed() -> None:
+    from novakit.agent.calls import ImageSource
+
+    source = ImageSource(id=ID, sha256="0" * 64, size=1, disk_format="raw", url="http://x", token="very secret")
+    plan = BuildPlan(id=ID, name="a", hostname="a", vcpus=1, memory_mb=1, root_gb=1, image=source)
+    assert "very secret" not in repr(plan)
