@@ -1,13 +1,14 @@
 """What a guest may read of itself: the OpenStack and EC2 trees, for the metadata service and the config drive."""
 
 import base64
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from novakit import world
-from novakit.network import PortInfo
+from novakit.network import Fixed, PortInfo
 from novakit.store.engine import Row
 
 OPENSTACK_VERSIONS = (
@@ -24,7 +25,7 @@ DOMAIN = "novalocal"
 def openstack_files(server: Row, ports: Sequence[PortInfo]) -> dict[str, bytes]:
     """Give the files of `openstack/latest/`, by name."""
     files = {
-        "meta_data.json": orjson.dumps(_meta_data(server)),
+        "meta_data.json": orjson.dumps(_meta_data(server, ports)),
         "network_data.json": orjson.dumps(_network_data(ports)),
         "vendor_data.json": b"{}",
         "vendor_data2.json": b"{}",
@@ -103,7 +104,7 @@ def _listing(names: Mapping[str, Any] | Sequence[str]) -> bytes:
     return "\n".join(name for name in names if name != "0/").encode()
 
 
-def _meta_data(server: Row) -> dict[str, Any]:
+def _meta_data(server: Row, ports: Sequence[PortInfo]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "uuid": server["id"],
         "name": server["name"],
@@ -113,13 +114,18 @@ def _meta_data(server: Row) -> dict[str, Any]:
         "project_id": server["project_id"],
         "meta": server["metadata"],
         "random_seed": base64.b64encode(world.chance().randbytes(512)).decode(),
-        "devices": [],
+        "devices": [_device(port) for port in ports if port.tag],
         "dedicated_cpus": [],
     }
     if server["key_name"]:
         document["public_keys"] = {server["key_name"]: server["public_key"]}
         document["keys"] = [{"name": server["key_name"], "type": "ssh", "data": server["public_key"]}]
     return document
+
+
+def _device(port: PortInfo) -> dict[str, Any]:
+    """Show a tagged NIC; the guest knows it by its MAC address, as the hypervisor alone chooses the bus address."""
+    return {"type": "nic", "bus": "none", "address": "none", "mac": port.mac, "tags": [port.tag]}
 
 
 def _network_data(ports: Sequence[PortInfo]) -> dict[str, Any]:
@@ -130,13 +136,35 @@ def _network_data(ports: Sequence[PortInfo]) -> dict[str, Any]:
         link = f"tap{port.id[:11]}"
         links.append({"id": link, "vif_id": port.id, "type": "ovs", "mtu": port.mtu, "ethernet_mac_address": port.mac})
         for address in port.addresses:
-            networks.append(
-                {
-                    "id": f"network{len(networks)}",
-                    "type": "ipv6_dhcp" if ":" in address.ip else "ipv4_dhcp",
-                    "link": link,
-                    "network_id": port.network_id,
-                }
-            )
+            networks.append(_network(f"network{len(networks)}", link, port.network_id, address))
             dns += [each for each in address.subnet.dns_servers if each not in dns]
-    return {"links": links, "networks": networks, "services": [{"type": "dns", "address": each} for each in dns]}
+    return {"links": links, "networks": networks, "services": _name_servers(dns)}
+
+
+def _network(name: str, link: str, network_id: str, address: Fixed) -> dict[str, Any]:
+    """Show one address: to be asked for by DHCP, or with all that DHCP would have said where the subnet has none."""
+    network = ipaddress.ip_network(address.subnet.cidr)
+    family = f"ipv{network.version}"
+    shown = {"id": name, "link": link, "network_id": network_id}
+    if address.subnet.dhcp:
+        return {**shown, "type": f"{family}_dhcp"}
+    default = ipaddress.ip_network("0.0.0.0/0" if network.version == 4 else "::/0")
+    gateway = address.subnet.gateway_ip
+    routes = [_route(default, gateway)] if gateway else []
+    routes += [_route(ipaddress.ip_network(to), via) for to, via in address.subnet.host_routes]
+    return {
+        **shown,
+        "type": family,
+        "ip_address": address.ip,
+        "netmask": str(network.netmask),
+        "routes": routes,
+        "services": _name_servers(address.subnet.dns_servers),
+    }
+
+
+def _route(to: ipaddress.IPv4Network | ipaddress.IPv6Network, gateway: str) -> dict[str, str]:
+    return {"network": str(to.network_address), "netmask": str(to.netmask), "gateway": gateway}
+
+
+def _name_servers(addresses: Sequence[str]) -> list[dict[str, str]]:
+    return [{"type": "dns", "address": each} for each in addresses]

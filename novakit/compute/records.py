@@ -42,6 +42,11 @@ class Server:
     config_drive: bool = False
     user_data: str | None = None
     """Base64, as the user sent it."""
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    """Where its owner says that it is reached; clients such as Terraform connect there."""
+    auto_disk_config: bool = False
+    """Whether its owner asked for OS-DCF:diskConfig AUTO: the guest is to grow its file system to the flavor's disk."""
     locked_by: str | None = None
     """owner or admin."""
     locked_reason: str | None = None

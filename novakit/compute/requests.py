@@ -29,6 +29,9 @@ class CreateRequest:
     """The key's public half, looked up already."""
     user_data: str | None = None
     """Base64, as it was sent."""
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    auto_disk_config: bool = False
     config_drive: bool = False
     metadata: Mapping[str, str] = attrs.field(factory=dict)
     tags: Sequence[str] = ()

@@ -30,6 +30,9 @@ from novakit.store.engine import Row
 MAX_SERVERS = 1000
 """Servers that one request makes at most, whatever the quota."""
 
+LONGEST_NAME, LONGEST_LABEL = 255, 63
+"""Characters of a server's name, and of one label of a host name."""
+
 _FIELDS = tuple(field.name for field in attrs.fields(Server))
 _VERBS = {"os-start": "start", "os-stop": "stop"}
 """The operation that carries out an action, where it is not named like it."""
@@ -195,16 +198,15 @@ class Servers:
         reservation: str,
         now: datetime,
     ) -> dict[str, Any]:
-        several = request.max_count > 1
-        hostname = request.hostname or hostname_of(request.name)
+        suffix = f"-{index + 1}" if request.max_count > 1 else ""
         new_id = world.new_id()
         return {
             "id": new_id,
             "project_id": context.project_id,
             "user_id": context.user_id,
-            "name": f"{request.name}-{index + 1}" if several else request.name,
+            "name": f"{request.name[: LONGEST_NAME - len(suffix)]}{suffix}",
             "description": request.description,
-            "hostname": f"{hostname}-{index + 1}" if several else hostname or f"server-{new_id}",
+            "hostname": request.hostname or hostname_of(request.name, suffix) or f"server-{new_id}",
             "vm_state": states.NEW[0],
             "task_state": states.NEW[1],
             "availability_zone": None,
@@ -220,6 +222,9 @@ class Servers:
             "tags": list(request.tags),
             "config_drive": request.config_drive,
             "user_data": request.user_data,
+            "access_ip_v4": request.access_ip_v4,
+            "access_ip_v6": request.access_ip_v6,
+            "auto_disk_config": request.auto_disk_config,
             "reservation_id": reservation,
             "launch_index": index,
             "root_device_name": "/dev/vda",
@@ -277,7 +282,7 @@ class Servers:
         return row
 
     async def update(self, context: RequestContext, server_id: str, **values: Any) -> Server:
-        """Change name, description, hostname, metadata or tags."""
+        """Change name, description, hostname, access addresses, disk configuration, metadata or tags."""
         async with self.store.write() as session:
             row = await self._visible(session, context, server_id)
             await rows.change(session, server_id, **values)
@@ -384,6 +389,12 @@ class Servers:
         """Give the cards of servers, for their addresses and security groups."""
         return await self.networks.ports_of(list(server_ids))
 
+    async def security_groups(
+        self, server_id: str
+    ) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, tuple[str, str]]]:
+        """Return the security groups of a server's ports, and name and project of those their rules trust, by id."""
+        return await self.networks.security_groups_of(server_id)
+
     async def add_security_group(self, context: RequestContext, server_id: str, name: str) -> None:
         """Put every port of a server into a security group, at once."""
         await self.show(context, server_id)
@@ -395,10 +406,16 @@ class Servers:
         await self.networks.remove_security_group(context, server_id, name)
 
 
-def hostname_of(name: str) -> str:
-    """Make a host name of a server's name: letters, digits, dashes and dots, 63 characters at most; maybe empty."""
+def hostname_of(name: str, suffix: str = "") -> str:
+    """Return a host name made of a server's name and the suffix that tells it from others of one request.
+
+    It is one label: letters, digits and dashes, 63 characters at most with the suffix, as in RFC 1123. It is empty
+    where the name holds nothing that a host name may, also where there is a suffix.
+    """
     ascii_name = name.encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9.-]", "", re.sub(r"[ _]", "-", ascii_name)).strip(".-")[:63].strip(".-")
+    label = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_.]", "-", ascii_name)).strip("-")
+    label = label[: LONGEST_LABEL - len(suffix)].strip("-")
+    return f"{label}{suffix}" if label else ""
 
 
 _EMPTY: Mapping[str, Any] = {

@@ -44,11 +44,11 @@ async def resolve(store: Store, question: Question) -> list[Requested]:
     """Say which cards each new server would have; see `Networks.check_request`."""
     context, names, servers = question.context, question.names, question.servers
     requested: Wish = orjson.loads(question.wish)
-    if requested == "none":
-        return []
     project = context.project_id or ""
     async with store.read() as session:
         groups = await resolve_groups(session, project, names)
+        if requested == "none":
+            return []
         if requested is None or isinstance(requested, str):
             cards = await _automatic(session, project, must=requested == "auto")
         else:

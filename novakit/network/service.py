@@ -17,11 +17,13 @@ from novakit.network.default_groups import ensure_default
 from novakit.network.hosts import applied as applications
 from novakit.network.hosts import dhcp, topology
 from novakit.network.records import Ask, PortInfo, Requested
+from novakit.network.resources import security_groups as group_resource
 from novakit.store.engine import Session, Store
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
 from novakit.store.network.hosts import Touched
-from novakit.store.network.ports import owners, ports, server_at
+from novakit.store.network.ports import owners, ports, server_at, server_groups
+from novakit.store.network.security_groups import security_groups
 from novakit_hookspecs.networks import Applied, Topology
 
 T = TypeVar("T")
@@ -105,6 +107,19 @@ class Networks(Transactions):
         """Answer questions that came together; the same one is answered once."""
         found = {question: await requests.resolve(self.store, question) for question in dict.fromkeys(questions)}
         return [found[question] for question in questions]
+
+    async def security_groups_of(self, server_id: str) -> tuple[list[dict[str, Any]], dict[str, tuple[str, str]]]:
+        """Show the security groups of a server's ports with their rules, as the network API shows them.
+
+        Beside them are name and project, by id, of the groups that their rules trust.
+        """
+        async with self.store.read() as session:
+            keys = dict.fromkeys(row["id"] for row in await server_groups(session, [server_id]))
+            found = {row["id"]: row for row in await rows.find(session, security_groups, id=list(keys))}
+            shown = await group_resource.views(session, [found[key] for key in keys])
+            trusted = {rule["remote_group_id"] for one in shown for rule in one["security_group_rules"]} - {None}
+            named = await rows.find(session, security_groups, id=trusted)
+        return shown, {row["id"]: (row["name"], row["project_id"]) for row in named}
 
     async def allocate(
         self, *, server_id: str, project_id: str, hostname: str, requested: Sequence[Requested]

@@ -29,6 +29,7 @@ class Wanted:
     """By column: patterns of LIKE with `\\` as the escape, one of which must match, whatever the case."""
     seconds: Mapping[str, datetime] = attrs.field(factory=dict)
     """By column: the second in which it must lie; clients read times without their fractions."""
+    image_properties: Mapping[str, str] = attrs.field(factory=dict)
     flavor_id: str | None = None
     vm_states: Sequence[str] | None = None
     task_states: Sequence[str] | None = None
@@ -98,6 +99,7 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
         found += [c[name] >= begin, c[name] < end]
     for name, patterns in wanted.like.items():
         found.append(sa.or_(*(sa.func.lower(c[name]).like(each, escape="\\") for each in patterns)))
+    found += [c.image_properties[name].as_string() == value for name, value in wanted.image_properties.items()]
     if wanted.flavor_id is not None:
         found.append(c.flavor["id"].as_string() == wanted.flavor_id)
     if wanted.vm_states is not None:

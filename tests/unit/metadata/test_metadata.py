@@ -1,5 +1,6 @@
 import base64
 
+import attrs
 import orjson
 import pytest
 
@@ -84,3 +85,35 @@ def test_a_config_drive_has_the_same_files(server, ports):
     files = metadata.config_drive(server, ports)
     assert files["openstack/latest/user_data"] == b"#!/bin/sh\n\xff"
     assert orjson.loads(files["openstack/latest/meta_data.json"])["uuid"] == ID
+
+
+def test_without_dhcp_the_network_document_says_all_that_dhcp_would_have_said(server, ports):
+    subnet = attrs.evolve(SUBNET, dhcp=False, host_routes=(("10.9.0.0/16", "10.0.0.9"),))
+    static = attrs.evolve(ports[0], addresses=(Fixed(ip="10.0.0.7", subnet=subnet),))
+    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, [static]))
+    assert document["networks"] == [
+        {
+            "id": "network0",
+            "link": document["links"][0]["id"],
+            "network_id": ID,
+            "type": "ipv4",
+            "ip_address": "10.0.0.7",
+            "netmask": "255.255.255.0",
+            "routes": [
+                {"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "10.0.0.1"},
+                {"network": "10.9.0.0", "netmask": "255.255.0.0", "gateway": "10.0.0.9"},
+            ],
+            "services": [{"type": "dns", "address": "9.9.9.9"}],
+        }
+    ]
+    alone = attrs.evolve(static, addresses=(Fixed(ip="10.0.0.7", subnet=attrs.evolve(subnet, gateway_ip=None)),))
+    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, [alone]))
+    assert [route["gateway"] for route in document["networks"][0]["routes"]] == ["10.0.0.9"]
+
+
+def test_the_guest_is_told_the_tags_of_its_nics(server, ports):
+    tagged = [attrs.evolve(ports[0], tag="uplink"), attrs.evolve(ports[0], mac="fa:16:3e:00:00:02")]
+    document = orjson.loads(metadata.answer("/openstack/latest/meta_data.json", server, tagged))
+    assert [(one["type"], one["mac"], one["tags"]) for one in document["devices"]] == [
+        ("nic", "fa:16:3e:00:00:01", ["uplink"])
+    ]

@@ -1,5 +1,6 @@
 """/os-aggregates: groups of hosts."""
 
+import re
 from typing import Any
 
 from aiohttp import web
@@ -75,8 +76,13 @@ async def act(call: Call[Any]) -> web.Response:
 
 
 def _id(call: Call[Any]) -> int:
-    """Read the number in the path; raise `BadRequest` for a name, which clients try first."""
+    """Return the number in the path.
+
+    Raises `BadRequest` for a name, which clients try first, and `NotFound` for a number that no aggregate can have.
+    """
     text = part(call, "id")
+    if re.fullmatch(r"-[0-9]{1,18}", text, re.ASCII):
+        raise errors.NotFound(f"Aggregate {text} could not be found.")
     if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise errors.BadRequest(f"Invalid input received: id must be an integer, not '{text[:80]}'")
     return int(text)

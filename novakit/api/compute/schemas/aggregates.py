@@ -8,6 +8,7 @@ _fields: types.Schema = {"name": types.name, "availability_zone": _zone}
 _host = types.record({"host": types.fqdn}, ["host"])
 _metadata: types.Schema = {
     "type": "object",
+    "properties": {"availability_zone": _zone},
     "patternProperties": {types.METADATA_KEY: {"type": ["string", "null"], "maxLength": 255}},
     "additionalProperties": False,
 }

@@ -1,5 +1,6 @@
 """From the body of POST /servers to what the domain is asked."""
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,6 @@ NOT_SERVED = {
     "adminPass": "Passwords are not set inside guests here; log in with a key pair (key_name).",
     "personality": "Files are not injected into guests here; write them with user_data.",
     "trusted_image_certificates": "Image signatures are not checked here: leave trusted_image_certificates out.",
-    "accessIPv4": "Addresses to reach a server by are not kept here: leave accessIPv4 out and read `addresses`.",
-    "accessIPv6": "Addresses to reach a server by are not kept here: leave accessIPv6 out and read `addresses`.",
 }
 """Known fields that are refused when they say something, with the reason."""
 
@@ -60,6 +59,7 @@ async def creation(call: Call[Any], body: Mapping[str, Any]) -> CreateRequest:
         key_name=asked.get("key_name"),
         public_key=await _public_key(call, asked.get("key_name")),
         user_data=asked.get("user_data"),
+        **reached(asked),
         config_drive=boolean(asked.get("config_drive")),
         metadata=asked.get("metadata", {}),
         tags=tuple(dict.fromkeys(asked.get("tags", ()))),
@@ -78,8 +78,17 @@ def _refuse_what_is_not_served(asked: Mapping[str, Any]) -> None:
     for name, why in NOT_SERVED.items():
         if asked.get(name):
             raise errors.BadRequest(why)
-    if asked.get("OS-DCF:diskConfig") == "AUTO":
-        raise errors.BadRequest("Disks are never resized inside a guest: leave OS-DCF:diskConfig out or MANUAL.")
+
+
+def reached(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the access addresses and the disk configuration of a body, as far as it has them, by their columns."""
+    found: dict[str, Any] = {}
+    for name, column in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):
+        if name in asked:
+            found[column] = str(ipaddress.ip_address(asked[name])) if asked[name] else None
+    if "OS-DCF:diskConfig" in asked:
+        found["auto_disk_config"] = asked["OS-DCF:diskConfig"] == "AUTO"
+    return found
 
 
 def _groups(asked: Mapping[str, Any]) -> tuple[str, ...]:

@@ -38,6 +38,9 @@ INTERNAL = ("block_device_mapping", "services", "metadata", "system_metadata", "
 """Names that once reached into the database and are refused."""
 
 SORT_COLUMNS = {
+    "access_ip_v4": "access_ip_v4",
+    "access_ip_v6": "access_ip_v6",
+    "auto_disk_config": "auto_disk_config",
     "availability_zone": "availability_zone",
     "config_drive": "config_drive",
     "created_at": "created_at",
@@ -62,7 +65,7 @@ SORT_COLUMNS = {
     "uuid": "id",
     "vm_state": "vm_state",
 }
-WITHOUT_ORDER = ("access_ip_v4", "access_ip_v6", "auto_disk_config", "instance_type_id", "kernel_id", "ramdisk_id")
+WITHOUT_ORDER = ("instance_type_id", "kernel_id", "ramdisk_id")
 """Sort keys that are valid and the same for every server here."""
 IGNORED_BEFORE_2_75 = (
     *("architecture", "cell_name", "cleaned", "default_ephemeral_device", "default_swap_device", "deleted"),
@@ -80,6 +83,8 @@ TEXT_COLUMNS = {
     "root_device_name": "root_device_name",
     "node": "node",
     "locked_by": "locked_by",
+    "access_ip_v4": "access_ip_v4",
+    "access_ip_v6": "access_ip_v6",
 }
 """Filters that are patterns."""
 EXACT_COLUMNS = {"reservation_id": "reservation_id", "image": "image_id", "image_ref": "image_id", "host": "host"}
@@ -114,6 +119,8 @@ def listing(call: Call[Any], verb: str) -> Listing | None:
     states = _states(call, query)
     if states is None:
         return None
+    if "soft_deleted" in query and strict_boolean(query["soft_deleted"], "soft_deleted"):
+        states["vm_states"] = ["soft-delete"]
     fields |= {**states, **_matching(query), **_tags(query), **_times(call, query)}
     fields["deleted"] = _deleted(call, query, fields)
     if "flavor" in query:
@@ -181,10 +188,12 @@ def _matching(query: dict[str, str]) -> dict[str, Any]:
             if not re.fullmatch(r"-?\d{1,9}", query[name]):
                 raise errors.BadRequest(f"Invalid filter field: {name}. It must be a number.")
             equal[name] = int(query[name])
-    if "config_drive" in query:
-        equal["config_drive"] = strict_boolean(query["config_drive"], "config_drive")
+    for name in ("config_drive", "auto_disk_config"):
+        if name in query:
+            equal[name] = strict_boolean(query[name], name)
     seconds = {name: _moment(name, query[name]) for name in MOMENTS if name in query}
-    return {"like": like, "equal": equal, "seconds": seconds}
+    properties = {name: query[name] for name in ("kernel_id", "ramdisk_id") if name in query}
+    return {"like": like, "equal": equal, "seconds": seconds, "image_properties": properties}
 
 
 def _tags(query: dict[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a server has on the network: addresses, interfaces, security groups."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +12,9 @@ from novakit.api.compute.validation import part
 from novakit.api.service import Call, Route, reply
 from novakit.network import PortInfo
 
+ICMP = ("icmp", "icmpv6", "ipv6-icmp", "1", "58")
+Names = Mapping[str, tuple[str, str]]
+"""Name and project of security groups by id."""
 NOT_SERVED = "Interfaces are given to a server when it is created; attaching and detaching them is not served yet."
 
 
@@ -52,13 +56,42 @@ async def not_served(call: Call[Any]) -> web.Response:
 async def security_groups(call: Call[Any]) -> web.Response:
     """List the security groups of a server's ports."""
     server = await server_of(call, "os_compute_api:os-security-groups:list")
-    ports = (await call.service.servers.ports([server.id])).get(server.id, ())
-    groups = {group_id: name for port in ports for group_id, name in port.security_groups}
-    shown = [
-        {"id": group_id, "name": name, "description": "", "tenant_id": server.project_id, "rules": []}
-        for group_id, name in groups.items()
-    ]
-    return reply({"security_groups": shown})
+    found, names = await call.service.servers.security_groups(server.id)
+    return reply({"security_groups": [_group(group, names) for group in found]})
+
+
+def _group(group: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """Show a security group as the compute API did before there was a network API: rules for what comes in alone."""
+    inward = [rule for rule in group["security_group_rules"] if rule["direction"] == "ingress"]
+    return {
+        "id": group["id"],
+        "name": group["name"],
+        "description": group["description"],
+        "tenant_id": group["project_id"],
+        "rules": [_rule(rule, names) for rule in inward],
+    }
+
+
+def _rule(rule: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    low, high, protocol = rule["port_range_min"], rule["port_range_max"], rule["protocol"]
+    if protocol is not None and low is None:
+        low, high = (-1, -1) if protocol in ICMP else (1, 65535)
+    shown: dict[str, Any] = {
+        "id": rule["id"],
+        "parent_group_id": rule["security_group_id"],
+        "ip_protocol": protocol,
+        "from_port": low,
+        "to_port": high,
+        "group": {},
+        "ip_range": {},
+    }
+    if remote := rule["remote_group_id"]:
+        name, project = names[remote]
+        shown["group"] = {"name": name, "tenant_id": project}
+    else:
+        everywhere = "::/0" if rule["ethertype"] == "IPv6" else "0.0.0.0/0"
+        shown["ip_range"] = {"cidr": rule["remote_ip_prefix"] or everywhere}
+    return shown
 
 
 async def _ports(call: Call[Any], policy: str) -> list[PortInfo]:

@@ -10,15 +10,11 @@ from novakit.api.compute.links import next_page
 from novakit.api.compute.policy import allows, authorize
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.servers import views
-from novakit.api.compute.servers.creation import creation
+from novakit.api.compute.servers.creation import creation, reached
 from novakit.api.compute.servers.filters import Listing, listing
 from novakit.api.compute.validation import boolean, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
-
-ACCESS_REFUSED = (
-    "Addresses to reach a server by are not kept here: leave accessIPv4 and accessIPv6 out and read `addresses`."
-)
 
 
 async def create(call: Call[Any]) -> web.Response:
@@ -34,7 +30,7 @@ async def create(call: Call[Any]) -> web.Response:
     if boolean(asked.get("return_reservation_id")):
         return reply({"reservation_id": made[0].reservation_id}, status=202)
     groups = asked.get("security_groups", [{"name": "default"}])
-    shown = views.created(call, made[0].id, groups)
+    shown = views.created(call, made[0], groups)
     return reply({"server": shown}, status=202, headers={"Location": shown["links"][0]["href"]})
 
 
@@ -69,11 +65,7 @@ async def update(call: Call[Any]) -> web.Response:
     """Rename or describe a server, or change its hostname."""
     server = await server_of(call, "os_compute_api:servers:update")
     asked = (await schemas.update.read(call))["server"]
-    if "accessIPv4" in asked or "accessIPv6" in asked:
-        raise errors.BadRequest(ACCESS_REFUSED)
-    if asked.get("OS-DCF:diskConfig") == "AUTO":
-        raise errors.BadRequest("Disks are never resized inside a guest: leave OS-DCF:diskConfig out or MANUAL.")
-    changes = {name: asked[name] for name in ("name", "description", "hostname") if name in asked}
+    changes = {name: asked[name] for name in ("name", "description", "hostname") if name in asked} | reached(asked)
     if changes:
         server = await call.service.servers.update(call.context, server.id, **changes)
     if call.version >= (2, 75):

@@ -38,14 +38,18 @@ def brief(call: Call[Any], server: Server) -> View:
     return {"id": server.id, "name": server.name, "links": links(call, "servers", server.id)}
 
 
-def created(call: Call[Any], server_id: str, groups: Sequence[Mapping[str, str]]) -> View:
+def created(call: Call[Any], server: Server, groups: Sequence[Mapping[str, str]]) -> View:
     """Show what the answer to a create holds."""
     return {
-        "id": server_id,
-        "links": links(call, "servers", server_id),
-        "OS-DCF:diskConfig": "MANUAL",
+        "id": server.id,
+        "links": links(call, "servers", server.id),
+        "OS-DCF:diskConfig": _disk_config(server),
         "security_groups": list(groups),
     }
+
+
+def _disk_config(server: Server) -> str:
+    return "AUTO" if server.auto_disk_config else "MANUAL"
 
 
 def full(call: Call[Any], server: Server, ports: Sequence[PortInfo], host_status: str | None, *, detail: bool) -> View:
@@ -110,8 +114,8 @@ def _core(call: Call[Any], server: Server, ports: Sequence[PortInfo], *, with_ca
     status = status_of(server.vm_state, server.task_state)
     building = server.vm_state == "building"
     shown: View = {
-        "accessIPv4": "",
-        "accessIPv6": "",
+        "accessIPv4": server.access_ip_v4 or "",
+        "accessIPv6": server.access_ip_v6 or "",
         "addresses": {} if building else addresses(ports, with_cards=with_cards),
         "created": moment(server.created_at),
         "flavor": _flavor(call, server),
@@ -125,7 +129,7 @@ def _core(call: Call[Any], server: Server, ports: Sequence[PortInfo], *, with_ca
         "tenant_id": server.project_id,
         "user_id": server.user_id,
         "updated": moment(server.updated_at),
-        "OS-DCF:diskConfig": "MANUAL",
+        "OS-DCF:diskConfig": _disk_config(server),
     }
     if status in FAULTY and server.fault:
         shown["fault"] = _fault(call, server.fault)

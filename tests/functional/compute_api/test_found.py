@@ -1,0 +1,157 @@
+"""Answers of the compute API that other people's clients compare: where a server is reached, names, groups, zones."""
+
+from typing import Any
+
+import pytest
+
+from novakit.compute.servers import hostname_of
+from novakit.network import Networks, Requested
+from novakit.network.resources import networks as network_resource
+from novakit.network.resources import security_groups, subnets
+from tests.functional.compute_api.conftest import authenticate
+
+
+async def _shown(api: Any, server_id: str, as_: str = "ann") -> dict[str, Any]:
+    answer = await api("GET", f"/v2.1/servers/{server_id}", as_=as_, version="2.100")
+    assert answer.status == 200
+    return dict(answer.body["server"])
+
+
+async def test_where_a_server_is_reached_is_kept_and_changed(api: Any, boot: Any) -> None:
+    server_id = await boot(accessIPv4="192.0.2.7", accessIPv6="2001:db8::0:7")
+    shown = await _shown(api, server_id)
+    assert (shown["accessIPv4"], shown["accessIPv6"]) == ("192.0.2.7", "2001:db8::7")
+    change = {"server": {"accessIPv4": "192.0.2.8"}}
+    changed = await api("PUT", f"/v2.1/servers/{server_id}", change, version="2.1")
+    assert (changed.body["server"]["accessIPv4"], changed.body["server"]["accessIPv6"]) == ("192.0.2.8", "2001:db8::7")
+    assert (await _shown(api, server_id))["accessIPv4"] == "192.0.2.8"
+    for query, count in (("access_ip_v4=192.0.2.8", 1), ("access_ip_v4=192.0.2.7", 0), ("access_ip_v6=db8", 1)):
+        found = await api("GET", f"/v2.1/servers?all_tenants=1&{query}", as_="admin")
+        assert len(found.body["servers"]) == count, query
+    for wrong in ({"accessIPv4": "2001:db8::7"}, {"accessIPv6": "192.0.2.7"}, {"accessIPv4": "x"}):
+        assert (await api("PUT", f"/v2.1/servers/{server_id}", {"server": wrong})).status == 400
+
+
+async def test_the_disk_configuration_is_kept_and_changed(api: Any, image_id: str, flavor_id: str) -> None:
+    body = {"name": "x", "imageRef": image_id, "flavorRef": flavor_id, "networks": "none", "OS-DCF:diskConfig": "AUTO"}
+    made = await api("POST", "/v2.1/servers", {"server": body}, version="2.37")
+    assert made.body["server"]["OS-DCF:diskConfig"] == "AUTO"
+    server_id = made.body["server"]["id"]
+    assert (await _shown(api, server_id))["OS-DCF:diskConfig"] == "AUTO"
+    await api("PUT", f"/v2.1/servers/{server_id}", {"server": {"OS-DCF:diskConfig": "MANUAL"}})
+    assert (await _shown(api, server_id))["OS-DCF:diskConfig"] == "MANUAL"
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [("kernel_id=x", 0), ("ramdisk_id=x", 0), ("soft_deleted=true", 0), ("soft_deleted=false", 1)],
+)
+async def test_filters_for_administrators_are_obeyed(api: Any, boot: Any, query: str, count: int) -> None:
+    await boot()
+    found = await api("GET", f"/v2.1/servers?all_tenants=1&{query}", as_="admin")
+    assert len(found.body["servers"]) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "host"),
+    [
+        ("web", "", "web"),
+        ("Web 1_2", "-1", "web-1-2-1"),
+        ("日本", "-1", ""),
+        ("...", "", ""),
+        ("a..b.example", "", "a--b-example"),
+        ("-a-", "-12", "a-12"),
+        ("n" * 255, "", "n" * 63),
+        ("n" * 255, "-100", "n" * 59 + "-100"),
+        ("n" * 60 + "-" * 9, "-7", "n" * 60 + "-7"),
+    ],
+)
+def test_a_host_name_is_one_label_that_tells_servers_apart(name: str, suffix: str, host: str) -> None:
+    assert hostname_of(name, suffix) == host
+
+
+@pytest.mark.parametrize(("name", "count"), [("日本", 2), ("n" * 255, 3), ("one", 2)])
+async def test_names_of_several_servers_fit(api: Any, boot: Any, name: str, count: int) -> None:
+    await boot(name=name, min_count=count)
+    listed = await api("GET", "/v2.1/servers/detail", as_="ann", version="2.100")
+    servers = listed.body["servers"]
+    assert len({one["name"] for one in servers}) == len({one["OS-EXT-SRV-ATTR:hostname"] for one in servers}) == count
+    assert all(len(one["name"]) <= 255 and len(one["OS-EXT-SRV-ATTR:hostname"]) <= 63 for one in servers)
+    if name == "日本":
+        assert all(one["OS-EXT-SRV-ATTR:hostname"] == f"server-{one['id']}" for one in servers)
+
+
+async def test_a_group_that_is_not_there_is_refused_without_networks_too(
+    api: Any, image_id: str, flavor_id: str
+) -> None:
+    body = {"name": "x", "imageRef": image_id, "flavorRef": flavor_id, "networks": "none"}
+    for groups, status in (([{"name": "none-such"}], 400), ([{"name": "default"}], 202)):
+        answer = await api("POST", "/v2.1/servers", {"server": {**body, "security_groups": groups}}, version="2.37")
+        assert answer.status == status, answer.body
+
+
+@pytest.mark.parametrize("zone", ["", "x:y", "a" * 256, " x"])
+async def test_a_zone_is_the_same_by_every_door(api: Any, zone: str) -> None:
+    made = await api("POST", "/v2.1/os-aggregates", {"aggregate": {"name": "r1"}}, as_="admin")
+    place = f"/v2.1/os-aggregates/{made.body['aggregate']['id']}"
+    bad = {"availability_zone": zone}
+    for method, path, body in (
+        ("POST", "/v2.1/os-aggregates", {"aggregate": {"name": "r2", **bad}}),
+        ("PUT", place, {"aggregate": bad}),
+        ("POST", f"{place}/action", {"set_metadata": {"metadata": bad}}),
+    ):
+        assert (await api(method, path, body, as_="admin")).status == 400, path
+    for good in ("az1", None):
+        body = {"set_metadata": {"metadata": {"availability_zone": good}}}
+        assert (await api("POST", f"{place}/action", body, as_="admin")).body["aggregate"]["availability_zone"] == good
+
+
+@pytest.mark.parametrize(("number", "status"), [("-1", 404), ("999", 404), ("x", 400), ("1.5", 400)])
+async def test_numbers_that_no_aggregate_has_are_not_found(api: Any, number: str, status: int) -> None:
+    for method in ("GET", "DELETE"):
+        assert (await api(method, f"/v2.1/os-aggregates/{number}", as_="admin")).status == status
+
+
+async def test_the_security_groups_of_a_server_tell_their_rules(api: Any, compute: Any, boot: Any) -> None:
+    server_id = await boot()
+    networks: Networks = compute.networks
+    context = await authenticate("ann", "req-1")
+    made = await _group_with_rules(networks, context, server_id)
+    answer = await api("GET", f"/v2.1/servers/{server_id}/os-security-groups")
+    (shown,) = answer.body["security_groups"]
+    assert (shown["id"], shown["name"], shown["description"]) == (made, "web", "to the web")
+    rules = [(r["ip_protocol"], r["from_port"], r["to_port"], r["ip_range"], r["group"]) for r in shown["rules"]]
+    assert sorted(rules, key=str) == sorted(
+        [
+            ("tcp", 80, 81, {"cidr": "10.0.0.5/24"}, {}),
+            ("icmp", -1, -1, {"cidr": "0.0.0.0/0"}, {}),
+            ("udp", 1, 65535, {"cidr": "::/0"}, {}),
+            (None, None, None, {}, {"name": "web", "tenant_id": "project-a"}),
+        ],
+        key=str,
+    )
+    assert all(rule["parent_group_id"] == made for rule in shown["rules"])
+
+
+async def _group_with_rules(networks: Networks, context: Any, server_id: str) -> str:
+    """Make a network, a port of the server on it, and a group with rules that the port is in; return the group's id."""
+
+    async def work(session: Any, touched: Any) -> tuple[str, str]:
+        net = await network_resource.create(session, touched, context, {"name": "n"})
+        await subnets.create(session, touched, context, {"network_id": net["id"], "cidr": "10.0.0.0/24"})
+        values = {"name": "web", "description": "to the web"}
+        group = (await security_groups.create(session, touched, context, values))["id"]
+        common = {"security_group_id": group, "direction": "ingress"}
+        for rule in (
+            {"protocol": "tcp", "port_range_min": 80, "port_range_max": 81, "remote_ip_prefix": "10.0.0.5/24"},
+            {"protocol": "icmp"},
+            {"protocol": "udp", "ethertype": "IPv6"},
+            {"remote_group_id": group},
+        ):
+            await security_groups.create_rule(session, touched, context, {**common, **rule})
+        return net["id"], group
+
+    network_id, group = await networks.write(work)
+    requested = [Requested(network_id=network_id, groups=(group,))]
+    await networks.allocate(server_id=server_id, project_id="project-a", hostname="web", requested=requested)
+    return group
