@@ -7,9 +7,8 @@ from typing import Any
 import attrs
 
 from novakit_hookspecs.fields import tuple_field
+from novakit_hookspecs.numa import MAX_CELLS, SMALL_KB
 
-SMALL_KB = 4
-MAX_CELLS = 64
 PCPU = "resources:PCPU"
 """The extra spec that asks for dedicated CPUs by their resource class: all that the guest has."""
 HYPERTHREADING = "trait:HW_CPU_HYPERTHREADING"

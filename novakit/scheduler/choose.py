@@ -19,7 +19,7 @@ from novakit.scheduler.pipeline.record import Decision
 from novakit.turns import Turns
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.trees import Shares
+from novakit_hookspecs.tree_fit import Shares
 
 
 @attrs.define(eq=False)

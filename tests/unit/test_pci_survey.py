@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_hookspecs.findings import Verdict
-from novakit_hookspecs.pci import PciRule
+from novakit_hookspecs.pci_rules import PciRule
 from novakit_hookspecs.pci_survey import Survey, examine, survey
 from tests.support.device_trees import tree
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit_hookspecs.trees import ProviderStock, RequestGroup, Shares, Units, assign
+from novakit_hookspecs.tree_fit import Shares, assign
+from novakit_hookspecs.trees import ProviderStock, RequestGroup, Units
 
 CLASSES = ("VGPU", "FPGA")
 TRAITS = ("T1", "T2")

@@ -8,7 +8,9 @@ import attrs
 from novakit.scheduler.picture.table import HostTable
 from novakit_hookspecs.affinity import Choice, DeviceWish, choose, devices
 from novakit_hookspecs.hosts import PciPool
-from novakit_hookspecs.numa import NumaCell, NumaHost, NumaWish, Taken, wish
+from novakit_hookspecs.numa import NumaCell, Taken
+from novakit_hookspecs.numa_fit import NumaHost
+from novakit_hookspecs.numa_wishes import NumaWish, wish
 from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Ask
 

@@ -21,7 +21,7 @@ from novakit.scheduler.whatif.lines import Event, Host, Trace
 from novakit_hookspecs.affinity import Choice
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.trees import Shares
+from novakit_hookspecs.tree_fit import Shares
 
 
 @attrs.frozen(kw_only=True)

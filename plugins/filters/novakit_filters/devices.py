@@ -12,7 +12,7 @@ import numpy as np
 
 from novakit_filters.standing import present, reason
 from novakit_hookspecs.affinity import BY_CLASS, DeviceWish, choose, devices
-from novakit_hookspecs.numa import NumaWish, wish
+from novakit_hookspecs.numa_wishes import NumaWish, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, Refused
 from novakit_hookspecs.hosts import HostContext, PreparesHost
-from novakit_hookspecs.numa import NumaHost, fit, wish
-from novakit_hookspecs.pci import PciRule
+from novakit_hookspecs.numa_fit import NumaHost, fit
+from novakit_hookspecs.numa_wishes import wish
+from novakit_hookspecs.pci_rules import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver

@@ -25,7 +25,7 @@ from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
-from novakit_hookspecs.pci import PciRule
+from novakit_hookspecs.pci_rules import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from novakit_filters.devices import PciPassthrough
 from novakit_hookspecs.affinity import MOST, POLICIES, DeviceWish, choose, devices
 from novakit_hookspecs.hosts import PciPool
-from novakit_hookspecs.numa import CellWish, NumaCell, NumaHost, NumaWish, fit
+from novakit_hookspecs.numa import NumaCell
+from novakit_hookspecs.numa_fit import NumaHost, fit
+from novakit_hookspecs.numa_wishes import CellWish, NumaWish
 from novakit_hookspecs.testing.filters import ask, host_table
 
 

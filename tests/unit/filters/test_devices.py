@@ -4,7 +4,8 @@ import pytest
 
 from novakit_filters.devices import GpuAffinity, PciPassthrough
 from novakit_hookspecs.hosts import PciPool
-from novakit_hookspecs.numa import NumaCell, NumaHost
+from novakit_hookspecs.numa import NumaCell
+from novakit_hookspecs.numa_fit import NumaHost
 from novakit_hookspecs.testing.filters import ask, host_table
 
 

@@ -31,7 +31,7 @@ from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hardware import hardware
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
-from novakit_hookspecs.numa import BadWish
+from novakit_hookspecs.numa_wishes import BadWish
 from novakit_hookspecs.pci_survey import Survey, survey
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 
