@@ -90,7 +90,7 @@ is_installed() {
   local mark
   for mark in ".venv/.novakit-$purpose" .venv/.novakit-test; do
     if [ -e "$mark" ] && [ "$(<"$mark")" = "$(pwd)" ] && [ -x .venv/bin/novakit ] &&
-      [ -z "$(find pyproject.toml hookspecs/pyproject.toml plugins -name pyproject.toml -newer "$mark" -print -quit)" ]; then
+      [ -z "$(find pyproject.toml hookspecs/pyproject.toml libraries plugins -name pyproject.toml -newer "$mark" -print -quit)" ]; then
       return 0
     fi
   done

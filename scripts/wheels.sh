@@ -11,7 +11,7 @@ if [ -z "$python" ] && [ -x .venv/bin/python ]; then python=$(pwd)/.venv/bin/pyt
 if [ -z "$python" ]; then python=python3; fi
 
 members=". hookspecs"
-for project in plugins/*/pyproject.toml plugins/*/*/pyproject.toml; do
+for project in libraries/*/pyproject.toml plugins/*/pyproject.toml plugins/*/*/pyproject.toml; do
     if [ -f "$project" ]; then members="$members $(dirname "$project")"; fi
 done
 

@@ -90,7 +90,10 @@ _FACTS = [
         "image_properties",
         "a mapping from `key=value` of images to the number of servers on the host with such an image; or None",
     ),
-    _object("numa", "a `NumaHost` with cells, CPUs, pages and what is taken of them; None when the host did not say"),
+    _object(
+        "numa",
+        "a `novakit_fit.numa.NumaHost`: cells, CPUs, pages and what is taken of them; None when the host did not say",
+    ),
     _object("pci", "a tuple of `PciPool`: devices of a kind on a NUMA cell and how many are free"),
     _object("tree", "a `Tree`: what the host's own provider and those below it can give; None where `nested` is false"),
     _object("flavors", "a mapping from flavor name to the number of servers of it on the host; or None"),

@@ -41,8 +41,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def build_micro(args: argparse.Namespace) -> int:
     """Build, and unless `--out` is given upload; 0, or 2 with what is missing."""
-    from novakit.image.micro.build import build
-    from novakit.image.micro.commands import CannotBuild
+    try:
+        from novakit_micro_image import CannotBuild, build
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "The builder of the micro image is not installed: pip install novakit-micro-image, or 'novakit[host]'."
+        ) from error
 
     started = world.monotonic()
     quiet = args.format == "json"

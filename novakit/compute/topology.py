@@ -7,10 +7,10 @@ from typing import Any
 from novakit import errors
 from novakit.compute import unsupported
 from novakit.request_spec import groups
-from novakit_hookspecs.affinity import devices
-from novakit_hookspecs.hardware import BadHardware, hardware
+from novakit_fit.affinity import devices
+from novakit_fit.hardware import BadHardware, hardware
+from novakit_fit.numa_wishes import PCPU, BadWish, wish
 from novakit_hookspecs.hosts import pci_name
-from novakit_hookspecs.numa_wishes import PCPU, BadWish, wish
 
 PINNING = ("dedicated", "mixed")
 _CELL = re.compile(r"hw[:_](numa_cpus|numa_mem)\.(\d{1,4})")

@@ -17,9 +17,9 @@ from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.ranking import Ranking
 from novakit.scheduler.pipeline.record import Decision
 from novakit.turns import Turns
-from novakit_hookspecs.affinity import Choice
+from novakit_fit.affinity import Choice
+from novakit_fit.trees import Shares
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.tree_fit import Shares
 
 
 @attrs.define(eq=False)

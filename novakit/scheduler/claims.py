@@ -12,7 +12,7 @@ from novakit.scheduler.picture.devices import Function
 from novakit.scheduler.picture.state import CloudState
 from novakit.store import Session
 from novakit.store.scheduler import numa, picture
-from novakit_hookspecs.affinity import Choice, beside_devices
+from novakit_fit.affinity import Choice, beside_devices
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import ProviderStock

@@ -2,11 +2,12 @@
 
 import ast
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.distributions import EVERY, package, project
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "novakit"
@@ -65,23 +66,21 @@ def test_the_check_for_bare_seams_sees_each_of_them(tmp_path: Path) -> None:
 
 
 def test_changelog_fragments_are_rightly_named() -> None:
-    members = [ROOT / "pyproject.toml", ROOT / "hookspecs" / "pyproject.toml"]
-    members += [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("plugins/*/*/pyproject.toml")]
-    distributions = {tomllib.loads(path.read_text())["project"]["name"] for path in members}
+    known = {project(path)["name"] for path in EVERY}
     fragments = [path for path in (ROOT / "docs" / "changes").rglob("*") if path.is_file()]
     assert fragments
     for path in fragments:
         distribution, name = path.relative_to(ROOT / "docs" / "changes").parts
-        assert distribution in distributions, f"{path}: no distribution is called {distribution}"
+        assert distribution in known, f"{path}: no distribution is called {distribution}"
         match = re.fullmatch(r"[a-z0-9][a-z0-9-]*\.([a-z]+)\.md", name)
         assert match and match[1] in TYPES, f"{path}: name it SLUG.TYPE.md with a type of {', '.join(sorted(TYPES))}"
         assert path.read_text().strip().endswith("."), f"{path}: write a sentence"
 
 
 def test_every_dependency_of_the_core_has_its_reason() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    core = project(ROOT / "pyproject.toml")
     reasons = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
-    for line in [*project["dependencies"], *project["optional-dependencies"]["postgresql"]]:
+    for line in [*core["dependencies"], *core["optional-dependencies"]["postgresql"]]:
         name = re.split(r"[\[>=<]", line)[0]
         if not name.startswith("novakit"):
             assert f"`{name}`" in reasons, f"docs/explanation/dependencies.md gives no reason for {name}"
@@ -89,6 +88,6 @@ def test_every_dependency_of_the_core_has_its_reason() -> None:
 
 @pytest.mark.parametrize("word", ["TODO", "FIXME", "XXX", "NotImplementedError"])
 def test_nothing_is_left_for_later(word: str) -> None:
-    places = [CORE, ROOT / "hookspecs", ROOT / "plugins"]
+    places = [package(path) for path in EVERY]
     found = [str(path) for place in places for path in place.rglob("*.py") if word in path.read_text()]
     assert not found

@@ -11,10 +11,11 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.support.distributions import LIBRARIES, PLUGINS, package
+
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "hookspecs" / "novakit_hookspecs"
 CORE = ROOT / "novakit"
-MEMBERS = sorted({*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("plugins/*/*/pyproject.toml")})
 NATIVE = {"libvirt", "libvirtaio", "pyroute2"}
 IMPORT_NAMES = {"libvirt-python": "libvirt", "attrs": "attr"}
 
@@ -92,21 +93,26 @@ def test_only_the_suites_of_the_contract_import_the_suites() -> None:
     _fails(wrong, "the contract does not import its own test suites")
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=lambda path: path.parent.name)
-def test_a_plugin_imports_the_contract_and_what_it_declares(member: Path) -> None:
+@pytest.mark.parametrize("member", [*LIBRARIES, *PLUGINS], ids=lambda path: path.parent.name)
+def test_a_plugin_or_library_imports_what_it_declares_and_never_the_core(member: Path) -> None:
     project = tomllib.loads(member.read_text())
-    package = member.parent / project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"][0]
     declared = {line.split(">")[0].split("<")[0].split("=")[0] for line in project["project"]["dependencies"]}
     allowed = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in declared} | (
         {"attrs"} if "attrs" in declared else set()
     )
     assert "novakit" not in allowed, f"{member}: a plugin depends on the contract, never on the core"
-    wrong = [one for one in _foreign(package) if one.top not in allowed]
-    _fails(wrong, f"{package.name} imports the contract and its declared dependencies {sorted(allowed)}")
+    wrong = [one for one in _foreign(package(member)) if one.top not in allowed]
+    _fails(wrong, f"{package(member).name} imports the contract and its declared dependencies {sorted(allowed)}")
+
+
+def test_a_library_knows_no_plugin() -> None:
+    plugins = {package(member).name for member in PLUGINS}
+    wrong = [one for member in LIBRARIES for one in _imports(package(member)) if one.top in plugins]
+    _fails(wrong, "libraries are below plugins")
 
 
 def test_the_core_imports_no_plugin_and_no_native_library() -> None:
-    plugins = {path.name for member in MEMBERS for path in member.parent.glob("novakit_*")}
+    plugins = {package(member).name for member in PLUGINS}
     wrong = [one for one in _imports(CORE) if one.top in plugins | NATIVE]
     _fails(wrong, "the core knows plugins by entry point only")
 
@@ -197,9 +203,8 @@ def test_one_module_of_each_driver_talks_to_its_native_library() -> None:
     for library in NATIVE:
         homes = {
             one.path
-            for member in MEMBERS
-            for package in member.parent.glob("novakit_*")
-            for one in _imports(package)
+            for member in (*LIBRARIES, *PLUGINS)
+            for one in _imports(package(member))
             if one.top == library and not one.typing_only
         }
         assert len(homes) <= 1, f"{library} is imported by {', '.join(str(home.relative_to(ROOT)) for home in homes)}"

@@ -3,28 +3,29 @@
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
-import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
+from tests.support.distributions import CONTRACT, CORE, EVERY, LIBRARIES, PLUGINS, package, project
+
 ROOT = Path(__file__).parents[2]
-PROJECTS = [
-    tomllib.loads(path.read_text())
-    for path in [
-        ROOT / "pyproject.toml",
-        ROOT / "hookspecs" / "pyproject.toml",
-        *sorted({*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("plugins/*/*/pyproject.toml")}),
-    ]
-]
-NAMES = [project["project"]["name"] for project in PROJECTS]
-PLUGINS = [project for project in PROJECTS if project["project"]["name"] not in ("novakit", "novakit-hookspecs")]
+PROJECTS = [project(path) for path in EVERY]
+VERSIONS = {project["name"]: project["version"] for project in PROJECTS}
+
+
+def _needed(name: str) -> set[str]:
+    """Name a distribution and those of ours that it needs, and they need."""
+    told = next(one for one in PROJECTS if one["name"] == name)
+    direct = {re.split(r"[\[>=<]", line)[0] for line in told["dependencies"]}
+    return {name}.union(*(_needed(one) for one in direct if one.startswith("novakit")))
 
 
 class Environment(Protocol):
@@ -36,19 +37,18 @@ class Environment(Protocol):
     def run(self, *arguments: str) -> str: ...
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", VERSIONS)
 def test_each_distribution_is_a_wheel_with_its_licence_and_types(wheels: Path, name: str) -> None:
-    [wheel] = wheels.glob(f"{name.replace('-', '_')}-0.1.0-*.whl")
+    [wheel] = wheels.glob(f"{name.replace('-', '_')}-{VERSIONS[name]}-*.whl")
     files = zipfile.ZipFile(wheel).namelist()
-    package = {"novakit": "novakit"}.get(name, name.replace("-", "_"))
     assert any(file.endswith("LICENSE") for file in files), "a wheel carries its licence"
-    assert f"{package}/py.typed" in files, "a wheel says that it is typed"
+    assert f"{name.replace('-', '_')}/py.typed" in files, "a wheel says that it is typed"
     assert not [file for file in files if "tests/" in file or file.endswith((".pyc", ".db"))]
-    assert list(wheels.glob(f"{name.replace('-', '_')}-0.1.0.tar.gz"))
+    assert list(wheels.glob(f"{name.replace('-', '_')}-{VERSIONS[name]}.tar.gz"))
 
 
-def test_all_members_of_one_release_have_one_version() -> None:
-    assert {project["project"]["version"] for project in PROJECTS} == {"0.1.0"}
+def test_the_core_the_contract_and_the_plugins_of_one_release_have_one_version() -> None:
+    assert {project(path)["version"] for path in (CORE, CONTRACT, *PLUGINS)} == {"0.1.0"}
 
 
 def test_novakit_alone_installs_into_an_empty_environment_with_stock_plugins_and_no_native_ones(
@@ -68,17 +68,18 @@ def test_the_host_extra_brings_libvirt_and_open_vswitch(whole: Environment) -> N
         assert name in said
 
 
-@pytest.mark.parametrize("project", PLUGINS, ids=lambda project: project["project"]["name"])
-def test_a_single_plugin_installs_with_the_contract_alone(environment: Environment, project: dict[str, Any]) -> None:
-    environment.install(f"{project['project']['name']}==0.1.0")
-    values = [value for group in project["project"]["entry-points"].values() for value in group.values()]
-    imports = ", ".join(value.partition(":")[0] for value in values)
+@pytest.mark.parametrize("path", [*LIBRARIES, *PLUGINS], ids=lambda path: path.parent.name)
+def test_a_single_plugin_or_library_installs_with_what_it_declares_alone(environment: Environment, path: Path) -> None:
+    alone = project(path)
+    environment.install(f"{alone['name']}=={alone['version']}")
+    values = [value for group in alone.get("entry-points", {}).values() for value in group.values()]
+    imports = ", ".join([package(path).name, *(value.partition(":")[0] for value in values)])
     environment.run("-c", f"import {imports}, sys; assert 'novakit' not in sys.modules")
     listed = environment.run(
         "-c", "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
     ).split()
     ours = {name for name in listed if name.startswith("novakit")}
-    assert ours == {"novakit-hookspecs", project["project"]["name"]}
+    assert ours == _needed(alone["name"])
 
 
 def test_a_vendors_conformance_suite_needs_pytest_and_the_contract_alone(environment: Environment) -> None:
@@ -137,5 +138,5 @@ def test_novakit_serve_gets_ready_from_wheels_alone_and_stops_when_asked(whole: 
 
 
 def test_the_versions_that_are_installed_are_those_that_are_declared() -> None:
-    for name in NAMES:
-        assert importlib.metadata.version(name) == "0.1.0"
+    for name, version in VERSIONS.items():
+        assert importlib.metadata.version(name) == version

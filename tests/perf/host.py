@@ -232,7 +232,7 @@ def run(rounds: int = ROUNDS) -> list[dict[str, Any]]:
     sys.path.insert(0, str(ROOT / "tests" / "host"))
     from hostlab import Lab, missing
 
-    from novakit.image.micro import build
+    from novakit_micro_image import build
 
     if why := missing(libvirt=True):
         return [{"bench": "host.create_to_ssh", "skipped": why}]

@@ -26,10 +26,10 @@ from novakit.scheduler.service import build
 from novakit.store import Store, tables
 from novakit.store.compute import hosts, server_groups
 from novakit_filters import novakit_filters
+from novakit_fit.numa import NumaHost, fit
+from novakit_fit.numa_wishes import wish
 from novakit_hookspecs.hosts import Inventory, PciPool
 from novakit_hookspecs.numa import NumaCell, Taken
-from novakit_hookspecs.numa_fit import NumaHost, fit
-from novakit_hookspecs.numa_wishes import wish
 from novakit_hookspecs.scheduling import Aggregate, Ask
 from novakit_hookspecs.trees import ProviderStock, Tree, Units
 from novakit_weighers import novakit_weighers

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from novakit.image.micro import build
+from novakit_micro_image import build
 
 
 @attrs.frozen

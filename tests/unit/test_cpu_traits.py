@@ -3,7 +3,7 @@
 import os_traits
 import pytest
 
-from novakit_hookspecs.cpu_traits import CPU_TRAITS, cpu_traits
+from novakit_host.cpu_traits import CPU_TRAITS, cpu_traits
 
 
 def test_every_trait_is_a_standard_one() -> None:

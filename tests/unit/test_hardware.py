@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novakit_hookspecs.hardware import BadHardware, Hardware, hardware
+from novakit_fit.hardware import BadHardware, Hardware, hardware
 
 COUNT = st.integers(1, 8).map(str)
 PARTS = ("sockets", "cores", "threads")

@@ -11,7 +11,7 @@ from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.pci import addresses, parse_address
-from novakit_hookspecs.pci_rules import PciRule
+from novakit_host.pci_rules import PciRule
 
 MDEV = MdevAttachment(uuid="11111111-2222-3333-4444-555555555555", parent="0000:3b:00.0")
 LIKELY = st.builds(

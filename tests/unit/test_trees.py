@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit_hookspecs.tree_fit import Shares, assign
+from novakit_fit.trees import Shares, assign
 from novakit_hookspecs.trees import ProviderStock, RequestGroup, Units
 
 CLASSES = ("VGPU", "FPGA")

@@ -6,11 +6,11 @@ from typing import Any
 import attrs
 
 from novakit.scheduler.picture.table import HostTable
-from novakit_hookspecs.affinity import Choice, DeviceWish, choose, devices
+from novakit_fit.affinity import Choice, DeviceWish, choose, devices
+from novakit_fit.numa import NumaHost
+from novakit_fit.numa_wishes import NumaWish, wish
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, Taken
-from novakit_hookspecs.numa_fit import NumaHost
-from novakit_hookspecs.numa_wishes import NumaWish, wish
 from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Ask
 

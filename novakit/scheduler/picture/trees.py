@@ -8,9 +8,9 @@ import attrs
 
 from novakit.scheduler.picture.table import HostTable
 from novakit.store.engine import Row
-from novakit_hookspecs.affinity import beside_devices
+from novakit_fit.affinity import beside_devices
+from novakit_fit.trees import Shares, assign
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.tree_fit import Shares, assign
 from novakit_hookspecs.trees import ProviderStock, Tree, Units
 
 T = TypeVar("T", ProviderStock, Tree)

@@ -9,8 +9,8 @@ import attrs
 from novakit import errors
 from novakit.request_spec.groups import check, groups_of, isolated
 from novakit.resource_classes import canonical
-from novakit_hookspecs.affinity import devices
-from novakit_hookspecs.numa_wishes import BadWish, wish
+from novakit_fit.affinity import devices
+from novakit_fit.numa_wishes import BadWish, wish
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 from novakit_hookspecs.trees import RequestGroup
 

@@ -15,10 +15,10 @@ from novakit.request_spec.hints import servers_named
 from novakit.scheduler.picture.table import Stock
 from novakit.scheduler.pipeline.ask import from_plain
 from novakit.scheduler.whatif.trace import CATEGORIES, FLAGS, NUMBERS, OBJECTS
+from novakit_fit.numa import NumaHost
 from novakit_hookspecs import columns
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, Taken
-from novakit_hookspecs.numa_fit import NumaHost
 from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Aggregate, Ask
 from novakit_hookspecs.trees import Tree

@@ -18,10 +18,10 @@ from novakit.scheduler.pipeline.ranking import Ranking
 from novakit.scheduler.pipeline.record import refusal
 from novakit.scheduler.whatif.capacity import capacity
 from novakit.scheduler.whatif.lines import Event, Host, Trace
-from novakit_hookspecs.affinity import Choice
+from novakit_fit.affinity import Choice
+from novakit_fit.trees import Shares
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.tree_fit import Shares
 
 
 @attrs.frozen(kw_only=True)

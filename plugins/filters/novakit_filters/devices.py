@@ -11,8 +11,8 @@ import attrs
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_hookspecs.affinity import BY_CLASS, DeviceWish, choose, devices
-from novakit_hookspecs.numa_wishes import NumaWish, wish
+from novakit_fit.affinity import BY_CLASS, DeviceWish, choose, devices
+from novakit_fit.numa_wishes import NumaWish, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:

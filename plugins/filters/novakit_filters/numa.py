@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_hookspecs.numa_shortage import Shortage, shortage
-from novakit_hookspecs.numa_wishes import BadWish, NumaWish, wish
+from novakit_fit.numa_shortage import Shortage, shortage
+from novakit_fit.numa_wishes import BadWish, NumaWish, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from novakit_hookspecs.affinity import beside_devices
+from novakit_fit.affinity import beside_devices
+from novakit_fit.trees import assign
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
-from novakit_hookspecs.tree_fit import assign
 from novakit_hookspecs.trees import ProviderStock, Tree
 
 if TYPE_CHECKING:

@@ -12,17 +12,17 @@ from pathlib import Path
 import attrs
 import pytest
 
-from novakit.image.micro import build
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
+from novakit_fit.numa import NumaHost, fit
+from novakit_fit.numa_wishes import wish
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, Refused
 from novakit_hookspecs.hosts import HostContext, PreparesHost
-from novakit_hookspecs.numa_fit import NumaHost, fit
-from novakit_hookspecs.numa_wishes import wish
-from novakit_hookspecs.pci_rules import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
+from novakit_host.pci_rules import PciRule
+from novakit_micro_image import build
 from tests.support.device_trees import tree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -16,8 +16,8 @@ import attrs
 import pytest
 
 from novakit_driver_libvirt import firmware
-from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.testing.virt import until
+from novakit_host.cpu_traits import cpu_traits
 from tests.support.service import Api, Service
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -20,15 +20,15 @@ from novakit_driver_qemu.commands import missing as missing_packages
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
 from novakit_driver_qemu.qmp import Monitor
-from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
-from novakit_hookspecs.pci_rules import PciRule
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
+from novakit_host.cpu_traits import cpu_traits
+from novakit_host.pci_rules import PciRule
 from tests.support.device_trees import tree
 
 pytestmark = [

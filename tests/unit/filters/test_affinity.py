@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novakit_filters.devices import PciPassthrough
-from novakit_hookspecs.affinity import MOST, POLICIES, DeviceWish, choose, devices
+from novakit_fit.affinity import MOST, POLICIES, DeviceWish, choose, devices
+from novakit_fit.numa import NumaHost, fit
+from novakit_fit.numa_wishes import CellWish, NumaWish
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
-from novakit_hookspecs.numa_fit import NumaHost, fit
-from novakit_hookspecs.numa_wishes import CellWish, NumaWish
 from novakit_hookspecs.testing.filters import ask, host_table
 
 

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from novakit_filters.devices import GpuAffinity, PciPassthrough
+from novakit_fit.numa import NumaHost
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
-from novakit_hookspecs.numa_fit import NumaHost
 from novakit_hookspecs.testing.filters import ask, host_table
 
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_filters.numa import NumaTopology
+from novakit_fit.numa import NumaHost, fit
+from novakit_fit.numa_shortage import shortage
+from novakit_fit.numa_wishes import BadWish, CellWish, NumaWish, numbers, wish
 from novakit_hookspecs.numa import NumaCell, Taken
-from novakit_hookspecs.numa_fit import NumaHost, fit
-from novakit_hookspecs.numa_shortage import shortage
-from novakit_hookspecs.numa_wishes import BadWish, CellWish, NumaWish, numbers, wish
 from novakit_hookspecs.testing.filters import ask, host_table
 
 

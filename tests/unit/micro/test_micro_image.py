@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from novakit.image.micro import NEEDS, CannotBuild, build, commands, missing
-from novakit.image.micro.build import recipe_of
-from novakit.image.micro.disk import BOOT, SYSTEM, boot_sector
-from novakit.image.micro.tree import _with_dependencies
+from novakit_micro_image import NEEDS, CannotBuild, build, commands, missing
+from novakit_micro_image.build import recipe_of
+from novakit_micro_image.disk import BOOT, SYSTEM, boot_sector
+from novakit_micro_image.tree import _with_dependencies
 
-GUEST = Path(str(files("novakit.image.micro"))) / "guest"
+GUEST = Path(str(files("novakit_micro_image"))) / "guest"
 SCRIPTS = sorted(path for path in GUEST.rglob("*") if path.is_file() and path.read_bytes().startswith(b"#!"))
 
 

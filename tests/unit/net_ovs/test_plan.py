@@ -4,7 +4,8 @@ import attrs
 
 from novakit_hookspecs.networks import Lease, Port
 from novakit_hookspecs.testing.topologies import OUT, Draft, new_id
-from novakit_net_ovs import names, plan
+from novakit_net_linux import names
+from novakit_net_ovs import plan
 
 BRIDGES = {"public": "br-ex"}
 

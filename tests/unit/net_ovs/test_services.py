@@ -5,7 +5,7 @@ import pytest
 
 from novakit_hookspecs.networks import Lease
 from novakit_hookspecs.testing.topologies import Draft, new_id
-from novakit_net_ovs import dhcp, routers
+from novakit_net_linux import dhcp, routers
 
 
 def lease(hostname: str, ip: str = "10.1.0.11", mac: str = "fa:16:3e:00:00:11") -> Lease:

@@ -17,10 +17,10 @@ from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compos
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.whatif import capacity
 from novakit_filters import novakit_filters
+from novakit_fit.numa import NumaHost
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
-from novakit_hookspecs.numa_fit import NumaHost
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec
 

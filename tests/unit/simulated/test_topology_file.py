@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from novakit_fit.numa import NumaHost, fit
+from novakit_fit.numa_wishes import wish
 from novakit_hookspecs.devices import Attachment, MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.numa import Taken
-from novakit_hookspecs.numa_fit import NumaHost, fit
-from novakit_hookspecs.numa_wishes import wish
 from novakit_hookspecs.servers import Guest, GuestPlan
 from novakit_simulated.faults import SimulatedFault
 from novakit_simulated.options import VirtOptions

@@ -9,8 +9,8 @@ from lxml import etree
 from novakit_driver_libvirt import guest_cells, guest_hardware, host_devices
 from novakit_driver_libvirt.firmware import PACKAGE, Firmware
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, name_of
+from novakit_fit.hardware import BadHardware, Hardware, hardware, is_q35
 from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.hardware import BadHardware, Hardware, hardware, is_q35
 from novakit_hookspecs.servers import GuestPlan, Nic
 
 DISK_BUSES: Mapping[str, str] = {"virtio": "vd", "scsi": "sd", "sata": "sd"}

@@ -27,13 +27,13 @@ from novakit_driver_libvirt.firmware import Firmware
 from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_driver_libvirt.work import WorkByGuest
+from novakit_fit.hardware import hardware
+from novakit_fit.numa_wishes import BadWish
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
-from novakit_hookspecs.hardware import hardware
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
-from novakit_hookspecs.numa_wishes import BadWish
-from novakit_hookspecs.pci_survey import Survey, survey
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_host.pci_survey import Survey, survey
 
 PRESS_AGAIN = 10.0
 """Seconds after which the power button is pressed again: a guest that boots misses the first time."""

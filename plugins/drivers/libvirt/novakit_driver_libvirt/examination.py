@@ -11,9 +11,9 @@ from novakit_driver_libvirt.acceleration import Verdict as Acceleration
 from novakit_driver_libvirt.acceleration import decide
 from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_hookspecs import pci_survey
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
+from novakit_host import pci_survey
 
 QEMU_USER = "libvirt-qemu"
 

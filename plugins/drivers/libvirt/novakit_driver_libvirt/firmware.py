@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from lxml import etree
 
-from novakit_hookspecs.hardware import is_q35
+from novakit_fit.hardware import is_q35
 
 PACKAGE = "ovmf"
 _PLACES = ("etc/qemu/firmware", "usr/share/qemu/firmware")

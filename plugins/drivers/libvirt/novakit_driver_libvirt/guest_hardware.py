@@ -2,7 +2,7 @@
 
 from lxml import etree
 
-from novakit_hookspecs.hardware import Hardware
+from novakit_fit.hardware import Hardware
 
 
 def limit_cpus(domain: etree._Element, wanted: Hardware) -> None:

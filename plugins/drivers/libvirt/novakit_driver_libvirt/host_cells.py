@@ -6,8 +6,8 @@ import attrs
 from lxml import etree
 
 from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_fit.numa_wishes import BadWish, cpu_set, numbers, split_cpus
 from novakit_hookspecs.numa import SMALL_KB, NumaCell
-from novakit_hookspecs.numa_wishes import BadWish, cpu_set, numbers, split_cpus
 
 
 def cells(tree: etree._Element, options: LibvirtOptions, *, pages: bool = True) -> tuple[NumaCell, ...]:

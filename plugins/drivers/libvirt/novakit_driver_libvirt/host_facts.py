@@ -12,9 +12,9 @@ from novakit_driver_libvirt import host_cells
 from novakit_driver_libvirt.acceleration import Verdict
 from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
+from novakit_host.cpu_traits import cpu_traits
 
 GIB = 1 << 30
 ABILITIES = frozenset(

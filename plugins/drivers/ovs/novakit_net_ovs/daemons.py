@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from novakit_hookspecs.errors import Busy, Refused
-from novakit_net_ovs.commands import CommandFailed, run
+from novakit_net_linux.commands import CommandFailed, run
 from novakit_net_ovs.ovsdb import DAEMON, SOCKET
 
 DATABASE = Path("/etc/openvswitch/conf.db")

@@ -13,9 +13,10 @@ from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext
 from novakit_hookspecs.networks import Applied, Topology, Vif
-from novakit_net_ovs import daemons, examination, guard, links, names, ovsdb, plan, routers
-from novakit_net_ovs.commands import CommandFailed
-from novakit_net_ovs.dhcp import DhcpServers
+from novakit_net_linux import guard, links, names, routers
+from novakit_net_linux.commands import CommandFailed
+from novakit_net_linux.dhcp import DhcpServers
+from novakit_net_ovs import daemons, examination, ovsdb, plan
 from novakit_net_ovs.options import OvsOptions
 from novakit_net_ovs.ovsdb import Plug, Switch, Wiring
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from novakit_net_ovs.commands import CommandFailed, run
+from novakit_net_linux.commands import CommandFailed, run
 
 OWNER, KIND, MTU = "novakit-owner", "novakit-kind", "novakit-mtu"
 SOCKET = Path("/run/openvswitch/db.sock")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 
 from novakit_hookspecs.networks import Network, Port, Router, Topology
-from novakit_net_ovs import dhcp, names, routers
+from novakit_net_linux import dhcp, names, routers
+from novakit_net_linux.links import Leg, Room
 from novakit_net_ovs.flows import GuestWire, Segment, ServiceWire, check, program
-from novakit_net_ovs.links import Leg, Room
 from novakit_net_ovs.ovsdb import WantedPlug
 
 MAC = dhcp.MAC

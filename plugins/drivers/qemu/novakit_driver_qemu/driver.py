@@ -17,8 +17,8 @@ from novakit_driver_qemu.work import Turns, end, whole
 from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
-from novakit_hookspecs.pci_survey import survey
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_host.pci_survey import survey
 
 TRIM_EVERY = 5.0
 """Seconds between two looks at the length of the consoles' logs."""

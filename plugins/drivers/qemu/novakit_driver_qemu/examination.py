@@ -7,9 +7,9 @@ from pathlib import Path
 from novakit_driver_qemu.acceleration import decide
 from novakit_driver_qemu.commands import NEEDS, missing
 from novakit_driver_qemu.options import QemuOptions
-from novakit_hookspecs import pci_survey
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
+from novakit_host import pci_survey
 
 
 async def examine(options: QemuOptions, root: Path) -> Sequence[Finding]:

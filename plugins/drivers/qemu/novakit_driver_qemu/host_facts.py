@@ -7,9 +7,9 @@ from pathlib import Path
 
 from novakit_driver_qemu.acceleration import Verdict
 from novakit_driver_qemu.options import QemuOptions
-from novakit_hookspecs.cpu_traits import cpu_traits
 from novakit_hookspecs.hosts import HostContext, HostFacts, Inventory
-from novakit_hookspecs.pci_survey import survey
+from novakit_host.cpu_traits import cpu_traits
+from novakit_host.pci_survey import survey
 
 GIB = 1 << 30
 ABILITIES = frozenset(

@@ -10,9 +10,9 @@ import attrs
 
 from novakit_driver_qemu import guest_cpu
 from novakit_driver_qemu.commands import QEMU
+from novakit_fit.hardware import BadHardware, Hardware, hardware
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import tuple_field, uuid_field
-from novakit_hookspecs.hardware import BadHardware, Hardware, hardware
 from novakit_hookspecs.pci import addresses
 from novakit_hookspecs.servers import GuestPlan
 

@@ -4,7 +4,7 @@ import attrs
 from attrs.validators import ge, gt, in_
 
 from novakit_hookspecs.fields import tuple_field
-from novakit_hookspecs.pci_rules import PciRule
+from novakit_host.pci_rules import PciRule
 
 
 @attrs.frozen(kw_only=True)

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
+from novakit_fit.numa import NumaHost, fit, matched, offers, places_held
+from novakit_fit.numa_wishes import NumaWish
+from novakit_fit.trees import plain
 from novakit_hookspecs.fields import mapping_field
 from novakit_hookspecs.hosts import PCI_CLASS, PciPool, pci_name
 from novakit_hookspecs.numa import Taken
-from novakit_hookspecs.numa_fit import NumaHost, fit, matched, offers, places_held
-from novakit_hookspecs.numa_wishes import NumaWish
 from novakit_hookspecs.scheduling import Ask
-from novakit_hookspecs.tree_fit import plain
 
 POLICIES = ("required", "legacy", "preferred", "socket")
 MOST = 64

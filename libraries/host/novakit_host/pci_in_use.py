@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from novakit_hookspecs.sysfs import names, text
+from novakit_host.sysfs import names, text
 
 _UP = ("up", "unknown")
 """States of a card that may carry the host's traffic; a driver that does not know is not a card that is down."""

@@ -17,8 +17,8 @@ from pathlib import Path
 import attrs
 
 from novakit_hookspecs.networks import Lease, Network, Subnet
-from novakit_net_ovs.commands import inside, run
-from novakit_net_ovs.names import dhcp_namespace
+from novakit_net_linux.commands import inside, run
+from novakit_net_linux.names import dhcp_namespace
 
 METADATA_IP = "169.254.169.254"
 LEASE_SECONDS = 86400

@@ -6,8 +6,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from novakit.errors import NovakitError
-
 NEEDS: Mapping[str, str] = {
     "apt-get": "apt",
     "dpkg-deb": "dpkg",
@@ -22,7 +20,7 @@ SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbi
 """The directories of administrators' commands are not on everybody's path."""
 
 
-class CannotBuild(NovakitError):
+class CannotBuild(Exception):
     """The image cannot be built on this host; the sentence says why and what to do."""
 
 

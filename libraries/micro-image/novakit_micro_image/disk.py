@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from novakit.image.micro.commands import SEARCH, CannotBuild, run
+from novakit_micro_image.commands import SEARCH, CannotBuild, run
 
 MIB = 1 << 20
 SECTORS_PER_MIB = MIB // 512

@@ -7,7 +7,7 @@ The kernel's switch takes frames away before that, and needs no guard.
 
 from collections.abc import Iterable
 
-from novakit_net_ovs.commands import run
+from novakit_net_linux.commands import run
 
 TABLE = "novakit_taps"
 

@@ -2,9 +2,9 @@
 
 import attrs
 
+from novakit_fit.numa import CellRoom, Room, page_of
+from novakit_fit.numa_wishes import NumaWish
 from novakit_hookspecs.numa import SMALL_KB
-from novakit_hookspecs.numa_fit import CellRoom, Room, page_of
-from novakit_hookspecs.numa_wishes import NumaWish
 
 
 @attrs.frozen(kw_only=True)

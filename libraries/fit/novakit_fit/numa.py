@@ -6,9 +6,9 @@ from weakref import WeakValueDictionary
 
 import attrs
 
+from novakit_fit.numa_wishes import CellWish, NumaWish
 from novakit_hookspecs.fields import frozen_mapping, tuple_field
 from novakit_hookspecs.numa import SMALL_KB, NumaCell, Taken
-from novakit_hookspecs.numa_wishes import CellWish, NumaWish
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)

@@ -5,9 +5,9 @@ import ipaddress
 import shutil
 
 from novakit_hookspecs.networks import FloatingIp, Router
-from novakit_net_ovs.commands import CommandFailed, inside, run
-from novakit_net_ovs.links import Leg, Room
-from novakit_net_ovs.names import GATEWAY, ROUTER, device, router_namespace
+from novakit_net_linux.commands import CommandFailed, inside, run
+from novakit_net_linux.links import Leg, Room
+from novakit_net_linux.names import GATEWAY, ROUTER, device, router_namespace
 
 TABLE = "novakit"
 

@@ -4,15 +4,15 @@ import asyncio
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from novakit import world
-from novakit.image.micro import disk, packages, tree
-from novakit.image.micro.commands import CannotBuild, missing
+from novakit_micro_image import disk, packages, tree
+from novakit_micro_image.commands import CannotBuild, missing
 
 
 async def build(out: Path, cache: Path, say: Callable[[str], None]) -> Path:
@@ -34,7 +34,7 @@ async def build(out: Path, cache: Path, say: Callable[[str], None]) -> Path:
 def _build(out: Path, cache: Path, say: Callable[[str], None]) -> None:
     if lacking := missing():
         raise CannotBuild(f"the build needs commands that are not here: apt-get install {' '.join(lacking)}")
-    began = world.monotonic()
+    began = time.monotonic()
     cache = cache.absolute()
     for directory in (out.parent, cache):
         directory.mkdir(parents=True, exist_ok=True)
@@ -49,13 +49,13 @@ def _build(out: Path, cache: Path, say: Callable[[str], None]) -> None:
         record = _record(found, recipe, made)
         _about(out).write_text(json.dumps(record, indent=1) + "\n")
         made.replace(out)
-    say(f"{out}: {record['size'] / 1e6:.0f} MB, built in {world.monotonic() - began:.0f} s")
+    say(f"{out}: {record['size'] / 1e6:.0f} MB, built in {time.monotonic() - began:.0f} s")
 
 
 def recipe_of(names: Sequence[str]) -> str:
     """Give a digest of everything the image depends on: package versions and our own files."""
     digest = hashlib.sha256("\n".join(names).encode())
-    for name, text in sorted(_texts(files("novakit.image.micro"))):
+    for name, text in sorted(_texts(files("novakit_micro_image"))):
         digest.update(f"\0{name}\0".encode() + text)
     return digest.hexdigest()
 

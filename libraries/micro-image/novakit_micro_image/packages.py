@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from novakit.image.micro.commands import CannotBuild, run
+from novakit_micro_image.commands import CannotBuild, run
 
 KERNEL = "linux-image-cloud-amd64"
 GUEST = ("busybox-static", "dropbear-bin", "qemu-guest-agent")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from novakit.image.micro.commands import CannotBuild, run
+from novakit_micro_image.commands import CannotBuild, run
 
 PROGRAMS = ("dropbear", "dropbearkey", "qemu-ga")
 FIRST_MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix")
@@ -116,7 +116,7 @@ def _with_dependencies(dep: str, names: Sequence[str]) -> Iterator[str]:
 
 def _overlay(name: str, root: Path) -> None:
     """Put our own files over the tree; scripts become executable whatever the package's installer made of them."""
-    with as_file(files("novakit.image.micro") / "guest" / name) as ours:
+    with as_file(files("novakit_micro_image") / "guest" / name) as ours:
         for path in sorted(ours.rglob("*")):
             if path.is_dir():
                 continue

@@ -1,0 +1,1 @@
+"""How servers fit on hosts: NUMA cells, trees of resource providers, and devices near the cells of a guest."""

@@ -1,0 +1,1 @@
+"""What virt drivers share on a Linux host."""

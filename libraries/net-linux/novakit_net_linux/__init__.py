@@ -1,0 +1,1 @@
+"""What network drivers share on a Linux host."""
