@@ -40,6 +40,8 @@ class Process:
     acceleration: str = ""
     scheduler: str = ""
     """What the scheduler of this process is called."""
+    notices: list[str] = attrs.field(factory=list)
+    """What an operator must know of how the start went."""
     _local: MemoryBus | None = None
 
     def bus(self, identity: str) -> Bus:
@@ -137,6 +139,9 @@ async def _start_control(stack: AsyncExitStack, process: Process, boundary: Call
 
     control = await Control.open(process.config)
     stack.push_async_callback(control.close)
+    process.notices = control.notices()
+    for sentence in process.notices:
+        log.warning(sentence)
     roles = process.config.roles
     if "scheduler" in roles:
         process.scheduler = name = _scheduler_name(stack, process.config)

@@ -1,5 +1,6 @@
 """The `clouds.yaml` that `novakit serve` writes: how clients log in, and where the passwords are kept."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,28 +13,45 @@ CLOUDS = {"novakit-admin": ("admin", "admin"), "novakit": ("demo", "demo")}
 """User and project of each cloud."""
 
 
+_LOST = "      # The password of {user} is not known here; make one: novakit admin reset-password {user}"
+
+
 def read(path: Path) -> dict[str, dict[str, str]]:
-    """Give, by cloud, the keys of its login as `write` wrote them; empty when there is no file."""
+    """Return, by cloud, the keys of its login as `write` wrote them; empty when there is no file."""
     found: dict[str, dict[str, str]] = {}
     if not path.exists():
         return found
     for block in re.split(r"^  (?=\S)", path.read_text(), flags=re.MULTILINE)[1:]:
-        keys = re.findall(r'^\s+(\w+): "?([^"\n]+)"?$', block, flags=re.MULTILINE)
-        found[block.split(":")[0]] = dict(keys)
+        keys = re.findall(r"^\s+(\w+): (\S.*)$", block, flags=re.MULTILINE)
+        found[block.split(":")[0]] = {name: _value(text) for name, text in keys}
     return found
 
 
+def _value(text: str) -> str:
+    """Read a scalar: a quoted one is written as JSON, which YAML reads the same."""
+    if text.startswith('"'):
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text.strip('"')
+    return text
+
+
 def passwords(path: Path) -> dict[str, str]:
-    """Give the password of each cloud: those in the file, or new ones."""
-    known = read(path)
-    return {
-        cloud: known.get(cloud, {}).get("password") or "".join(world.chance().choices(ALPHABET, k=20))
-        for cloud in CLOUDS
-    }
+    """Return the passwords that the file has, by cloud."""
+    return {cloud: keys["password"] for cloud, keys in read(path).items() if cloud in CLOUDS and keys.get("password")}
+
+
+def new_password() -> str:
+    """Make a password: 20 characters that nobody takes for one another."""
+    return "".join(world.chance().choices(ALPHABET, k=20))
 
 
 def write(path: Path, auth_url: str, chosen: Mapping[str, str]) -> None:
-    """Write the file anew, readable by its owner alone; after a power cut the old one or the new one is there."""
+    """Write the file anew, readable by its owner alone; after a power cut the old one or the new one is there.
+
+    A cloud without a password in `chosen` is written without one, and with the command that makes one.
+    """
     lines = ["clouds:"]
     for cloud, (user, project) in CLOUDS.items():
         lines += [
@@ -41,7 +59,7 @@ def write(path: Path, auth_url: str, chosen: Mapping[str, str]) -> None:
             "    auth:",
             f"      auth_url: {auth_url}",
             f"      username: {user}",
-            f'      password: "{chosen[cloud]}"',
+            f"      password: {json.dumps(chosen[cloud])}" if cloud in chosen else _LOST.format(user=user),
             f"      project_name: {project}",
             "      user_domain_id: default",
             "      project_domain_id: default",

@@ -10,7 +10,7 @@ import attrs
 import structlog
 from aiohttp import web
 
-from novakit import clouds, world
+from novakit import clouds, deployment, world
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, topics
 from novakit.compute import topology
@@ -36,6 +36,7 @@ from novakit.scheduler.service import build as build_scheduler
 from novakit.scheduler.service import serve as serve_scheduler
 from novakit.store import Store, tables
 from novakit.store import identity as identity_rows
+from novakit.store.deployment import Deployment
 from novakit.store.migrate import migrate, migrated
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,10 @@ class Control:
     images: Images
     networks: Networks
     placement: Placement
-    passwords: dict[str, str]
+    passwords: dict[str, str] = attrs.field(factory=dict, repr=False)
+    """By cloud of `clouds.yaml`, as far as they are known here."""
+    deployment: Deployment | None = None
+    """None for a role that may not make it."""
     scheduler: Scheduler | None = None
     engine: Engine | None = None
 
@@ -68,11 +72,15 @@ class Control:
         """Open the store, bring its schema up to date, and make what a new cloud starts with."""
         if config.roles == ("scheduler",):
             await migrated(config.database)
-            return await cls._made(config, tables.SCHEDULER_WRITES)
+            control = await cls._made(config, tables.SCHEDULER_WRITES)
+            await deployment.check(control.store, config.state)
+            return control
         # Several roles may start at the same moment on an empty directory: one of them makes what all of them need.
-        async with _one_at_a_time(config.state / "setup.lock"):
+        async with one_at_a_time(config.state / "setup.lock"):
             await migrate(config.database)
             control = await cls._made(config, None)
+            control.deployment = await deployment.establish(control.store, config.state)
+            await control._choose_passwords()
             control._write_clouds()
             await control._bootstrap()
         return control
@@ -87,8 +95,36 @@ class Control:
             images=Images(store, config.state / "images"),
             networks=Networks(store),
             placement=Placement(store, max_candidates=config.placement.max_candidates),
-            passwords=clouds.passwords(config.state / "clouds.yaml"),
         )
+
+    async def _choose_passwords(self) -> None:
+        """Take the passwords that the file has, and make one for whom the database does not know yet.
+
+        Of a user whom it knows the file may have lost the password: a new one in the file would be a wrong one.
+        """
+        known, there = clouds.passwords(self.config.state / "clouds.yaml"), await self.identity.user_names()
+        for cloud, (user, _) in clouds.CLOUDS.items():
+            if cloud in known:
+                self.passwords[cloud] = known[cloud]
+            elif user not in there:
+                self.passwords[cloud] = clouds.new_password()
+
+    def notices(self) -> list[str]:
+        """Say in sentences what an operator must know of how this start went."""
+        said = []
+        lost = [user for cloud, (user, _) in clouds.CLOUDS.items() if cloud not in self.passwords]
+        if self.deployment is not None and lost:
+            said.append(
+                f"The password of {' and '.join(lost)} is not in {self.config.state}/clouds.yaml, and the database"
+                f" has it hashed: `novakit admin reset-password {lost[0]} --state {self.config.state}` makes a new one."
+            )
+        if self.deployment is not None and self.deployment.origin == "directory":
+            began = self.deployment.begun_at
+            said.append(
+                f"The database was empty on {began:%Y-%m-%d at %H:%M} and the state directory was not: guests from"
+                " before are strangers, and are left alone. `novakit guest list` names them."
+            )
+        return said
 
     def _write_clouds(self) -> None:
         """Write the passwords down before they are set, so that a kill in between locks nobody out."""
@@ -98,7 +134,7 @@ class Control:
 
     async def _bootstrap(self) -> None:
         await self.identity.bootstrap(
-            admin_password=self.passwords["novakit-admin"], demo_password=self.passwords["novakit"]
+            admin_password=self.passwords.get("novakit-admin"), demo_password=self.passwords.get("novakit")
         )
         await self.images.open()
         async with self.store.read() as session:
@@ -234,7 +270,7 @@ class Control:
 
 
 @asynccontextmanager
-async def _one_at_a_time(path: Path) -> AsyncIterator[None]:
+async def one_at_a_time(path: Path) -> AsyncIterator[None]:
     """Let one process of this machine inside; the lock falls with the process that holds it."""
     with path.open("a") as file:
         while True:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from novakit import __version__
 from novakit.errors import ConfigError
 
-COMMANDS = ("serve", "doctor", "plugin", "explain", "audit", "image", "flavor", "capacity", "simulate")
+COMMANDS = ("serve", "doctor", "plugin", "explain", "audit", "admin", "image", "flavor", "capacity", "simulate")
 
 EPILOG = """\
 first steps:

@@ -64,6 +64,11 @@ def client(args: argparse.Namespace) -> Client:
         raise ConfigError(
             f"{path} has no cloud {args.cloud}; start `novakit serve --state {args.state}`, or name its --state."
         )
+    if "password" not in login:
+        raise ConfigError(
+            f"{path} has no password of {login['username']}; make a new one with"
+            f" `novakit admin reset-password {login['username']} --state {args.state}`."
+        )
     user = {"name": login["username"], "domain": {"id": login["user_domain_id"]}, "password": login["password"]}
     scope = {"project": {"name": login["project_name"], "domain": {"id": login["project_domain_id"]}}}
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}

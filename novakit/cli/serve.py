@@ -182,6 +182,8 @@ def _show(process: Any, log_file: Path | None) -> None:
     out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     out.print(f"[bold]novakit {__version__}[/bold]")
     out.print(table)
+    for sentence in process.notices:
+        out.print(Text(f"\n{sentence}", style="bold yellow"))
     if "api" in chosen.roles:
         out.print("\nNext, in another shell:")
         programs = Path(sys.executable).parent

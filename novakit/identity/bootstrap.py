@@ -20,12 +20,15 @@ def new_id() -> str:
 
 
 async def run(
-    store: Store, people: Mapping[str, str], *, service_user: str, endpoints: Mapping[str, str], region: str
+    store: Store, people: Mapping[str, str | None], *, service_user: str, endpoints: Mapping[str, str], region: str
 ) -> None:
-    """Make what is missing; `people` are names with passwords, each with a project of the same name."""
-    async with store.read() as session:
-        known = {row["name"] for row in await table.listed(session, table.users, {"domain_id": DOMAIN})}
-    hashes = {name: await passwords.hashed(secret) for name, secret in people.items() if name not in known}
+    """Make what is missing; `people` are names with passwords, each with a project of the same name.
+
+    Who is there already keeps the password that the database has; None is fine for those.
+    """
+    known = await user_names(store)
+    new = {name: secret for name, secret in people.items() if name not in known and secret is not None}
+    hashes = {name: await passwords.hashed(secret) for name, secret in new.items()}
     async with store.write() as session:
         await table.ensure(session, table.domains, [_row(DOMAIN, name="Default", description="The default domain")])
         roles = await _named(session, table.roles, [{"name": name} for name in ROLES])
@@ -60,6 +63,12 @@ async def run(
                 await table.assign(session, users[name], projects[name], role)
         await table.assign(session, users["admin"], table.SYSTEM, roles["admin"])
         await _publish(session, endpoints, region)
+
+
+async def user_names(store: Store) -> set[str]:
+    """Name the users of the default domain."""
+    async with store.read() as session:
+        return {row["name"] for row in await table.listed(session, table.users, {"domain_id": DOMAIN})}
 
 
 def _row(key: str, **values: Any) -> dict[str, Any]:

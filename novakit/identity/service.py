@@ -91,9 +91,10 @@ class Identity:
         """Give the address of the identity API, without a version."""
         return self.endpoints.get("identity", "").rstrip("/").removesuffix("/v3")
 
-    async def bootstrap(self, *, admin_password: str, demo_password: str) -> None:
+    async def bootstrap(self, *, admin_password: str | None, demo_password: str | None) -> None:
         """Make what a cloud starts with: keys, domain, projects, users, roles, catalog; passwords that exist stay.
 
+        None is the password of a user that exists.
         Raises ConfigError for a key file that is empty or cut off.
         """
         self.ring.load()
@@ -105,6 +106,10 @@ class Identity:
             region=self.region,
         )
         self.forget()
+
+    async def user_names(self) -> set[str]:
+        """Name the users of the default domain: those whose passwords the database has."""
+        return await bootstrap.user_names(self.store)
 
     async def authenticate(self, token: str, request_id: str) -> RequestContext:
         """Say who sent a token; raise `Unauthorized` for one that is forged, expired or no longer allowed."""

@@ -1,7 +1,7 @@
 """Every table of the database: importing this module makes the metadata whole."""
 
 # ruff: noqa: F401
-from novakit.store import identity, images, operations, placement
+from novakit.store import deployment, identity, images, operations, placement
 from novakit.store.compute import aggregates, flavors, hosts, keypairs, quotas, server_groups, servers
 from novakit.store.network import floating_ips, networks, ports, routers, security_groups
 from novakit.store.network import hosts as network_hosts

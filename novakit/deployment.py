@@ -1,0 +1,92 @@
+"""The identity that the database, the state directory and every host of a deployment share.
+
+A service on a database that was lost, mixed up or restored must not take the guests of its hosts for rubbish, so each
+of the three says which deployment it is of, and whoever finds another one stops.
+The database has a row, the state directory and each host's own directory a file; all hold the same id.
+The row is made first and the file after it: a database without a row beside a directory with a file is therefore one
+that the directory has outlived.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+
+import structlog
+
+from novakit import durable, world
+from novakit.errors import ConfigError
+from novakit.store import Session, Store
+from novakit.store import deployment as rows
+from novakit.store.deployment import Deployment
+from novakit_hookspecs.fields import UUID_PATTERN
+
+log = structlog.get_logger(__name__)
+
+NAME = "deployment"
+"""The file, in a state directory and in a host's own directory."""
+
+
+def read(directory: Path) -> str | None:
+    """Return the id that a directory has, or None. Raises ConfigError for a file that holds no id."""
+    path = directory / NAME
+    try:
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    if not re.fullmatch(UUID_PATTERN, text):
+        raise ConfigError(
+            f"{path} holds no id of a deployment: it was cut off or overwritten. Restore it from a backup, or remove it"
+            " so that it takes the identity of the database."
+        )
+    return text
+
+
+def take(directory: Path, id: str) -> None:
+    """Give a directory the identity, for good. Raises OSError."""
+    durable.write(directory / NAME, f"{id}\n".encode(), mode=0o644)
+
+
+async def establish(store: Store, state: Path) -> Deployment:
+    """Make the database and the state directory one deployment, or return which they are already.
+
+    Raises ConfigError where they are of two.
+    """
+    own = await asyncio.to_thread(read, state)
+    async with store.write() as session:
+        found = await rows.show(session) or await _begin(session, own)
+    if own is None:
+        await asyncio.to_thread(take, state, found.id)
+    else:
+        _require_same(found, own, state)
+    return found
+
+
+async def check(store: Store, state: Path) -> None:
+    """Compare the database with the state directory, for a role that may write neither. Raises ConfigError."""
+    own = await asyncio.to_thread(read, state)
+    async with store.read() as session:
+        found = await rows.show(session)
+    if own is not None and found is not None:
+        _require_same(found, own, state)
+
+
+async def _begin(session: Session, own: str | None) -> Deployment:
+    used = await rows.is_used(session)
+    if own is not None and not used:
+        log.warning(
+            "the database is empty and its state directory is not: every guest on the hosts is a stranger to it",
+            deployment=own,
+            see="novakit guest list",
+        )
+    return await rows.begin(session, own or world.new_id(), "upgrade" if used else "directory" if own else "new")
+
+
+def _require_same(found: Deployment, own: str, state: Path) -> None:
+    if found.id != own:
+        raise ConfigError(
+            f"The database is of deployment {found.id} and the state directory {state} is of deployment {own}: a"
+            " service started so would not know the guests of its hosts. Set `database` in novakit.toml to the right"
+            f" one, or choose another --state. If they do belong together, remove {state / NAME} and start again."
+        )
