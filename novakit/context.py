@@ -1,8 +1,11 @@
 """Who is asking, and for what project."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
+
+Target = Mapping[str, str | bool | None]
+"""What a call is about: `project_id`, `user_id` and the other names that the rules of a policy have."""
 
 
 def _frozen(roles: Iterable[str]) -> frozenset[str]:
@@ -26,11 +29,17 @@ class RequestContext:
     """Effective roles: admin implies manager, member and reader."""
     system: bool = False
     """Whether the token is scoped to the whole system."""
+    is_admin: bool = attrs.field(default=attrs.Factory(lambda self: "admin" in self.roles, takes_self=True))
+    """Whether the caller may act on every project: the role admin, unless a service's policy says otherwise."""
+    decide: "Callable[[RequestContext, str, Target], bool] | None" = attrs.field(default=None, eq=False, repr=False)
+    """The policy of the service that was called; None for what the cloud does of itself."""
 
-    @property
-    def is_admin(self) -> bool:
-        """Say whether the caller may act on every project."""
-        return "admin" in self.roles
+    def may(self, rule: str, target: "Target") -> bool:
+        """Say whether the caller may do what a rule is about to a thing that the domain has just found.
+
+        What the cloud does of itself, no policy is asked about.
+        """
+        return self.decide is None or self.decide(self, rule, target)
 
     @property
     def is_service(self) -> bool:

@@ -11,8 +11,9 @@ import structlog
 from aiohttp import web
 
 from novakit import errors, tracing, world
-from novakit.context import RequestContext
+from novakit.context import RequestContext, Target
 from novakit.monitoring.tallies import Requests
+from novakit.policy import Policy, PolicyFile, Rule
 from novakit.store import faults
 
 S = TypeVar("S")
@@ -93,7 +94,23 @@ class Call(Generic[S]):
     """The domain object behind this API."""
     request_id: str
     version: Version
+    policy: Policy
+    rule: str
+    """The rule that the route asked; empty for a public route and where the body says what is to be done."""
     _context: RequestContext | None
+
+    def allows(self, rule: str, target: Target | None = None) -> bool:
+        """Say whether the caller may do what a rule is about to `target`; without one, to a thing of its own."""
+        return self.policy.allows(self.context, rule, target)
+
+    def authorize(self, rule: str, target: Target | None = None) -> None:
+        """Go on only if the caller may do this to `target`. Raises Forbidden in this service's words.
+
+        The rule of the route was asked already, about a thing of the caller's own: a handler asks once it knows whose
+        thing it is, and for rules beside that of the route.
+        """
+        if not self.policy.allows(self.context, rule, target):
+            raise self.policy.refusal(rule)
 
     @property
     def context(self) -> RequestContext:
@@ -138,6 +155,10 @@ class Route:
     """The last version that has it; later ones answer 404."""
     public: bool = False
     """True for discovery documents and logins."""
+    rule: str | None = None
+    """The rule of the service's policy that a caller must meet before the handler is called."""
+    rules: Mapping[str, str] = {}
+    """Instead of `rule` where the body says what is to be done: the rule of each action, which the handler asks."""
 
 
 def reply(body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -158,6 +179,14 @@ class Service(Generic[S]):
     name: str
     routes: Sequence[Route]
     shape: ErrorShape
+    policies: Mapping[str, Rule] = {}
+    """The policy table: every rule that a route or a handler asks, with its public name and default."""
+    admin: str = "context_is_admin"
+    """The rule by which a caller is an administrator of this service."""
+    denied: Callable[[str], errors.Forbidden] = lambda rule: errors.Forbidden(
+        f"Policy doesn't allow {rule} to be performed."
+    )
+    """Says in this service's words that a rule is not met."""
     microversions: Microversions | None = None
     request_id_headers: Sequence[str] = ("x-openstack-request-id",)
     shape_by_version: Callable[[errors.NovakitError, str, Version | None], dict[str, Any]] | None = None
@@ -165,16 +194,27 @@ class Service(Generic[S]):
     page: Callable[[errors.NovakitError, str], str | None] | None = None
     """Gives an error as HTML for an Accept header that wants it; None where the client gets JSON like everybody."""
 
+    def policy(self, file: PolicyFile | None = None) -> Policy:
+        """Make the policy of this service: its table, and what an operator's file says otherwise."""
+        return Policy(self.name, self.policies, file or PolicyFile(), admin=self.admin, refusal=self.denied)
+
     def app(
-        self, service: S, authenticate: Authenticate, *, auth_url: str = "", requests: Requests | None = None
+        self,
+        service: S,
+        authenticate: Authenticate,
+        *,
+        auth_url: str = "",
+        requests: Requests | None = None,
+        policy_file: PolicyFile | None = None,
     ) -> web.Application:
         """Build the application to be mounted under the service's prefix; what it answers is counted in `requests`."""
+        policy = self.policy(policy_file)
         by_place: dict[tuple[str, str], list[Route]] = {}
         for route in self.routes:
             by_place.setdefault((route.method, route.path), []).append(route)
         choices: dict[Any, list[Route]] = {}
         app = web.Application(
-            middlewares=[self._counting(requests), self._middleware(service, choices, authenticate, auth_url)]
+            middlewares=[self._counting(requests), self._middleware(service, choices, authenticate, auth_url, policy)]
         )
         for (method, path), routes in by_place.items():
             choices[app.router.add_route(method, path, _placeholder()).handler] = routes
@@ -194,7 +234,12 @@ class Service(Generic[S]):
         return counting
 
     def _middleware(
-        self, service: S, choices: Mapping[Any, Sequence[Route]], authenticate: Authenticate, auth_url: str
+        self,
+        service: S,
+        choices: Mapping[Any, Sequence[Route]],
+        authenticate: Authenticate,
+        auth_url: str,
+        policy: Policy,
     ) -> Any:
         versions = self.microversions
 
@@ -219,8 +264,13 @@ class Service(Generic[S]):
                 if versions:
                     version = agreed = versions.negotiate(request.headers)
                 if routes:
-                    call = Call(request, service, request_id, version, context)
-                    answer: web.StreamResponse = await self._traced(_choose(routes, version), call)
+                    route = _choose(routes, version)
+                    if context is not None:
+                        context = policy.admitted(context)
+                    call = Call(request, service, request_id, version, policy, route.rule or "", context)
+                    if route.rule is not None:
+                        call.authorize(route.rule)
+                    answer: web.StreamResponse = await self._traced(route.handler, call)
                 else:
                     answer = await handler(request)
             except web.HTTPException as error:
@@ -305,10 +355,10 @@ def _require_text(request: web.Request) -> None:
         raise errors.BadRequest("The query has a NUL character in it.")
 
 
-def _choose(routes: Sequence[Route], version: Version) -> Handler:
+def _choose(routes: Sequence[Route], version: Version) -> Route:
     for route in routes:
         if (route.since is None or version >= route.since) and (route.until is None or version <= route.until):
-            return route.handler
+            return route
     raise errors.NotFound("The resource could not be found in this API version.")
 
 

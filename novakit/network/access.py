@@ -15,6 +15,8 @@ from novakit.store.network.networks import networks
 def project_of(context: RequestContext, values: Mapping[str, Any]) -> str:
     """Say to which project a new thing belongs: the caller's, or any for an admin."""
     asked = values.get("project_id") or context.project_id or ""
+    if not asked:
+        raise forbidden("Creating something that belongs to no project")
     if asked != context.project_id and not context.is_admin:
         raise forbidden("Creating something for another project")
     return str(asked)

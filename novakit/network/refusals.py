@@ -41,6 +41,11 @@ def forbidden(sentence: str) -> errors.Forbidden:
     return errors.Forbidden(f"{sentence} is disallowed by policy", kind="PolicyNotAuthorized")
 
 
+def disallowed(rule: str) -> errors.Forbidden:
+    """Make the error for a rule of the policy that the caller does not meet."""
+    return errors.Forbidden(f"(rule:{rule}) is disallowed by policy", kind="PolicyNotAuthorized")
+
+
 def no_address_left(network_id: str) -> errors.Conflict:
     """Make the error for a network whose pools are used up."""
     return errors.Conflict(

@@ -5,7 +5,6 @@ from typing import Any
 from aiohttp import web
 
 from novakit.api.compute.links import limit_and_marker, next_page
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.schemas import keypairs as schemas
 from novakit.api.compute.validation import known_parameters, part
 from novakit.api.service import Call, Route, reply
@@ -16,7 +15,7 @@ BRIEF = ("name", "public_key", "fingerprint")
 
 async def index(call: Call[Any]) -> web.Response:
     """List a user's key pairs."""
-    user_id = _user(call, "index")
+    user_id = _user(call)
     if call.version < (2, 35):
         found = await call.service.keypairs.page(user_id)
         return reply({"keypairs": [{"keypair": _view(call, row, BRIEF)} for row in found]})
@@ -32,7 +31,7 @@ async def index(call: Call[Any]) -> web.Response:
 async def show(call: Call[Any]) -> web.Response:
     """Show one key pair."""
     known_parameters(call, "user_id")
-    row = await call.service.keypairs.show(_user(call, "show"), part(call, "name"))
+    row = await call.service.keypairs.show(_user(call), part(call, "name"))
     more = {
         "created_at": row["created_at"].strftime("%Y-%m-%dT%H:%M:%S.%f"),
         "deleted": False,
@@ -47,7 +46,7 @@ async def create(call: Call[Any]) -> web.Response:
     """Register a public key; before 2.92, make a pair when none is given."""
     asked = (await schemas.create.read(call))["keypair"]
     user_id = asked.get("user_id") or call.context.user_id
-    authorize(call, "os_compute_api:os-keypairs:create", {"user_id": user_id})
+    call.authorize(call.rule, {"user_id": user_id})
     kind = asked.get("type", "ssh")
     private = None
     if "public_key" in asked:
@@ -63,15 +62,15 @@ async def create(call: Call[Any]) -> web.Response:
 async def delete(call: Call[Any]) -> web.Response:
     """Forget a key pair."""
     known_parameters(call, "user_id")
-    await call.service.keypairs.remove(_user(call, "delete"), part(call, "name"))
+    await call.service.keypairs.remove(_user(call), part(call, "name"))
     return reply(status=204 if call.version >= (2, 2) else 202)
 
 
-def _user(call: Call[Any], verb: str) -> str:
+def _user(call: Call[Any]) -> str:
     """Say whose key pairs are meant: from 2.10 on admins may name another user."""
     asked = call.query.get("user_id") if call.version >= (2, 10) else None
     user_id = asked or call.context.user_id
-    authorize(call, f"os_compute_api:os-keypairs:{verb}", {"user_id": user_id})
+    call.authorize(call.rule, {"user_id": user_id})
     return user_id
 
 
@@ -81,8 +80,8 @@ def _view(call: Call[Any], row: Row, fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/os-keypairs", handler=index),
-    Route(method="POST", path="/v2.1/os-keypairs", handler=create),
-    Route(method="GET", path="/v2.1/os-keypairs/{name}", handler=show),
-    Route(method="DELETE", path="/v2.1/os-keypairs/{name}", handler=delete),
+    Route(method="GET", path="/v2.1/os-keypairs", handler=index, rule="os_compute_api:os-keypairs:index"),
+    Route(method="POST", path="/v2.1/os-keypairs", handler=create, rule="os_compute_api:os-keypairs:create"),
+    Route(method="GET", path="/v2.1/os-keypairs/{name}", handler=show, rule="os_compute_api:os-keypairs:show"),
+    Route(method="DELETE", path="/v2.1/os-keypairs/{name}", handler=delete, rule="os_compute_api:os-keypairs:delete"),
 ]

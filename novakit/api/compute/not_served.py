@@ -6,7 +6,6 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 
@@ -17,7 +16,7 @@ def nothing_of_server(key: str) -> Handler:
     """Answer an empty list for a server that the caller may see."""
 
     async def handler(call: Call[Any]) -> web.Response:
-        await server_of(call, "os_compute_api:servers:show")
+        await server_of(call)
         return reply({key: []})
 
     return handler
@@ -27,7 +26,7 @@ def refused_of_server(what: str) -> Handler:
     """Refuse something about a server that the caller may change."""
 
     async def handler(call: Call[Any]) -> web.Response:
-        await server_of(call, "os_compute_api:servers:action")
+        await server_of(call)
         raise errors.NotImplementedHere(f"{what} is not served by this cloud yet; the server is as it was.")
 
     return handler
@@ -35,22 +34,42 @@ def refused_of_server(what: str) -> Handler:
 
 async def migrations(call: Call[Any]) -> web.Response:
     """List no migrations: nothing moves servers yet."""
-    authorize(call, "os_compute_api:os-migrations:index")
     return reply({"migrations": []})
 
 
 async def extensions(call: Call[Any]) -> web.Response:
     """List no extensions: all that is served belongs to the API itself."""
-    authorize(call, "os_compute_api:extensions")
     return reply({"extensions": []})
 
 
 SERVER = "/v2.1/servers/{id}"
 ROUTES = [
-    Route(method="GET", path="/v2.1/extensions", handler=extensions),
-    Route(method="GET", path="/v2.1/os-migrations", handler=migrations),
-    Route(method="GET", path=f"{SERVER}/migrations", handler=nothing_of_server("migrations"), since=(2, 23)),
-    Route(method="GET", path=f"{SERVER}/os-volume_attachments", handler=nothing_of_server("volumeAttachments")),
-    Route(method="POST", path=f"{SERVER}/os-volume_attachments", handler=refused_of_server("Attaching volumes")),
-    Route(method="POST", path=f"{SERVER}/remote-consoles", handler=refused_of_server("A remote console"), since=(2, 6)),
+    Route(method="GET", path="/v2.1/extensions", handler=extensions, rule="os_compute_api:extensions"),
+    Route(method="GET", path="/v2.1/os-migrations", handler=migrations, rule="os_compute_api:os-migrations:index"),
+    Route(
+        method="GET",
+        path=f"{SERVER}/migrations",
+        handler=nothing_of_server("migrations"),
+        rule="os_compute_api:servers:migrations:index",
+        since=(2, 23),
+    ),
+    Route(
+        method="GET",
+        path=f"{SERVER}/os-volume_attachments",
+        handler=nothing_of_server("volumeAttachments"),
+        rule="os_compute_api:os-volumes-attachments:index",
+    ),
+    Route(
+        method="POST",
+        path=f"{SERVER}/os-volume_attachments",
+        handler=refused_of_server("Attaching volumes"),
+        rule="os_compute_api:os-volumes-attachments:create",
+    ),
+    Route(
+        method="POST",
+        path=f"{SERVER}/remote-consoles",
+        handler=refused_of_server("A remote console"),
+        rule="os_compute_api:os-remote-consoles",
+        since=(2, 6),
+    ),
 ]

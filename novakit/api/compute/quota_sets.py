@@ -6,7 +6,6 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import quota_sets as schemas
 from novakit.api.compute.validation import boolean, known_parameters, part
@@ -39,13 +38,13 @@ USED_NAMES = {
 
 async def show(call: Call[Any]) -> web.Response:
     """Show a project's limits."""
-    project_id = await _project(call, "show")
+    project_id = await _project(call)
     return _reply(call, await call.service.quotas.limits(project_id), project_id)
 
 
 async def detail(call: Call[Any]) -> web.Response:
     """Show a project's limits with what is in use."""
-    project_id = await _project(call, "detail")
+    project_id = await _project(call)
     found = await call.service.quotas.detail(project_id)
     shown = {name: found.get(name, {"in_use": 0, "limit": -1, "reserved": 0}) for name in _names(call)}
     return reply({"quota_set": {"id": project_id, **shown}})
@@ -53,13 +52,13 @@ async def detail(call: Call[Any]) -> web.Response:
 
 async def defaults(call: Call[Any]) -> web.Response:
     """Show the limits of a project that nobody changed."""
-    project_id = await _project(call, "defaults")
+    project_id = await _project(call, lenient=True)
     return _reply(call, call.service.quotas.defaults, project_id)
 
 
 async def update(call: Call[Any]) -> web.Response:
     """Change limits of a project."""
-    project_id = await _project(call, "update")
+    project_id = await _project(call)
     asked = (await schemas.update.read(call))["quota_set"]
     force = boolean(asked.pop("force", False))
     values = {name: int(limit) for name, limit in asked.items()}
@@ -72,7 +71,6 @@ async def update(call: Call[Any]) -> web.Response:
 async def delete(call: Call[Any]) -> web.Response:
     """Give a project the defaults again."""
     project_id = part(call, "project")
-    authorize(call, "os_compute_api:os-quota-sets:delete")
     _refuse_users(call)
     await call.service.quotas.reset(project_id)
     return reply(status=202)
@@ -80,12 +78,11 @@ async def delete(call: Call[Any]) -> web.Response:
 
 async def limits(call: Call[Any]) -> web.Response:
     """Show the caller's limits, and what its project uses."""
-    authorize(call, "os_compute_api:limits")
     known_parameters(call, "reserved", "tenant_id")
     project_id = call.context.project_id or ""
     if "tenant_id" in call.query:
         project_id = call.query["tenant_id"]
-        authorize(call, "os_compute_api:limits:other_project")
+        call.authorize("os_compute_api:limits:other_project")
     found = await call.service.quotas.detail(project_id)
     for name in schemas.NETWORK:
         found[name] = {"limit": -1, "in_use": 0}
@@ -111,10 +108,10 @@ def _names(call: Call[Any]) -> list[str]:
     return [name for name in (*schemas.ALWAYS, *schemas.FILES, *schemas.NETWORK) if name not in hidden]
 
 
-async def _project(call: Call[Any], verb: str) -> str:
+async def _project(call: Call[Any], *, lenient: bool = False) -> str:
     project_id = part(call, "project")
-    authorize(call, f"os_compute_api:os-quota-sets:{verb}", {"project_id": project_id})
-    if verb != "defaults":
+    call.authorize(call.rule, {"project_id": project_id})
+    if not lenient:
         known_parameters(call, "user_id")
     _refuse_users(call)
     await require_project(call, project_id)
@@ -132,10 +129,27 @@ def _reply(call: Call[Any], found: Mapping[str, int], project_id: str | None) ->
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/os-quota-sets/{project}", handler=show),
-    Route(method="GET", path="/v2.1/os-quota-sets/{project}/detail", handler=detail),
-    Route(method="GET", path="/v2.1/os-quota-sets/{project}/defaults", handler=defaults),
-    Route(method="PUT", path="/v2.1/os-quota-sets/{project}", handler=update),
-    Route(method="DELETE", path="/v2.1/os-quota-sets/{project}", handler=delete),
-    Route(method="GET", path="/v2.1/limits", handler=limits),
+    Route(method="GET", path="/v2.1/os-quota-sets/{project}", handler=show, rule="os_compute_api:os-quota-sets:show"),
+    Route(
+        method="GET",
+        path="/v2.1/os-quota-sets/{project}/detail",
+        handler=detail,
+        rule="os_compute_api:os-quota-sets:detail",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/os-quota-sets/{project}/defaults",
+        handler=defaults,
+        rule="os_compute_api:os-quota-sets:defaults",
+    ),
+    Route(
+        method="PUT", path="/v2.1/os-quota-sets/{project}", handler=update, rule="os_compute_api:os-quota-sets:update"
+    ),
+    Route(
+        method="DELETE",
+        path="/v2.1/os-quota-sets/{project}",
+        handler=delete,
+        rule="os_compute_api:os-quota-sets:delete",
+    ),
+    Route(method="GET", path="/v2.1/limits", handler=limits, rule="os_compute_api:limits"),
 ]

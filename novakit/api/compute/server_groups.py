@@ -6,22 +6,19 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import MAX_LIMIT, whole_number
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.schemas import server_groups as schemas
 from novakit.api.compute.validation import json_body, known_parameters, part
 from novakit.api.service import Call, Route, Version, reply, text
 from novakit.compute.server_groups import Group
 
-POLICY = "os_compute_api:os-server-groups:"
 SPELLED_SINCE = (2, 64)
 """From here on a group has one `policy`, and `rules`; before, `policies`, a list of one."""
 
 
 async def index(call: Call[Any]) -> web.Response:
     """List the project's groups, or everybody's for admins who ask."""
-    authorize(call, f"{POLICY}index")
     known_parameters(call, "all_projects", "limit", "offset")
-    everybody = "all_projects" in call.query and call.context.is_admin
+    everybody = "all_projects" in call.query and call.allows("os_compute_api:os-server-groups:index:all_projects")
     found = await call.service.server_groups.page(
         None if everybody else call.context.project_id or "",
         offset=whole_number(call, "offset", 0),
@@ -32,13 +29,11 @@ async def index(call: Call[Any]) -> web.Response:
 
 async def show(call: Call[Any]) -> web.Response:
     """Show one group."""
-    authorize(call, f"{POLICY}show")
     return reply({"server_group": _view(call, await call.service.server_groups.show(call.context, part(call, "id")))})
 
 
 async def create(call: Call[Any]) -> web.Response:
     """Make a group."""
-    authorize(call, f"{POLICY}create")
     body = await json_body(call)
     _refuse_other_versions(call.version, body.get("server_group"))
     schemas.create.check(call.version, body)
@@ -69,7 +64,6 @@ def _refuse_other_versions(version: Version, asked: Any) -> None:
 
 async def delete(call: Call[Any]) -> web.Response:
     """Delete a group; its servers stay."""
-    authorize(call, f"{POLICY}delete")
     await call.service.server_groups.delete(call.context, part(call, "id"))
     return reply(status=204)
 
@@ -87,8 +81,13 @@ def _view(call: Call[Any], group: Group) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/os-server-groups", handler=index),
-    Route(method="POST", path="/v2.1/os-server-groups", handler=create),
-    Route(method="GET", path="/v2.1/os-server-groups/{id}", handler=show),
-    Route(method="DELETE", path="/v2.1/os-server-groups/{id}", handler=delete),
+    Route(method="GET", path="/v2.1/os-server-groups", handler=index, rule="os_compute_api:os-server-groups:index"),
+    Route(method="POST", path="/v2.1/os-server-groups", handler=create, rule="os_compute_api:os-server-groups:create"),
+    Route(method="GET", path="/v2.1/os-server-groups/{id}", handler=show, rule="os_compute_api:os-server-groups:show"),
+    Route(
+        method="DELETE",
+        path="/v2.1/os-server-groups/{id}",
+        handler=delete,
+        rule="os_compute_api:os-server-groups:delete",
+    ),
 ]

@@ -6,6 +6,7 @@ from novakit.api.compute import keypairs, not_served, quota_sets, server_groups,
 from novakit.api.compute.faults import shape
 from novakit.api.compute.flavors import flavors
 from novakit.api.compute.hosts import aggregates, availability_zones, hypervisors, services
+from novakit.api.compute.policies import RULES
 from novakit.api.compute.servers import actions, instance_actions, metadata, networks, servers, tags
 from novakit.api.service import Service
 
@@ -30,6 +31,7 @@ SERVICE: Service[Any] = Service(
         *not_served.ROUTES,
     ],
     shape=shape,
+    policies=RULES,
     microversions=versions.MICROVERSIONS,
     request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
 )

@@ -20,7 +20,8 @@ from novakit.api.network.checks import (
     text,
     uuid,
 )
-from novakit.context import RequestContext
+from novakit.api.service import Call
+from novakit.network.service import Networks
 
 
 @attrs.frozen(kw_only=True)
@@ -32,8 +33,6 @@ class Attribute:
     put: bool = True
     needed: bool = False
     """Whether a POST must have it."""
-    admin: bool = False
-    """Whether only admins may set it."""
 
 
 Attributes = Mapping[str, Attribute]
@@ -41,7 +40,7 @@ Attributes = Mapping[str, Attribute]
 name = Attribute(check=text())
 flag = Attribute(check=boolean)
 made_once = Attribute(check=nullable(text()), put=False)
-admin_text = Attribute(check=nullable(text()), put=False, admin=True)
+admin_text = Attribute(check=nullable(text()), put=False)
 route = record({"destination": text(64), "nexthop": text(64)}, ["destination", "nexthop"])
 fixed = record({"subnet_id": uuid, "ip_address": text(64)})
 nothing = nullable(one_of(None))
@@ -56,17 +55,17 @@ NAMELESS: Attributes = {key: value for key, value in COMMON.items() if key != "n
 NETWORK: Attributes = {
     **COMMON,
     "admin_state_up": flag,
-    "shared": Attribute(check=boolean, admin=True),
-    "router:external": Attribute(check=boolean, admin=True),
-    "is_default": Attribute(check=boolean, admin=True),
+    "shared": Attribute(check=boolean),
+    "router:external": Attribute(check=boolean),
+    "is_default": Attribute(check=boolean),
     "mtu": Attribute(check=integer(0, 65535)),
     "port_security_enabled": flag,
     "dns_domain": name,
     "availability_zone_hints": Attribute(check=several(one_of("nova"), 1), put=False),
     "qos_policy_id": Attribute(check=nothing),
-    "provider:network_type": Attribute(check=nullable(one_of("vxlan", "flat")), put=False, admin=True),
+    "provider:network_type": Attribute(check=nullable(one_of("vxlan", "flat")), put=False),
     "provider:physical_network": admin_text,
-    "provider:segmentation_id": Attribute(check=nullable(integer(1, 16777215)), put=False, admin=True),
+    "provider:segmentation_id": Attribute(check=nullable(integer(1, 16777215)), put=False),
 }
 SUBNET: Attributes = {
     **COMMON,
@@ -104,8 +103,8 @@ PORT: Attributes = {
     "dns_name": Attribute(check=nullable(dns_label)),
     "qos_policy_id": Attribute(check=nothing),
     "binding:vnic_type": Attribute(check=nullable(one_of("normal"))),
-    "binding:host_id": Attribute(check=nullable(text()), admin=True),
-    "binding:profile": Attribute(check=nullable(anything_small), admin=True),
+    "binding:host_id": Attribute(check=nullable(text())),
+    "binding:profile": Attribute(check=nullable(anything_small)),
 }
 GATEWAY = nullable(
     record(
@@ -122,8 +121,8 @@ ROUTER: Attributes = {
     "admin_state_up": flag,
     "external_gateway_info": Attribute(check=GATEWAY),
     "routes": Attribute(check=nullable(several(route)), post=False),
-    "distributed": Attribute(check=one_of(False, None), admin=True),
-    "ha": Attribute(check=one_of(False, None), admin=True),
+    "distributed": Attribute(check=one_of(False, None)),
+    "ha": Attribute(check=one_of(False, None)),
     "availability_zone_hints": Attribute(check=several(one_of("nova"), 1), put=False),
     "flavor_id": Attribute(check=nothing, put=False),
 }
@@ -152,23 +151,16 @@ RULE: Attributes = {
     "remote_group_id": Attribute(check=nullable(uuid), put=False),
     "remote_address_group_id": Attribute(check=nothing, put=False),
 }
-HIDDEN = frozenset(
-    {
-        "provider:network_type",
-        "provider:physical_network",
-        "provider:segmentation_id",
-        "binding:host_id",
-        "binding:profile",
-        "binding:vif_type",
-        "binding:vif_details",
-        "distributed",
-        "ha",
-    }
+HIDDEN = (
+    *("provider:network_type", "provider:physical_network", "provider:segmentation_id", "distributed", "ha"),
+    *("binding:host_id", "binding:profile", "binding:vif_type", "binding:vif_details"),
 )
-"""What only admins see."""
+"""What only those see whom a rule such as `get_port:binding:host_id` lets."""
+LATER = ("port",)
+"""What has rules that depend on the network it is on: the domain asks them, once it has found the network."""
 
 
-def read(attributes: Attributes, given: Any, context: RequestContext, *, new: bool, what: str) -> dict[str, Any]:
+def read(attributes: Attributes, given: Any, call: Call[Networks], *, new: bool, what: str) -> dict[str, Any]:
     """Check what was sent for one thing; raise `BadRequest` or `Forbidden` with the name of the attribute."""
     if not isinstance(given, dict):
         raise _bad(f"Invalid input for {what}. Reason: it is not an object.")
@@ -180,18 +172,24 @@ def read(attributes: Attributes, given: Any, context: RequestContext, *, new: bo
         attribute = attributes[key]
         if not (attribute.post if new else attribute.put):
             raise _bad(f"Attribute '{key}' not allowed in {'POST' if new else 'PUT'}")
-        if attribute.admin and not context.is_admin:
-            raise errors.Forbidden(
-                f"(rule:{'create' if new else 'update'}_{what}:{key}) is disallowed by policy",
-                kind="PolicyNotAuthorized",
-            )
         try:
             values[key] = attribute.check(value)
         except Wrong as error:
             raise _bad(f"Invalid input for {key}. Reason: {error}") from error
     if new and (lacking := [key for key, attribute in attributes.items() if attribute.needed and key not in values]):
         raise _bad(f"Failed to parse request. Required attribute '{lacking[0]}' not specified")
+    if what not in LATER:
+        _authorize(call, f"{'create' if new else 'update'}_{what}", values)
     return values
+
+
+def _authorize(call: Call[Networks], rule: str, values: Mapping[str, Any]) -> None:
+    """Ask the rule of each attribute that was sent, and of each part of one that has parts."""
+    for key, value in values.items():
+        parts = [f"{key}:{part}" for part in value] if isinstance(value, dict) else []
+        for name in (f"{rule}:{one}" for one in (key, *parts)):
+            if name in call.policy.table:
+                call.authorize(name)
 
 
 def _with_project(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ ROUTES = [
     Route(method="GET", path="/", handler=versions, public=True),
     Route(method="GET", path="/v2.0", handler=collections, public=True),
     Route(method="GET", path="/v2.0/", handler=collections, public=True),
-    Route(method="GET", path="/v2.0/extensions", handler=extensions),
-    Route(method="GET", path="/v2.0/extensions/{alias}", handler=extension),
-    Route(method="GET", path="/v2.0/availability_zones", handler=zones),
+    Route(method="GET", path="/v2.0/extensions", handler=extensions, rule="novakit:extensions"),
+    Route(method="GET", path="/v2.0/extensions/{alias}", handler=extension, rule="novakit:extensions"),
+    Route(method="GET", path="/v2.0/availability_zones", handler=zones, rule="get_availability_zone"),
 ]

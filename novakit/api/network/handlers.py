@@ -12,8 +12,7 @@ from novakit.api.network.checks import uuid
 from novakit.api.network.resources import RESOURCES, Resource, prepare
 from novakit.api.network.shown import FLAGS, SHOWN
 from novakit.api.service import Call, Route, reply
-from novakit.context import RequestContext
-from novakit.network.refusals import forbidden, not_found
+from novakit.network.refusals import not_found
 from novakit.network.resources import routers
 from novakit.network.service import Networks
 from novakit.store.engine import Session
@@ -25,27 +24,26 @@ MOST_AT_ONCE = 500
 HIDDEN_COLUMNS = frozenset({"security_group_rules"})
 
 
-def may_write(context: RequestContext) -> None:
-    """Refuse callers that may only look."""
-    if not (context.is_admin or context.is_service or "member" in context.roles):
-        raise forbidden("Changing the network with the roles of this token")
+def _may_see(call: NetworkCall, resource: Resource, key: str) -> bool:
+    return key not in attributes.HIDDEN or call.allows(f"get_{resource.one}:{key}")
 
 
-def _seen(context: RequestContext, view: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in view.items() if context.is_admin or key not in attributes.HIDDEN}
+def _seen(call: NetworkCall, resource: Resource, view: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the caller may not see."""
+    return {key: value for key, value in view.items() if _may_see(call, resource, key)}
 
 
 async def index(resource: Resource, call: NetworkCall) -> web.Response:
     """List what the caller may see."""
     context, networks = call.context, call.service
     await prepare(networks, context, resource)
-    known = SHOWN[resource.many] - (frozenset() if context.is_admin else attributes.HIDDEN)
+    known = frozenset(key for key in SHOWN[resource.many] if _may_see(call, resource, key))
     filters = listing.wanted(call.request.query)
     listing.check(filters, known, FLAGS, tagged=resource.tagged)
     async with networks.store.read() as session:
         conditions = [*resource.visible(context), *resource.conditions(filters)]
         found = await rows.some(session, resource.table, conditions)
-        views = [_seen(context, view) for view in await resource.views(session, found)]
+        views = [_seen(call, resource, view) for view in await resource.views(session, found)]
     views, links = listing.page(call.request, listing.passing(views, filters), known)
     fields = call.request.query.getall("fields", [])
     body: dict[str, Any] = {resource.many: [listing.with_fields(view, fields) for view in views]}
@@ -56,12 +54,12 @@ async def index(resource: Resource, call: NetworkCall) -> web.Response:
 
 async def show(resource: Resource, call: NetworkCall) -> web.Response:
     """Show one; what belongs to others is not found."""
-    context, key = call.context, call.path["id"]
-    view = await _find(call.service, context, resource, key)
+    view = await _find(call, resource, call.path["id"])
     return reply({resource.one: listing.with_fields(view, call.request.query.getall("fields", []))})
 
 
-async def _find(networks: Networks, context: RequestContext, resource: Resource, key: str) -> dict[str, Any]:
+async def _find(call: NetworkCall, resource: Resource, key: str) -> dict[str, Any]:
+    networks, context = call.service, call.context
     await prepare(networks, context, resource)
     if "\0" in key:
         raise not_found(resource.called, "of that name")
@@ -70,13 +68,12 @@ async def _find(networks: Networks, context: RequestContext, resource: Resource,
         found = await rows.some(session, resource.table, conditions)
         if not found:
             raise not_found(resource.called, key)
-        return _seen(context, (await resource.views(session, found))[0])
+        return _seen(call, resource, (await resource.views(session, found))[0])
 
 
 async def create(resource: Resource, call: NetworkCall) -> web.Response:
     """Make one, or several in one transaction."""
     context = call.context
-    may_write(context)
     body = await call.json()
     bulk = resource.many in body
     if not bulk and resource.one not in body:
@@ -86,28 +83,27 @@ async def create(resource: Resource, call: NetworkCall) -> web.Response:
         raise errors.BadRequest(
             f"'{resource.many}' must be a list of 1 to {MOST_AT_ONCE} objects", kind="HTTPBadRequest"
         )
-    values = [attributes.read(resource.attributes, one, context, new=True, what=resource.one) for one in given]
+    values = [attributes.read(resource.attributes, one, call, new=True, what=resource.one) for one in given]
 
     async def work(session: Session, touched: Touched) -> list[dict[str, Any]]:
         return [await resource.create(session, touched, context, one) for one in values]
 
-    made = [_seen(context, view) for view in await call.service.write(work)]
+    made = [_seen(call, resource, view) for view in await call.service.write(work)]
     return reply({resource.many: made} if bulk else {resource.one: made[0]}, 201)
 
 
 async def update(resource: Resource, call: NetworkCall) -> web.Response:
     """Change one."""
     context, key = call.context, _key(resource, call)
-    may_write(context)
     body = await call.json()
     if resource.one not in body:
         raise errors.BadRequest(f"Unable to find '{resource.one}' in request body", kind="HTTPBadRequest")
     if resource.update is None:
         raise errors.BadRequest(f"A {resource.called} cannot be changed; delete it and make another.")
-    await _find(call.service, context, resource, key)
-    values = attributes.read(resource.attributes, body[resource.one], context, new=False, what=resource.one)
+    await _find(call, resource, key)
+    values = attributes.read(resource.attributes, body[resource.one], call, new=False, what=resource.one)
     changed = await call.service.write(lambda session, touched: resource.update(session, touched, context, key, values))
-    return reply({resource.one: _seen(context, changed)})
+    return reply({resource.one: _seen(call, resource, changed)})
 
 
 def _key(resource: Resource, call: NetworkCall) -> str:
@@ -120,8 +116,7 @@ def _key(resource: Resource, call: NetworkCall) -> str:
 async def delete(resource: Resource, call: NetworkCall) -> web.Response:
     """Delete one that is not in use."""
     context, key = call.context, _key(resource, call)
-    may_write(context)
-    await _find(call.service, context, resource, key)
+    await _find(call, resource, key)
     await call.service.write(lambda session, touched: resource.delete(session, touched, context, key))
     return web.Response(status=204)
 
@@ -135,8 +130,7 @@ INTERFACE: attributes.Attributes = {
 async def change_interface(verb: Any, call: NetworkCall) -> web.Response:
     """Join a router to a subnet or part it from one."""
     context, key = call.context, call.path["id"]
-    may_write(context)
-    values = attributes.read(INTERFACE, await call.json(), context, new=True, what="router_interface")
+    values = attributes.read(INTERFACE, await call.json(), call, new=True, what="router_interface")
     answer = await call.service.write(lambda session, touched: verb(session, touched, context, key, values))
     return reply(answer)
 
@@ -144,11 +138,11 @@ async def change_interface(verb: Any, call: NetworkCall) -> web.Response:
 def _routes_of(resource: Resource) -> list[Route]:
     many, single = f"/v2.0/{resource.path}", f"/v2.0/{resource.path}/{{id}}"
     return [
-        Route(method="GET", path=many, handler=partial(index, resource)),
-        Route(method="POST", path=many, handler=partial(create, resource)),
-        Route(method="GET", path=single, handler=partial(show, resource)),
-        Route(method="PUT", path=single, handler=partial(update, resource)),
-        Route(method="DELETE", path=single, handler=partial(delete, resource)),
+        Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}"),
+        Route(method="POST", path=many, handler=partial(create, resource), rule=f"create_{resource.one}"),
+        Route(method="GET", path=single, handler=partial(show, resource), rule=f"get_{resource.one}"),
+        Route(method="PUT", path=single, handler=partial(update, resource), rule=f"update_{resource.one}"),
+        Route(method="DELETE", path=single, handler=partial(delete, resource), rule=f"delete_{resource.one}"),
     ]
 
 
@@ -158,10 +152,12 @@ ROUTES = [
         method="PUT",
         path="/v2.0/routers/{id}/add_router_interface",
         handler=partial(change_interface, routers.add_interface),
+        rule="add_router_interface",
     ),
     Route(
         method="PUT",
         path="/v2.0/routers/{id}/remove_router_interface",
         handler=partial(change_interface, routers.remove_interface),
+        rule="remove_router_interface",
     ),
 ]

@@ -10,7 +10,6 @@ from novakit.api.network.checks import boolean, integer
 from novakit.api.network.handlers import NetworkCall
 from novakit.api.service import Route, reply
 from novakit.network import quotas
-from novakit.network.refusals import forbidden
 from novakit.store.engine import Session
 from novakit.store.network import quotas as network_quotas
 from novakit.store.network import rows
@@ -27,19 +26,12 @@ def _project(call: NetworkCall) -> str:
     project = call.path["project_id"]
     if "\0" in project or len(project) > 64:
         raise errors.BadRequest("That is not the id of a project.", kind="HTTPBadRequest")
-    if not call.context.is_admin and project != call.context.project_id:
-        raise forbidden("Seeing the quotas of another project")
+    call.authorize(call.rule, {"project_id": project, "tenant_id": project})
     return project
-
-
-def _need_admin(call: NetworkCall) -> None:
-    if not call.context.is_admin:
-        raise errors.Forbidden("Only admin can change quotas or list those of all projects.", kind="AdminRequired")
 
 
 async def index(call: NetworkCall) -> web.Response:
     """List the projects that have quotas of their own."""
-    _need_admin(call)
     async with call.service.store.read() as session:
         found = [
             {"project_id": project, "tenant_id": project, **await quotas.limits(session, project)}
@@ -68,9 +60,8 @@ async def details(call: NetworkCall) -> web.Response:
 
 async def update(call: NetworkCall) -> web.Response:
     """Set quotas of a project."""
-    _need_admin(call)
     project = _project(call)
-    values = read(ATTRIBUTES, (await call.json()).get("quota"), call.context, new=False, what="quota")
+    values = read(ATTRIBUTES, (await call.json()).get("quota"), call, new=False, what="quota")
     values.pop("force", None)
     checked = values.pop("check_limit", False)
 
@@ -89,18 +80,17 @@ async def update(call: NetworkCall) -> web.Response:
 
 async def delete(call: NetworkCall) -> web.Response:
     """Give a project the default quotas again."""
-    _need_admin(call)
     project = _project(call)
     await call.service.write(lambda session, _: rows.remove(session, network_quotas.network_quotas, project_id=project))
     return web.Response(status=204)
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.0/quotas", handler=index),
-    Route(method="GET", path="/v2.0/quotas/{project_id}", handler=show),
-    Route(method="GET", path="/v2.0/quotas/{project_id}/default", handler=default),
-    Route(method="GET", path="/v2.0/quotas/{project_id}/details", handler=details),
-    Route(method="GET", path="/v2.0/quotas/{project_id}/details.json", handler=details),
-    Route(method="PUT", path="/v2.0/quotas/{project_id}", handler=update),
-    Route(method="DELETE", path="/v2.0/quotas/{project_id}", handler=delete),
+    Route(method="GET", path="/v2.0/quotas", handler=index, rule="novakit:quotas:list"),
+    Route(method="GET", path="/v2.0/quotas/{project_id}", handler=show, rule="get_quota"),
+    Route(method="GET", path="/v2.0/quotas/{project_id}/default", handler=default, rule="get_quota"),
+    Route(method="GET", path="/v2.0/quotas/{project_id}/details", handler=details, rule="get_quota"),
+    Route(method="GET", path="/v2.0/quotas/{project_id}/details.json", handler=details, rule="get_quota"),
+    Route(method="PUT", path="/v2.0/quotas/{project_id}", handler=update, rule="update_quota"),
+    Route(method="DELETE", path="/v2.0/quotas/{project_id}", handler=delete, rule="delete_quota"),
 ]

@@ -4,7 +4,9 @@ from typing import Any
 
 from novakit import errors
 from novakit.api.network import discovery, handlers, quotas, tags
+from novakit.api.network.policies import RULES
 from novakit.api.service import Service
+from novakit.network.refusals import disallowed
 from novakit.network.service import Networks
 
 
@@ -19,4 +21,6 @@ service: Service[Networks] = Service(
     name="network",
     routes=(*discovery.ROUTES, *handlers.ROUTES, *tags.ROUTES, *quotas.ROUTES),
     shape=shape,
+    policies=RULES,
+    denied=disallowed,
 )

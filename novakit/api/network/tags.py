@@ -1,13 +1,14 @@
 """Tags of resources."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from novakit import errors
 from novakit.api.network.checks import Wrong, several, text
-from novakit.api.network.handlers import NetworkCall, may_write
+from novakit.api.network.handlers import NetworkCall
 from novakit.api.network.resources import RESOURCES, Resource
 from novakit.api.service import Route, reply
 from novakit.network.access import the_own
@@ -16,14 +17,8 @@ from novakit.store.engine import Session
 from novakit.store.network import rows
 from novakit.store.network.hosts import Touched
 
-TAGGED = {resource.path: resource for resource in RESOURCES if resource.tagged}
-PATH = "/v2.0/{collection:" + "|".join(TAGGED) + "}/{id}/tags"
 
-
-async def _change(call: NetworkCall, change: Callable[[list[str]], list[str]]) -> list[str]:
-    may_write(call.context)
-    resource: Resource = TAGGED[call.path["collection"]]
-
+async def _change(resource: Resource, call: NetworkCall, change: Callable[[list[str]], list[str]]) -> list[str]:
     async def work(session: Session, _: Touched) -> list[str]:
         row = await the_own(session, call.context, resource.table, resource.called, call.path["id"])
         tags = change(list(row["tags"]))
@@ -42,17 +37,16 @@ def _checked(value: Any) -> list[str]:
     return sorted(set(tags))
 
 
-async def index(call: NetworkCall) -> web.Response:
+async def index(resource: Resource, call: NetworkCall) -> web.Response:
     """List the tags of one resource."""
-    resource = TAGGED[call.path["collection"]]
     async with call.service.store.read() as session:
         row = await the_own(session, call.context, resource.table, resource.called, call.path["id"])
     return reply({"tags": row["tags"]})
 
 
-async def has(call: NetworkCall) -> web.Response:
-    """Say whether the resource has one tag; raise `TagNotFound` for one that is not there."""
-    resource, tag = TAGGED[call.path["collection"]], call.path["tag"]
+async def check(resource: Resource, call: NetworkCall) -> web.Response:
+    """Say whether a resource has a tag; raise `TagNotFound` for one that is not there."""
+    tag = call.path["tag"]
     async with call.service.store.read() as session:
         row = await the_own(session, call.context, resource.table, resource.called, call.path["id"])
     if tag not in row["tags"]:
@@ -60,20 +54,20 @@ async def has(call: NetworkCall) -> web.Response:
     return web.Response(status=204)
 
 
-async def replace(call: NetworkCall) -> web.Response:
+async def replace(resource: Resource, call: NetworkCall) -> web.Response:
     """Replace all tags."""
     tags = _checked((await call.json()).get("tags"))
-    return reply({"tags": await _change(call, lambda _: tags)})
+    return reply({"tags": await _change(resource, call, lambda _: tags)})
 
 
-async def add(call: NetworkCall) -> web.Response:
+async def add(resource: Resource, call: NetworkCall) -> web.Response:
     """Add one tag."""
     (tag,) = _checked([call.path["tag"]])
-    await _change(call, lambda tags: sorted({*tags, tag}))
+    await _change(resource, call, lambda tags: sorted({*tags, tag}))
     return web.Response(status=201)
 
 
-async def remove(call: NetworkCall) -> web.Response:
+async def remove(resource: Resource, call: NetworkCall) -> web.Response:
     """Remove one tag; raise `TagNotFound` for one that is not there."""
     tag = call.path["tag"]
 
@@ -82,21 +76,27 @@ async def remove(call: NetworkCall) -> web.Response:
             raise not_found("tag", tag)
         return [one for one in tags if one != tag]
 
-    await _change(call, change)
+    await _change(resource, call, change)
     return web.Response(status=204)
 
 
-async def clear(call: NetworkCall) -> web.Response:
+async def clear(resource: Resource, call: NetworkCall) -> web.Response:
     """Remove all tags."""
-    await _change(call, lambda _: [])
+    await _change(resource, call, lambda _: [])
     return web.Response(status=204)
 
 
-ROUTES = [
-    Route(method="GET", path=PATH, handler=index),
-    Route(method="PUT", path=PATH, handler=replace),
-    Route(method="DELETE", path=PATH, handler=clear),
-    Route(method="GET", path=PATH + "/{tag}", handler=has),
-    Route(method="PUT", path=PATH + "/{tag}", handler=add),
-    Route(method="DELETE", path=PATH + "/{tag}", handler=remove),
-]
+def _routes_of(resource: Resource) -> list[Route]:
+    every, one = f"/v2.0/{resource.path}/{{id}}/tags", f"/v2.0/{resource.path}/{{id}}/tags/{{tag}}"
+    look, change, drop = (f"{verb}_{resource.one}:tags" for verb in ("get", "update", "delete"))
+    return [
+        Route(method="GET", path=every, handler=partial(index, resource), rule=look),
+        Route(method="PUT", path=every, handler=partial(replace, resource), rule=change),
+        Route(method="DELETE", path=every, handler=partial(clear, resource), rule=drop),
+        Route(method="GET", path=one, handler=partial(check, resource), rule=look),
+        Route(method="PUT", path=one, handler=partial(add, resource), rule=change),
+        Route(method="DELETE", path=one, handler=partial(remove, resource), rule=drop),
+    ]
+
+
+ROUTES = [route for resource in RESOURCES if resource.tagged for route in _routes_of(resource)]

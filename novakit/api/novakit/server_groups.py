@@ -5,7 +5,6 @@ from typing import Any
 from aiohttp import web
 
 from novakit.api.compute.links import MAX_LIMIT
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.schemas import types
 from novakit.api.compute.validation import Body, Schema, part
 from novakit.api.service import Call, Route, reply
@@ -13,7 +12,6 @@ from novakit.compute.quotas import Quotas
 from novakit.compute.server_groups import Group, ServerGroups
 from novakit.scheduler.reports import Reports
 
-POLICY = "os_compute_api:os-server-groups:"
 POLICIES = ("affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity")
 STRATEGIES = ("distribute", "consolidate", "balanced")
 
@@ -40,20 +38,17 @@ CHANGE = Body([((0, 0), types.wrapped("server_group", _changed))])
 
 async def index(call: Call[Reports]) -> web.Response:
     """List the project's groups."""
-    authorize(call, f"{POLICY}index")
     found = await _groups(call).page(call.context.project_id or "", offset=0, limit=MAX_LIMIT)
     return reply({"server_groups": [_view(group) for group in found]})
 
 
 async def show(call: Call[Reports]) -> web.Response:
     """Show one group."""
-    authorize(call, f"{POLICY}show")
     return reply({"server_group": _view(await _groups(call).show(call.context, part(call, "id")))})
 
 
 async def create(call: Call[Reports]) -> web.Response:
     """Make a group; every policy takes `max_server_per_host`."""
-    authorize(call, f"{POLICY}create")
     asked = _columns((await CREATE.read(call))["server_group"])
     made = await _groups(call).create(
         call.context, asked["name"], asked["policy"], asked.get("rules", {}), asked.get("metadata")
@@ -63,28 +58,24 @@ async def create(call: Call[Reports]) -> web.Response:
 
 async def change(call: Call[Reports]) -> web.Response:
     """Change what is named of a group; the rest stays."""
-    authorize(call, f"{POLICY}create")
     asked = _columns((await CHANGE.read(call))["server_group"])
     return reply({"server_group": _view(await _groups(call).change(call.context, part(call, "id"), **asked))})
 
 
 async def delete(call: Call[Reports]) -> web.Response:
     """Delete a group; its servers stay."""
-    authorize(call, f"{POLICY}delete")
     await _groups(call).delete(call.context, part(call, "id"))
     return reply(status=204)
 
 
 async def put_member(call: Call[Reports]) -> web.Response:
     """Put an existing server into a group."""
-    authorize(call, f"{POLICY}create")
     group = await _groups(call).put(call.context, part(call, "id"), part(call, "server_id"))
     return reply({"server_group": _view(group)})
 
 
 async def take_member(call: Call[Reports]) -> web.Response:
     """Take a server out of a group; it stays where it is."""
-    authorize(call, f"{POLICY}delete")
     await _groups(call).take(call.context, part(call, "id"), part(call, "server_id"))
     return reply(status=204)
 
@@ -109,11 +100,23 @@ def _view(group: Group) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route(method="GET", path="/v1/server-groups", handler=index),
-    Route(method="POST", path="/v1/server-groups", handler=create),
-    Route(method="GET", path="/v1/server-groups/{id}", handler=show),
-    Route(method="PATCH", path="/v1/server-groups/{id}", handler=change),
-    Route(method="DELETE", path="/v1/server-groups/{id}", handler=delete),
-    Route(method="PUT", path="/v1/server-groups/{id}/members/{server_id}", handler=put_member),
-    Route(method="DELETE", path="/v1/server-groups/{id}/members/{server_id}", handler=take_member),
+    Route(method="GET", path="/v1/server-groups", handler=index, rule="os_compute_api:os-server-groups:index"),
+    Route(method="POST", path="/v1/server-groups", handler=create, rule="os_compute_api:os-server-groups:create"),
+    Route(method="GET", path="/v1/server-groups/{id}", handler=show, rule="os_compute_api:os-server-groups:show"),
+    Route(method="PATCH", path="/v1/server-groups/{id}", handler=change, rule="os_compute_api:os-server-groups:create"),
+    Route(
+        method="DELETE", path="/v1/server-groups/{id}", handler=delete, rule="os_compute_api:os-server-groups:delete"
+    ),
+    Route(
+        method="PUT",
+        path="/v1/server-groups/{id}/members/{server_id}",
+        handler=put_member,
+        rule="os_compute_api:os-server-groups:create",
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/server-groups/{id}/members/{server_id}",
+        handler=take_member,
+        rule="os_compute_api:os-server-groups:delete",
+    ),
 )

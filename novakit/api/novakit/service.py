@@ -10,6 +10,7 @@ from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.validation import Body
 from novakit.api.novakit import server_groups
 from novakit.api.novakit.audit import audit
+from novakit.api.novakit.policies import RULES
 from novakit.api.service import Call, Route, Service, reply
 from novakit.scheduler.reports import Reports
 
@@ -30,6 +31,8 @@ async def discover(call: Call[Reports]) -> web.Response:
 
 async def list_decisions(call: Call[Reports]) -> web.Response:
     """List decisions, latest first, by server_id, project_id, outcome, limit and marker."""
+    if call.query.get("project_id", call.context.project_id) != call.context.project_id:
+        call.authorize("novakit:decisions:list:all_projects")
     found = await call.service.decisions(call.context, call.query)
     return reply({"decisions": found})
 
@@ -41,7 +44,10 @@ async def show_decision(call: Call[Reports]) -> web.Response:
 
 async def explain(call: Call[Reports]) -> web.Response:
     """Decide about a flavor and an image without making anything."""
-    return reply({"decision": await call.service.explain(call.context, await ASK.read(call))})
+    asked = await ASK.read(call)
+    if asked.get("host"):
+        call.authorize("novakit:explain:host")
+    return reply({"decision": await call.service.explain(call.context, asked)})
 
 
 async def counts(call: Call[Reports]) -> web.Response:
@@ -64,14 +70,15 @@ service: Service[Reports] = Service(
     name="novakit",
     routes=(
         Route(method="GET", path="/", handler=discover, public=True),
-        Route(method="GET", path="/v1/decisions", handler=list_decisions),
-        Route(method="GET", path="/v1/decisions/{id}", handler=show_decision),
-        Route(method="GET", path="/v1/scheduler", handler=counts),
-        Route(method="GET", path="/v1/trace", handler=trace),
-        Route(method="GET", path="/v1/audit", handler=audit),
-        Route(method="POST", path="/v1/explain", handler=explain),
-        Route(method="POST", path="/v1/capacity", handler=capacity),
+        Route(method="GET", path="/v1/decisions", handler=list_decisions, rule="novakit:decisions:list"),
+        Route(method="GET", path="/v1/decisions/{id}", handler=show_decision, rule="novakit:decisions:show"),
+        Route(method="GET", path="/v1/scheduler", handler=counts, rule="novakit:scheduler"),
+        Route(method="GET", path="/v1/trace", handler=trace, rule="novakit:trace"),
+        Route(method="GET", path="/v1/audit", handler=audit, rule="novakit:audit"),
+        Route(method="POST", path="/v1/explain", handler=explain, rule="novakit:explain"),
+        Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity"),
         *server_groups.ROUTES,
     ),
     shape=shape,
+    policies=RULES,
 )

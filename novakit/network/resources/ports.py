@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from novakit.context import RequestContext
+from novakit.context import RequestContext, Target
 from novakit.errors import Forbidden
 from novakit.network import interfaces, quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of, range_of, read_mac, usable
 from novakit.network.default_groups import ensure_default
 from novakit.network.drafts import Draft, choose, new_port, write
-from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
+from novakit.network.refusals import bad, conflict, disallowed, forbidden, invalid, not_found
 from novakit.network.views import standard
 from novakit.store.engine import Row, Session
 from novakit.store.network import floating_ips, rows
@@ -23,7 +23,11 @@ from novakit.store.network.security_groups import security_groups
 
 MOST_FIXED, MOST_PAIRS, MOST_GROUPS = 20, 10, 32
 SERVICE_OWNERS = ("network:router_interface", "network:router_gateway", "network:floatingip")
-GUARDED = ("mac_address", "port_security_enabled", "allowed_address_pairs")
+GUARDED = (
+    *("device_id", "device_owner", "mac_address", "fixed_ips", "port_security_enabled", "allowed_address_pairs"),
+    *("binding:host_id", "binding:profile", "binding:vnic_type"),
+)
+"""Attributes with rules of their own, such as `create_port:mac_address`."""
 PLAIN = {
     "name": "name",
     "description": "description",
@@ -80,7 +84,7 @@ async def create(
     """Make a port; raise `OverQuota`, `IpAddressInUse`, `IpAddressGenerationFailure` or `MacAddressInUse`."""
     network = await the_network(session, context, values["network_id"])
     project = project_of(context, values)
-    _guard(context, network, values)
+    _guard(context, network, project, values)
     await quotas.reserve(session, project, "port")
     secure = values.get("port_security_enabled", network["port_security"])
     row = new_port(network["id"], project_id=project, port_security=secure, tags=list(values.get("tags") or ()))
@@ -102,23 +106,36 @@ async def create(
     return _view(row, fixed, groups)
 
 
-def _guard(context: RequestContext, network: Row, values: Mapping[str, Any]) -> None:
+def _guard(context: RequestContext, network: Row, project: str, values: Mapping[str, Any]) -> None:
     """Refuse what only the owner of the network may choose, so that nobody takes another's place on a shared one."""
-    if network["external"] and not network["shared"] and not owns(context, network):
-        raise forbidden("Creating a port on an external network")
+    target = _target(network, project, values)
+    if not context.may("create_port", target):
+        raise disallowed("create_port")
     if not network["admin_state_up"] and not owns(context, network):
         raise forbidden("Creating a port on a network that is down")
-    if context.is_admin:
-        return
-    if str(values.get("device_owner") or "").startswith("network:"):
-        raise forbidden("Setting a device_owner of the network itself")
-    if owns(context, network):
-        return
-    chosen = [name for name in GUARDED if name in values]
-    if any("ip_address" in wish for wish in values.get("fixed_ips") or ()):
-        chosen.append("fixed_ips:ip_address")
-    if chosen:
-        raise forbidden(f"Setting {', '.join(chosen)} on a network of another project")
+    _guard_values(context, "create_port", target, values)
+
+
+def _target(network: Row, project: str, values: Mapping[str, Any]) -> Target:
+    """Describe a port to the policy: whose it is, whose its network is, and what it is for."""
+    return {
+        "project_id": project,
+        "tenant_id": project,
+        "network:project_id": network["project_id"],
+        "networks:shared": bool(network["shared"]),
+        "networks:router:external": bool(network["external"]),
+        "port:device_owner": values.get("device_owner") or "",
+    }
+
+
+def _guard_values(context: RequestContext, rule: str, target: Target, values: Mapping[str, Any]) -> None:
+    asked = [name for name in GUARDED if values.get(name) is not None]
+    asked += sorted({f"fixed_ips:{name}" for wish in values.get("fixed_ips") or () for name in wish})
+    pairs = values.get("allowed_address_pairs") or ()
+    asked += sorted({f"allowed_address_pairs:{name}" for pair in pairs for name in pair})
+    for name in asked:
+        if not context.may(f"{rule}:{name}", target):
+            raise disallowed(f"{rule}:{name}")
 
 
 async def _free_mac(session: Session, network_id: str, text: str) -> str:
@@ -259,16 +276,8 @@ def _guard_change(context: RequestContext, network: Row, row: Row, values: Mappi
         for name in sorted(kept):
             if name in values:
                 raise conflict("ServicePortInUse", f"{name} of port {row['id']} follows from {row['device_owner']}.")
-    if context.is_admin:
-        return
-    owner = values.get("device_owner")
-    if owner and owner.startswith("network:") and owner != row["device_owner"]:
-        raise forbidden("Setting a device_owner of the network itself")
-    chosen = [name for name in GUARDED if name in values]
-    if any("ip_address" in wish for wish in values.get("fixed_ips") or ()):
-        chosen.append("fixed_ips:ip_address")
-    if chosen and not owns(context, network):
-        raise forbidden(f"Setting {', '.join(chosen)} on a network of another project")
+    changed = {name: value for name, value in values.items() if name != "device_owner" or value != row[name]}
+    _guard_values(context, "update_port", _target(network, row["project_id"], changed), changed)
 
 
 async def _change_groups(

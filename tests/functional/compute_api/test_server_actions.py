@@ -131,7 +131,8 @@ async def test_the_history_of_a_server_names_what_was_asked(api, active):
 async def test_what_is_not_served_yet_says_so_and_lists_nothing(api, active):
     place = f"/v2.1/servers/{active}"
     assert (await api("GET", f"{place}/os-volume_attachments")).body == {"volumeAttachments": []}
-    assert (await api("GET", f"{place}/migrations", version="2.23")).body == {"migrations": []}
+    assert (await api("GET", f"{place}/migrations", version="2.23", as_="admin")).body == {"migrations": []}
+    assert (await api("GET", f"{place}/migrations", version="2.23")).status == 403
     assert (await api("GET", "/v2.1/os-migrations", as_="admin")).body == {"migrations": []}
     assert (await api("GET", "/v2.1/extensions")).body == {"extensions": []}
     for path, version in (("os-volume_attachments", "2.1"), ("remote-consoles", "2.6")):

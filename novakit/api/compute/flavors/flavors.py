@@ -7,7 +7,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.api.compute.links import limit_and_marker, links, next_page
-from novakit.api.compute.policy import allows, authorize
+from novakit.api.compute.policies import FLAVOR_ACTIONS
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import flavors as schemas
 from novakit.api.compute.validation import boolean, known_parameters, part, strict_boolean
@@ -36,7 +36,6 @@ async def show(call: Call[Any]) -> web.Response:
 
 async def create(call: Call[Any]) -> web.Response:
     """Add a flavor."""
-    authorize(call, "os_compute_api:os-flavor-manage:create")
     body = (await schemas.create.read(call))["flavor"]
     chosen = body.get("id")
     flavor = await call.service.flavors.create(
@@ -56,7 +55,6 @@ async def create(call: Call[Any]) -> web.Response:
 
 async def update(call: Call[Any]) -> web.Response:
     """Change a flavor's description, the only part that may change."""
-    authorize(call, "os_compute_api:os-flavor-manage:update")
     body = (await schemas.update.read(call))["flavor"]
     flavor = await call.service.flavors.describe(part(call, "id"), body["description"])
     return reply({"flavor": view(call, flavor)})
@@ -64,21 +62,18 @@ async def update(call: Call[Any]) -> web.Response:
 
 async def delete(call: Call[Any]) -> web.Response:
     """Delete a flavor."""
-    authorize(call, "os_compute_api:os-flavor-manage:delete")
     await call.service.flavors.remove(part(call, "id"))
     return reply(status=202)
 
 
 async def list_extra_specs(call: Call[Any]) -> web.Response:
     """Show every extra spec of a flavor."""
-    authorize(call, "os_compute_api:os-flavor-extra-specs:index")
     flavor = await call.service.flavors.show(call.context, part(call, "id"))
     return reply({"extra_specs": flavor["extra_specs"]})
 
 
 async def show_extra_spec(call: Call[Any]) -> web.Response:
     """Show one extra spec."""
-    authorize(call, "os_compute_api:os-flavor-extra-specs:show")
     key = part(call, "key")
     flavor = await call.service.flavors.show(call.context, part(call, "id"))
     if key not in flavor["extra_specs"]:
@@ -88,7 +83,6 @@ async def show_extra_spec(call: Call[Any]) -> web.Response:
 
 async def create_extra_specs(call: Call[Any]) -> web.Response:
     """Add or replace extra specs."""
-    authorize(call, "os_compute_api:os-flavor-extra-specs:create")
     specs = {key: str(value) for key, value in (await schemas.extra_specs.read(call))["extra_specs"].items()}
     check_extra_specs(call.version, specs)
     await call.service.flavors.set_extra_specs(part(call, "id"), specs)
@@ -97,7 +91,6 @@ async def create_extra_specs(call: Call[Any]) -> web.Response:
 
 async def update_extra_spec(call: Call[Any]) -> web.Response:
     """Replace one extra spec."""
-    authorize(call, "os_compute_api:os-flavor-extra-specs:update")
     key = part(call, "key")
     body = await schemas.extra_spec.read(call)
     if key not in body:
@@ -110,14 +103,12 @@ async def update_extra_spec(call: Call[Any]) -> web.Response:
 
 async def delete_extra_spec(call: Call[Any]) -> web.Response:
     """Delete one extra spec."""
-    authorize(call, "os_compute_api:os-flavor-extra-specs:delete")
     await call.service.flavors.remove_extra_spec(part(call, "id"), part(call, "key"))
     return reply(status=200)
 
 
 async def list_access(call: Call[Any]) -> web.Response:
     """List the projects that may use a private flavor."""
-    authorize(call, "os_compute_api:os-flavor-access")
     flavor_id = part(call, "id")
     return _access(flavor_id, await call.service.flavors.projects_of(call.context, flavor_id))
 
@@ -127,13 +118,13 @@ async def act(call: Call[Any]) -> web.Response:
     flavor_id = part(call, "id")
     body = await call.json()
     if "addTenantAccess" in body:
-        authorize(call, "os_compute_api:os-flavor-access:add_tenant_access")
+        call.authorize("os_compute_api:os-flavor-access:add_tenant_access")
         schemas.add_tenant_access.check(call.version, body)
         project_id = body["addTenantAccess"]["tenant"]
         await require_project(call, project_id)
         projects = await call.service.flavors.grant(flavor_id, project_id, refuse_public=call.version >= (2, 7))
     elif "removeTenantAccess" in body:
-        authorize(call, "os_compute_api:os-flavor-access:remove_tenant_access")
+        call.authorize("os_compute_api:os-flavor-access:remove_tenant_access")
         schemas.remove_tenant_access.check(call.version, body)
         projects = await call.service.flavors.revoke(flavor_id, body["removeTenantAccess"]["tenant"])
     else:
@@ -159,7 +150,7 @@ def view(call: Call[Any], flavor: Flavor) -> dict[str, Any]:
     }
     if call.version >= (2, 55):
         shown["description"] = flavor["description"]
-    if call.version >= (2, 61) and allows(call.context, "os_compute_api:os-flavor-extra-specs:index"):
+    if call.version >= (2, 61) and call.allows("os_compute_api:os-flavor-extra-specs:index"):
         shown["extra_specs"] = flavor["extra_specs"]
     return shown
 
@@ -218,17 +209,53 @@ def _is_public(call: Call[Any]) -> bool | None:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/flavors", handler=index),
-    Route(method="POST", path="/v2.1/flavors", handler=create),
-    Route(method="GET", path="/v2.1/flavors/detail", handler=detail),
-    Route(method="GET", path="/v2.1/flavors/{id}", handler=show),
-    Route(method="PUT", path="/v2.1/flavors/{id}", handler=update, since=(2, 55)),
-    Route(method="DELETE", path="/v2.1/flavors/{id}", handler=delete),
-    Route(method="GET", path="/v2.1/flavors/{id}/os-extra_specs", handler=list_extra_specs),
-    Route(method="POST", path="/v2.1/flavors/{id}/os-extra_specs", handler=create_extra_specs),
-    Route(method="GET", path="/v2.1/flavors/{id}/os-extra_specs/{key}", handler=show_extra_spec),
-    Route(method="PUT", path="/v2.1/flavors/{id}/os-extra_specs/{key}", handler=update_extra_spec),
-    Route(method="DELETE", path="/v2.1/flavors/{id}/os-extra_specs/{key}", handler=delete_extra_spec),
-    Route(method="GET", path="/v2.1/flavors/{id}/os-flavor-access", handler=list_access),
-    Route(method="POST", path="/v2.1/flavors/{id}/action", handler=act),
+    Route(method="GET", path="/v2.1/flavors", handler=index, rule="novakit:flavors:list"),
+    Route(method="POST", path="/v2.1/flavors", handler=create, rule="os_compute_api:os-flavor-manage:create"),
+    Route(method="GET", path="/v2.1/flavors/detail", handler=detail, rule="novakit:flavors:list"),
+    Route(method="GET", path="/v2.1/flavors/{id}", handler=show, rule="novakit:flavors:show"),
+    Route(
+        method="PUT",
+        path="/v2.1/flavors/{id}",
+        handler=update,
+        since=(2, 55),
+        rule="os_compute_api:os-flavor-manage:update",
+    ),
+    Route(method="DELETE", path="/v2.1/flavors/{id}", handler=delete, rule="os_compute_api:os-flavor-manage:delete"),
+    Route(
+        method="GET",
+        path="/v2.1/flavors/{id}/os-extra_specs",
+        handler=list_extra_specs,
+        rule="os_compute_api:os-flavor-extra-specs:index",
+    ),
+    Route(
+        method="POST",
+        path="/v2.1/flavors/{id}/os-extra_specs",
+        handler=create_extra_specs,
+        rule="os_compute_api:os-flavor-extra-specs:create",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/flavors/{id}/os-extra_specs/{key}",
+        handler=show_extra_spec,
+        rule="os_compute_api:os-flavor-extra-specs:show",
+    ),
+    Route(
+        method="PUT",
+        path="/v2.1/flavors/{id}/os-extra_specs/{key}",
+        handler=update_extra_spec,
+        rule="os_compute_api:os-flavor-extra-specs:update",
+    ),
+    Route(
+        method="DELETE",
+        path="/v2.1/flavors/{id}/os-extra_specs/{key}",
+        handler=delete_extra_spec,
+        rule="os_compute_api:os-flavor-extra-specs:delete",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/flavors/{id}/os-flavor-access",
+        handler=list_access,
+        rule="os_compute_api:os-flavor-access",
+    ),
+    Route(method="POST", path="/v2.1/flavors/{id}/action", handler=act, rules=FLAVOR_ACTIONS),
 ]

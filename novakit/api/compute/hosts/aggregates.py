@@ -6,32 +6,28 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute.policy import authorize
+from novakit.api.compute.policies import AGGREGATE_ACTIONS
 from novakit.api.compute.schemas import aggregates as schemas
 from novakit.api.compute.servers.views import precise
 from novakit.api.compute.validation import json_body, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, Aggregate
 
-POLICY = "os_compute_api:os-aggregates:"
 ACTIONS = ("add_host", "remove_host", "set_metadata")
 
 
 async def index(call: Call[Any]) -> web.Response:
     """List aggregates."""
-    authorize(call, f"{POLICY}index")
     return reply({"aggregates": [_view(call, each) for each in await call.service.aggregates.every()]})
 
 
 async def show(call: Call[Any]) -> web.Response:
     """Show one aggregate."""
-    authorize(call, f"{POLICY}show")
     return reply({"aggregate": _view(call, await call.service.aggregates.show(_id(call)))})
 
 
 async def create(call: Call[Any]) -> web.Response:
     """Make an aggregate."""
-    authorize(call, f"{POLICY}create")
     asked = (await schemas.create.read(call))["aggregate"]
     made = await call.service.aggregates.create(asked["name"], asked.get("availability_zone"))
     shown = _view(call, made)
@@ -41,7 +37,6 @@ async def create(call: Call[Any]) -> web.Response:
 
 async def update(call: Call[Any]) -> web.Response:
     """Rename an aggregate or change its zone."""
-    authorize(call, f"{POLICY}update")
     asked = (await schemas.update.read(call))["aggregate"]
     properties = {ZONE: asked[ZONE]} if ZONE in asked else {}
     changed = await call.service.aggregates.update(_id(call), name=asked.get("name"), properties=properties)
@@ -50,7 +45,6 @@ async def update(call: Call[Any]) -> web.Response:
 
 async def delete(call: Call[Any]) -> web.Response:
     """Delete an empty aggregate."""
-    authorize(call, f"{POLICY}delete")
     await call.service.aggregates.delete(_id(call))
     return reply(status=200)
 
@@ -61,7 +55,7 @@ async def act(call: Call[Any]) -> web.Response:
     name = next(iter(body), "")
     if len(body) != 1 or name not in ACTIONS:
         raise errors.BadRequest(f"There is no such action: aggregates have {', '.join(ACTIONS)}.")
-    authorize(call, f"{POLICY}{name}")
+    call.authorize(AGGREGATE_ACTIONS[name])
     aggregates, aggregate_id = call.service.aggregates, _id(call)
     if name == "add_host":
         schemas.add_host.check(call.version, body)
@@ -107,10 +101,10 @@ def _view(call: Call[Any], aggregate: Aggregate) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/os-aggregates", handler=index),
-    Route(method="POST", path="/v2.1/os-aggregates", handler=create),
-    Route(method="GET", path="/v2.1/os-aggregates/{id}", handler=show),
-    Route(method="PUT", path="/v2.1/os-aggregates/{id}", handler=update),
-    Route(method="DELETE", path="/v2.1/os-aggregates/{id}", handler=delete),
-    Route(method="POST", path="/v2.1/os-aggregates/{id}/action", handler=act),
+    Route(method="GET", path="/v2.1/os-aggregates", handler=index, rule="os_compute_api:os-aggregates:index"),
+    Route(method="POST", path="/v2.1/os-aggregates", handler=create, rule="os_compute_api:os-aggregates:create"),
+    Route(method="GET", path="/v2.1/os-aggregates/{id}", handler=show, rule="os_compute_api:os-aggregates:show"),
+    Route(method="PUT", path="/v2.1/os-aggregates/{id}", handler=update, rule="os_compute_api:os-aggregates:update"),
+    Route(method="DELETE", path="/v2.1/os-aggregates/{id}", handler=delete, rule="os_compute_api:os-aggregates:delete"),
+    Route(method="POST", path="/v2.1/os-aggregates/{id}/action", handler=act, rules=AGGREGATE_ACTIONS),
 ]

@@ -4,7 +4,6 @@ from typing import Any
 
 from aiohttp import web
 
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.servers.views import precise
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host
@@ -12,14 +11,12 @@ from novakit.compute.hosts import Host
 
 async def index(call: Call[Any]) -> web.Response:
     """List the zones and whether any host of them can be used."""
-    authorize(call, "os_compute_api:os-availability-zone:list")
     zones = await call.service.hosts.zones()
     return _reply([_zone(name, hosts) for name, hosts in zones.items()])
 
 
 async def detail(call: Call[Any]) -> web.Response:
     """List the zones with their hosts and services."""
-    authorize(call, "os_compute_api:os-availability-zone:detail")
     shown = []
     for name, hosts in (await call.service.hosts.zones()).items():
         zone = _zone(name, hosts)
@@ -43,6 +40,13 @@ def _reply(zones: list[dict[str, Any]]) -> web.Response:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/os-availability-zone", handler=index),
-    Route(method="GET", path="/v2.1/os-availability-zone/detail", handler=detail),
+    Route(
+        method="GET", path="/v2.1/os-availability-zone", handler=index, rule="os_compute_api:os-availability-zone:list"
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/os-availability-zone/detail",
+        handler=detail,
+        rule="os_compute_api:os-availability-zone:detail",
+    ),
 ]

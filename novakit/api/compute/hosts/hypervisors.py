@@ -9,31 +9,26 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker, next_page
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.validation import known_parameters, part, strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host, Load
 
-POLICY = "os_compute_api:os-hypervisors:"
 SEARCH = ("hypervisor_hostname_pattern", "with_servers")
 Guests = Mapping[str, Sequence[tuple[str, str]]]
 
 
 async def index(call: Call[Any]) -> web.Response:
     """List hypervisors by id and name."""
-    authorize(call, f"{POLICY}list")
     return await _list(call, detail=False)
 
 
 async def detail(call: Call[Any]) -> web.Response:
     """List hypervisors with all they say."""
-    authorize(call, f"{POLICY}list-detail")
     return await _list(call, detail=True)
 
 
 async def show(call: Call[Any]) -> web.Response:
     """Show one hypervisor."""
-    authorize(call, f"{POLICY}show")
     known_parameters(call, "with_servers")
     host = await _find(call)
     asked = _with_servers(call)
@@ -43,7 +38,6 @@ async def show(call: Call[Any]) -> web.Response:
 
 async def statistics(call: Call[Any]) -> web.Response:
     """Sum up every enabled hypervisor (until 2.87)."""
-    authorize(call, f"{POLICY}statistics")
     loads = await _loads(call)
     every = [_usage(host, loads) for host in await call.service.hosts.every() if host.enabled]
     names: tuple[str, ...] = ("vcpus", "memory_mb", "local_gb", "vcpus_used", "memory_mb_used", "local_gb_used")
@@ -54,21 +48,18 @@ async def statistics(call: Call[Any]) -> web.Response:
 
 async def uptime(call: Call[Any]) -> web.Response:
     """Refuse: agents do not report the uptime of their host (until 2.87)."""
-    authorize(call, f"{POLICY}uptime")
     await _find(call)
     raise errors.NotImplementedHere("Virt driver does not implement uptime function.")
 
 
 async def search(call: Call[Any]) -> web.Response:
     """Find hypervisors by a part of their name (until 2.52)."""
-    authorize(call, f"{POLICY}search")
     found = _matching(await call.service.hosts.every(), part(call, "id"))
     return reply({"hypervisors": [_view(call, host, {}, None, detail=False) for host in found]})
 
 
 async def servers(call: Call[Any]) -> web.Response:
     """Find hypervisors by a part of their name, with their servers (until 2.52)."""
-    authorize(call, f"{POLICY}servers")
     found = _matching(await call.service.hosts.every(), part(call, "id"))
     guests = await call.service.hosts.servers_on([host.name for host in found])
     return reply({"hypervisors": [_view(call, host, {}, guests, detail=False) for host in found]})
@@ -196,11 +187,40 @@ def _usage(host: Host, loads: Mapping[str, Load]) -> dict[str, int]:
 
 LAST, OLD = (2, 87), (2, 52)
 ROUTES = [
-    Route(method="GET", path="/v2.1/os-hypervisors", handler=index),
-    Route(method="GET", path="/v2.1/os-hypervisors/detail", handler=detail),
-    Route(method="GET", path="/v2.1/os-hypervisors/statistics", handler=statistics, until=LAST),
-    Route(method="GET", path="/v2.1/os-hypervisors/{id}", handler=show),
-    Route(method="GET", path="/v2.1/os-hypervisors/{id}/uptime", handler=uptime, until=LAST),
-    Route(method="GET", path="/v2.1/os-hypervisors/{id}/search", handler=search, until=OLD),
-    Route(method="GET", path="/v2.1/os-hypervisors/{id}/servers", handler=servers, until=OLD),
+    Route(method="GET", path="/v2.1/os-hypervisors", handler=index, rule="os_compute_api:os-hypervisors:list"),
+    Route(
+        method="GET",
+        path="/v2.1/os-hypervisors/detail",
+        handler=detail,
+        rule="os_compute_api:os-hypervisors:list-detail",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/os-hypervisors/statistics",
+        handler=statistics,
+        until=LAST,
+        rule="os_compute_api:os-hypervisors:statistics",
+    ),
+    Route(method="GET", path="/v2.1/os-hypervisors/{id}", handler=show, rule="os_compute_api:os-hypervisors:show"),
+    Route(
+        method="GET",
+        path="/v2.1/os-hypervisors/{id}/uptime",
+        handler=uptime,
+        until=LAST,
+        rule="os_compute_api:os-hypervisors:uptime",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/os-hypervisors/{id}/search",
+        handler=search,
+        until=OLD,
+        rule="os_compute_api:os-hypervisors:search",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/os-hypervisors/{id}/servers",
+        handler=servers,
+        until=OLD,
+        rule="os_compute_api:os-hypervisors:servers",
+    ),
 ]

@@ -5,7 +5,6 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.schemas import services as schemas
 from novakit.api.compute.servers.views import precise
 from novakit.api.compute.validation import boolean, known_parameters, part
@@ -17,7 +16,6 @@ BINARY = "nova-compute"
 
 async def index(call: Call[Any]) -> web.Response:
     """List services, of one host or binary alone when asked."""
-    authorize(call, "os_compute_api:os-services:list")
     known_parameters(call, "host", "binary")
     host, binary = call.query.get("host"), call.query.get("binary")
     found = await call.service.hosts.every() if binary in (None, "", BINARY) else []
@@ -26,7 +24,6 @@ async def index(call: Call[Any]) -> web.Response:
 
 async def update(call: Call[Any]) -> web.Response:
     """Change one service by its id (2.53), or by the old verbs before that."""
-    authorize(call, "os_compute_api:os-services:update")
     if call.version < (2, 53):
         return await _by_name(call, part(call, "id"))
     asked = await schemas.update.read(call)
@@ -53,7 +50,6 @@ async def update(call: Call[Any]) -> web.Response:
 
 async def delete(call: Call[Any]) -> web.Response:
     """Refuse to remove a service."""
-    authorize(call, "os_compute_api:os-services:update")
     raise errors.NotImplementedHere("Removing a compute host is not served yet; disable it instead.")
 
 
@@ -104,7 +100,7 @@ def _view(call: Call[Any], host: Host) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/os-services", handler=index),
-    Route(method="PUT", path="/v2.1/os-services/{id}", handler=update),
-    Route(method="DELETE", path="/v2.1/os-services/{id}", handler=delete),
+    Route(method="GET", path="/v2.1/os-services", handler=index, rule="os_compute_api:os-services:list"),
+    Route(method="PUT", path="/v2.1/os-services/{id}", handler=update, rule="os_compute_api:os-services:update"),
+    Route(method="DELETE", path="/v2.1/os-services/{id}", handler=delete, rule="os_compute_api:os-services:delete"),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute.policy import authorize
+from novakit.api.compute.policies import SERVER_ACTIONS
 from novakit.api.compute.schemas import server_actions as schemas
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.compute.validation import Body, json_body
@@ -47,7 +47,7 @@ async def _unshelve(call: Call[Any], server: Server, body: dict[str, Any]) -> we
     asked = (body["unshelve"] if call.version >= (2, 77) else None) or {}
     zone, host = asked.get("availability_zone"), asked.get("host")
     if host is not None:
-        authorize(call, "os_compute_api:os-shelve:unshelve_to_host", {"project_id": server.project_id})
+        call.authorize("os_compute_api:os-shelve:unshelve_to_host", {"project_id": server.project_id})
     if zone is not None and zone not in await call.service.hosts.zones():
         raise errors.BadRequest(f"The requested availability zone is not available: {zone}")
     place = Place(zone=zone, unpin="availability_zone" in asked and zone is None, host=host)
@@ -138,8 +138,8 @@ async def act(call: Call[Any]) -> web.Response:
     since, until = NOT_SERVED.get(name, ((9, 9), None))
     if (since and call.version < since) or (until and call.version > until):
         raise errors.BadRequest(f"There is no such action: {name[:80]}")
-    await server_of(call, "os_compute_api:servers:action")
+    await server_of(call, SERVER_ACTIONS[name])
     raise errors.NotImplementedHere(f"The action {name} is not served by this cloud yet; the server is as it was.")
 
 
-ROUTES = [Route(method="POST", path="/v2.1/servers/{id}/action", handler=act)]
+ROUTES = [Route(method="POST", path="/v2.1/servers/{id}/action", handler=act, rules=SERVER_ACTIONS)]

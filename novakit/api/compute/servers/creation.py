@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from novakit import errors
-from novakit.api.compute.policy import authorize
 from novakit.api.compute.validation import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
@@ -110,9 +109,9 @@ def _place(call: Call[Any], asked: Mapping[str, Any]) -> tuple[str | None, str |
         raise errors.BadRequest("Unable to parse availability_zone; write zone, zone:host or zone:host:node.")
     zone, host, node = (word or None for word in (*words, "", "")[:3])
     if host or node:
-        authorize(call, "os_compute_api:servers:create:forced_host")
+        call.authorize("os_compute_api:servers:create:forced_host")
     if asked.get("host") or asked.get("hypervisor_hostname"):
-        authorize(call, "compute:servers:create:requested_destination")
+        call.authorize("compute:servers:create:requested_destination")
         if host or node:
             raise errors.BadRequest(
                 "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are "

@@ -9,7 +9,6 @@ import attrs
 
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker
-from novakit.api.compute.policy import allows, authorize
 from novakit.api.compute.validation import strict_boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
@@ -108,7 +107,7 @@ def listing(call: Call[Any], verb: str) -> Listing | None:
     everybody = _all_tenants(query)
     fields: dict[str, Any] = {"sort": _sort(call), "limit": limit, "marker": marker}
     if everybody:
-        authorize(call, f"os_compute_api:servers:{verb}:get_all_tenants")
+        call.authorize(f"os_compute_api:servers:{verb}:get_all_tenants")
         fields["project_id"] = query.get("project_id", query.get("tenant_id"))
     elif call.context.project_id:
         fields["project_id"] = call.context.project_id
@@ -143,7 +142,7 @@ def _allowed(call: Call[Any]) -> dict[str, str]:
             raise errors.BadRequest(f"Invalid filter field: {name[:80]}.")
         if name not in known and call.version >= (2, 75):
             raise errors.BadRequest(f"Additional properties are not allowed ('{name[:80]}' was unexpected)")
-    if allows(call.context, "os_compute_api:servers:allow_all_filters"):
+    if call.allows("os_compute_api:servers:allow_all_filters"):
         return {name: value for name, value in given.items() if name in known and name not in PAGING}
     return {name: value for name, value in given.items() if name in open_to_all}
 

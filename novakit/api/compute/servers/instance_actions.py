@@ -8,7 +8,6 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker, next_page
-from novakit.api.compute.policy import allows, authorize
 from novakit.api.compute.servers.filters import parse_moment
 from novakit.api.compute.servers.views import precise
 from novakit.api.compute.validation import known_parameters, part
@@ -18,7 +17,7 @@ from novakit.compute.records import Action, Event
 
 async def index(call: Call[Any]) -> web.Response:
     """List what was done, the latest first."""
-    found = await _actions(call, "list")
+    found = await _actions(call)
     if call.version < (2, 58):
         return reply({"instanceActions": [_view(call, action) for action in found]})
     known_parameters(call, "limit", "marker", "changes-since", *(["changes-before"] if call.version >= (2, 66) else []))
@@ -40,20 +39,19 @@ async def index(call: Call[Any]) -> web.Response:
 async def show(call: Call[Any]) -> web.Response:
     """Show one action with its steps."""
     wanted = part(call, "request")
-    for action in await _actions(call, "show"):
+    for action in await _actions(call):
         if action.request_id == wanted:
             shown = _view(call, action)
-            operator = allows(call.context, "os_compute_api:os-instance-actions:events")
+            operator = call.allows("os_compute_api:os-instance-actions:events")
             if operator or call.version >= (2, 51):
                 shown["events"] = [_event(call, action, event, operator) for event in action.events]
             return reply({"instanceAction": shown})
     raise errors.NotFound(f"Action {wanted} not found")
 
 
-async def _actions(call: Call[Any], verb: str) -> list[Action]:
+async def _actions(call: Call[Any]) -> list[Action]:
     """Fetch the actions; from 2.21 on those of deleted servers too."""
     server_id = part(call, "id")
-    authorize(call, f"os_compute_api:os-instance-actions:{verb}")
     if call.version < (2, 21):
         await call.service.servers.show(call.context, server_id)
     return list(await call.service.servers.actions(call.context, server_id))
@@ -101,12 +99,22 @@ def _event(call: Call[Any], action: Action, event: Event, operator: bool) -> dic
         shown["hostId"] = hashlib.sha224((action.project_id + host).encode()).hexdigest() if host else ""
         if operator:
             shown["host"] = host
-    if call.version >= (2, 84) and allows(call.context, "os_compute_api:os-instance-actions:events:details"):
+    if call.version >= (2, 84) and call.allows("os_compute_api:os-instance-actions:events:details"):
         shown["details"] = event.details
     return shown
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/servers/{id}/os-instance-actions", handler=index),
-    Route(method="GET", path="/v2.1/servers/{id}/os-instance-actions/{request}", handler=show),
+    Route(
+        method="GET",
+        path="/v2.1/servers/{id}/os-instance-actions",
+        handler=index,
+        rule="os_compute_api:os-instance-actions:list",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/servers/{id}/os-instance-actions/{request}",
+        handler=show,
+        rule="os_compute_api:os-instance-actions:show",
+    ),
 ]

@@ -12,32 +12,31 @@ from novakit.api.compute.validation import part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
 
-POLICY = "os_compute_api:server-metadata:"
 MISSING = "Metadata item was not found"
 
 
 async def index(call: Call[Any]) -> web.Response:
     """Show all of it."""
-    return reply({"metadata": dict((await server_of(call, f"{POLICY}index")).metadata)})
+    return reply({"metadata": dict((await server_of(call)).metadata)})
 
 
 async def create(call: Call[Any]) -> web.Response:
     """Add and replace items; the others stay."""
-    server = await server_of(call, f"{POLICY}create")
+    server = await server_of(call)
     given = (await schemas.metadata.read(call))["metadata"]
     return reply({"metadata": await _edit(call, server, given)})
 
 
 async def replace(call: Call[Any]) -> web.Response:
     """Replace all of it."""
-    server = await server_of(call, f"{POLICY}update_all")
+    server = await server_of(call)
     given = (await schemas.metadata.read(call))["metadata"]
     return reply({"metadata": await _edit(call, server, given, keep=False)})
 
 
 async def show(call: Call[Any]) -> web.Response:
     """Show one item."""
-    server, key = await server_of(call, f"{POLICY}show"), part(call, "key")
+    server, key = await server_of(call), part(call, "key")
     if key not in server.metadata:
         raise errors.NotFound(MISSING)
     return reply({"meta": {key: server.metadata[key]}})
@@ -45,7 +44,7 @@ async def show(call: Call[Any]) -> web.Response:
 
 async def update(call: Call[Any]) -> web.Response:
     """Set one item."""
-    server, key = await server_of(call, f"{POLICY}update"), part(call, "key")
+    server, key = await server_of(call), part(call, "key")
     given = (await schemas.meta.read(call))["meta"]
     if key not in given:
         raise errors.BadRequest("Request body and URI mismatch")
@@ -55,7 +54,7 @@ async def update(call: Call[Any]) -> web.Response:
 
 async def delete(call: Call[Any]) -> web.Response:
     """Take one item away."""
-    server, key = await server_of(call, f"{POLICY}delete"), part(call, "key")
+    server, key = await server_of(call), part(call, "key")
 
     def without(known: Mapping[str, str]) -> dict[str, str]:
         if key not in known:
@@ -80,10 +79,29 @@ async def _edit(call: Call[Any], server: Server, given: Mapping[str, str], *, ke
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/servers/{id}/metadata", handler=index),
-    Route(method="POST", path="/v2.1/servers/{id}/metadata", handler=create),
-    Route(method="PUT", path="/v2.1/servers/{id}/metadata", handler=replace),
-    Route(method="GET", path="/v2.1/servers/{id}/metadata/{key}", handler=show),
-    Route(method="PUT", path="/v2.1/servers/{id}/metadata/{key}", handler=update),
-    Route(method="DELETE", path="/v2.1/servers/{id}/metadata/{key}", handler=delete),
+    Route(method="GET", path="/v2.1/servers/{id}/metadata", handler=index, rule="os_compute_api:server-metadata:index"),
+    Route(
+        method="POST", path="/v2.1/servers/{id}/metadata", handler=create, rule="os_compute_api:server-metadata:create"
+    ),
+    Route(
+        method="PUT",
+        path="/v2.1/servers/{id}/metadata",
+        handler=replace,
+        rule="os_compute_api:server-metadata:update_all",
+    ),
+    Route(
+        method="GET", path="/v2.1/servers/{id}/metadata/{key}", handler=show, rule="os_compute_api:server-metadata:show"
+    ),
+    Route(
+        method="PUT",
+        path="/v2.1/servers/{id}/metadata/{key}",
+        handler=update,
+        rule="os_compute_api:server-metadata:update",
+    ),
+    Route(
+        method="DELETE",
+        path="/v2.1/servers/{id}/metadata/{key}",
+        handler=delete,
+        rule="os_compute_api:server-metadata:delete",
+    ),
 ]

@@ -20,12 +20,12 @@ NOT_SERVED = "Interfaces are given to a server when it is created; attaching and
 
 async def ips(call: Call[Any]) -> web.Response:
     """Show the addresses by network."""
-    return reply({"addresses": views.addresses(await _ports(call, "os_compute_api:ips:index"), with_cards=False)})
+    return reply({"addresses": views.addresses(await _ports(call), with_cards=False)})
 
 
 async def ips_of_network(call: Call[Any]) -> web.Response:
     """Show the addresses on one network."""
-    shown = views.addresses(await _ports(call, "os_compute_api:ips:show"), with_cards=False)
+    shown = views.addresses(await _ports(call), with_cards=False)
     name = part(call, "network")
     if name not in shown:
         raise errors.NotFound("Instance is not a member of specified network")
@@ -34,14 +34,14 @@ async def ips_of_network(call: Call[Any]) -> web.Response:
 
 async def interfaces(call: Call[Any]) -> web.Response:
     """List the ports."""
-    found = await _ports(call, "os_compute_api:os-attach-interfaces:list")
+    found = await _ports(call)
     return reply({"interfaceAttachments": [_interface(call, port) for port in found]})
 
 
 async def interface(call: Call[Any]) -> web.Response:
     """Show one port."""
     port_id = part(call, "port")
-    for port in await _ports(call, "os_compute_api:os-attach-interfaces:show"):
+    for port in await _ports(call):
         if port.id == port_id:
             return reply({"interfaceAttachment": _interface(call, port)})
     raise errors.NotFound(f"Instance {part(call, 'id')} does not have a port with id {port_id}")
@@ -49,13 +49,13 @@ async def interface(call: Call[Any]) -> web.Response:
 
 async def not_served(call: Call[Any]) -> web.Response:
     """Refuse to attach or detach."""
-    await server_of(call, "os_compute_api:servers:action")
+    await server_of(call)
     raise errors.NotImplementedHere(NOT_SERVED)
 
 
 async def security_groups(call: Call[Any]) -> web.Response:
     """List the security groups of a server's ports."""
-    server = await server_of(call, "os_compute_api:os-security-groups:list")
+    server = await server_of(call)
     found, names = await call.service.servers.security_groups(server.id)
     return reply({"security_groups": [_group(group, names) for group in found]})
 
@@ -94,8 +94,8 @@ def _rule(rule: Mapping[str, Any], names: Names) -> dict[str, Any]:
     return shown
 
 
-async def _ports(call: Call[Any], policy: str) -> list[PortInfo]:
-    server = await server_of(call, policy)
+async def _ports(call: Call[Any]) -> list[PortInfo]:
+    server = await server_of(call)
     return list((await call.service.servers.ports([server.id])).get(server.id, ()))
 
 
@@ -113,11 +113,38 @@ def _interface(call: Call[Any], port: PortInfo) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/servers/{id}/ips", handler=ips),
-    Route(method="GET", path="/v2.1/servers/{id}/ips/{network}", handler=ips_of_network),
-    Route(method="GET", path="/v2.1/servers/{id}/os-interface", handler=interfaces),
-    Route(method="POST", path="/v2.1/servers/{id}/os-interface", handler=not_served),
-    Route(method="GET", path="/v2.1/servers/{id}/os-interface/{port}", handler=interface),
-    Route(method="DELETE", path="/v2.1/servers/{id}/os-interface/{port}", handler=not_served),
-    Route(method="GET", path="/v2.1/servers/{id}/os-security-groups", handler=security_groups),
+    Route(method="GET", path="/v2.1/servers/{id}/ips", handler=ips, rule="os_compute_api:ips:index"),
+    Route(
+        method="GET", path="/v2.1/servers/{id}/ips/{network}", handler=ips_of_network, rule="os_compute_api:ips:show"
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/servers/{id}/os-interface",
+        handler=interfaces,
+        rule="os_compute_api:os-attach-interfaces:list",
+    ),
+    Route(
+        method="POST",
+        path="/v2.1/servers/{id}/os-interface",
+        handler=not_served,
+        rule="os_compute_api:os-attach-interfaces:create",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/servers/{id}/os-interface/{port}",
+        handler=interface,
+        rule="os_compute_api:os-attach-interfaces:show",
+    ),
+    Route(
+        method="DELETE",
+        path="/v2.1/servers/{id}/os-interface/{port}",
+        handler=not_served,
+        rule="os_compute_api:os-attach-interfaces:delete",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/servers/{id}/os-security-groups",
+        handler=security_groups,
+        rule="os_compute_api:os-security-groups:list",
+    ),
 ]

@@ -7,7 +7,6 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import next_page
-from novakit.api.compute.policy import allows, authorize
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.servers import views
 from novakit.api.compute.servers.creation import creation, reached
@@ -19,7 +18,6 @@ from novakit.compute.records import Server
 
 async def create(call: Call[Any]) -> web.Response:
     """Ask for one server or several."""
-    authorize(call, "os_compute_api:servers:create")
     body = await schemas.create.read(call)
     spec = await creation(call, body)
     try:
@@ -36,7 +34,6 @@ async def create(call: Call[Any]) -> web.Response:
 
 async def index(call: Call[Any]) -> web.Response:
     """List servers by id and name."""
-    authorize(call, "os_compute_api:servers:index")
     wanted = listing(call, "index")
     found = await _page(call, wanted)
     return _list(call, "servers", [views.brief(call, server) for server in found])
@@ -44,7 +41,6 @@ async def index(call: Call[Any]) -> web.Response:
 
 async def detail(call: Call[Any]) -> web.Response:
     """List servers with all they say."""
-    authorize(call, "os_compute_api:servers:detail")
     wanted = listing(call, "detail")
     found = await _page(call, wanted)
     ports = await call.service.servers.ports([server.id for server in found])
@@ -57,13 +53,13 @@ async def detail(call: Call[Any]) -> web.Response:
 
 async def show(call: Call[Any]) -> web.Response:
     """Show one server."""
-    server = await server_of(call, "os_compute_api:servers:show")
+    server = await server_of(call)
     return reply({"server": await _full(call, server)})
 
 
 async def update(call: Call[Any]) -> web.Response:
     """Rename or describe a server, or change its hostname."""
-    server = await server_of(call, "os_compute_api:servers:update")
+    server = await server_of(call)
     asked = (await schemas.update.read(call))["server"]
     changes = {name: asked[name] for name in ("name", "description", "hostname") if name in asked} | reached(asked)
     if changes:
@@ -76,15 +72,18 @@ async def update(call: Call[Any]) -> web.Response:
 
 async def delete(call: Call[Any]) -> web.Response:
     """Delete a server, whatever else is happening to it."""
-    server = await server_of(call, "os_compute_api:servers:delete")
+    server = await server_of(call)
     await call.service.servers.delete(call.context, server.id)
     return reply(status=204)
 
 
-async def server_of(call: Call[Any], policy: str) -> Server:
-    """Fetch the server in the path for somebody who may do this to it; raise `NotFound` or `Forbidden`."""
+async def server_of(call: Call[Any], rule: str | None = None) -> Server:
+    """Fetch the server in the path for somebody who may do this to it: what the route's rule says, or `rule`.
+
+    Raises NotFound or Forbidden.
+    """
     server: Server = await call.service.servers.show(call.context, part(call, "id"))
-    authorize(call, policy, {"project_id": server.project_id, "user_id": server.user_id})
+    call.authorize(rule or call.rule, {"project_id": server.project_id, "user_id": server.user_id})
     return server
 
 
@@ -96,7 +95,7 @@ async def _full(call: Call[Any], server: Server) -> dict[str, Any]:
 
 async def _host_statuses(call: Call[Any], servers: Sequence[Server]) -> dict[str, str]:
     """Say how the host of each server is, to those who may know."""
-    if call.version < (2, 16) or not allows(call.context, "os_compute_api:servers:show:host_status"):
+    if call.version < (2, 16) or not call.allows("os_compute_api:servers:show:host_status"):
         return {}
     known = await call.service.hosts.statuses(server.host for server in servers if server.host)
     return {server.id: known.get(server.host or "", "") for server in servers}
@@ -117,10 +116,10 @@ def _list(call: Call[Any], place: str, shown: list[dict[str, Any]]) -> web.Respo
 
 
 ROUTES = [
-    Route(method="POST", path="/v2.1/servers", handler=create),
-    Route(method="GET", path="/v2.1/servers", handler=index),
-    Route(method="GET", path="/v2.1/servers/detail", handler=detail),
-    Route(method="GET", path="/v2.1/servers/{id}", handler=show),
-    Route(method="PUT", path="/v2.1/servers/{id}", handler=update),
-    Route(method="DELETE", path="/v2.1/servers/{id}", handler=delete),
+    Route(method="POST", path="/v2.1/servers", handler=create, rule="os_compute_api:servers:create"),
+    Route(method="GET", path="/v2.1/servers", handler=index, rule="os_compute_api:servers:index"),
+    Route(method="GET", path="/v2.1/servers/detail", handler=detail, rule="os_compute_api:servers:detail"),
+    Route(method="GET", path="/v2.1/servers/{id}", handler=show, rule="os_compute_api:servers:show"),
+    Route(method="PUT", path="/v2.1/servers/{id}", handler=update, rule="os_compute_api:servers:update"),
+    Route(method="DELETE", path="/v2.1/servers/{id}", handler=delete, rule="os_compute_api:servers:delete"),
 ]

@@ -12,19 +12,18 @@ from novakit.api.compute.servers.servers import server_of
 from novakit.api.compute.validation import part
 from novakit.api.service import Call, Route, reply
 
-POLICY = "os_compute_api:os-server-tags:"
 MAX_TAGS, MAX_LENGTH = 50, 60
 SINCE = (2, 26)
 
 
 async def index(call: Call[Any]) -> web.Response:
     """List the tags."""
-    return reply({"tags": list((await server_of(call, f"{POLICY}index")).tags)})
+    return reply({"tags": list((await server_of(call)).tags)})
 
 
 async def replace(call: Call[Any]) -> web.Response:
     """Replace all tags."""
-    server = await server_of(call, f"{POLICY}update_all")
+    server = await server_of(call)
     given = list(dict.fromkeys((await schemas.tags.read(call))["tags"]))
     await call.service.servers.edit(call.context, server.id, "tags", lambda known: given)
     return reply({"tags": given})
@@ -32,14 +31,14 @@ async def replace(call: Call[Any]) -> web.Response:
 
 async def clear(call: Call[Any]) -> web.Response:
     """Take all tags away."""
-    server = await server_of(call, f"{POLICY}delete_all")
+    server = await server_of(call)
     await call.service.servers.edit(call.context, server.id, "tags", lambda known: [])
     return reply(status=204)
 
 
 async def check(call: Call[Any]) -> web.Response:
     """Say whether the server has a tag: 204 or 404."""
-    server, tag = await server_of(call, f"{POLICY}show"), part(call, "tag")
+    server, tag = await server_of(call), part(call, "tag")
     if tag not in server.tags:
         raise _missing(server.id, tag)
     return reply(status=204)
@@ -47,7 +46,7 @@ async def check(call: Call[Any]) -> web.Response:
 
 async def add(call: Call[Any]) -> web.Response:
     """Add one tag: 201 when it is new, else 204."""
-    server, tag = await server_of(call, f"{POLICY}update"), part(call, "tag")
+    server, tag = await server_of(call), part(call, "tag")
     if not tag or len(tag) > MAX_LENGTH or "," in tag or "/" in tag:
         raise errors.BadRequest(
             f"Tag '{tag[:80]}' is invalid. It must be a non empty string without characters '/' and ',', at most "
@@ -71,7 +70,7 @@ async def add(call: Call[Any]) -> web.Response:
 
 async def remove(call: Call[Any]) -> web.Response:
     """Take one tag away."""
-    server, tag = await server_of(call, f"{POLICY}delete"), part(call, "tag")
+    server, tag = await server_of(call), part(call, "tag")
 
     def change(known: Sequence[str]) -> list[str]:
         if tag not in known:
@@ -87,10 +86,46 @@ def _missing(server_id: str, tag: str) -> errors.NotFound:
 
 
 ROUTES = [
-    Route(method="GET", path="/v2.1/servers/{id}/tags", handler=index, since=SINCE),
-    Route(method="PUT", path="/v2.1/servers/{id}/tags", handler=replace, since=SINCE),
-    Route(method="DELETE", path="/v2.1/servers/{id}/tags", handler=clear, since=SINCE),
-    Route(method="GET", path="/v2.1/servers/{id}/tags/{tag}", handler=check, since=SINCE),
-    Route(method="PUT", path="/v2.1/servers/{id}/tags/{tag}", handler=add, since=SINCE),
-    Route(method="DELETE", path="/v2.1/servers/{id}/tags/{tag}", handler=remove, since=SINCE),
+    Route(
+        method="GET",
+        path="/v2.1/servers/{id}/tags",
+        handler=index,
+        since=SINCE,
+        rule="os_compute_api:os-server-tags:index",
+    ),
+    Route(
+        method="PUT",
+        path="/v2.1/servers/{id}/tags",
+        handler=replace,
+        since=SINCE,
+        rule="os_compute_api:os-server-tags:update_all",
+    ),
+    Route(
+        method="DELETE",
+        path="/v2.1/servers/{id}/tags",
+        handler=clear,
+        since=SINCE,
+        rule="os_compute_api:os-server-tags:delete_all",
+    ),
+    Route(
+        method="GET",
+        path="/v2.1/servers/{id}/tags/{tag}",
+        handler=check,
+        since=SINCE,
+        rule="os_compute_api:os-server-tags:show",
+    ),
+    Route(
+        method="PUT",
+        path="/v2.1/servers/{id}/tags/{tag}",
+        handler=add,
+        since=SINCE,
+        rule="os_compute_api:os-server-tags:update",
+    ),
+    Route(
+        method="DELETE",
+        path="/v2.1/servers/{id}/tags/{tag}",
+        handler=remove,
+        since=SINCE,
+        rule="os_compute_api:os-server-tags:delete",
+    ),
 ]

@@ -7,7 +7,6 @@ from typing import Any
 
 from novakit.api.compute.image_properties import STANDARD
 from novakit.api.compute.links import bookmark, links
-from novakit.api.compute.policy import allows
 from novakit.api.service import Call
 from novakit.compute.records import Server
 from novakit.compute.states import status_of
@@ -55,7 +54,7 @@ def _disk_config(server: Server) -> str:
 def full(call: Call[Any], server: Server, ports: Sequence[PortInfo], host_status: str | None, *, detail: bool) -> View:
     """Show everything; `detail` is the list of many, which leaves the server groups out."""
     shown = _core(call, server, ports, with_cards=True)
-    admin = allows(call.context, "os_compute_api:os-extended-server-attributes")
+    admin = call.allows("os_compute_api:os-extended-server-attributes")
     shown |= {
         "OS-EXT-AZ:availability_zone": server.availability_zone or "",
         "config_drive": "True" if server.config_drive else "",
@@ -177,7 +176,7 @@ def _flavor(call: Call[Any], server: Server) -> View:
     shown = {name: flavor[name] for name in ("vcpus", "ram", "disk", "ephemeral", "swap")}
     shown["original_name"] = flavor["name"]
     target = {"project_id": server.project_id}
-    if allows(call.context, "os_compute_api:servers:show:flavor-extra-specs", target):
+    if call.allows("os_compute_api:servers:show:flavor-extra-specs", target):
         shown["extra_specs"] = dict(flavor["extra_specs"])
     return shown
 

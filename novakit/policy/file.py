@@ -1,0 +1,127 @@
+"""An operator's policy.yaml: read at the start, and again when it changes."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import attrs
+import structlog
+from oslo_policy import policy as oslo
+
+from novakit import world
+from novakit.errors import ConfigError
+from novakit.policy.checks import circle, fault_of, references
+
+log = structlog.get_logger(__name__)
+
+LOOKED_EVERY = 1.0
+"""Seconds between looks at the file's time of change."""
+MOST_BYTES = 1 << 20
+
+Stamp = tuple[int, int, int] | None
+"""Device, size and time of change in nanoseconds; None where there is no file."""
+
+
+@attrs.define
+class PolicyFile:
+    """Rules that say otherwise than the tables. A file that is spoilt while the service runs changes nothing."""
+
+    path: Path | None = None
+    """None is no file at all: the defaults stand."""
+    required: bool = False
+    """Whether the path was named by the operator, so that a missing file is a mistake."""
+    known: Mapping[str, str] = attrs.field(factory=dict)
+    """Default check of each rule of each service, by name."""
+    overrides: Mapping[str, str] = attrs.field(factory=dict, init=False)
+    revision: int = attrs.field(default=0, init=False)
+    """Grows with each change that was taken up."""
+    _stamp: Stamp = attrs.field(default=None, init=False)
+    _looked: float = attrs.field(default=0.0, init=False)
+
+    @classmethod
+    def open(cls, path: Path, *, required: bool, known: Mapping[str, str]) -> "PolicyFile":
+        """Read the file. Raises ConfigError when it is not understood, or missing though it was named."""
+        file = cls(path=path, required=required, known=known)
+        file._stamp, file._looked = file._seen(), world.monotonic()
+        file.overrides = file._read()
+        file._tell_unknown()
+        return file
+
+    def refresh(self) -> None:
+        """Take up a changed file; keep the rules that stand and log a sentence when it is not understood."""
+        if self.path is None or world.monotonic() - self._looked < LOOKED_EVERY:
+            return
+        self._looked = world.monotonic()
+        try:
+            seen = self._seen()
+            if seen == self._stamp:
+                return
+            self._stamp = seen
+            self.overrides = self._read()
+        except ConfigError as error:
+            log.error("policy file not taken up; the rules stay as they were", reason=str(error))
+            return
+        self.revision += 1
+        self._tell_unknown()
+        log.info("policy file taken up", file=str(self.path), rules=len(self.overrides))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Name the rules in the file that no service asks and no rule refers to."""
+        referred = {name for text in {**self.known, **self.overrides}.values() for name in references(text)}
+        return sorted(set(self.overrides) - set(self.known) - referred)
+
+    def _tell_unknown(self) -> None:
+        for name in self.unknown:
+            close = difflib.get_close_matches(name, self.known, n=1)
+            log.warning("policy file has a rule that nothing asks", rule=name, close=close[0] if close else "")
+
+    def _seen(self) -> Stamp:
+        if self.path is None:
+            return None
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be read: {error.strerror}.") from error
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _read(self) -> dict[str, str]:
+        if self.path is None or (self._stamp is None and not self.required):
+            return {}
+        try:
+            if self.path.stat().st_size > MOST_BYTES:
+                raise ConfigError(f"{self.path} is larger than {MOST_BYTES} bytes: that is no policy file.")
+            document: object = oslo.parse_file_contents(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{self.path}, which [policy] file names, does not exist.") from error
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be read: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{self.path} is not YAML: {' '.join(str(error).split())[:300]}") from error
+        if not isinstance(document, dict):
+            raise ConfigError(f'{self.path} takes one rule a line, such as "os_compute_api:servers:create": "!".')
+        return self._checked(document)
+
+    def _checked(self, document: Mapping[object, object]) -> dict[str, str]:
+        rules: dict[str, str] = {}
+        for name, text in document.items():
+            if not isinstance(name, str) or not isinstance(text, str):
+                raise ConfigError(f"{self.path}: the rule {name!r} takes a check as a text, not {text!r:.80}.")
+            if fault := fault_of(text):
+                raise ConfigError(f"{self.path}: the rule {name}: {fault}.")
+            rules[name] = text
+        every = {**self.known, **rules}
+        for name, text in rules.items():
+            for one in references(text):
+                if one not in every:
+                    raise ConfigError(f"{self.path}: the rule {name} refers to rule:{one}, which nothing defines.")
+        if way := circle(every):
+            raise ConfigError(f"{self.path}: rules refer to each other in a circle: {' -> '.join(way)}.")
+        return rules
+
+
+def defaults(tables: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Join the default checks of several services."""
+    return {name: text for one in tables for name, text in one.items()}
