@@ -43,7 +43,7 @@ class Members:
         }
         async with self.images.store.write() as session:
             session.after_commit(self.images.forget)
-            image = await self.images.owned(context, image_id, await table.locked(session, image_id))
+            image = await self.images.owned(context, image_id, await table.locked(session, image_id), "add_member")
             if image["visibility"] != "shared":
                 raise errors.Forbidden("Only shared images have members; set the visibility to shared first.")
             await table.share(session, row)
@@ -65,7 +65,9 @@ class Members:
     async def unshare(self, context: RequestContext, image_id: str, member_id: str) -> None:
         """Stop sharing an image with a project."""
         async with self.images.store.read() as session:
-            await self.images.owned(context, image_id, await table.visible(session, image_id, None, True))
+            await self.images.owned(
+                context, image_id, await table.visible(session, image_id, None, True), "delete_member"
+            )
         await self._member_write(image_id, member_id, lambda session: table.unshare(session, image_id, member_id))
 
     async def _member_write(self, image_id: str, member_id: str, work: Callable[[Any], Awaitable[bool]]) -> None:

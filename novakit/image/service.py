@@ -9,7 +9,7 @@ import attrs
 import structlog
 
 from novakit import durable, errors, world
-from novakit.context import RequestContext
+from novakit.context import RequestContext, Target
 from novakit.image import files
 from novakit.image.inspection import CONTAINERS, FORMATS, Inspection
 from novakit.image.members import Members
@@ -112,6 +112,7 @@ class Images:
     async def file(self, context: RequestContext, image_id: str) -> ImageFile | None:
         """Say where an image's bytes are, or None while it has none."""
         row = await self.visible(context, image_id)
+        _require(context, "download_image", row)
         if row["file_name"] is None:
             return None
         if row["status"] == "deactivated" and not context.is_admin:
@@ -129,10 +130,11 @@ class Images:
         now = world.now()
         given = {"properties": {}, "tags": [], **values}
         owner = given.get("owner") or context.project_id
+        if not owner:
+            raise errors.Forbidden("An image belongs to a project; log in to one.")
         if owner != context.project_id and not context.is_admin:
             raise errors.Forbidden("You are not permitted to create images owned by others.")
-        if given.get("visibility") == "public":
-            _require_publisher(context)
+        _require_may_show(context, given.get("visibility"), owner)
         _check(given)
         row = {
             "id": given.get("id") or world.new_id(),
@@ -161,7 +163,7 @@ class Images:
         async with self.store.write() as session:
             session.after_commit(self.forget)
             row = await table.locked(session, image_id)
-            before = await self.owned(context, image_id, row)
+            before = await self.owned(context, image_id, row, "modify_image")
             after = {**before, "properties": dict(before["properties"]), "tags": table.split(before["tags"])}
             change(after)
             self._require_allowed(context, before, after)
@@ -170,20 +172,27 @@ class Images:
         return document(after)
 
     def _require_allowed(self, context: RequestContext, before: Row, after: Mapping[str, Any]) -> None:
-        if after["visibility"] == "public" != before["visibility"]:
-            _require_publisher(context)
-        if after["owner"] != before["owner"] and not context.is_admin:
-            raise errors.Forbidden("Only an administrator gives an image to another project.")
+        if after["visibility"] != before["visibility"]:
+            _require_may_show(context, after["visibility"], after["owner"])
+        if after["owner"] != before["owner"]:
+            if not context.is_admin:
+                raise errors.Forbidden("Only an administrator gives an image to another project.")
+            if not after["owner"]:
+                raise errors.BadRequest("An image belongs to a project; name the one that is to have it.")
         for name in ("disk_format", "container_format"):
             if after[name] != before[name] and before["status"] != "queued":
                 raise errors.Forbidden(f"Attribute {name} can be replaced only for a queued image.")
         _check(after)
 
-    async def owned(self, context: RequestContext, image_id: str, row: Row | None) -> Row:
-        """Give the row to its owner; others who can see it get `Forbidden`, the rest `NotFound`."""
+    async def owned(self, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
+        """Give the row to its owner, who may do what `rule` is about.
+
+        Raises Forbidden for others who can see it, NotFound for the rest.
+        """
         if row is not None and (context.is_admin or (row["owner"] and row["owner"] == context.project_id)):
             if context.is_service and not context.is_admin:
                 raise errors.Forbidden("A compute host fills snapshots of servers; it changes no image.")
+            _require(context, rule, row)
             return row
         await self.visible(context, image_id)
         raise errors.Forbidden(f"Image {image_id} belongs to another project; only its owner changes it.")
@@ -192,7 +201,7 @@ class Images:
         """Remove an image, first its row and then its file; raise `Forbidden` for a protected one."""
         async with self.store.write() as session:
             session.after_commit(self.forget)
-            row = await self.owned(context, image_id, await table.locked(session, image_id))
+            row = await self.owned(context, image_id, await table.locked(session, image_id), "delete_image")
             if row["protected"]:
                 raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
             if row["file_name"]:
@@ -205,7 +214,8 @@ class Images:
         """Allow or forbid the use of an image that has its data; raise `Forbidden` for one that is still queued."""
         async with self.store.write() as session:
             session.after_commit(self.forget)
-            row = await self.owned(context, image_id, await table.locked(session, image_id))
+            rule = "reactivate" if active else "deactivate"
+            row = await self.owned(context, image_id, await table.locked(session, image_id), rule)
             if row["status"] == "queued":
                 raise errors.Forbidden(f"Image {image_id} has no data yet; upload it first.")
             status = "active" if active else "deactivated"
@@ -223,7 +233,7 @@ class Images:
         async with self.store.read() as session:
             row = await table.visible(session, image_id, None, True)
         if row is None or not _is_filled_by_host(context, row):
-            row = await self.owned(context, image_id, row)
+            row = await self.owned(context, image_id, row, "upload_image")
         if row["status"] != "queued":
             raise errors.Conflict(f"Image {image_id} is {row['status']}; only a queued image takes data.")
         if row["disk_format"] is None or row["container_format"] is None:
@@ -320,9 +330,26 @@ def _missing(image_id: str) -> errors.NotFound:
     return errors.NotFound(f"No image found with ID {image_id}.")
 
 
-def _require_publisher(context: RequestContext) -> None:
-    if not context.is_admin:
-        raise errors.Forbidden("You are not authorized to publicize an image; it needs the role admin.")
+def _require(context: RequestContext, rule: str, row: Row, member_id: str | None = None) -> None:
+    """Ask the policy about an image that is there. Raises Forbidden."""
+    target: dict[str, str | bool | None] = {"visibility": row["visibility"]}
+    if row["owner"]:
+        target |= {"project_id": row["owner"], "tenant_id": row["owner"], "owner": row["owner"]}
+    if member_id is not None:
+        target["member_id"] = member_id
+    _ask(context, rule, target)
+
+
+def _require_may_show(context: RequestContext, visibility: str | None, owner: str) -> None:
+    """Ask the policy before an image is shown to everybody. Raises Forbidden."""
+    rules = {"public": "publicize_image", "community": "communitize_image"}
+    if visibility in rules:
+        _ask(context, rules[visibility], {"project_id": owner, "tenant_id": owner, "visibility": visibility})
+
+
+def _ask(context: RequestContext, rule: str, target: Target) -> None:
+    if not context.may(rule, target):
+        raise errors.Forbidden(f"You are not authorized to complete {rule} action.")
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -59,7 +59,9 @@ class Policy:
     def admitted(self, context: RequestContext) -> RequestContext:
         """Give the caller as this service knows it: `is_admin` is what the rule `admin` says, `may` asks here."""
         self.refresh()
-        return attrs.evolve(context, is_admin=self.allows(context, self.admin), decide=self.allows)
+        return attrs.evolve(
+            context, is_admin=self.admin in self.table and self.allows(context, self.admin), decide=self.allows
+        )
 
     def allows(self, context: RequestContext, name: str, target: Target | None = None) -> bool:
         """Say whether the caller may do what a rule is about to `target`; without one, to a thing of its own.

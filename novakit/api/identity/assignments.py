@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.identity import checks, resources
+from novakit.api.identity import resources
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 from novakit.identity.service import closure
@@ -21,21 +21,18 @@ def _place(call: Call[Identity]) -> tuple[str, str, str]:
 
 async def grant(call: Call[Identity]) -> web.Response:
     """Give a user a role."""
-    checks.require_admin(call)
     await call.service.directory.assign(*_place(call))
     return reply(status=204)
 
 
 async def revoke(call: Call[Identity]) -> web.Response:
     """Take a role back."""
-    checks.require_admin(call)
     await call.service.directory.unassign(*_place(call))
     return reply(status=204)
 
 
 async def check(call: Call[Identity]) -> web.Response:
     """Say whether a user has a role."""
-    checks.require_reader(call)
     user, target, role = _place(call)
     if all(row["id"] != role for row in await call.service.directory.roles_of(user, target)):
         raise errors.NotFound(f"Could not find role assignment with role: {role}, user: {user}.")
@@ -44,7 +41,6 @@ async def check(call: Call[Identity]) -> web.Response:
 
 async def roles(call: Call[Identity]) -> web.Response:
     """List the roles that a user was given somewhere."""
-    checks.require_reader(call)
     rows = await call.service.directory.roles_of(call.path["user"], call.path.get("project", table.SYSTEM))
     return reply(resources.collection(call, "roles", [resources.ROLE.document(call, row) for row in rows]))
 
@@ -55,7 +51,7 @@ async def every(call: Call[Identity]) -> web.Response:
     filters = {"user_id": query.get("user.id"), "target_id": query.get("scope.project.id")}
     if "scope.system" in query:
         filters["target_id"] = table.SYSTEM
-    checks.require_reader(call, own=filters["user_id"] == call.context.user_id)
+    call.authorize(call.rule, {} if filters["user_id"] is None else {"target.user.id": filters["user_id"]})
     rows: Iterable[Row] = await call.service.directory.assigned(
         {name: value for name, value in filters.items() if value is not None}
     )
@@ -110,18 +106,20 @@ def _domain(row: Row, whose: str) -> dict[str, Any]:
     return {"id": row[f"{whose}_domain_id"], "name": row[f"{whose}_domain_name"]}
 
 
-_PLACES = ("/v3/projects/{project}/users/{user}/roles", "/v3/system/users/{user}/roles")
+def _routes_at(place: str, whole: str, one: str) -> list[Route]:
+    """Give the routes of the roles at one place; `whole` and `one` are the ends of their rules."""
+    check_rule = f"identity:check_{one}"
+    return [
+        Route(method="GET", path=place, handler=roles, rule=f"identity:list_{whole}"),
+        Route(method="PUT", path=f"{place}/{{role}}", handler=grant, rule=f"identity:create_{one}"),
+        Route(method="HEAD", path=f"{place}/{{role}}", handler=check, rule=check_rule),
+        Route(method="GET", path=f"{place}/{{role}}", handler=check, rule=check_rule),
+        Route(method="DELETE", path=f"{place}/{{role}}", handler=revoke, rule=f"identity:revoke_{one}"),
+    ]
+
+
 routes = (
-    Route(method="GET", path="/v3/role_assignments", handler=every),
-    *(
-        route
-        for place in _PLACES
-        for route in (
-            Route(method="GET", path=place, handler=roles),
-            Route(method="PUT", path=f"{place}/{{role}}", handler=grant),
-            Route(method="HEAD", path=f"{place}/{{role}}", handler=check),
-            Route(method="GET", path=f"{place}/{{role}}", handler=check),
-            Route(method="DELETE", path=f"{place}/{{role}}", handler=revoke),
-        )
-    ),
+    Route(method="GET", path="/v3/role_assignments", handler=every, rule="identity:list_role_assignments"),
+    *_routes_at("/v3/projects/{project}/users/{user}/roles", "grants", "grant"),
+    *_routes_at("/v3/system/users/{user}/roles", "system_grants_for_user", "system_grant_for_user"),
 )

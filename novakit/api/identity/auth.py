@@ -9,6 +9,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.identity import checks, resources
 from novakit.api.service import Call, Route, reply
+from novakit.context import Target
 from novakit.identity import Identity
 from novakit.identity.service import Grant, Scope
 from novakit.store import identity as table
@@ -179,19 +180,19 @@ def _subject(call: Call[Identity]) -> str:
 
 async def _looked_at(call: Call[Identity]) -> Grant:
     text = _subject(call)
-    own = text == call.request.headers.get("X-Auth-Token")
-    checks.require_reader(call, own=own or _same_user(call, text))
+    call.authorize(call.rule, _target(call, text))
     try:
         return await call.service.validate(text)
     except errors.Unauthorized as error:
         raise errors.NotFound("Could not find token.") from error
 
 
-def _same_user(call: Call[Identity], text: str) -> bool:
+def _target(call: Call[Identity], text: str) -> Target:
+    """Say whose token it is; of one that cannot be read nobody knows."""
     try:
-        return call.service.ring.read(text).user_id == call.context.user_id
+        return {"target.token.user_id": call.service.ring.read(text).user_id}
     except errors.Unauthorized:
-        return False
+        return {}
 
 
 async def show(call: Call[Identity]) -> web.Response:
@@ -204,9 +205,7 @@ async def show(call: Call[Identity]) -> web.Response:
 async def revoke(call: Call[Identity]) -> web.Response:
     """End the token in X-Subject-Token."""
     text = _subject(call)
-    own = text == call.request.headers.get("X-Auth-Token")
-    if not own and not _same_user(call, text):
-        checks.require_admin(call)
+    call.authorize(call.rule, _target(call, text))
     try:
         await call.service.revoke(text)
     except errors.Unauthorized as error:
@@ -238,11 +237,11 @@ async def catalog(call: Call[Identity]) -> web.Response:
 
 routes = (
     Route(method="POST", path="/v3/auth/tokens", handler=login, public=True),
-    Route(method="GET", path="/v3/auth/tokens", handler=show),
-    Route(method="HEAD", path="/v3/auth/tokens", handler=show),
-    Route(method="DELETE", path="/v3/auth/tokens", handler=revoke),
-    Route(method="GET", path="/v3/auth/projects", handler=projects),
-    Route(method="GET", path="/v3/auth/domains", handler=domains),
-    Route(method="GET", path="/v3/auth/system", handler=system),
-    Route(method="GET", path="/v3/auth/catalog", handler=catalog),
+    Route(method="GET", path="/v3/auth/tokens", handler=show, rule="identity:validate_token"),
+    Route(method="HEAD", path="/v3/auth/tokens", handler=show, rule="identity:check_token"),
+    Route(method="DELETE", path="/v3/auth/tokens", handler=revoke, rule="identity:revoke_token"),
+    Route(method="GET", path="/v3/auth/projects", handler=projects, rule="identity:get_auth_projects"),
+    Route(method="GET", path="/v3/auth/domains", handler=domains, rule="identity:get_auth_domains"),
+    Route(method="GET", path="/v3/auth/system", handler=system, rule="identity:get_auth_system"),
+    Route(method="GET", path="/v3/auth/catalog", handler=catalog, rule="identity:get_auth_catalog"),
 )

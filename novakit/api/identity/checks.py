@@ -1,4 +1,4 @@
-"""What a request to the identity API may hold, and who may send it."""
+"""What a request to the identity API may hold."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,8 +6,6 @@ from typing import Any
 import fastjsonschema
 
 from novakit import errors
-from novakit.api.service import Call
-from novakit.identity import Identity
 
 Check = Callable[[Any], Any]
 
@@ -35,24 +33,3 @@ def check(schema: Mapping[str, Any]) -> Check:
             raise errors.BadRequest(f"Invalid input for {place}: {said[:300]}.") from error
 
     return checked
-
-
-def require_admin(call: Call[Identity]) -> None:
-    """Let administrators through; raise `Forbidden` for others."""
-    if not call.context.is_admin:
-        raise errors.Forbidden("You are not authorized to perform the requested action; it needs the role admin.")
-
-
-def may_read_all(call: Call[Identity]) -> bool:
-    """Say whether the caller may see everybody's things."""
-    context = call.context
-    on_its_own = context.is_service and context.project_id is None
-    return context.is_admin or on_its_own or (context.system and "reader" in context.roles)
-
-
-def require_reader(call: Call[Identity], *, own: bool = False) -> None:
-    """Let through who may see everything, and the caller on what is its own."""
-    if not own and not may_read_all(call):
-        raise errors.Forbidden(
-            "You are not authorized to perform the requested action; it needs the role admin, or reader on the system."
-        )

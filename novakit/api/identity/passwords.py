@@ -24,7 +24,7 @@ _checked = checks.check(
 
 async def change(call: Call[Identity]) -> web.Response:
     """Give the caller a new password."""
-    if call.path["id"] != call.context.user_id:
+    if not call.allows(call.rule, {"target.user.id": call.path["id"]}):
         raise errors.Forbidden("A user changes its own password; an administrator sets another's with PATCH.")
     user = _checked(await call.json())["user"]
     await call.service.change_password(
@@ -35,12 +35,12 @@ async def change(call: Call[Identity]) -> web.Response:
 
 async def projects(call: Call[Identity]) -> web.Response:
     """List the projects of a user."""
-    checks.require_reader(call, own=call.path["id"] == call.context.user_id)
+    call.authorize(call.rule, {"target.user.id": call.path["id"]})
     rows = await call.service.directory.projects_of(call.path["id"])
     return reply(resources.collection(call, "projects", [resources.PROJECT.document(call, row) for row in rows]))
 
 
 routes = (
-    Route(method="POST", path="/v3/users/{id}/password", handler=change),
-    Route(method="GET", path="/v3/users/{id}/projects", handler=projects),
+    Route(method="POST", path="/v3/users/{id}/password", handler=change, rule="novakit:change_password"),
+    Route(method="GET", path="/v3/users/{id}/projects", handler=projects, rule="identity:list_user_projects"),
 )

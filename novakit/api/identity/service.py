@@ -5,6 +5,7 @@ from typing import Any
 
 from novakit import errors
 from novakit.api.identity import assignments, auth, passwords, resources, versions
+from novakit.api.identity.policies import RULES
 from novakit.api.service import Service
 from novakit.identity import Identity
 
@@ -13,6 +14,11 @@ def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
     """Write an error as identity clients read it."""
     status = HTTPStatus(error.status)
     return {"error": {"code": int(status), "message": error.message, "title": status.phrase}}
+
+
+def denied(rule: str) -> errors.Forbidden:
+    """Say as identity clients know it that a rule is not met."""
+    return errors.Forbidden(f"You are not authorized to perform the requested action: {rule}.")
 
 
 service: Service[Identity] = Service(
@@ -25,4 +31,7 @@ service: Service[Identity] = Service(
         *resources.routes,
     ),
     shape=shape,
+    policies=RULES,
+    admin="admin_required",
+    denied=denied,
 )

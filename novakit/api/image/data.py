@@ -29,6 +29,6 @@ async def download(call: Call[Images]) -> web.StreamResponse:
 
 
 routes = (
-    Route(method="PUT", path="/v2/images/{id}/file", handler=upload),
-    Route(method="GET", path="/v2/images/{id}/file", handler=download),
+    Route(method="PUT", path="/v2/images/{id}/file", handler=upload, rule="upload_image"),
+    Route(method="GET", path="/v2/images/{id}/file", handler=download, rule="download_image"),
 )

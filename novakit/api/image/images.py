@@ -89,13 +89,13 @@ async def untag(call: Call[Images]) -> web.Response:
 
 
 routes = (
-    Route(method="POST", path="/v2/images", handler=create),
-    Route(method="GET", path="/v2/images", handler=every),
-    Route(method="GET", path="/v2/images/{id}", handler=show),
-    Route(method="PATCH", path="/v2/images/{id}", handler=update),
-    Route(method="DELETE", path="/v2/images/{id}", handler=delete),
-    Route(method="POST", path="/v2/images/{id}/actions/deactivate", handler=deactivate),
-    Route(method="POST", path="/v2/images/{id}/actions/reactivate", handler=reactivate),
-    Route(method="PUT", path="/v2/images/{id}/tags/{tag}", handler=tag),
-    Route(method="DELETE", path="/v2/images/{id}/tags/{tag}", handler=untag),
+    Route(method="POST", path="/v2/images", handler=create, rule="add_image"),
+    Route(method="GET", path="/v2/images", handler=every, rule="get_images"),
+    Route(method="GET", path="/v2/images/{id}", handler=show, rule="get_image"),
+    Route(method="PATCH", path="/v2/images/{id}", handler=update, rule="modify_image"),
+    Route(method="DELETE", path="/v2/images/{id}", handler=delete, rule="delete_image"),
+    Route(method="POST", path="/v2/images/{id}/actions/deactivate", handler=deactivate, rule="deactivate"),
+    Route(method="POST", path="/v2/images/{id}/actions/reactivate", handler=reactivate, rule="reactivate"),
+    Route(method="PUT", path="/v2/images/{id}/tags/{tag}", handler=tag, rule="modify_image"),
+    Route(method="DELETE", path="/v2/images/{id}/tags/{tag}", handler=untag, rule="modify_image"),
 )

@@ -78,9 +78,9 @@ async def _one(call: Call[Images]) -> dict[str, Any]:
 
 
 routes = (
-    Route(method="POST", path="/v2/images/{id}/members", handler=create),
-    Route(method="GET", path="/v2/images/{id}/members", handler=every),
-    Route(method="GET", path="/v2/images/{id}/members/{member}", handler=show),
-    Route(method="PUT", path="/v2/images/{id}/members/{member}", handler=update),
-    Route(method="DELETE", path="/v2/images/{id}/members/{member}", handler=delete),
+    Route(method="POST", path="/v2/images/{id}/members", handler=create, rule="add_member"),
+    Route(method="GET", path="/v2/images/{id}/members", handler=every, rule="get_members"),
+    Route(method="GET", path="/v2/images/{id}/members/{member}", handler=show, rule="get_member"),
+    Route(method="PUT", path="/v2/images/{id}/members/{member}", handler=update, rule="modify_member"),
+    Route(method="DELETE", path="/v2/images/{id}/members/{member}", handler=delete, rule="delete_member"),
 )

@@ -109,4 +109,4 @@ async def show(call: Call[Images]) -> web.Response:
     return reply(PUBLISHED[name])
 
 
-routes = (Route(method="GET", path="/v2/schemas/{name}", handler=show),)
+routes = (Route(method="GET", path="/v2/schemas/{name}", handler=show, rule="novakit:schemas"),)

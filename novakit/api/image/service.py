@@ -5,6 +5,7 @@ from typing import Any
 
 from novakit import errors
 from novakit.api.image import data, images, members, schemas, versions
+from novakit.api.image.policies import RULES
 from novakit.api.service import Service
 from novakit.image import Images
 
@@ -15,8 +16,15 @@ def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
     return {"code": f"{int(status)} {status.phrase}", "title": status.phrase, "message": error.message}
 
 
+def denied(rule: str) -> errors.Forbidden:
+    """Say as image clients know it that a rule is not met."""
+    return errors.Forbidden(f"You are not authorized to complete {rule} action.")
+
+
 service: Service[Images] = Service(
     name="image",
     routes=(*versions.routes, *schemas.routes, *images.routes, *data.routes, *members.routes),
     shape=shape,
+    policies=RULES,
+    denied=denied,
 )

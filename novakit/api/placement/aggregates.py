@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer, body, clean, write
+from novakit.api.placement.frame import Asked, answer, body, clean, require_json, write
 from novakit.api.placement.schemas import resource_providers as schemas
 from novakit.store.engine import Session
 from novakit.store.placement import aggregates, providers
@@ -13,7 +13,7 @@ from novakit.store.placement import aggregates, providers
 
 async def show(call: Asked) -> web.Response:
     """GET …/aggregates."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     async with call.service.store.read() as session:
         id = clean(call.path["uuid"])
         return await _answer(call, session, id, await aggregates.of_provider(session, id))
@@ -29,7 +29,7 @@ async def _answer(call: Asked, session: Session, id: str, ids: list[str]) -> web
 
 async def replace(call: Asked) -> web.Response:
     """PUT …/aggregates; guarded by the provider's generation from 1.19 on."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     id = clean(call.path["uuid"])
     async with call.service.store.read() as session:
         await providers.show(session, id)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer_long, members, pieces
+from novakit.api.placement.frame import Asked, answer_long, members, pieces, require_json
 from novakit.api.placement.query import Query
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
@@ -34,7 +34,7 @@ _CONFLICT = "Conflicting required and forbidden traits found in "
 
 async def list_all(call: Asked) -> web.Response:
     """Answer with candidates as bodies for PUT /allocations, and with the providers they name."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     asked = call.request.query
     query.checked(asked, query.by_version(schemas.LIST, call.version))
     ask = _ask(asked, call.version)

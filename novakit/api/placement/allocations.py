@@ -7,7 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer, body, canonical_uuid, clean, write
+from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, require_json, write
 from novakit.api.placement.schemas import allocations as schemas
 from novakit.placement.allocations import UNCHECKED, Wish, replace
 from novakit.placement.ledger import Claim
@@ -48,7 +48,7 @@ def wishes(call: Asked, given: Mapping[str, Mapping[str, Any]]) -> list[Wish]:
 
 async def show(call: Asked) -> web.Response:
     """GET /allocations/{consumer_uuid}; an unknown consumer holds nothing."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     async with call.service.store.read() as session:
         rows = await allocations.of_consumer(session, clean(call.path["consumer_uuid"]))
     held: dict[str, dict[str, Any]] = {}
@@ -67,7 +67,7 @@ async def show(call: Asked) -> web.Response:
 
 async def list_of_provider(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}/allocations."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     id = clean(call.path["uuid"])
     async with call.service.store.read() as session:
         provider = await providers.show(session, id)
@@ -84,7 +84,7 @@ async def list_of_provider(call: Asked) -> web.Response:
 
 async def put(call: Asked) -> web.Response:
     """PUT /allocations/{consumer_uuid}: replace what one consumer holds."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     consumer = canonical_uuid(call.path["consumer_uuid"])
     if consumer is None:
         raise errors.BadRequest(f"Malformed consumer_uuid: {call.path['consumer_uuid']}")
@@ -96,7 +96,7 @@ async def put(call: Asked) -> web.Response:
 
 async def post(call: Asked) -> web.Response:
     """POST /allocations: replace what several consumers hold, all or none."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     given = await body(call, query.by_version(schemas.POST, call.version))
     wanted = wishes(call, given)
     await write(call, lambda session: replace(session, wanted))
@@ -105,7 +105,7 @@ async def post(call: Asked) -> web.Response:
 
 async def delete(call: Asked) -> web.Response:
     """DELETE /allocations/{consumer_uuid}: give everything back."""
-    admit(call)
+    require_json(call)
     consumer = clean(call.path["consumer_uuid"])
 
     async def work(session: Session) -> bool:

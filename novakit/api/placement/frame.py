@@ -1,4 +1,4 @@
-"""What the resources of the Placement API share: who may come in, how bodies are read, how answers look."""
+"""What the resources of the Placement API share: media types, how bodies are read, how answers look."""
 
 import asyncio
 import html
@@ -55,19 +55,13 @@ def error_page(error: errors.NovakitError, accept: str) -> str | None:
     return f"<html><head><title>{title}</title></head><body><h1>{title}</h1>{detail}</body></html>"
 
 
-def admit(
-    call: Asked,
-    *,
-    reads: bool = False,
-    writes: bool = False,
-    project_id: str | None = None,
-    services_only: bool = False,
-) -> None:
-    """Let in only whom the policy lets in, with a request of the right kind.
+def denied(rule: str) -> errors.Forbidden:
+    """Say as Placement's clients know it that a rule is not met."""
+    return errors.Forbidden(f"Policy does not allow {rule} to be performed.")
 
-    `reads` wants a caller that takes JSON, `writes` one that sends it; the readers of `project_id` may come in too,
-    and administrators stay out where it is for `services_only`.
-    """
+
+def require_json(call: Asked, *, reads: bool = False, writes: bool = False) -> None:
+    """Refuse a request of the wrong media type: `reads` wants a caller that takes JSON, `writes` one that sends it."""
     headers = call.request.headers
     if (call.request.content_length or 0) > 0 and not headers.get("Content-Type"):
         raise errors.BadRequest("content-type header required when content-length > 0")
@@ -77,16 +71,6 @@ def admit(
         raise errors.UnsupportedMedia(
             f"The media type {headers.get('Content-Type', 'None')} is not supported, use application/json"
         )
-    caller = call.context
-    if not caller.system:
-        if caller.is_service or (caller.is_admin and not services_only):
-            return
-        if project_id is not None and "reader" in caller.roles and caller.project_id == project_id:
-            return
-    raise errors.Forbidden(
-        f"Policy does not allow {call.request.method} {call.request.path} to be performed. "
-        f"It takes a project-scoped token of {'a service' if services_only else 'an administrator or a service'}."
-    )
 
 
 def _check_accept(accept: str) -> None:

@@ -7,7 +7,7 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.placement.frame import Asked, admit, answer, body, clean, href, write
+from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json, write
 from novakit.api.placement.schemas import inventories as schemas
 from novakit.resource_classes import aliased, by_class, canonical
 from novakit.store.engine import Row, Session
@@ -43,7 +43,7 @@ def _check_capacity(call: Asked, id: str, wanted: Mapping[str, Stock], doing: st
 
 async def list_all(call: Asked) -> web.Response:
     """GET …/inventories."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     async with call.service.store.read() as session:
         return await _answer_all(call, session, clean(call.path["uuid"]))
 
@@ -60,7 +60,7 @@ async def _answer_all(call: Asked, session: Session, id: str) -> web.Response:
 
 async def show(call: Asked) -> web.Response:
     """GET …/inventories/{resource_class}."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     async with call.service.store.read() as session:
         return await _answer_one(call, session, clean(call.path["uuid"]), _class(call))
 
@@ -77,7 +77,7 @@ async def _answer_one(call: Asked, session: Session, id: str, name: str, status:
 
 async def create(call: Asked) -> web.Response:
     """POST …/inventories: add one."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     id = clean(call.path["uuid"])
     async with call.service.store.read() as session:
         await providers.show(session, id)
@@ -96,7 +96,7 @@ async def create(call: Asked) -> web.Response:
 
 async def replace(call: Asked) -> web.Response:
     """PUT …/inventories: all of them at once."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     id = clean(call.path["uuid"])
     async with call.service.store.read() as session:
         await providers.show(session, id)
@@ -115,7 +115,7 @@ async def replace(call: Asked) -> web.Response:
 
 async def update(call: Asked) -> web.Response:
     """PUT …/inventories/{resource_class}."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     id, name = clean(call.path["uuid"]), _class(call)
     async with call.service.store.read() as session:
         await providers.show(session, id)
@@ -132,7 +132,7 @@ async def update(call: Asked) -> web.Response:
 
 async def delete(call: Asked) -> web.Response:
     """DELETE …/inventories/{resource_class}."""
-    admit(call)
+    require_json(call)
     id, name = clean(call.path["uuid"]), _class(call)
 
     async def work(session: Session) -> None:
@@ -150,7 +150,7 @@ async def delete_all(call: Asked) -> web.Response:
             "The method DELETE is not allowed for this resource before version 1.5.",
             headers={"Allow": "GET, POST, PUT"},
         )
-    admit(call)
+    require_json(call)
     id = clean(call.path["uuid"])
 
     async def work(session: Session) -> None:

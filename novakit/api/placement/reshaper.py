@@ -4,7 +4,7 @@ from aiohttp import web
 
 from novakit.api.placement import query
 from novakit.api.placement.allocations import wishes
-from novakit.api.placement.frame import Asked, admit, answer, body, write
+from novakit.api.placement.frame import Asked, answer, body, require_json, write
 from novakit.api.placement.inventories import stocks
 from novakit.api.placement.schemas import reshaper as schemas
 from novakit.placement.reshape import NewInventories, reshape
@@ -15,7 +15,7 @@ from novakit.store.placement import names
 
 async def post(call: Asked) -> web.Response:
     """Replace inventories and allocations in one step, or nothing at all; for services, not for administrators."""
-    admit(call, writes=True, services_only=True)
+    require_json(call, writes=True)
     given = await body(call, query.by_version(schemas.POST, call.version))
     wanted = [
         NewInventories(id, one["resource_provider_generation"], stocks(one["inventories"]))

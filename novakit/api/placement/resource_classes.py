@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from novakit.api.placement.frame import Asked, admit, answer, body, clean, href, write
+from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json, write
 from novakit.api.placement.schemas import names as schemas
 from novakit.resource_classes import canonical
 from novakit.store.engine import Session
@@ -17,7 +17,7 @@ def _document(call: Asked, name: str) -> dict[str, Any]:
 
 async def list_all(call: Asked) -> web.Response:
     """GET /resource_classes."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     async with call.service.store.read() as session:
         found = await resource_classes.every(session)
     modified = max(since for _, since in found)
@@ -26,7 +26,7 @@ async def list_all(call: Asked) -> web.Response:
 
 async def create(call: Asked) -> web.Response:
     """POST /resource_classes: a custom one."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     name = (await body(call, schemas.RESOURCE_CLASS))["name"]
     await write(call, lambda session: resource_classes.create(session, name))
     return answer(call, None, 201, location=href(call, "resource_classes", name))
@@ -34,7 +34,7 @@ async def create(call: Asked) -> web.Response:
 
 async def show(call: Asked) -> web.Response:
     """GET /resource_classes/{name}."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     name = canonical(clean(call.path["name"]))
     async with call.service.store.read() as session:
         since = await resource_classes.show(session, name)
@@ -43,7 +43,7 @@ async def show(call: Asked) -> web.Response:
 
 async def rename(call: Asked) -> web.Response:
     """PUT /resource_classes/{name} up to 1.6: another name for a custom class."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     old = canonical(clean(call.path["name"]))
     new = (await body(call, schemas.RESOURCE_CLASS))["name"]
 
@@ -56,7 +56,7 @@ async def rename(call: Asked) -> web.Response:
 
 async def ensure(call: Asked) -> web.Response:
     """PUT /resource_classes/{name} from 1.7 on: make a custom class, or see that it is there."""
-    admit(call)
+    require_json(call)
     name = canonical(call.path["name"])
     schemas.RESOURCE_CLASS.check({"name": name}, "JSON does not validate: ")
     new = await write(call, lambda session: resource_classes.ensure(session, name))
@@ -65,7 +65,7 @@ async def ensure(call: Asked) -> web.Response:
 
 async def delete(call: Asked) -> web.Response:
     """DELETE /resource_classes/{name}."""
-    admit(call)
+    require_json(call)
     name = canonical(clean(call.path["name"]))
     await write(call, lambda session: resource_classes.delete(session, name))
     return answer(call, None, 204)

@@ -9,7 +9,6 @@ from novakit import errors, world
 from novakit.api.placement import query
 from novakit.api.placement.frame import (
     Asked,
-    admit,
     answer,
     answer_long,
     body,
@@ -17,6 +16,7 @@ from novakit.api.placement.frame import (
     clean,
     href,
     members,
+    require_json,
     write,
 )
 from novakit.api.placement.schemas import resource_providers as schemas
@@ -39,7 +39,7 @@ def document(call: Asked, row: Row) -> dict[str, Any]:
 
 async def list_all(call: Asked) -> web.Response:
     """GET /resource_providers, with all its filters."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     asked = call.request.query
     given = query.checked(asked, query.by_version(schemas.LIST, call.version))
     member_of, not_member_of = query.member_of(asked.getall("member_of", []), call.version)
@@ -82,7 +82,7 @@ async def _check_names(session: Session, resources: dict[str, int], traits: set[
 
 async def create(call: Asked) -> web.Response:
     """POST /resource_providers."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     given = await body(call, query.by_version(schemas.POST, call.version))
     if not given["name"]:
         raise errors.BadRequest(
@@ -104,7 +104,7 @@ async def create(call: Asked) -> web.Response:
 
 async def show(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     async with call.service.store.read() as session:
         row = await providers.show(session, clean(call.path["uuid"]))
     return answer(call, document(call, row), modified=row["updated_at"])
@@ -112,7 +112,7 @@ async def show(call: Asked) -> web.Response:
 
 async def update(call: Asked) -> web.Response:
     """PUT /resource_providers/{uuid}: rename it, and from 1.14 on put it below another."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     id = clean(call.path["uuid"])
     async with call.service.store.read() as session:
         await providers.show(session, id)
@@ -130,7 +130,7 @@ async def update(call: Asked) -> web.Response:
 
 async def delete(call: Asked) -> web.Response:
     """DELETE /resource_providers/{uuid}."""
-    admit(call)
+    require_json(call)
     id = clean(call.path["uuid"])
     await write(call, lambda session: providers.delete(session, id))
     return answer(call, None, 204)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from novakit import errors, world
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer, body, clean, href, write
+from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json, write
 from novakit.api.placement.schemas import names as schemas
 from novakit.store.engine import Session
 from novakit.store.placement import providers, traits
@@ -14,7 +14,7 @@ from novakit.store.placement import providers, traits
 
 async def list_all(call: Asked) -> web.Response:
     """GET /traits; `name` is in:A,B or startswith:PREFIX, `associated` true or false."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     given = query.checked(call.request.query, schemas.LIST_TRAITS)
     chosen: dict[str, Any] = _by_name(given["name"]) if "name" in given else {}
     if "associated" in given:
@@ -40,7 +40,7 @@ def _by_name(value: str) -> dict[str, Any]:
 
 async def show(call: Asked) -> web.Response:
     """GET /traits/{name}: 204 when there is such a trait."""
-    admit(call)
+    require_json(call)
     name = clean(call.path["name"])
     async with call.service.store.read() as session:
         since = await traits.since(session, name)
@@ -51,7 +51,7 @@ async def show(call: Asked) -> web.Response:
 
 async def ensure(call: Asked) -> web.Response:
     """PUT /traits/{name}: make a custom trait, or see that it is there."""
-    admit(call)
+    require_json(call)
     name = call.path["name"]
     try:
         schemas.CUSTOM.check(name, "")
@@ -66,7 +66,7 @@ async def ensure(call: Asked) -> web.Response:
 
 async def delete(call: Asked) -> web.Response:
     """DELETE /traits/{name}."""
-    admit(call)
+    require_json(call)
     name = clean(call.path["name"])
     await write(call, lambda session: traits.delete(session, name))
     return answer(call, None, 204)
@@ -74,7 +74,7 @@ async def delete(call: Asked) -> web.Response:
 
 async def list_of_provider(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}/traits."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     async with call.service.store.read() as session:
         return await _answer(call, session, clean(call.path["uuid"]))
 
@@ -90,7 +90,7 @@ async def _answer(call: Asked, session: Session, id: str) -> web.Response:
 
 async def replace(call: Asked) -> web.Response:
     """PUT /resource_providers/{uuid}/traits."""
-    admit(call, writes=True)
+    require_json(call, writes=True)
     id = clean(call.path["uuid"])
     given = await body(call, schemas.PUT_TRAITS)
 
@@ -104,7 +104,7 @@ async def replace(call: Asked) -> web.Response:
 
 async def delete_of_provider(call: Asked) -> web.Response:
     """DELETE /resource_providers/{uuid}/traits."""
-    admit(call)
+    require_json(call)
     id = clean(call.path["uuid"])
 
     async def work(session: Session) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 from aiohttp import web
 
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, admit, answer, clean
+from novakit.api.placement.frame import Asked, answer, clean, require_json
 from novakit.api.placement.schemas import names as schemas
 from novakit.store.placement import providers, usages
 
 
 async def of_provider(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}/usages."""
-    admit(call, reads=True)
+    require_json(call, reads=True)
     id = clean(call.path["uuid"])
     async with call.service.store.read() as session:
         provider = await providers.show(session, id)
@@ -23,7 +23,8 @@ async def of_provider(call: Asked) -> web.Response:
 async def of_project(call: Asked) -> web.Response:
     """GET /usages?project_id=…; the project's own readers may ask."""
     asked = call.request.query
-    admit(call, reads=True, project_id=asked.get("project_id"))
+    require_json(call, reads=True)
+    call.authorize(call.rule, {"project_id": asked.get("project_id")})
     given = query.checked(asked, query.by_version(schemas.USAGES, call.version))
     wanted_type = given.get("consumer_type")
     async with call.service.store.read() as session:

@@ -7,23 +7,25 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.service import Call, Handler, Microversions, Route, Service, reply
+from novakit.api.volume.policies import RULES
 
 VERSIONS = Microversions(service="volume", minimum=(3, 0), maximum=(3, 0))
 _PLACES = ("/v3/{project}", "/v3")
 """Clients put the project into the path or leave it out, as the catalog says."""
 _EMPTY = {
-    "volumes": "volumes",
-    "volumes/detail": "volumes",
-    "snapshots": "snapshots",
-    "snapshots/detail": "snapshots",
-    "backups": "backups",
-    "backups/detail": "backups",
-    "attachments": "attachments",
-    "attachments/detail": "attachments",
-    "types": "volume_types",
-    "os-services": "services",
-    "os-availability-zone": "availabilityZoneInfo",
+    "volumes": ("volumes", "volume:get_all"),
+    "volumes/detail": ("volumes", "volume:get_all"),
+    "snapshots": ("snapshots", "volume:get_all_snapshots"),
+    "snapshots/detail": ("snapshots", "volume:get_all_snapshots"),
+    "backups": ("backups", "backup:get_all"),
+    "backups/detail": ("backups", "backup:get_all"),
+    "attachments": ("attachments", "novakit:attachments:list"),
+    "attachments/detail": ("attachments", "novakit:attachments:list"),
+    "types": ("volume_types", "volume_extension:type_get_all"),
+    "os-services": ("services", "volume_extension:services:index"),
+    "os-availability-zone": ("availabilityZoneInfo", "volume:availability_zone_list"),
 }
+"""Lists that are always empty: the key of the list, and the rule of who may ask."""
 _QUOTAS = ("volumes", "snapshots", "gigabytes", "backups", "backup_gigabytes", "per_volume_gigabytes", "groups")
 _LIMITS = (
     "maxTotalVolumes",
@@ -73,6 +75,7 @@ async def versions(call: Call[None]) -> web.Response:
 
 async def quotas(call: Call[None]) -> web.Response:
     """Say that nobody may have volumes, and nobody has any."""
+    call.authorize(call.rule, {"project_id": call.path["target"]})
     usage = call.query.get("usage", "").lower() == "true"
     limit: Any = {"limit": 0, "in_use": 0, "reserved": 0} if usage else 0
     return reply({"quota_set": {"id": call.path["target"], **dict.fromkeys(_QUOTAS, limit)}})
@@ -107,25 +110,36 @@ service: Service[None] = Service(
     routes=(
         Route(method="GET", path="", handler=choices, public=True),
         Route(method="GET", path="/", handler=choices, public=True),
-        Route(method="GET", path="/v3", handler=versions),
-        Route(method="GET", path="/v3/", handler=versions),
+        Route(method="GET", path="/v3", handler=versions, rule="novakit:versions"),
+        Route(method="GET", path="/v3/", handler=versions, rule="novakit:versions"),
         *(
-            Route(method="GET", path=f"{place}/{path}", handler=_empty(name))
+            Route(method="GET", path=f"{place}/{path}", handler=_empty(name), rule=rule)
             for place in reversed(_PLACES)
-            for path, name in _EMPTY.items()
+            for path, (name, rule) in _EMPTY.items()
         ),
         *(
             route
             for place in reversed(_PLACES)
             for route in (
-                Route(method="GET", path=f"{place}/limits", handler=limits),
-                Route(method="GET", path=f"{place}/os-quota-sets/{{target}}", handler=quotas),
-                Route(method="GET", path=f"{place}/os-quota-sets/{{target}}/defaults", handler=quotas),
-                Route(method="GET", path=f"{place}/volumes/{{id}}", handler=absent),
+                Route(method="GET", path=f"{place}/limits", handler=limits, rule="limits_extension:used_limits"),
+                Route(
+                    method="GET",
+                    path=f"{place}/os-quota-sets/{{target}}",
+                    handler=quotas,
+                    rule="volume_extension:quotas:show",
+                ),
+                Route(
+                    method="GET",
+                    path=f"{place}/os-quota-sets/{{target}}/defaults",
+                    handler=quotas,
+                    rule="volume_extension:quotas:show",
+                ),
+                Route(method="GET", path=f"{place}/volumes/{{id}}", handler=absent, rule="volume:get"),
             )
         ),
-        Route(method="*", path="/v3/{rest:.*}", handler=refused),
+        Route(method="*", path="/v3/{rest:.*}", handler=refused, rule="novakit:not_served"),
     ),
     shape=shape,
+    policies=RULES,
     microversions=VERSIONS,
 )
