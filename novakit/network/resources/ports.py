@@ -129,6 +129,9 @@ def _target(network: Row, project: str, values: Mapping[str, Any]) -> Target:
 
 
 def _guard_values(context: RequestContext, rule: str, target: Target, values: Mapping[str, Any]) -> None:
+    # Whatever the policy says: a port of the network's own is trusted by anti-spoofing and never deleted by its owner.
+    if str(values.get("device_owner") or "").startswith("network:") and not context.is_admin:
+        raise forbidden("Setting a device_owner of the network itself")
     asked = [name for name in GUARDED if values.get(name) is not None]
     asked += sorted({f"fixed_ips:{name}" for wish in values.get("fixed_ips") or () for name in wish})
     pairs = values.get("allowed_address_pairs") or ()

@@ -60,7 +60,8 @@ async def test_a_token_is_looked_at_by_its_owner_the_service_and_administrators_
             status, said = await cloud.ask(
                 method, "/v3/auth/tokens", token=asking, headers={"X-Subject-Token": subject}
             )
-            assert status == expected
+            # The public rule of HEAD leaves the role service out.
+            assert status == (403 if (method, asking) == ("HEAD", service) else expected)
     _, said = await cloud.ask("GET", "/v3/auth/tokens?nocatalog", token=demo, headers={"X-Subject-Token": demo})
     assert said["token"]["user"]["name"] == "demo"
     assert "catalog" not in said["token"]

@@ -253,5 +253,6 @@ async def test_a_network_can_be_made_down_and_without_port_security(cloud: Any) 
 
 async def test_a_gateway_needs_its_network_named(cloud: Any) -> None:
     body = {"router": {"external_gateway_info": {"enable_snat": False}}}
-    assert (await cloud.refused("POST", "routers", body))[0] == 400
+    assert (await cloud.refused("POST", "routers", body, "admin"))[0] == 400
+    assert (await cloud.refused("POST", "routers", body))[0] == 403
     assert await left(cloud) == 0

@@ -118,9 +118,10 @@ async def test_the_gateway_can_be_changed_and_cleared(cloud: Any, snat: bool) ->
     router = await cloud.make("routers", name="r")
     info = {"network_id": public, "enable_snat": snat}
     path = f"routers/{router['id']}"
-    shown = (await cloud.call("PUT", path, {"router": {"external_gateway_info": info}}))[1]["router"]
+    assert (await cloud.call("PUT", path, {"router": {"external_gateway_info": info}}))[0] == 403
+    shown = (await cloud.call("PUT", path, {"router": {"external_gateway_info": info}}, "admin"))[1]["router"]
     assert shown["external_gateway_info"]["enable_snat"] is snat
-    again = (await cloud.call("PUT", path, {"router": {"external_gateway_info": info}}))[1]["router"]
+    again = (await cloud.call("PUT", path, {"router": {"external_gateway_info": info}}, "admin"))[1]["router"]
     assert again["external_gateway_info"] == shown["external_gateway_info"]
     cleared = (await cloud.call("PUT", path, {"router": {"external_gateway_info": {}}}))[1]["router"]
     assert cleared["external_gateway_info"] is None

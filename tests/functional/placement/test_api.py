@@ -118,7 +118,7 @@ async def test_errors_are_pages_for_those_who_read_nothing_else(http):
 async def test_only_services_reshape(http):
     body = {"inventories": {}, "allocations": {}}
     refused = await http("POST", "/reshaper", body)
-    assert refused.status == 403 and "a service" in refused.detail
+    assert refused.status == 403 and "placement:reshaper:reshape" in refused.detail
     assert (await http("POST", "/reshaper", body, token="service")).status == 400
 
 
