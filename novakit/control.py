@@ -13,8 +13,8 @@ from aiohttp import web
 from novakit import clouds, deployment, world
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, topics
-from novakit.compute import topology
-from novakit.compute.flavors import Flavors
+from novakit.compute.flavors import hardware
+from novakit.compute.flavors.flavors import Flavors
 from novakit.compute.service import Compute
 from novakit.conductor.engine import Engine
 from novakit.conductor.parts import Parts
@@ -230,7 +230,7 @@ class Control:
             (
                 "/novakit",
                 novakit.service.app(
-                    Reports(self.store, bus, self.config, self.images, self.config.device_profiles, topology.check),
+                    Reports(self.store, bus, self.config, self.images, self.config.device_profiles, hardware.check),
                     self.identity.authenticate,
                     auth_url=auth_url,
                     requests=requests,

@@ -6,7 +6,7 @@ import sys
 
 import attrs
 
-from novakit.compute import flavor_names
+from novakit.compute.flavors import names
 
 DESCRIPTION = """\
 Flavor names follow a convention: class letter and generation, a dot, an optional family, the size.
@@ -29,10 +29,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", help="the name to take apart")
-    parser.add_argument("--class", dest="letter", choices=sorted(flavor_names.CLASSES), default="m")
+    parser.add_argument("--class", dest="letter", choices=sorted(names.CLASSES), default="m")
     parser.add_argument("--generation", type=int, default=1)
     parser.add_argument("--family", help="who the flavor is made for")
-    parser.add_argument("--size", choices=flavor_names.SIZES)
+    parser.add_argument("--size", choices=names.SIZES)
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.set_defaults(func=name)
 
@@ -43,8 +43,8 @@ def name(args: argparse.Namespace) -> int:
         print("novakit: give a name to take apart, or --size to put one together.", file=sys.stderr)
         return 2
     try:
-        text = args.name or flavor_names.make(args.letter, args.generation, args.size, args.family)
-        said = flavor_names.read(text)
+        text = args.name or names.make(args.letter, args.generation, args.size, args.family)
+        said = names.read(text)
     except ValueError as error:
         print(f"novakit: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,8 @@ import attrs
 from novakit import errors, tracing, world
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, BusError, RemoteError, RemoteNotFound, Targets, topics
-from novakit.compute import states, topology
+from novakit.compute import states
+from novakit.compute.flavors import hardware
 from novakit.compute.patterns import Pattern
 from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import Action, Event, Server
@@ -97,7 +98,7 @@ class Servers:
         specs = applied(request.flavor["extra_specs"] or {}, self.device_profiles)
         request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
         image = await self._image(context, request)
-        topology.check(request.flavor, image.properties)
+        hardware.check(request.flavor, image.properties)
         cards = await self.networks.check_request(
             context, request.networks, request.security_groups, servers=request.max_count
         )

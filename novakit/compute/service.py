@@ -5,7 +5,7 @@ import attrs
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets
 from novakit.compute.aggregates import Aggregates
-from novakit.compute.flavors import Flavors
+from novakit.compute.flavors.flavors import Flavors
 from novakit.compute.hosts import Hosts
 from novakit.compute.keypairs import Keypairs
 from novakit.compute.quotas import Quotas

@@ -8,7 +8,7 @@ import pytest
 from novakit import errors
 from novakit.api.compute.flavors.extra_specs import EXACT, PATTERNS
 from novakit.api.compute.image_properties import STANDARD
-from novakit.compute import unsupported
+from novakit.compute.flavors import unsupported
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "extra-specs.md").read_text()
 EFFECT, REFUSED, IMAGES = (

@@ -13,7 +13,7 @@ import os_traits
 from novakit import errors
 from novakit.api.compute.validation import FALSE, TRUE
 from novakit.api.service import Version
-from novakit.compute import unsupported
+from novakit.compute.flavors import unsupported
 from novakit.resource_classes import canonical
 
 Check = Callable[[str], bool]

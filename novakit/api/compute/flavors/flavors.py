@@ -12,7 +12,7 @@ from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import flavors as schemas
 from novakit.api.compute.validation import boolean, known_parameters, part, strict_boolean
 from novakit.api.service import Call, Route, reply
-from novakit.compute.flavors import SORT_KEYS, Flavor
+from novakit.compute.flavors.flavors import SORT_KEYS, Flavor
 
 QUERY = ("limit", "marker", "is_public", "minRam", "minDisk", "sort_key", "sort_dir")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from novakit import errors
-from novakit.compute import unsupported
+from novakit.compute.flavors import unsupported
 from novakit.request_spec import groups
 from novakit_fit.affinity import devices
 from novakit_fit.hardware import BadHardware, hardware

@@ -3,7 +3,7 @@
 import pytest
 
 from novakit import errors
-from novakit.compute.topology import check
+from novakit.compute.flavors.hardware import check
 
 
 def ask(specs: dict[str, str], **properties: str) -> None:
