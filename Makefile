@@ -3,7 +3,7 @@ STATE ?= state
 LISTEN ?= 127.0.0.1:8774
 BENCH ?= all
 
-.PHONY: help serve test bench wheels check
+.PHONY: help serve test bench wheels check house
 
 help:
 	@echo "make serve   set up this machine and run a whole cloud with real guests (STATE=$(STATE), LISTEN=$(LISTEN))"
@@ -11,6 +11,7 @@ help:
 	@echo "make bench   set up this machine and print the benchmarks (BENCH=scheduler|placement|servers|host)"
 	@echo "make wheels  build every distribution into dist/"
 	@echo "make check   format, lint and type-check"
+	@echo "make house   print the figures of the code's structure beside the wanted ones"
 
 serve:
 	@scripts/setup.sh host $(STATE)
@@ -33,3 +34,7 @@ check:
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 	.venv/bin/mypy
+
+house:
+	@scripts/setup.sh test
+	@exec .venv/bin/python -m tests.house.figures

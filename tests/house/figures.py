@@ -1,0 +1,226 @@
+"""The figures of the house, measured from its own files: `make house` prints them beside those that are wanted."""
+
+import ast
+import io
+import re
+import tokenize
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import attrs
+
+from tests.support.distributions import EVERY, ROOT, package
+
+CORE = ROOT / "novakit"
+GENERATED = CORE / "store" / "migrations" / "versions"
+FLAT = {
+    ROOT / "hookspecs" / "novakit_hookspecs": "plugins import its modules by name",
+    ROOT
+    / "plugins"
+    / "drivers"
+    / "libvirt"
+    / "novakit_driver_libvirt": "one guest's XML, a module for each part of it",
+}
+"""Folders that may be wider than `WIDEST`, each with its reason, which the page on the architecture gives, too."""
+WIDEST = 15
+LONGEST_MODULE = 451
+LONGEST_FUNCTION = 60
+
+
+@attrs.frozen
+class Figure:
+    """One measured figure, and what is wanted of it."""
+
+    name: str
+    value: float
+    wanted: str
+    reached: bool | None
+    """None where no number is wanted."""
+    examples: Sequence[str] = ()
+    """What stands in the way, the worst first."""
+
+
+@attrs.frozen
+class Source:
+    """One module with its text and syntax tree."""
+
+    path: Path
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        return self.text.count("\n")
+
+    @property
+    def place(self) -> str:
+        return str(self.path.relative_to(ROOT))
+
+
+@cache
+def sources() -> Sequence[Source]:
+    """Read every module of every distribution, those that migrations were written into aside."""
+    paths = [path for one in EVERY for path in sorted(package(one).rglob("*.py")) if GENERATED not in path.parents]
+    return [Source(path, text := path.read_text(), ast.parse(text)) for path in paths]
+
+
+def _core() -> list[Source]:
+    return [one for one in sources() if CORE in one.path.parents]
+
+
+def _tokens(one: Source) -> Iterable[tokenize.TokenInfo]:
+    return tokenize.generate_tokens(io.StringIO(one.text).readline)
+
+
+def _per_thousand(count: int, of: Sequence[Source]) -> float:
+    return round(1000 * count / sum(one.lines for one in of), 1)
+
+
+def comments() -> Figure:
+    """Count the comments of the core that are words for a reader, not marks for a tool."""
+    marks = re.compile(r"#\s*(noqa|type:|pragma|ruff:)")
+    found = sum(
+        token.type == tokenize.COMMENT and not marks.match(token.string) for one in _core() for token in _tokens(one)
+    )
+    return Figure("comments per 1,000 lines of the core", _per_thousand(found, _core()), "no number", None)
+
+
+def uses_of_any() -> Figure:
+    """Count how often `Any` is written, imports aside."""
+    by_place = {
+        one.place: sum(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(one.tree))
+        + len(re.findall(r'"[^"\n]*\bAny\b[^"\n]*"', one.text))
+        for one in sources()
+    }
+    value = _per_thousand(sum(by_place.values()), sources())
+    worst = sorted(by_place, key=lambda place: -by_place[place])[:5]
+    return Figure("`Any` per 1,000 lines", value, "under 6", value < 6, [f"{by_place[one]} {one}" for one in worst])
+
+
+def twice_defined() -> Figure:
+    """Count the class names that more than one module defines."""
+    places: dict[str, list[str]] = {}
+    for one in sources():
+        for node in one.tree.body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(one.place)
+    found = {name: where for name, where in places.items() if len(where) > 1}
+    told = [f"{name}: {', '.join(where)}" for name, where in sorted(found.items())]
+    return Figure(f"class names defined twice, of {len(places)}", len(found), "under 10", len(found) < 10, told)
+
+
+def widest_folder() -> Figure:
+    """Count the modules of the widest folder, those that have a reason to be wide aside."""
+    widths = Counter(one.path.parent for one in sources() if one.path.name != "__init__.py")
+    told = [
+        f"{count} {folder.relative_to(ROOT)}"
+        for folder, count in widths.most_common()
+        if count > WIDEST and folder not in FLAT
+    ]
+    widest = max(count for folder, count in widths.items() if folder not in FLAT)
+    return Figure("widest folder", widest, f"{WIDEST}", widest <= WIDEST, told)
+
+
+def apis_that_reach_into_the_store() -> Figure:
+    """Count the modules of the API that import the store."""
+    apis = [one for one in sources() if CORE / "api" in one.path.parents]
+    told = [one.place for one in apis if any(name.startswith("novakit.store") for name in _imported(one.tree))]
+    return Figure(f"API modules that reach into the store, of {len(apis)}", len(told), "none", not told, told)
+
+
+def _imported(tree: ast.Module) -> Iterable[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def tested_by_name() -> Figure:
+    """Say which share of the modules has a test file that bears its name, alone or after its folder's."""
+    tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
+    modules = [one for one in sources() if one.path.name not in ("__init__.py", "__main__.py")]
+    lacking = [one.place for one in modules if not _names(one.path) & tests]
+    share = round(100 * (1 - len(lacking) / len(modules)))
+    return Figure("modules with a test of their name, %", share, "over 60", share > 60, lacking)
+
+
+def _names(path: Path) -> set[str]:
+    """Name the tests that may be a module's: `tags`, `server_tags`, `servers_tags`."""
+    folder = path.parent.name.removeprefix("novakit_")
+    return {path.stem, f"{folder}_{path.stem}", f"{folder.removesuffix('s')}_{path.stem}"}
+
+
+def calls_by_string() -> Figure:
+    """Count the calls of the bus that name a method or a topic by a string where they are made."""
+    verbs = {"call", "call_each", "serve", "publish", "subscribe"}
+    told = [
+        f"{one.place}:{node.lineno}"
+        for one in _core()
+        if CORE / "bus" not in one.path.parents
+        for node in ast.walk(one.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in verbs
+        and ast.unparse(node.func.value).endswith("bus")
+        and any(isinstance(given, ast.Constant | ast.JoinedStr) for given in node.args)
+    ]
+    return Figure("bus calls by string", len(told), "none", not told, told)
+
+
+def longest_module() -> Figure:
+    """Count the lines of the longest module."""
+    ordered = sorted(sources(), key=lambda one: -one.lines)
+    told = [f"{one.lines} {one.place}" for one in ordered[:5]]
+    value = ordered[0].lines
+    return Figure("longest module, lines", value, f"{LONGEST_MODULE}", value <= LONGEST_MODULE, told)
+
+
+def longest_function() -> Figure:
+    """Count the lines of the longest function."""
+    found = [
+        ((node.end_lineno or 0) - node.lineno + 1, f"{one.place}:{node.lineno} {node.name}")
+        for one in sources()
+        for node in ast.walk(one.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    found.sort(reverse=True)
+    told = [f"{lines} {place}" for lines, place in found[:5]]
+    value = found[0][0]
+    return Figure("longest function, lines", value, f"{LONGEST_FUNCTION}", value <= LONGEST_FUNCTION, told)
+
+
+Measure = Callable[[], Figure]
+FIGURES: Sequence[Measure] = (
+    comments,
+    uses_of_any,
+    twice_defined,
+    tested_by_name,
+    widest_folder,
+    apis_that_reach_into_the_store,
+    calls_by_string,
+    longest_module,
+    longest_function,
+)
+
+
+def main(show: int = 5) -> None:
+    """Print the figures as a table, and below it what stands in the way of those that are not reached."""
+    figures = [measure() for measure in FIGURES]
+    width = max(len(one.name) for one in figures)
+    print(f"{'':{width}}  {'now':>6}  wanted")
+    for one in figures:
+        mark = {True: "reached", False: "", None: ""}[one.reached]
+        print(f"{one.name:{width}}  {one.value:>6g}  {one.wanted:10} {mark}".rstrip())
+    for one in figures:
+        if one.reached is False:
+            print(f"\n{one.name}:")
+            print("\n".join(f"  {told}" for told in one.examples[:show]))
+            if len(one.examples) > show:
+                print(f"  and {len(one.examples) - show} more")
+
+
+if __name__ == "__main__":
+    main()

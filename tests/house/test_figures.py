@@ -1,0 +1,69 @@
+"""What the figures of the house have reached, they keep."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.house import figures
+from tests.house.figures import Figure, Source
+
+HELD = (figures.widest_folder, figures.calls_by_string)
+"""Figures that are what is wanted; add one here when it gets there."""
+
+
+@pytest.mark.parametrize("measure", HELD, ids=lambda measure: measure.__name__)
+def test_a_figure_that_was_reached_is_kept(measure: "figures.Measure") -> None:
+    figure = measure()
+    assert figure.reached, f"{figure.name} is {figure.value:g}, wanted {figure.wanted}:\n" + "\n".join(figure.examples)
+
+
+def test_every_wide_folder_has_its_reason_on_the_page() -> None:
+    page = (figures.ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    for folder in figures.FLAT:
+        assert folder.is_dir(), f"{folder} is gone: take it out of FLAT"
+        assert f"`{folder.name}`" in page, f"the page on the architecture does not say why {folder.name} is wide"
+
+
+def _measured(
+    monkeypatch: pytest.MonkeyPatch, measure: "figures.Measure", *texts: str, under: str = "novakit"
+) -> Figure:
+    made = [
+        Source(figures.ROOT / under / f"module{number}.py", text, ast.parse(text)) for number, text in enumerate(texts)
+    ]
+    monkeypatch.setattr(figures, "sources", lambda: made)
+    return measure()
+
+
+def test_a_call_by_string_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'async def ask(self):\n    await self.bus.call(target, "build", {})\n'
+    assert _measured(monkeypatch, figures.calls_by_string, text).value == 1
+
+
+def test_a_class_name_defined_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = _measured(monkeypatch, figures.twice_defined, "class Ask: ...\n", "class Ask: ...\nclass Own: ...\n")
+    assert figure.value == 1 and "Ask" in figure.examples[0]
+
+
+def test_every_use_of_any_counts_and_its_import_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from typing import Any\n" + "a: Any = 1\n" * 9
+    assert _measured(monkeypatch, figures.uses_of_any, text).value == 900
+
+
+def test_marks_for_tools_are_no_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "a = 1  # noqa: F401\nb = 2  # as the kernel rounds it\n"
+    assert _measured(monkeypatch, figures.comments, text).value == 500
+
+
+def test_an_api_module_that_imports_the_store_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "def act():\n    from novakit.store.compute import servers\n"
+    figure = _measured(monkeypatch, figures.apis_that_reach_into_the_store, text, "import os\n", under="novakit/api")
+    assert figure.value == 1
+
+
+def test_a_folder_with_too_many_modules_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not _measured(monkeypatch, figures.widest_folder, *["a = 1\n"] * 16).reached
+
+
+def test_a_module_is_found_by_its_name_or_after_its_folders() -> None:
+    assert figures._names(Path("novakit/api/compute/servers/tags.py")) == {"tags", "servers_tags", "server_tags"}
