@@ -14,12 +14,14 @@ import attrs
 import structlog
 from aiohttp import web
 
-from novakit import durable
+from novakit import durable, world
 from novakit.bus import Bus, MemoryBus, client
 from novakit.bus.hub import LocalHub, credential, hub_key
 from novakit.bus.local import LocalBus
 from novakit.config import Config
 from novakit.errors import ConfigError
+from novakit.front import Door
+from novakit.front.descriptors import raise_limit, room
 from novakit.monitoring.export import exporting
 from novakit.plughost import PluginChoice, PluginHost
 
@@ -42,7 +44,14 @@ class Process:
     """What the scheduler of this process is called."""
     notices: list[str] = attrs.field(factory=list)
     """What an operator must know of how the start went."""
+    descriptors: int = 1024
+    """How many descriptors may be open in this process."""
     _local: MemoryBus | None = None
+
+    @property
+    def connections(self) -> int:
+        """Say how many clients may be connected at a time."""
+        return room(self.config.connections.total, self.descriptors)
 
     def bus(self, identity: str) -> Bus:
         """Join the bus as one participant: in memory where the conductor runs, else over its socket."""
@@ -68,7 +77,12 @@ async def running(config: Config, *, boundary: Callable[[str], None] | None = No
             scheduler=config.scheduler.driver if "scheduler" in config.roles else None,
         )
         stack.enter_context(exporting(config.tracing, config.roles))
-        process = Process(config=config, plugins=PluginHost.load(choice, config.roles))
+        process = Process(
+            config=config,
+            plugins=PluginHost.load(choice, config.roles),
+            descriptors=raise_limit(config.connections.descriptors),
+        )
+        log.info("starting", roles=config.roles, descriptors=process.descriptors)
         if "conductor" in config.roles:
             stack.enter_context(_only_one(config.state / "conductor.lock"))
             process._local = MemoryBus()
@@ -154,20 +168,28 @@ async def _start_control(stack: AsyncExitStack, process: Process, boundary: Call
         stack.push_async_callback(conductor.stop, DRAIN)
     if "api" in roles:
         app = control.application(await _joined(stack, process, "api"), process.plugins)
-        await _serve_http(stack, process.config, app)
+        await _serve_http(stack, process, app)
 
 
-async def _serve_http(stack: AsyncExitStack, config: Config, app: web.Application) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+async def _serve_http(stack: AsyncExitStack, process: Process, app: web.Application) -> None:
+    config, limits = process.config, process.config.connections
+    door = Door(limits, room=process.connections)
+    app.middlewares.insert(0, door.middleware)
+    # Bodies stay as they came: what inflates them does so on the loop, before anybody is asked who he is.
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=5, auto_decompress=False, keepalive_timeout=limits.idle_within + 5
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, config.host, config.port, backlog=1024)
+    assert runner.server is not None
     try:
-        await site.start()
+        listening = await door.listen(runner.server, config.host, config.port)
     except OSError as error:
         raise ConfigError(
             f"{config.host}:{config.port} cannot be listened on: {error.strerror}; choose another --listen."
         ) from error
+    stack.callback(listening.close)
+    stack.callback(world.spawn(door.watch(), name="door").cancel)
 
 
 async def _start_agents(stack: AsyncExitStack, process: Process) -> None:

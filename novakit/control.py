@@ -5,6 +5,7 @@ import fcntl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import structlog
@@ -22,6 +23,7 @@ from novakit.conductor.service import Conductor, verbs
 from novakit.conductor.verbs.create import SERVICE as ADMIN
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
+from novakit.front.sharing import Shares
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.monitoring.service import Monitoring, Source
@@ -199,6 +201,7 @@ class Control:
     def application(self, bus: Bus, plugins: PluginHost | None = None) -> web.Application:
         """Make the HTTP application with every API under its prefix, and what machines watch at its root."""
         from novakit.api import compute, identity, image, network, novakit, placement, volume
+        from novakit.api.service import Service
         from novakit.scheduler.reports import Reports
 
         if "conductor" not in self.config.roles:
@@ -208,46 +211,25 @@ class Control:
         self.placement.on_change = lambda: world.spawn(
             topics.PLACEMENT_CHANGED.publish(bus, topics.Changed()), name="placement.changed"
         )
-        auth_url, requests = f"{self.config.url}/identity", Requests()
+        auth_url, requests, shares = f"{self.config.url}/identity", Requests(), Shares(self.config.sharing)
         root = web.Application(client_max_size=self.config.api.max_body)
-        mounts = [
-            (
-                "/identity",
-                identity.service.app(self.identity, self.identity.authenticate, auth_url=auth_url, requests=requests),
-            ),
-            (
-                "/image",
-                image.service.app(self.images, self.identity.authenticate, auth_url=auth_url, requests=requests),
-            ),
-            (
-                "/network",
-                network.service.app(self.networks, self.identity.authenticate, auth_url=auth_url, requests=requests),
-            ),
-            (
-                "/placement",
-                placement.SERVICE.app(self.placement, self.identity.authenticate, auth_url=auth_url, requests=requests),
-            ),
-            (
-                "/novakit",
-                novakit.service.app(
-                    Reports(self.store, bus, self.config, self.images, self.config.device_profiles, hardware.check),
-                    self.identity.authenticate,
-                    auth_url=auth_url,
-                    requests=requests,
-                ),
-            ),
-            ("/volume", volume.service.app(None, self.identity.authenticate, auth_url=auth_url, requests=requests)),
+        reports = Reports(self.store, bus, self.config, self.images, self.config.device_profiles, hardware.check)
+        services: list[tuple[str, Service[Any], Any]] = [
+            ("/identity", identity.service, self.identity),
+            ("/image", image.service, self.images),
+            ("/network", network.service, self.networks),
+            ("/placement", placement.SERVICE, self.placement),
+            ("/novakit", novakit.service, reports),
+            ("/volume", volume.service, None),
         ]
         if "compute" in self.config.api.enabled:
             domain = Compute(self.config, self.store, bus, self.identity, self.images, self.networks, self.placement)
-            mounts.append(
-                (
-                    "/compute",
-                    compute.SERVICE.app(domain, self.identity.authenticate, auth_url=auth_url, requests=requests),
-                )
+            services.append(("/compute", compute.SERVICE, domain))
+        for prefix, service, domain_object in services:
+            answering = service.app(
+                domain_object, self.identity.authenticate, auth_url=auth_url, requests=requests, shares=shares
             )
-        for prefix, app in mounts:
-            root.add_subapp(prefix, app)
+            root.add_subapp(prefix, answering)
         self._monitoring(bus, plugins, requests).mount(root)
         return root
 

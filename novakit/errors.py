@@ -73,6 +73,12 @@ class TooLarge(NovakitError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class TooMany(NovakitError):
+    """Too many requests of one party at a time, or too many wrong logins; Retry-After says when to ask again."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
 class UnsupportedMedia(NovakitError):
     """The body is of a kind this call does not take."""
 

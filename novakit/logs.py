@@ -1,37 +1,118 @@
-"""Where log lines go and what they look like: one JSON object a line."""
+"""Where log lines go and what they look like: one JSON object a line, folded where they repeat."""
 
 import logging
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+import attrs
 import structlog
+
+from novakit import world
+from novakit.logfile import LogFile
 
 SECRET_WORDS = ("password", "token", "secret", "credential", "private_key")
 
 
-def configure(path: Path | None, *, verbose: bool = False) -> None:
-    """Write logs to `path`, or to standard error; library warnings go the same way."""
-    stream: TextIO = sys.stderr if path is None else path.open("a", buffering=1)
-    if path is not None:
-        path.chmod(0o600)
+def _positive(instance: object, attribute: Any, value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"{attribute.name} must be above 0")
+
+
+@attrs.frozen(kw_only=True)
+class LogOptions:
+    """`[log]`: how much is kept, and what repeats too often."""
+
+    max_bytes: int = attrs.field(default=100 << 20, validator=_positive)
+    """Bytes after which the file is put aside as FILE.1 and begun anew."""
+    keep: int = attrs.field(default=5, validator=attrs.validators.ge(0))
+    """How many files put aside are kept."""
+    repeats: int = attrs.field(default=20, validator=_positive)
+    """Lines of one kind within `repeats_within`; what is above is counted, and the count is written."""
+    repeats_within: float = attrs.field(default=10.0, validator=_positive)
+    """Seconds."""
+
+
+def configure(path: Path | None, options: LogOptions | None = None, *, verbose: bool = False) -> None:
+    """Write logs to `path`, or to standard error; library warnings go the same way. Raises OSError."""
+    options = options or LogOptions()
+    stream: TextIO | LogFile = sys.stderr if path is None else LogFile(path, options.max_bytes, options.keep)
+    folding = Folding(options)
     level = logging.DEBUG if verbose else logging.INFO
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            folding,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _hide_secrets,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=str),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(default=str)))
+    handler.addFilter(folding.passes)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+@attrs.define
+class _Kind:
+    """Lines of one kind within one window."""
+
+    began: float
+    lines: int = 0
+
+
+@attrs.define
+class Folding:
+    """Lets so many lines of one kind pass in a window, and says with the first one after it how many it kept back.
+
+    A kind is level, event and class of the error: the request's id and the traceback differ from line to line.
+    Lines below a warning are never folded: each of them is about something else, and an audit reads them.
+    """
+
+    options: LogOptions
+    _kinds: dict[tuple[str, str, str], _Kind] = attrs.field(factory=dict)
+
+    MOST = 1000
+    """Kinds that are remembered; beyond them everything is forgotten, for a kind may hold what a client wrote."""
+
+    def __call__(self, logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        """Be a structlog processor. Raises DropEvent for a line that is kept back."""
+        if event["level"] not in ("warning", "error", "critical"):
+            return event
+        error = event.get("exc_info")
+        kept_back = self.count(str(event["level"]), str(event.get("event")), type(error).__name__)
+        if kept_back is None:
+            raise structlog.DropEvent
+        if kept_back:
+            event["kept_back"] = kept_back
+        return event
+
+    def passes(self, record: logging.LogRecord) -> bool:
+        """Be a filter of the standard library's logging."""
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+        kept_back = self.count(record.levelname, str(record.msg)[:200], error)
+        if kept_back:
+            record.msg = f"{record.msg} ({kept_back} lines like this were kept back)"
+        return kept_back is not None
+
+    def count(self, level: str, event: str, error: str) -> int | None:
+        """Count a line; return None where it is kept back, else how many were kept back before it."""
+        now = world.monotonic()
+        if len(self._kinds) > self.MOST:
+            self._kinds.clear()
+        kind = self._kinds.setdefault((level, event, error), _Kind(now))
+        kept_back = 0
+        if now - kind.began > self.options.repeats_within:
+            kept_back = max(0, kind.lines - self.options.repeats)
+            kind.began, kind.lines = now, 0
+        kind.lines += 1
+        return kept_back if kind.lines <= self.options.repeats else None
 
 
 def _hide_secrets(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -2,16 +2,39 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
 import structlog
 from aiohttp import web
 
+from novakit import world
 from novakit.bus import BusError
 from novakit.conductor.calls import ConductorCalls
+from novakit.front import ConnectionOptions, Door
 
 log = structlog.get_logger(__name__)
+
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+GUESTS = ConnectionOptions(total=256, per_address=32, header_within=5.0, body_within=5.0, idle_within=30.0)
+"""Guests are strangers: what one of them holds open must not cost the others of its network their metadata."""
+
+
+@attrs.frozen
+class _Served:
+    """What serves one network."""
+
+    socket: socket.socket
+    server: asyncio.Server
+    runner: web.ServerRunner
+    watch: "asyncio.Task[None]"
+
+    async def close(self) -> None:
+        self.watch.cancel()
+        self.server.close()
+        await self.runner.cleanup()
 
 
 @attrs.define
@@ -19,38 +42,47 @@ class MetadataListeners:
     """One HTTP server per network that this host serves."""
 
     conductor: ConductorCalls
-    _runners: dict[str, tuple[socket.socket, web.ServerRunner]] = attrs.field(factory=dict)
+    _served: dict[str, "_Served"] = attrs.field(factory=dict)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     async def follow(self, sockets: Mapping[str, socket.socket]) -> None:
         """Serve exactly these sockets, by network id."""
         async with self._turn:
-            for network_id, (old, runner) in list(self._runners.items()):
-                if sockets.get(network_id) is not old:
-                    del self._runners[network_id]
-                    await runner.cleanup()
+            for network_id, old in list(self._served.items()):
+                if sockets.get(network_id) is not old.socket:
+                    del self._served[network_id]
+                    await old.close()
             for network_id, listening in sockets.items():
-                if network_id not in self._runners:
-                    runner = web.ServerRunner(web.Server(self._handler(network_id), access_log=None))
-                    await runner.setup()
-                    # A descriptor of our own: one that the driver closes first would stay behind in the event loop,
-                    # and the next connection that gets its number would never be heard.
-                    await web.SockSite(runner, listening.dup()).start()
-                    self._runners[network_id] = (listening, runner)
+                if network_id not in self._served:
+                    self._served[network_id] = await self._serve(network_id, listening)
 
-    def _handler(self, network_id: str):  # type: ignore[no-untyped-def]
+    async def _serve(self, network_id: str, listening: socket.socket) -> "_Served":
+        door = Door(GUESTS)
+        server = web.Server(self._handler(network_id, door), access_log=None, auto_decompress=False)
+        runner = web.ServerRunner(server)
+        await runner.setup()
+        # A descriptor of our own: one that the driver closes first would stay behind in the event loop, and the next
+        # connection that gets its number would never be heard.
+        served = await door.listen(server, sock=listening.dup())
+        return _Served(listening, served, runner, world.spawn(door.watch(), name=f"metadata door {network_id}"))
+
+    def _handler(self, network_id: str, door: Door) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            with door.handling(request):
+                return await answer(request)
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
             if request.method not in ("GET", "HEAD"):
                 return web.Response(status=405, text="Only GET is possible here.\n")
             try:
-                answer = await self.conductor.metadata(network_id, request.remote or "", request.path)
+                found = await self.conductor.metadata(network_id, request.remote or "", request.path)
             except BusError as error:
                 log.warning("metadata request not answered", network=network_id, ip=request.remote, why=str(error))
                 return web.Response(status=503, text="Not now; ask again.\n", headers={"Retry-After": "2"})
-            if answer is None:
+            if found is None:
                 return web.Response(status=404, text="There is nothing here.\n")
             kind = "application/json" if request.path.endswith(".json") else "text/plain"
-            return web.Response(body=answer.body, content_type=kind)
+            return web.Response(body=found.body, content_type=kind)
 
         return handle
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -11,23 +10,20 @@ import structlog
 from aiohttp import web
 
 from novakit import errors, tracing, world
+from novakit.api.entrance import Authenticate, Entrance
+from novakit.api.reading import STRANGERS_BODY, read_body, refuse_encoded
 from novakit.context import RequestContext, Target
+from novakit.front.sharing import Cost, Shares
 from novakit.monitoring.tallies import Requests
 from novakit.policy import Policy, PolicyFile, Rule
 from novakit.store import faults
 
 S = TypeVar("S")
 Version = tuple[int, int]
-Authenticate = Callable[[str, str], Awaitable[RequestContext]]
-"""Turns a token and a request id into the caller; raises `Unauthorized`."""
-
 log = structlog.get_logger(__name__)
 
 _EXPECTED = (501, 503, 507)
 """Statuses from 500 on that are no fault of the program."""
-
-MAX_BODY = 114688 * 8
-"""Bytes of a JSON body, unless the configuration says otherwise; streamed uploads are not counted."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,8 +127,9 @@ class Call(Generic[S]):
 
     async def json(self) -> dict[str, Any]:
         """Read the body as a JSON object; raise `BadRequest` for anything else."""
+        limit = self.request.client_max_size if self._context else min(STRANGERS_BODY, self.request.client_max_size)
         try:
-            body = orjson.loads(await self.request.read())
+            body = orjson.loads(await read_body(self.request, limit))
         except orjson.JSONDecodeError as error:
             raise errors.BadRequest(f"The body is not JSON: {error}. Send one JSON object.") from error
         if not isinstance(body, dict):
@@ -159,6 +156,8 @@ class Route:
     """The rule of the service's policy that a caller must meet before the handler is called."""
     rules: Mapping[str, str] = {}
     """Instead of `rule` where the body says what is to be done: the rule of each action, which the handler asks."""
+    cost: Cost = Cost.ORDINARY
+    """Which share of the process it takes from."""
 
 
 def reply(body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -206,15 +205,20 @@ class Service(Generic[S]):
         auth_url: str = "",
         requests: Requests | None = None,
         policy_file: PolicyFile | None = None,
+        shares: Shares | None = None,
     ) -> web.Application:
-        """Build the application to be mounted under the service's prefix; what it answers is counted in `requests`."""
+        """Build the application to be mounted under the service's prefix.
+
+        What it answers is counted in `requests`; services that are given the same `shares` share the process fairly.
+        """
         policy = self.policy(policy_file)
         by_place: dict[tuple[str, str], list[Route]] = {}
         for route in self.routes:
             by_place.setdefault((route.method, route.path), []).append(route)
         choices: dict[Any, list[Route]] = {}
+        entrance = Entrance(authenticate, shares or Shares())
         app = web.Application(
-            middlewares=[self._counting(requests), self._middleware(service, choices, authenticate, auth_url, policy)]
+            middlewares=[self._counting(requests), self._middleware(service, choices, entrance, auth_url, policy)]
         )
         for (method, path), routes in by_place.items():
             choices[app.router.add_route(method, path, _placeholder()).handler] = routes
@@ -234,12 +238,7 @@ class Service(Generic[S]):
         return counting
 
     def _middleware(
-        self,
-        service: S,
-        choices: Mapping[Any, Sequence[Route]],
-        authenticate: Authenticate,
-        auth_url: str,
-        policy: Policy,
+        self, service: S, choices: Mapping[Any, Sequence[Route]], entrance: Entrance, auth_url: str, policy: Policy
     ) -> Any:
         versions = self.microversions
 
@@ -250,29 +249,22 @@ class Service(Generic[S]):
             agreed: Version | None = None
             try:
                 _require_text(request)
+                refuse_encoded(request)
                 routes = choices.get(request.match_info.handler, ())
-                context = None
-                token = request.headers.get("X-Auth-Token")
-                public = any(route.public for route in routes)
-                if token and not public:
-                    context = await authenticate(token, request_id)
-                elif token:
-                    with suppress(errors.Unauthorized):
-                        context = await authenticate(token, request_id)
-                elif not public:
-                    raise errors.Unauthorized("The request you have made requires authentication.")
-                if versions:
-                    version = agreed = versions.negotiate(request.headers)
-                if routes:
-                    route = _choose(routes, version)
-                    if context is not None:
-                        context = policy.admitted(context)
-                    call = Call(request, service, request_id, version, policy, route.rule or "", context)
-                    if route.rule is not None:
-                        call.authorize(route.rule)
-                    answer: web.StreamResponse = await self._traced(route.handler, call)
-                else:
-                    answer = await handler(request)
+                public, cost = any(route.public for route in routes), routes[0].cost if routes else Cost.ORDINARY
+                async with entrance.of(request, request_id, public=public, cost=cost) as context:
+                    if versions:
+                        version = agreed = versions.negotiate(request.headers)
+                    if routes:
+                        route = _choose(routes, version)
+                        if context is not None:
+                            context = policy.admitted(context)
+                        call = Call(request, service, request_id, version, policy, route.rule or "", context)
+                        if route.rule is not None:
+                            call.authorize(route.rule)
+                        answer: web.StreamResponse = await self._traced(route.handler, call)
+                    else:
+                        answer = await handler(request)
             except web.HTTPException as error:
                 answer = self._refusal(request, _translated(error, request), request_id, auth_url, agreed)
             except errors.NovakitError as error:

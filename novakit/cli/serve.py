@@ -70,7 +70,7 @@ def serve(args: argparse.Namespace) -> int:
     before = os.umask(0o077)
     try:
         log_file = None if args.log == "-" else Path(args.log or chosen.state / "novakit.log")
-        logs.configure(log_file)
+        logs.configure(log_file, chosen.log)
         return asyncio.run(_serve(chosen, log_file))
     finally:
         os.umask(before)
@@ -177,6 +177,8 @@ def _show(process: Any, log_file: Path | None) -> None:
         hosts = process.hosts[0] if len(process.hosts) == 1 else f"{len(process.hosts)} hosts"
         table.add_row("driver", Text(f"{chosen.driver} on {hosts}: {process.acceleration}"))
         table.add_row("network", chosen.network)
+    if "api" in chosen.roles:
+        table.add_row("limits", f"{process.connections} connections, {process.descriptors} descriptors")
     table.add_row("state", str(chosen.state))
     table.add_row("log", str(log_file or "standard error"))
     out = Console(file=sys.stdout, highlight=False, soft_wrap=True)

@@ -10,6 +10,9 @@ import attrs
 
 from novakit.config import options, spellings
 from novakit.errors import ConfigError
+from novakit.front.limits import ConnectionOptions
+from novakit.front.sharing import SharingOptions
+from novakit.logs import LogOptions
 from novakit.request_spec.device_profiles import DeviceProfile
 
 ROLES = ("api", "scheduler", "conductor", "agent")
@@ -170,6 +173,9 @@ class Config:
     placement: PlacementOptions = attrs.field(factory=PlacementOptions)
     networks: NetworkOptions = attrs.field(factory=NetworkOptions)
     tracing: TracingOptions = attrs.field(factory=TracingOptions)
+    connections: ConnectionOptions = attrs.field(factory=ConnectionOptions)
+    sharing: SharingOptions = attrs.field(factory=SharingOptions)
+    log: LogOptions = attrs.field(factory=LogOptions)
     plugins: Mapping[str, Any] = attrs.field(factory=dict)
     """`[plugins]`: required, allow, disabled; read by plughost."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
@@ -199,6 +205,9 @@ SECTIONS = {
     "placement": PlacementOptions,
     "network": NetworkOptions,
     "tracing": TracingOptions,
+    "connections": ConnectionOptions,
+    "sharing": SharingOptions,
+    "log": LogOptions,
 }
 _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", "schedulers")
 

@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m tests.perf [all|scheduler|placement|servers|host]`.
+"""The benchmarks: `python -m tests.perf [all|scheduler|placement|servers|host|front]`.
 
 Each benchmark runs in a process of its own, so that memory and caches of one do not count for another.
 What they print is a table for people and one JSON object a line for programs.
@@ -50,11 +50,18 @@ def _host() -> list[Line]:
     return host.run()
 
 
+def _front() -> list[Line]:
+    from tests.perf import front
+
+    return front.run()
+
+
 BENCHES: Mapping[str, Callable[[], list[Line]]] = {
     "scheduler": _scheduler,
     "placement": _placement,
     "servers": _servers,
     "host": _host,
+    "front": _front,
 }
 
 

@@ -3,7 +3,9 @@
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.reading import pieces
 from novakit.api.service import Call, Route, reply
+from novakit.front.sharing import Cost
 from novakit.image import Images
 
 OCTETS = "application/octet-stream"
@@ -14,9 +16,7 @@ async def upload(call: Call[Images]) -> web.Response:
     request = call.request
     if request.content_type != OCTETS:
         raise errors.UnsupportedMedia(f"Send the data of an image as {OCTETS}.")
-    await call.service.upload(
-        call.context, call.path["id"], request.content.iter_any(), announced=request.content_length
-    )
+    await call.service.upload(call.context, call.path["id"], pieces(request), announced=request.content_length)
     return reply(status=204)
 
 
@@ -29,6 +29,6 @@ async def download(call: Call[Images]) -> web.StreamResponse:
 
 
 routes = (
-    Route(method="PUT", path="/v2/images/{id}/file", handler=upload, rule="upload_image"),
-    Route(method="GET", path="/v2/images/{id}/file", handler=download, rule="download_image"),
+    Route(method="PUT", path="/v2/images/{id}/file", handler=upload, rule="upload_image", cost=Cost.TRANSFER),
+    Route(method="GET", path="/v2/images/{id}/file", handler=download, rule="download_image", cost=Cost.TRANSFER),
 )

@@ -7,6 +7,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.image import listing, patch, schemas
 from novakit.api.service import Call, Route, reply
+from novakit.front.sharing import Cost
 from novakit.image import Images
 
 _created = schemas.check({"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY})
@@ -90,7 +91,7 @@ async def untag(call: Call[Images]) -> web.Response:
 
 routes = (
     Route(method="POST", path="/v2/images", handler=create, rule="add_image"),
-    Route(method="GET", path="/v2/images", handler=every, rule="get_images"),
+    Route(method="GET", path="/v2/images", handler=every, rule="get_images", cost=Cost.HEAVY),
     Route(method="GET", path="/v2/images/{id}", handler=show, rule="get_image"),
     Route(method="PATCH", path="/v2/images/{id}", handler=update, rule="modify_image"),
     Route(method="DELETE", path="/v2/images/{id}", handler=delete, rule="delete_image"),

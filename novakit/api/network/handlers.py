@@ -12,6 +12,7 @@ from novakit.api.network.checks import uuid
 from novakit.api.network.resources import RESOURCES, Resource, prepare
 from novakit.api.network.shown import FLAGS, SHOWN
 from novakit.api.service import Call, Route, reply
+from novakit.front.sharing import Cost
 from novakit.network.refusals import not_found
 from novakit.network.resources import routers
 from novakit.network.service import Networks
@@ -138,7 +139,7 @@ async def change_interface(verb: Any, call: NetworkCall) -> web.Response:
 def _routes_of(resource: Resource) -> list[Route]:
     many, single = f"/v2.0/{resource.path}", f"/v2.0/{resource.path}/{{id}}"
     return [
-        Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}"),
+        Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}", cost=Cost.HEAVY),
         Route(method="POST", path=many, handler=partial(create, resource), rule=f"create_{resource.one}"),
         Route(method="GET", path=single, handler=partial(show, resource), rule=f"get_{resource.one}"),
         Route(method="PUT", path=single, handler=partial(update, resource), rule=f"update_{resource.one}"),

@@ -12,6 +12,7 @@ from novakit.api.novakit import server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.policies import RULES
 from novakit.api.service import Call, Route, Service, reply
+from novakit.front.sharing import Cost
 from novakit.scheduler.reports import Reports
 
 ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
@@ -73,10 +74,10 @@ service: Service[Reports] = Service(
         Route(method="GET", path="/v1/decisions", handler=list_decisions, rule="novakit:decisions:list"),
         Route(method="GET", path="/v1/decisions/{id}", handler=show_decision, rule="novakit:decisions:show"),
         Route(method="GET", path="/v1/scheduler", handler=counts, rule="novakit:scheduler"),
-        Route(method="GET", path="/v1/trace", handler=trace, rule="novakit:trace"),
-        Route(method="GET", path="/v1/audit", handler=audit, rule="novakit:audit"),
-        Route(method="POST", path="/v1/explain", handler=explain, rule="novakit:explain"),
-        Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity"),
+        Route(method="GET", path="/v1/trace", handler=trace, rule="novakit:trace", cost=Cost.HEAVY),
+        Route(method="GET", path="/v1/audit", handler=audit, rule="novakit:audit", cost=Cost.HEAVY),
+        Route(method="POST", path="/v1/explain", handler=explain, rule="novakit:explain", cost=Cost.HEAVY),
+        Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity", cost=Cost.HEAVY),
         *server_groups.ROUTES,
     ),
     shape=shape,

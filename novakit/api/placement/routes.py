@@ -15,6 +15,7 @@ from novakit.api.placement import (
 from novakit.api.placement.frame import MAXIMUM, MINIMUM, denied, error_body, error_page
 from novakit.api.placement.policies import RULES
 from novakit.api.service import Microversions, Route, Service
+from novakit.front.sharing import Cost
 from novakit.placement import Placement
 
 _PROVIDER = "/resource_providers/{uuid}"
@@ -189,6 +190,7 @@ ROUTES = (
         handler=allocation_candidates.list_all,
         since=(1, 10),
         rule="placement:allocation_candidates:list",
+        cost=Cost.HEAVY,
     ),
     Route(method="GET", path="/traits", handler=traits.list_all, since=(1, 6), rule="placement:traits:list"),
     Route(method="GET", path="/traits/{name}", handler=traits.show, since=(1, 6), rule="placement:traits:show"),

@@ -12,6 +12,7 @@ from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.validation import known_parameters, part, strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host, Load
+from novakit.front.sharing import Cost
 
 SEARCH = ("hypervisor_hostname_pattern", "with_servers")
 Guests = Mapping[str, Sequence[tuple[str, str]]]
@@ -193,6 +194,7 @@ ROUTES = [
         path="/v2.1/os-hypervisors/detail",
         handler=detail,
         rule="os_compute_api:os-hypervisors:list-detail",
+        cost=Cost.HEAVY,
     ),
     Route(
         method="GET",

@@ -14,6 +14,7 @@ from novakit.api.compute.servers.filters import Listing, listing
 from novakit.api.compute.validation import boolean, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
+from novakit.front.sharing import Cost
 
 
 async def create(call: Call[Any]) -> web.Response:
@@ -118,7 +119,9 @@ def _list(call: Call[Any], place: str, shown: list[dict[str, Any]]) -> web.Respo
 ROUTES = [
     Route(method="POST", path="/v2.1/servers", handler=create, rule="os_compute_api:servers:create"),
     Route(method="GET", path="/v2.1/servers", handler=index, rule="os_compute_api:servers:index"),
-    Route(method="GET", path="/v2.1/servers/detail", handler=detail, rule="os_compute_api:servers:detail"),
+    Route(
+        method="GET", path="/v2.1/servers/detail", handler=detail, rule="os_compute_api:servers:detail", cost=Cost.HEAVY
+    ),
     Route(method="GET", path="/v2.1/servers/{id}", handler=show, rule="os_compute_api:servers:show"),
     Route(method="PUT", path="/v2.1/servers/{id}", handler=update, rule="os_compute_api:servers:update"),
     Route(method="DELETE", path="/v2.1/servers/{id}", handler=delete, rule="os_compute_api:servers:delete"),

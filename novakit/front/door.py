@@ -1,0 +1,314 @@
+"""The door: it counts connections, gives each phase of a request its time, and hangs up on who takes longer.
+
+The idea: aiohttp parses HTTP and knows no clock; the door stands between a transport and aiohttp's protocol, sees
+bytes come and answers go, and so knows of each connection in which phase it is. One sweep twice a second looks at all
+of them, so a connection costs no timer of its own.
+The invariant: a connection that does no work never keeps a client out. Where the limit of an address or of the
+process is reached, the connection that has waited longest without working is hung up on, and the newcomer is refused
+only when all of them are being answered.
+The cost: one call more for each piece of data, and 0.3 ms a sweep for a thousand connections.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+
+import attrs
+import structlog
+from aiohttp import web
+
+from novakit import world
+from novakit.front.addresses import bucket, client_of, forwarded_scheme, is_trusted
+from novakit.front.descriptors import BACKLOG
+from novakit.front.limits import ConnectionOptions
+
+log = structlog.get_logger(__name__)
+
+TICK = 0.5
+"""Seconds between two sweeps; limits are kept to within as much."""
+SAY_EVERY = 10.0
+"""Seconds between two lines in the log about connections that were hung up on."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Phase(Enum):
+    """Where the request of a connection stands; the value is how early it goes when room is needed."""
+
+    HEAD = 0
+    """Connected, or bytes of a request came, and its headers are not complete."""
+    BODY = 1
+    """Its handler has begun, and the body is not complete."""
+    IDLE = 2
+    """Between two requests."""
+    WORK = 3
+    """The request is all here and is being answered."""
+
+
+@attrs.define(eq=False, slots=True)
+class Connection(asyncio.Protocol):
+    """One client: hands everything on to aiohttp, and keeps the time."""
+
+    door: "Door"
+    inner: asyncio.Protocol
+    transport: asyncio.Transport | None = None
+    address: str = ""
+    phase: Phase = Phase.HEAD
+    since: float = attrs.field(factory=world.monotonic)
+    """When the phase began."""
+    got: int = 0
+    """Bytes of the body that arrived."""
+    stuck_since: float | None = None
+    """Since when the client takes nothing of what it asked for."""
+    more_came: bool = False
+    """Whether bytes of the next request came while this one was answered."""
+    vouched: bool = False
+    """Whether the request under way is of somebody who has shown a good token."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if self.door.admit(self):
+            self.inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.phase is Phase.IDLE:
+            self.enter(Phase.HEAD)
+        elif self.phase is Phase.BODY:
+            self.got += len(data)
+        elif self.phase is Phase.WORK:
+            self.more_came = True
+        if self in self.door.open:
+            self.inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self.inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.door.forget(self):
+            self.inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.stuck_since = world.monotonic()
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.stuck_since = None
+        self.inner.resume_writing()
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase."""
+        self.phase, self.since = phase, world.monotonic()
+
+    def body_ended(self) -> None:
+        """Note that the request is all here."""
+        if self.phase is Phase.BODY:
+            self.enter(Phase.WORK)
+
+    def answered(self) -> None:
+        """Note that the handler is done."""
+        self.enter(Phase.HEAD if self.more_came else Phase.IDLE)
+        self.more_came = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether work of ours is under way: a handler, or an answer that is not all sent."""
+        transport = self.transport
+        sending = transport is not None and (transport.get_write_buffer_size() > 0 or not transport.is_reading())
+        return self.phase is Phase.WORK or sending
+
+    @property
+    def worth(self) -> tuple[int, float]:
+        """Order connections by how little is lost with them: the least first, and of equals who waited longest."""
+        return (len(Phase) if self.vouched and self.phase is Phase.BODY else self.phase.value), self.since
+
+    def overdue(self, limits: ConnectionOptions, now: float) -> str | None:
+        """Name what took too long; None while all is in time."""
+        if self.stuck_since is not None:
+            return "send" if now - self.stuck_since > limits.send_within else None
+        waited = now - self.since
+        match self.phase:
+            case Phase.HEAD:
+                return "header" if waited > limits.header_within else None
+            case Phase.BODY:
+                if self.transport is not None and not self.transport.is_reading():
+                    self.since += TICK  # we keep the client waiting, not it us
+                return "body" if waited > limits.body_within + self.got / limits.body_rate else None
+            case Phase.IDLE:
+                return "idle" if waited > limits.idle_within and not self.is_busy else None
+        return None
+
+
+@attrs.define(eq=False)
+class Door:
+    """Everybody who is connected to one HTTP server of this process."""
+
+    limits: ConnectionOptions = attrs.field(factory=ConnectionOptions)
+    room: int = attrs.field(default=attrs.Factory(lambda self: self.limits.total, takes_self=True))
+    """Connections at a time: `limits.total`, or what descriptors leave."""
+    open: set[Connection] = attrs.field(factory=set)
+    hung_up: Counter[str] = attrs.field(factory=Counter)
+    """How many were hung up on, by what took too long or was full; since the start."""
+    _by_inner: dict[asyncio.Protocol, Connection] = attrs.field(factory=dict)
+    _by_address: dict[str, set[Connection]] = attrs.field(factory=dict)
+    _said: Counter[str] = attrs.field(factory=Counter)
+    _said_at: float = 0.0
+
+    async def listen(
+        self, server: web.Server, host: str = "", port: int = 0, sock: socket.socket | None = None
+    ) -> asyncio.Server:
+        """Serve at an address, or on a socket that listens already. Raises OSError."""
+        loop = asyncio.get_running_loop()
+
+        def factory() -> Connection:
+            return Connection(self, server())
+
+        if sock is not None:
+            return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+        return await loop.create_server(factory, host, port, backlog=BACKLOG)
+
+    async def watch(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.sweep()
+
+    @contextmanager
+    def handling(self, request: web.BaseRequest) -> Iterator[None]:
+        """Note that the headers of a request are complete, and at the end that it is answered."""
+        proxies = self.limits.proxies()
+        connection = self._by_inner.get(request.protocol)
+        _client.set(_Client(client_of(request, proxies), connection))
+        if connection is None:
+            yield
+            return
+        connection.got = 0
+        connection.more_came = connection.vouched = False
+        connection.enter(Phase.BODY)
+        request.content.on_eof(connection.body_ended)
+        try:
+            yield
+        finally:
+            connection.answered()
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let the door know of every request of an application; the outermost middleware."""
+        if scheme := forwarded_scheme(request, self.limits.proxies()):
+            request = request.clone(scheme=scheme)
+        with self.handling(request):
+            return await handler(request)
+
+    def admit(self, newcomer: Connection) -> bool:
+        """Take a connection in, at the cost of one that does not work where it is full; tell whether it is in."""
+        transport = newcomer.transport
+        assert transport is not None
+        peer = transport.get_extra_info("peername")
+        host = str(peer[0]) if isinstance(peer, tuple) else "local"
+        newcomer.address = bucket(host)
+        _take_notice_of_silence(transport, self.limits.send_within)
+        mates = self._by_address.get(newcomer.address, set())
+        crowded = len(mates) >= self.limits.per_address and not is_trusted(host, self.limits.proxies())
+        if crowded and not self._make_room(mates, "per_address"):
+            return self._refuse(transport, "per_address")
+        if len(self.open) >= self.room:
+            most = max(self._by_address.values(), key=len)
+            if not self._make_room(most, "total") and not self._make_room(self.open, "total"):
+                return self._refuse(transport, "total")
+        self.open.add(newcomer)
+        self._by_inner[newcomer.inner] = newcomer
+        self._by_address.setdefault(newcomer.address, set()).add(newcomer)
+        return True
+
+    def forget(self, connection: Connection) -> bool:
+        """Let go of a connection that has ended; tell whether it was in."""
+        if connection not in self.open:
+            return False
+        self.open.discard(connection)
+        self._by_inner.pop(connection.inner, None)
+        mates = self._by_address[connection.address]
+        mates.discard(connection)
+        if not mates:
+            del self._by_address[connection.address]
+        return True
+
+    def sweep(self) -> None:
+        """Hang up on everybody who is overdue, and say so now and then."""
+        now = world.monotonic()
+        for connection in list(self.open):
+            if why := connection.overdue(self.limits, now):
+                self._hang_up(connection, why)
+        if self.hung_up != self._said and now - self._said_at > SAY_EVERY:
+            fresh = {why: count - self._said[why] for why, count in self.hung_up.items() if count > self._said[why]}
+            log.warning("connections hung up", **fresh, open=len(self.open))
+            self._said, self._said_at = Counter(self.hung_up), now
+
+    def _make_room(self, among: set[Connection], why: str) -> bool:
+        """Hang up on the connection that has waited longest and is of least use."""
+        idle = [one for one in among if not one.is_busy]
+        if not idle:
+            return False
+        self._hang_up(min(idle, key=lambda one: one.worth), why)
+        return True
+
+    def _hang_up(self, connection: Connection, why: str) -> None:
+        self.hung_up[why] += 1
+        transport = connection.transport
+        if transport is not None:
+            if why == "header" and transport.get_write_buffer_size() == 0:
+                transport.write(_LATE)
+                transport.close()
+            else:
+                transport.abort()
+        if self.forget(connection):
+            connection.inner.connection_lost(None)
+
+    def _refuse(self, transport: asyncio.Transport, why: str) -> bool:
+        self.hung_up[why] += 1
+        transport.write(_FULL)
+        transport.close()
+        return False
+
+
+@attrs.frozen
+class _Client:
+    """Whose request the present task answers."""
+
+    address: str
+    connection: Connection | None
+
+
+_client: ContextVar[_Client | None] = ContextVar("novakit_client", default=None)
+
+
+def client_address() -> str:
+    """Return the address of the client whose request this task answers; empty where no door stands before it."""
+    client = _client.get()
+    return client.address if client else ""
+
+
+def vouch() -> None:
+    """Note that this task's request is of somebody known: where room is needed, strangers go first."""
+    client = _client.get()
+    if client and client.connection:
+        client.connection.vouched = True
+
+
+def _answer(status: str, sentence: str, more: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(sentence)}\r\n{more}"
+    return f"{head}Connection: close\r\n\r\n{sentence}".encode()
+
+
+_LATE = _answer("408 Request Timeout", "The headers of the request did not arrive in time.\n")
+_FULL = _answer("503 Service Unavailable", "Too many connections are open; try again.\n", "Retry-After: 1\r\n")
+
+
+def _take_notice_of_silence(transport: asyncio.Transport, seconds: float) -> None:
+    """Let the kernel end a connection whose client acknowledges nothing: files are sent without asking the door."""
+    peer = transport.get_extra_info("socket")
+    if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6):
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))

@@ -1,0 +1,200 @@
+"""The door, before a real server on a real socket, with limits that a test can wait for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+from aiohttp import web
+
+from novakit import world
+from novakit.front import ConnectionOptions, Door
+from novakit.front.door import Phase
+
+SHORT = ConnectionOptions(total=8, per_address=6, header_within=0.6, body_within=0.6, idle_within=0.6, send_within=0.6)
+LONG = ConnectionOptions(total=8, per_address=6)
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+PATIENCE = 10.0
+
+
+@attrs.frozen
+class Place:
+    door: Door
+    port: int
+    kept: list[Any] = attrs.field(factory=list)
+
+    async def connect(self, data: bytes = b"", local: str = "127.0.0.1") -> tuple[Any, Any]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(local, 0))
+        self.kept.append((reader, writer))  # a stream that nobody holds is closed
+        writer.write(data)
+        await writer.drain()
+        return reader, writer
+
+    async def phases(self, *wanted: Phase) -> None:
+        """Wait until the connections are in these phases."""
+        async with asyncio.timeout(PATIENCE):
+            while sorted(one.phase.name for one in self.door.open) != sorted(one.name for one in wanted):
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def serving(limits: ConnectionOptions, room: int | None = None) -> AsyncIterator[Place]:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/slow":
+            await asyncio.sleep(1.5)
+        if request.path == "/big":
+            return web.Response(body=bytes(32 << 20))
+        return web.Response(text=f"{len(await request.read())} {request.scheme}")
+
+    door = Door(limits, room=room or limits.total)
+    app = web.Application(middlewares=[door.middleware])
+    app.router.add_route("*", "/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
+    await runner.setup()
+    assert runner.server is not None
+    server = await door.listen(runner.server, "127.0.0.1", 0)
+    watch = world.spawn(door.watch(), name="door")
+    try:
+        yield Place(door, server.sockets[0].getsockname()[1])
+    finally:
+        watch.cancel()
+        server.close()
+        await runner.cleanup()
+
+
+async def ended(reader: Any) -> bytes:
+    """Read until the server hangs up, and give what it said."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return bytes(await reader.read())
+    except ConnectionError:
+        return b""
+
+
+async def answered(reader: Any) -> bytes:
+    async with asyncio.timeout(PATIENCE):
+        head: bytes = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return head + bytes(await reader.readexactly(length))
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nA: b"])
+async def test_headers_that_do_not_come_end_the_connection(begun: bytes) -> None:
+    async with serving(SHORT) as place:
+        reader, _ = await place.connect(begun)
+        assert (await ended(reader)).startswith(b"HTTP/1.1 408 ")
+        assert place.door.hung_up == {"header": 1}
+        assert not place.door.open
+
+
+async def test_headers_that_drip_have_no_more_time_than_those_that_stop() -> None:
+    async with serving(SHORT) as place:
+        reader, writer = await place.connect(b"GET / HTTP/1.1\r\n")
+        started = world.monotonic()
+        waiting = asyncio.create_task(ended(reader))
+        while not waiting.done() and world.monotonic() - started < PATIENCE:
+            writer.write(b"A: b\r\n")
+            await asyncio.sleep(0.05)
+        assert (await waiting).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_stops_ends_the_connection_and_one_that_keeps_up_does_not() -> None:
+    async with serving(attrs.evolve(SHORT, body_rate=1000)) as place:
+        reader, writer = await place.connect(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n")
+        for _ in range(8):
+            writer.write(b"x" * 500)
+            await asyncio.sleep(0.2)
+        assert b"4000 http" in await answered(reader)
+        stopped, _ = await place.connect(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\nhalf")
+        assert await ended(stopped) == b""
+        assert place.door.hung_up["body"] == 1
+
+
+async def test_a_connection_is_kept_between_requests_for_a_while() -> None:
+    async with serving(SHORT) as place:
+        reader, writer = await place.connect(GET)
+        assert b"0 http" in await answered(reader)
+        await asyncio.sleep(0.3)
+        writer.write(GET)
+        assert b"0 http" in await answered(reader)
+        assert await ended(reader) == b""
+        assert place.door.hung_up == {"idle": 1}
+
+
+async def test_an_answer_that_takes_long_is_not_the_clients_fault() -> None:
+    async with serving(SHORT) as place:
+        reader, _ = await place.connect(GET.replace(b"/ ", b"/slow "))
+        assert b"0 http" in await answered(reader)
+
+
+async def test_who_does_not_take_his_answer_is_hung_up_on() -> None:
+    async with serving(SHORT) as place:
+        reader, _ = await place.connect(GET.replace(b"/ ", b"/big "))
+        reader._transport.pause_reading()
+        async with asyncio.timeout(PATIENCE):
+            await place.phases()
+
+
+async def test_a_newcomer_takes_the_place_of_who_waits_longest_of_his_address() -> None:
+    async with serving(LONG) as place:
+        others = [await place.connect() for _ in range(6)]
+        await place.phases(*[Phase.HEAD] * 6)
+        reader, _ = await place.connect(GET)
+        assert b"0 http" in await answered(reader)
+        assert await ended(others[0][0]) == b""
+        assert place.door.hung_up == {"per_address": 1}
+
+
+async def test_idle_strangers_go_before_connections_that_were_used() -> None:
+    async with serving(LONG) as place:
+        used, writer = await place.connect(GET)
+        await answered(used)
+        for _ in range(9):
+            await place.connect()
+            await asyncio.sleep(0.02)
+        writer.write(GET)
+        assert b"0 http" in await answered(used)
+        assert place.door.hung_up == {"per_address": 4}
+
+
+async def test_where_all_is_full_the_address_that_has_most_pays() -> None:
+    async with serving(LONG) as place:
+        one, writer = await place.connect(local="127.0.0.3")
+        for _ in range(6):
+            await place.connect(local="127.0.0.2")
+        await place.phases(*[Phase.HEAD] * 7)
+        for number in range(4, 8):
+            await place.connect(local=f"127.0.0.{number}")
+        await place.phases(*[Phase.HEAD] * 8)
+        writer.write(GET)
+        assert b"0 http" in await answered(one)
+        assert place.door.hung_up == {"total": 3}
+
+
+async def test_who_is_being_answered_is_never_hung_up_on_and_the_newcomer_is_told() -> None:
+    async with serving(LONG) as place:
+        working = [await place.connect(GET.replace(b"/ ", b"/slow ")) for _ in range(6)]
+        await place.phases(*[Phase.WORK] * 6)
+        reader, _ = await place.connect(GET)
+        said = await ended(reader)
+        assert said == b"" or (said.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 1" in said)
+        for one, _ in working:
+            assert b"0 http" in await answered(one)
+
+
+async def test_a_trusted_proxy_may_have_as_many_as_fit_and_says_the_scheme() -> None:
+    async with serving(attrs.evolve(LONG, trusted_proxies=("127.0.0.0/8",))) as place:
+        several = [await place.connect() for _ in range(7)]
+        await place.phases(*[Phase.HEAD] * 7)
+        reader, writer = several[0]
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\r\n")
+        assert b"0 https" in await answered(reader)
+
+
+async def test_requests_sent_at_once_are_all_answered() -> None:
+    async with serving(SHORT) as place:
+        reader, _ = await place.connect(GET * 5)
+        for _ in range(5):
+            assert b"0 http" in await answered(reader)
