@@ -9,8 +9,8 @@ import pytest
 import structlog
 
 from novakit import logs
-from novakit.logfile import LogFile
 from novakit.logs import Folding, LogOptions
+from novakit.logs.file import LogFile
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_lines_of_libraries_are_folded_too(tmp_path: Path) -> None:
 
 
 def test_a_file_that_has_grown_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("novakit.logfile.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("novakit.logs.file.LOOK_EVERY", 0.0)
     file = LogFile(tmp_path / "log", 100, 2)
     for number in range(40):
         file.write(f"{number:019}\n")
@@ -70,7 +70,7 @@ def test_a_file_that_has_grown_is_put_aside(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_two_processes_that_share_a_file_go_on_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("novakit.logfile.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("novakit.logs.file.LOOK_EVERY", 0.0)
     one, two = LogFile(tmp_path / "log", 100, 9), LogFile(tmp_path / "log", 100, 9)
     for number in range(30):
         (one if number % 3 else two).write(f"{number:019}\n")

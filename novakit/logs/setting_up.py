@@ -9,7 +9,7 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.logfile import LogFile
+from novakit.logs.file import LogFile
 
 SECRET_WORDS = ("password", "token", "secret", "credential", "private_key")
 
