@@ -45,3 +45,7 @@ class RequestContext:
     def is_service(self) -> bool:
         """Say whether the caller is another part of the cloud."""
         return "service" in self.roles
+
+
+SERVICE = RequestContext(request_id="", user_id="novakit", roles=frozenset({"admin", "service"}))
+"""Who this cloud's own processes are to its services."""

@@ -16,13 +16,13 @@ from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, topics
 from novakit.compute.flavors import hardware
 from novakit.compute.flavors.flavors import Flavors
-from novakit.compute.service import Compute
 from novakit.conductor.engine import Engine
 from novakit.conductor.parts import Parts
-from novakit.conductor.service import Conductor, verbs
-from novakit.conductor.verbs.create import SERVICE as ADMIN
+from novakit.conductor.service import Conductor
+from novakit.conductor.verbs import VERBS
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
+from novakit.context import SERVICE
 from novakit.front.sharing import Shares
 from novakit.identity import Identity
 from novakit.image import Images
@@ -147,7 +147,7 @@ class Control:
             gateway=self.config.networks.external_gateway,
         )
         flavors = Flavors(self.store)
-        if not await flavors.page(ADMIN, is_public=None, limit=1):
+        if not await flavors.page(SERVICE, is_public=None, limit=1):
             for flavor_id, name, vcpus, ram, disk in FLAVORS:
                 await flavors.create(flavor_id=flavor_id, name=name, vcpus=vcpus, ram=ram, disk=disk)
 
@@ -192,7 +192,8 @@ class Control:
             placement=self.placement,
             wiring=Wiring(self.networks, Targets(HostCalls, bus, self.config)),
         )
-        self.engine = engine = Engine(self.store, verbs(parts), limit=self.config.conductor.workers)
+        options = self.config.conductor
+        self.engine = engine = Engine(parts, VERBS, limit=options.workers, patience=options.patience)
         if boundary is not None:
             engine.boundary = boundary
         self.networks.on_change = parts.wiring.poke
@@ -201,6 +202,7 @@ class Control:
     def application(self, bus: Bus, plugins: PluginHost | None = None) -> web.Application:
         """Make the HTTP application with every API under its prefix, and what machines watch at its root."""
         from novakit.api import compute, identity, image, network, novakit, placement, volume
+        from novakit.api.compute.domain import Compute
         from novakit.api.service import Service
         from novakit.scheduler.reports import Reports
 

@@ -149,6 +149,11 @@ class Hosts:
 LOADS = tuple(field.name for field in attrs.fields(Load))
 
 
+async def zone_names(session: Session) -> set[str]:
+    """Return the names of all availability zones."""
+    return {DEFAULT_ZONE, *(await _zones(session)).values()}
+
+
 async def _zones(session: Session) -> dict[str, str]:
     """Give the availability zone of every host that an aggregate puts into one."""
     members = await aggregates.members(session)

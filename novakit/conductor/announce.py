@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import structlog
@@ -26,7 +27,7 @@ class Announcer:
 
     store: Store
     observers: Sequence[Listening]
-    _queue: asyncio.Queue[tuple[Work, str]] = attrs.field(factory=asyncio.Queue)
+    _queue: asyncio.Queue[tuple[Work[Any], str]] = attrs.field(factory=asyncio.Queue)
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,7 +41,7 @@ class Announcer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def note(self, work: Work, state: str) -> None:
+    def note(self, work: Work[Any], state: str) -> None:
         """Take an operation that has `begun`, or has ended as `done` or `failed`."""
         if self.observers and state in _PHASES:
             self._queue.put_nowait((work, state))
@@ -53,7 +54,7 @@ class Announcer:
             except Exception as error:
                 log.error("observers could not be told", operation=work.id, exc_info=error)
 
-    async def _tell(self, work: Work, state: str) -> None:
+    async def _tell(self, work: Work[Any], state: str) -> None:
         async with self.store.read() as session:
             row = await servers.show(session, work.server_id, deleted=True)
         if row is None:
@@ -61,7 +62,7 @@ class Announcer:
         event = ServerEvent(
             server_id=work.server_id,
             project_id=work.project_id,
-            event=f"{work.kind}.{_PHASES[state]}",
+            event=f"{work.verb.kind}.{_PHASES[state]}",
             status=status_of(row["vm_state"], row["task_state"]),
             host=row["host"],
             request_id=work.request_id,

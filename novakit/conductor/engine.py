@@ -1,10 +1,16 @@
-"""The engine: leases operations, walks their steps, writes each outcome, and picks up what others left behind."""
+"""The engine: leases operations, walks their steps, writes each outcome, and picks up what others left behind.
+
+The idea: what an operation has come to is in the store and nowhere else, so whoever holds its lease can go on with it.
+The invariant: a step's outcome, what it changed of the server and that it is done are one transaction, which holds only
+while the lease is ours and nobody has cancelled the operation. Rows are locked in one order, servers before operations,
+by the engine and by the API alike, so that the two never wait for one another.
+The cost: one transaction for each step, shared by all operations that have something to write at that moment.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -12,10 +18,14 @@ import structlog
 
 from novakit import tracing, world
 from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, Unreachable
-from novakit.conductor.work import Commit, Failed, JoinedCommit, Postponed, Rewind, Step, Verb, Work
+from novakit.compute.states import UndefinedMove
+from novakit.conductor.parts import Parts
+from novakit.conductor.verb import Step, Verb, undone
+from novakit.conductor.work import Commit, Failed, JoinedCommit, Postponed, Rewind, Work
 from novakit.gather import Gather
 from novakit.store import Store
 from novakit.store import operations as rows
+from novakit.store.compute import servers
 from novakit.store.engine import Row, Session
 from novakit.store.faults import is_passing
 
@@ -40,8 +50,8 @@ class _Cancelled(Exception):
 class _Progress:
     """What one operation wants written."""
 
-    work: Work
-    commit: Commit | None
+    work: Work[Any]
+    commits: Sequence[Commit]
     values: Mapping[str, Any]
 
 
@@ -49,12 +59,14 @@ class _Progress:
 class Engine:
     """Runs operations, up to `limit` at a time."""
 
-    store: Store
-    verbs: Mapping[str, Verb]
+    parts: Parts
+    verbs: Mapping[str, Verb[Any]]
     limit: int = 64
+    patience: float = 600.0
+    """Seconds for which a host that is silent is asked again, from the first silence on."""
     boundary: Callable[[str], None] = lambda place: None
     """Called at the begin and end of each step, named `create/place/begin`: where tests kill the process."""
-    note: Callable[[Work, str], None] = lambda work, state: None
+    note: Callable[[Work[Any], str], None] = lambda work, state: None
     """Called when an operation has `begun` for the first time, and after it ended, with its final state."""
     owner: str = attrs.field(factory=world.new_id)
     ended: Counter[tuple[str, str]] = attrs.field(factory=Counter)
@@ -67,6 +79,11 @@ class Engine:
 
     def __attrs_post_init__(self) -> None:
         self._writing = Gather(self._write_many)
+
+    @property
+    def store(self) -> Store:
+        """Return the store that operations are in."""
+        return self.parts.store
 
     def measures(self) -> dict[str, Any]:
         """Give what this engine counted: `operations` that ended by kind and state, and how many are `running`."""
@@ -91,9 +108,7 @@ class Engine:
                     leased = await self._lease()
                 except Exception as error:
                     # Whatever is the matter with the store, who runs nothing any more would be of no use to anybody.
-                    log.error(
-                        "no operations could be leased", exc_info=None if is_passing(error) else error, why=str(error)
-                    )
+                    log.error("no operations could be leased", **_why(error))
                 if not leased or len(self._running) >= self.limit:
                     await self._rest()
         finally:
@@ -132,9 +147,7 @@ class Engine:
                     async with self.store.write() as session:
                         gone = await rows.renew(session, self.owner, self._running, world.now() + LEASE)
                 except Exception as error:
-                    log.error(
-                        "leases could not be renewed", exc_info=None if is_passing(error) else error, why=str(error)
-                    )
+                    log.error("leases could not be renewed", **_why(error))
                     continue
                 self.interrupt(gone)
 
@@ -155,113 +168,165 @@ class Engine:
             await asyncio.gather(*left, return_exceptions=True)
 
     async def _one(self, row: Row) -> None:
-        work = Work.of(row)
         try:
-            if row["cancelled"]:
-                raise _Cancelled
+            await self._run(row)
+        except _Lost:
+            log.warning("lease lost", operation=row["id"], kind=row["kind"])
+        except Exception as error:
+            # It is leased again once the lease has run out, here or where it is understood.
+            log.error("operation could not be gone on with", operation=row["id"], kind=row["kind"], exc_info=error)
+        finally:
+            self._running.pop(row["id"], None)
+            self._interruptible.discard(row["id"])
+            self.wake()
+
+    async def _run(self, row: Row) -> None:
+        if row["cancelled"]:
+            # Nothing of it is read: a delete must not wait for an operation that is not understood here.
+            await self._end_cancelled(row)
+            return
+        verb = self.verbs.get(row["kind"])
+        if verb is None:
+            log.error("an operation of a kind that is not known here waits", operation=row["id"], kind=row["kind"])
+            return
+        work: Work[Any] = Work.of(row, verb)
+        try:
             if work.attempt == 1:
                 self.note(work, "begun")
             facts = {"operation__id": work.id, "server__id": work.server_id, "operation__attempt": work.attempt}
-            with tracing.within(tracing.tracer(), f"operation.{work.kind}", tracing.parent(work.data), **facts):
-                await self._walk(self.verbs[work.kind], work, row)
-        except _Lost:
-            log.warning("lease lost", operation=work.id, kind=work.kind)
+            with tracing.within(tracing.tracer(), f"operation.{verb.kind}", tracing.parent(work.beside), **facts):
+                await self._walk(verb, work, row)
         except (_Cancelled, asyncio.CancelledError):
             if not self._stopping:
-                with suppress(_Lost):
-                    await self._finish(work, "cancelled", None)
-        finally:
-            self._running.pop(work.id, None)
-            self._interruptible.discard(work.id)
-            self.wake()
+                await self._finish(work, "cancelled", [])
 
-    async def _walk(self, verb: Verb, work: Work, row: Row) -> None:
+    async def _end_cancelled(self, row: Row) -> None:
+        async with self.store.write() as session:
+            ended = {"state": "cancelled", "finished_at": world.now()}
+            await rows.change_many(session, self.owner, {row["id"]: ended})
+        self.ended[row["kind"], "cancelled"] += 1
+
+    async def _walk(self, verb: Verb[Any], work: Work[Any], row: Row) -> None:
         """Do what is left of the operation, or take it back, until it ends or has to wait."""
-        step, undoing = row["step"], row["state"] == "undoing"
+        step, silent_since = row["step"], row["silent_since"]
+        undoing = row["state"] == "undoing" and not verb.tireless
         while True:
             try:
                 if undoing:
-                    await self._undo(verb, work)
+                    await self._undo(verb, work, step)
                     return
                 for each in verb.after(step):
                     await self._do(verb, each, work)
-                    step = each.name
+                    step, silent_since = each.name, None
                 return
             except Rewind as error:
-                step = _before(verb, error.step)
+                step, silent_since = verb.before(error.step), None
                 work.end(world.now().isoformat(), "Error", str(error))
-                await self._write(work, error.commit, step=step, reason=str(error))
-            except (Postponed, Unreachable) as error:
-                waited = (world.now() - row["created_at"]).total_seconds()
-                if undoing or isinstance(error, Postponed) or waited < verb.patience:
-                    await self._postpone(work, error)
-                    return
-                await self._fail(work, Failed("The host did not answer.", details=str(error)))
-                undoing = True
-            except RemoteError as error:
-                if undoing or isinstance(error, RemoteBusy):
-                    await self._postpone(work, error)
-                    return
-                await self._fail(work, _as_failure(error))
-                undoing = True
-            except Failed as error:
-                await self._fail(work, error)
-                undoing = True
+                await self._write(work, [error.commit] if error.commit else [], step=step, reason=str(error))
             except (_Lost, _Cancelled):
                 raise
             except Exception as error:
-                log.error("operation step raised", operation=work.id, kind=work.kind, exc_info=error)
-                if undoing or is_passing(error):
-                    await self._postpone(work, error)
+                silent_since = (silent_since or world.now()) if isinstance(error, Unreachable) else None
+                failure = None if undoing else self._failure(verb, work, error, silent_since)
+                if failure is not None and verb.tireless:
+                    log.warning("a step that must work failed", operation=work.id, kind=verb.kind, why=str(failure))
+                    failure = None
+                if failure is None:
+                    await self._postpone(work, error, silent_since)
                     return
-                await self._fail(work, Failed("An internal error happened.", details=repr(error)))
+                await self._fail(verb, work, failure)
                 undoing = True
 
-    async def _do(self, verb: Verb, step: Step, work: Work) -> None:
-        if step.shown_as:
-            work.begin(step.shown_as, world.now().isoformat())
-        self.boundary(f"{work.kind}/{step.name}/begin")
+    def _failure(
+        self, verb: Verb[Any], work: Work[Any], error: Exception, silent_since: datetime | None
+    ) -> Failed | None:
+        """Say what an error of a step means for the owner; None when the step is to be done again later."""
+        match error:
+            case Failed():
+                return error
+            case Postponed():
+                return None
+            case Unreachable():
+                waited = (world.now() - silent_since).total_seconds() if silent_since else 0.0
+                if waited < self.patience:
+                    return None
+                return Failed("The host did not answer.", details=f"silent for {waited:.0f} s: {error}")
+            case RemoteBusy():
+                return None
+            case RemoteError():
+                return _as_failure(error)
+            case UndefinedMove():
+                return Failed("The state of the server was changed meanwhile.", code=409, details=str(error))
+        log.error("operation step raised", operation=work.id, kind=verb.kind, exc_info=error)
+        return None if is_passing(error) else Failed("An internal error happened.", details=repr(error))
+
+    async def _do(self, verb: Verb[Any], step: Step[Any], work: Work[Any]) -> None:
+        place, started = f"{verb.kind}/{step.name}", world.monotonic()
+        work.begin(verb.event_of(step), world.now().isoformat())
+        self.boundary(f"{place}/begin")
         if step.interruptible:
             self._interruptible.add(work.id)
         try:
             with tracing.within(tracing.tracer(), f"step.{step.name}"):
-                commit = await step.do(work)
+                commit = await step.do(work, self.parts)
         finally:
             self._interruptible.discard(work.id)
-        self.boundary(f"{work.kind}/{step.name}/done")
-        if step.shown_as:
-            work.end(world.now().isoformat(), "Success")
-        if step is verb.steps[-1]:
-            await self._finish(work, "done", commit, step=step.name)
+        self.boundary(f"{place}/done")
+        work.end(world.now().isoformat(), "Success")
+        commits = [commit] if commit else []
+        if left := verb.after(step.name):
+            # The next step begins now, and whoever asks what takes so long is to see it.
+            work.begin(verb.event_of(left[0]), world.now().isoformat())
+            await self._write(work, commits, step=step.name)
         else:
-            await self._write(work, commit, step=step.name)
-        self.boundary(f"{work.kind}/{step.name}/end")
+            await self._finish(work, "done", commits, step=step.name)
+        self._tell(work, place, "step done", seconds=round(world.monotonic() - started, 3))
+        self.boundary(f"{place}/end")
 
-    async def _fail(self, work: Work, failure: Failed) -> None:
+    def _tell(self, work: Work[Any], place: str, what: str, **more: Any) -> None:
+        """Log one line that a reader can follow a server by."""
+        about = {"operation": work.id, "server": work.server_id, "request_id": work.request_id}
+        log.info(f"{what}: {place}", host=work.memory.host, **more, **about)
+
+    async def _fail(self, verb: Verb[Any], work: Work[Any], failure: Failed) -> None:
         work.end(world.now().isoformat(), "Error", failure.details or failure.message)
-        log.warning("operation failed", operation=work.id, kind=work.kind, server=work.server_id, why=failure.message)
-        work.data["failure"] = failure.plain()
-        await self._write(work, None, state="undoing", reason=failure.message)
+        log.warning(
+            "operation failed", operation=work.id, kind=verb.kind, server=work.server_id, host=work.memory.host,
+            why=failure.message, details=failure.details,
+        )  # fmt: skip
+        work.beside["failure"] = failure.plain()
+        shown = [undone(work, work.beside["failure"])] if verb.fails_first else []
+        await self._write(work, shown, state="undoing", reason=failure.message)
 
-    async def _undo(self, verb: Verb, work: Work) -> None:
-        self.boundary(f"{work.kind}/undo/begin")
+    async def _undo(self, verb: Verb[Any], work: Work[Any], done: str | None) -> None:
+        """Take back what the steps did, the last one first, and end the operation as failed."""
+        place, started = f"{verb.kind}/undo", world.monotonic()
+        self.boundary(f"{place}/begin")
         self._interruptible.add(work.id)
+        commits: list[Commit] = []
+        failure = work.beside["failure"]
         try:
-            with tracing.within(tracing.tracer(), "step.undo", failure=work.data["failure"]["message"]):
-                commit = await verb.undo(work, Failed.of(work.data["failure"]))
+            with tracing.within(tracing.tracer(), "step.undo", failure=failure["message"]):
+                for each in verb.begun(done):
+                    if each.undo is not None and (commit := await each.undo(work, self.parts)):
+                        commits.append(commit)
         finally:
             self._interruptible.discard(work.id)
-        self.boundary(f"{work.kind}/undo/done")
-        await self._finish(work, "failed", commit)
-        self.boundary(f"{work.kind}/undo/end")
+        self.boundary(f"{place}/done")
+        if not verb.fails_first:
+            commits.append(undone(work, failure))
+        await self._finish(work, "failed", commits)
+        self._tell(work, place, "taken back", seconds=round(world.monotonic() - started, 3), why=failure["message"])
+        self.boundary(f"{place}/end")
 
-    async def _write(self, work: Work, commit: Commit | None, **values: Any) -> None:
-        outcome = await self._writing(_Progress(work, commit, values))
+    async def _write(self, work: Work[Any], commits: Sequence[Commit], **values: Any) -> None:
+        progress = _Progress(work, commits, {"silent_since": None, **values})
+        outcome = await self._writing(progress)
         while outcome is not None and is_passing(outcome) and not self._stopping:
             # Given up here, the operation would stand still until its lease runs out, long after the store is back.
             log.warning("the outcome of a step waits for the store", operation=work.id, why=type(outcome).__name__)
             await asyncio.sleep(RETRY)
-            outcome = await self._writing(_Progress(work, commit, values))
+            outcome = await self._writing(progress)
         if outcome is not None:
             raise outcome
 
@@ -276,6 +341,7 @@ class Engine:
         return [(await self._write_many([each]))[0] for each in batch]
 
     async def _write_together(self, session: Session, batch: Sequence["_Progress"]) -> list[Exception | None]:
+        await servers.lock_some(session, {each.work.server_id for each in batch if each.commits})
         changes = {each.work.id: {"data": each.work.data, "events": each.work.events, **each.values} for each in batch}
         cancelled = await rows.change_many(session, self.owner, changes)
         outcomes: list[Exception | None] = []
@@ -283,32 +349,25 @@ class Engine:
         for each in batch:
             told = _outcome(cancelled.get(each.work.id), each.values)
             outcomes.append(told)
-            if told is not None or each.commit is None:
-                continue
-            if isinstance(each.commit, JoinedCommit):
-                alike.setdefault(type(each.commit), []).append(each.commit)
-            else:
-                await each.commit(session)
+            for commit in each.commits if told is None else ():
+                if isinstance(commit, JoinedCommit):
+                    alike.setdefault(type(commit), []).append(commit)
+                else:
+                    await commit(session)
         for kind, commits in alike.items():
             await kind.write(session, commits)
         return outcomes
 
-    async def _finish(self, work: Work, state: str, commit: Commit | None, **values: Any) -> None:
-        await self._write(work, commit, state=state, finished_at=world.now(), **values)
-        self.ended[work.kind, state] += 1
+    async def _finish(self, work: Work[Any], state: str, commits: Sequence[Commit], **values: Any) -> None:
+        await self._write(work, commits, state=state, finished_at=world.now(), **values)
+        self.ended[work.verb.kind, state] += 1
         self.note(work, state)
 
-    async def _postpone(self, work: Work, error: Exception) -> None:
+    async def _postpone(self, work: Work[Any], error: Exception, silent_since: datetime | None) -> None:
         seconds = getattr(error, "seconds", None) or min(0.5 * 2 ** min(work.attempt, 7), 30)
-        log.info("operation waits", operation=work.id, kind=work.kind, why=str(error), seconds=seconds)
-        await self._write(
-            work, None, not_before=world.now() + timedelta(seconds=seconds), lease_until=None, reason=str(error)
-        )
-
-
-def _why(error: Exception) -> dict[str, Any]:
-    """Say why the store did not do it: in a word where that passes by itself, else with all that is known."""
-    return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
+        self._tell(work, work.verb.kind, "operation waits", why=str(error), seconds=seconds)
+        later = {"not_before": world.now() + timedelta(seconds=seconds), "lease_until": None}
+        await self._write(work, [], silent_since=silent_since, reason=str(error), **later)
 
 
 def _outcome(cancelled: bool | None, values: Mapping[str, Any]) -> Exception | None:
@@ -317,10 +376,9 @@ def _outcome(cancelled: bool | None, values: Mapping[str, Any]) -> Exception | N
     return _Cancelled() if cancelled and values.get("state") != "cancelled" else None
 
 
-def _before(verb: Verb, step: str) -> str | None:
-    names = [each.name for each in verb.steps]
-    place = names.index(step)
-    return names[place - 1] if place else None
+def _why(error: Exception) -> dict[str, Any]:
+    """Say why the store did not do it: in a word where that passes by itself, else with all that is known."""
+    return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
 
 
 def _as_failure(error: RemoteError) -> Failed:

@@ -1,17 +1,42 @@
 """What the verbs work with: the store, the bus, and the other services as narrow clients."""
 
+from collections.abc import Sequence
+
 import attrs
 
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, client
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
+from novakit.gather import Gather
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
+from novakit.store.compute import servers
+from novakit.store.engine import Row
+
+
+@attrs.define
+class ServerReader:
+    """Reads the servers that operations under way work on, those that are wanted at one moment in one statement."""
+
+    store: Store
+    _reading: Gather[str, Row | None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reading = Gather(self._read)
+
+    async def read(self, server_id: str) -> Row | None:
+        """Return the server; None for one that is deleted."""
+        return await self._reading(server_id)
+
+    async def _read(self, ids: Sequence[str]) -> list[Row | None]:
+        async with self.store.read() as session:
+            found = {row["id"]: row for row in await servers.some(session, ids) if row["deleted_at"] is None}
+        return [found.get(server_id) for server_id in ids]
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +51,7 @@ class Parts:
     networks: Networks
     placement: Placement
     wiring: Wiring
+    servers: ServerReader = attrs.Factory(lambda self: ServerReader(self.store), takes_self=True)
 
     @property
     def hosts(self) -> Targets[HostCalls]:

@@ -28,6 +28,11 @@ log = structlog.get_logger(__name__)
 MAX_METRICS = 64
 """Measurements of one host."""
 STRANGER = "stranger"
+STOPPED = states.Move("stopped", states.when(("active",), None), "stopped", None)
+STARTED = states.Move("started", states.when(("stopped",), None), "active", None)
+LOST = states.Move("lost", states.when(("active", "stopped"), None), "error", None)
+MOVES = (STOPPED, STARTED, LOST)
+"""What a host's report changes of a server that nothing is being done to."""
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
 
 
@@ -189,12 +194,12 @@ def _difference(row: Row, power: str | None) -> str | None:
 
 async def _stopped(session: Session, host: str, server_id: str, power: str) -> None:
     here = servers.servers.c.host == host
-    await states.move_if(session, server_id, "report", "stopped", here, power_state=POWER_NUMBERS[Power(power)])
+    await states.move_if(session, server_id, STOPPED, here, power_state=POWER_NUMBERS[Power(power)])
 
 
 async def _started(session: Session, host: str, server_id: str) -> None:
     here = servers.servers.c.host == host
-    await states.move_if(session, server_id, "report", "started", here, power_state=POWER_NUMBERS[Power.RUNNING])
+    await states.move_if(session, server_id, STARTED, here, power_state=POWER_NUMBERS[Power.RUNNING])
 
 
 async def _lost(session: Session, host: str, server_id: str) -> None:
@@ -205,4 +210,4 @@ async def _lost(session: Session, host: str, server_id: str) -> None:
         "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     here = servers.servers.c.host == host
-    await states.move_if(session, server_id, "report", "lost", here, power_state=0, fault=fault)
+    await states.move_if(session, server_id, LOST, here, power_state=0, fault=fault)

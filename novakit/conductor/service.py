@@ -16,11 +16,7 @@ from novakit.conductor.calls import AgentReport, AuditReport, ConductorCalls, Me
 from novakit.conductor.engine import Engine
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import Reports
-from novakit.conductor.verbs.create import Create
-from novakit.conductor.verbs.delete import Delete
-from novakit.conductor.verbs.power import PowerChange
-from novakit.conductor.verbs.shelve import Shelve, Unshelve, offload_due
-from novakit.conductor.work import Verb
+from novakit.conductor.verbs.shelve_offload import offload_due
 from novakit.monitoring.tallies import tallies_of
 from novakit.plughost.offers import Listening
 from novakit.store import operations
@@ -32,14 +28,6 @@ log = structlog.get_logger(__name__)
 
 HEARTBEATS_EVERY = 2.0
 SWEEP_EVERY = 60.0
-
-
-def verbs(parts: Parts) -> dict[str, Verb]:
-    """Give every operation there is, by kind."""
-    create, delete = Create(parts), Delete(parts)
-    every = [create.verb(), delete.verb(), *PowerChange(parts).verbs()]
-    every += [*Shelve(parts, delete).verbs(), Unshelve(parts, create, delete).verb()]
-    return {verb.kind: verb for verb in every}
 
 
 @attrs.define

@@ -1,12 +1,26 @@
 """The images that hold the disks of shelved servers."""
 
+from typing import Any
+
 import structlog
 
 from novakit import errors
-from novakit.conductor.verbs.create import SERVICE
+from novakit.context import SERVICE
 from novakit.image import Images
+from novakit.store import operations
+from novakit.store.engine import Row, Session
 
 log = structlog.get_logger(__name__)
+
+_WITH_SNAPSHOT = ("shelved", "shelved_offloaded")
+
+
+async def snapshot_of(session: Session, server: Row) -> str | None:
+    """Name the image that holds, or is to hold, a shelved server's disk; None for a server that has none."""
+    shelving = (server["task_state"] or "").startswith("shelving")
+    if not shelving and server["vm_state"] not in _WITH_SNAPSHOT:
+        return None
+    return await operations.last_of(session, server["id"], "shelve")
 
 
 async def drop_snapshot(images: Images, image_id: str) -> None:
@@ -17,3 +31,22 @@ async def drop_snapshot(images: Images, image_id: str) -> None:
         return
     except errors.Forbidden as error:
         log.info("a snapshot image stays", image=image_id, why=str(error))
+
+
+def image_of(server: Row, image_id: str, disk_format: str) -> dict[str, Any]:
+    """Write down the image that is to take the copy of a server's root disk."""
+    return {
+        "id": image_id,
+        "name": f"{server['name'][:247]}-shelved",
+        "owner": server["project_id"],
+        "visibility": "private",
+        "disk_format": disk_format,
+        "container_format": "bare",
+        "min_disk": server["flavor"]["disk"],
+        "properties": {
+            "image_type": "snapshot",
+            "base_image_ref": server["image_id"] or "",
+            "instance_uuid": server["id"],
+            "user_id": server["user_id"],
+        },
+    }

@@ -1,11 +1,16 @@
-"""What a verb is made of: named steps, each done again after a crash until its outcome is written down."""
+"""One operation under way: what its steps remember, what they want written, and how they say that they cannot go on."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
+from novakit.compute.states import Moved
 from novakit.store.engine import Row, Session
+from novakit_hookspecs.plain import to_plain, to_record
+
+if TYPE_CHECKING:
+    from novakit.conductor.verb import Verb
 
 Commit = Callable[[Session], Awaitable[None]]
 """What a step wants written in the same transaction that records the step as done."""
@@ -23,68 +28,84 @@ class JoinedCommit(Protocol):
         """Write several, which belong to different operations."""
 
 
+@attrs.frozen(kw_only=True)
+class Memory:
+    """What the steps of an operation remember: written with every step, and read again after a crash.
+
+    Each verb has its own record below this one. A field that is added later has a default, so that an operation
+    which was written before can still be read; one that is no longer known is passed over.
+    """
+
+    host: str | None = None
+    """Where the steps do their work; shown with them."""
+
+
+M = TypeVar("M", bound=Memory)
+
+
+def remembered(kind: type[M], data: Mapping[str, Any]) -> M:
+    """Read what an operation remembers from its row; raise `TypeError` or `ValueError` for what cannot be read."""
+    known = {field.name for field in attrs.fields(kind)}
+    return to_record({name: value for name, value in data.items() if name in known}, kind)
+
+
 @attrs.define
-class Work:
+class Work(Generic[M]):
     """One operation under way, as its steps see it."""
 
     id: str
-    kind: str
+    verb: "Verb[M]"
     server_id: str
     project_id: str
     user_id: str
     request_id: str
     attempt: int
-    data: dict[str, Any]
-    """What the steps remember; written with every step."""
+    memory: M
+    """What the steps remember; a step that learns something puts another record here."""
     events: list[dict[str, Any]]
     """What users are shown of the steps: name, started_at, finished_at, result, host, details."""
+    beside: dict[str, Any] = attrs.field(factory=dict)
+    """What the engine keeps beside the memory: the trace it belongs to, and why it failed."""
     seen: dict[str, Any] = attrs.field(factory=dict)
     """What this process read on the way and the next step may use; never written."""
 
     @classmethod
-    def of(cls, row: Row) -> "Work":
-        """Take an operation's row."""
-        return cls(**{field.name: row[field.name] for field in attrs.fields(cls) if field.name != "seen"})
+    def of(cls, row: Row, verb: "Verb[M]") -> "Work[M]":
+        """Take an operation's row; raise `TypeError` or `ValueError` when what it remembers cannot be read."""
+        known = {field.name for field in attrs.fields(verb.remembers)}
+        return cls(
+            id=row["id"],
+            verb=verb,
+            server_id=row["server_id"],
+            project_id=row["project_id"],
+            user_id=row["user_id"],
+            request_id=row["request_id"],
+            attempt=row["attempt"],
+            memory=remembered(verb.remembers, row["data"]),
+            events=list(row["events"]),
+            beside={name: value for name, value in row["data"].items() if name not in known},
+        )
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Write down what it remembers, and what the engine keeps beside it."""
+        return {**self.beside, **to_plain(self.memory)}
+
+    def moved(self, event: str, **values: Any) -> Moved:
+        """Make a move of the verb's table, setting columns with it, the commit of a step."""
+        return Moved(server_id=self.server_id, move=self.verb.move(event), values=values)
 
     def begin(self, name: str, at: str) -> None:
-        """Show that a step began."""
-        self.events.append({"name": name, "started_at": at})
+        """Show that a step began; one that is tried again began when it was first tried."""
+        if not (self.events and self.events[-1]["name"] == name and "finished_at" not in self.events[-1]):
+            self.events.append({"name": name, "started_at": at})
 
     def end(self, at: str, result: str, details: str | None = None) -> None:
         """Show how the step that began last ended, unless that is known already."""
         if self.events and "finished_at" not in self.events[-1]:
-            self.events[-1] |= {"finished_at": at, "result": result, "host": self.data.get("host")}
+            self.events[-1] |= {"finished_at": at, "result": result, "host": self.memory.host}
             if details:
                 self.events[-1]["details"] = details
-
-
-@attrs.frozen(kw_only=True)
-class Step:
-    """One step of a verb; doing it twice is doing it once."""
-
-    name: str
-    do: Callable[[Work], Awaitable[Commit | None]]
-    shown_as: str | None = None
-    """The event's name in the list of instance actions; None hides the step."""
-    interruptible: bool = False
-    """Whether a delete may stop it in the middle; a step that claims something runs to its end."""
-
-
-@attrs.frozen(kw_only=True)
-class Verb:
-    """What an operation of one kind does."""
-
-    kind: str
-    steps: Sequence[Step]
-    undo: Callable[[Work, "Failed"], Awaitable[Commit | None]]
-    """Takes back whatever the steps did, in any order and as often as needed; its commit records the failure."""
-    patience: float = 600
-    """Seconds for which something that cannot be reached is asked again before the operation fails."""
-
-    def after(self, step: str | None) -> Sequence[Step]:
-        """Give the steps that are left once `step` is done."""
-        names = [each.name for each in self.steps]
-        return self.steps[names.index(step) + 1 :] if step in names else self.steps
 
 
 class Failed(Exception):

@@ -81,6 +81,10 @@ class Session:
         """Run an UPDATE, DELETE or INSERT and say how many rows it touched."""
         return (await self.connection.execute(statement)).rowcount
 
+    async def changed_each(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Run an UPDATE once for each of `rows` and say how many it touched in all; SQLite alone can tell."""
+        return (await self.connection.execute(statement, rows)).rowcount
+
     def insert(self, table: sa.Table) -> Any:
         """Make an INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
         return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)

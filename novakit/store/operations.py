@@ -28,6 +28,7 @@ operations = sa.Table(
     sa.Column("cancelled", sa.Boolean, nullable=False, default=False),
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     sa.Column("not_before", UTC),
+    sa.Column("silent_since", UTC),
     sa.Column("owner", sa.String(64)),
     sa.Column("lease_until", UTC),
     sa.Column("reason", sa.Text),
@@ -50,6 +51,7 @@ operations = sa.Table(
 )
 """`state` is pending, running, undoing, done, failed or cancelled; the last three have `finished_at`.
 
+`silent_since` is when the host of the step under way first did not answer; None once it did.
 `step` is the last step that is done; `data` is what the steps remember; `events` is what users are shown of them.
 """
 

@@ -35,4 +35,4 @@ SERVICE: Service[Any] = Service(
     microversions=versions.MICROVERSIONS,
     request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
 )
-"""`SERVICE.app(compute, authenticate)` is mounted at /compute; `compute` is `novakit.compute.service.Compute`."""
+"""`SERVICE.app(compute, authenticate)` is mounted at /compute; `compute` is `novakit.api.compute.domain.Compute`."""

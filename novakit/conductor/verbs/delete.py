@@ -1,90 +1,82 @@
 """Delete: remove the guest, its ports and its claim, then the server; it wins over whatever else is under way."""
 
-from collections.abc import Awaitable, Callable
-
 import attrs
-import structlog
 
 from novakit import world
-from novakit.bus import RemoteError, Unreachable
-from novakit.compute import states
+from novakit.compute.states import ANY, DELETING, REQUEST, Move, move_if
+from novakit.conductor import clearing
 from novakit.conductor.parts import Parts
-from novakit.conductor.snapshots import drop_snapshot
-from novakit.conductor.work import Commit, Failed, Postponed, Step, Verb, Work
-from novakit.store.compute import hosts, server_groups, servers
+from novakit.conductor.snapshots import drop_snapshot, snapshot_of
+from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
+from novakit.conductor.work import Commit, Memory, Work
+from novakit.store.compute import server_groups, servers
 from novakit.store.engine import Session
 
-log = structlog.get_logger(__name__)
+
+@attrs.frozen(kw_only=True)
+class Deleting(Memory):
+    """What a delete remembers."""
+
+    snapshot: str | None = None
+    """The image that holds the disk of a shelved server."""
 
 
-@attrs.frozen
-class Delete:
-    """The steps of deleting a server."""
+async def begin(asked: Asked) -> Begun[Deleting]:
+    """Take the place of everything that is under way."""
+    kept = await snapshot_of(asked.session, asked.server)
+    return Begun(memory=Deleting(snapshot=kept), values={"progress": 0}, cancels=True)
 
-    parts: Parts
 
-    def verb(self) -> Verb:
-        """Give the operation."""
-        return Verb(
-            kind="delete",
-            steps=(
-                Step(name="destroy", do=self.destroy, shown_as="compute_terminate_instance"),
-                Step(name="unwire", do=self.unwire),
-                Step(name="forget", do=self.forget),
-            ),
-            undo=self.undo,
-            patience=float("inf"),
-        )
+async def destroy(work: Work[Deleting], parts: Parts) -> None:
+    """Have the host remove the guest with everything of it."""
+    async with parts.store.read() as session:
+        server = await servers.show(session, work.server_id)
+    host = server["host"] if server else None
+    work.memory = attrs.evolve(work.memory, host=host)
+    if host:
+        await clearing.on_host(parts, host, lambda: clearing.destroy(parts, host, work.server_id))
 
-    async def destroy(self, work: Work) -> None:
-        """Have the host remove the guest with everything of it."""
-        async with self.parts.store.read() as session:
-            server = await servers.show(session, work.server_id)
-        work.data["host"] = host = server["host"] if server else None
-        if host:
-            await self.on_host(host, lambda: self.parts.hosts.at(host).destroy(work.server_id))
 
-    async def unwire(self, work: Work) -> None:
-        """Give its ports back and have the host take them down."""
-        await self.parts.networks.release(work.server_id)
-        if host := work.data["host"]:
-            await self.on_host(host, lambda: self.parts.wiring.ensure(host))
+async def unwire(work: Work[Deleting], parts: Parts) -> None:
+    """Give its ports back and have the host take them down."""
+    await parts.networks.release(work.server_id)
+    if host := work.memory.host:
+        await clearing.on_host(parts, host, lambda: parts.wiring.ensure(host))
 
-    async def on_host(self, host: str, ask: Callable[[], Awaitable[object]]) -> None:
-        """Ask the host, again and again while it lives; a dead one removes what it should not have when it is back."""
-        try:
-            await ask()
-        except RemoteError as error:
-            raise Postponed(f"{host} could not remove everything: {error}") from error
-        except Unreachable as error:
-            async with self.parts.store.read() as session:
-                row = await hosts.show(session, host)
-            silent = (world.now() - row["last_seen"]).total_seconds() if row else float("inf")
-            if silent < self.parts.config.conductor.host_down_after:
-                raise
-            log.warning("deleting without the host, which is down", host=host, silent_seconds=silent, why=str(error))
 
-    async def forget(self, work: Work) -> Commit:
-        """Free what was claimed and mark the server deleted, both in one transaction."""
-        if image := work.data.get("snapshot"):
-            await drop_snapshot(self.parts.images, image)
+async def forget(work: Work[Deleting], parts: Parts) -> Commit:
+    """Free what was claimed and mark the server deleted, both in one transaction."""
+    if image := work.memory.snapshot:
+        await drop_snapshot(parts.images, image)
 
-        async def commit(session: Session) -> None:
-            await self.parts.placement.release(session, work.server_id)
-            await server_groups.leave(session, [work.server_id])
-            now = world.now()
-            await states.move(
-                session,
-                work.server_id,
-                "delete",
-                "forget",
-                power_state=0,
-                terminated_at=now,
-                deleted_at=now,
-            )
+    async def commit(session: Session) -> None:
+        await parts.placement.release(session, work.server_id)
+        await server_groups.leave(session, [work.server_id])
+        now = world.now()
+        gone = {"power_state": 0, "terminated_at": now, "deleted_at": now}
+        if not await move_if(session, work.server_id, DELETE.move("forget"), **gone):
+            # A server that is gone already is what was wanted; one that somebody has moved is deleted nevertheless.
+            await move_if(session, work.server_id, DELETE.move(REQUEST))
+            await move_if(session, work.server_id, DELETE.move("forget"), **gone)
 
-        return commit
+    return commit
 
-    async def undo(self, work: Work, failure: Failed) -> Commit | None:
-        """Refuse to fail: a delete is tried until it is done."""
-        raise Postponed(failure.message)
+
+DELETE = Verb(
+    kind="delete",
+    action=Action(name="forceDelete", rule="os_compute_api:os-deferred-delete:force"),
+    begin=begin,
+    remembers=Deleting,
+    needs_host=False,
+    moves=(
+        Move(REQUEST, {ANY: (ANY,)}, None, DELETING),
+        Move("forget", {ANY: (DELETING,)}, "deleted", None),
+    ),
+    steps=(
+        Step(name="destroy", do=destroy, shown_as="compute_terminate_instance"),
+        Step(name="unwire", do=unwire),
+        Step(name="forget", do=forget),
+    ),
+    repeats=True,
+    tireless=True,
+)

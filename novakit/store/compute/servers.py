@@ -85,6 +85,12 @@ async def lock(session: Session, server_id: str) -> Row | None:
     return next(iter(await session.lock(statement)), None)
 
 
+async def lock_some(session: Session, ids: Iterable[str]) -> None:
+    """Keep other writers off several servers until the transaction ends; in one order, so that none wait in a ring."""
+    if session.dialect == "postgresql":
+        await session.lock(sa.select(servers.c.id).where(servers.c.id.in_(list(ids))).order_by(servers.c.id))
+
+
 async def some(session: Session, ids: Iterable[str]) -> list[Row]:
     """Fetch several servers by id, deleted ones too, in no order."""
     return await session.all(sa.select(servers).where(servers.c.id.in_(list(ids))))
@@ -139,6 +145,22 @@ async def change_if(session: Session, server_id: str, *conditions: sa.ColumnElem
         .values(**{"updated_at": world.now(), **values})
     )
     return await session.changed(statement) > 0
+
+
+async def change_each_if(session: Session, condition: sa.ColumnElement[bool], rows: Sequence[Mapping[str, Any]]) -> int:
+    """Set columns of several servers, the same of each by `id`, while `condition` holds; tell for how many it did."""
+    if session.dialect == "postgresql" or len(rows) == 1:
+        # asyncpg does not say how many rows a statement that runs once for each has touched.
+        changed = 0
+        for row in rows:
+            values = {name: value for name, value in row.items() if name != "id"}
+            changed += await change_if(session, row["id"], condition, **values)
+        return changed
+    now = world.now()
+    lines = [{"updated_at": now, **row} for row in rows]
+    names = tuple(name for name in lines[0] if name != "id")
+    renamed = [{"key": row["id"], **{f"new_{name}": row[name] for name in names}} for row in lines]
+    return await session.changed_each(_update(names).where(condition), renamed)
 
 
 async def on_host(session: Session, host: str) -> list[Row]:
@@ -202,12 +224,19 @@ async def alive(session: Session, ids: Iterable[str]) -> set[str]:
     return set(await session.scalars(sa.select(c.id).where(c.id.in_(wanted), c.deleted_at.is_(None))))
 
 
-def in_states(pairs: Iterable[tuple[str, str | None]]) -> sa.ColumnElement[bool]:
-    """Hold for servers that are in one of these pairs of vm_state and task_state."""
+def in_states(states: Mapping[str, Iterable[str | None]]) -> sa.ColumnElement[bool]:
+    """Hold for servers in one of these states, given as task_states by vm_state.
+
+    `*` is any vm_state, and any task_state but deleting.
+    """
+    return sa.or_(*(_in_state(vm_state, tasks) for vm_state, tasks in states.items()))
+
+
+def _in_state(vm_state: str, task_states: Iterable[str | None]) -> sa.ColumnElement[bool]:
     c = servers.c
-    return sa.or_(
-        *(
-            sa.and_(c.vm_state == vm_state, c.task_state == task if task else c.task_state.is_(None))
-            for vm_state, task in pairs
-        )
-    )
+    wanted = list(task_states)
+    if "*" in wanted:
+        tasks: sa.ColumnElement[bool] = sa.or_(c.task_state.is_(None), c.task_state != "deleting")
+    else:
+        tasks = sa.or_(*(c.task_state.is_(None) if task is None else c.task_state == task for task in wanted))
+    return tasks if vm_state == "*" else sa.and_(c.vm_state == vm_state, tasks)

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from novakit import errors
 from novakit.api.compute import SERVICE
+from novakit.api.compute.domain import Compute
 from novakit.bus import MemoryBus
-from novakit.compute.service import Compute
 from novakit.config import Config
 from novakit.context import RequestContext
 from novakit.identity import Identity

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from novakit import tracing, world
 from novakit.bus import MemoryBus, client
 from novakit.conductor.engine import Engine
-from novakit.conductor.work import Step, Verb, Work
+from novakit.conductor.verb import Step, Verb
+from novakit.conductor.work import Memory, Work
 from novakit.config import Config
 from novakit.scheduler.calls import SchedulerCalls
 from novakit.scheduler.service import serve
@@ -74,15 +76,13 @@ async def test_decisions_hang_below_the_operation_that_asked_over_the_bus(
     serve(cloud.scheduler(), bus.join("scheduler"))
     asked = client(SchedulerCalls, bus.join("conductor"), Config(state=tmp_path))
 
-    async def place(work: Work) -> None:
+    async def place(work: Work[Memory], parts: Any) -> None:
         await asked.select((Ask(server_id=work.server_id, project_id="p", user_id="u", memory_mb=512),))
 
-    async def undo(work: Work, failure: Any) -> None:
-        return None
-
     ended = asyncio.Event()
-    verb = Verb(kind="create", steps=(Step(name="place", do=place),), undo=undo)
-    engine = Engine(cloud.store, {"create": verb}, note=lambda work, state: ended.set() if state == "done" else None)
+    verb = Verb(kind="create", remembers=Memory, moves=(), steps=(Step(name="place", do=place),))
+    parts: Any = SimpleNamespace(store=cloud.store)
+    engine = Engine(parts, {"create": verb}, note=lambda work, state: ended.set() if state == "done" else None)
     who = {"project_id": world.new_id(), "user_id": world.new_id(), "request_id": "req-1"}
     async with cloud.store.write() as session:
         await operations.add(session, [{"id": world.new_id(), "kind": "create", "server_id": world.new_id(), **who}])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from novakit.compute import states
+from novakit.conductor import moves as table
 from tests.support.service import Api, Service
 
 OPTIONS = """
@@ -120,4 +120,4 @@ def test_no_server_ever_makes_an_undefined_move(service, steps):
     asyncio.run(walk(service, steps))
     moves = recorded(service)
     assert moves
-    assert {move for move in moves if move not in states.PAIRS} == set()
+    assert {move for move in moves if move not in table.PAIRS} == set()

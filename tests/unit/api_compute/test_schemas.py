@@ -1,7 +1,8 @@
 import pytest
 
 from novakit import errors
-from novakit.api.compute.schemas import keypairs, quota_sets, server_actions, servers
+from novakit.api.compute.schemas import keypairs, quota_sets, servers
+from novakit.api.compute.servers.actions import BODIES
 from novakit.compute.states import STATUSES, states_of, status_of
 
 IMAGE = "70a599e0-31e7-49b7-b260-868f441e862b"
@@ -54,8 +55,8 @@ def test_tags_of_cards_came_went_and_came_back():
 
 
 def test_other_bodies_follow_their_versions():
-    server_actions.lock.check((2, 72), {"lock": "anything"})
-    refused({"lock": "anything"}, (2, 73), server_actions.lock)
+    BODIES["lock"].check((2, 72), {"lock": "anything"})
+    refused({"lock": "anything"}, (2, 73), BODIES["lock"])
     refused({"keypair": {"name": "a"}}, (2, 92), keypairs.create)
     quota_sets.update.check((2, 56), {"quota_set": {"injected_files": "-1"}})
     refused({"quota_set": {"injected_files": 1}}, (2, 57), quota_sets.update)

@@ -4,7 +4,8 @@ import pytest
 
 from novakit import world
 from novakit.conductor.announce import Announcer
-from novakit.conductor.work import Work
+from novakit.conductor.verbs import VERBS
+from novakit.conductor.work import Memory, Work
 from novakit.plughost.offers import GROUPS, Listening, Plugin
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import servers
@@ -33,8 +34,8 @@ def listening(function):
 
 def work(kind):
     return Work(
-        id=world.new_id(), kind=kind, server_id=ID, project_id="p", user_id="u", request_id="req-1", attempt=1,
-        data={}, events=[],
+        id=world.new_id(), verb=VERBS[kind], server_id=ID, project_id="p", user_id="u", request_id="req-1", attempt=1,
+        memory=Memory(), events=[],
     )  # fmt: skip
 
 

@@ -16,12 +16,27 @@ import structlog
 from novakit import world
 from novakit.bus import RemoteError, RemoteRefused, Unreachable
 from novakit.conductor.engine import Engine
-from novakit.conductor.work import Commit, Failed, Postponed, Rewind, Step, Verb, Work
+from novakit.conductor.verb import Step, Verb
+from novakit.conductor.work import Commit, Failed, Memory, Postponed, Rewind, Work
 from novakit.store import Session, Store, operations
 from novakit.store.engine import Row
 
 WITHIN = 30.0
-Do = Callable[[Work], Awaitable[Commit | None]]
+Do = Callable[["Work[Notes]"], Awaitable[Commit | None]]
+
+
+@attrs.frozen(kw_only=True)
+class Notes(Memory):
+    """What the steps of these tests remember."""
+
+    tries: int = 0
+
+
+@attrs.frozen
+class Tools:
+    """What an engine needs of the conductor's parts."""
+
+    store: Store
 
 
 @attrs.define
@@ -40,14 +55,16 @@ class Diary:
 
     lines: list[str] = attrs.field(factory=list)
 
-    def step(
-        self, name: str, *, shown_as: str | None = None, interruptible: bool = False, do: Do | None = None
-    ) -> Step:
-        async def work_on(work: Work) -> Commit | None:
+    def step(self, name: str, *, do: Do | None = None, undo: Any = None, **options: Any) -> Step[Notes]:
+        async def work_on(work: Work[Notes], parts: Any) -> Commit | None:
             self.lines.append(name)
             return self.commit(name) if do is None else await do(work)
 
-        return Step(name=name, do=work_on, shown_as=shown_as, interruptible=interruptible)
+        async def undone(work: Work[Notes], parts: Any) -> Commit | None:
+            self.lines.append(f"undo {name}: {work.beside['failure']['message']}")
+            return self.commit(f"undo {name}") if undo is None else await undo(work)
+
+        return Step(name=name, do=work_on, undo=undone, **options)
 
     def commit(self, name: str) -> Commit:
         async def commit(session: Session) -> None:
@@ -55,12 +72,8 @@ class Diary:
 
         return commit
 
-    def verb(self, kind: str, *steps: Step, undo: Any = None, patience: float = 600) -> Verb:
-        async def undone(work: Work, failure: Failed) -> Commit | None:
-            self.lines.append(f"undo: {failure.message}")
-            return self.commit("undo")
-
-        return Verb(kind=kind, steps=steps, undo=undo or undone, patience=patience)
+    def verb(self, kind: str, *steps: Step[Notes], **options: Any) -> Verb[Notes]:
+        return Verb(kind=kind, steps=steps, remembers=Notes, moves=(), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -118,8 +131,8 @@ async def _ended(store: Store, *ids: str) -> list[Row]:
 
 
 @asynccontextmanager
-async def _engine(store: Store, *verbs: Verb, **options: Any) -> AsyncIterator[Engine]:
-    engine = Engine(store, {verb.kind: verb for verb in verbs}, **options)
+async def _engine(store: Store, *verbs: Verb[Notes], **options: Any) -> AsyncIterator[Engine]:
+    engine = Engine(Tools(store), {verb.kind: verb for verb in verbs}, **options)
     task = asyncio.create_task(engine.run(alone=False))
     try:
         yield engine
@@ -135,7 +148,8 @@ async def test_steps_run_in_order_and_each_is_written_before_the_next(store: Sto
         (row,) = await _ended(store, operation)
     assert diary.lines == ["first", "first written", "second", "second written"]
     assert (row["state"], row["step"], row["reason"]) == ("done", "second", None)
-    assert [(each["name"], each["result"]) for each in row["events"]] == [("a_first_step", "Success")]
+    shown = [(each["name"], each["result"]) for each in row["events"]]
+    assert shown == [("a_first_step", "Success"), ("make_second", "Success")]
 
 
 async def test_operations_of_one_server_run_one_after_another_and_those_of_two_side_by_side(
@@ -143,7 +157,7 @@ async def test_operations_of_one_server_run_one_after_another_and_those_of_two_s
 ) -> None:
     both = asyncio.Barrier(2)
 
-    async def together(work: Work) -> None:
+    async def together(work: Work[Notes]) -> None:
         await both.wait()
         diary.lines.append(work.server_id)
 
@@ -159,14 +173,14 @@ async def test_operations_of_one_server_run_one_after_another_and_those_of_two_s
 async def test_an_operation_goes_on_after_the_last_step_that_was_written(store: Store, diary: Diary) -> None:
     seen: dict[str, Any] = {}
 
-    async def hang(work: Work) -> None:
+    async def hang(work: Work[Notes]) -> None:
         await asyncio.Event().wait()
 
-    async def remember(work: Work) -> None:
-        work.data["host"] = "a"
+    async def remember(work: Work[Notes]) -> None:
+        work.memory = attrs.evolve(work.memory, host="a")
 
-    async def recall(work: Work) -> None:
-        seen.update(work.data)
+    async def recall(work: Work[Notes]) -> None:
+        seen.update(attrs.asdict(work.memory))
 
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("one", do=remember), diary.step("two", do=hang))) as killed:
@@ -175,13 +189,13 @@ async def test_an_operation_goes_on_after_the_last_step_that_was_written(store: 
             while diary.lines != ["one", "two"]:
                 await asyncio.sleep(0.001)
         await killed.stop(0)
-    engine = Engine(store, {"make": diary.verb("make", diary.step("one"), diary.step("two", do=recall))})
+    engine = Engine(Tools(store), {"make": diary.verb("make", diary.step("one"), diary.step("two", do=recall))})
     task = asyncio.create_task(engine.run(alone=True))
     (row,) = await _ended(store, operation)
     await engine.stop(1)
     await task
     assert diary.lines == ["one", "two", "two"]
-    assert seen == {"host": "a"} and row["attempt"] == 2
+    assert seen == {"host": "a", "tries": 0} and row["attempt"] == 2
 
 
 async def _is_at(store: Store, operation: str, step: str) -> bool:
@@ -193,7 +207,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_former_holder_commits_
 ) -> None:
     slow, taken_over = asyncio.Event(), asyncio.Event()
 
-    async def wait(work: Work) -> Commit:
+    async def wait(work: Work[Notes]) -> Commit:
         slow.set()
         await taken_over.wait()
         return diary.commit("former holder")
@@ -229,12 +243,12 @@ async def test_a_living_engine_keeps_its_lease(store: Store, diary: Diary) -> No
 
 
 async def test_a_rewind_begins_again_at_its_step_with_what_was_remembered(store: Store, diary: Diary) -> None:
-    async def place(work: Work) -> None:
-        work.data["tries"] = work.data.get("tries", 0) + 1
+    async def place(work: Work[Notes]) -> None:
+        work.memory = attrs.evolve(work.memory, tries=work.memory.tries + 1)
 
-    async def build(work: Work) -> None:
-        if work.data["tries"] < 3:
-            raise Rewind("place", "that host failed", diary.commit(f"rewind {work.data['tries']}"))
+    async def build(work: Work[Notes]) -> None:
+        if work.memory.tries < 3:
+            raise Rewind("place", "that host failed", diary.commit(f"rewind {work.memory.tries}"))
 
     verb = diary.verb("make", diary.step("place", do=place), diary.step("build", do=build, shown_as="build"))
     (operation,) = await _ask(store, "make")
@@ -242,7 +256,8 @@ async def test_a_rewind_begins_again_at_its_step_with_what_was_remembered(store:
         (row,) = await _ended(store, operation)
     once = ["place", "build"]
     assert diary.lines == [*once, "rewind 1 written", *once, "rewind 2 written", *once]
-    assert [each["result"] for each in row["events"]] == ["Error", "Error", "Success"]
+    built = [each["result"] for each in row["events"] if each["name"] == "build"]
+    assert built == ["Error", "Error", "Success"]
     assert (row["state"], row["data"]["tries"]) == ("done", 3)
 
 
@@ -252,7 +267,7 @@ async def test_what_is_postponed_is_tried_again_and_what_cannot_be_reached_ever_
     errors: list[Exception] = [Postponed("not yet", 0.01), Unreachable("nobody serves agent.a")]
     waits: list[float] = []
 
-    async def ask(work: Work) -> None:
+    async def ask(work: Work[Notes]) -> None:
         if errors:
             raise errors.pop(0)
 
@@ -271,13 +286,13 @@ async def _postponed(store: Store, operation: str, why: str) -> datetime | None:
 
 
 async def test_patience_with_a_silent_host_ends_and_what_was_done_is_taken_back(store: Store, diary: Diary) -> None:
-    async def ask(work: Work) -> None:
+    async def ask(work: Work[Notes]) -> None:
         raise Unreachable("nobody serves agent.a")
 
     (operation,) = await _ask(store, "make")
-    async with _engine(store, diary.verb("make", diary.step("ask", do=ask), patience=0.0)):
+    async with _engine(store, diary.verb("make", diary.step("ask", do=ask)), patience=0.0):
         (row,) = await _ended(store, operation)
-    assert diary.lines == ["ask", "undo: The host did not answer.", "undo written"]
+    assert diary.lines == ["ask", "undo ask: The host did not answer.", "undo ask written"]
     assert row["state"] == "failed"
 
 
@@ -293,38 +308,38 @@ async def test_patience_with_a_silent_host_ends_and_what_was_done_is_taken_back(
 async def test_the_owner_reads_a_sentence_and_no_internals(
     store: Store, diary: Diary, error: Exception, message: str
 ) -> None:
-    async def fail(work: Work) -> None:
+    async def fail(work: Work[Notes]) -> None:
         raise error
 
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("fail", do=fail, shown_as="fail"))):
         (row,) = await _ended(store, operation)
-    assert diary.lines == ["fail", f"undo: {message}", "undo written"]
+    assert diary.lines == ["fail", f"undo fail: {message}", "undo fail written"]
     assert (row["state"], row["reason"], row["events"][0]["result"]) == ("failed", message, "Error")
 
 
 async def test_an_undo_is_tried_until_it_works(store: Store, diary: Diary) -> None:
     troubles: list[Exception] = [Unreachable("nobody there"), ValueError("a bug"), Postponed("the host is away", 0.01)]
 
-    async def fail(work: Work) -> None:
+    async def fail(work: Work[Notes]) -> None:
         raise Failed("No.")
 
-    async def undo(work: Work, failure: Failed) -> Commit:
+    async def undo(work: Work[Notes]) -> Commit:
         if troubles:
             raise troubles.pop(0)
-        return diary.commit(f"undo of {failure.message}")
+        return diary.commit("taken back")
 
     (operation,) = await _ask(store, "make")
-    async with _engine(store, diary.verb("make", diary.step("fail", do=fail), undo=undo, patience=0.0)):
+    async with _engine(store, diary.verb("make", diary.step("fail", do=fail, undo=undo)), patience=0.0):
         (row,) = await _ended(store, operation)
-    assert diary.lines == ["fail", "undo of No. written"] and not troubles
+    assert diary.lines == ["fail", *["undo fail: No."] * 4, "taken back written"] and not troubles
     assert (row["state"], row["attempt"]) == ("failed", 4)
 
 
 async def test_a_delete_interrupts_a_step_that_may_be_interrupted(store: Store, diary: Diary) -> None:
     begun = asyncio.Event()
 
-    async def hang(work: Work) -> None:
+    async def hang(work: Work[Notes]) -> None:
         begun.set()
         await asyncio.Event().wait()
 
@@ -347,7 +362,7 @@ async def test_a_delete_lets_a_step_that_claims_something_run_to_its_end_and_wri
 ) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def claim(work: Work) -> Commit:
+    async def claim(work: Work[Notes]) -> Commit:
         begun.set()
         await go_on.wait()
         diary.lines.append("claimed")
@@ -356,7 +371,7 @@ async def test_a_delete_lets_a_step_that_claims_something_run_to_its_end_and_wri
     verbs = [diary.verb("make", diary.step("claim", do=claim)), diary.verb("delete", diary.step("go"))]
     ended: list[tuple[str, str]] = []
     (make,) = await _ask(store, "make")
-    async with _engine(store, *verbs, note=lambda work, state: ended.append((work.kind, state))) as engine:
+    async with _engine(store, *verbs, note=lambda work, state: ended.append((work.verb.kind, state))) as engine:
         await asyncio.wait_for(begun.wait(), WITHIN)
         (delete,) = await _ask(store, "delete")
         engine.interrupt(set(await _cancel(store, delete)))
@@ -368,7 +383,7 @@ async def test_a_delete_lets_a_step_that_claims_something_run_to_its_end_and_wri
 
 
 async def test_a_cancelled_operation_that_waits_ends_at_once(store: Store, diary: Diary) -> None:
-    async def wait(work: Work) -> None:
+    async def wait(work: Work[Notes]) -> None:
         raise Postponed("much later", 3600)
 
     verbs = [diary.verb("make", diary.step("wait", do=wait)), diary.verb("delete", diary.step("go"))]
@@ -393,7 +408,7 @@ async def test_one_that_cannot_be_written_costs_only_itself(store: Store, diary:
     async def spoilt(session: Session) -> None:
         await session.execute(sa.text("INSERT INTO no_such_table VALUES (1)"))
 
-    async def do(work: Work) -> Commit:
+    async def do(work: Work[Notes]) -> Commit:
         await together.wait()
         return spoilt if work.server_id == "1" else diary.commit(work.server_id)
 
@@ -404,7 +419,7 @@ async def test_one_that_cannot_be_written_costs_only_itself(store: Store, diary:
         rows = await _ended(store, *ids)
     assert [row["state"] for row in rows] == ["done", "failed", "done"]
     written: Sequence[str] = sorted(line for line in diary.lines if line.endswith("written"))
-    assert written == ["0 written", "2 written", "undo written"]
+    assert written == ["0 written", "2 written", "undo do written"]
 
 
 async def test_a_store_that_fails_for_a_while_stops_the_engine_no_longer_than_that(store: Store, diary: Diary) -> None:
@@ -431,7 +446,7 @@ async def test_a_store_that_fails_for_a_while_stops_the_engine_no_longer_than_th
 async def test_a_step_for_which_the_database_was_locked_or_away_is_done_again(store: Store, diary: Diary) -> None:
     faults = [sqlite3.OperationalError("database is locked"), ConnectionLost("08006"), ConnectionLost("40P01")]
 
-    async def do(work: Work) -> Commit | None:
+    async def do(work: Work[Notes]) -> Commit | None:
         if faults:
             raise sa.exc.OperationalError("SELECT 1", {}, faults.pop())
         return None

@@ -4,14 +4,16 @@ from hypothesis import strategies as st
 
 from novakit import errors
 from novakit.compute import states
+from novakit.conductor import moves
+from novakit.conductor.verbs import VERBS
 
-EVENTS = sorted(states.TABLE)
-REQUESTS = [operation for operation, event in EVENTS if event == states.REQUEST]
+EVENTS = sorted(moves.TABLE)
+REQUESTS = [(operation, event) for operation, event in EVENTS if event.startswith(states.REQUEST)]
 
 
 def after(operation, event, state):
     """Give the state the table moves to, or None where it has no such move."""
-    return dict(states.TABLE[operation, event].pairs()).get(state)
+    return dict(moves.pairs(moves.TABLE[operation, event])).get(state)
 
 
 def ends(start, skip=("delete", "report")):
@@ -24,24 +26,25 @@ def ends(start, skip=("delete", "report")):
         seen.add(state)
         todo += [
             new
-            for move in states.MOVES
-            if move.operation not in skip and move.event != states.REQUEST
-            for old, new in move.pairs()
+            for (operation, event), move in moves.TABLE.items()
+            if operation not in skip and not event.startswith(states.REQUEST)
+            for old, new in moves.pairs(move)
             if old == state
         ]
     return {state for state in seen if state[1] is None}
 
 
-def test_each_move_is_in_the_table_once():
-    assert len(states.TABLE) == len(states.MOVES)
+def test_each_event_of_a_verb_is_one_move():
+    for verb in VERBS.values():
+        assert len({move.event for move in verb.moves}) == len(verb.moves), verb.kind
 
 
-@pytest.mark.parametrize("state", sorted(states.STATES, key=str))
+@pytest.mark.parametrize("state", sorted(moves.STATES, key=str))
 def test_every_state_has_a_status_and_is_left_for_rest_or_deletion(state):
     vm_state, task_state = state
     assert states.status_of(vm_state, task_state) != "UNKNOWN"
     if state == ("deleted", None):
-        assert not [move for move in states.MOVES if vm_state in move.before]
+        assert not [move for move in moves.TABLE.values() if vm_state in move.before]
     elif task_state == "deleting":
         assert after("delete", "forget", state) == ("deleted", None)
     else:
@@ -55,8 +58,8 @@ def test_every_state_is_reached_from_a_new_server():
         state = todo.pop()
         if state not in reached:
             reached.add(state)
-            todo += [new for old, new in states.PAIRS if old == state]
-    assert reached >= {(vm_state, None) for vm_state, _ in states.STATES if vm_state != "building"}
+            todo += [new for old, new in moves.PAIRS if old == state]
+    assert reached >= {(vm_state, None) for vm_state, _ in moves.STATES if vm_state != "building"}
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=40))
@@ -64,26 +67,26 @@ def test_a_random_walk_never_leaves_the_known_states(events):
     state = states.NEW
     for operation, event in events:
         state = after(operation, event, state) or state
-        assert state in states.STATES
+        assert state in moves.STATES
 
 
-@given(st.sampled_from(REQUESTS), st.sampled_from(sorted(states.STATES, key=str)))
-def test_a_request_begins_as_the_table_says_or_is_a_conflict(operation, state):
-    wanted = after(operation, states.REQUEST, state)
+@given(st.sampled_from(REQUESTS), st.sampled_from(sorted(moves.STATES - {("deleted", None)}, key=str)))
+def test_a_request_begins_as_the_table_says_or_is_a_conflict(request, state):
+    operation, event = request
+    move, wanted = moves.TABLE[request], after(operation, event, state)
     if wanted is None:
-        with pytest.raises(errors.Conflict, match=f"Cannot '{operation.split()[0]}' instance x while it is in"):
-            states.begin(operation, "x", *state)
+        with pytest.raises(errors.Conflict, match=f"Cannot '{operation}' instance x while it is in"):
+            states.check(operation, move, "x", *state)
     else:
-        begun = states.begin(operation, "x", *state)
+        states.check(operation, move, "x", *state)
+        begun = move.target()
         assert (begun.get("vm_state", state[0]), begun["task_state"]) == wanted
 
 
-@pytest.mark.parametrize("operation", sorted({operation for operation, _ in EVENTS} - {"delete", "report", "create"}))
-def test_an_operation_can_fail_at_every_point(operation):
-    begun = {new for old, new in states.TABLE[operation, states.REQUEST].pairs()}
-    mine = [move for move in states.MOVES if move.operation == operation and move.event != states.REQUEST]
-    undone = {old for move in mine if move.event.startswith(states.UNDO) for old, _ in move.pairs()}
-    todo = set(begun)
-    for move in mine:
-        todo |= {new for _, new in move.pairs() if new[1] is not None}
-    assert todo <= undone
+@pytest.mark.parametrize("kind", sorted(kind for kind, verb in VERBS.items() if verb.steps and not verb.tireless))
+def test_an_operation_can_fail_at_every_point(kind):
+    verb = VERBS[kind]
+    undone = {old for move in verb.undo_moves for old, _ in moves.pairs(move)}
+    ways = [move for move in verb.moves if move not in verb.undo_moves]
+    reached = {new for move in ways for _, new in moves.pairs(move) if new[1] is not None}
+    assert reached and reached <= undone

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from novakit.compute import states
+from novakit.compute.states import ANY
+from novakit.conductor import moves
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "server-states.md"
+ORDER = {"create": 0, moves.REPORT: 2, "delete": 3}
 BEGIN, END = "<!-- moves -->\n", "<!-- end of moves -->\n"
 
 
@@ -13,17 +15,17 @@ def table():
         "| operation | event | from (vm_state: task_state) | to vm_state | to task_state |",
         "|---|---|---|---|---|",
     ]
-    for move in states.MOVES:
-        every = move.before == states.LIVING
-        before = "any state but deleted and deleting" if every else "; ".join(map(words, move.before.items()))
+    for (kind, event), move in sorted(moves.TABLE.items(), key=lambda line: ORDER.get(line[0][0], 1)):
+        before = "; ".join(map(words, move.before.items()))
         kept = move.vm_state or "as before"
-        lines.append(f"| {move.operation} | {move.event} | {before} | {kept} | {move.task_state or 'none'} |")
+        lines.append(f"| {kind} | {event} | {before} | {kept} | {move.task_state or 'none'} |")
     return "\n".join(lines) + "\n"
 
 
 def words(line):
     vm_state, task_states = line
-    return f"{vm_state}: {', '.join(task or 'none' for task in task_states)}"
+    tasks = ", ".join("any but deleting" if task == ANY else task or "none" for task in task_states)
+    return f"{'any but deleted' if vm_state == ANY else vm_state}: {tasks}"
 
 
 def parts():

@@ -1,43 +1,7 @@
-"""Bodies of what is done to a server."""
+"""Bodies of what is asked of a server and is no verb."""
 
 from novakit.api.compute.schemas import types
 from novakit.api.compute.validation import Body
-
-_anything: types.Schema = {}
-
-
-def _alone(name: str) -> Body:
-    return Body([((2, 1), types.wrapped(name, _anything))])
-
-
-start = _alone("os-start")
-stop = _alone("os-stop")
-unlock = _alone("unlock")
-force_delete = _alone("forceDelete")
-shelve = _alone("shelve")
-shelve_offload = _alone("shelveOffload")
-
-_to_zone = types.record({"availability_zone": types.az_name}, ["availability_zone"])
-_to_place = types.record({"availability_zone": {"anyOf": [types.az_name, {"type": "null"}]}, "host": types.fqdn})
-unshelve = Body(
-    [
-        ((2, 1), types.wrapped("unshelve", _anything)),
-        ((2, 77), types.wrapped("unshelve", {"anyOf": [{"type": "null"}, _to_zone]})),
-        ((2, 91), types.wrapped("unshelve", {"anyOf": [{"type": "null"}, _to_place]})),
-    ]
-)
-"""Since 2.91 a zone of null lets the server go anywhere from then on."""
-
-_kinds = ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
-reboot = Body([((2, 1), types.wrapped("reboot", types.record({"type": {"type": "string", "enum": _kinds}}, ["type"])))])
-
-_reason = types.record({"locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}})
-lock = Body(
-    [
-        ((2, 1), types.wrapped("lock", _anything)),
-        ((2, 73), types.wrapped("lock", {"anyOf": [{"type": "null"}, _reason]})),
-    ]
-)
 
 _length: types.Schema = {
     "anyOf": [

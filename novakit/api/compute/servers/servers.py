@@ -14,6 +14,7 @@ from novakit.api.compute.servers.filters import Listing, listing
 from novakit.api.compute.validation import boolean, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
+from novakit.conductor.verbs.delete import DELETE
 from novakit.front.sharing import Cost
 
 
@@ -22,7 +23,7 @@ async def create(call: Call[Any]) -> web.Response:
     body = await schemas.create.read(call)
     spec = await creation(call, body)
     try:
-        made = await call.service.servers.create(call.context, spec)
+        made = await call.service.creation.create(call.context, spec)
     except errors.NotFound as error:
         raise errors.BadRequest(error.message, kind=error.kind) from error
     asked = body["server"]
@@ -74,7 +75,7 @@ async def update(call: Call[Any]) -> web.Response:
 async def delete(call: Call[Any]) -> web.Response:
     """Delete a server, whatever else is happening to it."""
     server = await server_of(call)
-    await call.service.servers.delete(call.context, server.id)
+    await call.service.requests.begin(call.context, server.id, DELETE)
     return reply(status=204)
 
 

@@ -11,6 +11,8 @@ from novakit.compute.keypairs import Keypairs
 from novakit.compute.quotas import Quotas
 from novakit.compute.server_groups import ServerGroups
 from novakit.compute.servers import Servers
+from novakit.conductor.creation import Creation
+from novakit.conductor.requests import Requests
 from novakit.config import Config
 from novakit.identity import Identity
 from novakit.image import Images
@@ -34,6 +36,8 @@ class Compute:
     keypairs: Keypairs = attrs.field(init=False)
     quotas: Quotas = attrs.field(init=False)
     servers: Servers = attrs.field(init=False)
+    creation: Creation = attrs.field(init=False)
+    requests: Requests = attrs.field(init=False)
     hosts: Hosts = attrs.field(init=False)
     aggregates: Aggregates = attrs.field(init=False)
     server_groups: ServerGroups = attrs.field(init=False)
@@ -42,15 +46,11 @@ class Compute:
         self.flavors = Flavors(self.store)
         self.keypairs = Keypairs(self.store)
         self.quotas = Quotas(self.store)
-        self.servers = Servers(
-            self.store,
-            self.bus,
-            Targets(HostCalls, self.bus, self.config),
-            self.images,
-            self.networks,
-            self.quotas,
-            self.config.device_profiles,
+        self.servers = Servers(self.store, Targets(HostCalls, self.bus, self.config), self.networks)
+        self.creation = Creation(
+            self.store, self.bus, self.images, self.networks, self.quotas, self.config.device_profiles
         )
+        self.requests = Requests(self.store, self.bus)
         self.hosts = Hosts(self.store, self.bus, self.config.conductor.host_down_after)
         self.aggregates = Aggregates(self.store, self.bus)
         self.server_groups = ServerGroups(self.store, self.quotas, self.bus)

@@ -1,0 +1,249 @@
+"""Placing a server and building its guest: what create and unshelve do alike.
+
+The idea: a host is chosen and claimed, the ports are wired there, the guest is built; a build that fails leaves its
+host and begins anew on another one.
+The invariant: a host that was left is written down before it is cleared, so that a crash in between clears it again.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from novakit import world
+from novakit.agent.calls import BuildPlan, ImageSource, NicPlan
+from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, topics
+from novakit.compute import metadata
+from novakit.conductor.parts import Parts
+from novakit.conductor.work import Failed, Memory, Postponed, Rewind, Work
+from novakit.context import SERVICE
+from novakit.errors import NotFound
+from novakit.network import PortInfo
+from novakit.scheduler.answers import Earlier, Refusal
+from novakit.store.engine import Row
+from novakit_hookspecs.devices import PciAttachment
+from novakit_hookspecs.fields import tuple_field
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.plain import to_record
+from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
+from novakit_hookspecs.servers import Power
+
+
+@attrs.frozen(kw_only=True)
+class GivenDevice:
+    """A PCI device that was claimed for the guest."""
+
+    address: str
+    kind: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Building(Memory):
+    """What is remembered of choosing a host, and of the hosts that were tried."""
+
+    node: str | None = None
+    zone: str | None = None
+    """The availability zone of the host."""
+    availability_zone: str | None = None
+    """The one that was asked for."""
+    forced_host: str | None = None
+    forced_node: str | None = None
+    forced: bool = False
+    """Whether filters are passed over for the host that was asked for."""
+    excluded: tuple[str, ...] = tuple_field()
+    """Hosts that failed."""
+    failures: tuple[str, ...] = tuple_field()
+    """What each of them said."""
+    tries: int = 1
+    decision: str | None = None
+    """The decision that chose the host."""
+    alternates: tuple[str, ...] = tuple_field()
+    """The next best hosts, best first."""
+    numa: tuple[Taken, ...] = tuple_field()
+    devices: tuple[GivenDevice, ...] = tuple_field()
+    builds: tuple[tuple[str, bool], ...] = tuple_field()
+    """Where builds ended, and whether they worked: what a host's failure rate is made of."""
+    left: str | None = None
+    """A host that is to be cleared before another is chosen."""
+
+
+B = TypeVar("B", bound=Building)
+
+
+async def server_of(work: Work[Any], parts: Parts) -> Row:
+    """Read the server once: what its plan is made of does not change while it is built."""
+    if "server" not in work.seen:
+        work.seen["server"] = await parts.servers.read(work.server_id)
+    server: Row | None = work.seen["server"]
+    if server is None:
+        raise Failed("The server was deleted meanwhile.")
+    return server
+
+
+async def find_host(work: Work[B], parts: Parts) -> dict[str, Any]:
+    """Have a host chosen and claimed, and return the server's columns that say which; raises `Failed` without one."""
+    server, memory = await server_of(work, parts), work.memory
+    earlier = {}
+    if memory.alternates:
+        earlier = {server["id"]: Earlier(decision_id=str(memory.decision), hosts=memory.alternates)}
+    (result,) = await parts.scheduler.select((ask(server, work.request_id, memory),), earlier)
+    work.memory = memory = attrs.evolve(memory, decision=result.decision_id)
+    if isinstance(result, Refusal):
+        raise _refusal(result, memory.failures)
+    zone = result.availability_zone or "nova"
+    work.memory = attrs.evolve(
+        memory,
+        host=result.host,
+        node=result.node,
+        zone=zone,
+        numa=to_record(result.numa, tuple[Taken, ...]),
+        devices=tuple(GivenDevice(address=each["address"], kind=each.get("kind", "")) for each in result.devices),
+        alternates=tuple(each["host"] for each in result.alternates),
+    )
+    return {"host": result.host, "node": result.node, "availability_zone": zone}
+
+
+async def build_guest(work: Work[B], parts: Parts, image_id: str | None) -> Power:
+    """Have the host build the guest from an image and start it; raises `RemoteError` when the host cannot."""
+    server, memory = await server_of(work, parts), work.memory
+    ports = work.seen.get("ports")
+    if ports is None:
+        ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
+    try:
+        plan = await _plan(parts, server, ports, image_id, memory)
+        guest = await parts.hosts.at(str(memory.host)).build(work.id, plan)
+    except RemoteBusy as error:
+        await parts.wiring.ensure(str(memory.host))
+        raise Postponed(str(error), 0.5) from error
+    except RemoteRefused:
+        raise
+    except RemoteError:
+        await _tell_ended(work, parts, worked=False)
+        raise
+    await _tell_ended(work, parts, worked=True)
+    return guest.power
+
+
+async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
+    """Let schedulers avoid hosts whose builds fail; what a host refuses is the request's fault and not its own."""
+    host = str(work.memory.host)
+    work.memory = attrs.evolve(work.memory, builds=(*work.memory.builds, (host, worked)))
+    await topics.BUILDS_ENDED.publish(parts.bus, topics.BuildEnded(host=host, worked=worked))
+
+
+def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: Any) -> Exception:
+    """Say how a build that failed goes on: `Rewind` to another host, or the error itself where no other is tried.
+
+    The request is at fault, the server is bound to this host, or it was tried often enough.
+    `left` are columns that are set when the host is left.
+    """
+    memory = work.memory
+    bound = memory.forced_host or memory.forced_node
+    if bound or isinstance(error, RemoteRefused) or memory.tries >= parts.config.scheduler.max_attempts:
+        return error
+    host = str(memory.host)
+    work.end(world.now().isoformat(), "Error", str(error))
+    work.memory = attrs.evolve(
+        memory,
+        host=None,
+        node=None,
+        left=host,
+        excluded=(*memory.excluded, host),
+        failures=(*memory.failures, f"{host}: {error}"[:500]),
+        tries=memory.tries + 1,
+    )
+    work.seen.pop("ports", None)
+    return Rewind("place", f"{host}: {error}", work.moved("elsewhere", **left))
+
+
+def ask(server: Row, request_id: str, memory: Building) -> Ask:
+    """Write down what the scheduler must know to place a server."""
+    flavor, group = server["flavor"], server["scheduler_hints"].get("group")
+    return Ask(
+        server_id=server["id"],
+        project_id=server["project_id"],
+        user_id=server["user_id"],
+        request_id=request_id,
+        flavor_name=flavor["name"],
+        vcpus=flavor["vcpus"],
+        memory_mb=flavor["ram"],
+        root_gb=flavor["disk"],
+        ephemeral_gb=flavor.get("ephemeral", 0),
+        swap_mb=flavor.get("swap", 0),
+        extra_specs=flavor.get("extra_specs", {}),
+        image=_image_ask(server),
+        availability_zone=memory.availability_zone,
+        host=memory.forced_host,
+        node=memory.forced_node,
+        force=memory.forced,
+        hints=server["scheduler_hints"],
+        # Its rule and members are read where the decision is made: they may change until then.
+        group=GroupAsk(id=group, policy="") if isinstance(group, str) else None,
+        excluded_hosts=memory.excluded,
+    )
+
+
+def _image_ask(server: Row) -> ImageAsk | None:
+    if not server["image_id"]:
+        return None
+    properties = {key: str(value) for key, value in server["image_properties"].items()}
+    return ImageAsk(id=server["image_id"], properties=properties)
+
+
+def _refusal(refused: Refusal, failures: Sequence[str]) -> Failed:
+    """Say why no host was found, and that some were tried before: to the owner how many, to admins which and why."""
+    message, detail = refused.message, refused.detail
+    if failures:
+        hosts = "1 host" if len(failures) == 1 else f"{len(failures)} hosts"
+        message += f" Before that, the server could not be built on {hosts}."
+        detail += f" Builds that failed: {'; '.join(failures)}."
+    return Failed(message, details=detail)
+
+
+async def _plan(
+    parts: Parts, server: Row, ports: Sequence[PortInfo], image_id: str | None, memory: Building
+) -> BuildPlan:
+    """Write down everything the host needs to build the guest."""
+    flavor = server["flavor"]
+    return BuildPlan(
+        id=server["id"],
+        name=server["name"],
+        hostname=server["hostname"],
+        vcpus=flavor["vcpus"],
+        memory_mb=flavor["ram"],
+        root_gb=flavor["disk"],
+        ephemeral_gb=flavor.get("ephemeral", 0),
+        swap_mb=flavor.get("swap", 0),
+        image=await _image_source(parts, server, image_id),
+        nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
+        config_drive=metadata.config_drive(server, ports) if server["config_drive"] else None,
+        extra_specs=flavor.get("extra_specs", {}),
+        image_properties={key: str(value) for key, value in server["image_properties"].items()},
+        attachments=tuple(PciAttachment(address=one.address) for one in memory.devices),
+        numa=memory.numa,
+        owner={
+            "user_id": server["user_id"],
+            "project_id": server["project_id"],
+            "flavor": flavor["name"],
+            "image": server["image_id"] or "",
+        },
+    )
+
+
+async def _image_source(parts: Parts, server: Row, image_id: str | None) -> ImageSource | None:
+    if not image_id:
+        return None
+    try:
+        image = await parts.images.get(SERVICE, image_id)
+    except NotFound as error:
+        raise Failed("The image was deleted before the server was built.") from error
+    if image.sha256 is None or image.size is None or image.disk_format is None:
+        raise Failed("The image has no content.")
+    return ImageSource(
+        id=image.id,
+        sha256=image.sha256,
+        size=image.size,
+        disk_format=image.disk_format,
+        url=f"{parts.config.url}/image/v2/images/{image.id}/file",
+        token=await parts.identity.service_token(project_id=server["project_id"]),
+    )

@@ -1,0 +1,42 @@
+"""Taking a server off a host: its guest and its wires, also where the host does not answer."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from novakit import world
+from novakit.bus import RemoteError, Unreachable
+from novakit.conductor.parts import Parts
+from novakit.conductor.work import Postponed
+from novakit.store.compute import hosts
+
+log = structlog.get_logger(__name__)
+
+
+async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]]) -> None:
+    """Ask the host, again and again while it lives; a dead one removes what it should not have when it is back."""
+    try:
+        await ask()
+    except RemoteError as error:
+        raise Postponed(f"{host} could not remove everything: {error}") from error
+    except Unreachable as error:
+        async with parts.store.read() as session:
+            row = await hosts.show(session, host)
+        silent = (world.now() - row["last_seen"]).total_seconds() if row else float("inf")
+        if silent < parts.config.conductor.host_down_after:
+            raise
+        log.warning("going on without the host, which is down", host=host, silent_seconds=silent, why=str(error))
+
+
+async def destroy(parts: Parts, host: str, server_id: str) -> None:
+    """Have a host remove the guest with everything of it."""
+    await parts.hosts.at(host).destroy(server_id)
+
+
+async def clear_host(parts: Parts, server_id: str, host: str | None) -> None:
+    """Remove the guest from its host and its ports from the host's network; a host that is down does it when back."""
+    if host:
+        await on_host(parts, host, lambda: destroy(parts, host, server_id))
+    await parts.networks.unbind(server_id)
+    if host:
+        await on_host(parts, host, lambda: parts.wiring.ensure(host))

@@ -1,0 +1,27 @@
+"""Bringing a guest to a power state, which several verbs do."""
+
+from typing import Any
+
+from novakit.compute.records import POWER_NUMBERS
+from novakit.conductor.parts import Parts
+from novakit.conductor.work import Work
+from novakit_hookspecs.servers import Power
+
+GRACE = 60.0
+"""Seconds a guest has to shut down by itself before its plug is pulled."""
+
+
+async def set_power(work: Work[Any], parts: Parts, to: Power, within: float = 0.0) -> Power:
+    """Have the host start the guest or shut it down, asking it for `within` seconds first; return what it reached."""
+    return (await parts.hosts.at(str(work.memory.host)).set_power(work.id, work.server_id, to, within)).power
+
+
+async def start_wired(work: Work[Any], parts: Parts) -> Power:
+    """Start the guest, its ports wired first: they may be gone since the host was restarted."""
+    await parts.wiring.ensure(str(work.memory.host))
+    return await set_power(work, parts, Power.RUNNING)
+
+
+def number(power: Power) -> int:
+    """Return a power state as the compute API counts them."""
+    return POWER_NUMBERS[power]

@@ -1,0 +1,115 @@
+"""What users ask to be done to servers: each request is one transaction that also writes the operation for it.
+
+The invariant: a request is decided on the server's state and written only while that state holds. Of two requests at
+the same moment the later one is therefore decided on what the first one made of the server, on every database.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from novakit import errors, tracing, world
+from novakit.bus import Bus, topics
+from novakit.compute.servers import locked
+from novakit.compute.states import REQUEST, Move, check, move_if
+from novakit.conductor.verb import Asked, Begun, Verb, Version
+from novakit.conductor.work import Memory
+from novakit.context import RequestContext
+from novakit.store import Session, Store, operations
+from novakit.store.compute import servers
+from novakit.store.engine import Row
+from novakit_hookspecs.plain import to_plain
+
+
+@attrs.frozen
+class Requests:
+    """Begins verbs."""
+
+    store: Store
+    bus: Bus
+
+    async def begin(
+        self,
+        context: RequestContext,
+        server_id: str,
+        verb: Verb[Any],
+        value: Any = None,
+        version: Version = (2, 1),
+    ) -> None:
+        """Have a verb done to a server; `value` is what the body of the request holds for it.
+
+        Raises `NotFound`, and `Conflict` for a server that is locked, is in a state that does not allow it, or is on a
+        host that cannot do it; a verb may raise `BadRequest` for its value.
+        """
+        async with self.store.write() as session:
+            row = await locked(session, context, server_id)
+            if verb.locks_out and row["locked_by"] and not context.is_admin:
+                raise errors.Conflict(f"Instance {server_id} is locked")
+            if verb.repeats and row["task_state"] == verb.move(REQUEST).task_state:
+                return
+            cancelled = await self._begin(session, context, verb, row, value, version)
+        await tell_conductor(self.bus, cancelled)
+
+    async def _begin(
+        self, session: Session, context: RequestContext, verb: Verb[Any], row: Row, value: Any, version: Version
+    ) -> Sequence[str]:
+        _check_state(verb, row)
+        if verb.begin is None:
+            raise TypeError(f"{verb.kind} is not asked for like this")
+        asked = Asked(session=session, context=context, server=row, version=version, value=value)
+        begun: Begun[Any] = await verb.begin(asked)
+        operation = operation_of(context, verb, row["id"], begun.memory, world.now())
+        cancelled: Sequence[str] = ()
+        if begun.cancels:
+            cancelled = await operations.cancel(session, row["id"], except_for=operation["id"])
+        if verb.moves:
+            await _move(session, verb.kind, verb.move(begun.event), row, begun.values)
+        else:
+            await servers.change(session, row["id"], **begun.values)
+        await operations.add(session, [operation])
+        return cancelled
+
+
+def _check_state(verb: Verb[Any], row: Row) -> None:
+    """Refuse a server in a state in which no request for the verb is possible, and one that is on no host."""
+    ways = [move for move in verb.moves if move.event.startswith(REQUEST)]
+    state = row["vm_state"], row["task_state"]
+    if ways and not any(move.allows(*state) for move in ways):
+        check(verb.kind, ways[-1], row["id"], *state)
+    if verb.needs_host and row["host"] is None:
+        raise errors.Conflict(f"Cannot '{verb.kind}' instance {row['id']} while it is in vm_state {row['vm_state']}")
+
+
+async def _move(session: Session, kind: str, move: Move, row: Row, values: Any) -> None:
+    state = row["vm_state"], row["task_state"]
+    check(kind, move, row["id"], *state)
+    same = servers.in_states({state[0]: [state[1]]})
+    if not await move_if(session, row["id"], move, same, **values):
+        raise errors.Conflict(f"Instance {row['id']} was changed at this moment by another request; ask again.")
+
+
+def operation_of(
+    context: RequestContext, verb: Verb[Any], server_id: str, memory: Memory, now: datetime
+) -> dict[str, Any]:
+    """Return the row of an operation that is to be run; one without steps is done with the request."""
+    row: dict[str, Any] = {
+        "id": world.new_id(),
+        "kind": verb.kind,
+        "server_id": server_id,
+        "project_id": context.project_id or "",
+        "user_id": context.user_id,
+        "request_id": context.request_id,
+        "data": {**to_plain(memory), **tracing.carried()},
+    }
+    at = now.isoformat()
+    if verb.steps:
+        return {**row, "events": [{"name": verb.event_of(verb.steps[0]), "started_at": at}]}
+    event = {"name": f"api_{verb.kind}", "started_at": at, "finished_at": at, "result": "Success", "host": memory.host}
+    return {**row, "events": [event], "state": "done", "finished_at": now}
+
+
+async def tell_conductor(bus: Bus, cancelled: Sequence[str] = ()) -> None:
+    """Say that there is work, and which operations were cancelled."""
+    await topics.OPERATIONS_NEW.publish(bus, topics.NewWork(cancelled=frozenset(cancelled)))

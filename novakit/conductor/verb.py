@@ -1,0 +1,188 @@
+"""What a verb is: one record, from which the API's route, the table of moves and the conductor's engine are read.
+
+A verb lives in one module of `novakit/conductor/verbs/`, which holds its record, what it remembers and its steps.
+Nothing else names it: `VERBS` finds it there, the API serves its action by it, the page of states shows its moves.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic
+
+import attrs
+
+from novakit import world
+from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
+from novakit.conductor.parts import Parts
+from novakit.conductor.work import Commit, M, Memory, Work
+from novakit.context import RequestContext
+from novakit.store.engine import Row, Session
+
+Schema = Mapping[str, Any]
+Version = tuple[int, int]
+ANYTHING: Sequence[tuple[Version, Schema]] = (((2, 1), {}),)
+"""The body of an action whose value is not looked at."""
+
+
+@attrs.frozen
+class FieldRule:
+    """What a caller must be allowed besides, when the value has a field."""
+
+    name: str
+    since: Version
+    rule: str
+
+
+@attrs.frozen(kw_only=True)
+class Action:
+    """How users ask for a verb: POST /servers/ID/action with `{name: value}`, answered with 202."""
+
+    name: str
+    rule: str
+    """The public name of the rule of the policy that the caller must meet."""
+    bodies: Sequence[tuple[Version, Schema]] = ANYTHING
+    """JSON schemas of the value, each from a version on."""
+    fields: Sequence[FieldRule] = ()
+    since: Version | None = None
+    until: Version | None = None
+    """The last version that has it."""
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """One request for a verb, inside the transaction that is to write its operation; the server's row is locked."""
+
+    session: Session
+    context: RequestContext
+    server: Row
+    version: Version = (2, 1)
+    value: Any = None
+    """What the body holds under the action's name; checked against the schema of the version."""
+
+    def may(self, rule: str) -> bool:
+        """Say whether the caller meets a rule of the policy for this server."""
+        return self.context.may(rule, {"project_id": self.server["project_id"], "user_id": self.server["user_id"]})
+
+
+@attrs.frozen(kw_only=True)
+class Begun(Generic[M]):
+    """What a request for a verb comes to."""
+
+    memory: M
+    event: str = REQUEST
+    """The move that is made at once."""
+    values: Mapping[str, Any] = attrs.field(factory=dict)
+    """Columns of the server that are set with it."""
+    cancels: bool = False
+    """Whether operations under way are to stop: this one takes their place."""
+
+
+@attrs.frozen(kw_only=True)
+class Step(Generic[M]):
+    """One step of a verb; doing it twice is doing it once."""
+
+    name: str
+    do: Callable[[Work[M], Parts], Awaitable[Commit | None]]
+    """Gives what is to be written with it.
+
+    Raises `Failed`, `Postponed` or `Rewind`, or lets through what a host said.
+    """
+    undo: Callable[[Work[M], Parts], Awaitable[Commit | None]] | None = None
+    """Takes back what the step did, or may have done in part; tried until it works."""
+    shown_as: str | None = None
+    """The event's name in the list of instance actions; by default VERB_STEP."""
+    interruptible: bool = False
+    """Whether a delete may stop it in the middle; a step that claims something runs to its end."""
+    holds: bool = False
+    """Whether what was done up to here stays, whatever fails later."""
+
+
+@attrs.frozen(kw_only=True)
+class Verb(Generic[M]):
+    """What can be done to a server."""
+
+    kind: str
+    """Its name in the store, in the list of instance actions, and for observers."""
+    remembers: type[M]
+    moves: Sequence[Move]
+    """Every change of the server's states; all begin with the event `request` or `undo`, or are made by a step."""
+    steps: Sequence[Step[M]] = ()
+    """What an operation does after the request; without any, the request itself does everything at once."""
+    action: Action | None = None
+    """How users ask for it; None for what has a route of its own."""
+    begin: Callable[[Asked], Awaitable[Begun[M]]] | None = None
+    """Works out what the operation remembers; None for what no action asks for.
+
+    Raises a `NovakitError` for what cannot be.
+    """
+    needs: type | None = None
+    """The facet that the driver of the server's host must have; the request is refused where it has not."""
+    needs_host: bool = True
+    """Whether the request is refused for a server that is on no host."""
+    locks_out: bool = True
+    """Whether a locked server keeps all but administrators from it."""
+    repeats: bool = False
+    """Whether a request while the same is under way is granted and changes nothing; by default it is refused."""
+    tireless: bool = False
+    """Whether a step that fails is done again for as long as it takes, instead of being taken back."""
+    fails_first: bool = False
+    """Whether the server shows the failure before it is taken back; by default after it."""
+
+    def move(self, event: str) -> Move:
+        """Return the move of an event."""
+        return next(move for move in self.moves if move.event == event)
+
+    @property
+    def undo_moves(self) -> Sequence[Move]:
+        """Return the moves of which one is made when the verb has failed."""
+        return [move for move in self.moves if move.event.startswith(UNDO)]
+
+    def after(self, step: str | None) -> Sequence[Step[M]]:
+        """Return the steps that are left once `step` is done."""
+        names = [each.name for each in self.steps]
+        return self.steps[names.index(step) + 1 :] if step in names else self.steps
+
+    def before(self, step: str) -> str | None:
+        """Return the name of the step before `step`."""
+        names = [each.name for each in self.steps]
+        place = names.index(step)
+        return names[place - 1] if place else None
+
+    def begun(self, step: str | None) -> Sequence[Step[M]]:
+        """Return the steps that may have left something once `step` is the last that is done, latest first."""
+        done = len(self.steps) - len(self.after(step))
+        held = max((place + 1 for place, each in enumerate(self.steps[:done]) if each.holds), default=0)
+        return self.steps[held : done + 1][::-1]
+
+    def event_of(self, step: Step[M]) -> str:
+        """Return the name that a step has in the list of instance actions."""
+        return step.shown_as or f"{self.kind}_{step.name}"
+
+
+def simple_moves(
+    before: Sequence[str], during: str, after: str, step: str, before_task: str | None = None
+) -> Sequence[Move]:
+    """Return the moves of a verb of one step: from vm_states at rest, through a task_state, to a vm_state at rest.
+
+    One that fails leaves the server as it was.
+    """
+    return (
+        Move(REQUEST, when(before, before_task), None, during),
+        Move(step, when(before, during), after, None),
+        Move(UNDO, when(before, during), None, None),
+    )
+
+
+async def begin_on_host(asked: Asked) -> Begun[Memory]:
+    """Remember nothing but where the server is."""
+    return Begun(memory=Memory(host=asked.server["host"]))
+
+
+def undone(work: Work[Any], failure: Mapping[str, Any]) -> Commit:
+    """Make the undo move that the server's state allows, with the reason as its fault; a state that was set stays."""
+    shown = {**failure, "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    async def commit(session: Session) -> None:
+        for move in work.verb.undo_moves:
+            if await move_if(session, work.server_id, move, fault=shown):
+                return
+
+    return commit

@@ -1,0 +1,72 @@
+"""Reboot: shut the guest down and start it again; a hard one does not ask the guest, and gets others out of its way."""
+
+import attrs
+
+from novakit.compute.states import REQUEST, UNDO, Move, when
+from novakit.conductor.parts import Parts
+from novakit.conductor.power import GRACE, number, set_power, start_wired
+from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
+from novakit.conductor.work import Commit, Memory, Work
+from novakit.store.compute import servers
+from novakit.store.engine import Session
+from novakit_hookspecs.servers import Power
+
+_KINDS = {"type": "string", "enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}
+_BODY = {"type": "object", "properties": {"type": _KINDS}, "required": ["type"], "additionalProperties": False}
+
+
+@attrs.frozen(kw_only=True)
+class Rebooting(Memory):
+    """What a reboot remembers."""
+
+    hard: bool = False
+
+
+async def begin(asked: Asked) -> Begun[Rebooting]:
+    """Take the place of a reboot that still waits for the guest, when this one is hard."""
+    hard = asked.value["type"].upper() == "HARD"
+    return Begun(
+        memory=Rebooting(host=asked.server["host"], hard=hard),
+        event="request hard" if hard else REQUEST,
+        cancels=asked.server["task_state"] is not None,
+    )
+
+
+async def down(work: Work[Rebooting], parts: Parts) -> Commit:
+    """Shut the guest down: asked first, then unplugged; a hard reboot does not ask."""
+    power = await set_power(work, parts, Power.SHUTDOWN, 0.0 if work.memory.hard else GRACE)
+
+    async def commit(session: Session) -> None:
+        await servers.change(session, work.server_id, power_state=number(power))
+
+    return commit
+
+
+async def up(work: Work[Rebooting], parts: Parts) -> Commit:
+    """Wire its ports and start the guest."""
+    return work.moved("up", power_state=number(await start_wired(work, parts)))
+
+
+_REBOOTING, _HARD = "rebooting", "rebooting_hard"
+_UNDER_WAY = {"active": (_REBOOTING, _HARD), **when(("stopped", "error"), _HARD)}
+REBOOT = Verb(
+    kind="reboot",
+    action=Action(name="reboot", rule="os_compute_api:servers:reboot", bodies=(((2, 1), _BODY),)),
+    begin=begin,
+    remembers=Rebooting,
+    moves=(
+        Move(REQUEST, when(("active",), None), None, _REBOOTING),
+        Move(
+            "request hard",
+            {"active": (None, _REBOOTING, _HARD), **when(("stopped", "error"), None, _HARD)},
+            None,
+            _HARD,
+        ),
+        Move("up", _UNDER_WAY, "active", None),
+        Move(UNDO, _UNDER_WAY, None, None),
+    ),
+    steps=(
+        Step(name="down", do=down, interruptible=True),
+        Step(name="up", do=up, shown_as="compute_reboot_instance", interruptible=True),
+    ),
+)

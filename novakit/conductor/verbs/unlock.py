@@ -1,0 +1,25 @@
+"""Unlock: let a server be changed again; only who may override locks undoes an administrator's."""
+
+from novakit import errors
+from novakit.conductor.verb import Action, Asked, Begun, Verb
+from novakit.conductor.work import Memory
+
+OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
+
+
+async def begin(asked: Asked) -> Begun[Memory]:
+    """Unlock it at once; raises `Forbidden` where an administrator locked it."""
+    if asked.server["locked_by"] == "admin" and not asked.may(OVERRIDE):
+        raise errors.Forbidden("Policy doesn't allow os_compute_api:os-lock-server:unlock to be performed.")
+    return Begun(memory=Memory(host=asked.server["host"]), values={"locked_by": None, "locked_reason": None})
+
+
+UNLOCK = Verb(
+    kind="unlock",
+    action=Action(name="unlock", rule="os_compute_api:os-lock-server:unlock"),
+    begin=begin,
+    remembers=Memory,
+    needs_host=False,
+    locks_out=False,
+    moves=(),
+)

@@ -1,0 +1,157 @@
+"""Unshelve: build a shelved server anew from its image, anywhere, or start the guest that stayed on its host."""
+
+from typing import Any
+
+import attrs
+
+from novakit import errors, world
+from novakit.bus import RemoteError
+from novakit.compute.hosts import zone_names
+from novakit.compute.states import REQUEST, UNDO, Move, status_of, when
+from novakit.conductor import building
+from novakit.conductor.clearing import clear_host
+from novakit.conductor.parts import Parts
+from novakit.conductor.power import number, set_power
+from novakit.conductor.snapshots import drop_snapshot, snapshot_of
+from novakit.conductor.verb import Action, Asked, Begun, FieldRule, Step, Verb
+from novakit.conductor.work import Commit, Work
+from novakit.store.compute import hosts, servers
+from novakit.store.engine import Session
+from novakit_hookspecs.servers import Power
+
+_ZONE = {"type": "string", "format": "az_name", "minLength": 1, "maxLength": 255}
+_HOST = {"type": "string", "pattern": r"^[a-zA-Z0-9\-._]*\Z", "minLength": 1, "maxLength": 255}
+_TO_ZONE = {
+    "type": ["object", "null"],
+    "properties": {"availability_zone": _ZONE},
+    "required": ["availability_zone"],
+    "additionalProperties": False,
+}
+_TO_PLACE = {
+    "type": ["object", "null"],
+    "properties": {"availability_zone": {"anyOf": [_ZONE, {"type": "null"}]}, "host": _HOST},
+    "additionalProperties": False,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Unshelving(building.Building):
+    """What an unshelve remembers."""
+
+    snapshot: str | None = None
+    """The image that holds the disk."""
+    stays: bool = False
+    """Whether the guest is still on its host, and only has to be started."""
+    power: Power | None = None
+    """What the guest came up as."""
+
+
+async def begin(asked: Asked) -> Begun[Unshelving]:
+    """Work out where the server may go; raises `Conflict` or `BadRequest` for a place that cannot be."""
+    row, session = asked.server, asked.session
+    place: dict[str, Any] = (asked.value if asked.version >= (2, 77) else None) or {}
+    zone, host = place.get("availability_zone"), place.get("host")
+    if zone is not None and zone not in await zone_names(session):
+        raise errors.BadRequest(f"The requested availability zone is not available: {zone}")
+    stays = row["vm_state"] == "shelved"
+    if stays and place:
+        raise errors.Conflict(
+            "Specifying an availability zone or a host when unshelving server "
+            f"{row['id']} with status {status_of(row['vm_state'], None)} is not supported. "
+            "The server status must be SHELVED_OFFLOADED."
+        )
+    if host and await hosts.show(session, host) is None:
+        raise errors.BadRequest(f"Compute host {host} could not be found.")
+    unpinned = "availability_zone" in place and zone is None
+    pinned = None if unpinned else zone or row["pinned_availability_zone"]
+    memory = Unshelving(
+        snapshot=await snapshot_of(session, row),
+        stays=stays,
+        host=row["host"],
+        availability_zone=pinned,
+        forced_host=host,
+    )
+    return Begun(memory=memory, values={"pinned_availability_zone": pinned})
+
+
+async def place(work: Work[Unshelving], parts: Parts) -> Commit | None:
+    """Choose a host and claim what the server needs of it, as for a new server."""
+    if work.memory.stays:
+        return None
+    if left := work.memory.left:
+        await clear_host(parts, work.server_id, left)
+        async with parts.store.write() as session:
+            await parts.placement.release(session, work.server_id)
+        work.memory = attrs.evolve(work.memory, left=None)
+    return servers.Change(work.server_id, await building.find_host(work, parts))
+
+
+async def wire(work: Work[Unshelving], parts: Parts) -> Commit:
+    """Bind the server's ports to the host and have it wire them."""
+    host = str(work.memory.host)
+    if not work.memory.stays:
+        work.seen["ports"] = await parts.networks.bind(work.server_id, host, str(work.memory.zone))
+    await parts.wiring.ensure(host)
+    return work.moved("wire")
+
+
+async def build(work: Work[Unshelving], parts: Parts) -> None:
+    """Have the host build the guest from the snapshot, or start the one that stayed."""
+    if work.memory.stays:
+        power = await set_power(work, parts, Power.RUNNING)
+    else:
+        try:
+            power = await building.build_guest(work, parts, work.memory.snapshot)
+        except RemoteError as error:
+            raise building.elsewhere(work, parts, error) from error
+    work.memory = attrs.evolve(work.memory, power=power)
+
+
+async def forget(work: Work[Unshelving], parts: Parts) -> Commit:
+    """Remove the snapshot image, which nothing needs any more; the server is then active."""
+    if work.memory.snapshot:
+        await drop_snapshot(parts.images, work.memory.snapshot)
+    power = number(work.memory.power or Power.RUNNING)
+    return work.moved("forget", power_state=power, launched_at=world.now(), fault=None)
+
+
+async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
+    """Hold nothing that the server did not hold while it was shelved."""
+    if work.memory.stays:
+        return None
+    for host in {work.memory.left, work.memory.host} - {None}:
+        await clear_host(parts, work.server_id, host)
+
+    async def commit(session: Session) -> None:
+        await parts.placement.release(session, work.server_id)
+        await servers.change(session, work.server_id, host=None, node=None, availability_zone=None)
+
+    return commit
+
+
+_FROM = ("shelved", "shelved_offloaded")
+UNSHELVE = Verb(
+    kind="unshelve",
+    action=Action(
+        name="unshelve",
+        rule="os_compute_api:os-shelve:unshelve",
+        bodies=(((2, 1), {}), ((2, 77), _TO_ZONE), ((2, 91), _TO_PLACE)),
+        fields=(FieldRule("host", (2, 91), "os_compute_api:os-shelve:unshelve_to_host"),),
+    ),
+    begin=begin,
+    remembers=Unshelving,
+    needs_host=False,
+    moves=(
+        Move(REQUEST, when(_FROM, None), None, "unshelving"),
+        Move("wire", when(_FROM, "unshelving"), None, "spawning"),
+        Move("elsewhere", when(("shelved_offloaded",), "spawning"), None, "unshelving"),
+        Move("forget", when(_FROM, "spawning"), "active", None),
+        Move(UNDO, when(_FROM, "unshelving", "spawning"), None, None),
+    ),
+    steps=(
+        Step(name="place", do=place, undo=undo, shown_as="conductor_unshelve_instance"),
+        Step(name="wire", do=wire),
+        Step(name="build", do=build, shown_as="compute_unshelve_instance", interruptible=True),
+        Step(name="forget", do=forget),
+    ),
+)

@@ -1,0 +1,58 @@
+"""The records of verbs: what they remember outlives an update, and what they name exists."""
+
+import json
+
+import attrs
+import pytest
+
+from novakit.api.compute.policies import RULES, SERVER_ACTIONS
+from novakit.conductor.verbs import ACTIONS, VERBS
+from novakit.conductor.work import remembered
+from novakit_hookspecs.plain import to_plain
+
+OLD = {
+    "create": {
+        "networks": [{"network_id": "n", "fixed_ip": None, "port_id": None, "tag": "uplink", "groups": ["g"]}],
+        "availability_zone": None, "forced_host": None, "forced_node": None, "forced": False,
+        "excluded": ["h1"], "failures": ["h1: no"], "tries": 2, "host": "h2", "node": "h2", "zone": "nova",
+        "numa": [{"cell": 0, "cpus": [2, 3], "pins": [[0, 2], [1, 3]], "vcpus": [0, 1], "memory_mb": 512,
+                  "page_kb": 4}],
+        "devices": [{"address": "0000:3b:00.0", "kind": "pci"}], "alternates": ["h3"], "decision": "d",
+        "builds": [["h1", False]], "trace": {"traceparent": "x"},
+    },
+    "delete": {"snapshot": None, "host": "h1"},
+    "stop": {"host": "h1", "was": "active"},
+    "start": {"host": "h1", "was": "stopped"},
+    "reboot": {"host": "h1", "was": "active", "hard": True},
+    "shelve": {"host": "h1", "was": "stopped", "kept": False, "failure": {"message": "no", "code": 500, "details": ""}},
+    "shelveOffload": {"host": "h1", "was": "shelved"},
+    "unshelve": {"snapshot": "i", "stays": False, "host": None, "availability_zone": "z", "forced_host": None,
+                 "excluded": [], "tries": 1, "left": None, "power": "running"},
+}  # fmt: skip
+"""What operations remembered before each verb had a record of its own, as it stands in databases."""
+
+
+@pytest.mark.parametrize("kind", sorted(OLD))
+def test_what_an_operation_remembered_before_an_update_is_still_known(kind: str) -> None:
+    verb = VERBS[kind]
+    memory = remembered(verb.remembers, OLD[kind])
+    again = json.loads(json.dumps(to_plain(memory)))
+    known = {field.name for field in attrs.fields(verb.remembers)}
+    assert {name: value for name, value in again.items() if name in OLD[kind]} == {
+        name: value for name, value in OLD[kind].items() if name in known
+    }
+    assert remembered(verb.remembers, again) == memory
+
+
+@pytest.mark.parametrize("kind", sorted(VERBS))
+def test_what_a_later_version_adds_or_an_earlier_one_lacked_keeps_nobody_from_going_on(kind: str) -> None:
+    remembers = VERBS[kind].remembers
+    assert remembered(remembers, {"host": "h1", "a field of tomorrow": 1}) == remembers(host="h1")
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_a_verb_asks_the_public_rule_of_its_action(name: str) -> None:
+    action = ACTIONS[name].action
+    assert action is not None
+    assert action.rule == SERVER_ACTIONS[name]
+    assert {field.rule for field in action.fields} <= set(RULES)
