@@ -6,8 +6,8 @@ from novakit import world
 from novakit.bus import RemoteError
 from novakit.compute.records import POWER_NUMBERS
 from novakit.compute.states import UNDO, Move, when
-from novakit.conductor import building, clearing
 from novakit.conductor.parts import Parts
+from novakit.conductor.steps import building, clearing
 from novakit.conductor.verb import Step, Verb
 from novakit.conductor.work import Commit, Failed, Work
 from novakit.errors import NovakitError

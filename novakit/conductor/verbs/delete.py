@@ -4,9 +4,9 @@ import attrs
 
 from novakit import world
 from novakit.compute.states import ANY, DELETING, REQUEST, Move, move_if
-from novakit.conductor import clearing
 from novakit.conductor.parts import Parts
-from novakit.conductor.snapshots import drop_snapshot, snapshot_of
+from novakit.conductor.steps import clearing
+from novakit.conductor.steps.snapshots import drop_snapshot, snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store.compute import server_groups, servers

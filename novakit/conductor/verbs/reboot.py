@@ -4,7 +4,7 @@ import attrs
 
 from novakit.compute.states import REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
-from novakit.conductor.power import GRACE, number, set_power, start_wired
+from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
 from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store.compute import servers

@@ -11,8 +11,8 @@ from novakit.agent.calls import UPLOADING, ImageTarget
 from novakit.bus import BusError, RemoteError
 from novakit.compute.states import REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
-from novakit.conductor.power import GRACE, number, set_power, start_wired
-from novakit.conductor.snapshots import drop_snapshot, image_of
+from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
+from novakit.conductor.steps.snapshots import drop_snapshot, image_of
 from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
 from novakit.conductor.verbs import shelve_offload
 from novakit.conductor.work import Commit, Failed, Memory, Work

@@ -5,8 +5,8 @@ from typing import Any
 
 from novakit import world
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
-from novakit.conductor.clearing import clear_host
 from novakit.conductor.parts import Parts
+from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store import operations

@@ -1,7 +1,7 @@
 """Start: bring a guest that is off back up."""
 
 from novakit.conductor.parts import Parts
-from novakit.conductor.power import number, start_wired
+from novakit.conductor.steps.power import number, start_wired
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host, simple_moves
 from novakit.conductor.work import Commit, Memory, Work
 

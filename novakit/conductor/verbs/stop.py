@@ -2,7 +2,7 @@
 
 from novakit.compute.states import REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
-from novakit.conductor.power import GRACE, number, set_power
+from novakit.conductor.steps.power import GRACE, number, set_power
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host
 from novakit.conductor.work import Commit, Memory, Work
 from novakit_hookspecs.servers import Power

@@ -8,11 +8,11 @@ from novakit import errors, world
 from novakit.bus import RemoteError
 from novakit.compute.hosts import zone_names
 from novakit.compute.states import REQUEST, UNDO, Move, status_of, when
-from novakit.conductor import building
-from novakit.conductor.clearing import clear_host
 from novakit.conductor.parts import Parts
-from novakit.conductor.power import number, set_power
-from novakit.conductor.snapshots import drop_snapshot, snapshot_of
+from novakit.conductor.steps import building
+from novakit.conductor.steps.clearing import clear_host
+from novakit.conductor.steps.power import number, set_power
+from novakit.conductor.steps.snapshots import drop_snapshot, snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, FieldRule, Step, Verb
 from novakit.conductor.work import Commit, Work
 from novakit.store.compute import hosts, servers
