@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from novakit import clouds, config, errors
+from novakit.cli import paths
 from novakit.errors import ConfigError
 from novakit.identity import Identity, rescue
 from novakit.identity import bootstrap as bootstraps
@@ -57,9 +58,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     again.set_defaults(func=bootstrap)
     for parser in (reset, again):
         parser.add_argument(
-            "--state", metavar="DIR", type=Path, default=Path("state"), help="the service's state directory"
+            "--state", metavar="DIR", type=paths.absolute, default="state", help="the service's state directory"
         )
-        parser.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+        parser.add_argument(
+            "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
+        )
 
 
 def reset_password(args: argparse.Namespace) -> int:

@@ -6,19 +6,19 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 
 from novakit import clouds
+from novakit.cli import paths
 from novakit.errors import ConfigError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what every command that talks to the service takes."""
     parser.add_argument(
-        "--state", metavar="DIR", type=Path, default=Path("state"), help="the service's state directory"
+        "--state", metavar="DIR", type=paths.absolute, default="state", help="the service's state directory"
     )
     parser.add_argument("--cloud", default="novakit-admin", help="which cloud of DIR/clouds.yaml to log in to")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")

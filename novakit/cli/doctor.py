@@ -6,7 +6,6 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import orjson
 import structlog
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit import config
+from novakit.cli import paths
 from novakit.cli.explain import wide
 from novakit.doctor import examine
 from novakit.errors import ConfigError
@@ -41,8 +41,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+    parser.add_argument("--state", metavar="DIR", type=paths.absolute, default="state", help="where all state lives")
+    parser.add_argument(
+        "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
+    )
     parser.add_argument("--driver", help="virt driver to look for; default libvirt where installed, else simulated")
     parser.add_argument("--network", help="network driver to look for; follows --driver, as in novakit serve")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from novakit import world
+from novakit.cli import paths
 from novakit.cli.client import Client, add_options, client
 from novakit.errors import ConfigError
 
@@ -34,8 +35,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     add_options(build)
     build.add_argument("--name", default=NAME, help="name of the image in the image service")
-    build.add_argument("--out", metavar="FILE", type=Path, help="only write the qcow2 file here, do not upload it")
-    build.add_argument("--cache", metavar="DIR", type=Path, help="where downloaded packages are kept")
+    build.add_argument(
+        "--out", metavar="FILE", type=paths.absolute, help="only write the qcow2 file here, do not upload it"
+    )
+    build.add_argument("--cache", metavar="DIR", type=paths.absolute, help="where downloaded packages are kept")
     build.set_defaults(func=build_micro)
 
 

@@ -4,7 +4,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit import config
+from novakit.cli import paths
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
 
@@ -35,8 +35,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="list every plugin, how it stands, and why",
         description="Load the plugins as novakit serve would with the same options, and say of each how it stands.",
     )
-    listing.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
-    listing.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+    listing.add_argument("--state", metavar="DIR", type=paths.absolute, default="state", help="where all state lives")
+    listing.add_argument(
+        "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
+    )
     listing.add_argument("--driver", default="simulated", help="the virt driver in use")
     listing.add_argument("--network", help="the network driver in use; follows --driver")
     listing.add_argument("--format", choices=("table", "json"), default="table")

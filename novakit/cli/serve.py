@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit import __version__, config, logs, world
+from novakit.cli import paths
 from novakit.errors import ConfigError
 
 DESCRIPTION = """\
@@ -38,7 +39,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives; default %(default)s"
+        "--state",
+        metavar="DIR",
+        type=paths.absolute,
+        default="state",
+        help="where all state lives; default %(default)s",
     )
     parser.add_argument(
         "--listen", metavar="HOST:PORT", default="127.0.0.1:8774", help="address of the APIs; default %(default)s"
@@ -56,8 +61,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--simulate", metavar="HOSTS", type=int, default=1, help="how many hosts to simulate; default %(default)s"
     )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
-    parser.add_argument("--log", metavar="FILE", default=None, help="where to log; - is standard error")
+    parser.add_argument(
+        "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
+    )
+    parser.add_argument("--log", metavar="WHERE", help="a file to log to; - is standard error")
     parser.set_defaults(func=serve)
 
 
@@ -69,7 +76,7 @@ def serve(args: argparse.Namespace) -> int:
     app.prepare_state(chosen.state)
     before = os.umask(0o077)
     try:
-        log_file = None if args.log == "-" else Path(args.log or chosen.state / "novakit.log")
+        log_file = None if args.log == "-" else paths.absolute(args.log) if args.log else chosen.state / "novakit.log"
         logs.configure(log_file, chosen.log)
         return asyncio.run(_serve(chosen, log_file))
     finally:

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit import config
+from novakit.cli import paths
 from novakit.cli.client import add_options, client
 from novakit.cli.explain import wide
 from novakit.errors import ConfigError
@@ -35,13 +35,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="replay a trace of requests under other filters and weighers, or another scheduler driver",
         description="Compares novakit's defaults with the filters, weighers, strategy and driver that are given.",
     )
-    parser.add_argument("trace", metavar="TRACE", type=Path, help="a file of one JSON object a line")
+    parser.add_argument("trace", metavar="TRACE", type=paths.absolute, help="a file of one JSON object a line")
     parser.add_argument("--record", action="store_true", help="write TRACE from what the running service decided")
     parser.add_argument("--filters", metavar="A,B", help="names in order")
     parser.add_argument("--weighers", metavar="A=1,B=-2", help="multiplier by name")
     parser.add_argument("--strategy", choices=("spread", "stack"), help="default spread")
     parser.add_argument("--driver", metavar="NAME", help="the scheduler driver that decides")
-    parser.add_argument("--config", type=Path, help="take [scheduler] and the plugins' options of this file")
+    parser.add_argument(
+        "--config", metavar="FILE", type=paths.absolute, help="take [scheduler] and the plugins' options of this file"
+    )
     add_options(parser)
     parser.set_defaults(func=simulate)
 

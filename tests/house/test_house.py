@@ -91,3 +91,14 @@ def test_nothing_is_left_for_later(word: str) -> None:
     places = [package(path) for path in EVERY]
     found = [str(path) for place in places for path in place.rglob("*.py") if word in path.read_text()]
     assert not found
+
+
+def test_the_command_line_hands_on_absolute_paths_alone() -> None:
+    """Programs that a command runs may have directories of their own, where a relative name leads elsewhere."""
+    for path in sorted((CORE / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".add_argument"):
+                given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                names_a_file = given.get("metavar") in ("'DIR'", "'FILE'") or given.get("type", "").endswith("Path")
+                if names_a_file:
+                    assert given.get("type") == "paths.absolute", f"{path.name}:{node.lineno}: type=paths.absolute"

@@ -35,7 +35,8 @@ def _build(out: Path, cache: Path, say: Callable[[str], None]) -> None:
     if lacking := missing():
         raise CannotBuild(f"the build needs commands that are not here: apt-get install {' '.join(lacking)}")
     began = time.monotonic()
-    cache = cache.absolute()
+    # The build's commands run in directories of their own, where a relative name would lead elsewhere.
+    out, cache = out.absolute(), cache.absolute()
     for directory in (out.parent, cache):
         directory.mkdir(parents=True, exist_ok=True)
     say("asking apt for the current packages")
