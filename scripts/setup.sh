@@ -11,6 +11,9 @@ case $purpose in host | test) ;; *)
   ;;
 esac
 
+# uv brings certificates of its own; what this machine trusts counts, so that a mirror or proxy of its network is reached.
+export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
+
 say() { echo "[setup] $*" >&2; }
 fail() {
   say "$1"
@@ -22,7 +25,7 @@ host=(
   libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils ovmf openvswitch-switch dnsmasq-base nftables conntrack
   iproute2 ethtool genisoimage openssh-client busybox-static cpio kmod binutils e2fsprogs procps ca-certificates
 )
-tests=(postgresql iputils-ping curl netcat-openbsd tcpdump)
+tests=(postgresql slirp4netns iputils-ping curl netcat-openbsd tcpdump)
 
 packages=("${python[@]}" "${host[@]}")
 [ "$purpose" = test ] && packages+=("${tests[@]}")

@@ -24,6 +24,8 @@ CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blki
 START_WITHIN = 60.0
 NEEDED = ("unshare", "nsenter", "ip", "ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")
 NEEDED_BY_LIBVIRT = ("libvirtd", "virtlogd", "qemu-system-x86_64")
+WAY_OUT = "slirp4netns"
+"""Gives the host a network card whose packets leave as this machine's own connections; nothing is set up for it."""
 
 LIBVIRTD_CONF = """\
 listen_tls = 0
@@ -60,7 +62,6 @@ mount --bind "$base/run" /run
 mkdir -p /run/openvswitch /run/lock /run/netns
 """
 
-# A /dev without kvm: while libvirtd can open one that does not work, it probes QEMU again and again.
 LIBVIRT_MOUNTS = """\
 mount -t tmpfs cgroup /sys/fs/cgroup
 for controller in {controllers}; do
@@ -69,6 +70,7 @@ for controller in {controllers}; do
 done
 mkdir -p "$base/dev"; mount -t tmpfs -o mode=755 dev "$base/dev"
 cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/net "$base/dev/"
+[ ! -e "$base/kvm" ] || cp -a "$base/kvm" "$base/dev/"
 ln -s /proc/self/fd "$base/dev/fd"; ln -s pts/ptmx "$base/dev/ptmx"; mkdir "$base/dev/pts" "$base/dev/shm"
 umount -l /dev; mount --move "$base/dev" /dev
 mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts; mount -t tmpfs shm /dev/shm
@@ -77,6 +79,12 @@ mount --bind "$base/etc-libvirt" /etc/libvirt
 mount --bind "$base/lib-libvirt" /var/lib/libvirt
 mount --bind "$base/cache-libvirt" /var/cache/libvirt
 mount --bind "$base/log-libvirt" /var/log/libvirt
+"""
+
+NAMES = """\
+resolver=$(realpath -m /etc/resolv.conf)
+mkdir -p "$(dirname "$resolver")"; [ -e "$resolver" ] || touch "$resolver"
+echo "nameserver 10.0.2.3" > "$base/resolv.conf"; mount --bind "$base/resolv.conf" "$resolver"
 """
 
 OPEN_VSWITCH = """\
@@ -101,11 +109,11 @@ sleep infinity & wait $!
 """
 
 
-def missing(*, libvirt: bool = False) -> str | None:
+def missing(*, libvirt: bool = False, way_out: bool = False) -> str | None:
     """Say why no lab can be made here, or None."""
     if os.geteuid() != 0:
         return "a host lab needs root"
-    names = NEEDED + (NEEDED_BY_LIBVIRT if libvirt else ())
+    names = NEEDED + (NEEDED_BY_LIBVIRT if libvirt else ()) + ((WAY_OUT,) if way_out else ())
     absent = [name for name in names if not shutil.which(name)]
     return f"a host lab needs {', '.join(absent)}" if absent else None
 
@@ -121,9 +129,17 @@ class Lab:
         libvirt: bool = False,
         openvswitch: bool = True,
         daemons: bool = True,
+        as_installed: bool = False,
+        way_out: bool = False,
+        kvm: Path | None = None,
     ):
-        """With `daemons=False` everything is there that libvirt and Open vSwitch need, and nothing runs."""
-        if why := missing(libvirt=libvirt):
+        """With `daemons=False` everything is there that libvirt and Open vSwitch need, and nothing runs.
+
+        With `as_installed` libvirt reads the configuration that Debian ships.
+        With `way_out` the host reaches what this machine reaches, such as a package index.
+        `kvm` is the device that is the host's /dev/kvm; without it there is none.
+        """
+        if why := missing(libvirt=libvirt, way_out=way_out):
             raise RuntimeError(why)
         self.name = name
         self.number = number
@@ -134,9 +150,14 @@ class Lab:
         self.run_dir = self.directory / "run"
         self._cgroups: list[Path] = []
         self._pid: int | None = None
+        self._way_out: subprocess.Popen[bytes] | None = None
         try:
-            self._prepare(libvirt)
-            self._start(libvirt, openvswitch, daemons)
+            self._prepare(libvirt, as_installed)
+            if kvm is not None:
+                subprocess.run(["cp", "-a", kvm, self.directory / "kvm"], check=True)
+            self._start(libvirt, openvswitch, daemons, way_out)
+            if way_out:
+                self._lead_out()
         except BaseException:
             self.close()
             raise
@@ -181,6 +202,9 @@ class Lab:
 
     def close(self) -> None:
         """End every process of the host and remove its files; a second time changes nothing."""
+        if self._way_out is not None:
+            self._way_out.kill()
+            self._way_out.wait(timeout=START_WITHIN)
         if self._pid is not None:
             os.kill(self._pid, signal.SIGKILL)
             self._pid = None
@@ -196,7 +220,7 @@ class Lab:
         """Turn a command into one that runs inside the host."""
         return ["nsenter", "-t", str(self.pid), "-m", "-n", "-u", "-p", "-C", "--", *map(str, argv)]
 
-    def _prepare(self, libvirt: bool) -> None:
+    def _prepare(self, libvirt: bool, as_installed: bool) -> None:
         self.run_dir.mkdir()
         for name in ("lib", "log"):
             (self.directory / f"{name}-openvswitch").mkdir()
@@ -208,9 +232,10 @@ class Lab:
         etc = self.directory / "etc-libvirt"
         shutil.copytree("/etc/libvirt", etc, symlinks=True)
         shutil.rmtree(etc / "qemu/networks/autostart", ignore_errors=True)
-        values = {"address": self.address, "number": self.number}
-        (etc / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(**values))
-        (etc / "qemu.conf").write_text(QEMU_CONF.format(**values))
+        if not as_installed:
+            values = {"address": self.address, "number": self.number}
+            (etc / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(**values))
+            (etc / "qemu.conf").write_text(QEMU_CONF.format(**values))
         self._make_cgroups()
 
     def _make_cgroups(self) -> None:
@@ -225,8 +250,19 @@ class Lab:
                 if (group / name).exists():
                     (group / name).write_text((group.parent / name).read_text())
 
-    def _start(self, libvirt: bool, openvswitch: bool, daemons: bool) -> None:
-        script = FIRST_PROCESS
+    def _lead_out(self) -> None:
+        """Give the host a default route that ends in this machine's own connections."""
+        reading, writing = os.pipe()
+        command = [WAY_OUT, "--configure", "--mtu=65520", f"--ready-fd={writing}", str(self.pid), "tap0"]
+        with (self.directory / "way_out.log").open("wb") as log:
+            self._way_out = subprocess.Popen(command, pass_fds=[writing], stdout=log, stderr=log)
+        os.close(writing)
+        with open(reading, "rb") as told:
+            if not told.read(1):
+                raise RuntimeError(f"{WAY_OUT}: {(self.directory / 'way_out.log').read_text()}")
+
+    def _start(self, libvirt: bool, openvswitch: bool, daemons: bool, way_out: bool) -> None:
+        script = FIRST_PROCESS + (NAMES if way_out else "")
         if libvirt:
             # Until it is on the management network, the address lives on the loopback so that libvirtd can listen.
             script += LIBVIRT_MOUNTS.format(controllers=" ".join(CONTROLLERS))

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from novakit_driver_libvirt.commands import SEARCH, Ended, run
+from novakit_driver_libvirt.kvm_device import DEVICE
 from novakit_hookspecs.errors import Refused
 
 QEMU = "qemu-system-x86_64"
@@ -54,7 +55,7 @@ class Probe:
 async def decide(
     wanted: str,
     state_dir: Path,
-    device: Path = Path("/dev/kvm"),
+    device: Path = DEVICE,
     probe: Probe = Probe(),
 ) -> Verdict:
     """Give the verdict for the option's value; a probe's outcome is remembered until kernel, boot or QEMU change.
@@ -63,7 +64,7 @@ async def decide(
     """
     if wanted == "tcg":
         return Verdict("tcg", "software emulation (TCG): the option acceleration says so")
-    fault = await _fault(state_dir / "acceleration.json", device, probe)
+    fault = await fault_of(state_dir, device, probe)
     if not fault:
         return Verdict("kvm", "KVM: a probe guest ran on it")
     if wanted == "kvm":
@@ -71,7 +72,9 @@ async def decide(
     return Verdict("tcg", f"software emulation (TCG): {fault}")
 
 
-async def _fault(memory: Path, device: Path, probe: Probe) -> str:
+async def fault_of(state_dir: Path, device: Path = DEVICE, probe: Probe = Probe()) -> str:
+    """Return what keeps guests from running on the device; empty when a guest ran on it."""
+    memory = state_dir / "acceleration.json"
     key = await asyncio.to_thread(_key, device, probe)
     if key is None:
         return f"there is no {device}"

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from novakit_driver_libvirt import kvm_device
 from novakit_driver_libvirt.commands import SEARCH, run
 from novakit_hookspecs.errors import Refused
 
@@ -33,18 +34,24 @@ def missing() -> Sequence[str]:
 
 def is_running(run_dir: Path = RUN) -> bool:
     """Say whether a libvirt daemon answers on this host's socket."""
-    return any(_answers(run_dir / name) for name in SOCKETS)
+    return any(_answers(path) for path in sockets(run_dir))
 
 
-async def start_missing(run_dir: Path = RUN) -> Sequence[str]:
+def sockets(run_dir: Path = RUN) -> Sequence[Path]:
+    """List where a libvirt daemon of this host listens."""
+    return [run_dir / name for name in SOCKETS]
+
+
+async def start_missing(run_dir: Path = RUN, *, hide_kvm: bool = False) -> Sequence[str]:
     """Start virtlogd and libvirtd when libvirt does not answer; say what was started.
 
+    With `hide_kvm` libvirtd gets no /dev/kvm, because QEMU does not work on it.
     Before that, a file system of huge pages is mounted where the kernel has some and nobody did: libvirtd looks for
     one at its start alone.
     """
     if is_running(run_dir):
         return []
-    return [*await _mount_pages(), *await _start_daemons(run_dir)]
+    return [*await _mount_pages(), *await _start_daemons(run_dir, hide_kvm)]
 
 
 async def _mount_pages() -> Sequence[str]:
@@ -76,18 +83,23 @@ def cpus_are_limited(mounts: Path = Path("/proc/mounts")) -> bool:
     return False
 
 
-async def _start_daemons(run_dir: Path) -> Sequence[str]:
+async def _start_daemons(run_dir: Path, hide_kvm: bool) -> Sequence[str]:
     if lacking := missing():
         raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
+    hidden = f" without the {kvm_device.DEVICE} that does not work here" if hide_kvm else ""
     if (run_dir / "systemd/system").is_dir():
+        if hide_kvm:
+            await asyncio.to_thread(kvm_device.hide_from_unit, "libvirtd", run_dir)
+            await _start(["systemctl", "daemon-reload"], None)
         await _start(["systemctl", "start", "libvirtd"], run_dir)
-        return ["started libvirtd by systemd"]
+        return [f"started libvirtd by systemd{hidden}"]
     said = []
     if not _answers(run_dir / "libvirt/virtlogd-sock"):
         await _start(["virtlogd", "-d", "-p", str(run_dir / "virtlogd.pid")], None)
         said.append("started virtlogd, which keeps the consoles' logs")
-    await _start(["libvirtd", "-d", "-p", str(run_dir / "libvirtd.pid")], run_dir)
-    return [*said, "started libvirtd"]
+    argv: Sequence[str] = ["libvirtd", "-d", "-p", str(run_dir / "libvirtd.pid")]
+    await _start(kvm_device.without(argv, run_dir) if hide_kvm else argv, run_dir)
+    return [*said, f"started libvirtd{hidden}"]
 
 
 async def _start(argv: Sequence[str], run_dir: Path | None) -> None:

@@ -18,8 +18,9 @@ from novakit_driver_libvirt import (
     host_cells,
     host_devices,
     host_facts,
+    kvm_device,
 )
-from novakit_driver_libvirt.acceleration import Verdict, decide
+from novakit_driver_libvirt.acceleration import Verdict, decide, fault_of
 from novakit_driver_libvirt.calls import Calls, Domain
 from novakit_driver_libvirt.disks import Disks, unsearchable
 from novakit_driver_libvirt.domain_xml import Surroundings, render
@@ -82,7 +83,7 @@ class LibvirtDriver:
                 " install libvirt-daemon-system and start it (`systemctl start libvirtd`,"
                 " or `virtlogd -d` and `libvirtd -d` where no systemd runs)"
             ) from error
-        self._verdict = await decide(self.options.acceleration, Path(self.context.state_dir))
+        self._verdict = await self._decide()
         capabilities = await self._calls.capabilities()
         self._shared_cpus = self._sharing(capabilities)
         self._qemu_user = _qemu_user(capabilities)
@@ -97,8 +98,16 @@ class LibvirtDriver:
         await self._calls.close()
 
     async def prepare_host(self) -> Sequence[str]:
-        """Start libvirt's daemons when they are installed and nobody runs them."""
-        return await daemons.start_missing(self.run_dir) if self._has_own_libvirt() else []
+        """Start libvirt's daemons when they are installed and nobody runs them.
+
+        One that runs is left alone; when it makes every guest slow, a sentence says so.
+        """
+        if not self._has_own_libvirt():
+            return []
+        broken = kvm_device.DEVICE.exists() and await fault_of(Path(self.context.state_dir))
+        started = await daemons.start_missing(self.run_dir, hide_kvm=bool(broken))
+        seen_by = await asyncio.to_thread(kvm_device.seen_by_libvirt, daemons.sockets(self.run_dir)) if broken else None
+        return started if seen_by is None else [*started, examination.SLOW.format(pid=seen_by)]
 
     async def examine_host(self) -> Sequence[Finding]:
         """Say what of programs, daemons and acceleration is there."""
@@ -171,6 +180,12 @@ class LibvirtDriver:
             devices = held.get(name_of(guest), ())
             found += [Holding(kind="device", name=address, owner=guest) for address in devices]
         return found + await asyncio.to_thread(self._files)
+
+    async def _decide(self) -> Verdict:
+        verdict = await decide(self.options.acceleration, Path(self.context.state_dir))
+        if verdict.acceleration == "kvm" and self._has_own_libvirt():
+            return await asyncio.to_thread(examination.as_libvirt_has_it, verdict, self.run_dir)
+        return verdict
 
     async def _domain_capabilities(self) -> str:
         return await self._calls.domain_capabilities(self._decided().domain_type, MACHINE)

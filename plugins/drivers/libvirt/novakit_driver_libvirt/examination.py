@@ -6,9 +6,9 @@ import pwd
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from novakit_driver_libvirt import daemons, firmware
+from novakit_driver_libvirt import daemons, firmware, kvm_device
 from novakit_driver_libvirt.acceleration import Verdict as Acceleration
-from novakit_driver_libvirt.acceleration import decide
+from novakit_driver_libvirt.acceleration import decide, fault_of
 from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.errors import Refused
@@ -16,6 +16,10 @@ from novakit_hookspecs.findings import Finding, Verdict
 from novakit_host import pci_survey
 
 QEMU_USER = "libvirt-qemu"
+SLOW = (
+    f"libvirtd (process {{pid}}) tries QEMU on the {kvm_device.DEVICE} that does not work here, again and again:"
+    " each guest may take minutes to start"
+)
 
 
 async def examine(
@@ -27,11 +31,19 @@ async def examine(
     """
     lacking = await asyncio.to_thread(daemons.missing)
     findings = [_programs(lacking)]
-    findings.append(await asyncio.to_thread(_libvirt, run_dir, lacking) if own_host else _elsewhere(options.uri))
-    findings.append(await _acceleration(options, state_dir))
+    findings.append(await _libvirt(run_dir, state_dir, lacking) if own_host else _elsewhere(options.uri))
+    findings.append(await _acceleration(options, state_dir, run_dir, own_host))
     findings.append(await asyncio.to_thread(_way, state_dir))
     findings += await asyncio.to_thread(pci_survey.examine, options.pci, root)
     return [*findings, *await asyncio.to_thread(lambda: list(_optional(root)))]
+
+
+def as_libvirt_has_it(verdict: Acceleration, run_dir: Path) -> Acceleration:
+    """Return the verdict, or TCG where libvirtd was started while the device did not work, and cannot see it."""
+    if not kvm_device.is_hidden(daemons.sockets(run_dir)):
+        return verdict
+    why = f"{kvm_device.DEVICE} works, but libvirtd was started without it; stop libvirtd and start novakit serve again"
+    return Acceleration("tcg", f"software emulation (TCG): {why}")
 
 
 def _programs(lacking: Sequence[str]) -> Finding:
@@ -45,9 +57,22 @@ def _programs(lacking: Sequence[str]) -> Finding:
     return Finding(check="programs for guests", verdict=Verdict.OK, found=", ".join(daemons.NEEDS))
 
 
-def _libvirt(run_dir: Path, lacking: Sequence[str]) -> Finding:
-    if daemons.is_running(run_dir):
+async def _libvirt(run_dir: Path, state_dir: Path, lacking: Sequence[str]) -> Finding:
+    if not await asyncio.to_thread(daemons.is_running, run_dir):
+        return _not_running(lacking)
+    pid = await asyncio.to_thread(kvm_device.seen_by_libvirt, daemons.sockets(run_dir))
+    if pid is None or not await fault_of(state_dir):
         return Finding(check="libvirt", verdict=Verdict.OK, found="answers on its socket")
+    return Finding(check="libvirt", verdict=Verdict.WARN, found=SLOW.format(pid=pid), remedy=_remedy(run_dir, pid))
+
+
+def _remedy(run_dir: Path, pid: int) -> str:
+    if not (run_dir / "systemd/system").is_dir():
+        return f"kill {pid}, and start novakit serve again: it starts libvirtd without that device, and guests run on"
+    return "systemctl stop libvirtd.socket libvirtd, and start novakit serve again, which starts it without that device"
+
+
+def _not_running(lacking: Sequence[str]) -> Finding:
     if "libvirt-daemon-system" in lacking:
         remedy = "apt-get install libvirt-daemon-system"
         return Finding(check="libvirt", verdict=Verdict.MISSING, found="is not installed", remedy=remedy)
@@ -97,10 +122,12 @@ def _way(state_dir: Path) -> Finding:
     )
 
 
-async def _acceleration(options: LibvirtOptions, state_dir: Path) -> Finding:
+async def _acceleration(options: LibvirtOptions, state_dir: Path, run_dir: Path, own_host: bool) -> Finding:
     check = "acceleration"
     try:
-        verdict: Acceleration = await decide(options.acceleration, state_dir)
+        verdict = await decide(options.acceleration, state_dir)
+        if verdict.acceleration == "kvm" and own_host:
+            verdict = await asyncio.to_thread(as_libvirt_has_it, verdict, run_dir)
     except Refused as error:
         sentence, _, remedy = str(error).partition("; ")
         return Finding(check=check, verdict=Verdict.MISSING, found=sentence, remedy=remedy)
