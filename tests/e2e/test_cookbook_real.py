@@ -1,9 +1,16 @@
-"""The first tutorial on a bare host: real guests, the real command line client, packets that arrive or do not."""
+"""A newcomer on a bare host: README and tutorial typed in a fresh clone, real guests, packets that arrive or do not.
+
+The host is as Debian installs it, with the /dev/kvm that this machine has, whether it works or not.
+The newcomer's environment is PATH and HOME; whatever else a command needs, the pages must say.
+"""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,16 +22,18 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "host"))
 from hostlab import Lab, missing
-from tutorial import Reader
+from tutorial import PAGE, README, ROOT, Reader, sections
 
 pytestmark = [
     pytest.mark.host,
     pytest.mark.slow,
-    pytest.mark.skipif(missing(libvirt=True) is not None, reason=str(missing(libvirt=True))),
+    pytest.mark.skipif(
+        missing(libvirt=True, way_out=True) is not None, reason=str(missing(libvirt=True, way_out=True))
+    ),
 ]
 WITHIN = 120.0
 T = TypeVar("T")
-BIN = Path(sys.executable).parent
+KVM = Path("/dev/kvm")
 OUTSIDE = "172.24.4.1"
 SSH = "ssh -i nebula_key.pem -o UserKnownHostsFile=nebula_hosts -o ConnectTimeout=5 -o BatchMode=yes root@$ADDRESS"
 # A request in two halves, with a pause in which the connection may be cut.
@@ -52,20 +61,18 @@ class Cloud:
     process: "subprocess.Popen[Any] | None" = None
 
     def start(self) -> None:
-        """Serve as `make serve` does, and wait until it says that it is ready."""
-        printed = self.directory / "serve.out"
-        argv = [
-            BIN / "novakit",
-            "serve",
-            "--state",
-            self.directory / "state",
-            "--driver",
-            "libvirt",
-            "--network",
-            "ovs",
-        ]
+        """Type what README and tutorial say first, in a shell of its own, and wait until it says that it is ready."""
+        [serve] = [commands for _, commands in sections(PAGE)["Start the cloud"]]
+        assert serve == sections(README)["Two commands"][0][1]
+        printed = self.directory.with_name("serve.out")
         with printed.open("w") as out:
-            self.process = self.lab.popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self.process = self.lab.popen(
+                ["bash", "-c", f"cd {self.directory}\n{serve}"],
+                env=self.reader.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
 
         def ready() -> bool:
             assert self.process is not None
@@ -112,7 +119,7 @@ class Cloud:
 
     def server(self) -> str:
         """The id of the server."""
-        return re.search(r'SERVER="(\S+)"', (self.directory / "variables").read_text())[1]  # type: ignore[index]
+        return re.search(r'SERVER="(\S+)"', self.reader.variables.read_text())[1]  # type: ignore[index]
 
 
 def until(look: Callable[[], T], what: str, within: float = WITHIN) -> T:
@@ -124,14 +131,36 @@ def until(look: Callable[[], T], what: str, within: float = WITHIN) -> T:
     return seen
 
 
+def git(*words: str, said: bytes = b"") -> bytes:
+    return subprocess.run(
+        ["git", "-c", "safe.directory=*", *words], input=said, check=True, stdout=subprocess.PIPE
+    ).stdout
+
+
 @pytest.fixture(scope="module")
-def bare(micro: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A host on which neither libvirt nor Open vSwitch runs, with a service that has to start them."""
-    directory = tmp_path_factory.mktemp("course")
-    micro.seed(directory / "state")
-    with Lab(libvirt=True, daemons=False) as lab:
-        reader = Reader(directory=directory, guests=True, enter=lab.inside)
-        cloud = Cloud(lab, directory, reader)
+def clone() -> Iterator[Path]:
+    """A fresh clone with what is not committed yet, in an empty directory that QEMU may pass."""
+    with tempfile.TemporaryDirectory(prefix="novakit-newcomer-") as empty:
+        Path(empty).chmod(0o755)
+        clone = Path(empty) / "novakit"
+        git("clone", "-q", str(ROOT), str(clone))
+        if changed := git("-C", str(ROOT), "diff", "--binary", "HEAD"):
+            git("-C", str(clone), "apply", said=changed)
+        for name in git("-C", str(ROOT), "ls-files", "-z", "--others", "--exclude-standard").decode().split("\0")[:-1]:
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+        yield clone
+
+
+@pytest.fixture(scope="module")
+def bare(clone: Path) -> Iterator[Cloud]:
+    """A host on which neither libvirt nor Open vSwitch runs, and a newcomer who starts them by following the README."""
+    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if not each.startswith(str(ROOT)))
+    environment = {"PATH": path, "HOME": os.environ["HOME"]}
+    kvm = KVM if KVM.exists() else None
+    with Lab(libvirt=True, daemons=False, as_installed=True, way_out=True, kvm=kvm) as lab:
+        reader = Reader(directory=clone, guests=True, enter=lab.inside, environment=environment)
+        cloud = Cloud(lab, clone, reader)
         cloud.start()
         yield cloud
 
@@ -140,6 +169,7 @@ def bare(micro: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud
 def cloud(bare: Cloud) -> Cloud:
     """The tutorial followed until its guest has booted and let us in."""
     reader = bare.reader
+    reader.follow("Then", "Plugins", page=README)
     reader.follow("Use the ordinary client", "Give the cloud an image", "Define a flavor", "Make a key")
     reader.follow("Say what may come in", "Wire a network", "Start the server", "Give it a public address")
     assert "Cloud-init v. micro finished" in reader.follow("Look at its console")

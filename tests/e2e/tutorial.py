@@ -14,16 +14,19 @@ import attrs
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/tutorials/first-server.md"
 SECTION_WITHIN = 150.0
-BLOCK = re.compile(r"^```sh *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+README = ROOT / "README.md"
+BLOCK = re.compile(r"^```sh *(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What one shell would remember is carried over to the next.
 SCRIPT = """\
 set -aeo pipefail
 umask 022
 cd {directory}
-[ ! -e variables ] || . ./variables
-trap 'export -p >{directory}/variables' EXIT
+[ ! -e {variables} ] || . {variables}
+trap 'export -p >{variables}' EXIT
 {commands}
 """
+INSTALLED = {"PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}", "LANG": "C.UTF-8"}
+"""The environment of a reader who has novakit installed already."""
 
 
 def sections(page: Path = PAGE) -> dict[str, list[tuple[str, str]]]:
@@ -41,11 +44,17 @@ class Reader:
     """Whether real guests answer."""
     enter: Callable[[Sequence[str]], list[str]] = list
     """Turns a command into one that runs where the reader sits."""
-    environment: Mapping[str, str] = attrs.field(factory=dict)
+    environment: Mapping[str, str] = attrs.field(factory=INSTALLED.copy)
+    """The whole environment the reader begins with."""
 
-    def follow(self, *titles: str) -> str:
+    @property
+    def variables(self) -> Path:
+        """The file that holds what the reader's shell knows."""
+        return self.directory.with_name(f"{self.directory.name}.variables")
+
+    def follow(self, *titles: str, page: Path = PAGE) -> str:
         """Run the blocks of these sections, and give what they printed; a command that fails raises with its words."""
-        found = sections()
+        found = sections(page)
         blocks = [block for title in titles for block in found[title]]
         wanted = {"", "guest"} if self.guests else {""}
         typed = "\n".join(commands for marker, commands in blocks if marker in wanted)
@@ -59,16 +68,10 @@ class Reader:
 
     def attempt(self, commands: str, *, within: float = SECTION_WITHIN) -> "subprocess.CompletedProcess[str]":
         """Run commands that may fail."""
-        script = SCRIPT.format(directory=self.directory, commands=commands)
-        environment = {
-            "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
-            "HOME": str(self.directory),
-            "LANG": "C.UTF-8",
-            **self.environment,
-        }
+        script = SCRIPT.format(directory=self.directory, variables=self.variables, commands=commands)
         return subprocess.run(
             self.enter(["bash", "-c", script]),
-            env=environment,
+            env={"HOME": str(self.directory), **self.environment},
             stdin=subprocess.DEVNULL,
             text=True,
             capture_output=True,
