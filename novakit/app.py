@@ -24,6 +24,7 @@ from novakit.front import Door
 from novakit.front.descriptors import raise_limit, room
 from novakit.monitoring.export import exporting
 from novakit.plughost import PluginChoice, PluginHost
+from novakit.waiting import Waits
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,8 @@ class Process:
     """What an operator must know of how the start went."""
     descriptors: int = 1024
     """How many descriptors may be open in this process."""
+    waits: Waits = attrs.field(factory=Waits)
+    """Tells who watches the start what it waits for."""
     _local: MemoryBus | None = None
 
     @property
@@ -62,11 +65,13 @@ class Process:
 
 
 @asynccontextmanager
-async def running(config: Config, *, boundary: Callable[[str], None] | None = None) -> AsyncIterator[Process]:
+async def running(
+    config: Config, *, boundary: Callable[[str], None] | None = None, waits: Waits | None = None
+) -> AsyncIterator[Process]:
     """Start the roles of the configuration; inside the block they serve, after it they have stopped.
 
     Raises `ConfigError` with one sentence when something is missing that must be there.
-    `boundary` is called at every step boundary of every operation.
+    `boundary` is called at every step boundary of every operation; `waits` tells what the start waits for.
     """
     async with AsyncExitStack() as stack:
         prepare_state(config.state)
@@ -80,6 +85,7 @@ async def running(config: Config, *, boundary: Callable[[str], None] | None = No
         process = Process(
             config=config,
             plugins=PluginHost.load(choice, config.roles),
+            waits=waits or Waits(),
             descriptors=raise_limit(config.connections.descriptors),
         )
         log.info("starting", roles=config.roles, descriptors=process.descriptors)
@@ -142,7 +148,8 @@ def _scheduler_name(stack: AsyncExitStack, config: Config) -> str:
 async def _joined(stack: AsyncExitStack, process: Process, identity: str) -> Bus:
     bus = process.bus(identity)
     if isinstance(bus, LocalBus):
-        await bus.open()
+        async with process.waits.on(f"the conductor at {process.config.state / 'bus.sock'}"):
+            await bus.open()
     stack.push_async_callback(bus.close)
     return bus
 
@@ -151,7 +158,8 @@ async def _start_control(stack: AsyncExitStack, process: Process, boundary: Call
     """Start api, scheduler and conductor, as far as this process has them; they share the store."""
     from novakit.control import Control
 
-    control = await Control.open(process.config)
+    async with process.waits.on("the database"):
+        control = await Control.open(process.config)
     stack.push_async_callback(control.close)
     process.notices = control.notices()
     for sentence in process.notices:
@@ -231,6 +239,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 measuring=measuring,
                 options=config.agent,
                 serve_metadata="metadata" in config.api.enabled,
+                waits=process.waits,
             )
         )
     for agent in agents:
@@ -242,7 +251,8 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     facts = await agents[0].driver.host()
     process.acceleration = facts.why or facts.acceleration
     if len(agents) == 1 or "conductor" in config.roles:
-        await asyncio.gather(*(agent.reported.wait() for agent in agents))
+        async with process.waits.on("the conductor to know this process's hosts"):
+            await asyncio.gather(*(agent.reported.wait() for agent in agents))
 
 
 def _passable(directory: Path) -> Path:

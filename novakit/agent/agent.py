@@ -20,6 +20,7 @@ from novakit.bus import Bus, BusError, serve, time_left
 from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions
 from novakit.plughost import Fault, Plugin, guarded
+from novakit.waiting import Waits
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.hosts import Holding, PreparesHost
 from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif
@@ -48,6 +49,7 @@ class Agent(HostCalls):
     measuring: Measuring
     options: AgentOptions
     serve_metadata: bool = True
+    waits: Waits = attrs.field(factory=Waits)
     reported: asyncio.Event = attrs.field(factory=asyncio.Event)
     """Set once the conductor knows this host."""
     _vifs: dict[str, Vif] = attrs.field(factory=dict)
@@ -63,10 +65,14 @@ class Agent(HostCalls):
         """Open the drivers and begin to serve; raise `Refused` with a remedy when the host cannot be used."""
         for driver in (self.driver, self.network):
             if isinstance(driver, PreparesHost):
-                for sentence in await driver.prepare_host():
+                async with self.waits.on(f"{type(driver).__name__} to start what it needs on this host"):
+                    said = await driver.prepare_host()
+                for sentence in said:
                     log.info("prepared the host", did=sentence)
-        await self.network.open()
-        await self.driver.open()
+        async with self.waits.on(f"the network driver {self.network_plugin.name} to open"):
+            await self.network.open()
+        async with self.waits.on(f"the virt driver {self.spec.name} to open"):
+            await self.driver.open()
         self.images.open()
         if self.serve_metadata and isinstance(self.network, ServesMetadata):
             self._listeners = MetadataListeners(self.conductor)

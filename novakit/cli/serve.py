@@ -21,6 +21,7 @@ from rich.text import Text
 from novakit import __version__, config, logs, world
 from novakit.cli import paths
 from novakit.errors import ConfigError
+from novakit.waiting import Waits
 
 DESCRIPTION = """\
 Serve identity, image, network, compute, placement and volume APIs on one port.
@@ -139,7 +140,8 @@ async def _serve(chosen: config.Config, log_file: Path | None) -> int:
         loop.add_signal_handler(number, asked_to_stop)
     started = world.monotonic()
     try:
-        async with app.running(chosen, boundary=_crash_point()) as process:
+        waits = Waits(lambda sentence: print(f"novakit is {sentence}", flush=True))
+        async with app.running(chosen, boundary=_crash_point(), waits=waits) as process:
             starting = None
             # What the start made stays: a full collection that looks at it stops everybody for tens of milliseconds.
             gc.collect()

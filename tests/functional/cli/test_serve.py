@@ -1,11 +1,13 @@
 """`novakit serve` as a process: wrong questions end with 2 and one sentence, SIGTERM ends with 0."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,3 +168,17 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_start_says_what_it_waits_for_while_it_waits(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    service = Service(state)
+    with (state / "setup.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        service.start(ready=r"novakit is waiting for the database \(1 s\)")
+    end = time.monotonic() + WITHIN
+    while "novakit ready" not in (state / "serve.out").read_text():
+        assert time.monotonic() < end, "ready once the wait is over"
+        time.sleep(0.05)
+    assert service.stop() == 0
