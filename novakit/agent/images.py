@@ -9,7 +9,7 @@ import attrs
 import structlog
 from oslo_utils.imageutils import format_inspector
 
-from novakit import durable, world
+from novakit import disk_header, durable, world
 from novakit.agent.calls import ImageSource
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage
@@ -85,6 +85,12 @@ class ImageCache:
 
 def _inspect(path: Path, promised: str) -> int:
     """Look at the file again, whoever wrote it: give the bytes a guest would see, or raise `Refused`."""
+    with path.open("rb") as file:
+        method = disk_header.encryption(file.read(disk_header.LENGTH))
+    if method:
+        raise Refused(
+            f"The image is encrypted with {method}, and this host has no key; decrypt it and upload it again."
+        )
     inspector = format_inspector.detect_file_format(str(path))
     found = "raw" if inspector is None or str(inspector) in ("raw", "gpt", "iso") else str(inspector)
     if found != promised:

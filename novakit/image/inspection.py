@@ -7,7 +7,7 @@ from typing import IO, Any, cast
 import attrs
 from oslo_utils.imageutils import format_inspector
 
-from novakit import errors
+from novakit import disk_header, errors
 
 FORMATS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "luks", "ami", "ari", "aki", "ploop")
 CONTAINERS = ("bare", "ami", "ari", "aki")
@@ -40,6 +40,7 @@ class Inspection:
     declared: str
     encrypted: bool = False
     """Whether the image is declared to be encrypted, so that LUKS may be found in a raw one."""
+    _head: bytes = b""
     _waiting: bytearray = attrs.field(factory=bytearray)
     _pieces: _Pieces = attrs.field(factory=_Pieces)
     _wrapper: Any = None
@@ -56,6 +57,7 @@ class Inspection:
 
     def _begin(self) -> None:
         self._begun = True
+        self._head = bytes(self._waiting[: disk_header.LENGTH])
         self._wrapper = format_inspector.InspectWrapper(cast(IO[bytes], self._pieces))
         self._look(bytes(self._waiting))
         self._waiting.clear()
@@ -71,6 +73,7 @@ class Inspection:
         self._wrapper.close()
         found = {str(one): one for one in self._wrapper.formats}
         self._require_declared(set(found))
+        self._require_open(set(found))
         for name, inspector in found.items():
             self._require_safe(name, inspector)
         chief = found.get(self.declared) or next(iter(found.values()))
@@ -88,6 +91,14 @@ class Inspection:
             raise errors.UnsupportedMedia(
                 f"The image is declared as {self.declared}, and its content is {seen}; declare it as what it is, or "
                 "convert it with qemu-img."
+            )
+
+    def _require_open(self, found: set[str]) -> None:
+        """Refuse encryption inside another format; a LUKS image is declared as what it is, and no host opens it."""
+        if "luks" not in found and (method := disk_header.encryption(self._head)):
+            raise errors.UnsupportedMedia(
+                f"The image is {self.declared} encrypted with {method}, and no host has its key; decrypt it with "
+                "qemu-img convert before the upload."
             )
 
     def _require_safe(self, name: str, inspector: Any) -> None:

@@ -102,3 +102,14 @@ def test_what_a_killed_download_left_is_removed_at_the_next_start(cache):
     (cache.directory / "whole").write_bytes(b"all")
     ImageCache(cache.directory).open()
     assert [path.name for path in cache.directory.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("method", ["aes", "luks"])
+async def test_an_encrypted_image_is_refused_before_any_program_opens_it(cache, serving, tmp_path, method):
+    made = tmp_path / "encrypted.qcow2"
+    key = ["--object", "secret,id=key,data=unknown", "-o", f"encrypt.format={method},encrypt.key-secret=key"]
+    iterations = ["-o", "encrypt.iter-time=10"] if method == "luks" else []
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *key, *iterations, made, "1M"], check=True)
+    source, port = await serving(made.read_bytes())
+    with pytest.raises(Refused, match=f"encrypted with {method.upper()}"):
+        await cache.get(source.described(port, disk_format="qcow2"))

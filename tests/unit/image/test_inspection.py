@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit import errors
+from novakit import disk_header, errors
 from novakit.image.inspection import FORMATS, Inspection
 
 QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, 1 << 26).ljust(4096, b"\0")
@@ -49,3 +49,20 @@ def test_any_bytes_get_a_size_or_a_reason(data: bytes, head: bytes) -> None:
 @pytest.mark.parametrize("declared", [name for name in FORMATS if name != "vmdk"])
 def test_a_text_descriptor_is_refused_whatever_it_is_declared_as(declared: str) -> None:
     assert "content is vmdk" in str(verdict(declared, [DESCRIPTOR]))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(("method", "word"), [(1, "AES"), (2, "LUKS"), (7, "method 7")])
+def test_an_image_that_claims_to_be_encrypted_is_refused(version: int, method: int, word: str) -> None:
+    header = QCOW2[:4] + struct.pack(">I", version) + QCOW2[8:32] + struct.pack(">I", method) + QCOW2[36:]
+    said = str(verdict("qcow2", [header]))
+    assert f"encrypted with {word}," in said
+    assert "decrypt it" in said
+
+
+def test_luks_is_taken_where_it_is_declared_alone() -> None:
+    luks = b"LUKS\xba\xbe\x00\x01".ljust(592, b"\0")
+    assert "encrypted" not in str(verdict("luks", [luks]))
+    assert "content is luks" in str(verdict("raw", [luks]))
+    assert disk_header.encryption(luks) == "LUKS"
+    assert disk_header.encryption(b"QFI\xfb\0\0\0\1".ljust(36, b"\0") + b"\0\0\0\1") == "AES"
