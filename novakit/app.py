@@ -22,9 +22,9 @@ from novakit.config import Config
 from novakit.errors import ConfigError
 from novakit.front import Door
 from novakit.front.descriptors import raise_limit, room
+from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
 from novakit.plughost import PluginChoice, PluginHost
-from novakit.waiting import Waits
 
 log = structlog.get_logger(__name__)
 

@@ -19,8 +19,8 @@ from novakit.agent.snapshots import SnapshotFiles
 from novakit.bus import Bus, BusError, serve, time_left
 from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions
+from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded
-from novakit.waiting import Waits
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.hosts import Holding, PreparesHost
 from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif

@@ -21,7 +21,7 @@ from rich.text import Text
 from novakit import __version__, config, logs, world
 from novakit.cli import paths
 from novakit.errors import ConfigError
-from novakit.waiting import Waits
+from novakit.logs.waiting import Waits
 
 DESCRIPTION = """\
 Serve identity, image, network, compute, placement and volume APIs on one port.
