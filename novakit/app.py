@@ -28,6 +28,8 @@ from novakit.plughost import PluginChoice, PluginHost
 
 log = structlog.get_logger(__name__)
 
+START_NEEDS = 1 << 20
+"""Bytes that must be free on the disk of the state directory: locks, sockets and the database's index."""
 DRAIN = 20.0
 """Seconds that operations under way get to finish after SIGTERM."""
 
@@ -109,6 +111,12 @@ def prepare_state(state: Path) -> None:
         state.chmod(0o711)
     except OSError as error:
         raise ConfigError(f"The state directory {state} cannot be used: {error.strerror}.") from error
+    free = os.statvfs(state).f_bavail * os.statvfs(state).f_frsize
+    if free < START_NEEDS:
+        raise ConfigError(
+            f"The disk of the state directory {state} is full: {free >> 10} KiB are free and a start needs "
+            f"{START_NEEDS >> 10}. Make room there, then start again."
+        )
 
 
 def _only_one(path: Path) -> IO[str]:
@@ -215,7 +223,8 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     process.hosts = host_names(config)
     agents = []
     root = config.state / "agents"
-    images = ImageCache(_passable(_passable(root) / "images"))
+    cache = _passable(_passable(root) / "images")
+    images = ImageCache(cache, config.disk_of(cache))
     measuring = Measuring.of(config.agent.compute_monitors)
     for host in process.hosts:
         directory = _passable(root / host)

@@ -23,6 +23,7 @@ from novakit.conductor.verbs import VERBS
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
 from novakit.context import SERVICE
+from novakit.disk import Disk
 from novakit.front.sharing import Shares
 from novakit.identity import Identity
 from novakit.image import Images
@@ -85,6 +86,7 @@ class Control:
             await control._choose_passwords()
             control._write_clouds()
             await control._bootstrap()
+        await control.store.reserve()
         return control
 
     @classmethod
@@ -94,7 +96,7 @@ class Control:
             config=config,
             store=store,
             identity=Identity(store, config.state / "keys", _endpoints(config.url)),
-            images=Images(store, config.state / "images"),
+            images=Images(store, config.state / "images", config.disk_of(config.state / "images")),
             networks=Networks(store),
             placement=Placement(store, max_candidates=config.placement.max_candidates),
         )
@@ -229,11 +231,28 @@ class Control:
             services.append(("/compute", compute.SERVICE, domain))
         for prefix, service, domain_object in services:
             answering = service.app(
-                domain_object, self.identity.authenticate, auth_url=auth_url, requests=requests, shares=shares
+                domain_object,
+                self.identity.authenticate,
+                auth_url=auth_url,
+                requests=requests,
+                shares=shares,
+                admit=self._admits(),
             )
             root.add_subapp(prefix, answering)
         self._monitoring(bus, plugins, requests).mount(root)
         return root
+
+    def _disks(self) -> dict[str, Disk]:
+        """Name the file systems that this process fills."""
+        places = {"images": self.images.directory}
+        if self.store.path is not None:
+            places["database"] = self.store.path.parent
+        return {name: self.config.disk_of(place) for name, place in places.items()}
+
+    def _admits(self) -> Callable[[], None] | None:
+        """Return what refuses new things before the database's disk is full; None where the disk is a server's own."""
+        path = self.store.path
+        return self.config.disk_of(path.parent).require_for_records if path is not None else None
 
     def _monitoring(self, bus: Bus, plugins: PluginHost | None, requests: Requests) -> Monitoring:
         sources: dict[str, Source] = {}
@@ -248,6 +267,7 @@ class Control:
             plugins=plugins,
             sources=sources,
             requests=requests,
+            disks=self._disks(),
             is_open=self.config.api.metrics_open,
             down_after=self.config.conductor.host_down_after,
         )

@@ -11,6 +11,7 @@ from oslo_utils.imageutils import format_inspector
 
 from novakit import disk_header, durable, world
 from novakit.agent.calls import ImageSource
+from novakit.disk import Disk
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage
 
@@ -24,6 +25,8 @@ class ImageCache:
     """Image files by digest under one directory; concurrent boots of one image share one download."""
 
     directory: Path
+    disk: Disk | None = None
+    """Where the directory is, to fetch nothing before it is full."""
     _fetching: dict[str, asyncio.Task[LocalImage]] = attrs.field(factory=dict)
 
     def open(self) -> None:
@@ -35,7 +38,8 @@ class ImageCache:
     async def get(self, source: ImageSource) -> LocalImage:
         """Give the local file of an image.
 
-        Raises `Refused` when the content is not what was promised, `Busy` when it could not be fetched now.
+        Raises `Refused` when the content is not what was promised, `Busy` when it could not be fetched now,
+        InsufficientStorage when this host has no room for it: another one may.
         """
         digest = source.sha256
         task = self._fetching.get(digest)
@@ -54,6 +58,8 @@ class ImageCache:
 
     async def _fetch(self, source: ImageSource, path: Path) -> None:
         part = path.with_name(f"{path.name}.{world.new_id()}.part")
+        if self.disk is not None:
+            self.disk.require_for_content(source.size)
         log.info("fetching image", image=source.id, size=source.size)
         try:
             digest = await self._download(source, part)

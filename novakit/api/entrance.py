@@ -22,6 +22,8 @@ class Entrance:
 
     authenticate: Authenticate
     shares: Shares
+    admit: Callable[[], None] | None = None
+    """Raises where nothing new may be made now."""
 
     @asynccontextmanager
     async def of(

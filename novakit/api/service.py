@@ -150,6 +150,8 @@ class Route:
     since: Version | None = None
     until: Version | None = None
     """The last version that has it; later ones answer 404."""
+    frees: bool = False
+    """Whether it may make room, so that it is let through where a full disk keeps everything new out; DELETE is."""
     public: bool = False
     """True for discovery documents and logins."""
     rule: str | None = None
@@ -206,17 +208,19 @@ class Service(Generic[S]):
         requests: Requests | None = None,
         policy_file: PolicyFile | None = None,
         shares: Shares | None = None,
+        admit: Callable[[], None] | None = None,
     ) -> web.Application:
         """Build the application to be mounted under the service's prefix.
 
         What it answers is counted in `requests`; services that are given the same `shares` share the process fairly.
+        `admit` raises where nothing new may be made now.
         """
         policy = self.policy(policy_file)
         by_place: dict[tuple[str, str], list[Route]] = {}
         for route in self.routes:
             by_place.setdefault((route.method, route.path), []).append(route)
         choices: dict[Any, list[Route]] = {}
-        entrance = Entrance(authenticate, shares or Shares())
+        entrance = Entrance(authenticate, shares or Shares(), admit)
         app = web.Application(
             middlewares=[self._counting(requests), self._middleware(service, choices, entrance, auth_url, policy)]
         )
@@ -262,6 +266,8 @@ class Service(Generic[S]):
                         call = Call(request, service, request_id, version, policy, route.rule or "", context)
                         if route.rule is not None:
                             call.authorize(route.rule)
+                        if entrance.admit is not None and _makes(request.method, route):
+                            entrance.admit()
                         answer: web.StreamResponse = await self._traced(route.handler, call)
                     else:
                         answer = await handler(request)
@@ -332,6 +338,11 @@ class Service(Generic[S]):
         if error.status == 401:
             answer.headers["WWW-Authenticate"] = f'Keystone uri="{auth_url}"'
         return answer
+
+
+def _makes(method: str, route: Route) -> bool:
+    """Say whether a request may make something; a login makes nothing."""
+    return method in ("POST", "PUT", "PATCH") and not (route.frees or route.public)
 
 
 def _has_left(request: web.Request) -> bool:

@@ -80,6 +80,15 @@ def serve(args: argparse.Namespace) -> int:
         log_file = None if args.log == "-" else paths.absolute(args.log) if args.log else chosen.state / "novakit.log"
         logs.configure(log_file, chosen.log)
         return asyncio.run(_serve(chosen, log_file))
+    except Exception as error:
+        from novakit.store.faults import is_full
+
+        if not is_full(error):
+            raise
+        raise ConfigError(
+            f"A disk became full during the start, that of the state directory {chosen.state} or of the database. "
+            "Make room there, then start again."
+        ) from error
     finally:
         os.umask(before)
 

@@ -91,6 +91,7 @@ class Conductor:
                 await self.parts.placement.release(session, server_id)
         if await offload_due(self.parts):
             self.engine.wake()
+        await self.parts.store.reserve()
         self.parts.wiring.poke(set(await self.parts.networks.hosts_behind()) & up)
 
     def _is_up(self, last_seen: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from novakit.config import options, spellings
+from novakit.disk import Disk
 from novakit.errors import ConfigError
 from novakit.front.limits import ConnectionOptions
 from novakit.front.sharing import SharingOptions
@@ -23,6 +24,11 @@ MONITORS = ("cpu.virt_driver", "uptime", "power")
 def _positive(instance: object, attribute: Any, value: float) -> None:
     if value <= 0:
         raise ValueError(f"{attribute.name} must be above 0")
+
+
+def _not_negative(instance: object, attribute: Any, value: float) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name} must not be below 0")
 
 
 def _monitors(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
@@ -150,6 +156,16 @@ class TracingOptions:
 
 
 @attrs.frozen(kw_only=True)
+class DiskOptions:
+    """`[disk]`: how much of the file systems of the state directory is kept free."""
+
+    low_water_mb: int = attrs.field(default=0, validator=_not_negative)
+    """MiB below which uploads and copies of images stop; 0 is a twentieth of the file system, at most 1024."""
+    reserved_mb: int = attrs.field(default=0, validator=_not_negative)
+    """MiB below which nothing new is made, so that deleting still works; 0 is a sixteenth of the low-water mark."""
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """Everything one process is told."""
 
@@ -176,6 +192,7 @@ class Config:
     connections: ConnectionOptions = attrs.field(factory=ConnectionOptions)
     sharing: SharingOptions = attrs.field(factory=SharingOptions)
     log: LogOptions = attrs.field(factory=LogOptions)
+    disk: DiskOptions = attrs.field(factory=DiskOptions)
     plugins: Mapping[str, Any] = attrs.field(factory=dict)
     """`[plugins]`: required, allow, disabled; read by plughost."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
@@ -190,6 +207,10 @@ class Config:
         """Say where clients reach this service, without a trailing slash."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return (self.api.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    def disk_of(self, directory: Path) -> Disk:
+        """Return the file system of a directory, with the marks of `[disk]`."""
+        return Disk(directory=directory, low_water_mb=self.disk.low_water_mb, reserved_mb=self.disk.reserved_mb)
 
     @property
     def database(self) -> str:
@@ -208,6 +229,7 @@ SECTIONS = {
     "connections": ConnectionOptions,
     "sharing": SharingOptions,
     "log": LogOptions,
+    "disk": DiskOptions,
 }
 _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", "schedulers")
 

@@ -10,6 +10,7 @@ import structlog
 
 from novakit import durable, errors, world
 from novakit.context import RequestContext, Target
+from novakit.disk import Disk
 from novakit.image import files
 from novakit.image.inspection import CONTAINERS, FORMATS, Inspection
 from novakit.image.members import Members
@@ -38,6 +39,8 @@ class Images:
 
     store: Store
     directory: Path
+    disk: Disk | None = None
+    """Where the directory is, to refuse uploads before it is full."""
     max_size: int = 1 << 40
     """Bytes that one image may have."""
     _known: dict[tuple[str, str | None], tuple[float, Image]] = attrs.field(factory=dict, init=False)
@@ -238,8 +241,7 @@ class Images:
             raise errors.Conflict(f"Image {image_id} is {row['status']}; only a queued image takes data.")
         if row["disk_format"] is None or row["container_format"] is None:
             raise errors.BadRequest("Set disk_format and container_format of the image before its data.")
-        if announced is not None:
-            self._require_fits(announced)
+        self._require_fits(0, announced or 0)
         encrypted = row["properties"].get("os_encrypt_format", "").lower() == "luks"
         draft = await files.Draft.begin(self.directory, image_id, Inspection(row["disk_format"], encrypted))
         kept = False
@@ -255,16 +257,19 @@ class Images:
         waiting = bytearray()
         async for piece in pieces:
             waiting += piece
-            self._require_fits(draft.size + len(waiting))
             if len(waiting) >= PIECE:
+                self._require_fits(draft.size, len(waiting))
                 await draft.write(bytes(waiting))
                 waiting.clear()
         if waiting:
+            self._require_fits(draft.size, len(waiting))
             await draft.write(bytes(waiting))
 
-    def _require_fits(self, size: int) -> None:
-        if size > self.max_size:
+    def _require_fits(self, written: int, more: int) -> None:
+        if written + more > self.max_size:
             raise errors.TooLarge(f"Images are limited to {self.max_size} bytes here.")
+        if self.disk is not None:
+            self.disk.require_for_content(more)
 
     async def _activate(self, image_id: str, stored: files.Stored, declared: str) -> bool:
         values = {

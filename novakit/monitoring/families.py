@@ -8,6 +8,7 @@ import attrs
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from novakit.disk import Room
 from novakit.monitoring.tallies import Requests
 
 TALLY = {
@@ -36,6 +37,8 @@ class Numbers:
     """As `tallies_of` gives it, of this process."""
     requests: Requests = attrs.field(factory=Requests)
     """Of this process."""
+    disks: Mapping[str, Room] = attrs.field(factory=dict)
+    """What is left of the file systems that this process fills."""
     silent: Sequence[str] = ()
 
 
@@ -59,6 +62,7 @@ class _Collector:
             answered.add_metric([source], float(source not in numbers.silent))
         yield answered
         yield from _requests(numbers.requests)
+        yield from _disks(numbers.disks)
         if numbers.schedulers:
             yield from _schedulers(numbers.schedulers)
         if numbers.conductor:
@@ -79,6 +83,19 @@ def _requests(told: Requests) -> Iterator[Metric]:
     for labels, spread in told.seconds.items():
         seconds.add_metric(list(labels), _buckets(attrs.asdict(spread)), spread.total)
     yield seconds
+
+
+def _disks(rooms: Mapping[str, Room]) -> Iterator[Metric]:
+    for key, words in (
+        ("free", "Bytes that are free"),
+        ("low_water", "Bytes of free room below which uploads and copies of images stop"),
+        ("reserved", "Bytes of free room below which nothing new is made"),
+        ("size", "Bytes of the file system"),
+    ):
+        family = GaugeMetricFamily(f"novakit_disk_{key}_bytes", words, labels=["disk"])
+        for name, room in rooms.items():
+            family.add_metric([name], getattr(room, key))
+        yield family
 
 
 def _schedulers(several: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from novakit import world
 from novakit.bus import Bus, BusError, ask_each, client
 from novakit.conductor.calls import ConductorCalls
 from novakit.config import Config
+from novakit.disk import Disk
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import Requests, tallies_of
 from novakit.plughost import PluginHost
@@ -43,6 +44,8 @@ class Monitoring:
     """Roles that run in this process, and what reads their numbers; the others are asked over the bus."""
     requests: Requests = attrs.field(factory=Requests)
     """What the APIs of this process answered."""
+    disks: Mapping[str, Disk] = attrs.field(factory=dict)
+    """File systems that this process fills, by what is on them."""
     is_open: bool = False
     """Whether everybody may read, and not only programs on this machine."""
     down_after: float = 60.0
@@ -61,6 +64,7 @@ class Monitoring:
             conductor=conductor or {},
             plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
             requests=self.requests,
+            disks={name: disk.room() for name, disk in self.disks.items()},
             silent=[*silent, *(["conductor"] if conductor is None else [])],
         )
 
@@ -74,6 +78,9 @@ class Monitoring:
             degraded["store"] = census
         elif census["total"] and not census["up"]:
             degraded["hosts"] = f"None of {census['total']} hosts has reported for {self.down_after:g} s."
+        for name, disk in self.disks.items():
+            if fault := disk.room().fault:
+                degraded[f"disk of {name}"] = fault
         for name in [*silent, *(["conductor"] if conductor is None else [])]:
             degraded[name] = f"The {name} does not answer."
         for told in schedulers:

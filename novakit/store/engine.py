@@ -152,6 +152,16 @@ class Store:
         return cls(url, reader, writer, asyncio.Lock(), log)
 
     @property
+    def path(self) -> Path | None:
+        """Return the file of the database, or None where it is not a file of this machine."""
+        return self._log.database if self._log is not None else None
+
+    async def reserve(self) -> None:
+        """Set room on the disk aside for the database, so that deleting still works once everybody's is used up."""
+        if self._log is not None:
+            await self._log.reserve()
+
+    @property
     def dialect(self) -> str:
         """Say which database this is: sqlite or postgresql."""
         return self.writer.dialect.name

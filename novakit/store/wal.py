@@ -9,9 +9,11 @@ The invariant: `flush` returns only after an fsync that began after it was calle
 """
 
 import asyncio
+import ctypes
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -21,6 +23,11 @@ from novakit import durable, errors
 from novakit.gather import Gather
 
 log = structlog.get_logger(__name__)
+
+
+RESERVED_LOG, RESERVED_DATABASE = 8 << 20, 2 << 20
+"""Bytes that are set aside on the disk for the log, and for growth of the database."""
+_KEEP_SIZE = 1
 
 
 @attrs.define
@@ -33,6 +40,8 @@ class WriteAheadLog:
     _gather: Gather[None, None] = attrs.field(init=False)
     _thread: ThreadPoolExecutor = attrs.field(init=False)
     _inode: int = 0
+    _held: int | None = None
+    """Descriptor of the database; never closed, since that would free the locks SQLite has on it in this process."""
 
     def __attrs_post_init__(self) -> None:
         self._gather = Gather(self._flush, most=100_000)
@@ -76,6 +85,36 @@ class WriteAheadLog:
             durable.sync_directory(self.database.parent)
             self._inode = inode
 
+    async def reserve(self) -> None:
+        """Set disk blocks aside behind the ends of log and database.
+
+        A transaction always fits: the log starts again at its beginning once 4 MiB of it are in the database.
+        Where the file system cannot do that or is full nothing happens.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._reserve)
+
+    def _reserve(self) -> None:
+        if self._held is None:
+            self._held = os.open(self.database, os.O_RDWR | os.O_CLOEXEC)
+        _set_aside(self._held, os.fstat(self._held).st_size, RESERVED_DATABASE)
+        with suppress(FileNotFoundError):
+            log = os.open(f"{self.database}-wal", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                _set_aside(log, 0, RESERVED_LOG)
+            finally:
+                os.close(log)
+
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(wait=False)
+
+
+def _set_aside(descriptor: int, start: int, length: int) -> None:
+    """Allocate blocks for a file beyond its end, whose size stays; do nothing where that is not possible.
+
+    Not `os.posix_fallocate`: that changes the size, and where the file system knows no such call it writes zeros, maybe
+    over what SQLite has just written.
+    """
+    system = ctypes.CDLL(None, use_errno=True)
+    if hasattr(system, "fallocate"):
+        system.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(start), ctypes.c_int64(length))

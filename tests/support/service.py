@@ -49,13 +49,11 @@ class Service:
 
     def start(self, *, ready: str = "novakit ready") -> Self:
         """Start it and wait until it says that it is ready."""
-        command = [sys.executable, "-m", "novakit", "serve", "--state", str(self.state)]
-        command += ["--listen", f"127.0.0.1:{self.port}", *self.arguments]
         self.state.mkdir(parents=True, exist_ok=True)
-        printed = self.state / "serve.out"
+        printed = self.printed()
         with printed.open("w") as file:
             self.process = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, text=True, env={**os.environ, **self.environment}
+                self.command(), stdout=file, stderr=subprocess.STDOUT, text=True, env={**os.environ, **self.environment}
             )
         deadline = time.monotonic() + READY_WITHIN
         while True:
@@ -68,6 +66,15 @@ class Service:
                 self.kill()
                 raise AssertionError(f"novakit serve did not get ready:\n{self.output}\n{tail}")
             time.sleep(0.02)
+
+    def command(self) -> list[str]:
+        """Give the command that runs it."""
+        command = [sys.executable, "-m", "novakit", "serve", "--state", str(self.state)]
+        return [*command, "--listen", f"127.0.0.1:{self.port}", *self.arguments]
+
+    def printed(self) -> Path:
+        """Name the file for what it prints."""
+        return self.state / "serve.out"
 
     def stop(self) -> int:
         """Ask it to stop and give its exit code."""

@@ -142,7 +142,7 @@ def _routes_of(resource: Resource) -> list[Route]:
         Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}", cost=Cost.HEAVY),
         Route(method="POST", path=many, handler=partial(create, resource), rule=f"create_{resource.one}"),
         Route(method="GET", path=single, handler=partial(show, resource), rule=f"get_{resource.one}"),
-        Route(method="PUT", path=single, handler=partial(update, resource), rule=f"update_{resource.one}"),
+        Route(method="PUT", path=single, handler=partial(update, resource), frees=True, rule=f"update_{resource.one}"),
         Route(method="DELETE", path=single, handler=partial(delete, resource), rule=f"delete_{resource.one}"),
     ]
 
@@ -160,5 +160,6 @@ ROUTES = [
         path="/v2.0/routers/{id}/remove_router_interface",
         handler=partial(change_interface, routers.remove_interface),
         rule="remove_router_interface",
+        frees=True,
     ),
 ]

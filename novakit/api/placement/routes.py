@@ -176,7 +176,11 @@ ROUTES = (
         method="GET", path="/allocations/{consumer_uuid}", handler=allocations.show, rule="placement:allocations:list"
     ),
     Route(
-        method="PUT", path="/allocations/{consumer_uuid}", handler=allocations.put, rule="placement:allocations:update"
+        method="PUT",
+        path="/allocations/{consumer_uuid}",
+        handler=allocations.put,
+        frees=True,
+        rule="placement:allocations:update",
     ),
     Route(
         method="DELETE",

@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -73,4 +74,17 @@ async def test_a_mistake_in_the_address_is_no_passing_fault(postgres_url: str) -
         async with store.read():
             raise AssertionError("there is no such database")
     assert not faults.is_passing(told.value)
+    await store.close()
+
+
+async def test_a_database_that_is_really_full_is_507(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    async with store.write() as session:
+        await session.execute(sa.text("CREATE TABLE notes (content TEXT)"))
+        await session.execute(sa.text("PRAGMA max_page_count = 4"))
+    with pytest.raises(sa.exc.OperationalError) as told:
+        async with store.write() as session:
+            await session.execute(sa.text("INSERT INTO notes VALUES (:content)"), {"content": "x" * 100_000})
+    answer = faults.as_answer(told.value)
+    assert answer is not None and int(answer.status) == 507
     await store.close()

@@ -105,4 +105,4 @@ async def _begin(call: Call[Any], verb: verbs.Verb[Any], action: verbs.Action, b
     return reply(status=202)
 
 
-ROUTES = [Route(method="POST", path="/v2.1/servers/{id}/action", handler=act, rules=SERVER_ACTIONS)]
+ROUTES = [Route(method="POST", path="/v2.1/servers/{id}/action", handler=act, frees=True, rules=SERVER_ACTIONS)]
