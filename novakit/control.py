@@ -5,7 +5,7 @@ import fcntl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import attrs
 import structlog
@@ -43,6 +43,8 @@ from novakit.store.deployment import Deployment
 from novakit.store.migrate import migrate, migrated
 
 log = structlog.get_logger(__name__)
+
+D = TypeVar("D")
 
 FLAVORS = (
     ("1", "m1.tiny", 1, 512, 1),
@@ -206,6 +208,7 @@ class Control:
         from novakit.api import compute, identity, image, network, novakit, placement, volume
         from novakit.api.compute.domain import Compute
         from novakit.api.service import Service
+        from novakit.api.services import policy_file
         from novakit.scheduler.reports import Reports
 
         if "conductor" not in self.config.roles:
@@ -215,30 +218,32 @@ class Control:
         self.placement.on_change = lambda: world.spawn(
             topics.PLACEMENT_CHANGED.publish(bus, topics.Changed()), name="placement.changed"
         )
-        auth_url, requests, shares = f"{self.config.url}/identity", Requests(), Shares(self.config.sharing)
         root = web.Application(client_max_size=self.config.api.max_body)
-        reports = Reports(self.store, bus, self.config, self.images, self.config.device_profiles, hardware.check)
-        services: list[tuple[str, Service[Any], Any]] = [
-            ("/identity", identity.service, self.identity),
-            ("/image", image.service, self.images),
-            ("/network", network.service, self.networks),
-            ("/placement", placement.SERVICE, self.placement),
-            ("/novakit", novakit.service, reports),
-            ("/volume", volume.service, None),
-        ]
-        if "compute" in self.config.api.enabled:
-            domain = Compute(self.config, self.store, bus, self.identity, self.images, self.networks, self.placement)
-            services.append(("/compute", compute.SERVICE, domain))
-        for prefix, service, domain_object in services:
+        auth_url, requests, shares = f"{self.config.url}/identity", Requests(), Shares(self.config.sharing)
+        rules = policy_file(self.config)
+
+        def mount(prefix: str, service: Service[D], domain: D) -> None:
             answering = service.app(
-                domain_object,
+                domain,
                 self.identity.authenticate,
                 auth_url=auth_url,
                 requests=requests,
                 shares=shares,
                 admit=self._admits(),
+                policy_file=rules,
             )
             root.add_subapp(prefix, answering)
+
+        reports = Reports(self.store, bus, self.config, self.images, self.config.device_profiles, hardware.check)
+        mount("/identity", identity.service, self.identity)
+        mount("/image", image.service, self.images)
+        mount("/network", network.service, self.networks)
+        mount("/placement", placement.SERVICE, self.placement)
+        mount("/novakit", novakit.service, reports)
+        mount("/volume", volume.service, None)
+        if "compute" in self.config.api.enabled:
+            domain = Compute(self.config, self.store, bus, self.identity, self.images, self.networks, self.placement)
+            mount("/compute", compute.SERVICE, domain)
         self._monitoring(bus, plugins, requests).mount(root)
         return root
 

@@ -8,7 +8,19 @@ from collections.abc import Sequence
 from novakit import __version__
 from novakit.errors import ConfigError
 
-COMMANDS = ("serve", "doctor", "plugin", "explain", "audit", "admin", "image", "flavor", "capacity", "simulate")
+COMMANDS = (
+    "serve",
+    "doctor",
+    "plugin",
+    "explain",
+    "audit",
+    "admin",
+    "policy",
+    "image",
+    "flavor",
+    "capacity",
+    "simulate",
+)
 
 EPILOG = """\
 first steps:

@@ -146,6 +146,15 @@ class NetworkOptions:
 
 
 @attrs.frozen(kw_only=True)
+class PolicyOptions:
+    """`[policy]`: who may do what."""
+
+    file: str | None = None
+    """Rules that say otherwise than the defaults, in YAML; None is policy.yaml in the state directory or beside
+    novakit.toml, where there is one. A relative path counts from the directory of novakit.toml."""
+
+
+@attrs.frozen(kw_only=True)
 class TracingOptions:
     """`[tracing]`: where spans go."""
 
@@ -193,6 +202,9 @@ class Config:
     sharing: SharingOptions = attrs.field(factory=SharingOptions)
     log: LogOptions = attrs.field(factory=LogOptions)
     disk: DiskOptions = attrs.field(factory=DiskOptions)
+    policy: PolicyOptions = attrs.field(factory=PolicyOptions)
+    directory: Path | None = None
+    """Where the file of these options was found; None without a file."""
     plugins: Mapping[str, Any] = attrs.field(factory=dict)
     """`[plugins]`: required, allow, disabled; read by plughost."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
@@ -213,6 +225,15 @@ class Config:
         return Disk(directory=directory, low_water_mb=self.disk.low_water_mb, reserved_mb=self.disk.reserved_mb)
 
     @property
+    def policy_file(self) -> Path:
+        """Say where rules of policy stand that say otherwise than the defaults, whether there is such a file or not."""
+        places = [self.state] if self.directory is None else [self.state, self.directory]
+        if self.policy.file is not None:
+            return (places[-1] / self.policy.file).absolute()
+        found = [place / "policy.yaml" for place in places if (place / "policy.yaml").exists()]
+        return found[0] if found else self.state / "policy.yaml"
+
+    @property
     def database(self) -> str:
         """Say which database is used."""
         return self.store_url or f"sqlite+aiosqlite:///{self.state}/novakit.db"
@@ -230,6 +251,7 @@ SECTIONS = {
     "sharing": SharingOptions,
     "log": LogOptions,
     "disk": DiskOptions,
+    "policy": PolicyOptions,
 }
 _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", "schedulers")
 
@@ -242,7 +264,11 @@ def read(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    fields: dict[str, Any] = {"plugins": document.pop("plugins", {}), "options": {}}
+    fields: dict[str, Any] = {
+        "plugins": document.pop("plugins", {}),
+        "options": {},
+        "directory": path.absolute().parent,
+    }
     if warnings := spellings.understand(document, str(path)):
         fields["warnings"] = tuple(warnings)
     if "database" in document:

@@ -209,7 +209,7 @@ class Images:
                 raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
             if row["file_name"]:
                 await asyncio.to_thread(files.doom, self.directory / row["file_name"])
-            await table.delete(session, image_id)
+            await table.delete(session, image_id, world.now())
         if row["file_name"]:
             await asyncio.to_thread(files.remove, self.directory / row["file_name"])
 

@@ -50,6 +50,14 @@ members = sa.Table(
     sa.Column("updated_at", UTC, nullable=False),
 )
 
+deleted_images = sa.Table(
+    "deleted_images",
+    metadata,
+    uuid_column("id", primary_key=True),
+    sa.Column("deleted_at", UTC, nullable=False),
+)
+"""Ids that stay taken: servers and templates name images by id, and nobody may give such a name other bytes."""
+
 SEPARATOR = "\x1f"
 SORTABLE: Mapping[str, Any] = {
     name: sa.func.coalesce(images.c[name], missing)
@@ -121,11 +129,14 @@ def split(tags: str) -> list[str]:
 
 
 async def create(session: Session, row: Mapping[str, Any]) -> None:
-    """Insert an image; raise `Conflict` where its id is taken."""
+    """Insert an image. Raises Conflict where its id is taken, or was by an image that is deleted."""
     try:
         await session.execute(sa.insert(images), [row])
     except sa.exc.IntegrityError as error:
         raise errors.Conflict(f"An image with the id {row['id']} exists already.") from error
+    # After the insert, which waits for a delete that is under way on PostgreSQL: before it, the id could slip through.
+    if await session.first(sa.select(deleted_images.c.id).where(deleted_images.c.id == row["id"])) is not None:
+        raise errors.Conflict(f"An image with the id {row['id']} existed; ids of deleted images stay taken.")
 
 
 async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> Row | None:
@@ -159,9 +170,10 @@ async def activate(session: Session, image_id: str, values: Mapping[str, Any]) -
     return await session.changed(query.values(status="active", **values)) > 0
 
 
-async def delete(session: Session, image_id: str) -> None:
-    """Forget an image and with whom it is shared."""
-    await session.execute(sa.delete(images).where(images.c.id == image_id))
+async def delete(session: Session, image_id: str, now: datetime) -> None:
+    """Forget an image and with whom it is shared, but not its id."""
+    if await session.changed(sa.delete(images).where(images.c.id == image_id)):
+        await session.execute(sa.insert(deleted_images), [{"id": image_id, "deleted_at": now}])
 
 
 async def file_names(session: Session) -> set[str]:

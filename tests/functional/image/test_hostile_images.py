@@ -210,6 +210,22 @@ async def test_the_same_id_twice_is_a_conflict(cloud: Any) -> None:
     assert (await cloud.ask("POST", "/v2/images", {"id": image["id"].upper()}))[0] == 409
 
 
+async def test_the_id_of_a_deleted_image_stays_taken(cloud: Any) -> None:
+    image = await cloud.image(cloud.admin, visibility="public")
+    assert (await cloud.ask("DELETE", f"/v2/images/{image['id']}", token=cloud.admin))[0] == 204
+    for token in (cloud.demo, cloud.admin):
+        status, said = await cloud.ask("POST", "/v2/images", {"id": image["id"].upper(), "name": "mine"}, token)
+        assert status == 409 and "deleted images" in said["message"]
+    assert (await cloud.ask("GET", f"/v2/images/{image['id']}"))[0] == 404
+
+
+async def test_an_image_belongs_to_a_project(cloud: Any) -> None:
+    assert (await cloud.image(owner=None))["owner"]
+    image = await cloud.image(cloud.admin)
+    status, _ = await cloud.patch(image["id"], {"op": "replace", "path": "/owner", "value": None}, token=cloud.admin)
+    assert status == 400
+
+
 async def test_the_service_reads_what_is_private_but_with_a_project_only_what_that_one_sees(cloud: Any) -> None:
     image = await cloud.image(visibility="private")
     await cloud.upload(image["id"], b"x" * 1024)

@@ -1,0 +1,24 @@
+"""Every service that is served over HTTP, and the policy of all of them together."""
+
+from typing import Any
+
+from novakit.api import compute, identity, image, network, novakit, placement, volume
+from novakit.api.service import Service
+from novakit.config import Config
+from novakit.policy import PolicyFile
+
+SERVICES: tuple[Service[Any], ...] = (
+    identity.service,
+    image.service,
+    network.service,
+    placement.SERVICE,
+    compute.SERVICE,
+    volume.service,
+    novakit.service,
+)
+
+
+def policy_file(config: Config) -> PolicyFile:
+    """Read what an operator says otherwise than the tables. Raises ConfigError when it is not understood."""
+    known = {name: rule.check for service in SERVICES for name, rule in service.policies.items()}
+    return PolicyFile.open(config.policy_file, required=config.policy.file is not None, known=known)

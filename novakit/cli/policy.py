@@ -1,0 +1,171 @@
+"""`novakit policy`: the rules of who may do what, and whom they let."""
+
+import argparse
+import fnmatch
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from rich.table import Table
+from rich.text import Text
+
+from novakit import config
+from novakit.cli.explain import wide
+from novakit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from novakit.policy import Policy
+
+DESCRIPTION = """\
+Read the rules as the service reads them: the defaults, and what policy.yaml says otherwise.
+
+  novakit policy list 'os_compute_api:servers:*'       what the rules are
+  novakit policy check                                 whether policy.yaml is understood
+  novakit policy check os_compute_api:servers:delete   whom a rule lets
+  novakit policy check get_image --role auditor        whether it lets somebody with this role
+"""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit policy` to the command line."""
+    parser = subparsers.add_parser(
+        "policy",
+        help="see the rules of who may do what, and whom they let",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    listing = commands.add_parser("list", help="print the rules", description="Print the rules of every service.")
+    listing.add_argument("pattern", nargs="?", default="*", help="names of rules, with * for anything")
+    listing.add_argument("--changed", action="store_true", help="only rules that policy.yaml says otherwise")
+    listing.set_defaults(func=list_rules)
+    checking = commands.add_parser(
+        "check", help="tell whom a rule lets", description="Tell whom a rule lets; without one, check policy.yaml."
+    )
+    checking.add_argument("rule", nargs="?", help="the name of a rule")
+    checking.add_argument("--role", metavar="R", action="append", help="ask for somebody with this role; repeat")
+    checking.add_argument("--scope", choices=("project", "system", "none"), default="project", help="of the token")
+    checking.add_argument("--foreign", action="store_true", help="about a thing of another project and user")
+    checking.set_defaults(func=check)
+    for each in (listing, checking):
+        each.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
+        each.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+        each.add_argument("--service", metavar="S", help="only the rules of this service: compute, image, ...")
+        each.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
+
+
+def list_rules(args: argparse.Namespace) -> int:
+    """Print the rules that are asked for."""
+    rows: list[dict[str, Any]] = [
+        {
+            "service": policy.service,
+            "rule": rule.name,
+            "check": policy.check_of(rule.name),
+            "default": rule.check,
+            "changed": rule.name in policy.file.overrides,
+            "scopes": list(rule.scopes),
+            "operations": list(rule.operations),
+        }
+        for policy in _policies(args)
+        for rule in policy.table.values()
+        if fnmatch.fnmatchcase(rule.name, args.pattern) and (not args.changed or rule.name in policy.file.overrides)
+    ]
+    if args.format == "json":
+        return _print_json(rows)
+    table = Table("service", "rule", "check", "scopes", "operations")
+    for row in rows:
+        check = f"{row['check']} (default: {row['default']})" if row["changed"] else row["check"]
+        cells = (row["service"], row["rule"], check, ", ".join(row["scopes"]), "; ".join(row["operations"]))
+        table.add_row(*map(Text, cells))
+    wide().print(table)
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Tell whom a rule lets; give 1 when somebody was named whom it does not."""
+    policies = list(_policies(args))
+    if args.rule is None:
+        if args.role or args.foreign:
+            raise ConfigError("--role and --foreign go with the name of a rule.")
+        return _check_file(args, policies)
+    asked = [policy for policy in policies if args.rule in policy.table]
+    if not asked:
+        raise ConfigError(f"No service asks a rule {args.rule}; `novakit policy list` names those there are.")
+    if args.role or args.scope != "project":
+        return _check_caller(args, asked)
+    rows = [row for policy in asked for row in _lets(policy, args.rule)]
+    if args.format == "json":
+        return _print_json({"rule": args.rule, "check": asked[0].check_of(args.rule), "lets": rows})
+    table = Table("service", "caller", "on its own", "on another's", title=asked[0].check_of(args.rule))
+    for row in rows:
+        table.add_row(row["service"], row["caller"], *("yes" if row[key] else "no" for key in ("own", "foreign")))
+    wide().print(table)
+    return 0
+
+
+def _check_file(args: argparse.Namespace, policies: "Sequence[Policy]") -> int:
+    file = policies[0].file
+    exists = bool(file.path and file.path.exists())
+    if args.format == "json":
+        found = {"file": str(file.path), "exists": exists, "rules": dict(file.overrides), "unknown": file.unknown}
+        return _print_json(found)
+    if not exists:
+        print(f"There is no {file.path}: the defaults stand.")
+        return 0
+    print(f"{file.path} is understood; it changes {len(file.overrides)} rules.")
+    for name in file.unknown:
+        print(f"Nothing asks the rule {name}: what it says has no effect.")
+    return 0
+
+
+def _check_caller(args: argparse.Namespace, policies: "Sequence[Policy]") -> int:
+    from novakit.policy.personas import IMPLIED, MINE, caller, foreign
+
+    system = args.scope == "system"
+    roles = {implied for role in args.role or () for implied in (role, *IMPLIED.get(role, ()))}
+    somebody = caller(*roles, project=MINE if args.scope == "project" else None, system=system)
+    verdicts = [
+        policy.allows(policy.admitted(somebody), args.rule, foreign() if args.foreign else None) for policy in policies
+    ]
+    if args.format == "json":
+        _print_json({"rule": args.rule, "allowed": all(verdicts)})
+    else:
+        print("allowed" if all(verdicts) else "refused")
+    return 0 if all(verdicts) else 1
+
+
+def _lets(policy: "Policy", rule: str) -> Iterator[dict[str, Any]]:
+    from novakit.policy.personas import PERSONAS, foreign
+
+    for name, persona in PERSONAS.items():
+        known = policy.admitted(persona)
+        yield {
+            "service": policy.service,
+            "caller": name,
+            "own": policy.allows(known, rule),
+            "foreign": policy.allows(known, rule, foreign()),
+        }
+
+
+def _policies(args: argparse.Namespace) -> "list[Policy]":
+    """Make the policy of each service that is asked for, as the service itself makes it."""
+    from novakit.api.services import SERVICES, policy_file
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if args.config and not args.config.exists():
+        raise ConfigError(f"--config {args.config} does not exist.")
+    fields = config.read(args.config or args.state / "novakit.toml")
+    file = policy_file(config.Config(state=args.state.resolve(), **fields))
+    chosen = [service for service in SERVICES if args.service in (None, service.name)]
+    if not chosen:
+        raise ConfigError(f"--service takes {', '.join(service.name for service in SERVICES)}, not {args.service}.")
+    return [service.policy(file) for service in chosen]
+
+
+def _print_json(found: Any) -> int:
+    sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    return 0
