@@ -5,7 +5,6 @@ import fnmatch
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit import config
+from novakit.cli import paths
 from novakit.cli.explain import wide
 from novakit.errors import ConfigError
 
@@ -52,8 +52,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     checking.add_argument("--foreign", action="store_true", help="about a thing of another project and user")
     checking.set_defaults(func=check)
     for each in (listing, checking):
-        each.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="where all state lives")
-        each.add_argument("--config", metavar="FILE", type=Path, help="options in TOML; default DIR/novakit.toml")
+        each.add_argument("--state", metavar="DIR", type=paths.absolute, default="state", help="where all state lives")
+        each.add_argument(
+            "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
+        )
         each.add_argument("--service", metavar="S", help="only the rules of this service: compute, image, ...")
         each.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
 
