@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from novakit import errors
-from novakit.store import Store
+from novakit.compute.quotas import Quotas
+from novakit.store import Store, quota
 from novakit.store.compute import keypairs as rows
 from novakit.store.engine import Row
 
@@ -24,8 +25,7 @@ class Keypairs:
     """The key pairs of every user."""
 
     _store: Store
-    per_user: int = 100
-    """How many one user may have."""
+    _quotas: Quotas
 
     async def show(self, user_id: str, name: str) -> Row:
         """Fetch one key pair; raise `NotFound` when the user has none of that name."""
@@ -42,8 +42,11 @@ class Keypairs:
                 raise errors.BadRequest(f"marker [{marker}] not found")
             return await rows.of_user(session, user_id, limit=limit, after=marker)
 
-    async def add(self, user_id: str, name: str, public_key: str, kind: str = "ssh") -> Row:
-        """Register a public key; raise `BadRequest` for a bad one, `Conflict` for a name that is taken."""
+    async def add(self, project_id: str, user_id: str, name: str, public_key: str, kind: str = "ssh") -> Row:
+        """Register a public key; the limit `key_pairs` of the caller's project says how many a user may have.
+
+        Raises BadRequest for a bad key, Conflict for a name that is taken, Forbidden above the limit.
+        """
         if kind != "ssh":
             raise errors.BadRequest(
                 "Keypair data is invalid: x509 certificates serve Windows guests alone, which this cloud does not "
@@ -57,7 +60,9 @@ class Keypairs:
             "fingerprint": fingerprint(public_key),
         }
         async with self._store.write() as session:
-            if await rows.count(session, user_id) >= self.per_user:
+            await quota.hold(session, "key_pairs", [user_id])
+            most = await self._quotas.limit(session, project_id, "key_pairs")
+            if quota.exceeds(most, await rows.count(session, user_id)):
                 raise errors.Forbidden("Quota exceeded, too many key pairs.")
             if not await rows.add(session, row):
                 raise errors.Conflict(f"Key pair '{name}' already exists.")
@@ -65,10 +70,10 @@ class Keypairs:
         assert found is not None
         return found
 
-    async def generate(self, user_id: str, name: str, kind: str = "ssh") -> tuple[Row, str]:
+    async def generate(self, project_id: str, user_id: str, name: str, kind: str = "ssh") -> tuple[Row, str]:
         """Make a key pair, register its public half, and give the private half in OpenSSH's format; it is not kept."""
         public, private = await asyncio.to_thread(_ed25519)
-        return await self.add(user_id, name, public, kind), private
+        return await self.add(project_id, user_id, name, public, kind), private
 
     async def remove(self, user_id: str, name: str) -> None:
         """Forget a key pair; servers that have it keep it. Raise `NotFound` when there is none."""

@@ -6,9 +6,9 @@ from typing import Any
 import attrs
 
 from novakit import errors
-from novakit.store import Session, Store
+from novakit.store import Session, Store, quota
 from novakit.store.compute import quotas as rows
-from novakit.store.compute import servers
+from novakit.store.compute import server_groups, servers
 
 DEFAULTS: Mapping[str, int] = {
     "instances": 10,
@@ -40,22 +40,29 @@ class Quotas:
         async with self._store.read() as session:
             return {**self.defaults, **await rows.of_project(session, project_id)}
 
+    async def limit(self, session: Session, project_id: str, name: str) -> int:
+        """Return one limit of a project, within a transaction; -1 is none."""
+        return (await rows.of_project(session, project_id)).get(name, self.defaults[name])
+
     async def detail(self, project_id: str) -> dict[str, dict[str, int]]:
         """Give limit, in_use and reserved of every resource; nothing is ever reserved, as usage is what exists."""
         async with self._store.read() as session:
             limits = {**self.defaults, **await rows.of_project(session, project_id)}
-            used = await servers.usage(session, project_id)
-        return {
-            name: {"limit": limit, "in_use": int(used[name]) if name in COUNTED else 0, "reserved": 0}
-            for name, limit in limits.items()
-        }
+            used = await self._used(session, project_id)
+        return {name: {"limit": limit, "in_use": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
+
+    async def _used(self, session: Session, project_id: str) -> dict[str, int]:
+        """Count what belongs to a project as a whole; other limits are of one user, server or group each."""
+        used = await servers.usage(session, project_id)
+        counted = {name: int(used[name]) for name in COUNTED}
+        return {**counted, "server_groups": await server_groups.count(session, project_id)}
 
     async def change(self, project_id: str, values: Mapping[str, int], *, force: bool = False) -> dict[str, int]:
         """Set limits; raise `BadRequest` for one below what is in use, unless forced."""
         async with self._store.write() as session:
-            used = await servers.usage(session, project_id)
+            used = await self._used(session, project_id)
             for name, limit in values.items():
-                if not force and name in COUNTED and -1 < limit < used[name]:
+                if not force and -1 < limit < used.get(name, 0):
                     raise errors.BadRequest(
                         f"Quota limit {limit} for {name} must be greater than or equal to already used and reserved "
                         f"{used[name]}."
@@ -92,7 +99,7 @@ class Book:
 
     def take(self, **wanted: int) -> None:
         """Count `instances`, `cores` and `ram` as used; raise `Forbidden`, naming what is over, if they do not fit."""
-        over = sorted(name for name, more in wanted.items() if -1 < self.limits[name] < self.used[name] + more)
+        over = sorted(name for name, more in wanted.items() if quota.exceeds(self.limits[name], self.used[name], more))
         if over:
             raise errors.Forbidden(
                 f"Quota exceeded for {', '.join(over)}: Requested {_each(wanted, over)}, but already used "
@@ -109,7 +116,7 @@ class Book:
 
     def admit_members(self, count: int) -> None:
         """Raise `Forbidden` when a server group may not have so many members."""
-        if -1 < self.limits["server_group_members"] < count:
+        if quota.exceeds(self.limits["server_group_members"], 0, count):
             raise errors.Forbidden("Quota exceeded, too many servers in group.", kind="OverQuota")
 
 

@@ -10,7 +10,7 @@ from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.compute.quotas import Quotas
 from novakit.context import RequestContext
-from novakit.store import Session, Store
+from novakit.store import Session, Store, quota
 from novakit.store.compute import server_groups as rows
 from novakit.store.compute import servers
 from novakit.store.engine import Row
@@ -51,9 +51,11 @@ class ServerGroups:
         metadata: Mapping[str, str] | None = None,
     ) -> Group:
         """Make a group; raise `Forbidden` above the quota."""
-        most = (await self._quotas.limits(context.project_id or ""))["server_groups"]
+        project = context.project_id or ""
         async with self._store.write() as session:
-            if -1 < most <= len(await rows.some(session, context.project_id, limit=most + 1)):
+            await quota.hold(session, "server_groups", [project])
+            most = await self._quotas.limit(session, project, "server_groups")
+            if quota.exceeds(most, await rows.count(session, project)):
                 raise errors.Forbidden("Quota exceeded, too many server groups.")
             made = await rows.add(
                 session,
@@ -74,7 +76,7 @@ class ServerGroups:
         stand now.
         """
         async with self._changing(group_id) as session:
-            await session.serialise(f"quota/{context.project_id or ''}")
+            await quota.hold(session, "servers", [context.project_id or ""])
             server = await _server(session, context, server_id)
             group = await _locked(session, context, group_id)
             if server["project_id"] != group["project_id"]:

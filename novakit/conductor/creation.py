@@ -22,7 +22,7 @@ from novakit.gather import Gather
 from novakit.image import Image, Images
 from novakit.network import Networks
 from novakit.request_spec.device_profiles import DeviceProfile, applied
-from novakit.store import Session, Store, operations
+from novakit.store import Session, Store, operations, quota
 from novakit.store.compute import server_groups, servers
 
 MAX_SERVERS = 1000
@@ -126,10 +126,9 @@ class Creation:
             return await self._write_new(session, batch)
 
     async def _write_new(self, session: Session, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
-        books = {}
-        for project in sorted({each.project for each in batch}):
-            await session.serialise(f"quota/{project}")
-            books[project] = await self.quotas.book(session, project)
+        projects = {each.project for each in batch}
+        await quota.hold(session, "servers", projects)
+        books = {project: await self.quotas.book(session, project) for project in projects}
         written: list[int | errors.NovakitError] = []
         rows: list[dict[str, Any]] = []
         begun: list[dict[str, Any]] = []

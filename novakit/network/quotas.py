@@ -1,6 +1,7 @@
 """How much of the network a project may have, and has."""
 
 from novakit.network.refusals import over_quota
+from novakit.store import quota
 from novakit.store.engine import Session
 from novakit.store.network import quotas
 
@@ -13,7 +14,6 @@ DEFAULTS = {
     "security_group": 10,
     "security_group_rule": 100,
 }
-UNLIMITED = -1
 
 
 async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int, int]:
@@ -23,9 +23,10 @@ async def limit_and_used(session: Session, project_id: str, resource: str) -> tu
 
 
 async def reserve(session: Session, project_id: str, resource: str, count: int = 1) -> None:
-    """Make sure that a project may have `count` more of a resource; raise `OverQuota` otherwise."""
+    """Make sure that a project may have `count` more of a resource. Raises OverQuota."""
+    await quota.hold(session, resource, [project_id])
     limit, used = await limit_and_used(session, project_id, resource)
-    if limit != UNLIMITED and used + count > limit:
+    if quota.exceeds(limit, used, count):
         raise over_quota(resource)
 
 

@@ -10,8 +10,9 @@ from novakit import errors
 from novakit.context import RequestContext
 from novakit.network.addresses import containing, ip_of, number_of
 from novakit.network.default_groups import default_group_id, ensure_default
-from novakit.network.quotas import UNLIMITED, limit_and_used
+from novakit.network.quotas import limit_and_used
 from novakit.network.records import Requested
+from novakit.store import quota
 from novakit.store.engine import Row, Session, Store
 from novakit.store.network import rows
 from novakit.store.network.networks import networks, subnets, visible
@@ -55,10 +56,8 @@ async def resolve(store: Store, question: Question) -> list[Requested]:
             cards = [await _named(session, context, wish, servers) for wish in requested]
             _refuse_duplicates(cards)
         new = servers * sum(card.port_id is None for card in cards)
-        if new:
-            limit, used = await limit_and_used(session, project, "port")
-            if limit != UNLIMITED and used + new > limit:
-                raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
+        if new and quota.exceeds(*await limit_and_used(session, project, "port"), new):
+            raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
     if groups is None and any(card.port_id is None for card in cards):
         async with store.write() as session:
             await ensure_default(session, project)

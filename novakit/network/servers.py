@@ -7,9 +7,10 @@ from typing import Any
 from novakit import errors, world
 from novakit.network.addresses import containing, ip_of, number_of, pairs
 from novakit.network.drafts import Draft, choose, new_port, write
-from novakit.network.quotas import UNLIMITED, limit_and_used
+from novakit.network.quotas import limit_and_used
 from novakit.network.records import Ask, Fixed, PortInfo, Requested
 from novakit.network.requests import PORTS_EXCEEDED
+from novakit.store import quota
 from novakit.store.engine import Row, Session
 from novakit.store.network import floating_ips, rows
 from novakit.store.network.hosts import Touched
@@ -80,12 +81,14 @@ async def allocate(session: Session, touched: Touched, asks: Sequence[Ask]) -> C
 
 
 async def check_quota(session: Session, asks: Sequence[Ask]) -> None:
+    """Make sure that the projects may have the new ports that are asked for. Raises Forbidden."""
     new: dict[str, int] = defaultdict(int)
     for ask in asks:
-        new[ask.project_id] += sum(card.port_id is None for card in ask.requested)
+        if count := sum(card.port_id is None for card in ask.requested):
+            new[ask.project_id] += count
+    await quota.hold(session, "port", new)
     for project_id, count in new.items():
-        limit, used = await limit_and_used(session, project_id, "port") if count else (UNLIMITED, 0)
-        if limit != UNLIMITED and used + count > limit:
+        if quota.exceeds(*await limit_and_used(session, project_id, "port"), count):
             raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
 
 

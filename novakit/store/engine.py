@@ -132,6 +132,8 @@ class Store:
         options: dict[str, Any] = {
             "json_serializer": lambda value: orjson.dumps(value).decode(),
             "json_deserializer": orjson.loads,
+            # An error that shows what was being written shows passwords' hashes and user data to whoever reads the log.
+            "hide_parameters": True,
         }
         if not url.startswith("sqlite"):
             settings = {"idle_in_transaction_session_timeout": f"{STALLED}s"}

@@ -44,8 +44,8 @@ class Compute:
 
     def __attrs_post_init__(self) -> None:
         self.flavors = Flavors(self.store)
-        self.keypairs = Keypairs(self.store)
         self.quotas = Quotas(self.store)
+        self.keypairs = Keypairs(self.store, self.quotas)
         self.servers = Servers(self.store, Targets(HostCalls, self.bus, self.config), self.networks)
         self.creation = Creation(
             self.store, self.bus, self.images, self.networks, self.quotas, self.config.device_profiles

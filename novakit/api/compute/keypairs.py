@@ -48,11 +48,11 @@ async def create(call: Call[Any]) -> web.Response:
     user_id = asked.get("user_id") or call.context.user_id
     call.authorize(call.rule, {"user_id": user_id})
     kind = asked.get("type", "ssh")
-    private = None
+    private, project_id = None, call.context.project_id or ""
     if "public_key" in asked:
-        row = await call.service.keypairs.add(user_id, asked["name"], asked["public_key"], kind)
+        row = await call.service.keypairs.add(project_id, user_id, asked["name"], asked["public_key"], kind)
     else:
-        row, private = await call.service.keypairs.generate(user_id, asked["name"], kind)
+        row, private = await call.service.keypairs.generate(project_id, user_id, asked["name"], kind)
     shown = _view(call, row, (*BRIEF, "user_id"))
     if private is not None:
         shown["private_key"] = private

@@ -216,6 +216,7 @@ def _interface(router: Row, port_id: str, own: Sequence[Row]) -> dict[str, Any]:
 
 
 async def _by_subnet(session: Session, context: RequestContext, router: Row, key: str) -> tuple[str, list[Row]]:
+    await quotas.reserve(session, router["project_id"], "port")
     own = await rows.lock(session, subnets, id=key)
     if not own:
         raise not_found("subnet", key)
@@ -231,7 +232,6 @@ async def _by_subnet(session: Session, context: RequestContext, router: Row, key
         port_security=False,
         status="ACTIVE",
     )
-    await quotas.reserve(session, router["project_id"], "port")
     draft = Draft(row=row, wants=[(key, number_of(own[0]["gateway_ip"]))])
     await choose(session, [draft], {own[0]["network_id"]: own})
     await write(session, [draft])

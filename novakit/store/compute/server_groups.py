@@ -52,6 +52,12 @@ async def show(session: Session, group_id: str) -> Row | None:
     return await session.first(sa.select(server_groups).where(server_groups.c.id == group_id))
 
 
+async def count(session: Session, project_id: str) -> int:
+    """Count a project's groups."""
+    c = server_groups.c
+    return int(await session.scalar(sa.select(sa.func.count()).where(c.project_id == project_id)))
+
+
 async def some(session: Session, project_id: str | None, *, offset: int = 0, limit: int = 1000) -> Sequence[Row]:
     """Fetch a project's groups, or everybody's, in the order they were made."""
     statement = sa.select(server_groups).order_by(server_groups.c.number).offset(offset).limit(limit)
