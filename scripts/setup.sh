@@ -23,7 +23,7 @@ fail() {
 python=(python3 python3-venv python3-dev gcc pkg-config libvirt-dev)
 host=(
   libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils ovmf openvswitch-switch dnsmasq-base nftables conntrack
-  iproute2 ethtool genisoimage openssh-client busybox-static cpio kmod binutils e2fsprogs procps ca-certificates
+  bubblewrap iproute2 ethtool genisoimage openssh-client busybox-static cpio kmod binutils e2fsprogs procps ca-certificates
 )
 tests=(postgresql slirp4netns iputils-ping curl netcat-openbsd tcpdump)
 

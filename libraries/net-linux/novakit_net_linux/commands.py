@@ -1,9 +1,9 @@
 """Run a program: arguments as a list, never a shell, always with a time limit."""
 
-import asyncio
 from collections.abc import Sequence
 
 from novakit_hookspecs.errors import Busy
+from novakit_host import commands
 
 
 class CommandFailed(Exception):
@@ -15,21 +15,12 @@ async def run(argv: Sequence[str], *, input: str = "", timeout: float = 30.0) ->
 
     Raises `CommandFailed` when it ends with an error, `Busy` when it takes longer than `timeout` seconds.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(timeout):
-            out, err = await process.communicate(input.encode())
-    except TimeoutError as error:
-        raise Busy(f"{argv[0]} did not answer within {timeout:g} seconds; is its daemon running?") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise CommandFailed(f"{argv[0]} failed: {err.decode(errors='replace').strip() or process.returncode}")
-    return out.decode(errors="replace")
+    ended = await commands.run(argv, within=timeout, said=input)
+    if ended.status is None:
+        raise Busy(f"{argv[0]} did not answer within {timeout:g} seconds; is its daemon running?")
+    if ended.status:
+        raise CommandFailed(f"{argv[0]} failed: {ended.err.strip() or ended.status}")
+    return ended.out
 
 
 def inside(namespace: str, argv: Sequence[str]) -> list[str]:

@@ -11,9 +11,10 @@ import attrs
 import pytest
 
 from novakit_driver_libvirt.console import tail
-from novakit_driver_libvirt.disks import Disks, root_bytes, unsearchable
+from novakit_driver_libvirt.disks import Disks, unsearchable
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.servers import GuestPlan, LocalImage
+from novakit_host.disks import root_bytes
 
 GUEST = "11111111-2222-3333-4444-555555555555"
 GIB = 1 << 30
@@ -79,7 +80,7 @@ async def test_building_again_keeps_what_is_there_and_replaces_what_is_half_made
     inode = Path(first[0].path).stat().st_ino
     assert await disks.build(plan) == first
     assert Path(first[0].path).stat().st_ino == inode
-    assert [path.name for path in disks.files(GUEST)] == ["root.qcow2"]
+    assert [path.name for path in disks.files(GUEST)] == ["root.base", "root.qcow2"]
 
 
 @needs_qemu_img
@@ -102,7 +103,7 @@ async def test_the_config_drive_has_its_label_and_files(disks: Disks, plan: Gues
     assert drive.cdrom
     assert image[32768 + 40 : 32768 + 72].rstrip() == b"config-2"
     assert b'{"uuid": "x"}' in image
-    assert [path.name for path in disks.files(GUEST)] == ["config.iso", "root.qcow2"]
+    assert [path.name for path in disks.files(GUEST)] == ["config.iso", "root.base", "root.qcow2"]
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "", "a\0b"])

@@ -7,11 +7,11 @@ import attrs
 import pytest
 
 from novakit_driver_libvirt import LibvirtOptions
-from novakit_driver_libvirt.acceleration import Verdict
 from novakit_driver_libvirt.host_facts import Machine, facts
 from novakit_fit.numa import NumaHost, fit
 from novakit_fit.numa_wishes import BadWish, wish
 from novakit_hookspecs.hosts import HostFacts
+from novakit_host.acceleration import Verdict
 
 CAPABILITIES = (Path(__file__).parent / "two_cells.xml").read_text()
 MACHINE = Machine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset())

@@ -7,10 +7,10 @@ import os_traits
 import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, guest_cpu, novakit_drivers
-from novakit_driver_libvirt.acceleration import Verdict
 from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.host_facts import ABILITIES, Machine, facts
 from novakit_hookspecs.hosts import HostContext, HostFacts
+from novakit_host.acceleration import Verdict
 
 CAPABILITIES = """<capabilities><host><cpu><arch>x86_64</arch><model>EPYC</model><vendor>AMD</vendor>
 <topology sockets='1' dies='1' cores='4' threads='2'/></cpu></host>

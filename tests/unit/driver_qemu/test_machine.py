@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_driver_qemu import guest_cpu, host_facts
-from novakit_driver_qemu.acceleration import Verdict
 from novakit_driver_qemu.machine import Machine, command_line
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
@@ -19,6 +18,7 @@ from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic
+from novakit_host.acceleration import Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 GUEST = "11111111-2222-3333-4444-555555555555"

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from novakit_driver_libvirt import kvm_device
-from novakit_driver_libvirt.commands import SEARCH, run
 from novakit_hookspecs.errors import Refused
+from novakit_host.acceleration import DEVICE
+from novakit_host.commands import SEARCH, run
 
 NEEDS: Mapping[str, str] = {
     "libvirtd": "libvirt-daemon-system",
@@ -86,7 +87,7 @@ def cpus_are_limited(mounts: Path = Path("/proc/mounts")) -> bool:
 async def _start_daemons(run_dir: Path, hide_kvm: bool) -> Sequence[str]:
     if lacking := missing():
         raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
-    hidden = f" without the {kvm_device.DEVICE} that does not work here" if hide_kvm else ""
+    hidden = f" without the {DEVICE} that does not work here" if hide_kvm else ""
     if (run_dir / "systemd/system").is_dir():
         if hide_kvm:
             await asyncio.to_thread(kvm_device.hide_from_unit, "libvirtd", run_dir)

@@ -20,7 +20,6 @@ from novakit_driver_libvirt import (
     host_facts,
     kvm_device,
 )
-from novakit_driver_libvirt.acceleration import Verdict, decide, fault_of
 from novakit_driver_libvirt.calls import Calls, Domain
 from novakit_driver_libvirt.disks import Disks, unsearchable
 from novakit_driver_libvirt.domain_xml import Surroundings, render
@@ -34,6 +33,7 @@ from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_host.acceleration import DEVICE, Verdict, decide, fault_of
 from novakit_host.pci_survey import Survey, survey
 
 PRESS_AGAIN = 10.0
@@ -104,7 +104,7 @@ class LibvirtDriver:
         """
         if not self._has_own_libvirt():
             return []
-        broken = kvm_device.DEVICE.exists() and await fault_of(Path(self.context.state_dir))
+        broken = DEVICE.exists() and await fault_of(Path(self.context.state_dir))
         started = await daemons.start_missing(self.run_dir, hide_kvm=bool(broken))
         seen_by = await asyncio.to_thread(kvm_device.seen_by_libvirt, daemons.sockets(self.run_dir)) if broken else None
         return started if seen_by is None else [*started, examination.SLOW.format(pid=seen_by)]
@@ -188,13 +188,13 @@ class LibvirtDriver:
         return verdict
 
     async def _domain_capabilities(self) -> str:
-        return await self._calls.domain_capabilities(self._decided().domain_type, MACHINE)
+        return await self._calls.domain_capabilities(_domain_type(self._decided()), MACHINE)
 
     async def _cpu_features(self, domains: str) -> Collection[str]:
         """Name what the CPUs of guests can do, as far as libvirt knows it."""
         if (model := guest_cpu.host_model(domains)) is None:
             return ()
-        return guest_cpu.features(await self._calls.every_feature(self._decided().domain_type, MACHINE, model))
+        return guest_cpu.features(await self._calls.every_feature(_domain_type(self._decided()), MACHINE, model))
 
     async def _firmware(self, domains: str) -> Firmware:
         """Say which firmware for UEFI is installed and offered by libvirt, which looks for new files at its start."""
@@ -285,7 +285,7 @@ class LibvirtDriver:
 
     async def _surroundings(self, plan: GuestPlan) -> Surroundings:
         return Surroundings(
-            kind=self._decided().domain_type,
+            kind=_domain_type(self._decided()),
             machine=self.options.machine,
             directory=str(self._disks.root),
             console=str(self._disks.console(plan.id)),
@@ -358,6 +358,11 @@ class LibvirtDriver:
                 if known.get(domain.guest) is not domain.power:
                     self._tell(domain.guest, domain.power, domain.why or "seen after the connection came back")
         return powers
+
+
+def _domain_type(verdict: Verdict) -> str:
+    """Return the word libvirt has for an acceleration."""
+    return "kvm" if verdict.acceleration == "kvm" else "qemu"
 
 
 def _guest(domain: Domain) -> Guest:

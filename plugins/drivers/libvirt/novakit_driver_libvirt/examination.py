@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from novakit_driver_libvirt import daemons, firmware, kvm_device
-from novakit_driver_libvirt.acceleration import Verdict as Acceleration
-from novakit_driver_libvirt.acceleration import decide, fault_of
 from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_host import pci_survey
+from novakit_host.acceleration import DEVICE, decide, fault_of
+from novakit_host.acceleration import Verdict as Acceleration
 
 QEMU_USER = "libvirt-qemu"
 SLOW = (
-    f"libvirtd (process {{pid}}) tries QEMU on the {kvm_device.DEVICE} that does not work here, again and again:"
+    f"libvirtd (process {{pid}}) tries QEMU on the {DEVICE} that does not work here, again and again:"
     " each guest may take minutes to start"
 )
 
@@ -42,7 +42,7 @@ def as_libvirt_has_it(verdict: Acceleration, run_dir: Path) -> Acceleration:
     """Return the verdict, or TCG where libvirtd was started while the device did not work, and cannot see it."""
     if not kvm_device.is_hidden(daemons.sockets(run_dir)):
         return verdict
-    why = f"{kvm_device.DEVICE} works, but libvirtd was started without it; stop libvirtd and start novakit serve again"
+    why = f"{DEVICE} works, but libvirtd was started without it; stop libvirtd and start novakit serve again"
     return Acceleration("tcg", f"software emulation (TCG): {why}")
 
 

@@ -9,11 +9,11 @@ import attrs
 from lxml import etree
 
 from novakit_driver_libvirt import host_cells
-from novakit_driver_libvirt.acceleration import Verdict
 from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
+from novakit_host.acceleration import Verdict
 from novakit_host.cpu_traits import cpu_traits
 
 GIB = 1 << 30

@@ -13,7 +13,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-DEVICE = Path("/dev/kvm")
+from novakit_host.acceleration import DEVICE
+
 NAMES = frozenset({"libvirtd", "virtqemud"})
 STAND_IN = "novakit-no-kvm"
 DROP_IN = "systemd/system/{unit}.service.d/novakit-no-kvm.conf"

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from novakit_driver_qemu.commands import run
+from novakit_host.commands import run
 
 KEEP = 4 << 20
 """Bytes that are kept at least; twice as much takes room on the disk at most, between two looks."""

@@ -8,7 +8,6 @@ from weakref import WeakSet
 import attrs
 
 from novakit_driver_qemu import commands, console, examination, guest_cpu, host_facts, processes
-from novakit_driver_qemu.acceleration import Verdict, decide
 from novakit_driver_qemu.guests import Watch
 from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import Machine, command_line
@@ -18,6 +17,8 @@ from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_host.acceleration import QEMU, Verdict, decide
+from novakit_host.commands import run
 from novakit_host.pci_survey import survey
 
 TRIM_EVERY = 5.0
@@ -49,8 +50,8 @@ class QemuDriver:
         if lacking := commands.missing():
             raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
         self._instances.root.mkdir(mode=0o700, exist_ok=True)
-        self._verdict = await decide(self.options.acceleration)
-        self._version = host_facts.version_of((await commands.run([commands.QEMU, "--version"])).said)
+        self._verdict = await decide(self.options.acceleration, Path(self.context.state_dir))
+        self._version = host_facts.version_of((await run([QEMU, "--version"])).said)
         self._cpu_features = await guest_cpu.features(self._verdict.acceleration)
         for guest in await asyncio.to_thread(processes.running, self._instances.root):
             await self._adopt(guest)
@@ -66,7 +67,7 @@ class QemuDriver:
 
     async def examine_host(self) -> Sequence[Finding]:
         """Look at everything the driver needs on its host."""
-        return await examination.examine(self.options, self.root)
+        return await examination.examine(self.options, Path(self.context.state_dir), self.root)
 
     async def host(self) -> HostFacts:
         """Say what the host has to offer now."""
@@ -175,7 +176,7 @@ class QemuDriver:
             directory = self._instances.of(guest)
             argv = command_line(self._instances.machine(guest), directory, self._decided().acceleration)
             # Cut short, it might leave a QEMU in the background of which nobody knows yet.
-            ended = await whole(commands.run(argv, cwd=directory))
+            ended = await whole(run(argv, cwd=directory))
             process = processes.find(guest, root)
             if ended.status != 0 or process is None:
                 raise Refused(f"QEMU did not start guest {guest}: {ended.said or 'it ended at once'}")

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from novakit_driver_qemu.acceleration import decide
 from novakit_driver_qemu.commands import NEEDS, missing
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_host import pci_survey
+from novakit_host.acceleration import decide
 
 
-async def examine(options: QemuOptions, root: Path) -> Sequence[Finding]:
+async def examine(options: QemuOptions, state_dir: Path, root: Path) -> Sequence[Finding]:
     """Look at the programs, and when they are there at the acceleration and at PCI devices for guests."""
     check = "programs for guests"
     if lacking := missing():
@@ -20,13 +20,13 @@ async def examine(options: QemuOptions, root: Path) -> Sequence[Finding]:
         return [Finding(check=check, verdict=Verdict.MISSING, found=found, remedy=remedy)]
     devices = await asyncio.to_thread(pci_survey.examine, options.pci, root, bound_only=True)
     there = Finding(check=check, verdict=Verdict.OK, found=", ".join(NEEDS))
-    return [there, await _acceleration(options.acceleration), *devices]
+    return [there, await _acceleration(options.acceleration, state_dir), *devices]
 
 
-async def _acceleration(wanted: str) -> Finding:
+async def _acceleration(wanted: str, state_dir: Path) -> Finding:
     check = "acceleration"
     try:
-        decided = await decide(wanted)
+        decided = await decide(wanted, state_dir)
     except Refused as error:
         sentence, _, remedy = str(error).partition("; ")
         return Finding(check=check, verdict=Verdict.MISSING, found=sentence, remedy=remedy)

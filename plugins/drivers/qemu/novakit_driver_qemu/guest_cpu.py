@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Collection
 
-from novakit_driver_qemu.commands import QEMU
+from novakit_host.acceleration import QEMU
 
 WITHIN = 10.0
 """Seconds for a QEMU that starts no guest; it needs a tenth of one."""

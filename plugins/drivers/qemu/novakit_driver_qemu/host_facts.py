@@ -5,9 +5,9 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from novakit_driver_qemu.acceleration import Verdict
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.hosts import HostContext, HostFacts, Inventory
+from novakit_host.acceleration import Verdict
 from novakit_host.cpu_traits import cpu_traits
 from novakit_host.pci_survey import survey
 

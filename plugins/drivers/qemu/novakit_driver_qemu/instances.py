@@ -1,22 +1,19 @@
 """A guest's directory on the host: the plan first, every file complete or absent, the mark of completion last."""
 
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import attrs
 
-from novakit_driver_qemu.commands import run
 from novakit_driver_qemu.machine import CONSOLE, PIDFILE, Machine
-from novakit_hookspecs.errors import NotFound, Refused
+from novakit_hookspecs.errors import NotFound
 from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.servers import GuestPlan
+from novakit_host import disks
 
-GIB, MIB = 1 << 30, 1 << 20
 PLAN, BUILT = "plan.json", "built"
 
 
@@ -80,90 +77,22 @@ class Instances:
         """Make whatever of the guest is missing; what is there is whole and stays."""
         if self.is_built(plan.id):
             return
-        size = root_bytes(plan)
+        disks.root_bytes(plan)  # refuse before anything is made
         directory = self.of(plan.id)
         directory.mkdir(mode=0o700, exist_ok=True)
         people = {"name": plan.name, "hostname": plan.hostname, "owner": dict(plan.owner)}
         _write_whole(directory / PLAN, json.dumps({"machine": attrs.asdict(machine), "for people": people}))
-        await _root_disk(plan, directory / "root.qcow2", size)
+        await disks.root(plan, directory / "root.qcow2")
         if plan.ephemeral_gb:
-            fill = ("mke2fs", "-q", "-F", "-t", "ext4", "-L", "ephemeral0")
-            await _filled(directory / "ephemeral.raw", plan.ephemeral_gb * GIB, fill)
+            await disks.ephemeral(directory / "ephemeral.raw", plan.ephemeral_gb)
         if plan.swap_mb:
-            await _filled(directory / "swap.raw", plan.swap_mb * MIB, ("mkswap", "-q", "-L", "swap"))
+            await disks.swap(directory / "swap.raw", plan.swap_mb)
         if plan.config_drive is not None:
-            await _config_drive(directory, plan.config_drive)
+            await disks.config_drive(directory / "config.iso", plan.config_drive)
         _write_whole(directory / BUILT, "")
-
-
-def root_bytes(plan: GuestPlan) -> int:
-    """Give the root disk's size; refuse an image that does not fit the flavor or the driver."""
-    image = plan.image
-    if image is None:
-        if not plan.root_gb:
-            raise Refused("a guest without an image needs a root disk size in its flavor")
-        return plan.root_gb * GIB
-    if image.disk_format not in ("qcow2", "raw"):
-        raise Refused(f"image {image.id} is {image.disk_format[:20]!r}; this driver boots raw and qcow2")
-    if not image.path.startswith("/") or not Path(image.path).is_file():
-        raise Refused(f"the file of image {image.id} is not at {image.path}")
-    if not plan.root_gb:
-        return image.virtual_size
-    if image.virtual_size > plan.root_gb * GIB:
-        needed = -(-image.virtual_size // GIB)
-        have = f"image {image.id} is {needed} GiB and the flavor's root disk is {plan.root_gb} GiB"
-        raise Refused(f"{have}: use a flavor with at least {needed} GiB")
-    return plan.root_gb * GIB
-
-
-async def _root_disk(plan: GuestPlan, path: Path, size: int) -> None:
-    argv = ["qemu-img", "create", "-q", "-f", "qcow2"]
-    if plan.image is not None:
-        argv += ["-F", plan.image.disk_format, "-b", plan.image.path]
-    await _made(path, argv, str(size))
-
-
-async def _filled(path: Path, size: int, fill: Sequence[str]) -> None:
-    if not _exists(path):
-        with path.with_name(path.name + ".new").open("wb") as file:
-            file.truncate(size)
-        await _made(path, fill)
-
-
-async def _config_drive(directory: Path, files: Mapping[str, bytes]) -> None:
-    with tempfile.TemporaryDirectory(prefix="drive-", dir=directory) as scratch:
-        for name, content in files.items():
-            target = Path(scratch) / _relative(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        options = ("-quiet", "-V", "config-2", "-r", "-J", "-l", "-ldots", "-allow-lowercase", "-o")
-        await _made(directory / "config.iso", ["genisoimage", *options], scratch)
-
-
-async def _made(path: Path, argv: Sequence[str], *after: str) -> None:
-    """Let a command make a file under another name, so that it is never there in part."""
-    if _exists(path):
-        return
-    fresh = path.with_name(path.name + ".new")
-    ended = await run([*argv, str(fresh), *after])
-    if ended.status != 0:
-        fresh.unlink(missing_ok=True)
-        raise Refused(f"{argv[0]} could not make {path.name}: {ended.said}")
-    fresh.replace(path)
-
-
-def _exists(path: Path) -> bool:
-    return path.is_file()
 
 
 def _write_whole(path: Path, text: str) -> None:
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text)
     fresh.replace(path)
-
-
-def _relative(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name or os.fsencode(name) != name.encode():
-        raise Refused(f"{name[:80]!r} is no relative path for a config drive")
-    return path

@@ -9,12 +9,12 @@ from typing import Any
 import attrs
 
 from novakit_driver_qemu import guest_cpu
-from novakit_driver_qemu.commands import QEMU
 from novakit_fit.hardware import BadHardware, Hardware, hardware
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.fields import tuple_field, uuid_field
 from novakit_hookspecs.pci import addresses
 from novakit_hookspecs.servers import GuestPlan
+from novakit_host.acceleration import QEMU
 
 DISK_BUSES = ("virtio", "scsi")
 VIF_MODELS: Mapping[str, str] = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import attrs
 
-from novakit_driver_libvirt.commands import SEARCH, Ended, run
-from novakit_driver_libvirt.kvm_device import DEVICE
 from novakit_hookspecs.errors import Refused
+from novakit_host.commands import SEARCH, Ended, run
 
+DEVICE = Path("/dev/kvm")
 QEMU = "qemu-system-x86_64"
 DEADLINE = 2.5
 """Seconds for a guest of a few instructions; software emulation needs 0.2."""
@@ -32,11 +32,6 @@ class Verdict:
     acceleration: str
     """`kvm` or `tcg`."""
     why: str
-
-    @property
-    def domain_type(self) -> str:
-        """The word libvirt has for it."""
-        return "kvm" if self.acceleration == "kvm" else "qemu"
 
 
 @attrs.frozen

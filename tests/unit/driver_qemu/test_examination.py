@@ -1,0 +1,18 @@
+"""How guests would be run, as `novakit doctor` tells it."""
+
+from pathlib import Path
+
+from novakit_driver_qemu.examination import examine
+from novakit_driver_qemu.host_facts import version_of
+from novakit_driver_qemu.options import QemuOptions
+
+
+async def test_an_examination_says_how_guests_would_run(tmp_path: Path) -> None:
+    findings = await examine(QemuOptions(acceleration="tcg"), tmp_path, Path("/"))
+    assert {each.check for each in findings} <= {"programs for guests", "acceleration"}
+    assert all(each.remedy for each in findings if each.verdict.value != "ok")
+
+
+def test_the_version_is_read_as_libvirt_counts() -> None:
+    assert version_of("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)") == 7_002_022
+    assert version_of("what?") == 0
