@@ -22,10 +22,11 @@ EC2_VERSIONS = (
 DOMAIN = "novalocal"
 
 
-def openstack_files(server: Row, ports: Sequence[PortInfo]) -> dict[str, bytes]:
-    """Give the files of `openstack/latest/`, by name."""
+def openstack_files(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
+    """Give the files of `openstack/latest/`, by name; `admin_pass` is in those of a config drive alone."""
+    secret = {} if admin_pass is None else {"admin_pass": admin_pass}
     files = {
-        "meta_data.json": orjson.dumps(_meta_data(server, ports)),
+        "meta_data.json": orjson.dumps(_meta_data(server, ports) | secret),
         "network_data.json": orjson.dumps(_network_data(ports)),
         "vendor_data.json": b"{}",
         "vendor_data2.json": b"{}",
@@ -35,9 +36,12 @@ def openstack_files(server: Row, ports: Sequence[PortInfo]) -> dict[str, bytes]:
     return files
 
 
-def config_drive(server: Row, ports: Sequence[PortInfo]) -> dict[str, bytes]:
-    """Give the files of a config drive, by path."""
-    files = openstack_files(server, ports)
+def config_drive(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
+    """Give the files of a config drive, by path.
+
+    The password is told here and not by the metadata service, which every program of a guest may ask at any time.
+    """
+    files = openstack_files(server, ports, admin_pass=admin_pass)
     return {f"openstack/{version}/{name}": body for version in ("latest", "2018-08-27") for name, body in files.items()}
 
 

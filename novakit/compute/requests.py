@@ -29,6 +29,8 @@ class CreateRequest:
     """The key's public half, looked up already."""
     user_data: str | None = None
     """Base64, as it was sent."""
+    admin_pass: str | None = attrs.field(default=None, repr=False)
+    """Told to the guest by its config drive; None tells it nothing."""
     access_ip_v4: str | None = None
     access_ip_v6: str | None = None
     auto_disk_config: bool = False

@@ -98,6 +98,7 @@ class Creation:
         new = [self._row(context, request, image, index, reservation, now) for index in range(request.max_count)]
         memory = Creating(
             networks=tuple(cards),
+            admin_pass=request.admin_pass if request.config_drive else None,
             availability_zone=request.availability_zone,
             forced_host=request.forced_host or request.requested_host,
             forced_node=request.forced_node or request.requested_node,

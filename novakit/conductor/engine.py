@@ -21,7 +21,7 @@ from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, Unreachable
 from novakit.compute.states import UndefinedMove
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import Step, Verb, undone
-from novakit.conductor.work import Commit, Failed, JoinedCommit, Postponed, Rewind, Work
+from novakit.conductor.work import SECRETS, Commit, Failed, JoinedCommit, Postponed, Rewind, Work
 from novakit.gather import Gather
 from novakit.store import Store
 from novakit.store import operations as rows
@@ -202,7 +202,8 @@ class Engine:
 
     async def _end_cancelled(self, row: Row) -> None:
         async with self.store.write() as session:
-            ended = {"state": "cancelled", "finished_at": world.now()}
+            kept = {name: value for name, value in row["data"].items() if name not in SECRETS}
+            ended = {"state": "cancelled", "finished_at": world.now(), "data": kept}
             await rows.change_many(session, self.owner, {row["id"]: ended})
         self.ended[row["kind"], "cancelled"] += 1
 
@@ -359,6 +360,7 @@ class Engine:
         return outcomes
 
     async def _finish(self, work: Work[Any], state: str, commits: Sequence[Commit], **values: Any) -> None:
+        work.forget_secrets()
         await self._write(work, commits, state=state, finished_at=world.now(), **values)
         self.ended[work.verb.kind, state] += 1
         self.note(work, state)

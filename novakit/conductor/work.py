@@ -40,6 +40,9 @@ class Memory:
     """Where the steps do their work; shown with them."""
 
 
+SECRETS = frozenset({"admin_pass"})
+"""Fields of memories that are forgotten once an operation has ended, whichever way it ended."""
+
 M = TypeVar("M", bound=Memory)
 
 
@@ -90,6 +93,11 @@ class Work(Generic[M]):
     def data(self) -> dict[str, Any]:
         """Write down what it remembers, and what the engine keeps beside it."""
         return {**self.beside, **to_plain(self.memory)}
+
+    def forget_secrets(self) -> None:
+        """Drop what nobody may find in the row of an operation that has ended."""
+        secrets = SECRETS & {field.name for field in attrs.fields(type(self.memory))}
+        self.memory = attrs.evolve(self.memory, **dict.fromkeys(secrets))
 
     def moved(self, event: str, **values: Any) -> Moved:
         """Make a move of the verb's table, setting columns with it, the commit of a step."""

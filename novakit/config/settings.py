@@ -61,6 +61,8 @@ class ApiOptions:
     """Bytes of a request body; image uploads are not counted."""
     public_url: str | None = None
     """How clients reach this service, when not by the listening address: https://cloud.example.org."""
+    enable_instance_password: bool = True
+    """Whether creating a server answers with adminPass, which a guest with a config drive is told."""
     metrics_open: bool = False
     """Whether everybody may read /metrics and /healthcheck, and not only programs on this machine."""
 

@@ -103,14 +103,14 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, Any]:
     return {"host": result.host, "node": result.node, "availability_zone": zone}
 
 
-async def build_guest(work: Work[B], parts: Parts, image_id: str | None) -> Power:
+async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None) -> Power:
     """Have the host build the guest from an image and start it; raises `RemoteError` when the host cannot."""
     server, memory = await server_of(work, parts), work.memory
     ports = work.seen.get("ports")
     if ports is None:
         ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
     try:
-        plan = await _plan(parts, server, ports, image_id, memory)
+        plan = await _plan(parts, server, ports, image_id, memory, admin_pass)
         guest = await parts.hosts.at(str(memory.host)).build(work.id, plan)
     except RemoteBusy as error:
         await parts.wiring.ensure(str(memory.host))
@@ -201,10 +201,16 @@ def _refusal(refused: Refusal, failures: Sequence[str]) -> Failed:
 
 
 async def _plan(
-    parts: Parts, server: Row, ports: Sequence[PortInfo], image_id: str | None, memory: Building
+    parts: Parts,
+    server: Row,
+    ports: Sequence[PortInfo],
+    image_id: str | None,
+    memory: Building,
+    admin_pass: str | None,
 ) -> BuildPlan:
     """Write down everything the host needs to build the guest."""
     flavor = server["flavor"]
+    drive = metadata.config_drive(server, ports, admin_pass=admin_pass) if server["config_drive"] else None
     return BuildPlan(
         id=server["id"],
         name=server["name"],
@@ -216,7 +222,7 @@ async def _plan(
         swap_mb=flavor.get("swap", 0),
         image=await _image_source(parts, server, image_id),
         nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
-        config_drive=metadata.config_drive(server, ports) if server["config_drive"] else None,
+        config_drive=drive,
         extra_specs=flavor.get("extra_specs", {}),
         image_properties={key: str(value) for key, value in server["image_properties"].items()},
         attachments=tuple(PciAttachment(address=one.address) for one in memory.devices),

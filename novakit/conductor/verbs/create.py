@@ -23,6 +23,8 @@ class Creating(building.Building):
 
     networks: tuple[Requested, ...] = tuple_field()
     """The ports that were asked for."""
+    admin_pass: str | None = attrs.field(default=None, repr=False)
+    """What the guest is told by its config drive; forgotten once the operation has ended."""
 
 
 async def place(work: Work[Creating], parts: Parts) -> Commit:
@@ -56,7 +58,7 @@ async def build(work: Work[Creating], parts: Parts) -> Commit:
     """Have the host fetch the image, build the guest and start it."""
     server = await building.server_of(work, parts)
     try:
-        power = await building.build_guest(work, parts, server["image_id"])
+        power = await building.build_guest(work, parts, server["image_id"], admin_pass=work.memory.admin_pass)
     except RemoteError as error:
         raise building.elsewhere(work, parts, error, host=None, node=None) from error
     return work.moved("build", power_state=POWER_NUMBERS[power], launched_at=world.now(), progress=0)

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import attrs
 import pytest
 
-from novakit.compute.servers import hostname_of
+from novakit.conductor.creation import hostname_of
+from novakit.config.settings import ApiOptions
 from novakit.network import Networks, Requested
 from novakit.network.resources import networks as network_resource
 from novakit.network.resources import security_groups, subnets
+from novakit.store import operations
 from tests.functional.compute_api.conftest import authenticate
 
 
@@ -155,3 +158,33 @@ async def _group_with_rules(networks: Networks, context: Any, server_id: str) ->
     requested = [Requested(network_id=network_id, groups=(group,))]
     await networks.allocate(server_id=server_id, project_id="project-a", hostname="web", requested=requested)
     return group
+
+
+async def _created(api: Any, image_id: str, flavor_id: str, **more: Any) -> dict[str, Any]:
+    body = {"name": "x", "imageRef": image_id, "flavorRef": flavor_id, "networks": "none", **more}
+    answer = await api("POST", "/v2.1/servers", {"server": body}, version="2.37")
+    assert answer.status == 202, answer.body
+    return dict(answer.body["server"])
+
+
+async def test_a_create_answers_with_the_password_that_was_given_or_made(
+    api: Any, compute: Any, image_id: str, flavor_id: str
+) -> None:
+    made = [(await _created(api, image_id, flavor_id))["adminPass"] for _ in range(2)]
+    assert made[0] != made[1] and all(len(one) == 12 and one.isalnum() for one in made)
+    given = await _created(api, image_id, flavor_id, adminPass="correct horse", config_drive=True, min_count=2)
+    assert given["adminPass"] == "correct horse"
+    compute.config = attrs.evolve(compute.config, api=ApiOptions(enable_instance_password=False))
+    assert "adminPass" not in await _created(api, image_id, flavor_id, adminPass="correct horse")
+    async with compute.store.read() as session:
+        told = [row["data"].get("admin_pass") for row in await operations.unfinished(session)]
+    # Without a config drive there is no way to tell the guest, and so nothing is kept.
+    assert told == [None, None, "correct horse", "correct horse", None]
+
+
+async def test_a_password_is_never_shown_again(api: Any, image_id: str, flavor_id: str) -> None:
+    made = await _created(api, image_id, flavor_id, adminPass="correct horse", config_drive=True)
+    place = f"/v2.1/servers/{made['id']}"
+    for path in (place, "/v2.1/servers/detail", f"{place}/os-instance-actions"):
+        answer = await api("GET", path, as_="admin", version="2.100")
+        assert answer.status == 200 and "correct horse" not in str(answer.body)

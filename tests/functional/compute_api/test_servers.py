@@ -131,7 +131,7 @@ async def test_the_answer_to_a_create_is_small_and_points_to_the_server(api, com
     body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id}}
     answer = await api("POST", "/v2.1/servers", body)
     assert answer.status == 202
-    assert set(answer.body["server"]) == {"id", "links", "OS-DCF:diskConfig", "security_groups"}
+    assert set(answer.body["server"]) == {"id", "links", "OS-DCF:diskConfig", "security_groups", "adminPass"}
     assert answer.headers["Location"] == answer.body["server"]["links"][0]["href"]
     async with compute.store.read() as session:
         waiting = await operations.unfinished(session)
@@ -189,7 +189,8 @@ async def test_several_servers_share_a_reservation(api, image_id, flavor_id):
         ({"availability_zone": "a:b:c:d"}, "2.1", 400),
         ({"host": "alpha", "networks": "none"}, "2.74", 403),
         ({"host": "alpha", "networks": "none"}, "2.73", 400),
-        ({"adminPass": "secret"}, "2.1", 400),
+        ({"adminPass": "secret"}, "2.1", 202),
+        ({"adminPass": 7}, "2.1", 400),
         ({"personality": [{"path": "/a", "contents": "YQ=="}]}, "2.1", 400),
         ({"personality": [], "networks": "none"}, "2.57", 400),
         ({"trusted_image_certificates": ["a"], "networks": "none"}, "2.63", 400),

@@ -30,6 +30,7 @@ class Notes(Memory):
     """What the steps of these tests remember."""
 
     tries: int = 0
+    admin_pass: str | None = None
 
 
 @attrs.frozen
@@ -195,7 +196,7 @@ async def test_an_operation_goes_on_after_the_last_step_that_was_written(store: 
     await engine.stop(1)
     await task
     assert diary.lines == ["one", "two", "two"]
-    assert seen == {"host": "a", "tries": 0} and row["attempt"] == 2
+    assert (seen["host"], seen["tries"]) == ("a", 0) and row["attempt"] == 2
 
 
 async def _is_at(store: Store, operation: str, step: str) -> bool:
@@ -395,6 +396,34 @@ async def test_a_cancelled_operation_that_waits_ends_at_once(store: Store, diary
         engine.wake()
         rows = await _ended(store, make, delete)
     assert [row["state"] for row in rows] == ["cancelled", "done"]
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+async def test_a_secret_is_remembered_until_the_operation_ends_and_no_longer(
+    store: Store, diary: Diary, end: str
+) -> None:
+    seen = []
+
+    async def wait(work: Work[Notes]) -> None:
+        seen.append(work.memory.admin_pass)
+        if end == "failed":
+            raise Failed("the host is on fire")
+        if end == "cancelled":
+            raise Postponed("much later", 3600)
+
+    verbs = [diary.verb("make", diary.step("wait", do=wait)), diary.verb("delete", diary.step("go"))]
+    operation = world.new_id()
+    row = {"id": operation, "kind": "make", "server_id": "a-server", "data": {"admin_pass": "correct horse"}}
+    async with store.write() as session:
+        await operations.add(session, [{**row, "project_id": "p", "user_id": "u", "request_id": "req-1"}])
+    async with _engine(store, *verbs) as engine:
+        if end == "cancelled":
+            await _until(lambda: _postponed(store, operation, "much later"))
+            await _cancel(store, world.new_id())
+            engine.wake()
+        (ended,) = await _ended(store, operation)
+    assert seen == ["correct horse"] and ended["state"] == end
+    assert "correct horse" not in str(dict(ended))
 
 
 async def _cancel(store: Store, delete: str) -> list[str]:

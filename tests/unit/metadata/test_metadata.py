@@ -117,3 +117,11 @@ def test_the_guest_is_told_the_tags_of_its_nics(server, ports):
     assert [(one["type"], one["mac"], one["tags"]) for one in document["devices"]] == [
         ("nic", "fa:16:3e:00:00:01", ["uplink"])
     ]
+
+
+def test_a_password_is_told_by_the_config_drive_and_by_nothing_else(server, ports):
+    drive = metadata.config_drive(server, ports, admin_pass="correct horse")
+    document = orjson.loads(drive["openstack/latest/meta_data.json"])
+    assert document["admin_pass"] == "correct horse"
+    assert b"admin_pass" not in metadata.config_drive(server, ports)["openstack/latest/meta_data.json"]
+    assert b"admin_pass" not in metadata.answer("/openstack/latest/meta_data.json", server, ports)

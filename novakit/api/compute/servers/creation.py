@@ -1,21 +1,23 @@
 """From the body of POST /servers to what the domain is asked."""
 
 import ipaddress
+import string
 from collections.abc import Mapping
 from typing import Any
 
-from novakit import errors
+from novakit import errors, world
 from novakit.api.compute.validation import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
 from novakit.request_spec.hints import servers_named
 
 NOT_SERVED = {
-    "adminPass": "Passwords are not set inside guests here; log in with a key pair (key_name).",
     "personality": "Files are not injected into guests here; write them with user_data.",
     "trusted_image_certificates": "Image signatures are not checked here: leave trusted_image_certificates out.",
 }
 """Known fields that are refused when they say something, with the reason."""
+
+PASSWORD_CHARACTERS = "".join(sorted({*string.ascii_letters, *string.digits} - set("Il1O0")))
 
 NO_VOLUMES = (
     "Volumes are not served yet: block_device_mapping takes the root disk from an image alone, which imageRef says too."
@@ -58,6 +60,7 @@ async def creation(call: Call[Any], body: Mapping[str, Any]) -> CreateRequest:
         key_name=asked.get("key_name"),
         public_key=await _public_key(call, asked.get("key_name")),
         user_data=asked.get("user_data"),
+        admin_pass=asked.get("adminPass") or new_password(),
         **reached(asked),
         config_drive=boolean(asked.get("config_drive")),
         metadata=asked.get("metadata", {}),
@@ -88,6 +91,11 @@ def reached(asked: Mapping[str, Any]) -> dict[str, Any]:
     if "OS-DCF:diskConfig" in asked:
         found["auto_disk_config"] = asked["OS-DCF:diskConfig"] == "AUTO"
     return found
+
+
+def new_password() -> str:
+    """Make a password of letters and digits without those that look alike: 12 of 57 are 70 bits."""
+    return "".join(world.chance().choices(PASSWORD_CHARACTERS, k=12))
 
 
 def _groups(asked: Mapping[str, Any]) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ async def create(call: Call[Any]) -> web.Response:
         return reply({"reservation_id": made[0].reservation_id}, status=202)
     groups = asked.get("security_groups", [{"name": "default"}])
     shown = views.created(call, made[0], groups)
+    if call.service.config.api.enable_instance_password:
+        shown["adminPass"] = spec.admin_pass
     return reply({"server": shown}, status=202, headers={"Location": shown["links"][0]["href"]})
 
 
