@@ -18,21 +18,22 @@ HOST = "compute-1"
 def lines() -> list[str]:
     """Give the page's commands up to its section about credentials, in its order."""
     text = PAGE.read_text().partition("## Credentials")[0]
-    return [
-        line for block in re.findall(r"```sh[^\n]*\n(.*?)```", text, flags=re.DOTALL) for line in block.splitlines()
-    ]
+    blocks = re.findall(r"```sh[^\n]*\n(.*?)```", text, flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
 
 
 class AsThePageSays(Roles):
     """Processes that a reader of the page has: in one directory, by its lines.
 
-    Two things are not the page's: the port is a free one, and the drivers are the simulated ones.
+    Two things are not the page's: the port is a free one, said as the page says it, and the drivers are the simulated
+    ones.
     """
 
     def __init__(self, directory: Path):
         super().__init__(directory / "state")
         self.directory = directory
         self.host_state = directory / HOST
+        (self.state / "novakit.toml").write_text(f'[api]\npublic_url = "{self.url}"\n')
 
     def command(self, role: str) -> list[str]:
         """Give the line that starts a role."""
