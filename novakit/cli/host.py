@@ -9,6 +9,7 @@ from rich.table import Table
 
 from novakit.bus import enrolments
 from novakit.bus.enrolments import Enrolments
+from novakit.cli import paths
 from novakit.errors import ConfigError
 
 DESCRIPTION = """\
@@ -47,10 +48,17 @@ def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> N
         _add_state(each)
         if action != "revoke":
             each.add_argument(
-                "--into", metavar="DIR", type=Path, required=True, help="state directory of the one that is to join"
+                "--into",
+                metavar="DIR",
+                type=paths.absolute,
+                required=True,
+                help="state directory of the one that is to join",
             )
             each.add_argument(
-                "--bus", metavar="SOCKET", type=Path, help="the bus as it is reached there; default DIR/bus.sock here"
+                "--bus",
+                metavar="SOCKET",
+                type=paths.absolute,
+                help="the bus as it is reached there; default DIR/bus.sock here",
             )
         each.set_defaults(func=_done, action=action, prefix=prefix)
     each = actions.add_parser("list", help="name everybody who is enrolled")
@@ -60,7 +68,7 @@ def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> N
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--state", metavar="DIR", type=Path, default=Path("state"), help="the control plane's; default %(default)s"
+        "--state", metavar="DIR", type=paths.absolute, default="state", help="the control plane's; default %(default)s"
     )
 
 
