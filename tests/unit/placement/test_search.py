@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from novakit.placement.candidates import Ask, Forest, Group, Provider, Stock, search
 from novakit.placement.candidates.forest import SHARES
-from novakit.placement.candidates.masks import matchable
+from novakit_fit.search.masks import matchable
 
 CLASSES = ("VCPU", "DISK_GB")
 TRAITS = ("T1", "T2")

@@ -8,10 +8,10 @@ from random import Random
 
 import attrs
 
-from novakit.placement.candidates.ask import Candidate
-from novakit.placement.candidates.board import Board, Node
-from novakit.placement.candidates.masks import bits
-from novakit.placement.candidates.questions import Pulse
+from novakit_fit.search.ask import Candidate
+from novakit_fit.search.board import Board, Node
+from novakit_fit.search.masks import bits
+from novakit_fit.search.questions import Pulse
 
 Ends = list[Candidate]
 """Every way to answer what is open, in the order of the questions."""

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import attrs
 
-from novakit.placement.candidates.forest import Provider
-from novakit.placement.candidates.masks import bits, mask_of, matchable, union
-from novakit.placement.candidates.questions import room
-from novakit.placement.candidates.rules import Rules
+from novakit_fit.search.masks import bits, mask_of, matchable, union
+from novakit_fit.search.provider import Provider
+from novakit_fit.search.questions import room
+from novakit_fit.search.rules import Rules
 
 
 class Node(NamedTuple):
