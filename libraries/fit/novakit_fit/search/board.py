@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import attrs
 
-from novakit_fit.search.masks import bits, mask_of, matchable, union
+from novakit_fit.matching import matching
+from novakit_fit.search.masks import bits, mask_of, union
 from novakit_fit.search.provider import Provider
 from novakit_fit.search.questions import room
 from novakit_fit.search.rules import Rules
@@ -118,7 +119,7 @@ class Board:
         if len(wishes) < 2 or wishes[0].bit_count() >= len(wishes):
             return True
         least = min(takes[number] for number in numbers)
-        return matchable(wishes, lambda place: self.left(node, name, place) // least)
+        return matching(wishes, lambda place: self.left(node, name, place) // least) is not None
 
     def state(self, node: Node) -> object:
         """Tell all that decides what can follow; equal states have equal ends."""
