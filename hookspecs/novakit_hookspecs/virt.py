@@ -35,9 +35,11 @@ class VirtDriver(Protocol):
         """Stop the guest and remove everything of it from the host; the unknown is fine."""
 
     async def set_power(self, guest: str, to: Power, within: float) -> Guest:
-        """Bring the guest to RUNNING or SHUTDOWN.
+        """Bring the guest to RUNNING or SHUTDOWN, whatever it is now.
 
-        SHUTDOWN asks the guest to shut down and pulls the plug after `within` seconds; 0 pulls it at once.
+        RUNNING lets a paused guest go on and brings a suspended one back, each where it was.
+        SHUTDOWN asks the guest to shut down and pulls the plug after `within` seconds; 0 pulls it at once. What was
+        kept of a suspended guest's memory is thrown away.
         Raises `NotFound` for an unknown guest.
         """
 
@@ -62,6 +64,31 @@ class Snapshots(Protocol):
 
         `path` is absolute and what is there already is replaced; a failure may leave part of a file there.
         Raises `NotFound` for an unknown guest and `Refused` for one that runs.
+        """
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """Facet: can stop a guest's CPUs, its memory kept where it is, until `set_power` to RUNNING lets it go on."""
+
+    async def pause(self, guest: str) -> Guest:
+        """Bring a running guest to PAUSED; one that is paused stays so.
+
+        Raises `NotFound` for an unknown guest and `Refused` for one that is off or suspended.
+        """
+
+
+@runtime_checkable
+class Suspends(Protocol):
+    """Facet: can keep a guest's memory on disk and free its host, until `set_power` to RUNNING brings it back.
+
+    What is kept outlives a restart of the host, and goes with the guest when it is destroyed.
+    """
+
+    async def suspend(self, guest: str) -> Guest:
+        """Bring a running or paused guest to SUSPENDED; one that is suspended stays so.
+
+        Raises `NotFound` for an unknown guest and `Refused` for one that is off, or that has what cannot be kept.
         """
 
 

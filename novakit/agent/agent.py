@@ -22,10 +22,11 @@ from novakit.config import AgentOptions
 from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused
+from novakit_hookspecs.facets import traits_of
 from novakit_hookspecs.hosts import Holding, PreparesHost
 from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif
 from novakit_hookspecs.servers import Guest, GuestPlan, Nic, Power
-from novakit_hookspecs.virt import DriverSpec, LogsConsole, Snapshots, VirtDriver
+from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, VirtDriver
 
 T = TypeVar("T")
 
@@ -116,7 +117,8 @@ class Agent(HostCalls):
         facts = await self._ask_driver("host", self.driver.host(), 60)
         ip = self.options.address or facts.host_ip or address.own()
         metrics = {**await self.measuring.read(), **facts.metrics}
-        traits = (facts.traits | set(self.options.traits)).difference(self.options.withheld_traits)
+        able = traits_of(self.driver, self.spec.facets, self.spec.renders)
+        traits = (facts.traits | able | set(self.options.traits)).difference(self.options.withheld_traits)
         report = AgentReport(
             facts=attrs.evolve(facts, host_ip=ip, metrics={}, traits=traits),
             metrics=metrics,
@@ -209,11 +211,21 @@ class Agent(HostCalls):
     async def set_power(self, operation: str, server: str, to: Power, grace: float) -> Guest:
         async def change() -> Guest:
             try:
-                return await self._ask_driver("set_power", self.driver.set_power(server, to, grace), grace + 100)
+                return await self._ask_driver("set_power", self._bring(server, to, grace), grace + 100)
             except NotFound as error:
                 raise Refused(f"The guest is not on {self.host} any more: {error}") from error
 
         return await self._alone(server, change)
+
+    def _bring(self, server: str, to: Power, grace: float) -> Awaitable[Guest]:
+        driver = self.driver
+        if to is Power.PAUSED and isinstance(driver, Pauses):
+            return driver.pause(server)
+        if to is Power.SUSPENDED and isinstance(driver, Suspends):
+            return driver.suspend(server)
+        if to in (Power.RUNNING, Power.SHUTDOWN):
+            return driver.set_power(server, to, grace)
+        raise Refused(f"The driver of {self.host} cannot bring a guest to {to.value}.")
 
     async def console_log(self, server: str, max_bytes: int) -> bytes:
         if not isinstance(self.driver, LogsConsole):

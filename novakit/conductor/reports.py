@@ -28,9 +28,11 @@ log = structlog.get_logger(__name__)
 MAX_METRICS = 64
 """Measurements of one host."""
 STRANGER = "stranger"
-STOPPED = states.Move("stopped", states.when(("active",), None), "stopped", None)
-STARTED = states.Move("started", states.when(("stopped",), None), "active", None)
-LOST = states.Move("lost", states.when(("active", "stopped"), None), "error", None)
+_EXPECTED = {"active": Power.RUNNING, "paused": Power.PAUSED, "suspended": Power.SUSPENDED, "stopped": Power.SHUTDOWN}
+"""The power state of the guest of a server at rest, by vm_state."""
+STOPPED = states.Move("stopped", states.when(("active", "paused", "suspended"), None), "stopped", None)
+STARTED = states.Move("started", states.when(("stopped", "paused", "suspended"), None), "active", None)
+LOST = states.Move("lost", states.when(tuple(_EXPECTED), None), "error", None)
 MOVES = (STOPPED, STARTED, LOST)
 """What a host's report changes of a server that nothing is being done to."""
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
@@ -181,13 +183,14 @@ def measurements(told: object) -> dict[str, float]:
 
 
 def _difference(row: Row, power: str | None) -> str | None:
-    if row["task_state"] is not None or row["vm_state"] not in ("active", "stopped"):
+    expected = _EXPECTED.get(row["vm_state"])
+    if row["task_state"] is not None or expected is None:
         return None
     if power is None:
         return "missing"
-    if row["vm_state"] == "active" and power in _OFF:
+    if power in _OFF and expected is not Power.SHUTDOWN:
         return power
-    if row["vm_state"] == "stopped" and power == Power.RUNNING.value:
+    if power == Power.RUNNING.value and expected is not Power.RUNNING:
         return power
     return None
 

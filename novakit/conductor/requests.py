@@ -18,8 +18,9 @@ from novakit.conductor.verb import Asked, Begun, Verb, Version
 from novakit.conductor.work import Memory
 from novakit.context import RequestContext
 from novakit.store import Session, Store, operations
-from novakit.store.compute import servers
+from novakit.store.compute import hosts, servers
 from novakit.store.engine import Row
+from novakit_hookspecs.facets import trait_of
 from novakit_hookspecs.plain import to_plain
 
 
@@ -56,6 +57,8 @@ class Requests:
         self, session: Session, context: RequestContext, verb: Verb[Any], row: Row, value: Any, version: Version
     ) -> Sequence[str]:
         _check_state(verb, row)
+        if verb.needs is not None:
+            await _check_host(session, verb.kind, verb.needs, row)
         if verb.begin is None:
             raise TypeError(f"{verb.kind} is not asked for like this")
         asked = Asked(session=session, context=context, server=row, version=version, value=value)
@@ -80,6 +83,14 @@ def _check_state(verb: Verb[Any], row: Row) -> None:
         check(verb.kind, ways[-1], row["id"], *state)
     if verb.needs_host and row["host"] is None:
         raise errors.Conflict(f"Cannot '{verb.kind}' instance {row['id']} while it is in vm_state {row['vm_state']}")
+
+
+async def _check_host(session: Session, kind: str, facet: type, row: Row) -> None:
+    """Refuse what the driver of the server's host cannot do, before anything is begun."""
+    host = await hosts.show(session, row["host"])
+    if host is None or trait_of(facet) not in host["facts"].get("traits", ()):
+        lacking = f"{trait_of(facet)} is not among its traits"
+        raise errors.Conflict(f"Cannot '{kind}' instance {row['id']}: its host cannot do that, as {lacking}.")
 
 
 async def _move(session: Session, kind: str, move: Move, row: Row, values: Any) -> None:

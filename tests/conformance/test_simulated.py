@@ -14,7 +14,7 @@ from novakit_hookspecs.servers import Power
 from novakit_hookspecs.testing.accelerators import AcceleratorConformance
 from novakit_hookspecs.testing.networks import NetworkConformance
 from novakit_hookspecs.testing.virt import VirtConformance
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, VirtDriver
 from novakit_simulated.accelerators import SimulatedAccelerators
 from novakit_simulated.network import SimulatedNetwork
 from novakit_simulated.options import AcceleratorOptions, NetworkOptions, VirtOptions
@@ -22,7 +22,7 @@ from novakit_simulated.virt import SimulatedVirt
 
 
 class TestSimulatedVirt(VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings})
+    facets = frozenset({LogsConsole, ListsHoldings, Pauses, Suspends})
     renders = frozenset({PciAttachment, MdevAttachment})
     options = VirtOptions()
 
@@ -34,6 +34,10 @@ class TestSimulatedVirt(VirtConformance):
         await driver.open()
         yield driver
         await driver.close()
+
+    async def boots(self, driver: VirtDriver, guest: str) -> int:
+        assert isinstance(driver, SimulatedVirt)
+        return (await driver.console_log(guest, 1 << 20)).count(b"Linux version")
 
     async def kill_behind(self, driver: VirtDriver, guest: str) -> None:
         assert isinstance(driver, SimulatedVirt)

@@ -12,14 +12,20 @@ GRACE = 60.0
 
 
 async def set_power(work: Work[Any], parts: Parts, to: Power, within: float = 0.0) -> Power:
-    """Have the host start the guest or shut it down, asking it for `within` seconds first; return what it reached."""
+    """Have the host bring the guest to a power state, and return the one it reached.
+
+    A guest that is to shut down is asked to for `within` seconds first; the host has them for any other state, too.
+    """
     return (await parts.hosts.at(str(work.memory.host)).set_power(work.id, work.server_id, to, within)).power
 
 
-async def start_wired(work: Work[Any], parts: Parts) -> Power:
-    """Start the guest, its ports wired first: they may be gone since the host was restarted."""
+async def start_wired(work: Work[Any], parts: Parts, within: float = 0.0) -> Power:
+    """Start the guest, its ports wired first: they may be gone since the host was restarted.
+
+    `within` are seconds that this may take beside those of any start.
+    """
     await parts.wiring.ensure(str(work.memory.host))
-    return await set_power(work, parts, Power.RUNNING)
+    return await set_power(work, parts, Power.RUNNING, within)
 
 
 def number(power: Power) -> int:

@@ -48,7 +48,8 @@ async def up(work: Work[Rebooting], parts: Parts) -> Commit:
 
 
 _REBOOTING, _HARD = "rebooting", "rebooting_hard"
-_UNDER_WAY = {"active": (_REBOOTING, _HARD), **when(("stopped", "error"), _HARD)}
+_DOWN = ("stopped", "paused", "suspended", "error")
+_UNDER_WAY = {"active": (_REBOOTING, _HARD), **when(_DOWN, _HARD)}
 REBOOT = Verb(
     kind="reboot",
     action=Action(name="reboot", rule="os_compute_api:servers:reboot", bodies=(((2, 1), _BODY),)),
@@ -58,7 +59,7 @@ REBOOT = Verb(
         Move(REQUEST, when(("active",), None), None, _REBOOTING),
         Move(
             "request hard",
-            {"active": (None, _REBOOTING, _HARD), **when(("stopped", "error"), None, _HARD)},
+            {"active": (None, _REBOOTING, _HARD), **when(_DOWN, None, _HARD)},
             None,
             _HARD,
         ),

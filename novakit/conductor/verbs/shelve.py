@@ -91,7 +91,7 @@ async def undo(work: Work[Shelving], parts: Parts) -> None:
         log.warning("a server that could not be shelved was not restarted", server=work.server_id, why=str(error))
 
 
-_FROM = ("active", "stopped")
+_FROM = ("active", "stopped", "paused", "suspended")
 _PENDING, _UPLOADING = "shelving_image_pending_upload", "shelving_image_uploading"
 SHELVE = Verb(
     kind="shelve",

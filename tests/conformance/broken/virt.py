@@ -11,7 +11,7 @@ from novakit_hookspecs.errors import NotFound
 from novakit_hookspecs.hosts import Holding, HostContext
 from novakit_hookspecs.servers import Guest, GuestPlan, Power
 from novakit_hookspecs.testing.virt import VirtConformance
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends
 from novakit_simulated.options import VirtOptions
 from novakit_simulated.virt import SimulatedVirt
 
@@ -80,8 +80,33 @@ class Hoards(SimulatedVirt):
         super()._check_devices(plan)
 
 
+class PausesNothing(SimulatedVirt):
+    async def pause(self, guest: str) -> Guest:
+        self._known(guest)
+        return Guest(id=guest, power=Power.PAUSED)
+
+
+class PausesTheDead(SimulatedVirt):
+    async def pause(self, guest: str) -> Guest:
+        return self._halt(guest, self._known(guest), Power.PAUSED)
+
+
+class SuspendsByShutdown(SimulatedVirt):
+    async def suspend(self, guest: str) -> Guest:
+        await self.set_power(guest, Power.SHUTDOWN, 0)
+        return self._halt(guest, self._known(guest), Power.SUSPENDED)
+
+
+class KeepsMemory(SimulatedVirt):
+    async def set_power(self, guest: str, to: Power, within: float) -> Guest:
+        record = self._known(guest)
+        if to is Power.SHUTDOWN and record["power"] == Power.SUSPENDED.value:
+            return Guest(id=guest, power=Power.SHUTDOWN)
+        return await super().set_power(guest, to, within)
+
+
 class _Suite(VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings})
+    facets = frozenset({LogsConsole, ListsHoldings, Pauses, Suspends})
     renders = frozenset({PciAttachment})
     kind: ClassVar[type[SimulatedVirt]] = SimulatedVirt
     patience = 0.3
@@ -95,6 +120,9 @@ class _Suite(VirtConformance):
         yield driver
         await driver.close()
 
+    async def boots(self, driver: SimulatedVirt, guest: str) -> int:  # type: ignore[override]
+        return (await driver.console_log(guest, 1 << 20)).count(b"Linux version")
+
     async def kill_behind(self, driver: SimulatedVirt, guest: str) -> None:  # type: ignore[override]
         driver.happen(guest, Power.CRASHED, "killed")
 
@@ -102,6 +130,26 @@ class _Suite(VirtConformance):
         fresh = self.kind(driver.options, driver.context)
         await fresh.open()
         return fresh
+
+
+class TestPausesNothing(_Suite):
+    kind = PausesNothing
+    caught_by = frozenset({"test_a_paused_guest_stands_still_until_it_is_let_go_on"})
+
+
+class TestPausesTheDead(_Suite):
+    kind = PausesTheDead
+    caught_by = frozenset({"test_only_a_guest_that_runs_is_paused"})
+
+
+class TestSuspendsByShutdown(_Suite):
+    kind = SuspendsByShutdown
+    caught_by = frozenset({"test_only_a_guest_that_is_on_is_suspended"})
+
+
+class TestKeepsMemory(_Suite):
+    kind = KeepsMemory
+    caught_by = frozenset({"test_the_memory_of_a_suspended_guest_is_thrown_away_with_its_power"})
 
 
 class TestCorrect(_Suite):

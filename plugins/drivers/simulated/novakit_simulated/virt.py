@@ -20,7 +20,7 @@ from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
-from novakit_hookspecs.virt import DriverSpec, ListsHoldings, LogsConsole, Snapshots
+from novakit_hookspecs.virt import DriverSpec, ListsHoldings, LogsConsole, Pauses, Snapshots, Suspends
 from novakit_simulated import console, topology_file
 from novakit_simulated.faults import Dice, SimulatedFault, chance_of
 from novakit_simulated.journal import Journal
@@ -30,6 +30,7 @@ from novakit_simulated.topology_file import HostTopology
 BUILDING = "building"
 _FAILED = "failed creates"
 _KEPT_BOOTS = 8
+_OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
 _DISK = 4096
 """Bytes of a simulated root disk."""
 
@@ -166,6 +167,18 @@ class SimulatedVirt:
             await self.sleep(wait)
         return self._stop(guest, Power.SHUTDOWN, "shut down")
 
+    async def pause(self, guest: str) -> Guest:
+        record = self._known(guest)
+        if record["power"] not in (Power.RUNNING.value, Power.PAUSED.value):
+            raise Refused(f"guest {guest} is {record['power']}; only one that runs can be paused")
+        return self._halt(guest, record, Power.PAUSED)
+
+    async def suspend(self, guest: str) -> Guest:
+        record = self._known(guest)
+        if record["power"] in (Power.SHUTDOWN.value, Power.CRASHED.value):
+            raise Refused(f"guest {guest} is {record['power']}; only one that is on can be suspended")
+        return self._halt(guest, record, Power.SUSPENDED)
+
     def events(self) -> AsyncIterator[GuestEvent]:
         listener = Events()
         self._listeners.add(listener)
@@ -186,8 +199,8 @@ class SimulatedVirt:
         return printed[-max_bytes:]
 
     async def snapshot(self, guest: str, path: str) -> str:
-        if self._known(guest)["power"] == Power.RUNNING.value:
-            raise Refused(f"guest {guest} runs; stop it before a snapshot of its disk is taken")
+        if self._known(guest)["power"] not in _OFF:
+            raise Refused(f"guest {guest} is not off; stop it before a snapshot of its disk is taken")
         await asyncio.to_thread(Path(path).write_bytes, f"root disk of guest {guest}".encode().ljust(_DISK, b"\0"))
         return "raw"
 
@@ -247,15 +260,23 @@ class SimulatedVirt:
     def _start(self, guest: str, record: dict[str, Any]) -> Guest:
         if record["power"] == Power.RUNNING.value:
             return _guest(guest, record)
-        boots = [*record["boots"], [self.clock(), None]][-_KEPT_BOOTS:]
+        boots = record["boots"]
+        if record["power"] in _OFF:
+            boots = [*boots, [self.clock(), None]][-_KEPT_BOOTS:]
         return self._become(guest, {**record, "power": Power.RUNNING.value, "why": "", "boots": boots})
 
     def _stop(self, guest: str, power: Power, why: str) -> Guest:
         record = self._known(guest)
-        if record["power"] != Power.RUNNING.value:
+        if record["power"] in _OFF:
             return _guest(guest, record)
         boots = [*record["boots"][:-1], [record["boots"][-1][0], self.clock()]]
         return self._become(guest, {**record, "power": power.value, "why": why, "boots": boots})
+
+    def _halt(self, guest: str, record: dict[str, Any], power: Power) -> Guest:
+        """Stop a guest's CPUs; it goes on in the boot that it is in."""
+        if record["power"] == power.value:
+            return _guest(guest, record)
+        return self._become(guest, {**record, "power": power.value, "why": power.value})
 
     def _become(self, guest: str, record: dict[str, Any]) -> Guest:
         """Write the new state down, then tell of it."""
@@ -312,7 +333,7 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         api=1,
         build=SimulatedVirt,
         options=VirtOptions,
-        facets={LogsConsole, ListsHoldings, Snapshots},
+        facets={LogsConsole, ListsHoldings, Snapshots, Pauses, Suspends},
         renders={PciAttachment, MdevAttachment},
         wants_images=False,
     )

@@ -1,0 +1,38 @@
+"""Reset state: an administrator says what a server is, whatever is known of it, and nothing is done on its host.
+
+An operation that is under way finds the state changed at its next step, takes back what it did, and leaves the state.
+"""
+
+from novakit import errors
+from novakit.compute.states import ANY, REQUEST, Move
+from novakit.conductor.verb import Action, Asked, Begun, Verb
+from novakit.conductor.work import Memory
+
+_BODY = {
+    "type": "object",
+    "properties": {"state": {"type": "string", "enum": ["active", "error"]}},
+    "required": ["state"],
+    "additionalProperties": False,
+}
+
+
+async def begin(asked: Asked) -> Begun[Memory]:
+    """Set the state at once; raises `Conflict` for a server that is to be active without being on a host."""
+    host, state = asked.server["host"], asked.value["state"]
+    if state == "active" and host is None:
+        raise errors.Conflict(
+            f"Cannot reset the state of instance {asked.server['id']} to active: it is on no host. "
+            "Unshelve it, or delete it and create another."
+        )
+    return Begun(memory=Memory(host=host), event=f"{REQUEST} {state}")
+
+
+RESET_STATE = Verb(
+    kind="resetState",
+    action=Action(name="os-resetState", rule="os_compute_api:os-admin-actions:reset_state", bodies=(((2, 1), _BODY),)),
+    begin=begin,
+    remembers=Memory,
+    needs_host=False,
+    locks_out=False,
+    moves=tuple(Move(f"{REQUEST} {state}", {ANY: (ANY,)}, state, None) for state in ("active", "error")),
+)
