@@ -86,6 +86,13 @@ class PausesNothing(SimulatedVirt):
         return Guest(id=guest, power=Power.PAUSED)
 
 
+class BootsAnew(SimulatedVirt):
+    async def set_power(self, guest: str, to: Power, within: float) -> Guest:
+        if to is Power.RUNNING and self._known(guest)["power"] in (Power.PAUSED.value, Power.SUSPENDED.value):
+            await super().set_power(guest, Power.SHUTDOWN, 0)
+        return await super().set_power(guest, to, within)
+
+
 class PausesTheDead(SimulatedVirt):
     async def pause(self, guest: str) -> Guest:
         return self._halt(guest, self._known(guest), Power.PAUSED)
@@ -135,6 +142,16 @@ class _Suite(VirtConformance):
 class TestPausesNothing(_Suite):
     kind = PausesNothing
     caught_by = frozenset({"test_a_paused_guest_stands_still_until_it_is_let_go_on"})
+
+
+class TestBootsAnew(_Suite):
+    kind = BootsAnew
+    caught_by = frozenset(
+        {
+            "test_a_paused_guest_stands_still_until_it_is_let_go_on",
+            "test_a_suspended_guest_comes_back_where_it_was",
+        }
+    )
 
 
 class TestPausesTheDead(_Suite):

@@ -26,7 +26,7 @@ from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, VirtDriver
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, VirtDriver
 from novakit_host.cpu_traits import cpu_traits
 from novakit_host.pci_rules import PciRule
 from tests.support.device_trees import tree
@@ -98,13 +98,17 @@ class RealGuests:
 
 
 class TestQemu(RealGuests, VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings, ExaminesHost})
+    facets = frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends})
     renders = frozenset({PciAttachment})
     no_device = "no VFIO on this machine"
     patience = BOOT_WITHIN
 
     async def booted(self, driver: VirtDriver, guest: str) -> None:
         await printed(driver, guest, FINISHED)
+
+    async def boots(self, driver: VirtDriver, guest: str) -> int:
+        assert isinstance(driver, LogsConsole)
+        return (await driver.console_log(guest, 1 << 20)).count(FINISHED)
 
     @pytest.fixture(autouse=True)
     def _remember(self, tmp_path: Path) -> None:
@@ -114,6 +118,7 @@ class TestQemu(RealGuests, VirtConformance):
         kill_qemu(self._state_dir, guest)
 
     async def another(self, driver: VirtDriver) -> VirtDriver:
+        await driver.close()  # QEMU serves one connection at a time, and that of an agent that was killed is closed
         fresh = driver_on(self._state_dir)
         await fresh.open()
         return fresh

@@ -32,7 +32,6 @@ _OFF_REASONS = {
     libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN: (Power.SHUTDOWN, "shut down by the guest"),
     libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: (Power.SHUTDOWN, "the plug was pulled"),
     libvirt.VIR_DOMAIN_SHUTOFF_CRASHED: (Power.CRASHED, "QEMU ended unexpectedly"),
-    libvirt.VIR_DOMAIN_SHUTOFF_SAVED: (Power.SUSPENDED, "saved to disk"),
     libvirt.VIR_DOMAIN_SHUTOFF_FAILED: (Power.SHUTDOWN, "QEMU failed to start"),
 }
 _EVENTS = {
@@ -174,12 +173,38 @@ class Calls:
         await self._run(lambda connection: connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE) and None)
 
     async def start(self, guest: str) -> None:
-        """Start a defined domain; one that runs is left alone."""
+        """Start a defined domain, with its saved memory if there is some; one that is paused goes on."""
 
         def work(connection: Any) -> None:
             domain = _get(connection, guest)
             if not domain.isActive():
                 domain.create()
+            elif domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+                domain.resume()
+
+        await self._run(work)
+
+    async def pause(self, guest: str) -> None:
+        """Stop the domain's CPUs; one that is paused, or off, is left alone."""
+        await self._run(lambda connection: _if_active(connection, guest, lambda domain: domain.suspend()))
+
+    async def save(self, guest: str) -> None:
+        """Write the domain's memory where libvirt keeps it and end the domain; one that is off is left alone."""
+
+        def work(connection: Any) -> None:
+            domain = _get(connection, guest)
+            if domain.isActive():
+                domain.managedSave(0)
+
+        await self._run(work)
+
+    async def forget_memory(self, guest: str) -> None:
+        """Throw the saved memory of a domain away; none is fine."""
+
+        def work(connection: Any) -> None:
+            domain = _get(connection, guest)
+            if domain.hasManagedSaveImage(0):
+                domain.managedSaveRemove(0)
 
         await self._run(work)
 
@@ -321,6 +346,9 @@ def _describe(domain: Any, guest: str) -> Domain | None:
         power, why = _STATES.get(state, Power.SHUTDOWN), ""
         if state == libvirt.VIR_DOMAIN_SHUTOFF:
             power, why = _OFF_REASONS.get(reason, (power, why))
+            # The reason stays when the memory is thrown away, and is forgotten when libvirtd is started again.
+            if domain.hasManagedSaveImage(0):
+                power, why = Power.SUSPENDED, "saved to disk"
         return Domain(guest, power, why, _directory(domain))
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:

@@ -157,6 +157,14 @@ class LibvirtDriver:
             raise Refused(f"a guest cannot be brought to {to.value} by set_power")
         return await self._work.do(guest, self._set_power(guest, to, within))
 
+    async def pause(self, guest: str) -> Guest:
+        """Stop the guest's CPUs; its memory stays where it is."""
+        return await self._work.do(guest, self._pause(guest))
+
+    async def suspend(self, guest: str) -> Guest:
+        """Have libvirt save the guest's memory and end it."""
+        return await self._work.do(guest, self._suspend(guest))
+
     def events(self) -> AsyncIterator[GuestEvent]:
         """Tell of power changes from now on; after a lost connection the present state of every guest is told."""
         return _drain(self._listen())
@@ -234,12 +242,28 @@ class LibvirtDriver:
         domain = await self._known(guest)
         if to is Power.RUNNING:
             return _guest(domain) if domain.power is Power.RUNNING else await self._running(guest)
-        if domain.power not in _OFF and within > 0:
+        if domain.power is Power.SUSPENDED:
+            await self._calls.forget_memory(guest)
+        if domain.power is Power.RUNNING and within > 0:
             domain = await self._shut_down(guest, within)
         if domain.power not in _OFF:
             await self._calls.pull_the_plug(guest)
         # One that crashed is off as well, and whoever asked for SHUTDOWN has it now.
         return Guest(id=guest, power=Power.SHUTDOWN, why=(await self._known(guest)).why)
+
+    async def _pause(self, guest: str) -> Guest:
+        if (domain := await self._known(guest)).power not in (Power.RUNNING, Power.PAUSED):
+            raise Refused(f"guest {guest} is {domain.power.value}; only one that runs can be paused")
+        await self._calls.pause(guest)
+        return _guest(await self._known(guest))
+
+    async def _suspend(self, guest: str) -> Guest:
+        if (domain := await self._known(guest)).power in _OFF:
+            raise Refused(f"guest {guest} is {domain.power.value}; only one that is on can be suspended")
+        if held := (await self._calls.host_devices()).get(name_of(guest)):
+            raise Refused(f"guest {guest} has {', '.join(held)}, whose state cannot be kept; stop it instead")
+        await self._calls.save(guest)
+        return _guest(await self._known(guest))
 
     async def _snapshot(self, guest: str, path: Path) -> str:
         if (await self._known(guest)).power not in _OFF:

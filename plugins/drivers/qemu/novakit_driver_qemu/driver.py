@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 import attrs
 
-from novakit_driver_qemu import commands, console, examination, guest_cpu, host_facts, processes
+from novakit_driver_qemu import commands, console, examination, guest_cpu, host_facts, memory, processes
 from novakit_driver_qemu.guests import Watch
 from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import Machine, command_line
@@ -107,6 +107,14 @@ class QemuDriver:
             raise Refused(f"a guest cannot be brought to {to.value} by set_power")
         return await self._turns.take(guest, lambda: self._set_power(guest, to, within))
 
+    async def pause(self, guest: str) -> Guest:
+        """Stop the guest's CPUs; its memory stays where it is."""
+        return await self._turns.take(guest, lambda: self._pause(guest))
+
+    async def suspend(self, guest: str) -> Guest:
+        """Write the guest's memory beside its disks and end it."""
+        return await self._turns.take(guest, lambda: self._suspend(guest))
+
     def events(self) -> AsyncIterator[GuestEvent]:
         """Tell of power changes from now on."""
         queue: asyncio.Queue[GuestEvent] = asyncio.Queue()
@@ -160,28 +168,58 @@ class QemuDriver:
             if within > 0:
                 await watch.shut_down(within)
             await watch.stop(gently=True)
+        memory.forget(self._instances.memory(guest))
         # One that crashed is off as well, and whoever asked for SHUTDOWN has it now.
         self._instances.forget_end(guest)
         return Guest(id=guest, power=Power.SHUTDOWN, why=watch.why if watch else "")
 
+    async def _pause(self, guest: str) -> Guest:
+        watch = self._on(guest, "paused")
+        if self._instances.memory(guest).exists():
+            raise Refused(f"guest {guest} is suspended; only one that runs can be paused")
+        await watch.pause()
+        return self._guest(guest)
+
+    async def _suspend(self, guest: str) -> Guest:
+        if self._instances.memory(guest).exists() and guest not in self._watches:
+            return self._guest(guest)
+        if devices := self._instances.machine(guest).devices:
+            held = ", ".join(devices)
+            raise Refused(f"guest {guest} has {held}, whose state cannot be kept; stop it instead")
+        await self._on(guest, "suspended").suspend()
+        return self._guest(guest)
+
+    def _on(self, guest: str, what: str) -> Watch:
+        """Return the watch over a guest that is on; raises `NotFound`, or `Refused` for one that is off."""
+        self._instances.machine(guest)
+        watch = self._watches.get(guest)
+        if watch is None or not watch.process.alive:
+            raise Refused(f"guest {guest} is off; only one that is on can be {what}")
+        return watch
+
     async def _started(self, guest: str) -> Guest:
         """Start the guest's QEMU unless it runs."""
-        root = self._instances.root
+        root, suspended = self._instances.root, self._instances.memory(guest).exists()
+        if suspended and (watch := self._watches.get(guest)) is not None:
+            await watch.stop(gently=True)  # it has not run since the memory was written: it is begun anew
         if (watch := self._watches.get(guest)) is not None:
             if watch.process.alive:
                 await watch.resume()
                 return self._guest(guest)
             await watch.stop(gently=True)  # it ended a moment ago: let that be told first
-        if not await self._adopt(guest):
+        if suspended or not await self._adopt(guest):
             directory = self._instances.of(guest)
-            argv = command_line(self._instances.machine(guest), directory, self._decided().acceleration)
+            machine, how = self._instances.machine(guest), self._decided().acceleration
+            argv = command_line(machine, directory, how, suspended=suspended)
             # Cut short, it might leave a QEMU in the background of which nobody knows yet.
             ended = await whole(run(argv, cwd=directory))
             process = processes.find(guest, root)
             if ended.status != 0 or process is None:
                 raise Refused(f"QEMU did not start guest {guest}: {ended.said or 'it ended at once'}")
-            self._watch(guest, process)
-            self._tell(guest, Power.RUNNING, "started")
+            watch = self._watch(guest, process)
+            if suspended:
+                await watch.restore()
+            self._tell(guest, Power.RUNNING, "resumed" if suspended else "started")
         return self._guest(guest)
 
     async def _adopt(self, guest: str) -> bool:
@@ -191,12 +229,15 @@ class QemuDriver:
             self._watch(guest, process)
         return process is not None
 
-    def _watch(self, guest: str, process: processes.Process) -> None:
+    def _watch(self, guest: str, process: processes.Process) -> Watch:
         watch = Watch(guest, process, self._instances, self._tell)
         self._watches[guest] = watch
         watch.start(lambda: self._watches.pop(guest, None))
+        return watch
 
     def _guest(self, guest: str) -> Guest:
+        if self._instances.memory(guest).exists():
+            return Guest(id=guest, power=Power.SUSPENDED, why="saved to disk")
         if (watch := self._watches.get(guest)) is not None:
             return Guest(id=guest, power=watch.power, why=watch.why)
         if self._instances.ended_badly(guest):

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from novakit_driver_qemu import memory
 from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import Process
-from novakit_driver_qemu.qmp import Monitor
+from novakit_driver_qemu.qmp import ANSWER_WITHIN, Monitor
 from novakit_driver_qemu.work import end
 from novakit_hookspecs.errors import Busy
 from novakit_hookspecs.servers import Power
@@ -35,7 +37,11 @@ class Watch:
     why: str = attrs.field(init=False, default="")
     _end: str = attrs.field(init=False, default="")
     """Why QEMU is about to end, once it said so."""
+    _ends_as: Power | None = attrs.field(init=False, default=None)
+    """What the guest is once QEMU has ended, where that is settled before."""
     _monitor: Monitor | None = attrs.field(init=False, default=None)
+    _listening: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    """Set while there is a connection to QEMU."""
     _pulled: bool = attrs.field(init=False, default=False)
     _tasks: "list[asyncio.Task[None]]" = attrs.field(init=False, factory=list)
 
@@ -58,9 +64,57 @@ class Watch:
 
     async def resume(self) -> None:
         """Let a paused guest go on."""
-        if self.power is Power.PAUSED and self._monitor is not None:
-            await self._monitor.execute("cont")
+        if self.power is Power.PAUSED:
+            await (await self._connected()).execute("cont")
             self.power, self.why = Power.RUNNING, "resumed"
+            memory.forget(self._memory)
+
+    async def pause(self) -> None:
+        """Stop the guest's CPUs; raises `Busy` when QEMU does not answer."""
+        if self.power is not Power.PAUSED:
+            await (await self._connected()).execute("stop")
+            self.power, self.why = Power.PAUSED, "paused"
+
+    async def suspend(self) -> None:
+        """Write the guest's memory down and end QEMU.
+
+        Raises `Refused` or `Busy` when QEMU cannot; the guest is as before then.
+        """
+        monitor, was = await self._connected(), self.power
+        if not self._memory.exists():
+            if (await monitor.execute("query-status"))["status"] == "postmigrate":
+                # An earlier one was cut short after QEMU had written, and before the file was whole.
+                await monitor.execute("cont")
+            await monitor.execute("stop")
+            try:
+                await memory.save(monitor, self._memory)
+            except BaseException:
+                if was is Power.RUNNING:
+                    await monitor.execute("cont")
+                raise
+        self._ends_as = Power.SUSPENDED
+        await self.stop(gently=True)
+
+    async def restore(self) -> None:
+        """Read the guest's memory into this QEMU, which waits for it, and let the guest go on."""
+        monitor = await self._connected()
+        await memory.load(monitor, self._memory)
+        await monitor.execute("cont")
+        self.power, self.why = Power.RUNNING, "resumed"
+        memory.forget(self._memory)
+
+    @property
+    def _memory(self) -> Path:
+        return self.instances.memory(self.guest)
+
+    async def _connected(self) -> Monitor:
+        """Wait for the connection to QEMU, which listens from its start on."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await self._listening.wait()
+        if self._monitor is None:
+            raise Busy(f"QEMU of guest {self.guest} does not listen")
+        return self._monitor
 
     async def shut_down(self, within: float) -> None:
         """Press the power button until the guest is off or the time is over."""
@@ -89,11 +143,13 @@ class Watch:
             with contextlib.suppress(OSError, EOFError, ValueError):
                 async with Monitor.connect(self.instances.of(self.guest), socket_of(self.guest)) as monitor:
                     self._monitor = monitor
+                    self._listening.set()
                     if monitor.status in _STOPPED and self.power is Power.RUNNING:
                         self._change(Power.PAUSED, f"QEMU says {monitor.status}")
                     async for name, data in monitor.events():
                         self._hear(name, data)
             self._monitor = None
+            self._listening.clear()
             if self.process.alive:
                 await asyncio.sleep(RECONNECT)
 
@@ -118,7 +174,9 @@ class Watch:
         crashed = not self._pulled and self.instances.ended_badly(self.guest)
         if self._pulled:
             self.instances.forget_end(self.guest)
-        why = "the plug was pulled" if self._pulled else "QEMU ended unexpectedly" if crashed else self._end
+        ends_as = self._ends_as or (Power.CRASHED if crashed else Power.SHUTDOWN)
+        whys = {Power.SUSPENDED: "saved to disk", Power.CRASHED: "QEMU ended unexpectedly"}
+        why = whys.get(ends_as, "the plug was pulled" if self._pulled else self._end)
         self.process.close()
         forget()
-        self._change(Power.CRASHED if crashed else Power.SHUTDOWN, why)
+        self._change(ends_as, why)

@@ -14,7 +14,7 @@ from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.servers import GuestPlan
 from novakit_host import disks
 
-PLAN, BUILT = "plan.json", "built"
+PLAN, BUILT, MEMORY = "plan.json", "built", "memory"
 
 
 @attrs.frozen
@@ -61,6 +61,10 @@ class Instances:
     def forget_end(self, guest: str) -> None:
         """Take the pidfile of a QEMU that was killed on purpose."""
         (self.of(guest) / PIDFILE).unlink(missing_ok=True)
+
+    def memory(self, guest: str) -> Path:
+        """Give the file that holds the memory of a suspended guest, whole where it is there."""
+        return self.of(guest) / MEMORY
 
     def console(self, guest: str) -> Path:
         """Give the file that keeps what the guest prints."""

@@ -109,8 +109,11 @@ def socket_of(guest: str) -> str:
     return f"nk-{guest}.qmp"
 
 
-def command_line(machine: Machine, directory: Path, acceleration: str) -> list[str]:
-    """Give the argument vector that starts the machine in the background, from its own directory."""
+def command_line(machine: Machine, directory: Path, acceleration: str, *, suspended: bool = False) -> list[str]:
+    """Give the argument vector that starts the machine in the background, from its own directory.
+
+    A machine that was suspended waits for its memory before it runs.
+    """
     argv = [QEMU, "-name", f"guest=nk-{machine.id},debug-threads=on", "-uuid", machine.id]
     argv += ["-daemonize", "-pidfile", str(directory / PIDFILE), "-no-user-config", "-nodefaults", "-display", "none"]
     # A sandbox that denies `spawn` or `elevateprivileges` forbids the step into the background as well.
@@ -131,7 +134,7 @@ def command_line(machine: Machine, directory: Path, acceleration: str) -> list[s
         argv += _card(f"net{number}", card, machine.vif)
     for address in machine.devices:
         argv += ["-device", f"vfio-pci,host={address}"]
-    return argv
+    return [*argv, "-incoming", "defer"] if suspended else argv
 
 
 def _hardware(plan: GuestPlan) -> Hardware:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -67,6 +68,9 @@ class Monitor:
         """Give what the command returns; raise `Busy` when it fails or QEMU does not answer."""
         number = self._send(command, arguments)
         self._waiting[number] = asyncio.get_running_loop().create_future()
+        return await self._answer(command, number)
+
+    async def _answer(self, command: str, number: int) -> Any:
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 answer = await self._waiting[number]
@@ -77,6 +81,16 @@ class Monitor:
         if "error" in answer:
             raise Busy(f"QEMU refused {command}: {answer['error'].get('desc', '')}")
         return answer["return"]
+
+    async def hand_over(self, name: str, descriptor: int) -> None:
+        """Give QEMU a descriptor of ours under a name, for a command that takes `fd:NAME`."""
+        await self._writer.drain()
+        number, message = self._message("getfd", {"fdname": name})
+        self._waiting[number] = asyncio.get_running_loop().create_future()
+        # asyncio sends no descriptors: a copy of its socket does, and so small a message never waits for room.
+        with socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno())) as copy:
+            socket.send_fds(copy, [message], [descriptor])
+        await self._answer("getfd", number)
 
     async def _ask(self, command: str) -> Mapping[str, Any]:
         """Give the answer while nobody reads the events yet; those that come in between are kept."""
@@ -89,7 +103,11 @@ class Monitor:
                 self._early.append(message)
 
     def _send(self, command: str, arguments: Mapping[str, object]) -> int:
+        number, message = self._message(command, arguments)
+        self._writer.write(message)
+        return number
+
+    def _message(self, command: str, arguments: Mapping[str, object]) -> tuple[int, bytes]:
         self._sent += 1
         message = {"execute": command, "arguments": dict(arguments), "id": self._sent}
-        self._writer.write(json.dumps(message).encode() + b"\n")
-        return self._sent
+        return self._sent, json.dumps(message).encode() + b"\n"
