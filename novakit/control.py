@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from novakit.bus import Bus, Targets, topics
 from novakit.compute.flavors import hardware
 from novakit.compute.flavors.flavors import Flavors
 from novakit.conductor.engine import Engine
+from novakit.conductor.guests.note import Notary
+from novakit.conductor.guests.strangers import kept
 from novakit.conductor.parts import Parts
 from novakit.conductor.service import Conductor
 from novakit.conductor.verbs import VERBS
@@ -186,6 +189,7 @@ class Control:
 
     async def conductor(self, bus: Bus, plugins: PluginHost, boundary: Callable[[str], None] | None) -> Conductor:
         """Make the conductor; it is not started yet."""
+        assert self.deployment is not None, "only a scheduler alone has none"
         parts = Parts(
             config=self.config,
             store=self.store,
@@ -194,7 +198,8 @@ class Control:
             images=self.images,
             networks=self.networks,
             placement=self.placement,
-            wiring=Wiring(self.networks, Targets(HostCalls, bus, self.config)),
+            wiring=Wiring(self.networks, Targets(HostCalls, bus, self.config), partial(kept, self.store)),
+            notary=Notary(self.deployment),
         )
         options = self.config.conductor
         self.engine = engine = Engine(parts, VERBS, limit=options.workers, patience=options.patience)

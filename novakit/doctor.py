@@ -87,8 +87,7 @@ def _state_directory(state: Path) -> Iterable[Finding]:
 
 
 def _secrets(state: Path) -> list[Path]:
-    secrets = [state / "clouds.yaml", state / "novakit.db", *(state / "credentials").glob("*")]
-    return [path for path in secrets if path.exists()]
+    return [path for path in (state / "clouds.yaml", state / "bus.key", state / "novakit.db") if path.exists()]
 
 
 def _room(directory: Path) -> Finding:

@@ -11,11 +11,23 @@ import structlog
 
 from novakit import world
 from novakit.agent import address
-from novakit.agent.calls import MARGIN, BuildPlan, Holdings, HostCalls, ImageTarget, Snapshot
+from novakit.agent.calls import (
+    MARGIN,
+    NOTHING_KEPT,
+    BuildPlan,
+    GuestNote,
+    Holdings,
+    HostCalls,
+    ImageTarget,
+    Kept,
+    Snapshot,
+)
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
 from novakit.agent.metadata import MetadataListeners
+from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
+from novakit.agent.wires import Wires
 from novakit.bus import Bus, BusError, serve, time_left
 from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions
@@ -45,6 +57,8 @@ class Agent(HostCalls):
     network_plugin: Plugin
     images: ImageCache
     snapshots: SnapshotFiles
+    notes_kept: GuestNotes
+    wires: Wires
     bus: Bus
     conductor: ConductorCalls
     measuring: Measuring
@@ -75,6 +89,8 @@ class Agent(HostCalls):
         async with self.waits.on(f"the virt driver {self.spec.name} to open"):
             await self.driver.open()
         self.images.open()
+        await asyncio.to_thread(self.notes_kept.open)
+        await asyncio.to_thread(self.wires.open)
         if self.serve_metadata and isinstance(self.network, ServesMetadata):
             self._listeners = MetadataListeners(self.conductor)
         self._undo = serve(self.bus, HostCalls, lambda _: self, self.host)
@@ -93,6 +109,7 @@ class Agent(HostCalls):
         await asyncio.gather(*self._tasks, *self._builds.values(), return_exceptions=True)
         if self._listeners:
             await self._listeners.close()
+        await self.wires.close()
         await self.driver.close()
         await self.network.close()
 
@@ -119,10 +136,12 @@ class Agent(HostCalls):
         metrics = {**await self.measuring.read(), **facts.metrics}
         able = traits_of(self.driver, self.spec.facets, self.spec.renders)
         traits = (facts.traits | able | set(self.options.traits)).difference(self.options.withheld_traits)
+        guests = tuple(await self._ask_driver("guests", self.driver.guests(), 60))
         report = AgentReport(
             facts=attrs.evolve(facts, host_ip=ip, metrics={}, traits=traits),
             metrics=metrics,
-            guests=tuple(await self._ask_driver("guests", self.driver.guests(), 60)),
+            guests=guests,
+            notes={each.id: kept for each in guests if (kept := self.notes_kept.version(each.id)) is not None},
             building=tuple(self._builds),
             started=started,
         )
@@ -153,8 +172,8 @@ class Agent(HostCalls):
 
     # What the agent is asked.
 
-    async def apply_network(self, topology: Topology) -> Applied:
-        return await self._wire(topology)
+    async def apply_network(self, topology: Topology, kept: Kept = NOTHING_KEPT) -> Applied:
+        return await self._wire(self.wires.completed(topology, kept))
 
     async def _wire(self, topology: Topology) -> Applied:
         """Make the host's network so; done again with every heartbeat, it mends what others broke."""
@@ -165,6 +184,7 @@ class Agent(HostCalls):
                 self.network_plugin, "apply", self.network.apply(self._topology), _within(self.options.apply_within)
             )
             self._vifs = dict(applied.vifs)
+            self.wires.remember(self._topology)
             if self._listeners and isinstance(self.network, ServesMetadata):
                 await self._listeners.follow(await self.network.metadata_sockets())
             return applied
@@ -197,7 +217,9 @@ class Agent(HostCalls):
                 raise Busy(f"port {nic.port_id} is not wired on {self.host} yet", 0.2)
             nics.append(Nic(port_id=nic.port_id, mac=nic.mac, device=vif.device, mtu=vif.mtu))
         image = await self.images.get(plan.image) if plan.image and self.spec.wants_images else None
-        same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan)}
+        if plan.note is not None:
+            await self.notes_kept.keep(plan.note)
+        same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan) if field.name != "note"}
         guest = GuestPlan(**{**same, "nics": nics, "image": image})
         return await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
 
@@ -207,6 +229,18 @@ class Agent(HostCalls):
             await asyncio.wait([build])
         await self._alone(server, lambda: self._ask_driver("destroy", self.driver.destroy(server), 100))
         await self.snapshots.discard(server)
+        await self.notes_kept.forget(server)
+
+    async def keep_note(self, note: GuestNote) -> None:
+        async def keep() -> None:
+            guests = await self._ask_driver("guests", self.driver.guests(), 30)
+            if any(each.id == note.server for each in guests):
+                await self.notes_kept.keep(note)
+
+        await self._alone(note.server, keep)
+
+    async def notes(self, servers: tuple[str, ...]) -> tuple[GuestNote, ...]:
+        return tuple(await self.notes_kept.some(servers))
 
     async def set_power(self, operation: str, server: str, to: Power, grace: float) -> Guest:
         async def change() -> Guest:

@@ -49,6 +49,30 @@ class NicPlan:
 
 
 @attrs.frozen(kw_only=True)
+class GuestNote:
+    """What a host keeps of a guest on the conductor's behalf, and gives back as it is."""
+
+    server: str = uuid_field()
+    version: str = ""
+    """Which state of the server it describes; empty in the note of a build."""
+    text: str = attrs.field(repr=False)
+    seal: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """What of a host's network stays as it is though the topology knows nothing of it."""
+
+    guests: tuple[str, ...] = tuple_field()
+    """Guests that no server of the cloud is; their ports stay wired."""
+    networks: tuple[str, ...] = tuple_field()
+    """Networks that the cloud does not know and such guests are on, anywhere; DHCP and routers on them stay."""
+
+
+NOTHING_KEPT = Kept()
+
+
+@attrs.frozen(kw_only=True)
 class BuildPlan:
     """A `GuestPlan` as the conductor knows it: the image still to be fetched, the NICs without their devices."""
 
@@ -68,6 +92,8 @@ class BuildPlan:
     attachments: tuple[Attachment, ...] = tuple_field()
     numa: tuple[Taken, ...] = tuple_field()
     owner: Mapping[str, str] = mapping_field()
+    note: GuestNote | None = None
+    """Kept on disk before the guest is made."""
 
 
 @attrs.frozen(kw_only=True)
@@ -105,8 +131,10 @@ class HostCalls(Contract):
 
     @call(within=lambda config: config.agent.apply_within + MARGIN, repeat_by="topology.revision", by=CONDUCTOR)
     @abstractmethod
-    async def apply_network(self, topology: Annotated[Topology, Encoded(topologies.write, topologies.read)]) -> Applied:
-        """Make the host's network equal to a topology, unless it has a newer one; tell what came of it."""
+    async def apply_network(
+        self, topology: Annotated[Topology, Encoded(topologies.write, topologies.read)], kept: Kept = NOTHING_KEPT
+    ) -> Applied:
+        """Make the host's network equal to a topology and what is kept, unless it has a newer one; tell what came."""
 
     @call(within=lambda config: config.agent.create_within + FETCHING, repeat_by="operation", by=CONDUCTOR)
     @abstractmethod
@@ -117,6 +145,16 @@ class HostCalls(Contract):
     @abstractmethod
     async def destroy(self, server: str) -> None:
         """Remove the guest with everything of it, whatever is under way with it; the unknown is fine."""
+
+    @call(within=30.0, repeat_by="note.version", by=CONDUCTOR)
+    @abstractmethod
+    async def keep_note(self, note: GuestNote) -> None:
+        """Keep a note in the place of the former one; of a guest that is not there, none is kept."""
+
+    @call(within=30.0, repeat_by=READS, by=CONDUCTOR)
+    @abstractmethod
+    async def notes(self, servers: tuple[str, ...]) -> tuple[GuestNote, ...]:
+        """Read the notes of some guests; those without one are left out."""
 
     @call(within=120.0, plus="grace", repeat_by="operation", by=CONDUCTOR)
     @abstractmethod

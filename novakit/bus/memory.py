@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -67,12 +66,8 @@ class MemoryBus:
     _targets: dict[str, list[_Served]] = attrs.field(factory=dict)
     _topics: dict[str, list[Listener]] = attrs.field(factory=dict)
 
-    members: Counter[str] = attrs.field(factory=Counter)
-    """How many participants have joined under each identity."""
-
     def join(self, identity: str) -> "MemoryParticipant":
         """Give a participant its connection."""
-        self.members[identity] += 1
         return MemoryParticipant(self, identity)
 
 
@@ -86,7 +81,6 @@ class MemoryParticipant:
     """Set by whoever stands between this and the real participant while that one gives no sign of life."""
     _serves: list[tuple[str, _Served]] = attrs.field(factory=list)
     _undo: list[Callable[[], None]] = attrs.field(factory=list)
-    _closed: bool = False
 
     @property
     def shares(self) -> bool:
@@ -195,10 +189,6 @@ class MemoryParticipant:
         self.withdraw()
         for undo in self._undo:
             undo()
-        if not self._closed:
-            self._closed = True
-            self._bus.members[self.identity] -= 1
-            self._bus.members += Counter()  # drops those of whom none is left
 
 
 def _is_alone(target: str) -> bool:

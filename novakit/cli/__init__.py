@@ -10,14 +10,13 @@ from novakit.errors import ConfigError
 
 COMMANDS = (
     "serve",
-    "host",
-    "role",
     "doctor",
     "plugin",
     "explain",
     "audit",
     "admin",
     "policy",
+    "guest",
     "image",
     "flavor",
     "capacity",

@@ -12,6 +12,7 @@ import attrs
 from novakit.agent.calls import HostCalls
 from novakit.bus import BusError, Targets
 from novakit.conductor.calls import AuditReport, Finding
+from novakit.image import Images
 from novakit.scheduler.pipeline.ask import complete
 from novakit.store import Store
 from novakit.store.audit import Picture, picture
@@ -31,7 +32,9 @@ SHOWN = 1000
 _WITH_GUEST = frozenset({"active", "stopped", "paused", "suspended", "rescued", "resized", "shelved"})
 _SWEPT = "The conductor frees it within two minutes; if it stays, look for its id in the conductor's log."
 _REPORTED = "It is removed after its host has reported it twice, in about two minutes; if it stays, see the host's log."
-_LEFT = "It is left alone: only what is known to be deleted is removed."
+_LEFT = (
+    "It is left alone. Look at `novakit guest list`; then `novakit guest adopt {id}` or `novakit guest remove {id}`."
+)
 _PUSHED = "Its host removes it with the next topology; restart the host's agent if it stays."
 _DELETE = "Delete the server, or have its owner do so."
 
@@ -49,6 +52,7 @@ class Audit:
     """Compares the store with the hosts."""
 
     store: Store
+    images: Images
     hosts: Targets[HostCalls]
     pauses: Sequence[float] = PAUSES
 
@@ -69,7 +73,9 @@ class Audit:
         found = await self._ask_hosts(names)
         async with self.store.read() as session:
             store = await picture(session, {guest for each in found.values() for guest in each.guests})
-        return compare(store, found)
+        report = compare(store, found)
+        files = [_image_file(name) for name in await self.images.strangers()]
+        return attrs.evolve(report, orphaned=(*report.orphaned, *files))
 
     async def _ask_hosts(self, names: Iterable[str]) -> dict[str, Found]:
         turn = asyncio.Semaphore(AT_ONCE)
@@ -85,6 +91,16 @@ class Audit:
 
         answers = await asyncio.gather(*(ask(name) for name in names))
         return {host: found for host, found in answers if found is not None}
+
+
+def _image_file(name: str) -> Finding:
+    return Finding(
+        kind="image file",
+        name=name,
+        owner=name.partition(".")[0],
+        problem="No image has it: the database is older than it is, or does not know it.",
+        remedy="Make an image of it with `openstack image create --file`, then remove it from images/ in the state.",
+    )
 
 
 def compare(store: Picture, found: Mapping[str, Found]) -> AuditReport:
@@ -212,11 +228,20 @@ def _guests(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Itera
             about = {"kind": "guest", "name": guest, "host": host, "owner": guest}
             if server is not None:
                 problem = f"Its server is to run on {server['host'] or 'no host'}."
-                yield Finding(**about, problem=problem, remedy=_LEFT)
+                yield Finding(**about, problem=problem, remedy=_LEFT.format(id=guest))
             elif guest in store.once:
                 yield Finding(**about, problem="Its server is deleted.", remedy=_REPORTED)
             else:
-                yield Finding(**about, problem="It belongs to no server of this database.", remedy=_LEFT)
+                problem = _stranger(store.strangers.get((host, guest)))
+                yield Finding(**about, problem=problem, remedy=_LEFT.format(id=guest))
+
+
+def _stranger(row: Row | None) -> str:
+    if row is None:
+        return "It belongs to no server of this database."
+    since = f"{row['first_seen']:%Y-%m-%d %H:%M}"
+    called = f"It is {row['name']} of project {row['project_id']}, and belongs" if row["project_id"] else "It belongs"
+    return f"{called} to no server of this database since {since}."
 
 
 def _ports(store: Picture, busy: set[str]) -> Iterator[Finding]:
@@ -237,10 +262,13 @@ def _ports(store: Picture, busy: set[str]) -> Iterator[Finding]:
 def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
     others = store.networks | store.routers | (set(store.held) - store.once)
     for host, has in found.items():
+        strange = _kept_for_strangers(store, host, has)
         for each in has.holdings:
             kind, name, owner = each["kind"], each["name"], each["owner"]
             port, server = store.ports.get(owner), store.servers.get(owner)
             if owner in busy or (owner in others and server is None) or (port and port["server_id"] in busy):
+                continue
+            if server is None and port is None and owner in strange:
                 continue
             about: dict[str, Any] = {"kind": kind, "name": name, "host": host, "owner": owner or None}
             if server is not None:
@@ -260,6 +288,16 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
                 yield Finding(**about, problem=problem, remedy=f"Restart the agent of {host}; if it stays, remove it.")
 
 
+def _kept_for_strangers(store: Picture, host: str, has: Found) -> set[str]:
+    """Name what is on a host because of guests that no server is: told of with the guest, not piece by piece.
+
+    Networks and routers of strangers stay wherever they are served.
+    """
+    strange = {guest for (at, guest) in store.strangers if at == host and guest in has.guests}
+    wired = {id for (at, guest), row in store.strangers.items() if at == host for id in row["keeps"].get("ports", ())}
+    return strange | wired | {id for row in store.strangers.values() for id in row["keeps"].get("networks", ())}
+
+
 def _is_claimed(store: Picture, host: str, address: str, server_id: str) -> bool:
     """Say whether a server holds a device that its host has given it; what the ledger does not know is none of ours."""
     provider = device_id(store.hosts[host], address) if host in store.hosts else ""
@@ -268,8 +306,9 @@ def _is_claimed(store: Picture, host: str, address: str, server_id: str) -> bool
 
 def _foreign(store: Picture) -> Iterator[Finding]:
     names = {provider: name for name, provider in store.hosts.items()}
+    reserved = {row["claim_id"] for row in store.strangers.values()}
     for consumer, rows in store.held.items():
-        if consumer not in store.servers and consumer not in store.once:
+        if consumer not in store.servers and consumer not in store.once and consumer not in reserved:
             yield Finding(
                 kind="allocation",
                 name=consumer,

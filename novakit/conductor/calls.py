@@ -26,6 +26,8 @@ class AgentReport:
     metrics: Mapping[str, Any] = mapping_field()
     """Measurements by name; one that is no finite number costs only itself."""
     guests: tuple[Guest, ...] = tuple_field()
+    notes: Mapping[str, str] = mapping_field()
+    """By guest, which version of its note is kept here."""
     building: tuple[str, ...] = tuple_field()
     """Ids of the servers whose guests it is building now."""
     started: bool
@@ -66,6 +68,33 @@ class AuditReport:
     """How many servers, allocations, ports, guests and holdings were looked at."""
 
 
+@attrs.frozen(kw_only=True)
+class Stranger:
+    """A guest that a host has and no server of the database is."""
+
+    host: str
+    id: str
+    name: str
+    """What its host notes of it; empty where it notes nothing."""
+    project_id: str
+    power: str
+    why: str
+    """Why it is no server by itself, and what can be done."""
+    held: Mapping[str, int] | None = None
+    """What is reserved for it in the ledger, by resource class; None where nobody knows, or it does not fit."""
+    created_at: str | None = None
+    first_seen: str
+
+
+@attrs.frozen(kw_only=True)
+class Settled:
+    """What became of an operator's word about a guest."""
+
+    found: bool = True
+    why: str = ""
+    """Why it was not done; empty when it was."""
+
+
 class ConductorCalls(Contract):
     """What hosts tell the conductor, and what an API asks of it."""
 
@@ -96,6 +125,23 @@ class ConductorCalls(Contract):
     @abstractmethod
     async def audit(self) -> AuditReport:
         """Compare the store with what the hosts hold."""
+
+    @call(within=30.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def strangers(self) -> tuple[Stranger, ...]:
+        """List the guests that no server is."""
+
+    @call(within=60.0, repeat_by="guest", by=API)
+    @abstractmethod
+    async def adopt_guest(
+        self, guest: str, host: str | None, project: str | None, user: str, request: str, ports: bool
+    ) -> Settled:
+        """Make a server of a stranger, in a project or its own; `user` and `request` stand in the instance action."""
+
+    @call(within=150.0, repeat_by="guest", by=API)
+    @abstractmethod
+    async def remove_guest(self, guest: str, host: str | None) -> Settled:
+        """Destroy a stranger."""
 
     @call(within=2.0, repeat_by=READS, by=API)
     @abstractmethod

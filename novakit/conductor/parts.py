@@ -6,6 +6,7 @@ import attrs
 
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, client
+from novakit.conductor.guests.note import Notary
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
 from novakit.gather import Gather
@@ -51,6 +52,7 @@ class Parts:
     networks: Networks
     placement: Placement
     wiring: Wiring
+    notary: Notary
     servers: ServerReader = attrs.Factory(lambda self: ServerReader(self.store), takes_self=True)
 
     @property

@@ -11,6 +11,8 @@ from novakit.bus import BusError, topics
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
 from novakit.conductor.calls import AgentReport
+from novakit.conductor.guests.renewal import renew
+from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
 from novakit.gather import Gather
 from novakit.placement import HostReport
@@ -21,13 +23,12 @@ from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.hosts import HostFacts
 from novakit_hookspecs.plain import to_plain
-from novakit_hookspecs.servers import Guest, GuestEvent, Power
+from novakit_hookspecs.servers import GuestEvent, Power
 
 log = structlog.get_logger(__name__)
 
 MAX_METRICS = 64
 """Measurements of one host."""
-STRANGER = "stranger"
 _EXPECTED = {"active": Power.RUNNING, "paused": Power.PAUSED, "suspended": Power.SUSPENDED, "stopped": Power.SHUTDOWN}
 """The power state of the guest of a server at rest, by vm_state."""
 STOPPED = states.Move("stopped", states.when(("active", "paused", "suspended"), None), "stopped", None)
@@ -35,6 +36,9 @@ STARTED = states.Move("started", states.when(("stopped", "paused", "suspended"),
 LOST = states.Move("lost", states.when(tuple(_EXPECTED), None), "error", None)
 MOVES = (STOPPED, STARTED, LOST)
 """What a host's report changes of a server that nothing is being done to."""
+LEFT_OVER = "left over"
+RENEWED = 200
+"""Notes that are written again after one report at most; the next ones follow with the next report."""
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
 
 
@@ -57,10 +61,12 @@ class Reports:
     _odd: dict[str, dict[str, str]] = attrs.field(factory=dict)
     """What was strange in the last report of a host, by guest; only what is strange twice in a row is acted on."""
     _seen: set[str] = attrs.field(factory=set)
+    _strangers: Strangers = attrs.field(init=False)
     _write: Gather["_Facts", Exception | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._write = Gather(self._write_facts)
+        self._strangers = Strangers(self.parts)
 
     async def host(self, host: str, report: AgentReport) -> None:
         """Take a full report: facts, guests, builds under way, and whether the agent has just started."""
@@ -69,10 +75,11 @@ class Reports:
         del plain["metrics"]
         if (error := await self._write(_Facts(host, plain, facts, measurements(report.metrics)))) is not None:
             raise error
+        # Before the host is told anything: a topology would take down what unknown guests are wired with.
+        await self._compare(host, report)
         if report.started:
             await self.parts.networks.host_up(host)
             self.parts.wiring.poke([host])
-        await self._compare(host, report.guests, set(report.building))
 
     async def _write_facts(self, batch: Sequence["_Facts"]) -> list[Exception | None]:
         """Write the facts of hosts that reported at the same time; one that cannot be written costs only itself."""
@@ -116,16 +123,21 @@ class Reports:
             async with self.parts.store.write() as session:
                 await _stopped(session, host, event.guest, event.power.value)
 
-    async def _compare(self, host: str, guests: Sequence[Guest], building: set[str]) -> None:
+    async def _compare(self, host: str, report: AgentReport) -> None:
         """Compare the host's guests with the servers it is to run."""
+        guests, building = report.guests, set(report.building)
         async with self.parts.store.read() as session:
             wanted = {row["id"]: row for row in await servers.on_host(session, host)}
             strangers = [each.id for each in guests if each.id not in wanted]
             known = {row["id"]: row for row in await servers.some(session, strangers)} if strangers else {}
             busy = {row["server_id"] for row in await operations.unfinished(session, {*wanted, *strangers})}
+        doubtful = {*strangers} - busy - building
+        over = await self._strangers.judge(
+            host, [Found(each, known.get(each.id)) for each in guests if each.id in doubtful]
+        )
         found = {each.id: each.power.value for each in guests}
         odd = {id: what for id, row in wanted.items() if (what := _difference(row, found.get(id)))}
-        odd |= dict.fromkeys(strangers, STRANGER)
+        odd |= dict.fromkeys(over, LEFT_OVER)
         odd = {id: what for id, what in odd.items() if id not in busy and id not in building}
         before = self._odd.pop(host, {})
         noted = self._odd[host] = dict(odd)
@@ -133,10 +145,11 @@ class Reports:
             if before.get(id) != what:
                 continue
             del noted[id]
-            if what == STRANGER:
-                await self._judge(host, id, known.get(id))
+            if what == LEFT_OVER:
+                await self._remove(host, id)
             else:
                 await self._act_on(host, id, what)
+        await self._renew_notes(host, [row for id, row in wanted.items() if id in found and id not in busy], report)
 
     async def _act_on(self, host: str, server_id: str, odd: str) -> None:
         log.warning("server is not as it should be", server=server_id, host=host, what=odd)
@@ -148,20 +161,20 @@ class Reports:
             else:
                 await _started(session, host, server_id)
 
-    async def _judge(self, host: str, server_id: str, row: Row | None) -> None:
-        """Remove a guest that outlived its server, and leave every other that is not to be here alone.
-
-        A guest goes only on positive knowledge: the row of its server says that it was deleted.
-        An id that no row has says nothing: the database may be lost, new, another deployment's or an older backup.
-        """
-        if row is None or row["deleted_at"] is None:
-            log.warning("leaving alone a guest that is not known here", host=host, guest=server_id, row=row is not None)
-            return
-        log.warning("removing the guest of a deleted server", host=host, guest=server_id)
+    async def _remove(self, host: str, server_id: str) -> None:
+        """Remove a guest of which it is known that its server has left the host."""
+        log.warning("removing a guest whose server is deleted or elsewhere", host=host, guest=server_id)
         try:
             await self.parts.hosts.at(host).destroy(server_id)
         except BusError as error:
             log.warning("guest not removed", host=host, guest=server_id, why=str(error))
+
+    async def _renew_notes(self, host: str, rows: Sequence[Row], report: AgentReport) -> None:
+        """Have the host keep notes of its guests as they are now; what fails is done after the next report."""
+        version = self.parts.notary.version
+        stale = [row for row in rows if row["task_state"] is None and report.notes.get(row["id"]) != version(row)]
+        if stale:
+            await renew(self.parts, host, stale[:RENEWED])
 
 
 def _report(provider_id: str, facts: _Facts) -> HostReport:

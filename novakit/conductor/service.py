@@ -12,8 +12,10 @@ from novakit.bus import serve, topics
 from novakit.compute import metadata
 from novakit.conductor.announce import Announcer
 from novakit.conductor.audit import Audit
-from novakit.conductor.calls import AgentReport, AuditReport, ConductorCalls, MetadataAnswer
+from novakit.conductor.calls import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Settled, Stranger
 from novakit.conductor.engine import Engine
+from novakit.conductor.guests.adoption import Asked
+from novakit.conductor.guests.desk import Desk
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import Reports
 from novakit.conductor.verbs.shelve_offload import offload_due
@@ -135,7 +137,19 @@ class Served(ConductorCalls):
         return None if body is None else MetadataAnswer(body=body)
 
     async def audit(self) -> AuditReport:
-        return await Audit(self.conductor.parts.store, self.conductor.parts.hosts).run()
+        return await Audit(self.conductor.parts.store, self.conductor.parts.images, self.conductor.parts.hosts).run()
+
+    async def strangers(self) -> tuple[Stranger, ...]:
+        return await Desk(self.conductor.parts).listed()
+
+    async def adopt_guest(
+        self, guest: str, host: str | None, project: str | None, user: str, request: str, ports: bool
+    ) -> Settled:
+        asked = Asked(project_id=project, user_id=user, request_id=request, with_ports=ports)
+        return await Desk(self.conductor.parts).adopt(guest, host, asked)
+
+    async def remove_guest(self, guest: str, host: str | None) -> Settled:
+        return await Desk(self.conductor.parts).remove(guest, host)
 
     async def counts(self) -> Mapping[str, Any]:
         plugins = {id(one.plugin): one.plugin for one in self.conductor.observers}

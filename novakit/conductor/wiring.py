@@ -1,13 +1,13 @@
 """Keeps every host's network as it should be: pushes topologies to hosts that are behind, joining requests."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import attrs
 import structlog
 
 from novakit import world
-from novakit.agent.calls import HostCalls
+from novakit.agent.calls import NOTHING_KEPT, HostCalls, Kept
 from novakit.bus import RemoteError, Targets, Unreachable
 from novakit.conductor.work import Postponed
 from novakit.network import Networks
@@ -26,6 +26,10 @@ SHARE = 2
 """How many times as long as the reading of topologies took the next reading waits: most time is for other work."""
 
 
+async def _nothing(hosts: Sequence[str]) -> Mapping[str, Kept]:
+    return {}
+
+
 @attrs.define
 class _Round:
     """One push to a host: whoever asks before its topology is read waits for its end."""
@@ -42,6 +46,8 @@ class Wiring:
 
     networks: Networks
     hosts: Targets[HostCalls]
+    kept: Callable[[Sequence[str]], Awaitable[Mapping[str, Kept]]] = _nothing
+    """Says what of the networks of some hosts is to stay though no topology knows of it."""
     _waiting: dict[str, _Round] = attrs.field(factory=dict)
     _pushing: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _rested: dict[str, float] = attrs.field(factory=dict)
@@ -115,6 +121,8 @@ class Wiring:
 
     async def _begin(self, rounds: Mapping[str, _Round]) -> None:
         try:
+            # Before the topologies: what was adopted in between is kept and wanted, never neither.
+            kept = await self.kept(list(rounds))
             wanted = await self.networks.topologies(list(rounds))
         except Exception as error:
             if len(rounds) > 1:
@@ -128,11 +136,13 @@ class Wiring:
         rested = asyncio.get_running_loop().time() + REST
         for host, each in rounds.items():
             self._rested[host] = rested
-            self._pushing[host] = world.spawn(self._push(host, each, wanted[host]), name=f"wiring/{host}")
+            self._pushing[host] = world.spawn(
+                self._push(host, each, wanted[host], kept.get(host, NOTHING_KEPT)), name=f"wiring/{host}"
+            )
 
-    async def _push(self, host: str, current: _Round, topology: Topology) -> None:
+    async def _push(self, host: str, current: _Round, topology: Topology, kept: Kept) -> None:
         try:
-            current.done.set_result(await self._apply(host, topology))
+            current.done.set_result(await self._apply(host, topology, kept))
         except (RemoteError, Unreachable) as error:
             log.info("host did not take its topology", host=host, why=str(error))
             current.done.set_exception(error)
@@ -143,9 +153,13 @@ class Wiring:
             del self._pushing[host]
             self._wake.set()
 
-    async def _apply(self, host: str, topology: Topology) -> Applied:
-        applied = await self.hosts.at(host).apply_network(topology)
+    async def _apply(self, host: str, topology: Topology, kept: Kept) -> Applied:
+        applied = await self.hosts.at(host).apply_network(topology, kept)
         await self.networks.record_applied(host, applied)
+        if applied.revision > topology.revision:
+            # The host has seen more than this database has: of a backup, the revisions begin anew above the host's.
+            await self.networks.overtake(host, applied.revision)
+            self.poke([host])
         for thing, why in applied.faults.items():
             log.warning("part of a host's network is not there", host=host, thing=thing, why=why)
         return applied

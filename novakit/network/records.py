@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.networks import Subnet
 
 
@@ -71,3 +72,27 @@ class PortInfo:
     tag: str | None
     made: bool
     """Whether it was made for the server and goes with it."""
+
+
+@attrs.frozen(kw_only=True)
+class NotedAddress:
+    """One fixed address of a port, with its subnet as it was."""
+
+    ip: str
+    subnet: Subnet
+
+
+@attrs.frozen(kw_only=True)
+class NotedPort:
+    """One port of a server, with its network as it was."""
+
+    id: str
+    mac: str
+    network_id: str
+    network_name: str
+    mtu: int
+    addresses: tuple[NotedAddress, ...] = tuple_field()
+    groups: tuple[str, ...] = tuple_field()
+    tag: str | None = None
+    made: bool = True
+    """Whether it was made for its server and goes with it."""

@@ -288,6 +288,14 @@ class Networks(Transactions):
         await self.write(lambda session, _: applications.record(session, dict(made)))
         return [None] * len(made)
 
+    async def overtake(self, host: str, revision: int) -> None:
+        """Raise the wanted revision of a host above one that it has applied already, of a former database."""
+
+        async def work(session: Session, _: Touched) -> None:
+            await network_hosts.overtake(session, host, revision)
+
+        await self.write(work)
+
     async def forget_host(self, host: str) -> None:
         """Drop a host that will not come back; another one takes over routers and DHCP, ports bound to it come off."""
 

@@ -151,6 +151,18 @@ class Reports:
             raise errors.NotFound(f"Flavor {wanted} could not be found.")
         return found
 
+    async def project_called(self, wanted: str) -> str:
+        """Find a project by id or name. Raises NotFound, and BadRequest where several have the name."""
+        async with self.store.read() as session:
+            found = await identity.projects_called(session, wanted)
+        if len(found) > 1:
+            raise errors.BadRequest(
+                f"{len(found)} projects are named {wanted}; give the id of one: {', '.join(found)}."
+            )
+        if not found:
+            raise errors.NotFound(f"Project {wanted} could not be found.")
+        return found[0]
+
     async def _project(self, context: RequestContext, wanted: str | None) -> str:
         """Find whose the server would be, by id or name; the caller's when nobody is named."""
         if wanted is None or wanted == context.project_id:

@@ -6,7 +6,7 @@ import attrs
 import sqlalchemy as sa
 
 from novakit.store import operations
-from novakit.store.compute import hosts, servers
+from novakit.store.compute import hosts, servers, strangers
 from novakit.store.engine import Row, Session
 from novakit.store.network.networks import networks
 from novakit.store.network.ports import ports
@@ -35,6 +35,8 @@ class Picture:
     """By id: server_id, host, project_id."""
     networks: frozenset[str]
     routers: frozenset[str]
+    strangers: Mapping[tuple[str, str], Row] = attrs.field(factory=dict)
+    """Guests that no server is, by host and id."""
     drift: tuple[Row, ...]
     """Inventories whose used amount is not the sum of their allocations."""
 
@@ -59,5 +61,6 @@ async def picture(session: Session, guests: Iterable[str] = ()) -> Picture:
         ports={row["id"]: row for row in wired},
         networks=frozenset(await session.scalars(sa.select(networks.c.id))),
         routers=frozenset(await session.scalars(sa.select(routers.c.id))),
+        strangers={(row["host"], row["guest"]): row for row in await strangers.every(session)},
         drift=tuple(await usages.drift(session)),
     )

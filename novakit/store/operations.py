@@ -172,6 +172,20 @@ async def unfinished(session: Session, server_ids: Iterable[str] | None = None) 
     return await session.all(statement)
 
 
+async def ended(session: Session, ids: Iterable[str]) -> set[str]:
+    """Name those of the operations that are known and have ended."""
+    c = operations.c
+    return set(await session.scalars(sa.select(c.id).where(c.id.in_(list(ids)), c.finished_at.is_not(None))))
+
+
+async def last_ended(session: Session, server_ids: Iterable[str]) -> dict[str, str]:
+    """Name the last operation that ended, by server."""
+    c = operations.c
+    latest = sa.select(sa.func.max(c.number)).where(c.server_id.in_(list(server_ids)), c.finished_at.is_not(None))
+    found = await session.all(sa.select(c.server_id, c.id).where(c.number.in_(latest.group_by(c.server_id))))
+    return {row["server_id"]: row["id"] for row in found}
+
+
 async def last_of(session: Session, server_id: str, kind: str) -> str | None:
     """Name the last operation of one kind that was asked for on a server."""
     c = operations.c

@@ -8,7 +8,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.validation import Body
-from novakit.api.novakit import server_groups
+from novakit.api.novakit import guests, server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.policies import RULES
 from novakit.api.service import Call, Route, Service, reply
@@ -78,6 +78,7 @@ service: Service[Reports] = Service(
         Route(method="GET", path="/v1/audit", handler=audit, rule="novakit:audit", cost=Cost.HEAVY),
         Route(method="POST", path="/v1/explain", handler=explain, rule="novakit:explain", cost=Cost.HEAVY),
         Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity", cost=Cost.HEAVY),
+        *guests.ROUTES,
         *server_groups.ROUTES,
     ),
     shape=shape,

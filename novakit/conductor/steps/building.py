@@ -111,7 +111,9 @@ async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admi
         ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
     try:
         plan = await _plan(parts, server, ports, image_id, memory, admin_pass)
-        guest = await parts.hosts.at(str(memory.host)).build(work.id, plan)
+        devices = [one.address for one in memory.devices]
+        note = parts.notary.write(str(memory.host), work.id, server, ports, devices=devices, numa=memory.numa)
+        guest = await parts.hosts.at(str(memory.host)).build(work.id, attrs.evolve(plan, note=note))
     except RemoteBusy as error:
         await parts.wiring.ensure(str(memory.host))
         raise Postponed(str(error), 0.5) from error

@@ -76,7 +76,7 @@ async def create(
         dhcp=values.get("enable_dhcp", True),
         dns_servers=_name_servers(values.get("dns_nameservers")),
         host_routes=read_routes(values.get("host_routes")),
-        pools=_pools(net, values.get("allocation_pools"), gateway),
+        pools=pools_of(net, values.get("allocation_pools"), gateway),
         cursor=0,
     )
     await rows.add(session, subnets, [row])
@@ -111,7 +111,8 @@ def _gateway(net: ipaddress.IPv4Network, text: str | None) -> str | None:
     return ip_of(number)
 
 
-def _pools(net: ipaddress.IPv4Network, asked: Any, gateway: str | None) -> list[Pool]:
+def pools_of(net: ipaddress.IPv4Network, asked: Any, gateway: str | None) -> list[Pool]:
+    """Read allocation pools; where none are asked for, all of the range but its gateway is one."""
     first, last = usable(net)
     reserved = number_of(gateway) if gateway else None
     if asked is None:
@@ -171,7 +172,7 @@ async def update(
         await _check_gateway_free(session, row)
         gateway = new["gateway_ip"] = _gateway(net, values["gateway_ip"])
     if "allocation_pools" in values:
-        new["pools"] = _pools(net, values["allocation_pools"] or None, gateway)
+        new["pools"] = pools_of(net, values["allocation_pools"] or None, gateway)
     elif gateway and any(first <= number_of(gateway) <= last for first, last in row["pools"]):
         raise conflict(
             "GatewayConflictWithAllocationPools", f"Gateway ip {gateway} conflicts with the allocation pools of {net}."

@@ -133,6 +133,13 @@ async def applied(session: Session, revisions: Mapping[str, int]) -> None:
         await session.execute(_APPLIED, lines)
 
 
+async def overtake(session: Session, host: str, revision: int) -> None:
+    """Raise the wanted revision of a host above `revision`, unless it is."""
+    c = network_hosts.c
+    behind = sa.update(network_hosts).where(c.host == host, c.wanted <= revision)
+    await session.execute(behind.values(wanted=revision + 1, applied=revision))
+
+
 async def forget(session: Session, hosts: Collection[str]) -> None:
     """Remove hosts that will not come back."""
     await session.execute(sa.delete(network_hosts).where(network_hosts.c.host.in_(list(hosts))))

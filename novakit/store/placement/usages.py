@@ -55,6 +55,26 @@ async def stock_of(
     return found
 
 
+async def ids_of(session: Session, names: Iterable[str]) -> dict[str, str]:
+    """Give the ids of providers by name; names that none has are left out."""
+    statement = sa.select(providers.c.name, providers.c.id).where(providers.c.name.in_(list(names)))
+    return {row["name"]: row["id"] for row in await session.all(statement)}
+
+
+async def held_by_name(session: Session, consumer_ids: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
+    """Tell what consumers hold, by consumer, name of the provider and resource class."""
+    a = allocations.c
+    statement = (
+        sa.select(a.consumer_id, providers.c.name, a.resource_class, a.used)
+        .join(providers, providers.c.id == a.provider_id)
+        .where(a.consumer_id.in_(list(consumer_ids)))
+    )
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for row in await session.all(statement):
+        found.setdefault(row["consumer_id"], {}).setdefault(row["name"], {})[row["resource_class"]] = row["used"]
+    return found
+
+
 async def traits_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
     """Give trait names by provider id; providers without traits are left out."""
     return await _sets(session, provider_traits.c.provider_id, provider_traits.c.trait, ids)

@@ -8,10 +8,11 @@ from typing import Any
 import attrs
 import pytest
 
-from novakit import world
-from novakit.agent.calls import HostCalls
+from novakit import deployment, world
+from novakit.agent.calls import GuestNote, HostCalls
 from novakit.bus import MemoryBus, Targets
 from novakit.conductor.calls import AgentReport
+from novakit.conductor.guests.note import Notary
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import MAX_METRICS, Reports, measurements
 from novakit.conductor.wiring import Wiring
@@ -46,6 +47,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
         networks=networks,
         placement=Placement(store),
         wiring=Wiring(networks, Targets(HostCalls, bus, config)),
+        notary=Notary(await deployment.establish(store, tmp_path)),
     )
     await store.close()
 
@@ -106,7 +108,11 @@ async def test_only_the_guest_of_a_deleted_server_is_removed_and_when_two_report
         removed.append(server)
 
     bus = MemoryBus()
-    serve_some(bus.join("agent:a"), HostCalls, "a", destroy=destroy)
+
+    async def notes(servers: tuple[str, ...]) -> tuple[GuestNote, ...]:
+        return ()
+
+    serve_some(bus.join("agent:a"), HostCalls, "a", destroy=destroy, notes=notes)
     reports = Reports(attrs.evolve(parts, bus=bus.join("conductor")))
     async with parts.store.write() as session:
         gone = [_server(deleted, "a", deleted=True), _server(deleted_too, None, deleted=True)]

@@ -1,0 +1,66 @@
+"""What the conductor has the host keep of each guest: one file each beside the drivers' own, durable before the guest.
+
+The host keeps notes and reads nothing in them: who they are from is the conductor's to judge.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+import orjson
+import structlog
+
+from novakit import durable
+from novakit.agent.calls import GuestNote
+from novakit_hookspecs.fields import UUID_PATTERN
+from novakit_hookspecs.plain import to_plain, to_record
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.define
+class GuestNotes:
+    """The notes of one host, by server."""
+
+    directory: Path
+    _versions: dict[str, str] = attrs.field(factory=dict)
+
+    def open(self) -> None:
+        """Make the directory and see what is in it."""
+        durable.directory(self.directory, mode=0o700)
+        for path in self.directory.glob("*.json"):
+            if (note := self._read(path.stem)) is not None:
+                self._versions[path.stem] = note.version
+
+    def version(self, server: str) -> str | None:
+        """Return which version of a guest's note is kept; None for no note."""
+        return self._versions.get(server)
+
+    async def keep(self, note: GuestNote) -> None:
+        """Keep a note in the place of the former one; it is on disk afterwards. Raises OSError."""
+        await asyncio.to_thread(durable.write, self._path(note.server), orjson.dumps(to_plain(note)))
+        self._versions[note.server] = note.version
+
+    async def some(self, servers: Iterable[str]) -> Sequence[GuestNote]:
+        """Read the notes of some guests; those without one are left out."""
+        wanted = [each for each in servers if each in self._versions]
+        return [note for note in await asyncio.to_thread(lambda: [self._read(each) for each in wanted]) if note]
+
+    async def forget(self, server: str) -> None:
+        """Remove a guest's note, once the guest is gone; none is fine."""
+        if self._versions.pop(server, None) is not None:
+            await asyncio.to_thread(self._path(server).unlink, missing_ok=True)
+
+    def _path(self, server: str) -> Path:
+        if not re.fullmatch(UUID_PATTERN, server):
+            raise ValueError(f"{server[:80]!r} is no guest's id")
+        return self.directory / f"{server}.json"
+
+    def _read(self, server: str) -> GuestNote | None:
+        try:
+            return to_record(orjson.loads(self._path(server).read_bytes()), GuestNote, tolerant=True)
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            log.warning("the note of a guest cannot be read", guest=server, why=str(error))
+            return None

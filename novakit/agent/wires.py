@@ -1,0 +1,131 @@
+"""What of a host's network stays as it is though the topology knows nothing of it: that of strangers.
+
+The idea: the host remembers the last topology that it applied, in memory and in a file, and puts back into a new one
+what belongs to guests that the cloud does not know, before the network driver sees it. Drivers need not know of it.
+The invariant: the topology's own ports, networks and routers always win; nothing else is kept than ports of the guests
+that were named, the networks they are on, and DHCP and routers on the networks that were named.
+The file is written a moment after a change, for many changes at once: what a power cut right after a build loses is
+how the guest was wired, not the guest.
+"""
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+
+import attrs
+import orjson
+import structlog
+
+from novakit import durable, world
+from novakit.agent.calls import Kept
+from novakit.bus import topologies
+from novakit_hookspecs.networks import Network, Router, Topology
+
+log = structlog.get_logger(__name__)
+
+SETTLE = 2.0
+"""Seconds from a change until the file is written, so that a storm of changes is one write."""
+
+
+@attrs.define
+class Wires:
+    """The memory of one host."""
+
+    path: Path
+    _last: Topology = attrs.field(factory=lambda: Topology(revision=0))
+    _writing: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Read what was remembered; a file that cannot be read is no memory."""
+        try:
+            self._last = topologies.read(orjson.loads(self.path.read_bytes()))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            log.warning("how guests were wired is not remembered", file=str(self.path), why=str(error))
+
+    def completed(self, topology: Topology, kept: Kept) -> Topology:
+        """Return the topology with what is kept of the last one."""
+        return completed(topology, kept, self._last)
+
+    def remember(self, topology: Topology) -> None:
+        """Remember what was applied."""
+        if attrs.evolve(topology, revision=0) == attrs.evolve(self._last, revision=0):
+            return
+        self._last = topology
+        if self._writing is None or self._writing.done():
+            self._writing = world.spawn(self._write_soon(), name="agent/wires")
+
+    async def close(self) -> None:
+        """Write what is not written yet."""
+        if self._writing is not None and not self._writing.done():
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+            await self._write()
+
+    async def _write_soon(self) -> None:
+        written: Topology | None = None
+        while written is not self._last:
+            await asyncio.sleep(SETTLE)
+            written = await self._write()
+
+    async def _write(self) -> Topology:
+        last = self._last
+        try:
+            await asyncio.to_thread(durable.write, self.path, orjson.dumps(topologies.write(last)))
+        except OSError as error:
+            log.warning("how guests are wired was not written down", file=str(self.path), why=str(error))
+        return last
+
+
+def completed(topology: Topology, kept: Kept, last: Topology) -> Topology:
+    """Return a topology with what is kept of the last one that was applied."""
+    if not kept.guests and not kept.networks:
+        return topology
+    there = {port.id for port in topology.ports}
+    ports = [port for port in last.ports if port.server_id in kept.guests and port.id not in there]
+    mine = {network.id for network in topology.networks}
+    same = {each.physical_network: each.id for each in topology.networks if each.physical_network}
+    free = [each for each in last.networks if each.id not in mine and each.physical_network not in same]
+    wanted = {port.network_id for port in ports} | {*kept.networks}
+    networks = [_kept(each, kept) for each in free if each.id in wanted]
+    routers = [each for each in _routers(last, kept, topology) if _is_whole(each, mine | wanted)]
+    out = {router.gateway.network_id for router in routers if router.gateway} - wanted
+    networks += [attrs.evolve(each, dhcp=None, leases=()) for each in free if each.id in out]
+    known = mine | {each.id for each in networks}
+    return attrs.evolve(
+        topology,
+        networks=(*topology.networks, *networks),
+        ports=(*topology.ports, *(port for port in ports if port.network_id in known)),
+        routers=(*topology.routers, *(_moved(each, last, same, known) for each in routers)),
+    )
+
+
+def _kept(network: Network, kept: Kept) -> Network:
+    """Keep DHCP only where the cloud does not know the network: else another host may serve it now."""
+    return network if network.id in kept.networks else attrs.evolve(network, dhcp=None, leases=())
+
+
+def _routers(last: Topology, kept: Kept, topology: Topology) -> list[Router]:
+    there = {router.id for router in topology.routers}
+    return [
+        router
+        for router in last.routers
+        if router.id not in there and any(leg.network_id in kept.networks for leg in router.interfaces)
+    ]
+
+
+def _is_whole(router: Router, here: Collection[str]) -> bool:
+    """Say whether every network with a leg of the router is here."""
+    return all(leg.network_id in here for leg in router.interfaces)
+
+
+def _moved(router: Router, last: Topology, same: dict[str, str], known: Collection[str]) -> Router:
+    """Lead a router out through the network that stands for the same physical one now."""
+    gateway = router.gateway
+    if gateway is None or gateway.network_id in known:
+        return router
+    physical = {each.id: each.physical_network for each in last.networks}.get(gateway.network_id)
+    if physical is None or physical not in same:
+        return attrs.evolve(router, gateway=None)
+    return attrs.evolve(router, gateway=attrs.evolve(gateway, network_id=same[physical]))

@@ -1,0 +1,87 @@
+"""`/v1/guests`: guests on hosts that no server of this database is; for operators only."""
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.compute.validation import Body
+from novakit.api.service import Call, Route, reply
+from novakit.bus import BusError, client
+from novakit.conductor.calls import ConductorCalls, Settled
+from novakit.scheduler.reports import Reports
+from novakit_hookspecs.plain import to_plain
+
+ADOPT = Body(
+    [
+        (
+            (0, 0),
+            {
+                "type": "object",
+                "properties": {
+                    "host": {"type": "string", "maxLength": 255},
+                    "project": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "ports": {"type": "boolean"},
+                },
+                "additionalProperties": False,
+            },
+        )
+    ]
+)
+
+
+async def list_guests(call: Call[Reports]) -> web.Response:
+    """List the guests that no server is."""
+    try:
+        found = await _conductor(call).strangers()
+    except BusError as error:
+        raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
+    return reply({"guests": [to_plain(each) for each in found]})
+
+
+async def adopt(call: Call[Reports]) -> web.Response:
+    """Make a server of one."""
+    asked = await ADOPT.read(call)
+    project = asked.get("project")
+    try:
+        settled = await _conductor(call).adopt_guest(
+            guest=call.path["id"],
+            host=asked.get("host"),
+            project=await call.service.project_called(project) if project else None,
+            user=call.context.user_id,
+            request=call.context.request_id,
+            ports=asked.get("ports", True),
+        )
+    except BusError as error:
+        raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
+    return _answer(call, settled, "adopted")
+
+
+async def remove(call: Call[Reports]) -> web.Response:
+    """Destroy one."""
+    strange = sorted(set(call.query) - {"host"})
+    if strange:
+        raise errors.BadRequest(f"A guest is not removed by {', '.join(strange)}.")
+    try:
+        settled = await _conductor(call).remove_guest(guest=call.path["id"], host=call.query.get("host"))
+    except BusError as error:
+        raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
+    return _answer(call, settled, "removed")
+
+
+def _conductor(call: Call[Reports]) -> ConductorCalls:
+    return client(ConductorCalls, call.service.bus, call.service.config)
+
+
+def _answer(call: Call[Reports], settled: Settled, done: str) -> web.Response:
+    guest = call.path["id"]
+    if not settled.found:
+        raise errors.NotFound(f"No host has a guest {guest} that is no server; see `novakit guest list`.")
+    if settled.why:
+        raise errors.Conflict(f"The guest {guest} is not {done}. {settled.why}")
+    return reply({"guest": {"id": guest, "outcome": done}})
+
+
+ROUTES = (
+    Route(method="GET", path="/v1/guests", handler=list_guests, rule="novakit:guests:list"),
+    Route(method="POST", path="/v1/guests/{id}/adopt", handler=adopt, rule="novakit:guests:adopt"),
+    Route(method="DELETE", path="/v1/guests/{id}", handler=remove, rule="novakit:guests:remove"),
+)

@@ -1,0 +1,148 @@
+"""`novakit guest`: guests on hosts that the database does not know, and what becomes of them."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+from novakit.cli.client import Client, Refused, add_options, client
+from novakit.cli.explain import wide
+from novakit.errors import ConfigError
+
+DESCRIPTION = """\
+A guest that a host has and no server of the database is, is a stranger: the database was lost, is new, or is an older
+backup, or the guest was left over.  Strangers run on, stay wired, and what they take of their host is reserved.
+Nothing but your word makes a server of one or removes it:
+
+  novakit guest list                                  which there are, and why each is not a server by itself
+  novakit guest adopt 5f0c...                         a server again, as its host noted it: ports, flavor, key, metadata
+  novakit guest adopt --all --project demo            all of them, in another project than their own, which may be gone
+  novakit guest remove 5f0c...                        destroyed, with its disks, after a question
+"""
+ADOPT = """\
+Make a server of a guest that its host has, from the note that the host keeps of it.
+
+The server has the id, name, flavor, image, key, metadata, ports, MACs and addresses that it had.
+Networks that the database does not know are made again; routers and floating IPs are not.
+Security groups that the database does not know are left out; a port without any gets the default group of its project.
+The guest itself is not touched.
+"""
+REMOVE = """\
+Destroy a guest that no server is, with its disks.  It cannot be brought back.
+Asks first; --yes answers.
+"""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `novakit guest` to the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    guest = subparsers.add_parser(
+        "guest",
+        help="see, adopt or remove guests that the database does not know",
+        description=DESCRIPTION,
+        formatter_class=raw,
+    )
+    actions = guest.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser(
+        "list", help="list guests that no server is", description="Exit with 1 when there is one."
+    )
+    listing.set_defaults(func=list_guests)
+    adopt = actions.add_parser("adopt", help="make a server of one", description=ADOPT, formatter_class=raw)
+    adopt.add_argument("--project", metavar="PROJECT", help="name or id of the project; default the guest's own")
+    adopt.add_argument("--without-ports", action="store_true", help="leave its ports out: taken, or not wanted")
+    adopt.set_defaults(func=adopt_guests)
+    remove = actions.add_parser("remove", help="destroy one", description=REMOVE, formatter_class=raw)
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    remove.set_defaults(func=remove_guests)
+    for parser in (adopt, remove):
+        parser.add_argument("ids", metavar="ID", nargs="*", help="id of a guest, as `novakit guest list` names it")
+        parser.add_argument("--all", action="store_true", help="every guest that `novakit guest list` names")
+        parser.add_argument("--host", metavar="HOST", help="which host's, where several have a guest of the id")
+    for parser in (listing, adopt, remove):
+        add_options(parser)
+
+
+def list_guests(args: argparse.Namespace) -> int:
+    """Print the strangers; 1 when there are any."""
+    found = _listed(client(args))
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    elif found:
+        wide().print(_table(found))
+    else:
+        print("Every guest on every host is a server's.")
+    return 1 if found else 0
+
+
+def adopt_guests(args: argparse.Namespace) -> int:
+    """Adopt those that were named; 1 when one could not be."""
+    cloud = client(args)
+    body = {"ports": not args.without_ports}
+    body |= {name: value for name, value in (("project", args.project), ("host", args.host)) if value}
+    return _each(args, cloud, _named(args, cloud), lambda id: cloud.post("novakit", f"v1/guests/{id}/adopt", body))
+
+
+def remove_guests(args: argparse.Namespace) -> int:
+    """Remove those that were named; 1 when one could not be, 2 when the answer was no."""
+    cloud = client(args)
+    ids = _named(args, cloud)
+    known = {each["id"]: each for each in _listed(cloud)}
+    if not args.yes:
+        for id in ids:
+            told = known.get(id, {})
+            print(f"{id}  {told.get('name') or '?'} on {told.get('host', args.host or '?')}, {told.get('power', '?')}")
+        if not _agreed(f"Destroy {'it' if len(ids) == 1 else f'these {len(ids)}'} with all disks? [y/N] "):
+            raise ConfigError("Nothing was removed.")
+    suffix = f"?host={args.host}" if args.host else ""
+    return _each(args, cloud, ids, lambda id: cloud.send("DELETE", "novakit", f"v1/guests/{id}{suffix}"))
+
+
+def _agreed(question: str) -> bool:
+    print(question, end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _listed(cloud: Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = cloud.get("novakit", "v1/guests")["guests"]
+    return found
+
+
+def _named(args: argparse.Namespace, cloud: Client) -> list[str]:
+    if bool(args.ids) == args.all:
+        raise ConfigError("Name one guest or more, or --all.")
+    if not args.all:
+        return list(args.ids)
+    return [each["id"] for each in _listed(cloud) if args.host in (None, each["host"])]
+
+
+def _each(args: argparse.Namespace, cloud: Client, ids: Sequence[str], ask: Any) -> int:
+    outcomes = []
+    for id in ids:
+        try:
+            outcome = ask(id)["guest"]["outcome"]
+            outcomes.append({"id": id, "outcome": outcome, "why": ""})
+        except Refused as error:
+            outcomes.append({"id": id, "outcome": "refused", "why": str(error)})
+        if args.format == "table":
+            print(
+                f"{id}  {outcomes[-1]['outcome']}{'  ' if outcomes[-1]['why'] else ''}{outcomes[-1]['why']}", flush=True
+            )
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(outcomes, option=orjson.OPT_INDENT_2) + b"\n")
+    elif not ids:
+        print("There is no such guest.")
+    return 1 if any(each["outcome"] == "refused" for each in outcomes) else 0
+
+
+def _table(found: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("id", "name", "host", "project", "power", "since", "reserved", "why it is no server")
+    for each in found:
+        held = ", ".join(f"{amount} {name}" for name, amount in sorted((each["held"] or {}).items()))
+        cells = (each["id"], each["name"] or "-", each["host"], each["project_id"] or "-", each["power"])
+        since = each["first_seen"][:19].replace("T", " ")
+        table.add_row(*(Text(cell) for cell in cells), Text(since), Text(held or "nothing"), Text(each["why"]))
+    return table

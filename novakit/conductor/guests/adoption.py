@@ -1,0 +1,144 @@
+"""How a guest becomes a server: row, ports, claim and instance action, from its note, in one transaction.
+
+Nothing is done on the host: what it has is what the note says, so the rows are made to fit the guest.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from novakit import errors, world
+from novakit.compute.records import POWER_NUMBERS
+from novakit.conductor.guests.claims import claim_of, stranger_claim
+from novakit.conductor.guests.note import Note, NotedServer, moment
+from novakit.conductor.parts import Parts
+from novakit.network.addresses import number_of
+from novakit.network.hosts import adoption as ports
+from novakit.placement.ledger import Claim
+from novakit.store import identity, operations
+from novakit.store.compute import hosts, server_groups, servers, strangers
+from novakit.store.engine import Session
+from novakit.store.network.hosts import Touched
+from novakit.store.scheduler import numa
+from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.servers import Guest, Power
+
+KIND, EVENT = "adopt", "conductor_adopt_guest"
+_STATES = {Power.RUNNING: "active", Power.PAUSED: "paused", Power.SUSPENDED: "suspended"}
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """Who wants a guest adopted, and how it is to differ from its note."""
+
+    project_id: str | None = None
+    """None is the project of the note."""
+    user_id: str | None = None
+    """Whose it is where the user of the note is gone, and in whose name the instance action stands."""
+    request_id: str = ""
+    with_ports: bool = True
+
+
+async def adopt(parts: Parts, host: str, guest: Guest, note: Note, asked: Asked) -> None:
+    """Make a guest of a host a server again, or nothing. Raises Conflict with the reason why it cannot be one."""
+
+    async def work(session: Session, touched: Touched) -> None:
+        row = await _row(session, host, guest, note, asked)
+        if asked.with_ports:
+            await _restore_ports(session, touched, note, row)
+        await _claim(parts, session, row, note)
+        await servers.add(session, [row])
+        await operations.add(session, [_action(row, asked)])
+        await strangers.drop(session, host, [guest.id])
+
+    try:
+        await parts.networks.write(work)
+    except sa.exc.IntegrityError as error:
+        raise errors.Conflict("Another request took what the guest needs; try again.") from error
+
+
+async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Asked) -> dict[str, Any]:
+    if await servers.some(session, [guest.id]):
+        raise errors.Conflict("The database has a server of this id already.")
+    known = await hosts.show(session, host)
+    if known is None:
+        raise errors.Conflict(f"The host {host} has not reported yet.")
+    project_id = asked.project_id or note.server.project_id
+    if await identity.show(session, identity.projects, project_id) is None:
+        raise errors.Conflict(f"Its project {project_id} is not in this database; name another one.")
+    user = await identity.show(session, identity.users, note.server.user_id)
+    user_id = note.server.user_id if user is not None or asked.user_id is None else asked.user_id
+    server, now = note.server, world.now()
+    return {
+        **to_plain(server),
+        "project_id": project_id,
+        "user_id": user_id,
+        "scheduler_hints": await _hints(session, server),
+        "created_at": moment(server.created_at),
+        "launched_at": moment(server.launched_at) if server.launched_at else now,
+        "updated_at": now,
+        "vm_state": _STATES.get(guest.power, "stopped"),
+        "task_state": None,
+        "power_state": POWER_NUMBERS[guest.power],
+        "host": host,
+        "node": known["facts"].get("hypervisor_hostname") or host,
+        "provider_id": known["provider_id"],
+    }
+
+
+async def _hints(session: Session, server: NotedServer) -> dict[str, Any]:
+    """Leave out a server group that is gone, and join one that is there."""
+    hints = dict(server.scheduler_hints)
+    group = hints.get("group")
+    if isinstance(group, str):
+        if await server_groups.show(session, group) is None:
+            del hints["group"]
+        else:
+            await server_groups.join(session, group, [server.id])
+    return hints
+
+
+async def _restore_ports(session: Session, touched: Touched, note: Note, row: Mapping[str, Any]) -> None:
+    beyond: dict[str, int] = {}
+    for other in await strangers.every(session):
+        for subnet, ips in other["keeps"].get("addresses", {}).items():
+            beyond[subnet] = max(beyond.get(subnet, 0), *(number_of(ip) for ip in ips))
+    await ports.restore(
+        session,
+        touched,
+        note.ports,
+        server_id=row["id"],
+        project_id=row["project_id"],
+        hostname=row["hostname"],
+        host=row["host"],
+        zone=row["availability_zone"] or "nova",
+        beyond=beyond,
+    )
+
+
+async def _claim(parts: Parts, session: Session, row: dict[str, Any], note: Note) -> None:
+    """Give the server what its guest takes of the host, in the place of what was reserved for the stranger."""
+    provider = row.pop("provider_id")
+    wanted = await claim_of(session, note, provider)
+    claim = Claim(consumer_id=row["id"], project_id=row["project_id"], user_id=row["user_id"], allocations=wanted)
+    await parts.placement.replace(session, [stranger_claim(row["id"], row["host"]), claim])
+    if note.numa:
+        await numa.put(session, [{"server_id": row["id"], "provider_id": provider, "taken": to_plain(note.numa)}])
+
+
+def _action(row: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
+    now = world.now()
+    event = {"name": EVENT, "started_at": now.isoformat(), "finished_at": now.isoformat(), "result": "Success"}
+    return {
+        "id": world.new_id(),
+        "kind": KIND,
+        "server_id": row["id"],
+        "project_id": row["project_id"],
+        "user_id": asked.user_id or row["user_id"],
+        "request_id": asked.request_id,
+        "state": "done",
+        "events": [{**event, "host": row["host"]}],
+        "finished_at": now,
+    }

@@ -1,0 +1,104 @@
+"""What operators decide about strangers: which there are, which become servers, which are removed."""
+
+from contextlib import suppress
+
+import attrs
+import structlog
+
+from novakit import errors
+from novakit.bus import BusError
+from novakit.conductor.calls import Settled, Stranger
+from novakit.conductor.guests import note as notes
+from novakit.conductor.guests.adoption import Asked, adopt
+from novakit.conductor.guests.strangers import NO_NOTE
+from novakit.conductor.parts import Parts
+from novakit.conductor.work import Postponed
+from novakit.store.compute import servers, strangers
+from novakit.store.engine import Row
+from novakit_hookspecs.servers import Guest, Power
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.frozen
+class Desk:
+    """Carries out an operator's word about a guest that is no server."""
+
+    parts: Parts
+
+    async def listed(self) -> tuple[Stranger, ...]:
+        """List all strangers."""
+        async with self.parts.store.read() as session:
+            rows = await strangers.every(session)
+        return tuple(_shown(row) for row in rows)
+
+    async def adopt(self, guest: str, host: str | None, asked: Asked) -> Settled:
+        """Make a server of a stranger."""
+        row, why = await self._find(guest, host)
+        if row is None:
+            return Settled(found=bool(why), why=why)
+        kept = await self._note(row)
+        if isinstance(kept, str):
+            return Settled(why=kept)
+        try:
+            await adopt(self.parts, row["host"], Guest(id=guest, power=Power(row["power"])), kept, asked)
+        except errors.NovakitError as error:
+            return Settled(why=error.message)
+        log.warning("a guest was adopted", host=row["host"], guest=guest, by=asked.user_id)
+        return Settled()
+
+    async def remove(self, guest: str, host: str | None) -> Settled:
+        """Destroy a stranger; the record of it goes last, so that a kill in between leaves it to be asked again."""
+        row, why = await self._find(guest, host)
+        if row is None:
+            return Settled(found=bool(why), why=why)
+        async with self.parts.store.read() as session:
+            server = await servers.show(session, guest)
+        if server is not None and server["host"] == row["host"]:
+            return Settled(why="It is a server of this host now; delete the server.")
+        log.warning("a guest is removed at an operator's word", host=row["host"], guest=guest)
+        try:
+            await self.parts.hosts.at(row["host"]).destroy(guest)
+        except BusError as error:
+            return Settled(why=f"{row['host']} did not remove it: {error}")
+        async with self.parts.store.write() as session:
+            await self.parts.placement.release(session, row["claim_id"])
+            await strangers.drop(session, row["host"], [guest])
+        with suppress(BusError, Postponed):  # the next push takes its ports down
+            await self.parts.wiring.ensure(row["host"])
+        return Settled()
+
+    async def _find(self, guest: str, host: str | None) -> tuple[Row | None, str]:
+        """Find the one stranger that is meant; else say why it is not clear, with nothing for one that there is not."""
+        async with self.parts.store.read() as session:
+            rows = [row for row in await strangers.some(session, guest) if host in (None, row["host"])]
+        if len(rows) > 1:
+            return None, f"It is on {' and '.join(row['host'] for row in rows)}; name the host."
+        return (rows[0], "") if rows else (None, "")
+
+    async def _note(self, row: Row) -> notes.Note | str:
+        """Fetch the note of a stranger, whoever sealed it: the operator vouches for it. Else say why there is none."""
+        try:
+            told = await self.parts.hosts.at(row["host"]).notes((row["guest"],))
+        except BusError as error:
+            return f"{row['host']} does not answer: {error}"
+        if not told:
+            return NO_NOTE
+        try:
+            return notes.read(told[0])
+        except ValueError as error:
+            return str(error)
+
+
+def _shown(row: Row) -> Stranger:
+    return Stranger(
+        host=row["host"],
+        id=row["guest"],
+        name=row["name"],
+        project_id=row["project_id"],
+        power=row["power"],
+        why=row["why"],
+        held=row["held"],
+        created_at=row["created_at"],
+        first_seen=row["first_seen"].isoformat(),
+    )

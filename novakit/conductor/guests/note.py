@@ -1,0 +1,161 @@
+"""What a host keeps of each of its guests, so that a database that never knew the guest can take it over.
+
+A note holds what the server's row, ports and claim were. The conductor writes it with the build, writes it again after
+the server has changed, and seals it with the deployment's secret, which is in the database alone: a host can keep a
+note, lose it or give back an old one, and cannot make one. A note is bound to its host.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+import orjson
+
+from novakit.agent.calls import GuestNote
+from novakit.network import PortInfo
+from novakit.network.records import NotedAddress, NotedPort
+from novakit.store.deployment import Deployment
+from novakit_hookspecs.fields import mapping_field, tuple_field
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.plain import to_plain, to_record
+
+Claimed = Mapping[str, Mapping[str, int]]
+"""Amounts by the name of the provider and by resource class."""
+
+
+@attrs.frozen(kw_only=True)
+class NotedServer:
+    """The columns of a server that make it what it is; moments in ISO 8601."""
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    description: str | None = None
+    hostname: str
+    availability_zone: str | None = None
+    pinned_availability_zone: str | None = None
+    flavor: Mapping[str, Any] = mapping_field()
+    vcpus: int
+    memory_mb: int
+    image_id: str | None = None
+    image_properties: Mapping[str, Any] = mapping_field()
+    key_name: str | None = None
+    public_key: str | None = None
+    metadata: Mapping[str, Any] = mapping_field()
+    tags: tuple[str, ...] = tuple_field()
+    config_drive: bool = False
+    user_data: str | None = None
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    auto_disk_config: bool = False
+    locked_by: str | None = None
+    locked_reason: str | None = None
+    reservation_id: str
+    launch_index: int = 0
+    root_device_name: str = "/dev/vda"
+    scheduler_hints: Mapping[str, Any] = mapping_field()
+    created_at: str
+    launched_at: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Note:
+    """All that is kept of one guest."""
+
+    deployment: str
+    host: str
+    operation: str
+    """The operation that built the guest, or wrote the note again."""
+    server: NotedServer
+    ports: tuple[NotedPort, ...] = tuple_field()
+    claim: Claimed | None = None
+    """None in the note of a build: it follows from the flavor and the devices."""
+    devices: tuple[str, ...] = tuple_field()
+    """PCI addresses."""
+    numa: tuple[Taken, ...] = tuple_field()
+
+
+_MOMENTS = ("created_at", "launched_at")
+
+
+@attrs.frozen
+class Notary:
+    """Writes notes that nobody else can write."""
+
+    deployment: Deployment
+
+    def write(
+        self,
+        host: str,
+        operation: str,
+        server: Mapping[Any, Any],
+        ports: Sequence[PortInfo],
+        *,
+        claim: Claimed | None = None,
+        devices: Sequence[str] = (),
+        numa: Sequence[Taken] = (),
+    ) -> GuestNote:
+        """Write and seal the note of a server's row with its ports."""
+        note = Note(
+            deployment=self.deployment.id,
+            host=host,
+            operation=operation,
+            server=_noted(server),
+            ports=tuple(_port(each) for each in ports),
+            claim=claim,
+            devices=tuple(devices),
+            numa=tuple(numa),
+        )
+        text = orjson.dumps(to_plain(note), option=orjson.OPT_SORT_KEYS).decode()
+        version = self.version(server) if claim is not None else ""
+        return GuestNote(server=server["id"], version=version, text=text, seal=self._seal(host, text))
+
+    def version(self, server: Mapping[Any, Any]) -> str:
+        """Name the state of a server that a note describes; it differs for every other one."""
+        return f"{self.deployment.id}/{server['updated_at'].isoformat()}"
+
+    def is_sealed(self, host: str, kept: GuestNote) -> bool:
+        """Say whether this database wrote the note, for this host."""
+        return hmac.compare_digest(self._seal(host, kept.text), kept.seal)
+
+    def _seal(self, host: str, text: str) -> str:
+        return hmac.new(self.deployment.secret, f"{host}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def read(kept: GuestNote) -> Note:
+    """Read a note, whoever wrote it. Raises ValueError for what is none, or one of another guest."""
+    try:
+        note = to_record(orjson.loads(kept.text), Note, tolerant=True)
+    except (TypeError, LookupError, orjson.JSONDecodeError) as error:
+        raise ValueError(f"The note of {kept.server} cannot be read: {error}.") from error
+    if note.server.id != kept.server:
+        raise ValueError(f"The note of {kept.server} is that of {note.server.id}.")
+    return note
+
+
+def moment(text: str) -> datetime:
+    """Read a moment of a note. Raises ValueError."""
+    return datetime.fromisoformat(text)
+
+
+def _noted(server: Mapping[Any, Any]) -> NotedServer:
+    values = {field.name: server[field.name] for field in attrs.fields(NotedServer)}
+    return NotedServer(**{**values, **{name: values[name] and values[name].isoformat() for name in _MOMENTS}})
+
+
+def _port(port: PortInfo) -> NotedPort:
+    return NotedPort(
+        id=port.id,
+        mac=port.mac,
+        network_id=port.network_id,
+        network_name=port.network_name,
+        mtu=port.mtu,
+        addresses=tuple(NotedAddress(ip=fixed.ip, subnet=fixed.subnet) for fixed in port.addresses),
+        groups=tuple(key for key, _ in port.security_groups),
+        tag=port.tag,
+        made=port.made,
+    )

@@ -1,0 +1,155 @@
+"""Whatever store a control plane finds, no guest is lost: what it does not know runs on, wired, and is told of."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from novakit.conductor.guests.adoption import Asked
+from novakit.store import Store
+from novakit.store import deployment as rows
+from novakit.store.compute import servers
+from tests.functional.guests.cloud import Cloud, copied, put_back
+
+A = ("a",)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
+    await store.create_all()
+    yield store
+    await store.close()
+
+
+async def _row(cloud: Cloud, id: str) -> dict[str, object]:
+    async with cloud.store.read() as session:
+        row = await servers.show(session, id, deleted=True)
+    assert row is not None
+    return dict(row)
+
+
+async def test_the_guests_of_a_lost_database_run_on_wired_and_reserved_until_they_are_adopted(
+    store: Store, tmp_path: Path
+) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        one, two = await cloud.create("a", "one"), await cloud.create("a", "two")
+        await cloud.report()
+        before, ports = await _row(cloud, one), await cloud.wired("a")
+        assert len(ports) == 2 and (await cloud.audit()).orphaned == ()
+    await put_back(store, {})
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.report(3)
+        assert await cloud.guests("a") == {one, two} and await cloud.wired("a") == ports
+        found = await cloud.audit()
+        assert {(each.kind, each.name) for each in found.orphaned} == {("guest", one), ("guest", two)}
+        assert found.foreign == () and "one of project p" in next(e.problem for e in found.orphaned if e.name == one)
+        async with store.read() as session:
+            (used,) = (await cloud.parts.placement.usages(session)).values()
+        assert used == {"VCPU": 2, "MEMORY_MB": 1024, "DISK_GB": 2}
+        refused = await cloud.desk.adopt(one, None, Asked(user_id="x"))
+        assert "project p is not in this database" in refused.why
+        await cloud.begin()
+        assert (await cloud.desk.adopt(one, None, Asked(user_id="x", request_id="req-1"))).why == ""
+        after = await _row(cloud, one)
+        differ = {name for name in before if before[name] != after[name]}
+        assert differ <= {"number", "updated_at"}, differ
+        await cloud.report(3)
+        assert await cloud.guests("a") == {one, two} and await cloud.wired("a") == ports
+        assert {each.name for each in (await cloud.audit()).orphaned} == {two}
+        assert (await cloud.desk.remove(two, "a")).why == ""
+        assert await cloud.guests("a") == {one} and (await cloud.audit()).orphaned == ()
+        await cloud.delete(one, "a")
+        await cloud.report()
+        assert await cloud.guests("a") == set() and (await cloud.audit()).orphaned == ()
+
+
+async def test_guests_that_are_newer_than_a_backup_are_servers_again_by_themselves(
+    store: Store, tmp_path: Path
+) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        old = await cloud.create("a")
+        backup = await copied(store)
+        new = await cloud.create("a")
+        before, ports = await _row(cloud, new), await cloud.wired("a")
+    await put_back(store, backup)
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.report(3)
+        assert await cloud.guests("a") == {old, new} and await cloud.wired("a") == ports
+        after = await _row(cloud, new)
+        differ = {name for name in before if before[name] != after[name]}
+        assert differ <= {"number", "updated_at", "launched_at"}, "its note is that of the build"
+        assert await cloud.strangers() == {} and (await cloud.audit()).orphaned == ()
+
+
+async def test_what_somebody_else_has_meanwhile_keeps_a_guest_a_stranger_with_the_reason(
+    store: Store, tmp_path: Path
+) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        backup, network = await copied(store), cloud.network
+        lost = await cloud.create("a")
+        await cloud.stop_host("a")
+        await put_back(store, backup)
+    async with Cloud.on(store, tmp_path, ("b",)) as cloud:
+        cloud.network = network
+        other = await cloud.create("b")
+        await cloud.start_host("a")
+        await cloud.report(3)
+        assert await cloud.guests("a") == {lost}
+        assert "is another port's now" in (await cloud.strangers())[lost]
+        assert (await cloud.desk.adopt(lost, None, Asked(with_ports=False))).why == ""
+        assert await cloud.strangers() == {}
+        await cloud.delete(other, "b")
+
+
+async def test_a_guest_that_may_have_been_purged_stays_a_stranger(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        backup = await copied(store)
+        lost = await cloud.create("a")
+        created = (await _row(cloud, lost))["created_at"]
+        await put_back(store, backup)
+        async with store.write() as session:
+            await rows.forgot(session, created)  # type: ignore[arg-type]
+        await cloud.report(3)
+        assert "as old as servers that were purged" in (await cloud.strangers())[lost]
+        assert await cloud.guests("a") == {lost}
+
+
+async def test_only_what_is_known_to_be_left_over_is_removed(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a", "b")) as cloud:
+        await cloud.begin()
+        deleted, left, back = [await cloud.create("a") for _ in range(3)]
+        await cloud.leave(back, "a")
+        backup = await copied(store)
+        await cloud.come_back(back, "a")
+        await cloud.stop_host("a")
+        await cloud.delete(deleted, "a")
+        await cloud.leave(left, "a")
+        now = await copied(store)
+        await put_back(store, backup)
+        await cloud.start_host("a")
+        await cloud.report(3)
+        assert await cloud.guests("a") == {deleted, left, back}, "the backup knows two of them, and not why one is here"
+        assert "no host" in (await cloud.strangers())[back]
+        await put_back(store, now)
+        await cloud.report(3)
+        assert await cloud.guests("a") == {back} and await cloud.strangers() == {}
+
+
+async def test_a_host_can_invent_no_guest(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        backup = await copied(store)
+        lost = await cloud.create("a")
+        await put_back(store, backup)
+        path = tmp_path / "agents" / "a" / "guests" / f"{lost}.json"
+        path.write_text(path.read_text().replace(r"\"project_id\":\"p\"", r"\"project_id\":\"q\""))
+        await cloud.report(3)
+        assert "not sealed by this database" in (await cloud.strangers())[lost]
+        path.write_text("nonsense")
+        await cloud.report(3)
+        assert "no note" in (await cloud.strangers())[lost] and await cloud.guests("a") == {lost}
