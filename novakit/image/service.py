@@ -237,6 +237,7 @@ class Images:
             row = await table.visible(session, image_id, None, True)
         if row is None or not _is_filled_by_host(context, row):
             row = await self.owned(context, image_id, row, "upload_image")
+        _require(context, "upload_image", row)
         if row["status"] != "queued":
             raise errors.Conflict(f"Image {image_id} is {row['status']}; only a queued image takes data.")
         if row["disk_format"] is None or row["container_format"] is None:
@@ -337,7 +338,8 @@ def _missing(image_id: str) -> errors.NotFound:
 
 def _require(context: RequestContext, rule: str, row: Row, member_id: str | None = None) -> None:
     """Ask the policy about an image that is there. Raises Forbidden."""
-    target: dict[str, str | bool | None] = {"visibility": row["visibility"]}
+    kind = row["properties"].get("image_type", "")
+    target: dict[str, str | bool | None] = {"visibility": row["visibility"], "image_type": kind}
     if row["owner"]:
         target |= {"project_id": row["owner"], "tenant_id": row["owner"], "owner": row["owner"]}
     if member_id is not None:

@@ -35,4 +35,4 @@ PERSONAS: Mapping[str, RequestContext] = {
 def foreign() -> Target:
     """Describe a thing that is another user's, in another project, and shown to nobody else."""
     strange = {name: STRANGER for name, value in own(PERSONAS["admin"]).items() if value in (ME, MINE)}
-    return {**strange, "visibility": "private"}
+    return {**strange, "visibility": "private", "image_type": "snapshot"}

@@ -53,7 +53,7 @@ def own(context: RequestContext) -> Target:
     if context.project_id is not None:
         target |= dict.fromkeys(_OWN_PROJECT, context.project_id)
         target["target.domain.id"] = context.project_domain_id
-    target |= {"visibility": "private", "target.role.name": "member"}
+    target |= {"visibility": "private", "image_type": "snapshot", "target.role.name": "member"}
     return target
 
 

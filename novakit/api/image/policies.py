@@ -14,6 +14,8 @@ OWN_OR_SEEN = (
     "(project_id:%(project_id)s or project_id:%(member_id)s or 'community':%(visibility)s or "
     "'public':%(visibility)s or 'shared':%(visibility)s)"
 )
+SERVICE = f"role:service and (project_id:None or {OWN_OR_SEEN})"
+SNAPSHOT = "role:service and project_id:%(project_id)s and 'snapshot':%(image_type)s"
 SHARED = "rule:context_is_admin or role:reader and (project_id:%(project_id)s or project_id:%(member_id)s)"
 
 RULES: Mapping[str, Rule] = table(
@@ -29,7 +31,7 @@ RULES: Mapping[str, Rule] = table(
     ("delete_image", MEMBER, PROJECT, "DELETE /v2/images/{id}"),
     (
         "get_image",
-        f"rule:context_is_admin or role:service or (role:reader and {OWN_OR_SEEN})",
+        f"rule:context_is_admin or ({SERVICE}) or (role:reader and {OWN_OR_SEEN})",
         PROJECT,
         "GET /v2/images/{id}",
     ),
@@ -49,11 +51,11 @@ RULES: Mapping[str, Rule] = table(
     ("communitize_image", MEMBER, PROJECT, "POST /v2/images; PATCH /v2/images/{id}"),
     (
         "download_image",
-        f"rule:context_is_admin or role:service or (role:member and {OWN_OR_SEEN})",
+        f"rule:context_is_admin or ({SERVICE}) or (role:member and {OWN_OR_SEEN})",
         PROJECT,
         "GET /v2/images/{id}/file",
     ),
-    ("upload_image", f"{MEMBER} or role:service", PROJECT, "PUT /v2/images/{id}/file"),
+    ("upload_image", f"{MEMBER} or ({SNAPSHOT})", PROJECT, "PUT /v2/images/{id}/file"),
     ("deactivate", MEMBER, PROJECT, "POST /v2/images/{id}/actions/deactivate"),
     ("reactivate", MEMBER, PROJECT, "POST /v2/images/{id}/actions/reactivate"),
     ("add_member", MEMBER, PROJECT, "POST /v2/images/{id}/members"),
@@ -66,7 +68,8 @@ RULES: Mapping[str, Rule] = table(
         PROJECT,
         "PUT /v2/images/{id}/members/{member}",
     ),
-    # No public rule: whoever has a token may know what an image is made of.
+    # No public rules: whoever has a token may know what an image is made of, and how it is brought.
     ("novakit:schemas", "@", (), "GET /v2/schemas/{name}"),
+    ("novakit:import_info", "@", (), "GET /v2/info/import"),
 )
 """Every rule that a route of the image API or the images themselves ask, and the rules that these refer to."""

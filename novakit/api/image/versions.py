@@ -38,5 +38,5 @@ routes = (
     Route(method="GET", path="", handler=choices, public=True),
     Route(method="GET", path="/", handler=choices, public=True),
     Route(method="GET", path="/versions", handler=versions, public=True),
-    Route(method="GET", path="/v2/info/import", handler=imports),
+    Route(method="GET", path="/v2/info/import", handler=imports, rule="novakit:import_info"),
 )

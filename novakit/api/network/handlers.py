@@ -99,9 +99,9 @@ async def update(resource: Resource, call: NetworkCall) -> web.Response:
     body = await call.json()
     if resource.one not in body:
         raise errors.BadRequest(f"Unable to find '{resource.one}' in request body", kind="HTTPBadRequest")
+    await _find(call, resource, key)
     if resource.update is None:
         raise errors.BadRequest(f"A {resource.called} cannot be changed; delete it and make another.")
-    await _find(call, resource, key)
     values = attributes.read(resource.attributes, body[resource.one], call, new=False, what=resource.one)
     changed = await call.service.write(lambda session, touched: resource.update(session, touched, context, key, values))
     return reply({resource.one: _seen(call, resource, changed)})
@@ -136,13 +136,18 @@ async def change_interface(verb: Any, call: NetworkCall) -> web.Response:
     return reply(answer)
 
 
+def _update_rule(resource: Resource) -> str:
+    """Name the rule of a change; what can never be changed has no public one."""
+    return f"update_{resource.one}" if resource.update is not None else f"novakit:{resource.one}:update"
+
+
 def _routes_of(resource: Resource) -> list[Route]:
     many, single = f"/v2.0/{resource.path}", f"/v2.0/{resource.path}/{{id}}"
     return [
         Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}", cost=Cost.HEAVY),
         Route(method="POST", path=many, handler=partial(create, resource), rule=f"create_{resource.one}"),
         Route(method="GET", path=single, handler=partial(show, resource), rule=f"get_{resource.one}"),
-        Route(method="PUT", path=single, handler=partial(update, resource), frees=True, rule=f"update_{resource.one}"),
+        Route(method="PUT", path=single, handler=partial(update, resource), frees=True, rule=_update_rule(resource)),
         Route(method="DELETE", path=single, handler=partial(delete, resource), rule=f"delete_{resource.one}"),
     ]
 

@@ -25,7 +25,8 @@ SUBNET_MEMBER = "role:member and project_id:%(project_id)s or (rule:admin_only) 
 _BASE = table(
     ("context_is_admin", "role:admin", (), ""),
     ("context_with_global_access", "!", (), ""),
-    ("service_api", "role:service", (), ""),
+    # Not role:service: what has that role here is a compute host, and no host changes a network by this API.
+    ("service_api", "!", (), ""),
     ("owner", "project_id:%(project_id)s", (), ""),
     ("admin_or_owner", "rule:context_is_admin or rule:owner", (), ""),
     ("context_is_advsvc", "role:advsvc", (), ""),
@@ -175,7 +176,13 @@ _PORT = table(
     ),
 )
 _QUOTAS = table(
-    ("get_quota", READER, PROJECT, "GET /quotas/{project_id}"),
+    (
+        "get_quota",
+        READER,
+        PROJECT,
+        "GET /quotas/{project_id}; GET /quotas/{project_id}/default; GET /quotas/{project_id}/details; "
+        "GET /quotas/{project_id}/details.json",
+    ),
     ("update_quota", ADMIN, PROJECT, "PUT /quotas/{project_id}"),
     ("delete_quota", ADMIN, PROJECT, "DELETE /quotas/{project_id}"),
 )
@@ -289,6 +296,7 @@ RULES: Mapping[str, Rule] = {
     **table(
         # No public rule: whoever has a token may know what the service is made of, and which quotas are the usual ones.
         ("novakit:extensions", "@", (), "GET /extensions; GET /extensions/{alias}"),
+        ("novakit:security_group_rule:update", MEMBER, PROJECT, "PUT /security-group-rules/{id}"),
         ("novakit:quotas:list", ADMIN, PROJECT, "GET /quotas"),
     ),
 }

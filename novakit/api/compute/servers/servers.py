@@ -86,6 +86,9 @@ async def server_of(call: Call[Any], rule: str | None = None) -> Server:
 
     Raises NotFound or Forbidden.
     """
+    if rule is not None:
+        # As the rule of a route is: before the server is looked for, so that a refusal tells nothing of it.
+        call.authorize(rule)
     server: Server = await call.service.servers.show(call.context, part(call, "id"))
     call.authorize(rule or call.rule, {"project_id": server.project_id, "user_id": server.user_id})
     return server

@@ -1,0 +1,147 @@
+"""Every route of every service, asked by every persona, about its own, a foreign and an absent thing.
+
+What must come is read from the policy tables, never from the answers.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from novakit.api.service import Service
+from novakit.api.services import SERVICES
+from novakit.policy import Policy
+from novakit.policy.personas import MINE, PERSONAS, STRANGER, foreign
+from tests.functional.policy.cloud import Answer, Cloud
+from tests.functional.policy.requests import Ask, asks
+
+EVERY = [(service, route) for service in SERVICES for route in service.routes if not route.public]
+CHANGES = ("POST", "PUT", "PATCH", "DELETE")
+MAY_BE_ABSENT = re.compile(
+    r"os-interface/\{port\}|ips/\{network\}|os-instance-actions/\{request\}|/decisions/|/volumes/\{id\}"
+    r"|_router_interface|/extensions|/allocations/\{consumer_uuid\}|auth/tokens|/roles|/domains/|/os-extra_specs/"
+    r"|/tags|/members|os-flavor-access|/v1/explain|/v1/capacity"
+    r"|action removeTenantAccess|action removeSecurityGroup"
+)
+"""Routes whose last part names something that was not made: their 404 does not say that the thing before it is."""
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
+    opened = await Cloud.open(tmp_path)
+    yield opened
+    await opened.store.close()
+
+
+def _same_path(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "{}", path.removeprefix("/v2.1").removeprefix("/v2.0").rstrip("/"))
+
+
+def test_every_route_names_a_rule_that_says_it_is_about_this_route() -> None:
+    for service, route in EVERY:
+        rules = [route.rule] if route.rule else list(route.rules.values())
+        assert rules, f"{service.name}: {route.method} {route.path} names no rule"
+        for rule in rules:
+            assert rule in service.policies, f"{service.name}: {rule} of {route.path} is in no table"
+            told = [operation.split(" (")[0] for operation in service.policies[rule].operations]
+            about = {tuple(one.split(" ", 1)) for one in told if " /" in one}
+            known = {(method, _same_path(path)) for method, path in about}
+            short = re.sub(r"^/v3(/\{project\})?(?=/.)", "", route.path) if service.name == "volume" else route.path
+            wanted = ("GET" if route.method == "HEAD" and "auth" not in short else route.method, _same_path(short))
+            assert wanted in known or route.method == "*", f"{rule} does not say that it is about {wanted}: {known}"
+
+
+def test_every_rule_of_a_table_is_asked_somewhere() -> None:
+    source = "".join(path.read_text() for path in Path("novakit").rglob("*.py") if path.name != "policies.py")
+    for service in SERVICES:
+        named = {rule for route in service.routes for rule in (route.rule, *route.rules.values()) if rule}
+        for rule in service.policies.values():
+            if not rule.scopes or rule.name in named:
+                continue
+            ends = (rule.name, rule.name.rpartition(":")[2], rule.name.partition(":")[2])
+            assert any(f'"{end}"' in source or f":{end}" in source for end in ends), f"nothing asks {rule.name}"
+
+
+OPEN = re.compile(r"identity:revoke_token|novakit:change_password|novakit:explain$|os_compute_api:os-keypairs:.*")
+"""What a reader changes: its own token, password and key pairs; and what changes nothing though it is a POST."""
+
+
+def test_a_reader_changes_nothing_and_tokens_of_no_project_meet_no_rule_about_projects() -> None:
+    for service in SERVICES:
+        policy = service.policy()
+        for ask in asks(service):
+            if ask.method in CHANGES and not OPEN.fullmatch(ask.rule):
+                assert not policy.allows(policy.admitted(PERSONAS["reader"]), ask.rule), ask.name
+                assert not policy.allows(policy.admitted(PERSONAS["no role"]), ask.rule), ask.name
+            if ask.method in CHANGES:
+                assert not policy.allows(policy.admitted(PERSONAS["member"]), ask.rule, foreign()), ask.name
+                for name in ("unscoped", "system admin", "system reader"):
+                    is_own = ask.rule in ("identity:revoke_token", "novakit:change_password")
+                    if service.name != "identity" or (name != "system admin" and not is_own):
+                        assert not policy.allows(policy.admitted(PERSONAS[name]), ask.rule), (name, ask.name)
+
+
+def _plain(answer: Answer, *paths: str) -> tuple[int, bytes]:
+    """Give what an answer says, without the ids that were asked for."""
+    body = answer.body
+    for path in paths:
+        for part in sorted(path.split("/"), key=len, reverse=True):
+            if len(part) > 20 or part in (MINE, STRANGER):
+                body = body.replace(part.encode(), b"*")
+    return answer.status, re.sub(rb"req-[0-9a-f-]+", b"", body)
+
+
+async def _check(cloud: Cloud, policy: Policy, ask: Ask, name: str) -> list[str]:
+    """Ask as one persona about everything; say what is not as the table says."""
+    known, wrong = policy.admitted(PERSONAS[name]), []
+    may_own = policy.allows(known, ask.rule)
+    may_foreign = policy.allows(known, ask.rule, foreign())
+    answers: dict[str, Answer] = {}
+    paths: dict[str, str] = {}
+    for which, whose in (("own", MINE), ("foreign", STRANGER), ("absent", None)):
+        if which != "own" and (
+            not (ask.is_owned or "{" in ask.route.path) or (which == "foreign" and not ask.is_owned)
+        ):
+            continue
+        paths[which] = path = await ask.path(cloud, whose)
+        headers = await ask.headers(cloud, whose)
+        answers[which] = answer = await cloud.ask(name, ask.method, path, ask.body(cloud), headers)
+        if ask.method == "DELETE" and answer.status < 300 and whose is not None:
+            for kind in ask.kinds.values():
+                cloud.gone(kind, whose)
+        said = f"{name}: {ask.name} {ask.action or ''} {which}: {answer.status} {answer.body[:160]!r}"
+        if answer.status >= 500 and answer.status not in (501, 503):
+            wrong.append(said)
+        elif not may_own:
+            if answer.status != 403:
+                wrong.append(f"{said}, though {ask.rule} lets it do this to nothing")
+        elif which == "own" or (which == "foreign" and may_foreign):
+            hidden = {401, 403} if MAY_BE_ABSENT.search(f"{ask.route.path} {ask.action}") else {401, 403, 404}
+            # A wrong password is 401 to whom it belongs.
+            if answer.status in hidden - ({401} if ask.rule == "novakit:change_password" else set()):
+                wrong.append(f"{said}, though {ask.rule} lets it")
+        elif which == "foreign" and answer.status not in (403, 404):
+            wrong.append(f"{said}, though it is not its own")
+        elif which == "absent" and may_foreign and answer.status in (401, 403):
+            wrong.append(f"{said}, though {ask.rule} lets it")
+    if "foreign" in answers and not (may_own and may_foreign):
+        told = {which: _plain(answers[which], *paths.values()) for which in ("foreign", "absent")}
+        if told["foreign"] != told["absent"]:
+            wrong.append(f"{name}: {ask.name} {ask.action or ''} tells what is there: {told}")
+    return wrong
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+async def test_every_answer_is_the_one_that_the_table_says(cloud: Cloud, service: Service[Any]) -> None:
+    policy, wrong = service.policy(), []
+    for ask in asks(service):
+        path = await ask.path(cloud, MINE)
+        for token in (None, "garbage"):
+            answer = await cloud.ask(token, ask.method, path, ask.body(cloud), await ask.headers(cloud, MINE))
+            if answer.status != 401:
+                wrong.append(f"{token}: {ask.name}: {answer.status}")
+        for name in PERSONAS:
+            wrong += await _check(cloud, policy, ask, name)
+    assert not wrong, f"{len(wrong)} answers:\n" + "\n".join(wrong)
