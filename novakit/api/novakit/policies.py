@@ -3,13 +3,22 @@
 from collections.abc import Mapping
 
 from novakit.api.compute import policies as compute
-from novakit.api.compute.policies import ADMIN, READER
+from novakit.api.compute.policies import ADMIN, MEMBER, READER
 from novakit.policy import PROJECT, Rule, table
 
-_GROUPS = "os_compute_api:os-server-groups:"
+_GROUP, _MEMBER = "/v1/server-groups/{id}", "/v1/server-groups/{id}/members/{server_id}"
 RULES: Mapping[str, Rule] = {
-    **{name: rule for name, rule in compute.RULES.items() if not rule.scopes or name.startswith(_GROUPS)},
+    **{name: rule for name, rule in compute.RULES.items() if not rule.scopes},
     **table(
+        ("os_compute_api:os-server-groups:index", READER, PROJECT, "GET /v1/server-groups"),
+        ("os_compute_api:os-server-groups:show", READER, PROJECT, f"GET {_GROUP}"),
+        (
+            "os_compute_api:os-server-groups:create",
+            MEMBER,
+            PROJECT,
+            f"POST /v1/server-groups; PATCH {_GROUP}; PUT {_MEMBER}",
+        ),
+        ("os_compute_api:os-server-groups:delete", MEMBER, PROJECT, f"DELETE {_GROUP}; DELETE {_MEMBER}"),
         ("novakit:decisions:list", READER, PROJECT, "GET /v1/decisions"),
         ("novakit:decisions:list:all_projects", ADMIN, PROJECT, "GET /v1/decisions"),
         ("novakit:decisions:show", READER, PROJECT, "GET /v1/decisions/{id}"),

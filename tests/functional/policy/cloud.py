@@ -22,6 +22,7 @@ from novakit.identity import Identity, tokens
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
+from novakit.policy import PolicyFile
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, caller
 from novakit.scheduler.reports import Reports
 from novakit.store import Store, identity
@@ -69,7 +70,7 @@ class Cloud:
     number: int = 0
 
     @classmethod
-    async def open(cls, directory: Path) -> "Cloud":
+    async def open(cls, directory: Path, rules: PolicyFile | None = None) -> "Cloud":
         """Make everything on an empty database."""
         store = await Store.open(f"sqlite+aiosqlite:///{directory}/x.db")
         await store.create_all()
@@ -88,7 +89,8 @@ class Cloud:
         }
         root = web.Application()
         for service in SERVICES:
-            root.add_subapp(f"/{service.name}", service.app(domains[service.name], authenticate))
+            made = service.app(domains[service.name], authenticate, policy_file=rules)
+            root.add_subapp(f"/{service.name}", made)
         root.freeze()
         cloud = cls(root, store, domains)
         await cloud._people()

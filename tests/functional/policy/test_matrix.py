@@ -12,7 +12,7 @@ import pytest
 
 from novakit.api.service import Service
 from novakit.api.services import SERVICES
-from novakit.policy import Policy
+from novakit.policy import Policy, PolicyFile
 from novakit.policy.personas import MINE, PERSONAS, STRANGER, foreign
 from tests.functional.policy.cloud import Answer, Cloud
 from tests.functional.policy.requests import Ask, asks
@@ -145,3 +145,32 @@ async def test_every_answer_is_the_one_that_the_table_says(cloud: Cloud, service
         for name in PERSONAS:
             wrong += await _check(cloud, policy, ask, name)
     assert not wrong, f"{len(wrong)} answers:\n" + "\n".join(wrong)
+
+
+async def test_an_operators_rule_is_asked_about_the_thing_itself(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("""
+"os_compute_api:servers:delete": "user_id:%(user_id)s"
+"delete_image": "'private':%(visibility)s"
+"identity:get_user": "user_id:%(target.user.id)s"
+"create_port:mac_address": "not field:networks:shared=True"
+""")
+    known = {name: rule.check for service in SERVICES for name, rule in service.policies.items()}
+    cloud = await Cloud.open(tmp_path, PolicyFile.open(path, required=True, known=known))
+    for kind, place in (
+        ("server", "compute/v2.1/servers"),
+        ("image", "image/v2/images"),
+        ("user", "identity/v3/users"),
+    ):
+        foreign = await cloud.thing(kind, STRANGER)
+        own = await cloud.thing(kind, MINE)
+        verb = "GET" if kind == "user" else "DELETE"
+        assert (await cloud.ask("admin", verb, f"/{place}/{foreign}")).status == 403, kind
+        allowed = {"server": 204, "image": 403, "user": 200}[kind]
+        assert (await cloud.ask("member", verb, f"/{place}/{own}")).status == allowed, kind
+    for shared, expected in ((True, 403), (False, 201)):
+        asked = {"network": {"name": "n", "shared": shared}}
+        network = (await cloud.make(MINE, "/network/v2.0/networks", asked))["network"]["id"]
+        port = {"port": {"network_id": network, "mac_address": "fa:16:3e:00:00:01"}}
+        assert (await cloud.ask("member", "POST", "/network/v2.0/ports", port)).status == expected
+    await cloud.store.close()
