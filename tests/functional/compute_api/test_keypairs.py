@@ -107,7 +107,7 @@ async def test_key_pairs_are_paged_from_2_35_on(api):
 
 
 async def test_the_quota_of_key_pairs_that_is_shown_is_the_one_that_is_kept(api, compute):
-    await compute.quotas.change("project", {"key_pairs": 1})
+    await compute.quotas.change("project-a", {"key_pairs": 1})
     assert (await api("POST", "/v2.1/os-keypairs", {"keypair": {"name": "a", "public_key": KEY}})).status == 200
     answer = await api("POST", "/v2.1/os-keypairs", {"keypair": {"name": "b", "public_key": KEY}})
     assert answer.status == 403 and "Quota exceeded" in answer.body["forbidden"]["message"]
