@@ -42,6 +42,7 @@ from novakit.scheduler.service import build as build_scheduler
 from novakit.scheduler.service import serve as serve_scheduler
 from novakit.store import Store, tables
 from novakit.store import identity as identity_rows
+from novakit.store.compute.liveness import Liveness
 from novakit.store.deployment import Deployment
 from novakit.store.migrate import migrate, migrated
 
@@ -72,8 +73,11 @@ class Control:
     """By cloud of `clouds.yaml`, as far as they are known here."""
     deployment: Deployment | None = None
     """None for a role that may not make it."""
+    liveness: Liveness
+    """Which hosts live, as api and conductor of this process see it; a scheduler looks for itself."""
     scheduler: Scheduler | None = None
     engine: Engine | None = None
+    _following: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, config: Config) -> "Control":
@@ -92,6 +96,7 @@ class Control:
             control._write_clouds()
             await control._bootstrap()
         await control.store.reserve()
+        control._following = world.spawn(control.liveness.follow(control.store), name="liveness")
         return control
 
     @classmethod
@@ -104,6 +109,7 @@ class Control:
             images=Images(store, config.state / "images", config.disk_of(config.state / "images")),
             networks=Networks(store),
             placement=Placement(store, max_candidates=config.placement.max_candidates),
+            liveness=Liveness(config.conductor.host_down_after),
         )
 
     async def _choose_passwords(self) -> None:
@@ -160,6 +166,8 @@ class Control:
 
     async def close(self) -> None:
         """Close the store."""
+        if self._following is not None:
+            self._following.cancel()
         await self.store.close()
 
     async def start_scheduler(self, plugins: PluginHost, bus: Bus, name: str) -> None:
@@ -200,6 +208,7 @@ class Control:
             placement=self.placement,
             wiring=Wiring(self.networks, Targets(HostCalls, bus, self.config), partial(kept, self.store)),
             notary=Notary(self.deployment),
+            liveness=self.liveness,
         )
         options = self.config.conductor
         self.engine = engine = Engine(parts, VERBS, limit=options.workers, patience=options.patience)
@@ -247,7 +256,16 @@ class Control:
         mount("/novakit", novakit.service, reports)
         mount("/volume", volume.service, None)
         if "compute" in self.config.api.enabled:
-            domain = Compute(self.config, self.store, bus, self.identity, self.images, self.networks, self.placement)
+            domain = Compute(
+                self.config,
+                self.store,
+                bus,
+                self.identity,
+                self.images,
+                self.networks,
+                self.placement,
+                self.liveness,
+            )
             mount("/compute", compute.SERVICE, domain)
         self._monitoring(bus, plugins, requests).mount(root)
         return root
@@ -279,7 +297,7 @@ class Control:
             requests=requests,
             disks=self._disks(),
             is_open=self.config.api.metrics_open,
-            down_after=self.config.conductor.host_down_after,
+            liveness=self.liveness,
         )
 
 

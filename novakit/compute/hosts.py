@@ -6,10 +6,11 @@ from typing import Any
 
 import attrs
 
-from novakit import errors, world
+from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.store import Session, Store
 from novakit.store.compute import aggregates, host_loads, hosts
+from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
 
 DEFAULT_ZONE = "nova"
@@ -67,7 +68,7 @@ class Hosts:
 
     _store: Store
     _bus: Bus
-    down_after: float = 60.0
+    liveness: Liveness = attrs.field(factory=Liveness)
     """Seconds without a heartbeat after which a host counts as down."""
 
     async def every(self) -> list[Host]:
@@ -134,12 +135,11 @@ class Hosts:
         await topics.HOSTS_CHANGED.publish(self._bus, topics.Changed())
 
     def _host(self, row: Row, zones: Mapping[str, str]) -> Host:
-        silent = (world.now() - row["last_seen"]).total_seconds()
         same = ("name", "number", "enabled", "disabled_reason", "forced_down", "facts")
         return Host(
             service_id=row["id"],
             hypervisor_id=row["provider_id"],
-            up=not row["forced_down"] and silent < self.down_after,
+            up=self.liveness.is_up(row),
             zone=zones.get(row["name"], DEFAULT_ZONE),
             updated_at=max(row["last_seen"], row["updated_at"]),
             **{name: row[name] for name in same},

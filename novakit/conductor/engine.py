@@ -32,6 +32,8 @@ from novakit.store.faults import is_passing
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=15)
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the leases of others."""
 RETRY = 0.5
 """Seconds after which a write is tried again that the store could not take."""
 GATHER = 0.002
@@ -74,6 +76,11 @@ class Engine:
     _running: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _interruptible: set[str] = attrs.field(factory=set)
     _writing: Gather["_Progress", Exception | None] = attrs.field(init=False)
+    _leases: dict[str, tuple[rows.Lease, float]] = attrs.field(factory=dict)
+    """Leases of operations that do not run here, and since when each is known, by the monotonic clock."""
+    _looked_at: float = -1e9
+    _silences: dict[str, float] = attrs.field(factory=dict)
+    """By operation: when its host was silent first, by the monotonic clock."""
     _wake: asyncio.Event = attrs.field(factory=asyncio.Event)
     _stopping: bool = False
 
@@ -124,11 +131,30 @@ class Engine:
         free = self.limit - len(self._running)
         if free <= 0:
             return 0
+        void = await self._void_leases()
         async with self.store.write() as session:
-            taken = await rows.lease(session, self.owner, world.now() + LEASE, free)
+            until = world.now() + LEASE
+            taken = await rows.lease(session, self.owner, until, free, running=self._running, void=void)
         for row in taken:
             self._running[row["id"]] = world.spawn(self._one(row), name=f"operation/{row['kind']}/{row['id']}")
         return len(taken)
+
+    async def _void_leases(self) -> dict[str, rows.Lease]:
+        """Return the leases that were not renewed for longer than a lease, by this process's own clock.
+
+        What stands in them is a moment of another machine's wall clock, which may have been set since.
+        """
+        now = world.monotonic()
+        if now - self._looked_at >= LOOK_EVERY:
+            self._looked_at = now
+            async with self.store.read() as session:
+                found = await rows.leases(session)
+            known, self._leases = self._leases, {}
+            for id, lease in found.items():
+                if id not in self._running:
+                    before = known.get(id)
+                    self._leases[id] = before if before is not None and before[0] == lease else (lease, now)
+        return {id: lease for id, (lease, since) in self._leases.items() if now - since > LEASE.total_seconds()}
 
     async def _rest(self) -> None:
         try:
@@ -205,11 +231,12 @@ class Engine:
             kept = {name: value for name, value in row["data"].items() if name not in SECRETS}
             ended = {"state": "cancelled", "finished_at": world.now(), "data": kept}
             await rows.change_many(session, self.owner, {row["id"]: ended})
+        self._silences.pop(row["id"], None)
         self.ended[row["kind"], "cancelled"] += 1
 
     async def _walk(self, verb: Verb[Any], work: Work[Any], row: Row) -> None:
         """Do what is left of the operation, or take it back, until it ends or has to wait."""
-        step, silent_since = row["step"], row["silent_since"]
+        step, silent = row["step"], self._silence(row)
         undoing = row["state"] == "undoing" and not verb.tireless
         while True:
             try:
@@ -218,29 +245,30 @@ class Engine:
                     return
                 for each in verb.after(step):
                     await self._do(verb, each, work)
-                    step, silent_since = each.name, None
+                    step, silent = each.name, None
                 return
             except Rewind as error:
-                step, silent_since = verb.before(error.step), None
+                step, silent = verb.before(error.step), None
                 work.end(world.now().isoformat(), "Error", str(error))
                 await self._write(work, [error.commit] if error.commit else [], step=step, reason=str(error))
             except (_Lost, _Cancelled):
                 raise
             except Exception as error:
-                silent_since = (silent_since or world.now()) if isinstance(error, Unreachable) else None
-                failure = None if undoing else self._failure(verb, work, error, silent_since)
+                if not isinstance(error, Unreachable):
+                    silent = None
+                elif silent is None:
+                    silent = world.monotonic()
+                failure = None if undoing else self._failure(verb, work, error, silent)
                 if failure is not None and verb.tireless:
                     log.warning("a step that must work failed", operation=work.id, kind=verb.kind, why=str(failure))
                     failure = None
                 if failure is None:
-                    await self._postpone(work, error, silent_since)
+                    await self._postpone(work, error, silent)
                     return
                 await self._fail(verb, work, failure)
                 undoing = True
 
-    def _failure(
-        self, verb: Verb[Any], work: Work[Any], error: Exception, silent_since: datetime | None
-    ) -> Failed | None:
+    def _failure(self, verb: Verb[Any], work: Work[Any], error: Exception, silent: float | None) -> Failed | None:
         """Say what an error of a step means for the owner; None when the step is to be done again later."""
         match error:
             case Failed():
@@ -248,7 +276,7 @@ class Engine:
             case Postponed():
                 return None
             case Unreachable():
-                waited = (world.now() - silent_since).total_seconds() if silent_since else 0.0
+                waited = world.monotonic() - silent if silent is not None else 0.0
                 if waited < self.patience:
                     return None
                 return Failed("The host did not answer.", details=f"silent for {waited:.0f} s: {error}")
@@ -361,14 +389,28 @@ class Engine:
 
     async def _finish(self, work: Work[Any], state: str, commits: Sequence[Commit], **values: Any) -> None:
         work.forget_secrets()
+        self._silences.pop(work.id, None)
         await self._write(work, commits, state=state, finished_at=world.now(), **values)
         self.ended[work.verb.kind, state] += 1
         self.note(work, state)
 
-    async def _postpone(self, work: Work[Any], error: Exception, silent_since: datetime | None) -> None:
+    def _silence(self, row: Row) -> float | None:
+        """Say since when the operation's host is silent, by the monotonic clock; None where it answered last."""
+        since: datetime | None = row["silent_since"]
+        if since is None:
+            return None
+        # Another process has only the moment that was written; a clock set forward must not use patience up.
+        behind: float = min(max((world.now() - since).total_seconds(), 0.0), self.patience / 2)
+        return self._silences.get(row["id"], world.monotonic() - behind)
+
+    async def _postpone(self, work: Work[Any], error: Exception, silent: float | None) -> None:
         seconds = getattr(error, "seconds", None) or min(0.5 * 2 ** min(work.attempt, 7), 30)
         self._tell(work, work.verb.kind, "operation waits", why=str(error), seconds=seconds)
-        later = {"not_before": world.now() + timedelta(seconds=seconds), "lease_until": None}
+        now, silent_since = world.now(), None
+        if silent is not None:
+            self._silences[work.id] = silent
+            silent_since = now - timedelta(seconds=world.monotonic() - silent)
+        later = {"not_before": now + timedelta(seconds=seconds), "lease_until": None}
         await self._write(work, [], silent_since=silent_since, reason=str(error), **later)
 
 

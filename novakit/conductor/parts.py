@@ -17,6 +17,7 @@ from novakit.placement import Placement
 from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.compute import servers
+from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
 
 
@@ -53,6 +54,7 @@ class Parts:
     placement: Placement
     wiring: Wiring
     notary: Notary
+    liveness: Liveness = attrs.Factory(lambda self: Liveness(self.config.conductor.host_down_after), takes_self=True)
     servers: ServerReader = attrs.Factory(lambda self: ServerReader(self.store), takes_self=True)
 
     @property

@@ -82,7 +82,7 @@ class Conductor:
             alive = {row["id"] for row in await servers.living(session)}
             busy = {row["server_id"] for row in await operations.unfinished(session)}
             claimed = set(await self.parts.placement.consumers(session))
-            up = {row["name"] for row in await hosts.every(session) if self._is_up(row["last_seen"])}
+            up = {row["name"] for row in await hosts.every(session) if self.parts.liveness.is_up(row)}
         owners = set((await self.parts.networks.owners()).values())
         async with self.parts.store.read() as session:
             gone = {row["id"] for row in await servers.some(session, (claimed | owners) - alive) if row["deleted_at"]}
@@ -95,9 +95,6 @@ class Conductor:
             self.engine.wake()
         await self.parts.store.reserve()
         self.parts.wiring.poke(set(await self.parts.networks.hosts_behind()) & up)
-
-    def _is_up(self, last_seen: Any) -> bool:
-        return bool((world.now() - last_seen).total_seconds() < self.parts.config.conductor.host_down_after)
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """Identity: logins, tokens and what they allow."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class Identity:
     ring: Keyring = attrs.field(init=False)
     directory: Directory = attrs.field(init=False)
     _known: dict[str, tuple[float, Token, RequestContext]] = attrs.field(factory=dict, init=False)
-    _service_user: str | None = attrs.field(default=None, init=False)
+    _service_user: tuple[str, datetime] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ring = Keyring(Path(self.keys))
@@ -139,9 +140,10 @@ class Identity:
                 user = await table.user_of(session, name=SERVICE_USER, domain="default")
             if user is None:
                 raise errors.Unavailable("The service user does not exist yet; start the service once to make it.")
-            self._service_user = user["id"]
+            self._service_user = user["id"], user["tokens_valid_from"]
+        user_id, since = self._service_user
         return self.ring.write(
-            tokens.fresh(self._service_user, lifetime=lifetime, project_id=project_id, methods=("service",))
+            tokens.fresh(user_id, lifetime=lifetime, valid_from=since, project_id=project_id, methods=("service",))
         )
 
     async def login(
@@ -159,24 +161,25 @@ class Identity:
         right = await passwords.matches(password, user["password_hash"] if user else None)
         if user is None or not right:
             raise errors.Unauthorized(REFUSED)
-        return await self._issue(user["id"], scope, default=user["default_project_id"])
+        return await self._issue(user, scope, default=user["default_project_id"])
 
     async def exchange(self, text: str, scope: Scope) -> tuple[str, Grant]:
         """Turn a token into one of another scope, which ends no later; raise `Unauthorized` where that is refused."""
         grant = await self.validate(text)
         if "service" in grant.token.methods:
             raise errors.Forbidden("A token of the service itself cannot be exchanged for another.")
-        return await self._issue(grant.user["id"], scope, parent=grant.token)
+        return await self._issue(grant.user, scope, parent=grant.token)
 
     async def _issue(
-        self, user_id: str, scope: Scope, *, parent: Token | None = None, default: str | None = None
+        self, user: Row, scope: Scope, *, parent: Token | None = None, default: str | None = None
     ) -> tuple[str, Grant]:
         methods = ("password",) if parent is None else tuple(dict.fromkeys((*parent.methods, "token")))
         async with self.store.read() as session:
             project_id = await _project(session, scope)
             token = tokens.fresh(
-                user_id,
+                user["id"],
                 lifetime=self.lifetime,
+                valid_from=user["tokens_valid_from"],
                 parent=parent,
                 project_id=project_id,
                 system=scope.system,

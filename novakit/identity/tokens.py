@@ -14,6 +14,8 @@ FORMAT = 1
 MAX_LENGTH = 2048
 """Characters; nothing longer is ever issued."""
 _KEY_LENGTH = 44
+SKEW = timedelta(seconds=30)
+"""How far the clocks of machines that issue and read tokens may differ."""
 STAGED = "0"
 """Name of the key that the next rotation makes primary; everybody can read its tokens before anybody writes them."""
 
@@ -32,9 +34,14 @@ class Token:
     """Its own audit id first, then that of the login it descends from."""
 
 
-def fresh(user_id: str, *, lifetime: float, parent: Token | None = None, **scope: object) -> Token:
-    """Make a token for `lifetime` seconds; one made from another never outlives it."""
-    now = world.now()
+def fresh(
+    user_id: str, *, lifetime: float, valid_from: datetime | None = None, parent: Token | None = None, **scope: object
+) -> Token:
+    """Make a token for `lifetime` seconds; one made from another never outlives it.
+
+    `valid_from` is when the user's earlier tokens were ended: this one is later, also where the clock was set back.
+    """
+    now = max(world.now(), valid_from or _EPOCH)
     own = world.new_id().replace("-", "")[:22]
     if parent is None:
         expires, chain = now + timedelta(seconds=lifetime), [own]
@@ -83,7 +90,7 @@ class Keyring:
             expires_at=_moment(expires),
             audit_ids=tuple(audit_ids),
         )
-        if token.expires_at <= world.now():
+        if token.expires_at + SKEW <= world.now():
             raise errors.Unauthorized("The token has expired; log in for a new one.")
         return token
 

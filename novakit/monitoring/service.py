@@ -3,14 +3,12 @@
 import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 import attrs
 import structlog
 from aiohttp import web
 
-from novakit import world
 from novakit.bus import Bus, BusError, ask_each, client
 from novakit.conductor.calls import ConductorCalls
 from novakit.config import Config
@@ -21,6 +19,7 @@ from novakit.plughost import PluginHost
 from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.compute import hosts
+from novakit.store.compute.liveness import Liveness
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +47,7 @@ class Monitoring:
     """File systems that this process fills, by what is on them."""
     is_open: bool = False
     """Whether everybody may read, and not only programs on this machine."""
-    down_after: float = 60.0
-    """Seconds of silence after which a host counts as down."""
+    liveness: Liveness = attrs.field(factory=Liveness)
 
     def mount(self, app: web.Application) -> None:
         """Answer `GET /metrics` and `GET /healthcheck`."""
@@ -77,7 +75,7 @@ class Monitoring:
         if isinstance(census, str):
             degraded["store"] = census
         elif census["total"] and not census["up"]:
-            degraded["hosts"] = f"None of {census['total']} hosts has reported for {self.down_after:g} s."
+            degraded["hosts"] = f"None of {census['total']} hosts has reported for {self.liveness.down_after:g} s."
         for name, disk in self.disks.items():
             if fault := disk.room().fault:
                 degraded[f"disk of {name}"] = fault
@@ -116,7 +114,9 @@ class Monitoring:
     async def _hosts(self) -> dict[str, int] | str:
         try:
             async with asyncio.timeout(WITHIN), self.store.read() as session:
-                return await hosts.census(session, since=world.now() - timedelta(seconds=self.down_after))
+                found = await hosts.signs(session)
+                self.liveness.take(found)
+                return {"total": len(found), "up": sum(map(self.liveness.is_up, found))}
         except TimeoutError:
             return f"The store did not answer within {WITHIN:g} s."
         except Exception as error:

@@ -1,7 +1,7 @@
 """Who exists and who may do what where: domains, projects, users, roles, assignments, the service catalog."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -267,9 +267,15 @@ async def projects_of(session: Session, user_id: str) -> list[Row]:
     return await session.all(sa.select(projects).where(projects.c.id.in_(mine), projects.c.enabled).order_by("name"))
 
 
+KEPT = timedelta(days=1)
+
+
 async def revoke(session: Session, audit_id: str, expires_at: datetime, now: datetime) -> None:
-    """Refuse a token until it would have expired anyway, and forget those that have."""
-    await session.execute(sa.delete(revocations).where(revocations.c.expires_at < now))
+    """Refuse a token until it would have expired anyway, and forget those that have for a day.
+
+    A clock that runs ahead and is set back must not bring a revoked token to life.
+    """
+    await session.execute(sa.delete(revocations).where(revocations.c.expires_at < now - KEPT))
     await ensure(session, revocations, [{"audit_id": audit_id, "expires_at": expires_at}])
 
 

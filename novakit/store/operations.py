@@ -1,10 +1,11 @@
 """Operations: every change that takes more than one transaction, with its steps, its lease and its outcome."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
+import attrs
 import sqlalchemy as sa
 
 from novakit import world
@@ -67,8 +68,38 @@ async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-async def lease(session: Session, owner: str, until: datetime, limit: int) -> list[Row]:
-    """Take up to `limit` operations that wait, are due and whose server nobody works on; oldest first."""
+LONGEST_WAIT = timedelta(seconds=90)
+"""No operation is postponed for so long: a moment further ahead was written before the clock was set back."""
+
+
+@attrs.frozen
+class Lease:
+    """Whose an operation is; a lease that is renewed is another one, and `until` says nothing but that."""
+
+    owner: str | None
+    until: datetime
+
+
+async def leases(session: Session) -> dict[str, Lease]:
+    """Fetch the leases of open operations, by operation."""
+    c = operations.c
+    found = await session.all(sa.select(c.id, c.owner, c.lease_until).where(OPEN, c.lease_until.is_not(None)))
+    return {row["id"]: Lease(row["owner"], row["lease_until"]) for row in found}
+
+
+async def lease(
+    session: Session,
+    owner: str,
+    until: datetime,
+    limit: int,
+    *,
+    running: Collection[str] = (),
+    void: Mapping[str, Lease] | None = None,
+) -> list[Row]:
+    """Take up to `limit` operations that are free, are due and whose server nobody works on; oldest first.
+
+    Free are those without a lease and those whose lease is one of `void`; never those that are `running` here.
+    """
     now = world.now()
     c, other = operations.c, operations.alias("other")
     busy = (
@@ -80,9 +111,14 @@ async def lease(session: Session, owner: str, until: datetime, limit: int) -> li
         )
         .exists()
     )
-    free = sa.or_(c.lease_until.is_(None), c.lease_until < now)
-    due = sa.or_(c.not_before.is_(None), c.not_before <= now, c.cancelled)
+    ended = [
+        sa.and_(c.id == id, c.owner == known.owner, c.lease_until == known.until) for id, known in (void or {}).items()
+    ]
+    free = sa.or_(c.lease_until.is_(None), *ended)
+    due = sa.or_(c.not_before.is_(None), c.not_before <= now, c.not_before > now + LONGEST_WAIT, c.cancelled)
     wanted = sa.select(c.id).where(OPEN, free, due, ~busy).order_by(c.number).limit(limit)
+    if running:
+        wanted = wanted.where(c.id.not_in(list(running)))
     if session.dialect == "postgresql":
         wanted = wanted.with_for_update(skip_locked=True)
     ids = await session.scalars(wanted)

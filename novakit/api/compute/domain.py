@@ -19,6 +19,7 @@ from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.store import Store
+from novakit.store.compute.liveness import Liveness
 
 
 @attrs.define
@@ -32,6 +33,7 @@ class Compute:
     images: Images
     networks: Networks
     placement: Placement
+    liveness: Liveness = attrs.Factory(lambda self: Liveness(self.config.conductor.host_down_after), takes_self=True)
     flavors: Flavors = attrs.field(init=False)
     keypairs: Keypairs = attrs.field(init=False)
     quotas: Quotas = attrs.field(init=False)
@@ -51,6 +53,6 @@ class Compute:
             self.store, self.bus, self.images, self.networks, self.quotas, self.config.device_profiles
         )
         self.requests = Requests(self.store, self.bus)
-        self.hosts = Hosts(self.store, self.bus, self.config.conductor.host_down_after)
+        self.hosts = Hosts(self.store, self.bus, self.liveness)
         self.aggregates = Aggregates(self.store, self.bus)
         self.server_groups = ServerGroups(self.store, self.quotas, self.bus)

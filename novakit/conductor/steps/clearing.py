@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from novakit import world
 from novakit.bus import RemoteError, Unreachable
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
@@ -22,7 +21,7 @@ async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]])
     except Unreachable as error:
         async with parts.store.read() as session:
             row = await hosts.show(session, host)
-        silent = (world.now() - row["last_seen"]).total_seconds() if row else float("inf")
+        silent = parts.liveness.silent(row) if row else float("inf")
         if silent < parts.config.conductor.host_down_after:
             raise
         log.warning("going on without the host, which is down", host=host, silent_seconds=silent, why=str(error))

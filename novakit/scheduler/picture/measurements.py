@@ -37,9 +37,9 @@ class Measurements:
     """The facts that some filter or weigher reads."""
     _told: dict[int, dict[str, float]] = attrs.field(factory=dict)
     """By row: what is in the columns from the host's last report."""
-    _until: dict[int, datetime] = attrs.field(factory=dict)
-    """By row: when that stops to count."""
-    _due: datetime | None = None
+    _until: dict[int, float] = attrs.field(factory=dict)
+    """By row: when that stops to count, by the monotonic clock."""
+    _due: float | None = None
     """The earliest of these moments."""
     _names: set[str] = attrs.field(factory=set)
     _seen: int = 0
@@ -51,7 +51,7 @@ class Measurements:
         """Bring the columns up to date, and empty those of hosts that have been silent for too long."""
         if any(name.startswith("metric_") for name in self.wanted):
             await self._follow_reports(session)
-            self._drop_stale(world.now())
+            self._drop_stale(world.monotonic())
         if {"metric_failure_rate", "metric_*"} & self.wanted and world.monotonic() - self._builds_at >= BUILDS_EVERY:
             self._builds_at = world.monotonic()
             await self._follow_builds(session)
@@ -64,12 +64,15 @@ class Measurements:
         self._rates.clear()
 
     async def _follow_reports(self, session: Session) -> None:
-        for one in await host_metrics.since(session, self._seen):
+        found, now = await host_metrics.since(session, self._seen), world.monotonic()
+        # Whose clock wrote the moments is not ours: what was there before is as old as it lies behind the newest.
+        newest = max((one["received_at"] for one in found), default=None)
+        for one in found:
             self._seen = max(self._seen, one["changed"])
             row = self.table.row(one["host"])
             if row is not None:
                 self._put(row, self._bounded(one["metrics"]))
-                until = one["received_at"] + timedelta(seconds=self.max_age)
+                until = now + self.max_age - (newest - one["received_at"]).total_seconds()
                 self._until[row] = until
                 self._due = min(self._due or until, until)
 
@@ -88,7 +91,7 @@ class Measurements:
         self.table.put(row, **{f"metric_{name}": value for name, value in {**gone, **metrics}.items()})
         self._told[row] = metrics
 
-    def _drop_stale(self, now: datetime) -> None:
+    def _drop_stale(self, now: float) -> None:
         if self._due is None or now < self._due:
             return
         for row in [row for row, until in self._until.items() if until <= now]:

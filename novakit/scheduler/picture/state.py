@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -15,7 +14,8 @@ from novakit.scheduler.picture.measurements import Measurements
 from novakit.scheduler.picture.table import HostTable, Stock
 from novakit.scheduler.picture.trees import Trees
 from novakit.store import Session, Store
-from novakit.store.compute import aggregates
+from novakit.store.compute import aggregates, hosts
+from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
 from novakit.store.scheduler import numa, picture
 from novakit_hookspecs.scheduling import Aggregate, Ask
@@ -53,6 +53,7 @@ class CloudState:
     _fresh: dict[str, tuple[int, Ask, float]] = attrs.field(factory=dict)
     """By server: where one was just placed, for what, and when; until it is written of the server itself."""
     trees: Trees = attrs.field(factory=Trees)
+    _liveness: Liveness = attrs.Factory(lambda self: Liveness(self.down_after), takes_self=True)
     _hosts: int = 0
     _ledger: int = 0
     _groups: int = -1
@@ -289,7 +290,9 @@ class CloudState:
         self.table.put(row, pci=devices.pools_of(functions, lambda one: (one.provider, one.resource_class) in free))
 
     async def _follow_liveness(self, session: Session) -> None:
-        silent = await picture.silent_hosts(session, world.now() - timedelta(seconds=self.down_after))
+        found = await hosts.signs(session)
+        self._liveness.take(found)
+        silent = [one["name"] for one in found if self._liveness.silent(one) >= self.down_after]
         now = {int(row) for row in self.table.rows(silent)}
         for row in now ^ self._silent:
             self.table.put(row, up=row not in now and row not in self._forced_down)

@@ -29,6 +29,7 @@ hosts = sa.Table(
 """`id` is the compute service's id, `provider_id` the hypervisor's and the resource provider's.
 
 `facts` is a `HostFacts` record as plain data.
+`last_seen` is a mark that changes with each sign of life; how old it is tells `liveness` alone.
 `changed` grows with every change a scheduler must see; heartbeats leave it alone.
 """
 
@@ -106,12 +107,9 @@ async def every(session: Session) -> Sequence[Row]:
     return await session.all(sa.select(hosts).order_by(hosts.c.number))
 
 
-async def census(session: Session, *, since: datetime) -> dict[str, int]:
-    """Count hosts: `total`, and `up`, which were seen after `since` and not declared down."""
-    c = hosts.c
-    up = sa.func.sum(sa.case((sa.and_(c.last_seen > since, sa.not_(c.forced_down)), 1), else_=0))
-    row = await session.first(sa.select(sa.func.count().label("total"), up.label("up")))
-    return {"total": int(row["total"]), "up": int(row["up"] or 0)} if row else {"total": 0, "up": 0}
+async def signs(session: Session) -> list[Row]:
+    """Fetch name, last_seen and forced_down of every host."""
+    return await session.all(sa.select(hosts.c.name, hosts.c.last_seen, hosts.c.forced_down))
 
 
 async def decide(session: Session, name: str, **values: Any) -> bool:

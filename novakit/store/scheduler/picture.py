@@ -25,11 +25,6 @@ async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
     return await session.all(statement), int(count)
 
 
-async def silent_hosts(session: Session, since: datetime) -> list[str]:
-    """Name the hosts that did not report since then."""
-    return await session.scalars(sa.select(hosts.c.name).where(hosts.c.last_seen < since))
-
-
 async def trees(session: Session, provider_ids: Iterable[str] | None) -> dict[str, str]:
     """Give, for every provider in the trees of these (or of all), the id of its root."""
     if provider_ids is None:

@@ -76,6 +76,7 @@ async def test_the_efficient_host_wins_until_what_it_told_is_too_old(cloud: Clou
 
         clock.move(100)
         await measured(cloud, host0=WASTEFUL, host2={"power_usage_watts": 300.0, "cpu_percent": 50.0})
+        assert (await column(scheduler, "power_usage_watts"))[0] == 400.0
         clock.move(79)
         assert (await column(scheduler, "power_usage_watts"))[1] == 100.0
         clock.move(1)

@@ -51,6 +51,16 @@ class AheadWorld(world.SystemWorld):
 
 
 @attrs.define
+class HastyWorld(world.SystemWorld):
+    """A world whose monotonic clock runs faster."""
+
+    times: float = 60.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() * self.times
+
+
+@attrs.define
 class Diary:
     """What happened, in order; steps and commits write in it."""
 
@@ -216,7 +226,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_former_holder_commits_
     (operation,) = await _ask(store, "make")
     async with _engine(store, diary.verb("make", diary.step("slow", do=wait))) as former:
         await asyncio.wait_for(slow.wait(), WITHIN)
-        with world.using(AheadWorld(ahead=timedelta(seconds=60))):
+        with world.using(HastyWorld()):
             async with _engine(store, diary.verb("make", diary.step("quick"))):
                 (row,) = await _ended(store, operation)
         taken_over.set()
@@ -229,18 +239,57 @@ async def _nothing_runs(engine: Engine) -> bool:
     return not engine._running
 
 
-async def test_a_living_engine_keeps_its_lease(store: Store, diary: Diary) -> None:
+async def test_a_lease_that_is_renewed_is_nobody_elses_whatever_is_written_in_it(store: Store) -> None:
     (operation,) = await _ask(store, "make")
+    until = world.now() + timedelta(seconds=15)
     async with store.write() as session:
-        taken = await operations.lease(session, "me", world.now() + timedelta(seconds=15), 10)
-        others = await operations.lease(session, "you", world.now() + timedelta(seconds=15), 10)
-    assert [row["id"] for row in taken] == [operation] and others == []
-    with world.using(AheadWorld(ahead=timedelta(seconds=14))):
-        async with store.write() as session:
-            await operations.renew(session, "me", [operation], world.now() + timedelta(seconds=15))
-    with world.using(AheadWorld(ahead=timedelta(seconds=20))):
-        async with store.write() as session:
-            assert await operations.lease(session, "you", world.now() + timedelta(seconds=15), 10) == []
+        taken = await operations.lease(session, "me", until, 10)
+        void = await operations.leases(session)
+        assert await operations.lease(session, "you", until, 10) == []
+        await operations.renew(session, "me", [operation], until - timedelta(hours=1))
+        assert await operations.lease(session, "you", until, 10, void=void) == []
+        void = await operations.leases(session)
+        assert await operations.lease(session, "me", until, 10, void=void, running=[operation]) == []
+        assert len(await operations.lease(session, "you", until, 10, void=void)) == 1
+    assert [row["id"] for row in taken] == [operation]
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), -timedelta(hours=1)])
+async def test_a_clock_that_is_set_takes_no_operation_from_who_runs_it_and_keeps_none_waiting(
+    store: Store, diary: Diary, step: timedelta
+) -> None:
+    begun, go_on, tries = asyncio.Event(), asyncio.Event(), [1, 2]
+
+    async def slow(work: Work[Notes]) -> Commit | None:
+        begun.set()
+        await go_on.wait()
+        if tries.pop() == 2:
+            raise Postponed("a moment", 0.05)
+        return None
+
+    clock = AheadWorld()
+    with world.using(clock):
+        (operation,) = await _ask(store, "make")
+        async with _engine(store, diary.verb("make", diary.step("slow", do=slow))) as mine:
+            await asyncio.wait_for(begun.wait(), WITHIN)
+            clock.ahead += step
+            async with _engine(store, diary.verb("make", diary.step("stolen"))) as other:
+                for _ in range(20):
+                    mine.wake()
+                    other.wake()
+                    await asyncio.sleep(0.1)
+                await other.stop(0)
+            assert diary.lines == ["slow"]
+            go_on.set()
+            await _until(lambda: _has_waited(store, operation))
+            clock.ahead -= step
+            (row,) = await _ended(store, operation)
+    assert row["state"] == "done" and diary.lines == ["slow", "slow"] and row["attempt"] == 2
+
+
+async def _has_waited(store: Store, operation: str) -> bool:
+    row = await _row(store, operation)
+    return row["not_before"] is not None or row["finished_at"] is not None
 
 
 async def test_a_rewind_begins_again_at_its_step_with_what_was_remembered(store: Store, diary: Diary) -> None:
@@ -385,7 +434,7 @@ async def test_a_delete_lets_a_step_that_claims_something_run_to_its_end_and_wri
 
 async def test_a_cancelled_operation_that_waits_ends_at_once(store: Store, diary: Diary) -> None:
     async def wait(work: Work[Notes]) -> None:
-        raise Postponed("much later", 3600)
+        raise Postponed("much later", 60)
 
     verbs = [diary.verb("make", diary.step("wait", do=wait)), diary.verb("delete", diary.step("go"))]
     (make,) = await _ask(store, "make")
@@ -409,7 +458,7 @@ async def test_a_secret_is_remembered_until_the_operation_ends_and_no_longer(
         if end == "failed":
             raise Failed("the host is on fire")
         if end == "cancelled":
-            raise Postponed("much later", 3600)
+            raise Postponed("much later", 60)
 
     verbs = [diary.verb("make", diary.step("wait", do=wait)), diary.verb("delete", diary.step("go"))]
     operation = world.new_id()

@@ -64,16 +64,23 @@ def test_a_token_of_other_keys_is_refused(tmp_path: Path) -> None:
         ring(tmp_path).read(ring(tmp_path, "others").write(token()))
 
 
-def test_a_token_ends_when_it_says(tmp_path: Path) -> None:
+def test_a_token_ends_when_it_says_but_for_what_clocks_may_differ(tmp_path: Path) -> None:
     clock = Clock()
     with world.using(clock):
         keys = ring(tmp_path)
         text = keys.write(token())
-        clock.moment += timedelta(seconds=59)
+        clock.moment += timedelta(seconds=59) + tokens.SKEW
         keys.read(text)
         clock.moment += timedelta(seconds=1)
         with pytest.raises(errors.Unauthorized, match="expired"):
             keys.read(text)
+
+
+def test_a_token_is_later_than_what_ended_the_earlier_ones_though_the_clock_was_set_back() -> None:
+    ended = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    with world.using(Clock(datetime(2030, 1, 1, 11, tzinfo=UTC))):
+        made = token(valid_from=ended)
+    assert made.issued_at >= ended and made.expires_at - made.issued_at == timedelta(seconds=60)
 
 
 def test_keys_are_files_that_only_their_owner_reads(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Which hosts live, judged by the clock of the process that judges.
+
+A host's row holds when its last sign of life was written, by the wall clock of whoever wrote it.
+That clock may be stepped, and it is not the clock of who reads, so the moment is only a mark here: a host lives while
+its mark keeps changing, and how long it has not changed is measured with the monotonic clock of the process.
+
+What a process sees for the first time is as old as it lies behind the newest mark of all hosts.
+Cost: one short statement every few seconds in each process that judges.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+
+import attrs
+import structlog
+
+from novakit import world
+from novakit.store.compute import hosts
+from novakit.store.engine import Row, Session, Store
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.define
+class Liveness:
+    """What this process knows of the hosts' signs of life."""
+
+    down_after: float = 60.0
+    """Seconds without a sign after which a host counts as down."""
+    _marks: dict[str, tuple[datetime, float]] = attrs.field(factory=dict)
+    """By host: the last mark, and when it was new here."""
+
+    @property
+    def look_every(self) -> float:
+        """Seconds between two looks: what may be missing from an age."""
+        return min(self.down_after / 8, 5.0)
+
+    async def follow(self, store: Store) -> None:
+        """Look at the marks for ever."""
+        while True:
+            try:
+                async with store.read() as session:
+                    await self.look(session)
+            except Exception as error:
+                log.warning("signs of life of hosts not read", why=type(error).__name__)
+            await asyncio.sleep(self.look_every)
+
+    async def look(self, session: Session) -> None:
+        """Read the marks of all hosts."""
+        rows = await hosts.signs(session)
+        self.take(rows)
+        for gone in self._marks.keys() - {row["name"] for row in rows}:
+            del self._marks[gone]
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Note marks: `name` and `last_seen` of some hosts."""
+        found = {row["name"]: row["last_seen"] for row in rows}
+        newest = max([*found.values(), *(mark for mark, _ in self._marks.values())], default=None)
+        now = world.monotonic()
+        for name, mark in found.items():
+            known = self._marks.get(name)
+            if known is None:
+                behind = (newest - mark).total_seconds() if newest is not None else 0.0
+                self._marks[name] = mark, now - behind
+            elif known[0] != mark:
+                self._marks[name] = mark, now
+
+    def silent(self, row: Row) -> float:
+        """Say for how many seconds a host gave no sign: `row` has its `name` and `last_seen`."""
+        self.take([row])
+        return world.monotonic() - self._marks[row["name"]][1]
+
+    def is_up(self, row: Row) -> bool:
+        """Say whether a host lives: `row` has its `name`, `last_seen` and `forced_down`."""
+        return self.silent(row) < self.down_after and not row["forced_down"]
