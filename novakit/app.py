@@ -4,11 +4,11 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import attrs
 import structlog
@@ -24,7 +24,8 @@ from novakit.front import Door
 from novakit.front.descriptors import raise_limit, room
 from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
-from novakit.plughost import PluginChoice, PluginHost
+from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, build, tables
+from novakit_hookspecs.hosts import HostContext
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,7 @@ async def running(
             network=config.network if "agent" in config.roles else None,
             scheduler=config.scheduler.driver if "scheduler" in config.roles else None,
         )
+        tables.check(config.options, choice, config.roles)
         stack.enter_context(exporting(config.tracing, config.roles))
         process = Process(
             config=config,
@@ -124,6 +126,16 @@ def _only_one(path: Path) -> IO[str]:
     if isinstance(file, str):
         raise ConfigError(
             f"Another novakit (process {file}) runs on {path.parent}; stop it first, or choose another --state."
+        )
+    return file
+
+
+def _only_agent(path: Path, host: str) -> IO[str]:
+    file = _locked(path)
+    if isinstance(file, str):
+        raise ConfigError(
+            f"Another agent (process {file}) runs for the host {host} on {path.parents[2]}; stop it first, or give this"
+            " one another name with [agent] host."
         )
     return file
 
@@ -216,9 +228,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.snapshots import SnapshotFiles
     from novakit.agent.wires import Wires
     from novakit.conductor.calls import ConductorCalls
-    from novakit.plughost import build
     from novakit_hookspecs.errors import Refused
-    from novakit_hookspecs.hosts import HostContext
 
     config = process.config
     driver_offer, network_offer = process.plugins.driver(config.driver), process.plugins.network(config.network)
@@ -230,6 +240,8 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     measuring = Measuring.of(config.agent.compute_monitors)
     for host in process.hosts:
         directory = _passable(root / host)
+        if len(process.hosts) == 1:  # of a thousand simulated ones each would cost a descriptor
+            stack.enter_context(_only_agent(directory / "agent.lock", host))
         contexts = []
         for part in ("virt", "network"):
             _passable(directory / part)
@@ -239,10 +251,10 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
             Agent(
                 host=host,
                 spec=driver_offer.spec,
-                driver=build(driver_offer, config.options.get(driver_offer.key), contexts[0]),
+                driver=_built(driver_offer, config.options.get(driver_offer.key), contexts[0]),
                 driver_plugin=driver_offer.plugin,
                 network_plugin=network_offer.plugin,
-                network=build(network_offer, config.options.get(network_offer.key), contexts[1]),
+                network=_built(network_offer, config.options.get(network_offer.key), contexts[1]),
                 images=images,
                 snapshots=SnapshotFiles(directory / "snapshots"),
                 notes_kept=GuestNotes(directory / "guests"),
@@ -266,6 +278,13 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     if len(agents) == 1 or "conductor" in config.roles:
         async with process.waits.on("the conductor to know this process's hosts"):
             await asyncio.gather(*(agent.reported.wait() for agent in agents))
+
+
+def _built(offer: Offer, options: Mapping[str, Any] | None, context: HostContext) -> Any:
+    try:
+        return build(offer, options, context)
+    except Fault as error:
+        raise ConfigError(str(error)) from error
 
 
 def _passable(directory: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from novakit import durable, world
+from novakit.config import files
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 
@@ -19,9 +20,7 @@ _LOST = "      # The password of {user} is not known here; make one: novakit adm
 def read(path: Path) -> dict[str, dict[str, str]]:
     """Return, by cloud, the keys of its login as `write` wrote them; empty when there is no file."""
     found: dict[str, dict[str, str]] = {}
-    if not path.exists():
-        return found
-    for block in re.split(r"^  (?=\S)", path.read_text(), flags=re.MULTILINE)[1:]:
+    for block in re.split(r"^  (?=\S)", files.read_text(path) or "", flags=re.MULTILINE)[1:]:
         keys = re.findall(r"^\s+(\w+): (\S.*)$", block, flags=re.MULTILINE)
         found[block.split(":")[0]] = {name: _value(text) for name, text in keys}
     return found

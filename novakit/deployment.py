@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from novakit import durable, world
+from novakit.config import files
 from novakit.errors import ConfigError
 from novakit.store import Session, Store
 from novakit.store import deployment as rows
@@ -29,12 +30,10 @@ NAME = "deployment"
 def read(directory: Path) -> str | None:
     """Return the id that a directory has, or None. Raises ConfigError for a file that holds no id."""
     path = directory / NAME
-    try:
-        text = path.read_text().strip()
-    except FileNotFoundError:
+    text = files.read_text(path)
+    if text is None:
         return None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    text = text.strip()
     if not re.fullmatch(UUID_PATTERN, text):
         raise ConfigError(
             f"{path} holds no id of a deployment: it was cut off or overwritten. Restore it from a backup, or remove it"

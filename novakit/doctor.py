@@ -13,15 +13,14 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from novakit import __version__, clouds
 from novakit.agent.measure import Measuring
 from novakit.config import Config
-from novakit.errors import ConfigError
-from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded
+from novakit.errors import ConfigError, NovakitError
+from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded, tables
 from novakit.scheduler.plugins import look
 from novakit.store import migrate
+from novakit.store.opening import why_not
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost, Finding, Verdict
 from novakit_hookspecs.hosts import HostContext
@@ -39,6 +38,7 @@ async def examine(config: Config) -> list[Finding]:
     choice = PluginChoice.read(
         config.plugins, driver=config.driver, network=config.network, scheduler=config.scheduler.driver
     )
+    tables.check(config.options, choice, config.roles)
     plugins = PluginHost.survey(choice)
     findings += _plugins(plugins, choice)
     findings += _scheduler(config, plugins)
@@ -150,8 +150,12 @@ async def _schema(config: Config) -> Finding:
         return _ok(check, f"none yet; the first start makes revision {wanted}")
     try:
         present = await migrate.revision(config.database)
-    except (sa.exc.SQLAlchemyError, OSError) as error:
-        return _missing(check, f"the database cannot be read: {error}", "mend it, or restore a backup")
+    except NovakitError as error:
+        return _missing(check, error.message, "mend that, or name another database")
+    except Exception as error:
+        if (why := why_not(error)) is None and not isinstance(error, OSError):
+            raise
+        return _missing(check, why or f"the database cannot be read: {error}", "mend it, or restore a backup")
     if present is not None and present > wanted:
         return _missing(check, f"revision {present}, and this novakit knows {wanted}", "upgrade novakit")
     if present != wanted:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from novakit import __version__
-from novakit.errors import ConfigError
+from novakit.errors import NovakitError
 
 COMMANDS = (
     "serve",
@@ -50,8 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given)
     try:
         return int(options.func(options))
-    except ConfigError as error:
-        print(f"novakit: {error}", file=sys.stderr)
-        return 2
+    except NovakitError as error:
+        return _failed(str(error))
+    except Exception as error:
+        from novakit.cli.failures import sentence
+
+        if (said := sentence(error)) is None:
+            raise
+        return _failed(said)
     except KeyboardInterrupt:
         return 130
+
+
+def _failed(sentence: str) -> int:
+    print(f"novakit: {sentence}", file=sys.stderr)
+    return 2

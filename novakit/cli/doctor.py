@@ -28,8 +28,11 @@ Look at this machine as the service would use it, and say of each thing how it s
   warn     works, but worse than it could, or lacks something optional
   missing  the service cannot do its work before this is mended
 
-It changes nothing.  The exit code is 0 when nothing is missing, else 1.
+It changes nothing.  The exit code is 0 when nothing is missing, 2 when configuration or database keep the service from
+starting, else 1.
 """
+STOPS = ("configuration", "database schema", "scheduler")
+"""Checks of what the operator wrote or named: what is missing there ends `novakit serve` with code 2."""
 _COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.MISSING: "bold red"}
 
 
@@ -63,7 +66,13 @@ def doctor(args: argparse.Namespace) -> int:
         sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
     else:
         _show(findings, wide())
-    return 1 if any(one.verdict is Verdict.MISSING for one in findings) else 0
+    missing = [one for one in findings if one.verdict is Verdict.MISSING]
+    for one in missing:
+        if one.check in STOPS:
+            print(f"novakit: {one.found}", file=sys.stderr)
+    if any(one.check in STOPS for one in missing):
+        return 2
+    return 1 if missing else 0
 
 
 async def _look(args: argparse.Namespace) -> list[Finding]:

@@ -15,7 +15,7 @@ from rich.text import Text
 from novakit import config
 from novakit.cli import paths
 from novakit.errors import ConfigError
-from novakit.plughost import PluginChoice, PluginHost
+from novakit.plughost import PluginChoice, PluginHost, tables
 
 _WIDE = 120
 """Characters in a line when nobody's terminal says how many there are."""
@@ -53,9 +53,9 @@ def list_plugins(args: argparse.Namespace) -> int:
     fields = config.read(args.config or args.state / "novakit.toml")
     network = args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated")
     section = fields.get("scheduler") or config.SchedulerOptions()
-    host = PluginHost.survey(
-        PluginChoice.read(fields.get("plugins", {}), driver=args.driver, network=network, scheduler=section.driver)
-    )
+    choice = PluginChoice.read(fields.get("plugins", {}), driver=args.driver, network=network, scheduler=section.driver)
+    tables.check(fields.get("options", {}), choice, config.ROLES)
+    host = PluginHost.survey(choice)
     wrong = _look(host, section, fields)
     rows = host.rows()
     if args.format == "json":
@@ -65,7 +65,7 @@ def list_plugins(args: argparse.Namespace) -> int:
         Console(width=None if console.is_terminal else _WIDE).print(_table(rows))
     for sentence in wrong:
         print(f"novakit serve does not start so: {sentence}", file=sys.stderr)
-    return 0
+    return 2 if wrong else 0
 
 
 def _look(host: PluginHost, section: config.SchedulerOptions, fields: Mapping[str, Any]) -> Sequence[str]:

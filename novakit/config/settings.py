@@ -1,5 +1,6 @@
 """The options of one process: from `novakit.toml` and the command line, checked before anything starts."""
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -8,27 +9,16 @@ from typing import Any
 
 import attrs
 
-from novakit.config import options, spellings
+from novakit.config import checks, files, options, spellings
+from novakit.config.connections import ConnectionOptions, LogOptions, SharingOptions
+from novakit.config.database import database_url
 from novakit.disk import Disk
 from novakit.errors import ConfigError
-from novakit.front.limits import ConnectionOptions
-from novakit.front.sharing import SharingOptions
-from novakit.logs import LogOptions
 from novakit.request_spec.device_profiles import DeviceProfile
 
 ROLES = ("api", "scheduler", "conductor", "agent")
 MONITORS = ("cpu.virt_driver", "uptime", "power")
 """What an agent can measure of its machine; reading all of it takes well under a millisecond."""
-
-
-def _positive(instance: object, attribute: Any, value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"{attribute.name} must be above 0")
-
-
-def _not_negative(instance: object, attribute: Any, value: float) -> None:
-    if value < 0:
-        raise ValueError(f"{attribute.name} must not be below 0")
 
 
 def _monitors(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
@@ -57,9 +47,9 @@ class ApiOptions:
         validator=attrs.validators.deep_iterable(attrs.validators.in_(("compute", "metadata"))),
     )
     """Which of the compute and metadata APIs run."""
-    max_body: int = attrs.field(default=1 << 20, validator=_positive)
+    max_body: int = attrs.field(default=1 << 20, validator=checks.positive)
     """Bytes of a request body; image uploads are not counted."""
-    public_url: str | None = None
+    public_url: str | None = attrs.field(default=None, validator=checks.web_address)
     """How clients reach this service, when not by the listening address: https://cloud.example.org."""
     enable_instance_password: bool = True
     """Whether creating a server answers with adminPass, which a guest with a config drive is told."""
@@ -77,15 +67,15 @@ class SchedulerOptions:
     """Names in order; None is novakit's own list."""
     weighers: Mapping[str, float] | None = None
     """Multiplier by name; None is novakit's own list."""
-    placement_strategy: str = "spread"
+    placement_strategy: str = attrs.field(default="spread", validator=attrs.validators.in_(("spread", "stack")))
     """spread or stack."""
-    max_attempts: int = attrs.field(default=3, validator=_positive)
+    max_attempts: int = attrs.field(default=3, validator=checks.positive)
     """Hosts tried before a create gives up."""
-    refresh_every: float = attrs.field(default=0.25, validator=_positive)
+    refresh_every: float = attrs.field(default=0.25, validator=checks.positive)
     """Seconds after which the scheduler looks for changes of hosts of which it was told by no event."""
-    subset: int = attrs.field(default=1, validator=_positive)
+    subset: int = attrs.field(default=1, validator=checks.positive)
     """The host is drawn from this many best ones; more of them mean fewer conflicts between schedulers."""
-    metrics_max_age: float = attrs.field(default=180.0, validator=_positive)
+    metrics_max_age: float = attrs.field(default=180.0, validator=checks.positive)
     """Seconds after which what a host measured counts as missing."""
 
 
@@ -93,13 +83,13 @@ class SchedulerOptions:
 class ConductorOptions:
     """`[conductor]`: how much at once, and how patiently."""
 
-    workers: int = attrs.field(default=64, validator=_positive)
+    workers: int = attrs.field(default=64, validator=checks.positive)
     """Operations under way at a time."""
-    patience: float = attrs.field(default=300.0, validator=_positive)
+    patience: float = attrs.field(default=300.0, validator=checks.positive)
     """Seconds for which a silent host is asked again before an operation fails."""
-    host_down_after: float = attrs.field(default=60.0, validator=_positive)
+    host_down_after: float = attrs.field(default=60.0, validator=checks.positive)
     """Seconds without a heartbeat after which a host takes nothing new."""
-    shelved_offload_after: float = 0.0
+    shelved_offload_after: float = attrs.field(default=0.0, validator=checks.finite)
     """Seconds a shelved server stays on its host; 0 offloads it at once, -1 leaves that to an administrator."""
 
 
@@ -107,19 +97,19 @@ class ConductorOptions:
 class AgentOptions:
     """`[agent]`: this compute host."""
 
-    host: str | None = None
+    host: str | None = attrs.field(default=None, validator=checks.host_name)
     """The host's name in the cloud; None takes the machine's."""
-    address: str | None = None
+    address: str | None = attrs.field(default=None, validator=checks.address)
     """This host's own address, for the hint build_near_host_ip; None takes the one it reaches others from."""
-    report_every: float = attrs.field(default=60.0, validator=_positive)
+    report_every: float = attrs.field(default=60.0, validator=checks.positive)
     """Seconds between full reports of inventory and guests."""
-    heartbeat_every: float = attrs.field(default=10.0, validator=_positive)
+    heartbeat_every: float = attrs.field(default=10.0, validator=checks.positive)
     """Seconds between signs of life, with which the network is looked after too."""
-    create_within: float = attrs.field(default=600.0, validator=_positive)
+    create_within: float = attrs.field(default=600.0, validator=checks.positive)
     """Seconds a virt driver may take to build a guest."""
-    snapshot_within: float = attrs.field(default=1800.0, validator=_positive)
+    snapshot_within: float = attrs.field(default=1800.0, validator=checks.positive)
     """Seconds a virt driver may take to copy a guest's root disk."""
-    apply_within: float = attrs.field(default=110.0, validator=_positive)
+    apply_within: float = attrs.field(default=110.0, validator=checks.positive)
     """Seconds a network driver may take for one topology."""
     compute_monitors: tuple[str, ...] = attrs.field(default=MONITORS, validator=_monitors)
     """What is measured of the machine; empty is nothing."""
@@ -133,7 +123,7 @@ class AgentOptions:
 class PlacementOptions:
     """`[placement]`: the ledger."""
 
-    max_candidates: int = attrs.field(default=100_000, validator=_positive)
+    max_candidates: int = attrs.field(default=100_000, validator=checks.positive)
     """Allocation candidates that one answer has at most; a header says where there were more."""
 
 
@@ -141,10 +131,14 @@ class PlacementOptions:
 class NetworkOptions:
     """`[network]`: the embedded network service."""
 
-    external_cidr: str = "172.24.4.0/24"
+    external_cidr: str = attrs.field(default="172.24.4.0/24", validator=checks.network)
     """Range of the `public` network."""
-    external_gateway: str = "172.24.4.1"
+    external_gateway: str = attrs.field(default="172.24.4.1", validator=checks.address)
     """Its gateway: on a single host the address of the bridge of the physical network."""
+
+    def __attrs_post_init__(self) -> None:
+        if ipaddress.ip_address(self.external_gateway) not in ipaddress.ip_network(self.external_cidr):
+            raise ValueError(f"external_gateway {self.external_gateway} is not in external_cidr {self.external_cidr}")
 
 
 @attrs.frozen(kw_only=True)
@@ -160,7 +154,7 @@ class PolicyOptions:
 class TracingOptions:
     """`[tracing]`: where spans go."""
 
-    endpoint: str = ""
+    endpoint: str = attrs.field(default="", validator=checks.web_address)
     """An OTLP collector over HTTP, such as http://127.0.0.1:4318/v1/traces; empty sends nothing."""
     share: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)])
     """Share of the traces that are kept, 0 to 1, where the client did not decide that already."""
@@ -170,9 +164,9 @@ class TracingOptions:
 class DiskOptions:
     """`[disk]`: how much of the file systems of the state directory is kept free."""
 
-    low_water_mb: int = attrs.field(default=0, validator=_not_negative)
+    low_water_mb: int = attrs.field(default=0, validator=checks.not_negative)
     """MiB below which uploads and copies of images stop; 0 is a twentieth of the file system, at most 1024."""
-    reserved_mb: int = attrs.field(default=0, validator=_not_negative)
+    reserved_mb: int = attrs.field(default=0, validator=checks.not_negative)
     """MiB below which nothing new is made, so that deleting still works; 0 is a sixteenth of the low-water mark."""
 
 
@@ -260,21 +254,16 @@ _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", 
 
 def read(path: Path) -> dict[str, Any]:
     """Read `novakit.toml` into the fields of `Config`; a missing file is an empty one; raise `ConfigError`."""
-    try:
-        document = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    document = parse(path)
     fields: dict[str, Any] = {
-        "plugins": document.pop("plugins", {}),
+        "plugins": _table(path, "plugins", document.pop("plugins", {})),
         "options": {},
         "directory": path.absolute().parent,
     }
     if warnings := spellings.understand(document, str(path)):
         fields["warnings"] = tuple(warnings)
     if "database" in document:
-        fields["store_url"] = document.pop("database")
+        fields["store_url"] = database_url(f"{path}: database", document.pop("database"))
     for group in _PLUGIN_GROUPS:
         for name, values in _table(path, group, document.pop(group, {})).items():
             _table(path, f"{group}.{name}", values)
@@ -292,6 +281,21 @@ def read(path: Path) -> dict[str, Any]:
         known = ", ".join([*SECTIONS, *_PLUGIN_GROUPS, "device_profiles", "plugins", "database"])
         raise ConfigError(f"{path}: unknown [{next(iter(document))}]; known are {known}.")
     return fields
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a missing one is an empty one. Raises ConfigError."""
+    text = files.read_text(path)
+    try:
+        return tomllib.loads(text or "")
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{path} cannot be read: it is not TOML: {error}. Correct that line, or remove the file."
+        ) from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{path} cannot be read: it is not TOML that anybody wrote: its values are nested too deep."
+        ) from error
 
 
 def plugin_options(options: Mapping[str, Mapping[str, Any]], group: str) -> dict[str, dict[str, Any]]:

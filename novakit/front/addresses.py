@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from novakit.front.limits import Network
+from novakit.config.connections import Network
 
 
 def bucket(text: str | None) -> str:

@@ -22,9 +22,9 @@ import structlog
 from aiohttp import web
 
 from novakit import world
+from novakit.config.connections import ConnectionOptions
 from novakit.front.addresses import bucket, client_of, forwarded_scheme, is_trusted
 from novakit.front.descriptors import BACKLOG
-from novakit.front.limits import ConnectionOptions
 
 log = structlog.get_logger(__name__)
 

@@ -9,11 +9,11 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Any
 
 import attrs
 
 from novakit import errors, world
+from novakit.config.connections import SharingOptions
 
 
 class Cost(Enum):
@@ -28,29 +28,6 @@ class Cost(Enum):
     """Lists with details, allocation candidates, dry runs: they keep the processor busy."""
     TRANSFER = "transfer"
     """Image data, in and out: long, and cheap by the second."""
-
-
-def _positive(instance: object, attribute: Any, value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"{attribute.name} must be above 0")
-
-
-@attrs.frozen(kw_only=True)
-class SharingOptions:
-    """`[sharing]`: requests under way at a time, in all and of one project."""
-
-    ordinary: int = attrs.field(default=256, validator=_positive)
-    ordinary_each: int = attrs.field(default=64, validator=_positive)
-    heavy: int = attrs.field(default=8, validator=_positive)
-    """Lists with details, allocation candidates, dry runs."""
-    heavy_each: int = attrs.field(default=4, validator=_positive)
-    transfer: int = attrs.field(default=64, validator=_positive)
-    """Uploads and downloads of images."""
-    transfer_each: int = attrs.field(default=16, validator=_positive)
-    waiting_each: int = attrs.field(default=1000, validator=_positive)
-    """Requests of one project that wait for a place; one more is answered 429."""
-    strangers_rate: float = attrs.field(default=200.0, validator=_positive)
-    """Requests without a good token that are answered in a second, for one client address; others wait."""
 
 
 @attrs.define(kw_only=True)

@@ -1,5 +1,5 @@
 """The log: where its lines go, what they look like, and how often one may repeat."""
 
-from novakit.logs.setting_up import Folding, LogOptions, configure
+from novakit.logs.setting_up import Folding, configure
 
-__all__ = ("Folding", "LogOptions", "configure")
+__all__ = ("Folding", "configure")

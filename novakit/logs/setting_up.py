@@ -3,34 +3,16 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import attrs
 import structlog
 
 from novakit import world
+from novakit.config.connections import LogOptions
 from novakit.logs.file import LogFile
 
 SECRET_WORDS = ("password", "token", "secret", "credential", "private_key")
-
-
-def _positive(instance: object, attribute: Any, value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"{attribute.name} must be above 0")
-
-
-@attrs.frozen(kw_only=True)
-class LogOptions:
-    """`[log]`: how much is kept, and what repeats too often."""
-
-    max_bytes: int = attrs.field(default=100 << 20, validator=_positive)
-    """Bytes after which the file is put aside as FILE.1 and begun anew."""
-    keep: int = attrs.field(default=5, validator=attrs.validators.ge(0))
-    """How many files put aside are kept."""
-    repeats: int = attrs.field(default=20, validator=_positive)
-    """Lines of one kind within `repeats_within`; what is above is counted, and the count is written."""
-    repeats_within: float = attrs.field(default=10.0, validator=_positive)
-    """Seconds."""
 
 
 def configure(path: Path | None, options: LogOptions | None = None, *, verbose: bool = False) -> None:

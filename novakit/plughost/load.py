@@ -59,7 +59,7 @@ class PluginHost:
         groups = [group for group in GROUPS.values() if group.role in running]
         for candidate in discover(groups, without=lambda plugin: choice.names(plugin, choice.disabled)):
             host.plugins.append(candidate.plugin)
-            host._admit(candidate, choice)
+            host.admit(candidate, choice)
         host._note_absent(choice, groups)
         return host
 
@@ -74,6 +74,10 @@ class PluginHost:
     def scheduler(self, name: str) -> Offer:
         """Give the scheduler driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
         return self._single("schedulers", name)
+
+    def offered(self, group: str, name: str) -> Offer | None:
+        """Return what is on offer under a name, or None."""
+        return self._offers[group].get(name)
 
     @property
     def filters(self) -> Mapping[str, Offer]:
@@ -125,7 +129,8 @@ class PluginHost:
             for plugin in sorted(self.plugins, key=lambda one: (one.group.name, one.name, one.distribution))
         ]
 
-    def _admit(self, candidate: Candidate, choice: PluginChoice) -> None:
+    def admit(self, candidate: Candidate, choice: PluginChoice) -> None:
+        """Load one plugin if the choice asks for it; whatever is wrong with it costs itself alone."""
         plugin = candidate.plugin
         if why := _unwanted(candidate, choice):
             plugin.refuse(State.DISABLED, why)

@@ -1,6 +1,7 @@
 """The database: one writer at a time on SQLite, as many as it likes on PostgreSQL, the same calls for both."""
 
 import asyncio
+import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.schema import metadata
 from novakit.store.sqlite import DRIVER, changes
@@ -129,6 +131,10 @@ class Store:
         SQLite enforces it by its authorizer, and for PostgreSQL each statement is looked at before it is sent.
         """
         allowed = None if writes is None else frozenset(writes)
+        if url.startswith("postgresql") and importlib.util.find_spec("asyncpg") is None:
+            raise ConfigError(
+                "`database` is PostgreSQL, and its driver is not installed: pip install 'novakit[postgresql]'."
+            )
         options: dict[str, Any] = {
             "json_serializer": lambda value: orjson.dumps(value).decode(),
             "json_deserializer": orjson.loads,

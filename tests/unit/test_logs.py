@@ -9,7 +9,8 @@ import pytest
 import structlog
 
 from novakit import logs
-from novakit.logs import Folding, LogOptions
+from novakit.config.connections import LogOptions
+from novakit.logs import Folding
 from novakit.logs.file import LogFile
 
 

@@ -211,15 +211,19 @@ def _unused(
     composed: Composed,
     refused: Sequence[str],
 ) -> None:
-    """Warn of options for what is not there, as its plugin may be switched off; one that is switched on is missed."""
+    """Refuse options for what is not there, unless it may be of a plugin that is installed and out of service."""
     known = {name for offer in offered.values() for name in (offer.spec.name, *offer.spec.aliases)}
-    for name in sorted(options.keys() - known):
+    for name in sorted(name for name in options if name.rpartition(".")[2] not in known):
         if options[name].get("enabled") is True:
             if why := composed.faults.get(f"{what} {name}"):
                 composed.fault(what, name, why, wanted=True)
             else:
                 composed.wrong.append(_unknown(f"[{what}s.{name}] enabled = true", name, sorted(offered), refused))
-        elif f"{what} {name}" not in composed.faults:
+        elif f"{what} {name}" in composed.faults:
+            continue
+        elif options[name].get("enabled") is not False and (not refused or difflib.get_close_matches(name, known, n=1)):
+            composed.wrong.append(_unknown(f"[{what}s.{name}]", name, sorted(offered), refused))
+        else:
             composed.warnings.append(f"[{what}s.{name}] is for no {what} that is installed")
 
 

@@ -42,12 +42,12 @@ def table_of(free_mb: list[int]) -> HostTable:
     return table
 
 
-def composed(table: HostTable, *vendor: Any, **options: Any) -> Composed:
+def composed(table: HostTable, *vendor: Any, refused: Any = None, **options: Any) -> Composed:
     filters = [Offered(spec) for spec in novakit_filters()]
     filters += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, FilterSpec)]
     weighers = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
     weighers += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, WeigherSpec)]
-    return compose(filters, weighers, table, SchedulerOptions(**options))
+    return compose(filters, weighers, table, SchedulerOptions(**options), refused)
 
 
 async def run(table: HostTable, *vendor: Any, request: Any = None, **options: Any) -> Outcome:
@@ -156,9 +156,17 @@ def test_what_is_switched_on_and_not_there_stops_the_start() -> None:
     assert composed(HostTable(), filter_options={"colour": {"enabled": False}}).warnings
 
 
-def test_options_for_what_is_not_installed_are_warned_of() -> None:
-    made = composed(HostTable(), weigher_options={"colour": {"multiplier": 2.0}, "RAMWeigher": {"multiplier": 2.0}})
+def test_options_for_what_is_not_installed_stop_the_start() -> None:
+    with pytest.raises(errors.ConfigError, match=r"\[weighers.colour\] names colour, which no installed plugin offers"):
+        composed(HostTable(), weigher_options={"colour": {"multiplier": 2.0}, "RAMWeigher": {"multiplier": 2.0}})
+
+
+def test_options_that_may_be_of_a_plugin_out_of_service_are_warned_of() -> None:
+    out = {"weigher": ["weighers:acme of acme 1 is disabled: Listed in [plugins] disabled."]}
+    made = composed(HostTable(), weigher_options={"colour": {"multiplier": 2.0}}, refused=out)
     assert made.warnings == ["[weighers.colour] is for no weigher that is installed"]
+    with pytest.raises(errors.ConfigError, match="did it mean ram"):
+        composed(HostTable(), weigher_options={"rm": {"multiplier": 2.0}}, refused=out)
 
 
 def test_a_wrong_option_is_named() -> None:

@@ -1,0 +1,79 @@
+"""What values of options must be; each raises ValueError with what the key takes, for `attrs` fields."""
+
+import ipaddress
+import math
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+HOST_NAME = r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
+"""A host's name: it is also the name of a directory."""
+
+
+def positive(instance: object, attribute: Any, value: float) -> None:
+    """Refuse what is not a number above 0."""
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{attribute.name} must be above 0, not {value}")
+
+
+def finite(instance: object, attribute: Any, value: float) -> None:
+    """Refuse inf and nan."""
+    if not math.isfinite(value):
+        raise ValueError(f"{attribute.name} must be a number, not {value}")
+
+
+def networks(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+    """Refuse what is neither an address nor a network."""
+    for text in value:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            raise ValueError(f"{attribute.name} takes addresses and networks such as 10.0.0.0/8: {error}") from None
+
+
+def network(instance: object, attribute: Any, value: str) -> None:
+    """Refuse what is no network with room for a gateway and an address."""
+    try:
+        parsed = ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name} takes a network such as 172.24.4.0/24: {error}") from None
+    if parsed.num_addresses < 4:
+        raise ValueError(f"{attribute.name} takes a network with at least four addresses, not {value}")
+
+
+def address(instance: object, attribute: Any, value: str | None) -> None:
+    """Refuse what is no IP address."""
+    try:
+        if value is not None:
+            ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(f"{attribute.name} takes an IP address such as 192.0.2.1, not {value!r}") from None
+
+
+def web_address(instance: object, attribute: Any, value: str | None) -> None:
+    """Refuse what no client could take for the address of a service."""
+    if not value:
+        return
+    try:
+        parts = urlsplit(value)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or re.search(r"[\s\"'<>\\]", value) or parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(
+            f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {value!r}"
+        )
+
+
+def host_name(instance: object, attribute: Any, value: str | None) -> None:
+    """Refuse a name that is no host's: it becomes the name of a directory."""
+    if value is not None and not re.fullmatch(HOST_NAME, value):
+        raise ValueError(
+            f"{attribute.name} takes a host name of up to 255 letters, digits, dots, dashes and _, not {value[:80]!r}"
+        )
+
+
+def not_negative(instance: object, attribute: Any, value: float) -> None:
+    """Refuse what is not a number from 0 on."""
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{attribute.name} must not be below 0, and a number, not {value}")

@@ -1,0 +1,63 @@
+"""The tables of plugins in a configuration: each names something that is there, and has keys that it takes.
+
+Also those of plugins that are not in use: a table whose name is misspelt would change nothing, and say nothing.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from novakit.errors import ConfigError
+from novakit.plughost.build import fill
+from novakit.plughost.choice import PluginChoice
+from novakit.plughost.discover import Candidate, discover
+from novakit.plughost.load import PluginHost
+from novakit.plughost.offers import GROUPS
+
+CHOSEN_BY = {"drivers": "driver", "networks": "network", "schedulers": "scheduler"}
+"""Groups of which one plugin is in use, and the field of the choice that says which."""
+OURS = {"drivers": ("libvirt", "qemu", "simulated"), "networks": ("ovs", "simulated"), "schedulers": ()}
+"""Names that may stand in a configuration which several machines share, whether their plugin is installed or not."""
+
+
+def check(options: Mapping[str, Mapping[str, Any]], choice: PluginChoice, roles: Iterable[str]) -> None:
+    """Look at every table of drivers, networks and schedulers. Raises ConfigError for the first that is wrong."""
+    running = frozenset(roles)
+    for key, raw in options.items():
+        group, _, name = key.partition(".")
+        if group not in CHOSEN_BY:
+            continue
+        candidates = discover([GROUPS[group]])
+        named = [one for one in candidates if one.plugin.name == name]
+        if named:
+            _check_keys(named, group, name, choice, raw)
+        elif name not in OURS[group]:
+            installed = sorted({one.plugin.name for one in candidates} | set(OURS[group]))
+            _refuse(group, name, installed, certain=GROUPS[group].role in running)
+
+
+def _check_keys(
+    candidates: Iterable[Candidate], group: str, name: str, choice: PluginChoice, raw: Mapping[str, Any]
+) -> None:
+    """Fill the options of one that is installed; one that cannot be loaded has its say when it is chosen."""
+    if getattr(choice, CHOSEN_BY[group]) == name:
+        return
+    looked = PluginHost()
+    wanted: dict[str, Any] = {CHOSEN_BY[group]: name}
+    for candidate in candidates:
+        looked.admit(candidate, attrs.evolve(choice, **wanted))
+    if offer := looked.offered(group, name):
+        fill(offer, raw)
+
+
+def _refuse(group: str, name: str, installed: list[str], *, certain: bool) -> None:
+    close = difflib.get_close_matches(name, installed, n=1)
+    if not close and not certain:
+        return  # of a plugin that another machine has, for all that is known here
+    hint = f" Did you mean [{group}.{close[0]}]?" if close else ""
+    raise ConfigError(
+        f"[{group}.{name}] is the table of no plugin that is installed; there are {', '.join(installed)}.{hint}"
+        " Correct the name, install the plugin, or remove the table."
+    )

@@ -1,0 +1,241 @@
+"""Every start that cannot be ends with exit code 2 and one sentence that says what to do, and never in a traceback."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+import structlog
+
+from novakit.cli import main
+from tests.support.service import free_port
+
+Prepare = Callable[[Path], object]
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+@attrs.frozen
+class Case:
+    """What is wrong, and words that the sentence must have; `commands` are those that must notice."""
+
+    name: str
+    prepare: Prepare
+    words: tuple[str, ...]
+    commands: tuple[str, ...] = ("serve", "doctor", "plugin", "admin")
+    arguments: tuple[str, ...] = ()
+
+
+def config(text: str | bytes) -> Prepare:
+    def write(state: Path) -> None:
+        state.mkdir(exist_ok=True)
+        (state / "novakit.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return write
+
+
+def in_place_of_config(make: Callable[[Path], object]) -> Prepare:
+    def prepare(state: Path) -> None:
+        state.mkdir(exist_ok=True)
+        make(state / "novakit.toml")
+
+    return prepare
+
+
+def file(name: str, content: bytes = b"x") -> Prepare:
+    def write(state: Path) -> None:
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_bytes(content)
+
+    return write
+
+
+def folder(name: str) -> Prepare:
+    return lambda state: (state / name).mkdir(parents=True)
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+PLUGINS = ("serve", "doctor", "plugin")
+UNREADABLE = [
+    Case("a directory", in_place_of_config(Path.mkdir), ("is a directory", "remove it")),
+    Case("a pipe", in_place_of_config(os.mkfifo), ("is a pipe", "remove it")),
+    Case("a device", in_place_of_config(lambda path: path.symlink_to("/dev/zero")), ("is a device", "remove it")),
+    Case("a link to nothing", in_place_of_config(lambda path: path.symlink_to("/nope/x")), ("/nope/x", "correct it")),
+    Case("a link to itself", in_place_of_config(loop), ("symbolic links", "correct its name")),
+    Case("not UTF-8", config(b"a = 1\n# caf\xe9\n"), ("UTF-8 at line 2", "save it")),
+    Case("zeros", config(bytes(100)), ("not TOML", "Correct that line")),
+    Case("not TOML", config("[api\n"), ("not TOML", "line 1", "Correct that line")),
+    Case("nested deep", config("a = " + "[" * 5000 + "]" * 5000), ("TOML",)),
+    Case("far too large", config(b"#" * (2 << 20)), ("more than 1048576 bytes", "name another file")),
+    Case("a key twice", config("[api]\nmax_body = 1\nmax_body = 2\n"), ("not TOML", "line 3")),
+]
+WRONG_VALUES = [
+    Case("database is a number", config("database = 5"), ("database takes a URL", "postgresql+asyncpg://")),
+    Case("mysql", config('database = "mysql+pymysql://u:hush@h/nova"'), ("MySQL", "SQLite or PostgreSQL")),
+    Case("postgres without driver", config('database = "postgresql://h/n"'), ("write postgresql+asyncpg:// instead",)),
+    Case("sqlite without driver", config('database = "sqlite:////tmp/x"'), ("write sqlite+aiosqlite:// instead",)),
+    Case("no URL", config('database = "novakit.db"'), ("takes a URL such as",)),
+    Case("unknown database", config('database = "redis://h/0"'), ("redis://", "no database of novakit's")),
+    Case("sqlite without file", config('database = "sqlite+aiosqlite://"'), ("names no file",)),
+    Case(
+        "port that is none", config('database = "postgresql+asyncpg://u@h:99999/n"'), ("names a port that cannot be",)
+    ),
+    Case("external_cidr", config('[network]\nexternal_cidr = "172.24.4.0/99"'), ("external_cidr", "172.24.4.0/24")),
+    Case("host bits", config('[network]\nexternal_cidr = "172.24.4.1/24"'), ("external_cidr", "host bits")),
+    Case("far gateway", config('[network]\nexternal_gateway = "10.0.0.1"'), ("external_gateway", "not in")),
+    Case("gateway", config('[network]\nexternal_gateway = "here"'), ("external_gateway", "IP address")),
+    Case("javascript", config('[api]\npublic_url = "javascript:x"'), ("public_url", "http or https URL")),
+    Case("URL without host", config('[api]\npublic_url = "https://"'), ("public_url", "http or https URL")),
+    Case("URL with password", config('[api]\npublic_url = "https://u:p@h"'), ("public_url", "http or https URL")),
+    Case("host above", config('[agent]\nhost = "../../evil"'), ("host takes a host name", "dots")),
+    Case("host with slash", config('[agent]\nhost = "/etc"'), ("host takes a host name",)),
+    Case("host empty", config('[agent]\nhost = ""'), ("host takes a host name",)),
+    Case("agent address", config('[agent]\naddress = "nowhere"'), ("address takes an IP address",)),
+    Case("not a number", config("[conductor]\npatience = nan"), ("patience must be above 0",)),
+    Case("for ever", config("[agent]\nheartbeat_every = inf"), ("heartbeat_every must be above 0",)),
+    Case("below nothing", config("[connections]\ntotal = 0"), ("total must be above 0",)),
+    Case("proxies", config('[connections]\ntrusted_proxies = ["all"]'), ("trusted_proxies takes addresses",)),
+    Case("strategy", config('[scheduler]\nplacement_strategy = "best"'), ("placement_strategy", "'spread', 'stack'")),
+    Case("endpoint", config('[tracing]\nendpoint = "collector"'), ("endpoint takes an http or https URL",)),
+    Case("plugins is a number", config("plugins = 5"), ("[plugins] is a table",)),
+    Case("plugins key", config("[plugins]\nrequires = []"), ("[plugins] has no key 'requires'",), PLUGINS),
+    Case("section is a number", config("api = 5"), ("takes a table of keys",)),
+    Case("unknown section", config("[apis]\nx = 1"), ("unknown [apis]", "known are")),
+    Case("unknown key", config("[api]\nmax_bodi = 1"), ("has no key 'max_bodi'", "Did you mean 'max_body'?")),
+    Case("text for number", config('[api]\nmax_body = "1"'), ("takes a whole number",)),
+]
+PLUGIN_TABLES = [
+    Case("misspelt driver", config("[drivers.libvirtt]\nx = 1"), ("[drivers.libvirtt]", "[drivers.libvirt]?"), PLUGINS),
+    Case("unknown network", config("[networks.nope]"), ("[networks.nope]", "there are ovs, simulated"), PLUGINS),
+    Case("unknown scheduler", config("[schedulers.nope]"), ("[schedulers.nope]", "Correct the name"), PLUGINS),
+    Case(
+        "key of one not in use", config("[networks.ovs]\nbridg = 1"), ("[networks.ovs]", "bridg"), ("serve", "plugin")
+    ),
+    Case("key of the one in use", config("[drivers.simulated]\nvcpu = 1"), ("vcpu",), ("serve",)),
+    Case("unknown filter table", config("[filters.nope]\nx = 1"), ("nope",), PLUGINS),
+    Case("key of a filter", config("[filters.ram]\nnope = 1"), ("nope",), PLUGINS),
+    Case("unknown weigher table", config("[weighers.nope]\nx = 1"), ("nope",), PLUGINS),
+    Case("unknown filter", config('[scheduler]\nfilters = ["nope"]'), ("nope",), PLUGINS),
+]
+DATABASE = ("serve", "doctor", "admin")
+STATE = [
+    Case("a database that is none", file("novakit.db", b"no database" * 100), ("restore a backup",), DATABASE),
+    Case("a database that is a directory", folder("novakit.db"), ("database",), DATABASE),
+    Case("log is a directory", folder("novakit.log"), ("novakit.log", "move it away"), ("serve",)),
+    Case("images is a file", file("images"), ("images", "move it away"), ("serve",)),
+    Case("keys is a file", file("keys"), ("keys", "move it away"), ("serve",)),
+    Case("agents is a file", file("agents"), ("agents", "move it away"), ("serve",)),
+    Case("lock is a directory", folder("conductor.lock"), ("conductor.lock", "move it away"), ("serve",)),
+    Case("clouds.yaml is a directory", folder("clouds.yaml"), ("clouds.yaml", "is a directory"), ("serve",)),
+    Case("clouds.yaml is no text", file("clouds.yaml", b"\xff\xfe"), ("clouds.yaml", "UTF-8"), ("serve",)),
+    Case("deployment is no text", file("deployment", b"\xff\xfe"), ("deployment", "UTF-8"), ("serve",)),
+]
+CASES = [*UNREADABLE, *WRONG_VALUES, *PLUGIN_TABLES, *STATE]
+
+
+def run(command: str, state: Path, *more: str) -> int:
+    at = ["--state", str(state)]
+    match command:
+        case "serve":
+            return main(["serve", *at, "--listen", f"127.0.0.1:{free_port()}", *more])
+        case "doctor":
+            return main(["doctor", *at, "--driver", "simulated"])
+        case "plugin":
+            return main(["plugin", "list", *at])
+    return main(["admin", "bootstrap", *at])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_keeps_a_start_from_being_is_said(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = tmp_path / "state"
+    case.prepare(state)
+    for command in case.commands:
+        assert run(command, state) == 2, command
+        said = capsys.readouterr().err
+        assert said.startswith(("novakit: ", "novakit serve does not start so: ")), (command, said)
+        assert "Traceback" not in said and "hush" not in said, (command, said)
+        for words in case.words:
+            assert words in said, (command, said)
+
+
+def test_a_driver_of_a_database_that_is_not_installed_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    config('database = "postgresql+asyncpg://u:hush@127.0.0.1:1/n"')(tmp_path)
+    for command in DATABASE:
+        assert run(command, tmp_path) == 2
+        said = capsys.readouterr().err
+        assert "pip install 'novakit[postgresql]'" in said and "hush" not in said
+
+
+def test_a_database_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config(f'database = "postgresql+asyncpg://u:hush@127.0.0.1:{free_port()}/n"')(tmp_path)
+    for command in DATABASE:
+        assert run(command, tmp_path) == 2
+        said = capsys.readouterr().err
+        assert "The database cannot be reached" in said and "hush" not in said
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["serve", "--state", str(tmp_path / "state"), "--listen", address]) == 2
+    assert f"{address} cannot be listened on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--listen", "nowhere"], "--listen takes HOST:PORT"),
+        (["--listen", "127.0.0.1:99999"], "--listen takes HOST:PORT"),
+        (["--listen", "no.such.host.invalid:8774"], "cannot be listened on"),
+        (["--simulate", "0"], "--simulate takes a number"),
+        (["--driver", "nope"], "drivers:nope"),
+        (["--network", "nope"], "networks:nope"),
+        (["--config", "/nope/novakit.toml"], "does not exist"),
+        (["--log", "/nope/log"], "/nope/log"),
+        (["--name", "../x", "--role", "scheduler"], "--name takes up to 64 letters"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_said(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments if "--listen" in arguments else [*arguments, "--listen", f"127.0.0.1:{free_port()}"]
+    assert main(["serve", "--state", str(tmp_path / "state"), *given]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.startswith("novakit: ") and "Traceback" not in said
+
+
+@pytest.mark.parametrize("place", ["/proc/novakit", "/dev/null/state", "/sys/novakit", "\0", "x" * 300])
+def test_a_state_directory_that_cannot_be_is_said(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--state", place, "--listen", f"127.0.0.1:{free_port()}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("novakit: ") and "Traceback" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare, for a small disk")
+@pytest.mark.parametrize("size", ["4k", "256k"])
+def test_a_disk_that_is_full_is_said(size: str, tmp_path: Path) -> None:
+    script = (
+        f"mount -t tmpfs -o size={size} none {tmp_path} && exec {sys.executable} -m novakit serve --state {tmp_path}/s "
+        f"--listen 127.0.0.1:{free_port()}"
+    )
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("novakit: ") and "full" in done.stderr and "free some" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
