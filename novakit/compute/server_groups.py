@@ -123,9 +123,12 @@ class ServerGroups:
         return await self.show(context, group_id)
 
     async def delete(self, context: RequestContext, group_id: str) -> None:
-        """Delete a group; its servers stay. Raise `NotFound`."""
+        """Delete a group; its servers stay, and are members of none then. Raise `NotFound`."""
         async with self._changing(group_id) as session:
-            await _visible(session, context, group_id)
+            await _locked(session, context, group_id)
+            for server_id in sorted((await rows.members(session, [group_id])).get(group_id, ())):
+                if (server := await servers.lock(session, server_id)) is not None:
+                    await _remember(session, server, None)
             await rows.remove(session, group_id)
 
     @asynccontextmanager

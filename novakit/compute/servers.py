@@ -11,6 +11,7 @@ from novakit.agent.calls import HostCalls
 from novakit.bus import BusError, RemoteError, RemoteNotFound, Targets
 from novakit.compute.patterns import Pattern
 from novakit.compute.records import Action, Event, Server
+from novakit.compute.states import ANY, DELETING, Move, check, when
 from novakit.context import RequestContext
 from novakit.network import Networks, PortInfo
 from novakit.store import Session, Store, operations
@@ -65,9 +66,16 @@ class Servers:
         return _server({**row, **values, "updated_at": world.now()})
 
     async def edit(self, context: RequestContext, server_id: str, column: str, change: Any) -> Any:
-        """Change `metadata` or `tags` by a function of what they are; give what they are then."""
+        """Change `metadata` or `tags` by a function of what they are; give what they are then.
+
+        Raises `Conflict` while the server is being built, has failed or is shelved; of metadata also while something is
+        being done to it, or it is locked and the caller is no administrator.
+        """
         async with self.store.write() as session:
             row = await locked(session, context, server_id)
+            if column == "metadata":
+                refuse_locked(context, row)
+            check(f"update {column}", EDITS[column], server_id, row["vm_state"], row["task_state"])
             value = change(row[column])
             await rows.change(session, server_id, **{column: value})
         return value
@@ -129,6 +137,20 @@ _EMPTY: Mapping[str, Any] = {
     "terminated_at": None,
     "deleted_at": None,
 }
+
+
+_AT_REST = ("active", "paused", "suspended", "stopped")
+EDITS: Mapping[str, Move] = {
+    "metadata": Move("update metadata", when(_AT_REST, None), None, None),
+    "tags": Move("update tags", when(_AT_REST, ANY, DELETING), None, None),
+}
+"""The states in which details of a server may be changed, by column."""
+
+
+def refuse_locked(context: RequestContext, row: Row) -> None:
+    """Raise `Conflict` for a locked server, unless the caller is an administrator."""
+    if row["locked_by"] and not context.is_admin:
+        raise errors.Conflict(f"Instance {row['id']} is locked")
 
 
 async def locked(session: Session, context: RequestContext, server_id: str) -> Row:

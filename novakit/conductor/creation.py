@@ -152,7 +152,9 @@ class Creation:
 
     async def _members(self, session: Session, new: "_New") -> int:
         """Count the members of the group that was asked for; raise `BadRequest` for one that is not the caller's."""
-        group = await server_groups.show(session, new.group) if isinstance(new.group, str) else None
+        # Locked: whoever deletes it at this moment must know its new members, or there is no such group any more.
+        wanted = [new.group] if isinstance(new.group, str) else []
+        group = (await server_groups.policies(session, wanted, lock=True)).get(new.group)
         if group is None or not (new.context.is_admin or group["project_id"] == new.context.project_id):
             raise errors.BadRequest(f"Instance group {new.group} could not be found.")
         return len((await server_groups.members(session, [new.group])).get(new.group, ()))

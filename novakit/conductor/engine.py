@@ -342,8 +342,7 @@ class Engine:
         finally:
             self._interruptible.discard(work.id)
         self.boundary(f"{place}/done")
-        if not verb.fails_first:
-            commits.append(undone(work, failure))
+        commits.append(undone(work, failure))
         await self._finish(work, "failed", commits)
         self._tell(work, place, "taken back", seconds=round(world.monotonic() - started, 3), why=failure["message"])
         self.boundary(f"{place}/end")

@@ -12,7 +12,7 @@ import attrs
 
 from novakit import errors, tracing, world
 from novakit.bus import Bus, topics
-from novakit.compute.servers import locked
+from novakit.compute.servers import locked, refuse_locked
 from novakit.compute.states import REQUEST, Move, check, move_if
 from novakit.conductor.verb import Asked, Begun, Verb, Version
 from novakit.conductor.work import Memory
@@ -46,8 +46,8 @@ class Requests:
         """
         async with self.store.write() as session:
             row = await locked(session, context, server_id)
-            if verb.locks_out and row["locked_by"] and not context.is_admin:
-                raise errors.Conflict(f"Instance {server_id} is locked")
+            if verb.locks_out:
+                refuse_locked(context, row)
             if verb.repeats and row["task_state"] == verb.move(REQUEST).task_state:
                 return
             cancelled = await self._begin(session, context, verb, row, value, version)

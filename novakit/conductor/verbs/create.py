@@ -5,7 +5,7 @@ import attrs
 from novakit import world
 from novakit.bus import RemoteError
 from novakit.compute.records import POWER_NUMBERS
-from novakit.compute.states import UNDO, Move, when
+from novakit.compute.states import ANY, UNDO, Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import building, clearing
 from novakit.conductor.verb import Step, Verb
@@ -93,7 +93,8 @@ CREATE = Verb(
         Move("wire", when(_BUILDING, "networking"), None, "spawning"),
         Move("elsewhere", when(_BUILDING, "spawning"), None, "scheduling"),
         Move("build", when(_BUILDING, "spawning"), "active", None),
-        Move(UNDO, when(_BUILDING, "scheduling", "networking", "spawning"), "error", None),
+        # Whatever somebody has said meanwhile that it is: nothing of it is left.
+        Move(UNDO, {ANY: (ANY,)}, "error", None),
     ),
     steps=(
         Step(name="place", do=place, undo=undo, shown_as="conductor_schedule_and_build_instances"),

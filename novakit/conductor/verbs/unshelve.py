@@ -7,7 +7,7 @@ import attrs
 from novakit import errors, world
 from novakit.bus import RemoteError
 from novakit.compute.hosts import zone_names
-from novakit.compute.states import REQUEST, UNDO, Move, status_of, when
+from novakit.compute.states import REQUEST, UNDO, Move, move_if, status_of, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import building
 from novakit.conductor.steps.clearing import clear_host
@@ -125,6 +125,7 @@ async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
     async def commit(session: Session) -> None:
         await parts.placement.release(session, work.server_id)
         await servers.change(session, work.server_id, host=None, node=None, availability_zone=None)
+        await move_if(session, work.server_id, UNSHELVE.move("gone"))
 
     return commit
 
@@ -147,6 +148,8 @@ UNSHELVE = Verb(
         Move("elsewhere", when(("shelved_offloaded",), "spawning"), None, "unshelving"),
         Move("forget", when(_FROM, "spawning"), "active", None),
         Move(UNDO, when(_FROM, "unshelving", "spawning"), None, None),
+        # Somebody has said meanwhile that it is active: it is on no host.
+        Move("gone", when(("active",), None), "shelved_offloaded", None),
     ),
     steps=(
         Step(name="place", do=place, undo=undo, shown_as="conductor_unshelve_instance"),

@@ -48,7 +48,7 @@ async def test_an_action_in_the_wrong_state_is_a_conflict(api, active, boot):
         ({"reboot": {"type": "SOFT", "more": 1}}, 400),
         ({"os-getConsoleOutput": {"length": "x"}}, 400),
         ({"addSecurityGroup": {}}, 400),
-        ({"pause": None}, 501),
+        ({"rescue": None}, 501),
         ({"resize": {"flavorRef": "1"}}, 501),
         ({"createImage": {"name": "x"}}, 501),
         ({"os-getVNCConsole": {"type": "novnc"}}, 501),
