@@ -2,10 +2,11 @@
 
 import asyncio
 import fcntl
+import grp
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -15,8 +16,9 @@ import structlog
 from aiohttp import web
 
 from novakit import durable, world
-from novakit.bus import Bus, MemoryBus, client
-from novakit.bus.hub import LocalHub, credential, hub_key
+from novakit.bus import Bus, MemoryBus, client, enrolments
+from novakit.bus.enrolments import Enrolments
+from novakit.bus.hub import LocalHub
 from novakit.bus.local import LocalBus
 from novakit.config import Config
 from novakit.errors import ConfigError
@@ -31,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 START_NEEDS = 1 << 20
 """Bytes that must be free on the disk of the state directory: locks, sockets and the database's index."""
+CONTROL_PLANE = ("enrolled", "keys", "clouds.yaml", "novakit.db")
+"""What stands in the state directory of a control plane, and is nothing for a compute host."""
 DRAIN = 20.0
 """Seconds that operations under way get to finish after SIGTERM."""
 
@@ -63,8 +67,10 @@ class Process:
         """Join the bus as one participant: in memory where the conductor runs, else over its socket."""
         if self._local is not None:
             return self._local.join(identity)
-        key = hub_key(self.config.state / "bus.key")
-        return LocalBus(self.config.state / "bus.sock", identity, credential(key, identity))
+        file = enrolments.directory(self.config.state) / identity.replace(":", ".")
+        if not identity.startswith("agent:"):
+            file = file.with_name(identity.partition(":")[0])
+        return LocalBus(identity, lambda: enrolments.read(file))
 
 
 @asynccontextmanager
@@ -96,7 +102,9 @@ async def running(
         if "conductor" in config.roles:
             stack.enter_context(_only_one(config.state / "conductor.lock"))
             process._local = MemoryBus()
-            hub = LocalHub(process._local, config.state / "bus.sock", hub_key(config.state / "bus.key"))
+            enrolled = Enrolments(config.state)
+            enrolled.ensure_roles()
+            hub = LocalHub(process._local, enrolled.bus, enrolled, group=_group(config.conductor.bus_group))
             await hub.start()
             stack.push_async_callback(hub.stop)
         if set(config.roles) - {"agent"}:
@@ -155,6 +163,16 @@ def _locked(path: Path) -> IO[str] | str:
     return file
 
 
+def _group(name: str | None) -> int | None:
+    """Look up the Unix group whose members may join the bus."""
+    if name is None:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise ConfigError(f"[conductor] bus_group: there is no group {name}; make it, or name another.") from error
+
+
 def _scheduler_name(stack: AsyncExitStack, config: Config) -> str:
     """Give the scheduler of this process a name that no other one on this state directory has."""
     for name in (config.name,) if config.name else (f"scheduler-{number}" for number in count(1)):
@@ -167,10 +185,13 @@ def _scheduler_name(stack: AsyncExitStack, config: Config) -> str:
 
 async def _joined(stack: AsyncExitStack, process: Process, identity: str) -> Bus:
     bus = process.bus(identity)
-    if isinstance(bus, LocalBus):
-        async with process.waits.on(f"the conductor at {process.config.state / 'bus.sock'}"):
-            await bus.open()
     stack.push_async_callback(bus.close)
+    if isinstance(bus, LocalBus):
+        await bus.open()
+        async with process.waits.on("the conductor to let this process join"):
+            await bus.tried()
+        if bus.refused:
+            raise ConfigError(bus.refused)
     return bus
 
 
@@ -233,6 +254,8 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     config = process.config
     driver_offer, network_offer = process.plugins.driver(config.driver), process.plugins.network(config.network)
     process.hosts = host_names(config)
+    if process._local is None:
+        _check_apart(config, process.hosts)
     agents = []
     root = config.state / "agents"
     cache = _passable(_passable(root) / "images")
@@ -277,7 +300,34 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     process.acceleration = facts.why or facts.acceleration
     if len(agents) == 1 or "conductor" in config.roles:
         async with process.waits.on("the conductor to know this process's hosts"):
-            await asyncio.gather(*(agent.reported.wait() for agent in agents))
+            await asyncio.gather(*(_reported(agent.reported, agent.bus) for agent in agents))
+
+
+async def _reported(reported: asyncio.Event, bus: Bus) -> None:
+    """Wait until the conductor knows a host; raise `ConfigError` where the bus does not let it in."""
+    while not reported.is_set():
+        if isinstance(bus, LocalBus) and bus.refused:
+            raise ConfigError(bus.refused)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reported.wait()
+
+
+def _check_apart(config: Config, hosts: Sequence[str]) -> None:
+    """Hold agents to a directory of their own, with a credential for each host; raise `ConfigError`."""
+    state = config.state
+    if config.roles == ("agent",) and any((state / name).exists() for name in CONTROL_PLANE):
+        raise ConfigError(
+            f"{state} is the control plane's, and an agent must be able to read nothing of it:"
+            f" run `novakit host enrol {hosts[0]} --state {state} --into DIR`, then start the agent with --state DIR."
+        )
+    for host in hosts:
+        if not (file := enrolments.directory(state) / f"agent.{host}").exists():
+            raise ConfigError(
+                f"There is no credential {file}: run `novakit host enrol {host} --state CONTROL-PLANE --into {state}`"
+                " where the conductor runs, and carry the file here."
+            )
+        enrolments.read(file)
 
 
 def _built(offer: Offer, options: Mapping[str, Any] | None, context: HostContext) -> Any:
@@ -296,7 +346,9 @@ def _passable(directory: Path) -> Path:
 
 def host_names(config: Config) -> list[str]:
     """Name the compute hosts of this process: the machine, or as many simulated ones as were asked for."""
-    name = config.agent.host or socket.gethostname()
+    enrolled = enrolments.hosts_of(config.state)
+    alone = enrolled[0] if len(enrolled) == 1 and config.simulate == 1 else None
+    name = enrolments.host_name(config.agent.host or alone or socket.gethostname())
     if config.driver != "simulated" or config.simulate == 1:
         return [name]
     width = len(str(config.simulate))

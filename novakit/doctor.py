@@ -87,7 +87,8 @@ def _state_directory(state: Path) -> Iterable[Finding]:
 
 
 def _secrets(state: Path) -> list[Path]:
-    return [path for path in (state / "clouds.yaml", state / "bus.key", state / "novakit.db") if path.exists()]
+    secrets = [state / "clouds.yaml", state / "novakit.db", *(state / "credentials").glob("*")]
+    return [path for path in secrets if path.exists()]
 
 
 def _room(directory: Path) -> Finding:

@@ -162,6 +162,18 @@ class Route:
     """Which share of the process it takes from."""
 
 
+@attrs.frozen
+class _Choice:
+    """The routes of one place, one of which answers in a version."""
+
+    routes: Sequence[Route]
+    first: bool = False
+    """Whether the first version is meant, whatever a client asks for."""
+
+
+_NOTHING = _Choice(())
+
+
 def reply(body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer with a JSON document, or with no body at all."""
     if body is None:
@@ -192,6 +204,8 @@ class Service(Generic[S]):
     request_id_headers: Sequence[str] = ("x-openstack-request-id",)
     shape_by_version: Callable[[errors.NovakitError, str, Version | None], dict[str, Any]] | None = None
     """Used instead of `shape` where the error body depends on the version; None when no version could be agreed."""
+    first_version_at: tuple[str, str] | None = None
+    """A prefix under which the routes of another one answer at the first version, whatever a client asks for."""
     page: Callable[[errors.NovakitError, str], str | None] | None = None
     """Gives an error as HTML for an Accept header that wants it; None where the client gets JSON like everybody."""
 
@@ -219,13 +233,17 @@ class Service(Generic[S]):
         by_place: dict[tuple[str, str], list[Route]] = {}
         for route in self.routes:
             by_place.setdefault((route.method, route.path), []).append(route)
-        choices: dict[Any, list[Route]] = {}
+        choices: dict[Any, _Choice] = {}
         entrance = Entrance(authenticate, shares or Shares(), admit)
         app = web.Application(
             middlewares=[self._counting(requests), self._middleware(service, choices, entrance, auth_url, policy)]
         )
         for (method, path), routes in by_place.items():
-            choices[app.router.add_route(method, path, _placeholder()).handler] = routes
+            choices[app.router.add_route(method, path, _placeholder()).handler] = _Choice(routes)
+            old, current = self.first_version_at or ("", path)
+            if path != current and path.startswith(f"{current}/"):
+                place = app.router.add_route(method, old + path.removeprefix(current), _placeholder())
+                choices[place.handler] = _Choice(routes, first=True)
         return app
 
     def _counting(self, requests: Requests | None) -> Any:
@@ -242,7 +260,7 @@ class Service(Generic[S]):
         return counting
 
     def _middleware(
-        self, service: S, choices: Mapping[Any, Sequence[Route]], entrance: Entrance, auth_url: str, policy: Policy
+        self, service: S, choices: "Mapping[Any, _Choice]", entrance: Entrance, auth_url: str, policy: Policy
     ) -> Any:
         versions = self.microversions
 
@@ -254,11 +272,12 @@ class Service(Generic[S]):
             try:
                 _require_text(request)
                 refuse_encoded(request)
-                routes = choices.get(request.match_info.handler, ())
+                choice = choices.get(request.match_info.handler, _NOTHING)
+                routes = choice.routes
                 public, cost = any(route.public for route in routes), routes[0].cost if routes else Cost.ORDINARY
                 async with entrance.of(request, request_id, public=public, cost=cost) as context:
                     if versions:
-                        version = agreed = versions.negotiate(request.headers)
+                        version = agreed = versions.minimum if choice.first else versions.negotiate(request.headers)
                     if routes:
                         route = _choose(routes, version)
                         if context is not None:

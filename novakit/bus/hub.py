@@ -1,13 +1,12 @@
 """The hub of the bus of several processes on one machine: a Unix socket to the process that holds the bus itself.
 
-A participant proves its identity with a credential made from the hub's key, so a compute host that holds its own cannot
-speak for another.
+A participant proves its identity with the credential of `novakit/bus/enrolments.py`, so a compute host that holds its
+own cannot speak for another.
 """
 
 import asyncio
-import hashlib
-import hmac
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,30 +14,18 @@ from typing import Any
 import attrs
 import structlog
 
-from novakit import durable, world
+from novakit import world
+from novakit.bus.enrolments import Enrolments
 from novakit.bus.interface import BusError, Handler, Message
 from novakit.bus.memory import MemoryBus, MemoryParticipant
 from novakit.bus.wire import ENDED, Answering, Asking, Wire
 
 log = structlog.get_logger(__name__)
 
-KEY_LENGTH = 32
-"""Bytes of the hub's key."""
-
-
-def hub_key(path: Path) -> bytes:
-    """Return the key of the hub, made at first use and readable by its owner alone.
-
-    Raises ConfigError for a file that was cut off.
-    """
-    if not path.exists():
-        durable.make(path, world.chance().randbytes(KEY_LENGTH))
-    return durable.read_key(path, KEY_LENGTH)
-
-
-def credential(key: bytes, identity: str) -> str:
-    """Make what lets its holder join as `identity`."""
-    return hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()
+STRANGERS = 64
+"""Connections that may be there without having said who they are."""
+HELLO = 4096
+"""Bytes with which somebody says who they are, at most."""
 
 
 @attrs.define(eq=False)
@@ -47,6 +34,8 @@ class _Joined:
 
     wire: Wire
     participant: MemoryParticipant
+    stamp: str
+    """What stands for the credential it came with."""
     heard: float = attrs.field(factory=world.monotonic)
     """When it gave a sign of life last; moments in which the hub itself slept do not count."""
 
@@ -62,7 +51,9 @@ class LocalHub:
 
     bus: MemoryBus
     path: Path
-    key: bytes
+    enrolments: Enrolments
+    group: int | None = None
+    """The Unix group whose members reach the socket; None is its owner alone."""
     beat: float = 0.5
     """Seconds from one look at the participants to the next."""
     silent_after: float = 2.0
@@ -73,12 +64,15 @@ class LocalHub:
     _watch: asyncio.Task[None] | None = None
     _wires: set[Wire] = attrs.field(factory=set)
     _joined: set[_Joined] = attrs.field(factory=set)
+    _strangers: int = 0
 
     async def start(self) -> None:
         """Begin to listen; a socket left by a killed process is replaced."""
         self.path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._connected, self.path)
-        self.path.chmod(0o600)
+        if self.group is not None:
+            os.chown(self.path, -1, self.group)
+        self.path.chmod(0o600 if self.group is None else 0o660)
         self._watch = world.spawn(self._watch_all(), name="bus/watch")
 
     async def stop(self) -> None:
@@ -95,24 +89,16 @@ class LocalHub:
         wire = Wire(reader, writer)
         self._wires.add(wire)
         joined: _Joined | None = None
-        identity = ""
         asking, answering = Asking(wire), Answering(wire)
         try:
-            async with asyncio.timeout(10):
-                hello = await wire.read()
-            identity = str(hello.get("identity", ""))
-            if not hmac.compare_digest(credential(self.key, identity), str(hello.get("credential", ""))):
-                wire.send(t="refused", why=f"the credential is not that of {identity}")
+            if (joined := await self._let_in(wire)) is None:
                 return
-            joined = _Joined(wire, self.bus.join(identity))
-            self._joined.add(joined)
-            wire.send(t="welcome")
             while True:
                 frame = await wire.read()
                 joined.heard, joined.participant.silent = world.monotonic(), False
                 self._handle(frame, joined.participant, asking, answering)
         except (*ENDED, TimeoutError, KeyError, TypeError, BusError) as error:
-            log.info("bus connection ended", identity=identity if joined else None, why=repr(error))
+            log.info("bus connection ended", identity=joined and joined.participant.identity, why=repr(error))
         finally:
             self._wires.discard(wire)
             if joined:
@@ -124,12 +110,61 @@ class LocalHub:
                 await joined.participant.close()
             await wire.close()
 
+    async def _let_in(self, wire: Wire) -> _Joined | None:
+        """Hear who somebody is, and let them join, or say why not."""
+        if self._strangers >= STRANGERS:
+            wire.send(t="refused", why="too many connections have not said who they are; try again")
+            return None
+        self._strangers += 1
+        try:
+            async with asyncio.timeout(10):
+                hello = await wire.read(HELLO)
+            identity = str(hello.get("identity", ""))
+            stamp = self.enrolments.admits(identity, str(hello.get("credential", "")))
+            why = ""
+            if stamp is None:
+                why = f"the credential is not that of {identity[:80]}, or it was rotated or revoked"
+            elif not await self._is_free(identity):
+                why = f"another process is joined as {identity}; stop it first, or give this one another name"
+            if stamp is None or why:
+                log.warning("bus participant refused", identity=identity[:80], why=why)
+                wire.send(t="refused", why=why)
+                return None
+            joined = _Joined(wire, self.bus.join(identity), stamp)
+            self._joined.add(joined)
+            wire.send(t="welcome")
+            return joined
+        finally:
+            self._strangers -= 1
+
+    async def _is_free(self, identity: str) -> bool:
+        """Say whether nobody has a name that only one may have; whoever has it and gives no sign of life loses it."""
+        if ":" not in identity:
+            return True
+        asked = world.monotonic()
+        while (old := next((one for one in self._joined if one.participant.identity == identity), None)) is not None:
+            if old.heard > asked:
+                return False
+            if world.monotonic() - asked > self.silent_after:
+                log.warning("bus participant hangs, and another takes its place", identity=identity)
+                old.wire.hang_up()
+                self._joined.discard(old)
+                await old.participant.close()
+                continue
+            old.wire.send(t="ping")
+            await asyncio.sleep(self.beat / 10)
+        return identity not in self.bus.members
+
     async def _watch_all(self) -> None:
         before = world.monotonic()
         while True:
             await asyncio.sleep(self.beat)
             now = world.monotonic()
             slept, before = max(now - before - self.beat, 0.0), now
+            for joined in list(self._joined):
+                if not self.enrolments.still_admits(joined.participant.identity, joined.stamp):
+                    log.warning("bus credential ended", identity=joined.participant.identity)
+                    joined.wire.hang_up()
             for joined in [each for each in self._joined if each.participant.shares]:
                 joined.heard += slept
                 silence = now - joined.heard

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 import structlog
 
 from novakit import tracing, world
+from novakit.bus.enrolments import Credential
 from novakit.bus.interface import (
     BusError,
     Handler,
@@ -21,6 +21,7 @@ from novakit.bus.interface import (
 )
 from novakit.bus.memory import tell
 from novakit.bus.wire import ENDED, Answering, Asking, Wire
+from novakit.errors import ConfigError
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +30,9 @@ log = structlog.get_logger(__name__)
 class LocalBus:
     """A participant in another process than the hub; it comes back by itself when the hub was away."""
 
-    path: Path
     identity: str
-    credential: str = attrs.field(repr=False)
+    credential: Callable[[], Credential] = attrs.field(repr=False)
+    """Reads the credential anew for each connection, as it may have been rotated; raises `ConfigError`."""
     _served: dict[str, Mapping[str, Handler]] = attrs.field(factory=dict)
     _listened: dict[str, list[Listener]] = attrs.field(factory=dict)
     _asking: Asking | None = None
@@ -39,12 +40,17 @@ class LocalBus:
     _withdrawn: bool = False
     _task: asyncio.Task[None] | None = None
     _up: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _tried: asyncio.Event = attrs.field(factory=asyncio.Event)
     refused: str = ""
     """Why the hub does not let this participant in, when it does not."""
 
     async def open(self) -> None:
         """Connect in the background, again and again."""
         self._task = world.spawn(self._stay_connected(), name=f"bus/{self.identity}")
+
+    async def tried(self) -> None:
+        """Wait until one try to connect has succeeded, failed or been refused."""
+        await self._tried.wait()
 
     async def connected(self) -> None:
         """Wait until the hub has let this participant in."""
@@ -61,7 +67,7 @@ class LocalBus:
     async def _call(self, kind: str, target: str, method: str, body: Mapping[str, Any] | None, within: float) -> Any:
         check_permitted(self.identity, "call", target)
         if self._asking is None:
-            raise Unreachable(self.refused or f"the bus at {self.path} is not there")
+            raise Unreachable(self.refused or "the bus is not there")
         told = {**tracing.carried(), **(body or {})}
         return await self._asking.ask(kind, within, target=target, method=method, body=told)
 
@@ -111,20 +117,23 @@ class LocalBus:
         while True:
             try:
                 await self._connection()
-            except (*ENDED, KeyError) as error:
-                log.info("bus not connected", path=str(self.path), why=repr(error))
-            await asyncio.sleep(0.2)
+            except (*ENDED, KeyError, ConfigError) as error:
+                log.info("bus not connected", identity=self.identity, why=str(error) or repr(error))
+            self._tried.set()
+            await asyncio.sleep(1.0 if self.refused else 0.2)
 
     async def _connection(self) -> None:
-        wire = Wire(*await asyncio.open_unix_connection(self.path))
+        credential = self.credential()
+        wire = Wire(*await asyncio.open_unix_connection(credential.bus))
         asking, answering = Asking(wire), Answering(wire)
         try:
-            wire.send(identity=self.identity, credential=self.credential)
+            wire.send(identity=self.identity, credential=credential.secret)
             welcome = await wire.read()
             if welcome["t"] != "welcome":
-                self.refused = str(welcome.get("why"))
-                log.error("the bus refused this process", why=self.refused)
-                await asyncio.sleep(5)
+                why = f"The bus refused {self.identity}: {welcome.get('why')}."
+                if why != self.refused:
+                    log.error("the bus refused this process", why=why)
+                self.refused = why
                 return
             for target, methods in ({} if self._withdrawn else self._served).items():
                 wire.send(t="serve", target=target, methods=list(methods))
@@ -132,6 +141,7 @@ class LocalBus:
                 wire.send(t="listen", topic=topic)
             self._asking, self._answering, self.refused = asking, answering, ""
             self._up.set()
+            self._tried.set()
             while True:
                 self._handle(await wire.read(), asking, answering)
         finally:

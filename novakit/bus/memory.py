@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -66,8 +67,12 @@ class MemoryBus:
     _targets: dict[str, list[_Served]] = attrs.field(factory=dict)
     _topics: dict[str, list[Listener]] = attrs.field(factory=dict)
 
+    members: Counter[str] = attrs.field(factory=Counter)
+    """How many participants have joined under each identity."""
+
     def join(self, identity: str) -> "MemoryParticipant":
         """Give a participant its connection."""
+        self.members[identity] += 1
         return MemoryParticipant(self, identity)
 
 
@@ -81,6 +86,7 @@ class MemoryParticipant:
     """Set by whoever stands between this and the real participant while that one gives no sign of life."""
     _serves: list[tuple[str, _Served]] = attrs.field(factory=list)
     _undo: list[Callable[[], None]] = attrs.field(factory=list)
+    _closed: bool = False
 
     @property
     def shares(self) -> bool:
@@ -189,6 +195,10 @@ class MemoryParticipant:
         self.withdraw()
         for undo in self._undo:
             undo()
+        if not self._closed:
+            self._closed = True
+            self._bus.members[self.identity] -= 1
+            self._bus.members += Counter()  # drops those of whom none is left
 
 
 def _is_alone(target: str) -> bool:

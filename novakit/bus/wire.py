@@ -29,10 +29,10 @@ class Wire:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def read(self) -> dict[str, Any]:
+    async def read(self, limit: int = LIMIT) -> dict[str, Any]:
         size = int.from_bytes(await self.reader.readexactly(4), "big")
-        if size > LIMIT:
-            raise ConnectionError(f"a message of {size} bytes is above {LIMIT}")
+        if size > limit:
+            raise ConnectionError(f"a message of {size} bytes is above {limit}")
         frame = orjson.loads(await self.reader.readexactly(size))
         if not isinstance(frame, dict):
             raise ConnectionError("a message must be an object")

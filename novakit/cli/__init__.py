@@ -10,6 +10,8 @@ from novakit.errors import NovakitError
 
 COMMANDS = (
     "serve",
+    "host",
+    "role",
     "doctor",
     "plugin",
     "explain",

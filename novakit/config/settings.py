@@ -89,6 +89,8 @@ class ConductorOptions:
     """Seconds for which a silent host is asked again before an operation fails."""
     host_down_after: float = attrs.field(default=60.0, validator=checks.positive)
     """Seconds without a heartbeat after which a host takes nothing new."""
+    bus_group: str | None = None
+    """Unix group whose members reach the bus; None is the conductor's user alone. Each needs a credential beside it."""
     shelved_offload_after: float = attrs.field(default=0.0, validator=checks.finite)
     """Seconds a shelved server stays on its host; 0 offloads it at once, -1 leaves that to an administrator."""
 

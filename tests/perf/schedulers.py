@@ -17,7 +17,8 @@ from typing import Any
 
 from novakit import world
 from novakit.bus import MemoryBus, ask_each, client
-from novakit.bus.hub import LocalHub, hub_key
+from novakit.bus.enrolments import Enrolments
+from novakit.bus.hub import LocalHub
 from novakit.config import ConductorOptions, Config
 from novakit.scheduler.answers import Refusal
 from novakit.scheduler.calls import SchedulerCalls
@@ -73,7 +74,9 @@ async def _measured(url: str, hosts: int, kind: str, count: int) -> dict[str, An
         state = Path(directory)
         (state / "novakit.toml").write_text(OPTIONS.format(url=url))
         bus = MemoryBus()
-        hub = LocalHub(bus, state / "bus.sock", hub_key(state / "bus.key"))
+        enrolled = Enrolments(state)
+        enrolled.ensure_roles()
+        hub = LocalHub(bus, enrolled.bus, enrolled)
         await hub.start()
         command = [sys.executable, "-m", "novakit", "serve", "--state", str(state), "--role", "scheduler"]
         processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(count)]

@@ -6,7 +6,9 @@ from weakref import WeakValueDictionary
 
 import attrs
 
+from novakit_fit.matching import matching
 from novakit_fit.numa_wishes import CellWish, NumaWish
+from novakit_fit.search.masks import mask_of
 from novakit_hookspecs.fields import frozen_mapping, tuple_field
 from novakit_hookspecs.numa import SMALL_KB, NumaCell, Taken
 
@@ -92,25 +94,15 @@ def offers(host: NumaHost, wanted: NumaWish) -> list[list[Taken | None]]:
     return [[cell.serve(one, wanted) for cell in free] for one in wanted.cells]
 
 
-def places_held(offered: Sequence[Sequence[Taken | None]], places: Iterable[int]) -> list[int | None] | None:
-    """Give, by place, the guest cell it goes to when each of `places` gets one; None where they cannot all have one."""
-    holding: dict[int, int] = {}
-
-    def settle(place: int, seen: set[int]) -> bool:
-        for guest, row in enumerate(offered):
-            if row[place] is None or guest in seen:
-                continue
-            seen.add(guest)
-            if guest not in holding or settle(holding[guest], seen):
-                holding[guest] = place
-                return True
-        return False
-
-    if not all(settle(place, set()) for place in places):
+def places_held(offered: Sequence[Sequence[Taken | None]], places: Sequence[int]) -> list[int | None] | None:
+    """Return, by place, the guest cell it goes to when each of `places` gets one; None where they cannot all."""
+    wishes = [mask_of(guest for guest, row in enumerate(offered) if row[place] is not None) for place in places]
+    found = matching(wishes)
+    if found is None:
         return None
     holder: list[int | None] = [None] * len(offered[0])
-    for guest, place in holding.items():
-        holder[place] = guest
+    for number, guest in found.items():
+        holder[places[number]] = guest
     return holder
 
 
@@ -129,22 +121,14 @@ def holders(
     offered: Sequence[Sequence[object | None]], held: Sequence[int | None] | None = None
 ) -> list[int | None] | None:
     """Give, by place, the guest cell that it goes to; None where not every guest cell can have a place."""
-    holder: list[int | None] = list(held) if held is not None else [None] * len(offered[0])
-
-    def settle(guest: int, seen: set[int]) -> bool:
-        for place, offer in enumerate(offered[guest]):
-            if offer is None or place in seen:
-                continue
-            seen.add(place)
-            other = holder[place]
-            if other is None or settle(other, seen):
-                holder[place] = guest
-                return True
-        return False
-
-    for guest in range(len(offered)):
-        if guest not in holder and not settle(guest, set()):
-            return None
+    wishes = [mask_of(place for place, offer in enumerate(row) if offer is not None) for row in offered]
+    begun = {guest: place for place, guest in enumerate(held or ()) if guest is not None}
+    found = matching(wishes, begun=begun)
+    if found is None:
+        return None
+    holder: list[int | None] = [None] * len(offered[0])
+    for guest, place in found.items():
+        holder[place] = guest
     return holder
 
 

@@ -1,5 +1,6 @@
 """Links in answers, and paging: how many, from where, and where the next page is."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,8 +18,8 @@ def root_url(call: Call[Any]) -> str:
     """Give the URL under which this service is mounted, as the caller reached it, without a slash at the end."""
     request = call.request
     path = request.rel_url.raw_path
-    prefix, found, _ = path.partition("/v2.1")
-    return f"{request.scheme}://{request.host}{prefix if found else path.rstrip('/')}"
+    version = re.search(r"/v2(\.1)?(?=/|$)", path)
+    return f"{request.scheme}://{request.host}{path[: version.start()] if version else path.rstrip('/')}"
 
 
 def links(call: Call[Any], collection: str, name: str) -> list[Link]:

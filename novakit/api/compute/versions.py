@@ -7,6 +7,8 @@ from aiohttp import web
 from novakit.api.compute.links import root_url
 from novakit.api.service import Call, Microversions, Route, reply, text
 
+FIRST, CURRENT = "/v2", "/v2.1"
+"""Where the calls are without microversions, and with them."""
 MICROVERSIONS = Microversions(
     service="compute", minimum=(2, 1), maximum=(2, 100), legacy_header="X-OpenStack-Nova-API-Version"
 )
@@ -23,14 +25,27 @@ def _document(call: Call[Any]) -> dict[str, Any]:
     }
 
 
+def _first_document(call: Call[Any]) -> dict[str, Any]:
+    """Describe v2.0, which old clients look for: the calls of v2.1 at its first version, without microversions."""
+    return {
+        "id": "v2.0",
+        "status": "SUPPORTED",
+        "version": "",
+        "min_version": "",
+        "updated": "2011-01-21T11:33:21Z",
+        "links": [{"rel": "self", "href": f"{root_url(call)}{FIRST}/"}],
+    }
+
+
 async def index(call: Call[Any]) -> web.Response:
     """List the major versions."""
-    return reply({"versions": [_document(call)]})
+    return reply({"versions": [_first_document(call), _document(call)]})
 
 
 async def show(call: Call[Any]) -> web.Response:
-    """Describe v2.1."""
-    document = _document(call)
+    """Describe v2.1, or v2.0 to who came there."""
+    first = call.request.match_info.route.resource
+    document = _first_document(call) if first and first.canonical.endswith(f"{FIRST}/") else _document(call)
     document["links"].append(
         {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/api-ref/compute/"}
     )

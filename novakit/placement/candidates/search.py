@@ -11,12 +11,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from random import Random
 
-from novakit.placement.candidates.ask import Ask, Candidate
-from novakit.placement.candidates.board import Board
-from novakit.placement.candidates.forest import Forest, Provider
-from novakit.placement.candidates.puzzle import Puzzle
-from novakit.placement.candidates.questions import Pulse, Scope, questions_of, suits_whole
-from novakit.placement.candidates.rules import Rules
+from novakit.placement.candidates.forest import Forest
+from novakit_fit.search.ask import Ask, Candidate
+from novakit_fit.search.board import Board
+from novakit_fit.search.provider import Provider
+from novakit_fit.search.puzzle import Puzzle
+from novakit_fit.search.questions import Pulse, Scope, questions_of, suits_whole
+from novakit_fit.search.rules import Rules
 
 Solutions = Iterator[list[Candidate] | None]
 

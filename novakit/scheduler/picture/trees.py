@@ -9,7 +9,7 @@ import attrs
 from novakit.scheduler.picture.table import HostTable
 from novakit.store.engine import Row
 from novakit_fit.affinity import beside_devices
-from novakit_fit.trees import Shares, assign
+from novakit_fit.trees import Shares, Wanted
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import ProviderStock, Tree, Units
 
@@ -68,12 +68,18 @@ def _is_even(name: str, row: Row | Mapping[str, Any]) -> bool:
 
 def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
     """Say what a server takes of which provider of a tree, devices aside; None where it cannot be had."""
-    return assign(tree, beside_devices(ask), ask.groups, isolate=ask.isolate_groups)
+    return wanted_of(ask).assigned(tree)
+
+
+def wanted_of(ask: Ask) -> Wanted:
+    """Return what a server wants of any tree."""
+    return Wanted.of(beside_devices(ask), ask.groups, isolate=ask.isolate_groups)
 
 
 def successive(tree: Tree, ask: Ask) -> Iterator[Shares]:
     """Assign for one server after another, each of what the ones before left."""
-    while (given := shares(tree.providers, ask)) is not None:
+    wanted = wanted_of(ask)
+    while (given := wanted.assigned(tree.providers)) is not None:
         yield given
         tree = after(tree, given, 1)
 

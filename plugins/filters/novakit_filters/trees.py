@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from novakit_fit.affinity import beside_devices
-from novakit_fit.trees import assign
+from novakit_fit.trees import Wanted, assign
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 from novakit_hookspecs.trees import ProviderStock, Tree
@@ -35,7 +35,8 @@ class ProviderTree:
         if len(rows):
             trees = hosts.column("tree")[rows].tolist()
             different = {id(tree): tree for tree in trees}
-            known = {key: _fits(tree, amounts, ask) for key, tree in different.items()}
+            wanted = Wanted.of(amounts, ask.groups, isolate=ask.isolate_groups)
+            known = {key: _fits(tree, wanted, amounts, ask) for key, tree in different.items()}
             mask[rows] = [known[id(tree)] for tree in trees]
         return mask
 
@@ -59,13 +60,13 @@ class ProviderTree:
         return [_reason(some) for some in found.values()]
 
 
-def _fits(tree: Tree | None, amounts: Mapping[str, int], ask: Ask) -> bool:
+def _fits(tree: Tree | None, wanted: Wanted, amounts: Mapping[str, int], ask: Ask) -> bool:
     """Say whether a tree will do; one that has too little altogether is the business of the filters of amounts."""
     if tree is None:
         return False
     if _is_short(tree, amounts, ask):
         return True
-    return assign(tree.providers, amounts, ask.groups, isolate=ask.isolate_groups) is not None
+    return wanted.assigned(tree.providers) is not None
 
 
 def _is_short(tree: Tree, amounts: Mapping[str, int], ask: Ask) -> bool:

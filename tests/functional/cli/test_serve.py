@@ -136,7 +136,9 @@ async def test_sigterm_lets_what_is_under_way_finish(tmp_path: Path) -> None:
 
 
 def test_state_and_secrets_are_their_owners_alone(service: Service) -> None:
-    for path in (service.state / "clouds.yaml", service.state / "novakit.db", service.state / "bus.key"):
+    secrets = [*(service.state / "credentials").iterdir(), *(service.state / "enrolled").iterdir()]
+    assert len(secrets) == 4
+    for path in (service.state / "clouds.yaml", service.state / "novakit.db", service.state / "credentials", *secrets):
         assert path.stat().st_mode & 0o077 == 0, path
     assert service.state.stat().st_mode & 0o066 == 0
 

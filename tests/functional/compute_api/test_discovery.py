@@ -2,7 +2,21 @@ async def test_the_root_lists_the_major_version_to_anybody(api):
     for path in ("/", ""):
         answer = await api("GET", path, as_=None)
         assert answer.status == 200
-        assert [v["id"] for v in answer.body["versions"]] == ["v2.1"]
+        assert [v["id"] for v in answer.body["versions"]] == ["v2.0", "v2.1"]
+
+
+async def test_v20_is_the_calls_of_the_first_version_whatever_is_asked_for(api, boot):
+    shown = await api("GET", "/v2/", as_=None)
+    assert shown.status == 200 and shown.body["version"]["id"] == "v2.0"
+    assert shown.body["version"]["links"][0]["href"].endswith("/compute/v2/")
+    server_id = await boot(description="d")
+    for version in (None, "2.100", "2.999", "nonsense"):
+        answer = await api("GET", f"/v2/servers/{server_id}", version=version)
+        assert answer.status == 200 and "description" not in answer.body["server"], version
+        assert answer.headers["OpenStack-API-Version"] == "compute 2.1"
+        assert answer.body["server"]["links"][0]["href"].endswith(f"/compute/v2.1/servers/{server_id}")
+    assert (await api("GET", "/v2/servers/detail", as_=None)).status == 401
+    assert (await api("PUT", f"/v2/flavors/{1}", {"flavor": {"description": "x"}}, as_="admin")).status == 404
 
 
 async def test_v21_says_its_window_with_and_without_a_slash_and_token(api):

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 import orjson
 
-from novakit.bus.hub import credential, hub_key
+from novakit.bus import enrolments
+from tests.support.credentials import credential_of as of
 
 
 @attrs.define
@@ -24,9 +25,19 @@ class Intruder:
     @asynccontextmanager
     async def joined(cls, state: Path, identity: str, credential_of: str) -> AsyncIterator["Intruder"]:
         """Join as `identity` with the credential that was made for `credential_of`."""
-        made = cls(*await asyncio.open_unix_connection(state / "bus.sock"))
-        key = hub_key(state / "bus.key")
-        made.send(identity=identity, credential=credential(key, credential_of))
+        async with cls._as(identity, of(state, credential_of)) as made:
+            yield made
+
+    @classmethod
+    def with_file(cls, path: Path, identity: str) -> AbstractAsyncContextManager["Intruder"]:
+        """Join as `identity` with the credential that lies in a file, at the bus that it names."""
+        return cls._as(identity, enrolments.read(path))
+
+    @classmethod
+    @asynccontextmanager
+    async def _as(cls, identity: str, credential: enrolments.Credential) -> AsyncIterator["Intruder"]:
+        made = cls(*await asyncio.open_unix_connection(credential.bus))
+        made.send(identity=identity, credential=credential.secret)
         try:
             yield made
         finally:

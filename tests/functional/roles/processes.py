@@ -1,4 +1,4 @@
-"""Every role as a process of its own on one state directory, to be killed and started one by one."""
+"""Every role as a process of its own, to be killed and started one by one; hosts have a directory of their own."""
 
 import os
 import re
@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from novakit import config
+from novakit.app import host_names
 from tests.support.service import Service, free_port
 
 WITHIN = 120.0
@@ -21,6 +23,7 @@ class Roles:
         state.mkdir(parents=True, exist_ok=True)
         self.state, self.port = state, free_port()
         self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.hosts = state.with_name(f"{state.name}-hosts")
 
     @property
     def url(self) -> str:
@@ -34,13 +37,32 @@ class Roles:
     def spawn(self, role: str, *arguments: str, name: str = "", list_imports: bool = False) -> None:
         """Start a role and do not wait; with `list_imports` its output names every module it imports."""
         name = name or role
-        command = [sys.executable, "-m", "novakit", "serve", "--state", str(self.state), "--role", role]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--log", str(self.state / f"{name}.log"), *arguments]
+        state = self.enrolled(*arguments) if role == "agent" else self.state
+        command = [sys.executable, "-m", "novakit", "serve", "--state", str(state), "--role", role]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--log", str(self.log(name)), *arguments]
         environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"} if list_imports else None
         with (self.state / f"{name}.out").open("w") as printed:
             self.processes[name] = subprocess.Popen(
                 command, stdout=printed, stderr=subprocess.STDOUT, text=True, env=environment
             )
+
+    def log(self, name: str) -> Path:
+        """Say where a process logs; an agent writes nothing into the control plane's directory."""
+        return (self.hosts if name == "agent" else self.state) / f"{name}.log"
+
+    def enrolled(self, *arguments: str) -> Path:
+        """Enrol the hosts of an agent that is started so, and give the directory that is theirs."""
+        options = self.state / "novakit.toml"
+        self.hosts.mkdir(exist_ok=True)
+        if options.exists():
+            (self.hosts / "novakit.toml").write_text(options.read_text())
+        count = int(arguments[arguments.index("--simulate") + 1]) if "--simulate" in arguments else 1
+        fields = config.read(self.hosts / "novakit.toml")
+        names = host_names(config.Config(state=self.hosts, simulate=count, **fields))
+        if missing := [name for name in names if not (self.hosts / "credentials" / f"agent.{name}").exists()]:
+            command = [sys.executable, "-m", "novakit", "host", "enrol", *missing, "--state", str(self.state)]
+            subprocess.run([*command, "--into", str(self.hosts)], check=True, stdout=subprocess.DEVNULL)
+        return self.hosts
 
     def ready(self, *names: str) -> None:
         """Wait until these processes say that they are ready."""

@@ -1,30 +1,41 @@
-"""A compute host that has been taken over: its credential opens nothing but its own door."""
+"""A compute host that has been taken over: its credential opens nothing but its own door.
 
+The processes are those that a reader of `docs/how-to/run-roles-apart.md` has, and the rogue has what such a host has.
+"""
+
+import shutil
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from novakit.bus import enrolments
 from tests.functional.roles.intruder import Intruder
-from tests.functional.roles.processes import ROLES, Roles
+from tests.functional.roles.page import HOST, AsThePageSays, lines
+from tests.functional.roles.processes import ROLES
 from tests.support.service import Api
 
-HONEST, ROGUE = "honest", "rogue"
+HONEST, ROGUE = HOST, "rogue"
 
 
 @pytest.fixture
-def roles(tmp_path: Path) -> Iterator[Roles]:
-    with Roles(tmp_path / "state") as made:
-        (made.state / "novakit.toml").write_text(f'[agent]\nhost = "{HONEST}"\n')
+def roles(tmp_path: Path) -> Iterator[AsThePageSays]:
+    with AsThePageSays(tmp_path) as made:
+        made.start("conductor")
+        made.enrol(HONEST)
+        made.start(*(role for role in ROLES if role != "conductor"))
+        made.enrol(ROGUE)
         yield made
 
 
+def rogue(roles: AsThePageSays, identity: str = f"agent:{ROGUE}") -> AbstractAsyncContextManager[Intruder]:
+    return Intruder.with_file(enrolments.directory(roles.directory / ROGUE) / f"agent.{ROGUE}", identity)
+
+
 @pytest.mark.slow
-async def test_a_host_that_was_taken_over_changes_nothing_that_is_not_its_own(roles: Roles) -> None:
-    for role in ROLES:
-        roles.spawn(role)
-    roles.ready(*ROLES)
+async def test_a_host_that_was_taken_over_changes_nothing_that_is_not_its_own(roles: AsThePageSays) -> None:
     async with aiohttp.ClientSession() as session:
         admin = await Api.login(roles.service, session, "novakit-admin")
         image, network = await admin.image(content=bytes(512)), await admin.network()
@@ -34,15 +45,12 @@ async def test_a_host_that_was_taken_over_changes_nothing_that_is_not_its_own(ro
         address = next(iter(victim["addresses"].values()))[0]["addr"]
         question = {"network_id": network, "ip": address, "path": "/openstack/latest/meta_data.json"}
 
-        await _impersonation_is_refused(roles.state)
-        await _false_reports_change_nothing(roles.state, server_id)
-        await _others_are_out_of_reach(roles.state)
-        async with Intruder.joined(roles.state, f"agent:{ROGUE}", f"agent:{ROGUE}") as rogue:
-            assert (await rogue.read())["t"] == "welcome"
-            assert (await rogue.call("conductor", "metadata", question))["ok"] is None
-        async with Intruder.joined(roles.state, f"agent:{HONEST}", f"agent:{HONEST}") as honest:
-            assert (await honest.read())["t"] == "welcome"
-            assert server_id in (await honest.call("conductor", "metadata", question))["ok"]["body"]
+        await _impersonation_is_refused(roles)
+        await _false_reports_change_nothing(roles, server_id)
+        await _others_are_out_of_reach(roles)
+        async with rogue(roles) as other:
+            assert (await other.read())["t"] == "welcome"
+            assert (await other.call("conductor", "metadata", question))["ok"] is None
 
         assert await admin.settled() == [victim], "nothing about the server has changed"
         await admin.ok("POST", f"/compute/v2.1/servers/{server_id}/action", {"os-stop": None})
@@ -51,17 +59,23 @@ async def test_a_host_that_was_taken_over_changes_nothing_that_is_not_its_own(ro
         found = (await admin.ok("GET", "/novakit/v1/audit"))["audit"]
         assert found["orphaned"] == [] and found["unchecked"] == [ROGUE], found
 
+        roles.kill("agent")
+        own = enrolments.directory(roles.host_state) / f"agent.{HONEST}"
+        async with Intruder.with_file(own, f"agent:{HONEST}") as honest:
+            assert (await honest.read())["t"] == "welcome"
+            assert server_id in (await honest.call("conductor", "metadata", question))["ok"]["body"]
 
-async def _impersonation_is_refused(state: Path) -> None:
-    for identity in (f"agent:{HONEST}", "conductor", "api", "scheduler", ""):
-        async with Intruder.joined(state, identity, f"agent:{ROGUE}") as rogue:
-            assert (await rogue.read())["t"] == "refused"
-            assert await rogue.closed()
+
+async def _impersonation_is_refused(roles: AsThePageSays) -> None:
+    for identity in (f"agent:{HONEST}", "conductor", "api", "scheduler", "scheduler:scheduler-1", ""):
+        async with rogue(roles, identity) as other:
+            assert (await other.read())["t"] == "refused"
+            assert await other.closed()
 
 
-async def _false_reports_change_nothing(state: Path, server_id: str) -> None:
-    async with Intruder.joined(state, f"agent:{ROGUE}", f"agent:{ROGUE}") as rogue:
-        assert (await rogue.read())["t"] == "welcome"
+async def _false_reports_change_nothing(roles: AsThePageSays, server_id: str) -> None:
+    async with rogue(roles) as other:
+        assert (await other.read())["t"] == "welcome"
         facts = {
             "hypervisor_type": "simulated",
             "hypervisor_version": 1,
@@ -70,26 +84,80 @@ async def _false_reports_change_nothing(state: Path, server_id: str) -> None:
         }
         for guests in ([], [{"id": server_id, "power": "running", "why": ""}], []):
             body = {"facts": facts, "guests": guests, "building": [server_id], "started": False}
-            assert "error" not in await rogue.call("conductor", "report_host", {"report": body})
+            assert "error" not in await other.call("conductor", "report_host", {"report": body})
         for power in ("shutdown", "crashed"):
             event = {"guest": server_id, "power": power, "why": "I say so"}
-            assert "error" not in await rogue.call("conductor", "guest_event", {"event": event})
+            assert "error" not in await other.call("conductor", "guest_event", {"event": event})
         for nonsense in ({}, {"facts": [], "guests": 7, "building": None, "started": "x"}):
-            assert (await rogue.call("conductor", "report_host", {"report": nonsense}))["kind"] == "BadCall"
+            assert (await other.call("conductor", "report_host", {"report": nonsense}))["kind"] == "BadCall"
 
 
-async def _others_are_out_of_reach(state: Path) -> None:
-    async with Intruder.joined(state, f"agent:{ROGUE}", f"agent:{ROGUE}") as rogue:
-        assert (await rogue.read())["t"] == "welcome"
+async def _others_are_out_of_reach(roles: AsThePageSays) -> None:
+    async with rogue(roles) as other:
+        assert (await other.read())["t"] == "welcome"
         for target, method in (("scheduler", "select"), (f"agent.{HONEST}", "destroy"), ("api", "anything")):
-            assert (await rogue.call(target, method, {}))["kind"] == "NotPermitted"
-        assert (await rogue.call("conductor", "audit", {}))["kind"] == "NotPermitted"
+            assert (await other.call(target, method, {}))["kind"] == "NotPermitted"
+        for method in ("audit", "counts"):
+            assert (await other.call("conductor", method, {}))["kind"] == "NotPermitted"
     for frame in (
         {"t": "serve", "target": f"agent.{HONEST}", "methods": ["set_power", "destroy", "build"]},
         {"t": "serve", "target": "conductor", "methods": ["report_host"]},
         {"t": "listen", "topic": "operations.new"},
     ):
-        async with Intruder.joined(state, f"agent:{ROGUE}", f"agent:{ROGUE}") as rogue:
-            assert (await rogue.read())["t"] == "welcome"
-            rogue.send(**frame)
-            assert await rogue.closed(), frame
+        async with rogue(roles) as other:
+            assert (await other.read())["t"] == "welcome"
+            other.send(**frame)
+            assert await other.closed(), frame
+
+
+@pytest.mark.slow
+async def test_a_host_reads_nothing_of_the_control_plane_and_its_credential_ends_when_it_is_told_to(
+    roles: AsThePageSays,
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        admin = await Api.login(roles.service, session, "novakit-admin")
+        image, network = await admin.image(content=bytes(512)), await admin.network()
+        server = await admin.server("first", image, networks=[{"uuid": network}])
+        await admin.reach(server, "ACTIVE")
+        await admin.ok("POST", f"/compute/v2.1/servers/{server}/action", {"shelve": None})
+        await admin.reach(server, "SHELVED_OFFLOADED")
+    below = {path for path in roles.opened("agent") if roles.state in path.parents or path == roles.state}
+    assert below == {roles.state / "bus.sock"}
+    assert any(roles.host_state in path.parents for path in roles.opened("agent")), "what it opens is seen"
+    assert roles.state / "novakit.db" in roles.opened("conductor")
+
+    agent = roles.command("agent")
+    assert "Another agent (process" in roles.refused(agent)
+    copied = roles.directory / "copied"
+    shutil.copytree(enrolments.directory(roles.host_state), enrolments.directory(copied))
+    there = [word.replace(f"./{HONEST}", "./copied") for word in agent]
+    assert f"another process is joined as agent:{HONEST}; stop it first" in roles.refused(there)
+    misplaced = [word.replace(f"./{HONEST}", "./state") for word in agent]
+    assert "is the control plane's" in roles.refused(misplaced)
+    stranger = [word.replace(f"./{HONEST}", "./stranger") for word in agent]
+    assert "There is no credential" in roles.refused(stranger)
+
+    async with rogue(roles) as other:
+        assert (await other.read())["t"] == "welcome"
+        assert ROGUE in roles.run("novakit host list --state ./state").stdout
+        roles.run(f"novakit host revoke {ROGUE} --state ./state")
+        assert await other.closed()
+    assert ROGUE not in roles.run("novakit host list --state ./state").stdout
+    shutil.copytree(enrolments.directory(roles.directory / ROGUE), enrolments.directory(copied), dirs_exist_ok=True)
+    (enrolments.directory(copied) / f"agent.{HONEST}").unlink()
+    assert f"the credential is not that of agent:{ROGUE}, or it was rotated or revoked" in roles.refused(there)
+
+    roles.run(f"novakit host rotate {HONEST} --state ./state --into ./{HONEST}")
+    async with aiohttp.ClientSession() as session:
+        admin = await Api.login(roles.service, session, "novakit-admin")
+        await admin.reach(await admin.server("after", image, networks=[{"uuid": network}]), "ACTIVE")
+
+
+def test_the_page_starts_each_role_once_and_says_what_the_tests_run() -> None:
+    assert [line.split("--role ")[1].split()[0] for line in lines() if "--role" in line] == [
+        "conductor",
+        "scheduler",
+        "api",
+        "agent",
+    ]
+    assert sum(line.startswith("novakit host enrol") for line in lines()) == 1

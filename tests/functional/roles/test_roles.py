@@ -100,9 +100,9 @@ def _target(link: Path) -> str:
 async def test_a_role_that_waits_for_another_stops_when_asked(roles: Roles) -> None:
     for role in ("agent", "scheduler"):
         roles.spawn(role)
-    _wait_for(lambda: all((roles.state / f"{role}.log").exists() for role in ("agent", "scheduler")))
+    _wait_for(lambda: all(roles.log(role).exists() for role in ("agent", "scheduler")))
     _wait_for(lambda: "waiting for" in (roles.state / "scheduler.log").read_text())
-    _wait_for(lambda: "not reached" in (roles.state / "agent.log").read_text())
+    _wait_for(lambda: "not reached" in roles.log("agent").read_text())
     assert roles.stop() == {"agent": 0, "scheduler": 0}
 
 

@@ -4,29 +4,32 @@ import contextlib
 import pytest
 
 from novakit.bus import MemoryBus, NotPermitted, RemoteError, Unreachable
-from novakit.bus.hub import LocalHub, credential
-from novakit.bus.local import LocalBus
+from novakit.bus.enrolments import Enrolments
+from novakit.bus.hub import LocalHub
 from novakit_hookspecs.errors import Busy
 from tests.functional.roles.intruder import Intruder
+from tests.support.credentials import joining
 
-KEY = b"k" * 32
+
+async def a_hub(bus, state, **seconds):
+    hub = LocalHub(bus, state / "bus.sock", Enrolments(state), **seconds)
+    await hub.start()
+    return hub
 
 
 @pytest.fixture(params=["memory", "local"])
 async def join(request, tmp_path):
     bus, hub, opened = MemoryBus(), None, []
     if request.param == "local":
-        hub = LocalHub(bus, tmp_path / "bus.sock", KEY)
-        await hub.start()
+        hub = await a_hub(bus, tmp_path)
 
-    async def make(identity, *, key=KEY):
-        if hub is None:
+    async def make(identity):
+        if hub is None or identity == "conductor":
             return bus.join(identity)
-        one = LocalBus(hub.path, identity, credential(key, identity))
+        one = joining(tmp_path, identity)
         await one.open()
         opened.append(one)
-        if key == KEY:
-            await one.connected()
+        await one.connected()
         return one
 
     yield make
@@ -144,9 +147,8 @@ async def test_an_agent_may_not_serve_or_hear_for_others(join):
 
 
 async def test_a_credential_of_one_host_does_not_open_the_door_for_another(tmp_path):
-    hub = LocalHub(MemoryBus(), tmp_path / "bus.sock", KEY)
-    await hub.start()
-    rogue = LocalBus(hub.path, "agent:h2", credential(KEY, "agent:h1"))
+    hub = await a_hub(MemoryBus(), tmp_path)
+    rogue = joining(tmp_path, "agent:h2", with_that_of="agent:h1")
     await rogue.open()
     try:
         async with asyncio.timeout(5):
@@ -161,9 +163,8 @@ async def test_a_credential_of_one_host_does_not_open_the_door_for_another(tmp_p
 
 async def test_a_participant_comes_back_after_the_hub_was_away(tmp_path):
     bus = MemoryBus()
-    hub = LocalHub(bus, tmp_path / "bus.sock", KEY)
-    await hub.start()
-    agent = LocalBus(hub.path, "agent:h1", credential(KEY, "agent:h1"))
+    hub = await a_hub(bus, tmp_path)
+    agent = joining(tmp_path, "agent:h1")
 
     async def ready(message):
         return True
@@ -173,8 +174,7 @@ async def test_a_participant_comes_back_after_the_hub_was_away(tmp_path):
     conductor = bus.join("conductor")
     assert await reachable(conductor, "agent.h1", "ready")
     await hub.stop()
-    hub = LocalHub(bus, tmp_path / "bus.sock", KEY)
-    await hub.start()
+    hub = await a_hub(bus, tmp_path)
     assert await reachable(conductor, "agent.h1", "ready")
     await agent.close()
     await hub.stop()
@@ -291,10 +291,8 @@ async def test_a_role_serves_the_target_of_its_own_name_only(join):
 
 async def test_the_calls_of_a_server_that_dies_end_at_once_and_the_next_ones_go_to_the_others(tmp_path):
     bus = MemoryBus()
-    hub = LocalHub(bus, tmp_path / "bus.sock", KEY)
-    await hub.start()
+    hub = await a_hub(bus, tmp_path)
     conductor, survivor = bus.join("conductor"), bus.join("scheduler:survivor")
-    (tmp_path / "bus.key").write_bytes(KEY)
     await named(survivor)
     async with Intruder.joined(tmp_path, "scheduler:dies", "scheduler:dies") as victim:
         assert (await victim.read())["t"] == "welcome"
@@ -321,10 +319,8 @@ async def _frames(participant):
 
 async def test_a_server_that_hangs_is_passed_over_and_at_last_hung_up_on(tmp_path):
     bus = MemoryBus()
-    hub = LocalHub(bus, tmp_path / "bus.sock", KEY, beat=0.02, silent_after=0.1, hang_up_after=0.6)
-    await hub.start()
-    conductor, lively = bus.join("conductor"), LocalBus(hub.path, "scheduler:b", credential(KEY, "scheduler:b"))
-    (tmp_path / "bus.key").write_bytes(KEY)
+    hub = await a_hub(bus, tmp_path, beat=0.02, silent_after=0.1, hang_up_after=0.6)
+    conductor, lively = bus.join("conductor"), joining(tmp_path, "scheduler:b")
     await named(lively)
     await lively.open()
     await all_serve(conductor, "scheduler:b")
@@ -349,9 +345,7 @@ async def test_a_server_that_hangs_is_passed_over_and_at_last_hung_up_on(tmp_pat
 
 @pytest.mark.parametrize("within", ["nan", "inf", None, [1]])
 async def test_who_says_nonsense_of_seconds_is_hung_up_on_and_nobody_waits_longer(tmp_path, within):
-    hub = LocalHub(MemoryBus(), tmp_path / "bus.sock", KEY)
-    await hub.start()
-    (tmp_path / "bus.key").write_bytes(KEY)
+    hub = await a_hub(MemoryBus(), tmp_path)
     async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as rogue:
         assert (await rogue.read())["t"] == "welcome"
         rogue.send(t="call", id=1, target="conductor", method="heartbeat", body={}, within=within)

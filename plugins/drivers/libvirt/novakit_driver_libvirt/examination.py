@@ -11,9 +11,10 @@ from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
-from novakit_host import pci_survey
+from novakit_host import known_holes, pci_survey
 from novakit_host.acceleration import DEVICE, decide, fault_of
 from novakit_host.acceleration import Verdict as Acceleration
+from novakit_host.examination import confinement
 
 QEMU_USER = "libvirt-qemu"
 SLOW = (
@@ -34,6 +35,8 @@ async def examine(
     findings.append(await _libvirt(run_dir, state_dir, lacking) if own_host else _elsewhere(options.uri))
     findings.append(await _acceleration(options, state_dir, run_dir, own_host))
     findings.append(await asyncio.to_thread(_way, state_dir))
+    findings.append(await confinement())
+    findings += [*await known_holes.examine(known_holes.QEMU), *await known_holes.examine(known_holes.LIBVIRT)]
     findings += await asyncio.to_thread(pci_survey.examine, options.pci, root)
     return [*findings, *await asyncio.to_thread(lambda: list(_optional(root)))]
 

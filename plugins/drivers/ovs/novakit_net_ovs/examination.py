@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from novakit_hookspecs.findings import Finding, Verdict
+from novakit_host import known_holes
 from novakit_net_ovs import daemons
 from novakit_net_ovs.options import OvsOptions
 
@@ -17,7 +18,8 @@ KERNEL_MODULE = Path("/sys/module/openvswitch")
 
 async def examine(options: OvsOptions, programs: Mapping[str, str]) -> Sequence[Finding]:
     """Look at root, programs, the switch, its datapath, taps, and what is optional."""
-    return await asyncio.to_thread(_examine, options, programs)
+    findings = await asyncio.to_thread(_examine, options, programs)
+    return [*findings, *await known_holes.examine(known_holes.OPEN_VSWITCH)]
 
 
 def _examine(options: OvsOptions, programs: Mapping[str, str]) -> list[Finding]:

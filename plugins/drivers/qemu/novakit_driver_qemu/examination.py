@@ -8,8 +8,9 @@ from novakit_driver_qemu.commands import NEEDS, missing
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
-from novakit_host import pci_survey
+from novakit_host import known_holes, pci_survey
 from novakit_host.acceleration import decide
+from novakit_host.examination import confinement
 
 
 async def examine(options: QemuOptions, state_dir: Path, root: Path) -> Sequence[Finding]:
@@ -20,7 +21,8 @@ async def examine(options: QemuOptions, state_dir: Path, root: Path) -> Sequence
         return [Finding(check=check, verdict=Verdict.MISSING, found=found, remedy=remedy)]
     devices = await asyncio.to_thread(pci_survey.examine, options.pci, root, bound_only=True)
     there = Finding(check=check, verdict=Verdict.OK, found=", ".join(NEEDS))
-    return [there, await _acceleration(options.acceleration, state_dir), *devices]
+    known = await known_holes.examine(known_holes.QEMU)
+    return [there, await _acceleration(options.acceleration, state_dir), await confinement(), *known, *devices]
 
 
 async def _acceleration(wanted: str, state_dir: Path) -> Finding:

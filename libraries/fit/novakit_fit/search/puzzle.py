@@ -1,6 +1,6 @@
 """Answering the questions of one tree in every possible way."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice, product
 from math import prod
 from operator import itemgetter
@@ -8,15 +8,17 @@ from random import Random
 
 import attrs
 
-from novakit.placement.candidates.ask import Candidate
-from novakit.placement.candidates.board import Board, Node
-from novakit.placement.candidates.masks import bits
-from novakit.placement.candidates.questions import Pulse
+from novakit_fit.search.ask import Candidate
+from novakit_fit.search.board import Board, Node
+from novakit_fit.search.masks import bits
+from novakit_fit.search.questions import Pulse
 
 Ends = list[Candidate]
 """Every way to answer what is open, in the order of the questions."""
 Steps = Generator[list[Candidate] | None, None, Ends | None]
 """Gives candidates, and None now and then; returns their ends, or None where there are too many to keep."""
+Preference = Callable[[Node, int, Sequence[int]], Iterable[int]]
+"""Orders the answers to a question: how far the others are answered, its number, its answers."""
 SHORT = 128
 """As many ends are worth keeping, for wherever the same is left to do."""
 KEPT = 2**16
@@ -34,6 +36,9 @@ class Puzzle:
     """The answers to each question."""
     pulse: Pulse
     chance: Random | None = None
+    """Where it is given, the answers come in random order."""
+    prefers: Preference | None = None
+    """Where it is given, answers come in its order, and those that it leaves out are not tried: for who wants one."""
     _ids: Sequence[str] = attrs.field(init=False)
     _ends: dict[object, Ends] = attrs.field(factory=dict)
     """By state; none is a dead end."""
@@ -64,7 +69,7 @@ class Puzzle:
         number = min(node.open, key=lambda one: node.masks[one].bit_count() - board.rules.heft[one])
         before = node.open.index(number)
         ends: Ends | None = []
-        for place in self._places(node.masks[number]):
+        for place in self._places(node, number):
             if self.pulse.due(board.work):
                 yield None
             narrowed = board.answered(node, number, place)
@@ -81,7 +86,8 @@ class Puzzle:
         """Give every combination of the answers that are left."""
         if not self.board.is_possible(node):
             return []
-        answers = [[self._ids[place] for place in self._places(node.masks[number])] for number in node.open]
+        most = None if self.prefers is None else 1
+        answers = [[self._ids[place] for place in islice(self._places(node, number), most)] for number in node.open]
         combinations = product(*answers)
         while some := list(islice(combinations, SHORT)):
             if self.pulse.due(len(some) // 4):
@@ -89,8 +95,10 @@ class Puzzle:
             yield self._whole(node, some)
         return list(product(*answers)) if prod(map(len, answers)) <= SHORT else None
 
-    def _places(self, mask: int) -> list[int]:
-        places = list(bits(mask))
+    def _places(self, node: Node, number: int) -> Iterable[int]:
+        places = list(bits(node.masks[number]))
+        if self.prefers is not None:
+            return self.prefers(node, number, places)
         if self.chance is not None:
             self.chance.shuffle(places)
         return places

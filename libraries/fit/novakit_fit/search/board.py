@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import attrs
 
-from novakit.placement.candidates.forest import Provider
-from novakit.placement.candidates.masks import bits, mask_of, matchable, union
-from novakit.placement.candidates.questions import room
-from novakit.placement.candidates.rules import Rules
+from novakit_fit.matching import matching
+from novakit_fit.search.masks import bits, mask_of, union
+from novakit_fit.search.provider import Provider
+from novakit_fit.search.questions import room
+from novakit_fit.search.rules import Rules
 
 
 class Node(NamedTuple):
@@ -72,7 +73,7 @@ class Board:
         left = dict(node.left)
         for name in rules.contests_of[number]:
             takes = rules.contests[name]
-            left[name, place] = rest = self._left(node, name, place) - takes[number]
+            left[name, place] = rest = self.left(node, name, place) - takes[number]
             for other in still:
                 if takes.get(other, 0) > rest:
                     masks[other] &= ~bit
@@ -87,7 +88,8 @@ class Board:
                     masks[other] &= under
         return Node(tuple(masks), still, left) if all(masks) else None
 
-    def _left(self, node: Node, name: str | None, place: int) -> int:
+    def left(self, node: Node, name: str | None, place: int) -> int:
+        """Tell how much a provider has left of a class; of itself, None, whether it may be used once more."""
         left = node.left.get((name, place))
         return room(self.providers[place], name) if left is None else left
 
@@ -117,7 +119,7 @@ class Board:
         if len(wishes) < 2 or wishes[0].bit_count() >= len(wishes):
             return True
         least = min(takes[number] for number in numbers)
-        return matchable(wishes, lambda place: self._left(node, name, place) // least)
+        return matching(wishes, lambda place: self.left(node, name, place) // least) is not None
 
     def state(self, node: Node) -> object:
         """Tell all that decides what can follow; equal states have equal ends."""

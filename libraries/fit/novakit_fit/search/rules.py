@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from novakit.placement.candidates.ask import Ask
+from novakit_fit.search.ask import Ask
 
 
 @attrs.frozen

@@ -4,10 +4,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 
 import attrs
 
-from novakit.placement.candidates.ask import Group, Part
-from novakit.placement.candidates.forest import Provider
-from novakit.placement.candidates.masks import bits, mask_of, union
-from novakit.placement.candidates.rules import Rules
+from novakit_fit.search.ask import Group, Part
+from novakit_fit.search.masks import bits, mask_of, union
+from novakit_fit.search.provider import Provider
+from novakit_fit.search.rules import Rules
 
 
 @attrs.frozen

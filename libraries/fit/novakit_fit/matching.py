@@ -1,0 +1,66 @@
+"""Matching: whether all who ask can have a place at once, and which.
+
+The idea: whoever asks gets the first free place it could have; where there is none, others move up along the shortest
+path of such moves that ends at a free one (an augmenting path).
+The invariant: whoever has a place keeps one, and a place that is in use stays so.
+The cost: a path for each who asks, over sets held as the bits of numbers; microseconds for dozens.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from novakit_fit.search.masks import bits, mask_of
+
+
+def one_each(place: int) -> int:
+    """Say that a place is for one."""
+    return 1
+
+
+def matching(
+    wishes: Sequence[int], room: Callable[[int], int] = one_each, begun: Mapping[int, int] | None = None
+) -> dict[int, int] | None:
+    """Return, by the number of who asks, the place it gets; None where not all can have one.
+
+    `wishes` are the sets of places that each could have, as masks; `room` says how many a place is for.
+    `begun` says who has which place already; they may be moved.
+    """
+    place_of = dict(begun or {})
+    at: dict[int, set[int]] = {}
+    for asker, place in place_of.items():
+        at.setdefault(place, set()).add(asker)
+    full = mask_of(place for place, some in at.items() if len(some) >= room(place))
+    for asker in range(len(wishes)):
+        if asker in place_of:
+            continue
+        path = _path(asker, wishes, at, full)
+        if path is None:
+            return None
+        place = next(reversed(path))
+        if len(at.setdefault(place, set())) + 1 == room(place):
+            full |= 1 << place
+        moved: int | None = path[place]
+        while moved is not None:
+            at[place].add(moved)
+            left, place_of[moved] = place_of.get(moved), place
+            if left is None:
+                break
+            at[left].remove(moved)
+            place, moved = left, path[left]
+    return place_of
+
+
+def _path(asker: int, wishes: Sequence[int], at: Mapping[int, set[int]], full: int) -> dict[int, int] | None:
+    """Tell by place who would come there for this one to have one, up to a place with room."""
+    path: dict[int, int] = {}
+    tried = 0
+    queue = [asker]
+    for one in queue:
+        fresh = wishes[one] & ~tried
+        if free := fresh & ~full:
+            path[(free & -free).bit_length() - 1] = one
+            return path
+        tried |= fresh
+        for place in bits(fresh):
+            path[place] = one
+            queue += at[place]
+    return None

@@ -1,0 +1,19 @@
+"""What virt drivers tell `novakit doctor` alike."""
+
+import asyncio
+
+from novakit_hookspecs.findings import Finding, Verdict
+from novakit_host.commands import sandbox
+
+
+async def confinement() -> Finding:
+    """Say what keeps the programs that open tenants' files from the host."""
+    check = "confinement of image tools"
+    if await asyncio.to_thread(sandbox) == "bubblewrap":
+        return Finding(check=check, verdict=Verdict.OK, found="bubblewrap, and limits of CPU, memory, files and time")
+    return Finding(
+        check=check,
+        verdict=Verdict.WARN,
+        found="limits of CPU, memory, files and time; bubblewrap is not installed or not allowed to make namespaces",
+        remedy="apt-get install bubblewrap",
+    )

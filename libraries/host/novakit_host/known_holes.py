@@ -1,0 +1,142 @@
+"""Which programs of the host have holes that are known and mended elsewhere, for `novakit doctor`.
+
+A hole counts when the version is older than the one that mends it in its branch, unless the distribution's changelog
+says that it has mended it itself.
+The table holds what a guest, an image or a tenant's packet can reach in the way novakit uses these programs.
+"""
+
+import asyncio
+import gzip
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import attrs
+
+from novakit_hookspecs.findings import Finding, Verdict
+from novakit_host.commands import run
+
+Version = tuple[int, ...]
+DOCUMENTS = Path("/usr/share/doc")
+WITHIN = 10.0
+
+
+@attrs.frozen
+class Hole:
+    """One hole: where it is mended, one version for each branch that still got mends, the newest last."""
+
+    cve: str
+    what: str
+    mended: tuple[str, ...]
+    since: str = "0"
+
+    def is_in(self, version: Version) -> bool:
+        """Say whether a program of this version has it, by its version alone."""
+        if version < parse(self.since) or version >= parse(self.mended[-1]):
+            return False
+        return not any(parse(one)[:2] == version[:2] and version >= parse(one) for one in self.mended)
+
+
+@attrs.frozen(kw_only=True)
+class Program:
+    """A program, how it says its version, and what is known of it."""
+
+    name: str
+    asked: tuple[str, ...]
+    packages: tuple[str, ...]
+    """Debian packages: the first one's changelog is read, all are to be upgraded."""
+    then: str
+    """What to do after the upgrade."""
+    holes: tuple[Hole, ...]
+
+
+QEMU = Program(
+    name="QEMU",
+    asked=("qemu-system-x86_64", "--version"),
+    packages=("qemu-system-x86", "qemu-utils"),
+    then="stop and start the guests",
+    holes=(
+        Hole("CVE-2023-3354", "a VNC client without a password ends QEMU", ("7.2.5", "8.0.4", "8.1.0")),
+        Hole("CVE-2024-3446", "a guest may run code in QEMU by virtio devices", ("7.2.11", "8.2.3", "9.0.0")),
+        Hole("CVE-2024-26327", "a guest may overflow QEMU by SR-IOV", ("7.2.11", "8.2.2", "9.0.0"), since="7.1.0"),
+        Hole("CVE-2024-26328", "a guest may end QEMU by SR-IOV", ("7.2.11", "8.2.2", "9.0.0"), since="7.1.0"),
+        Hole("CVE-2024-4467", "an image may read and write files of the host", ("7.2.13", "8.2.6", "9.0.2", "9.1.0")),
+    ),
+)
+LIBVIRT = Program(
+    name="libvirt",
+    asked=("libvirtd", "--version"),
+    packages=("libvirt-daemon", "libvirt-daemon-system", "libvirt0"),
+    then="restart libvirtd",
+    holes=(
+        Hole("CVE-2023-3750", "a client ends libvirtd by listing storage", ("9.6.0",), since="8.3.0"),
+        Hole("CVE-2024-1441", "a client ends libvirtd by listing interfaces", ("10.1.0",)),
+        Hole("CVE-2024-2494", "a client ends libvirtd by a negative length", ("10.2.0",)),
+    ),
+)
+OPEN_VSWITCH = Program(
+    name="Open vSwitch",
+    asked=("ovs-vswitchd", "--version"),
+    packages=("openvswitch-switch", "openvswitch-common"),
+    then="restart ovs-vswitchd",
+    holes=(
+        Hole(
+            "CVE-2023-1668",
+            "a packet of IP protocol 0 misleads those that follow it",
+            ("2.13.11", "2.14.9", "2.15.8", "2.16.7", "2.17.6", "3.0.4", "3.1.1", "3.2.0"),
+        ),
+        Hole(
+            "CVE-2023-5366",
+            "a guest claims another's IPv6 address past the rules",
+            ("2.17.8", "3.0.5", "3.1.3", "3.2.1"),
+        ),
+        Hole(
+            "CVE-2023-3966",
+            "a tunnelled packet ends the switch where hardware forwards",
+            ("2.17.9", "3.0.6", "3.1.4", "3.2.2"),
+        ),
+    ),
+)
+
+
+async def examine(program: Program, documents: Path = DOCUMENTS) -> Sequence[Finding]:
+    """Return what is known of the installed program; nothing when it is not installed."""
+    try:
+        version = parse((await run(program.asked, within=WITHIN)).out)
+    except FileNotFoundError:
+        return []
+    mended = await asyncio.to_thread(mended_by_distribution, program.packages[0], documents)
+    return [judge(program, version, mended)]
+
+
+def judge(program: Program, version: Version, mended: Collection[str]) -> Finding:
+    """Return the line of `novakit doctor` for a program of this version, of which the distribution mended some."""
+    check = f"known holes of {program.name}"
+    shown = ".".join(map(str, version))
+    if not version:
+        found = "it does not say its version"
+        return Finding(check=check, verdict=Verdict.WARN, found=found, remedy=f"run {' '.join(program.asked)}")
+    open_ones = [hole for hole in program.holes if hole.cve not in mended and hole.is_in(version)]
+    if not open_ones:
+        return Finding(check=check, verdict=Verdict.OK, found=f"{shown} has none of {len(program.holes)}")
+    return Finding(
+        check=check,
+        verdict=Verdict.WARN,
+        found=f"{shown} has " + "; ".join(f"{hole.cve}: {hole.what}" for hole in open_ones),
+        remedy=f"apt-get update && apt-get install --only-upgrade {' '.join(program.packages)}, then {program.then}",
+    )
+
+
+def parse(text: str) -> Version:
+    """Return the first version that a text names; empty when there is none."""
+    found = re.search(r"\d+(?:\.\d+)+|^\d+$", text)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def mended_by_distribution(package: str, documents: Path = DOCUMENTS) -> Collection[str]:
+    """Return the holes that the changelog of an installed Debian package names."""
+    try:
+        with gzip.open(documents / package / "changelog.Debian.gz", "rt", errors="replace") as file:
+            return frozenset(re.findall(r"CVE-\d{4}-\d{4,}", file.read()))
+    except (OSError, EOFError):
+        return frozenset()

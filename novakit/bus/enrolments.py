@@ -1,0 +1,214 @@
+"""Who may join the bus: one credential for each role and each host, and none that opens another's door.
+
+The idea: enrolling makes a random secret. It goes into a credential file, which is carried to whoever is to join with
+it; the control plane keeps only its digest, so nothing that can be read there lets anybody join.
+The invariant: a credential opens one participant's door. Rotating or revoking it ends it at once, for a connection that
+it opened too: the hub looks at every beat whether what somebody joined with is still what is enrolled.
+The cost: one small file on each side, and one `stat` for each joined process and beat.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+
+from novakit import durable, world
+from novakit.errors import ConfigError
+
+ROLES = ("api", "scheduler")
+"""Roles that join from processes of their own; the conductor holds the bus itself."""
+HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
+"""What a compute host may be called: letters, digits, dots, dashes and underscores, as host names are."""
+_SECRET_BYTES = 32
+_LARGEST = 4096
+"""Bytes of a credential file at most."""
+
+
+def host_name(text: str) -> str:
+    """Return a compute host's name. Raises ConfigError for one that is no part of a path and of a target's name."""
+    if not re.fullmatch(HOST_NAME, text) or ".." in text:
+        raise ConfigError(
+            f"A host's name has up to 253 letters, digits, dots, dashes and underscores, not {text[:80]!r}."
+        )
+    return text
+
+
+@attrs.frozen(kw_only=True)
+class Credential:
+    """What lets its holder join the bus as one participant."""
+
+    participant: str
+    """`api`, `scheduler` or `agent:HOST`."""
+    secret: str = attrs.field(repr=False)
+    bus: str
+    """Absolute path of the hub's socket, as its holder reaches it."""
+
+    @property
+    def file_name(self) -> str:
+        """Say what the file is called in a directory of credentials."""
+        return self.participant.replace(":", ".")
+
+
+def directory(state: Path) -> Path:
+    """Return where a process looks for its credentials."""
+    return state / "credentials"
+
+
+def read(path: Path) -> Credential:
+    """Return the credential of a file. Raises ConfigError for one that is missing, empty or cut off."""
+    try:
+        text = path.read_bytes()[: _LARGEST + 1]
+    except OSError as error:
+        raise ConfigError(f"The credential {path} cannot be read: {error.strerror}.") from error
+    try:
+        told = json.loads(text)
+        found = Credential(participant=told["participant"], secret=told["secret"], bus=told["bus"])
+        if not re.fullmatch(r"[0-9a-f]{64}", found.secret) or found.file_name != path.name:
+            raise ValueError
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} is no credential of the bus: it was emptied, cut off or renamed."
+            " Make it anew with `novakit host rotate` or `novakit role rotate`, and carry it here again."
+        ) from error
+    return found
+
+
+def write(credential: Credential, into: Path) -> Path:
+    """Write a credential into a directory, readable by its owner alone; return the file. Raises ConfigError."""
+    path = into / credential.file_name
+    try:
+        durable.directory(into, mode=0o700)
+        durable.write(path, json.dumps(attrs.asdict(credential), indent=1).encode() + b"\n")
+    except OSError as error:
+        raise ConfigError(f"The credential {path} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def hosts_of(state: Path) -> list[str]:
+    """Return the names of the hosts whose credentials a state directory holds."""
+    found = (path.name.partition(".") for path in directory(state).glob("agent.*"))
+    return sorted(host for _, _, host in found if re.fullmatch(HOST_NAME, host))
+
+
+@attrs.frozen(kw_only=True)
+class Enrolled:
+    """What the control plane keeps of a participant."""
+
+    participant: str
+    digest: str
+    """SHA-256 of the secret, in hexadecimal digits."""
+    since: datetime
+
+
+@attrs.frozen
+class Enrolments:
+    """Everybody who is enrolled: one file each, below the control plane's state directory."""
+
+    state: Path
+
+    @property
+    def bus(self) -> Path:
+        """The hub's socket."""
+        return self.state / "bus.sock"
+
+    def enrol(self, participant: str, *, bus: Path | None = None) -> Credential:
+        """Enrol somebody, and return the credential to carry there. Raises ConfigError for one that is enrolled."""
+        credential, enrolled = self._new(participant, bus)
+        if not self._made(participant, enrolled):
+            raise ConfigError(
+                f"{participant} is enrolled already; rotate its credential, or revoke it and enrol it again."
+            )
+        return credential
+
+    def rotate(self, participant: str, *, bus: Path | None = None) -> Credential:
+        """Replace a credential; the old one opens nothing from now on. Raises ConfigError for one not enrolled."""
+        self._known(participant)
+        credential, enrolled = self._new(participant, bus)
+        durable.write(self._path(participant), enrolled)
+        return credential
+
+    def revoke(self, participant: str) -> None:
+        """End a credential at once. Raises ConfigError for one that is not enrolled."""
+        path = self._known(participant)
+        path.unlink(missing_ok=True)
+        durable.sync_directory(path.parent)
+
+    def ensure_roles(self) -> None:
+        """Enrol the roles of this control plane that are not, their credentials beside its state."""
+        for role in ROLES:
+            if not (directory(self.state) / role).exists():
+                credential, enrolled = self._new(role, None)
+                durable.directory(self._folder, mode=0o700)
+                durable.write(self._path(role), enrolled)
+                write(credential, directory(self.state))
+
+    def everybody(self) -> list[Enrolled]:
+        """Return everybody who is enrolled, by name; whose file cannot be read is left out."""
+        paths = sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []
+        return [found for path in paths if (found := _enrolled(path)) is not None]
+
+    def admits(self, identity: str, secret: str) -> str | None:
+        """Return what stands for the credential while it is good, or None where it opens nothing."""
+        found = self._find(identity)
+        if found is None or not hmac.compare_digest(found.digest, _digest(secret)):
+            return None
+        return found.digest
+
+    def still_admits(self, identity: str, stamp: str) -> bool:
+        """Say whether the credential that `admits` took is still the one that is enrolled."""
+        found = self._find(identity)
+        return found is not None and found.digest == stamp
+
+    def _find(self, identity: str) -> Enrolled | None:
+        # Several schedulers have names of their own and one credential; a host has one of its own.
+        participant = identity if identity.startswith("agent:") else identity.partition(":")[0]
+        if participant not in ROLES and not re.fullmatch(f"agent:{HOST_NAME}", participant):
+            return None
+        found = _enrolled(self._path(participant))
+        return found if found is not None and found.participant == participant else None
+
+    def _new(self, participant: str, bus: Path | None) -> tuple[Credential, bytes]:
+        secret = world.chance().randbytes(_SECRET_BYTES).hex()
+        enrolled = {"participant": participant, "digest": _digest(secret), "since": world.now().isoformat()}
+        place = (bus or self.bus).absolute()
+        return Credential(participant=participant, secret=secret, bus=str(place)), json.dumps(enrolled).encode()
+
+    def _made(self, participant: str, enrolled: bytes) -> bool:
+        try:
+            durable.directory(self._folder, mode=0o700)
+            return durable.make(self._path(participant), enrolled)
+        except OSError as error:
+            raise ConfigError(f"{self._folder} cannot be written: {error.strerror}.") from error
+
+    def _known(self, participant: str) -> Path:
+        path = self._path(participant)
+        if not path.exists():
+            named = ", ".join(each.participant for each in self.everybody()) or "nobody"
+            raise ConfigError(f"{participant} is not enrolled at {self.state}; {named} is.")
+        return path
+
+    @property
+    def _folder(self) -> Path:
+        return self.state / "enrolled"
+
+    def _path(self, participant: str) -> Path:
+        return self._folder / f"{participant.replace(':', '.')}.json"
+
+
+def _digest(secret: str) -> str:
+    # Guessing 32 random bytes is hopeless however fast the digest is, so it need not be a slow one.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _enrolled(path: Path) -> Enrolled | None:
+    try:
+        told = json.loads(path.read_bytes())
+        return Enrolled(
+            participant=told["participant"], digest=told["digest"], since=datetime.fromisoformat(told["since"])
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
