@@ -1,29 +1,30 @@
 """The command line: one module per command, each with `register(subparsers)`."""
 
 import argparse
-import importlib.util
+import importlib
 import sys
 from collections.abc import Sequence
 
 from novakit import __version__
 from novakit.errors import NovakitError
 
-COMMANDS = (
-    "serve",
-    "host",
-    "role",
-    "doctor",
-    "plugin",
-    "explain",
-    "audit",
-    "admin",
-    "policy",
-    "guest",
-    "image",
-    "flavor",
-    "capacity",
-    "simulate",
-)
+COMMANDS = {
+    "serve": "serve",
+    "host": "host",
+    "role": "role",
+    "doctor": "doctor",
+    "plugin": "plugin",
+    "explain": "scheduling.explain",
+    "audit": "audit",
+    "admin": "admin",
+    "policy": "policy",
+    "guest": "guest",
+    "image": "image",
+    "flavor": "flavor",
+    "capacity": "scheduling.capacity",
+    "simulate": "scheduling.simulate",
+}
+"""By name of a command, its module below this one."""
 
 EPILOG = """\
 first steps:
@@ -47,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # A command that is named is the only one imported: what the others need costs half a second and is not its part.
     for name in given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS:
-        if importlib.util.find_spec(f"novakit.cli.{name}"):
-            importlib.import_module(f"novakit.cli.{name}").register(subparsers)
+        importlib.import_module(f"novakit.cli.{COMMANDS[name]}").register(subparsers)
     options = parser.parse_args(given)
     try:
         return int(options.func(options))

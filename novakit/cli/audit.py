@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit.cli.client import add_options, client
-from novakit.cli.explain import wide
+from novakit.cli.scheduling.explain import wide
 
 _LISTED = 20
 """Unchecked hosts that are named on the screen."""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from novakit import config
 from novakit.cli import paths
-from novakit.cli.explain import wide
+from novakit.cli.scheduling.explain import wide
 from novakit.doctor import examine
 from novakit.errors import ConfigError
 from novakit.plughost import discover

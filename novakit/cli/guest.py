@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit.cli.client import Client, Refused, add_options, client
-from novakit.cli.explain import wide
+from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
 
 DESCRIPTION = """\

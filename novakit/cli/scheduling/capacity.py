@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit.cli.client import add_options, client
-from novakit.cli.explain import wide
+from novakit.cli.scheduling.explain import wide
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from novakit import config
 from novakit.cli import paths
 from novakit.cli.client import add_options, client
-from novakit.cli.explain import wide
+from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
 from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
