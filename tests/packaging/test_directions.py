@@ -141,6 +141,11 @@ def _builds_statements(path: Path) -> bool:
     return bool(used - {"Table", "Column", "ColumnElement", "Select", "RowMapping", "exc"})
 
 
+def test_one_module_checks_bodies() -> None:
+    wrong = [one for one in _imports(CORE) if one.top == "fastjsonschema" and one.path != CORE / "api" / "bodies.py"]
+    _fails(wrong, "bodies are checked in novakit/api/bodies.py")
+
+
 def test_only_the_plugin_host_knows_pluggy_and_stevedore() -> None:
     wrong = [
         one

@@ -5,8 +5,8 @@ from typing import Any
 from aiohttp import web
 
 from novakit.api.compute.links import limit_and_marker, next_page
+from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import keypairs as schemas
-from novakit.api.compute.validation import known_parameters, part
 from novakit.api.service import Call, Route, reply
 from novakit.store.engine import Row
 

@@ -6,6 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import Body
+from novakit.api.compute.schemas import not_served as schemas
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 
@@ -22,11 +24,12 @@ def nothing_of_server(key: str) -> Handler:
     return handler
 
 
-def refused_of_server(what: str) -> Handler:
+def refused_of_server(what: str, body: Body) -> Handler:
     """Refuse something about a server that the caller may change."""
 
     async def handler(call: Call[Any]) -> web.Response:
         await server_of(call)
+        await body.read(call)
         raise errors.NotImplementedHere(f"{what} is not served by this cloud yet; the server is as it was.")
 
     return handler
@@ -62,13 +65,13 @@ ROUTES = [
     Route(
         method="POST",
         path=f"{SERVER}/os-volume_attachments",
-        handler=refused_of_server("Attaching volumes"),
+        handler=refused_of_server("Attaching volumes", schemas.attach_volume),
         rule="os_compute_api:os-volumes-attachments:create",
     ),
     Route(
         method="POST",
         path=f"{SERVER}/remote-consoles",
-        handler=refused_of_server("A remote console"),
+        handler=refused_of_server("A remote console", schemas.remote_console),
         rule="os_compute_api:os-remote-consoles",
         since=(2, 6),
     ),

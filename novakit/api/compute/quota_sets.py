@@ -6,9 +6,10 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import quota_sets as schemas
-from novakit.api.compute.validation import boolean, known_parameters, part
+from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 
 PER_USER = "Quotas are kept for projects, not for single users: leave user_id out."

@@ -5,9 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import json_body
 from novakit.api.compute.links import MAX_LIMIT, whole_number
+from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import server_groups as schemas
-from novakit.api.compute.validation import json_body, known_parameters, part
 from novakit.api.service import Call, Route, Version, reply, text
 from novakit.compute.server_groups import Group
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import fastjsonschema
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import Fault, Schema
 from novakit.api.service import Call, Route, reply
 from novakit.image import Images
 from novakit.image.inspection import CONTAINERS, FORMATS
@@ -85,20 +85,21 @@ PUBLISHED = {"image": IMAGE, "images": _plural(IMAGE), "member": MEMBER, "member
 
 
 def check(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """Compile a schema to a function that raises `BadRequest` with the place and the reason."""
-    compiled: list[Callable[[Any], Any]] = []
+    """Make a function that gives a value which fits the schema. Raises BadRequest with the place and the reason."""
+    known = Schema(schema, words)
 
     def checked(value: Any) -> Any:
-        if not compiled:
-            compiled.append(fastjsonschema.compile(dict(schema)))
-        try:
-            return compiled[0](value)
-        except fastjsonschema.JsonSchemaValueException as error:
-            place = ".".join(str(part) for part in error.path[1:]) or "the body"
-            said = error.message.removeprefix(error.name or "").strip()
-            raise errors.BadRequest(f"Provided object does not match schema 'image': {place} {said[:300]}.") from error
+        known.check(value)
+        return value
 
     return checked
+
+
+def words(fault: Fault) -> errors.BadRequest:
+    """Say what is wrong with a body as the image API does."""
+    place = ".".join(str(part) for part in fault.path[1:]) or "the body"
+    said = fault.message.removeprefix(fault.name or "").strip()
+    return errors.BadRequest(f"Provided object does not match schema 'image': {place} {said[:300]}.")
 
 
 async def show(call: Call[Images]) -> web.Response:

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.compute.validation import Body
+from novakit.api.bodies import Body
 from novakit.api.service import Call, Route, reply
 from novakit.bus import BusError, client
 from novakit.conductor.calls import ConductorCalls, Settled

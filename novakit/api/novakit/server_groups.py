@@ -4,9 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
+from novakit.api.bodies import Body
+from novakit.api.bodies import Definition as Schema
 from novakit.api.compute.links import MAX_LIMIT
+from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body, Schema, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.quotas import Quotas
 from novakit.compute.server_groups import Group, ServerGroups

@@ -6,8 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import servers as schemas
-from novakit.api.compute.validation import Body
 from novakit.api.novakit import guests, server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.policies import RULES

@@ -137,6 +137,15 @@ async def test_what_is_not_served_yet_says_so_and_lists_nothing(api, active):
     assert (await api("GET", f"{place}/migrations", version="2.23")).status == 403
     assert (await api("GET", "/v2.1/os-migrations", as_="admin")).body == {"migrations": []}
     assert (await api("GET", "/v2.1/extensions")).body == {"extensions": []}
-    for path, version in (("os-volume_attachments", "2.1"), ("remote-consoles", "2.6")):
-        assert (await api("POST", f"{place}/{path}", {}, version=version)).status == 501
+    volume = {"volumeAttachment": {"volumeId": "70a599e0-31e7-49b7-b260-868f441e862b"}}
+    console = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+    for path, version, body in (("os-volume_attachments", "2.1", volume), ("remote-consoles", "2.6", console)):
+        assert (await api("POST", f"{place}/{path}", body, version=version)).status == 501
+        for wrong in ({}, {**body, "more": 1}):
+            assert (await api("POST", f"{place}/{path}", wrong, version=version)).status == 400
+    assert (await api("POST", f"{place}/action", {"rebuild": {"imageRef": "x"}})).status == 501
+    refused = await api("POST", f"{place}/action", {"rebuild": {}})
+    assert refused.status == 400 and "'imageRef' is a required property" in refused.body["badRequest"]["message"]
+    assert (await api("POST", f"{place}/action", {"rebuild": {}}, as_="bob")).status == 404
+    assert (await api("POST", f"{place}/action", {"rebuild": {}}, as_="rae")).status == 403
     assert (await api("POST", f"{place}/remote-consoles", {}, version="2.5")).status == 404

@@ -1,8 +1,8 @@
 import pytest
 
 from novakit import errors
-from novakit.api.compute.schemas import keypairs, quota_sets, servers
-from novakit.api.compute.servers.actions import BODIES
+from novakit.api.compute.schemas import keypairs, not_served, quota_sets, servers
+from novakit.api.compute.servers.actions import BODIES, PUBLIC
 from novakit.compute.states import STATUSES, states_of, status_of
 
 IMAGE = "70a599e0-31e7-49b7-b260-868f441e862b"
@@ -67,3 +67,24 @@ def test_every_status_is_found_again_from_its_states():
         for task_state, status in tasks.items():
             assert status_of(vm_state, None if task_state == "default" else task_state) == status
             assert vm_state in states_of([status])[0]
+
+
+def test_every_action_that_is_not_served_has_a_body_that_is_checked_first():
+    for name, (since, until) in PUBLIC.items():
+        for version in {since or (2, 1), until or (2, 100)}:
+            with pytest.raises(errors.BadRequest):
+                not_served.ACTIONS[name].check(version, {name: None, "other": None})
+    not_served.ACTIONS["rebuild"].check((2, 1), {"rebuild": {"imageRef": "x"}})
+    not_served.ACTIONS["migrate"].check((2, 56), {"migrate": {"host": "alpha"}})
+    for name, wrong, version in (
+        ("rebuild", {}, (2, 100)),
+        ("rebuild", {"imageRef": "x", "personality": []}, (2, 57)),
+        ("rebuild", {"imageRef": "x", "hostname": "a-b"}, (2, 89)),
+        ("migrate", {"host": "alpha"}, (2, 55)),
+        ("evacuate", {"host": "alpha", "onSharedStorage": True}, (2, 14)),
+        ("createImage", {}, (2, 1)),
+        ("confirmResize", {"a": 1}, (2, 1)),
+        ("changePassword", {"adminPass": 5}, (2, 1)),
+    ):
+        with pytest.raises(errors.BadRequest):
+            not_served.ACTIONS[name].check(version, {name: wrong})

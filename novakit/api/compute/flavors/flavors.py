@@ -7,10 +7,11 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.api.compute.links import limit_and_marker, links, next_page
+from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.policies import FLAVOR_ACTIONS
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import flavors as schemas
-from novakit.api.compute.validation import boolean, known_parameters, part, strict_boolean
+from novakit.api.queries import boolean, strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.flavors.flavors import SORT_KEYS, Flavor
 

@@ -6,10 +6,11 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import json_body
+from novakit.api.compute.parameters import part
 from novakit.api.compute.policies import AGGREGATE_ACTIONS
 from novakit.api.compute.schemas import aggregates as schemas
 from novakit.api.compute.servers.views import precise
-from novakit.api.compute.validation import json_body, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, Aggregate
 

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker, next_page
-from novakit.api.compute.validation import known_parameters, part, strict_boolean
+from novakit.api.compute.parameters import known_parameters, part
+from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host, Load
 from novakit.front.sharing import Cost

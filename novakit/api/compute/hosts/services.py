@@ -5,9 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import services as schemas
 from novakit.api.compute.servers.views import precise
-from novakit.api.compute.validation import boolean, known_parameters, part
+from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host
 

@@ -1,7 +1,7 @@
 """Bodies of the aggregate calls."""
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 _zone: types.Schema = {"anyOf": [types.az_name, {"type": "null"}]}
 _fields: types.Schema = {"name": types.name, "availability_zone": _zone}

@@ -1,7 +1,7 @@
 """Bodies of the flavor calls."""
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 _create: types.Schema = {
     "name": types.name,

@@ -1,7 +1,7 @@
 """Bodies of the quota calls."""
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 FILES = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
 NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")

@@ -1,7 +1,7 @@
 """Bodies of what is asked of a server and is no verb."""
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 _length: types.Schema = {
     "anyOf": [

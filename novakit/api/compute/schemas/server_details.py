@@ -1,7 +1,7 @@
 """Bodies of the metadata and tags of a server."""
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 metadata = Body([((2, 1), types.wrapped("metadata", types.metadata))])
 meta = Body([((2, 1), types.wrapped("meta", {**types.metadata, "minProperties": 1, "maxProperties": 1}))])

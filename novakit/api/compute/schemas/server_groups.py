@@ -1,7 +1,7 @@
 """Bodies of the server group calls."""
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 _HARD = ["anti-affinity", "affinity"]
 SOFT = ("soft-anti-affinity", "soft-affinity")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 Schema = types.Schema
 

@@ -1,7 +1,7 @@
 """Bodies of the service calls."""
 
+from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
-from novakit.api.compute.validation import Body
 
 _who: types.Schema = {"host": types.fqdn, "binary": {"type": "string", "minLength": 1, "maxLength": 255}}
 _reason: types.Schema = {"type": "string", "format": "name", "minLength": 1, "maxLength": 255}

@@ -6,11 +6,11 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import Body, json_body
 from novakit.api.compute.policies import SERVER_ACTIONS
+from novakit.api.compute.schemas import not_served, types
 from novakit.api.compute.schemas import server_actions as schemas
-from novakit.api.compute.schemas import types
 from novakit.api.compute.servers.servers import server_of
-from novakit.api.compute.validation import Body, json_body
 from novakit.api.service import Call, Route, Version, reply
 from novakit.compute.records import Server
 from novakit.conductor import verb as verbs
@@ -85,6 +85,7 @@ async def act(call: Call[Any]) -> web.Response:
     if verb is not None or name not in PUBLIC or not _has(call.version, *PUBLIC[name]):
         raise errors.BadRequest(f"There is no such action: {name[:80]}")
     await server_of(call, SERVER_ACTIONS[name])
+    not_served.ACTIONS[name].check(call.version, body)
     raise errors.NotImplementedHere(f"The action {name} is not served by this cloud yet; the server is as it was.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from novakit import errors, world
-from novakit.api.compute.validation import boolean
+from novakit.api.queries import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
 from novakit.request_spec.hints import servers_named

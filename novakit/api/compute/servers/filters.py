@@ -9,7 +9,7 @@ import attrs
 
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker
-from novakit.api.compute.validation import strict_boolean
+from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
 from novakit.compute.states import states_of

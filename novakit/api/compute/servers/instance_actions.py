@@ -8,9 +8,9 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import limit_and_marker, next_page
+from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.servers.filters import parse_moment
 from novakit.api.compute.servers.views import precise
-from novakit.api.compute.validation import known_parameters, part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Action, Event
 

@@ -6,9 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import server_details as schemas
 from novakit.api.compute.servers.servers import server_of
-from novakit.api.compute.validation import part
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
 

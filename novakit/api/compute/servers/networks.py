@@ -6,9 +6,10 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.parameters import part
+from novakit.api.compute.schemas import not_served as schemas
 from novakit.api.compute.servers import views
 from novakit.api.compute.servers.servers import server_of
-from novakit.api.compute.validation import part
 from novakit.api.service import Call, Route, reply
 from novakit.network import PortInfo
 
@@ -50,6 +51,8 @@ async def interface(call: Call[Any]) -> web.Response:
 async def not_served(call: Call[Any]) -> web.Response:
     """Refuse to attach or detach."""
     await server_of(call)
+    if call.request.method == "POST" and call.request.can_read_body:
+        await schemas.attach_interface.read(call)
     raise errors.NotImplementedHere(NOT_SERVED)
 
 

@@ -7,11 +7,12 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import next_page
+from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.servers import views
 from novakit.api.compute.servers.creation import creation, reached
 from novakit.api.compute.servers.filters import Listing, listing
-from novakit.api.compute.validation import boolean, part
+from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
 from novakit.conductor.verbs.delete import DELETE

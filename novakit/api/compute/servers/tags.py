@@ -7,9 +7,9 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.links import root_url
+from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import server_details as schemas
 from novakit.api.compute.servers.servers import server_of
-from novakit.api.compute.validation import part
 from novakit.api.service import Call, Route, reply
 
 MAX_TAGS, MAX_LENGTH = 50, 60

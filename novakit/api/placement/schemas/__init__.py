@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-import fastjsonschema
 import orjson
 
 from novakit import errors
+from novakit.api import bodies
 
 UUID_KEY = "^[0-9a-fA-F-]{36}$"
 NAME = "^[A-Z0-9_]+$"
@@ -37,11 +37,14 @@ def is_dashed_uuid(value: str) -> bool:
 
 @attrs.define
 class Schema:
-    """A JSON schema, compiled when it is first used."""
+    """A JSON schema of a body or of a query, whose faults are said in the words that Placement's clients know."""
 
     definition: dict[str, Any]
     is_uuid: Callable[[str], bool] = looks_like_uuid
-    _check: Any = None
+    _schema: bodies.Schema = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._schema = bodies.Schema(self.definition, words, {"uuid": self.is_uuid})
 
     def checked(self, raw: bytes) -> Any:
         """Read JSON text that must fit; raise `BadRequest` otherwise."""
@@ -54,18 +57,19 @@ class Schema:
 
     def check(self, data: Any, complaint: str) -> None:
         """Raise `BadRequest` when data that was read already does not fit."""
-        if self._check is None:
-            self._check = fastjsonschema.compile(self.definition, formats={"uuid": self.is_uuid}, use_default=False)
         try:
-            self._check(data)
-        except fastjsonschema.JsonSchemaValueException as error:
-            where = "".join(f"['properties'][{name!r}]" for name in error.path[1:])
-            raise errors.BadRequest(
-                f"{complaint}{_sentence(error)}. Failed validating {error.rule!r} in schema{where}"
-            ) from error
+            self._schema.check(data)
+        except errors.BadRequest as error:
+            raise errors.BadRequest(f"{complaint}{error.message}") from error
 
 
-def _sentence(error: fastjsonschema.JsonSchemaValueException) -> str:
+def words(fault: bodies.Fault) -> errors.BadRequest:
+    """Say what is wrong with a body or a query as Placement does."""
+    where = "".join(f"['properties'][{name!r}]" for name in fault.path[1:])
+    return errors.BadRequest(f"{_sentence(fault)}. Failed validating {fault.rule!r} in schema{where}")
+
+
+def _sentence(error: bodies.Fault) -> str:
     """Say what is wrong in the words that clients of this API know."""
     value, rule, limit = error.value, error.rule, error.rule_definition
     match rule:
@@ -78,8 +82,7 @@ def _sentence(error: fastjsonschema.JsonSchemaValueException) -> str:
         case "required":
             return f"{next(name for name in limit if name not in value)!r} is a required property"
         case "additionalProperties" if isinstance(value, dict):
-            known, patterns = error.definition.get("properties", {}), error.definition.get("patternProperties", {})
-            odd = [name for name in value if name not in known and not any(re.search(p, name) for p in patterns)]
+            odd, patterns = bodies.unexpected(error), error.definition.get("patternProperties", {})
             if patterns:
                 return f"{', '.join(map(repr, odd))} does not match any of the regexes: {', '.join(patterns)}"
             return f"Additional properties are not allowed ({', '.join(map(repr, odd))} was unexpected)"

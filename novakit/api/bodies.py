@@ -1,0 +1,174 @@
+"""What the body of a request may be: the one checker of all services.
+
+A schema is JSON Schema, compiled when it is first needed (milliseconds) and then checked in microseconds. What is wrong
+with a body is said in the words of the service it was sent to, for clients match on them: each service has a function
+that makes the refusal from the fault, and hands it to its schemas as `words`.
+"""
+
+import base64
+import binascii
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import fastjsonschema
+
+from novakit import errors
+from novakit.api.service import Call, Version
+
+Definition = dict[str, Any]
+Fault = fastjsonschema.JsonSchemaValueException
+"""Where a value is (`path`), what it is, and which `rule` of which `definition` it does not keep."""
+Words = Callable[[Fault], errors.BadRequest]
+MOST_SHOWN = 300
+"""Characters of a wrong value that are quoted."""
+
+
+def _printable(text: str) -> bool:
+    return all(character.isprintable() or unicodedata.category(character) == "Zs" for character in text)
+
+
+def _name(text: str) -> bool:
+    return text == text.strip() and _printable(text)
+
+
+def _az_name(text: str) -> bool:
+    return ":" not in text and _name(text)
+
+
+def _base64(text: str) -> bool:
+    try:
+        base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _address(kind: Callable[[str], object]) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        try:
+            kind(text)
+        except ValueError:
+            return False
+        return True
+
+    return check
+
+
+FORMATS: Mapping[str, Any] = {
+    "name": _name,
+    "az_name": _az_name,
+    "printable": _printable,
+    "base64": _base64,
+    "uuid": r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z",
+    "ip": _address(ipaddress.ip_address),
+    "ipv4": _address(ipaddress.IPv4Address),
+    "ipv6": _address(ipaddress.IPv6Address),
+}
+"""Formats the schemas use beside JSON Schema's own."""
+
+
+def unexpected(fault: Fault) -> list[str]:
+    """Name the keys of an object that its schema does not have; none when that is not the fault."""
+    if fault.rule != "additionalProperties" or not isinstance(fault.value, dict):
+        return []
+    known, patterns = fault.definition.get("properties", {}), fault.definition.get("patternProperties", {})
+    return [key for key in fault.value if key not in known and not any(re.search(one, key) for one in patterns)]
+
+
+def absent(fault: Fault) -> str | None:
+    """Name the first key that an object lacks; None when that is not the fault."""
+    if fault.rule != "required" or not isinstance(fault.value, dict):
+        return None
+    return next((key for key in fault.definition["required"] if key not in fault.value), None)
+
+
+def shown(value: object) -> str:
+    """Quote a value, cut to a readable length."""
+    text = str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def words(fault: Fault) -> errors.BadRequest:
+    """Say what is wrong as the compute API does, and as every service does that has no words of its own."""
+    where = fault.path[-1] if len(fault.path) > 1 else "body"
+    if extra := unexpected(fault):
+        return additional(extra)
+    if (lacking := absent(fault)) is not None:
+        return errors.BadRequest(f"Invalid input for field/attribute {where}. '{lacking}' is a required property")
+    return errors.BadRequest(f"Invalid input for field/attribute {where}. Value: {shown(fault.value)}. {_why(fault)}")
+
+
+def additional(names: Sequence[str]) -> errors.BadRequest:
+    """Make the refusal of keys or parameters that are not known."""
+    listed = ", ".join(repr(name[:255]) for name in names)
+    verb = "was" if len(names) == 1 else "were"
+    return errors.BadRequest(f"Additional properties are not allowed ({listed} {verb} unexpected)")
+
+
+def _why(fault: Fault) -> str:
+    match fault.rule:
+        case "maxLength" | "maxItems":
+            return f"it is too long, at most {fault.rule_definition} are taken"
+        case "minLength" | "minItems":
+            return f"it is too short, at least {fault.rule_definition} are needed"
+        case "type":
+            wanted = fault.rule_definition
+            return f"it is not of type {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+        case "enum":
+            return f"it is not one of {fault.rule_definition}"
+        case "pattern":
+            return f"it does not match {fault.rule_definition}"
+        case "format":
+            return f"it is not a '{fault.rule_definition}'"
+    return str(fault.message.removeprefix("data."))
+
+
+@attrs.define
+class Schema:
+    """A JSON schema, compiled when it is first used."""
+
+    definition: Mapping[str, Any]
+    words: Words = words
+    formats: Mapping[str, Any] = FORMATS
+    _compiled: Callable[[Any], object] | None = attrs.field(default=None, init=False)
+
+    def check(self, value: object) -> None:
+        """Go on only with a value that fits. Raises BadRequest in the words of the service."""
+        if self._compiled is None:
+            self._compiled = fastjsonschema.compile(
+                dict(self.definition), formats=dict(self.formats), use_default=False
+            )
+        try:
+            self._compiled(value)
+        except Fault as fault:
+            raise self.words(fault) from fault
+
+
+class Body:
+    """The schemas of one request body, each from some version on."""
+
+    def __init__(self, since: Sequence[tuple[Version, Definition]]) -> None:
+        self._since = [(version, Schema(definition)) for version, definition in since]
+
+    def check(self, version: Version, body: Mapping[str, Any]) -> None:
+        """Raise `BadRequest` for a body that this version does not take."""
+        chosen = [schema for since, schema in self._since if since <= version]
+        chosen[-1].check(body)
+
+    async def read(self, call: Call[Any]) -> dict[str, Any]:
+        """Read and check the body of a call."""
+        body = await json_body(call)
+        self.check(call.version, body)
+        return body
+
+
+async def json_body(call: Call[Any]) -> dict[str, Any]:
+    """Read the body as a JSON object without NUL characters, which no database text can hold."""
+    body = await call.json()
+    if b"\\u0000" in await call.request.read():
+        raise errors.BadRequest("Text must not contain NUL characters; leave \\u0000 out.")
+    return body
