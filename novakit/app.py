@@ -202,6 +202,8 @@ async def _start_control(stack: AsyncExitStack, process: Process, boundary: Call
     async with process.waits.on("the database"):
         control = await Control.open(process.config)
     stack.push_async_callback(control.close)
+    if process._local is not None and control.deployment is not None:
+        process._local.deployment = control.deployment.id
     process.notices = control.notices()
     for sentence in process.notices:
         log.warning(sentence)
@@ -245,6 +247,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.agent import Agent
     from novakit.agent.images import ImageCache
     from novakit.agent.measure import Measuring
+    from novakit.agent.membership import Membership
     from novakit.agent.notes import GuestNotes
     from novakit.agent.snapshots import SnapshotFiles
     from novakit.agent.wires import Wires
@@ -282,6 +285,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 snapshots=SnapshotFiles(directory / "snapshots"),
                 notes_kept=GuestNotes(directory / "guests"),
                 wires=Wires(directory / "topology.json"),
+                membership=Membership(host, directory),
                 bus=bus,
                 conductor=client(ConductorCalls, bus, config),
                 measuring=measuring,
@@ -301,6 +305,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     if len(agents) == 1 or "conductor" in config.roles:
         async with process.waits.on("the conductor to know this process's hosts"):
             await asyncio.gather(*(_reported(agent.reported, agent.bus) for agent in agents))
+        process.notices += [agent.membership.refusal for agent in agents if agent.membership.refusal]
 
 
 async def _reported(reported: asyncio.Event, bus: Bus) -> None:

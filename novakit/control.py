@@ -12,11 +12,12 @@ import attrs
 import structlog
 from aiohttp import web
 
-from novakit import clouds, deployment, world
+from novakit import clouds, world
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, topics
 from novakit.compute.flavors import hardware
 from novakit.compute.flavors.flavors import Flavors
+from novakit.conductor import establishing
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.note import Notary
 from novakit.conductor.guests.strangers import kept
@@ -85,13 +86,13 @@ class Control:
         if config.roles == ("scheduler",):
             await migrated(config.database)
             control = await cls._made(config, tables.SCHEDULER_WRITES)
-            await deployment.check(control.store, config.state)
+            await establishing.check(control.store, config.state)
             return control
         # Several roles may start at the same moment on an empty directory: one of them makes what all of them need.
         async with one_at_a_time(config.state / "setup.lock"):
             await migrate(config.database)
             control = await cls._made(config, None)
-            control.deployment = await deployment.establish(control.store, config.state)
+            control.deployment = await establishing.establish(control.store, config.state)
             await control._choose_passwords()
             control._write_clouds()
             await control._bootstrap()

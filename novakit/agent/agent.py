@@ -24,6 +24,7 @@ from novakit.agent.calls import (
 )
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
+from novakit.agent.membership import Membership
 from novakit.agent.metadata import MetadataListeners
 from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
@@ -44,6 +45,9 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+REFUSED_EVERY = 10.0
+"""Seconds between reports to a control plane of another deployment: it may be the right one the next time."""
+
 
 @attrs.define(kw_only=True)
 class Agent(HostCalls):
@@ -59,6 +63,7 @@ class Agent(HostCalls):
     snapshots: SnapshotFiles
     notes_kept: GuestNotes
     wires: Wires
+    membership: Membership
     bus: Bus
     conductor: ConductorCalls
     measuring: Measuring
@@ -78,6 +83,7 @@ class Agent(HostCalls):
 
     async def start(self) -> None:
         """Open the drivers and begin to serve; raise `Refused` with a remedy when the host cannot be used."""
+        self.membership.open()
         for driver in (self.driver, self.network):
             if isinstance(driver, PreparesHost):
                 async with self.waits.on(f"{type(driver).__name__} to start what it needs on this host"):
@@ -93,7 +99,7 @@ class Agent(HostCalls):
         await asyncio.to_thread(self.wires.open)
         if self.serve_metadata and isinstance(self.network, ServesMetadata):
             self._listeners = MetadataListeners(self.conductor)
-        self._undo = serve(self.bus, HostCalls, lambda _: self, self.host)
+        self._undo = serve(self.bus, HostCalls, lambda _: self, self.host, require=self.membership.require)
         self._tasks = [
             world.spawn(self._report_loop(), name=f"agent/{self.host}/report"),
             world.spawn(self._heartbeat_loop(), name=f"agent/{self.host}/heartbeat"),
@@ -120,9 +126,9 @@ class Agent(HostCalls):
         while True:
             try:
                 await self._report(started=started)
-                started = False
+                started = bool(self.membership.refusal)
                 self.reported.set()
-                await asyncio.sleep(self.options.report_every)
+                await asyncio.sleep(REFUSED_EVERY if started else self.options.report_every)
             except BusError as error:
                 log.info("conductor not reached", host=self.host, why=str(error))
                 await asyncio.sleep(1)
@@ -144,14 +150,20 @@ class Agent(HostCalls):
             notes={each.id: kept for each in guests if (kept := self.notes_kept.version(each.id)) is not None},
             building=tuple(self._builds),
             started=started,
+            deployment=self.membership.deployment,
         )
-        await self.conductor.report_host(report)
+        received = await self.conductor.report_host(report)
+        if received.refused:
+            self.membership.refused(received.deployment)
+        else:
+            await self.membership.joined(received.deployment)
 
     async def _heartbeat_loop(self) -> None:
         while True:
             await asyncio.sleep(self.options.heartbeat_every)
             try:
-                await self.conductor.heartbeat()
+                if not self.membership.refusal:
+                    await self.conductor.heartbeat()
                 if self._topology is not None:
                     await self._wire(self._topology)
             except BusError as error:
@@ -163,7 +175,8 @@ class Agent(HostCalls):
         while True:
             try:
                 async for event in self.driver.events():
-                    await self.conductor.guest_event(event)
+                    if not self.membership.refusal:
+                        await self.conductor.guest_event(event)
             except BusError as error:
                 log.info("guest event not delivered; the next report repairs it", host=self.host, why=str(error))
             except Exception as error:

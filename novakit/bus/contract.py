@@ -256,20 +256,31 @@ def _read_answer(method: Method, who: str, plain: Any) -> Any:
         raise BadAnswer(f"{who} answered {method.name} with what was not understood: {error}.") from error
 
 
-def serve(bus: Bus, contract: type[C], of: Callable[[str], C], name: str = "") -> Callable[[], None]:
+def serve(
+    bus: Bus,
+    contract: type[C],
+    of: Callable[[str], C],
+    name: str = "",
+    *,
+    require: Callable[[str], None] = lambda deployment: None,
+) -> Callable[[], None]:
     """Answer the calls of a contract with `of(sender)`; the result takes that back.
 
+    `require` is asked before each call that changes something, with the deployment that it comes from, and raises what
+    the caller is told where that is refused.
     Raises `TypeError` when it lacks a method of the contract.
     """
     of(bus.identity)
-    handlers = {each: _handler(method, of) for each, method in methods_of(contract).items()}
+    handlers = {each: _handler(method, of, require) for each, method in methods_of(contract).items()}
     return bus.serve(contract.target.format(name), handlers)
 
 
-def _handler(method: Method, of: Callable[[str], Any]) -> Handler:
+def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], None]) -> Handler:
     async def handle(message: Message) -> Any:
         if message.sender.partition(":")[0] not in method.declared.by:
             raise NotPermitted(f"{message.sender} may not call {method.name}.")
+        if method.declared.repeat_by != READS:
+            require(message.deployment)
         given = method.read(message.body)
         within = message.body.get(WITHIN)
         token = _until.set(world.monotonic() + within if isinstance(within, int | float) else None)

@@ -239,7 +239,13 @@ async def _each(
 def _forward(asking: Asking, target: str, method: str) -> Handler:
     async def handler(message: Message) -> Any:
         return await asking.ask(
-            "ask", 3600, target=target, method=method, sender=message.sender, body=dict(message.body)
+            "ask",
+            3600,
+            target=target,
+            method=method,
+            sender=message.sender,
+            deployment=message.deployment,
+            body=dict(message.body),
         )
 
     return handler

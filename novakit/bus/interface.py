@@ -13,6 +13,8 @@ class Message:
     sender: str
     """The authenticated identity of the caller: `conductor`, `api`, `scheduler:<name>` or `agent:<host>`."""
     body: Mapping[str, Any]
+    deployment: str = ""
+    """The id of the deployment whose bus this is; empty where the bus was given none."""
 
 
 Handler = Callable[[Message], Awaitable[Any]]

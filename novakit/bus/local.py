@@ -156,7 +156,7 @@ class LocalBus:
             case "reply":
                 asking.answered(frame)
             case "ask":
-                message = Message(frame["sender"], frame["body"])
+                message = Message(frame["sender"], frame["body"], frame.get("deployment", ""))
                 handler = self._served.get(frame["target"], {}).get(frame["method"])
                 if handler is None:
                     asking.wire.send(t="reply", id=frame["id"], error="not served any more", unreachable=True)

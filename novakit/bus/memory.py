@@ -64,6 +64,8 @@ class _Served:
 class MemoryBus:
     """Where the participants of one process meet."""
 
+    deployment: str = ""
+    """Which deployment's control plane holds the bus; every call carries it."""
     _targets: dict[str, list[_Served]] = attrs.field(factory=dict)
     _topics: dict[str, list[Listener]] = attrs.field(factory=dict)
 
@@ -124,7 +126,9 @@ class MemoryParticipant:
     ) -> Any:
         if method not in served.methods:
             raise remote_error("NotFound", f"{target} has no {method}")
-        message = Message(self.identity, orjson.loads(orjson.dumps({**tracing.carried(), **(body or {})})))
+        message = Message(
+            self.identity, orjson.loads(orjson.dumps({**tracing.carried(), **(body or {})})), self._bus.deployment
+        )
         try:
             with served.busy():
                 async with asyncio.timeout(within):

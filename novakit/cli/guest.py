@@ -67,15 +67,18 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def list_guests(args: argparse.Namespace) -> int:
-    """Print the strangers; 1 when there are any."""
-    found = _listed(client(args))
+    """Print the strangers, and hosts of other deployments; 1 when there are any."""
+    unknown = _unknown(client(args))
+    guests, hosts = unknown["guests"], unknown["refused_hosts"]
     if args.format == "json":
-        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
-    elif found:
-        wide().print(_table(found))
+        sys.stdout.buffer.write(orjson.dumps(unknown, option=orjson.OPT_INDENT_2) + b"\n")
+    elif guests:
+        wide().print(_table(guests))
     else:
-        print("Every guest on every host is a server's.")
-    return 1 if found else 0
+        print("Every guest on every host of this deployment is a server's.")
+    for each in hosts if args.format == "table" else ():
+        print(f"The host {each['host']} belongs to deployment {each['deployment']} and takes no orders of this one.")
+    return 1 if guests or hosts else 0
 
 
 def adopt_guests(args: argparse.Namespace) -> int:
@@ -106,9 +109,13 @@ def _agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _listed(cloud: Client) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = cloud.get("novakit", "v1/guests")["guests"]
+def _unknown(cloud: Client) -> dict[str, Any]:
+    found: dict[str, Any] = cloud.get("novakit", "v1/guests")
     return found
+
+
+def _listed(cloud: Client) -> list[dict[str, Any]]:
+    return list(_unknown(cloud)["guests"])
 
 
 def _named(args: argparse.Namespace, cloud: Client) -> list[str]:

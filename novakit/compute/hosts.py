@@ -9,7 +9,7 @@ import attrs
 from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.store import Session, Store
-from novakit.store.compute import aggregates, host_loads, hosts
+from novakit.store.compute import aggregates, host_loads, hosts, refused_hosts
 from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
 
@@ -76,7 +76,8 @@ class Hosts:
         async with self._store.read() as session:
             rows = await hosts.every(session)
             zones = await _zones(session)
-        return [self._host(row, zones) for row in rows]
+            away = await refused_hosts.every(session)
+        return [self._host(row, zones, away.get(row["name"])) for row in rows]
 
     async def statuses(self, names: Iterable[str]) -> dict[str, str]:
         """Say how the hosts with these names are, as their servers show it."""
@@ -134,12 +135,15 @@ class Hosts:
                 raise errors.NotFound(f"Compute host {name} could not be found.")
         await topics.HOSTS_CHANGED.publish(self._bus, topics.Changed())
 
-    def _host(self, row: Row, zones: Mapping[str, str]) -> Host:
-        same = ("name", "number", "enabled", "disabled_reason", "forced_down", "facts")
+    def _host(self, row: Row, zones: Mapping[str, str], away: Row | None = None) -> Host:
+        """Make a host of its row; `away` says that it belongs to another deployment now, which is why it is down."""
+        same = ("name", "number", "enabled", "forced_down", "facts")
+        refused = f"refused: the host belongs to deployment {away['deployment']}" if away else None
         return Host(
             service_id=row["id"],
             hypervisor_id=row["provider_id"],
-            up=self.liveness.is_up(row),
+            up=away is None and self.liveness.is_up(row),
+            disabled_reason=row["disabled_reason"] or refused,
             zone=zones.get(row["name"], DEFAULT_ZONE),
             updated_at=max(row["last_seen"], row["updated_at"]),
             **{name: row[name] for name in same},

@@ -107,6 +107,7 @@ def compare(store: Picture, found: Mapping[str, Found]) -> AuditReport:
     """Name everything that differs, leaving out what operations are working on."""
     busy = {row["server_id"] for row in store.operations}
     orphaned = [
+        *_refused(store),
         *_servers(store, found, busy),
         *_operations(store),
         *_allocations(store, busy),
@@ -126,6 +127,18 @@ def compare(store: Picture, found: Mapping[str, Found]) -> AuditReport:
             "holdings": sum(len(each.holdings) for each in found.values()),
         },
     )
+
+
+def _refused(store: Picture) -> Iterator[Finding]:
+    for host, row in store.refused.items():
+        yield Finding(
+            kind="host",
+            name=host,
+            host=host,
+            owner=row["deployment"],
+            problem=f"It belongs to deployment {row['deployment']} and takes no orders of this one.",
+            remedy="Its agent's log says what to do.",
+        )
 
 
 def _servers(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:

@@ -21,6 +21,9 @@ AGENT, API = ("agent",), ("api",)
 class AgentReport:
     """Everything a host says of itself."""
 
+    deployment: str = ""
+    """Which deployment the host belongs to; empty before it has joined one."""
+
     facts: HostFacts
     """Without its measurements."""
     metrics: Mapping[str, Any] = mapping_field()
@@ -32,6 +35,16 @@ class AgentReport:
     """Ids of the servers whose guests it is building now."""
     started: bool
     """Whether its agent has just started, and knows no topology."""
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """What a host is told when it has reported."""
+
+    deployment: str
+    """Which deployment it has reported to."""
+    refused: bool = False
+    """Whether the host belongs to another one, so that nothing of the report was taken."""
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +100,23 @@ class Stranger:
 
 
 @attrs.frozen(kw_only=True)
+class RefusedHost:
+    """A host that belongs to another deployment."""
+
+    host: str
+    deployment: str
+    since: str
+
+
+@attrs.frozen(kw_only=True)
+class Unknown:
+    """What hosts have that is none of this database's."""
+
+    guests: tuple[Stranger, ...] = tuple_field()
+    hosts: tuple[RefusedHost, ...] = tuple_field()
+
+
+@attrs.frozen(kw_only=True)
 class Settled:
     """What became of an operator's word about a guest."""
 
@@ -103,7 +133,7 @@ class ConductorCalls(Contract):
 
     @call(within=60.0, repeat_by="report", by=AGENT)
     @abstractmethod
-    async def report_host(self, report: AgentReport) -> None:
+    async def report_host(self, report: AgentReport) -> Received:
         """Take what a host has and runs; what differs from what it should run is repaired."""
 
     @call(within=10.0, repeat_by=READS, by=AGENT)
@@ -128,8 +158,8 @@ class ConductorCalls(Contract):
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod
-    async def strangers(self) -> tuple[Stranger, ...]:
-        """List the guests that no server is."""
+    async def strangers(self) -> Unknown:
+        """List the guests that no server is, and the hosts that belong to another deployment."""
 
     @call(within=60.0, repeat_by="guest", by=API)
     @abstractmethod

@@ -10,14 +10,14 @@ from novakit import world
 from novakit.bus import BusError, topics
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
-from novakit.conductor.calls import AgentReport
+from novakit.conductor.calls import AgentReport, Received
 from novakit.conductor.guests.renewal import renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
 from novakit.gather import Gather
 from novakit.placement import HostReport
 from novakit.store import operations
-from novakit.store.compute import hosts, servers
+from novakit.store.compute import hosts, refused_hosts, servers
 from novakit.store.engine import Row, Session
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
@@ -68,8 +68,11 @@ class Reports:
         self._write = Gather(self._write_facts)
         self._strangers = Strangers(self.parts)
 
-    async def host(self, host: str, report: AgentReport) -> None:
+    async def host(self, host: str, report: AgentReport) -> Received:
         """Take a full report: facts, guests, builds under way, and whether the agent has just started."""
+        mine = self.parts.notary.deployment.id
+        if await self._refuses(host, report, mine):
+            return Received(deployment=mine, refused=True)
         facts = attrs.evolve(report.facts, metrics={})
         plain = to_plain(facts)
         del plain["metrics"]
@@ -80,6 +83,23 @@ class Reports:
         if report.started:
             await self.parts.networks.host_up(host)
             self.parts.wiring.poke([host])
+        return Received(deployment=mine)
+
+    async def _refuses(self, host: str, report: AgentReport, mine: str) -> bool:
+        """Say whether the host belongs to another deployment, and remember it for those who look."""
+        refuses = report.deployment not in ("", mine)
+        if not (refuses or report.started):
+            return False
+        async with self.parts.store.read() as session:
+            known = (await refused_hosts.every(session)).get(host)
+        if refuses and (known is None or known["deployment"] != report.deployment):
+            log.error("host belongs to another deployment", host=host, deployment=report.deployment, ours=mine)
+            async with self.parts.store.write() as session:
+                await refused_hosts.put(session, host, report.deployment)
+        elif known is not None and not refuses:
+            async with self.parts.store.write() as session:
+                await refused_hosts.drop(session, host)
+        return refuses
 
     async def _write_facts(self, batch: Sequence["_Facts"]) -> list[Exception | None]:
         """Write the facts of hosts that reported at the same time; one that cannot be written costs only itself."""

@@ -12,7 +12,7 @@ from novakit.bus import serve, topics
 from novakit.compute import metadata
 from novakit.conductor.announce import Announcer
 from novakit.conductor.audit import Audit
-from novakit.conductor.calls import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Settled, Stranger
+from novakit.conductor.calls import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Received, Settled, Unknown
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.guests.desk import Desk
@@ -110,8 +110,8 @@ class Served(ConductorCalls):
         """The compute host that the sender is; only agents may call what asks for it."""
         return self.sender.partition(":")[2]
 
-    async def report_host(self, report: AgentReport) -> None:
-        await self.conductor.reports.host(self._host, report)
+    async def report_host(self, report: AgentReport) -> Received:
+        return await self.conductor.reports.host(self._host, report)
 
     async def heartbeat(self) -> None:
         self.conductor.reports.heartbeat(self._host)
@@ -136,7 +136,7 @@ class Served(ConductorCalls):
     async def audit(self) -> AuditReport:
         return await Audit(self.conductor.parts.store, self.conductor.parts.images, self.conductor.parts.hosts).run()
 
-    async def strangers(self) -> tuple[Stranger, ...]:
+    async def strangers(self) -> Unknown:
         return await Desk(self.conductor.parts).listed()
 
     async def adopt_guest(

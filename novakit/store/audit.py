@@ -6,7 +6,7 @@ import attrs
 import sqlalchemy as sa
 
 from novakit.store import operations
-from novakit.store.compute import hosts, servers, strangers
+from novakit.store.compute import hosts, refused_hosts, servers, strangers
 from novakit.store.engine import Row, Session
 from novakit.store.network.networks import networks
 from novakit.store.network.ports import ports
@@ -37,6 +37,8 @@ class Picture:
     routers: frozenset[str]
     strangers: Mapping[tuple[str, str], Row] = attrs.field(factory=dict)
     """Guests that no server is, by host and id."""
+    refused: Mapping[str, Row] = attrs.field(factory=dict)
+    """Hosts that belong to another deployment."""
     drift: tuple[Row, ...]
     """Inventories whose used amount is not the sum of their allocations."""
 
@@ -62,5 +64,6 @@ async def picture(session: Session, guests: Iterable[str] = ()) -> Picture:
         networks=frozenset(await session.scalars(sa.select(networks.c.id))),
         routers=frozenset(await session.scalars(sa.select(routers.c.id))),
         strangers={(row["host"], row["guest"]): row for row in await strangers.every(session)},
+        refused=await refused_hosts.every(session),
         drift=tuple(await usages.drift(session)),
     )

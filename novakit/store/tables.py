@@ -2,7 +2,17 @@
 
 # ruff: noqa: F401
 from novakit.store import deployment, identity, images, operations, placement
-from novakit.store.compute import aggregates, flavors, hosts, keypairs, quotas, server_groups, servers, strangers
+from novakit.store.compute import (
+    aggregates,
+    flavors,
+    hosts,
+    keypairs,
+    quotas,
+    refused_hosts,
+    server_groups,
+    servers,
+    strangers,
+)
 from novakit.store.network import floating_ips, networks, ports, routers, security_groups
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import quotas as network_quotas

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from novakit import deployment, world
+from novakit import identities, world
+from novakit.conductor import establishing
 from novakit.errors import ConfigError
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store import deployment as rows
@@ -32,65 +33,65 @@ async def _use(store: Store) -> None:
 
 
 async def test_the_first_start_makes_one_identity_and_later_ones_keep_it(store: Store, tmp_path: Path) -> None:
-    first = await deployment.establish(store, tmp_path)
-    assert first.origin == "new" and deployment.read(tmp_path) == first.id
-    assert await deployment.establish(store, tmp_path) == first
-    await deployment.check(store, tmp_path)
+    first = await establishing.establish(store, tmp_path)
+    assert first.origin == "new" and identities.read(tmp_path) == first.id
+    assert await establishing.establish(store, tmp_path) == first
+    await establishing.check(store, tmp_path)
 
 
 async def test_an_empty_database_takes_the_identity_of_its_directory_and_a_secret_of_its_own(
     store: Store, tmp_path: Path
 ) -> None:
-    deployment.take(tmp_path, OTHER)
-    found = await deployment.establish(store, tmp_path)
+    identities.take(tmp_path, OTHER)
+    found = await establishing.establish(store, tmp_path)
     assert (found.id, found.origin) == (OTHER, "directory")
     fresh = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/another.db")
     try:
         await fresh.create_all()
-        again = await deployment.establish(fresh, tmp_path)
+        again = await establishing.establish(fresh, tmp_path)
     finally:
         await fresh.close()
     assert again.id == OTHER and again.secret != found.secret
 
 
 async def test_a_directory_without_an_identity_takes_that_of_the_database(store: Store, tmp_path: Path) -> None:
-    found = await deployment.establish(store, tmp_path)
-    (tmp_path / deployment.NAME).unlink()
-    assert await deployment.establish(store, tmp_path) == found
-    assert deployment.read(tmp_path) == found.id
+    found = await establishing.establish(store, tmp_path)
+    (tmp_path / identities.NAME).unlink()
+    assert await establishing.establish(store, tmp_path) == found
+    assert identities.read(tmp_path) == found.id
 
 
 async def test_a_database_older_than_identities_keeps_its_directory(store: Store, tmp_path: Path) -> None:
     await _use(store)
-    deployment.take(tmp_path, OTHER)
-    found = await deployment.establish(store, tmp_path)
+    identities.take(tmp_path, OTHER)
+    found = await establishing.establish(store, tmp_path)
     assert (found.id, found.origin) == (OTHER, "upgrade")
 
 
 async def test_the_database_of_another_deployment_is_refused_and_nothing_is_written(
     store: Store, tmp_path: Path
 ) -> None:
-    found = await deployment.establish(store, tmp_path)
-    deployment.take(tmp_path, OTHER)
-    for start in (deployment.establish, deployment.check):
+    found = await establishing.establish(store, tmp_path)
+    identities.take(tmp_path, OTHER)
+    for start in (establishing.establish, establishing.check):
         with pytest.raises(ConfigError, match=f"{found.id}.*{OTHER}"):
             await start(store, tmp_path)
-    assert deployment.read(tmp_path) == OTHER
+    assert identities.read(tmp_path) == OTHER
     async with store.read() as session:
         assert await rows.show(session) == found
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", OTHER[:-1]])
 async def test_a_broken_identity_is_one_sentence(store: Store, tmp_path: Path, content: str) -> None:
-    (tmp_path / deployment.NAME).write_text(content)
+    (tmp_path / identities.NAME).write_text(content)
     with pytest.raises(ConfigError, match="holds no id of a deployment"):
-        await deployment.establish(store, tmp_path)
+        await establishing.establish(store, tmp_path)
 
 
 async def test_what_was_purged_is_remembered_as_a_moment_that_only_grows(store: Store, tmp_path: Path) -> None:
-    assert (await deployment.establish(store, tmp_path)).forgotten_before is None
+    assert (await establishing.establish(store, tmp_path)).forgotten_before is None
     late, early = world.now(), world.now() - timedelta(days=1)
     for moment in (early, late, early):
         async with store.write() as session:
             await rows.forgot(session, moment)
-    assert (await deployment.establish(store, tmp_path)).forgotten_before == late
+    assert (await establishing.establish(store, tmp_path)).forgotten_before == late

@@ -34,7 +34,7 @@ async def list_guests(call: Call[Reports]) -> web.Response:
         found = await _conductor(call).strangers()
     except BusError as error:
         raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
-    return reply({"guests": [to_plain(each) for each in found]})
+    return reply({"guests": to_plain(found.guests), "refused_hosts": to_plain(found.hosts)})
 
 
 async def adopt(call: Call[Reports]) -> web.Response:

@@ -7,13 +7,13 @@ import structlog
 
 from novakit import errors
 from novakit.bus import BusError
-from novakit.conductor.calls import Settled, Stranger
+from novakit.conductor.calls import RefusedHost, Settled, Stranger, Unknown
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.strangers import NO_NOTE
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
-from novakit.store.compute import servers, strangers
+from novakit.store.compute import refused_hosts, servers, strangers
 from novakit.store.engine import Row
 from novakit_hookspecs.servers import Guest, Power
 
@@ -26,11 +26,15 @@ class Desk:
 
     parts: Parts
 
-    async def listed(self) -> tuple[Stranger, ...]:
-        """List all strangers."""
+    async def listed(self) -> Unknown:
+        """List all strangers, and the hosts of other deployments."""
         async with self.parts.store.read() as session:
-            rows = await strangers.every(session)
-        return tuple(_shown(row) for row in rows)
+            rows, away = await strangers.every(session), await refused_hosts.every(session)
+        hosts = [
+            RefusedHost(host=row["host"], deployment=row["deployment"], since=row["since"].isoformat())
+            for row in away.values()
+        ]
+        return Unknown(guests=tuple(_shown(row) for row in rows), hosts=tuple(hosts))
 
     async def adopt(self, guest: str, host: str | None, asked: Asked) -> Settled:
         """Make a server of a stranger."""

@@ -12,15 +12,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from novakit import deployment, world
+from novakit import world
 from novakit.agent.agent import Agent
 from novakit.agent.calls import BuildPlan, HostCalls, NicPlan
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
+from novakit.agent.membership import Membership
 from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
 from novakit.bus import MemoryBus, Targets, client, serve
+from novakit.conductor import establishing
 from novakit.conductor.audit import Audit
 from novakit.conductor.calls import AuditReport, ConductorCalls
 from novakit.conductor.engine import Engine
@@ -66,8 +68,8 @@ class Cloud:
     async def on(cls, store: Store, directory: Path, names: Sequence[str]) -> AsyncIterator["Cloud"]:
         """Start a control plane on whatever the store holds, and the hosts of this directory."""
         config = Config(state=directory, agent=AgentOptions(report_every=3600, heartbeat_every=3600))
-        identity = await deployment.establish(store, directory)
-        bus = MemoryBus()
+        identity = await establishing.establish(store, directory)
+        bus = MemoryBus(identity.id)
         mine, networks = bus.join("conductor"), Networks(store)
         images = Images(store, directory / "images")
         parts = Parts(
@@ -111,6 +113,7 @@ class Cloud:
             snapshots=SnapshotFiles(home / "snapshots"),
             notes_kept=GuestNotes(home / "guests"),
             wires=Wires(home / "topology.json"),
+            membership=Membership(name, home),
             bus=bus,
             conductor=client(ConductorCalls, bus, self.config),
             measuring=Measuring.of(()),
@@ -121,7 +124,8 @@ class Cloud:
         await agent.start()
         async with asyncio.timeout(20):
             await agent.reported.wait()
-        await self.parts.wiring.ensure(name)
+        if not agent.membership.refusal:
+            await self.parts.wiring.ensure(name)
 
     async def stop_host(self, name: str) -> None:
         """Stop the agent of a host; its guests run on."""
@@ -139,7 +143,8 @@ class Cloud:
 
     async def wired(self, host: str) -> set[str]:
         """Name the ports that are wired on a host."""
-        return set((await self.agents[host].network.apply(self.agents[host]._topology)).vifs)  # type: ignore[arg-type]
+        held = await self.agents[host].network.holdings()  # type: ignore[attr-defined]
+        return {each.owner for each in held if each.kind == "tap"}
 
     async def begin(self) -> None:
         """Make the project, a user and a network of a new cloud."""

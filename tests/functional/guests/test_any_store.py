@@ -87,10 +87,14 @@ async def _find(store: Store, directory: Path, truth: Truth, contents: dict[str,
             assert not truth.refuse & left, "what is known to be left over goes"
         if choice in ("empty", "another's"):
             assert truth.refuse <= left, "a store that knows nothing destroys nothing"
-        strange = {(each.id, each.host) for each in await cloud.desk.listed()}
+        strange = {(each.id, each.host) for each in (await cloud.desk.listed()).guests}
         told = {(each.name, each.host) for each in (await cloud.audit()).orphaned if each.kind == "guest"}
         async with store.read() as session:
             rows = {(row["id"], row["host"]) for row in await servers.living(session)}
+        if choice == "another's":
+            assert not strange and {each.host for each in (await cloud.desk.listed()).hosts} == {*HOSTS}
+            assert {each.name for each in (await cloud.audit()).orphaned if each.kind == "host"} == {*HOSTS}
+            return
         assert strange == left - rows == told
         for guest, host in strange & {*truth.wanted.items()}:
             ports = {port for row in await _keeps(store, guest, host) for port in row}

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from novakit import identities
+from novakit.bus import RemoteError
 from novakit.conductor.guests.adoption import Asked
 from novakit.store import Store
 from novakit.store import deployment as rows
-from novakit.store.compute import servers
+from novakit.store.compute import hosts, servers
+from novakit_hookspecs.networks import Topology
 from tests.functional.guests.cloud import Cloud, copied, put_back
 
 A = ("a",)
@@ -153,3 +156,34 @@ async def test_a_host_can_invent_no_guest(store: Store, tmp_path: Path) -> None:
         path.write_text("nonsense")
         await cloud.report(3)
         assert "no note" in (await cloud.strangers())[lost] and await cloud.guests("a") == {lost}
+
+
+async def test_a_host_takes_no_orders_of_another_deployment(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        mine = await cloud.create("a")
+        first = identities.read(tmp_path)
+        ports = await cloud.wired("a")
+    assert first == identities.read(tmp_path / "agents" / "a")
+    (tmp_path / identities.NAME).unlink()
+    old = await copied(store)
+    await put_back(store, {})
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.report(3)
+        assert cloud.agents["a"].membership.refusal.startswith("The host a belongs to deployment")
+        async with store.read() as session:
+            assert await hosts.every(session) == [], "nothing is placed there"
+        host = cloud.parts.hosts.at("a")
+        topology = Topology(revision=1 << 40)
+        for order in (host.destroy(mine), host.apply_network(topology), host.discard_snapshot(mine)):
+            with pytest.raises(RemoteError, match="takes no orders"):
+                await order
+        assert (await host.holdings()).guests and await cloud.wired("a") == ports
+        listed = await cloud.desk.listed()
+        assert listed.guests == () and [(each.host, each.deployment) for each in listed.hosts] == [("a", first)]
+        assert [(each.kind, each.name) for each in (await cloud.audit()).orphaned] == [("host", "a")]
+    await put_back(store, old)
+    identities.take(tmp_path, str(first))
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.report(2)
+        assert await cloud.guests("a") == {mine} and (await cloud.audit()).orphaned == ()

@@ -8,9 +8,10 @@ from typing import Any
 import attrs
 import pytest
 
-from novakit import deployment, world
+from novakit import world
 from novakit.agent.calls import GuestNote, HostCalls
 from novakit.bus import MemoryBus, Targets
+from novakit.conductor import establishing
 from novakit.conductor.calls import AgentReport
 from novakit.conductor.guests.note import Notary
 from novakit.conductor.parts import Parts
@@ -47,7 +48,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
         networks=networks,
         placement=Placement(store),
         wiring=Wiring(networks, Targets(HostCalls, bus, config)),
-        notary=Notary(await deployment.establish(store, tmp_path)),
+        notary=Notary(await establishing.establish(store, tmp_path)),
     )
     await store.close()
 
@@ -74,7 +75,7 @@ async def test_a_host_whose_report_cannot_be_written_keeps_no_other_from_reporti
     beyond_any_integer = 1 << 80
     messages = [_report("a", 4), _report("rogue", beyond_any_integer), _report("b", 4)]
     outcomes = await _tell(reports, *messages)
-    assert [outcome is None for outcome in outcomes] == [True, False, True]
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, True, False]
     async with parts.store.read() as session:
         assert [row["name"] for row in await hosts.every(session)] == ["a", "b"]
 
@@ -222,7 +223,7 @@ async def test_a_host_that_measures_ten_thousand_things_is_cut_and_still_reports
         _report("odd", 4, metrics={"b": "x"}),
         _report("a", 4, metrics={"b": 1}),
     ]
-    assert await _tell(reports, *messages) == [None] * 3
+    assert not [each for each in await _tell(reports, *messages) if isinstance(each, Exception)]
     async with parts.store.read() as session:
         kept = {row["host"]: row["metrics"] for row in await host_metrics.since(session, 0)}
         told = {row["name"]: row for row in await hosts.every(session)}

@@ -8,43 +8,18 @@ that the directory has outlived.
 """
 
 import asyncio
-import re
 from pathlib import Path
 
 import structlog
 
-from novakit import durable, world
-from novakit.config import files
+from novakit import world
 from novakit.errors import ConfigError
+from novakit.identities import NAME, read, take
 from novakit.store import Session, Store
 from novakit.store import deployment as rows
 from novakit.store.deployment import Deployment
-from novakit_hookspecs.fields import UUID_PATTERN
 
 log = structlog.get_logger(__name__)
-
-NAME = "deployment"
-"""The file, in a state directory and in a host's own directory."""
-
-
-def read(directory: Path) -> str | None:
-    """Return the id that a directory has, or None. Raises ConfigError for a file that holds no id."""
-    path = directory / NAME
-    text = files.read_text(path)
-    if text is None:
-        return None
-    text = text.strip()
-    if not re.fullmatch(UUID_PATTERN, text):
-        raise ConfigError(
-            f"{path} holds no id of a deployment: it was cut off or overwritten. Restore it from a backup, or remove it"
-            " so that it takes the identity of the database."
-        )
-    return text
-
-
-def take(directory: Path, id: str) -> None:
-    """Give a directory the identity, for good. Raises OSError."""
-    durable.write(directory / NAME, f"{id}\n".encode(), mode=0o644)
 
 
 async def establish(store: Store, state: Path) -> Deployment:

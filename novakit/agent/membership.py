@@ -1,0 +1,65 @@
+"""Which deployment a host belongs to: the first that it joined, until somebody removes the file that says so.
+
+A host that has guests must not obey a control plane that never heard of them, whatever led it there. Every call that
+changes something carries the deployment of whoever calls, which the bus vouches for, and is refused unless it is ours.
+"""
+
+import asyncio
+from pathlib import Path
+
+import attrs
+import structlog
+
+from novakit import identities
+from novakit_hookspecs.errors import Refused
+
+log = structlog.get_logger(__name__)
+
+
+class WrongDeployment(Refused):
+    """The host belongs to another deployment than the control plane that calls it."""
+
+
+@attrs.define
+class Membership:
+    """One host's."""
+
+    host: str
+    directory: Path
+    deployment: str = ""
+    """Empty until the host has joined one."""
+    refusal: str = ""
+    """Why the host does not take part; empty while it does."""
+
+    def open(self) -> None:
+        """Read what the host belongs to. Raises ConfigError for a file that holds no identity."""
+        self.deployment = identities.read(self.directory) or ""
+
+    async def joined(self, deployment: str) -> None:
+        """Belong to a deployment from now on, unless the host belongs to one."""
+        if not self.deployment:
+            await asyncio.to_thread(identities.take, self.directory, deployment)
+            self.deployment = deployment
+            log.info("host joined a deployment", host=self.host, deployment=deployment)
+        self.refusal = ""
+
+    def refused(self, deployment: str) -> None:
+        """Take no part: the control plane that answers is of another deployment."""
+        sentence = self.sentence(deployment)
+        if sentence != self.refusal:
+            log.error("host belongs to another deployment", host=self.host, why=sentence)
+        self.refusal = sentence
+
+    def require(self, deployment: str) -> None:
+        """Let a control plane change something here. Raises WrongDeployment for another one than ours."""
+        if self.deployment and deployment != self.deployment:
+            raise WrongDeployment(self.sentence(deployment))
+
+    def sentence(self, deployment: str) -> str:
+        """Say what is wrong and what to do."""
+        return (
+            f"The host {self.host} belongs to deployment {self.deployment} and takes no orders of another"
+            f" ({deployment or 'none'}). Start the control plane on its own database and state directory; or let the"
+            f" host join this one: stop its agent, remove {self.directory / identities.NAME} and start it again; its"
+            " guests are strangers then."
+        )

@@ -1,0 +1,32 @@
+"""Files that say which deployment a directory belongs to: a control plane's state directory, and each host's own."""
+
+import re
+from pathlib import Path
+
+from novakit import durable
+from novakit.config import files
+from novakit.errors import ConfigError
+from novakit_hookspecs.fields import UUID_PATTERN
+
+NAME = "deployment"
+"""The file, in a state directory and in a host's own directory."""
+
+
+def read(directory: Path) -> str | None:
+    """Return the id that a directory has, or None. Raises ConfigError for a file that holds no id."""
+    path = directory / NAME
+    text = files.read_text(path)
+    if text is None:
+        return None
+    text = text.strip()
+    if not re.fullmatch(UUID_PATTERN, text):
+        raise ConfigError(
+            f"{path} holds no id of a deployment: it was cut off or overwritten. Restore it from a backup, or remove it"
+            " so that it takes the identity of the database."
+        )
+    return text
+
+
+def take(directory: Path, id: str) -> None:
+    """Give a directory the identity, for good. Raises OSError."""
+    durable.write(directory / NAME, f"{id}\n".encode(), mode=0o644)
