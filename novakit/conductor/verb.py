@@ -171,6 +171,11 @@ def simple_moves(
     )
 
 
+def same_state(before: Sequence[str]) -> Sequence[Move]:
+    """Return the moves of a verb that changes no state: it is asked for in these vm_states at rest and leaves them."""
+    return Move(REQUEST, when(before, None), None, None), Move(UNDO, when(before, None), None, None)
+
+
 async def begin_on_host(asked: Asked) -> Begun[Memory]:
     """Remember nothing but where the server is."""
     return Begun(memory=Memory(host=asked.server["host"]))
