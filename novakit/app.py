@@ -1,7 +1,6 @@
 """One process: the roles it runs, what each is made of, and the order in which they start and stop."""
 
 import asyncio
-import fcntl
 import grp
 import os
 import socket
@@ -15,7 +14,7 @@ import attrs
 import structlog
 from aiohttp import web
 
-from novakit import durable, world
+from novakit import durable, locks, world
 from novakit.bus import Bus, MemoryBus, client, enrolments
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.hub import LocalHub
@@ -130,37 +129,22 @@ def prepare_state(state: Path) -> None:
 
 
 def _only_one(path: Path) -> IO[str]:
-    file = _locked(path)
-    if isinstance(file, str):
+    try:
+        return locks.hold(path)
+    except locks.Held as error:
         raise ConfigError(
-            f"Another novakit (process {file}) runs on {path.parent}; stop it first, or choose another --state."
-        )
-    return file
+            f"Another novakit (process {error.holder}) runs on {path.parent}; stop it first, or choose another --state."
+        ) from error
 
 
 def _only_agent(path: Path, host: str) -> IO[str]:
-    file = _locked(path)
-    if isinstance(file, str):
-        raise ConfigError(
-            f"Another agent (process {file}) runs for the host {host} on {path.parents[2]}; stop it first, or give this"
-            " one another name with [agent] host."
-        )
-    return file
-
-
-def _locked(path: Path) -> IO[str] | str:
-    """Take a lock that falls with this process, or give the id of the process that has it."""
-    file = path.open("a+")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        with file:
-            return file.read().strip() or "unknown"
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+        return locks.hold(path)
+    except locks.Held as error:
+        raise ConfigError(
+            f"Another agent (process {error.holder}) runs for the host {host} on {path.parents[2]}; stop it first, or"
+            " give this one another name with [agent] host."
+        ) from error
 
 
 def _group(name: str | None) -> int | None:
@@ -176,11 +160,13 @@ def _group(name: str | None) -> int | None:
 def _scheduler_name(stack: AsyncExitStack, config: Config) -> str:
     """Give the scheduler of this process a name that no other one on this state directory has."""
     for name in (config.name,) if config.name else (f"scheduler-{number}" for number in count(1)):
-        file = _locked(config.state / f"scheduler.{name}.lock")
-        if not isinstance(file, str):
-            stack.enter_context(file)
+        try:
+            stack.enter_context(locks.hold(config.state / f"scheduler.{name}.lock"))
+        except locks.Held as error:
+            other = error.holder
+        else:
             return name
-    raise ConfigError(f"Another scheduler (process {file}) is called {config.name}; choose another --name.")
+    raise ConfigError(f"Another scheduler (process {other}) is called {config.name}; choose another --name.")
 
 
 async def _joined(stack: AsyncExitStack, process: Process, identity: str) -> Bus:

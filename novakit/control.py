@@ -1,18 +1,15 @@
 """The control plane of one process: the domain objects on one store, the APIs, the scheduler, the conductor."""
 
 import asyncio
-import fcntl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import attrs
 import structlog
 from aiohttp import web
 
-from novakit import clouds, world
+from novakit import clouds, locks, world
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, topics
 from novakit.compute.flavors import hardware
@@ -89,7 +86,7 @@ class Control:
             await establishing.check(control.store, config.state)
             return control
         # Several roles may start at the same moment on an empty directory: one of them makes what all of them need.
-        async with one_at_a_time(config.state / "setup.lock"):
+        async with locks.one_at_a_time(config.state / "setup.lock"):
             await migrate(config.database)
             control = await cls._made(config, None)
             control.deployment = await establishing.establish(control.store, config.state)
@@ -300,19 +297,6 @@ class Control:
             is_open=self.config.api.metrics_open,
             liveness=self.liveness,
         )
-
-
-@asynccontextmanager
-async def one_at_a_time(path: Path) -> AsyncIterator[None]:
-    """Let one process of this machine inside; the lock falls with the process that holds it."""
-    with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(0.05)
-        yield
 
 
 def _endpoints(url: str) -> dict[str, str]:

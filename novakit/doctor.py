@@ -1,7 +1,6 @@
 """Looks at the host, the state and the service; changes nothing that matters."""
 
 import asyncio
-import fcntl
 import os
 import platform
 import shutil
@@ -13,7 +12,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
-from novakit import __version__, clouds
+from novakit import __version__, clouds, locks
 from novakit.agent.measure import Measuring
 from novakit.config import Config
 from novakit.errors import ConfigError, NovakitError
@@ -112,7 +111,7 @@ def _memory() -> Finding:
 def _service(config: Config) -> Iterable[Finding]:
     """Whether the service runs on this state, and whether it answers where `clouds.yaml` says."""
     check = "service"
-    pid = _holder(config.state / "conductor.lock")
+    pid = locks.holder(config.state / "conductor.lock")
     login = clouds.read(config.state / "clouds.yaml").get("novakit-admin") if _readable(config.state) else None
     if pid is None:
         return [_ok(check, f"does not run; start it with novakit serve --state {config.state}")]
@@ -130,19 +129,6 @@ def _service(config: Config) -> Iterable[Finding]:
 def _readable(state: Path) -> bool:
     path = state / "clouds.yaml"
     return path.exists() and os.access(path, os.R_OK)
-
-
-def _holder(lock: Path) -> str | None:
-    """Give the id of the process that holds the lock, or None."""
-    try:
-        with lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip() or "unknown"
-    except OSError:
-        return None
-    return None
 
 
 async def _schema(config: Config) -> Finding:

@@ -45,13 +45,17 @@ class Gather(Generic[I, O]):
     async def _do(self, batch: Sequence[tuple[I, asyncio.Future[O]]]) -> None:
         try:
             results = await self.work([item for item, _ in batch])
-        except Exception as error:
+        except Exception as error:  # a border: whatever it was belongs to those who asked
             if len(batch) > 1:
                 for each in batch:
                     await self._do([each])
             elif not batch[0][1].done():
                 batch[0][1].set_exception(error)
             return
+        except BaseException:
+            for _, done in batch:
+                done.cancel()
+            raise
         for (_, done), result in zip(batch, results, strict=True):
             if not done.done():
                 done.set_result(result)

@@ -9,7 +9,6 @@ It is told of and left alone.
 """
 
 import asyncio
-import fcntl
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Collection
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO
 
 import attrs
 
-from novakit import durable, world
+from novakit import durable, locks, world
 from novakit.image.inspection import Inspection
 
 DRAFT = ".draft"
@@ -60,7 +59,7 @@ class Draft:
         while self._file is None:
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
             file = os.fdopen(handle, "wb")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            locks.wait_for(file.fileno())
             if os.fstat(file.fileno()).st_nlink:  # else a collection came between the two calls
                 self._file = file
             else:
@@ -168,9 +167,7 @@ def _claimed(path: Path) -> int | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not locks.try_lock(handle):
         os.close(handle)
         return None
     return handle

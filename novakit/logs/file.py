@@ -1,12 +1,11 @@
 """A log file that is put aside when it has grown, also where several processes write to it."""
 
-import fcntl
 import os
 from pathlib import Path
 
 import attrs
 
-from novakit import world
+from novakit import locks, world
 
 LOOK_EVERY = 1.0
 """Seconds after which it is looked whether another process has put the file aside."""
@@ -68,7 +67,7 @@ class LogFile:
 
     def _put_aside(self) -> None:
         """Rename FILE to FILE.1, FILE.1 to FILE.2 and so on; of several processes the first to get here does it."""
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        locks.wait_for(self._handle)
         if self._is_current():
             for number in range(self.keep, 1, -1):
                 older = self._numbered(number - 1)

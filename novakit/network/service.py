@@ -9,16 +9,17 @@ import sqlalchemy as sa
 
 from novakit import errors
 from novakit.context import RequestContext
+from novakit.gather import Gather
 from novakit.network import bootstrap as first_start
 from novakit.network import requests, servers
 from novakit.network.addresses import number_of
-from novakit.network.batches import Batch
 from novakit.network.default_groups import ensure_default
 from novakit.network.hosts import applied as applications
 from novakit.network.hosts import dhcp, topology
 from novakit.network.records import Ask, PortInfo, Requested
 from novakit.network.resources import security_groups as group_resource
 from novakit.store.engine import Session, Store
+from novakit.store.faults import is_collision
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
 from novakit.store.network.hosts import Touched
@@ -44,49 +45,44 @@ class Transactions:
     """Called after a commit with the hosts whose topology changed; may be set later."""
 
     async def write(self, work: Work[T], *, attempts: int = 6) -> T:
-        """Do `work` in one transaction, again when another one came between."""
-        for attempt in range(1, attempts + 1):
-            try:
-                async with self.store.write() as session:
-                    touched = Touched()
-                    answer = await work(session, touched)
-                    if hosts := await network_hosts.touch(session, touched):
-                        session.after_commit(partial(self._tell, hosts))
-                return answer
-            except sa.exc.DBAPIError as error:
-                if not _collided(error):
-                    raise
-                if attempt == attempts:
-                    raise errors.Conflict(
-                        "Other requests kept changing the same things; try again.", kind="RetryRequest"
-                    ) from error
-        raise AssertionError("unreachable")
+        """Do `work` in one transaction, again when another one came between. Raises Conflict when they keep coming."""
+
+        async def once(session: Session) -> T:
+            touched = Touched()
+            answer = await work(session, touched)
+            if hosts := await network_hosts.touch(session, touched):
+                session.after_commit(partial(self._tell, hosts))
+            return answer
+
+        try:
+            return await self.store.retrying(once, attempts=attempts, twins=True)
+        except sa.exc.DBAPIError as error:
+            if not is_collision(error, twins=True):
+                raise
+            raise errors.Conflict(
+                "Other requests kept changing the same things; try again.", kind="RetryRequest"
+            ) from error
 
     def _tell(self, hosts: set[str]) -> None:
         self.on_change(hosts)
-
-
-def _collided(error: sa.exc.DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    return isinstance(error, sa.exc.IntegrityError) or state in ("40001", "40P01")
 
 
 @attrs.define
 class Networks(Transactions):
     """The network service as the compute service, the conductor and the metadata service see it."""
 
-    _checking: Batch[requests.Question, list[Requested]] = attrs.field(init=False)
-    _allocating: Batch[Ask, list[PortInfo]] = attrs.field(init=False)
-    _binding: Batch[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
-    _releasing: Batch[str, None] = attrs.field(init=False)
-    _recording: Batch[tuple[str, Applied], None] = attrs.field(init=False)
+    _checking: Gather[requests.Question, list[Requested]] = attrs.field(init=False)
+    _allocating: Gather[Ask, list[PortInfo]] = attrs.field(init=False)
+    _binding: Gather[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
+    _releasing: Gather[str, None] = attrs.field(init=False)
+    _recording: Gather[tuple[str, Applied], None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._checking = Batch("network/check", self._check_many)
-        self._allocating = Batch("network/allocate", self.allocate_many)
-        self._binding = Batch("network/bind", self._bind_many)
-        self._releasing = Batch("network/release", self._release_many)
-        self._recording = Batch("network/applied", self._record_many)
+        self._checking = Gather(self._check_many, most=100)
+        self._allocating = Gather(self.allocate_many, most=100)
+        self._binding = Gather(self._bind_many, most=100)
+        self._releasing = Gather(self._release_many, most=100)
+        self._recording = Gather(self._record_many, most=100)
 
     async def check_request(
         self,
@@ -101,7 +97,7 @@ class Networks(Transactions):
         `requested` is None, "auto", "none" or a list of `{uuid, fixed_ip, port, tag}`; `security_groups` are names or
         ids. Raises `BadRequest`, `Forbidden` (quota, external network) and `Conflict` (ambiguous, port in use).
         """
-        return await self._checking.ask(requests.Question.of(context, requested, security_groups, servers))
+        return await self._checking(requests.Question.of(context, requested, security_groups, servers))
 
     async def _check_many(self, questions: Sequence[requests.Question]) -> list[list[Requested]]:
         """Answer questions that came together; the same one is answered once."""
@@ -130,7 +126,7 @@ class Networks(Transactions):
         """
         if not requested:
             return []
-        return await self._allocating.ask(
+        return await self._allocating(
             Ask(server_id=server_id, project_id=project_id, hostname=hostname, requested=requested)
         )
 
@@ -175,7 +171,7 @@ class Networks(Transactions):
 
     async def bind(self, server_id: str, host: str, zone: str = "nova") -> list[PortInfo]:
         """Say where a server runs, so that its ports are wired there and nowhere else."""
-        return await self._binding.ask((server_id, host, zone))
+        return await self._binding((server_id, host, zone))
 
     async def _bind_many(self, places: Sequence[tuple[str, str, str]]) -> list[list[PortInfo]]:
         wanted = {server_id: (host, zone) for server_id, host, zone in places}
@@ -188,7 +184,7 @@ class Networks(Transactions):
 
     async def release(self, server_id: str) -> None:
         """Delete the ports made for a server and give adopted ones back; the unknown is fine."""
-        await self._releasing.ask(server_id)
+        await self._releasing(server_id)
 
     async def _release_many(self, server_ids: Sequence[str]) -> list[None]:
         await self.write(lambda session, touched: servers.release(session, touched, server_ids))
@@ -282,7 +278,7 @@ class Networks(Transactions):
 
         Calls that come together share a transaction.
         """
-        await self._recording.ask((host, applied))
+        await self._recording((host, applied))
 
     async def _record_many(self, made: Sequence[tuple[str, Applied]]) -> list[None]:
         await self.write(lambda session, _: applications.record(session, dict(made)))

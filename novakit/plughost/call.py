@@ -77,7 +77,7 @@ async def _heard(observer: Listening, arguments: list[Any]) -> None:
     if inspect.iscoroutinefunction(observer.function):
         await observer.function(*arguments)
         return
-    answer = await observer.thread.run(observer.function, arguments)
+    answer = await observer.thread.run(lambda _: observer.function(*arguments), within=None)
     if inspect.isawaitable(answer):
         await answer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from novakit.plughost.thread import OwnThread
+from novakit.own_thread import OwnThread
 from novakit_hookspecs import accelerators, networks, observers, ranking, scheduling, virt, weighing
 
 
@@ -176,5 +176,5 @@ class Listening:
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     """Which of the hook's arguments it takes."""
-    thread: OwnThread = attrs.field(factory=OwnThread)
+    thread: OwnThread = attrs.field(factory=lambda: OwnThread("its thread"))
     """Where it runs when it is no `async def`."""

@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import orjson
@@ -20,6 +20,7 @@ from novakit.store.sqlite import DRIVER, changes
 from novakit.store.wal import WriteAheadLog
 
 Statement = sa.Executable
+T = TypeVar("T")
 Row = sa.RowMapping
 
 PIECE = 500
@@ -197,15 +198,18 @@ class Store:
             for call in session._after_commit:
                 call()
 
-    async def retrying(self, work: Callable[[Session], Awaitable[Any]], *, attempts: int = 5) -> Any:
-        """Run `work` in a transaction, again when the database says that it collided with another one."""
+    async def retrying(self, work: Callable[[Session], Awaitable[T]], *, attempts: int = 5, twins: bool = False) -> T:
+        """Run `work` in a transaction, again when the database says that it collided with another one.
+
+        With `twins`, again also where another one wrote a row that this one was about to write.
+        Raises the database's error after the last attempt.
+        """
         for attempt in range(1, attempts + 1):
             try:
                 async with self.write() as session:
                     return await work(session)
             except sa.exc.DBAPIError as error:
-                state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-                if attempt == attempts or state not in ("40001", "40P01"):
+                if attempt == attempts or not faults.is_collision(error, twins=twins):
                     raise
         raise AssertionError("unreachable")
 

@@ -47,6 +47,11 @@ def is_passing(error: BaseException) -> bool:
     )
 
 
+def is_collision(error: sa.exc.DBAPIError, *, twins: bool) -> bool:
+    """Say whether another transaction came between; with `twins`, also whether it wrote the same row first."""
+    return _state(error) in ("40001", "40P01") or (twins and isinstance(error, sa.exc.IntegrityError))
+
+
 def is_full(error: BaseException) -> bool:
     """Say whether a disk has no room: that of the database, or that of a file which was being written."""
     if isinstance(error, OSError):

@@ -11,7 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.pipeline.aside import Aside, Broken
+from novakit.own_thread import OwnThread, Stuck
 from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs.columns import Kind, find
 from novakit_hookspecs.ranking import SchedulerSpec
@@ -28,6 +28,10 @@ DIFFERENT = 20
 
 MAX_NAME, MAX_TEXT, MAX_ITEMS, MAX_DEPTH = 100, 500, 50, 4
 """Bounds of what a plugin's reason may say: characters of a name and of a text, and how long and deep a value is."""
+
+
+class Broken(Exception):
+    """A filter or weigher did not do its part; the sentence says which and how."""
 
 
 @attrs.define(eq=False)
@@ -53,8 +57,8 @@ class Step(Generic[S]):
     explains: bool = attrs.field(init=False)
     scales_itself: bool = attrs.field(init=False)
     _abstains: bool = attrs.field(init=False)
-    _aside: Aside = attrs.field(
-        default=attrs.Factory(lambda self: Aside(f"{self.plugin}/{self.name}"), takes_self=True)
+    _aside: OwnThread = attrs.field(
+        default=attrs.Factory(lambda self: OwnThread(f"{self.plugin}/{self.name}"), takes_self=True)
     )
     _logged: set[str] = attrs.field(factory=set)
 
@@ -92,7 +96,7 @@ class Step(Generic[S]):
 
     def _fault(self, error: Exception) -> Broken:
         self.faults += 1
-        what = (str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}")[:500]
+        what = (str(error) if isinstance(error, Broken | Stuck) else f"{type(error).__name__}: {error}")[:500]
         self.last_fault = f"{self.name} of {self.plugin} failed: {what}"[:500]
         new = what not in self._logged and len(self._logged) < DIFFERENT
         if new or self.faults in (10, 100) or self.faults % 1000 == 0:
@@ -103,7 +107,7 @@ class Step(Generic[S]):
                 step=self.name,
                 faults=self.faults,
                 why=what,
-                exc_info=None if isinstance(error, Broken) else error,
+                exc_info=None if isinstance(error, Broken | Stuck) else error,
             )
         return Broken(self.last_fault)
 
