@@ -14,11 +14,12 @@ import attrs
 import structlog
 from aiohttp import web
 
-from novakit import durable, locks, world
+from novakit import durable, world
 from novakit.bus import Bus, MemoryBus, client, enrolments
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.hub import LocalHub
 from novakit.bus.local import LocalBus
+from novakit.concurrency import locks
 from novakit.config import Config
 from novakit.errors import ConfigError
 from novakit.front import Door

@@ -9,11 +9,12 @@ import attrs
 import structlog
 from aiohttp import web
 
-from novakit import clouds, locks, world
+from novakit import clouds, world
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, topics
 from novakit.compute.flavors import hardware
 from novakit.compute.flavors.flavors import Flavors
+from novakit.concurrency import locks
 from novakit.conductor import establishing
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.note import Notary

@@ -12,8 +12,9 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
-from novakit import __version__, clouds, locks
+from novakit import __version__, clouds
 from novakit.agent.measure import Measuring
+from novakit.concurrency import locks
 from novakit.config import Config
 from novakit.errors import ConfigError, NovakitError
 from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded, tables

@@ -144,7 +144,7 @@ async def _auth_url(store: Store, state: Path) -> str | None:
 @asynccontextmanager
 async def _store(args: argparse.Namespace) -> AsyncIterator[Store]:
     """Open the database of a state directory, while no service is just starting on it. Raises ConfigError."""
-    from novakit.locks import one_at_a_time
+    from novakit.concurrency.locks import one_at_a_time
 
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")

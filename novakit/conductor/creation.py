@@ -15,10 +15,10 @@ from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import Server
 from novakit.compute.requests import CreateRequest
 from novakit.compute.servers import new_server
+from novakit.concurrency.gather import Gather
 from novakit.conductor.requests import operation_of, tell_conductor
 from novakit.conductor.verbs.create import CREATE, Creating
 from novakit.context import RequestContext
-from novakit.gather import Gather
 from novakit.image import Image, Images
 from novakit.network import Networks
 from novakit.request_spec.device_profiles import DeviceProfile, applied

@@ -19,10 +19,10 @@ import structlog
 from novakit import tracing, world
 from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, Unreachable
 from novakit.compute.states import UndefinedMove
+from novakit.concurrency.gather import Gather
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import Step, Verb, undone
 from novakit.conductor.work import SECRETS, Commit, Failed, JoinedCommit, Postponed, Rewind, Work
-from novakit.gather import Gather
 from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.compute import servers

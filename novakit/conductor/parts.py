@@ -6,10 +6,10 @@ import attrs
 
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, client
+from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.note import Notary
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
-from novakit.gather import Gather
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks

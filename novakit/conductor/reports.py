@@ -10,11 +10,11 @@ from novakit import world
 from novakit.bus import BusError, topics
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
+from novakit.concurrency.gather import Gather
 from novakit.conductor.calls import AgentReport, Received
 from novakit.conductor.guests.renewal import renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
-from novakit.gather import Gather
 from novakit.placement import HostReport
 from novakit.store import operations
 from novakit.store.compute import hosts, refused_hosts, servers

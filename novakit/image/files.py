@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 import attrs
 
-from novakit import durable, locks, world
+from novakit import durable, world
+from novakit.concurrency import locks
 from novakit.image.inspection import Inspection
 
 DRAFT = ".draft"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from novakit import locks, world
+from novakit import world
+from novakit.concurrency import locks
 
 LOOK_EVERY = 1.0
 """Seconds after which it is looked whether another process has put the file aside."""

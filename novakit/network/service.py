@@ -8,8 +8,8 @@ import attrs
 import sqlalchemy as sa
 
 from novakit import errors
+from novakit.concurrency.gather import Gather
 from novakit.context import RequestContext
-from novakit.gather import Gather
 from novakit.network import bootstrap as first_start
 from novakit.network import requests, servers
 from novakit.network.addresses import number_of

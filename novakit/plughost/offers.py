@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from novakit.own_thread import OwnThread
+from novakit.concurrency.own_thread import OwnThread
 from novakit_hookspecs import accelerators, networks, observers, ranking, scheduling, virt, weighing
 
 

@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 
 from novakit import tracing, world
+from novakit.concurrency.turns import Turns
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.claims import Given
 from novakit.scheduler.picture import cells, trees
@@ -16,7 +17,6 @@ from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.ranking import Ranking
 from novakit.scheduler.pipeline.record import Decision
-from novakit.turns import Turns
 from novakit_fit.affinity import Choice
 from novakit_fit.trees import Shares
 from novakit_hookspecs.scheduling import Ask

@@ -20,7 +20,7 @@ import attrs
 import structlog
 
 from novakit import durable, errors
-from novakit.gather import Gather
+from novakit.concurrency.gather import Gather
 
 log = structlog.get_logger(__name__)
 

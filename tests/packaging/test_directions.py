@@ -199,7 +199,7 @@ def test_the_agent_knows_no_store_and_the_store_no_domain() -> None:
         and not one.module.startswith(below)
         and one.module != "novakit"
         and one.module.removeprefix("novakit.").split(".")[0]
-        not in ("store", "world", "errors", "context", "durable", "gather")
+        not in ("store", "world", "errors", "context", "durable", "concurrency")
     ]
     _fails(wrong, "an agent has no store; the store knows no domain")
 

@@ -7,8 +7,8 @@ import attrs
 import sqlalchemy as sa
 
 from novakit import errors, world
+from novakit.concurrency.gather import Gather
 from novakit.context import RequestContext
-from novakit.gather import Gather
 from novakit.store import Store
 from novakit.store.compute import flavors as rows
 from novakit.store.engine import Row

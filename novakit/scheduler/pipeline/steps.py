@@ -11,7 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.own_thread import OwnThread, Stuck
+from novakit.concurrency.own_thread import OwnThread, Stuck
 from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs.columns import Kind, find
 from novakit_hookspecs.ranking import SchedulerSpec

@@ -9,11 +9,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from novakit.concurrency.turns import Turns
 from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline
-from novakit.turns import Turns
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.scheduling import Ask
 

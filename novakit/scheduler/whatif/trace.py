@@ -12,6 +12,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from novakit import world
+from novakit.concurrency.turns import Turns
 from novakit.scheduler.picture import cells
 from novakit.scheduler.picture.devices import pools_of
 from novakit.scheduler.picture.measurements import Builds
@@ -20,7 +21,6 @@ from novakit.store import Session
 from novakit.store.compute import server_groups
 from novakit.store.engine import Row
 from novakit.store.scheduler import decisions, host_metrics, numa, picture, standing
-from novakit.turns import Turns
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.plain import to_plain

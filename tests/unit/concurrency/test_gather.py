@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from novakit.gather import Gather
+from novakit.concurrency.gather import Gather
 
 
 async def test_what_is_asked_together_is_done_together() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from novakit import locks
+from novakit.concurrency import locks
 
 HOLD = """
 import sys
 from pathlib import Path
-from novakit import locks
+from novakit.concurrency import locks
 
 held = locks.hold(Path(sys.argv[1]))
 print("held", flush=True)

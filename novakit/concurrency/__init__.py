@@ -1,0 +1,1 @@
+"""Working side by side: asks gathered into one, long work in turns, foreign code in a thread of its own, locks."""
