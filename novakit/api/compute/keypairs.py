@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import keypairs as schemas
@@ -13,7 +14,7 @@ from novakit.store.engine import Row
 BRIEF = ("name", "public_key", "fingerprint")
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List a user's key pairs."""
     user_id = _user(call)
     if call.version < (2, 35):
@@ -28,7 +29,7 @@ async def index(call: Call[Any]) -> web.Response:
     return reply(body)
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one key pair."""
     known_parameters(call, "user_id")
     row = await call.service.keypairs.show(_user(call), part(call, "name"))
@@ -42,7 +43,7 @@ async def show(call: Call[Any]) -> web.Response:
     return reply({"keypair": {**_view(call, row, (*BRIEF, "user_id")), **more}})
 
 
-async def create(call: Call[Any]) -> web.Response:
+async def create(call: Call[Compute]) -> web.Response:
     """Register a public key; before 2.92, make a pair when none is given."""
     asked = (await schemas.create.read(call))["keypair"]
     user_id = asked.get("user_id") or call.context.user_id
@@ -59,14 +60,14 @@ async def create(call: Call[Any]) -> web.Response:
     return reply({"keypair": shown}, status=201 if call.version >= (2, 2) else 200)
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Forget a key pair."""
     known_parameters(call, "user_id")
     await call.service.keypairs.remove(_user(call), part(call, "name"))
     return reply(status=204 if call.version >= (2, 2) else 202)
 
 
-def _user(call: Call[Any]) -> str:
+def _user(call: Call[Compute]) -> str:
     """Say whose key pairs are meant: from 2.10 on admins may name another user."""
     asked = call.query.get("user_id") if call.version >= (2, 10) else None
     user_id = asked or call.context.user_id
@@ -74,7 +75,7 @@ def _user(call: Call[Any]) -> str:
     return user_id
 
 
-def _view(call: Call[Any], row: Row, fields: tuple[str, ...]) -> dict[str, Any]:
+def _view(call: Call[Compute], row: Row, fields: tuple[str, ...]) -> dict[str, Any]:
     wanted = (*fields, "type") if call.version >= (2, 2) else fields
     return {name: row[name] for name in wanted}
 

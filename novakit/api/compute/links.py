@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.service import Call
 
 MAX_LIMIT = 1000
@@ -14,7 +14,7 @@ MAX_LIMIT = 1000
 Link = dict[str, str]
 
 
-def root_url(call: Call[Any]) -> str:
+def root_url(call: Call[Compute]) -> str:
     """Give the URL under which this service is mounted, as the caller reached it, without a slash at the end."""
     request = call.request
     path = request.rel_url.raw_path
@@ -22,24 +22,24 @@ def root_url(call: Call[Any]) -> str:
     return f"{request.scheme}://{request.host}{path[: version.start()] if version else path.rstrip('/')}"
 
 
-def links(call: Call[Any], collection: str, name: str) -> list[Link]:
+def links(call: Call[Compute], collection: str, name: str) -> list[Link]:
     """Link to one thing, with and without the version."""
     root, place = root_url(call), f"{collection}/{quote(name, safe='')}"
     return [{"rel": "self", "href": f"{root}/v2.1/{place}"}, {"rel": "bookmark", "href": f"{root}/{place}"}]
 
 
-def bookmark(call: Call[Any], collection: str, name: str) -> list[Link]:
+def bookmark(call: Call[Compute], collection: str, name: str) -> list[Link]:
     """Link to one thing without the version, as clients keep it."""
     return [{"rel": "bookmark", "href": f"{root_url(call)}/{collection}/{quote(name, safe='')}"}]
 
 
-def limit_and_marker(call: Call[Any]) -> tuple[int, str | None]:
+def limit_and_marker(call: Call[Compute]) -> tuple[int, str | None]:
     """Read the paging parameters; raise `BadRequest` for a limit that is no count."""
     limit = whole_number(call, "limit", MAX_LIMIT)
     return min(limit, MAX_LIMIT), call.query.get("marker")
 
 
-def whole_number(call: Call[Any], name: str, default: int) -> int:
+def whole_number(call: Call[Compute], name: str, default: int) -> int:
     """Read a query parameter that counts something; raise `BadRequest` for anything else."""
     text = call.query.get(name)
     if text is None:
@@ -51,7 +51,7 @@ def whole_number(call: Call[Any], name: str, default: int) -> int:
     return int(text)
 
 
-def next_page(call: Call[Any], place: str, names: Sequence[str]) -> list[Link]:
+def next_page(call: Call[Compute], place: str, names: Sequence[str]) -> list[Link]:
     """Link to the page behind this one; empty when this one is not full."""
     limit, _ = limit_and_marker(call)
     if not limit or len(names) < limit:

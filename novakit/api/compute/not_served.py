@@ -1,23 +1,23 @@
 """Resources of the public API that this cloud does not have yet: empty lists, and refusals that say so."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import Body
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.schemas import not_served as schemas
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 
-Handler = Callable[[Call[Any]], Awaitable[web.Response]]
+Handler = Callable[[Call[Compute]], Awaitable[web.Response]]
 
 
 def nothing_of_server(key: str) -> Handler:
     """Answer an empty list for a server that the caller may see."""
 
-    async def handler(call: Call[Any]) -> web.Response:
+    async def handler(call: Call[Compute]) -> web.Response:
         await server_of(call)
         return reply({key: []})
 
@@ -27,7 +27,7 @@ def nothing_of_server(key: str) -> Handler:
 def refused_of_server(what: str, body: Body) -> Handler:
     """Refuse something about a server that the caller may change."""
 
-    async def handler(call: Call[Any]) -> web.Response:
+    async def handler(call: Call[Compute]) -> web.Response:
         await server_of(call)
         await body.read(call)
         raise errors.NotImplementedHere(f"{what} is not served by this cloud yet; the server is as it was.")
@@ -35,12 +35,12 @@ def refused_of_server(what: str, body: Body) -> Handler:
     return handler
 
 
-async def migrations(call: Call[Any]) -> web.Response:
+async def migrations(call: Call[Compute]) -> web.Response:
     """List no migrations: nothing moves servers yet."""
     return reply({"migrations": []})
 
 
-async def extensions(call: Call[Any]) -> web.Response:
+async def extensions(call: Call[Compute]) -> web.Response:
     """List no extensions: all that is served belongs to the API itself."""
     return reply({"extensions": []})
 

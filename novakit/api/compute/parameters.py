@@ -1,19 +1,17 @@
 """Parts of the path and of the query, as the compute API takes them."""
 
-from typing import Any
-
 from novakit import errors
 from novakit.api.queries import refuse_unknown
-from novakit.api.service import Call
+from novakit.api.service import Call, S
 
 
-def known_parameters(call: Call[Any], *known: str) -> None:
+def known_parameters(call: Call[S], *known: str) -> None:
     """From 2.75 on raise `BadRequest` for a query parameter that is not known; before they are ignored."""
     if call.version >= (2, 75):
         refuse_unknown(call.request.query, known)
 
 
-def part(call: Call[Any], name: str) -> str:
+def part(call: Call[S], name: str) -> str:
     """Give a variable part of the path; raise `NotFound` for what cannot be the name of anything."""
     value = call.path[name]
     if "\x00" in value or len(value) > 255:

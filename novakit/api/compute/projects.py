@@ -1,13 +1,12 @@
 """Whether a project that a request names exists."""
 
-from typing import Any
-
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.service import Call
 from novakit.store.identity import projects
 
 
-async def require_project(call: Call[Any], project_id: str) -> None:
+async def require_project(call: Call[Compute], project_id: str) -> None:
     """Raise `BadRequest` for a project that the identity service does not know."""
     if project_id == call.context.project_id:
         return

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import quota_sets as schemas
@@ -37,13 +38,13 @@ USED_NAMES = {
 }
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show a project's limits."""
     project_id = await _project(call)
     return _reply(call, await call.service.quotas.limits(project_id), project_id)
 
 
-async def detail(call: Call[Any]) -> web.Response:
+async def detail(call: Call[Compute]) -> web.Response:
     """Show a project's limits with what is in use."""
     project_id = await _project(call)
     found = await call.service.quotas.detail(project_id)
@@ -51,13 +52,13 @@ async def detail(call: Call[Any]) -> web.Response:
     return reply({"quota_set": {"id": project_id, **shown}})
 
 
-async def defaults(call: Call[Any]) -> web.Response:
+async def defaults(call: Call[Compute]) -> web.Response:
     """Show the limits of a project that nobody changed."""
     project_id = await _project(call, lenient=True)
     return _reply(call, call.service.quotas.defaults, project_id)
 
 
-async def update(call: Call[Any]) -> web.Response:
+async def update(call: Call[Compute]) -> web.Response:
     """Change limits of a project."""
     project_id = await _project(call)
     asked = (await schemas.update.read(call))["quota_set"]
@@ -69,7 +70,7 @@ async def update(call: Call[Any]) -> web.Response:
     return _reply(call, await call.service.quotas.change(project_id, values, force=force), None)
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Give a project the defaults again."""
     project_id = part(call, "project")
     _refuse_users(call)
@@ -77,7 +78,7 @@ async def delete(call: Call[Any]) -> web.Response:
     return reply(status=202)
 
 
-async def limits(call: Call[Any]) -> web.Response:
+async def limits(call: Call[Compute]) -> web.Response:
     """Show the caller's limits, and what its project uses."""
     known_parameters(call, "reserved", "tenant_id")
     project_id = call.context.project_id or ""
@@ -99,17 +100,17 @@ async def limits(call: Call[Any]) -> web.Response:
     return reply({"limits": {"rate": [], "absolute": {**absolute, **used}}})
 
 
-def _hidden(call: Call[Any]) -> tuple[str, ...]:
+def _hidden(call: Call[Compute]) -> tuple[str, ...]:
     network = schemas.NETWORK if call.version >= (2, 36) else ()
     return (*network, *schemas.FILES) if call.version >= (2, 57) else network
 
 
-def _names(call: Call[Any]) -> list[str]:
+def _names(call: Call[Compute]) -> list[str]:
     hidden = _hidden(call)
     return [name for name in (*schemas.ALWAYS, *schemas.FILES, *schemas.NETWORK) if name not in hidden]
 
 
-async def _project(call: Call[Any], *, lenient: bool = False) -> str:
+async def _project(call: Call[Compute], *, lenient: bool = False) -> str:
     project_id = part(call, "project")
     call.authorize(call.rule, {"project_id": project_id})
     if not lenient:
@@ -119,12 +120,12 @@ async def _project(call: Call[Any], *, lenient: bool = False) -> str:
     return project_id
 
 
-def _refuse_users(call: Call[Any]) -> None:
+def _refuse_users(call: Call[Compute]) -> None:
     if "user_id" in call.query:
         raise errors.BadRequest(PER_USER)
 
 
-def _reply(call: Call[Any], found: Mapping[str, int], project_id: str | None) -> web.Response:
+def _reply(call: Call[Compute], found: Mapping[str, int], project_id: str | None) -> web.Response:
     shown: dict[str, Any] = {"id": project_id} if project_id is not None else {}
     return reply({"quota_set": {**shown, **{name: found.get(name, -1) for name in _names(call)}}})
 

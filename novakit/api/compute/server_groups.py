@@ -6,6 +6,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import json_body
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import MAX_LIMIT, whole_number
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import server_groups as schemas
@@ -16,7 +17,7 @@ SPELLED_SINCE = (2, 64)
 """From here on a group has one `policy`, and `rules`; before, `policies`, a list of one."""
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List the project's groups, or everybody's for admins who ask."""
     known_parameters(call, "all_projects", "limit", "offset")
     everybody = "all_projects" in call.query and call.allows("os_compute_api:os-server-groups:index:all_projects")
@@ -28,12 +29,12 @@ async def index(call: Call[Any]) -> web.Response:
     return reply({"server_groups": [_view(call, group) for group in found]})
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one group."""
     return reply({"server_group": _view(call, await call.service.server_groups.show(call.context, part(call, "id")))})
 
 
-async def create(call: Call[Any]) -> web.Response:
+async def create(call: Call[Compute]) -> web.Response:
     """Make a group."""
     body = await json_body(call)
     _refuse_other_versions(call.version, body.get("server_group"))
@@ -63,13 +64,13 @@ def _refuse_other_versions(version: Version, asked: Any) -> None:
         raise errors.BadRequest(f"Soft policies need microversion {text(schemas.SOFT_SINCE)} or later.")
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Delete a group; its servers stay."""
     await call.service.server_groups.delete(call.context, part(call, "id"))
     return reply(status=204)
 
 
-def _view(call: Call[Any], group: Group) -> dict[str, Any]:
+def _view(call: Call[Compute], group: Group) -> dict[str, Any]:
     row = group.row
     shown: dict[str, Any] = {"id": row["id"], "name": row["name"], "members": list(group.members)}
     if call.version >= (2, 64):

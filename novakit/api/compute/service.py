@@ -1,8 +1,7 @@
 """The compute API as a whole: every route, in one table."""
 
-from typing import Any
-
 from novakit.api.compute import keypairs, not_served, quota_sets, server_groups, versions
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.faults import shape
 from novakit.api.compute.flavors import flavors
 from novakit.api.compute.hosts import aggregates, availability_zones, hypervisors, services
@@ -10,7 +9,7 @@ from novakit.api.compute.policies import RULES
 from novakit.api.compute.servers import actions, instance_actions, metadata, networks, servers, tags
 from novakit.api.service import Service
 
-SERVICE: Service[Any] = Service(
+SERVICE: Service[Compute] = Service(
     name="compute",
     routes=[
         *versions.ROUTES,

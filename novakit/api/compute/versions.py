@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import root_url
 from novakit.api.service import Call, Microversions, Route, reply, text
 
@@ -14,7 +15,7 @@ MICROVERSIONS = Microversions(
 )
 
 
-def _document(call: Call[Any]) -> dict[str, Any]:
+def _document(call: Call[Compute]) -> dict[str, Any]:
     return {
         "id": "v2.1",
         "status": "CURRENT",
@@ -25,7 +26,7 @@ def _document(call: Call[Any]) -> dict[str, Any]:
     }
 
 
-def _first_document(call: Call[Any]) -> dict[str, Any]:
+def _first_document(call: Call[Compute]) -> dict[str, Any]:
     """Describe v2.0, which old clients look for: the calls of v2.1 at its first version, without microversions."""
     return {
         "id": "v2.0",
@@ -37,12 +38,12 @@ def _first_document(call: Call[Any]) -> dict[str, Any]:
     }
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List the major versions."""
     return reply({"versions": [_first_document(call), _document(call)]})
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Describe v2.1, or v2.0 to who came there."""
     first = call.request.match_info.route.resource
     document = _first_document(call) if first and first.canonical.endswith(f"{FIRST}/") else _document(call)

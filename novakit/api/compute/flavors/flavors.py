@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.api.compute.links import limit_and_marker, links, next_page
 from novakit.api.compute.parameters import known_parameters, part
@@ -18,24 +19,24 @@ from novakit.compute.flavors.flavors import SORT_KEYS, Flavor
 QUERY = ("limit", "marker", "is_public", "minRam", "minDisk", "sort_key", "sort_dir")
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List flavors by id and name."""
     found = await _page(call)
     return _list(call, [_brief(call, flavor) for flavor in found], "flavors")
 
 
-async def detail(call: Call[Any]) -> web.Response:
+async def detail(call: Call[Compute]) -> web.Response:
     """List flavors with all they say."""
     found = await _page(call)
     return _list(call, [view(call, flavor) for flavor in found], "flavors/detail")
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one flavor that the caller may use."""
     return reply({"flavor": view(call, await call.service.flavors.show(call.context, part(call, "id")))})
 
 
-async def create(call: Call[Any]) -> web.Response:
+async def create(call: Call[Compute]) -> web.Response:
     """Add a flavor."""
     body = (await schemas.create.read(call))["flavor"]
     chosen = body.get("id")
@@ -54,26 +55,26 @@ async def create(call: Call[Any]) -> web.Response:
     return reply({"flavor": view(call, flavor)})
 
 
-async def update(call: Call[Any]) -> web.Response:
+async def update(call: Call[Compute]) -> web.Response:
     """Change a flavor's description, the only part that may change."""
     body = (await schemas.update.read(call))["flavor"]
     flavor = await call.service.flavors.describe(part(call, "id"), body["description"])
     return reply({"flavor": view(call, flavor)})
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Delete a flavor."""
     await call.service.flavors.remove(part(call, "id"))
     return reply(status=202)
 
 
-async def list_extra_specs(call: Call[Any]) -> web.Response:
+async def list_extra_specs(call: Call[Compute]) -> web.Response:
     """Show every extra spec of a flavor."""
     flavor = await call.service.flavors.show(call.context, part(call, "id"))
     return reply({"extra_specs": flavor["extra_specs"]})
 
 
-async def show_extra_spec(call: Call[Any]) -> web.Response:
+async def show_extra_spec(call: Call[Compute]) -> web.Response:
     """Show one extra spec."""
     key = part(call, "key")
     flavor = await call.service.flavors.show(call.context, part(call, "id"))
@@ -82,7 +83,7 @@ async def show_extra_spec(call: Call[Any]) -> web.Response:
     return reply({key: flavor["extra_specs"][key]})
 
 
-async def create_extra_specs(call: Call[Any]) -> web.Response:
+async def create_extra_specs(call: Call[Compute]) -> web.Response:
     """Add or replace extra specs."""
     specs = {key: str(value) for key, value in (await schemas.extra_specs.read(call))["extra_specs"].items()}
     check_extra_specs(call.version, specs)
@@ -90,7 +91,7 @@ async def create_extra_specs(call: Call[Any]) -> web.Response:
     return reply({"extra_specs": specs})
 
 
-async def update_extra_spec(call: Call[Any]) -> web.Response:
+async def update_extra_spec(call: Call[Compute]) -> web.Response:
     """Replace one extra spec."""
     key = part(call, "key")
     body = await schemas.extra_spec.read(call)
@@ -102,19 +103,19 @@ async def update_extra_spec(call: Call[Any]) -> web.Response:
     return reply(specs)
 
 
-async def delete_extra_spec(call: Call[Any]) -> web.Response:
+async def delete_extra_spec(call: Call[Compute]) -> web.Response:
     """Delete one extra spec."""
     await call.service.flavors.remove_extra_spec(part(call, "id"), part(call, "key"))
     return reply(status=200)
 
 
-async def list_access(call: Call[Any]) -> web.Response:
+async def list_access(call: Call[Compute]) -> web.Response:
     """List the projects that may use a private flavor."""
     flavor_id = part(call, "id")
     return _access(flavor_id, await call.service.flavors.projects_of(call.context, flavor_id))
 
 
-async def act(call: Call[Any]) -> web.Response:
+async def act(call: Call[Compute]) -> web.Response:
     """Give a project access to a private flavor, or take it away."""
     flavor_id = part(call, "id")
     body = await call.json()
@@ -133,7 +134,7 @@ async def act(call: Call[Any]) -> web.Response:
     return _access(flavor_id, projects)
 
 
-def view(call: Call[Any], flavor: Flavor) -> dict[str, Any]:
+def view(call: Call[Compute], flavor: Flavor) -> dict[str, Any]:
     """Write a flavor in full, as this version shows it."""
     swap = flavor["swap"] or (0 if call.version >= (2, 75) else "")
     shown = {
@@ -156,14 +157,14 @@ def view(call: Call[Any], flavor: Flavor) -> dict[str, Any]:
     return shown
 
 
-def _brief(call: Call[Any], flavor: Flavor) -> dict[str, Any]:
+def _brief(call: Call[Compute], flavor: Flavor) -> dict[str, Any]:
     shown = {"id": flavor["id"], "name": flavor["name"], "links": links(call, "flavors", flavor["id"])}
     if call.version >= (2, 55):
         shown["description"] = flavor["description"]
     return shown
 
 
-def _list(call: Call[Any], shown: list[dict[str, Any]], place: str) -> web.Response:
+def _list(call: Call[Compute], shown: list[dict[str, Any]], place: str) -> web.Response:
     body: dict[str, Any] = {"flavors": shown}
     if more := next_page(call, place, [flavor["id"] for flavor in shown]):
         body["flavors_links"] = more
@@ -174,7 +175,7 @@ def _access(flavor_id: str, projects: list[str]) -> web.Response:
     return reply({"flavor_access": [{"flavor_id": flavor_id, "tenant_id": project} for project in projects]})
 
 
-async def _page(call: Call[Any]) -> list[Flavor]:
+async def _page(call: Call[Compute]) -> list[Flavor]:
     known_parameters(call, *QUERY)
     limit, marker = limit_and_marker(call)
     key, direction = call.query.get("sort_key") or "flavorid", call.query.get("sort_dir") or "asc"
@@ -195,14 +196,14 @@ async def _page(call: Call[Any]) -> list[Flavor]:
     return found
 
 
-def _minimum(call: Call[Any], name: str) -> int:
+def _minimum(call: Call[Compute], name: str) -> int:
     try:
         return max(-1, min(int(call.query.get(name, "0")), 1 << 31))
     except ValueError as error:
         raise errors.BadRequest(f"Invalid {name} filter [{call.query[name][:80]}]") from error
 
 
-def _is_public(call: Call[Any]) -> bool | None:
+def _is_public(call: Call[Compute]) -> bool | None:
     asked = call.query.get("is_public")
     if asked is None or not call.context.is_admin:
         return True

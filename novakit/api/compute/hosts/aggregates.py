@@ -7,6 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import json_body
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import part
 from novakit.api.compute.policies import AGGREGATE_ACTIONS
 from novakit.api.compute.schemas import aggregates as schemas
@@ -17,17 +18,17 @@ from novakit.compute.aggregates import ZONE, Aggregate
 ACTIONS = ("add_host", "remove_host", "set_metadata")
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List aggregates."""
     return reply({"aggregates": [_view(call, each) for each in await call.service.aggregates.every()]})
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one aggregate."""
     return reply({"aggregate": _view(call, await call.service.aggregates.show(_id(call)))})
 
 
-async def create(call: Call[Any]) -> web.Response:
+async def create(call: Call[Compute]) -> web.Response:
     """Make an aggregate."""
     asked = (await schemas.create.read(call))["aggregate"]
     made = await call.service.aggregates.create(asked["name"], asked.get("availability_zone"))
@@ -36,7 +37,7 @@ async def create(call: Call[Any]) -> web.Response:
     return reply({"aggregate": shown})
 
 
-async def update(call: Call[Any]) -> web.Response:
+async def update(call: Call[Compute]) -> web.Response:
     """Rename an aggregate or change its zone."""
     asked = (await schemas.update.read(call))["aggregate"]
     properties = {ZONE: asked[ZONE]} if ZONE in asked else {}
@@ -44,13 +45,13 @@ async def update(call: Call[Any]) -> web.Response:
     return reply({"aggregate": _view(call, changed)})
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Delete an empty aggregate."""
     await call.service.aggregates.delete(_id(call))
     return reply(status=200)
 
 
-async def act(call: Call[Any]) -> web.Response:
+async def act(call: Call[Compute]) -> web.Response:
     """Put a host in, take one out, or change the metadata."""
     body = await json_body(call)
     name = next(iter(body), "")
@@ -70,7 +71,7 @@ async def act(call: Call[Any]) -> web.Response:
     return reply({"aggregate": _view(call, changed)})
 
 
-def _id(call: Call[Any]) -> int:
+def _id(call: Call[Compute]) -> int:
     """Return the number in the path.
 
     Raises `BadRequest` for a name, which clients try first, and `NotFound` for a number that no aggregate can have.
@@ -83,7 +84,7 @@ def _id(call: Call[Any]) -> int:
     return int(text)
 
 
-def _view(call: Call[Any], aggregate: Aggregate) -> dict[str, Any]:
+def _view(call: Call[Compute], aggregate: Aggregate) -> dict[str, Any]:
     row = aggregate.row
     shown = {
         "availability_zone": aggregate.zone,

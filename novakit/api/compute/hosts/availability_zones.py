@@ -4,18 +4,19 @@ from typing import Any
 
 from aiohttp import web
 
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.servers.views import precise
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List the zones and whether any host of them can be used."""
     zones = await call.service.hosts.zones()
     return _reply([_zone(name, hosts) for name, hosts in zones.items()])
 
 
-async def detail(call: Call[Any]) -> web.Response:
+async def detail(call: Call[Compute]) -> web.Response:
     """List the zones with their hosts and services."""
     shown = []
     for name, hosts in (await call.service.hosts.zones()).items():

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.queries import strict_boolean
@@ -19,17 +20,17 @@ SEARCH = ("hypervisor_hostname_pattern", "with_servers")
 Guests = Mapping[str, Sequence[tuple[str, str]]]
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List hypervisors by id and name."""
     return await _list(call, detail=False)
 
 
-async def detail(call: Call[Any]) -> web.Response:
+async def detail(call: Call[Compute]) -> web.Response:
     """List hypervisors with all they say."""
     return await _list(call, detail=True)
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one hypervisor."""
     known_parameters(call, "with_servers")
     host = await _find(call)
@@ -38,7 +39,7 @@ async def show(call: Call[Any]) -> web.Response:
     return reply({"hypervisor": _view(call, host, await _loads(call), guests, detail=True)})
 
 
-async def statistics(call: Call[Any]) -> web.Response:
+async def statistics(call: Call[Compute]) -> web.Response:
     """Sum up every enabled hypervisor (until 2.87)."""
     loads = await _loads(call)
     every = [_usage(host, loads) for host in await call.service.hosts.every() if host.enabled]
@@ -48,26 +49,26 @@ async def statistics(call: Call[Any]) -> web.Response:
     return reply({"hypervisor_statistics": {"count": len(every), **sums}})
 
 
-async def uptime(call: Call[Any]) -> web.Response:
+async def uptime(call: Call[Compute]) -> web.Response:
     """Refuse: agents do not report the uptime of their host (until 2.87)."""
     await _find(call)
     raise errors.NotImplementedHere("Virt driver does not implement uptime function.")
 
 
-async def search(call: Call[Any]) -> web.Response:
+async def search(call: Call[Compute]) -> web.Response:
     """Find hypervisors by a part of their name (until 2.52)."""
     found = _matching(await call.service.hosts.every(), part(call, "id"))
     return reply({"hypervisors": [_view(call, host, {}, None, detail=False) for host in found]})
 
 
-async def servers(call: Call[Any]) -> web.Response:
+async def servers(call: Call[Compute]) -> web.Response:
     """Find hypervisors by a part of their name, with their servers (until 2.52)."""
     found = _matching(await call.service.hosts.every(), part(call, "id"))
     guests = await call.service.hosts.servers_on([host.name for host in found])
     return reply({"hypervisors": [_view(call, host, {}, guests, detail=False) for host in found]})
 
 
-async def _list(call: Call[Any], *, detail: bool) -> web.Response:
+async def _list(call: Call[Compute], *, detail: bool) -> web.Response:
     known_parameters(call, "limit", "marker", *SEARCH)
     found = await call.service.hosts.every()
     pattern = call.query.get("hypervisor_hostname_pattern") if call.version >= (2, 53) else None
@@ -91,7 +92,7 @@ async def _list(call: Call[Any], *, detail: bool) -> web.Response:
     return reply(body)
 
 
-def _behind(call: Call[Any], hosts: list[Host], marker: str | None) -> list[Host]:
+def _behind(call: Call[Compute], hosts: list[Host], marker: str | None) -> list[Host]:
     if marker is None:
         return hosts
     places = [at for at, host in enumerate(hosts) if str(_id(call, host)) == marker]
@@ -107,22 +108,22 @@ def _matching(hosts: list[Host], pattern: str) -> list[Host]:
     return found
 
 
-async def _find(call: Call[Any]) -> Host:
+async def _find(call: Call[Compute]) -> Host:
     wanted = part(call, "id")
     if call.version >= (2, 53) and not re.fullmatch(r"[0-9a-fA-F-]{36}", wanted):
         raise errors.BadRequest(f"Invalid uuid {wanted[:80]}")
     for host in await call.service.hosts.every():
         if str(_id(call, host)) == wanted:
-            return host  # type: ignore[no-any-return]
+            return host
     raise errors.NotFound(f"Hypervisor with ID '{wanted[:80]}' could not be found.")
 
 
-def _with_servers(call: Call[Any]) -> bool:
+def _with_servers(call: Call[Compute]) -> bool:
     asked = call.query.get("with_servers")
     return call.version >= (2, 53) and asked is not None and strict_boolean(asked, "with_servers")
 
 
-async def _loads(call: Call[Any]) -> Mapping[str, Load]:
+async def _loads(call: Call[Compute]) -> Mapping[str, Load]:
     """Sum up the servers of hosts, for the versions that show it."""
     if call.version >= (2, 88):
         return {}
@@ -130,12 +131,12 @@ async def _loads(call: Call[Any]) -> Mapping[str, Load]:
     return loads
 
 
-def _id(call: Call[Any], host: Host) -> str | int:
+def _id(call: Call[Compute], host: Host) -> str | int:
     return host.hypervisor_id if call.version >= (2, 53) else host.number
 
 
 def _view(
-    call: Call[Any], host: Host, loads: Mapping[str, Load], guests: Guests | None, *, detail: bool
+    call: Call[Compute], host: Host, loads: Mapping[str, Load], guests: Guests | None, *, detail: bool
 ) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": _id(call, host),
@@ -162,7 +163,7 @@ def _view(
     return shown
 
 
-def _old_detail(call: Call[Any], host: Host, loads: Mapping[str, Load]) -> dict[str, Any]:
+def _old_detail(call: Call[Compute], host: Host, loads: Mapping[str, Load]) -> dict[str, Any]:
     cpu = dict(host.facts.get("cpu_info") or {})
     return {**_usage(host, loads), "cpu_info": cpu if call.version >= (2, 28) else orjson.dumps(cpu).decode()}
 

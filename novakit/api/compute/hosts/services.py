@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import services as schemas
 from novakit.api.compute.servers.views import precise
@@ -15,7 +16,7 @@ from novakit.compute.hosts import Host
 BINARY = "nova-compute"
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List services, of one host or binary alone when asked."""
     known_parameters(call, "host", "binary")
     host, binary = call.query.get("host"), call.query.get("binary")
@@ -23,7 +24,7 @@ async def index(call: Call[Any]) -> web.Response:
     return reply({"services": [_view(call, each) for each in found if not host or each.name == host]})
 
 
-async def update(call: Call[Any]) -> web.Response:
+async def update(call: Call[Compute]) -> web.Response:
     """Change one service by its id (2.53), or by the old verbs before that."""
     if call.version < (2, 53):
         return await _by_name(call, part(call, "id"))
@@ -49,12 +50,12 @@ async def update(call: Call[Any]) -> web.Response:
     return reply({"service": _view(call, await _host(call, host.name))})
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Refuse to remove a service."""
     raise errors.NotImplementedHere("Removing a compute host is not served yet; disable it instead.")
 
 
-async def _by_name(call: Call[Any], verb: str) -> web.Response:
+async def _by_name(call: Call[Compute], verb: str) -> web.Response:
     """Enable, disable or declare down by host and binary."""
     if verb == "force-down" and call.version >= (2, 11):
         asked = await schemas.force_down.read(call)
@@ -79,12 +80,12 @@ async def _by_name(call: Call[Any], verb: str) -> web.Response:
     return reply({"service": {"host": asked["host"], "binary": BINARY, **shown}})
 
 
-async def _host(call: Call[Any], name: str) -> Host:
+async def _host(call: Call[Compute], name: str) -> Host:
     host: Host = next(each for each in await call.service.hosts.every() if each.name == name)
     return host
 
 
-def _view(call: Call[Any], host: Host) -> dict[str, Any]:
+def _view(call: Call[Compute], host: Host) -> dict[str, Any]:
     shown = {
         "binary": BINARY,
         "host": host.name,

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import Body, json_body
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.policies import SERVER_ACTIONS
 from novakit.api.compute.schemas import not_served, types
 from novakit.api.compute.schemas import server_actions as schemas
@@ -16,10 +17,10 @@ from novakit.compute.records import Server
 from novakit.conductor import verb as verbs
 from novakit.conductor.verbs import ACTIONS
 
-Handler = Callable[[Call[Any], Server, dict[str, Any]], Awaitable[web.Response]]
+Handler = Callable[[Call[Compute], Server, dict[str, Any]], Awaitable[web.Response]]
 
 
-async def _console_output(call: Call[Any], server: Server, body: dict[str, Any]) -> web.Response:
+async def _console_output(call: Call[Compute], server: Server, body: dict[str, Any]) -> web.Response:
     asked = body["os-getConsoleOutput"].get("length")
     log = (await call.service.servers.console_log(call.context, server.id)).decode(errors="replace")
     lines = -1 if asked is None else int(asked)
@@ -29,12 +30,12 @@ async def _console_output(call: Call[Any], server: Server, body: dict[str, Any])
     return reply({"output": "".join(c for c in log if c in "\n\t" or c.isprintable())})
 
 
-async def _add_group(call: Call[Any], server: Server, body: dict[str, Any]) -> web.Response:
+async def _add_group(call: Call[Compute], server: Server, body: dict[str, Any]) -> web.Response:
     await call.service.servers.add_security_group(call.context, server.id, body["addSecurityGroup"]["name"])
     return reply(status=202)
 
 
-async def _remove_group(call: Call[Any], server: Server, body: dict[str, Any]) -> web.Response:
+async def _remove_group(call: Call[Compute], server: Server, body: dict[str, Any]) -> web.Response:
     await call.service.servers.remove_security_group(call.context, server.id, body["removeSecurityGroup"]["name"])
     return reply(status=202)
 
@@ -68,7 +69,7 @@ PUBLIC: Mapping[str, tuple[Version | None, Version | None]] = {
 """Other actions of the public API, with the first and last version that has them; what is no verb is refused."""
 
 
-async def act(call: Call[Any]) -> web.Response:
+async def act(call: Call[Compute]) -> web.Response:
     """Do one thing to a server."""
     body = await json_body(call)
     if len(body) != 1:
@@ -93,7 +94,9 @@ def _has(version: Version, since: Version | None, until: Version | None) -> bool
     return (since is None or version >= since) and (until is None or version <= until)
 
 
-async def _begin(call: Call[Any], verb: verbs.Verb[Any], action: verbs.Action, body: dict[str, Any]) -> web.Response:
+async def _begin(
+    call: Call[Compute], verb: verbs.Verb[Any], action: verbs.Action, body: dict[str, Any]
+) -> web.Response:
     """Have a verb done; its record says who may and what the body must be."""
     server = await server_of(call, action.rule)
     BODIES[action.name].check(call.version, body)

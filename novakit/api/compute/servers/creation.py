@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from novakit import errors, world
+from novakit.api.compute.domain import Compute
 from novakit.api.queries import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
@@ -30,7 +31,7 @@ KEPT_OF_FLAVOR = (
 """What a server remembers of its flavor, whatever becomes of it later."""
 
 
-async def creation(call: Call[Any], body: Mapping[str, Any]) -> CreateRequest:
+async def creation(call: Call[Compute], body: Mapping[str, Any]) -> CreateRequest:
     """Check what no schema can, look up flavor and key, and put the request together; raise `BadRequest`."""
     asked = body["server"]
     _refuse_what_is_not_served(asked)
@@ -102,7 +103,7 @@ def _groups(asked: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(group["name"] for group in asked.get("security_groups", ()) if "name" in group))
 
 
-async def _check_limits(call: Call[Any], asked: Mapping[str, Any]) -> None:
+async def _check_limits(call: Call[Compute], asked: Mapping[str, Any]) -> None:
     if not asked.get("metadata"):
         return
     most = (await call.service.quotas.limits(call.context.project_id or ""))["metadata_items"]
@@ -110,7 +111,7 @@ async def _check_limits(call: Call[Any], asked: Mapping[str, Any]) -> None:
         raise errors.Forbidden(f"Maximum number of metadata items exceeds {most}")
 
 
-def _place(call: Call[Any], asked: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+def _place(call: Call[Compute], asked: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
     """Read `zone`, `zone:host`, `zone:host:node` or `zone::node`, and the host asked for by name."""
     words = (asked.get("availability_zone") or "").split(":")
     if len(words) > 3:
@@ -147,7 +148,7 @@ def _image_id(asked: Mapping[str, Any]) -> str:
     return str(image_id)
 
 
-async def _flavor(call: Call[Any], reference: str | int) -> Mapping[str, Any]:
+async def _flavor(call: Call[Compute], reference: str | int) -> Mapping[str, Any]:
     """Look the flavor up by id, or by a link to it."""
     flavor_id = str(reference).rstrip("/").rpartition("/")[2][:255].replace("\x00", "")
     try:
@@ -157,7 +158,7 @@ async def _flavor(call: Call[Any], reference: str | int) -> Mapping[str, Any]:
     return {name: found[name] for name in KEPT_OF_FLAVOR}
 
 
-async def _public_key(call: Call[Any], name: str | None) -> str | None:
+async def _public_key(call: Call[Compute], name: str | None) -> str | None:
     if name is None:
         return None
     try:

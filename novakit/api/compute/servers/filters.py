@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker
 from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Version
@@ -100,7 +101,7 @@ class Listing:
     """Each must match one fixed address of the server."""
 
 
-def listing(call: Call[Any], verb: str) -> Listing | None:
+def listing(call: Call[Compute], verb: str) -> Listing | None:
     """Read the query string; None when nothing can match. Raise `BadRequest` or `Forbidden`."""
     query = _allowed(call)
     limit, marker = limit_and_marker(call)
@@ -132,7 +133,7 @@ def listing(call: Call[Any], verb: str) -> Listing | None:
     return Listing(wanted=Wanted(**fields), addresses=addresses)
 
 
-def _allowed(call: Call[Any]) -> dict[str, str]:
+def _allowed(call: Call[Compute]) -> dict[str, str]:
     """Keep the filters this caller may use; refuse unknown ones from 2.75 on, ignore them before."""
     open_to_all = {name for since, names in FOR_EVERYBODY if since <= call.version for name in names}
     known = open_to_all | set(FOR_ADMINS) | set(PAGING)
@@ -154,7 +155,7 @@ def _all_tenants(query: dict[str, str]) -> bool:
     return value == "" or strict_boolean(value, "all_tenants")
 
 
-def _states(call: Call[Any], query: dict[str, str]) -> dict[str, Any] | None:
+def _states(call: Call[Compute], query: dict[str, str]) -> dict[str, Any] | None:
     fields: dict[str, Any] = {}
     for name in ("vm_state", "task_state"):
         if name in query:
@@ -169,7 +170,7 @@ def _states(call: Call[Any], query: dict[str, str]) -> dict[str, Any] | None:
     return fields
 
 
-def _deleted(call: Call[Any], query: dict[str, str], fields: dict[str, Any]) -> bool | None:
+def _deleted(call: Call[Compute], query: dict[str, str], fields: dict[str, Any]) -> bool | None:
     if fields.get("vm_states") == ["deleted"]:
         if not call.context.is_admin:
             raise errors.Forbidden("Only administrators may list deleted instances")
@@ -200,7 +201,7 @@ def _tags(query: dict[str, str]) -> dict[str, Any]:
     return {name.replace("-", "_"): query[name].split(",") for name in names if name in query}
 
 
-def _times(call: Call[Any], query: dict[str, str]) -> dict[str, Any]:
+def _times(call: Call[Compute], query: dict[str, str]) -> dict[str, Any]:
     fields = {
         name.replace("-", "_"): _moment(name, query[name])
         for name in ("changes-since", "changes-before")
@@ -225,7 +226,7 @@ def parse_moment(complaint: str, text: str) -> datetime:
         raise errors.BadRequest(f"{complaint} It must be a time such as 2030-01-31T12:00:00Z.") from error
 
 
-def _sort(call: Call[Any]) -> list[tuple[str, bool]]:
+def _sort(call: Call[Compute]) -> list[tuple[str, bool]]:
     keys = call.request.query.getall("sort_key", [])
     directions = call.request.query.getall("sort_dir", [])
     if any(direction not in ("asc", "desc") for direction in directions):

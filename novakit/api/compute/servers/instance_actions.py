@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.servers.filters import parse_moment
@@ -15,7 +16,7 @@ from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Action, Event
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List what was done, the latest first."""
     found = await _actions(call)
     if call.version < (2, 58):
@@ -36,7 +37,7 @@ async def index(call: Call[Any]) -> web.Response:
     return reply(body)
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one action with its steps."""
     wanted = part(call, "request")
     for action in await _actions(call):
@@ -49,7 +50,7 @@ async def show(call: Call[Any]) -> web.Response:
     raise errors.NotFound(f"Action {wanted} not found")
 
 
-async def _actions(call: Call[Any]) -> list[Action]:
+async def _actions(call: Call[Compute]) -> list[Action]:
     """Fetch the actions; from 2.21 on those of deleted servers too."""
     server_id = part(call, "id")
     if call.version < (2, 21):
@@ -57,7 +58,7 @@ async def _actions(call: Call[Any]) -> list[Action]:
     return list(await call.service.servers.actions(call.context, server_id))
 
 
-def _between(call: Call[Any], found: Sequence[Action]) -> list[Action]:
+def _between(call: Call[Compute], found: Sequence[Action]) -> list[Action]:
     since, before = call.query.get("changes-since"), call.query.get("changes-before")
     start = parse_moment("Invalid changes-since.", since) if since is not None else None
     end = parse_moment("Invalid changes-before.", before) if before is not None and call.version >= (2, 66) else None
@@ -70,7 +71,7 @@ def _between(call: Call[Any], found: Sequence[Action]) -> list[Action]:
     ]
 
 
-def _view(call: Call[Any], action: Action) -> dict[str, Any]:
+def _view(call: Call[Compute], action: Action) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "action": action.action,
         "instance_uuid": action.server_id,
@@ -85,7 +86,7 @@ def _view(call: Call[Any], action: Action) -> dict[str, Any]:
     return shown
 
 
-def _event(call: Call[Any], action: Action, event: Event, operator: bool) -> dict[str, Any]:
+def _event(call: Call[Compute], action: Action, event: Event, operator: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "event": event.name,
         "start_time": precise(event.started_at),

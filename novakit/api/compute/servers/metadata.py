@@ -1,11 +1,11 @@
 """/servers/{id}/metadata: text by key, for people and their tools."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import server_details as schemas
 from novakit.api.compute.servers.servers import server_of
@@ -15,26 +15,26 @@ from novakit.compute.records import Server
 MISSING = "Metadata item was not found"
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """Show all of it."""
     return reply({"metadata": dict((await server_of(call)).metadata)})
 
 
-async def create(call: Call[Any]) -> web.Response:
+async def create(call: Call[Compute]) -> web.Response:
     """Add and replace items; the others stay."""
     server = await server_of(call)
     given = (await schemas.metadata.read(call))["metadata"]
     return reply({"metadata": await _edit(call, server, given)})
 
 
-async def replace(call: Call[Any]) -> web.Response:
+async def replace(call: Call[Compute]) -> web.Response:
     """Replace all of it."""
     server = await server_of(call)
     given = (await schemas.metadata.read(call))["metadata"]
     return reply({"metadata": await _edit(call, server, given, keep=False)})
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one item."""
     server, key = await server_of(call), part(call, "key")
     if key not in server.metadata:
@@ -42,7 +42,7 @@ async def show(call: Call[Any]) -> web.Response:
     return reply({"meta": {key: server.metadata[key]}})
 
 
-async def update(call: Call[Any]) -> web.Response:
+async def update(call: Call[Compute]) -> web.Response:
     """Set one item."""
     server, key = await server_of(call), part(call, "key")
     given = (await schemas.meta.read(call))["meta"]
@@ -52,7 +52,7 @@ async def update(call: Call[Any]) -> web.Response:
     return reply({"meta": given})
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Take one item away."""
     server, key = await server_of(call), part(call, "key")
 
@@ -65,7 +65,7 @@ async def delete(call: Call[Any]) -> web.Response:
     return reply(status=204)
 
 
-async def _edit(call: Call[Any], server: Server, given: Mapping[str, str], *, keep: bool = True) -> dict[str, str]:
+async def _edit(call: Call[Compute], server: Server, given: Mapping[str, str], *, keep: bool = True) -> dict[str, str]:
     most = (await call.service.quotas.limits(server.project_id))["metadata_items"]
 
     def change(known: Mapping[str, str]) -> dict[str, str]:

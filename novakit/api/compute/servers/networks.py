@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import not_served as schemas
 from novakit.api.compute.servers import views
@@ -19,12 +20,12 @@ Names = Mapping[str, tuple[str, str]]
 NOT_SERVED = "Interfaces are given to a server when it is created; attaching and detaching them is not served yet."
 
 
-async def ips(call: Call[Any]) -> web.Response:
+async def ips(call: Call[Compute]) -> web.Response:
     """Show the addresses by network."""
     return reply({"addresses": views.addresses(await _ports(call), with_cards=False)})
 
 
-async def ips_of_network(call: Call[Any]) -> web.Response:
+async def ips_of_network(call: Call[Compute]) -> web.Response:
     """Show the addresses on one network."""
     shown = views.addresses(await _ports(call), with_cards=False)
     name = part(call, "network")
@@ -33,13 +34,13 @@ async def ips_of_network(call: Call[Any]) -> web.Response:
     return reply({name: shown[name]})
 
 
-async def interfaces(call: Call[Any]) -> web.Response:
+async def interfaces(call: Call[Compute]) -> web.Response:
     """List the ports."""
     found = await _ports(call)
     return reply({"interfaceAttachments": [_interface(call, port) for port in found]})
 
 
-async def interface(call: Call[Any]) -> web.Response:
+async def interface(call: Call[Compute]) -> web.Response:
     """Show one port."""
     port_id = part(call, "port")
     for port in await _ports(call):
@@ -48,7 +49,7 @@ async def interface(call: Call[Any]) -> web.Response:
     raise errors.NotFound(f"Instance {part(call, 'id')} does not have a port with id {port_id}")
 
 
-async def not_served(call: Call[Any]) -> web.Response:
+async def not_served(call: Call[Compute]) -> web.Response:
     """Refuse to attach or detach."""
     await server_of(call)
     if call.request.method == "POST" and call.request.can_read_body:
@@ -56,7 +57,7 @@ async def not_served(call: Call[Any]) -> web.Response:
     raise errors.NotImplementedHere(NOT_SERVED)
 
 
-async def security_groups(call: Call[Any]) -> web.Response:
+async def security_groups(call: Call[Compute]) -> web.Response:
     """List the security groups of a server's ports."""
     server = await server_of(call)
     found, names = await call.service.servers.security_groups(server.id)
@@ -97,12 +98,12 @@ def _rule(rule: Mapping[str, Any], names: Names) -> dict[str, Any]:
     return shown
 
 
-async def _ports(call: Call[Any]) -> list[PortInfo]:
+async def _ports(call: Call[Compute]) -> list[PortInfo]:
     server = await server_of(call)
     return list((await call.service.servers.ports([server.id])).get(server.id, ()))
 
 
-def _interface(call: Call[Any], port: PortInfo) -> dict[str, Any]:
+def _interface(call: Call[Compute], port: PortInfo) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "net_id": port.network_id,
         "port_id": port.id,

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import next_page
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import servers as schemas
@@ -19,7 +20,7 @@ from novakit.conductor.verbs.delete import DELETE
 from novakit.front.sharing import Cost
 
 
-async def create(call: Call[Any]) -> web.Response:
+async def create(call: Call[Compute]) -> web.Response:
     """Ask for one server or several."""
     body = await schemas.create.read(call)
     spec = await creation(call, body)
@@ -37,14 +38,14 @@ async def create(call: Call[Any]) -> web.Response:
     return reply({"server": shown}, status=202, headers={"Location": shown["links"][0]["href"]})
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List servers by id and name."""
     wanted = listing(call, "index")
     found = await _page(call, wanted)
     return _list(call, "servers", [views.brief(call, server) for server in found])
 
 
-async def detail(call: Call[Any]) -> web.Response:
+async def detail(call: Call[Compute]) -> web.Response:
     """List servers with all they say."""
     wanted = listing(call, "detail")
     found = await _page(call, wanted)
@@ -56,13 +57,13 @@ async def detail(call: Call[Any]) -> web.Response:
     return _list(call, "servers/detail", shown)
 
 
-async def show(call: Call[Any]) -> web.Response:
+async def show(call: Call[Compute]) -> web.Response:
     """Show one server."""
     server = await server_of(call)
     return reply({"server": await _full(call, server)})
 
 
-async def update(call: Call[Any]) -> web.Response:
+async def update(call: Call[Compute]) -> web.Response:
     """Rename or describe a server, or change its hostname."""
     server = await server_of(call)
     asked = (await schemas.update.read(call))["server"]
@@ -75,14 +76,14 @@ async def update(call: Call[Any]) -> web.Response:
     return reply({"server": views.updated(call, server, ports.get(server.id, ()))})
 
 
-async def delete(call: Call[Any]) -> web.Response:
+async def delete(call: Call[Compute]) -> web.Response:
     """Delete a server, whatever else is happening to it."""
     server = await server_of(call)
     await call.service.requests.begin(call.context, server.id, DELETE)
     return reply(status=204)
 
 
-async def server_of(call: Call[Any], rule: str | None = None) -> Server:
+async def server_of(call: Call[Compute], rule: str | None = None) -> Server:
     """Fetch the server in the path for somebody who may do this to it: what the route's rule says, or `rule`.
 
     Raises NotFound or Forbidden.
@@ -95,13 +96,13 @@ async def server_of(call: Call[Any], rule: str | None = None) -> Server:
     return server
 
 
-async def _full(call: Call[Any], server: Server) -> dict[str, Any]:
+async def _full(call: Call[Compute], server: Server) -> dict[str, Any]:
     ports = await call.service.servers.ports([server.id])
     statuses = await _host_statuses(call, [server])
     return views.full(call, server, ports.get(server.id, ()), statuses.get(server.id), detail=False)
 
 
-async def _host_statuses(call: Call[Any], servers: Sequence[Server]) -> dict[str, str]:
+async def _host_statuses(call: Call[Compute], servers: Sequence[Server]) -> dict[str, str]:
     """Say how the host of each server is, to those who may know."""
     if call.version < (2, 16) or not call.allows("os_compute_api:servers:show:host_status"):
         return {}
@@ -109,14 +110,14 @@ async def _host_statuses(call: Call[Any], servers: Sequence[Server]) -> dict[str
     return {server.id: known.get(server.host or "", "") for server in servers}
 
 
-async def _page(call: Call[Any], asked: Listing | None) -> Sequence[Server]:
+async def _page(call: Call[Compute], asked: Listing | None) -> Sequence[Server]:
     if asked is None or asked.wanted.limit == 0:
         return []
     found: Sequence[Server] = await call.service.servers.list(asked.wanted, asked.addresses)
     return found
 
 
-def _list(call: Call[Any], place: str, shown: list[dict[str, Any]]) -> web.Response:
+def _list(call: Call[Compute], place: str, shown: list[dict[str, Any]]) -> web.Response:
     body: dict[str, Any] = {"servers": shown}
     if more := next_page(call, place, [server["id"] for server in shown]):
         body["servers_links"] = more

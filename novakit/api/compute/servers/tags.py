@@ -1,11 +1,11 @@
 """/servers/{id}/tags: short words to find servers by (2.26)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import root_url
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import server_details as schemas
@@ -16,12 +16,12 @@ MAX_TAGS, MAX_LENGTH = 50, 60
 SINCE = (2, 26)
 
 
-async def index(call: Call[Any]) -> web.Response:
+async def index(call: Call[Compute]) -> web.Response:
     """List the tags."""
     return reply({"tags": list((await server_of(call)).tags)})
 
 
-async def replace(call: Call[Any]) -> web.Response:
+async def replace(call: Call[Compute]) -> web.Response:
     """Replace all tags."""
     server = await server_of(call)
     given = list(dict.fromkeys((await schemas.tags.read(call))["tags"]))
@@ -29,14 +29,14 @@ async def replace(call: Call[Any]) -> web.Response:
     return reply({"tags": given})
 
 
-async def clear(call: Call[Any]) -> web.Response:
+async def clear(call: Call[Compute]) -> web.Response:
     """Take all tags away."""
     server = await server_of(call)
     await call.service.servers.edit(call.context, server.id, "tags", lambda known: [])
     return reply(status=204)
 
 
-async def check(call: Call[Any]) -> web.Response:
+async def check(call: Call[Compute]) -> web.Response:
     """Say whether the server has a tag: 204 or 404."""
     server, tag = await server_of(call), part(call, "tag")
     if tag not in server.tags:
@@ -44,7 +44,7 @@ async def check(call: Call[Any]) -> web.Response:
     return reply(status=204)
 
 
-async def add(call: Call[Any]) -> web.Response:
+async def add(call: Call[Compute]) -> web.Response:
     """Add one tag: 201 when it is new, else 204."""
     server, tag = await server_of(call), part(call, "tag")
     if not tag or len(tag) > MAX_LENGTH or "," in tag or "/" in tag:
@@ -68,7 +68,7 @@ async def add(call: Call[Any]) -> web.Response:
     return reply(status=201, headers={"Location": f"{root_url(call)}/v2.1{place}"})
 
 
-async def remove(call: Call[Any]) -> web.Response:
+async def remove(call: Call[Compute]) -> web.Response:
     """Take one tag away."""
     server, tag = await server_of(call), part(call, "tag")
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from novakit.api.compute.domain import Compute
 from novakit.api.compute.image_properties import STANDARD
 from novakit.api.compute.links import bookmark, links
 from novakit.api.service import Call
@@ -32,12 +33,12 @@ def host_id(server: Server) -> str:
     return hashlib.sha224((server.project_id + server.host).encode()).hexdigest() if server.host else ""
 
 
-def brief(call: Call[Any], server: Server) -> View:
+def brief(call: Call[Compute], server: Server) -> View:
     """Show id, name and links."""
     return {"id": server.id, "name": server.name, "links": links(call, "servers", server.id)}
 
 
-def created(call: Call[Any], server: Server, groups: Sequence[Mapping[str, str]]) -> View:
+def created(call: Call[Compute], server: Server, groups: Sequence[Mapping[str, str]]) -> View:
     """Show what the answer to a create holds."""
     return {
         "id": server.id,
@@ -51,7 +52,9 @@ def _disk_config(server: Server) -> str:
     return "AUTO" if server.auto_disk_config else "MANUAL"
 
 
-def full(call: Call[Any], server: Server, ports: Sequence[PortInfo], host_status: str | None, *, detail: bool) -> View:
+def full(
+    call: Call[Compute], server: Server, ports: Sequence[PortInfo], host_status: str | None, *, detail: bool
+) -> View:
     """Show everything; `detail` is the list of many, which leaves the server groups out."""
     shown = _core(call, server, ports, with_cards=True)
     admin = call.allows("os_compute_api:os-extended-server-attributes")
@@ -81,7 +84,7 @@ def full(call: Call[Any], server: Server, ports: Sequence[PortInfo], host_status
     return shown
 
 
-def updated(call: Call[Any], server: Server, ports: Sequence[PortInfo]) -> View:
+def updated(call: Call[Compute], server: Server, ports: Sequence[PortInfo]) -> View:
     """Show what the answer to an update held before 2.75; from then on it is the whole."""
     shown = _core(call, server, ports, with_cards=False)
     if call.version >= (2, 71):
@@ -108,7 +111,7 @@ def security_groups(ports: Sequence[PortInfo]) -> list[dict[str, str]]:
     return [{"name": name or group_id} for port in ports for group_id, name in port.security_groups]
 
 
-def _core(call: Call[Any], server: Server, ports: Sequence[PortInfo], *, with_cards: bool) -> View:
+def _core(call: Call[Compute], server: Server, ports: Sequence[PortInfo], *, with_cards: bool) -> View:
     """Show what every answer about a server has."""
     status = status_of(server.vm_state, server.task_state)
     building = server.vm_state == "building"
@@ -149,7 +152,7 @@ def _core(call: Call[Any], server: Server, ports: Sequence[PortInfo], *, with_ca
     return shown
 
 
-def _for_admins(call: Call[Any], server: Server) -> View:
+def _for_admins(call: Call[Compute], server: Server) -> View:
     shown: View = {
         "OS-EXT-SRV-ATTR:host": server.host,
         "OS-EXT-SRV-ATTR:instance_name": f"instance-{server.id[:8]}",
@@ -169,7 +172,7 @@ def _for_admins(call: Call[Any], server: Server) -> View:
     return shown
 
 
-def _flavor(call: Call[Any], server: Server) -> View:
+def _flavor(call: Call[Compute], server: Server) -> View:
     flavor = server.flavor
     if call.version < (2, 47):
         return {"id": str(flavor["id"]), "links": bookmark(call, "flavors", str(flavor["id"]))}
@@ -181,7 +184,7 @@ def _flavor(call: Call[Any], server: Server) -> View:
     return shown
 
 
-def _image(call: Call[Any], server: Server) -> View | str:
+def _image(call: Call[Compute], server: Server) -> View | str:
     if not server.image_id:
         return ""
     shown: View = {"id": server.image_id, "links": bookmark(call, "images", server.image_id)}
@@ -192,7 +195,7 @@ def _image(call: Call[Any], server: Server) -> View | str:
     return shown
 
 
-def _fault(call: Call[Any], fault: Mapping[str, Any]) -> View:
+def _fault(call: Call[Compute], fault: Mapping[str, Any]) -> View:
     shown = {"code": fault["code"], "created": fault["created"], "message": fault["message"]}
     if fault.get("details") and (call.context.is_admin or fault["code"] != 500):
         shown["details"] = fault["details"]
