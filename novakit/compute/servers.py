@@ -16,7 +16,8 @@ from novakit.context import RequestContext
 from novakit.network import Networks, PortInfo
 from novakit.store import Session, Store, operations
 from novakit.store.compute import servers as rows
-from novakit.store.compute.server_list import Wanted, listed
+from novakit.store.compute.server_list import Wanted as Wanted
+from novakit.store.compute.server_list import listed
 from novakit.store.engine import Row
 
 _FIELDS = tuple(field.name for field in attrs.fields(Server))

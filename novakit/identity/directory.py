@@ -1,7 +1,7 @@
 """What administrators keep: projects, users, roles, assignments, domains, services, endpoints, regions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import sqlalchemy as sa
@@ -13,6 +13,20 @@ from novakit.store import Store
 from novakit.store import identity as table
 from novakit.store.engine import Row
 
+Kind = Literal["domains", "projects", "users", "roles", "regions", "services", "endpoints"]
+"""What the directory holds, by the name of the collection in the API."""
+SYSTEM = table.SYSTEM
+"""The target of a role assignment on the whole system, beside the ids of projects."""
+_TABLES: Mapping[Kind, sa.Table] = {
+    "domains": table.domains,
+    "projects": table.projects,
+    "users": table.users,
+    "roles": table.roles,
+    "regions": table.regions,
+    "services": table.services,
+    "endpoints": table.endpoints,
+}
+
 
 @attrs.frozen
 class Directory:
@@ -22,23 +36,28 @@ class Directory:
     changed: Callable[[], None]
     """Called after every change that may matter to a token."""
 
-    async def listed(self, of: sa.Table, filters: Mapping[str, Any] | None = None) -> Sequence[Row]:
+    async def listed(self, kind: Kind, filters: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Fetch what equals the filters."""
         async with self.store.read() as session:
-            return await table.listed(session, of, filters or {})
+            return await table.listed(session, _TABLES[kind], filters or {})
 
-    async def show(self, of: sa.Table, key: str) -> Row:
+    async def show(self, kind: Kind, key: str) -> Row:
         """Fetch one; raise `NotFound`."""
         async with self.store.read() as session:
-            row = await table.show(session, of, key)
+            row = await table.show(session, _TABLES[kind], key)
         if row is None:
-            raise missing(of, key)
+            raise missing(kind, key)
         return row
 
-    async def create(self, of: sa.Table, values: Mapping[str, Any]) -> Row:
+    def has(self, kind: Kind, attribute: str) -> bool:
+        """Say whether what is of a kind has an attribute that is kept by itself, and so can be listed by."""
+        return attribute in _TABLES[kind].c
+
+    async def create(self, kind: Kind, values: Mapping[str, Any]) -> Row:
         """Make one and give it back; raise `Conflict` where its name is taken."""
+        of = _TABLES[kind]
         row = {"id": new_id(), **await _kept(of, values)}
-        if of is table.users:
+        if kind == "users":
             row.setdefault("tokens_valid_from", world.now())
         async with self.store.write() as session:
             await table.create(session, of, row)
@@ -46,32 +65,34 @@ class Directory:
         assert made is not None
         return made
 
-    async def update(self, of: sa.Table, key: str, values: Mapping[str, Any]) -> Row:
+    async def update(self, kind: Kind, key: str, values: Mapping[str, Any]) -> Row:
         """Change one and give it back; a new password or a disabled account ends the tokens of a user."""
+        of = _TABLES[kind]
         row = await _kept(of, values)
-        if of is table.users and ("password_hash" in row or row.get("enabled") is False):
+        if kind == "users" and ("password_hash" in row or row.get("enabled") is False):
             row["tokens_valid_from"] = world.now()
         async with self.store.write() as session:
             after = await table.update(session, of, key, row)
         if after is None:
-            raise missing(of, key)
+            raise missing(kind, key)
         self.changed()
         return after
 
-    async def delete(self, of: sa.Table, key: str) -> None:
+    async def delete(self, kind: Kind, key: str) -> None:
         """Remove one with its assignments; raise `NotFound`."""
         async with self.store.write() as session:
-            found = await table.delete(session, of, key)
+            found = await table.delete(session, _TABLES[kind], key)
         if not found:
-            raise missing(of, key)
+            raise missing(kind, key)
         self.changed()
 
     async def assign(self, user_id: str, target_id: str, role_id: str) -> None:
         """Give a user a role on a project or the system; raise `NotFound` for whichever does not exist."""
         async with self.store.write() as session:
-            for of, key in ((table.users, user_id), (table.roles, role_id), (table.projects, target_id)):
-                if key != table.SYSTEM and await table.show(session, of, key) is None:
-                    raise missing(of, key)
+            needed: Sequence[tuple[Kind, str]] = (("users", user_id), ("roles", role_id), ("projects", target_id))
+            for kind, key in needed:
+                if key != SYSTEM and await table.show(session, _TABLES[kind], key) is None:
+                    raise missing(kind, key)
             await table.assign(session, user_id, target_id, role_id)
         self.changed()
 
@@ -104,9 +125,9 @@ class Directory:
             return await table.projects_of(session, user_id)
 
 
-def missing(of: sa.Table, key: str) -> errors.NotFound:
+def missing(kind: Kind, key: str) -> errors.NotFound:
     """Say that something does not exist."""
-    return errors.NotFound(f"Could not find {of.name.removeprefix('identity_').removesuffix('s')}: {key}.")
+    return errors.NotFound(f"Could not find {kind.removesuffix('s')}: {key}.")
 
 
 async def _kept(of: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -209,7 +209,7 @@ class Identity:
     async def require_project(self, project_id: str) -> None:
         """Raise `BadRequest` for a project that does not exist."""
         try:
-            await self.directory.show(table.projects, project_id)
+            await self.directory.show("projects", project_id)
         except errors.NotFound as error:
             raise errors.BadRequest(f"Project ID {project_id[:64]} is not a valid project.") from error
 
@@ -219,7 +219,7 @@ class Identity:
             user = await table.user_of(session, key=user_id)
         if not await passwords.matches(original, user["password_hash"] if user else None):
             raise errors.Unauthorized(REFUSED)
-        await self.directory.update(table.users, user_id, {"password": password})
+        await self.directory.update("users", user_id, {"password": password})
 
     async def catalog(self, project_id: str | None) -> list[dict[str, Any]]:
         """Give the catalog as a token shows it; endpoints that need a project are left out where there is none."""

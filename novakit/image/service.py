@@ -21,6 +21,10 @@ from novakit.store.engine import Row
 
 log = structlog.get_logger(__name__)
 
+Wanted = table.Wanted
+"""What a list of images can be asked for."""
+OPERATORS, SORTABLE = table.OPERATORS, table.SORTABLE
+
 PIECE = 1 << 20
 """Bytes that are hashed, inspected and written at once."""
 STALENESS = 1.0

@@ -141,6 +141,26 @@ def _builds_statements(path: Path) -> bool:
     return bool(used - {"Table", "Column", "ColumnElement", "Select", "RowMapping", "exc"})
 
 
+STORE_IN_API = {
+    "novakit/api/service.py": "turns what is the matter with the database into an answer",
+    "novakit/api/compute/domain.py": "composes the domain objects of one service",
+    "novakit/api/network": "handlers hold transactions and tables still",
+    "novakit/api/placement": "handlers hold transactions still",
+}
+"""Where the API reaches into the store, and why; nothing may be added."""
+
+
+def test_the_api_asks_the_domain_and_not_the_store() -> None:
+    allowed = tuple(STORE_IN_API)
+    wrong = [
+        one
+        for one in _imports(CORE / "api")
+        if one.module.startswith(("novakit.store", "sqlalchemy"))
+        and not str(one.path.relative_to(ROOT)).startswith(allowed)
+    ]
+    _fails(wrong, "handlers ask a domain object; tables, statements and transactions stay below it")
+
+
 def test_one_module_checks_bodies() -> None:
     wrong = [one for one in _imports(CORE) if one.top == "fastjsonschema" and one.path != CORE / "api" / "bodies.py"]
     _fails(wrong, "bodies are checked in novakit/api/bodies.py")

@@ -1,5 +1,6 @@
 """/os-keypairs: the SSH keys a user boots servers with."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -9,7 +10,6 @@ from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import keypairs as schemas
 from novakit.api.service import Call, Route, reply
-from novakit.store.engine import Row
 
 BRIEF = ("name", "public_key", "fingerprint")
 
@@ -75,7 +75,7 @@ def _user(call: Call[Compute]) -> str:
     return user_id
 
 
-def _view(call: Call[Compute], row: Row, fields: tuple[str, ...]) -> dict[str, Any]:
+def _view(call: Call[Compute], row: Mapping[Any, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     wanted = (*fields, "type") if call.version >= (2, 2) else fields
     return {name: row[name] for name in wanted}
 

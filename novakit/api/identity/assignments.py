@@ -9,14 +9,14 @@ from novakit import errors
 from novakit.api.identity import resources
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
+from novakit.identity.directory import SYSTEM
 from novakit.identity.service import closure
-from novakit.store import identity as table
 
 Row = Mapping[Any, Any]
 
 
 def _place(call: Call[Identity]) -> tuple[str, str, str]:
-    return call.path["user"], call.path.get("project", table.SYSTEM), call.path["role"]
+    return call.path["user"], call.path.get("project", SYSTEM), call.path["role"]
 
 
 async def grant(call: Call[Identity]) -> web.Response:
@@ -41,7 +41,7 @@ async def check(call: Call[Identity]) -> web.Response:
 
 async def roles(call: Call[Identity]) -> web.Response:
     """List the roles that a user was given somewhere."""
-    rows = await call.service.directory.roles_of(call.path["user"], call.path.get("project", table.SYSTEM))
+    rows = await call.service.directory.roles_of(call.path["user"], call.path.get("project", SYSTEM))
     return reply(resources.collection(call, "roles", [resources.ROLE.document(call, row) for row in rows]))
 
 
@@ -50,7 +50,7 @@ async def every(call: Call[Identity]) -> web.Response:
     query = call.query
     filters = {"user_id": query.get("user.id"), "target_id": query.get("scope.project.id")}
     if "scope.system" in query:
-        filters["target_id"] = table.SYSTEM
+        filters["target_id"] = SYSTEM
     call.authorize(call.rule, {} if filters["user_id"] is None else {"target.user.id": filters["user_id"]})
     rows: Iterable[Row] = await call.service.directory.assigned(
         {name: value for name, value in filters.items() if value is not None}
@@ -92,7 +92,7 @@ def _document(call: Call[Identity], row: Row, named: bool) -> dict[str, Any]:
         role["name"] = row["role_name"]
         user |= {"name": row["user_name"], "domain": _domain(row, "user")}
         project |= {"name": row["project_name"], "domain": _domain(row, "project")}
-    on_system = row["target_id"] == table.SYSTEM
+    on_system = row["target_id"] == SYSTEM
     scope = {"system": {"all": True}} if on_system else {"project": project}
     given = row.get("prior") or row["role_id"]
     where = "system" if on_system else f"projects/{row['target_id']}"

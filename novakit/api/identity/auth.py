@@ -11,8 +11,8 @@ from novakit.api.identity import checks, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
 from novakit.identity import Identity
+from novakit.identity.directory import SYSTEM
 from novakit.identity.service import Grant, Scope
-from novakit.store import identity as table
 
 _reference = {
     "type": "object",
@@ -226,7 +226,7 @@ async def domains(call: Call[Identity]) -> web.Response:
 
 async def system(call: Call[Identity]) -> web.Response:
     """Say whether the caller can log in to the system."""
-    roles = await call.service.directory.roles_of(call.context.user_id, table.SYSTEM)
+    roles = await call.service.directory.roles_of(call.context.user_id, SYSTEM)
     return reply(resources.collection(call, "system", [{"all": True}] if roles else []))
 
 

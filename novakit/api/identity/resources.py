@@ -5,7 +5,6 @@ from typing import Any
 
 import attrs
 import orjson
-import sqlalchemy as sa
 from aiohttp import web
 
 from novakit import errors
@@ -13,7 +12,7 @@ from novakit.api.identity import checks, filters
 from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
-from novakit.store import identity as table
+from novakit.identity.directory import Kind
 
 Document = dict[str, Any]
 
@@ -36,11 +35,10 @@ def _below(call: Call[Identity]) -> str:
 
 @attrs.frozen(kw_only=True)
 class Noun:
-    """One kind of thing: its table, what a document of it holds, and which filters its list takes."""
+    """One kind of thing: what a document of it holds, and which filters its list takes."""
 
     name: str
-    plural: str
-    of: sa.Table
+    plural: Kind
     shown: Sequence[str]
     fixed: Mapping[str, Any] = {}
     """What every document says besides."""
@@ -79,7 +77,7 @@ class Noun:
         async def create(call: Call[Identity]) -> web.Response:
             values = dict(check(await call.json())[self.name])
             values = await _completed(call, self, self._with_extra(values, {}))
-            row = await call.service.directory.create(self.of, values)
+            row = await call.service.directory.create(self.plural, values)
             return reply({self.name: self.document(call, row)}, 201)
 
         return create
@@ -90,12 +88,12 @@ class Noun:
         async def update(call: Call[Identity]) -> web.Response:
             directory = call.service.directory
             values = dict(check(await call.json())[self.name])
-            before = await directory.show(self.of, call.path["id"])
+            before = await directory.show(self.plural, call.path["id"])
             for name in [name for name in self.frozen if name in values]:
                 if values.pop(name) != before[name]:
                     raise errors.BadRequest(f"The {name} of a {self.name} cannot be changed.")
             values = self._with_extra(values, before["extra"] or {})
-            row = await directory.update(self.of, call.path["id"], _plain(values))
+            row = await directory.update(self.plural, call.path["id"], _plain(values))
             return reply({self.name: self.document(call, row)})
 
         return update
@@ -116,8 +114,9 @@ class Noun:
         """List what equals the filters of the query."""
         asked = filters.read(call.request.query, self.filters, (*self.shown, *self.fixed))
         # The database narrows by what it can compare; the rest is compared with what clients are shown.
-        exact = {name: call.query[name] for name in self.filters if name in self.of.c and name in call.query}
-        rows = await call.service.directory.listed(self.of, exact)
+        has = call.service.directory.has
+        exact = {name: call.query[name] for name in self.filters if has(self.plural, name) and name in call.query}
+        rows = await call.service.directory.listed(self.plural, exact)
         page, more = asked.page([self.document(call, row) for row in rows])
         return reply(collection(call, self.plural, page, more=more))
 
@@ -126,7 +125,7 @@ class Noun:
         key = call.path["id"]
         target = {f"target.{self.name}.id": key}
         try:
-            row = await call.service.directory.show(self.of, key)
+            row = await call.service.directory.show(self.plural, key)
         except errors.NotFound:
             # Who may not see it is told the same whether it is there or not.
             call.authorize(call.rule, target)
@@ -136,7 +135,7 @@ class Noun:
 
     async def delete(self, call: Call[Identity]) -> web.Response:
         """Delete one by id."""
-        await call.service.directory.delete(self.of, call.path["id"])
+        await call.service.directory.delete(self.plural, call.path["id"])
         return reply(status=204)
 
 
@@ -154,25 +153,25 @@ def _plain(values: Document) -> Document:
 async def _completed(call: Call[Identity], noun: Noun, values: Document) -> Document:
     """Fill in what a new thing has when its creator does not say."""
     values = _plain(values)
-    if "domain_id" in noun.of.c:
+    if call.service.directory.has(noun.plural, "domain_id"):
         values["domain_id"] = values.get("domain_id") or call.context.user_domain_id
-        await _exists(call, table.domains, values["domain_id"])
-    if noun.of is table.projects:
+        await _exists(call, "domains", values["domain_id"])
+    if noun.plural == "projects":
         values["parent_id"] = values.get("parent_id") or values["domain_id"]
         if values["parent_id"] != values["domain_id"]:
-            await _exists(call, table.projects, values["parent_id"])
-    if noun.of is table.users and values.get("default_project_id"):
-        await _exists(call, table.projects, values["default_project_id"])
-    if noun.of is table.services:
+            await _exists(call, "projects", values["parent_id"])
+    if noun.plural == "users" and values.get("default_project_id"):
+        await _exists(call, "projects", values["default_project_id"])
+    if noun.plural == "services":
         values.setdefault("name", "")
-    if noun.of is table.endpoints and "region" in values:
+    if noun.plural == "endpoints" and "region" in values:
         values["region_id"] = values["region"]
     return values
 
 
-async def _exists(call: Call[Identity], of: sa.Table, key: str) -> None:
+async def _exists(call: Call[Identity], kind: Kind, key: str) -> None:
     try:
-        await call.service.directory.show(of, key)
+        await call.service.directory.show(kind, key)
     except errors.NotFound as error:
         raise errors.BadRequest(error.message) from error
 
@@ -180,7 +179,6 @@ async def _exists(call: Call[Identity], of: sa.Table, key: str) -> None:
 DOMAIN = Noun(
     name="domain",
     plural="domains",
-    of=table.domains,
     shown=("name", "description", "enabled"),
     fixed={"tags": [], "options": {}},
     accepts={"name": SHORT_NAME, "description": TEXT, "enabled": FLAG},
@@ -189,7 +187,6 @@ DOMAIN = Noun(
 PROJECT = Noun(
     name="project",
     plural="projects",
-    of=table.projects,
     shown=("name", "domain_id", "description", "enabled", "parent_id", "tags"),
     fixed={"is_domain": False, "options": {}},
     accepts={
@@ -207,7 +204,6 @@ PROJECT = Noun(
 USER = Noun(
     name="user",
     plural="users",
-    of=table.users,
     shown=("name", "domain_id", "description", "enabled", "default_project_id", "email"),
     fixed={"options": {}, "password_expires_at": None},
     accepts={
@@ -225,7 +221,6 @@ USER = Noun(
 ROLE = Noun(
     name="role",
     plural="roles",
-    of=table.roles,
     shown=("name", "description"),
     fixed={"domain_id": None, "options": {}},
     accepts={"name": NAME, "description": TEXT, "domain_id": {"type": "null"}},
@@ -234,7 +229,6 @@ ROLE = Noun(
 REGION = Noun(
     name="region",
     plural="regions",
-    of=table.regions,
     shown=("description", "parent_region_id"),
     required=(),
     accepts={"id": NAME, "description": TEXT, "parent_region_id": {"anyOf": [NAME, {"type": "null"}]}},
@@ -244,7 +238,6 @@ REGION = Noun(
 SERVICE = Noun(
     name="service",
     plural="services",
-    of=table.services,
     shown=("name", "type", "description", "enabled"),
     required=("type",),
     accepts={"name": NAME, "type": NAME, "description": TEXT, "enabled": FLAG},
@@ -253,7 +246,6 @@ SERVICE = Noun(
 ENDPOINT = Noun(
     name="endpoint",
     plural="endpoints",
-    of=table.endpoints,
     shown=("interface", "region_id", "service_id", "url", "enabled"),
     required=("interface", "service_id", "url"),
     accepts={

@@ -11,8 +11,7 @@ from novakit.api.image import schemas
 from novakit.api.service import Call
 from novakit.image import Images
 from novakit.image.records import HASH_ALGORITHM
-from novakit.image.service import sees_all
-from novakit.store.images import OPERATORS, SORTABLE, Wanted
+from novakit.image.service import OPERATORS, SORTABLE, Wanted, sees_all
 
 TRUE, FALSE = {"true", "1", "t", "on", "yes", "y"}, {"false", "0", "f", "off", "no", "n"}
 DEFAULT_LIMIT = 25

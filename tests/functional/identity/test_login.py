@@ -4,6 +4,8 @@ from typing import Any
 
 from novakit.identity import Identity
 
+KINDS = ("projects", "users", "roles", "services", "endpoints")
+
 
 async def test_discovery_needs_no_token(cloud: Any) -> None:
     status, said = await cloud.ask("GET", "/")
@@ -49,9 +51,9 @@ async def test_wrong_passwords_unknown_users_and_foreign_projects_are_refused_al
 
 
 async def test_bootstrap_twice_changes_nothing(cloud: Any) -> None:
-    before = [await cloud.identity.directory.listed(of) for of in _tables()]
+    before = [await cloud.identity.directory.listed(of) for of in KINDS]
     await cloud.identity.bootstrap(admin_password="other", demo_password="other")
-    assert [await cloud.identity.directory.listed(of) for of in _tables()] == before
+    assert [await cloud.identity.directory.listed(of) for of in KINDS] == before
     assert await cloud.token()
 
 
@@ -70,9 +72,3 @@ async def test_the_service_token_carries_the_role_service_alone(cloud: Any) -> N
 async def test_the_command_line_logs_in(cloud: Any) -> None:
     assert len(await cloud.cli("token", "issue", "-f", "value", "-c", "id")) > 100
     assert "compute" in await cloud.cli("catalog", "list", "-f", "value", "-c", "Type")
-
-
-def _tables() -> list[Any]:
-    from novakit.store import identity as table
-
-    return [table.projects, table.users, table.roles, table.services, table.endpoints]

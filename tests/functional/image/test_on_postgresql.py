@@ -10,7 +10,6 @@ from novakit.identity import Identity
 from novakit.identity.service import Scope
 from novakit.image import Images
 from novakit.store import Store
-from novakit.store.identity import projects
 from novakit.store.images import Wanted
 from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
 
@@ -31,7 +30,7 @@ async def test_logins_conflicts_and_bootstrap_work_on_postgresql(store: Store, t
     token, _ = await identity.login(user_name="demo", user_domain="default", password="d", scope=scope)
     assert (await identity.authenticate(token, "req-1")).roles == {"member", "reader"}
     with pytest.raises(Conflict):
-        await identity.directory.create(projects, {"name": "demo", "domain_id": "default", "parent_id": "default"})
+        await identity.directory.create("projects", {"name": "demo", "domain_id": "default", "parent_id": "default"})
     await identity.revoke(token)
     with pytest.raises(Unauthorized):
         await identity.authenticate(token, "req-2")

@@ -13,8 +13,8 @@ from novakit.api.compute.links import limit_and_marker
 from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
+from novakit.compute.servers import Wanted
 from novakit.compute.states import states_of
-from novakit.store.compute.server_list import Wanted
 
 FOR_EVERYBODY: Sequence[tuple[Version, Sequence[str]]] = (
     ((2, 1), ("reservation_id", "name", "status", "image", "flavor", "ip", "changes-since", "all_tenants")),
