@@ -52,6 +52,8 @@ class Process:
     """What the scheduler of this process is called."""
     notices: list[str] = attrs.field(factory=list)
     """What an operator must know of how the start went."""
+    protocol: Callable[[], asyncio.Protocol] | None = None
+    """Makes what speaks HTTP with one client of this process's APIs."""
     descriptors: int = 1024
     """How many descriptors may be open in this process."""
     waits: Waits = attrs.field(factory=Waits)
@@ -221,6 +223,7 @@ async def _serve_http(stack: AsyncExitStack, process: Process, app: web.Applicat
     stack.push_async_callback(runner.cleanup)
     assert runner.server is not None
     try:
+        process.protocol = door.protocol(runner.server)
         listening = await door.listen(runner.server, config.host, config.port)
     except OSError as error:
         raise ConfigError(

@@ -1,5 +1,7 @@
 """The body of a request: refused before it is read where it could cost more than it shows."""
 
+import re
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -8,6 +10,9 @@ from novakit import errors
 
 STRANGERS_BODY = 64 << 10
 """Bytes of a body whose sender has shown no token: a login needs a few hundred."""
+
+MOST_VALUES = 250
+"""Values of one parameter of a query."""
 
 
 def refuse_encoded(request: web.BaseRequest) -> None:
@@ -22,6 +27,34 @@ def refuse_encoded(request: web.BaseRequest) -> None:
             f"A body in Content-Encoding {said[:80]} is not taken; send it as it is.",
             headers={"Accept-Encoding": "identity"},
         )
+
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9._-]{0,253})?)(:[0-9]{1,5})?")
+
+
+def require_host(request: web.BaseRequest) -> None:
+    """Refuse a request that does not say for which host it is: answers have links of that host in them.
+
+    Raises BadRequest.
+    """
+    named = request.headers.getall("Host", [])
+    port = named[0].rpartition(":")[2] if named else ""
+    if len(named) != 1 or not _HOST.fullmatch(named[0]) or (port.isdecimal() and int(port) > 65535):
+        raise errors.BadRequest("The Host header must name one host, and a port if need be.")
+
+
+def require_few_values(request: web.BaseRequest) -> None:
+    """Refuse a query of which one parameter has more values than anybody asks for: each is a part of a statement.
+
+    As many ids as fit into the longest address are taken. Raises BadRequest.
+    """
+    if len(request.query_string) <= MOST_VALUES:
+        return
+    counted: Counter[str] = Counter()
+    for name, value in request.query.items():
+        counted[name] += 1 + value.count(",")
+        if counted[name] > MOST_VALUES:
+            raise errors.BadRequest(f"The parameter {name[:80]!r} has more than {MOST_VALUES} values; ask in parts.")
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from novakit import errors, tracing, world
 from novakit.api.entrance import Authenticate, Entrance
-from novakit.api.reading import STRANGERS_BODY, read_body, refuse_encoded
+from novakit.api.reading import STRANGERS_BODY, read_body, refuse_encoded, require_few_values, require_host
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
 from novakit.monitoring.tallies import Requests
@@ -22,6 +22,8 @@ S = TypeVar("S")
 Version = tuple[int, int]
 log = structlog.get_logger(__name__)
 
+MOST_OF_A_VERSION = 32
+"""Characters of a version that anybody could mean."""
 _EXPECTED = (501, 503, 507)
 """Statuses from 500 on that are no fault of the program."""
 
@@ -48,9 +50,9 @@ class Microversions:
             return self.minimum
         if asked == "latest":
             return self.maximum
-        match = re.fullmatch(self.pattern, asked, re.ASCII)
+        match = re.fullmatch(self.pattern, asked, re.ASCII) if len(asked) <= MOST_OF_A_VERSION else None
         if not match:
-            raise errors.BadRequest(self.malformed.format(asked), kind="badRequest")
+            raise errors.BadRequest(self.malformed.format(asked[:MOST_OF_A_VERSION]), kind="badRequest")
         version = int(match[1]), int(match[2])
         if not self.minimum <= version <= self.maximum:
             raise errors.NotAcceptable(
@@ -271,6 +273,8 @@ class Service(Generic[S]):
             agreed: Version | None = None
             try:
                 _require_text(request)
+                require_host(request)
+                require_few_values(request)
                 refuse_encoded(request)
                 choice = choices.get(request.match_info.handler, _NOTHING)
                 routes = choice.routes

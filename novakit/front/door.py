@@ -158,15 +158,15 @@ class Door:
     _said: Counter[str] = attrs.field(factory=Counter)
     _said_at: float = 0.0
 
+    def protocol(self, server: web.Server) -> Callable[[], Connection]:
+        """Return what makes the protocol of one client's connection."""
+        return lambda: Connection(self, server())
+
     async def listen(
         self, server: web.Server, host: str = "", port: int = 0, sock: socket.socket | None = None
     ) -> asyncio.Server:
         """Serve at an address, or on a socket that listens already. Raises OSError."""
-        loop = asyncio.get_running_loop()
-
-        def factory() -> Connection:
-            return Connection(self, server())
-
+        loop, factory = asyncio.get_running_loop(), self.protocol(server)
         if sock is not None:
             return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
         return await loop.create_server(factory, host, port, backlog=BACKLOG)

@@ -1,0 +1,1 @@
+"""A fuzzer that knows the routes and the schemas: `python -m tests.fuzz --help`."""
