@@ -41,11 +41,6 @@ class RequestContext:
         """
         return self.decide is None or self.decide(self, rule, target)
 
-    @property
-    def is_service(self) -> bool:
-        """Say whether the caller is another part of the cloud."""
-        return "service" in self.roles
-
 
 SERVICE = RequestContext(request_id="", user_id="novakit", roles=frozenset({"admin", "service"}))
 """Who this cloud's own processes are to its services."""

@@ -44,6 +44,7 @@ from novakit.store import identity as identity_rows
 from novakit.store.compute.liveness import Liveness
 from novakit.store.deployment import Deployment
 from novakit.store.migrate import migrate, migrated
+from novakit.tickets import Tickets
 
 log = structlog.get_logger(__name__)
 
@@ -203,6 +204,7 @@ class Control:
             bus=bus,
             identity=self.identity,
             images=self.images,
+            tickets=self._tickets(),
             networks=self.networks,
             placement=self.placement,
             wiring=Wiring(self.networks, Targets(HostCalls, bus, self.config), partial(kept, self.store)),
@@ -218,8 +220,9 @@ class Control:
 
     def application(self, bus: Bus, plugins: PluginHost | None = None) -> web.Application:
         """Make the HTTP application with every API under its prefix, and what machines watch at its root."""
-        from novakit.api import compute, identity, image, network, novakit, placement, volume
+        from novakit.api import compute, hosts, identity, image, network, novakit, placement, volume
         from novakit.api.compute.domain import Compute
+        from novakit.api.entrance import Authenticate
         from novakit.api.service import Service
         from novakit.api.services import policy_file
         from novakit.scheduler.reports import Reports
@@ -235,10 +238,12 @@ class Control:
         auth_url, requests, shares = f"{self.config.url}/identity", Requests(), Shares(self.config.sharing)
         rules = policy_file(self.config)
 
-        def mount(prefix: str, service: Service[D], domain: D) -> None:
+        def mount(
+            prefix: str, service: Service[D], domain: D, authenticate: Authenticate = self.identity.authenticate
+        ) -> None:
             answering = service.app(
                 domain,
-                self.identity.authenticate,
+                authenticate,
                 auth_url=auth_url,
                 requests=requests,
                 shares=shares,
@@ -247,6 +252,9 @@ class Control:
             )
             root.add_subapp(prefix, answering)
 
+        # Before the prefix that it lies below: the first one that fits is taken.
+        host_images = hosts.HostImages(self.images, self._tickets())
+        mount("/novakit/hosts", hosts.service, host_images, host_images.authenticate)
         reports = Reports(self.store, bus, self.config, self.images, self.config.device_profiles, hardware.check)
         mount("/identity", identity.service, self.identity)
         mount("/image", image.service, self.images)
@@ -268,6 +276,11 @@ class Control:
             mount("/compute", compute.SERVICE, domain)
         self._monitoring(bus, plugins, requests).mount(root)
         return root
+
+    def _tickets(self) -> Tickets:
+        """Make what lets hosts read images; every process on the same database reads the tickets of all of them."""
+        assert self.deployment is not None, "only a scheduler has none"
+        return Tickets(self.deployment.secret)
 
     def _disks(self) -> dict[str, Disk]:
         """Name the file systems that this process fills."""

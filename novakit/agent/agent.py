@@ -34,6 +34,7 @@ from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions
 from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded
+from novakit.tickets import proof
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.facets import traits_of
 from novakit_hookspecs.hosts import Holding, PreparesHost
@@ -229,7 +230,7 @@ class Agent(HostCalls):
             if vif is None:
                 raise Busy(f"port {nic.port_id} is not wired on {self.host} yet", 0.2)
             nics.append(Nic(port_id=nic.port_id, mac=nic.mac, device=vif.device, mtu=vif.mtu))
-        image = await self.images.get(plan.image) if plan.image and self.spec.wants_images else None
+        image = await self.images.get(plan.image, self._shown) if plan.image and self.spec.wants_images else None
         if plan.note is not None:
             await self.notes_kept.keep(plan.note)
         same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan) if field.name != "note"}
@@ -284,10 +285,19 @@ class Agent(HostCalls):
         return Snapshot(disk_format=made.suffix.removeprefix("."))
 
     async def upload_snapshot(self, operation: str, server: str, to: ImageTarget) -> None:
-        await self.snapshots.upload(await self._copy(operation, server), to)
+        made = await self._copy(operation, server)
+        try:
+            shown = await self._shown(to.ticket)
+        except BusError as error:
+            raise Busy(f"The conductor could not be asked: {error}", 1.0) from error
+        await self.snapshots.upload(made, attrs.evolve(to, ticket=shown))
 
     async def discard_snapshot(self, server: str) -> None:
         await self.snapshots.discard(server)
+
+    async def _shown(self, ticket: str) -> str:
+        """Add to a ticket what shows that it is this host's."""
+        return f"{ticket}.{proof(await self.conductor.ticket_key(), ticket)}"
 
     async def _copy(self, operation: str, server: str) -> Path:
         driver = self.driver

@@ -37,7 +37,8 @@ class ImageSource:
     """Bytes."""
     disk_format: str
     url: str
-    token: str = attrs.field(repr=False)
+    ticket: str = attrs.field(repr=False)
+    """Opens this image's bytes to this host, for a short time, and nothing else."""
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +109,8 @@ class ImageTarget:
     """Where a host uploads a snapshot to."""
 
     url: str
-    token: str = attrs.field(repr=False)
+    ticket: str = attrs.field(repr=False)
+    """Lets this host fill this image, for a short time, and do nothing else."""
 
 
 @attrs.frozen(kw_only=True)

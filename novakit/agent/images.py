@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +12,7 @@ from oslo_utils.imageutils import format_inspector
 
 from novakit import disk_header, durable, world
 from novakit.agent.calls import ImageSource
+from novakit.bus import BusError
 from novakit.disk import Disk
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage
@@ -18,6 +20,8 @@ from novakit_hookspecs.servers import LocalImage
 log = structlog.get_logger(__name__)
 
 CHUNK = 1 << 20
+Show = Callable[[str], Awaitable[str]]
+"""Adds to a ticket what shows that it is this host's; asked only when an image is really fetched."""
 
 
 @attrs.define
@@ -35,8 +39,8 @@ class ImageCache:
         for left in self.directory.glob("*.part"):
             left.unlink()
 
-    async def get(self, source: ImageSource) -> LocalImage:
-        """Give the local file of an image.
+    async def get(self, source: ImageSource, show: Show) -> LocalImage:
+        """Give the local file of an image; `show` adds to its ticket that it is this host's.
 
         Raises `Refused` when the content is not what was promised, `Busy` when it could not be fetched now,
         InsufficientStorage when this host has no room for it: another one may.
@@ -44,40 +48,40 @@ class ImageCache:
         digest = source.sha256
         task = self._fetching.get(digest)
         if task is None:
-            task = world.spawn(self._get(source), name=f"image/{source.id}")
+            task = world.spawn(self._get(source, show), name=f"image/{source.id}")
             self._fetching[digest] = task
             task.add_done_callback(lambda done: self._fetching.pop(digest, None))
         return attrs.evolve(await asyncio.shield(task), id=source.id)
 
-    async def _get(self, source: ImageSource) -> LocalImage:
+    async def _get(self, source: ImageSource, show: Show) -> LocalImage:
         path = self.directory / source.sha256
         if not await asyncio.to_thread(path.exists):
-            await self._fetch(source, path)
+            await self._fetch(source, path, show)
         virtual_size = await asyncio.to_thread(_inspect, path, source.disk_format)
         return LocalImage(id=source.id, path=str(path), disk_format=source.disk_format, virtual_size=virtual_size)
 
-    async def _fetch(self, source: ImageSource, path: Path) -> None:
+    async def _fetch(self, source: ImageSource, path: Path, show: Show) -> None:
         part = path.with_name(f"{path.name}.{world.new_id()}.part")
         if self.disk is not None:
             self.disk.require_for_content(source.size)
         log.info("fetching image", image=source.id, size=source.size)
         try:
-            digest = await self._download(source, part)
+            digest = await self._download(source, part, await show(source.ticket))
             if digest != source.sha256:
                 raise Refused("The image's content is not what the image service recorded; upload it again.")
             await asyncio.to_thread(part.chmod, 0o644)
             await asyncio.to_thread(durable.publish, part, path)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (BusError, aiohttp.ClientError, TimeoutError) as error:
             raise Busy(f"The image could not be fetched: {error or type(error).__name__}", 2.0) from error
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
 
-    async def _download(self, source: ImageSource, part: Path) -> str:
+    async def _download(self, source: ImageSource, part: Path, ticket: str) -> str:
         digest = hashlib.sha256()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         async with (
             aiohttp.ClientSession(timeout=timeout) as http,
-            http.get(source.url, headers={"X-Auth-Token": source.token}) as answer,
+            http.get(source.url, headers={"X-Auth-Token": ticket}) as answer,
         ):
             if answer.status in (403, 404):
                 raise Refused(f"The image {source.id} is not there any more.")

@@ -46,7 +46,7 @@ class SnapshotFiles:
         Raises `Busy` when the service did not take it now, `Refused` when it will not.
         """
         log.info("uploading a snapshot", file=path.name)
-        headers = {"X-Auth-Token": to.token, "Content-Type": "application/octet-stream"}
+        headers = {"X-Auth-Token": to.ticket, "Content-Type": "application/octet-stream"}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
         try:
             async with (

@@ -151,6 +151,11 @@ class ConductorCalls(Contract):
     async def metadata(self, network_id: str, ip: str, path: str) -> MetadataAnswer | None:
         """Answer a guest that asked for a path from a fixed address on a network that the host serves."""
 
+    @call(within=10.0, repeat_by=READS, by=AGENT)
+    @abstractmethod
+    async def ticket_key(self) -> str:
+        """Read the key with which the host that asks shows that a ticket for an image is its own."""
+
     @call(within=100.0, repeat_by=READS, by=API)
     @abstractmethod
     async def audit(self) -> AuditReport:

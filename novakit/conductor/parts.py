@@ -19,6 +19,7 @@ from novakit.store import Store
 from novakit.store.compute import servers
 from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
+from novakit.tickets import Tickets
 
 
 @attrs.define
@@ -50,12 +51,17 @@ class Parts:
     bus: Bus
     identity: Identity
     images: Images
+    tickets: Tickets
     networks: Networks
     placement: Placement
     wiring: Wiring
     notary: Notary
     liveness: Liveness = attrs.Factory(lambda self: Liveness(self.config.conductor.host_down_after), takes_self=True)
     servers: ServerReader = attrs.Factory(lambda self: ServerReader(self.store), takes_self=True)
+
+    def image_url(self, image_id: str) -> str:
+        """Say where hosts read and fill an image, with a ticket."""
+        return f"{self.config.url}/novakit/hosts/v1/images/{image_id}"
 
     @property
     def hosts(self) -> Targets[HostCalls]:

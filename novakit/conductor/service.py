@@ -133,6 +133,9 @@ class Served(ConductorCalls):
         body = metadata.answer(path, server, ports)
         return None if body is None else MetadataAnswer(body=body)
 
+    async def ticket_key(self) -> str:
+        return self.conductor.parts.tickets.host_key(self._host)
+
     async def audit(self) -> AuditReport:
         return await Audit(self.conductor.parts.store, self.conductor.parts.images, self.conductor.parts.hosts).run()
 

@@ -1,7 +1,6 @@
 """Identity: logins, tokens and what they allow."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,6 @@ class Identity:
     ring: Keyring = attrs.field(init=False)
     directory: Directory = attrs.field(init=False)
     _known: dict[str, tuple[float, Token, RequestContext]] = attrs.field(factory=dict, init=False)
-    _service_user: tuple[str, datetime] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ring = Keyring(Path(self.keys))
@@ -129,23 +127,6 @@ class Identity:
         """Ask the store again about every token: something changed."""
         self._known.clear()
 
-    async def service_token(self, *, project_id: str | None = None, lifetime: float = 600) -> str:
-        """Give a token of the service user, good for `lifetime` seconds.
-
-        With a project it sees what that project sees, and so is what a compute host may be handed; without one it
-        sees everything.
-        """
-        if self._service_user is None:
-            async with self.store.read() as session:
-                user = await table.user_of(session, name=SERVICE_USER, domain="default")
-            if user is None:
-                raise errors.Unavailable("The service user does not exist yet; start the service once to make it.")
-            self._service_user = user["id"], user["tokens_valid_from"]
-        user_id, since = self._service_user
-        return self.ring.write(
-            tokens.fresh(user_id, lifetime=lifetime, valid_from=since, project_id=project_id, methods=("service",))
-        )
-
     async def login(
         self,
         *,
@@ -166,8 +147,6 @@ class Identity:
     async def exchange(self, text: str, scope: Scope) -> tuple[str, Grant]:
         """Turn a token into one of another scope, which ends no later; raise `Unauthorized` where that is refused."""
         grant = await self.validate(text)
-        if "service" in grant.token.methods:
-            raise errors.Forbidden("A token of the service itself cannot be exchanged for another.")
         return await self._issue(grant.user, scope, parent=grant.token)
 
     async def _issue(
@@ -285,12 +264,9 @@ async def _granted(session: Session, token: Token) -> Grant:
 async def _effective(session: Session, token: Token) -> list[dict[str, Any]]:
     target = table.SYSTEM if token.system else token.project_id
     names, implies = await table.role_graph(session)
-    if "service" in token.methods:
-        direct = [key for key, name in names.items() if name == "service"]
-    elif target is None:
+    if target is None:
         return []
-    else:
-        direct = [row["id"] for row in await table.roles_of(session, token.user_id, target)]
+    direct = [row["id"] for row in await table.roles_of(session, token.user_id, target)]
     every = closure(direct, implies)
     return sorted(({"id": key, "name": names[key]} for key in every), key=lambda role: role["name"])
 

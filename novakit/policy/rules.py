@@ -78,10 +78,10 @@ def credentials(context: RequestContext) -> dict[str, Any]:
 
 
 def scope_of(context: RequestContext) -> str | None:
-    """Say what a token is scoped to. A part of the cloud that acts for no project counts as scoped to one."""
+    """Say what a token is scoped to."""
     if context.system:
         return "system"
-    return "project" if context.project_id is not None or context.is_service else None
+    return "project" if context.project_id is not None else None
 
 
 def names_of(rules: Sequence[Rule]) -> list[str]:

@@ -56,4 +56,4 @@ def test_topics_have_names_of_their_own() -> None:
 def test_a_host_may_call_only_what_it_tells_of_itself() -> None:
     """What is new among these is looked at for whose rows it touches, see `tests/functional/roles`."""
     by_agents = {method.name for method in methods_of(ConductorCalls).values() if "agent" in method.declared.by}
-    assert by_agents == {"report_host", "heartbeat", "guest_event", "metadata"}
+    assert by_agents == {"report_host", "heartbeat", "guest_event", "metadata", "ticket_key"}

@@ -1,8 +1,4 @@
-"""Who may do what to images: the image API's rules, their public names and defaults.
-
-Four defaults say more than the public ones: a compute host, whose token has the role service alone, reads the images
-of the project it works for, and brings the disk of a server that is snapshotted.
-"""
+"""Who may do what to images: the image API's rules, their public names and defaults."""
 
 from collections.abc import Mapping
 
@@ -14,8 +10,6 @@ OWN_OR_SEEN = (
     "(project_id:%(project_id)s or project_id:%(member_id)s or 'community':%(visibility)s or "
     "'public':%(visibility)s or 'shared':%(visibility)s)"
 )
-SERVICE = f"role:service and (project_id:None or {OWN_OR_SEEN})"
-SNAPSHOT = "role:service and project_id:%(project_id)s and 'snapshot':%(image_type)s"
 SHARED = "rule:context_is_admin or role:reader and (project_id:%(project_id)s or project_id:%(member_id)s)"
 
 RULES: Mapping[str, Rule] = table(
@@ -31,13 +25,13 @@ RULES: Mapping[str, Rule] = table(
     ("delete_image", MEMBER, PROJECT, "DELETE /v2/images/{id}"),
     (
         "get_image",
-        f"rule:context_is_admin or ({SERVICE}) or (role:reader and {OWN_OR_SEEN})",
+        f"rule:context_is_admin or (role:reader and {OWN_OR_SEEN})",
         PROJECT,
         "GET /v2/images/{id}",
     ),
     (
         "get_images",
-        "rule:context_is_admin or role:service or (role:reader and project_id:%(project_id)s)",
+        "rule:context_is_admin or (role:reader and project_id:%(project_id)s)",
         PROJECT,
         "GET /v2/images",
     ),
@@ -51,11 +45,11 @@ RULES: Mapping[str, Rule] = table(
     ("communitize_image", MEMBER, PROJECT, "POST /v2/images; PATCH /v2/images/{id}"),
     (
         "download_image",
-        f"rule:context_is_admin or ({SERVICE}) or (role:member and {OWN_OR_SEEN})",
+        f"rule:context_is_admin or (role:member and {OWN_OR_SEEN})",
         PROJECT,
         "GET /v2/images/{id}/file",
     ),
-    ("upload_image", f"{MEMBER} or ({SNAPSHOT})", PROJECT, "PUT /v2/images/{id}/file"),
+    ("upload_image", MEMBER, PROJECT, "PUT /v2/images/{id}/file"),
     ("deactivate", MEMBER, PROJECT, "POST /v2/images/{id}/actions/deactivate"),
     ("reactivate", MEMBER, PROJECT, "POST /v2/images/{id}/actions/reactivate"),
     ("add_member", MEMBER, PROJECT, "POST /v2/images/{id}/members"),

@@ -21,6 +21,7 @@ from novakit.errors import NotFound
 from novakit.network import PortInfo
 from novakit.scheduler.answers import Earlier, Refusal
 from novakit.store.engine import Row
+from novakit.tickets import DOWNLOAD
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.numa import Taken
@@ -222,7 +223,7 @@ async def _plan(
         root_gb=flavor["disk"],
         ephemeral_gb=flavor.get("ephemeral", 0),
         swap_mb=flavor.get("swap", 0),
-        image=await _image_source(parts, server, image_id),
+        image=await _image_source(parts, str(memory.host), image_id),
         nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
         config_drive=drive,
         extra_specs=flavor.get("extra_specs", {}),
@@ -238,7 +239,7 @@ async def _plan(
     )
 
 
-async def _image_source(parts: Parts, server: Row, image_id: str | None) -> ImageSource | None:
+async def _image_source(parts: Parts, host: str, image_id: str | None) -> ImageSource | None:
     if not image_id:
         return None
     try:
@@ -252,6 +253,6 @@ async def _image_source(parts: Parts, server: Row, image_id: str | None) -> Imag
         sha256=image.sha256,
         size=image.size,
         disk_format=image.disk_format,
-        url=f"{parts.config.url}/image/v2/images/{image.id}/file",
-        token=await parts.identity.service_token(project_id=server["project_id"]),
+        url=parts.image_url(image.id),
+        ticket=parts.tickets.issue(host, image.id, DOWNLOAD),
     )

@@ -18,6 +18,7 @@ from novakit.conductor.verbs import shelve_offload
 from novakit.conductor.work import Commit, Failed, Memory, Work
 from novakit.context import SERVICE
 from novakit.store.compute import servers
+from novakit.tickets import UPLOAD
 from novakit_hookspecs.servers import Power
 from novakit_hookspecs.virt import Snapshots
 
@@ -65,10 +66,10 @@ async def upload(work: Work[Shelving], parts: Parts) -> Commit:
     except errors.NotFound as error:
         raise Failed("The image of the server was deleted before it was complete.") from error
     if found["status"] == "queued":
-        token = await parts.identity.service_token(project_id=found["owner"], lifetime=UPLOADING)
-        url = f"{parts.config.url}/image/v2/images/{work.id}/file"
-        host = parts.hosts.at(str(work.memory.host))
-        await host.upload_snapshot(work.id, work.server_id, ImageTarget(url=url, token=token))
+        name = str(work.memory.host)
+        ticket = parts.tickets.issue(name, work.id, UPLOAD, lifetime=UPLOADING)
+        to = ImageTarget(url=parts.image_url(work.id), ticket=ticket)
+        await parts.hosts.at(name).upload_snapshot(work.id, work.server_id, to)
     kept = parts.config.conductor.shelved_offload_after != 0
     work.memory = attrs.evolve(work.memory, kept=kept)
     return work.moved("upload" if kept else "upload to offload", fault=None)

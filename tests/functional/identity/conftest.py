@@ -44,6 +44,20 @@ class Cloud:
         assert status == 201, said
         return token
 
+    async def with_role(self, name: str) -> str:
+        """Make a user who has one role in the project admin; give a token of it."""
+        admin = await self.token()
+        user = {"name": f"with {name}", "password": "secret of it", "domain_id": "default"}
+        _, made = await self.ask("POST", "/v3/users", {"user": user}, admin)
+        _, roles = await self.ask("GET", f"/v3/roles?name={name}", token=admin)
+        _, projects = await self.ask("GET", "/v3/projects?name=admin", token=admin)
+        path = (
+            f"/v3/projects/{projects['projects'][0]['id']}/users/{made['user']['id']}/roles/{roles['roles'][0]['id']}"
+        )
+        assert (await self.ask("PUT", path, token=admin))[0] == 204
+        scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
+        return await self.token(f"with {name}", "secret of it", scope=scope)
+
     async def cli(self, *words: str, user: str = "admin", password: str = ADMIN) -> str:
         return await openstack(f"{self.url}/v3", user, password, *words)
 

@@ -63,12 +63,6 @@ async def test_another_process_with_the_same_keys_believes_the_token(cloud: Any)
     assert (await other.authenticate(await cloud.token(), "req-1")).user_name == "admin"
 
 
-async def test_the_service_token_carries_the_role_service_alone(cloud: Any) -> None:
-    context = await cloud.identity.authenticate(await cloud.identity.service_token(), "req-1")
-    assert context.roles == {"service"}
-    assert context.is_service
-
-
 async def test_the_command_line_logs_in(cloud: Any) -> None:
     assert len(await cloud.cli("token", "issue", "-f", "value", "-c", "id")) > 100
     assert "compute" in await cloud.cli("catalog", "list", "-f", "value", "-c", "Type")

@@ -47,7 +47,7 @@ async def test_a_login_without_a_scope_goes_to_the_default_project(cloud: Any) -
 
 async def test_a_token_is_looked_at_by_its_owner_the_service_and_administrators_only(cloud: Any) -> None:
     admin, demo = await cloud.token(), await cloud.token("demo", "demo secret")
-    service = await cloud.identity.service_token()
+    service = await cloud.with_role("service")
     for asking, subject, expected in (
         (demo, demo, 200),
         (admin, demo, 200),
@@ -147,11 +147,6 @@ async def test_a_known_token_costs_no_query_and_still_ends_in_time(cloud: Any) -
     clock.later = timedelta(hours=2)
     with world.using(clock), pytest.raises(errors.Unauthorized, match="expired"):
         await broken.authenticate(demo, "req-1")
-
-
-async def test_the_service_token_cannot_become_another(cloud: Any) -> None:
-    status, _, _ = await _exchange(cloud, await cloud.identity.service_token(), {"system": {"all": True}})
-    assert status == 403
 
 
 class Monotonic(world.SystemWorld):

@@ -224,15 +224,3 @@ async def test_an_image_belongs_to_a_project(cloud: Any) -> None:
     image = await cloud.image(cloud.admin)
     status, _ = await cloud.patch(image["id"], {"op": "replace", "path": "/owner", "value": None}, token=cloud.admin)
     assert status == 400
-
-
-async def test_the_service_reads_what_is_private_but_with_a_project_only_what_that_one_sees(cloud: Any) -> None:
-    image = await cloud.image(visibility="private")
-    await cloud.upload(image["id"], b"x" * 1024)
-    service = await cloud.identity.service_token()
-    assert (await cloud.ask("GET", f"/v2/images/{image['id']}/file", token=service))[0] == 200
-    assert (await cloud.ask("DELETE", f"/v2/images/{image['id']}", token=service))[0] == 403
-    demo, admin = await cloud.context(), await cloud.context(cloud.admin)
-    for project, expected in ((demo.project_id, 200), (admin.project_id, 404)):
-        token = await cloud.identity.service_token(project_id=project)
-        assert (await cloud.ask("GET", f"/v2/images/{image['id']}/file", token=token))[0] == expected

@@ -247,6 +247,6 @@ def test_the_key_of_a_call_is_read_from_what_it_is_given() -> None:
 def test_a_plan_tells_nothing_secret_when_it_is_printed() -> None:
     from novakit.agent.calls import ImageSource
 
-    source = ImageSource(id=ID, sha256="0" * 64, size=1, disk_format="raw", url="http://x", token="very secret")
+    source = ImageSource(id=ID, sha256="0" * 64, size=1, disk_format="raw", url="http://x", ticket="very secret")
     plan = BuildPlan(id=ID, name="a", hostname="a", vcpus=1, memory_mb=1, root_gb=1, image=source)
     assert "very secret" not in repr(plan)

@@ -28,6 +28,7 @@ from novakit.store.placement import inventories, providers
 from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
 from novakit.store.scheduler import host_metrics
+from novakit.tickets import Tickets
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.servers import Guest, Power
 from tests.support.targets import serve_some
@@ -45,6 +46,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
         bus=bus,
         identity=Identity(store, tmp_path / "keys", {}),
         images=Images(store, tmp_path / "images"),
+        tickets=Tickets(b"secret"),
         networks=networks,
         placement=Placement(store),
         wiring=Wiring(networks, Targets(HostCalls, bus, config)),

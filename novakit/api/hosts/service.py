@@ -1,0 +1,71 @@
+"""The bytes of an image for the compute host that a ticket names, and nothing else for anybody."""
+
+from typing import Any
+
+import attrs
+from aiohttp import web
+
+from novakit import errors
+from novakit.api.reading import pieces
+from novakit.api.service import Call, Route, Service, reply
+from novakit.context import SERVICE, RequestContext
+from novakit.front.sharing import Cost
+from novakit.image import Images
+from novakit.tickets import DOWNLOAD, UPLOAD, Ticket, Tickets
+
+OCTETS = "application/octet-stream"
+
+
+@attrs.frozen
+class HostImages:
+    """The images, behind tickets."""
+
+    images: Images
+    tickets: Tickets
+
+    async def authenticate(self, ticket: str, request_id: str) -> RequestContext:
+        """Say which host sent a ticket. Raises Unauthorized for one that is none, another host's, or over."""
+        return RequestContext(request_id=request_id, user_id=f"host:{self.tickets.read(ticket).host}")
+
+
+async def download(call: Call[HostImages]) -> web.StreamResponse:
+    """Give the bytes of the image that the ticket names."""
+    ticket = _ticket(call, DOWNLOAD)
+    row = await call.service.images.visible(SERVICE, ticket.image)
+    if row["status"] == "deactivated":
+        raise errors.Forbidden(f"Image {ticket.image} is deactivated.")
+    file = await call.service.images.file(SERVICE, ticket.image)
+    if file is None:
+        raise errors.NotFound(f"Image {ticket.image} has no data.")
+    return web.FileResponse(file.path, headers={"Content-Type": OCTETS})
+
+
+async def upload(call: Call[HostImages]) -> web.Response:
+    """Fill the queued image that the ticket names with the copy of a disk."""
+    ticket = _ticket(call, UPLOAD)
+    if call.request.content_type != OCTETS:
+        raise errors.UnsupportedMedia(f"Send the data of an image as {OCTETS}.")
+    announced = call.request.content_length
+    await call.service.images.upload(SERVICE, ticket.image, pieces(call.request), announced=announced)
+    return reply(status=204)
+
+
+def _ticket(call: Call[HostImages], action: str) -> Ticket:
+    ticket = call.service.tickets.read(call.request.headers.get("X-Auth-Token", ""))
+    if (ticket.action, ticket.image) != (action, call.path["id"]):
+        raise errors.Forbidden("The ticket is for something else.")
+    return ticket
+
+
+def _shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+    return {"error": {"code": int(error.status), "message": error.message}}
+
+
+service: Service[HostImages] = Service(
+    name="hosts",
+    routes=(
+        Route(method="GET", path="/v1/images/{id}", handler=download, cost=Cost.TRANSFER),
+        Route(method="PUT", path="/v1/images/{id}", handler=upload, cost=Cost.TRANSFER),
+    ),
+    shape=_shape,
+)
