@@ -130,6 +130,7 @@ class HostCalls(Contract):
 
     __slots__ = ()
     target = "agent.{}"
+    is_bounded = True
 
     @call(within=lambda config: config.agent.apply_within + MARGIN, repeat_by="topology.revision", by=CONDUCTOR)
     @abstractmethod

@@ -20,8 +20,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
+import structlog
 
 from novakit import world
+from novakit.bus import bounds
 from novakit.bus.interface import (
     BadAnswer,
     BadCall,
@@ -35,6 +37,8 @@ from novakit_hookspecs.plain import to_plain, to_record
 
 if TYPE_CHECKING:
     from novakit.config import Config
+
+log = structlog.get_logger(__name__)
 
 C = TypeVar("C", bound="Contract")
 T = TypeVar("T")
@@ -54,6 +58,8 @@ class Contract(ABC):
     __slots__ = ()
     target: typing.ClassVar[str]
     """The target's name, with `{}` for what tells several of a kind apart: `agent.{}`."""
+    is_bounded: typing.ClassVar[bool] = False
+    """Whether those who serve it are compute hosts, whose answers are held to `novakit.bus.bounds`."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -104,6 +110,7 @@ class Method:
     arguments: Mapping[str, Encoded]
     defaults: Mapping[str, Any]
     answer: Encoded
+    is_bounded: bool
 
     def seconds(self, config: "Config", given: Mapping[str, Any]) -> float:
         """Say for how long its caller waits."""
@@ -148,11 +155,11 @@ def methods_of(contract: type[Contract]) -> Mapping[str, Method]:
     for name in sorted(dir(contract)):
         function = getattr(contract, name)
         if (declared := getattr(function, _DECLARED, None)) is not None:
-            found[name] = _method(name, function, declared)
+            found[name] = _method(name, function, declared, contract.is_bounded)
     return found
 
 
-def _method(name: str, function: Any, declared: _Declaration) -> Method:
+def _method(name: str, function: Any, declared: _Declaration, is_bounded: bool) -> Method:
     hints = typing.get_type_hints(function, include_extras=True)
     answer = hints.pop("return")
     defaults = function.__defaults__ or ()
@@ -162,6 +169,7 @@ def _method(name: str, function: Any, declared: _Declaration) -> Method:
         arguments={each: _encoded(hint) for each, hint in hints.items()},
         defaults=dict(zip(list(hints)[len(hints) - len(defaults) :], defaults, strict=True)),
         answer=_encoded(answer),
+        is_bounded=is_bounded,
     )
 
 
@@ -251,6 +259,8 @@ def _asking(method: Method, declared: Any) -> Any:
 
 def _read_answer(method: Method, who: str, plain: Any) -> Any:
     try:
+        if method.is_bounded:
+            bounds.check(plain, "the answer")
         return method.answer.read(plain)
     except (TypeError, ValueError, LookupError) as error:
         raise BadAnswer(f"{who} answered {method.name} with what was not understood: {error}.") from error
@@ -281,7 +291,7 @@ def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], 
             raise NotPermitted(f"{message.sender} may not call {method.name}.")
         if method.declared.repeat_by != READS:
             require(message.deployment)
-        given = method.read(message.body)
+        given = _given(method, message)
         within = message.body.get(WITHIN)
         token = _until.set(world.monotonic() + within if isinstance(within, int | float) else None)
         try:
@@ -290,6 +300,17 @@ def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], 
             _until.reset(token)
 
     return handle
+
+
+def _given(method: Method, message: Message) -> dict[str, Any]:
+    """Read what a call came with; what is wrong with it is logged in the name of who sent it. Raises BadCall."""
+    try:
+        if message.sender.startswith("agent:"):
+            bounds.check(message.body, method.name)
+        return method.read(message.body)
+    except (BadCall, ValueError) as error:
+        log.warning("bus call not understood", sender=message.sender, method=method.name, why=str(error)[:500])
+        raise error if isinstance(error, BadCall) else BadCall(f"{method.name} was refused: {error}.") from error
 
 
 def time_left(most: float) -> float:

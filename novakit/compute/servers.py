@@ -87,7 +87,8 @@ class Servers:
         if server.host is None:
             raise errors.Conflict(f"Instance {server_id} is not ready")
         try:
-            return await self.agents.at(server.host).console_log(server_id, max_bytes)
+            printed = await self.agents.at(server.host).console_log(server_id, max_bytes)
+            return printed[max(len(printed) - max_bytes, 0) :]
         except RemoteNotFound as error:
             raise errors.Conflict(f"Instance {server_id} is not ready") from error
         except RemoteError as error:

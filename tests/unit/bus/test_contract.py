@@ -2,11 +2,13 @@
 
 import asyncio
 from abc import abstractmethod
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from structlog.testing import capture_logs
 
 from novakit.agent.calls import BuildPlan, HostCalls
 from novakit.bus import (
@@ -21,6 +23,7 @@ from novakit.bus import (
     Targets,
     Unreachable,
     ask_each,
+    bounds,
     call,
     client,
     serve,
@@ -28,7 +31,7 @@ from novakit.bus import (
     topics,
 )
 from novakit.bus.contract import key_of, methods_of
-from novakit.conductor.calls import ConductorCalls
+from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions, Config
 from novakit.scheduler.calls import SchedulerCalls
 from novakit_hookspecs.errors import Busy, NotFound, Refused
@@ -38,6 +41,8 @@ from tests.support.targets import serve_some
 
 CONTRACTS = (HostCalls, SchedulerCalls, ConductorCalls)
 ID = "0b3cf1a2-1111-4222-8333-444455556666"
+FACTS = {"hypervisor_type": "simulated", "hypervisor_version": 1, "hypervisor_hostname": "a"}
+DEEP: Any = reduce(lambda inner, _: {"a": inner}, range(bounds.DEEPEST), {})
 
 
 @attrs.frozen(kw_only=True)
@@ -235,6 +240,48 @@ def test_every_call_declares_a_deadline_who_may_and_what_makes_it_the_same_call(
         assert declared.by and set(declared.by) <= {"api", "conductor", "scheduler", "agent"}, method.name
         assert declared.repeat_by == READS or declared.repeat_by.partition(".")[0] in method.arguments, method.name
         assert getattr(contract, method.name).__doc__, method.name
+
+
+TOO_MUCH = (
+    {"guests": [{"id": ID, "power": "running"}] * (bounds.MOST + 1)},
+    {"building": ["x" * (bounds.LONGEST + 1)]},
+    {"metrics": {str(number): 1 for number in range(bounds.MOST + 1)}},
+    {"facts": {**FACTS, "hypervisor_version": 1 << 63}},
+    {"facts": {**FACTS, "hypervisor_version": -(1 << 63)}},
+    {"facts": {**FACTS, "inventory": {"VCPU": {"total": (1 << 64) - 1}}}},
+    {"facts": {**FACTS, "cpu_info": DEEP}},
+    {"metrics": {"x" * (bounds.LONGEST + 1): 1}},
+)
+
+
+@pytest.mark.parametrize("change", TOO_MUCH, ids=lambda change: next(iter(change)))
+async def test_a_host_that_says_too_much_is_refused_in_its_name(config: Config, change: Any) -> None:
+    heard = []
+
+    async def report_host(report: AgentReport) -> None:
+        heard.append(report)
+
+    bus = MemoryBus()
+    serve_some(bus.join("conductor"), ConductorCalls, report_host=report_host)
+    good = {"facts": FACTS, "started": False}
+    with capture_logs() as logs, pytest.raises(RemoteError) as refused:
+        await bus.join("agent:a").call("conductor", "report_host", {"report": {**good, **change}})
+    assert refused.value.kind == "BadCall"
+    assert [(one["event"], one["sender"], one["method"]) for one in logs] == [
+        ("bus call not understood", "agent:a", "report_host")
+    ]
+    await bus.join("agent:a").call("conductor", "report_host", {"report": good})
+    assert len(heard) == 1
+
+
+async def test_an_answer_of_a_host_is_held_to_the_same_bounds(config: Config) -> None:
+    async def holdings(message: Any) -> Any:
+        return {"guests": [{"id": ID, "power": "running"}] * (bounds.MOST + 1)}
+
+    bus = MemoryBus()
+    bus.join("agent:a").serve("agent.a", {"holdings": holdings})
+    with pytest.raises(BadAnswer, match=r"agent\.a answered holdings .* 50001 members"):
+        await client(HostCalls, bus.join("conductor"), config, "a").holdings()
 
 
 def test_the_key_of_a_call_is_read_from_what_it_is_given() -> None:
