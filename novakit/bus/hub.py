@@ -18,12 +18,16 @@ from novakit import world
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.interface import BusError, Handler, Message
 from novakit.bus.memory import MemoryBus, MemoryParticipant
-from novakit.bus.wire import ENDED, Answering, Asking, Wire
+from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, Wire
 
 log = structlog.get_logger(__name__)
 
 STRANGERS = 64
 """Connections that may be there without having said who they are."""
+HOST_LIMIT = 16 << 20
+"""Bytes of one message of a compute host: the report of one with thousands of guests has a few hundred thousand."""
+HOST_CALLS = 256
+"""Calls of one compute host that are answered at a time; the next one is told to ask again."""
 HELLO = 4096
 """Bytes with which somebody says who they are, at most."""
 
@@ -93,8 +97,13 @@ class LocalHub:
         try:
             if (joined := await self._let_in(wire)) is None:
                 return
+            is_host = joined.participant.identity.startswith("agent:")
+            limit = HOST_LIMIT if is_host else LIMIT
             while True:
-                frame = await wire.read()
+                frame = await wire.read(limit)
+                if is_host and frame["t"] in ("call", "call each") and answering.open >= HOST_CALLS:
+                    wire.send(t="reply", id=frame["id"], error="too many calls at once; ask again", kind="Busy")
+                    continue
                 joined.heard, joined.participant.silent = world.monotonic(), False
                 self._handle(frame, joined.participant, asking, answering)
         except (*ENDED, TimeoutError, KeyError, TypeError, BusError) as error:

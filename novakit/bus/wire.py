@@ -107,6 +107,11 @@ class Answering:
     wire: Wire
     _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict)
 
+    @property
+    def open(self) -> int:
+        """Say how many are being answered."""
+        return len(self._tasks)
+
     def begin(self, number: int, work: Callable[[], Any], name: str) -> None:
         task = world.spawn(self._answer(number, work), name=name)
         self._tasks[number] = task

@@ -10,7 +10,7 @@ import pytest
 
 from novakit.bus import MemoryBus, enrolments
 from novakit.bus.enrolments import Enrolments
-from novakit.bus.hub import STRANGERS, LocalHub
+from novakit.bus.hub import HOST_CALLS, HOST_LIMIT, STRANGERS, LocalHub
 from novakit.errors import ConfigError
 from tests.functional.roles.intruder import Intruder
 from tests.support.credentials import credential_of, joining
@@ -183,3 +183,31 @@ async def test_strangers_are_few_and_say_little(tmp_path: Path, hub: LocalHub) -
     assert await reader.read() == b"", "nobody sends a megabyte before saying who it is"
     async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as welcome:
         assert (await welcome.read())["t"] == "welcome"
+
+
+async def test_a_host_that_asks_without_waiting_is_told_to_ask_again_and_a_huge_message_ends_it(
+    tmp_path: Path, hub: LocalHub
+) -> None:
+    hold = asyncio.Event()
+
+    async def metadata(message: Any) -> None:
+        await hold.wait()
+
+    async def heartbeat(message: Any) -> str:
+        return "heard"
+
+    hub.bus.join("conductor").serve("conductor", {"metadata": metadata, "heartbeat": heartbeat})
+    async with (
+        Intruder.joined(tmp_path, "agent:h1", "agent:h1") as rogue,
+        Intruder.joined(tmp_path, "agent:h2", "agent:h2") as honest,
+    ):
+        assert [(await each.read())["t"] for each in (rogue, honest)] == ["welcome", "welcome"]
+        for number in range(HOST_CALLS + 5):
+            rogue.send(t="call", id=number, target="conductor", method="metadata", body={}, within=20)
+        refused = [await rogue.read() for _ in range(5)]
+        assert [(one["id"], one["kind"]) for one in refused] == [(HOST_CALLS + n, "Busy") for n in range(5)]
+        assert (await honest.call("conductor", "heartbeat", {}))["ok"] == "heard"
+        hold.set()
+        assert {(await rogue.read())["id"] for _ in range(HOST_CALLS)} == set(range(HOST_CALLS))
+        rogue.writer.write((HOST_LIMIT + 1).to_bytes(4, "big"))
+        assert await rogue.closed()
