@@ -12,6 +12,7 @@ from aiohttp import web
 from novakit import clouds, world
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, topics
+from novakit.bus.tickets import Tickets
 from novakit.compute.flavors import hardware
 from novakit.compute.flavors.flavors import Flavors
 from novakit.concurrency import locks
@@ -44,7 +45,6 @@ from novakit.store import identity as identity_rows
 from novakit.store.compute.liveness import Liveness
 from novakit.store.deployment import Deployment
 from novakit.store.migrate import migrate, migrated
-from novakit.tickets import Tickets
 
 log = structlog.get_logger(__name__)
 

@@ -30,11 +30,11 @@ from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
 from novakit.bus import Bus, BusError, serve, time_left
+from novakit.bus.tickets import proof
 from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions
 from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded
-from novakit.tickets import proof
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.facets import traits_of
 from novakit_hookspecs.hosts import Holding, PreparesHost

@@ -6,6 +6,7 @@ import attrs
 
 from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, client
+from novakit.bus.tickets import Tickets
 from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.note import Notary
 from novakit.conductor.wiring import Wiring
@@ -19,7 +20,6 @@ from novakit.store import Store
 from novakit.store.compute import servers
 from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
-from novakit.tickets import Tickets
 
 
 @attrs.define

@@ -8,10 +8,10 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.reading import pieces
 from novakit.api.service import Call, Route, Service, reply
+from novakit.bus.tickets import DOWNLOAD, UPLOAD, Ticket, Tickets
 from novakit.context import SERVICE, RequestContext
 from novakit.front.sharing import Cost
 from novakit.image import Images
-from novakit.tickets import DOWNLOAD, UPLOAD, Ticket, Tickets
 
 OCTETS = "application/octet-stream"
 

@@ -13,6 +13,7 @@ import attrs
 from novakit import world
 from novakit.agent.calls import BuildPlan, ImageSource, NicPlan
 from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, topics
+from novakit.bus.tickets import DOWNLOAD
 from novakit.compute import metadata
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Failed, Memory, Postponed, Rewind, Work
@@ -21,7 +22,6 @@ from novakit.errors import NotFound
 from novakit.network import PortInfo
 from novakit.scheduler.answers import Earlier, Refusal
 from novakit.store.engine import Row
-from novakit.tickets import DOWNLOAD
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.numa import Taken

@@ -9,6 +9,7 @@ import structlog
 from novakit import errors
 from novakit.agent.calls import UPLOADING, ImageTarget
 from novakit.bus import BusError, RemoteError
+from novakit.bus.tickets import UPLOAD
 from novakit.compute.states import REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
@@ -18,7 +19,6 @@ from novakit.conductor.verbs import shelve_offload
 from novakit.conductor.work import Commit, Failed, Memory, Work
 from novakit.context import SERVICE
 from novakit.store.compute import servers
-from novakit.tickets import UPLOAD
 from novakit_hookspecs.servers import Power
 from novakit_hookspecs.virt import Snapshots
 

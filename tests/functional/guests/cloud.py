@@ -22,6 +22,7 @@ from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
 from novakit.bus import MemoryBus, Targets, client, serve
+from novakit.bus.tickets import Tickets
 from novakit.conductor import establishing
 from novakit.conductor.audit import Audit
 from novakit.conductor.calls import AuditReport, ConductorCalls
@@ -78,6 +79,7 @@ class Cloud:
             bus=mine,
             identity=Identity(store, directory / "keys", {}),
             images=images,
+            tickets=Tickets(identity.secret),
             networks=networks,
             placement=Placement(store),
             wiring=Wiring(networks, Targets(HostCalls, mine, config), kept_by(store)),

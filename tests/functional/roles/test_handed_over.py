@@ -20,8 +20,8 @@ from novakit import app, config
 from novakit.api.hosts import service as hosts_service
 from novakit.api.services import SERVICES
 from novakit.bus import enrolments
+from novakit.bus.tickets import Tickets, proof
 from novakit.bus.wire import Wire
-from novakit.tickets import Tickets, proof
 from tests.functional.roles.intruder import Intruder
 from tests.functional.roles.page import HOST, AsThePageSays
 from tests.support.service import Api

@@ -13,10 +13,12 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from novakit import deployment, world
+from novakit import world
 from novakit.agent.calls import HostCalls
 from novakit.bus import MemoryBus, Targets, serve
 from novakit.bus.contract import client, methods_of
+from novakit.bus.tickets import Tickets
+from novakit.conductor import establishing
 from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.note import Notary
@@ -35,7 +37,6 @@ from novakit.placement import Placement
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import servers
 from novakit.store.schema import metadata
-from novakit.tickets import Tickets
 from novakit_hookspecs.hosts import HostFacts, Inventory
 from novakit_hookspecs.servers import Guest, GuestEvent, Power
 from tests.support.targets import serve_some
@@ -111,7 +112,7 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
         networks=networks,
         placement=Placement(store),
         wiring=Wiring(networks, Targets(HostCalls, conductor_bus, config)),
-        notary=Notary(await deployment.establish(store, tmp_path)),
+        notary=Notary(await establishing.establish(store, tmp_path)),
     )
     conductor = Conductor(parts, Engine(parts, VERBS, limit=1, patience=1))
     serve(conductor_bus, ConductorCalls, lambda sender: Served(conductor, sender))
@@ -152,10 +153,11 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
 Ask = Callable[[Cloud, str], Any]
 
 
-def _report(cloud: Cloud, about: str, power: Power | None) -> Any:
+def _report(cloud: Cloud, about: str, power: Power | None, **fields: Any) -> Any:
     guests = (Guest(id=cloud.about[about], power=power),) if power else ()
     notes = {cloud.about[about]: "0" * 64}
-    return cloud.calls.report_host(AgentReport(facts=_facts("mine"), guests=guests, notes=notes, started=True))
+    report = AgentReport(facts=_facts("mine"), guests=guests, notes=notes, started=True, **fields)
+    return cloud.calls.report_host(report)
 
 
 LIES: Mapping[str, tuple[Ask, ...]] = {
@@ -163,6 +165,8 @@ LIES: Mapping[str, tuple[Ask, ...]] = {
         lambda cloud, about: _report(cloud, about, Power.SHUTDOWN),
         lambda cloud, about: _report(cloud, about, Power.RUNNING),
         lambda cloud, about: _report(cloud, about, None),
+        lambda cloud, about: _report(cloud, about, Power.RUNNING, deployment=cloud.about["absent"]),
+        lambda cloud, about: _report(cloud, about, Power.CRASHED, building=(cloud.about["foreign"],)),
     ),
     "heartbeat": (lambda cloud, about: cloud.calls.heartbeat(),),
     "guest_event": tuple(
@@ -221,7 +225,7 @@ def _is_own(cloud: Cloud, table: str, before: Any, after: Any, key: Any) -> bool
         match table:
             case "hosts":
                 return bool(row["name"] == "mine")
-            case "servers" | "host_metrics" | "network_hosts" | "strangers":
+            case "servers" | "host_metrics" | "network_hosts" | "strangers" | "refused_hosts":
                 return bool(row["host"] == "mine")
             case "resource_providers":
                 return bool(row["id"] == provider)

@@ -11,6 +11,7 @@ import pytest
 from novakit import world
 from novakit.agent.calls import GuestNote, HostCalls
 from novakit.bus import MemoryBus, Targets
+from novakit.bus.tickets import Tickets
 from novakit.conductor import establishing
 from novakit.conductor.calls import AgentReport
 from novakit.conductor.guests.note import Notary
@@ -28,7 +29,6 @@ from novakit.store.placement import inventories, providers
 from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
 from novakit.store.scheduler import host_metrics
-from novakit.tickets import Tickets
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.servers import Guest, Power
 from tests.support.targets import serve_some

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from novakit import world
+from novakit.bus.tickets import DOWNLOAD, UPLOAD, Tickets, proof
 from novakit.errors import Unauthorized
-from novakit.tickets import DOWNLOAD, UPLOAD, Tickets, proof
 
 SECRET = b"s" * 32
 
