@@ -7,7 +7,7 @@ import attrs
 
 from novakit import errors
 from novakit.api.network.checks import (
-    Check,
+    Kind,
     Wrong,
     anything_small,
     boolean,
@@ -17,6 +17,7 @@ from novakit.api.network.checks import (
     one_of,
     record,
     several,
+    spelt,
     text,
     uuid,
 )
@@ -28,7 +29,7 @@ from novakit.network.service import Networks
 class Attribute:
     """One attribute that may be sent."""
 
-    check: Check
+    check: Kind
     post: bool = True
     put: bool = True
     needed: bool = False
@@ -144,7 +145,7 @@ RULE: Attributes = {
     "security_group_id": Attribute(check=uuid, put=False, needed=True),
     "direction": Attribute(check=one_of("ingress", "egress"), put=False, needed=True),
     "ethertype": Attribute(check=nullable(one_of("IPv4", "IPv6")), put=False),
-    "protocol": Attribute(check=nullable(lambda value: text(16)(str(value))), put=False),
+    "protocol": Attribute(check=nullable(spelt(16)), put=False),
     "port_range_min": Attribute(check=nullable(integer(-1, 65536)), put=False),
     "port_range_max": Attribute(check=nullable(integer(-1, 65536)), put=False),
     "remote_ip_prefix": Attribute(check=nullable(text(64)), put=False),
@@ -175,7 +176,7 @@ def read(attributes: Attributes, given: Any, call: Call[Networks], *, new: bool,
         try:
             values[key] = attribute.check(value)
         except Wrong as error:
-            raise _bad(f"Invalid input for {key}. Reason: {error}") from error
+            raise _bad(f"Invalid input for {key}. Reason: {error.message}") from error
     if new and (lacking := [key for key, attribute in attributes.items() if attribute.needed and key not in values]):
         raise _bad(f"Failed to parse request. Required attribute '{lacking[0]}' not specified")
     if what not in LATER:

@@ -1,16 +1,25 @@
-"""Checks of single values in request bodies: each gives the value in its proper form or says what is wrong."""
+"""Kinds of values in request bodies of the network API: a JSON schema each, and the normal form of what fits it.
+
+Clients write numbers as texts and booleans as words; what is kept is a number and a boolean.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-Check = Callable[[Any], Any]
-UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
-HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-TRUE, FALSE = {"true", "1", "yes", "on", "t", "y"}, {"false", "0", "no", "off", "f", "n"}
+import attrs
+
+from novakit import errors
+from novakit.api.bodies import Definition, Fault, Schema, absent, unexpected
+
+UUID = r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z"
+HOST_NAME = r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?\Z"
+TRUE, FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
+MOST_SMALL = 4096
+"""Characters of an object of any content."""
 
 
-class Wrong(Exception):
+class Wrong(errors.BadRequest):
     """A value is not what the attribute takes; the message says why."""
 
 
@@ -20,106 +29,148 @@ def shown(value: Any) -> str:
     return f"'{text[:80]}…'" if len(text) > 80 else f"'{text}'"
 
 
-def text(longest: int = 255) -> Check:
-    """Take a text of a greatest length."""
-
-    def check(value: Any) -> str:
-        if not isinstance(value, str):
-            raise Wrong(f"{shown(value)} is not a valid string.")
-        if len(value) > longest:
-            raise Wrong(f"{shown(value)} exceeds maximum length of {longest}.")
-        if "\0" in value or (not value.isprintable() and any(ord(char) in range(0xD800, 0xE000) for char in value)):
-            raise Wrong(f"{shown(value)} contains a character that is not text.")
-        return value
-
-    return check
+def words(fault: Fault) -> Wrong:
+    """Say what is wrong with a value as the network API does; the schemas say it of themselves under `says`."""
+    if extra := unexpected(fault):
+        return Wrong(f"unexpected keys {sorted(extra)[:5]}; known are {sorted(fault.definition['properties'])}.")
+    if absent(fault) is not None:
+        return Wrong(f"keys {[one for one in fault.definition['required'] if one not in fault.value]} are missing.")
+    says = fault.definition.get("says", {})
+    said = says if isinstance(says, str) else says.get(fault.rule, "{value} is not taken.")
+    length = len(fault.value) if isinstance(fault.value, list | str) else 0
+    return Wrong(said.format(value=shown(fault.value), limit=fault.rule_definition, length=length))
 
 
-def boolean(value: Any) -> bool:
-    """Take true or false, also as their usual words."""
-    if isinstance(value, bool):
-        return value
-    word = str(value).lower() if isinstance(value, str | int) else ""
-    if word in TRUE | FALSE:
-        return word in TRUE
-    raise Wrong(f"{shown(value)} cannot be converted to boolean.")
+def _is_text(value: str) -> bool:
+    return "\0" not in value and not any(0xD800 <= ord(char) < 0xE000 for char in value)
 
 
-def integer(lowest: int, highest: int) -> Check:
-    """Take a whole number of a range, also as text."""
-
-    def check(value: Any) -> int:
-        if isinstance(value, str) and re.fullmatch(r"-?\d{1,12}", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise Wrong(f"{shown(value)} is not an integer.")
-        if not lowest <= value <= highest:
-            raise Wrong(f"{shown(value)} is not in valid range: {lowest} to {highest}.")
-        return value
-
-    return check
+_FORMATS: dict[str, Callable[[str], bool]] = {"text": _is_text}
 
 
-def uuid(value: Any) -> str:
-    """Take the id of something."""
-    if not isinstance(value, str) or not UUID.fullmatch(value):
-        raise Wrong(f"{shown(value)} is not a valid UUID.")
+def _as_it_is(value: Any) -> Any:
     return value
 
 
-def one_of(*choices: Any) -> Check:
+@attrs.define
+class Kind:
+    """Values of one kind."""
+
+    definition: Definition
+    normal: Callable[[Any], Any] = _as_it_is
+    """Gives what is kept of a value that fits."""
+    _schema: Schema = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._schema = Schema(self.definition, words, _FORMATS)
+
+    def __call__(self, value: Any) -> Any:
+        """Return a value in its normal form. Raises Wrong for one that does not fit."""
+        self._schema.check(value)
+        return self.normal(value)
+
+
+def text(longest: int = 255) -> Kind:
+    """Take a text of a greatest length."""
+    says = {
+        "type": "{value} is not a valid string.",
+        "maxLength": "{value} exceeds maximum length of {limit}.",
+        "format": "{value} contains a character that is not text.",
+    }
+    return Kind({"type": "string", "maxLength": longest, "format": "text", "says": says})
+
+
+def spelt(longest: int) -> Kind:
+    """Take a text, or a number that is kept as a text."""
+    return Kind({**text(longest).definition, "type": ["string", "integer"]}, str)
+
+
+boolean = Kind(
+    {
+        "anyOf": [
+            {"type": "boolean"},
+            {"type": "integer", "enum": [0, 1]},
+            {"type": "string", "pattern": rf"(?i)^({'|'.join((*TRUE, *FALSE))})\Z"},
+        ],
+        "says": "{value} cannot be converted to boolean.",
+    },
+    lambda value: str(value).lower() in TRUE,
+)
+"""true or false, also as their usual words."""
+
+
+def integer(lowest: int, highest: int) -> Kind:
+    """Take a whole number of a range, also as text."""
+    name, beyond = f"integer {lowest} {highest}", f"{{value}} is not in valid range: {lowest} to {highest}."
+
+    def is_within(value: str) -> bool:
+        return re.fullmatch(r"-?[0-9]{1,12}", value) is None or lowest <= int(value) <= highest
+
+    _FORMATS[name] = is_within
+    says = {"type": "{value} is not an integer.", "pattern": "{value} is not an integer."}
+    definition = {
+        "type": ["integer", "string"],
+        "minimum": lowest,
+        "maximum": highest,
+        "pattern": r"^-?[0-9]{1,12}\Z",
+        "format": name,
+        "says": {**says, "minimum": beyond, "maximum": beyond, "format": beyond},
+    }
+    return Kind(definition, int)
+
+
+uuid = Kind({"type": "string", "pattern": UUID, "says": "{value} is not a valid UUID."})
+"""The id of something."""
+
+
+def one_of(*choices: Any) -> Kind:
     """Take one of a few values."""
-
-    def check(value: Any) -> Any:
-        if isinstance(value, list | dict) or value not in choices:
-            raise Wrong(f"{shown(value)} is not in {list(choices)}.")
-        return value
-
-    return check
+    return Kind({"enum": list(choices), "says": "{value} is not in {limit}."})
 
 
-def dns_label(value: Any) -> str:
-    """Take a host name, or nothing."""
-    if value == "" or (isinstance(value, str) and HOST_NAME.fullmatch(value)):
-        return str(value)
-    raise Wrong(f"{shown(value)} is not a host name: letters, digits and hyphens, 63 at most.")
+dns_label = Kind(
+    {
+        "type": "string",
+        "pattern": HOST_NAME,
+        "says": "{value} is not a host name: letters, digits and hyphens, 63 at most.",
+    }
+)
+"""A host name, or nothing."""
 
 
-def nullable(inner: Check) -> Check:
+def nullable(inner: Kind) -> Kind:
     """Take null besides."""
-    return lambda value: None if value is None else inner(value)
+    definition = {"if": {"type": "null"}, "then": {}, "else": inner.definition}
+    return Kind(definition, lambda value: None if value is None else inner.normal(value))
 
 
-def several(inner: Check, most: int = 200) -> Check:
+def several(inner: Kind, most: int = 200) -> Kind:
     """Take a list."""
-
-    def check(value: Any) -> list[Any]:
-        if not isinstance(value, list):
-            raise Wrong(f"{shown(value)} is not a list.")
-        if len(value) > most:
-            raise Wrong(f"a list of {len(value)} is too long; {most} is the most.")
-        return [inner(item) for item in value]
-
-    return check
+    says = {
+        "type": "{value} is not a list.",
+        "maxItems": "a list of {length} is too long; {limit} is the most.",
+    }
+    definition = {"type": "array", "maxItems": most, "items": inner.definition, "says": says}
+    return Kind(definition, lambda value: [inner.normal(item) for item in value])
 
 
-def record(keys: Mapping[str, Check], needed: Sequence[str] = ()) -> Check:
+def record(keys: Mapping[str, Kind], needed: Sequence[str] = ()) -> Kind:
     """Take an object with known keys."""
-
-    def check(value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise Wrong(f"{shown(value)} is not an object.")
-        if unknown := sorted(set(value) - set(keys)):
-            raise Wrong(f"unexpected keys {unknown[:5]}; known are {sorted(keys)}.")
-        if lacking := [name for name in needed if name not in value]:
-            raise Wrong(f"keys {lacking} are missing.")
-        return {name: keys[name](item) for name, item in value.items()}
-
-    return check
+    definition = {
+        "type": "object",
+        "properties": {name: kind.definition for name, kind in keys.items()},
+        "required": list(needed),
+        "additionalProperties": False,
+        "says": {"type": "{value} is not an object."},
+    }
+    return Kind(definition, lambda value: {name: keys[name].normal(item) for name, item in value.items()})
 
 
-def anything_small(value: Any) -> dict[str, Any]:
-    """Take a small object of any content."""
-    if not isinstance(value, dict) or len(str(value)) > 4096 or "\\u0000" in str(value) or "\0" in str(value):
+def _small(value: Any) -> Any:
+    if len(str(value)) > MOST_SMALL or "\\u0000" in str(value) or "\0" in str(value):
         raise Wrong(f"{shown(value)} is not a small object.")
     return value
+
+
+anything_small = Kind({"type": "object", "says": "{value} is not a small object."}, _small)
+"""A small object of any content."""

@@ -94,7 +94,7 @@ def _has_address(fixed: Sequence[Mapping[str, str]], asked: Sequence[str]) -> bo
 
 def _flag(key: str, value: str) -> bool:
     try:
-        return boolean(value)
+        return bool(boolean(value))
     except Wrong as error:
         raise _bad(f"Invalid input for {key}. Reason: {error}") from error
 
