@@ -38,7 +38,17 @@ def configure(path: Path | None, options: LogOptions | None = None, *, verbose: 
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(default=str)))
     handler.addFilter(folding.passes)
+    handler.addFilter(_hide_input)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _hide_input(record: logging.LogRecord) -> bool:
+    """Keep of a request that could not be parsed what is wrong with it; the error quotes it, tokens included."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and type(error).__module__ == "aiohttp.http_exceptions":
+        record.msg = f"{record.getMessage()}: {type(error).__name__}"
+        record.args, record.exc_info, record.exc_text = (), None, None
+    return True
 
 
 @attrs.define

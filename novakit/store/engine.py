@@ -147,6 +147,7 @@ class Store:
             options["connect_args"] = {"server_settings": settings, "timeout": CONNECTS_WITHIN}
             pool = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": CONNECTS_WITHIN}
             engine = create_async_engine(url, **pool, **options)
+            faults.hide_values(engine.sync_engine)
             if allowed is not None:
                 _guard(engine, allowed)
             return cls(url, engine, engine, None)

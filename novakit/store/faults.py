@@ -91,3 +91,45 @@ def _code(error: sa.exc.DBAPIError) -> int | None:
     """Return SQLite's primary result code, or None where it is another database."""
     extended = getattr(error.orig, "sqlite_errorcode", None)
     return None if extended is None else int(extended) & 0xFF
+
+
+def hide_values(engine: sa.Engine) -> None:
+    """Let errors of the database say what happened and not what was being written.
+
+    PostgreSQL's messages quote values ("invalid input syntax for type uuid: ..."), its details whole keys; logs, events
+    of operations and traces keep what an error says.
+    """
+
+    @sa.event.listens_for(engine, "handle_error")
+    def handle_error(context: sa.engine.ExceptionContext) -> None:
+        seen: BaseException | None = context.original_exception
+        while seen is not None:
+            _scrub(seen)
+            seen = seen.__cause__ or seen.__context__
+        wrapped = context.sqlalchemy_exception
+        if wrapped is not None and isinstance(wrapped, sa.exc.DBAPIError):
+            kind = type(wrapped.orig)
+            wrapped.args = (f"({kind.__module__}.{kind.__name__}) {wrapped.orig}",)
+
+
+_QUOTING = ("22", "23", "P0")
+"""How the SQLSTATEs begin whose messages quote values."""
+
+
+def _scrub(error: BaseException) -> None:
+    """Take what was being written out of one error of PostgreSQL's driver; SQLite's never quote a value."""
+    if not type(error).__module__.startswith(("asyncpg", "sqlalchemy.dialects.postgresql")):
+        return
+    if type(error).__module__.startswith("asyncpg"):
+        # Whatever went wrong below the driver was about one value, and says which.
+        error.__cause__ = error.__context__ = None
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    for name in ("detail", "hint", "context", "where", "internal_query"):
+        if getattr(error, name, None) is not None:
+            setattr(error, name, None)
+    if not state or state.startswith(_QUOTING):
+        named = getattr(error, "constraint_name", None) or getattr(error, "column_name", None) or "values not shown"
+        error.args = (f"{type(error).__name__} {state}: {named}",)
+    elif error.args:
+        # The adapter of SQLAlchemy puts the driver's whole text into its own message, details behind a line break.
+        error.args = (str(error.args[0]).partition("\nDETAIL:")[0],)

@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+import traceback
 from pathlib import Path
 
 import pytest
@@ -87,4 +88,30 @@ async def test_a_database_that_is_really_full_is_507(tmp_path: Path) -> None:
             await session.execute(sa.text("INSERT INTO notes VALUES (:content)"), {"content": "x" * 100_000})
     answer = faults.as_answer(told.value)
     assert answer is not None and int(answer.status) == 507
+    await store.close()
+
+
+CANARY = "kQ7canary3zWx"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO notes VALUES (1, :value), (1, :value)",
+        "SELECT CAST(:value AS uuid)",
+        "INSERT INTO notes VALUES (2, repeat(:value, 100))",
+        "INSERT INTO notes SELECT 4, :value FROM nowhere",
+        "SELECT CAST(:value AS jsonb)",
+    ],
+)
+async def test_errors_of_postgresql_say_nothing_of_what_was_written(postgres_url: str, statement: str) -> None:
+    store = await Store.open(postgres_url)
+    async with store.write() as session:
+        await session.execute(sa.text("CREATE TABLE notes (id integer PRIMARY KEY, name varchar(50) UNIQUE)"))
+    with pytest.raises(sa.exc.DBAPIError) as told:
+        async with store.write() as session:
+            await session.execute(sa.text(statement), {"value": CANARY})
+    shown = "".join(traceback.format_exception(told.value)) + repr(told.value) + str(told.value)
+    assert CANARY not in shown, shown
+    assert faults.as_answer(told.value) is None and "sqlalchemy" in shown
     await store.close()
