@@ -18,6 +18,7 @@ from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.guests.desk import Desk
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import Reports
+from novakit.conductor.retention import Retention
 from novakit.conductor.verbs.shelve_offload import offload_due
 from novakit.monitoring.tallies import tallies_of
 from novakit.plughost.offers import Listening
@@ -41,10 +42,12 @@ class Conductor:
     observers: Sequence[Listening] = ()
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list)
     reports: Reports = attrs.field(init=False)
+    retention: Retention = attrs.field(init=False)
     _announcer: Announcer = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.reports = Reports(self.parts)
+        self.retention = Retention(self.parts.store, self.parts.config.retention)
         self._announcer = Announcer(self.parts.store, self.observers)
         self.engine.note = self._announcer.note
 
@@ -57,6 +60,7 @@ class Conductor:
         self._announcer.start()
         self._tasks = [
             world.spawn(self.engine.run(alone=alone), name="conductor/engine"),
+            world.spawn(_every(self.parts.config.retention.every, self.retention.purge), name="conductor/retention"),
             world.spawn(_every(HEARTBEATS_EVERY, self.reports.write_heartbeats), name="conductor/heartbeats"),
             world.spawn(_every(SWEEP_EVERY, self.sweep), name="conductor/sweep"),
         ]

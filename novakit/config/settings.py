@@ -173,6 +173,20 @@ class DiskOptions:
 
 
 @attrs.frozen(kw_only=True)
+class RetentionOptions:
+    """`[retention]`: for how long the database keeps what is over. A negative number keeps it for ever."""
+
+    deleted_servers_days: float = 30.0
+    """Days for which a deleted server and what was done to it can still be asked for."""
+    operations_days: float = 90.0
+    """Days for which what was done to a server that lives can be asked for; the latest of each kind stays."""
+    decisions_days: float = 14.0
+    """Days for which the scheduler's decisions are kept."""
+    every: float = attrs.field(default=3600.0, validator=checks.positive)
+    """Seconds between two looks at what is too old."""
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """Everything one process is told."""
 
@@ -200,6 +214,7 @@ class Config:
     sharing: SharingOptions = attrs.field(factory=SharingOptions)
     log: LogOptions = attrs.field(factory=LogOptions)
     disk: DiskOptions = attrs.field(factory=DiskOptions)
+    retention: RetentionOptions = attrs.field(factory=RetentionOptions)
     policy: PolicyOptions = attrs.field(factory=PolicyOptions)
     directory: Path | None = None
     """Where the file of these options was found; None without a file."""
@@ -249,6 +264,7 @@ SECTIONS = {
     "sharing": SharingOptions,
     "log": LogOptions,
     "disk": DiskOptions,
+    "retention": RetentionOptions,
     "policy": PolicyOptions,
 }
 _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", "schedulers")

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.schema import metadata
-from novakit.store.sqlite import DRIVER, changes
+from novakit.store.sqlite import DRIVER, changes, make_incremental, vacuum_some
 from novakit.store.wal import WriteAheadLog
 
 Statement = sa.Executable
@@ -166,6 +166,21 @@ class Store:
         """Return the file of the database, or None where it is not a file of this machine."""
         return self._log.database if self._log is not None else None
 
+    async def reclaim(self) -> int:
+        """Give pages of SQLite's file that hold nothing back to the file system; tell how many bytes that were.
+
+        PostgreSQL does the like by itself.
+        """
+        if self._log is None:
+            return 0
+        before, more = self._log.database.stat().st_size, True
+        async with self._turn or nullcontext(), _connected(self.writer) as connection:
+            await make_incremental(connection)
+        while more:
+            async with self._turn or nullcontext(), _connected(self.writer) as connection:
+                more = await vacuum_some(connection)
+        return max(0, before - self._log.database.stat().st_size)
+
     async def reserve(self) -> None:
         """Set room on the disk aside for the database, so that deleting still works once everybody's is used up."""
         if self._log is not None:
@@ -268,7 +283,9 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] 
     def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+        # The first only counts for a database that is not made yet: its file can then shrink.
+        settings = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000")
+        for pragma in ("auto_vacuum=INCREMENTAL", *settings):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
         if allowed is not None:

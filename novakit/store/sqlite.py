@@ -6,7 +6,7 @@ A statement costs about 0.15 ms of CPU this way and 0.4 ms the other; it is the 
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.util.concurrency import await_
 
 DRIVER = "sqlite+onetrip"
+T = TypeVar("T")
 
 registry.register("sqlite.onetrip", __name__, "Dialect")
 
@@ -102,6 +103,45 @@ def changes(connection: AsyncConnection) -> int:
     """Say how many rows were ever changed through this connection; 0 where it is none of SQLite's."""
     adapted = connection.sync_connection.connection.dbapi_connection if connection.sync_connection else None
     return adapted._connection.total_changes if isinstance(adapted, _Connection) else 0
+
+
+PAGES = 1000
+"""Pages of 4 KiB that are given back in one turn, within some milliseconds."""
+SMALL = 64 << 20
+"""Bytes up to which the file of an older database is written anew, once, so that it can shrink from then on."""
+
+
+async def make_incremental(connection: AsyncConnection) -> None:
+    """Make the file of a database able to shrink, where it was made before that and is small enough to copy."""
+
+    def work(real: sqlite3.Connection) -> None:
+        def value(pragma: str) -> int:
+            return int(real.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+        if value("auto_vacuum") == 0 and value("page_count") * value("page_size") <= SMALL:
+            real.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            real.execute("VACUUM")
+
+    await _with_real(connection, work)
+
+
+async def vacuum_some(connection: AsyncConnection) -> bool:
+    """Give some pages that hold nothing back; say whether there are more."""
+
+    def work(real: sqlite3.Connection) -> bool:
+        real.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+        real.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        left = int(real.execute("PRAGMA freelist_count").fetchone()[0])
+        return left > 0 and int(real.execute("PRAGMA auto_vacuum").fetchone()[0]) == 2
+
+    return await _with_real(connection, work)
+
+
+async def _with_real(connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Do something with SQLite's own connection, in its thread and outside of a transaction."""
+    adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+    done: T = await adapted._connection._execute(lambda: work(adapted._connection._conn))
+    return done
 
 
 class _Module(AsyncAdapt_aiosqlite_dbapi):
