@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.schema import metadata
-from novakit.store.sqlite import DRIVER, changes, make_incremental, vacuum_some
-from novakit.store.wal import WriteAheadLog
+from novakit.store.sqlite import DRIVER, WriteAheadLog, changes, make_incremental, vacuum_some
 
 Statement = sa.Executable
 T = TypeVar("T")
