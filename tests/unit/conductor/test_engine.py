@@ -551,3 +551,86 @@ class ConnectionLost(Exception):
     def __init__(self, sqlstate: str) -> None:
         super().__init__(sqlstate)
         self.sqlstate = sqlstate
+
+
+async def test_patience_counts_from_the_first_silence_and_not_from_the_request(store: Store, diary: Diary) -> None:
+    silent = [Unreachable("nobody serves agent.a")]
+
+    async def ask(work: Work[Notes]) -> None:
+        if silent:
+            raise silent.pop()
+
+    (operation,) = await _ask(store, "make")
+    with world.using(AheadWorld(ahead=timedelta(seconds=700))):
+        async with _engine(store, diary.verb("make", diary.step("ask", do=ask)), patience=600.0):
+            (row,) = await _ended(store, operation)
+    assert (row["state"], row["silent_since"]) == ("done", None), "five minutes in a queue cost no patience"
+
+
+async def test_a_silence_is_remembered_by_whoever_takes_the_operation_over(store: Store, diary: Diary) -> None:
+    async def ask(work: Work[Notes]) -> None:
+        raise Unreachable("nobody serves agent.a")
+
+    (operation,) = await _ask(store, "make")
+    verb = diary.verb("make", diary.step("ask", do=ask))
+    async with _engine(store, verb, patience=600.0):
+        await _until(lambda: _postponed(store, operation, "nobody"))
+    later = AheadWorld(ahead=timedelta(seconds=200))
+    with world.using(later):
+        async with _engine(store, verb, patience=600.0):
+
+            async def tried_again() -> bool:
+                row = await _row(store, operation)
+                return row["attempt"] > 1 and row["lease_until"] is None
+
+            await _until(tried_again)
+        silent = (later.now() - (await _row(store, operation))["silent_since"]).total_seconds()
+    assert 190 < silent < 290, "the other process goes on counting from the first silence"
+
+
+async def test_a_tireless_verb_does_its_step_again_whatever_it_raised_and_is_never_taken_back(
+    store: Store, diary: Diary
+) -> None:
+    troubles: list[Exception] = [Failed("no"), ValueError("a bug"), RemoteError("KeyError", "'x'")]
+
+    async def destroy(work: Work[Notes]) -> None:
+        if troubles:
+            raise troubles.pop(0)
+
+    (operation,) = await _ask(store, "delete")
+    later = AheadWorld()
+    with world.using(later):
+        async with _engine(store, diary.verb("delete", diary.step("destroy", do=destroy), tireless=True)) as engine:
+
+            async def ended() -> bool:
+                later.ahead += timedelta(seconds=1)
+                engine.wake()
+                return (await _row(store, operation))["finished_at"] is not None
+
+            await _until(ended)
+    assert (await _row(store, operation))["state"] == "done" and diary.lines == ["destroy"] * 4
+
+
+async def test_what_is_under_way_is_shown_and_every_step_is_a_line_in_the_log(store: Store, diary: Diary) -> None:
+    go_on = asyncio.Event()
+
+    async def place(work: Work[Notes]) -> None:
+        work.memory = attrs.evolve(work.memory, host="alpha")
+
+    async def build(work: Work[Notes]) -> None:
+        await go_on.wait()
+
+    verb = diary.verb("make", diary.step("place", do=place), diary.step("build", do=build, shown_as="compute_build"))
+    (operation,) = await _ask(store, "make")
+    with structlog.testing.capture_logs() as logs:
+        async with _engine(store, verb):
+            await _until(lambda: _is_at(store, operation, "place"))
+            shown = (await _row(store, operation))["events"]
+            assert [(each["name"], "finished_at" in each) for each in shown] == [
+                ("make_place", True), ("compute_build", False),
+            ]  # fmt: skip
+            go_on.set()
+            await _ended(store, operation)
+    told = [(line["event"], line["host"], line["operation"]) for line in logs if "step done" in line["event"]]
+    assert told == [(f"step done: make/{step}", "alpha", operation) for step in ("place", "build")]
+    assert all(line["seconds"] >= 0 for line in logs if "step done" in line["event"])
