@@ -247,6 +247,10 @@ class FilterSpec:
     """Whether it is asked first even when a configured list leaves it out: what users are promised, not a policy."""
     aliases: tuple[str, ...] = tuple_field()
     """Other names the configuration may use for it, with a warning: RamFilter."""
+    before_driver: bool = False
+    """Whether it is asked even where a scheduler driver decides, as all that is `always` is: the driver trusts it."""
+    when_forced: bool = False
+    """Whether it is asked even for a server that an administrator forces onto a host, where others are passed over."""
 
 
 @hookspec

@@ -230,12 +230,20 @@ class Agent(HostCalls):
             if vif is None:
                 raise Busy(f"port {nic.port_id} is not wired on {self.host} yet", 0.2)
             nics.append(Nic(port_id=nic.port_id, mac=nic.mac, device=vif.device, mtu=vif.mtu))
-        image = await self.images.get(plan.image, self._shown) if plan.image and self.spec.wants_images else None
+        about, started = {"host": self.host, "server": plan.id}, world.monotonic()
+        image = None
+        if plan.image and self.spec.wants_images:
+            log.info("a guest waits for its image", image=plan.image.id, **about)
+            image = await self.images.get(plan.image, self._shown)
+        fetched = world.monotonic()
+        log.info("a guest is built", image_seconds=round(fetched - started, 3), **about)
         if plan.note is not None:
             await self.notes_kept.keep(plan.note)
         same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan) if field.name != "note"}
         guest = GuestPlan(**{**same, "nics": nics, "image": image})
-        return await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
+        made = await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
+        log.info("a guest is there", power=made.power.value, seconds=round(world.monotonic() - fetched, 3), **about)
+        return made
 
     async def destroy(self, server: str) -> None:
         if build := self._builds.get(server):

@@ -16,9 +16,6 @@ from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Ask, FilterSpec
 from novakit_hookspecs.weighing import WeigherSpec
 
-PROMISED = frozenset({"compute", "availability_zone", "ram", "core", "disk"})
-"""Filters that are asked before a scheduler driver beside those that are always asked: hosts that take nobody, the
-zone a user named, and what the claim would refuse."""
 Mask = NDArray[np.bool_]
 
 
@@ -78,7 +75,7 @@ class Pipeline:
         driver, first = self.driver, self.filters
         rest: Sequence[Step[FilterSpec]] = ()
         if ask.force and (ask.host or ask.node):
-            driver, first = None, [step for step in first if step.name == "requested_host"]
+            driver, first = None, [step for step in first if step.spec.when_forced]
         elif driver is not None:
             first, rest = self.split()
         tracer = tracing.tracer()
@@ -116,7 +113,7 @@ class Pipeline:
 
     def split(self) -> tuple[list[Step[FilterSpec]], list[Step[FilterSpec]]]:
         """Give the filters that are asked before a scheduler driver, and those that it stands for."""
-        before = [step for step in self.filters if step.spec.always or step.name in PROMISED]
+        before = [step for step in self.filters if step.spec.always or step.spec.before_driver]
         return before, [step for step in self.filters if step not in before]
 
     async def _ask_each(

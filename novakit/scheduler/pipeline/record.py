@@ -253,7 +253,7 @@ async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
 def _asked(pipeline: Pipeline, ask: Ask, outcome: Outcome) -> tuple[Sequence[Step[FilterSpec]], Stage | None]:
     """Give the filters that the request had to pass, and what the driver did where it decided."""
     if ask.force and (ask.host or ask.node):
-        return [step for step in pipeline.filters if step.name == "requested_host"], None
+        return [step for step in pipeline.filters if step.spec.when_forced], None
     if pipeline.driver is None or any(stage.step is pipeline.driver and stage.broken for stage in outcome.stages):
         return pipeline.filters, None
     return pipeline.split()[0], next((stage for stage in outcome.stages if stage.step is pipeline.driver), None)

@@ -29,8 +29,14 @@ def _spec(
     reads: Iterable[str] = (),
     options: type | None = None,
     always: bool = False,
+    before_driver: bool = False,
+    when_forced: bool = False,
 ) -> FilterSpec:
-    """Make a record; one with an order is on by default."""
+    """Make a record; one with an order is on by default.
+
+    What a scheduler driver may rely on is `before_driver`: hosts that take nobody are left out, and those outside the
+    zone that a user named, and those that the claim would refuse.
+    """
     return FilterSpec(
         name=name,
         api=API,
@@ -39,8 +45,10 @@ def _spec(
         options=options,
         default=order > 0,
         order=order or 100,
-        always=always,
         aliases=aliases,
+        always=always,
+        before_driver=before_driver,
+        when_forced=when_forced,
     )
 
 
@@ -57,7 +65,13 @@ def novakit_filters() -> Iterable[FilterSpec]:
 
 def _default() -> Iterable[FilterSpec]:
     yield _spec(
-        "requested_host", lambda _: standing.RequestedHost(), "RetryFilter", order=5, reads={"node"}, always=True
+        "requested_host",
+        lambda _: standing.RequestedHost(),
+        "RetryFilter",
+        order=5,
+        reads={"node"},
+        always=True,
+        when_forced=True,
     )
     yield _spec(
         "compute",
@@ -65,6 +79,7 @@ def _default() -> Iterable[FilterSpec]:
         "ComputeFilter",
         order=10,
         reads={"up", "enabled", "disabled_reason"},
+        before_driver=True,
     )
     yield _spec(
         "availability_zone",
@@ -72,6 +87,7 @@ def _default() -> Iterable[FilterSpec]:
         "AvailabilityZoneFilter",
         order=15,
         reads={"availability_zone"},
+        before_driver=True,
     )
     yield _spec("traits", lambda _: standing.Traits(), order=20, always=True)
     yield _spec(
@@ -105,7 +121,7 @@ def _default() -> Iterable[FilterSpec]:
         ("core", amounts.CORE, ("CoreFilter", "AggregateCoreFilter", "ExactCoreFilter"), 61),
         ("disk", amounts.DISK, ("DiskFilter", "AggregateDiskFilter", "ExactDiskFilter"), 62),
     ):
-        yield _spec(name, _always(amount), *aliases, order=order, reads=amount.reads)
+        yield _spec(name, _always(amount), *aliases, order=order, reads=amount.reads, before_driver=True)
     yield _spec(
         "numa_topology",
         lambda _: numa.NumaTopology(),
