@@ -169,6 +169,6 @@ class Body:
 async def json_body(call: Call[S]) -> dict[str, Any]:
     """Read the body as a JSON object without NUL characters, which no database text can hold."""
     body = await call.json()
-    if b"\\u0000" in await call.request.read():
+    if b"\\u0000" in await call.raw():
         raise errors.BadRequest("Text must not contain NUL characters; leave \\u0000 out.")
     return body

@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
+import orjson
 from aiohttp import web
 
 from novakit import errors
@@ -11,6 +13,8 @@ from novakit import errors
 STRANGERS_BODY = 64 << 10
 """Bytes of a body whose sender has shown no token: a login needs a few hundred."""
 
+MOST_NESTED = 50
+"""How deep the lists and objects of a JSON body may be nested."""
 MOST_VALUES = 250
 """Values of one parameter of a query."""
 
@@ -68,6 +72,21 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
         if len(body) > limit:
             raise errors.TooLarge(f"The body has more than the {limit} bytes that are taken.")
     return bytes(body)
+
+
+def parse(raw: bytes) -> Any:
+    """Read JSON. Raises orjson.JSONDecodeError, and BadRequest for what is nested deeper than any body here."""
+    document = orjson.loads(raw)
+    if raw.count(b"[") + raw.count(b"{") > MOST_NESTED:
+        level = [document]
+        for _ in range(MOST_NESTED):
+            lists = [one for one in level if isinstance(one, list)]
+            level = [inner for one in level if isinstance(one, dict) for inner in one.values()]
+            level += [inner for one in lists for inner in one]
+        if level:
+            # What looks at it later, and writes it into an error, calls itself for each level.
+            raise errors.BadRequest(f"The body is nested more than {MOST_NESTED} deep.")
+    return document
 
 
 async def pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:

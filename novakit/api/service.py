@@ -11,7 +11,7 @@ from aiohttp import web
 
 from novakit import errors, tracing, world
 from novakit.api.entrance import Authenticate, Entrance
-from novakit.api.reading import STRANGERS_BODY, read_body, refuse_encoded, require_few_values, require_host
+from novakit.api.reading import STRANGERS_BODY, parse, read_body, refuse_encoded, require_few_values, require_host
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
 from novakit.monitoring.tallies import Requests
@@ -96,6 +96,7 @@ class Call(Generic[S]):
     rule: str
     """The rule that the route asked; empty for a public route and where the body says what is to be done."""
     _context: RequestContext | None
+    _raw: bytes | None = None
 
     def allows(self, rule: str, target: Target | None = None) -> bool:
         """Say whether the caller may do what a rule is about to `target`; without one, to a thing of its own."""
@@ -127,11 +128,17 @@ class Call(Generic[S]):
         """Give the query parameters; of repeated ones the first."""
         return self.request.query
 
+    async def raw(self) -> bytes:
+        """Read the body, however often; strangers may send less. Raises TooLarge, BadRequest."""
+        if self._raw is None:
+            most = self.request.client_max_size
+            self._raw = await read_body(self.request, most if self._context else min(STRANGERS_BODY, most))
+        return self._raw
+
     async def json(self) -> dict[str, Any]:
         """Read the body as a JSON object; raise `BadRequest` for anything else."""
-        limit = self.request.client_max_size if self._context else min(STRANGERS_BODY, self.request.client_max_size)
         try:
-            body = orjson.loads(await read_body(self.request, limit))
+            body = parse(await self.raw())
         except orjson.JSONDecodeError as error:
             raise errors.BadRequest(f"The body is not JSON: {error}. Send one JSON object.") from error
         if not isinstance(body, dict):

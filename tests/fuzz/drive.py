@@ -1,6 +1,7 @@
 """Sends requests to a service of this process, past any socket or through one, and looks at the answers."""
 
 import asyncio
+import json
 import os
 import tempfile
 from collections import Counter
@@ -16,7 +17,7 @@ from novakit import clouds, logs
 from novakit.app import Process, running
 from novakit.config import Config
 from novakit.config.connections import ConnectionOptions, SharingOptions
-from tests.fuzz.requests import Drawing, Known, Request
+from tests.fuzz.requests import Drawing, Known, Request, dumped
 from tests.support.service import free_port
 
 WITHIN = 60.0
@@ -196,18 +197,18 @@ class Failure:
 
     def told(self, tokens: dict[str, str]) -> str:
         """Write it down so that it can be sent again: `python -m tests.fuzz --replay 'LINE'`."""
-        fields = attrs.asdict(self.request) | {"status": self.status}
+        fields = attrs.asdict(self.request, recurse=False) | {"status": self.status}
         if isinstance(self.request.body, bytes):
             fields["body"] = {"bytes": self.request.body.hex()}
-        import json
-
-        return json.dumps(fields)[:20000] + f"\n    answered {self.status}: {self.body[:300]!r}"
+        try:
+            line = json.dumps(fields)
+        except RecursionError:
+            line = json.dumps(fields | {"body": {"bytes": dumped(self.request.body).hex()}})
+        return line + f"\n    answered {self.status}: {self.body[:300]!r}"
 
 
 def replayed(line: str) -> Request:
     """Read what `Failure.told` wrote."""
-    import json
-
     fields = json.loads(line)
     fields.pop("status", None)
     body = fields.pop("body")

@@ -108,7 +108,10 @@ class Noun:
         extra = {name: value for name, value in {**before, **unknown}.items() if value is not None}
         if len(orjson.dumps(extra)) > MOST_EXTRA:
             raise errors.BadRequest(f"The attributes besides the API's own are more than {MOST_EXTRA} bytes.")
-        return {**{name: value for name, value in values.items() if name not in unknown}, "extra": extra}
+        # An id is ours to give, but where the noun's own clients may.
+        ours = {"id"} - set(self.accepts)
+        kept = {name: value for name, value in values.items() if name not in unknown and name not in ours}
+        return {**kept, "extra": extra}
 
     async def list(self, call: Call[Identity]) -> web.Response:
         """List what equals the filters of the query."""

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.image import schemas
+from novakit.api.reading import parse, read_body
 from novakit.image.service import Change
 
 MEDIA = {
@@ -28,7 +29,7 @@ async def read(request: web.Request) -> Change:
             f"Send the patch as {next(iter(MEDIA))}.", headers={"Accept-Patch": ",".join(MEDIA)}
         )
     try:
-        said = orjson.loads(await request.read())
+        said = parse(await read_body(request, request.client_max_size))
     except orjson.JSONDecodeError as error:
         raise errors.BadRequest(f"The body is not JSON: {error}. Send a list of operations.") from error
     if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):

@@ -85,7 +85,7 @@ def _kinds(accept: str) -> list[str]:
 
 async def body(call: Asked, schema: Schema) -> Any:
     """Read the JSON body; raise `BadRequest` when it is none or is not what the schema says."""
-    return schema.checked(await call.request.read())
+    return schema.checked(await call.raw())
 
 
 async def write(call: Asked, work: Callable[[Session], Awaitable[T]]) -> T:

@@ -49,6 +49,11 @@ BAD = {
     "two Hosts": Request("GET", "/compute/", (*HOST, *HOST)),
     "a Host with an odd port": Request("GET", "/volume", (("Host", "x:99999"),)),
     "tags nested 1,000 deep": Request("PUT", "/compute/v2.1/servers/x/tags", JSON, b'{"tags": ' + b"[" * 1000 + b"]" * 1000 + b"}"),
+    "a body nested 200 deep": Request("PUT", "/placement/resource_providers/x/inventories", JSON, b'{"inventories": ' + b"[" * 200 + b"]" * 200 + b"}"),
+    "a patch nested 200 deep": Request("PATCH", "/image/v2/images/x", (*HOST, ("Content-Type", "application/openstack-images-v2.1-json-patch")), b"[" * 200 + b"]" * 200),
+    "NUL in a text": Request("POST", "/identity/v3/projects", JSON, {"project": {"name": "a\0b"}}),
+    "an inventory that is a text": Request("PUT", "/placement/resource_providers/11111111-1111-4111-8111-111111111111/inventories", JSON,
+                                           {"resource_provider_generation": 0, "inventories": {"": "x"}}),
     "1,000 tags of networks": Request("GET", "/network/v2.0/networks?" + "&".join(f"tags=t{n}" for n in range(1000)), HOST),
     "1,000 tags of servers": Request("GET", f"/compute/v2.1/servers?tags={','.join(f't{n}' for n in range(1000))}",
                                      (*HOST, ("OpenStack-API-Version", "compute 2.100"))),
@@ -59,9 +64,23 @@ BAD = {
 
 async def test_what_was_answered_5xx_once_is_4xx(tmp_path: Path) -> None:
     async with target(tmp_path, None) as service:
+        await service.send(
+            Request(
+                "POST",
+                "/placement/resource_providers",
+                JSON,
+                {"name": "rp", "uuid": "11111111-1111-4111-8111-111111111111"},
+            )
+        )
         answers: dict[str, Answer] = {name: await service.send(request) for name, request in BAD.items()}
     wrong = {name: answer for name, answer in answers.items() if not 400 <= answer.status < 500}
     assert not wrong
+
+
+async def test_an_id_that_a_client_gives_is_not_taken(tmp_path: Path) -> None:
+    async with target(tmp_path, None) as service:
+        answer = await service.send(Request("POST", "/identity/v3/projects", JSON, {"project": {"name": "p", "id": 2}}))
+        assert answer.status == 201 and b'"id":2' not in answer.body
 
 
 def test_a_failure_can_be_sent_again() -> None:

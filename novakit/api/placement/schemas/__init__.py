@@ -10,6 +10,7 @@ import orjson
 
 from novakit import errors
 from novakit.api import bodies
+from novakit.api.reading import parse
 
 UUID_KEY = "^[0-9a-fA-F-]{36}$"
 NAME = "^[A-Z0-9_]+$"
@@ -49,7 +50,7 @@ class Schema:
     def checked(self, raw: bytes) -> Any:
         """Read JSON text that must fit; raise `BadRequest` otherwise."""
         try:
-            data = orjson.loads(raw)
+            data = parse(raw)
         except orjson.JSONDecodeError as error:
             raise errors.BadRequest(f"Malformed JSON: {error}") from error
         self.check(data, "JSON does not validate: ")

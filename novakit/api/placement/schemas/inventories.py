@@ -17,7 +17,7 @@ _GENERATION = {"resource_provider_generation": {"type": "integer"}}
 _ONE = record({**_FIELDS, **_GENERATION}, "total")
 SEVERAL: dict[str, Any] = {
     "type": "object",
-    "properties": {**_GENERATION, "inventories": {"type": "object", "patternProperties": {NAME: _ONE}}},
+    "properties": {**_GENERATION, "inventories": {"type": "object", "additionalProperties": _ONE}},
     "required": ["resource_provider_generation", "inventories"],
     "additionalProperties": False,
 }
