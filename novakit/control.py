@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import attrs
 import structlog
@@ -78,6 +78,10 @@ class Control:
     scheduler: Scheduler | None = None
     engine: Engine | None = None
     _following: asyncio.Task[None] | None = None
+    _address: IO[str] | None = None
+    """Held by the one API to which `clouds.yaml` and the catalog lead."""
+    _address_of: str = ""
+    """The process that holds it, where that is another one."""
 
     @classmethod
     async def open(cls, config: Config) -> "Control":
@@ -93,6 +97,8 @@ class Control:
             control = await cls._made(config, None)
             control.deployment = await establishing.establish(control.store, config.state)
             await control._choose_passwords()
+            if "api" in config.roles:
+                control._take_address()
             control._write_clouds()
             await control._bootstrap()
         await control.store.reserve()
@@ -139,17 +145,31 @@ class Control:
                 f"The database was empty on {began:%Y-%m-%d at %H:%M} and the state directory was not: guests from"
                 " before are strangers, and are left alone. `novakit guest list` names them."
             )
+        if self._address_of:
+            said.append(
+                f"Clients are led to the API of process {self._address_of} by clouds.yaml and the catalog; this one"
+                f" answers at {self.config.url} too."
+            )
         return said
+
+    def _take_address(self) -> None:
+        """Be the API that clients are led to, unless another one is: a second API takes nobody's clients away."""
+        try:
+            self._address = locks.hold(self.config.state / "api.lock")
+        except locks.Held as held:
+            self._address_of = held.holder
 
     def _write_clouds(self) -> None:
         """Write the passwords down before they are set, so that a kill in between locks nobody out."""
         path = self.config.state / "clouds.yaml"
-        if "api" in self.config.roles or not path.exists():
+        if self._address is not None or not path.exists():
             clouds.write(path, f"{self.config.url}/identity/v3", self.passwords)
 
     async def _bootstrap(self) -> None:
         await self.identity.bootstrap(
-            admin_password=self.passwords.get("novakit-admin"), demo_password=self.passwords.get("novakit")
+            admin_password=self.passwords.get("novakit-admin"),
+            demo_password=self.passwords.get("novakit"),
+            moves_endpoints=self._address is not None,
         )
         await self.images.open()
         async with self.store.read() as session:
@@ -168,6 +188,8 @@ class Control:
         """Close the store."""
         if self._following is not None:
             self._following.cancel()
+        if self._address is not None:
+            self._address.close()
         await self.store.close()
 
     async def start_scheduler(self, plugins: PluginHost, bus: Bus, name: str) -> None:

@@ -114,7 +114,9 @@ async def _bootstrap(args: argparse.Namespace) -> list[str]:
         await _write_clouds(store, args.state, chosen)
         # Endpoints of other services are made by `novakit serve`, which knows where it listens.
         identity = Identity(store, args.state / "keys", {"identity": url} if url else {})
-        await identity.bootstrap(admin_password=chosen.get("novakit-admin"), demo_password=chosen.get("novakit"))
+        await identity.bootstrap(
+            admin_password=chosen.get("novakit-admin"), demo_password=chosen.get("novakit"), moves_endpoints=False
+        )
         made = [
             f"The user {user} was missing and is made." for user in sorted(await bootstraps.user_names(store) - there)
         ]

@@ -20,11 +20,18 @@ def new_id() -> str:
 
 
 async def run(
-    store: Store, people: Mapping[str, str | None], *, service_user: str, endpoints: Mapping[str, str], region: str
+    store: Store,
+    people: Mapping[str, str | None],
+    *,
+    service_user: str,
+    endpoints: Mapping[str, str],
+    region: str,
+    moves_endpoints: bool,
 ) -> None:
     """Make what is missing; `people` are names with passwords, each with a project of the same name.
 
     Who is there already keeps the password that the database has; None is fine for those.
+    Endpoints that the catalog has are changed with `moves_endpoints` alone.
     """
     known = await user_names(store)
     new = {name: secret for name, secret in people.items() if name not in known and secret is not None}
@@ -62,7 +69,7 @@ async def run(
                 role = roles["admin" if name == "admin" else "member"]
                 await table.assign(session, users[name], projects[name], role)
         await table.assign(session, users["admin"], table.SYSTEM, roles["admin"])
-        await _publish(session, endpoints, region)
+        await _publish(session, endpoints, region, moves=moves_endpoints)
 
 
 async def user_names(store: Store) -> set[str]:
@@ -85,8 +92,8 @@ async def _named(session: Session, of: Any, rows: list[dict[str, Any]]) -> dict[
     return {row["name"]: row["id"] for row in await table.listed(session, of, filters)}
 
 
-async def _publish(session: Session, endpoints: Mapping[str, str], region: str) -> None:
-    """Make the catalog say where each of our services is now; those that operators added stay."""
+async def _publish(session: Session, endpoints: Mapping[str, str], region: str, *, moves: bool) -> None:
+    """Make the catalog say where each of our services is, with `moves` also where it is now; others' stay."""
     await table.ensure(session, table.regions, [{"id": region, "description": ""}])
     ours = await table.listed(session, table.services, {"type": list(endpoints)})
     by_type = {row["type"]: row["id"] for row in reversed(ours)}
@@ -111,5 +118,5 @@ async def _publish(session: Session, endpoints: Mapping[str, str], region: str) 
                         "enabled": True,
                     },
                 )
-            elif row["url"] != url:
+            elif moves and row["url"] != url:
                 await table.update(session, table.endpoints, row["id"], {"url": url})

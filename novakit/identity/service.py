@@ -90,10 +90,12 @@ class Identity:
         """Give the address of the identity API, without a version."""
         return self.endpoints.get("identity", "").rstrip("/").removesuffix("/v3")
 
-    async def bootstrap(self, *, admin_password: str | None, demo_password: str | None) -> None:
+    async def bootstrap(
+        self, *, admin_password: str | None, demo_password: str | None, moves_endpoints: bool = True
+    ) -> None:
         """Make what a cloud starts with: keys, domain, projects, users, roles, catalog; passwords that exist stay.
 
-        None is the password of a user that exists.
+        None is the password of a user that exists. `moves_endpoints` makes the catalog lead to this process.
         Raises ConfigError for a key file that is empty or cut off.
         """
         self.ring.load()
@@ -103,6 +105,7 @@ class Identity:
             service_user=SERVICE_USER,
             endpoints=self.endpoints,
             region=self.region,
+            moves_endpoints=moves_endpoints,
         )
         self.forget()
 

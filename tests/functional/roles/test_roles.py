@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.functional.roles.processes import ROLES, Roles
-from tests.support.service import Api
+from tests.support.service import Api, free_port
 
 
 @pytest.fixture
@@ -69,6 +69,33 @@ async def test_roles_started_at_once_are_one_cloud_and_go_on_when_any_of_them_is
 def _until(victim: str) -> list[str]:
     order = ["scheduler", "conductor", "agent"]
     return order[: order.index(victim) + 1]
+
+
+@pytest.mark.slow
+async def test_a_second_api_and_a_conductor_with_other_addresses_lead_nobody_away(
+    roles: Roles, session: aiohttp.ClientSession
+) -> None:
+    roles.start("api", "conductor")
+    clouds = (roles.state / "clouds.yaml").read_text()
+    assert f"{roles.url}/identity" in clouds
+
+    async def catalog() -> set[str]:
+        admin = await Api.login(roles.service, session, "novakit-admin")
+        found = (await admin.ok("GET", "/identity/v3/endpoints"))["endpoints"]
+        return {one["url"].split("/")[2] for one in found}
+
+    assert await catalog() == {f"127.0.0.1:{roles.port}"}
+    second = free_port()
+    roles.spawn("api", "--listen", f"127.0.0.1:{second}", name="second")
+    roles.ready("second")
+    assert "Clients are led to the API of process" in (roles.state / "second.out").read_text()
+    async with session.get(f"http://127.0.0.1:{second}/identity/v3") as answer:
+        assert answer.status == 200
+    roles.kill("conductor")
+    roles.spawn("conductor", "--listen", f"127.0.0.1:{free_port()}")
+    roles.ready("conductor")
+    assert (roles.state / "clouds.yaml").read_text() == clouds
+    assert await catalog() == {f"127.0.0.1:{roles.port}"}
 
 
 @pytest.mark.slow
