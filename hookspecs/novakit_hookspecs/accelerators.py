@@ -20,7 +20,9 @@ class Claim:
     id: str = uuid_field()
     """Id of the allocation; the idempotency key."""
     device: str
+    """Key of the device, as `discover` named it."""
     resources: Mapping[str, int] = mapping_field()
+    """How much of each resource class was promised."""
 
 
 class AcceleratorProvider(Protocol):
@@ -49,12 +51,17 @@ class AcceleratorSpec:
     """An accelerator provider on offer."""
 
     name: str = name_field()
+    """Lower case, digits and underscores; what the configuration says."""
     api: int
+    """Number of this interface: 1."""
     build: Callable[[Any, HostContext], AcceleratorProvider]
+    """Called with the filled options (None without `options`) and the host's context."""
     options: type | None = None
+    """An attrs class; the core fills and checks it from `[accelerators.<name>]`."""
     yields: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
     """Kinds of `Attachment` it prepares."""
     facets: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
+    """Optional abilities that the provider has, as the protocols of this module."""
 
 
 @hookspec

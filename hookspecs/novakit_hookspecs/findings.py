@@ -24,6 +24,7 @@ class Finding:
     check: str
     """What was looked at, in a few words: `libvirt`, `/dev/kvm`."""
     verdict: Verdict
+    """How bad it is."""
     found: str
     """What is there, in words."""
     remedy: str = ""

@@ -37,12 +37,17 @@ class Inventory:
     """How much of one resource class a provider holds, in the class's own unit (MEMORY_MB: MiB, DISK_GB: GiB)."""
 
     total: int
+    """How much there is."""
     reserved: int = 0
+    """How much of that the host keeps for itself."""
     allocation_ratio: float = 1.0
+    """How often each unit may be promised: 4.0 lets 4 virtual CPUs share one."""
     min_unit: int = 1
+    """The least that one server takes."""
     max_unit: int | None = None
     """None means `total`."""
     step_size: int = 1
+    """What every amount must be a multiple of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +61,7 @@ class PciDevice:
     vendor_id: str = ""
     """Four hexadecimal digits: 10de."""
     product_id: str = ""
+    """Four hexadecimal digits: 20b5."""
     numa_cell: int | None = None
     """None where the host does not know."""
 
@@ -96,9 +102,11 @@ class HostFacts:
     hypervisor_version: int
     """major * 1,000,000 + minor * 1,000 + release, as libvirt counts."""
     hypervisor_hostname: str
+    """The hypervisor's own name of the machine, as clients show it."""
     inventory: Mapping[str, Inventory] = mapping_field()
     """By resource class: VCPU, MEMORY_MB, DISK_GB, or a CUSTOM_ one."""
     traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Names of traits: standard ones of `os-traits`, or CUSTOM_ ones."""
     cpu_info: Mapping[str, Any] = mapping_field()
     """arch, model, vendor, features, topology: {sockets, cores, threads}."""
     supported_instances: tuple[tuple[str, str, str], ...] = tuple_field()
@@ -129,6 +137,7 @@ class Holding:
     kind: str
     """domain, disk, file, tap, namespace, process, flow, lease, bridge-port, device."""
     name: str
+    """How it is called on the host, for people."""
     owner: str
     """The id of the server, port, network, router or claim it belongs to."""
 

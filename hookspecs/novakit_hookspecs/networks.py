@@ -23,7 +23,9 @@ class Address:
     """One IP address of a port."""
 
     ip: str
+    """The address without a prefix length."""
     subnet_id: str = uuid_field()
+    """Id of the subnet it is of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,10 +33,15 @@ class Subnet:
     """A range of addresses on a network."""
 
     id: str = uuid_field()
+    """Id in the network service."""
     cidr: str
+    """The range, such as 10.0.0.0/24."""
     gateway_ip: str | None = None
+    """Where guests send what is for elsewhere; None for nowhere."""
     dhcp: bool = True
+    """Whether guests are told their addresses by DHCP."""
     dns_servers: tuple[str, ...] = tuple_field()
+    """Addresses that guests are told as their resolvers."""
     host_routes: tuple[tuple[str, str], ...] = tuple_field()
     """Pairs of destination CIDR and next hop."""
 
@@ -44,9 +51,13 @@ class Lease:
     """What the DHCP server answers to one card, wherever that card is plugged."""
 
     port_id: str = uuid_field()
+    """Id of the port."""
     mac: str
+    """Who asks."""
     ip: str
+    """The address it is told."""
     hostname: str
+    """The name it is told."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,8 +65,11 @@ class DhcpPort:
     """The port of a network's DHCP and metadata service on this host."""
 
     id: str = uuid_field()
+    """Id of the port."""
     mac: str
+    """Its MAC address."""
     addresses: tuple[Address, ...] = tuple_field()
+    """Where the service answers."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,10 +77,13 @@ class Network:
     """A layer-2 segment that has a port, a router or a DHCP service on this host."""
 
     id: str = uuid_field()
+    """Id in the network service."""
     segment: int
     """Unique number of the segment in the cloud, 1 to 16,777,215 (the VNI of an overlay)."""
     mtu: int
+    """Bytes of the largest packet that guests may send."""
     subnets: tuple[Subnet, ...] = tuple_field()
+    """Its ranges of addresses."""
     dhcp: DhcpPort | None = None
     """Set when this host serves DHCP and metadata for the network."""
     leases: tuple[Lease, ...] = tuple_field()
@@ -80,7 +97,9 @@ class Rule:
     """One thing a security group lets through; what no rule lets through is dropped."""
 
     direction: str = attrs.field(validator=attrs.validators.in_(("ingress", "egress")))
+    """`ingress` is towards the guest, `egress` from it."""
     ethertype: str = attrs.field(validator=attrs.validators.in_(("IPv4", "IPv6")))
+    """IPv4 or IPv6."""
     protocol: int | None = None
     """IP protocol number; None is any."""
     port_min: int | None = None
@@ -96,16 +115,23 @@ class Port:
     """A guest's card on this host: its identity, and what it may send and receive."""
 
     id: str = uuid_field()
+    """Id in the network service."""
     network_id: str = uuid_field()
+    """Id of a network of the same topology."""
     server_id: str = uuid_field()
+    """Id of the guest it belongs to."""
     mac: str
+    """The MAC address it may send from."""
     addresses: tuple[Address, ...] = tuple_field()
+    """The addresses it may send from."""
     allowed_pairs: tuple[tuple[str, str], ...] = tuple_field()
     """Further pairs of MAC and IP or CIDR it may send from."""
     port_security: bool = True
     """False lets everything through, spoofed packets too."""
     admin_up: bool = True
+    """False lets nothing through."""
     rules: tuple[Rule, ...] = tuple_field()
+    """What may come in and go out; the same tuple is shared by ports with the same groups."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,8 +139,11 @@ class FloatingIp:
     """An address of the external network that leads to a port's fixed address."""
 
     id: str = uuid_field()
+    """Id in the network service."""
     address: str
+    """The address in the external network."""
     fixed_ip: str
+    """The guest's own address that it leads to."""
 
 
 @attrs.frozen(kw_only=True)
@@ -122,8 +151,11 @@ class RouterInterface:
     """A router's leg in a tenant network."""
 
     port_id: str = uuid_field()
+    """Id of the router's port."""
     network_id: str = uuid_field()
+    """Id of a network of the same topology."""
     mac: str
+    """Its MAC address."""
     addresses: tuple[str, ...] = tuple_field()
     """With prefix length: 10.0.0.1/24."""
 
@@ -133,12 +165,17 @@ class Gateway:
     """A router's leg in the external network."""
 
     port_id: str = uuid_field()
+    """Id of the router's port."""
     network_id: str = uuid_field()
+    """Id of the external network."""
     mac: str
+    """Its MAC address."""
     addresses: tuple[str, ...] = tuple_field()
     """With prefix length."""
     next_hops: tuple[str, ...] = tuple_field()
+    """Where what is for elsewhere goes."""
     snat: bool = True
+    """Whether guests without a floating IP reach the outside by the router's address."""
 
 
 @attrs.frozen(kw_only=True)
@@ -146,9 +183,13 @@ class Router:
     """A router that this host runs."""
 
     id: str = uuid_field()
+    """Id in the network service."""
     interfaces: tuple[RouterInterface, ...] = tuple_field()
+    """Its legs in tenant networks."""
     gateway: Gateway | None = None
+    """Its leg in an external network; None without one."""
     floating_ips: tuple[FloatingIp, ...] = tuple_field()
+    """The floating IPs that it serves."""
     routes: tuple[tuple[str, str], ...] = tuple_field()
     """Pairs of destination CIDR and next hop."""
 
@@ -160,8 +201,11 @@ class Topology:
     revision: int
     """Grows with every change of the host's state; an older one than the last applied is ignored."""
     networks: tuple[Network, ...] = tuple_field()
+    """Every network with something on this host."""
     ports: tuple[Port, ...] = tuple_field()
+    """Every guest's card on this host."""
     routers: tuple[Router, ...] = tuple_field()
+    """Every router that this host runs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -171,6 +215,7 @@ class Vif:
     device: str
     """Name of a tap device, persistent, that exists before the guest starts and after it stops."""
     mtu: int
+    """Bytes of the largest packet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -178,6 +223,7 @@ class Applied:
     """What became of a topology."""
 
     revision: int
+    """The revision that the host has now."""
     vifs: Mapping[str, Vif] = mapping_field()
     """By port id: every port that is wired and filtered now."""
     faults: Mapping[str, str] = mapping_field()
@@ -227,11 +273,15 @@ class NetworkSpec:
     """A network driver on offer."""
 
     name: str = name_field()
+    """What `--network` says; lower case, digits and underscores."""
     api: int
+    """Number of this interface: 1."""
     build: Callable[[Any, HostContext], NetworkDriver]
+    """Called with the filled options (None without `options`) and the host's context."""
     options: type | None = None
     """An attrs class; the core fills and checks it from `[networks.<name>]`."""
     facets: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
+    """Optional abilities that the driver has, as the protocols of this module."""
 
 
 @hookspec

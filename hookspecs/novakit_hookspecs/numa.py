@@ -24,6 +24,7 @@ class NumaCell:
     """One cell of a host, as its agent reports it."""
 
     id: int
+    """Number of the cell, as the host counts."""
     cpus: tuple[int, ...] = tuple_field()
     """Host CPUs that float: shared by guests that do not pin."""
     dedicated: tuple[int, ...] = tuple_field()
@@ -31,6 +32,7 @@ class NumaCell:
     siblings: tuple[tuple[int, ...], ...] = tuple_field()
     """Threads of one core, for the cores with dedicated CPUs."""
     memory_mb: int
+    """MiB of the cell, huge pages among them."""
     pages: tuple[tuple[int, int], ...] = attrs.field(factory=tuple, converter=_pairs)
     """Pairs of a huge page's size in KiB and how many there are; a mapping is taken, too."""
     distances: tuple[tuple[int, int], ...] = attrs.field(factory=tuple, converter=_pairs)
@@ -49,6 +51,7 @@ class Taken:
     """What one guest holds of one host cell."""
 
     cell: int
+    """Number of the host's cell."""
     cpus: tuple[int, ...] = tuple_field()
     """Dedicated CPUs that nobody else may use, siblings kept free included."""
     pins: tuple[tuple[int, int], ...] = attrs.field(factory=tuple, converter=_pairs)
@@ -56,4 +59,6 @@ class Taken:
     vcpus: tuple[int, ...] = tuple_field()
     """All guest CPUs of the guest's cell."""
     memory_mb: int = 0
+    """MiB of the guest's cell."""
     page_kb: int = SMALL_KB
+    """KiB of the pages that this memory is made of."""

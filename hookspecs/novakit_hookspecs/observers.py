@@ -16,14 +16,19 @@ class ServerEvent:
     """A server changed; told once the change is committed."""
 
     server_id: str = uuid_field()
+    """Id of the server."""
     project_id: str
+    """Id of the project it belongs to."""
     event: str
     """create.start, create.end, create.error, delete.end, power_off.end, ...: the operation and its phase."""
     status: str
     """The server's status after it."""
     host: str | None = None
+    """Name of the host it is on; None without one."""
     request_id: str = ""
+    """Id of the API request that led to it."""
     details: Mapping[str, Any] = mapping_field()
+    """What else is known, by name."""
 
 
 @hookspec

@@ -34,7 +34,9 @@ class SchedulerSpec:
     """A scheduler driver on offer."""
 
     name: str = name_field()
+    """What the configuration says; lower case, digits and underscores."""
     api: int
+    """Number of this interface: 1."""
     build: Callable[[Any], Ranker]
     """Called once with the filled options, or None without `options`."""
     reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)

@@ -27,9 +27,13 @@ class ImageAsk:
     """The image a server is to boot from, as far as a host's fitness depends on it."""
 
     id: str = ""
+    """Id of the image; empty for none."""
     properties: Mapping[str, str] = mapping_field()
+    """What the image says of the machine it wants."""
     min_ram_mb: int = 0
+    """The least memory in MiB that it needs."""
     min_disk_gb: int = 0
+    """The least disk in GiB that it needs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +41,7 @@ class GroupAsk:
     """The server group a server belongs to."""
 
     id: str
+    """Id of the server group."""
     policy: str
     """affinity, anti-affinity, soft-affinity or soft-anti-affinity."""
     hosts: Mapping[str, int] = mapping_field()
@@ -52,21 +57,33 @@ class Ask:
     """What a server needs of a host; plain data that may cross a process border."""
 
     server_id: str
+    """Id of the server."""
     project_id: str = ""
+    """Id of the project it belongs to."""
     user_id: str = ""
+    """Id of the user who asked."""
     request_id: str = ""
+    """Id of the API request, as logs have it."""
     flavor_name: str = ""
+    """Name of the flavor."""
     vcpus: int = 1
+    """Number of virtual CPUs."""
     memory_mb: int = 0
     """MiB."""
     root_gb: int = 0
     """GiB of the root disk; not taken from the host when the server boots from a volume."""
     ephemeral_gb: int = 0
+    """GiB of a further disk."""
     swap_mb: int = 0
+    """MiB of swap."""
     extra_specs: Mapping[str, str] = mapping_field()
+    """What the flavor says beside its sizes."""
     image: ImageAsk | None = None
+    """The image it boots from; None without one."""
     boots_from_volume: bool = False
+    """Whether its root disk is a volume and takes nothing of the host's disk."""
     availability_zone: str | None = None
+    """Name of the zone it must be in; None for any."""
     host: str | None = None
     """The only host that is allowed, or None for any."""
     node: str | None = None
@@ -76,8 +93,11 @@ class Ask:
     hints: Mapping[str, Any] = mapping_field()
     """Scheduler hints as the user wrote them: hostile until checked."""
     required_traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Traits that the host must have."""
     forbidden_traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Traits that the host must not have."""
     group: GroupAsk | None = None
+    """The server group it is in; None for none."""
     excluded_hosts: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
     """Hosts that were tried already, or that the server must leave."""
     server_hosts: Mapping[str, str] = mapping_field()
@@ -105,7 +125,9 @@ class Aggregate:
     """A group of hosts that an operator made."""
 
     id: int
+    """Number of the aggregate."""
     name: str
+    """What operators call it."""
     metadata: Mapping[str, str] = mapping_field()
     """What the operator wrote of it; `availability_zone` makes it a zone."""
 
@@ -192,6 +214,7 @@ class Reason:
     It names no host and no value the operator set.
     """
     wanted: Any = None
+    """What the request wants, as a number or a text."""
     available: Any = None
     """The best that any of these hosts had."""
     remedy: str = ""
@@ -229,7 +252,9 @@ class FilterSpec:
     """A filter on offer."""
 
     name: str = name_field()
+    """What the configuration says; lower case, digits and underscores."""
     api: int
+    """Number of this interface: 1."""
     build: Callable[[Any], ColumnFilter | HostFilter]
     """Called once with the filled options, or None without `options`."""
     reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
@@ -237,6 +262,7 @@ class FilterSpec:
     options: type | None = None
     """An attrs class; the core fills and checks it from `[filters.<name>]`."""
     if_broken: IfBroken = IfBroken.FAIL_REQUEST
+    """What becomes of a request when it fails."""
     within: float = 0.25
     """Seconds that one request may spend in it, for all hosts together."""
     default: bool = False

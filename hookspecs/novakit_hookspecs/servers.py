@@ -25,6 +25,7 @@ class LocalImage:
     """An image that the agent has fetched, checked by digest and inspected; read-only for the driver."""
 
     id: str = uuid_field()
+    """Id of the image in the image service."""
     path: str
     """Absolute path of the file on this host; shared by every guest that boots from it."""
     disk_format: str
@@ -38,11 +39,15 @@ class Nic:
     """One network card of a guest, already plugged on the host by the network driver."""
 
     port_id: str = uuid_field()
+    """Id of the port in the network service."""
     mac: str
+    """MAC address that the guest sees."""
     device: str
     """Name of the tap device on the host that the network driver made and wired."""
     mtu: int
+    """Bytes of the largest packet."""
     model: str = "virtio"
+    """Kind of card that the guest sees, as QEMU names it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,22 +58,33 @@ class GuestPlan:
     """
 
     id: str = uuid_field()
+    """Id of the server, and of the guest on every host."""
     name: str
     """For people only: any text the user chose, never part of a path or a command."""
     hostname: str
+    """What the guest may call itself: letters, digits and dashes."""
     vcpus: int
+    """Number of virtual CPUs."""
     memory_mb: int
+    """Memory in MiB."""
     root_gb: int
     """GiB of the root disk; 0 means the image's virtual size."""
     ephemeral_gb: int = 0
+    """GiB of a further empty disk; 0 for none."""
     swap_mb: int = 0
+    """MiB of a swap disk; 0 for none."""
     image: LocalImage | None = None
+    """What the root disk is made of; None leaves it empty, or comes with `wants_images=False`."""
     nics: tuple[Nic, ...] = tuple_field()
+    """The guest's network cards, in the order in which it sees them."""
     config_drive: Mapping[str, bytes] | None = None
     """Files of the config drive by relative path, or None when the guest has none."""
     extra_specs: Mapping[str, str] = mapping_field()
+    """What the flavor says beside its sizes."""
     image_properties: Mapping[str, str] = mapping_field()
+    """What the image says of the machine it wants."""
     attachments: tuple[Attachment, ...] = tuple_field()
+    """Devices to put in; of the kinds that the driver `renders`."""
     numa: tuple[Taken, ...] = tuple_field()
     """What the claim gave of the host's cells: one record for each guest cell, in order; empty without any."""
     owner: Mapping[str, str] = mapping_field()
@@ -80,8 +96,11 @@ class Guest:
     """A guest as the driver finds it on its host."""
 
     id: str = uuid_field()
+    """Id of the server."""
     power: Power
+    """What it does now."""
     why: str = ""
+    """A sentence for people where there is something to say; empty else."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,5 +108,8 @@ class GuestEvent:
     """A guest changed its power state, whoever made it do so."""
 
     guest: str = uuid_field()
+    """Id of the server."""
     power: Power
+    """What it does now."""
     why: str = ""
+    """A sentence for people where there is something to say; empty else."""

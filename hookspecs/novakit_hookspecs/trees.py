@@ -15,9 +15,13 @@ class Units:
     """What a provider can still give of one resource class, in the class's own unit."""
 
     free: int
+    """How much can still be taken."""
     min_unit: int = 1
+    """The least that one server takes."""
     max_unit: int
+    """The most that one server takes."""
     step_size: int = 1
+    """What every amount must be a multiple of."""
 
     def give(self, amount: int, beside: int = 0) -> bool:
         """Say whether a server can take an amount, beside what it takes of the same already."""
@@ -35,6 +39,7 @@ class ProviderStock:
     stock: tuple[tuple[str, Units], ...] = tuple_field()
     """Pairs of a resource class and what there is of it, each class once."""
     traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Traits of the provider."""
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)
@@ -42,6 +47,7 @@ class Tree:
     """The providers of a host, its own first; of that one only what others have, too, or what comes in odd units."""
 
     providers: tuple[ProviderStock, ...] = tuple_field()
+    """Every provider, the host's own first."""
 
     @property
     def classes(self) -> frozenset[str]:
@@ -56,8 +62,11 @@ class RequestGroup:
     suffix: str
     """What its extra specs have in common: `_GPU` of `resources_GPU:VGPU` and `trait_GPU:CUSTOM_FAST`."""
     resources: Mapping[str, int] = mapping_field()
+    """Amounts by resource class."""
     required: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Traits that the provider must have."""
     forbidden: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
+    """Traits that the provider must not have."""
 
     def suits(self, provider: ProviderStock) -> bool:
         """Say whether a provider has the right traits."""

@@ -105,12 +105,15 @@ class DriverSpec:
     """A virt driver on offer."""
 
     name: str = name_field()
+    """What `--driver` says; lower case, digits and underscores."""
     api: int
+    """Number of this interface: 1."""
     build: Callable[[Any, HostContext], VirtDriver]
     """Called with the filled options (None without `options`) and the host's context."""
     options: type | None = None
     """An attrs class; the core fills and checks it from `[drivers.<name>]`."""
     facets: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
+    """Optional abilities that the driver has, as the protocols of this module."""
     renders: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
     """Kinds of `Attachment` it can put into a guest."""
     wants_images: bool = True

@@ -40,7 +40,9 @@ class WeigherSpec:
     """A weigher on offer."""
 
     name: str = name_field()
+    """What the configuration says; lower case, digits and underscores."""
     api: int
+    """Number of this interface: 1."""
     build: Callable[[Any], ColumnWeigher]
     """Called once with the filled options, or None without `options`."""
     reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
@@ -54,6 +56,7 @@ class WeigherSpec:
     aggregate_key: str = ""
     """Aggregate metadata that overrides the multiplier; empty means `<name>_weight_multiplier`."""
     if_broken: IfBroken = IfBroken.SKIP
+    """What becomes of a request when it fails."""
     within: float = 0.25
     """Seconds that one request may spend in it."""
     default: bool = False
