@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.servers import GuestPlan, LocalImage
+from novakit_host import durable
 from novakit_host.commands import Limits, tool
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -97,7 +98,7 @@ def _note_base(image: LocalImage, disk: Path) -> Path:
     base = Path(image.path)
     if not base.is_file():
         raise Refused(f"the file of image {image.id} is not at {base}")
-    disk.with_name(BASE).write_text(str(base))
+    durable.write(disk.with_name(BASE), str(base))
     return base
 
 
@@ -125,20 +126,8 @@ async def _run(argv: Sequence[str], fresh: Path, path: Path, reads: Sequence[Pat
     if ended.status != 0:
         await asyncio.to_thread(fresh.unlink, missing_ok=True)
         raise Refused(f"{argv[0]} could not make {path.name}: {ended.said or f'it ended with {ended.status}'}")
-    await asyncio.to_thread(_publish, fresh, path)
+    await asyncio.to_thread(durable.publish, fresh, path)
     return path
-
-
-def _publish(fresh: Path, path: Path) -> None:
-    """Give a whole file its name, so that even a power cut leaves all of it or nothing."""
-    for synced, flags in ((fresh, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
-        descriptor = os.open(synced, flags)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if synced is fresh:
-            fresh.replace(path)
 
 
 def _fresh(path: Path) -> Path:

@@ -9,6 +9,7 @@ import attrs
 from novakit_driver_libvirt.domain_xml import Disk
 from novakit_hookspecs.servers import GuestPlan
 from novakit_host import disks as making
+from novakit_host import durable
 
 SEARCHABLE = 0o711
 """QEMU may run as a user of its own, who must get through to the disks and need not list them."""
@@ -27,13 +28,13 @@ class Disks:
 
     def prepare(self) -> None:
         """Make the instances directory."""
-        self.root.mkdir(exist_ok=True)
+        durable.directory(self.root)
         self.root.chmod(SEARCHABLE)
 
     async def build(self, plan: GuestPlan) -> Sequence[Disk]:
         """Make whatever disk of the plan is missing; what is there is whole and stays."""
         directory = self.of(plan.id)
-        directory.mkdir(exist_ok=True)
+        durable.directory(directory)
         directory.chmod(SEARCHABLE)
         disks = [Disk(path=str(await making.root(plan, directory / "root.qcow2")), format="qcow2")]
         if plan.ephemeral_gb:

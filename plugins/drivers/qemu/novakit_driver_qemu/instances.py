@@ -12,7 +12,7 @@ from novakit_driver_qemu.machine import CONSOLE, PIDFILE, Machine
 from novakit_hookspecs.errors import NotFound
 from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.servers import GuestPlan
-from novakit_host import disks
+from novakit_host import disks, durable
 
 PLAN, BUILT, MEMORY = "plan.json", "built", "memory"
 
@@ -83,9 +83,9 @@ class Instances:
             return
         disks.root_bytes(plan)  # refuse before anything is made
         directory = self.of(plan.id)
-        directory.mkdir(mode=0o700, exist_ok=True)
+        durable.directory(directory, 0o700)
         people = {"name": plan.name, "hostname": plan.hostname, "owner": dict(plan.owner)}
-        _write_whole(directory / PLAN, json.dumps({"machine": attrs.asdict(machine), "for people": people}))
+        durable.write(directory / PLAN, json.dumps({"machine": attrs.asdict(machine), "for people": people}))
         await disks.root(plan, directory / "root.qcow2")
         if plan.ephemeral_gb:
             await disks.ephemeral(directory / "ephemeral.raw", plan.ephemeral_gb)
@@ -93,10 +93,4 @@ class Instances:
             await disks.swap(directory / "swap.raw", plan.swap_mb)
         if plan.config_drive is not None:
             await disks.config_drive(directory / "config.iso", plan.config_drive)
-        _write_whole(directory / BUILT, "")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text)
-    fresh.replace(path)
+        durable.write(directory / BUILT, "")

@@ -1,0 +1,36 @@
+"""Files of a host that are there whole after a power cut, or not at all.
+
+The content is flushed before the file gets its name, and the directory after: a name is content of its directory.
+"""
+
+import os
+from pathlib import Path
+
+
+def publish(fresh: Path, path: Path) -> None:
+    """Give a file that was written under another name its own, with all its content. Raises OSError."""
+    sync(fresh)
+    fresh.replace(path)
+    sync(path.parent)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file; the old one or the new one is there, whatever happens. Raises OSError."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    publish(fresh, path)
+
+
+def directory(path: Path, mode: int = 0o777) -> None:
+    """Make a directory unless it is there; no power cut takes it away again. Raises OSError."""
+    path.mkdir(mode=mode, exist_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a directory. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
