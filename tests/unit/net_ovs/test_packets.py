@@ -10,7 +10,7 @@ import pytest
 
 from novakit_hookspecs.networks import Port, Rule
 from novakit_hookspecs.testing.topologies import OUT, PING, Draft, allow_tcp
-from novakit_net_ovs.flows import GuestWire, Segment, ServiceWire, program
+from novakit_net_ovs.flows import GuestWire, Segment, ServiceWire, check, program
 
 sys.path.insert(0, str(Path(__file__).parent))
 from switch import Switch
@@ -286,3 +286,71 @@ def test_multicast_reaches_whom_the_rules_let_it_and_never_its_sender() -> None:
     assert one.switch.send(A, "arp", **asking) == [UPLINK, DHCP, ROUTER, B]
     loud = {"dl_src": one.a.mac, "dl_dst": EVERYONE, "nw_src": A_IP, "nw_dst": "10.1.0.255", "tp_src": 1, "tp_dst": 2}
     assert one.switch.send(A, "ip udp", **loud) == [UPLINK, DHCP, ROUTER], "B lets nothing in"
+
+
+@pytest.mark.parametrize("claim", ["arp", "arp probe", "discover", "renewal", "solicitation", "detection", "report"])
+def test_what_a_guest_needs_to_get_an_address_asks_no_rules(claim: str) -> None:
+    one = net()
+    kinds, fields = claims(one.a.mac, link_local(one.a.mac))[claim]
+    assert one.switch.send(A, kinds, **fields)
+    asking = {**V6, "dl_src": one.a.mac, "ipv6_src": link_local(one.a.mac), "icmp_type": 133}
+    assert ROUTER in one.switch.send(A, "ipv6 icmp6", **asking), "where is a router?"
+    joining = {**V6, "dl_src": one.a.mac, "ipv6_src": "::", "icmp_type": 143}
+    assert ROUTER in one.switch.send(A, "ipv6 icmp6", **joining)
+
+
+@pytest.mark.parametrize("kind", [130, 135, 136])
+def test_neighbours_are_heard_whatever_the_rules(kind: int) -> None:
+    one = net()
+    said = {**V6, "dl_src": ROUTER_MAC, "ipv6_src": "fe80::3"}
+    assert A in one.switch.send(ROUTER, "ipv6 icmp6", **said, icmp_type=kind)
+    assert A not in one.switch.send(ROUTER, "ipv6 icmp6", **said, icmp_type=128)
+
+
+def test_an_ipv6_address_of_a_guests_own_is_its_own_alone() -> None:
+    one = net(a=OUT)
+    own = "2001:db8::a"
+    one.change(a=one.draft.change(one.a, allowed_pairs=((one.a.mac, own),)))
+    asked = {**V6, "dl_src": one.a.mac, "ipv6_src": "::", "icmp_type": 135}
+    assert one.switch.send(A, "ipv6 icmp6", **asked, nd_target=own)
+    assert not one.switch.send(A, "ipv6 icmp6", **asked, nd_target="2001:db8::b")
+    said = {**V6, "dl_src": one.a.mac, "ipv6_src": own, "icmp_type": 136, "nd_tll": one.a.mac}
+    assert one.switch.send(A, "ipv6 icmp6", **said, nd_target=own)
+    assert not one.switch.send(A, "ipv6 icmp6", **said, nd_target="2001:db8::b")
+
+
+def test_what_comes_from_outside_meets_the_rules_too() -> None:
+    one = net(a=[allow_tcp(80)])
+    assert one.tcp(UPLINK, FAR, A_IP, (4000, 80)) == [A]
+    assert one.tcp(UPLINK, FAR, B_IP, (4000, 80)) == []
+    assert A in one.switch.send(UPLINK, "ipv6 icmp6", **V6, dl_src=ROUTER_MAC, ipv6_src="fe80::3", icmp_type=134)
+
+
+def test_a_tag_of_a_guests_own_is_dropped_on_a_network_without_a_way_out_too() -> None:
+    draft = Draft()
+    port = draft.port(draft.network(), A_IP, OUT)
+    switch = Switch.of(program([Segment(zone=7, guests=(GuestWire(ofport=A, port=port),), services=SERVICES)]))
+    fields = {**V4, "dl_src": port.mac, "nw_src": A_IP}
+    assert switch.send(A, "ip tcp", **fields) == [ROUTER]
+    assert switch.send(A, "ip tcp", **fields, vlan_tci=0x1005) == []
+
+
+def test_a_further_mac_reaches_all_who_may_use_it() -> None:
+    one = net(a=[allow_tcp(80)], b=[allow_tcp(80)])
+    shared = "02:00:00:00:00:01"
+    pair = ((shared, "10.9.0.1"),)
+    one.change(a=one.draft.change(one.a, allowed_pairs=pair), b=one.draft.change(one.b, allowed_pairs=pair))
+    assert one.tcp(ROUTER, FAR, "10.9.0.1", (4000, 80), dl_dst=shared) == [A, B]
+    one.change(b=one.draft.change(one.b, allowed_pairs=()))
+    assert one.tcp(ROUTER, FAR, "10.9.0.1", (4001, 80), dl_dst=shared) == [A]
+
+
+def test_addresses_and_rules_that_make_no_sense_are_named_before_anything_is_done() -> None:
+    draft = Draft()
+    port = draft.port(draft.network(), A_IP, OUT)
+    check(port)
+    with pytest.raises(ValueError, match=r"10\.9\.0\.300"):
+        check(draft.change(port, allowed_pairs=((port.mac, "10.9.0.300"),)))
+    odd = Rule(direction="ingress", ethertype="IPv4", protocol=112, port_min=1, port_max=2)
+    with pytest.raises(ValueError, match="112 has no ports"):
+        check(draft.change(port, allowed_pairs=(), rules=(odd,)))
