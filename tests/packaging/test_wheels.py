@@ -28,6 +28,20 @@ def _needed(name: str) -> set[str]:
     return {name}.union(*(_needed(one) for one in direct if one.startswith("novakit")))
 
 
+OWN_TESTS = {
+    "novakit-fit": ("test_hardware.py", "test_trees.py"),
+    "novakit-host": ("host", "test_cpu_traits.py", "test_pci_survey.py"),
+    "novakit-micro-image": ("micro",),
+    "novakit-filters": ("filters",),
+    "novakit-weighers": ("weighers",),
+    "novakit-simulated": ("simulated",),
+    "novakit-driver-libvirt": ("driver_libvirt",),
+    "novakit-driver-qemu": ("driver_qemu",),
+    "novakit-net-ovs": ("net_ovs",),
+}
+"""The unit tests that each distribution passes without the core."""
+
+
 class Environment(Protocol):
     path: Path
     python: str
@@ -35,6 +49,8 @@ class Environment(Protocol):
     def install(self, *requirements: str, dry: bool = False) -> str: ...
 
     def run(self, *arguments: str) -> str: ...
+
+    def test(self, *names: str) -> str: ...
 
 
 @pytest.mark.parametrize("name", VERSIONS)
@@ -80,6 +96,14 @@ def test_a_single_plugin_or_library_installs_with_what_it_declares_alone(environ
     ).split()
     ours = {name for name in listed if name.startswith("novakit")}
     assert ours == _needed(alone["name"])
+    environment.install(f"{alone['name']}[testing]=={alone['version']}")
+    if own := OWN_TESTS.get(alone["name"]):
+        assert "passed" in environment.test(*(f"unit/{name}" for name in own))
+
+
+def test_the_contract_passes_its_own_tests_alone(environment: Environment) -> None:
+    environment.install("novakit-hookspecs[testing]==0.1.0")
+    assert "passed" in environment.test("unit/test_plain.py", "unit/test_testing_plugin.py")
 
 
 def test_a_vendors_conformance_suite_needs_pytest_and_the_contract_alone(environment: Environment) -> None:
