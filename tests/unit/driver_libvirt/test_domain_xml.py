@@ -15,7 +15,7 @@ from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, gues
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.numa import Taken
-from novakit_hookspecs.servers import GuestPlan, Nic
+from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
@@ -46,8 +46,11 @@ SWAP = Disk(path="/state/instances/g/swap.raw", format="raw")
 DRIVE = Disk(path="/state/instances/g/config.iso", format="raw", cdrom=True)
 GPUS = (PciAttachment(address="0000:3b:00.0"), PciAttachment(address="10000:af:1f.7"))
 
+BASE = LocalImage(id=PORT, path="/state/images/abc", disk_format="raw", virtual_size=1 << 20)
+
 CASES = {
     "plain": (PLAN, (ROOT,), AROUND),
+    "based": (PLAN, (attrs.evolve(ROOT, base=BASE),), AROUND),
     "config_drive": (PLAN, (ROOT, SWAP, DRIVE), AROUND),
     "scsi": (attrs.evolve(PLAN, image_properties={"hw_disk_bus": "scsi"}), (ROOT, SWAP, DRIVE), AROUND),
     "uefi_e1000_kvm_vnc": (

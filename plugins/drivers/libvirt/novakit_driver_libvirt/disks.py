@@ -36,7 +36,8 @@ class Disks:
         directory = self.of(plan.id)
         durable.directory(directory)
         directory.chmod(SEARCHABLE)
-        disks = [Disk(path=str(await making.root(plan, directory / "root.qcow2")), format="qcow2")]
+        root = await making.root(plan, directory / "root.qcow2")
+        disks = [Disk(path=str(root), format="qcow2", base=plan.image)]
         if plan.ephemeral_gb:
             made = await making.ephemeral(directory / "ephemeral.raw", plan.ephemeral_gb)
             disks.append(Disk(path=str(made), format="raw"))

@@ -11,7 +11,7 @@ from novakit_driver_libvirt.firmware import PACKAGE, Firmware
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, name_of
 from novakit_fit.hardware import BadHardware, Hardware, hardware, is_q35
 from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.servers import GuestPlan, Nic
+from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic
 
 DISK_BUSES: Mapping[str, str] = {"virtio": "vd", "scsi": "sd", "sata": "sd"}
 """Values of `hw_disk_bus` with the prefix of the device names they give."""
@@ -30,6 +30,8 @@ class Disk:
     path: str
     format: str
     cdrom: bool = False
+    base: LocalImage | None = None
+    """The image that it takes from what the guest has not written."""
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +164,7 @@ def _disks(devices: etree._Element, disks: Sequence[Disk], bus: str, limits: Seq
         driver = {"name": "qemu", "type": disk.format}
         _add(element, "driver", driver if disk.cdrom else {**driver, "discard": "unmap"})
         _add(element, "source", {"file": disk.path})
+        _base(element, disk.base)
         # Debian's cloud kernel has no AHCI: a drive on virtio-scsi is seen by every guest.
         where = "scsi" if disk.cdrom else bus
         name = DISK_BUSES[where] + next(letters[DISK_BUSES[where]])
@@ -174,6 +177,18 @@ def _disks(devices: etree._Element, disks: Sequence[Disk], bus: str, limits: Seq
             tune = _add(element, "iotune")
             for name, number in limits:
                 _text(tune, name, str(number))
+
+
+def _base(element: etree._Element, image: LocalImage | None) -> None:
+    """Name the whole chain: libvirt believes no header, and leaves root the owner of a file that many guests share."""
+    if image is None:
+        _add(element, "backingStore")
+        return
+    chain = _add(element, "backingStore", {"type": "file"})
+    _add(chain, "format", {"type": image.disk_format})
+    source = _add(chain, "source", {"file": image.path})
+    _add(source, "seclabel", {"model": "dac", "relabel": "no"})
+    _add(chain, "backingStore")
 
 
 def _interface(devices: etree._Element, nic: Nic, model: str) -> None:
