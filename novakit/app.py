@@ -252,7 +252,12 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     agents = []
     root = config.state / "agents"
     cache = _passable(_passable(root) / "images")
-    images = ImageCache(cache, config.disk_of(cache))
+    images = ImageCache(
+        cache,
+        config.disk_of(cache),
+        unused=config.agent.image_cache_unused,
+        limit=int(config.agent.image_cache_gb * (1 << 30)),
+    )
     measuring = Measuring.of(config.agent.compute_monitors)
     for host in process.hosts:
         directory = _passable(root / host)

@@ -1,6 +1,6 @@
 """Virt drivers: what makes guests run on a host."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
@@ -98,6 +98,20 @@ class ListsHoldings(Protocol):
 
     async def holdings(self) -> Sequence[Holding]:
         """List every domain, disk and file of ours on this host with the server it belongs to."""
+
+
+@runtime_checkable
+class UsesImages(Protocol):
+    """Facet: its disks take from the files of images they were made of, so it says which must stay.
+
+    A host whose driver lacks it never removes the file of an image.
+    """
+
+    async def images_in_use(self) -> Collection[str]:
+        """Return the paths of all image files that a guest here needs, running or not.
+
+        Raises `Busy` or `Refused` when that cannot be known now; then no file is removed.
+        """
 
 
 @attrs.frozen(kw_only=True)

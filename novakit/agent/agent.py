@@ -1,7 +1,8 @@
 """The agent of one compute host: reports what the host has, does what the conductor asks, tells what happened."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -39,8 +40,8 @@ from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.facets import traits_of
 from novakit_hookspecs.hosts import Holding, PreparesHost
 from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif
-from novakit_hookspecs.servers import Guest, GuestPlan, Nic, Power
-from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, VirtDriver
+from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
+from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, UsesImages, VirtDriver
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ class Agent(HostCalls):
         async with self.waits.on(f"the virt driver {self.spec.name} to open"):
             await self.driver.open()
         self.images.open()
+        self.images.users.append(self._images_in_use)
         await asyncio.to_thread(self.notes_kept.open)
         await asyncio.to_thread(self.wires.open)
         if self.serve_metadata and isinstance(self.network, ServesMetadata):
@@ -231,19 +233,35 @@ class Agent(HostCalls):
                 raise Busy(f"port {nic.port_id} is not wired on {self.host} yet", 0.2)
             nics.append(Nic(port_id=nic.port_id, mac=nic.mac, device=vif.device, mtu=vif.mtu))
         about, started = {"host": self.host, "server": plan.id}, world.monotonic()
-        image = None
-        if plan.image and self.spec.wants_images:
-            log.info("a guest waits for its image", image=plan.image.id, **about)
-            image = await self.images.get(plan.image, self._shown)
-        fetched = world.monotonic()
-        log.info("a guest is built", image_seconds=round(fetched - started, 3), **about)
+        async with AsyncExitStack() as stack:
+            image = None
+            if plan.image and self.spec.wants_images:
+                log.info("a guest waits for its image", image=plan.image.id, **about)
+                image = await stack.enter_async_context(self.images.held(plan.image, self._shown))
+            fetched = world.monotonic()
+            log.info("a guest is built", image_seconds=round(fetched - started, 3), **about)
+            made = await self._create_guest(plan, nics, image)
+        log.info("a guest is there", power=made.power.value, seconds=round(world.monotonic() - fetched, 3), **about)
+        return made
+
+    async def _create_guest(self, plan: BuildPlan, nics: Sequence[Nic], image: LocalImage | None) -> Guest:
         if plan.note is not None:
             await self.notes_kept.keep(plan.note)
         same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan) if field.name != "note"}
         guest = GuestPlan(**{**same, "nics": nics, "image": image})
-        made = await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
-        log.info("a guest is there", power=made.power.value, seconds=round(world.monotonic() - fetched, 3), **about)
-        return made
+        return await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
+
+    async def _images_in_use(self) -> Collection[str] | None:
+        """Say which image files guests here need; None when the driver does not say, or cannot now."""
+        if not self.spec.wants_images:
+            return []
+        if not isinstance(self.driver, UsesImages):
+            return None
+        try:
+            return await self._ask_driver("images_in_use", self.driver.images_in_use(), 60)
+        except (Busy, Refused) as error:
+            log.warning("it is not known which images are needed, so all are kept", host=self.host, why=str(error))
+            return None
 
     async def destroy(self, server: str) -> None:
         if build := self._builds.get(server):

@@ -1,8 +1,17 @@
-"""The images of a host: each fetched once, checked by digest and inspected before a driver may open it."""
+"""The images of a host: each fetched once, checked by digest and inspected before a driver may open it.
+
+A file here is root's, read by all and written by nobody, and several guests may take from it for years.
+So it is checked again when it is another than was checked last, and it goes only when each driver on this host has said
+which files its guests need, nobody is just building with it, and it is old or too many are there.
+"""
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+import os
+import stat
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -31,13 +40,62 @@ class ImageCache:
     directory: Path
     disk: Disk | None = None
     """Where the directory is, to fetch nothing before it is full."""
+    unused: float = 86400.0
+    """Seconds for which a file that nobody needs is kept after its last use."""
+    limit: int = 0
+    """Bytes beyond which files that nobody needs go; 0 is no limit."""
+    users: list[Callable[[], Awaitable[Collection[str] | None]]] = attrs.field(factory=list)
+    """Each says which files its guests need; None is: it cannot say."""
     _fetching: dict[str, asyncio.Task[LocalImage]] = attrs.field(factory=dict)
+    _held: Counter[str] = attrs.field(factory=Counter)
+    _let_go: set[str] = attrs.field(factory=set)
+    """What was held when the drivers were asked: a guest that was built meanwhile is in no answer."""
+    _checked: dict[str, tuple[int, ...]] = attrs.field(factory=dict)
+    """What the files were when their digest was right."""
 
     def open(self) -> None:
         """Make the directory and drop what a killed download left."""
         durable.directory(self.directory)
         for left in self.directory.glob("*.part"):
             left.unlink()
+
+    @asynccontextmanager
+    async def held(self, source: ImageSource, show: Show) -> AsyncIterator[LocalImage]:
+        """Give the local file of an image, which stays at least until the block ends. Raises what `get` does."""
+        self._held[source.sha256] += 1
+        try:
+            yield await self.get(source, show)
+        finally:
+            self._held[source.sha256] -= 1
+            self._held += Counter()
+            self._let_go.add(source.sha256)
+
+    async def tidy(self) -> Sequence[str]:
+        """Remove files that no guest needs and that are old, or too many; return the digests of those that went."""
+        if not any(self.directory.iterdir()):
+            return []
+        needed: set[str] = set()
+        self._let_go.clear()
+        for user in self.users:
+            if (told := await user()) is None:
+                return []
+            needed |= {Path(path).name for path in told}
+        # From here to the end nothing is awaited, so nobody can begin to build with a file that goes.
+        return self._tidy(needed)
+
+    def _tidy(self, needed: set[str]) -> Sequence[str]:
+        files = {path.name: path.lstat() for path in self.directory.iterdir() if path.suffix != ".part"}
+        total, now, gone = sum(status.st_size for status in files.values()), world.now(), []
+        for name, status in sorted(files.items(), key=lambda each: each[1].st_mtime):
+            if name in needed | self._let_go or name in self._held or name in self._fetching:
+                continue
+            if now.timestamp() - status.st_mtime > self.unused or (self.limit and total > self.limit):
+                (self.directory / name).unlink(missing_ok=True)
+                self._checked.pop(name, None)
+                total -= status.st_size
+                gone.append(name)
+                log.info("removed an image that no guest needs", sha256=name, size=status.st_size)
+        return gone
 
     async def get(self, source: ImageSource, show: Show) -> LocalImage:
         """Give the local file of an image; `show` adds to its ticket that it is this host's.
@@ -55,10 +113,31 @@ class ImageCache:
 
     async def _get(self, source: ImageSource, show: Show) -> LocalImage:
         path = self.directory / source.sha256
-        if not await asyncio.to_thread(path.exists):
+        if not await asyncio.to_thread(self._is_whole, path):
             await self._fetch(source, path, show)
         virtual_size = await asyncio.to_thread(_inspect, path, source.disk_format)
+        await asyncio.to_thread(self._note_use, path)
         return LocalImage(id=source.id, path=str(path), disk_format=source.disk_format, virtual_size=virtual_size)
+
+    def _is_whole(self, path: Path) -> bool:
+        """Say whether the file is there and has the content that its name says."""
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return False
+        if stat.S_ISREG(status.st_mode) and self._checked.get(path.name) == _identity(status):
+            return True
+        if stat.S_ISREG(status.st_mode):
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
+                    return True
+        log.warning("a kept image is not what its name says, and is fetched again", sha256=path.name)
+        return False
+
+    def _note_use(self, path: Path) -> None:
+        path.chmod(0o444)
+        os.utime(path)
+        self._checked[path.name] = _identity(path.lstat())
 
     async def _fetch(self, source: ImageSource, path: Path, show: Show) -> None:
         part = path.with_name(f"{path.name}.{world.new_id()}.part")
@@ -69,7 +148,7 @@ class ImageCache:
             digest = await self._download(source, part, await show(source.ticket))
             if digest != source.sha256:
                 raise Refused("The image's content is not what the image service recorded; upload it again.")
-            await asyncio.to_thread(part.chmod, 0o644)
+            await asyncio.to_thread(part.chmod, 0o444)
             await asyncio.to_thread(durable.publish, part, path)
         except (BusError, aiohttp.ClientError, TimeoutError) as error:
             raise Busy(f"The image could not be fetched: {error or type(error).__name__}", 2.0) from error
@@ -91,6 +170,11 @@ class ImageCache:
                     digest.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
         return digest.hexdigest()
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """Return what changes with any change of a file: its clock cannot be set by who writes."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
 
 
 def _inspect(path: Path, promised: str) -> int:

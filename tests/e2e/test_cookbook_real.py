@@ -195,6 +195,11 @@ def test_the_guest_knows_who_it_is(cloud: Cloud) -> None:
     assert told["hostname"].startswith("nebula-web-01")
 
 
+def test_the_image_that_guests_share_stays_roots_and_is_written_by_nobody(cloud: Cloud) -> None:
+    [image] = (cloud.directory / "state/agents/images").iterdir()
+    assert (image.stat().st_uid, image.stat().st_mode & 0o777) == (0, 0o444)
+
+
 def test_why_the_host_was_chosen_can_be_read(cloud: Cloud) -> None:
     assert "placed on alpha" in cloud.reader.type("novakit explain $SERVER")
 

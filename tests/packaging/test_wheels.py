@@ -29,9 +29,9 @@ def _needed(name: str) -> set[str]:
 
 
 OWN_TESTS = {
-    "novakit-fit": ("test_hardware.py", "test_trees.py"),
-    "novakit-host": ("host", "test_cpu_traits.py", "test_pci_survey.py"),
-    "novakit-micro-image": ("micro",),
+    "novakit-fit": ("fit",),
+    "novakit-host": ("host",),
+    "novakit-micro-image": ("micro_image",),
     "novakit-filters": ("filters",),
     "novakit-weighers": ("weighers",),
     "novakit-simulated": ("simulated",),

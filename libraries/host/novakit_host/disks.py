@@ -8,7 +8,7 @@ import asyncio
 import os
 import struct
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from novakit_hookspecs.errors import Refused
@@ -71,6 +71,14 @@ async def flatten(disk: Path, to: Path, *, within: float) -> None:
         raise Refused(f"qemu-img could not copy the root disk of {disk.parent.name}: {ended.said}")
 
 
+async def images_in_use(instances: Path) -> Collection[str]:
+    """Return the files of images that disks below the instances directory take from.
+
+    Raises `Refused` when a disk cannot be read.
+    """
+    return await asyncio.to_thread(_images_in_use, instances)
+
+
 async def ephemeral(path: Path, gib: int) -> Path:
     """Make an empty ext4 disk."""
     return await _filled(path, gib * GIB, ("mke2fs", "-q", "-F", "-t", "ext4", "-L", "ephemeral0"))
@@ -92,6 +100,12 @@ async def config_drive(path: Path, files: Mapping[str, bytes]) -> Path:
             target.write_bytes(content)
         argv = ("genisoimage", "-quiet", "-V", "config-2", "-r", "-J", "-l", "-ldots", "-allow-lowercase", "-o")
         return await _made(path, argv, scratch)
+
+
+def _images_in_use(instances: Path) -> Collection[str]:
+    noted = {path.read_text() for path in instances.glob(f"*/{BASE}")}
+    named = {_backing(path) for path in instances.glob("*/root.qcow2")}
+    return noted | {name for name in named if name}
 
 
 def _note_base(image: LocalImage, disk: Path) -> Path:
@@ -158,7 +172,7 @@ def _backing(disk: Path) -> str | None:
             file.seek(offset)
             return os.fsdecode(file.read(min(length, 1023)))
     except (OSError, struct.error) as error:
-        raise Refused(f"qemu-img could not copy the root disk of {disk.parent.name}: {error}") from error
+        raise Refused(f"the root disk of {disk.parent.name} cannot be read: {error}") from error
 
 
 def _virtual_size(disk: Path) -> int:

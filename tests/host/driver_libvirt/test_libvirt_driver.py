@@ -20,7 +20,7 @@ from novakit_hookspecs.errors import DeviceTaken, Refused
 from novakit_hookspecs.hosts import HostContext, PreparesHost
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, VirtDriver
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages, VirtDriver
 from novakit_host.pci_rules import PciRule
 from novakit_micro_image import build
 from tests.support.device_trees import tree
@@ -103,7 +103,7 @@ class RealGuests:
 
 
 class TestLibvirt(RealGuests, VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings, PreparesHost, Pauses, Suspends})
+    facets = frozenset({LogsConsole, ListsHoldings, PreparesHost, Pauses, Suspends, UsesImages})
     renders = frozenset({PciAttachment})
     no_device = "no VFIO on this machine"
     patience = BOOT_WITHIN

@@ -26,7 +26,7 @@ from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, VirtDriver
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages, VirtDriver
 from novakit_host.cpu_traits import cpu_traits
 from novakit_host.pci_rules import PciRule
 from tests.support.device_trees import tree
@@ -98,7 +98,7 @@ class RealGuests:
 
 
 class TestQemu(RealGuests, VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends})
+    facets = frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends, UsesImages})
     renders = frozenset({PciAttachment})
     no_device = "no VFIO on this machine"
     patience = BOOT_WITHIN

@@ -1,6 +1,9 @@
 import asyncio
 import hashlib
+import os
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -116,3 +119,91 @@ async def test_an_encrypted_image_is_refused_before_any_program_opens_it(cache, 
     source, port = await serving(head[:32] + method.to_bytes(4, "big") + head[36:])
     with pytest.raises(Refused, match=f"encrypted with {word}"):
         await cache.get(source.described(port, disk_format="qcow2"), shown)
+
+
+async def kept(cache, source, port, *bodies):
+    """Fetch images of these contents, each used a day and an hour after the one before, and give their digests."""
+    digests = []
+    for number, body in enumerate(bodies):
+        source.body = body
+        image = await cache.get(source.described(port), shown)
+        os.utime(image.path, (time.time() - 90_000 * (len(bodies) - number),) * 2)
+        digests.append(Path(image.path).name)
+    return digests
+
+
+async def test_a_kept_image_is_read_only_and_checked_again_when_it_was_touched(cache, serving):
+    source, port = await serving(b"x" * 4096)
+    image = Path((await cache.get(source.described(port), shown)).path)
+    assert image.stat().st_mode & 0o777 == 0o444
+    await cache.get(source.described(port), shown)
+    assert source.asked == 1
+    image.chmod(0o644)
+    with image.open("r+b") as file:
+        file.write(b"hostile")
+    again = Path((await cache.get(source.described(port), shown)).path)
+    assert source.asked == 2
+    assert again.read_bytes() == b"x" * 4096
+    assert again.stat().st_mode & 0o777 == 0o444
+
+
+async def test_a_file_planted_under_a_digest_is_not_used_and_a_link_is_not_followed(cache, serving, tmp_path):
+    source, port = await serving(b"x" * 4096)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"x" * 4096)
+    place = cache.directory / source.described(port).sha256
+    for plant in (lambda: place.write_bytes(b"hostile"), lambda: place.symlink_to(secret)):
+        plant()
+        image = Path((await cache.get(source.described(port), shown)).path)
+        assert image.read_bytes() == b"x" * 4096 and not image.is_symlink()
+        image.unlink()
+    assert source.asked == 2 and secret.stat().st_mode & 0o777 != 0o444
+
+
+async def test_an_old_image_goes_unless_a_guest_needs_it_or_one_is_being_built_of_it(cache, serving):
+    source, port = await serving(b"")
+    needed, held, old, new = await kept(cache, source, port, b"needed", b"held", b"old", b"new")
+    os.utime(cache.directory / new)
+
+    async def used():
+        return [f"/wherever/{needed}"]
+
+    cache.users.append(used)
+    source.body = b"held"
+    async with cache.held(source.described(port), shown) as image:
+        os.utime(image.path, (0, 0))
+        assert await cache.tidy() == [old]
+    assert {path.name for path in cache.directory.iterdir()} == {needed, held, new}
+    assert await cache.tidy() == [held]
+
+
+async def test_beyond_the_limit_the_longest_unused_go_first(cache, serving):
+    source, port = await serving(b"")
+    cache.unused, cache.limit = 1e9, 25
+    first, second, third = await kept(cache, source, port, b"1" * 10, b"2" * 10, b"3" * 10)
+    cache.users.append(lambda: asyncio.sleep(0, [first]))
+    assert await cache.tidy() == [second]
+    assert {path.name for path in cache.directory.iterdir()} == {first, third}
+
+
+async def test_nothing_goes_while_a_driver_cannot_say_what_it_needs(cache, serving):
+    source, port = await serving(b"")
+    await kept(cache, source, port, b"old")
+    cache.users += [lambda: asyncio.sleep(0, []), lambda: asyncio.sleep(0, None)]
+    assert await cache.tidy() == []
+    assert len(list(cache.directory.iterdir())) == 1
+
+
+async def test_what_is_built_while_the_drivers_are_asked_stays(cache, serving):
+    source, port = await serving(b"")
+    [digest] = await kept(cache, source, port, b"old")
+
+    async def slow():
+        source.body = b"old"
+        async with cache.held(source.described(port), shown) as image:
+            os.utime(image.path, (0, 0))
+        return []
+
+    cache.users.append(slow)
+    assert await cache.tidy() == []
+    assert (cache.directory / digest).exists()

@@ -122,3 +122,20 @@ async def test_a_file_that_leads_out_of_the_config_drive_is_refused(directory: P
     with pytest.raises(Refused, match="no relative path"):
         await disks.config_drive(directory / "config.iso", {name: b"x"})
     assert list(directory.iterdir()) == []
+
+
+async def test_the_images_that_disks_take_from_are_known_with_and_without_a_note(
+    plan: GuestPlan, tmp_path: Path
+) -> None:
+    instances = tmp_path / "instances"
+    assert await disks.images_in_use(instances) == set()
+    for name, image in (("a", plan.image), ("b", plan.image), ("c", None)):
+        (instances / name).mkdir(parents=True)
+        await disks.root(attrs.evolve(plan, image=image), instances / name / "root.qcow2")
+    (instances / "a" / disks.BASE).unlink()
+    shutil.rmtree(instances / "b")
+    assert plan.image is not None
+    assert await disks.images_in_use(instances) == {plan.image.path}
+    (instances / "a" / "root.qcow2").write_bytes(b"QFI")
+    with pytest.raises(Refused, match="cannot be read"):
+        await disks.images_in_use(instances)

@@ -8,7 +8,7 @@ from novakit_hookspecs import hookimpl
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import PreparesHost
-from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole, Pauses, Snapshots, Suspends
+from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole, Pauses, Snapshots, Suspends, UsesImages
 
 __all__ = ["LibvirtDriver", "LibvirtOptions", "novakit_drivers"]
 
@@ -21,6 +21,8 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         api=API,
         build=LibvirtDriver,
         options=LibvirtOptions,
-        facets=frozenset({LogsConsole, ListsHoldings, PreparesHost, ExaminesHost, Snapshots, Pauses, Suspends}),
+        facets=frozenset(
+            {LogsConsole, ListsHoldings, PreparesHost, ExaminesHost, Snapshots, Pauses, Suspends, UsesImages}
+        ),
         renders=frozenset({PciAttachment}),
     )

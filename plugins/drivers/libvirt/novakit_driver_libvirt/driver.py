@@ -33,6 +33,7 @@ from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_host import disks as making
 from novakit_host.acceleration import DEVICE, Verdict, decide, fault_of
 from novakit_host.pci_survey import Survey, survey
 
@@ -178,6 +179,10 @@ class LibvirtDriver:
     async def snapshot(self, guest: str, path: str) -> str:
         """Write the root disk of a stopped guest, flattened, as a qcow2 image."""
         return await self._work.do(guest, self._snapshot(guest, Path(path)))
+
+    async def images_in_use(self) -> Collection[str]:
+        """List the image files that disks of guests take from."""
+        return await making.images_in_use(self._disks.root)
 
     async def holdings(self) -> Sequence[Holding]:
         """List our domains, and the directories and files of guests, with or without a domain."""

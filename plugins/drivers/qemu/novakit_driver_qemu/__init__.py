@@ -7,7 +7,7 @@ from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.findings import ExaminesHost
-from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole, Pauses, Suspends
+from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages
 
 __all__ = ["QemuDriver", "QemuOptions", "novakit_drivers"]
 
@@ -20,6 +20,6 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         api=API,
         build=QemuDriver,
         options=QemuOptions,
-        facets=frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends}),
+        facets=frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends, UsesImages}),
         renders=frozenset({PciAttachment}),
     )

@@ -17,6 +17,7 @@ from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_host import disks
 from novakit_host.acceleration import QEMU, Verdict, decide
 from novakit_host.commands import run
 from novakit_host.pci_survey import survey
@@ -126,6 +127,10 @@ class QemuDriver:
         if not self._instances.of(guest).is_dir():
             raise NotFound(f"there is no guest {guest} on this host")
         return await asyncio.to_thread(console.tail, self._instances.console(guest), max_bytes)
+
+    async def images_in_use(self) -> Collection[str]:
+        """List the image files that disks of guests take from."""
+        return await disks.images_in_use(self._instances.root)
 
     async def holdings(self) -> Sequence[Holding]:
         """List the built guests, running QEMU processes, and the directories and files of all guests."""
