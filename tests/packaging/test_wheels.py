@@ -29,8 +29,10 @@ def _needed(name: str) -> set[str]:
 
 
 OWN_TESTS = {
-    "novakit-fit": ("fit",),
-    "novakit-host": ("host",),
+    "novakit-fit": ("fit/test_hardware.py", "fit/test_trees.py"),
+    "novakit-host": tuple(
+        f"host/test_{name}.py" for name in ("acceleration", "commands", "disks", "known_holes", "pci_survey")
+    ),
     "novakit-micro-image": ("micro_image",),
     "novakit-filters": ("filters",),
     "novakit-weighers": ("weighers",),
