@@ -1,0 +1,143 @@
+"""A real guest whose database is lost: it runs on and answers, is adopted, and is a server like any other."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from hostlab import Lab, missing
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.slow,
+    pytest.mark.skipif(missing(libvirt=True) is not None, reason=str(missing(libvirt=True))),
+]
+WITHIN = 180.0
+REPORT_EVERY = 4.0
+PROGRAMS = Path(sys.executable).parent
+T = TypeVar("T")
+
+
+@attrs.define
+class Cloud:
+    """`novakit serve` with libvirt and Open vSwitch on a host of its own, and its operator."""
+
+    lab: Lab
+    state: Path
+    process: "subprocess.Popen[Any] | None" = None
+
+    def start(self) -> str:
+        """Start the service, wait until it is ready, and return what it printed."""
+        printed = self.state.with_name("serve.out")
+        argv = [PROGRAMS / "novakit", "serve", "--state", self.state, "--driver", "libvirt", "--network", "ovs"]
+        with printed.open("w") as out:
+            self.process = self.lab.popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+        def ready() -> bool:
+            assert self.process is not None and self.process.poll() is None, printed.read_text()
+            return "novakit ready" in printed.read_text()
+
+        until(ready, "novakit serve is ready")
+        return printed.read_text()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.lab.run(["kill", "-TERM", (self.state / "conductor.lock").read_text()])
+        self.process.wait(60)
+
+    def novakit(self, *words: str, code: int = 0) -> str:
+        done = self.lab.run([PROGRAMS / "novakit", *words, "--state", self.state], check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def openstack(self, command: str) -> str:
+        clouds = {"OS_CLIENT_CONFIG_FILE": str(self.state / "clouds.yaml"), "OS_CLOUD": "novakit"}
+        argv = [PROGRAMS / "openstack", *command.split()]
+        return self.lab.run(argv, env={**os.environ, **clouds}).stdout.strip()
+
+    def answers(self, network: str, address: str) -> bool:
+        """Say whether the guest answers a ping from the network's own DHCP namespace."""
+        ping = ["ip", "netns", "exec", f"qdhcp-{network}", "ping", "-c", "1", "-W", "2", address]
+        return self.lab.run(ping, check=False).returncode == 0
+
+    def domain(self) -> str:
+        """Name the running domains of libvirt, with their process ids."""
+        return self.lab.run(["bash", "-c", "pgrep -f qemu-system.*guest= || true"]).stdout
+
+    def audit(self) -> list[str]:
+        done = self.lab.run([PROGRAMS / "novakit", "audit", "--format", "json", "--state", self.state], check=False)
+        return [each["kind"] for each in json.loads(done.stdout)["orphaned"]]
+
+
+def until(look: Callable[[], T], what: str, within: float = WITHIN) -> T:
+    """Look again and again until there is something to see."""
+    end = time.monotonic() + within
+    while not (seen := look()):
+        assert time.monotonic() < end, f"{what}: not within {within:g} s"
+        time.sleep(0.5)
+    return seen
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        above.chmod(0o755)
+    state = tmp_path / "state"
+    state.mkdir()
+    options = f'[agent]\nreport_every = {REPORT_EVERY}\n[drivers.libvirt]\nacceleration = "tcg"\n'
+    (state / "novakit.toml").write_text(options)
+    with Lab(libvirt=True) as lab:
+        cloud = Cloud(lab, state)
+        cloud.start()
+        yield cloud
+
+
+def test_a_guest_outlives_its_database_answers_and_is_adopted(cloud: Cloud, micro: Any) -> None:
+    cloud.openstack(f"image create --disk-format qcow2 --container-format bare --file {micro.image} micro")
+    cloud.openstack("security group rule create --protocol icmp default")
+    network = cloud.openstack("network create n -f value -c id").splitlines()[-1]
+    cloud.openstack("subnet create --network n --subnet-range 10.31.0.0/24 s -f value -c id")
+    made = cloud.openstack("server create --flavor 1 --image micro --network n --wait g -f json -c id -c addresses")
+    guest, address = json.loads(made)["id"], re.findall(r"10\.31\.0\.\d+", made)[0]
+    until(lambda: cloud.answers(network, address), "the guest answers")
+    process = cloud.domain()
+    cloud.stop()
+    for file in cloud.state.glob("novakit.db*"):
+        file.unlink()
+
+    assert "The database was empty" in cloud.start()
+    time.sleep(3 * REPORT_EVERY)
+    assert cloud.domain() == process and cloud.answers(network, address)
+    [stranger] = json.loads(cloud.novakit("guest", "list", "--format", "json", code=1))["guests"]
+    assert (stranger["id"], stranger["name"], stranger["power"]) == (guest, "g", "running")
+    assert stranger["held"]["MEMORY_MB"] == 512
+    assert sorted(cloud.audit()) == ["guest", "image file"]
+
+    assert "not in this database" in cloud.novakit("guest", "adopt", guest, code=1)
+    assert "adopted" in cloud.novakit("guest", "adopt", guest, "--project", "demo")
+    time.sleep(2 * REPORT_EVERY)
+    shown = json.loads(cloud.openstack(f"server show {guest} -f json -c status -c addresses -c name"))
+    assert (shown["status"], shown["name"], shown["addresses"]) == ("ACTIVE", "g", {"n": [address]})
+    assert cloud.domain() == process
+    assert "adopt" in cloud.openstack(f"server event list {guest} -f value -c Action")
+    cloud.openstack("security group rule create --protocol icmp default")
+    until(lambda: cloud.answers(network, address), "the adopted guest answers")
+
+    for left in (cloud.state / "images").iterdir():
+        left.unlink()  # what the audit's sentence says, once its bytes are an image again
+    cloud.openstack(f"server stop {guest}")
+    until(lambda: "SHUTOFF" in cloud.openstack(f"server show {guest} -f value -c status"), "the server stops")
+    cloud.openstack(f"server start {guest}")
+    until(lambda: cloud.answers(network, address), "the guest answers after a power cycle")
+    cloud.openstack(f"server delete --wait {guest}")
+    assert cloud.domain() == "" and not list(cloud.state.glob(f"agents/*/virt/instances/{guest}"))
+    assert cloud.audit() == []

@@ -1,0 +1,103 @@
+"""What of a host's network stays as it is though the topology knows nothing of it."""
+
+import asyncio
+from pathlib import Path
+
+import attrs
+import pytest
+
+from novakit.agent import wires
+from novakit.agent.calls import Kept
+from novakit.agent.wires import Wires, completed
+from novakit_hookspecs.networks import (
+    Address,
+    DhcpPort,
+    Gateway,
+    Lease,
+    Network,
+    Port,
+    Router,
+    RouterInterface,
+    Subnet,
+    Topology,
+)
+
+
+def _id(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+NET, OUT, OUT_NOW, SUBNET, GUEST, OTHER = (_id(number) for number in range(1, 7))
+LEASE = Lease(port_id=_id(20), mac="fa:16:3e:00:00:01", ip="10.0.0.5", hostname="g")
+DHCP = DhcpPort(id=_id(30), mac="fa:16:3e:00:00:02", addresses=[Address(ip="10.0.0.2", subnet_id=SUBNET)])
+TENANT = Network(
+    id=NET, segment=7, mtu=1450, subnets=[Subnet(id=SUBNET, cidr="10.0.0.0/24")], dhcp=DHCP, leases=[LEASE]
+)
+EXTERNAL = Network(id=OUT, segment=8, mtu=1500, physical_network="public")
+PORT = Port(id=_id(20), network_id=NET, server_id=GUEST, mac="fa:16:3e:00:00:01")
+THEIRS = Port(id=_id(21), network_id=NET, server_id=OTHER, mac="fa:16:3e:00:00:03")
+ROUTER = Router(
+    id=_id(40),
+    interfaces=[RouterInterface(port_id=_id(41), network_id=NET, mac="fa:16:3e:00:00:04", addresses=["10.0.0.1/24"])],
+    gateway=Gateway(port_id=_id(42), network_id=OUT, mac="fa:16:3e:00:00:05", addresses=["172.24.4.9/24"]),
+)
+LAST = Topology(revision=5, networks=[TENANT, EXTERNAL], ports=[PORT, THEIRS], routers=[ROUTER])
+EMPTY = Topology(revision=9)
+
+
+def test_without_strangers_the_topology_is_obeyed_as_it_is() -> None:
+    assert completed(EMPTY, Kept(), LAST) is EMPTY
+
+
+def test_a_stranger_keeps_its_ports_and_on_a_lost_network_dhcp_routers_and_the_way_out() -> None:
+    made = completed(EMPTY, Kept(guests=(GUEST,), networks=(NET,)), LAST)
+    assert made.revision == 9 and made.ports == (PORT,), "the ports of others go"
+    assert {each.id: each.dhcp for each in made.networks} == {NET: DHCP, OUT: None}
+    assert made.networks[0].leases == (LEASE,) and made.routers == (ROUTER,)
+
+
+def test_on_a_network_that_is_known_only_the_ports_stay() -> None:
+    known = attrs.evolve(TENANT, mtu=1400)
+    made = completed(attrs.evolve(EMPTY, networks=(known,)), Kept(guests=(GUEST,)), LAST)
+    assert made.networks == (known,) and made.ports == (PORT,) and made.routers == ()
+    elsewhere = completed(EMPTY, Kept(guests=(GUEST,)), LAST)
+    assert [(each.id, each.dhcp, each.leases) for each in elsewhere.networks] == [(NET, None, ())]
+
+
+def test_the_topologys_own_ports_win() -> None:
+    mine = attrs.evolve(PORT, mac="fa:16:3e:00:00:09")
+    made = completed(attrs.evolve(EMPTY, networks=(TENANT,), ports=(mine,)), Kept(guests=(GUEST,)), LAST)
+    assert made.ports == (mine,)
+
+
+def test_a_kept_router_leads_out_through_the_network_that_is_on_its_bridge_now() -> None:
+    now = Network(id=OUT_NOW, segment=3, mtu=1500, physical_network="public")
+    made = completed(attrs.evolve(EMPTY, networks=(now,)), Kept(guests=(GUEST,), networks=(NET,)), LAST)
+    assert {each.id for each in made.networks} == {NET, OUT_NOW}
+    assert made.routers[0].gateway is not None and made.routers[0].gateway.network_id == OUT_NOW
+
+
+async def test_what_was_applied_is_remembered_over_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wires, "SETTLE", 0.01)
+    first = Wires(tmp_path / "topology.json")
+    first.open()
+    first.remember(attrs.evolve(LAST, ports=()))
+    first.remember(LAST)
+    await asyncio.sleep(0.2)
+    assert (tmp_path / "topology.json").exists()
+    second = Wires(tmp_path / "topology.json")
+    second.open()
+    assert second.completed(EMPTY, Kept(guests=(GUEST,))).ports == (PORT,)
+    monkeypatch.setattr(wires, "SETTLE", 60)
+    second.remember(EMPTY)
+    await second.close()
+    third = Wires(tmp_path / "topology.json")
+    third.open()
+    assert third.completed(EMPTY, Kept(guests=(GUEST,))).ports == ()
+
+
+def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    (tmp_path / "topology.json").write_text('{"revision": "x"}')
+    broken = Wires(tmp_path / "topology.json")
+    broken.open()
+    assert broken.completed(EMPTY, Kept(guests=(GUEST,))).ports == ()

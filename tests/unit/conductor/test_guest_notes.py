@@ -1,0 +1,42 @@
+"""Notes of guests: all of a server is in them, and nobody but the database can write one."""
+
+import attrs
+
+from novakit import world
+from novakit.conductor.guests.note import Notary, NotedServer, read
+from novakit.store.compute.servers import servers
+from novakit.store.deployment import Deployment
+
+NOT_NOTED = {
+    *("number", "cell"),  # the new database's own
+    *("vm_state", "task_state", "power_state", "host", "node", "fault", "progress"),  # what the guest itself says
+    *("updated_at", "terminated_at", "deleted_at"),
+}
+"""Columns of a server that its host need not know."""
+
+
+def test_every_column_of_a_server_is_noted_or_left_out_on_purpose() -> None:
+    noted = {field.name for field in attrs.fields(NotedServer)}
+    assert noted | NOT_NOTED == {column.name for column in servers.c} and not noted & NOT_NOTED
+
+
+def _notary(secret: bytes = b"s" * 32) -> Notary:
+    now = world.now()
+    return Notary(Deployment(id=world.new_id(), secret=secret, origin="new", begun_at=now, forgotten_before=None))
+
+
+def test_a_note_is_read_as_it_was_written_and_believed_of_its_host_alone() -> None:
+    notary, now = _notary(), world.now()
+    empty = {column.name: None for column in servers.c}
+    texts = dict.fromkeys(("project_id", "user_id", "name", "hostname", "reservation_id", "root_device_name"), "x")
+    kinds = {"flavor": {"ram": 1}, "image_properties": {}, "metadata": {"a": "b"}, "scheduler_hints": {}, "tags": ["t"]}
+    numbers = {"vcpus": 1, "memory_mb": 1, "launch_index": 0, "config_drive": False, "auto_disk_config": True}
+    row = {**empty, **texts, **kinds, **numbers, "id": world.new_id(), "created_at": now, "updated_at": now}
+    kept = notary.write("a", "op", row, [], claim={"a": {"VCPU": 1}})
+    note = read(kept)
+    assert (note.server.id, note.host, note.operation, note.claim) == (row["id"], "a", "op", {"a": {"VCPU": 1}})
+    assert note.server.tags == ("t",) and note.server.auto_disk_config
+    assert kept.version == notary.version(row) != notary.version({**row, "updated_at": world.now()})
+    assert notary.is_sealed("a", kept) and not notary.is_sealed("b", kept)
+    assert not notary.is_sealed("a", attrs.evolve(kept, text=kept.text.replace('"name":"x"', '"name":"y"')))
+    assert not _notary(b"t" * 32).is_sealed("a", kept)
