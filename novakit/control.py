@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import attrs
 import structlog
@@ -277,7 +277,15 @@ class Control:
         # Before the prefix that it lies below: the first one that fits is taken.
         host_images = hosts.HostImages(self.images, self._tickets())
         mount("/novakit/hosts", hosts.service, host_images, host_images.authenticate)
-        reports = Reports(self.store, bus, self.config, self.images, self.config.device_profiles, hardware.check)
+        reports = Reports(
+            self.store,
+            bus,
+            self.config,
+            self.images,
+            self.config.device_profiles,
+            hardware.check,
+            about=partial(self._about, plugins),
+        )
         mount("/identity", identity.service, self.identity)
         mount("/image", image.service, self.images)
         mount("/network", network.service, self.networks)
@@ -315,6 +323,15 @@ class Control:
         """Return what refuses new things before the database's disk is full; None where the disk is a server's own."""
         path = self.store.path
         return self.config.disk_of(path.parent).require_for_records if path is not None else None
+
+    def _about(self, plugins: PluginHost | None) -> dict[str, Any]:
+        """Say with what this process was started; without agents of its own it knows no drivers."""
+        has_hosts = "agent" in self.config.roles
+        return {
+            "driver": self.config.driver if has_hosts else None,
+            "network": self.config.network if has_hosts else None,
+            "plugins": plugins.rows() if plugins else [],
+        }
 
     def _monitoring(self, bus: Bus, plugins: PluginHost | None, requests: Requests) -> Monitoring:
         sources: dict[str, Source] = {}

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -58,22 +59,25 @@ class Client:
 
 def client(args: argparse.Namespace) -> Client:
     """Log in at the service that runs on `args.state`; raise `ConfigError` when it does not run."""
-    path = args.state / "clouds.yaml"
-    login = clouds.read(path).get(args.cloud)
-    if login is None:
+    return login(args.state, args.cloud)
+
+
+def login(state: Path, cloud: str) -> Client:
+    """Log in as a cloud of the state directory's `clouds.yaml`; raise `ConfigError` when no service runs there."""
+    path = state / "clouds.yaml"
+    keys = clouds.read(path).get(cloud)
+    if keys is None:
+        raise ConfigError(f"{path} has no cloud {cloud}; start `novakit serve --state {state}`, or name its --state.")
+    if "password" not in keys:
         raise ConfigError(
-            f"{path} has no cloud {args.cloud}; start `novakit serve --state {args.state}`, or name its --state."
+            f"{path} has no password of {keys['username']}; make a new one with"
+            f" `novakit admin reset-password {keys['username']} --state {state}`."
         )
-    if "password" not in login:
-        raise ConfigError(
-            f"{path} has no password of {login['username']}; make a new one with"
-            f" `novakit admin reset-password {login['username']} --state {args.state}`."
-        )
-    user = {"name": login["username"], "domain": {"id": login["user_domain_id"]}, "password": login["password"]}
-    scope = {"project": {"name": login["project_name"], "domain": {"id": login["project_domain_id"]}}}
+    user = {"name": keys["username"], "domain": {"id": keys["user_domain_id"]}, "password": keys["password"]}
+    scope = {"project": {"name": keys["project_name"], "domain": {"id": keys["project_domain_id"]}}}
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-    _, headers = _send("POST", f"{login['auth_url']}/auth/tokens", body, {})
-    return Client(login["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
+    _, headers = _send("POST", f"{keys['auth_url']}/auth/tokens", body, {})
+    return Client(keys["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
 
 
 def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[Any, Mapping[str, str]]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit import config
-from novakit.cli import paths
+from novakit.cli import paths, running
 from novakit.cli.scheduling.explain import wide
 from novakit.doctor import examine
 from novakit.errors import ConfigError
@@ -48,7 +48,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
     )
-    parser.add_argument("--driver", help="virt driver to look for; default libvirt where installed, else simulated")
+    parser.add_argument("--driver", help="virt driver to look for; default the running service's, else libvirt")
     parser.add_argument("--network", help="network driver to look for; follows --driver, as in novakit serve")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
     parser.set_defaults(func=doctor)
@@ -77,8 +77,10 @@ def doctor(args: argparse.Namespace) -> int:
 
 async def _look(args: argparse.Namespace) -> list[Finding]:
     path = args.config or args.state / "novakit.toml"
-    driver = args.driver or _best_driver()
-    network = args.network or ("ovs" if driver in ("libvirt", "qemu") else "simulated")
+    told = await asyncio.to_thread(running.ask, args.state)
+    driver = args.driver or (told and told.driver) or _best_driver()
+    network = args.network or (told.network if told and driver == told.driver else None)
+    network = network or ("ovs" if driver in ("libvirt", "qemu") else "simulated")
     plain = config.Config(state=args.state.resolve(), driver=driver, network=network)
     try:
         if args.config and not args.config.exists():
@@ -91,6 +93,7 @@ async def _look(args: argparse.Namespace) -> list[Finding]:
         )
         return [wrong, *await examine(plain)]
     said = f"{path} is in order" if path.exists() else f"no {path}; everything has its default"
+    findings += await asyncio.to_thread(running.examine, args.state)
     return [Finding(check="configuration", verdict=Verdict.OK, found=said), *findings]
 
 

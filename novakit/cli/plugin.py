@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novakit import config
-from novakit.cli import paths
+from novakit.cli import paths, running
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost, tables
 
@@ -33,13 +33,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     listing = actions.add_parser(
         "list",
         help="list every plugin, how it stands, and why",
-        description="Load the plugins as novakit serve would with the same options, and say of each how it stands.",
+        description="Ask the service that runs on DIR, or load the plugins as novakit serve would with these options,"
+        " and say of each how it stands.",
     )
     listing.add_argument("--state", metavar="DIR", type=paths.absolute, default="state", help="where all state lives")
     listing.add_argument(
         "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
     )
-    listing.add_argument("--driver", default="simulated", help="the virt driver in use")
+    listing.add_argument("--driver", help="the virt driver in use; default the running service's, else simulated")
     listing.add_argument("--network", help="the network driver in use; follows --driver")
     listing.add_argument("--format", choices=("table", "json"), default="table")
     listing.set_defaults(func=list_plugins)
@@ -50,22 +51,30 @@ def list_plugins(args: argparse.Namespace) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
+    told = None if args.config or args.driver or args.network else running.ask(args.state)
+    if told is not None and told.driver is not None:
+        _print(told.plugins, args.format)
+        return 0
+    driver = args.driver or "simulated"
     fields = config.read(args.config or args.state / "novakit.toml")
-    network = args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated")
+    network = args.network or ("ovs" if driver in ("libvirt", "qemu") else "simulated")
     section = fields.get("scheduler") or config.SchedulerOptions()
-    choice = PluginChoice.read(fields.get("plugins", {}), driver=args.driver, network=network, scheduler=section.driver)
+    choice = PluginChoice.read(fields.get("plugins", {}), driver=driver, network=network, scheduler=section.driver)
     tables.check(fields.get("options", {}), choice, config.ROLES)
     host = PluginHost.survey(choice)
     wrong = _look(host, section, fields)
-    rows = host.rows()
-    if args.format == "json":
+    _print(host.rows(), args.format)
+    for sentence in wrong:
+        print(f"novakit serve does not start so: {sentence}", file=sys.stderr)
+    return 2 if wrong else 0
+
+
+def _print(rows: Sequence[Mapping[str, Any]], form: str) -> None:
+    if form == "json":
         sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
     else:
         console = Console()
         Console(width=None if console.is_terminal else _WIDE).print(_table(rows))
-    for sentence in wrong:
-        print(f"novakit serve does not start so: {sentence}", file=sys.stderr)
-    return 2 if wrong else 0
 
 
 def _look(host: PluginHost, section: config.SchedulerOptions, fields: Mapping[str, Any]) -> Sequence[str]:

@@ -46,6 +46,8 @@ class Reports:
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     check: Callable[[Mapping[str, Any], Mapping[str, str]], None] = lambda flavor, properties: None
     """Raises `BadRequest` for a flavor and the properties of an image that no server could be made of."""
+    about: Callable[[], Mapping[str, Any]] = dict
+    """Says with which drivers and plugins the process was started."""
 
     async def decisions(self, context: RequestContext, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """List decisions, latest first; an owner sees those of the own project, without anything of hosts."""

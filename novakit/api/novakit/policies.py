@@ -28,6 +28,7 @@ RULES: Mapping[str, Rule] = {
         ("novakit:scheduler", ADMIN, PROJECT, "GET /v1/scheduler"),
         ("novakit:trace", ADMIN, PROJECT, "GET /v1/trace"),
         ("novakit:audit", ADMIN, PROJECT, "GET /v1/audit"),
+        ("novakit:plugins", ADMIN, PROJECT, "GET /v1/plugins"),
         ("novakit:guests:list", ADMIN, PROJECT, "GET /v1/guests"),
         ("novakit:guests:adopt", ADMIN, PROJECT, "POST /v1/guests/{id}/adopt"),
         ("novakit:guests:remove", ADMIN, PROJECT, "DELETE /v1/guests/{id}"),

@@ -67,6 +67,11 @@ async def capacity(call: Call[Reports]) -> web.Response:
     return reply({"capacity": await call.service.capacity(call.context, await ASK.read(call))})
 
 
+async def plugins(call: Call[Reports]) -> web.Response:
+    """Show with which drivers and plugins the service runs."""
+    return reply(dict(call.service.about()))
+
+
 service: Service[Reports] = Service(
     name="novakit",
     routes=(
@@ -78,6 +83,7 @@ service: Service[Reports] = Service(
         Route(method="GET", path="/v1/audit", handler=audit, rule="novakit:audit", cost=Cost.HEAVY),
         Route(method="POST", path="/v1/explain", handler=explain, rule="novakit:explain", cost=Cost.HEAVY),
         Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity", cost=Cost.HEAVY),
+        Route(method="GET", path="/v1/plugins", handler=plugins, rule="novakit:plugins"),
         *guests.ROUTES,
         *server_groups.ROUTES,
     ),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from novakit.cli.doctor import STOPS
 from tests.support.service import Service
 
 WITHIN = 120.0
@@ -20,11 +21,13 @@ def doctor(state: Path, *arguments: str, environment: Mapping[str, str] = {}) ->
     done = subprocess.run(
         command, env={**os.environ, **environment}, text=True, capture_output=True, timeout=WITHIN, check=False
     )
-    assert not done.stderr, done.stderr
     rows = json.loads(done.stdout)
+    stops = [row for row in rows if row["check"] in STOPS and row["state"] == "missing"]
+    assert done.stderr == "".join(f"novakit: {row['found']}\n" for row in stops), done.stderr
     assert all(row["state"] in ("ok", "warn", "missing") and row["found"] for row in rows)
     assert all(row["remedy"] for row in rows if row["state"] != "ok")
-    assert done.returncode == (1 if any(row["state"] == "missing" for row in rows) else 0)
+    is_missing = any(row["state"] == "missing" for row in rows)
+    assert done.returncode == (2 if stops else 1 if is_missing else 0)
     return done.returncode, {row["check"]: row for row in rows}
 
 
@@ -37,8 +40,10 @@ def test_the_simulated_cloud_needs_nothing_and_nothing_is_made(tmp_path: Path) -
 
 def test_a_running_service_and_its_schema_are_seen(tmp_path: Path) -> None:
     with Service(tmp_path / "state") as service:
-        code, rows = doctor(service.state, "--driver", "simulated")
+        code, rows = doctor(service.state)
         assert code == 0
+        assert "drivers:simulated" in rows and "libvirt" not in rows, "it looks for what the service uses"
+        assert rows["guests"]["found"] == "each is a server of the database"
         assert f"process {service.pid} runs" in rows["service"]["found"]
         assert f"{service.url}/identity/v3 answers" in rows["service"]["found"]
     _, rows = doctor(service.state, "--driver", "simulated")
@@ -94,14 +99,14 @@ def test_a_broken_plugin_is_a_warning_as_long_as_nobody_requires_it(tmp_path: Pa
 def test_a_wrong_configuration_is_missing_and_the_rest_is_still_looked_at(tmp_path: Path, toml: str) -> None:
     (tmp_path / "novakit.toml").write_text(toml)
     code, rows = doctor(tmp_path, "--driver", "simulated")
-    assert code == 1
+    assert code == 2, "a start would end so"
     assert "disk" in rows
 
 
 def test_a_database_that_is_none_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "novakit.db").write_bytes(b"something else" * 1000)
     code, rows = doctor(tmp_path, "--driver", "simulated")
-    assert code == 1
+    assert code == 2
     assert rows["database schema"]["state"] == "missing"
 
 

@@ -66,12 +66,12 @@ class Cloud:
 
     def answers(self, network: str, address: str) -> bool:
         """Say whether the guest answers a ping from the network's own DHCP namespace."""
-        ping = ["ip", "netns", "exec", f"qdhcp-{network}", "ping", "-c", "1", "-W", "2", address]
+        ping = ["ip", "netns", "exec", f"nkd-{network}", "ping", "-c", "1", "-W", "2", address]
         return self.lab.run(ping, check=False).returncode == 0
 
     def domain(self) -> str:
-        """Name the running domains of libvirt, with their process ids."""
-        return self.lab.run(["bash", "-c", "pgrep -f qemu-system.*guest= || true"]).stdout
+        """Give the process ids of the running guests."""
+        return self.lab.run(["bash", "-c", "pgrep -f '[q]emu-system.*guest=' || true"]).stdout
 
     def audit(self) -> list[str]:
         done = self.lab.run([PROGRAMS / "novakit", "audit", "--format", "json", "--state", self.state], check=False)
@@ -121,6 +121,11 @@ def test_a_guest_outlives_its_database_answers_and_is_adopted(cloud: Cloud, micr
     assert (stranger["id"], stranger["name"], stranger["power"]) == (guest, "g", "running")
     assert stranger["held"]["MEMORY_MB"] == 512
     assert sorted(cloud.audit()) == ["guest", "image file"]
+
+    plugins = json.loads(cloud.novakit("plugin", "list", "--format", "json"))
+    assert {each["state"] for each in plugins if (each["group"], each["name"]) == ("drivers", "libvirt")} == {"active"}
+    doctor = cloud.lab.run([PROGRAMS / "novakit", "doctor", "--state", cloud.state], check=False).stdout
+    assert "the database does not know: g on alpha" in " ".join(doctor.split())
 
     assert "not in this database" in cloud.novakit("guest", "adopt", guest, code=1)
     assert "adopted" in cloud.novakit("guest", "adopt", guest, "--project", "demo")

@@ -1,0 +1,74 @@
+"""What the service that runs on a state directory says of itself, for commands that are typed beside it."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from novakit import clouds
+from novakit.cli.client import Client, Refused, login
+from novakit.concurrency import locks
+from novakit.errors import ConfigError
+from novakit_hookspecs.findings import Finding, Verdict
+
+CLOUD = "novakit-admin"
+
+
+@attrs.frozen(kw_only=True)
+class Running:
+    """A service that answers, and what it was started with."""
+
+    driver: str | None
+    """The virt driver in use; None where its agents run in processes of their own."""
+    network: str | None
+    plugins: tuple[dict[str, Any], ...]
+    """As `novakit plugin list` shows them."""
+
+
+def ask(state: Path) -> Running | None:
+    """Ask the service of a state directory; None where none runs, or it does not let us in."""
+    cloud = _login(state)
+    if isinstance(cloud, Client):
+        told = cloud.get("novakit", "v1/plugins")
+        return Running(driver=told["driver"], network=told["network"], plugins=tuple(told["plugins"]))
+    return None
+
+
+def examine(state: Path) -> list[Finding]:
+    """Say whether the running service lets the administrator in, and what hosts have that it does not know."""
+    cloud = _login(state)
+    if cloud is None:
+        return []
+    if isinstance(cloud, Refused):
+        found = f"the password in {state}/clouds.yaml is not the administrator's: {cloud}"
+        remedy = f"novakit admin reset-password --state {state}"
+        return [Finding(check="login", verdict=Verdict.WARN, found=found, remedy=remedy)]
+    unknown = cloud.get("novakit", "v1/guests")
+    findings = [
+        Finding(
+            check=f"host {each['host']}",
+            verdict=Verdict.WARN,
+            found=f"belongs to deployment {each['deployment']} and takes no orders of this one",
+            remedy="its agent's log says what to do",
+        )
+        for each in unknown["refused_hosts"]
+    ]
+    if guests := unknown["guests"]:
+        named = ", ".join(f"{each['name'] or each['id']} on {each['host']}" for each in guests[:5])
+        more = f" and {len(guests) - 5} more" if len(guests) > 5 else ""
+        found = f"{len(guests)} that the database does not know: {named}{more}"
+        remedy = f"novakit guest list --state {state}; then novakit guest adopt, or remove"
+        return [*findings, Finding(check="guests", verdict=Verdict.WARN, found=found, remedy=remedy)]
+    return [*findings, Finding(check="guests", verdict=Verdict.OK, found="each is a server of the database")]
+
+
+def _login(state: Path) -> Client | Refused | None:
+    """Log in where a service runs; give its refusal, or None where none answers."""
+    if locks.holder(state / "conductor.lock") is None or CLOUD not in clouds.read(state / "clouds.yaml"):
+        return None
+    try:
+        return login(state, CLOUD)
+    except Refused as error:
+        return error
+    except ConfigError:
+        return None
