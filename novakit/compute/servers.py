@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -20,7 +21,8 @@ from novakit.store.compute.server_list import Wanted as Wanted
 from novakit.store.compute.server_list import listed
 from novakit.store.engine import Row
 
-_FIELDS = tuple(field.name for field in attrs.fields(Server))
+_COLUMNS = tuple(field.name for field in attrs.fields(Server) if field.name in rows.servers.c)
+_TAKEN = itemgetter(*_COLUMNS)
 
 
 @attrs.define
@@ -41,10 +43,17 @@ class Servers:
 
         Raises `BadRequest` for a marker that is not there.
         """
+        return [_server(row) for row in await self._listed(wanted, addresses)]
+
+    async def names(self, wanted: Wanted, addresses: Sequence[Pattern] = ()) -> Sequence[tuple[str, str]]:
+        """Return the ids and names of what `list` would give."""
+        return [(row["id"], row["name"]) for row in await self._listed(wanted, addresses, ("id", "name"))]
+
+    async def _listed(self, wanted: Wanted, addresses: Sequence[Pattern], columns: Sequence[str] = ()) -> Sequence[Row]:
         if addresses:
             wanted = attrs.evolve(wanted, ids=await self._with_addresses(addresses, wanted.ids))
         async with self.store.read() as session:
-            return [_server(row) for row in await listed(session, wanted)]
+            return await listed(session, wanted, columns)
 
     async def _with_addresses(self, patterns: Sequence[Pattern], ids: Sequence[str] | None) -> Sequence[str]:
         """Name the servers, all or of `ids`, that have an address like each of the patterns."""
@@ -175,7 +184,7 @@ def new_server(row: Mapping[str, Any]) -> Server:
 
 
 def _server(row: Mapping[Any, Any]) -> Server:
-    values = {name: row[name] for name in _FIELDS if name in row}
+    values = dict(zip(_COLUMNS, _TAKEN(row), strict=True))
     return Server(**values, hypervisor_hostname=row["node"], server_groups=_group(row))
 
 

@@ -1,5 +1,6 @@
 """What every table module shares: the metadata and the column types."""
 
+from collections.abc import Callable
 from datetime import UTC as _UTC
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,16 @@ class UTC(sa.types.TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=_UTC)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """Read SQLite's text in one call: a list of 1,000 servers has 7,000 moments, and three calls each show."""
+        if dialect.name != "sqlite":
+            return super().result_processor(dialect, coltype)
+        return _moment
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
 def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[Any]:

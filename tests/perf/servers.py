@@ -15,9 +15,10 @@ from tests.support.service import Api, Service
 COUNT = 500
 HOSTS = 20
 CLIENTS = 16
+LISTED = 1000
 
 
-async def _measure(service: Service, count: int) -> dict[str, Any]:
+async def _measure(service: Service, count: int) -> list[dict[str, Any]]:
     async with aiohttp.ClientSession() as session:
         admin = await Api.login(service, session, "novakit-admin")
         api = await Api.login(service, session)
@@ -52,12 +53,15 @@ async def _measure(service: Service, count: int) -> dict[str, Any]:
                 break
             await asyncio.sleep(0.1)
         elapsed, cpu = time.perf_counter() - began, service.cpu_seconds() - cpu
+        rss = service.rss_mb()
         servers = await api.settled()
         active = sum(each["status"] == "ACTIVE" for each in servers)
         assert active == count + 31, f"{active} of {count + 31} are ACTIVE"
+        alone = await _alone(service, api, image, network)
+        lists = await _lists(service, api, image, network)
     one_by_one.sort()
     times.sort()
-    return {
+    made = {
         "bench": "servers.create",
         "servers": count,
         "hosts": HOSTS,
@@ -69,8 +73,58 @@ async def _measure(service: Service, count: int) -> dict[str, Any]:
         "posted_s": round(posted, 2),
         "active_per_s": round(count / elapsed, 1),
         "cpu_ms_per_server": round(cpu / count * 1000, 2),
-        "rss_mb": round(service.rss_mb(), 1),
+        "rss_mb": round(rss, 1),
     }
+    return [made, alone, *lists]
+
+
+async def _alone(service: Service, api: Api, image: str, network: str, count: int = 30) -> dict[str, Any]:
+    """Make servers one after another, each once nothing else is under way; the client's questions count with them."""
+    idle = service.cpu_seconds()
+    await asyncio.sleep(5)
+    idle = (service.cpu_seconds() - idle) / 5
+    times, cpu, spent = [], service.cpu_seconds(), time.perf_counter()
+    for number in range(count):
+        began = time.perf_counter()
+        server = await api.server(f"alone{number}", image, networks=[{"uuid": network}])
+        while (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]["status"] != "ACTIVE":
+            await asyncio.sleep(0.005)
+        times.append((time.perf_counter() - began) * 1000)
+        await asyncio.sleep(0.2)
+    spent = time.perf_counter() - spent
+    times.sort()
+    return {
+        "bench": "servers.create_alone",
+        "servers": count,
+        "hosts": HOSTS,
+        "to_active_median_ms": round(statistics.median(times), 1),
+        "to_active_p99_ms": round(times[int(len(times) * 0.99)], 1),
+        "cpu_ms_per_server": round((service.cpu_seconds() - cpu - idle * spent) / count * 1000, 1),
+    }
+
+
+async def _lists(service: Service, api: Api, image: str, network: str, count: int = LISTED) -> list[dict[str, Any]]:
+    """Ask for whole lists of `count` servers and of their ports."""
+    there = len((await api.ok("GET", "/compute/v2.1/servers?limit=1000"))["servers"])
+    for number in range(there, count):
+        await api.server(f"listed{number}", image, networks=[{"uuid": network}])
+    await api.settled()
+    found = []
+    for name, path in (
+        ("servers.list", f"/compute/v2.1/servers?limit={count}"),
+        ("servers.list_detail", f"/compute/v2.1/servers/detail?limit={count}"),
+        ("ports.list", f"/network/v2.0/ports?limit={count}"),
+    ):
+        times, cpu = [], service.cpu_seconds()
+        for _ in range(20):
+            began = time.perf_counter()
+            await api.ok("GET", path)
+            times.append((time.perf_counter() - began) * 1000)
+        cpu = (service.cpu_seconds() - cpu) / 20 * 1000
+        times.sort()
+        figures = {"median_ms": round(statistics.median(times), 1), "cpu_ms": round(cpu, 1)}
+        found.append({"bench": name, "servers": count, **figures, "rss_mb": round(service.rss_mb(), 1)})
+    return found
 
 
 def run(count: int = COUNT) -> list[dict[str, Any]]:
@@ -91,4 +145,4 @@ def run(count: int = COUNT) -> list[dict[str, Any]]:
                 "idle_rss_mb": round(idle_mb, 1),
                 "idle_cpu_percent": round(idle_cpu, 2),
             }
-            return [start, asyncio.run(_measure(service, count))]
+            return [start, *asyncio.run(_measure(service, count))]

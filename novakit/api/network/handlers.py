@@ -44,7 +44,9 @@ async def index(resource: Resource, call: NetworkCall) -> web.Response:
     async with networks.store.read() as session:
         conditions = [*resource.visible(context), *resource.conditions(filters)]
         found = await rows.some(session, resource.table, conditions)
-        views = [_seen(call, resource, view) for view in await resource.views(session, found)]
+        views = [
+            {key: value for key, value in view.items() if key in known} for view in await resource.views(session, found)
+        ]
     views, links = listing.page(call.request, listing.passing(views, filters), known)
     fields = call.request.query.getall("fields", [])
     body: dict[str, Any] = {resource.many: [listing.with_fields(view, fields) for view in views]}

@@ -41,8 +41,10 @@ async def create(call: Call[Compute]) -> web.Response:
 async def index(call: Call[Compute]) -> web.Response:
     """List servers by id and name."""
     wanted = listing(call, "index")
-    found = await _page(call, wanted)
-    return _list(call, "servers", [views.brief(call, server) for server in found])
+    if wanted is None or wanted.wanted.limit == 0:
+        return _list(call, "servers", [])
+    found = await call.service.servers.names(wanted.wanted, wanted.addresses)
+    return _list(call, "servers", [views.brief(call, server_id, name) for server_id, name in found])
 
 
 async def detail(call: Call[Compute]) -> web.Response:

@@ -20,12 +20,12 @@ WITH_PROGRESS = ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRA
 
 def moment(when: datetime) -> str:
     """Write a time to the second, as most fields have it."""
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return when.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def precise(when: datetime | None) -> str | None:
     """Write a time to the microsecond without a zone, as some old fields have it."""
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%f") if when else None
+    return when.isoformat(timespec="microseconds")[:26] if when else None
 
 
 def host_id(server: Server) -> str:
@@ -33,9 +33,9 @@ def host_id(server: Server) -> str:
     return hashlib.sha224((server.project_id + server.host).encode()).hexdigest() if server.host else ""
 
 
-def brief(call: Call[Compute], server: Server) -> View:
+def brief(call: Call[Compute], server_id: str, name: str) -> View:
     """Show id, name and links."""
-    return {"id": server.id, "name": server.name, "links": links(call, "servers", server.id)}
+    return {"id": server_id, "name": name, "links": links(call, "servers", server_id)}
 
 
 def created(call: Call[Compute], server: Server, groups: Sequence[Mapping[str, str]]) -> View:
