@@ -7,7 +7,10 @@ import attrs
 
 from novakit import errors, world
 from novakit.placement.candidates import Ask, Candidate, Forest, ForestCache, search
+from novakit.placement.consumers import Consumers
 from novakit.placement.ledger import Claim, Ledger
+from novakit.placement.names import Changes, ResourceClasses, Traits
+from novakit.placement.providers import Providers
 from novakit.store.engine import Row, Session, Store
 from novakit.store.placement import allocations, changes, hosts, usages
 from novakit.store.placement.hosts import HostReport
@@ -33,10 +36,17 @@ class Placement:
     """How many pulses of the search, each of some milliseconds, one request may take before it is refused."""
     on_change: Callable[[], object] = attrs.field(default=lambda: None)
     """Called when somebody from outside changed something, which is durable by then."""
+    resource_classes: ResourceClasses = attrs.field(init=False)
+    trait_names: Traits = attrs.field(init=False)
+    providers: Providers = attrs.field(init=False)
+    holders: Consumers = attrs.field(init=False)
     _forest: ForestCache = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._forest = ForestCache(self.store)
+        changes = Changes(self.store, lambda: self.on_change())
+        self.resource_classes, self.trait_names = ResourceClasses(changes), Traits(changes)
+        self.providers, self.holders = Providers(changes), Consumers(changes, self.release)
 
     async def report_host(
         self,

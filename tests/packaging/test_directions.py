@@ -145,7 +145,6 @@ STORE_IN_API = {
     "novakit/api/service.py": "turns what is the matter with the database into an answer",
     "novakit/api/compute/domain.py": "composes the domain objects of one service",
     "novakit/api/network": "handlers hold transactions and tables still",
-    "novakit/api/placement": "handlers hold transactions still",
 }
 """Where the API reaches into the store, and why; nothing may be added."""
 

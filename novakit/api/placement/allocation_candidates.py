@@ -19,8 +19,7 @@ from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
 from novakit.api.service import Version
 from novakit.placement.candidates import Ask, Candidate, Forest, Group, Provider
-from novakit.store.engine import Session
-from novakit.store.placement import names
+from novakit.placement.names import CUSTOM
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +37,7 @@ async def list_all(call: Asked) -> web.Response:
     asked = call.request.query
     query.checked(asked, query.by_version(schemas.LIST, call.version))
     ask = _ask(asked, call.version)
-    async with call.service.store.read() as session:
-        await _check_names(session, ask)
+    await _check_names(call, ask)
     forest, found, cut = await call.service.candidates(ask, wanted=lambda: call.request.transport is not None)
     if call.request.transport is None:
         raise ConnectionResetError("the client has gone")
@@ -180,15 +178,16 @@ def _check_orphans(groups: Mapping[str, Group]) -> None:
         raise errors.BadRequest("At least one request group (`resources` or `resources{$S}`) is required.")
 
 
-async def _check_names(session: Session, ask: Ask) -> None:
-    if unknown := await names.unknown_classes(session, {name for group in ask.groups for name in group.resources}):
+async def _check_names(call: Asked, ask: Ask) -> None:
+    classes = {name for group in ask.groups for name in group.resources}
+    if unknown := await call.service.resource_classes.unknown(classes):
         raise errors.BadRequest(
             f"Invalid resource class in resources parameter: No such resource class {', '.join(sorted(unknown))}."
         )
     traits = set(ask.root_required | ask.root_forbidden)
     for group in ask.groups:
         traits.update(group.forbidden, *group.required)
-    if unknown := await names.unknown_traits(session, traits):
+    if unknown := await call.service.trait_names.unknown(traits):
         raise errors.BadRequest(f"No such trait(s): {', '.join(sorted(unknown))}.")
 
 
@@ -282,7 +281,7 @@ def _summary(one: Provider, version: Version, wanted: set[str]) -> orjson.Fragme
         }
     }
     if form[0]:
-        said["traits"] = sorted(one.traits, key=lambda name: (name.startswith(names.CUSTOM), name))
+        said["traits"] = sorted(one.traits, key=lambda name: (name.startswith(CUSTOM), name))
     if form[1]:
         said["parent_provider_uuid"], said["root_provider_uuid"] = one.parent_id, one.root_id
     fragment = orjson.Fragment(orjson.dumps(said))

@@ -7,13 +7,11 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, require_json, write
+from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, require_json
 from novakit.api.placement.schemas import allocations as schemas
-from novakit.placement.allocations import UNCHECKED, Wish, replace
+from novakit.placement.allocations import UNCHECKED, Wish
 from novakit.placement.ledger import Claim
 from novakit.resource_classes import by_class
-from novakit.store.engine import Session
-from novakit.store.placement import allocations, providers
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Project and user of consumers that were made in versions without them."""
@@ -49,8 +47,7 @@ def wishes(call: Asked, given: Mapping[str, Mapping[str, Any]]) -> list[Wish]:
 async def show(call: Asked) -> web.Response:
     """GET /allocations/{consumer_uuid}; an unknown consumer holds nothing."""
     require_json(call, reads=True)
-    async with call.service.store.read() as session:
-        rows = await allocations.of_consumer(session, clean(call.path["consumer_uuid"]))
+    rows = await call.service.holders.allocations(clean(call.path["consumer_uuid"]))
     held: dict[str, dict[str, Any]] = {}
     for row in rows:
         one = held.setdefault(row["provider_id"], {"resources": {}, "generation": row["provider_generation"]})
@@ -68,10 +65,7 @@ async def show(call: Asked) -> web.Response:
 async def list_of_provider(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}/allocations."""
     require_json(call, reads=True)
-    id = clean(call.path["uuid"])
-    async with call.service.store.read() as session:
-        provider = await providers.show(session, id)
-        rows = await allocations.of_provider(session, id)
+    provider, rows = await call.service.holders.of_provider(clean(call.path["uuid"]))
     held: dict[str, dict[str, Any]] = {}
     for row in rows:
         one = held.setdefault(row["consumer_id"], {"resources": {}})
@@ -89,8 +83,7 @@ async def put(call: Asked) -> web.Response:
     if consumer is None:
         raise errors.BadRequest(f"Malformed consumer_uuid: {call.path['consumer_uuid']}")
     given = await body(call, query.by_version(schemas.PUT, call.version))
-    wanted = [wish(call, consumer, given)]
-    await write(call, lambda session: replace(session, wanted))
+    await call.service.holders.replace([wish(call, consumer, given)])
     return answer(call, None, 204)
 
 
@@ -98,8 +91,7 @@ async def post(call: Asked) -> web.Response:
     """POST /allocations: replace what several consumers hold, all or none."""
     require_json(call, writes=True)
     given = await body(call, query.by_version(schemas.POST, call.version))
-    wanted = wishes(call, given)
-    await write(call, lambda session: replace(session, wanted))
+    await call.service.holders.replace(wishes(call, given))
     return answer(call, None, 204)
 
 
@@ -107,10 +99,6 @@ async def delete(call: Asked) -> web.Response:
     """DELETE /allocations/{consumer_uuid}: give everything back."""
     require_json(call)
     consumer = clean(call.path["consumer_uuid"])
-
-    async def work(session: Session) -> bool:
-        return await call.service.release(session, consumer)
-
-    if not await write(call, work):
+    if not await call.service.holders.release(consumer):
         raise errors.NotFound(f"No allocations for consumer '{consumer}'")
     return answer(call, None, 204)

@@ -3,7 +3,7 @@
 import asyncio
 import html
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -16,7 +16,6 @@ from novakit import errors, world
 from novakit.api.placement.schemas import Schema
 from novakit.api.service import Call, Version, reply, text
 from novakit.placement import Placement
-from novakit.store import Session
 
 T = TypeVar("T")
 Asked = Call[Placement]
@@ -86,13 +85,6 @@ def _kinds(accept: str) -> list[str]:
 async def body(call: Asked, schema: Schema) -> Any:
     """Read the JSON body; raise `BadRequest` when it is none or is not what the schema says."""
     return schema.checked(await call.raw())
-
-
-async def write(call: Asked, work: Callable[[Session], Awaitable[T]]) -> T:
-    """Do something in a transaction, again when the database says that it collided with another, and tell of it."""
-    done: T = await call.service.store.retrying(work)
-    call.service.on_change()
-    return done
 
 
 def answer(

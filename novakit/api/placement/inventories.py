@@ -1,18 +1,16 @@
 """/resource_providers/{uuid}/inventories: how much of each class a provider holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json, write
+from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import inventories as schemas
+from novakit.placement.providers import Stock, refuse_without_capacity
 from novakit.resource_classes import aliased, by_class, canonical
-from novakit.store.engine import Row, Session
-from novakit.store.placement import inventories, names, providers
-from novakit.store.placement.inventories import Stock
 
 _FIELDS = tuple(field.name for field in attrs.fields(Stock) if field.name != "said")
 
@@ -29,7 +27,7 @@ def stocks(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Stock]:
     return {name: stock(one) for name, one in by_class(given).items()}
 
 
-def _document(row: Row) -> dict[str, Any]:
+def _document(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {name: row[name] for name in _FIELDS}
 
 
@@ -37,20 +35,17 @@ def _class(call: Asked) -> str:
     return canonical(clean(call.path["resource_class"]))
 
 
-def _check_capacity(call: Asked, id: str, wanted: Mapping[str, Stock], doing: str = "update") -> None:
-    inventories.refuse_without_capacity(id, list(wanted.items()), may_reserve_all=call.version >= (1, 26), doing=doing)
+def _may_reserve_all(call: Asked) -> bool:
+    return call.version >= (1, 26)
 
 
 async def list_all(call: Asked) -> web.Response:
     """GET …/inventories."""
     require_json(call, reads=True)
-    async with call.service.store.read() as session:
-        return await _answer_all(call, session, clean(call.path["uuid"]))
+    return _answer_all(call, *await call.service.providers.inventories(clean(call.path["uuid"])))
 
 
-async def _answer_all(call: Asked, session: Session, id: str) -> web.Response:
-    provider = await providers.show(session, id)
-    rows = await inventories.of_provider(session, id)
+def _answer_all(call: Asked, provider: Mapping[Any, Any], rows: Sequence[Mapping[Any, Any]]) -> web.Response:
     said = {
         "resource_provider_generation": provider["generation"],
         "inventories": {row["resource_class"]: _document(row) for row in rows},
@@ -61,13 +56,15 @@ async def _answer_all(call: Asked, session: Session, id: str) -> web.Response:
 async def show(call: Asked) -> web.Response:
     """GET …/inventories/{resource_class}."""
     require_json(call, reads=True)
-    async with call.service.store.read() as session:
-        return await _answer_one(call, session, clean(call.path["uuid"]), _class(call))
+    id, name = clean(call.path["uuid"]), _class(call)
+    return _answer_one(call, id, name, await call.service.providers.inventories(id))
 
 
-async def _answer_one(call: Asked, session: Session, id: str, name: str, status: int = 200) -> web.Response:
-    provider = await providers.show(session, id)
-    for row in await inventories.of_provider(session, id):
+def _answer_one(
+    call: Asked, id: str, name: str, found: tuple[Mapping[Any, Any], Sequence[Mapping[Any, Any]]], status: int = 200
+) -> web.Response:
+    provider, rows = found
+    for row in rows:
         if row["resource_class"] == name:
             said = {**_document(row), "resource_provider_generation": provider["generation"]}
             location = href(call, "resource_providers", id, "inventories", name) if status == 201 else ""
@@ -79,67 +76,48 @@ async def create(call: Asked) -> web.Response:
     """POST …/inventories: add one."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
-    async with call.service.store.read() as session:
-        await providers.show(session, id)
+    await call.service.providers.require(id)
     given = await body(call, schemas.POST)
     name, wanted = canonical(given["resource_class"]), stock(given)
-    _check_capacity(call, id, {name: wanted}, "create")
-
-    async def work(session: Session) -> web.Response:
-        await providers.locked(session, id)
-        await names.ensure_classes(session, aliased([given["resource_class"]]))
-        await inventories.create(session, id, name, wanted)
-        return await _answer_one(call, session, id, name, 201)
-
-    return await write(call, work)
+    refuse_without_capacity(id, {name: wanted}, may_reserve_all=_may_reserve_all(call), doing="create")
+    aliases = aliased([given["resource_class"]])
+    found = await call.service.providers.add_inventory(id, name, wanted, aliases)
+    return _answer_one(call, id, name, found, 201)
 
 
 async def replace(call: Asked) -> web.Response:
     """PUT …/inventories: all of them at once."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
-    async with call.service.store.read() as session:
-        await providers.show(session, id)
+    await call.service.providers.require(id)
     given = await body(call, schemas.PUT)
-    wanted = stocks(given["inventories"])
-
-    async def work(session: Session) -> web.Response:
-        await providers.locked(session, id, generation=given["resource_provider_generation"])
-        _check_capacity(call, id, wanted)
-        await names.ensure_classes(session, aliased(given["inventories"]))
-        await inventories.replace(session, id, wanted)
-        return await _answer_all(call, session, id)
-
-    return await write(call, work)
+    found = await call.service.providers.set_inventories(
+        id,
+        stocks(given["inventories"]),
+        given["resource_provider_generation"],
+        aliases=aliased(given["inventories"]),
+        may_reserve_all=_may_reserve_all(call),
+    )
+    return _answer_all(call, *found)
 
 
 async def update(call: Asked) -> web.Response:
     """PUT …/inventories/{resource_class}."""
     require_json(call, writes=True)
     id, name = clean(call.path["uuid"]), _class(call)
-    async with call.service.store.read() as session:
-        await providers.show(session, id)
+    await call.service.providers.require(id)
     given = await body(call, schemas.PUT_ONE)
-
-    async def work(session: Session) -> web.Response:
-        await providers.locked(session, id, generation=given["resource_provider_generation"])
-        _check_capacity(call, id, {name: stock(given)})
-        await inventories.update(session, id, name, stock(given))
-        return await _answer_one(call, session, id, name)
-
-    return await write(call, work)
+    generation, may_reserve_all = given["resource_provider_generation"], _may_reserve_all(call)
+    found = await call.service.providers.set_inventory(
+        id, name, stock(given), generation, may_reserve_all=may_reserve_all
+    )
+    return _answer_one(call, id, name, found)
 
 
 async def delete(call: Asked) -> web.Response:
     """DELETE …/inventories/{resource_class}."""
     require_json(call)
-    id, name = clean(call.path["uuid"]), _class(call)
-
-    async def work(session: Session) -> None:
-        await providers.locked(session, id)
-        await inventories.delete(session, id, name)
-
-    await write(call, work)
+    await call.service.providers.remove_inventory(clean(call.path["uuid"]), _class(call))
     return answer(call, None, 204)
 
 
@@ -151,11 +129,5 @@ async def delete_all(call: Asked) -> web.Response:
             headers={"Allow": "GET, POST, PUT"},
         )
     require_json(call)
-    id = clean(call.path["uuid"])
-
-    async def work(session: Session) -> None:
-        await providers.locked(session, id)
-        await inventories.replace(session, id, {})
-
-    await write(call, work)
+    await call.service.providers.set_inventories(clean(call.path["uuid"]), {})
     return answer(call, None, 204)

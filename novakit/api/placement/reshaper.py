@@ -4,13 +4,11 @@ from aiohttp import web
 
 from novakit.api.placement import query
 from novakit.api.placement.allocations import wishes
-from novakit.api.placement.frame import Asked, answer, body, require_json, write
+from novakit.api.placement.frame import Asked, answer, body, require_json
 from novakit.api.placement.inventories import stocks
 from novakit.api.placement.schemas import reshaper as schemas
-from novakit.placement.reshape import NewInventories, reshape
+from novakit.placement.reshape import NewInventories
 from novakit.resource_classes import aliased
-from novakit.store.engine import Session
-from novakit.store.placement import names
 
 
 async def post(call: Asked) -> web.Response:
@@ -23,10 +21,5 @@ async def post(call: Asked) -> web.Response:
     ]
     held = wishes(call, given["allocations"])
     aliases = aliased(name for one in given["inventories"].values() for name in one["inventories"])
-
-    async def work(session: Session) -> None:
-        await names.ensure_classes(session, aliases)
-        await reshape(session, wanted, held)
-
-    await write(call, work)
+    await call.service.holders.reshape(wanted, held, aliases)
     return answer(call, None, 204)

@@ -4,11 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
-from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json, write
+from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import names as schemas
 from novakit.resource_classes import canonical
-from novakit.store.engine import Session
-from novakit.store.placement import resource_classes
 
 
 def _document(call: Asked, name: str) -> dict[str, Any]:
@@ -18,8 +16,7 @@ def _document(call: Asked, name: str) -> dict[str, Any]:
 async def list_all(call: Asked) -> web.Response:
     """GET /resource_classes."""
     require_json(call, reads=True)
-    async with call.service.store.read() as session:
-        found = await resource_classes.every(session)
+    found = await call.service.resource_classes.every()
     modified = max(since for _, since in found)
     return answer(call, {"resource_classes": [_document(call, name) for name, _ in found]}, modified=modified)
 
@@ -28,7 +25,7 @@ async def create(call: Asked) -> web.Response:
     """POST /resource_classes: a custom one."""
     require_json(call, writes=True)
     name = (await body(call, schemas.RESOURCE_CLASS))["name"]
-    await write(call, lambda session: resource_classes.create(session, name))
+    await call.service.resource_classes.create(name)
     return answer(call, None, 201, location=href(call, "resource_classes", name))
 
 
@@ -36,8 +33,7 @@ async def show(call: Asked) -> web.Response:
     """GET /resource_classes/{name}."""
     require_json(call, reads=True)
     name = canonical(clean(call.path["name"]))
-    async with call.service.store.read() as session:
-        since = await resource_classes.show(session, name)
+    since = await call.service.resource_classes.since(name)
     return answer(call, _document(call, name), modified=since)
 
 
@@ -46,11 +42,7 @@ async def rename(call: Asked) -> web.Response:
     require_json(call, writes=True)
     old = canonical(clean(call.path["name"]))
     new = (await body(call, schemas.RESOURCE_CLASS))["name"]
-
-    async def work(session: Session) -> None:
-        await resource_classes.rename(session, old, new)
-
-    await write(call, work)
+    await call.service.resource_classes.rename(old, new)
     return answer(call, _document(call, new))
 
 
@@ -59,7 +51,7 @@ async def ensure(call: Asked) -> web.Response:
     require_json(call)
     name = canonical(call.path["name"])
     schemas.RESOURCE_CLASS.check({"name": name}, "JSON does not validate: ")
-    new = await write(call, lambda session: resource_classes.ensure(session, name))
+    new = await call.service.resource_classes.ensure(name)
     return answer(call, None, 201 if new else 204, location=href(call, "resource_classes", name))
 
 
@@ -67,5 +59,5 @@ async def delete(call: Asked) -> web.Response:
     """DELETE /resource_classes/{name}."""
     require_json(call)
     name = canonical(clean(call.path["name"]))
-    await write(call, lambda session: resource_classes.delete(session, name))
+    await call.service.resource_classes.delete(name)
     return answer(call, None, 204)

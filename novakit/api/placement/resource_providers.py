@@ -1,6 +1,6 @@
 """/resource_providers: trees of things that hold inventory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -17,16 +17,14 @@ from novakit.api.placement.frame import (
     href,
     members,
     require_json,
-    write,
 )
 from novakit.api.placement.schemas import resource_providers as schemas
-from novakit.store.engine import Row, Session
-from novakit.store.placement import names, providers
+from novakit.placement.providers import UNCHANGED
 
 _LINKS = {"inventories": (1, 0), "usages": (1, 0), "aggregates": (1, 1), "traits": (1, 6), "allocations": (1, 11)}
 
 
-def document(call: Asked, row: Row) -> dict[str, Any]:
+def document(call: Asked, row: Mapping[Any, Any]) -> dict[str, Any]:
     """Describe a provider as of the version that was asked for."""
     own = href(call, "resource_providers", row["id"])
     links = [{"rel": "self", "href": own}]
@@ -45,36 +43,34 @@ async def list_all(call: Asked) -> web.Response:
     member_of, not_member_of = query.member_of(asked.getall("member_of", []), call.version)
     required, forbidden = query.traits(asked.getall("required", []), call.version)
     resources = query.resources(given["resources"]) if "resources" in given else {}
-    async with call.service.store.read() as session:
-        await _check_names(session, resources, set().union(forbidden, *required))
-        rows = await providers.search(
-            session,
-            id=given.get("uuid"),
-            name=given.get("name") or None,
-            in_tree=given.get("in_tree"),
-            resources=resources,
-            member_of=member_of,
-            not_member_of=not_member_of,
-            required=required,
-            forbidden=forbidden,
-        )
+    await _check_names(call, resources, set().union(forbidden, *required))
+    rows = await call.service.providers.search(
+        id=given.get("uuid"),
+        name=given.get("name") or None,
+        in_tree=given.get("in_tree"),
+        resources=resources,
+        member_of=member_of,
+        not_member_of=not_member_of,
+        required=required,
+        forbidden=forbidden,
+    )
     modified = max((row["updated_at"] for row in rows), default=None)
     return await answer_long(call, _list(call, rows), len(rows), modified=modified)
 
 
-async def _list(call: Asked, rows: Sequence[Row]) -> AsyncIterator[bytes]:
+async def _list(call: Asked, rows: Sequence[Mapping[Any, Any]]) -> AsyncIterator[bytes]:
     yield b'{"resource_providers":['
     async for piece in members(rows, lambda some: [document(call, row) for row in some]):
         yield piece
     yield b"]}"
 
 
-async def _check_names(session: Session, resources: dict[str, int], traits: set[str]) -> None:
-    if unknown := await names.unknown_classes(session, resources):
+async def _check_names(call: Asked, resources: dict[str, int], traits: set[str]) -> None:
+    if unknown := await call.service.resource_classes.unknown(resources):
         raise errors.BadRequest(
             f"Invalid resource class in resources parameter: No such resource class {', '.join(sorted(unknown))}."
         )
-    if unknown := await names.unknown_traits(session, traits):
+    if unknown := await call.service.trait_names.unknown(traits):
         raise errors.BadRequest(
             f'Invalid trait(s) in "required" parameter: No such trait(s): {", ".join(sorted(unknown))}.'
         )
@@ -91,11 +87,7 @@ async def create(call: Asked) -> web.Response:
     id = canonical_uuid(given["uuid"]) if "uuid" in given else world.new_id()
     assert id is not None
     parent = given.get("parent_provider_uuid")
-
-    async def work(session: Session) -> Row:
-        return await providers.create(session, id=id, name=given["name"], parent_id=parent)
-
-    row = await write(call, work)
+    row = await call.service.providers.create(id, given["name"], parent)
     location = href(call, "resource_providers", row["id"])
     if call.version < (1, 20):
         return answer(call, None, 201, location=location)
@@ -105,8 +97,7 @@ async def create(call: Asked) -> web.Response:
 async def show(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}."""
     require_json(call, reads=True)
-    async with call.service.store.read() as session:
-        row = await providers.show(session, clean(call.path["uuid"]))
+    row = await call.service.providers.show(clean(call.path["uuid"]))
     return answer(call, document(call, row), modified=row["updated_at"])
 
 
@@ -114,23 +105,17 @@ async def update(call: Asked) -> web.Response:
     """PUT /resource_providers/{uuid}: rename it, and from 1.14 on put it below another."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
-    async with call.service.store.read() as session:
-        await providers.show(session, id)
+    await call.service.providers.require(id)
     given = await body(call, query.by_version(schemas.PUT, call.version))
-    parent = given.get("parent_provider_uuid", providers.UNCHANGED)
-
-    async def work(session: Session) -> Row:
-        return await providers.update(
-            session, id, name=given["name"], parent_id=parent, may_move=call.version >= (1, 37)
-        )
-
-    row = await write(call, work)
+    parent = given.get("parent_provider_uuid", UNCHANGED)
+    row = await call.service.providers.update(
+        id, name=given["name"], parent_id=parent, may_move=call.version >= (1, 37)
+    )
     return answer(call, document(call, row), modified=row["updated_at"])
 
 
 async def delete(call: Asked) -> web.Response:
     """DELETE /resource_providers/{uuid}."""
     require_json(call)
-    id = clean(call.path["uuid"])
-    await write(call, lambda session: providers.delete(session, id))
+    await call.service.providers.delete(clean(call.path["uuid"]))
     return answer(call, None, 204)

@@ -1,15 +1,14 @@
 """/traits and /resource_providers/{uuid}/traits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from novakit import errors, world
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json, write
+from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import names as schemas
-from novakit.store.engine import Session
-from novakit.store.placement import providers, traits
 
 
 async def list_all(call: Asked) -> web.Response:
@@ -21,8 +20,7 @@ async def list_all(call: Asked) -> web.Response:
         if given["associated"].lower() not in ("true", "false"):
             raise errors.BadRequest('The query parameter "associated" only accepts "true" or "false"')
         chosen["associated"] = given["associated"].lower() == "true"
-    async with call.service.store.read() as session:
-        found = await traits.every(session, **chosen)
+    found = await call.service.trait_names.every(**chosen)
     return answer(call, {"traits": found})
 
 
@@ -42,8 +40,7 @@ async def show(call: Asked) -> web.Response:
     """GET /traits/{name}: 204 when there is such a trait."""
     require_json(call)
     name = clean(call.path["name"])
-    async with call.service.store.read() as session:
-        since = await traits.since(session, name)
+    since = await call.service.trait_names.since(name)
     if since is None:
         raise errors.NotFound(f"No such trait(s): {name}.")
     return answer(call, None, 204, modified=since)
@@ -60,7 +57,7 @@ async def ensure(call: Asked) -> web.Response:
             "The trait is invalid. A valid trait must be no longer than 255 characters, start with the prefix "
             '"CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"'
         ) from None
-    new = await write(call, lambda session: traits.ensure(session, name))
+    new = await call.service.trait_names.ensure(name)
     return answer(call, None, 201 if new else 204, modified=world.now(), location=href(call, "traits", name))
 
 
@@ -68,23 +65,18 @@ async def delete(call: Asked) -> web.Response:
     """DELETE /traits/{name}."""
     require_json(call)
     name = clean(call.path["name"])
-    await write(call, lambda session: traits.delete(session, name))
+    await call.service.trait_names.delete(name)
     return answer(call, None, 204)
 
 
 async def list_of_provider(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}/traits."""
     require_json(call, reads=True)
-    async with call.service.store.read() as session:
-        return await _answer(call, session, clean(call.path["uuid"]))
+    return _answer(call, *await call.service.providers.traits(clean(call.path["uuid"])))
 
 
-async def _answer(call: Asked, session: Session, id: str) -> web.Response:
-    provider = await providers.show(session, id)
-    said = {
-        "traits": await traits.of_provider(session, id),
-        "resource_provider_generation": provider["generation"],
-    }
+def _answer(call: Asked, provider: Mapping[Any, Any], names: list[str]) -> web.Response:
+    said = {"traits": names, "resource_provider_generation": provider["generation"]}
     return answer(call, said, modified=provider["updated_at"])
 
 
@@ -93,23 +85,12 @@ async def replace(call: Asked) -> web.Response:
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
     given = await body(call, schemas.PUT_TRAITS)
-
-    async def work(session: Session) -> web.Response:
-        await providers.locked(session, id, generation=given["resource_provider_generation"])
-        await traits.replace(session, id, given["traits"])
-        return await _answer(call, session, id)
-
-    return await write(call, work)
+    generation = given["resource_provider_generation"]
+    return _answer(call, *await call.service.providers.set_traits(id, given["traits"], generation))
 
 
 async def delete_of_provider(call: Asked) -> web.Response:
     """DELETE /resource_providers/{uuid}/traits."""
     require_json(call)
-    id = clean(call.path["uuid"])
-
-    async def work(session: Session) -> None:
-        await providers.locked(session, id)
-        await traits.replace(session, id, [])
-
-    await write(call, work)
+    await call.service.providers.set_traits(clean(call.path["uuid"]), [])
     return answer(call, None, 204)

@@ -1,5 +1,6 @@
 """/usages and /resource_providers/{uuid}/usages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -7,16 +8,13 @@ from aiohttp import web
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, clean, require_json
 from novakit.api.placement.schemas import names as schemas
-from novakit.store.placement import providers, usages
 
 
 async def of_provider(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}/usages."""
     require_json(call, reads=True)
     id = clean(call.path["uuid"])
-    async with call.service.store.read() as session:
-        provider = await providers.show(session, id)
-        used = (await usages.of_providers(session, [id])).get(id, {})
+    provider, used = await call.service.providers.usages(id)
     return answer(call, {"resource_provider_generation": provider["generation"], "usages": used})
 
 
@@ -27,19 +25,17 @@ async def of_project(call: Asked) -> web.Response:
     call.authorize(call.rule, {"project_id": asked.get("project_id")})
     given = query.checked(asked, query.by_version(schemas.USAGES, call.version))
     wanted_type = given.get("consumer_type")
-    async with call.service.store.read() as session:
-        rows = await usages.by_project(
-            session,
-            given["project_id"],
-            user_id=given.get("user_id"),
-            consumer_type=None if wanted_type == "all" else wanted_type,
-        )
+    rows = await call.service.providers.usages_of_project(
+        given["project_id"],
+        user_id=given.get("user_id"),
+        consumer_type=None if wanted_type == "all" else wanted_type,
+    )
     if call.version < (1, 38):
         return answer(call, {"usages": _sum(rows)})
     return answer(call, {"usages": _grouped(rows, together=wanted_type == "all")})
 
 
-def _sum(rows: list[Any]) -> dict[str, int]:
+def _sum(rows: Sequence[Any]) -> dict[str, int]:
     total: dict[str, int] = {}
     for row in rows:
         if row["resource_class"] is not None:
@@ -47,7 +43,7 @@ def _sum(rows: list[Any]) -> dict[str, int]:
     return total
 
 
-def _grouped(rows: list[Any], *, together: bool) -> dict[str, dict[str, int]]:
+def _grouped(rows: Sequence[Any], *, together: bool) -> dict[str, dict[str, int]]:
     groups: dict[str, list[Any]] = {}
     for row in rows:
         groups.setdefault("all" if together else row["type"] or "unknown", []).append(row)

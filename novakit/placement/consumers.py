@@ -1,0 +1,50 @@
+"""What consumers hold, as clients of the Placement API ask and say it."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+import attrs
+
+from novakit.placement.allocations import Wish, replace
+from novakit.placement.names import Changes
+from novakit.placement.reshape import NewInventories, reshape
+from novakit.store.engine import Row, Session
+from novakit.store.placement import allocations, names, providers
+
+Rows = Sequence[Row]
+
+
+@attrs.frozen
+class Consumers:
+    """The holders of allocations by id. Methods that change something raise Conflict for another generation."""
+
+    changes: Changes
+    _release: Callable[[Session, str], Awaitable[bool]]
+
+    async def allocations(self, consumer_id: str) -> Rows:
+        """Return what a consumer holds, with whose it is; nothing for one that is not known."""
+        async with self.changes.store.read() as session:
+            return await allocations.of_consumer(session, consumer_id)
+
+    async def of_provider(self, provider_id: str) -> tuple[Row, Rows]:
+        """Return a provider, and what is held of it. Raises NotFound."""
+        async with self.changes.store.read() as session:
+            return await providers.show(session, provider_id), await allocations.of_provider(session, provider_id)
+
+    async def replace(self, wishes: Sequence[Wish]) -> None:
+        """Replace what consumers hold, all or none. Raises BadRequest, Conflict."""
+        await self.changes.write(lambda session: replace(session, wishes))
+
+    async def release(self, consumer_id: str) -> bool:
+        """Give back all that a consumer holds; say whether it held anything."""
+        return await self.changes.write(lambda session: self._release(session, consumer_id))
+
+    async def reshape(
+        self, inventories: Sequence[NewInventories], wishes: Sequence[Wish], aliases: Collection[str]
+    ) -> None:
+        """Replace inventories and what is held of them in one step; `aliases` are classes that are made if missing."""
+
+        async def work(session: Session) -> None:
+            await names.ensure_classes(session, aliases)
+            await reshape(session, inventories, wishes)
+
+        await self.changes.write(work)
