@@ -138,12 +138,6 @@ async def lease(
     return await session.all(sa.select(operations).where(c.id.in_(ids)).order_by(c.number))
 
 
-async def next_due(session: Session) -> datetime | None:
-    """Say when the earliest postponed operation may be tried again."""
-    found = await session.scalar(sa.select(sa.func.min(operations.c.not_before)).where(OPEN))
-    return found if isinstance(found, datetime) or found is None else None
-
-
 async def renew(session: Session, owner: str, ids: Iterable[str], until: datetime) -> set[str]:
     """Keep leases; the result names the operations that were cancelled meanwhile."""
     c = operations.c

@@ -202,19 +202,6 @@ async def usage(session: Session, project_id: str, user_id: str | None = None) -
     return row
 
 
-async def fail(session: Session, server_id: str, fault: Mapping[str, Any]) -> bool:
-    """Put a server into ERROR with its fault; one that is being deleted stays so and only gets the fault."""
-    c = servers.c
-    deleting = c.task_state == "deleting"
-    return await change(
-        session,
-        server_id,
-        vm_state=sa.case((deleting, c.vm_state), else_="error"),
-        task_state=sa.case((deleting, c.task_state), else_=None),
-        fault=fault,
-    )
-
-
 async def alive(session: Session, ids: Iterable[str]) -> set[str]:
     """Tell which of these servers are not deleted."""
     wanted = list(ids)

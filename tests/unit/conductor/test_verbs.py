@@ -1,11 +1,14 @@
 """The records of verbs: what they remember outlives an update, and what they name exists."""
 
 import json
+import re
+from pathlib import Path
 
 import attrs
 import pytest
 
 from novakit.api.compute.policies import RULES, SERVER_ACTIONS
+from novakit.api.compute.servers.actions import READS
 from novakit.conductor.verbs import ACTIONS, VERBS
 from novakit.conductor.work import remembered
 from novakit_hookspecs.plain import to_plain
@@ -56,3 +59,9 @@ def test_a_verb_asks_the_public_rule_of_its_action(name: str) -> None:
     assert action is not None
     assert action.rule == SERVER_ACTIONS[name]
     assert {field.rule for field in action.fields} <= set(RULES)
+
+
+def test_the_reference_of_the_api_names_every_action_that_is_served() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/compute-api.md").read_text()
+    line = next(line for line in page.splitlines() if line.startswith("| server actions |"))
+    assert set(re.findall(r"`(\S+)`", line)) == {*ACTIONS, *READS}
