@@ -25,6 +25,9 @@ from novakit.errors import ConfigError
 
 log = structlog.get_logger(__name__)
 
+PATIENCE = 10.0
+"""Seconds between two tries of one that is refused, at most: its credential may be renewed at any time."""
+
 
 @attrs.define
 class LocalBus:
@@ -41,6 +44,7 @@ class LocalBus:
     _task: asyncio.Task[None] | None = None
     _up: asyncio.Event = attrs.field(factory=asyncio.Event)
     _tried: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _refusals: int = 0
     refused: str = ""
     """Why the hub does not let this participant in, when it does not."""
 
@@ -120,7 +124,7 @@ class LocalBus:
             except (*ENDED, KeyError, ConfigError) as error:
                 log.info("bus not connected", identity=self.identity, why=str(error) or repr(error))
             self._tried.set()
-            await asyncio.sleep(1.0 if self.refused else 0.2)
+            await asyncio.sleep(min(0.5 * 2**self._refusals, PATIENCE) if self.refused else 0.2)
 
     async def _connection(self) -> None:
         credential = self.credential()
@@ -133,13 +137,13 @@ class LocalBus:
                 why = f"The bus refused {self.identity}: {welcome.get('why')}."
                 if why != self.refused:
                     log.error("the bus refused this process", why=why)
-                self.refused = why
+                self.refused, self._refusals = why, min(self._refusals + 1, 10)
                 return
             for target, methods in ({} if self._withdrawn else self._served).items():
                 wire.send(t="serve", target=target, methods=list(methods))
             for topic in self._listened:
                 wire.send(t="listen", topic=topic)
-            self._asking, self._answering, self.refused = asking, answering, ""
+            self._asking, self._answering, self.refused, self._refusals = asking, answering, "", 0
             self._up.set()
             self._tried.set()
             while True:

@@ -153,6 +153,20 @@ async def test_a_host_reads_nothing_of_the_control_plane_and_its_credential_ends
         await admin.reach(await admin.server("after", image, networks=[{"uuid": network}]), "ACTIVE")
 
 
+@pytest.mark.slow
+async def test_a_scheduler_of_another_user_needs_its_own_directory_and_the_database(tmp_path: Path) -> None:
+    with AsThePageSays(tmp_path) as roles:
+        roles.start("conductor")
+        roles.run("novakit role rotate scheduler --state ./state --into ./apart")
+        options = f'database = "sqlite+aiosqlite:///{roles.state}/novakit.db"\n'
+        (roles.directory / "apart" / "novakit.toml").write_text(options)
+        roles.directory.joinpath("state", "credentials", "scheduler").unlink()
+        roles.spawn("scheduler", "--state", "./apart", name="apart")
+        roles.ready("apart")
+        opened = {path for path in roles.opened("apart") if roles.state in path.parents}
+        assert opened - {roles.state / f"novakit.db{end}" for end in ("", "-wal", "-shm")} == {roles.state / "bus.sock"}
+
+
 def test_the_page_starts_each_role_once_and_says_what_the_tests_run() -> None:
     assert [line.split("--role ")[1].split()[0] for line in lines() if "--role" in line] == [
         "conductor",
