@@ -6,7 +6,7 @@ answer. A broker between machines or a simulation of the bus carries the same co
 The invariant: a method that is missing or misspelt, or a field of another type, is found by the type checker, and a
 server that lacks a method cannot be made. What crosses is plain data: a field that the other side does not know yet is
 passed over, one that is missing is refused with a sentence, and so is an answer that is not what was declared.
-The cost: one pass over the records on each side, about 10 microseconds for a small call.
+The cost: one pass over the records on each side; 10 microseconds for a small call, 70 for placing a server.
 
 Every call may come twice: what was asked may have been done although no answer came. `repeat_by` names what makes two
 calls the same call; whoever serves gives them the same end.
