@@ -17,7 +17,7 @@ import structlog
 
 from novakit import errors, world
 from novakit.agent.calls import GuestNote, Kept
-from novakit.bus import BusError
+from novakit.bus import RemoteError
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.claims import claim_of, consumer_of, stranger_claim, totals
@@ -64,22 +64,28 @@ class Strangers:
         over = {each.guest.id for each in found if each.server is not None and each.server["deleted_at"] is not None}
         doubtful = [each for each in found if each.guest.id not in over]
         kept = await self._notes(host, doubtful) if doubtful else {}
-        if kept is None:
-            return frozenset(over)
         over |= await self._left_over(doubtful, kept)
         left = [each for each in doubtful if each.guest.id not in over]
+        async with self.parts.store.read() as session:
+            known = await strangers.of_host(session, host)
         for each in left:
-            await self._take(host, each, kept.get(each.guest.id))
-        await self._forget_others(host, {each.guest.id for each in left})
+            await self._take(host, each, kept.get(each.guest.id), known.get(each.guest.id))
+        await self._forget(
+            host, {guest: row for guest, row in known.items() if guest not in {o.guest.id for o in left}}
+        )
+        if not left:
+            self._had.discard(host)
         return frozenset(over)
 
-    async def _notes(self, host: str, found: Iterable[Found]) -> dict[str, GuestNote] | None:
-        """Ask the host for its notes; None where it does not answer, and then nothing is judged."""
+    async def _notes(self, host: str, found: Iterable[Found]) -> dict[str, GuestNote]:
+        """Ask the host for its notes. Raises Unreachable, so that nobody goes on with the host's report: a topology
+        would take down what its strangers are wired with.
+        """
         try:
             told = await self.parts.hosts.at(host).notes(tuple(each.guest.id for each in found))
-        except BusError as error:
+        except RemoteError as error:
             log.warning("notes of strangers could not be read", host=host, why=str(error))
-            return None
+            return {}
         return {each.server: each for each in told}
 
     async def _left_over(self, found: Iterable[Found], kept: Mapping[str, GuestNote]) -> set[str]:
@@ -95,7 +101,7 @@ class Strangers:
             ended = await operations.ended(session, built.values())
         return {guest for guest, operation in built.items() if operation in ended}
 
-    async def _take(self, host: str, found: Found, kept: GuestNote | None) -> None:
+    async def _take(self, host: str, found: Found, kept: GuestNote | None, known: Row | None) -> None:
         """Make a server of a stranger where that is safe, else record why it is not."""
         note, guest = _read(kept), found.guest
         why = await self._doubt(host, found, kept, note)
@@ -107,7 +113,7 @@ class Strangers:
             else:
                 log.warning("a guest that the database had lost is a server again", host=host, guest=guest.id)
                 return
-        await self._record(host, guest, note, why or NO_NOTE)
+        await self._record(host, guest, note, why or NO_NOTE, known)
 
     async def _doubt(self, host: str, found: Found, kept: GuestNote | None, note: Note | None) -> str | None:
         """Say why a guest must not become a server by itself; None where it may."""
@@ -127,9 +133,11 @@ class Strangers:
             return MAYBE_PURGED
         return None
 
-    async def _record(self, host: str, guest: Guest, note: Note | None, why: str) -> None:
+    async def _record(self, host: str, guest: Guest, note: Note | None, why: str, known: Row | None) -> None:
+        if known is not None and known["held"] and (known["why"], known["power"]) == (why, guest.power.value):
+            self._had.add(host)
+            return
         async with self.parts.store.write() as session:
-            known = (await strangers.of_host(session, host)).get(guest.id)
             held = await self._reserve(session, host, guest, note)
             server = note.server if note else None
             row: dict[str, Any] = {
@@ -164,15 +172,12 @@ class Strangers:
         (taken,) = await self.parts.placement.claim_many(session, [stranger_claim(guest.id, host, wanted, **owner)])
         return totals(wanted) if taken else None
 
-    async def _forget_others(self, host: str, here: set[str]) -> None:
+    async def _forget(self, host: str, gone: Mapping[str, Row]) -> None:
         """Drop what is recorded of guests that are not strangers here any more, with what was reserved for them."""
-        async with self.parts.store.write() as session:
-            gone = {guest: row for guest, row in (await strangers.of_host(session, host)).items() if guest not in here}
-            if gone:
+        if gone:
+            async with self.parts.store.write() as session:
                 await self.parts.placement.release_many(session, [row["claim_id"] for row in gone.values()])
                 await strangers.drop(session, host, list(gone))
-        if not here:
-            self._had.discard(host)
 
 
 async def kept(store: Store, hosts: Sequence[str]) -> Mapping[str, Kept]:

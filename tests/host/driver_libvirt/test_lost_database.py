@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -25,6 +24,13 @@ WITHIN = 180.0
 REPORT_EVERY = 4.0
 PROGRAMS = Path(sys.executable).parent
 T = TypeVar("T")
+ASK = """
+import json, pathlib, sys
+from novakit.cli.client import login
+state, method, path, body = json.load(sys.stdin)
+service, _, rest = path.partition("/")
+print(json.dumps(login(pathlib.Path(state), "novakit").send(method, service, rest, body)))
+"""
 
 
 @attrs.define
@@ -63,6 +69,23 @@ class Cloud:
         clouds = {"OS_CLIENT_CONFIG_FILE": str(self.state / "clouds.yaml"), "OS_CLOUD": "novakit"}
         argv = [PROGRAMS / "openstack", *command.split()]
         return self.lab.run(argv, env={**os.environ, **clouds}).stdout.strip()
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask an API as the user of the cloud `novakit`; some ten times as fast as the ordinary client."""
+        asked = json.dumps([str(self.state), method, path, body])
+        return json.loads(self.lab.run([sys.executable, "-c", ASK], input=asked).stdout)
+
+    def server(self, id: str, status: str) -> dict[str, Any]:
+        """Show a server that has a status; nothing while it has another."""
+        shown: dict[str, Any] = self.api("GET", f"compute/v2.1/servers/{id}")["server"]
+        assert shown["status"] != "ERROR", shown
+        return shown if shown["status"] == status else {}
+
+    def let_pings_in(self) -> None:
+        """Open the default group of the project to ICMP."""
+        group = self.api("GET", "network/v2.0/security-groups?name=default")["security_groups"][0]["id"]
+        rule = {"security_group_id": group, "direction": "ingress", "protocol": "icmp"}
+        self.api("POST", "network/v2.0/security-group-rules", {"security_group_rule": rule})
 
     def answers(self, network: str, address: str) -> bool:
         """Say whether the guest answers a ping from the network's own DHCP namespace."""
@@ -103,11 +126,15 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 def test_a_guest_outlives_its_database_answers_and_is_adopted(cloud: Cloud, micro: Any) -> None:
     cloud.openstack(f"image create --disk-format qcow2 --container-format bare --file {micro.image} micro")
-    cloud.openstack("security group rule create --protocol icmp default")
-    network = cloud.openstack("network create n -f value -c id").splitlines()[-1]
-    cloud.openstack("subnet create --network n --subnet-range 10.31.0.0/24 s -f value -c id")
-    made = cloud.openstack("server create --flavor 1 --image micro --network n --wait g -f json -c id -c addresses")
-    guest, address = json.loads(made)["id"], re.findall(r"10\.31\.0\.\d+", made)[0]
+    image = cloud.api("GET", "image/v2/images?name=micro")["images"][0]["id"]
+    cloud.let_pings_in()
+    network = cloud.api("POST", "network/v2.0/networks", {"network": {"name": "n"}})["network"]["id"]
+    subnet = {"network_id": network, "cidr": "10.31.0.0/24", "ip_version": 4}
+    cloud.api("POST", "network/v2.0/subnets", {"subnet": subnet})
+    server = {"name": "g", "flavorRef": "1", "imageRef": image, "networks": [{"uuid": network}]}
+    guest = cloud.api("POST", "compute/v2.1/servers", {"server": server})["server"]["id"]
+    shown = until(lambda: cloud.server(guest, "ACTIVE"), "the server is built")
+    address = shown["addresses"]["n"][0]["addr"]
     until(lambda: cloud.answers(network, address), "the guest answers")
     process = cloud.domain()
     cloud.stop()
@@ -121,7 +148,6 @@ def test_a_guest_outlives_its_database_answers_and_is_adopted(cloud: Cloud, micr
     assert (stranger["id"], stranger["name"], stranger["power"]) == (guest, "g", "running")
     assert stranger["held"]["MEMORY_MB"] == 512
     assert sorted(cloud.audit()) == ["guest", "image file"]
-
     plugins = json.loads(cloud.novakit("plugin", "list", "--format", "json"))
     assert {each["state"] for each in plugins if (each["group"], each["name"]) == ("drivers", "libvirt")} == {"active"}
     doctor = cloud.lab.run([PROGRAMS / "novakit", "doctor", "--state", cloud.state], check=False).stdout
@@ -130,19 +156,21 @@ def test_a_guest_outlives_its_database_answers_and_is_adopted(cloud: Cloud, micr
     assert "not in this database" in cloud.novakit("guest", "adopt", guest, code=1)
     assert "adopted" in cloud.novakit("guest", "adopt", guest, "--project", "demo")
     time.sleep(2 * REPORT_EVERY)
-    shown = json.loads(cloud.openstack(f"server show {guest} -f json -c status -c addresses -c name"))
-    assert (shown["status"], shown["name"], shown["addresses"]) == ("ACTIVE", "g", {"n": [address]})
+    shown = cloud.server(guest, "ACTIVE")
+    assert (shown["name"], shown["addresses"]["n"][0]["addr"]) == ("g", address)
     assert cloud.domain() == process
-    assert "adopt" in cloud.openstack(f"server event list {guest} -f value -c Action")
-    cloud.openstack("security group rule create --protocol icmp default")
+    actions = cloud.api("GET", f"compute/v2.1/servers/{guest}/os-instance-actions")["instanceActions"]
+    assert [each["action"] for each in actions] == ["adopt"]
+    cloud.let_pings_in()
     until(lambda: cloud.answers(network, address), "the adopted guest answers")
 
     for left in (cloud.state / "images").iterdir():
         left.unlink()  # what the audit's sentence says, once its bytes are an image again
-    cloud.openstack(f"server stop {guest}")
-    until(lambda: "SHUTOFF" in cloud.openstack(f"server show {guest} -f value -c status"), "the server stops")
-    cloud.openstack(f"server start {guest}")
+    cloud.api("POST", f"compute/v2.1/servers/{guest}/action", {"os-stop": None})
+    until(lambda: cloud.server(guest, "SHUTOFF"), "the server stops")
+    cloud.api("POST", f"compute/v2.1/servers/{guest}/action", {"os-start": None})
     until(lambda: cloud.answers(network, address), "the guest answers after a power cycle")
-    cloud.openstack(f"server delete --wait {guest}")
+    cloud.api("DELETE", f"compute/v2.1/servers/{guest}")
+    until(lambda: not cloud.api("GET", "compute/v2.1/servers")["servers"], "the server is deleted")
     assert cloud.domain() == "" and not list(cloud.state.glob(f"agents/*/virt/instances/{guest}"))
     assert cloud.audit() == []

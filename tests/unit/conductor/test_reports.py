@@ -10,7 +10,7 @@ import pytest
 
 from novakit import world
 from novakit.agent.calls import GuestNote, HostCalls
-from novakit.bus import MemoryBus, Targets
+from novakit.bus import MemoryBus, Targets, Unreachable
 from novakit.bus.tickets import Tickets
 from novakit.conductor import establishing
 from novakit.conductor.calls import AgentReport
@@ -25,6 +25,7 @@ from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import hosts, servers
+from novakit.store.network import hosts as network_hosts
 from novakit.store.placement import inventories, providers
 from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
@@ -131,6 +132,16 @@ async def test_only_the_guest_of_a_deleted_server_is_removed_and_when_two_report
     assert await tell(deleted_too, *others) == [deleted_too]
     assert await tell(deleted, *others) == [deleted_too], "it was away in between"
     assert await tell(deleted, *others) == [deleted_too, deleted]
+
+
+async def test_a_report_with_strangers_is_not_taken_before_their_notes_are_read(parts: Parts) -> None:
+    bus = MemoryBus()
+    reports = Reports(attrs.evolve(parts, bus=bus.join("conductor")))
+    told = attrs.evolve(_report("a", 4, guests=(Guest(id=world.new_id(), power=Power.RUNNING),)), started=True)
+    with pytest.raises(Unreachable):
+        await reports.host("a", told)
+    async with parts.store.read() as session:
+        assert await network_hosts.every(session) == [], "no topology is pushed that would unplug the stranger"
 
 
 async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its_next_report(parts: Parts) -> None:
