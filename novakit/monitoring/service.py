@@ -76,6 +76,8 @@ class Monitoring:
             degraded["store"] = census
         elif census["total"] and not census["up"]:
             degraded["hosts"] = f"None of {census['total']} hosts has reported for {self.liveness.down_after:g} s."
+        if self.store.fault:
+            degraded["store"] = f"The disk of the database did not take what was written: {self.store.fault}."
         for name, disk in self.disks.items():
             if fault := disk.room().fault:
                 degraded[f"disk of {name}"] = fault

@@ -165,6 +165,11 @@ class Store:
         """Return the file of the database, or None where it is not a file of this machine."""
         return self._log.database if self._log is not None else None
 
+    @property
+    def fault(self) -> str:
+        """Say why nothing is written any more, or nothing where all is well."""
+        return self._log.fault if self._log is not None else ""
+
     async def reclaim(self) -> int:
         """Give pages of SQLite's file that hold nothing back to the file system; tell how many bytes that were.
 

@@ -10,7 +10,7 @@ Cost: one short statement every few seconds in each process that judges.
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 import attrs
 import structlog
@@ -56,15 +56,15 @@ class Liveness:
     def take(self, rows: Iterable[Row]) -> None:
         """Note marks: `name` and `last_seen` of some hosts."""
         found = {row["name"]: row["last_seen"] for row in rows}
-        newest = max([*found.values(), *(mark for mark, _ in self._marks.values())], default=None)
         now = world.monotonic()
         for name, mark in found.items():
             known = self._marks.get(name)
-            if known is None:
-                behind = (newest - mark).total_seconds() if newest is not None else 0.0
-                self._marks[name] = mark, now - behind
-            elif known[0] != mark:
+            if known is not None and known[0] != mark:
                 self._marks[name] = mark, now
+        if new := [name for name in found if name not in self._marks]:
+            newest = max(*found.values(), *(mark for mark, _ in self._marks.values()), datetime.min.replace(tzinfo=UTC))
+            for name in new:
+                self._marks[name] = found[name], now - (newest - found[name]).total_seconds()
 
     def silent(self, row: Row) -> float:
         """Say for how many seconds a host gave no sign: `row` has its `name` and `last_seen`."""
