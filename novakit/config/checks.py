@@ -60,8 +60,9 @@ def web_address(instance: object, attribute: Any, value: str | None) -> None:
     except ValueError:
         wrong = True
     if wrong or re.search(r"[\s\"'<>\\]", value) or parts.username is not None or parts.query or parts.fragment:
+        shown = re.sub(r"//[^/]*@", "//***@", value)
         raise ValueError(
-            f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {value!r}"
+            f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {shown!r}"
         )
 
 

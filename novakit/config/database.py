@@ -16,7 +16,7 @@ def database_url(place: str, value: Any) -> str:
     What is secret in it is never repeated in a sentence.
     """
     if not isinstance(value, str):
-        raise ConfigError(f"{place} takes a URL such as {EXAMPLES}, not {type(value).__name__} {str(value)[:40]!r}.")
+        raise ConfigError(f"{place} takes a URL such as {EXAMPLES}, not {type(value).__name__}.")
     scheme, colon, rest = value.partition("://")
     if not colon:
         raise ConfigError(f"{place} takes a URL such as {EXAMPLES}; this one has no ://.")
