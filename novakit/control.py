@@ -31,7 +31,7 @@ from novakit.front.sharing import Shares
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.monitoring.service import Monitoring, Source
-from novakit.monitoring.tallies import Requests
+from novakit.monitoring.tallies import RequestTally
 from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.plughost import PluginHost
@@ -247,7 +247,7 @@ class Control:
         from novakit.api.entrance import Authenticate
         from novakit.api.service import Service
         from novakit.api.services import policy_file
-        from novakit.scheduler.reports import Reports
+        from novakit.scheduler.reports import SchedulerReports
 
         if "conductor" not in self.config.roles:
             self.networks.on_change = lambda hosts: world.spawn(
@@ -257,7 +257,7 @@ class Control:
             topics.PLACEMENT_CHANGED.publish(bus, topics.Changed()), name="placement.changed"
         )
         root = web.Application(client_max_size=self.config.api.max_body)
-        auth_url, requests, shares = f"{self.config.url}/identity", Requests(), Shares(self.config.sharing)
+        auth_url, requests, shares = f"{self.config.url}/identity", RequestTally(), Shares(self.config.sharing)
         rules = policy_file(self.config)
 
         def mount(
@@ -277,7 +277,7 @@ class Control:
         # Before the prefix that it lies below: the first one that fits is taken.
         host_images = hosts.HostImages(self.images, self._tickets())
         mount("/novakit/hosts", hosts.service, host_images, host_images.authenticate)
-        reports = Reports(
+        reports = SchedulerReports(
             self.store,
             bus,
             self.config,
@@ -333,7 +333,7 @@ class Control:
             "plugins": plugins.rows() if plugins else [],
         }
 
-    def _monitoring(self, bus: Bus, plugins: PluginHost | None, requests: Requests) -> Monitoring:
+    def _monitoring(self, bus: Bus, plugins: PluginHost | None, requests: RequestTally) -> Monitoring:
         sources: dict[str, Source] = {}
         if self.scheduler is not None:
             sources["scheduler"] = self.scheduler.measures

@@ -91,7 +91,7 @@ class Uptime:
 
 
 @attrs.define
-class Power:
+class PowerMeter:
     """Watts drawn by the machine: by RAPL the CPU packages and their memory, else by the sensors of `hwmon`.
 
     RAPL counts energy, so its first watts come with the second reading.
@@ -181,7 +181,7 @@ def _number(file: Path) -> float | None:
 _MAKE: dict[str, Callable[[Path, Path], Monitor]] = {
     "cpu.virt_driver": Cpu,
     "uptime": lambda proc, _: Uptime(proc),
-    "power": lambda _, sys: Power(sys),
+    "power": lambda _, sys: PowerMeter(sys),
 }
 
 

@@ -23,7 +23,7 @@ GUESTS = ConnectionOptions(total=256, per_address=32, header_within=5.0, body_wi
 
 
 @attrs.frozen
-class _Served:
+class _ServedNetwork:
     """What serves one network."""
 
     socket: socket.socket
@@ -42,7 +42,7 @@ class MetadataListeners:
     """One HTTP server per network that this host serves."""
 
     conductor: ConductorCalls
-    _served: dict[str, "_Served"] = attrs.field(factory=dict)
+    _served: dict[str, "_ServedNetwork"] = attrs.field(factory=dict)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     async def follow(self, sockets: Mapping[str, socket.socket]) -> None:
@@ -56,7 +56,7 @@ class MetadataListeners:
                 if network_id not in self._served:
                     self._served[network_id] = await self._serve(network_id, listening)
 
-    async def _serve(self, network_id: str, listening: socket.socket) -> "_Served":
+    async def _serve(self, network_id: str, listening: socket.socket) -> "_ServedNetwork":
         door = Door(GUESTS)
         server = web.Server(self._handler(network_id, door), access_log=None, auto_decompress=False)
         runner = web.ServerRunner(server)
@@ -64,7 +64,7 @@ class MetadataListeners:
         # A descriptor of our own: one that the driver closes first would stay behind in the event loop, and the next
         # connection that gets its number would never be heard.
         served = await door.listen(server, sock=listening.dup())
-        return _Served(listening, served, runner, world.spawn(door.watch(), name=f"metadata door {network_id}"))
+        return _ServedNetwork(listening, served, runner, world.spawn(door.watch(), name=f"metadata door {network_id}"))
 
     def _handler(self, network_id: str, door: Door) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from novakit.api.entrance import Authenticate, Entrance
 from novakit.api.reading import STRANGERS_BODY, parse, read_body, refuse_encoded, require_few_values, require_host
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
-from novakit.monitoring.tallies import Requests
+from novakit.monitoring.tallies import RequestTally
 from novakit.policy import Policy, PolicyFile, Rule
 from novakit.store import faults
 
@@ -228,7 +228,7 @@ class Service(Generic[S]):
         authenticate: Authenticate,
         *,
         auth_url: str = "",
-        requests: Requests | None = None,
+        requests: RequestTally | None = None,
         policy_file: PolicyFile | None = None,
         shares: Shares | None = None,
         admit: Callable[[], None] | None = None,
@@ -255,7 +255,7 @@ class Service(Generic[S]):
                 choices[place.handler] = _Choice(routes, first=True)
         return app
 
-    def _counting(self, requests: Requests | None) -> Any:
+    def _counting(self, requests: RequestTally | None) -> Any:
         """Count answers, those to what no route is for too."""
 
         @web.middleware

@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
 
 
-class Refused(ConfigError):
+class RequestRefused(ConfigError):
     """The service said no; the message is its own."""
 
     def __init__(self, status_code: int, message: str) -> None:
@@ -51,7 +51,7 @@ class Client:
         return self.send("POST", service, path, body)
 
     def send(self, method: str, service: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> Any:
-        """Send one request; `body` is a document, or a file to be streamed; raise `Refused` for an error status."""
+        """Send one request; `body` is a document or a file to stream. Raises RequestRefused for error statuses."""
         url = f"{self.url}/{service}/{path.lstrip('/')}"
         sent = {"X-Auth-Token": self.token, "OpenStack-API-Version": "placement 1.39", **headers}
         return _send(method, url, body, sent)[0]
@@ -92,7 +92,7 @@ def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple
             text = answer.read()
             return (json.loads(text) if text else None), answer.headers
     except urllib.error.HTTPError as error:
-        raise Refused(error.code, _sentence(error)) from error
+        raise RequestRefused(error.code, _sentence(error)) from error
     except OSError as error:
         raise ConfigError(f"The service at {url} does not answer ({error}); is `novakit serve` running?") from error
 

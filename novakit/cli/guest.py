@@ -9,7 +9,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from novakit.cli.client import Client, Refused, add_options, client
+from novakit.cli.client import Client, RequestRefused, add_options, client
 from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
 
@@ -132,7 +132,7 @@ def _each(args: argparse.Namespace, cloud: Client, ids: Sequence[str], ask: Any)
         try:
             outcome = ask(id)["guest"]["outcome"]
             outcomes.append({"id": id, "outcome": outcome, "why": ""})
-        except Refused as error:
+        except RequestRefused as error:
             outcomes.append({"id": id, "outcome": "refused", "why": str(error)})
         if args.format == "table":
             print(

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from novakit import clouds
-from novakit.cli.client import Client, Refused, login
+from novakit.cli.client import Client, RequestRefused, login
 from novakit.concurrency import locks
 from novakit.errors import ConfigError
 from novakit_hookspecs.findings import Finding, Verdict
@@ -39,7 +39,7 @@ def examine(state: Path) -> list[Finding]:
     cloud = _login(state)
     if cloud is None:
         return []
-    if isinstance(cloud, Refused):
+    if isinstance(cloud, RequestRefused):
         found = f"the password in {state}/clouds.yaml is not the administrator's: {cloud}"
         remedy = f"novakit admin reset-password --state {state}"
         return [Finding(check="login", verdict=Verdict.WARN, found=found, remedy=remedy)]
@@ -62,13 +62,13 @@ def examine(state: Path) -> list[Finding]:
     return [*findings, Finding(check="guests", verdict=Verdict.OK, found="each is a server of the database")]
 
 
-def _login(state: Path) -> Client | Refused | None:
+def _login(state: Path) -> Client | RequestRefused | None:
     """Log in where a service runs; give its refusal, or None where none answers."""
     if locks.holder(state / "conductor.lock") is None or CLOUD not in clouds.read(state / "clouds.yaml"):
         return None
     try:
         return login(state, CLOUD)
-    except Refused as error:
+    except RequestRefused as error:
         return error
     except ConfigError:
         return None

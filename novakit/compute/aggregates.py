@@ -18,7 +18,7 @@ ZONE = "availability_zone"
 
 
 @attrs.frozen(kw_only=True)
-class Aggregate:
+class HostAggregate:
     """One aggregate with its hosts."""
 
     row: Row
@@ -38,25 +38,27 @@ class Aggregates:
     _store: Store
     _bus: Bus
 
-    async def every(self) -> list[Aggregate]:
+    async def every(self) -> list[HostAggregate]:
         """List them in the order they were made."""
         async with self._store.read() as session:
             members = await rows.members(session)
-            return [Aggregate(row=row, hosts=members.get(row["id"], [])) for row in await rows.every(session)]
+            return [HostAggregate(row=row, hosts=members.get(row["id"], [])) for row in await rows.every(session)]
 
-    async def show(self, aggregate_id: int) -> Aggregate:
+    async def show(self, aggregate_id: int) -> HostAggregate:
         """Fetch one; raise `NotFound`."""
         async with self._store.read() as session:
             return await _load(session, aggregate_id)
 
-    async def create(self, name: str, zone: str | None) -> Aggregate:
+    async def create(self, name: str, zone: str | None) -> HostAggregate:
         """Make one without hosts; raise `Conflict` for a name that is taken."""
         async with self._changing() as session:
             await _refuse_taken(session, name, None)
             row = await rows.add(session, name, {ZONE: zone} if zone else {})
-        return Aggregate(row=row, hosts=[])
+        return HostAggregate(row=row, hosts=[])
 
-    async def update(self, aggregate_id: int, *, name: str | None, properties: Mapping[str, str | None]) -> Aggregate:
+    async def update(
+        self, aggregate_id: int, *, name: str | None, properties: Mapping[str, str | None]
+    ) -> HostAggregate:
         """Rename it and change its metadata; None takes a key away.
 
         Raises `NotFound`, and `Conflict` for a name that is taken or a zone that its hosts cannot change to.
@@ -85,7 +87,7 @@ class Aggregates:
                 )
             await rows.remove(session, aggregate_id)
 
-    async def add_host(self, aggregate_id: int, host: str) -> Aggregate:
+    async def add_host(self, aggregate_id: int, host: str) -> HostAggregate:
         """Put a host into it; raise `NotFound`, or `Conflict` when it is there or in another zone."""
         async with self._changing() as session:
             known = await _load(session, aggregate_id)
@@ -98,7 +100,7 @@ class Aggregates:
                 raise errors.Conflict(f"Aggregate {aggregate_id} already has host {host}.")
             return await _load(session, aggregate_id)
 
-    async def remove_host(self, aggregate_id: int, host: str) -> Aggregate:
+    async def remove_host(self, aggregate_id: int, host: str) -> HostAggregate:
         """Take a host out of it; raise `NotFound`, or `Conflict` when its servers would change zone."""
         async with self._changing() as session:
             known = await _load(session, aggregate_id)
@@ -116,7 +118,7 @@ class Aggregates:
             yield session
         await topics.AGGREGATES_CHANGED.publish(self._bus, topics.Changed())
 
-    async def _refuse_moves(self, session: Session, known: Aggregate, zone: str | None) -> None:
+    async def _refuse_moves(self, session: Session, known: HostAggregate, zone: str | None) -> None:
         if zone == known.zone:
             return
         for host in known.hosts:
@@ -125,11 +127,11 @@ class Aggregates:
             await _refuse_inhabited(session, host, zone or DEFAULT_ZONE)
 
 
-async def _load(session: Session, aggregate_id: int) -> Aggregate:
+async def _load(session: Session, aggregate_id: int) -> HostAggregate:
     row = await rows.show(session, aggregate_id)
     if row is None:
         raise errors.NotFound(f"Aggregate {aggregate_id} could not be found.")
-    return Aggregate(row=row, hosts=(await rows.members(session, aggregate_id)).get(aggregate_id, []))
+    return HostAggregate(row=row, hosts=(await rows.members(session, aggregate_id)).get(aggregate_id, []))
 
 
 async def _refuse_taken(session: Session, name: str, aggregate_id: int | None) -> None:

@@ -17,7 +17,7 @@ from novakit.store.engine import Row
 
 
 @attrs.frozen
-class Group:
+class ServerGroup:
     """One group and those of its servers that are not deleted."""
 
     row: Row
@@ -32,12 +32,12 @@ class ServerGroups:
     _quotas: Quotas
     _bus: Bus
 
-    async def show(self, context: RequestContext, group_id: str) -> Group:
+    async def show(self, context: RequestContext, group_id: str) -> ServerGroup:
         """Fetch a group of the caller's project, or any for admins; raise `NotFound`."""
         async with self._store.read() as session:
             return (await _loaded(session, [await _visible(session, context, group_id)]))[0]
 
-    async def page(self, project_id: str | None, *, offset: int, limit: int) -> list[Group]:
+    async def page(self, project_id: str | None, *, offset: int, limit: int) -> list[ServerGroup]:
         """List the groups of a project, or of all."""
         async with self._store.read() as session:
             return await _loaded(session, await rows.some(session, project_id, offset=offset, limit=limit))
@@ -49,7 +49,7 @@ class ServerGroups:
         policy: str,
         rules: Mapping[str, Any],
         metadata: Mapping[str, str] | None = None,
-    ) -> Group:
+    ) -> ServerGroup:
         """Make a group; raise `Forbidden` above the quota."""
         project = context.project_id or ""
         async with self._store.write() as session:
@@ -66,9 +66,9 @@ class ServerGroups:
                 rules=dict(rules),
                 metadata=dict(metadata or {}),
             )
-        return Group(made, ())
+        return ServerGroup(made, ())
 
-    async def put(self, context: RequestContext, group_id: str, server_id: str) -> Group:
+    async def put(self, context: RequestContext, group_id: str, server_id: str) -> ServerGroup:
         """Make an existing server a member; twice is once, and all its later placements heed the group.
 
         Raises `NotFound` unless both are of one project, `Forbidden` above the quota, `Conflict` for a server of
@@ -109,7 +109,7 @@ class ServerGroups:
             await rows.leave(session, [server_id])
             await _remember(session, server, None)
 
-    async def change(self, context: RequestContext, group_id: str, **values: Any) -> Group:
+    async def change(self, context: RequestContext, group_id: str, **values: Any) -> ServerGroup:
         """Change name, policy, rules or metadata of a group; it holds from the next placement on.
 
         Raises `NotFound`, and `Conflict` where its servers already stand otherwise than a hard rule would have it.
@@ -186,8 +186,8 @@ async def _remember(session: Session, server: Row, group_id: str | None) -> None
     await servers.change(session, server["id"], scheduler_hints=hints)
 
 
-async def _loaded(session: Session, found: Sequence[Row]) -> list[Group]:
+async def _loaded(session: Session, found: Sequence[Row]) -> list[ServerGroup]:
     members = await rows.members(session, [row["id"] for row in found])
     everyone = [server_id for ids in members.values() for server_id in ids]
     living = await servers.alive(session, everyone)
-    return [Group(row, [each for each in members.get(row["id"], ()) if each in living]) for row in found]
+    return [ServerGroup(row, [each for each in members.get(row["id"], ()) if each in living]) for row in found]

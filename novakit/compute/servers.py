@@ -17,7 +17,7 @@ from novakit.context import RequestContext
 from novakit.network import Networks, PortInfo
 from novakit.store import Session, Store, operations
 from novakit.store.compute import servers as rows
-from novakit.store.compute.server_list import Wanted as Wanted
+from novakit.store.compute.server_list import ServerQuery as ServerQuery
 from novakit.store.compute.server_list import listed
 from novakit.store.engine import Row
 
@@ -38,7 +38,7 @@ class Servers:
         async with self.store.read() as session:
             return _server(_visible(await rows.show(session, server_id), context, server_id))
 
-    async def list(self, wanted: Wanted, addresses: Sequence[Pattern] = ()) -> Sequence[Server]:
+    async def list(self, wanted: ServerQuery, addresses: Sequence[Pattern] = ()) -> Sequence[Server]:
         """Give one page of servers; each of `addresses` must match a fixed address of the server.
 
         Raises `BadRequest` for a marker that is not there.

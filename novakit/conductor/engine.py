@@ -76,7 +76,7 @@ class Engine:
     _running: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _interruptible: set[str] = attrs.field(factory=set)
     _writing: Gather["_Progress", Exception | None] = attrs.field(init=False)
-    _leases: dict[str, tuple[rows.Lease, float]] = attrs.field(factory=dict)
+    _leases: dict[str, tuple[rows.OperationLease, float]] = attrs.field(factory=dict)
     """Leases of operations that do not run here, and since when each is known, by the monotonic clock."""
     _looked_at: float = -1e9
     _silences: dict[str, float] = attrs.field(factory=dict)
@@ -139,7 +139,7 @@ class Engine:
             self._running[row["id"]] = world.spawn(self._one(row), name=f"operation/{row['kind']}/{row['id']}")
         return len(taken)
 
-    async def _void_leases(self) -> dict[str, rows.Lease]:
+    async def _void_leases(self) -> dict[str, rows.OperationLease]:
         """Return the leases that were not renewed for longer than a lease, by this process's own clock.
 
         What stands in them is a moment of another machine's wall clock, which may have been set since.

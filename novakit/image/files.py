@@ -38,7 +38,7 @@ class Stored:
 
 
 @attrs.define
-class Draft:
+class Upload:
     """A file under way; nobody else knows it, and a kill leaves it to the next start to remove."""
 
     path: Path
@@ -50,7 +50,7 @@ class Draft:
     )
 
     @classmethod
-    async def begin(cls, directory: Path, image_id: str, inspection: Inspection) -> "Draft":
+    async def begin(cls, directory: Path, image_id: str, inspection: Inspection) -> "Upload":
         """Open a fresh file below the directory."""
         draft = cls(directory / f"{image_id}.{world.new_id()}{DRAFT}", inspection)
         await asyncio.to_thread(draft._open)

@@ -21,7 +21,7 @@ from novakit.store.engine import Row
 
 log = structlog.get_logger(__name__)
 
-Wanted = table.Wanted
+Wanted = table.ImageQuery
 """What a list of images can be asked for."""
 OPERATORS, SORTABLE = table.OPERATORS, table.SORTABLE
 
@@ -103,7 +103,7 @@ class Images:
         async with self.store.read() as session:
             return await table.names(session, set(ids))
 
-    async def list(self, wanted: table.Wanted) -> Sequence[Mapping[str, Any]]:
+    async def list(self, wanted: table.ImageQuery) -> Sequence[Mapping[str, Any]]:
         """Give one page of images as the image API shows them."""
         async with self.store.read() as session:
             return [document(row) for row in await table.listed(session, wanted)]
@@ -245,7 +245,7 @@ class Images:
             raise errors.BadRequest("Set disk_format and container_format of the image before its data.")
         self._require_fits(0, announced or 0)
         encrypted = row["properties"].get("os_encrypt_format", "").lower() == "luks"
-        draft = await files.Draft.begin(self.directory, image_id, Inspection(row["disk_format"], encrypted))
+        draft = await files.Upload.begin(self.directory, image_id, Inspection(row["disk_format"], encrypted))
         kept = False
         try:
             await self._receive(draft, pieces)
@@ -255,7 +255,7 @@ class Images:
             await draft.close(keep=kept)
         return await self.get(context, image_id)
 
-    async def _receive(self, draft: files.Draft, pieces: AsyncIterator[bytes]) -> None:
+    async def _receive(self, draft: files.Upload, pieces: AsyncIterator[bytes]) -> None:
         waiting = bytearray()
         async for piece in pieces:
             waiting += piece

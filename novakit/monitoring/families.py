@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from novakit.disk import Room
-from novakit.monitoring.tallies import Requests
+from novakit.monitoring.tallies import RequestTally
 
 TALLY = {
     "calls": "Calls",
@@ -35,7 +35,7 @@ class Numbers:
     """As `Conductor.measures` gives it."""
     plugins: Sequence[Mapping[str, Any]] = ()
     """As `tallies_of` gives it, of this process."""
-    requests: Requests = attrs.field(factory=Requests)
+    requests: RequestTally = attrs.field(factory=RequestTally)
     """Of this process."""
     disks: Mapping[str, Room] = attrs.field(factory=dict)
     """What is left of the file systems that this process fills."""
@@ -70,9 +70,9 @@ class _Collector:
         yield from _plugins([*numbers.plugins, *numbers.conductor.get("plugins", ())])
 
 
-def _requests(told: Requests) -> Iterator[Metric]:
+def _requests(told: RequestTally) -> Iterator[Metric]:
     answered = CounterMetricFamily(
-        "novakit_api_requests", "Requests that were answered", labels=["service", "method", "status"]
+        "novakit_api_requests", "RequestTally that were answered", labels=["service", "method", "status"]
     )
     for (service, method, status), count in told.answers.items():
         answered.add_metric([service, method, str(status)], count)
@@ -101,7 +101,7 @@ def _disks(rooms: Mapping[str, Room]) -> Iterator[Metric]:
 def _schedulers(several: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     decisions = CounterMetricFamily(
         "novakit_scheduler_decisions",
-        "Requests for one server that were settled, by outcome",
+        "RequestTally for one server that were settled, by outcome",
         labels=["scheduler", "outcome"],
     )
     conflicts = CounterMetricFamily(

@@ -14,7 +14,7 @@ from novakit.conductor.calls import ConductorCalls
 from novakit.config import Config
 from novakit.disk import Disk
 from novakit.monitoring.families import Numbers, exposition
-from novakit.monitoring.tallies import Requests, tallies_of
+from novakit.monitoring.tallies import RequestTally, tallies_of
 from novakit.plughost import PluginHost
 from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
@@ -41,7 +41,7 @@ class Monitoring:
     plugins: PluginHost | None = None
     sources: Mapping[str, Source] = attrs.field(factory=dict)
     """Roles that run in this process, and what reads their numbers; the others are asked over the bus."""
-    requests: Requests = attrs.field(factory=Requests)
+    requests: RequestTally = attrs.field(factory=RequestTally)
     """What the APIs of this process answered."""
     disks: Mapping[str, Disk] = attrs.field(factory=dict)
     """File systems that this process fills, by what is on them."""

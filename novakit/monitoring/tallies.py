@@ -32,7 +32,7 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 
 
 @attrs.define
-class Requests:
+class RequestTally:
     """The requests that the APIs of this process answered; its size depends on no client."""
 
     answers: dict[tuple[str, str, int], int] = attrs.field(factory=dict)

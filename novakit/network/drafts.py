@@ -14,7 +14,7 @@ from novakit.store.network.ports import addresses, first_taken, port_groups, por
 
 
 @attrs.define(kw_only=True)
-class Draft:
+class PortDraft:
     """A port about to be made or to get other addresses."""
 
     row: dict[str, Any]
@@ -48,7 +48,7 @@ def new_port(network_id: str, **values: Any) -> dict[str, Any]:
     return rows.fresh(network_id=network_id, **{**standard, **values})
 
 
-async def choose(session: Session, drafts: Sequence[Draft], subnets: Mapping[str, Sequence[Row]]) -> None:
+async def choose(session: Session, drafts: Sequence[PortDraft], subnets: Mapping[str, Sequence[Row]]) -> None:
     """Give every draft its addresses, from the locked subnets of each network.
 
     Raises `IpAddressInUse` when a wanted one is taken and `IpAddressGenerationFailure` when none is left.
@@ -56,7 +56,7 @@ async def choose(session: Session, drafts: Sequence[Draft], subnets: Mapping[str
     by_id = {subnet["id"]: subnet for group in subnets.values() for subnet in group}
     taken: dict[str, set[int]] = defaultdict(set)
     await _choose_named(session, drafts, taken)
-    waiting: dict[str, list[Draft]] = defaultdict(list)
+    waiting: dict[str, list[PortDraft]] = defaultdict(list)
     for draft in drafts:
         for subnet_id, number in draft.wants or ():
             if number is None:
@@ -70,7 +70,7 @@ async def choose(session: Session, drafts: Sequence[Draft], subnets: Mapping[str
     await _choose_any(session, drafts, subnets, taken)
 
 
-async def _choose_named(session: Session, drafts: Sequence[Draft], taken: dict[str, set[int]]) -> None:
+async def _choose_named(session: Session, drafts: Sequence[PortDraft], taken: dict[str, set[int]]) -> None:
     for draft in drafts:
         for subnet_id, number in draft.wants or ():
             if number is not None:
@@ -84,9 +84,9 @@ async def _choose_named(session: Session, drafts: Sequence[Draft], taken: dict[s
 
 
 async def _choose_any(
-    session: Session, drafts: Sequence[Draft], subnets: Mapping[str, Sequence[Row]], taken: dict[str, set[int]]
+    session: Session, drafts: Sequence[PortDraft], subnets: Mapping[str, Sequence[Row]], taken: dict[str, set[int]]
 ) -> None:
-    waiting: dict[str, list[Draft]] = defaultdict(list)
+    waiting: dict[str, list[PortDraft]] = defaultdict(list)
     for draft in drafts:
         if draft.wants is None and subnets.get(draft.row["network_id"]):
             waiting[draft.row["network_id"]].append(draft)
@@ -107,7 +107,7 @@ def in_use(number: int, network_id: str) -> Exception:
     )
 
 
-async def write(session: Session, drafts: Sequence[Draft]) -> None:
+async def write(session: Session, drafts: Sequence[PortDraft]) -> None:
     """Insert ports with their addresses and groups: three statements for any number."""
     await rows.add(session, ports, [draft.row for draft in drafts])
     await rows.add(

@@ -33,7 +33,7 @@ def _cards(values: Iterable[Requested]) -> tuple[Requested, ...]:
 
 
 @attrs.frozen(kw_only=True)
-class Ask:
+class NicRequest:
     """The cards one server is to have."""
 
     server_id: str

@@ -6,9 +6,9 @@ from typing import Any
 
 from novakit import errors, world
 from novakit.network.addresses import containing, ip_of, number_of, pairs
-from novakit.network.drafts import Draft, choose, new_port, write
+from novakit.network.drafts import PortDraft, choose, new_port, write
 from novakit.network.quotas import limit_and_used
-from novakit.network.records import Ask, Fixed, PortInfo, Requested
+from novakit.network.records import Fixed, NicRequest, PortInfo, Requested
 from novakit.network.requests import PORTS_EXCEEDED
 from novakit.store import quota
 from novakit.store.engine import Row, Session
@@ -69,7 +69,7 @@ def subnet_of(row: Mapping[Any, Any], key: str = "subnet_id") -> Subnet:
     )
 
 
-async def allocate(session: Session, touched: Touched, asks: Sequence[Ask]) -> Cards:
+async def allocate(session: Session, touched: Touched, asks: Sequence[NicRequest]) -> Cards:
     """Make and adopt the cards of servers; a server that has some already keeps them."""
     keys = [ask.server_id for ask in asks]
     settled = set(await servers_with_ports(session, keys))
@@ -80,7 +80,7 @@ async def allocate(session: Session, touched: Touched, asks: Sequence[Ask]) -> C
     return await cards_of(session, keys)
 
 
-async def check_quota(session: Session, asks: Sequence[Ask]) -> None:
+async def check_quota(session: Session, asks: Sequence[NicRequest]) -> None:
     """Make sure that the projects may have the new ports that are asked for. Raises Forbidden."""
     new: dict[str, int] = defaultdict(int)
     for ask in asks:
@@ -93,7 +93,11 @@ async def check_quota(session: Session, asks: Sequence[Ask]) -> None:
 
 
 async def make(
-    session: Session, touched: Touched, cards: Sequence[tuple[Ask, int, Requested]], *, port_id: str | None = None
+    session: Session,
+    touched: Touched,
+    cards: Sequence[tuple[NicRequest, int, Requested]],
+    *,
+    port_id: str | None = None,
 ) -> None:
     """Make new ports, one statement for all of them, and adopt the given ones."""
     fresh = [(ask, place, card) for ask, place, card in cards if card.port_id is None]
@@ -111,7 +115,7 @@ async def make(
             await _adopt(session, touched, ask, place, card)
 
 
-def _draft(ask: Ask, place: int, card: Requested, subnets: Sequence[Row], port_id: str | None) -> Draft:
+def _draft(ask: NicRequest, place: int, card: Requested, subnets: Sequence[Row], port_id: str | None) -> PortDraft:
     if not subnets:
         raise errors.BadRequest(
             f"Network {card.network_id} requires at least one subnet in order to boot instances on.",
@@ -138,10 +142,10 @@ def _draft(ask: Ask, place: int, card: Requested, subnets: Sequence[Row], port_i
         hostname=ask.hostname,
         port_security=secure,
     )
-    return Draft(row=row, wants=wants, groups=card.groups if secure else ())
+    return PortDraft(row=row, wants=wants, groups=card.groups if secure else ())
 
 
-async def _adopt(session: Session, touched: Touched, ask: Ask, place: int, card: Requested) -> None:
+async def _adopt(session: Session, touched: Touched, ask: NicRequest, place: int, card: Requested) -> None:
     port = next(iter(await rows.lock(session, ports, id=card.port_id)), None)
     if port is None:
         raise errors.BadRequest(f"Port id {card.port_id} could not be found.", kind="PortNotFound")
@@ -238,6 +242,6 @@ def _touch_ports(touched: Touched, found: Sequence[Row], group_id: str) -> None:
     touched.members.add(group_id)
 
 
-def distinct(asks: Sequence[Ask]) -> list[Ask]:
+def distinct(asks: Sequence[NicRequest]) -> list[NicRequest]:
     """Drop repeated asks of the same server."""
     return list({ask.server_id: ask for ask in asks}.values())

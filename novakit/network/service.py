@@ -16,7 +16,7 @@ from novakit.network.addresses import number_of
 from novakit.network.default_groups import ensure_default
 from novakit.network.hosts import applied as applications
 from novakit.network.hosts import dhcp, topology
-from novakit.network.records import Ask, PortInfo, Requested
+from novakit.network.records import NicRequest, PortInfo, Requested
 from novakit.network.resources import security_groups as group_resource
 from novakit.store.engine import Session, Store
 from novakit.store.faults import is_collision
@@ -72,7 +72,7 @@ class Networks(Transactions):
     """The network service as the compute service, the conductor and the metadata service see it."""
 
     _checking: Gather[requests.Question, list[Requested]] = attrs.field(init=False)
-    _allocating: Gather[Ask, list[PortInfo]] = attrs.field(init=False)
+    _allocating: Gather[NicRequest, list[PortInfo]] = attrs.field(init=False)
     _binding: Gather[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
     _releasing: Gather[str, None] = attrs.field(init=False)
     _recording: Gather[tuple[str, Applied], None] = attrs.field(init=False)
@@ -127,10 +127,10 @@ class Networks(Transactions):
         if not requested:
             return []
         return await self._allocating(
-            Ask(server_id=server_id, project_id=project_id, hostname=hostname, requested=requested)
+            NicRequest(server_id=server_id, project_id=project_id, hostname=hostname, requested=requested)
         )
 
-    async def allocate_many(self, asks: Sequence[Ask]) -> list[list[PortInfo]]:
+    async def allocate_many(self, asks: Sequence[NicRequest]) -> list[list[PortInfo]]:
         """Make and adopt the cards of many servers in one transaction, all or nothing."""
         fresh = servers.distinct(asks)
         found = await self.write(lambda session, touched: servers.allocate(session, touched, fresh))
@@ -155,7 +155,7 @@ class Networks(Transactions):
         async def work(session: Session, touched: Touched) -> PortInfo:
             have = (await servers.cards_of(session, [server_id]))[server_id]
             if not any(card.id == port_id for card in have):
-                ask = Ask(server_id=server_id, project_id=project_id, hostname=hostname, requested=[requested])
+                ask = NicRequest(server_id=server_id, project_id=project_id, hostname=hostname, requested=[requested])
                 await servers.check_quota(session, [ask])
                 await servers.make(session, touched, [(ask, len(have), requested)], port_id=port_id)
             if host:

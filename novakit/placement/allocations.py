@@ -6,7 +6,7 @@ from typing import Any, Final
 import attrs
 
 from novakit import errors
-from novakit.placement.ledger import CONCURRENT_UPDATE, Claim, Ledger, NoSuchStock, OutOfStock
+from novakit.placement.ledger import CONCURRENT_UPDATE, AllocationClaim, Ledger, NoSuchStock, OutOfStock
 from novakit.store.engine import Session
 from novakit.store.placement import names
 
@@ -15,15 +15,15 @@ UNCHECKED: Final[Any] = object()
 
 
 @attrs.frozen
-class Wish:
+class AllocationRequest:
     """What a consumer is to hold, and which generation of the consumer the caller has seen."""
 
-    claim: Claim
+    claim: AllocationClaim
     generation: int | None = UNCHECKED
     """None when the caller expects that the consumer does not exist."""
 
 
-async def replace(session: Session, wishes: Sequence[Wish]) -> None:
+async def replace(session: Session, wishes: Sequence[AllocationRequest]) -> None:
     """Let consumers hold what is wished, all of them or none.
 
     Raises `Conflict` for a consumer that changed meanwhile or for inventory that does not suffice, `BadRequest` for
@@ -41,7 +41,7 @@ async def replace(session: Session, wishes: Sequence[Wish]) -> None:
     await ledger.write()
 
 
-def check_generation(ledger: Ledger, wish: Wish) -> None:
+def check_generation(ledger: Ledger, wish: AllocationRequest) -> None:
     """Raise `Conflict` when the consumer is not as the caller has seen it."""
     if wish.generation is UNCHECKED:
         return
@@ -54,7 +54,7 @@ def check_generation(ledger: Ledger, wish: Wish) -> None:
         )
 
 
-async def _check_classes(session: Session, error: OutOfStock, claims: Sequence[Claim]) -> None:
+async def _check_classes(session: Session, error: OutOfStock, claims: Sequence[AllocationClaim]) -> None:
     if not isinstance(error, NoSuchStock):
         return
     asked = {name for claim in claims for classes in claim.allocations.values() for name in classes}

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import attrs
 
-from novakit.placement.allocations import Wish, replace
+from novakit.placement.allocations import AllocationRequest, replace
 from novakit.placement.names import Changes
 from novakit.placement.reshape import NewInventories, reshape
 from novakit.store.engine import Row, Session
@@ -30,7 +30,7 @@ class Consumers:
         async with self.changes.store.read() as session:
             return await providers.show(session, provider_id), await allocations.of_provider(session, provider_id)
 
-    async def replace(self, wishes: Sequence[Wish]) -> None:
+    async def replace(self, wishes: Sequence[AllocationRequest]) -> None:
         """Replace what consumers hold, all or none. Raises BadRequest, Conflict."""
         await self.changes.write(lambda session: replace(session, wishes))
 
@@ -39,7 +39,7 @@ class Consumers:
         return await self.changes.write(lambda session: self._release(session, consumer_id))
 
     async def reshape(
-        self, inventories: Sequence[NewInventories], wishes: Sequence[Wish], aliases: Collection[str]
+        self, inventories: Sequence[NewInventories], wishes: Sequence[AllocationRequest], aliases: Collection[str]
     ) -> None:
         """Replace inventories and what is held of them in one step; `aliases` are classes that are made if missing."""
 

@@ -21,7 +21,7 @@ Key = tuple[str, str]
 
 
 @attrs.frozen(kw_only=True)
-class Claim:
+class AllocationClaim:
     """What a consumer is to hold; it replaces whatever the consumer holds."""
 
     consumer_id: str
@@ -68,11 +68,11 @@ class Ledger:
     """By provider; a provider that is missing here does not exist."""
     _stock: dict[Key, _Stock]
     _before: dict[Key, int] = attrs.field(factory=dict)
-    _wanted: dict[str, Claim] = attrs.field(factory=dict)
+    _wanted: dict[str, AllocationClaim] = attrs.field(factory=dict)
     _touched: set[str] = attrs.field(factory=set)
 
     @classmethod
-    async def open(cls, session: Session, claims: Sequence[Claim], *, also: Iterable[str] = ()) -> "Ledger":
+    async def open(cls, session: Session, claims: Sequence[AllocationClaim], *, also: Iterable[str] = ()) -> "Ledger":
         """Load and lock the consumers of `claims`, and the providers they hold or want; `also` names further ones."""
         rows, kept = await store.lock_consumers(session, (claim.consumer_id for claim in claims))
         held: dict[str, dict[Key, int]] = {row["id"]: {} for row in rows}
@@ -104,7 +104,7 @@ class Ledger:
         free = max(stock.capacity - stock.used, 0)
         return Units(free=free, min_unit=stock.min_unit, max_unit=stock.max_unit, step_size=stock.step_size)
 
-    def take(self, claim: Claim) -> bool:
+    def take(self, claim: AllocationClaim) -> bool:
         """Let a consumer hold what a claim says, or tell that the inventories do not allow it."""
         if self.holds(claim):
             return True
@@ -114,7 +114,7 @@ class Ledger:
             return False
         return True
 
-    def replace(self, claims: Sequence[Claim]) -> None:
+    def replace(self, claims: Sequence[AllocationClaim]) -> None:
         """Let consumers hold what `claims` say, all or none; raise `OutOfStock` or `NoSuchProvider` otherwise.
 
         An amount above the capacity is accepted where it makes an excess no worse than it was.
@@ -145,7 +145,7 @@ class Ledger:
             self.held[claim.consumer_id] = claim.amounts()
             self._wanted[claim.consumer_id] = claim
 
-    def _check_providers(self, claim: Claim) -> None:
+    def _check_providers(self, claim: AllocationClaim) -> None:
         for provider, classes in claim.allocations.items():
             if provider not in self.generations and any(classes.values()):
                 raise NoSuchProvider(f"Allocation for resource provider '{provider}' that does not exist.")
@@ -160,7 +160,7 @@ class Ledger:
                 "would violate inventory constraints."
             )
 
-    def holds(self, claim: Claim) -> bool:
+    def holds(self, claim: AllocationClaim) -> bool:
         """Say whether the consumer holds just this already."""
         return claim.consumer_id in self.held and self.held[claim.consumer_id] == claim.amounts()
 

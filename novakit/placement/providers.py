@@ -7,7 +7,7 @@ import attrs
 from novakit.placement.names import Changes
 from novakit.store.engine import Row, Session
 from novakit.store.placement import aggregates, inventories, names, providers, traits, usages
-from novakit.store.placement.inventories import Stock as Stock
+from novakit.store.placement.inventories import StatedInventory as StatedInventory
 
 Rows = Sequence[Row]
 UNCHANGED = providers.UNCHANGED

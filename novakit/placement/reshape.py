@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from novakit import errors
-from novakit.placement.allocations import Wish, replace
+from novakit.placement.allocations import AllocationRequest, replace
 from novakit.store.engine import Session
 from novakit.store.placement import inventories, providers
-from novakit.store.placement.inventories import Stock
+from novakit.store.placement.inventories import StatedInventory
 
 
 @attrs.frozen
@@ -17,10 +17,10 @@ class NewInventories:
 
     provider_id: str
     generation: int
-    inventories: Mapping[str, Stock]
+    inventories: Mapping[str, StatedInventory]
 
 
-async def reshape(session: Session, wanted: Sequence[NewInventories], wishes: Sequence[Wish]) -> None:
+async def reshape(session: Session, wanted: Sequence[NewInventories], wishes: Sequence[AllocationRequest]) -> None:
     """Replace inventories and allocations in one step.
 
     New inventory is there before allocations move, old inventory goes after they moved.

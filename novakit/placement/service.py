@@ -8,7 +8,7 @@ import attrs
 from novakit import errors, world
 from novakit.placement.candidates import Ask, Candidate, Forest, ForestCache, search
 from novakit.placement.consumers import Consumers
-from novakit.placement.ledger import Claim, Ledger
+from novakit.placement.ledger import AllocationClaim, Ledger
 from novakit.placement.names import Changes, ResourceClasses, Traits
 from novakit.placement.providers import Providers
 from novakit.store.engine import Row, Session, Store
@@ -84,7 +84,7 @@ class Placement:
 
         What the consumer held before is given back in the same step, and kept when the answer is False.
         """
-        claim = Claim(
+        claim = AllocationClaim(
             consumer_id=consumer_id,
             project_id=project_id,
             user_id=user_id,
@@ -93,14 +93,14 @@ class Placement:
         )
         return (await self.claim_many(session, [claim]))[0]
 
-    async def claim_many(self, session: Session, claims: Sequence[Claim]) -> list[bool]:
+    async def claim_many(self, session: Session, claims: Sequence[AllocationClaim]) -> list[bool]:
         """Try claims one after another, each on what the earlier ones left; the answers are in the same order."""
         ledger = await Ledger.open(session, claims)
         answers = [ledger.take(claim) for claim in claims]
         await ledger.write()
         return answers
 
-    async def replace(self, session: Session, claims: Sequence[Claim]) -> None:
+    async def replace(self, session: Session, claims: Sequence[AllocationClaim]) -> None:
         """Let several consumers hold what `claims` say, all of them or none.
 
         This is how a move hands what a server holds to its migration; raises `Conflict` when it does not fit.
@@ -115,7 +115,9 @@ class Placement:
 
     async def release_many(self, session: Session, consumer_ids: Iterable[str]) -> set[str]:
         """Give back all that consumers hold; tell which of them held anything."""
-        claims = [Claim(consumer_id=id, project_id="", user_id="", allocations={}) for id in set(consumer_ids)]
+        claims = [
+            AllocationClaim(consumer_id=id, project_id="", user_id="", allocations={}) for id in set(consumer_ids)
+        ]
         ledger = await Ledger.open(session, claims)
         known = [claim for claim in claims if claim.consumer_id in ledger.consumers]
         if known:
@@ -130,7 +132,7 @@ class Placement:
             held.setdefault(row["provider_id"], {})[row["resource_class"]] = row["used"]
         return held
 
-    async def consumers(self, session: Session) -> dict[str, Claim]:
+    async def consumers(self, session: Session) -> dict[str, AllocationClaim]:
         """Tell what every consumer holds, by consumer id; for the audit."""
         held: dict[str, dict[str, dict[str, int]]] = {}
         owners: dict[str, Row] = {}
@@ -139,7 +141,7 @@ class Placement:
             provider = held.setdefault(row["consumer_id"], {}).setdefault(row["provider_id"], {})
             provider[row["resource_class"]] = row["used"]
         return {
-            id: Claim(
+            id: AllocationClaim(
                 consumer_id=id,
                 project_id=owners[id]["project_id"],
                 user_id=owners[id]["user_id"],

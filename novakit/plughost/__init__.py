@@ -10,7 +10,7 @@ from novakit.plughost.choice import FILTER_SCHEDULER, PluginChoice
 from novakit.plughost.discover import Candidate, discover
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.load import PluginHost
-from novakit.plughost.offers import GROUPS, Group, Offer, Plugin, State
+from novakit.plughost.offers import GROUPS, Offer, Plugin, PluginGroup, State
 
 __all__ = [
     "FILTER_SCHEDULER",
@@ -18,11 +18,11 @@ __all__ = [
     "BusyPlugin",
     "Candidate",
     "Fault",
-    "Group",
     "NotFoundByPlugin",
     "Offer",
     "Plugin",
     "PluginChoice",
+    "PluginGroup",
     "PluginHost",
     "RefusedByPlugin",
     "State",

@@ -7,7 +7,7 @@ from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, d
 import attrs
 from packaging.requirements import InvalidRequirement, Requirement
 
-from novakit.plughost.offers import GROUPS, Group, Plugin, State
+from novakit.plughost.offers import GROUPS, Plugin, PluginGroup, State
 
 CONTRACT = "novakit-hookspecs"
 
@@ -23,7 +23,7 @@ class Candidate:
 
 
 def discover(
-    groups: Iterable[Group] = tuple(GROUPS.values()), *, without: Callable[[Plugin], bool] = lambda _: False
+    groups: Iterable[PluginGroup] = tuple(GROUPS.values()), *, without: Callable[[Plugin], bool] = lambda _: False
 ) -> list[Candidate]:
     """List the installed plugins of some groups, stock ones first; those that cannot go together are marked so.
 
@@ -52,7 +52,9 @@ def _installed() -> Iterator[Distribution]:
             yield installed
 
 
-def _candidate(installed: Distribution, entry_point: EntryPoint, group: Group, stock: frozenset[str]) -> Candidate:
+def _candidate(
+    installed: Distribution, entry_point: EntryPoint, group: PluginGroup, stock: frozenset[str]
+) -> Candidate:
     name = installed.metadata["Name"]
     plugin = Plugin(group=group, name=entry_point.name, distribution=name, version=installed.version)
     if why := _unmet(installed):

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pluggy
 
-from novakit.plughost.offers import GROUPS, Group, Listening, Offer, Plugin, State
+from novakit.plughost.offers import GROUPS, Listening, Offer, Plugin, PluginGroup, State
 from novakit_hookspecs import columns
 from novakit_hookspecs.markers import PROJECT
 
@@ -85,7 +85,7 @@ def _records(impl: pluggy.HookImpl) -> Iterable[Any]:
 
 
 def _check(plugin: Plugin, spec: Any) -> None:
-    group: Group = plugin.group
+    group: PluginGroup = plugin.group
     if group.record is None or not isinstance(spec, group.record):
         wanted = group.record.__name__ if group.record else "nothing"
         raise Unfit(State.BROKEN, f"{plugin.source}: {group.hook} yielded {type(spec).__name__}, not {wanted}.")

@@ -12,7 +12,7 @@ from novakit.errors import ConfigError
 from novakit.plughost.choice import PluginChoice
 from novakit.plughost.discover import Candidate, discover
 from novakit.plughost.harvest import Unfit, describe, hookimpls, listenings, offers
-from novakit.plughost.offers import GROUPS, Group, Listening, Offer, Plugin, State
+from novakit.plughost.offers import GROUPS, Listening, Offer, Plugin, PluginGroup, State
 
 log = structlog.get_logger(__name__)
 
@@ -167,7 +167,7 @@ class PluginHost:
                 "bears the name of its record.",
             )
 
-    def _note_absent(self, choice: PluginChoice, groups: Sequence[Group]) -> None:
+    def _note_absent(self, choice: PluginChoice, groups: Sequence[PluginGroup]) -> None:
         """Add a row for everything that was asked for by key and is not installed."""
         asked = set(choice.required)
         asked |= {f"drivers:{choice.driver}"} if choice.driver else set()

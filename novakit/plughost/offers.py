@@ -27,7 +27,7 @@ class State(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class Group:
+class PluginGroup:
     """One extension point, as an entry-point group."""
 
     name: str
@@ -55,7 +55,7 @@ class Group:
 GROUPS = {
     group.name: group
     for group in (
-        Group(
+        PluginGroup(
             name="filters",
             hook="novakit_filters",
             module=scheduling,
@@ -63,7 +63,7 @@ GROUPS = {
             record=scheduling.FilterSpec,
             bodies=(scheduling.ColumnFilter, scheduling.HostFilter),
         ),
-        Group(
+        PluginGroup(
             name="weighers",
             hook="novakit_weighers",
             module=weighing,
@@ -71,7 +71,7 @@ GROUPS = {
             record=weighing.WeigherSpec,
             bodies=(weighing.ColumnWeigher,),
         ),
-        Group(
+        PluginGroup(
             name="schedulers",
             hook="novakit_schedulers",
             module=ranking,
@@ -79,7 +79,7 @@ GROUPS = {
             record=ranking.SchedulerSpec,
             bodies=(ranking.Ranker,),
         ),
-        Group(
+        PluginGroup(
             name="drivers",
             hook="novakit_drivers",
             module=virt,
@@ -87,7 +87,7 @@ GROUPS = {
             record=virt.DriverSpec,
             bodies=(virt.VirtDriver,),
         ),
-        Group(
+        PluginGroup(
             name="networks",
             hook="novakit_networks",
             module=networks,
@@ -95,7 +95,7 @@ GROUPS = {
             record=networks.NetworkSpec,
             bodies=(networks.NetworkDriver,),
         ),
-        Group(
+        PluginGroup(
             name="accelerators",
             hook="novakit_accelerators",
             module=accelerators,
@@ -103,7 +103,7 @@ GROUPS = {
             record=accelerators.AcceleratorSpec,
             bodies=(accelerators.AcceleratorProvider,),
         ),
-        Group(name="observers", hook="novakit_on_server", module=observers, role="conductor"),
+        PluginGroup(name="observers", hook="novakit_on_server", module=observers, role="conductor"),
     )
 }
 
@@ -121,7 +121,7 @@ class Tally:
 class Plugin:
     """One entry point of one installed distribution, or one that was asked for and is not there."""
 
-    group: Group
+    group: PluginGroup
     name: str
     """The entry point's name."""
     distribution: str = "-"

@@ -78,7 +78,7 @@ class _Last:
 
 
 @attrs.define
-class _Batch:
+class _Chosen:
     """What decisions that are made one after another remember of each other."""
 
     last: _Last | None = None
@@ -99,7 +99,7 @@ class Chooser:
         """Decide about servers one after another, each counting with the ones before, and tell who found no host."""
         tries: list[Try] = []
         refused: list[tuple[Waiting, Decision]] = []
-        batch = _Batch()
+        batch = _Chosen()
         turns = Turns()
         for one in pending:
             decision, ranking = await self._traced(one, batch)
@@ -112,12 +112,12 @@ class Chooser:
 
     async def decide(self, one: Waiting) -> tuple[Decision, Ranking | None]:
         """Decide about one server by itself, and count nothing of it."""
-        decision, ranking = await self._traced(one, _Batch())
+        decision, ranking = await self._traced(one, _Chosen())
         if ranking is not None:
             self._name(decision, ranking, self._best(ranking))
         return decision, ranking
 
-    async def _traced(self, one: Waiting, batch: _Batch) -> tuple[Decision, Ranking | None]:
+    async def _traced(self, one: Waiting, batch: _Chosen) -> tuple[Decision, Ranking | None]:
         tracer = tracing.tracer()
         if tracer is None:
             return await self._decided(one, batch)
@@ -136,7 +136,7 @@ class Chooser:
             )
             return decision, ranking
 
-    async def _decided(self, one: Waiting, batch: _Batch) -> tuple[Decision, Ranking | None]:
+    async def _decided(self, one: Waiting, batch: _Chosen) -> tuple[Decision, Ranking | None]:
         ask = one.ask
         group = self.groups.get(ask.group.id) if ask.group else None
         if group is not None:
@@ -159,7 +159,7 @@ class Chooser:
         batch.last = None if ranking is None or alone else _Last(one.asked, decision, ranking, 0)
         return decision, ranking
 
-    def _pick(self, one: Waiting, decision: Decision, ranking: Ranking, batch: _Batch) -> Try:
+    def _pick(self, one: Waiting, decision: Decision, ranking: Ranking, batch: _Chosen) -> Try:
         table = self.state.table
         places = self._next_best(one, ranking)
         if places and one.earlier:

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from novakit.placement import Claim
+from novakit.placement import AllocationClaim
 from novakit.placement.ledger import Ledger
 from novakit.scheduler.picture import cells, devices, trees
 from novakit.scheduler.picture.devices import Function
@@ -41,7 +41,7 @@ async def claim(session: Session, state: CloudState, wanted: Sequence[tuple[Ask,
     """
     asked = [_Asked(state, ask, row, cells.wanted(ask)) for ask, row in wanted]
     claims = [one.claim({}) for one in asked]
-    batch = _Batch(state, await Ledger.open(session, claims, also={id for one in asked for id in one.in_question()}))
+    batch = _Claims(state, await Ledger.open(session, claims, also={id for one in asked for id in one.in_question()}))
     hosts = {one.provider for one in asked if one.wish and one.wish.cells}
     if hosts:
         batch.held = await numa.held(session, hosts)
@@ -58,16 +58,16 @@ class _Asked:
     state: CloudState
     ask: Ask
     row: int
-    wish: cells.Wish | None
+    wish: cells.CellsRequest | None
 
     @property
     def provider(self) -> str:
         """Give the host's own provider."""
         return self.state.table.providers[self.row]
 
-    def claim(self, allocations: Mapping[str, Mapping[str, int]]) -> Claim:
+    def claim(self, allocations: Mapping[str, Mapping[str, int]]) -> AllocationClaim:
         """Make a claim of some amounts by provider; the host's own is named even where nothing of it is claimed."""
-        return Claim(
+        return AllocationClaim(
             consumer_id=self.ask.server_id,
             project_id=self.ask.project_id,
             user_id=self.ask.user_id,
@@ -100,7 +100,7 @@ class _Asked:
 
 
 @attrs.define
-class _Batch:
+class _Claims:
     """What the claims of one transaction have taken so far."""
 
     state: CloudState
@@ -131,7 +131,7 @@ class _Batch:
     def _chosen(
         self,
         asked: _Asked,
-        wish: cells.Wish,
+        wish: cells.CellsRequest,
         shares: Mapping[str, Mapping[str, int]],
         functions: Sequence[Function],
     ) -> tuple[Choice, tuple[Function, ...]] | None:

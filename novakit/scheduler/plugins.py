@@ -6,15 +6,15 @@ from typing import Any
 from novakit import config
 from novakit.plughost import FILTER_SCHEDULER, PluginHost
 from novakit.scheduler.picture.table import HostTable
-from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, survey
+from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, survey
 
 GROUPS = {"filter": "filters", "weigher": "weighers", "scheduler": "schedulers"}
 """By kind: the plugin host's group."""
 
 
-def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]) -> SchedulerOptions:
+def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]) -> PipelineOptions:
     """Give what `[scheduler]`, `[filters.*]`, `[weighers.*]` and `[schedulers.*]` of a configuration say."""
-    return SchedulerOptions(
+    return PipelineOptions(
         filters=section.filters,
         weighers=None if section.weighers is None else tuple(section.weighers),
         filter_options=config.plugin_options(options, "filters"),

@@ -28,7 +28,7 @@ OUTCOMES = ("placed", "refused")
 _ASKABLE = frozenset({"flavor", "image", "project_id", "availability_zone", "host", "hints", "group"})
 
 
-class ImageSource(Protocol):
+class ImageLookup(Protocol):
     """Where images are looked up: `Images` of the image service."""
 
     async def show(self, context: RequestContext, image_id: str) -> Mapping[str, Any]:
@@ -36,13 +36,13 @@ class ImageSource(Protocol):
 
 
 @attrs.define
-class Reports:
+class SchedulerReports:
     """The scheduler's decisions, past and possible, for operators and for the owners of servers."""
 
     store: Store
     bus: Bus
     config: Config
-    images: ImageSource
+    images: ImageLookup
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     check: Callable[[Mapping[str, Any], Mapping[str, str]], None] = lambda flavor, properties: None
     """Raises `BadRequest` for a flavor and the properties of an image that no server could be made of."""

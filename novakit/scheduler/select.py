@@ -20,7 +20,7 @@ from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.record import Decision
-from novakit.scheduler.pipeline.steps import Step
+from novakit.scheduler.pipeline.steps import PipelineStep
 from novakit.scheduler.whatif import capacity, trace
 from novakit.store import Session, Store
 from novakit.store.engine import Row
@@ -90,7 +90,10 @@ class Scheduler:
 
     def measures(self) -> dict[str, Any]:
         """Give the counters: decisions, conflicts, and of each filter and weigher calls, seconds, removals, faults."""
-        steps: dict[str, Sequence[Step[Any]]] = {"filters": self.pipeline.filters, "weighers": self.pipeline.weighers}
+        steps: dict[str, Sequence[PipelineStep[Any]]] = {
+            "filters": self.pipeline.filters,
+            "weighers": self.pipeline.weighers,
+        }
         steps["drivers"] = [self.pipeline.driver] if self.pipeline.driver else []
         told: dict[str, Any] = {"scheduler": self.name, "hosts": self.state.table.size, **attrs.asdict(self.counts)}
         told["left_out"] = dict(self.left_out)
@@ -132,7 +135,7 @@ class Scheduler:
             lost = capacity.heaviest(table, survive)
             async with self.store.read() as session:
                 held = await picture.loads_on(session, [table.providers[row] for row in lost])
-            loads = [capacity.Load(server, resources) for server, resources in held.items()]
+            loads = [capacity.HostLoad(server, resources) for server, resources in held.items()]
             told["survive"] = await capacity.after_loss(self.pipeline, table, ask, lost, loads)
         return told
 

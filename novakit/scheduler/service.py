@@ -14,8 +14,8 @@ from novakit.scheduler.calls import Document, SchedulerCalls
 from novakit.scheduler.picture.measurements import MAX_AGE
 from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline.ask import checked
-from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
-from novakit.scheduler.pipeline.steps import Step
+from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
+from novakit.scheduler.pipeline.steps import PipelineStep
 from novakit.scheduler.select import Scheduler
 from novakit.store import Store
 from novakit.store.faults import is_passing
@@ -36,7 +36,7 @@ def build(
     filters: Iterable[Any],
     weighers: Iterable[Any],
     *,
-    options: SchedulerOptions | None = None,
+    options: PipelineOptions | None = None,
     refused: Mapping[str, Sequence[str]] | None = None,
     driver: Offered | None = None,
     limits: SchedulerLimits | None = None,
@@ -53,9 +53,9 @@ def build(
     With `driver`, that plugin decides in place of the filters and weighers.
     """
     state = CloudState(store, placement, down_after=down_after, default_zone=default_zone, refresh_every=refresh_every)
-    chosen = options or SchedulerOptions()
+    chosen = options or PipelineOptions()
     composed = compose(_offered(filters), _offered(weighers), state.table, chosen, refused, driver)
-    steps: list[Step[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
+    steps: list[PipelineStep[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
     steps += [composed.pipeline.driver] if composed.pipeline.driver is not None else []
     state.wanted = frozenset(name for step in steps for name in step.spec.reads)
     state.measurements.wanted, state.measurements.max_age = state.wanted, metrics_max_age

@@ -91,7 +91,7 @@ OPERATORS: Mapping[str, Callable[[Any, datetime], Any]] = {
 
 
 @attrs.frozen(kw_only=True)
-class Wanted:
+class ImageQuery:
     """Which images a list is to hold, and in which order."""
 
     project_id: str | None
@@ -187,7 +187,7 @@ async def names(session: Session, ids: Collection[str]) -> dict[str, str]:
     return {row["id"]: row["name"] or "" for row in rows}
 
 
-async def listed(session: Session, wanted: Wanted) -> list[Row]:
+async def listed(session: Session, wanted: ImageQuery) -> list[Row]:
     """Fetch one page of the images that a project wants to see."""
     query = sa.select(images).where(_seen(wanted), *_matching(wanted))
     order = [*((SORTABLE[name], down) for name, down in wanted.order), (images.c.id, True)]
@@ -197,7 +197,7 @@ async def listed(session: Session, wanted: Wanted) -> list[Row]:
     return await session.all(query.limit(wanted.limit))
 
 
-def _seen(wanted: Wanted) -> Any:
+def _seen(wanted: ImageQuery) -> Any:
     visibility, owner = images.c.visibility, images.c.owner
     mine = owner == wanted.project_id if wanted.project_id is not None else sa.false()
     shared = images.c.id.in_(_shared_with(wanted.project_id, wanted.member_status))
@@ -211,7 +211,7 @@ def _seen(wanted: Wanted) -> Any:
     return sa.and_(every, sa.or_(visibility != "community", mine))
 
 
-def _open(wanted: Wanted, mine: Any, visibility: Any) -> Any:
+def _open(wanted: ImageQuery, mine: Any, visibility: Any) -> Any:
     return sa.true() if wanted.everything else sa.or_(mine, visibility.in_(("public", "community")))
 
 
@@ -220,7 +220,7 @@ def _shared_with(project_id: str | None, status: str | None) -> Any:
     return query if status in (None, "all") else query.where(members.c.status == status)
 
 
-def _matching(wanted: Wanted) -> list[Any]:
+def _matching(wanted: ImageQuery) -> list[Any]:
     conditions: list[Any] = [images.c[name].in_(values) for name, values in wanted.equal.items()]
     if wanted.ids is not None:
         conditions.append(images.c.id.in_(wanted.ids))
@@ -237,7 +237,7 @@ def _matching(wanted: Wanted) -> list[Any]:
     return conditions
 
 
-def _after(wanted: Wanted, marker: Mapping[Any, Any]) -> Any:
+def _after(wanted: ImageQuery, marker: Mapping[Any, Any]) -> Any:
     """Say that a row comes behind the marker: behind it in one column and equal in all before that one."""
     condition: Any = images.c.id < marker["id"]
     for name, down in reversed(wanted.order):

@@ -73,18 +73,18 @@ LONGEST_WAIT = timedelta(seconds=90)
 
 
 @attrs.frozen
-class Lease:
+class OperationLease:
     """Whose an operation is; a lease that is renewed is another one, and `until` says nothing but that."""
 
     owner: str | None
     until: datetime
 
 
-async def leases(session: Session) -> dict[str, Lease]:
+async def leases(session: Session) -> dict[str, OperationLease]:
     """Fetch the leases of open operations, by operation."""
     c = operations.c
     found = await session.all(sa.select(c.id, c.owner, c.lease_until).where(OPEN, c.lease_until.is_not(None)))
-    return {row["id"]: Lease(row["owner"], row["lease_until"]) for row in found}
+    return {row["id"]: OperationLease(row["owner"], row["lease_until"]) for row in found}
 
 
 async def lease(
@@ -94,7 +94,7 @@ async def lease(
     limit: int,
     *,
     running: Collection[str] = (),
-    void: Mapping[str, Lease] | None = None,
+    void: Mapping[str, OperationLease] | None = None,
 ) -> list[Row]:
     """Take up to `limit` operations that are free, are due and whose server nobody works on; oldest first.
 

@@ -19,7 +19,7 @@ FILTER_OPTIONS: dict[str, Any] = {
     "metrics": load.MetricsOptions(required=("power_usage_watts",)),
 }
 WEIGHER_OPTIONS: dict[str, Any] = {
-    "metrics": amounts.MetricsOptions(weights={"cpu_percent": -1.0, "uptime_hours": 0.5}),
+    "metrics": amounts.MetricsWeigherOptions(weights={"cpu_percent": -1.0, "uptime_hours": 0.5}),
     "image_properties": neighbours.ImagePropertiesOptions(weights={"os_distro": 2.0}),
 }
 

@@ -17,7 +17,7 @@ from novakit_hookspecs.testing.virt import VirtConformance
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, VirtDriver
 from novakit_simulated.accelerators import SimulatedAccelerators
 from novakit_simulated.network import SimulatedNetwork
-from novakit_simulated.options import AcceleratorOptions, NetworkOptions, VirtOptions
+from novakit_simulated.options import AcceleratorOptions, SimulatedNetworkOptions, VirtOptions
 from novakit_simulated.virt import SimulatedVirt
 
 
@@ -69,4 +69,4 @@ class TestSimulatedAccelerators(AcceleratorConformance):
 class TestSimulatedNetwork(NetworkConformance):
     @pytest.fixture
     def build(self, tmp_path: Path) -> Callable[[], NetworkDriver]:
-        return lambda: SimulatedNetwork(NetworkOptions(), HostContext(host="here", state_dir=str(tmp_path)))
+        return lambda: SimulatedNetwork(SimulatedNetworkOptions(), HostContext(host="here", state_dir=str(tmp_path)))

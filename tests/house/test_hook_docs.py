@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import novakit_hookspecs
-from novakit.plughost import GROUPS, Group, Plugin, build, tell_all
+from novakit.plughost import GROUPS, Plugin, PluginGroup, build, tell_all
 from novakit.plughost.harvest import hookimpls, listenings, offers
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.observers import ServerEvent
@@ -40,7 +40,7 @@ def _hooks() -> dict[str, Any]:
 HOOKS = _hooks()
 
 
-def _plugin(group: Group) -> Plugin:
+def _plugin(group: PluginGroup) -> Plugin:
     return Plugin(group=group, name="example", distribution="novakit-example", version="1.0")
 
 
@@ -70,7 +70,7 @@ def test_a_hooks_page_has_the_headings_and_its_arguments(hook: str) -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=lambda group: group.name)
-def test_a_hooks_page_tells_of_each_field_of_its_record(group: Group) -> None:
+def test_a_hooks_page_tells_of_each_field_of_its_record(group: PluginGroup) -> None:
     page = (PAGES / f"{group.hook}.md").read_text()
     documented = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     record: Any = group.record or ServerEvent
@@ -79,7 +79,7 @@ def test_a_hooks_page_tells_of_each_field_of_its_record(group: Group) -> None:
 
 
 @pytest.mark.parametrize("group", [one for one in GROUPS.values() if one.record], ids=lambda group: group.name)
-def test_a_registering_hooks_example_loads_and_builds(group: Group, tmp_path: Path) -> None:
+def test_a_registering_hooks_example_loads_and_builds(group: PluginGroup, tmp_path: Path) -> None:
     plugin = _plugin(group)
     [offer] = offers(plugin, hookimpls(plugin, _example(group.hook)))
     node_side = group.role == "agent"

@@ -12,7 +12,7 @@ from novakit import config
 from novakit.plughost import GROUPS, Plugin, PluginChoice, PluginHost, build
 from novakit.plughost.build import fill
 from novakit.plughost.harvest import hookimpls, offers
-from novakit_simulated.options import AcceleratorOptions, NetworkOptions, VirtOptions
+from novakit_simulated.options import AcceleratorOptions, SimulatedNetworkOptions, VirtOptions
 
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = (DOCS / "reference" / "plugins.md").read_text()
@@ -38,7 +38,7 @@ def test_the_configuration_in_the_reference_is_accepted(tmp_path: Path) -> None:
     ("section", "kind"),
     [
         ("drivers.simulated", VirtOptions),
-        ("networks.simulated", NetworkOptions),
+        ("networks.simulated", SimulatedNetworkOptions),
         ("accelerators.simulated", AcceleratorOptions),
     ],
 )

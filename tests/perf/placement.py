@@ -25,8 +25,8 @@ import aiohttp
 import os_traits
 
 from novakit.context import RequestContext
-from novakit.placement import Claim, HostReport, Placement
-from novakit.placement.candidates import Ask, Forest, Group, Provider, Stock, search
+from novakit.placement import AllocationClaim, HostReport, Placement
+from novakit.placement.candidates import CandidateRequest, Forest, Group, Provider, Stock, search
 from novakit.store import Store
 from novakit_hookspecs.hosts import Inventory
 
@@ -63,7 +63,7 @@ async def fill(placement: Placement, hosts: int) -> float:
 async def fill_nested(placement: Placement, hosts: int) -> None:
     """Give each host two NUMA nodes with CPU and memory, and each node two network cards with 8 functions."""
     from novakit.store.placement import inventories, providers
-    from novakit.store.placement.inventories import Stock as Stated
+    from novakit.store.placement.inventories import StatedInventory as Stated
 
     for first in range(0, hosts, 50):
         async with placement.store.write() as session:
@@ -280,9 +280,9 @@ async def claims(batch: int, hosts: int = 5000, total: int = 5000) -> Bench:
         return summary("placement.claims", times, **more)
 
 
-def _claim(number: int) -> Claim:
+def _claim(number: int) -> AllocationClaim:
     amounts = {str(uuid.UUID(int=number + 1)): {"VCPU": 1, "MEMORY_MB": 16, "DISK_GB": 1}}
-    return Claim(consumer_id=str(uuid.uuid4()), project_id="p", user_id="u", allocations=amounts)
+    return AllocationClaim(consumer_id=str(uuid.uuid4()), project_id="p", user_id="u", allocations=amounts)
 
 
 def _peak_mb() -> float:
@@ -306,7 +306,9 @@ def cards(number: int) -> Forest:
 async def groups(policy: str, limit: int | None, devices: int = GROUPS) -> Bench:
     """Time the search alone: 8 groups over 8 devices have 40,320 answers."""
     forest = cards(devices)
-    ask = Ask(groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(GROUPS)], isolate=policy == "isolate")
+    ask = CandidateRequest(
+        groups=[Group(suffix=f"_{n}", resources={"VGPU": 1}) for n in range(GROUPS)], isolate=policy == "isolate"
+    )
     times, found = [], 0
     cpu = time.process_time()
     for _ in range(50):
@@ -323,7 +325,7 @@ async def groups(policy: str, limit: int | None, devices: int = GROUPS) -> Bench
     return summary("placement.groups", times, **more, search_mb=round(kept / 2**20, 1), peak_rss_mb=_peak_mb())
 
 
-def _count(forest: Forest, ask: Ask, limit: int | None) -> int:
+def _count(forest: Forest, ask: CandidateRequest, limit: int | None) -> int:
     found: list[Any] = []
     for some in search(forest, ask):
         found += some or ()
@@ -337,7 +339,7 @@ async def group_answers(policy: str, limit: int | None) -> Bench:
 
     async def prepare(placement: Placement) -> None:
         from novakit.store.placement import inventories, providers
-        from novakit.store.placement.inventories import Stock as Stated
+        from novakit.store.placement.inventories import StatedInventory as Stated
 
         async with placement.store.write() as session:
             host = str(uuid.uuid4())

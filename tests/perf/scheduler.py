@@ -18,9 +18,9 @@ from novakit import world
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.answers import Selection
 from novakit.scheduler.picture.cells import reckoned
-from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.pipeline.ask import from_plain
-from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build
 from novakit.store import Store, tables
@@ -72,7 +72,7 @@ def ask(**fields: Any) -> Ask:
     return from_plain({"server_id": world.new_id(), "project_id": "p", "user_id": "u", **fields})
 
 
-def filled_table(size: int, parts: Mapping[str, Stock] | None = None) -> HostTable:
+def filled_table(size: int, parts: Mapping[str, HostStock] | None = None) -> HostTable:
     """Make a table of hosts that differ, a third of them half full; `parts` is what each has beside the ordinary."""
     chance = np.random.default_rng(1)
     table = HostTable()
@@ -95,9 +95,9 @@ def filled_table(size: int, parts: Mapping[str, Stock] | None = None) -> HostTab
         table.set_stock(
             row,
             {
-                "VCPU": Stock(total=64, capacity=256, max_unit=64, used=used[number]),
-                "MEMORY_MB": Stock(total=memory, capacity=memory, max_unit=memory, used=taken),
-                "DISK_GB": Stock(total=4000, capacity=4000, max_unit=4000, used=used[number] * 10),
+                "VCPU": HostStock(total=64, capacity=256, max_unit=64, used=used[number]),
+                "MEMORY_MB": HostStock(total=memory, capacity=memory, max_unit=memory, used=taken),
+                "DISK_GB": HostStock(total=4000, capacity=4000, max_unit=4000, used=used[number] * 10),
                 **(parts or {}),
             },
         )
@@ -110,7 +110,7 @@ def filled_table(size: int, parts: Mapping[str, Stock] | None = None) -> HostTab
 
 def table_with_parts(size: int) -> HostTable:
     """Make hosts with two cells of 16 dedicated CPUs, with devices and with four accelerators, some of them taken."""
-    each = {name: Stock(total=32, capacity=32, max_unit=32) for name in ("PCPU", "FPGA", "CUSTOM_PCI_A100")}
+    each = {name: HostStock(total=32, capacity=32, max_unit=32) for name in ("PCPU", "FPGA", "CUSTOM_PCI_A100")}
     table, wanted = filled_table(size, each), wish(4, 1024, NEAR["pinned"], {})
     assert wanted is not None
     cells = tuple(
@@ -149,7 +149,7 @@ def composed(table: HostTable) -> Composed:
         [Offered(spec) for spec in novakit_filters()],
         [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
         table,
-        SchedulerOptions(),
+        PipelineOptions(),
     )
 
 

@@ -107,7 +107,7 @@ class Namespace:
         self._open.clear()
 
 
-class Guest(Namespace):
+class PacketGuest(Namespace):
     """A guest on a port: `eth0` with the port's MAC, and no address until it takes one."""
 
     def __init__(self, port: Port, vif: Vif) -> None:
@@ -246,8 +246,8 @@ __all__: Sequence[Any] = [
     "PATIENCE",
     "SILENCE",
     "Ear",
-    "Guest",
     "Namespace",
+    "PacketGuest",
     "arp",
     "can_make_guests",
     "ethernet",

@@ -13,13 +13,13 @@ import attrs
 import pytest
 
 from novakit_hookspecs.networks import Applied, Network, NetworkDriver, Port, Router, Rule, ServesMetadata
-from novakit_hookspecs.testing.guests import Guest, Namespace, arp, can_make_guests, ethernet, silent, udp
+from novakit_hookspecs.testing.guests import Namespace, PacketGuest, arp, can_make_guests, ethernet, silent, udp
 from novakit_hookspecs.testing.networks import NetworkConformance
 from novakit_hookspecs.testing.topologies import OUT, PING, Draft, allow_tcp, new_id
 
 SHORT = 1.0
 """Seconds to wait for what must not come."""
-Plug = Callable[..., Guest]
+Plug = Callable[..., PacketGuest]
 EVERYWHERE = "ff:ff:ff:ff:ff:ff"
 
 
@@ -28,8 +28,8 @@ class Pair:
     """Two guests on one network; the second lets TCP port 80 and ping in."""
 
     network: Network
-    first: Guest
-    second: Guest
+    first: PacketGuest
+    second: PacketGuest
 
 
 class WiresPackets(NetworkConformance):
@@ -45,8 +45,10 @@ class WiresPackets(NetworkConformance):
         """Give a function that plugs a guest in at a port and configures its address."""
         with contextlib.ExitStack() as stack:
 
-            def plug(port: Port, applied: Applied, *, configure: bool = True, metadata: str | None = None) -> Guest:
-                guest = stack.enter_context(Guest(port, applied.vifs[port.id]))
+            def plug(
+                port: Port, applied: Applied, *, configure: bool = True, metadata: str | None = None
+            ) -> PacketGuest:
+                guest = stack.enter_context(PacketGuest(port, applied.vifs[port.id]))
                 if configure:
                     ip = port.addresses[0].ip
                     guest.take(f"{ip}/24", ip.rsplit(".", 1)[0] + ".1", metadata)
@@ -264,14 +266,14 @@ class WiresPackets(NetworkConformance):
     # Lies
 
     @pytest.fixture
-    async def believer(self, driver: NetworkDriver, draft: Draft, pair: Pair) -> Guest:
+    async def believer(self, driver: NetworkDriver, draft: Draft, pair: Pair) -> PacketGuest:
         """Give the second guest, with rules that let everything in: only what is a lie must not arrive."""
         everything = [Rule(direction="ingress", ethertype=kind) for kind in ("IPv4", "IPv6")]
         draft.change(pair.second.port, rules=(*OUT, *everything))
         await driver.apply(draft.topology())
         return pair.second
 
-    async def test_spoofed_addresses_go_nowhere(self, pair: Pair, believer: Guest) -> None:
+    async def test_spoofed_addresses_go_nowhere(self, pair: Pair, believer: PacketGuest) -> None:
         liar, other = pair.first, believer
         own, target, ear = liar.port.mac, other.port.mac, other.ear()
         mark = b"the-mark-of-the-liar"
@@ -284,7 +286,7 @@ class WiresPackets(NetworkConformance):
         liar.lies(ethernet(own, target, *web))
         assert ear.hears(mark), "the truth has to arrive"
 
-    async def test_spoofed_arp_goes_nowhere(self, pair: Pair, believer: Guest) -> None:
+    async def test_spoofed_arp_goes_nowhere(self, pair: Pair, believer: PacketGuest) -> None:
         liar, ear = pair.first, believer.ear()
         own = liar.port.mac
         for message in (
@@ -297,7 +299,7 @@ class WiresPackets(NetworkConformance):
         liar.lies(ethernet(own, EVERYWHERE, 0x0806, arp(1, own, "10.1.0.11", "10.1.0.12")))
         assert ear.hears(socket.inet_aton("10.1.0.11")), "the truth has to arrive"
 
-    async def test_a_guest_cannot_play_dhcp_server_or_ipv6_router(self, pair: Pair, believer: Guest) -> None:
+    async def test_a_guest_cannot_play_dhcp_server_or_ipv6_router(self, pair: Pair, believer: PacketGuest) -> None:
         liar, ear = pair.first, believer.ear()
         offer = udp("10.1.0.11", "255.255.255.255", 67, 68, b"rogue-offer")
         liar.lies(ethernet(liar.port.mac, EVERYWHERE, 0x0800, offer))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import attrs
 
 from novakit_fit.numa import NumaHost, fit, matched, offers, places_held
-from novakit_fit.numa_wishes import NumaWish
+from novakit_fit.numa_wishes import NumaRequest
 from novakit_fit.trees import plain
 from novakit_hookspecs.fields import mapping_field
 from novakit_hookspecs.hosts import PCI_CLASS, PciPool, pci_name
@@ -28,7 +28,7 @@ Place = tuple[str, int | None]
 
 
 @attrs.frozen(kw_only=True)
-class DeviceWish:
+class DeviceRequest:
     """The devices a guest wants, and how near to its cells."""
 
     counts: tuple[tuple[str, int], ...] = ()
@@ -78,7 +78,7 @@ class Choice:
     """How many devices of which kind and cell."""
 
 
-def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceWish | None:
+def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceRequest | None:
     """Read what a flavor wants, or None where it wants none; raise `ValueError` for what cannot be.
 
     An alias that is named twice counts twice.
@@ -91,7 +91,9 @@ def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceWi
     if policy not in POLICIES:
         raise ValueError(f"pci_numa_affinity_policy is {policy[:40]!r}; it takes {', '.join(POLICIES)}")
     together = specs.get("gpu:numa_affinity", "false").lower() == "true"
-    return DeviceWish(counts=tuple(counts.items()), policy=policy, gpus=gpus, gpus_together=together, classes=classes)
+    return DeviceRequest(
+        counts=tuple(counts.items()), policy=policy, gpus=gpus, gpus_together=together, classes=classes
+    )
 
 
 def beside_devices(ask: Ask, *, with_groups: bool = False) -> dict[str, int]:
@@ -140,7 +142,7 @@ def _classes(specs: Mapping[str, str]) -> Iterator[tuple[str, int]]:
 
 
 def choose(
-    host: NumaHost | None, pools: Sequence[PciPool], wanted: NumaWish | None, near: DeviceWish | None
+    host: NumaHost | None, pools: Sequence[PciPool], wanted: NumaRequest | None, near: DeviceRequest | None
 ) -> Choice | None:
     """Choose cells and devices for a guest; None where they cannot all be had as they are wanted.
 
@@ -163,7 +165,7 @@ def choose(
     return found
 
 
-def _set_aside(pools: Sequence[PciPool], near: DeviceWish) -> Iterator[Counter[Place]]:
+def _set_aside(pools: Sequence[PciPool], near: DeviceRequest) -> Iterator[Counter[Place]]:
     """Give each way to have the GPUs together, the cell with the fewest to spare first; one of nothing else."""
     if near.gpus is None or not near.gpus_together:
         yield Counter()
@@ -178,8 +180,8 @@ def _set_aside(pools: Sequence[PciPool], near: DeviceWish) -> Iterator[Counter[P
 def _beside(
     host: NumaHost | None,
     pools: Sequence[PciPool],
-    wanted: NumaWish | None,
-    near: DeviceWish,
+    wanted: NumaRequest | None,
+    near: DeviceRequest,
     gpus: Counter[Place],
 ) -> Choice | None:
     """Choose cells and the other devices where some GPUs are set aside."""
@@ -251,7 +253,9 @@ def _take(left: Counter[Place], chosen: Counter[Place], kinds: frozenset[str], c
     return not count
 
 
-def _fit_near(host: NumaHost, free: Counter[Place], wanted: NumaWish, near: DeviceWish) -> tuple[Taken, ...] | None:
+def _fit_near(
+    host: NumaHost, free: Counter[Place], wanted: NumaRequest, near: DeviceRequest
+) -> tuple[Taken, ...] | None:
     """Choose cells as `fit` does, but so that the devices of `counts` are as near as their policy says.
 
     None where no cells are.
@@ -288,7 +292,7 @@ class _Search:
 
     @classmethod
     def of(
-        cls, host: NumaHost, free: Counter[Place], near: DeviceWish, offered: Sequence[Sequence[Taken | None]]
+        cls, host: NumaHost, free: Counter[Place], near: DeviceRequest, offered: Sequence[Sequence[Taken | None]]
     ) -> "_Search":
         kinds = [kind for kind, _ in near.counts]
         by_socket = near.policy == "socket"

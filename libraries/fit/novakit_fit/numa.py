@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 import attrs
 
 from novakit_fit.matching import matching
-from novakit_fit.numa_wishes import CellWish, NumaWish
+from novakit_fit.numa_wishes import CellRequest, NumaRequest
 from novakit_fit.search.masks import mask_of
 from novakit_hookspecs.fields import frozen_mapping, tuple_field
 from novakit_hookspecs.numa import SMALL_KB, NumaCell, Taken
@@ -31,7 +31,7 @@ class CellRoom:
     pages: tuple[tuple[int, int], ...] = tuple_field()
     """Pairs of a huge page's size in KiB and how many are free."""
 
-    def serves(self, one: "CellWish", wanted: "NumaWish") -> bool:
+    def serves(self, one: "CellRequest", wanted: "NumaRequest") -> bool:
         """Say whether a guest cell can be had here."""
         return (
             page_of(self.memory_mb, self.pages, one.memory_mb, wanted.page_kb) is not None
@@ -49,7 +49,7 @@ class CellRoom:
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)
-class Room:
+class FreeCells:
     """What is free of a host's cells; hosts with the same room are as good as each other for any guest.
 
     Equal ones are one object, so that those who compare many hosts need not look into them.
@@ -57,13 +57,13 @@ class Room:
 
     cells: tuple[CellRoom, ...] = tuple_field()
 
-    def fits(self, wanted: "NumaWish") -> bool:
+    def fits(self, wanted: "NumaRequest") -> bool:
         """Say whether a guest fits, as `fit` would; it tells no CPUs and takes a tenth of the time."""
         offered = [[cell.serves(one, wanted) or None for cell in self.cells] for one in wanted.cells]
         return bool(self.cells) and holders(offered) is not None
 
 
-_ROOMS: "WeakValueDictionary[Room, Room]" = WeakValueDictionary()
+_ROOMS: "WeakValueDictionary[FreeCells, FreeCells]" = WeakValueDictionary()
 
 
 @attrs.frozen(kw_only=True)
@@ -74,13 +74,13 @@ class NumaHost:
     taken: tuple[Taken, ...] = tuple_field()
 
     @cached_property
-    def room(self) -> Room:
+    def room(self) -> FreeCells:
         """Say what is free, in numbers alone."""
-        made = Room(cells=tuple(_Free.of(cell, self.taken).room() for cell in self.cells))
+        made = FreeCells(cells=tuple(_Free.of(cell, self.taken).room() for cell in self.cells))
         return _ROOMS.setdefault(made, made)
 
 
-def fit(host: NumaHost, wanted: NumaWish) -> tuple[Taken, ...] | None:
+def fit(host: NumaHost, wanted: NumaRequest) -> tuple[Taken, ...] | None:
     """Choose a host cell for each guest cell, each another one, and CPUs and pages in it; None where it cannot be.
 
     Cells are matched by augmenting paths, so it takes a fraction of a millisecond however many cells there are.
@@ -88,7 +88,7 @@ def fit(host: NumaHost, wanted: NumaWish) -> tuple[Taken, ...] | None:
     return matched(offers(host, wanted))
 
 
-def offers(host: NumaHost, wanted: NumaWish) -> list[list[Taken | None]]:
+def offers(host: NumaHost, wanted: NumaRequest) -> list[list[Taken | None]]:
     """Say, by guest cell and by place among the host's cells, what the guest cell would get there."""
     free = [_Free.of(cell, host.taken) for cell in host.cells]
     return [[cell.serve(one, wanted) for cell in free] for one in wanted.cells]
@@ -173,7 +173,7 @@ class _Free:
                 small -= one.memory_mb
         return cls(cell, frozenset(cell.dedicated) - used, small, frozen_mapping(pages))
 
-    def serve(self, one: CellWish, wanted: NumaWish) -> Taken | None:
+    def serve(self, one: CellRequest, wanted: NumaRequest) -> Taken | None:
         page = page_of(self.memory_mb, self.pages.items(), one.memory_mb, wanted.page_kb)
         cpus = self._cpus(len(one.pinned) + one.extra_cpus, wanted.threads)
         floating = len(one.vcpus) - len(one.pinned)

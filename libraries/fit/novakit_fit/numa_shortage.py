@@ -2,8 +2,8 @@
 
 import attrs
 
-from novakit_fit.numa import CellRoom, Room, page_of
-from novakit_fit.numa_wishes import NumaWish
+from novakit_fit.numa import CellRoom, FreeCells, page_of
+from novakit_fit.numa_wishes import NumaRequest
 from novakit_hookspecs.numa import SMALL_KB
 
 
@@ -20,7 +20,7 @@ class Shortage:
     unit: str = ""
 
 
-def shortage(room: Room, wanted: NumaWish) -> Shortage | None:
+def shortage(room: FreeCells, wanted: NumaRequest) -> Shortage | None:
     """Say why a guest does not fit; None where it does."""
     if room.fits(wanted):
         return None
@@ -57,7 +57,7 @@ def _is_small(page_kb: int | None) -> bool:
     return page_kb is None or page_kb == SMALL_KB
 
 
-def _noun(wanted: NumaWish) -> str:
+def _noun(wanted: NumaRequest) -> str:
     size = wanted.page_kb or 0
     if size < 0:
         return "huge pages in one NUMA cell" if size == -1 else "memory in one NUMA cell"

@@ -12,11 +12,11 @@ from functools import lru_cache
 
 import attrs
 
-from novakit_fit.search.ask import Ask, Candidate, Group
+from novakit_fit.search.ask import Candidate, CandidateRequest, Group
 from novakit_fit.search.board import Board, Node
 from novakit_fit.search.provider import Provider, Stock
 from novakit_fit.search.puzzle import Puzzle
-from novakit_fit.search.questions import Pulse, Scope, questions_of
+from novakit_fit.search.questions import Pulse, TreeScope, questions_of
 from novakit_fit.search.rules import Rules
 from novakit_hookspecs.trees import ProviderStock, RequestGroup
 
@@ -76,7 +76,7 @@ class Wanted:
             )
             for number, one in enumerate(groups, start=1)
         ]
-        ask = Ask(groups=(*([Group(resources=spread)] if spread else ()), *asked), isolate=isolate)
+        ask = CandidateRequest(groups=(*([Group(resources=spread)] if spread else ()), *asked), isolate=isolate)
         classes = frozenset(spread).union(*(one.resources for one in groups))
         traits = frozenset().union(*(one.required | one.forbidden for one in groups))
         return cls(Rules(ask), classes, traits)
@@ -103,7 +103,7 @@ class Wanted:
 
     def _first(self, providers: Sequence[Provider]) -> Candidate | None:
         pulse = Pulse(every=LOOKS)
-        asking = questions_of(self.rules, Scope(providers[0], providers, (), {}), pulse)
+        asking = questions_of(self.rules, TreeScope(providers[0], providers, (), {}), pulse)
         try:
             next(asking)
         except StopIteration as answer:

@@ -26,7 +26,7 @@ BOOT_SECTOR = bytes([0xB0, 0x10, 0xE6, EXIT_PORT, 0xF4, 0xEB, 0xFD]).ljust(510, 
 
 
 @attrs.frozen
-class Verdict:
+class Acceleration:
     """How guests are run, and why."""
 
     acceleration: str
@@ -52,19 +52,19 @@ async def decide(
     state_dir: Path,
     device: Path = DEVICE,
     probe: Probe = Probe(),
-) -> Verdict:
+) -> Acceleration:
     """Give the verdict for the option's value; a probe's outcome is remembered until kernel, boot or QEMU change.
 
     Raises `Refused` when KVM is demanded and does not work.
     """
     if wanted == "tcg":
-        return Verdict("tcg", "software emulation (TCG): the option acceleration says so")
+        return Acceleration("tcg", "software emulation (TCG): the option acceleration says so")
     fault = await fault_of(state_dir, device, probe)
     if not fault:
-        return Verdict("kvm", "KVM: a probe guest ran on it")
+        return Acceleration("kvm", "KVM: a probe guest ran on it")
     if wanted == "kvm":
         raise Refused(f"acceleration = 'kvm' is demanded, but {fault}; mend it or set acceleration = 'auto'")
-    return Verdict("tcg", f"software emulation (TCG): {fault}")
+    return Acceleration("tcg", f"software emulation (TCG): {fault}")
 
 
 async def fault_of(state_dir: Path, device: Path = DEVICE, probe: Probe = Probe()) -> str:

@@ -44,7 +44,7 @@ class Leg:
 
 
 @attrs.frozen(kw_only=True)
-class Room:
+class NamespacePlan:
     """A namespace as it shall be."""
 
     name: str
@@ -157,7 +157,7 @@ def remove_rooms(names: Iterable[str]) -> None:
             pyroute2.netns.remove(name)
 
 
-def make_room(room: Room) -> list[str]:
+def make_room(room: NamespacePlan) -> list[str]:
     """Make a namespace, move its devices in and configure them; give the addresses that are new there.
 
     A device that waits outside is one that the switch made anew, after a restart; it replaces a dead one inside.
@@ -180,7 +180,7 @@ def _move_in(room: str, names: Iterable[str]) -> None:
             ip.link("set", index=here[name], net_ns_fd=room)
 
 
-def _furnish(room: Room) -> list[str]:
+def _furnish(room: NamespacePlan) -> list[str]:
     _write_sysctl("ipv4/ip_forward", "1" if room.forwards else "0")
     _write_sysctl("ipv6/conf/all/forwarding", "1" if room.forwards else "0")
     _write_sysctl("ipv4/conf/all/send_redirects", "0")

@@ -6,13 +6,13 @@ import shutil
 
 from novakit_hookspecs.networks import FloatingIp, Router
 from novakit_net_linux.commands import CommandFailed, inside, run
-from novakit_net_linux.links import Leg, Room
+from novakit_net_linux.links import Leg, NamespacePlan
 from novakit_net_linux.names import GATEWAY, ROUTER, device, router_namespace
 
 TABLE = "novakit"
 
 
-def room(router: Router, mtus: dict[str, int]) -> Room:
+def room(router: Router, mtus: dict[str, int]) -> NamespacePlan:
     """Give the router's namespace; `mtus` holds the networks' by id."""
     legs = [
         Leg(device=device(ROUTER, leg.port_id), mtu=mtus[leg.network_id], addresses=leg.addresses)
@@ -30,7 +30,7 @@ def room(router: Router, mtus: dict[str, int]) -> Room:
         )
         for hop in gateway.next_hops:
             routes.append(("0.0.0.0/0" if ipaddress.ip_address(hop).version == 4 else "::/0", hop))
-    return Room(name=router_namespace(router.id), legs=tuple(legs), routes=tuple(routes), forwards=True)
+    return NamespacePlan(name=router_namespace(router.id), legs=tuple(legs), routes=tuple(routes), forwards=True)
 
 
 def ruleset(router: Router) -> str:

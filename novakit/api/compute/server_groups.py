@@ -11,7 +11,7 @@ from novakit.api.compute.links import MAX_LIMIT, whole_number
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import server_groups as schemas
 from novakit.api.service import Call, Route, Version, reply, text
-from novakit.compute.server_groups import Group
+from novakit.compute.server_groups import ServerGroup
 
 SPELLED_SINCE = (2, 64)
 """From here on a group has one `policy`, and `rules`; before, `policies`, a list of one."""
@@ -70,7 +70,7 @@ async def delete(call: Call[Compute]) -> web.Response:
     return reply(status=204)
 
 
-def _view(call: Call[Compute], group: Group) -> dict[str, Any]:
+def _view(call: Call[Compute], group: ServerGroup) -> dict[str, Any]:
     row = group.row
     shown: dict[str, Any] = {"id": row["id"], "name": row["name"], "members": list(group.members)}
     if call.version >= (2, 64):

@@ -7,7 +7,7 @@ import attrs
 
 from novakit import errors
 from novakit.api.network.checks import (
-    Kind,
+    ValueKind,
     Wrong,
     anything_small,
     boolean,
@@ -29,7 +29,7 @@ from novakit.network.service import Networks
 class Attribute:
     """One attribute that may be sent."""
 
-    check: Kind
+    check: ValueKind
     post: bool = True
     put: bool = True
     needed: bool = False

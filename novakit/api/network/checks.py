@@ -53,7 +53,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 @attrs.define
-class Kind:
+class ValueKind:
     """Values of one kind."""
 
     definition: Definition
@@ -70,22 +70,22 @@ class Kind:
         return self.normal(value)
 
 
-def text(longest: int = 255) -> Kind:
+def text(longest: int = 255) -> ValueKind:
     """Take a text of a greatest length."""
     says = {
         "type": "{value} is not a valid string.",
         "maxLength": "{value} exceeds maximum length of {limit}.",
         "format": "{value} contains a character that is not text.",
     }
-    return Kind({"type": "string", "maxLength": longest, "format": "text", "says": says})
+    return ValueKind({"type": "string", "maxLength": longest, "format": "text", "says": says})
 
 
-def spelt(longest: int) -> Kind:
+def spelt(longest: int) -> ValueKind:
     """Take a text, or a number that is kept as a text."""
-    return Kind({**text(longest).definition, "type": ["string", "integer"]}, str)
+    return ValueKind({**text(longest).definition, "type": ["string", "integer"]}, str)
 
 
-boolean = Kind(
+boolean = ValueKind(
     {
         "anyOf": [
             {"type": "boolean"},
@@ -99,7 +99,7 @@ boolean = Kind(
 """true or false, also as their usual words."""
 
 
-def integer(lowest: int, highest: int) -> Kind:
+def integer(lowest: int, highest: int) -> ValueKind:
     """Take a whole number of a range, also as text."""
     name, beyond = f"integer {lowest} {highest}", f"{{value}} is not in valid range: {lowest} to {highest}."
 
@@ -116,19 +116,19 @@ def integer(lowest: int, highest: int) -> Kind:
         "format": name,
         "says": {**says, "minimum": beyond, "maximum": beyond, "format": beyond},
     }
-    return Kind(definition, int)
+    return ValueKind(definition, int)
 
 
-uuid = Kind({"type": "string", "pattern": UUID, "says": "{value} is not a valid UUID."})
+uuid = ValueKind({"type": "string", "pattern": UUID, "says": "{value} is not a valid UUID."})
 """The id of something."""
 
 
-def one_of(*choices: Any) -> Kind:
+def one_of(*choices: Any) -> ValueKind:
     """Take one of a few values."""
-    return Kind({"enum": list(choices), "says": "{value} is not in {limit}."})
+    return ValueKind({"enum": list(choices), "says": "{value} is not in {limit}."})
 
 
-dns_label = Kind(
+dns_label = ValueKind(
     {
         "type": "string",
         "pattern": HOST_NAME,
@@ -138,23 +138,23 @@ dns_label = Kind(
 """A host name, or nothing."""
 
 
-def nullable(inner: Kind) -> Kind:
+def nullable(inner: ValueKind) -> ValueKind:
     """Take null besides."""
     definition = {"if": {"type": "null"}, "then": {}, "else": inner.definition}
-    return Kind(definition, lambda value: None if value is None else inner.normal(value))
+    return ValueKind(definition, lambda value: None if value is None else inner.normal(value))
 
 
-def several(inner: Kind, most: int = 200) -> Kind:
+def several(inner: ValueKind, most: int = 200) -> ValueKind:
     """Take a list."""
     says = {
         "type": "{value} is not a list.",
         "maxItems": "a list of {length} is too long; {limit} is the most.",
     }
     definition = {"type": "array", "maxItems": most, "items": inner.definition, "says": says}
-    return Kind(definition, lambda value: [inner.normal(item) for item in value])
+    return ValueKind(definition, lambda value: [inner.normal(item) for item in value])
 
 
-def record(keys: Mapping[str, Kind], needed: Sequence[str] = ()) -> Kind:
+def record(keys: Mapping[str, ValueKind], needed: Sequence[str] = ()) -> ValueKind:
     """Take an object with known keys."""
     definition = {
         "type": "object",
@@ -163,7 +163,7 @@ def record(keys: Mapping[str, Kind], needed: Sequence[str] = ()) -> Kind:
         "additionalProperties": False,
         "says": {"type": "{value} is not an object."},
     }
-    return Kind(definition, lambda value: {name: keys[name].normal(item) for name, item in value.items()})
+    return ValueKind(definition, lambda value: {name: keys[name].normal(item) for name, item in value.items()})
 
 
 def _small(value: Any) -> Any:
@@ -172,5 +172,5 @@ def _small(value: Any) -> Any:
     return value
 
 
-anything_small = Kind({"type": "object", "says": "{value} is not a small object."}, _small)
+anything_small = ValueKind({"type": "object", "says": "{value} is not a small object."}, _small)
 """A small object of any content."""

@@ -6,11 +6,11 @@ from novakit import errors
 from novakit.api.service import Call, reply
 from novakit.bus import BusError, client
 from novakit.conductor.calls import ConductorCalls
-from novakit.scheduler.reports import Reports
+from novakit.scheduler.reports import SchedulerReports
 from novakit_hookspecs.plain import to_plain
 
 
-async def audit(call: Call[Reports]) -> web.Response:
+async def audit(call: Call[SchedulerReports]) -> web.Response:
     """Compare servers, claims, ports and guests with what the hosts hold."""
     try:
         found = await client(ConductorCalls, call.service.bus, call.service.config).audit()

@@ -7,7 +7,7 @@ from novakit.api.bodies import Body
 from novakit.api.service import Call, Route, reply
 from novakit.bus import BusError, client
 from novakit.conductor.calls import ConductorCalls, Settled
-from novakit.scheduler.reports import Reports
+from novakit.scheduler.reports import SchedulerReports
 from novakit_hookspecs.plain import to_plain
 
 ADOPT = Body(
@@ -28,7 +28,7 @@ ADOPT = Body(
 )
 
 
-async def list_guests(call: Call[Reports]) -> web.Response:
+async def list_guests(call: Call[SchedulerReports]) -> web.Response:
     """List the guests that no server is."""
     try:
         found = await _conductor(call).strangers()
@@ -37,7 +37,7 @@ async def list_guests(call: Call[Reports]) -> web.Response:
     return reply({"guests": to_plain(found.guests), "refused_hosts": to_plain(found.hosts)})
 
 
-async def adopt(call: Call[Reports]) -> web.Response:
+async def adopt(call: Call[SchedulerReports]) -> web.Response:
     """Make a server of one."""
     asked = await ADOPT.read(call)
     project = asked.get("project")
@@ -55,7 +55,7 @@ async def adopt(call: Call[Reports]) -> web.Response:
     return _answer(call, settled, "adopted")
 
 
-async def remove(call: Call[Reports]) -> web.Response:
+async def remove(call: Call[SchedulerReports]) -> web.Response:
     """Destroy one."""
     strange = sorted(set(call.query) - {"host"})
     if strange:
@@ -67,11 +67,11 @@ async def remove(call: Call[Reports]) -> web.Response:
     return _answer(call, settled, "removed")
 
 
-def _conductor(call: Call[Reports]) -> ConductorCalls:
+def _conductor(call: Call[SchedulerReports]) -> ConductorCalls:
     return client(ConductorCalls, call.service.bus, call.service.config)
 
 
-def _answer(call: Call[Reports], settled: Settled, done: str) -> web.Response:
+def _answer(call: Call[SchedulerReports], settled: Settled, done: str) -> web.Response:
     guest = call.path["id"]
     if not settled.found:
         raise errors.NotFound(f"No host has a guest {guest} that is no server; see `novakit guest list`.")

@@ -11,8 +11,8 @@ from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import types
 from novakit.api.service import Call, Route, reply
 from novakit.compute.quotas import Quotas
-from novakit.compute.server_groups import Group, ServerGroups
-from novakit.scheduler.reports import Reports
+from novakit.compute.server_groups import ServerGroup, ServerGroups
+from novakit.scheduler.reports import SchedulerReports
 
 POLICIES = ("affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity")
 STRATEGIES = ("distribute", "consolidate", "balanced")
@@ -38,18 +38,18 @@ CREATE = Body([((0, 0), types.wrapped("server_group", _new))])
 CHANGE = Body([((0, 0), types.wrapped("server_group", _changed))])
 
 
-async def index(call: Call[Reports]) -> web.Response:
+async def index(call: Call[SchedulerReports]) -> web.Response:
     """List the project's groups."""
     found = await _groups(call).page(call.context.project_id or "", offset=0, limit=MAX_LIMIT)
     return reply({"server_groups": [_view(group) for group in found]})
 
 
-async def show(call: Call[Reports]) -> web.Response:
+async def show(call: Call[SchedulerReports]) -> web.Response:
     """Show one group."""
     return reply({"server_group": _view(await _groups(call).show(call.context, part(call, "id")))})
 
 
-async def create(call: Call[Reports]) -> web.Response:
+async def create(call: Call[SchedulerReports]) -> web.Response:
     """Make a group; every policy takes `max_server_per_host`."""
     asked = _columns((await CREATE.read(call))["server_group"])
     made = await _groups(call).create(
@@ -58,31 +58,31 @@ async def create(call: Call[Reports]) -> web.Response:
     return reply({"server_group": _view(made)}, status=201)
 
 
-async def change(call: Call[Reports]) -> web.Response:
+async def change(call: Call[SchedulerReports]) -> web.Response:
     """Change what is named of a group; the rest stays."""
     asked = _columns((await CHANGE.read(call))["server_group"])
     return reply({"server_group": _view(await _groups(call).change(call.context, part(call, "id"), **asked))})
 
 
-async def delete(call: Call[Reports]) -> web.Response:
+async def delete(call: Call[SchedulerReports]) -> web.Response:
     """Delete a group; its servers stay."""
     await _groups(call).delete(call.context, part(call, "id"))
     return reply(status=204)
 
 
-async def put_member(call: Call[Reports]) -> web.Response:
+async def put_member(call: Call[SchedulerReports]) -> web.Response:
     """Put an existing server into a group."""
     group = await _groups(call).put(call.context, part(call, "id"), part(call, "server_id"))
     return reply({"server_group": _view(group)})
 
 
-async def take_member(call: Call[Reports]) -> web.Response:
+async def take_member(call: Call[SchedulerReports]) -> web.Response:
     """Take a server out of a group; it stays where it is."""
     await _groups(call).take(call.context, part(call, "id"), part(call, "server_id"))
     return reply(status=204)
 
 
-def _groups(call: Call[Reports]) -> ServerGroups:
+def _groups(call: Call[SchedulerReports]) -> ServerGroups:
     return ServerGroups(call.service.store, Quotas(call.service.store), call.service.bus)
 
 
@@ -96,7 +96,7 @@ def _columns(asked: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _view(group: Group) -> dict[str, Any]:
+def _view(group: ServerGroup) -> dict[str, Any]:
     shown = {name: group.row[name] for name in ("id", "name", "project_id", "user_id", "policy", "rules", "metadata")}
     return {**shown, "members": list(group.members)}
 

@@ -13,7 +13,7 @@ from novakit.api.novakit.audit import audit
 from novakit.api.novakit.policies import RULES
 from novakit.api.service import Call, Route, Service, reply
 from novakit.front.sharing import Cost
-from novakit.scheduler.reports import Reports
+from novakit.scheduler.reports import SchedulerReports
 
 ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
 """What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
@@ -25,12 +25,12 @@ def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
     return {"error": {"code": int(status), "title": status.phrase, "message": error.message, "request_id": request_id}}
 
 
-async def discover(call: Call[Reports]) -> web.Response:
+async def discover(call: Call[SchedulerReports]) -> web.Response:
     """Name what is here."""
     return reply({"versions": [{"id": "v1", "status": "CURRENT", "links": [{"rel": "self", "href": "v1/"}]}]})
 
 
-async def list_decisions(call: Call[Reports]) -> web.Response:
+async def list_decisions(call: Call[SchedulerReports]) -> web.Response:
     """List decisions, latest first, by server_id, project_id, outcome, limit and marker."""
     if call.query.get("project_id", call.context.project_id) != call.context.project_id:
         call.authorize("novakit:decisions:list:all_projects")
@@ -38,12 +38,12 @@ async def list_decisions(call: Call[Reports]) -> web.Response:
     return reply({"decisions": found})
 
 
-async def show_decision(call: Call[Reports]) -> web.Response:
+async def show_decision(call: Call[SchedulerReports]) -> web.Response:
     """Show one decision."""
     return reply({"decision": await call.service.decision(call.context, call.path["id"])})
 
 
-async def explain(call: Call[Reports]) -> web.Response:
+async def explain(call: Call[SchedulerReports]) -> web.Response:
     """Decide about a flavor and an image without making anything."""
     asked = await ASK.read(call)
     if asked.get("host"):
@@ -51,28 +51,28 @@ async def explain(call: Call[Reports]) -> web.Response:
     return reply({"decision": await call.service.explain(call.context, asked)})
 
 
-async def counts(call: Call[Reports]) -> web.Response:
+async def counts(call: Call[SchedulerReports]) -> web.Response:
     """Show the counters of each scheduler and of its filters and weighers."""
     found = await call.service.counts(call.context)
     return reply({"scheduler": found[0], "schedulers": found})
 
 
-async def trace(call: Call[Reports]) -> web.Response:
+async def trace(call: Call[SchedulerReports]) -> web.Response:
     """Give hosts and requests as a trace."""
     return reply({"trace": await call.service.trace(call.context)})
 
 
-async def capacity(call: Call[Reports]) -> web.Response:
+async def capacity(call: Call[SchedulerReports]) -> web.Response:
     """Count how many more servers of a flavor fit."""
     return reply({"capacity": await call.service.capacity(call.context, await ASK.read(call))})
 
 
-async def plugins(call: Call[Reports]) -> web.Response:
+async def plugins(call: Call[SchedulerReports]) -> web.Response:
     """Show with which drivers and plugins the service runs."""
     return reply(dict(call.service.about()))
 
 
-service: Service[Reports] = Service(
+service: Service[SchedulerReports] = Service(
     name="novakit",
     routes=(
         Route(method="GET", path="/", handler=discover, public=True),

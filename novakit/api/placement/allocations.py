@@ -9,15 +9,15 @@ from novakit import errors
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, require_json
 from novakit.api.placement.schemas import allocations as schemas
-from novakit.placement.allocations import UNCHECKED, Wish
-from novakit.placement.ledger import Claim
+from novakit.placement.allocations import UNCHECKED, AllocationRequest
+from novakit.placement.ledger import AllocationClaim
 from novakit.resource_classes import by_class
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Project and user of consumers that were made in versions without them."""
 
 
-def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> Wish:
+def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> AllocationRequest:
     """Make of a body what one consumer is to hold."""
     stated = given["allocations"]
     if isinstance(stated, list):
@@ -26,17 +26,17 @@ def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> Wish:
         provider: {name: int(amount) for name, amount in by_class(one["resources"]).items()}
         for provider, one in stated.items()
     }
-    claim = Claim(
+    claim = AllocationClaim(
         consumer_id=consumer,
         project_id=given.get("project_id", NOBODY),
         user_id=given.get("user_id", NOBODY),
         consumer_type=given.get("consumer_type"),
         allocations=amounts,
     )
-    return Wish(claim, given["consumer_generation"] if call.version >= (1, 28) else UNCHECKED)
+    return AllocationRequest(claim, given["consumer_generation"] if call.version >= (1, 28) else UNCHECKED)
 
 
-def wishes(call: Asked, given: Mapping[str, Mapping[str, Any]]) -> list[Wish]:
+def wishes(call: Asked, given: Mapping[str, Mapping[str, Any]]) -> list[AllocationRequest]:
     """Make of a body what several consumers are to hold; raise `BadRequest` when one is named twice."""
     made = {canonical_uuid(consumer) or consumer: one for consumer, one in given.items()}
     if len(made) < len(given):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from novakit.cli.client import Client, Refused, add_options, client
+from novakit.cli.client import Client, RequestRefused, add_options, client
 from novakit.errors import ConfigError
 
 
@@ -74,7 +74,7 @@ def _past(service: Client, wanted: str) -> list[dict[str, Any]]:
             return found
         try:
             return [service.get("novakit", f"v1/decisions/{wanted}")["decision"]]
-        except Refused as error:
+        except RequestRefused as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
             return []
@@ -93,7 +93,7 @@ def _named(service: Client, name: str) -> str:
     """Find the one server of that name; raise `ConfigError` where there is none or more than one."""
     try:
         found = service.get("compute", "v2.1/servers", all_tenants="1", name=name)["servers"]
-    except Refused as error:
+    except RequestRefused as error:
         if error.status_code != HTTPStatus.FORBIDDEN:
             raise
         found = service.get("compute", "v2.1/servers", name=name)["servers"]

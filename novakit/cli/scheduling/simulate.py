@@ -17,7 +17,7 @@ from novakit.cli.client import add_options, client
 from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
-from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
+from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.plugins import chosen, driver, refused
 from novakit.scheduler.whatif import lines
 from novakit.scheduler.whatif import simulate as engine
@@ -64,10 +64,10 @@ def simulate(args: argparse.Namespace) -> int:
     filters = [Offered(one.spec, one.plugin.distribution) for one in plugins.filters.values()]
     weighers = [Offered(one.spec, one.plugin.distribution) for one in plugins.weighers.values()]
 
-    def replay(options: SchedulerOptions, decides: Offered | None = None) -> engine.Result:
+    def replay(options: PipelineOptions, decides: Offered | None = None) -> engine.Result:
         return asyncio.run(engine.replay(trace, filters, weighers, options, refused(plugins), decides))
 
-    before = replay(SchedulerOptions())
+    before = replay(PipelineOptions())
     given = _given(args) if args.config is None else chosen(section, fields.get("options", {}))
     after = replay(given, driver(plugins, section))
     told = {"defaults": before.plain(), "given": after.plain()}
@@ -100,10 +100,10 @@ def _section(args: argparse.Namespace, fields: Mapping[str, Any]) -> config.Sche
     return attrs.evolve(section, driver=args.driver) if args.driver else section
 
 
-def _given(args: argparse.Namespace) -> SchedulerOptions:
+def _given(args: argparse.Namespace) -> PipelineOptions:
     weighers = _multipliers(args.weighers) if args.weighers else None
     numbers = {name: number for name, number in (weighers or {}).items() if number is not None}
-    return SchedulerOptions(
+    return PipelineOptions(
         filters=tuple(args.filters.split(",")) if args.filters else None,
         weighers=None if weighers is None else tuple(weighers),
         weigher_options=config.weigher_options({}, numbers),

@@ -16,7 +16,7 @@ from novakit.conductor.guests.note import Note, NotedServer, moment
 from novakit.conductor.parts import Parts
 from novakit.network.addresses import number_of
 from novakit.network.hosts import adoption as ports
-from novakit.placement.ledger import Claim
+from novakit.placement.ledger import AllocationClaim
 from novakit.store import identity, operations
 from novakit.store.compute import hosts, server_groups, servers, strangers
 from novakit.store.engine import Session
@@ -122,7 +122,9 @@ async def _claim(parts: Parts, session: Session, row: dict[str, Any], note: Note
     """Give the server what its guest takes of the host, in the place of what was reserved for the stranger."""
     provider = row.pop("provider_id")
     wanted = await claim_of(session, note, provider)
-    claim = Claim(consumer_id=row["id"], project_id=row["project_id"], user_id=row["user_id"], allocations=wanted)
+    claim = AllocationClaim(
+        consumer_id=row["id"], project_id=row["project_id"], user_id=row["user_id"], allocations=wanted
+    )
     await parts.placement.replace(session, [stranger_claim(row["id"], row["host"]), claim])
     if note.numa:
         await numa.put(session, [{"server_id": row["id"], "provider_id": provider, "taken": to_plain(note.numa)}])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from novakit import errors
 from novakit.conductor.audit import needed
 from novakit.conductor.guests.note import Note
-from novakit.placement.ledger import Claim
+from novakit.placement.ledger import AllocationClaim
 from novakit.store.engine import Session
 from novakit.store.placement import usages
 from novakit.store.placement.hosts import device_id
@@ -21,9 +21,9 @@ def consumer_of(guest: str, host: str) -> str:
     return str(uuid.uuid5(uuid.UUID(guest), f"stranger on {host}"))
 
 
-def stranger_claim(guest: str, host: str, allocations: Allocations | None = None, **owner: str) -> Claim:
+def stranger_claim(guest: str, host: str, allocations: Allocations | None = None, **owner: str) -> AllocationClaim:
     """Make the claim of a stranger; one of nothing gives everything back."""
-    return Claim(
+    return AllocationClaim(
         consumer_id=consumer_of(guest, host),
         project_id=owner.get("project_id", ""),
         user_id=owner.get("user_id", ""),

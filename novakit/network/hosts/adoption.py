@@ -10,7 +10,7 @@ from typing import Any
 from novakit import errors
 from novakit.network.addresses import number_of, range_of, usable
 from novakit.network.default_groups import ensure_default
-from novakit.network.drafts import Draft, new_port, write
+from novakit.network.drafts import PortDraft, new_port, write
 from novakit.network.records import NotedAddress, NotedPort
 from novakit.network.resources.networks import HIGHEST_SEGMENT
 from novakit.network.resources.subnets import pools_of
@@ -38,7 +38,7 @@ async def restore(
 
     Raises Conflict for a MAC, an address or a range that is taken.
     """
-    drafts: list[Draft] = []
+    drafts: list[PortDraft] = []
     for place, port in enumerate(noted):
         network = await _network(session, port, project_id, beyond)
         owner: dict[str, Any] = {
@@ -62,7 +62,7 @@ async def restore(
             **owner,
         )
         drafts.append(
-            Draft(
+            PortDraft(
                 row=row,
                 groups=groups if network["port_security"] else (),
                 numbers=[await _number(session, network, each) for each in port.addresses],

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from novakit.errors import Conflict
 from novakit.network.default_groups import derived_id
-from novakit.network.drafts import Draft, choose, new_port, write
+from novakit.network.drafts import PortDraft, choose, new_port, write
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows
 from novakit.store.network.networks import subnets as subnet_table
@@ -49,7 +49,7 @@ async def make(session: Session, wanted: Mapping[str, list[Row]]) -> None:
             project_id=locked[0]["project_id"] if locked else "",
         )
         for subnet in locked:
-            draft = Draft(row=row, wants=[(subnet["id"], None)])
+            draft = PortDraft(row=row, wants=[(subnet["id"], None)])
             if subnet["id"] in have:
                 continue
             try:

@@ -7,7 +7,7 @@ from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of
-from novakit.network.drafts import Draft, choose, new_port, write
+from novakit.network.drafts import PortDraft, choose, new_port, write
 from novakit.network.refusals import bad, conflict, forbidden, not_found
 from novakit.network.resources.ports import drop
 from novakit.network.views import standard
@@ -78,7 +78,7 @@ async def create(
         **FREE,
     )
     port = new_port(network["id"], device_id=row["id"], device_owner=OWNER, port_security=False)
-    draft = Draft(row=port, wants=_wants(context, network, own, values))
+    draft = PortDraft(row=port, wants=_wants(context, network, own, values))
     await choose(session, [draft], {network["id"]: own})
     if not draft.numbers:
         raise bad("BadRequest", f"Bad floatingip request: Network {network['id']} has no subnet to take one from.")

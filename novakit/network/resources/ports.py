@@ -11,7 +11,7 @@ from novakit.network import interfaces, quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of, range_of, read_mac, usable
 from novakit.network.default_groups import ensure_default
-from novakit.network.drafts import Draft, choose, new_port, write
+from novakit.network.drafts import PortDraft, choose, new_port, write
 from novakit.network.refusals import bad, conflict, disallowed, forbidden, invalid, not_found
 from novakit.network.views import standard
 from novakit.store.engine import Row, Session
@@ -97,7 +97,7 @@ async def create(
     own = await rows.lock(session, subnets, network_id=network["id"])
     own.sort(key=lambda subnet: (subnet["created_at"], subnet["id"]))
     asked = values.get("fixed_ips")
-    draft = Draft(row=row, wants=None if asked is None else _wants(network["id"], own, asked), groups=groups)
+    draft = PortDraft(row=row, wants=None if asked is None else _wants(network["id"], own, asked), groups=groups)
     await choose(session, [draft], {network["id"]: own})
     await write(session, [draft])
     touched.gateway = True
@@ -337,7 +337,7 @@ async def _change_addresses(
     for key, number in have - kept:
         await rows.remove(session, addresses, subnet_id=key, number=number)
     await floating_ips.free(session, [row["id"]], [number for _, number in have - kept])
-    draft = Draft(row=dict(row), wants=missing)
+    draft = PortDraft(row=dict(row), wants=missing)
     await choose(session, [draft], {row["network_id"]: own})
     lines = [{"subnet_id": key, "number": number, "port_id": row["id"]} for key, number in draft.numbers]
     await rows.add(session, addresses, lines)

@@ -8,7 +8,7 @@ from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.addresses import containing, ip_of, number_of
-from novakit.network.drafts import Draft, choose, new_port, write
+from novakit.network.drafts import PortDraft, choose, new_port, write
 from novakit.network.interfaces import GATEWAY, INTERFACE, ports_of, refuse_needed, refuse_overlap
 from novakit.network.refusals import bad, conflict, not_found
 from novakit.network.resources.ports import drop
@@ -128,7 +128,7 @@ async def _set_gateway(
     await refuse_overlap(session, key, own)
     wants = _gateway_wants(own, asked.get("external_fixed_ips") or ())
     row = new_port(external, device_id=key, device_owner=GATEWAY, port_security=False, status="ACTIVE")
-    draft = Draft(row=row, wants=wants)
+    draft = PortDraft(row=row, wants=wants)
     await choose(session, [draft], {external: own})
     if not draft.numbers:
         raise bad("BadRequest", f"Bad router request: external network {external} has no subnet with a free address.")
@@ -232,7 +232,7 @@ async def _by_subnet(session: Session, context: RequestContext, router: Row, key
         port_security=False,
         status="ACTIVE",
     )
-    draft = Draft(row=row, wants=[(key, number_of(own[0]["gateway_ip"]))])
+    draft = PortDraft(row=row, wants=[(key, number_of(own[0]["gateway_ip"]))])
     await choose(session, [draft], {own[0]["network_id"]: own})
     await write(session, [draft])
     return row["id"], own

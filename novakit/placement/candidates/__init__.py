@@ -2,7 +2,7 @@
 
 from novakit.placement.candidates.forest import Forest, ForestCache
 from novakit.placement.candidates.search import search
-from novakit_fit.search.ask import Ask, Candidate, Group
+from novakit_fit.search.ask import Candidate, CandidateRequest, Group
 from novakit_fit.search.provider import Provider, Stock
 
-__all__ = ["Ask", "Candidate", "Forest", "ForestCache", "Group", "Provider", "Stock", "search"]
+__all__ = ["Candidate", "CandidateRequest", "Forest", "ForestCache", "Group", "Provider", "Stock", "search"]

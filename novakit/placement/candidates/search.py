@@ -12,17 +12,17 @@ from functools import partial
 from random import Random
 
 from novakit.placement.candidates.forest import Forest
-from novakit_fit.search.ask import Ask, Candidate
+from novakit_fit.search.ask import Candidate, CandidateRequest
 from novakit_fit.search.board import Board
 from novakit_fit.search.provider import Provider
 from novakit_fit.search.puzzle import Puzzle
-from novakit_fit.search.questions import Pulse, Scope, questions_of, suits_whole
+from novakit_fit.search.questions import Pulse, TreeScope, questions_of, suits_whole
 from novakit_fit.search.rules import Rules
 
 Solutions = Iterator[list[Candidate] | None]
 
 
-def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Solutions:
+def search(forest: Forest, ask: CandidateRequest, chance: Random | None = None) -> Solutions:
     """Find candidates, one of each tree and then the rest; None is given now and then to let others run.
 
     Only one tree's search is alive at a time: what a tree has beside its first is found by searching it again.
@@ -43,7 +43,7 @@ def search(forest: Forest, ask: Ask, chance: Random | None = None) -> Solutions:
             if suits_whole(tree[0], alone, tree_of.get(alone.suffix)):
                 yield [(root,) * len(ask.parts)]
             continue
-        scope = Scope(forest.providers[root], tree, lenders, tree_of)
+        scope = TreeScope(forest.providers[root], tree, lenders, tree_of)
         questions = yield from questions_of(rules, scope, pulse)
         if questions is None:
             continue
@@ -78,7 +78,9 @@ def _root_of(forest: Forest, provider_id: str) -> str | None:
     return provider.root_id if provider else None
 
 
-def _anchors(forest: Forest, ask: Ask, tree_of: Mapping[str, str | None], chance: Random | None) -> Sequence[str]:
+def _anchors(
+    forest: Forest, ask: CandidateRequest, tree_of: Mapping[str, str | None], chance: Random | None
+) -> Sequence[str]:
     roots = [root for root in forest.trees if "" not in tree_of or root == tree_of[""]]
     if ask.root_required or ask.root_forbidden:
         roots = [root for root in roots if _root_suits(forest.providers[root], ask)]
@@ -87,5 +89,5 @@ def _anchors(forest: Forest, ask: Ask, tree_of: Mapping[str, str | None], chance
     return roots
 
 
-def _root_suits(root: Provider, ask: Ask) -> bool:
+def _root_suits(root: Provider, ask: CandidateRequest) -> bool:
     return ask.root_required <= root.traits and not ask.root_forbidden & root.traits

@@ -6,9 +6,9 @@ from typing import Any
 import attrs
 
 from novakit.scheduler.picture.table import HostTable
-from novakit_fit.affinity import Choice, DeviceWish, choose, devices
+from novakit_fit.affinity import Choice, DeviceRequest, choose, devices
 from novakit_fit.numa import NumaHost
-from novakit_fit.numa_wishes import NumaWish, wish
+from novakit_fit.numa_wishes import NumaRequest, wish
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, Taken
 from novakit_hookspecs.plain import to_record
@@ -16,11 +16,11 @@ from novakit_hookspecs.scheduling import Ask
 
 
 @attrs.frozen
-class Wish:
+class CellsRequest:
     """What a request wants of a host's cells and devices."""
 
-    cells: NumaWish | None
-    devices: DeviceWish | None
+    cells: NumaRequest | None
+    devices: DeviceRequest | None
 
     def choose(self, host: NumaHost | None, pools: Sequence[PciPool]) -> Choice | None:
         """Choose them on a host; None where they cannot be had."""
@@ -33,7 +33,7 @@ class Wish:
             host, pools = _after(host, pools, choice, 1)
 
 
-def wanted(ask: Ask) -> Wish | None:
+def wanted(ask: Ask) -> CellsRequest | None:
     """Say what a request wants of them, None for nothing; what cannot exist was refused by the filters before."""
     properties = ask.image.properties if ask.image else {}
     if not ask.extra_specs and not properties:
@@ -43,7 +43,7 @@ def wanted(ask: Ask) -> Wish | None:
         near = devices(ask.extra_specs, properties)
     except ValueError:
         return None
-    return None if one is None and near is None else Wish(one, near)
+    return None if one is None and near is None else CellsRequest(one, near)
 
 
 def host_of(plain: Sequence[Mapping[str, Any]]) -> NumaHost | None:

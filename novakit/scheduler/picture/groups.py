@@ -17,7 +17,7 @@ KEPT_FOR = 60.0
 
 
 @attrs.define
-class Group:
+class GroupMembers:
     """A group's rule and where its members stand."""
 
     id: str
@@ -60,13 +60,13 @@ class Groups:
     table: HostTable
     fresh_for: float = 1.0
     """Seconds that what was read of a group is used without reading it again."""
-    _known: dict[str, Group] = attrs.field(factory=dict)
+    _known: dict[str, GroupMembers] = attrs.field(factory=dict)
     _old: set[str] = attrs.field(factory=set)
     """Those known groups that are to be read again whatever their age."""
     _forgotten: int = 0
     """How often some were forgotten: what was being read at that moment may be old."""
 
-    def get(self, group_id: str) -> Group | None:
+    def get(self, group_id: str) -> GroupMembers | None:
         """Give a group that was loaded; None for one that does not exist."""
         return self._known.get(group_id)
 
@@ -91,7 +91,7 @@ class Groups:
             hosts = self._by_host(places.get(group_id, {}))
             limit = row["rules"].get("max_server_per_host")
             strategy = str(row["metadata"].get("placement_strategy", ""))
-            self._known[group_id] = Group(group_id, row["policy"], limit, hosts, now, strategy)
+            self._known[group_id] = GroupMembers(group_id, row["policy"], limit, hosts, now, strategy)
         if forgotten == self._forgotten:
             self._old.difference_update(missing)
         else:

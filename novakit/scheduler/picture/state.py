@@ -11,7 +11,7 @@ from novakit.placement import Placement
 from novakit.scheduler.picture import cells, devices
 from novakit.scheduler.picture.devices import Function
 from novakit.scheduler.picture.measurements import Measurements
-from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.picture.trees import Trees
 from novakit.store import Session, Store
 from novakit.store.compute import aggregates, hosts
@@ -251,10 +251,10 @@ class CloudState:
                     self.table.put(row, numa=cells.reckoned(cells.with_taken(hosts[row], held.get(provider, {}))))
 
     def _put_stock(self, row: int, providers: list[str], inventories: Mapping[str, Mapping[str, Row]]) -> None:
-        stock: dict[str, Stock] = {}
+        stock: dict[str, HostStock] = {}
         for provider in providers:
             for resource_class, one in inventories.get(provider, {}).items():
-                held = stock.setdefault(resource_class, Stock())
+                held = stock.setdefault(resource_class, HostStock())
                 held.total += one["total"]
                 held.reserved += one["reserved"]
                 held.capacity += one["capacity"]

@@ -47,7 +47,7 @@ class _Category:
 
 
 @attrs.define
-class Stock:
+class HostStock:
     """How much of one resource class a host's tree of providers holds."""
 
     total: int = 0
@@ -129,7 +129,7 @@ class HostTable:
             else:
                 self._array(name)[row] = value
 
-    def set_stock(self, row: int, stock: Mapping[str, "Stock"]) -> None:
+    def set_stock(self, row: int, stock: Mapping[str, "HostStock"]) -> None:
         """Record all that a host's tree holds, by resource class, instead of what it held."""
         for resource_class, held in stock.items():
             arrays = self._parts(resource_class)

@@ -10,7 +10,7 @@ from novakit import errors
 from novakit.request_spec.groups import check, groups_of, isolated
 from novakit.resource_classes import canonical
 from novakit_fit.affinity import devices
-from novakit_fit.numa_wishes import BadWish, wish
+from novakit_fit.numa_wishes import BadTopology, wish
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 from novakit_hookspecs.trees import RequestGroup
 
@@ -133,7 +133,7 @@ def _cpus(ask: Ask, properties: Mapping[str, str]) -> dict[str, int]:
     """
     try:
         wanted = wish(ask.vcpus, ask.memory_mb, ask.extra_specs, properties)
-    except BadWish:
+    except BadTopology:
         wanted = None
     cells = wanted.cells if wanted else ()
     pinned = sum(len(cell.pinned) for cell in cells)

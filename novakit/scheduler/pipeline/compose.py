@@ -12,7 +12,7 @@ from novakit import errors
 from novakit.config.options import fill
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Pipeline
-from novakit.scheduler.pipeline.steps import Step
+from novakit.scheduler.pipeline.steps import PipelineStep
 from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs import columns, ranking, scheduling, weighing
 from novakit_hookspecs.ranking import Ranker, SchedulerSpec
@@ -35,7 +35,7 @@ class Offered:
 
 
 @attrs.frozen(kw_only=True)
-class SchedulerOptions:
+class PipelineOptions:
     """What the configuration says of filters and weighers."""
 
     filters: Sequence[str] | None = None
@@ -73,7 +73,7 @@ def compose(
     filters: Iterable[Offered],
     weighers: Iterable[Offered],
     table: HostTable,
-    options: SchedulerOptions,
+    options: PipelineOptions,
     refused: Mapping[str, Sequence[str]] | None = None,
     driver: Offered | None = None,
 ) -> Composed:
@@ -96,7 +96,7 @@ def survey(
     filters: Iterable[Offered],
     weighers: Iterable[Offered],
     table: HostTable,
-    options: SchedulerOptions,
+    options: PipelineOptions,
     refused: Mapping[str, Sequence[str]] | None = None,
     driver: Offered | None = None,
 ) -> Composed:
@@ -182,8 +182,8 @@ def _chosen(
 
 
 def _driver(
-    driver: Offered, options: SchedulerOptions, table: HostTable, composed: Composed
-) -> Step[SchedulerSpec] | None:
+    driver: Offered, options: PipelineOptions, table: HostTable, composed: Composed
+) -> PipelineStep[SchedulerSpec] | None:
     """Build the plugin that decides; it is asked for by name, so one that cannot be used stops the start."""
     name = driver.spec.name
     usable = _usable([driver], "scheduler", ranking.API, composed)
@@ -255,9 +255,9 @@ def _steps(
     options: Mapping[str, Mapping[str, Any]],
     table: HostTable,
     composed: Composed,
-) -> list[Step[Any]]:
+) -> list[PipelineStep[Any]]:
     """Build those that are chosen; one that nobody named and users were not promised costs only itself."""
-    steps: list[Step[Any]] = []
+    steps: list[PipelineStep[Any]] = []
     forms, methods = FORMS[what]
     for offer in offers:
         spec = offer.spec
@@ -274,7 +274,7 @@ def _steps(
         if not isinstance(work, forms):
             composed.fault(what, spec.name, f"{spec.name} of {offer.plugin} has no method {methods}", wanted=wanted)
             continue
-        steps.append(Step(spec, work, View(table, spec.reads), offer.plugin, offer.plugin in TRUSTED))
+        steps.append(PipelineStep(spec, work, View(table, spec.reads), offer.plugin, offer.plugin in TRUSTED))
     return steps
 
 
@@ -295,7 +295,7 @@ def _filled(section: str, options: type | None, values: Mapping[str, Any]) -> An
     return None
 
 
-def _multipliers(steps: Sequence[Step[WeigherSpec]], options: SchedulerOptions) -> dict[str, float]:
+def _multipliers(steps: Sequence[PipelineStep[WeigherSpec]], options: PipelineOptions) -> dict[str, float]:
     if options.placement_strategy not in ("spread", "stack"):
         raise errors.ConfigError(
             f"[scheduler] placement_strategy is {options.placement_strategy}; it takes spread or stack."

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from novakit import tracing, world
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.ranking import Ranking, Vector
-from novakit.scheduler.pipeline.steps import Broken, Step, applies_mask, checked_ranks, checked_scores
+from novakit.scheduler.pipeline.steps import Broken, PipelineStep, applies_mask, checked_ranks, checked_scores
 from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Ask, FilterSpec
@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 class Stage:
     """What one filter, or the scheduler driver, did to one request."""
 
-    step: Step[Any]
+    step: PipelineStep[Any]
     before: int
     after: int
     ms: float
@@ -52,7 +52,7 @@ class Outcome:
     filter_ms: float = 0.0
     skipped_weighers: list[str] = attrs.field(factory=list)
 
-    def removed(self) -> list[tuple[Step[Any], int]]:
+    def removed(self) -> list[tuple[PipelineStep[Any], int]]:
         """Say how many hosts each filter removed that was asked."""
         return [(stage.step, stage.before - stage.after) for stage in self.stages if stage.mask is not None]
 
@@ -61,11 +61,11 @@ class Outcome:
 class Pipeline:
     """The filters and weighers in force."""
 
-    filters: Sequence[Step[FilterSpec]]
-    weighers: Sequence[Step[WeigherSpec]]
+    filters: Sequence[PipelineStep[FilterSpec]]
+    weighers: Sequence[PipelineStep[WeigherSpec]]
     multipliers: Mapping[str, float] = attrs.field(factory=dict)
     """By weigher: what the configuration says instead of the record's own multiplier."""
-    driver: Step[SchedulerSpec] | None = None
+    driver: PipelineStep[SchedulerSpec] | None = None
     """The plugin that decides in place of the filters and weighers, among the hosts that are promised to fit."""
 
     async def run(self, table: HostTable, ask: Ask) -> Outcome:
@@ -73,7 +73,7 @@ class Pipeline:
         started = world.monotonic()
         outcome = Outcome([], table.size, np.ones(table.size, np.bool_))
         driver, first = self.driver, self.filters
-        rest: Sequence[Step[FilterSpec]] = ()
+        rest: Sequence[PipelineStep[FilterSpec]] = ()
         if ask.force and (ask.host or ask.node):
             driver, first = None, [step for step in first if step.spec.when_forced]
         elif driver is not None:
@@ -100,7 +100,7 @@ class Pipeline:
     def over(self, table: HostTable) -> "Pipeline":
         """Give the same filters, weighers and driver, looking at another table."""
 
-        def turned(step: Step[Any]) -> Step[Any]:
+        def turned(step: PipelineStep[Any]) -> PipelineStep[Any]:
             return attrs.evolve(step, view=View(table, step.spec.reads))
 
         driver = None if self.driver is None else turned(self.driver)
@@ -111,13 +111,13 @@ class Pipeline:
             driver,
         )
 
-    def split(self) -> tuple[list[Step[FilterSpec]], list[Step[FilterSpec]]]:
+    def split(self) -> tuple[list[PipelineStep[FilterSpec]], list[PipelineStep[FilterSpec]]]:
         """Give the filters that are asked before a scheduler driver, and those that it stands for."""
         before = [step for step in self.filters if step.spec.always or step.spec.before_driver]
         return before, [step for step in self.filters if step not in before]
 
     async def _ask_each(
-        self, filters: Sequence[Step[FilterSpec]], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
+        self, filters: Sequence[PipelineStep[FilterSpec]], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
     ) -> None:
         before, done = int(np.count_nonzero(outcome.alive)), len(outcome.stages)
         with tracing.within(tracer, "scheduler.filter_phase", hosts__before=before) as span:
@@ -131,7 +131,7 @@ class Pipeline:
                 tracing.note(span, hosts__after=left, filters__count=len(asked), filters__list=asked)
 
     async def _rank(
-        self, driver: Step[SchedulerSpec], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
+        self, driver: PipelineStep[SchedulerSpec], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
     ) -> bool:
         """Let the driver decide among the hosts that are left; tell whether it did."""
         started = world.monotonic()
@@ -165,7 +165,9 @@ class Pipeline:
             outcome.alive = np.zeros_like(outcome.alive)
             stage.after = 0
 
-    async def _filter(self, step: Step[FilterSpec], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None) -> None:
+    async def _filter(
+        self, step: PipelineStep[FilterSpec], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
+    ) -> None:
         before = int(np.count_nonzero(outcome.alive))
         if step.skips(ask):
             outcome.stages.append(Stage(step, before, before, 0.0))
@@ -186,7 +188,7 @@ class Pipeline:
         stage.ms = (world.monotonic() - started) * 1000
         step.failing = ""
 
-    async def mask(self, step: Step[FilterSpec], ask: Ask, alive: Mask) -> Mask:
+    async def mask(self, step: PipelineStep[FilterSpec], ask: Ask, alive: Mask) -> Mask:
         """Ask one filter; the per-host form only about hosts that are left."""
         if step.by_column:
             return await step.call(applies_mask(step, ask))
@@ -227,7 +229,7 @@ class Pipeline:
             ranking.bounds.append((low, high))
         return ranking
 
-    def _factor(self, table: HostTable, step: Step[WeigherSpec], ask: Ask) -> float | Vector:
+    def _factor(self, table: HostTable, step: PipelineStep[WeigherSpec], ask: Ask) -> float | Vector:
         default = float(self.multipliers.get(step.name, step.spec.multiplier))
         strategy = ask.group.strategy if ask.group is not None and step.spec.stacks else ""
         if strategy in ("distribute", "consolidate"):
@@ -264,11 +266,11 @@ class Pipeline:
         ranking.total[place] = total
 
 
-def _per_host_last(step: Step[FilterSpec]) -> bool:
+def _per_host_last(step: PipelineStep[FilterSpec]) -> bool:
     return not step.by_column
 
 
-def _bounds(step: Step[WeigherSpec], score: Vector) -> tuple[float, float]:
+def _bounds(step: PipelineStep[WeigherSpec], score: Vector) -> tuple[float, float]:
     if step.scales_itself:
         return 0.0, 1.0
     low, high = float(score.min()), float(score.max())

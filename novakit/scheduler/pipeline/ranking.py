@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.pipeline.steps import Step
+from novakit.scheduler.pipeline.steps import PipelineStep
 
 FEW = 12
 """Up to so many maxima, looking for one after the other is quicker than sorting."""
@@ -20,7 +20,7 @@ class Ranking:
 
     rows: NDArray[np.intp]
     total: Vector
-    parts: list[tuple[Step[Any], Vector]]
+    parts: list[tuple[PipelineStep[Any], Vector]]
     """Each weigher's share of the total, over the same rows."""
     bounds: list[tuple[float, float]]
     """The lowest and highest score each share was scaled by."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from novakit import world
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline, Stage
-from novakit.scheduler.pipeline.steps import Broken, Step, applies_mask, reasons
+from novakit.scheduler.pipeline.steps import Broken, PipelineStep, applies_mask, reasons
 from novakit_hookspecs.scheduling import Ask, FilterSpec, GroupAsk, Reason
 
 OUT_OF_ORDER = "The scheduler could not decide: one of its checks is out of order."
@@ -33,7 +33,7 @@ class Decision:
     """For tenants: one or two sentences without names of hosts."""
     detail: str = ""
     """For operators."""
-    removed: Sequence[tuple[Step[Any], int]] = attrs.field(factory=tuple, repr=False)
+    removed: Sequence[tuple[PipelineStep[Any], int]] = attrs.field(factory=tuple, repr=False)
     """How many hosts each filter removed for it; nothing where an earlier decision's pass served again."""
 
     def count_removed(self) -> None:
@@ -214,7 +214,7 @@ class _Some:
     size: int
     number: int
     rows: NDArray[np.intp] = attrs.field(order=False)
-    steps: Sequence[Step[FilterSpec]] = attrs.field(order=False)
+    steps: Sequence[PipelineStep[FilterSpec]] = attrs.field(order=False)
 
 
 async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome) -> dict[str, Any] | None:
@@ -225,7 +225,7 @@ async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
     if not table.size:
         return None
     asked, driver = _asked(pipeline, ask, outcome)
-    masks: list[tuple[Step[FilterSpec], NDArray[np.bool_]]] = []
+    masks: list[tuple[PipelineStep[FilterSpec], NDArray[np.bool_]]] = []
     for step in asked:
         if step.skips(ask) or not step.by_column:
             continue
@@ -250,7 +250,7 @@ async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
     return {"host": table.names[row], "misses": told}
 
 
-def _asked(pipeline: Pipeline, ask: Ask, outcome: Outcome) -> tuple[Sequence[Step[FilterSpec]], Stage | None]:
+def _asked(pipeline: Pipeline, ask: Ask, outcome: Outcome) -> tuple[Sequence[PipelineStep[FilterSpec]], Stage | None]:
     """Give the filters that the request had to pass, and what the driver did where it decided."""
     if ask.force and (ask.host or ask.node):
         return [step for step in pipeline.filters if step.spec.when_forced], None
@@ -260,7 +260,7 @@ def _asked(pipeline: Pipeline, ask: Ask, outcome: Outcome) -> tuple[Sequence[Ste
 
 
 async def _closest(
-    rows: NDArray[np.intp], refusing: NDArray[np.bool_], steps: Sequence[Step[FilterSpec]], ask: Ask
+    rows: NDArray[np.intp], refusing: NDArray[np.bool_], steps: Sequence[PipelineStep[FilterSpec]], ask: Ask
 ) -> int:
     """Find the host that lacks the least, by halving: filters tell of many hosts how far the nearest of them is off."""
     if not steps:
@@ -271,7 +271,7 @@ async def _closest(
     heap: list[_Some] = []
     looks = 0
 
-    async def consider(some: NDArray[np.intp], refused: Sequence[Step[FilterSpec]]) -> None:
+    async def consider(some: NDArray[np.intp], refused: Sequence[PipelineStep[FilterSpec]]) -> None:
         nonlocal looks
         looks += len(refused)
         bound = 0.0
@@ -297,7 +297,7 @@ def _shortfall(reason: Reason) -> float:
     return float(told) if isinstance(told, int | float) and np.isfinite(told) else 1.0
 
 
-async def _last_misses(steps: Sequence[Step[FilterSpec]], ask: Ask, row: int) -> list[dict[str, Any]]:
+async def _last_misses(steps: Sequence[PipelineStep[FilterSpec]], ask: Ask, row: int) -> list[dict[str, Any]]:
     """Ask the filters of the simple form about the one host."""
     told: list[dict[str, Any]] = []
     some = np.array([row], np.intp)

@@ -35,7 +35,7 @@ class Broken(Exception):
 
 
 @attrs.define(eq=False)
-class Step(Generic[S]):
+class PipelineStep(Generic[S]):
     """An installed filter or weigher and what became of its calls."""
 
     spec: S
@@ -117,7 +117,9 @@ class Step(Generic[S]):
         return self.spec.if_broken is IfBroken.SKIP
 
 
-def applies_mask(step: Step[FilterSpec], ask: Ask) -> Callable[[View, threading.Event | None], NDArray[np.bool_]]:
+def applies_mask(
+    step: PipelineStep[FilterSpec], ask: Ask
+) -> Callable[[View, threading.Event | None], NDArray[np.bool_]]:
     """Make the task that asks a filter about every host of a view, whichever form it has."""
     if step.by_column:
         return lambda view, _: _checked_mask(step.work.mask(view, ask), view.size)
@@ -131,7 +133,9 @@ def _checked_mask(mask: Any, size: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _one_by_one(step: Step[FilterSpec], view: View, ask: Ask, given_up: threading.Event | None) -> NDArray[np.bool_]:
+def _one_by_one(
+    step: PipelineStep[FilterSpec], view: View, ask: Ask, given_up: threading.Event | None
+) -> NDArray[np.bool_]:
     facts = sorted(step.spec.reads)
     values = [_values(view, fact) for fact in facts]
     host = _row_class(tuple(facts))()
@@ -168,12 +172,16 @@ def _row_class(facts: tuple[str, ...]) -> Any:
     return _row_classes[facts]
 
 
-def checked_scores(step: Step[WeigherSpec], ask: Ask) -> Callable[[View, threading.Event | None], NDArray[np.float64]]:
+def checked_scores(
+    step: PipelineStep[WeigherSpec], ask: Ask
+) -> Callable[[View, threading.Event | None], NDArray[np.float64]]:
     """Make the task that asks a weigher for a score of every host of a view."""
     return lambda view, _: _numbers(step.work.score(view, ask), view.size, "score")
 
 
-def checked_ranks(step: Step[SchedulerSpec], ask: Ask) -> Callable[[View, threading.Event | None], NDArray[np.float64]]:
+def checked_ranks(
+    step: PipelineStep[SchedulerSpec], ask: Ask
+) -> Callable[[View, threading.Event | None], NDArray[np.float64]]:
     """Make the task that asks a scheduler driver about every host of a view; what it refuses comes as -inf."""
 
     def task(view: View, _: threading.Event | None) -> NDArray[np.float64]:
@@ -192,7 +200,7 @@ def _numbers(given: Any, size: int, what: str) -> NDArray[np.float64]:
     return given.astype(np.float64, copy=False)
 
 
-async def reasons(step: Step[Any], rows: NDArray[np.intp], ask: Ask) -> list[Reason]:
+async def reasons(step: PipelineStep[Any], rows: NDArray[np.intp], ask: Ask) -> list[Reason]:
     """Ask a filter why it removed these hosts; a filter that cannot say gets one plain reason."""
     plain = Reason(
         code=f"{step.name}_refused", count=len(rows), message=f"did not pass the {step.name.replace('_', ' ')} check"
@@ -248,4 +256,4 @@ def _value(value: Any, depth: int = 0) -> Any:
     return _text(repr(value), MAX_TEXT)
 
 
-__all__ = ["Broken", "Step", "applies_mask", "checked_ranks", "checked_scores", "reasons"]
+__all__ = ["Broken", "PipelineStep", "applies_mask", "checked_ranks", "checked_scores", "reasons"]

@@ -26,7 +26,7 @@ SPREAD = "what one provider has"
 
 
 @attrs.frozen
-class Load:
+class HostLoad:
     """What one server on a lost host needs elsewhere."""
 
     server_id: str
@@ -170,7 +170,7 @@ def heaviest(table: HostTable, count: int) -> list[int]:
 
 
 async def after_loss(
-    pipeline: Pipeline, table: HostTable, ask: Ask, lost: Sequence[int], loads: Sequence[Load]
+    pipeline: Pipeline, table: HostTable, ask: Ask, lost: Sequence[int], loads: Sequence[HostLoad]
 ) -> dict[str, Any]:
     """Move the servers of lost hosts to the others, largest first, and count what still fits then.
 
@@ -193,7 +193,7 @@ async def after_loss(
     return told
 
 
-async def _moves(table: HostTable, loads: Sequence[Load], *, roomiest: bool) -> list[tuple[int, Load]]:
+async def _moves(table: HostTable, loads: Sequence[HostLoad], *, roomiest: bool) -> list[tuple[int, HostLoad]]:
     """Give each server, in this order, the host with the most or the least memory free among those that can take it."""
     standing = table.column("up") & table.column("enabled")
     classes = {name for load in loads for name in load.resources} | {"MEMORY_MB"}

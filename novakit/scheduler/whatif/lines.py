@@ -12,7 +12,7 @@ import orjson
 
 from novakit import errors
 from novakit.request_spec.hints import servers_named
-from novakit.scheduler.picture.table import Stock
+from novakit.scheduler.picture.table import HostStock
 from novakit.scheduler.pipeline.ask import from_plain
 from novakit.scheduler.whatif.trace import CATEGORIES, FLAGS, NUMBERS, OBJECTS
 from novakit_fit.numa import NumaHost
@@ -26,31 +26,31 @@ from novakit_hookspecs.trees import Tree
 MOST = 2**53
 """The largest number that a column of the table holds exactly."""
 _COUNTS = ("servers", "io_ops", "failed_builds")
-_STOCK = tuple(field.name for field in attrs.fields(Stock))
+_STOCK = tuple(field.name for field in attrs.fields(HostStock))
 _HOST = frozenset(
     {"host", "stock", "traits", "metrics", "numa", "taken", "pci", "tree", "flavors", "image_properties"}
     | {*CATEGORIES, *NUMBERS, *FLAGS, *OBJECTS, *_COUNTS}
 )
 
 
-class Wrong(ValueError):
+class WrongLine(ValueError):
     """A line that cannot be understood; says what is wrong with it."""
 
 
 @attrs.frozen(kw_only=True)
-class Host:
+class TraceHost:
     """One host and what stands on it before the first request."""
 
     name: str
     facts: Mapping[str, Any]
     """By the names of columns, measurements among them."""
-    stock: Mapping[str, Stock]
+    stock: Mapping[str, HostStock]
     traits: Sequence[str]
     tree: Tree | None
 
 
 @attrs.frozen(kw_only=True)
-class Group:
+class TraceGroup:
     """A server group, and those of its members that stand before the first request."""
 
     id: str
@@ -62,7 +62,7 @@ class Group:
 
 
 @attrs.frozen(kw_only=True)
-class Event:
+class TraceEvent:
     """What happened: one of these is set."""
 
     at: float
@@ -79,18 +79,18 @@ class Event:
 class Trace:
     """Hosts, and what was asked of them."""
 
-    hosts: Sequence[Host]
+    hosts: Sequence[TraceHost]
     aggregates: Sequence[tuple[Aggregate, Sequence[str]]]
-    groups: Mapping[str, Group]
-    events: Sequence[Event]
+    groups: Mapping[str, TraceGroup]
+    events: Sequence[TraceEvent]
 
 
 def read(lines: Iterable[bytes | str]) -> Trace:
     """Read a trace; raise `ConfigError` naming the line that cannot be understood, and what is wrong with it."""
-    hosts: dict[str, Host] = {}
+    hosts: dict[str, TraceHost] = {}
     aggregates: list[tuple[Aggregate, Sequence[str]]] = []
-    groups: dict[str, Group] = {}
-    events: list[Event] = []
+    groups: dict[str, TraceGroup] = {}
+    events: list[TraceEvent] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -99,7 +99,7 @@ def read(lines: Iterable[bytes | str]) -> Trace:
             if "host" in entry:
                 host = _host(entry)
                 if host.name in hosts:
-                    raise Wrong(f"has host {host.name} for the second time")
+                    raise WrongLine(f"has host {host.name} for the second time")
                 hosts[host.name] = host
             elif "aggregate" in entry:
                 aggregates.append(_aggregate(entry, len(aggregates) + 1))
@@ -109,9 +109,9 @@ def read(lines: Iterable[bytes | str]) -> Trace:
             else:
                 event = _event(entry)
                 if events and event.at < events[-1].at:
-                    raise Wrong(f"is at {event.at:g} s, before the event above it")
+                    raise WrongLine(f"is at {event.at:g} s, before the event above it")
                 events.append(event)
-        except Wrong as error:
+        except WrongLine as error:
             raise errors.ConfigError(f"line {number} of the trace {error}") from error
     return Trace(hosts=list(hosts.values()), aggregates=aggregates, groups=groups, events=events)
 
@@ -120,18 +120,18 @@ def _entry(line: bytes | str) -> Mapping[str, Any]:
     try:
         entry = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise Wrong(f"is not JSON: {error}") from error
+        raise WrongLine(f"is not JSON: {error}") from error
     if not isinstance(entry, dict):
-        raise Wrong("is no JSON object")
+        raise WrongLine("is no JSON object")
     return entry
 
 
 def _strange(entry: Mapping[str, Any], known: Iterable[str], what: str) -> None:
     if strange := sorted(entry.keys() - set(known)):
-        raise Wrong(f"has {', '.join(strange)}, which {what} does not have")
+        raise WrongLine(f"has {', '.join(strange)}, which {what} does not have")
 
 
-def _host(entry: Mapping[str, Any]) -> Host:
+def _host(entry: Mapping[str, Any]) -> TraceHost:
     name = _of(str, entry["host"], "host")
     try:
         _strange(entry, _HOST, "a host")
@@ -147,30 +147,30 @@ def _host(entry: Mapping[str, Any]) -> Host:
         facts.update(_metrics(entry.get("metrics", {})))
         facts.update(numa=_numa(entry), pci=_pools(entry.get("pci", [])))
         stock = _of(dict, entry.get("stock", {}), "stock")
-        return Host(
+        return TraceHost(
             name=name,
             facts=facts,
             stock={each: _stock(amounts, f"stock of {each}") for each, amounts in stock.items()},
             traits=_texts(entry.get("traits", []), "traits"),
             tree=_records([entry["tree"]], Tree, "tree")[0] if "tree" in entry else None,
         )
-    except Wrong as error:
-        raise Wrong(f"is of host {name} and {error}") from error
+    except WrongLine as error:
+        raise WrongLine(f"is of host {name} and {error}") from error
 
 
-def _stock(amounts: Any, what: str) -> Stock:
+def _stock(amounts: Any, what: str) -> HostStock:
     given = _of(dict, amounts, what)
     _strange(given, _STOCK, f"the {what}")
-    return Stock(**{part: _whole(amount, f"{part} in the {what}") for part, amount in given.items()})
+    return HostStock(**{part: _whole(amount, f"{part} in the {what}") for part, amount in given.items()})
 
 
 def _metrics(plain: Any) -> dict[str, float]:
     found = {}
     for name, value in _of(dict, plain, "metrics").items():
         if (column := columns.metric_name(name)) is None:
-            raise Wrong(f"has the metric {name!r}, which is no name of a measurement")
+            raise WrongLine(f"has the metric {name!r}, which is no name of a measurement")
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Wrong(f"has {value!r} as the metric {name}; it takes a number")
+            raise WrongLine(f"has {value!r} as the metric {name}; it takes a number")
         found[f"metric_{column}"] = float(value)
     return found
 
@@ -189,9 +189,9 @@ def _records(plain: Any, kind: type, what: str) -> list[Any]:
     try:
         return [to_record(each, kind) for each in _of(list, plain, what)]
     except (TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, Wrong):
+        if isinstance(error, WrongLine):
             raise
-        raise Wrong(f"has {what} that cannot be understood: {error}") from error
+        raise WrongLine(f"has {what} that cannot be understood: {error}") from error
 
 
 def _aggregate(entry: Mapping[str, Any], number: int) -> tuple[Aggregate, Sequence[str]]:
@@ -200,16 +200,16 @@ def _aggregate(entry: Mapping[str, Any], number: int) -> tuple[Aggregate, Sequen
     _strange(told, ("name", "metadata", "hosts"), "an aggregate")
     metadata = _of(dict, told.get("metadata", {}), "metadata")
     if not all(isinstance(value, str) for value in metadata.values()):
-        raise Wrong("has metadata of an aggregate that are no texts")
+        raise WrongLine("has metadata of an aggregate that are no texts")
     one = Aggregate(id=number, name=_of(str, told.get("name", ""), "name"), metadata=metadata)
     return one, _texts(told.get("hosts", []), "hosts")
 
 
-def _group(entry: Mapping[str, Any]) -> Group:
+def _group(entry: Mapping[str, Any]) -> TraceGroup:
     _strange(entry, ("group", "policy", "max_server_per_host", "strategy", "members"), "a group")
     members = _of(dict, entry.get("members", {}), "members")
     most = entry.get("max_server_per_host")
-    return Group(
+    return TraceGroup(
         id=_of(str, entry["group"], "group"),
         policy=_of(str, entry.get("policy", ""), "policy"),
         max_server_per_host=None if most is None else _whole(most, "max_server_per_host"),
@@ -218,14 +218,14 @@ def _group(entry: Mapping[str, Any]) -> Group:
     )
 
 
-def _event(entry: Mapping[str, Any]) -> Event:
+def _event(entry: Mapping[str, Any]) -> TraceEvent:
     at = entry.get("at", 0.0)
     if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at) or at < 0:
-        raise Wrong(f"has {at!r} as `at`; it takes seconds")
+        raise WrongLine(f"has {at!r} as `at`; it takes seconds")
     if "ask" in entry:
         _strange(entry, ("at", "ask", "placed", "refused"), "a request")
         placed = entry.get("placed")
-        return Event(
+        return TraceEvent(
             at=at,
             ask=_ask(_of(dict, entry["ask"], "ask")),
             placed=None if placed is None else _of(str, placed, "placed"),
@@ -234,8 +234,8 @@ def _event(entry: Mapping[str, Any]) -> Event:
     for what in ("release", "built"):
         if what in entry:
             _strange(entry, ("at", what), f"a {what}")
-            return Event(at=at, **{what: _of(str, entry[what], what)})
-    raise Wrong("has neither host, aggregate, group, ask, built nor release")
+            return TraceEvent(at=at, **{what: _of(str, entry[what], what)})
+    raise WrongLine("has neither host, aggregate, group, ask, built nor release")
 
 
 def _ask(plain: Mapping[str, Any]) -> Ask:
@@ -245,22 +245,22 @@ def _ask(plain: Mapping[str, Any]) -> Ask:
             _whole(amount, f"{name} in the resources")
         servers_named(ask.hints)
     except errors.BadRequest as error:
-        raise Wrong(f"cannot be asked: {error}") from error
+        raise WrongLine(f"cannot be asked: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Wrong(f"cannot be asked: {type(error).__name__}: {error}") from error
+        raise WrongLine(f"cannot be asked: {type(error).__name__}: {error}") from error
     return ask
 
 
 def _of(kind: type, value: Any, what: str) -> Any:
     if not isinstance(value, kind):
         names = {str: "a text", dict: "an object", list: "a list", bool: "true or false"}
-        raise Wrong(f"has {str(value)[:60]!r} as {what}; it takes {names[kind]}")
+        raise WrongLine(f"has {str(value)[:60]!r} as {what}; it takes {names[kind]}")
     return value
 
 
 def _whole(value: Any, what: str) -> int:
     if type(value) is not int or not 0 <= value <= MOST:
-        raise Wrong(f"has {str(value)[:60]!r} as {what}; it takes a whole number, 0 or more")
+        raise WrongLine(f"has {str(value)[:60]!r} as {what}; it takes a whole number, 0 or more")
     return value
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from novakit.request_spec.hints import servers_named
 from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.table import HostTable
-from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.compose import Offered, PipelineOptions, compose
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.ranking import Ranking
 from novakit.scheduler.pipeline.record import refusal
 from novakit.scheduler.whatif.capacity import capacity
-from novakit.scheduler.whatif.lines import Event, Host, Trace
+from novakit.scheduler.whatif.lines import Trace, TraceEvent, TraceHost
 from novakit_fit.affinity import Choice
 from novakit_fit.trees import Shares
 from novakit_hookspecs.columns import of_class
@@ -25,7 +25,7 @@ from novakit_hookspecs.scheduling import Ask
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
+class ReplayedAnswer:
     """What became of one request."""
 
     server_id: str
@@ -43,7 +43,7 @@ class Answer:
 class Result:
     """What became of a trace."""
 
-    answers: list[Answer] = attrs.field(factory=list)
+    answers: list[ReplayedAnswer] = attrs.field(factory=list)
     times_ms: list[float] = attrs.field(factory=list)
     as_recorded: int = 0
     """Requests that went as the trace says they did."""
@@ -118,7 +118,7 @@ async def replay(
     trace: Trace,
     filters: Sequence[Offered],
     weighers: Sequence[Offered],
-    options: SchedulerOptions,
+    options: PipelineOptions,
     refused: Mapping[str, Sequence[str]] | None = None,
     driver: Offered | None = None,
 ) -> Result:
@@ -192,7 +192,7 @@ class _Run:
             told |= {name: getattr(group, name) for name in ("policy", "max_server_per_host", "strategy")}
         return attrs.evolve(ask, group=attrs.evolve(ask.group, **told))
 
-    async def place(self, pipeline: Pipeline, event: Event, ask: Ask) -> None:
+    async def place(self, pipeline: Pipeline, event: TraceEvent, ask: Ask) -> None:
         began = time.perf_counter()
         outcome = await pipeline.run(self.table, ask)
         row = None
@@ -201,15 +201,15 @@ class _Run:
         self.result.times_ms.append((time.perf_counter() - began) * 1000)
         self.result.skipped.update(outcome.skipped_weighers)
         if row is None:
-            answer = Answer(server_id=ask.server_id, at=event.at, reason=await refusal(outcome, ask))
+            answer = ReplayedAnswer(server_id=ask.server_id, at=event.at, reason=await refusal(outcome, ask))
         else:
-            answer = Answer(server_id=ask.server_id, at=event.at, host=self.table.names[row])
+            answer = ReplayedAnswer(server_id=ask.server_id, at=event.at, host=self.table.names[row])
             self._claim(ask, row)
         self.result.answers.append(answer)
         self.result.recorded += event.is_recorded
         self.result.as_recorded += event.is_recorded and answer.host == event.placed
 
-    def _best(self, ranking: Ranking, event: Event, ask: Ask) -> int:
+    def _best(self, ranking: Ranking, event: TraceEvent, ask: Ask) -> int:
         rows = ranking.rows[ranking.total == ranking.total.max()]
         recorded = self.table.row(event.placed) if event.placed is not None else None
         if recorded is not None and recorded in rows:
@@ -304,7 +304,7 @@ def table_of(trace: Trace) -> HostTable:
     return table
 
 
-def _put(table: HostTable, host: Host) -> None:
+def _put(table: HostTable, host: TraceHost) -> None:
     row = table.add(host.name, host.name)
     table.put(row, **host.facts)
     table.set_stock(row, host.stock)

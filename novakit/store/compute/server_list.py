@@ -15,7 +15,7 @@ from novakit.store.moments import second_of
 
 
 @attrs.frozen(kw_only=True)
-class Wanted:
+class ServerQuery:
     """Which servers, in which order, how many; what is None does not matter."""
 
     project_id: str | None = None
@@ -50,7 +50,7 @@ class Wanted:
     marker: str | None = None
 
 
-async def listed(session: Session, wanted: Wanted, columns: Sequence[str] = ()) -> list[Row]:
+async def listed(session: Session, wanted: ServerQuery, columns: Sequence[str] = ()) -> list[Row]:
     """Fetch one page, whole rows or some columns of them; raise `BadRequest` for a marker that is not there.
 
     A row has six columns of JSON: reading what is not shown costs most of a list of ids and names.
@@ -86,7 +86,7 @@ def _behind(at: Row, order: Sequence[tuple[str, bool]]) -> sa.ColumnElement[bool
     return sa.or_(*cases)
 
 
-def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def _conditions(wanted: ServerQuery) -> list[sa.ColumnElement[bool]]:
     c = servers.c
     found: list[sa.ColumnElement[bool]] = []
     if wanted.deleted is not None:
@@ -119,7 +119,7 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     return found + _tag_conditions(wanted)
 
 
-def _tag_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def _tag_conditions(wanted: ServerQuery) -> list[sa.ColumnElement[bool]]:
     """Look for tags in the JSON text: quoted, and at the begin of an item, where no other tag can look the same."""
     text = sa.cast(servers.c.tags, sa.Text)
 

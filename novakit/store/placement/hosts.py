@@ -14,7 +14,7 @@ import structlog
 from novakit import errors, world
 from novakit.store.engine import Row, Session
 from novakit.store.placement import changes, names, providers
-from novakit.store.placement.inventories import POLICY, Stock, differing
+from novakit.store.placement.inventories import POLICY, StatedInventory, differing
 from novakit.store.placement.inventories import values as inventory_values
 from novakit.store.placement.tables import inventories, provider_aggregates, provider_traits
 from novakit.store.placement.tables import providers as provider_rows
@@ -254,7 +254,7 @@ def _inventory_row(provider_id: str, name: str, given: Inventory, old: Row | Non
     stated = (old["stated"] if old else None) or {}
     if old is not None and not old["by_host"]:
         stated = differing(stated, reported)
-    stock = Stock(**{**reported, **stated})
+    stock = StatedInventory(**{**reported, **stated})
     return {
         "provider_id": provider_id,
         "resource_class": name,

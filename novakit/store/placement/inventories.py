@@ -16,7 +16,7 @@ CONCURRENT_UPDATE = "placement.concurrent_update"
 
 
 @attrs.frozen(kw_only=True)
-class Stock:
+class StatedInventory:
     """One inventory as a client states it."""
 
     total: int
@@ -57,7 +57,7 @@ async def of_provider(session: Session, provider_id: str) -> list[Row]:
     return await session.all(statement.order_by(inventories.c.resource_class))
 
 
-async def replace(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+async def replace(session: Session, provider_id: str, wanted: Mapping[str, StatedInventory]) -> None:
     """Let a provider hold exactly what is wanted; the caller has locked the provider.
 
     Raises `Conflict` when something would vanish of which somebody holds a part, `BadRequest` for unknown classes.
@@ -70,7 +70,7 @@ async def replace(session: Session, provider_id: str, wanted: Mapping[str, Stock
     await changes.touch(session, [provider_id])
 
 
-async def add(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+async def add(session: Session, provider_id: str, wanted: Mapping[str, StatedInventory]) -> None:
     """Let a provider hold what is wanted beside what it holds of other classes; the caller has locked it."""
     if wanted:
         await _check_classes(session, provider_id, wanted)
@@ -79,7 +79,7 @@ async def add(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -
         await changes.touch(session, [provider_id])
 
 
-async def _check_classes(session: Session, provider_id: str, wanted: Mapping[str, Stock]) -> None:
+async def _check_classes(session: Session, provider_id: str, wanted: Mapping[str, StatedInventory]) -> None:
     unknown = await names.unknown_classes(session, wanted)
     if unknown:
         raise errors.BadRequest(
@@ -100,7 +100,9 @@ async def _remove(session: Session, provider_id: str, gone: Mapping[str, Row]) -
         await session.execute(sa.delete(inventories).where(*chosen))
 
 
-async def _put(session: Session, provider_id: str, wanted: Mapping[str, Stock], old: Mapping[str, Row]) -> None:
+async def _put(
+    session: Session, provider_id: str, wanted: Mapping[str, StatedInventory], old: Mapping[str, Row]
+) -> None:
     if not wanted:
         return
     now = world.now()
@@ -118,14 +120,14 @@ async def _put(session: Session, provider_id: str, wanted: Mapping[str, Stock], 
         for name, stock in wanted.items()
     ]
     upsert = session.insert(inventories)
-    keys = (*values(Stock(total=1), max_unit=1), "reported", "stated", "restated", "updated_at")
+    keys = (*values(StatedInventory(total=1), max_unit=1), "reported", "stated", "restated", "updated_at")
     statement = upsert.on_conflict_do_update(
         index_elements=["provider_id", "resource_class"], set_={key: upsert.excluded[key] for key in keys}
     )
     await session.execute(statement, rows)
 
 
-def _sides(stock: Stock, old: Row | None) -> dict[str, Any]:
+def _sides(stock: StatedInventory, old: Row | None) -> dict[str, Any]:
     """Tell what the host says from what the client named and means otherwise; a reservation is the operator's word.
 
     A row of before there were words has what the host said in its columns.
@@ -142,7 +144,7 @@ def differing(stated: Mapping[str, Any], reported: Mapping[str, Any]) -> dict[st
     return {name: value for name, value in stated.items() if name not in reported or reported[name] != value}
 
 
-async def create(session: Session, provider_id: str, name: str, stock: Stock) -> None:
+async def create(session: Session, provider_id: str, name: str, stock: StatedInventory) -> None:
     """Add one inventory; raise `BadRequest` for an unknown class, `Conflict` when the provider has one already."""
     unknown = await names.unknown_classes(session, [name])
     if unknown:
@@ -159,7 +161,7 @@ async def create(session: Session, provider_id: str, name: str, stock: Stock) ->
     await changes.touch(session, [provider_id])
 
 
-async def update(session: Session, provider_id: str, name: str, stock: Stock) -> None:
+async def update(session: Session, provider_id: str, name: str, stock: StatedInventory) -> None:
     """Change one inventory; raise `NotFound` for an unknown class, `BadRequest` when the provider has none of it."""
     if await names.unknown_classes(session, [name]):
         raise errors.NotFound(f"No such resource class {name}.")
@@ -191,7 +193,7 @@ async def delete(session: Session, provider_id: str, name: str) -> None:
 
 
 def refuse_without_capacity(
-    provider_id: str, stocks: Sequence[tuple[str, Stock]], *, may_reserve_all: bool, doing: str = "update"
+    provider_id: str, stocks: Sequence[tuple[str, StatedInventory]], *, may_reserve_all: bool, doing: str = "update"
 ) -> None:
     """Raise `BadRequest` for an inventory of which nothing could ever be allocated.
 

@@ -75,7 +75,7 @@ def _default() -> Iterable[FilterSpec]:
     )
     yield _spec(
         "compute",
-        lambda _: standing.Compute(),
+        lambda _: standing.ComputeService(),
         "ComputeFilter",
         order=10,
         reads={"up", "enabled", "disabled_reason"},

@@ -11,15 +11,15 @@ import attrs
 import numpy as np
 
 from novakit_filters.standing import present, reason
-from novakit_fit.affinity import BY_CLASS, DeviceWish, choose, devices
-from novakit_fit.numa_wishes import NumaWish, wish
+from novakit_fit.affinity import BY_CLASS, DeviceRequest, choose, devices
+from novakit_fit.numa_wishes import NumaRequest, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _wanted(ask: Ask) -> tuple[DeviceWish | None, NumaWish | None]:
+def _wanted(ask: Ask) -> tuple[DeviceRequest | None, NumaRequest | None]:
     """Read the devices and the cells a guest wants; raise `ValueError` for what cannot be."""
     properties = ask.image.properties if ask.image else {}
     near = devices(ask.extra_specs, properties)
@@ -46,7 +46,7 @@ def _mask(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
     return mask
 
 
-def _enough(hosts: HostColumns, near: DeviceWish) -> "NDArray[np.bool_]":
+def _enough(hosts: HostColumns, near: DeviceRequest) -> "NDArray[np.bool_]":
     return np.fromiter((near.enough(pools or ()) for pools in hosts.column("pci")), np.bool_, hosts.size)
 
 

@@ -7,14 +7,14 @@ import numpy as np
 
 from novakit_filters.standing import present, reason
 from novakit_fit.numa_shortage import Shortage, shortage
-from novakit_fit.numa_wishes import BadWish, NumaWish, wish
+from novakit_fit.numa_wishes import BadTopology, NumaRequest, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _wish(ask: Ask) -> NumaWish | None:
+def _wish(ask: Ask) -> NumaRequest | None:
     return wish(ask.vcpus, ask.memory_mb, ask.extra_specs, ask.image.properties if ask.image else {})
 
 
@@ -24,13 +24,13 @@ class NumaTopology:
     def applies(self, ask: Ask) -> bool:
         try:
             return _wish(ask) is not None
-        except BadWish:
+        except BadTopology:
             return True
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         try:
             wanted = _wish(ask)
-        except BadWish:
+        except BadTopology:
             return np.zeros(hosts.size, np.bool_)
         if wanted is None:
             return np.ones(hosts.size, np.bool_)
@@ -43,7 +43,7 @@ class NumaTopology:
         everyone = np.ones(hosts.size, np.bool_)
         try:
             wanted = _wish(ask)
-        except BadWish as error:
+        except BadTopology as error:
             text = f"not looked at, because the topology that was asked for cannot exist: {error}"
             return present(reason("numa_impossible", everyone, text, remedy="another flavor or image"))
         silent = np.fromiter((host is None for host in hosts.column("numa")), np.bool_, hosts.size)

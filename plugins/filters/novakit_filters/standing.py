@@ -26,7 +26,7 @@ _TOLD = 3
 """Different texts of operators that one reason repeats."""
 
 
-class Compute:
+class ComputeService:
     """Keep hosts that are up and enabled."""
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":

@@ -82,12 +82,17 @@ def _optional() -> Iterable[WeigherSpec]:
         default=False,
     )
     yield _spec(
-        "metrics", amounts.Metrics, "MetricsWeigher", reads={"metric_*"}, options=amounts.MetricsOptions, default=False
+        "metrics",
+        amounts.MetricsWeigher,
+        "MetricsWeigher",
+        reads={"metric_*"},
+        options=amounts.MetricsWeigherOptions,
+        default=False,
     )
     yield _spec("pci", lambda _: neighbours.Pci(), "PCIWeigher", reads={"pci"}, default=False)
     yield _spec(
         "image_properties",
-        neighbours.ImageProperties,
+        neighbours.ImagePropertiesWeigher,
         "ImagePropertiesWeigher",
         reads={"image_properties"},
         options=neighbours.ImagePropertiesOptions,

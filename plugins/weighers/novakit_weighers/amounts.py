@@ -41,7 +41,7 @@ def _metrics(instance: object, attribute: Any, value: Mapping[str, float]) -> No
 
 
 @attrs.frozen
-class MetricsOptions:
+class MetricsWeigherOptions:
     """Which measurements count, and how much."""
 
     weights: dict[str, float] = attrs.field(factory=dict, validator=_metrics)
@@ -53,10 +53,10 @@ class MetricsOptions:
 
 
 @attrs.frozen
-class Metrics:
+class MetricsWeigher:
     """Prefer hosts by a weighted sum of what they measure."""
 
-    options: MetricsOptions
+    options: MetricsWeigherOptions
 
     def score(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.float64]":
         total = np.zeros(hosts.size)

@@ -62,7 +62,7 @@ class ImagePropertiesOptions:
 
 
 @attrs.frozen
-class ImageProperties:
+class ImagePropertiesWeigher:
     """Prefer hosts that run servers of images with the same properties, such as the same os_distro."""
 
     options: ImagePropertiesOptions

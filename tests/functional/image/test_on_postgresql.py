@@ -10,7 +10,7 @@ from novakit.identity import Identity
 from novakit.identity.service import Scope
 from novakit.image import Images
 from novakit.store import Store
-from novakit.store.images import Wanted
+from novakit.store.images import ImageQuery
 from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
 
 
@@ -51,13 +51,13 @@ async def test_images_are_filtered_and_paged_on_postgresql(store: Store, tmp_pat
         await images.create(context, values)
 
     async def names(**wanted: object) -> list[str]:
-        return [one["name"] for one in await images.list(Wanted(project_id=context.project_id, **wanted))]  # type: ignore[arg-type]
+        return [one["name"] for one in await images.list(ImageQuery(project_id=context.project_id, **wanted))]  # type: ignore[arg-type]
 
     assert await names(order=(("size", True), ("name", False))) == ["n0", "n1", "n2", "n3"]
     assert await names(tags=["Odd"], order=(("name", False),)) == ["n1", "n3"]
     assert await names(tags=["odd"]) == []
     assert await names(properties={"kind": "0"}) == ["n0"]
     assert await names(size_min=1) == ["n0"]
-    (second,) = [one for one in await images.list(Wanted(project_id=context.project_id)) if one["name"] == "n2"]
+    (second,) = [one for one in await images.list(ImageQuery(project_id=context.project_id)) if one["name"] == "n2"]
     marker = await images.visible(context, second["id"])
     assert await names(order=(("name", False),), marker=marker) == ["n3"]

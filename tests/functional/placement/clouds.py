@@ -8,10 +8,10 @@ import attrs
 from novakit.placement import Placement
 from novakit.store import Session
 from novakit.store.placement import aggregates, inventories, names, providers, resource_classes, traits
-from novakit.store.placement.inventories import Stock
+from novakit.store.placement.inventories import StatedInventory
 
 SHARES = "MISC_SHARES_VIA_AGGREGATE"
-Amount = int | Stock
+Amount = int | StatedInventory
 
 
 def id_of(name: str) -> str:
@@ -63,7 +63,9 @@ class Cloud:
             for name, amount in one.stock.items():
                 if name.startswith(names.CUSTOM):
                     await resource_classes.ensure(session, name)
-                whole = amount if isinstance(amount, Stock) else Stock(total=amount, max_unit=amount)
+                whole = (
+                    amount if isinstance(amount, StatedInventory) else StatedInventory(total=amount, max_unit=amount)
+                )
                 await inventories.create(session, id, name, whole)
             for name in one.traits:
                 if name.startswith(names.CUSTOM):
@@ -89,8 +91,8 @@ def _name(name: str) -> str:
     return id_of("RP_NAME") if name == "RP_UUID" else name
 
 
-def _stock(total: int, *, ratio: float = 1.0, **limits: int) -> Stock:
-    return Stock(**{"total": total, "max_unit": total, **limits}, allocation_ratio=ratio)
+def _stock(total: int, *, ratio: float = 1.0, **limits: int) -> StatedInventory:
+    return StatedInventory(**{"total": total, "max_unit": total, **limits}, allocation_ratio=ratio)
 
 
 def _allocations() -> Cloud:

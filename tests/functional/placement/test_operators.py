@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from novakit.placement import Claim, HostReport
+from novakit.placement import AllocationClaim, HostReport
 from novakit.store import Store, migrate
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.hosts import Inventory, PciDevice
@@ -73,7 +73,7 @@ async def test_a_reserved_device_that_is_away_for_a_while_is_still_reserved(host
 
 
 async def test_what_was_withdrawn_is_offered_again_and_what_an_operator_reserved_meanwhile_is_not(host, put, http):
-    claim = Claim(consumer_id=SERVER, project_id="p", user_id="u", allocations={DEVICE: {KIND: 1}})
+    claim = AllocationClaim(consumer_id=SERVER, project_id="p", user_id="u", allocations={DEVICE: {KIND: 1}})
     for word in ({}, {"reserved": 1}):
         async with http.placement.store.write() as session:
             assert await http.placement.claim_many(session, [claim]) == [True]
@@ -88,7 +88,7 @@ async def test_what_was_withdrawn_is_offered_again_and_what_an_operator_reserved
 
 
 async def test_an_operator_cannot_bring_back_what_the_host_no_longer_has(host, put, http):
-    claim = Claim(consumer_id=SERVER, project_id="p", user_id="u", allocations={DEVICE: {KIND: 1}})
+    claim = AllocationClaim(consumer_id=SERVER, project_id="p", user_id="u", allocations={DEVICE: {KIND: 1}})
     async with http.placement.store.write() as session:
         await http.placement.claim_many(session, [claim])
     await host.report(pci=())

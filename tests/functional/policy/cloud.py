@@ -24,7 +24,7 @@ from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.policy import PolicyFile
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, caller
-from novakit.scheduler.reports import Reports
+from novakit.scheduler.reports import SchedulerReports
 from novakit.store import Store, identity
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.hosts import HostFacts, Inventory
@@ -85,7 +85,7 @@ class Cloud:
             "placement": placement,
             "compute": Compute(config, store, bus, directory_of_users, images, networks, placement),
             "volume": None,
-            "novakit": Reports(store, bus, config, images),
+            "novakit": SchedulerReports(store, bus, config, images),
         }
         root = web.Application()
         for service in SERVICES:

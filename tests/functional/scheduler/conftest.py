@@ -17,8 +17,8 @@ from novakit.context import RequestContext
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.answers import SchedulerLimits
 from novakit.scheduler.pipeline.ask import from_plain
-from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
-from novakit.scheduler.reports import Reports
+from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
+from novakit.scheduler.reports import SchedulerReports
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build, serve
 from novakit.store import Store
@@ -76,7 +76,7 @@ class Cloud:
             self.placement,
             filters,
             weighers,
-            options=SchedulerOptions(**options),
+            options=PipelineOptions(**options),
             limits=limits,
             name=name,
         )
@@ -160,7 +160,9 @@ async def desk(cloud: Any) -> AsyncIterator[Desk]:
     bus = MemoryBus()
     scheduler = cloud.scheduler()
     stop = serve(scheduler, bus.join("scheduler"))
-    app = service.app(Reports(cloud.store, bus.join("api"), Config(state=Path("nowhere")), OneImage()), authenticate)
+    app = service.app(
+        SchedulerReports(cloud.store, bus.join("api"), Config(state=Path("nowhere")), OneImage()), authenticate
+    )
     async with TestClient(TestServer(app)) as http:
         yield Desk(http, cloud, scheduler)
     stop()

@@ -14,7 +14,7 @@ from novakit.bus import MemoryBus, RemoteError, client
 from novakit.config import Config
 from novakit.scheduler.answers import Refusal, Selection
 from novakit.scheduler.calls import SchedulerCalls
-from novakit.scheduler.reports import Reports
+from novakit.scheduler.reports import SchedulerReports
 from novakit.scheduler.service import serve
 from novakit.store import identity
 from novakit.store.compute import flavors
@@ -190,7 +190,9 @@ async def test_capacity_counts_what_fits_and_what_a_loss_costs(desk: Desk, make:
 
 
 async def test_a_cloud_without_a_scheduler_says_so(cloud: Any, tmp_path: Path) -> None:
-    app = service.app(Reports(cloud.store, MemoryBus().join("api"), Config(state=tmp_path), OneImage()), authenticate)
+    app = service.app(
+        SchedulerReports(cloud.store, MemoryBus().join("api"), Config(state=tmp_path), OneImage()), authenticate
+    )
     async with cloud.store.write() as session:
         row = {"id": "1", "name": "m1.tiny", "vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0}
         rest = {"rxtx_factor": 1.0, "is_public": True, "disabled": False, "description": None, "extra_specs": {}}

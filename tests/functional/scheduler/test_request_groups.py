@@ -10,14 +10,17 @@ from novakit import errors, world
 from novakit.scheduler.answers import Refusal, SchedulerLimits, Selection
 from novakit.store.compute import hosts
 from novakit.store.placement import inventories, names, providers, traits
-from novakit.store.placement.inventories import Stock
+from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import PciDevice
 
 
-async def card(cloud: Any, host: str, traits_of: str = "", **stock: int | Stock) -> str:
+async def card(cloud: Any, host: str, traits_of: str = "", **stock: int | StatedInventory) -> str:
     """Hang a provider below a host, as an operator would; give its id."""
     made, bears = world.new_id(), set(traits_of.split())
-    amounts = {name: one if isinstance(one, Stock) else Stock(total=one, max_unit=one) for name, one in stock.items()}
+    amounts = {
+        name: one if isinstance(one, StatedInventory) else StatedInventory(total=one, max_unit=one)
+        for name, one in stock.items()
+    }
     async with cloud.store.write() as session:
         (root,) = [row["provider_id"] for row in await hosts.every(session) if row["name"] == host]
         await names.ensure_classes(session, amounts)
@@ -93,7 +96,7 @@ async def test_a_class_that_no_single_provider_has_enough_of_is_refused_by_that_
 
 async def test_an_amount_between_the_units_is_refused_by_that_reason(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(1)
-    await card(cloud, "host0", FPGA=Stock(total=8, min_unit=2, step_size=2))
+    await card(cloud, "host0", FPGA=StatedInventory(total=8, min_unit=2, step_size=2))
     scheduler = cloud.scheduler()
     (refused,) = await scheduler.select([make(extra_specs={"resources:FPGA": "3"})])
     assert isinstance(refused, Refusal) and "1 give FPGA in other amounts (wanted 3)" in refused.message
@@ -106,7 +109,7 @@ async def test_odd_units_of_the_hosts_own_provider_count_too(cloud: Any, make: A
     await cloud.add_hosts(1)
     async with cloud.store.write() as session:
         (row,) = await hosts.every(session)
-        await inventories.create(session, row["provider_id"], "SRIOV_NET_VF", Stock(total=8, max_unit=2))
+        await inventories.create(session, row["provider_id"], "SRIOV_NET_VF", StatedInventory(total=8, max_unit=2))
     scheduler = cloud.scheduler()
     (refused,) = await scheduler.select([make(extra_specs={"resources:SRIOV_NET_VF": "4"})])
     assert isinstance(refused, Refusal) and "give one server less SRIOV_NET_VF (wanted 4, at most 2)" in refused.message

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from novakit import errors, world
 from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
-from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
+from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.service import build
 from novakit.store.compute import aggregates, hosts, servers
 from novakit.store.scheduler import decisions
@@ -388,7 +388,7 @@ async def test_a_filter_that_was_repaired_is_believed_in_the_next_dry_run(cloud:
     await cloud.add_hosts(2)
     spec = FilterSpec(name="rack", api=1, build=lambda _: rack)
     offered = [Offered(spec, "novakit-acme") for spec in (*novakit_filters(), spec)]
-    scheduler, _ = build(cloud.store, cloud.placement, offered, [], options=SchedulerOptions(filters=["rack"]))
+    scheduler, _ = build(cloud.store, cloud.placement, offered, [], options=PipelineOptions(filters=["rack"]))
     for broken in (False, True, False):
         rack.broken = broken
         record = await scheduler.dry_run(make())

@@ -17,11 +17,11 @@ from novakit import world
 from novakit.cli import main
 from novakit.errors import ConfigError
 from novakit.scheduler.answers import Refusal, Selection
-from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions
+from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.whatif import lines, simulate
 from novakit.store.compute import aggregates, hosts, servers
 from novakit.store.placement import inventories, providers, traits
-from novakit.store.placement.inventories import Stock
+from novakit.store.placement.inventories import StatedInventory
 from novakit.store.scheduler import host_metrics
 from novakit_filters import novakit_filters
 from novakit_hookspecs import columns
@@ -43,7 +43,7 @@ async def written(scheduler: Any, limit: int = 1000) -> lines.Trace:
 
 
 async def replayed(trace: lines.Trace, driver: Offered | None = None, **options: Any) -> simulate.Result:
-    return await simulate.replay(trace, FILTERS, WEIGHERS, SchedulerOptions(**options), None, driver)
+    return await simulate.replay(trace, FILTERS, WEIGHERS, PipelineOptions(**options), None, driver)
 
 
 def made(hosts: Iterable[Mapping[str, Any]], *events: Mapping[str, Any]) -> lines.Trace:
@@ -144,7 +144,7 @@ async def everything(cloud: Any, make: Any) -> Any:
     async with cloud.store.write() as session:
         (root,) = [row["provider_id"] for row in await hosts.every(session) if row["name"] == "host1"]
         await providers.create(session, id=(card := world.new_id()), name="card", parent_id=root)
-        even = Stock(total=64, max_unit=64, step_size=2)
+        even = StatedInventory(total=64, max_unit=64, step_size=2)
         await inventories.replace(session, card, dict.fromkeys(("VCPU", "MEMORY_MB", "DISK_GB"), even))
         await traits.replace(session, card, {"HW_CPU_X86_AVX2"})
     scheduler = cloud.scheduler()
@@ -248,7 +248,7 @@ async def test_cells_and_devices_are_given_in_a_replay_as_they_were(cloud: Any, 
     result = await replayed(trace)
     assert (result.placed, result.failed, dict(result.reasons)) == (4, 1, {"resources: not_enough_pcpu": 1})
     assert result.largest_fit == 0
-    first = lines.Event(at=9, release=trace.events[0].ask.server_id)
+    first = lines.TraceEvent(at=9, release=trace.events[0].ask.server_id)
     again = await replayed(attrs.evolve(trace, events=[*trace.events[:-1], first, trace.events[-1]]))
     assert (again.placed, again.failed) == (5, 0)
 

@@ -19,7 +19,7 @@ from novakit_driver_qemu import QemuDriver, QemuOptions
 from novakit_driver_qemu.commands import missing as missing_packages
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
-from novakit_driver_qemu.qmp import Monitor
+from novakit_driver_qemu.qmp import QmpMonitor
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import ExaminesHost
@@ -204,7 +204,7 @@ class TestRecovery(RealGuests):
         async with witness(driver) as written:
             await driver.create(plan)
             await driver.close()  # QEMU serves one connection at a time
-            async with Monitor.connect(tmp_path / "instances" / plan.id, socket_of(plan.id)) as monitor:
+            async with QmpMonitor.connect(tmp_path / "instances" / plan.id, socket_of(plan.id)) as monitor:
                 await monitor._ask("stop")
             await driver.open()
             await written.told(plan.id, Power.PAUSED, BOOT_WITHIN)

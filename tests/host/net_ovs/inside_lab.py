@@ -16,7 +16,7 @@ import pytest
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.networks import Applied, NetworkSpec, Topology
-from novakit_hookspecs.testing.guests import Guest
+from novakit_hookspecs.testing.guests import PacketGuest
 from novakit_hookspecs.testing.packets import Pair, WiresPackets
 from novakit_hookspecs.testing.topologies import OUT, PING, Draft
 from novakit_net_ovs import OvsNetworks, OvsOptions, novakit_networks
@@ -72,7 +72,7 @@ class TestHost:
         end(pid)
         await driver.apply(draft.topology())
         assert await dnsmasq(driver) != pid
-        with Guest(port, applied.vifs[port.id]) as guest:
+        with PacketGuest(port, applied.vifs[port.id]) as guest:
             assert guest.lease().get("ip") == "10.1.0.11"
 
     async def test_a_running_dhcp_server_is_taken_over(self, driver: OvsNetworks, build: Build) -> None:
@@ -100,7 +100,7 @@ class TestHost:
         command("ip", "link", "del", applied.vifs[ports[0].id].device)
         applied = await driver.apply(draft.topology())
         assert not applied.faults
-        with Guest(ports[0], applied.vifs[ports[0].id]) as guest:
+        with PacketGuest(ports[0], applied.vifs[ports[0].id]) as guest:
             assert guest.lease().get("ip") == "10.1.0.11"
             guest.take("10.1.0.11/24")
             assert guest.pings("10.1.0.1")
@@ -115,7 +115,7 @@ class TestHost:
         draft.networks[network.id] = attrs.evolve(network, mtu=1300, dhcp=server)
         applied = await driver.apply(draft.topology())
         assert applied.vifs[port.id].mtu == 1300
-        with Guest(port, applied.vifs[port.id]) as guest:
+        with PacketGuest(port, applied.vifs[port.id]) as guest:
             assert guest.lease().get("mtu") == "1300"
             guest.take("10.1.0.11/24")
             assert guest.pings("10.1.0.2")
@@ -197,7 +197,7 @@ class TestHost:
                 assert not await driver.holdings(), f"killed {30 * moment} ms after the start of apply"
         applied = await mend(build, topology)
         assert not applied.faults
-        with Guest(port, applied.vifs[port.id]) as guest:
+        with PacketGuest(port, applied.vifs[port.id]) as guest:
             assert guest.lease().get("ip") == "10.1.0.11"
 
 

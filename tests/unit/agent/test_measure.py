@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from novakit import world
-from novakit.agent.measure import Cpu, Measuring, Power, Uptime
+from novakit.agent.measure import Cpu, Measuring, PowerMeter, Uptime
 from novakit.config import MONITORS, AgentOptions, options
 from novakit.errors import ConfigError
 from novakit_hookspecs.columns import metric_name
@@ -91,7 +91,7 @@ def test_uptime_is_told_in_hours(tmp_path: Path) -> None:
 
 
 def test_rapl_adds_packages_and_memory_once_and_counts_round(tmp_path: Path) -> None:
-    power = Power(grow(tmp_path, RAPL))
+    power = PowerMeter(grow(tmp_path, RAPL))
     assert power.read(100.0) == {}
     grow(
         tmp_path,
@@ -107,7 +107,7 @@ def test_rapl_adds_packages_and_memory_once_and_counts_round(tmp_path: Path) -> 
 
 
 def test_power_is_absent_and_never_zero(tmp_path: Path) -> None:
-    power = Power(tmp_path)
+    power = PowerMeter(tmp_path)
     assert power.read(0.0) == power.read(60.0) == {}
     found, remedy = power.examine()
     assert "neither RAPL nor" in found and "compute_monitors" in remedy
@@ -117,7 +117,7 @@ def test_power_is_absent_and_never_zero(tmp_path: Path) -> None:
 
 def test_counters_that_may_not_be_read_say_so(tmp_path: Path) -> None:
     files = {name: text for name, text in RAPL.items() if not name.endswith("/energy_uj")}
-    power = Power(grow(tmp_path, files))
+    power = PowerMeter(grow(tmp_path, files))
     for zone in ("intel-rapl:0", "intel-rapl:0:1"):
         (tmp_path / "class/powercap" / zone / "energy_uj").mkdir()  # fails to be read for root, too
     assert power.read(0.0) == power.read(10.0) == {}
@@ -128,9 +128,9 @@ def test_counters_that_may_not_be_read_say_so(tmp_path: Path) -> None:
 def test_without_rapl_sensors_tell_and_a_meter_of_the_whole_machine_wins(tmp_path: Path) -> None:
     grow(tmp_path, {"class/hwmon/hwmon0/name": "amdgpu", "class/hwmon/hwmon0/power1_average": "30000000"})
     grow(tmp_path, {"class/hwmon/hwmon0/power2_input": "0", "class/hwmon/hwmon0/power1_input": "31000000"})
-    assert Power(tmp_path).read(0.0) == {"power_usage_watts": 30.0}
+    assert PowerMeter(tmp_path).read(0.0) == {"power_usage_watts": 30.0}
     grow(tmp_path, {"class/hwmon/hwmon1/name": "power_meter", "class/hwmon/hwmon1/power1_average": "250000000"})
-    assert Power(tmp_path).read(0.0) == {"power_usage_watts": 250.0}
+    assert PowerMeter(tmp_path).read(0.0) == {"power_usage_watts": 250.0}
 
 
 @attrs.define

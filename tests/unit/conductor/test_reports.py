@@ -171,7 +171,7 @@ async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its
     await reports.host("a", report)
     restored = await state()
     async with parts.store.write() as session:
-        mine = inventories.Stock(total=4, allocation_ratio=2.0, said=frozenset({"allocation_ratio"}))
+        mine = inventories.StatedInventory(total=4, allocation_ratio=2.0, said=frozenset({"allocation_ratio"}))
         await inventories.update(session, id, "VCPU", mine)
         await placement_traits.replace(session, id, {"COMPUTE_NODE", "CUSTOM_MINE"})
     await reports.host("a", report)

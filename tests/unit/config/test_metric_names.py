@@ -6,7 +6,7 @@ from novakit.config import options
 from novakit.errors import ConfigError
 from novakit_filters.load import MetricsOptions as Required
 from novakit_hookspecs.columns import find, metric_name
-from novakit_weighers.amounts import MetricsOptions as Weights
+from novakit_weighers.amounts import MetricsWeigherOptions as Weights
 
 
 @pytest.mark.parametrize("name", ["cpu.percent", "power_usage_watts", "power-usage", "a", "a" * 56])

@@ -5,7 +5,7 @@ import pytest
 from novakit import config
 from novakit.errors import ConfigError
 from novakit.scheduler.picture.table import HostTable
-from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
 from novakit_filters import novakit_filters
 from novakit_weighers import novakit_weighers
 
@@ -38,7 +38,7 @@ def composed(made: config.Config) -> Composed:
         [Offered(spec) for spec in novakit_filters()],
         [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
         HostTable(),
-        SchedulerOptions(
+        PipelineOptions(
             filters=made.scheduler.filters,
             weighers=None if made.scheduler.weighers is None else tuple(made.scheduler.weighers),
             filter_options=config.plugin_options(made.options, "filters"),

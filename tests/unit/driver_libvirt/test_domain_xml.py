@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from novakit_driver_libvirt import host_devices
-from novakit_driver_libvirt.domain_xml import Disk, Surroundings, render
+from novakit_driver_libvirt.domain_xml import DomainDisk, Surroundings, render
 from novakit_driver_libvirt.firmware import Firmware
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, guest_of, name_of
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
@@ -41,9 +41,9 @@ PLAN = GuestPlan(
     nics=(Nic(port_id=PORT, mac="fa:16:3e:aa:bb:cc", device="tap66666666-77", mtu=1400),),
     owner={"project_id": "p1", "user_id": "u1"},
 )
-ROOT = Disk(path="/state/instances/g/root.qcow2", format="qcow2")
-SWAP = Disk(path="/state/instances/g/swap.raw", format="raw")
-DRIVE = Disk(path="/state/instances/g/config.iso", format="raw", cdrom=True)
+ROOT = DomainDisk(path="/state/instances/g/root.qcow2", format="qcow2")
+SWAP = DomainDisk(path="/state/instances/g/swap.raw", format="raw")
+DRIVE = DomainDisk(path="/state/instances/g/config.iso", format="raw", cdrom=True)
 GPUS = (PciAttachment(address="0000:3b:00.0"), PciAttachment(address="10000:af:1f.7"))
 
 BASE = LocalImage(id=PORT, path="/state/images/abc", disk_format="raw", virtual_size=1 << 20)

@@ -7,14 +7,14 @@ import attrs
 import pytest
 
 from novakit_driver_libvirt import LibvirtOptions
-from novakit_driver_libvirt.host_facts import Machine, facts
+from novakit_driver_libvirt.host_facts import HostMachine, facts
 from novakit_fit.numa import NumaHost, fit
-from novakit_fit.numa_wishes import BadWish, wish
+from novakit_fit.numa_wishes import BadTopology, wish
 from novakit_hookspecs.hosts import HostFacts
-from novakit_host.acceleration import Verdict
+from novakit_host.acceleration import Acceleration
 
 CAPABILITIES = (Path(__file__).parent / "two_cells.xml").read_text()
-MACHINE = Machine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset())
+MACHINE = HostMachine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset())
 
 
 def made(acceleration: str = "kvm", *, pages: bool = True, **options: Any) -> HostFacts:
@@ -22,7 +22,7 @@ def made(acceleration: str = "kvm", *, pages: bool = True, **options: Any) -> Ho
         host="alpha",
         machine=MACHINE,
         options=attrs.evolve(LibvirtOptions(), **options),
-        verdict=Verdict(acceleration, "because"),
+        verdict=Acceleration(acceleration, "because"),
         capabilities=CAPABILITIES,
         version=7002022,
         pages=pages,
@@ -66,7 +66,7 @@ def test_a_host_that_emulates_dedicates_cpus_too() -> None:
 
 @pytest.mark.parametrize(("dedicated", "shared"), [("0-3", "3-4"), ("a", "0"), ("0-99999", None)])
 def test_sets_that_cannot_be_are_refused(dedicated: str, shared: str | None) -> None:
-    with pytest.raises(BadWish):
+    with pytest.raises(BadTopology):
         made(cpu_dedicated_set=dedicated, cpu_shared_set=shared)
 
 

@@ -8,15 +8,15 @@ import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, guest_cpu, novakit_drivers
 from novakit_driver_libvirt.firmware import NONE, Firmware
-from novakit_driver_libvirt.host_facts import ABILITIES, Machine, facts
+from novakit_driver_libvirt.host_facts import ABILITIES, HostMachine, facts
 from novakit_hookspecs.hosts import HostContext, HostFacts
-from novakit_host.acceleration import Verdict
+from novakit_host.acceleration import Acceleration
 
 CAPABILITIES = """<capabilities><host><cpu><arch>x86_64</arch><model>EPYC</model><vendor>AMD</vendor>
 <topology sockets='1' dies='1' cores='4' threads='2'/></cpu></host>
 <guest><os_type>hvm</os_type><arch name='x86_64'><domain type='qemu'/><domain type='kvm'/></arch></guest>
 </capabilities>"""
-MACHINE = Machine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset({"avx2", "aes", "unheard_of"}))
+MACHINE = HostMachine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset({"avx2", "aes", "unheard_of"}))
 
 
 DOMAINS = """<domainCapabilities><cpu>
@@ -31,7 +31,7 @@ def made(acceleration: str, *, firmware: Firmware = NONE, cpu_features: Collecti
         host="alpha",
         machine=MACHINE,
         options=LibvirtOptions(reserved_memory_mb=1000, cpu_allocation_ratio=2.0),
-        verdict=Verdict(acceleration, "because"),
+        verdict=Acceleration(acceleration, "because"),
         capabilities=CAPABILITIES,
         version=7002022,
         firmware=firmware,

@@ -18,7 +18,7 @@ from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic
-from novakit_host.acceleration import Verdict
+from novakit_host.acceleration import Acceleration
 
 GOLDEN = Path(__file__).parent / "golden"
 GUEST = "11111111-2222-3333-4444-555555555555"
@@ -126,7 +126,9 @@ def test_a_plan_with_cells_is_refused() -> None:
 
 def test_the_host_reports_no_cells_as_no_guest_can_be_kept_to_one(tmp_path: Path) -> None:
     context = HostContext(host="here", state_dir=str(tmp_path))
-    facts = host_facts.read(context, QemuOptions(), Verdict(acceleration="tcg", why=""), 8_000_000, tmp_path, ["avx2"])
+    facts = host_facts.read(
+        context, QemuOptions(), Acceleration(acceleration="tcg", why=""), 8_000_000, tmp_path, ["avx2"]
+    )
     assert not facts.numa
     assert "PCPU" not in facts.inventory
     assert {one for one in facts.traits if "FIRMWARE" in one} == {"COMPUTE_FIRMWARE_BIOS"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from novakit_driver_qemu.qmp import Monitor
+from novakit_driver_qemu.qmp import QmpMonitor
 from novakit_hookspecs.errors import Busy
 
 
@@ -43,7 +43,7 @@ async def deep(tmp_path: Path) -> AsyncIterator[Path]:
 
 async def test_commands_are_answered_and_events_told_until_qemu_ends(deep: Path) -> None:
     heard = []
-    async with Monitor.connect(deep, "nk.qmp") as monitor:
+    async with QmpMonitor.connect(deep, "nk.qmp") as monitor:
         assert monitor.status == "paused"
 
         async def listen() -> None:
@@ -64,5 +64,5 @@ async def test_commands_are_answered_and_events_told_until_qemu_ends(deep: Path)
 
 async def test_a_socket_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        async with Monitor.connect(tmp_path, "nk.qmp"):
+        async with QmpMonitor.connect(tmp_path, "nk.qmp"):
             pass

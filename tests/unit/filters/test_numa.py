@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from novakit_filters.numa import NumaTopology
 from novakit_fit.numa import NumaHost, fit
 from novakit_fit.numa_shortage import shortage
-from novakit_fit.numa_wishes import BadWish, CellWish, NumaWish, numbers, wish
+from novakit_fit.numa_wishes import BadTopology, CellRequest, NumaRequest, numbers, wish
 from novakit_hookspecs.numa import NumaCell, Taken
 from novakit_hookspecs.testing.filters import ask, host_table
 
@@ -22,11 +22,11 @@ def cell(id: int, cpus: int = 4, memory_mb: int = 4096, threads: int = 1, **fiel
     return NumaCell(id=id, dedicated=dedicated, siblings=cores, memory_mb=memory_mb, cpus=(first + 90,), **fields)
 
 
-def wanted(vcpus: int = 4, memory_mb: int = 2048, **specs: str) -> NumaWish | None:
+def wanted(vcpus: int = 4, memory_mb: int = 2048, **specs: str) -> NumaRequest | None:
     return wish(vcpus, memory_mb, {f"hw:{name.replace('__', '.')}": text for name, text in specs.items()}, {})
 
 
-def fitted(host: NumaHost, one: NumaWish | None) -> tuple[Taken, ...] | None:
+def fitted(host: NumaHost, one: NumaRequest | None) -> tuple[Taken, ...] | None:
     assert one is not None
     return fit(host, one)
 
@@ -64,7 +64,7 @@ def test_cells_are_divided_evenly_or_as_written() -> None:
     ],
 )
 def test_an_impossible_wish_is_refused_with_a_sentence(specs: dict[str, str]) -> None:
-    with pytest.raises(BadWish):
+    with pytest.raises(BadTopology):
         wanted(**specs)
     request = ask(vcpus=4, memory_mb=2048, extra_specs={f"hw:{key.replace('__', '.')}": v for key, v in specs.items()})
     table = host_table(numa=[NumaHost(cells=[cell(0)])])
@@ -145,14 +145,14 @@ def test_a_fit_is_found_exactly_when_trying_every_order_finds_one(have: list[int
     host = NumaHost(cells=[cell(number, cpus=cpus, memory_mb=64) for number, cpus in enumerate(have)])
     counts = list(itertools.accumulate(want, initial=0))
     cells = [
-        CellWish(vcpus=range(first, last), pinned=frozenset(range(first, last)), memory_mb=1)
+        CellRequest(vcpus=range(first, last), pinned=frozenset(range(first, last)), memory_mb=1)
         for first, last in itertools.pairwise(counts)
     ]
     possible = len(want) <= len(have) and any(
         all(need <= have[place] for need, place in zip(want, order, strict=True))
         for order in itertools.permutations(range(len(have)), len(want))
     )
-    assert (fit(host, NumaWish(cells=cells)) is not None) == possible
+    assert (fit(host, NumaRequest(cells=cells)) is not None) == possible
 
 
 def _host(cells: list[tuple[int, int, int, bool]], guests: list[tuple[int, int, str, str]]) -> NumaHost:
@@ -191,7 +191,7 @@ def asked_for(vcpus: int, nodes: int, policy: str, more: str) -> Any:
         specs["hw:mem_page_size"] = more
     try:
         return wish(vcpus, 64 * vcpus, specs, {})
-    except BadWish:
+    except BadTopology:
         return None
 
 
@@ -246,5 +246,5 @@ def test_sixteen_host_cells_and_eight_guest_cells_are_decided_without_trying_eve
 
 @given(st.text(max_size=30))
 def test_any_text_is_a_set_of_numbers_or_refused(text: str) -> None:
-    with contextlib.suppress(BadWish):
+    with contextlib.suppress(BadTopology):
         assert all(0 <= number <= 1023 for number in numbers(text))

@@ -60,8 +60,8 @@ def test_other_resource_classes_are_looked_at_too() -> None:
 
 def test_compute_tells_disabled_from_down_hosts() -> None:
     table = host_table(up=[True, False, True, False], enabled=[True, True, False, False])
-    assert kept(standing.Compute(), table, ask()) == ["host0"]
-    reasons = standing.Compute().why(table.some([1, 2, 3]), ask())
+    assert kept(standing.ComputeService(), table, ask()) == ["host0"]
+    reasons = standing.ComputeService().why(table.some([1, 2, 3]), ask())
     assert {reason.code: reason.count for reason in reasons} == {"disabled": 2, "down": 1}
 
 
@@ -175,7 +175,7 @@ def test_an_image_goes_to_hosts_with_its_machine_type_and_its_gpus() -> None:
 def test_operators_read_why_hosts_are_disabled_and_tenants_do_not() -> None:
     reasons = ["rack on fire", "", "upgrade", "rack on fire"]
     table = host_table(enabled=[False, False, False, True], up=[True] * 4, disabled_reason=reasons)
-    (told,) = standing.Compute().why(table.some([0, 1, 2]), ask())
+    (told,) = standing.ComputeService().why(table.some([0, 1, 2]), ask())
     assert told.remedy == "one of the hosts enabled again (disabled because: rack on fire; upgrade)"
     assert "fire" not in told.message
 
@@ -333,5 +333,5 @@ def test_a_huge_query_is_refused_and_not_worked_on() -> None:
 
 def test_masks_are_of_their_own_and_never_a_column_itself() -> None:
     table = host_table(up=[True], enabled=[True])
-    mask = standing.Compute().mask(table, ask())
+    mask = standing.ComputeService().mask(table, ask())
     assert not np.shares_memory(mask, table.column("up"))

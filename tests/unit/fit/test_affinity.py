@@ -10,22 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novakit_filters.devices import PciPassthrough
-from novakit_fit.affinity import MOST, POLICIES, DeviceWish, choose, devices
+from novakit_fit.affinity import MOST, POLICIES, DeviceRequest, choose, devices
 from novakit_fit.numa import NumaHost, fit
-from novakit_fit.numa_wishes import CellWish, NumaWish
+from novakit_fit.numa_wishes import CellRequest, NumaRequest
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.testing.filters import ask, host_table
 
 
-def choices(host: NumaHost, wanted: NumaWish) -> Iterator[Sequence[NumaCell]]:
+def choices(host: NumaHost, wanted: NumaRequest) -> Iterator[Sequence[NumaCell]]:
     """Give every way to put the guest's cells on the host's, looking at memory alone."""
     for cells in itertools.permutations(host.cells, len(wanted.cells)):
         if all(cell.memory_mb >= one.memory_mb for cell, one in zip(cells, wanted.cells, strict=True)):
             yield cells
 
 
-def is_near(host: NumaHost, chosen: set[int], pools: Sequence[PciPool], near: DeviceWish) -> bool:
+def is_near(host: NumaHost, chosen: set[int], pools: Sequence[PciPool], near: DeviceRequest) -> bool:
     cells = {cell.id: cell for cell in host.cells}
 
     def good(pool: PciPool) -> bool:
@@ -42,7 +42,7 @@ def is_near(host: NumaHost, chosen: set[int], pools: Sequence[PciPool], near: De
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaWish | None, DeviceWish]:
+def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaRequest | None, DeviceRequest]:
     size = draw(st.integers(1, 5))
     sockets, amounts = st.sampled_from([None, 0, 1, 2]), st.integers(1, 3)
     host = NumaHost(
@@ -53,8 +53,8 @@ def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaWish | None, De
     where = st.sampled_from([None, *range(size)])
     pool = st.builds(PciPool, kind=st.sampled_from("ab"), numa_cell=where, free=st.integers(0, 2))
     pools = draw(st.lists(pool, max_size=8))
-    guest_cells = [CellWish(vcpus=(n,), memory_mb=draw(amounts)) for n in range(draw(st.integers(0, 3)))]
-    near = DeviceWish(
+    guest_cells = [CellRequest(vcpus=(n,), memory_mb=draw(amounts)) for n in range(draw(st.integers(0, 3)))]
+    near = DeviceRequest(
         counts=tuple(draw(st.dictionaries(st.sampled_from("ab"), st.integers(1, 4))).items()),
         policy=draw(st.sampled_from(POLICIES)),
         gpus=draw(st.none() | st.tuples(st.sampled_from("ab"), st.integers(1, 3))),
@@ -63,10 +63,10 @@ def cases(draw: st.DrawFn) -> tuple[NumaHost, list[PciPool], NumaWish | None, De
             draw(st.dictionaries(st.sampled_from(["CUSTOM_PCI_A", "CUSTOM_PCI_B"]), st.integers(1, 3))).items()
         ),
     )
-    return host, pools, NumaWish(cells=guest_cells) if guest_cells else None, near
+    return host, pools, NumaRequest(cells=guest_cells) if guest_cells else None, near
 
 
-def gpu_cells(pools: Sequence[PciPool], near: DeviceWish) -> Iterator[list[PciPool]]:
+def gpu_cells(pools: Sequence[PciPool], near: DeviceRequest) -> Iterator[list[PciPool]]:
     """Give what is left of the devices for each cell that the GPUs may be taken from together."""
     if near.gpus is None or not near.gpus_together:
         yield list(pools)
@@ -84,7 +84,7 @@ def gpu_cells(pools: Sequence[PciPool], near: DeviceWish) -> Iterator[list[PciPo
 @settings(max_examples=1000)
 @given(cases())
 def test_cells_and_devices_are_chosen_exactly_where_some_choice_is_as_wanted(
-    case: tuple[NumaHost, list[PciPool], NumaWish | None, DeviceWish],
+    case: tuple[NumaHost, list[PciPool], NumaRequest | None, DeviceRequest],
 ) -> None:
     host, pools, wanted, near = case
     every = [{cell.id for cell in chosen} for chosen in choices(host, wanted)] if wanted else [set[int]()]
@@ -125,15 +125,15 @@ def test_cells_and_devices_are_chosen_exactly_where_some_choice_is_as_wanted(
 def test_gpus_together_come_from_a_cell_of_the_guests_where_they_can() -> None:
     host = NumaHost(cells=[NumaCell(id=number, cpus=(number,), memory_mb=(64, 1024)[number]) for number in range(2)])
     pools = [PciPool(kind="a100", numa_cell=cell, free=4) for cell in range(2)]
-    one = NumaWish(cells=[CellWish(vcpus=(0,), memory_mb=512)])
-    choice = choose(host, pools, one, DeviceWish(gpus=("a100", 4), gpus_together=True))
+    one = NumaRequest(cells=[CellRequest(vcpus=(0,), memory_mb=512)])
+    choice = choose(host, pools, one, DeviceRequest(gpus=("a100", 4), gpus_together=True))
     assert choice is not None and dict(choice.devices) == {("a100", 1): 4}
 
 
 def test_a_guest_without_cells_gets_devices_from_as_few_cells_as_can_be() -> None:
     pools = [PciPool(kind="nic", numa_cell=cell, free=free) for cell, free in enumerate((1, 3, 2))]
     for count, expected in ((1, {0: 1}), (2, {2: 2}), (3, {1: 3}), (4, {1: 3, 2: 1}), (6, {0: 1, 1: 3, 2: 2})):
-        choice = choose(None, pools, None, DeviceWish(counts=(("nic", count),)))
+        choice = choose(None, pools, None, DeviceRequest(counts=(("nic", count),)))
         assert choice is not None and dict(choice.devices) == {("nic", cell): n for cell, n in expected.items()}
 
 
@@ -158,8 +158,8 @@ def test_a_device_may_be_on_another_cell_of_the_same_socket(
 def test_devices_of_one_alias_may_be_on_several_of_the_guests_cells() -> None:
     host = NumaHost(cells=[NumaCell(id=number, cpus=(number,), memory_mb=8) for number in range(4)])
     pools = [PciPool(kind="nic", numa_cell=cell, free=1) for cell in (1, 3)]
-    two = NumaWish(cells=[CellWish(vcpus=(number,), memory_mb=8) for number in range(2)])
-    choice = choose(host, pools, two, DeviceWish(counts=(("nic", 2),), policy="required"))
+    two = NumaRequest(cells=[CellRequest(vcpus=(number,), memory_mb=8) for number in range(2)])
+    choice = choose(host, pools, two, DeviceRequest(counts=(("nic", 2),), policy="required"))
     assert choice is not None and {one.cell for one in choice.cells} == {1, 3}
     assert dict(choice.devices) == {("nic", 1): 1, ("nic", 3): 1}
     assert {one.cell for one in fit(host, two) or ()} == {0, 1}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit.placement.candidates import Ask, Forest, Group, Provider, Stock, search
+from novakit.placement.candidates import CandidateRequest, Forest, Group, Provider, Stock, search
 from novakit_fit.trees import Shares, assign
 from novakit_hookspecs.trees import ProviderStock, RequestGroup, Units
 
@@ -141,7 +141,7 @@ def placements(
         )
         for place, provider in enumerate(tree)
     )
-    request = Ask(
+    request = CandidateRequest(
         groups=(
             *([Group(resources=plain)] if plain else []),
             *(

@@ -7,7 +7,7 @@ import pytest
 
 from novakit_hookspecs.errors import Refused
 from novakit_host import acceleration
-from novakit_host.acceleration import Verdict, decide
+from novakit_host.acceleration import Acceleration, decide
 from novakit_host.commands import run
 
 
@@ -19,7 +19,7 @@ async def test_tcg_by_option_asks_nobody(tmp_path: Path) -> None:
 
 async def test_without_a_device_it_is_tcg_and_says_so(tmp_path: Path) -> None:
     verdict = await decide("auto", tmp_path, tmp_path / "kvm")
-    assert verdict == Verdict("tcg", f"software emulation (TCG): there is no {tmp_path / 'kvm'}")
+    assert verdict == Acceleration("tcg", f"software emulation (TCG): there is no {tmp_path / 'kvm'}")
 
 
 async def test_kvm_on_demand_is_refused_where_it_does_not_work(tmp_path: Path) -> None:

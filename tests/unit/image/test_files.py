@@ -11,8 +11,8 @@ from novakit.image.inspection import Inspection
 BYTES = b"\0" * 512
 
 
-async def _upload(directory: Path) -> files.Draft:
-    draft = await files.Draft.begin(directory, "an-image", Inspection("raw", False))
+async def _upload(directory: Path) -> files.Upload:
+    draft = await files.Upload.begin(directory, "an-image", Inspection("raw", False))
     await draft.write(BYTES)
     return draft
 
@@ -21,7 +21,7 @@ def _there(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def _die(draft: files.Draft) -> None:
+def _die(draft: files.Upload) -> None:
     """Let go of the file as a kill would: nothing else happens."""
     assert draft._file is not None
     draft._file.close()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from novakit_hookspecs.networks import Port, Rule
 from novakit_hookspecs.testing.topologies import OUT, PING, Draft, allow_tcp
-from novakit_net_ovs.flows import GuestWire, Segment, ServiceWire, program
+from novakit_net_ovs.flows import GuestVif, Segment, ServiceVif, program
 
 
 def table(flows: Sequence[str], number: int) -> list[str]:
@@ -13,7 +13,7 @@ def table(flows: Sequence[str], number: int) -> list[str]:
 
 
 def segment(*ports: Port, **values: object) -> Segment:
-    wires = tuple(GuestWire(ofport=number, port=port) for number, port in enumerate(ports, start=5))
+    wires = tuple(GuestVif(ofport=number, port=port) for number, port in enumerate(ports, start=5))
     return Segment(**{"zone": 7, "guests": wires} | values)
 
 
@@ -25,7 +25,7 @@ def drawn(count: int = 1, rules: Sequence[Rule] = OUT) -> tuple[Draft, list[Port
 
 def test_the_program_is_sorted_and_each_match_is_there_once() -> None:
     _, ports = drawn(3, (*OUT, PING, allow_tcp(1, 1000)))
-    flows = program([segment(*ports, services=(ServiceWire(ofport=2, mac="fa:16:3e:00:00:02", dhcp=True),))])
+    flows = program([segment(*ports, services=(ServiceVif(ofport=2, mac="fa:16:3e:00:00:02", dhcp=True),))])
     assert flows == sorted(flows)
     heads = [flow.split(" actions=")[0] for flow in flows]
     assert len(set(heads)) == len(heads), "two flows with one match: which of them counts would be chance"
@@ -83,8 +83,8 @@ def test_upper_case_macs_are_the_same_macs() -> None:
 
 def test_the_dhcp_server_alone_may_answer_as_one() -> None:
     services = (
-        ServiceWire(ofport=2, mac="fa:16:3e:00:00:02", dhcp=True),
-        ServiceWire(ofport=3, mac="fa:16:3e:00:00:03"),
+        ServiceVif(ofport=2, mac="fa:16:3e:00:00:02", dhcp=True),
+        ServiceVif(ofport=3, mac="fa:16:3e:00:00:03"),
     )
     flows = program([Segment(zone=7, services=services)])
     marks = {

@@ -10,7 +10,7 @@ import pytest
 
 from novakit_hookspecs.networks import Port, Rule
 from novakit_hookspecs.testing.topologies import OUT, PING, Draft, allow_tcp
-from novakit_net_ovs.flows import GuestWire, Segment, ServiceWire, check, program
+from novakit_net_ovs.flows import GuestVif, Segment, ServiceVif, check, program
 
 sys.path.insert(0, str(Path(__file__).parent))
 from switch import Switch
@@ -19,7 +19,7 @@ A, B, STRANGER = 5, 6, 9
 DHCP, ROUTER, UPLINK = 2, 3, 1
 DHCP_MAC, ROUTER_MAC = "fa:16:3e:00:00:02", "fa:16:3e:00:00:03"
 A_IP, B_IP, FAR = "10.1.0.10", "10.1.0.11", "192.0.2.9"
-SERVICES = (ServiceWire(ofport=DHCP, mac=DHCP_MAC, dhcp=True), ServiceWire(ofport=ROUTER, mac=ROUTER_MAC))
+SERVICES = (ServiceVif(ofport=DHCP, mac=DHCP_MAC, dhcp=True), ServiceVif(ofport=ROUTER, mac=ROUTER_MAC))
 EVERYONE = "ff:ff:ff:ff:ff:ff"
 ALL_NODES = "33:33:00:00:00:01"
 
@@ -37,7 +37,7 @@ class Net:
         self.switch = Switch.of(self._program())
 
     def _program(self) -> list[str]:
-        wires = (GuestWire(ofport=A, port=self.a), GuestWire(ofport=B, port=self.b))
+        wires = (GuestVif(ofport=A, port=self.a), GuestVif(ofport=B, port=self.b))
         return program([Segment(zone=7, guests=wires, services=SERVICES, uplink=UPLINK)])
 
     def change(self, **ports: Port) -> None:
@@ -265,8 +265,8 @@ def test_networks_do_not_hear_of_each_other() -> None:
     switch = Switch.of(
         program(
             [
-                Segment(zone=7, guests=(GuestWire(ofport=A, port=a),), uplink=UPLINK),
-                Segment(zone=8, guests=(GuestWire(ofport=STRANGER, port=c),)),
+                Segment(zone=7, guests=(GuestVif(ofport=A, port=a),), uplink=UPLINK),
+                Segment(zone=8, guests=(GuestVif(ofport=STRANGER, port=c),)),
             ]
         )
     )
@@ -329,7 +329,7 @@ def test_what_comes_from_outside_meets_the_rules_too() -> None:
 def test_a_tag_of_a_guests_own_is_dropped_on_a_network_without_a_way_out_too() -> None:
     draft = Draft()
     port = draft.port(draft.network(), A_IP, OUT)
-    switch = Switch.of(program([Segment(zone=7, guests=(GuestWire(ofport=A, port=port),), services=SERVICES)]))
+    switch = Switch.of(program([Segment(zone=7, guests=(GuestVif(ofport=A, port=port),), services=SERVICES)]))
     fields = {**V4, "dl_src": port.mac, "nw_src": A_IP}
     assert switch.send(A, "ip tcp", **fields) == [ROUTER]
     assert switch.send(A, "ip tcp", **fields, vlan_tci=0x1005) == []

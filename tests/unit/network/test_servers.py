@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from novakit import errors
-from novakit.network import Ask, PortInfo, Requested
+from novakit.network import NicRequest, PortInfo, Requested
 
 
 def some_id() -> str:
@@ -100,7 +100,8 @@ async def test_the_port_quota_is_kept_when_servers_are_made_at_once(bench: Any) 
     with pytest.raises(errors.Forbidden, match="Maximum number of ports exceeded"):
         await bench.networks.check_request(bench.member, None, (), servers=501)
     asks = [
-        Ask(server_id=some_id(), project_id=bench.member.project_id, hostname="x", requested=cards) for _ in range(500)
+        NicRequest(server_id=some_id(), project_id=bench.member.project_id, hostname="x", requested=cards)
+        for _ in range(500)
     ]
     found = await bench.networks.allocate_many(asks)
     assert len({card.addresses[0].ip for (card,) in found}) == 500

@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from novakit.errors import Conflict
-from novakit.placement import Claim, HostReport, Placement
+from novakit.placement import AllocationClaim, HostReport, Placement
 from novakit.store import Store
 from novakit.store.placement import inventories, providers, traits
 from novakit.store.placement.hosts import device_id
-from novakit.store.placement.inventories import Stock
+from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import Inventory, PciDevice, pci_name
 
 HOST, SERVER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
@@ -56,7 +56,9 @@ async def tree(placement: Placement) -> dict[str, dict[str, int]]:
 
 
 async def hold(placement: Placement, provider: str, resource_class: str) -> bool:
-    claim = Claim(consumer_id=SERVER, project_id="p", user_id="u", allocations={provider: {resource_class: 1}})
+    claim = AllocationClaim(
+        consumer_id=SERVER, project_id="p", user_id="u", allocations={provider: {resource_class: 1}}
+    )
     async with placement.store.write() as session:
         return (await placement.claim_many(session, [claim]))[0]
 
@@ -132,7 +134,7 @@ async def test_what_operators_set_on_a_device_survives(placement: Placement) -> 
     async with placement.store.write() as session:
         await traits.ensure(session, "CUSTOM_GOLD")
         await traits.replace(session, GPU_ID, [*await traits.of_provider(session, GPU_ID), "CUSTOM_GOLD"])
-        await inventories.create(session, NIC_ID, "VGPU", Stock(total=3))
+        await inventories.create(session, NIC_ID, "VGPU", StatedInventory(total=3))
     await report(placement, GPU)
     await report(placement)
     assert await tree(placement) == {"host": {"VCPU": 8}, "host_0000:3b:00.0": {}, "host_0000:af:00.1": {"VGPU": 3}}
@@ -145,7 +147,7 @@ async def test_providers_that_operators_hang_below_a_host_are_left_alone(placeme
     mine = "33333333-3333-3333-3333-333333333333"
     async with placement.store.write() as session:
         await providers.create(session, id=mine, name="host_0000:3b:00.7", parent_id=HOST)
-        await inventories.create(session, mine, "VGPU", Stock(total=1))
+        await inventories.create(session, mine, "VGPU", StatedInventory(total=1))
     await report(placement)
     assert await tree(placement) == {"host": {"VCPU": 8}, "host_0000:3b:00.7": {"VGPU": 1}}
     with pytest.raises(Conflict, match="already named"):

@@ -3,10 +3,10 @@
 import pytest
 
 from novakit.errors import BadRequest, Conflict
-from novakit.placement import Claim, Placement
+from novakit.placement import AllocationClaim, Placement
 from novakit.store import Store
 from novakit.store.placement import inventories, providers, traits
-from novakit.store.placement.inventories import Stock
+from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import Inventory
 
 HOST, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
@@ -59,7 +59,7 @@ async def test_what_an_operator_added_survives_reports(placement):
     async with placement.store.write() as session:
         await traits.ensure(session, "CUSTOM_GOLD")
         await traits.replace(session, HOST, [*await traits.of_provider(session, HOST), "CUSTOM_GOLD"])
-        await inventories.create(session, HOST, "VGPU", Stock(total=3))
+        await inventories.create(session, HOST, "VGPU", StatedInventory(total=3))
     await report(placement, inventory={"VCPU": Inventory(total=1)}, traits=())
     _, stock, borne = await state(placement)
     assert stock == {"VCPU": 1, "VGPU": 3}
@@ -68,7 +68,7 @@ async def test_what_an_operator_added_survives_reports(placement):
 
 async def test_inventory_that_is_held_is_withdrawn_rather_than_removed(placement):
     await report(placement)
-    claim = Claim(consumer_id=OTHER, project_id="p", user_id="u", allocations={HOST: {"CUSTOM_ACME": 1}})
+    claim = AllocationClaim(consumer_id=OTHER, project_id="p", user_id="u", allocations={HOST: {"CUSTOM_ACME": 1}})
     async with placement.store.write() as session:
         assert await placement.claim_many(session, [claim]) == [True]
     await report(placement, inventory={"VCPU": Inventory(total=8)})

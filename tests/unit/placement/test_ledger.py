@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from novakit.errors import Conflict
-from novakit.placement import Claim, HostReport, Placement
+from novakit.placement import AllocationClaim, HostReport, Placement
 from novakit.store import Store
 from novakit_hookspecs.hosts import Inventory
 
@@ -30,7 +30,7 @@ async def placement(tmp_path):
 
 def claim(amounts, consumer=None):
     consumer = consumer or str(uuid.uuid4())
-    return Claim(consumer_id=consumer, project_id="p", user_id="u", allocations=amounts)
+    return AllocationClaim(consumer_id=consumer, project_id="p", user_id="u", allocations=amounts)
 
 
 async def claimed(placement, *claims):

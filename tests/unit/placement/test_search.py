@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from novakit.placement.candidates import Ask, Forest, Group, Provider, Stock, search
+from novakit.placement.candidates import CandidateRequest, Forest, Group, Provider, Stock, search
 from novakit.placement.candidates.forest import SHARES
 from novakit_fit.matching import matching
 
@@ -201,7 +201,7 @@ def asks(draw):
     suffixes = ("1", "_2", "_x")[: draw(st.integers(0 if made else 1, 3))]
     made += [draw(groups(suffix, may_be_empty=True)) for suffix in suffixes]
     subtrees = [draw(st.frozensets(st.sampled_from(suffixes), min_size=1))] if suffixes and draw(st.booleans()) else []
-    return Ask(
+    return CandidateRequest(
         groups=made,
         isolate=draw(st.booleans()),
         root_required=draw(st.sampled_from((set(), set(), {"T1"}))),
@@ -231,7 +231,7 @@ def test_many_groups_on_many_devices_are_complete(devices, wanted, capacity, iso
     tree = [provider("host")]
     tree += [provider(f"d{n}", "host", "host", {"VCPU": data.draw(st.integers(1, capacity))}) for n in range(devices)]
     forest = Forest.grow(tree)
-    ask = Ask(
+    ask = CandidateRequest(
         groups=[
             Group(suffix=str(n + 1), resources={"VCPU": data.draw(st.integers(1, capacity))}) for n in range(wanted)
         ],
@@ -259,7 +259,7 @@ def devices(number, capacity=1):
 
 
 def eight_groups(**more):
-    return Ask(groups=[Group(suffix=str(n), resources={"VF": 1}) for n in range(1, 9)], **more)
+    return CandidateRequest(groups=[Group(suffix=str(n), resources={"VF": 1}) for n in range(1, 9)], **more)
 
 
 def test_eight_groups_on_eight_devices_are_all_40320_and_no_more():
@@ -286,7 +286,7 @@ def test_a_complete_answer_for_eight_groups_on_eight_devices_gives_way_and_takes
 
 
 def test_a_request_that_cannot_fit_is_known_without_trying_all_orders():
-    nine = Ask(groups=[Group(suffix=str(n), resources={"VF": 2}) for n in range(9)])
+    nine = CandidateRequest(groups=[Group(suffix=str(n), resources={"VF": 2}) for n in range(9)])
     assert list(search(devices(8, capacity=3), nine)) == []
 
 
@@ -296,7 +296,7 @@ def test_more_groups_than_devices_with_their_trait_are_refused_at_once(isolate):
         [provider("host"), *(provider(f"d{n}", "host", "host", {"VF": 1}, ["T1"] * (n < 18)) for n in range(20))]
     )
     groups = [Group(suffix=str(n), resources={"VF": 1}, required=[{"T1"}] * (n < 19)) for n in range(20)]
-    assert list(search(forest, Ask(groups=groups, isolate=isolate))) == []
+    assert list(search(forest, CandidateRequest(groups=groups, isolate=isolate))) == []
 
 
 def test_more_groups_than_a_subtree_holds_are_refused_in_few_steps():
@@ -304,14 +304,14 @@ def test_more_groups_than_a_subtree_holds_are_refused_in_few_steps():
     cards = [provider(f"{one.id}d{n}", one.id, "host", {"VF": 1}) for one in cells for n in range(6)]
     groups = [Group(suffix="c", resources={"VCPU": 1})]
     groups += [Group(suffix=str(n), resources={"VF": 1}) for n in range(7)]
-    ask = Ask(groups=groups, isolate=True, same_subtrees=[{group.suffix for group in groups}])
+    ask = CandidateRequest(groups=groups, isolate=True, same_subtrees=[{group.suffix for group in groups}])
     steps = list(search(Forest.grow([provider("host"), *cells, *cards]), ask))
     assert len(steps) < 10 and not any(steps)
 
 
 def test_amounts_that_must_be_packed_without_a_gap_are_packed():
     groups = [Group(suffix=str(n), resources={"VF": (3, 4, 6, 7)[n % 4]}) for n in range(24)]
-    steps = list(itertools.islice(search(devices(12, capacity=10), Ask(groups=groups)), 20))
+    steps = list(itertools.islice(search(devices(12, capacity=10), CandidateRequest(groups=groups)), 20))
     assert any(steps)
 
 
@@ -320,7 +320,9 @@ def test_spreading_six_classes_over_a_hundred_children_is_nothing_to_search():
     forest = Forest.grow(
         [provider("host"), *(provider(f"d{n}", "host", "host", dict.fromkeys(classes, 1)) for n in range(100))]
     )
-    steps = itertools.islice(search(forest, Ask(groups=[Group(resources=dict.fromkeys(classes, 1))])), 1000)
+    steps = itertools.islice(
+        search(forest, CandidateRequest(groups=[Group(resources=dict.fromkeys(classes, 1))])), 1000
+    )
     found, pulses = [], 0
     for some in steps:
         found, pulses = found + (some or []), pulses + (some is None)
@@ -331,7 +333,7 @@ def test_spreading_six_classes_over_a_hundred_children_is_nothing_to_search():
 def test_looking_at_many_classes_of_many_hosts_gives_way():
     classes = {f"C{n}": 1 for n in range(400)}
     forest = Forest.grow(provider(f"h{n}", stock=classes) for n in range(100))
-    steps = list(search(forest, Ask(groups=[Group(resources=classes)])))
+    steps = list(search(forest, CandidateRequest(groups=[Group(resources=classes)])))
     assert steps.count(None) > 10
     assert len(steps) - steps.count(None) == 100
 
@@ -342,7 +344,7 @@ def hopeless():
     forest = Forest.grow(
         [provider("host"), *(provider(f"d{n}", "host", "host", classes, [f"T{n}"]) for n in range(40))]
     )
-    return forest, Ask(groups=[Group(resources=classes, required=[{f"T{n}"} for n in range(13)])])
+    return forest, CandidateRequest(groups=[Group(resources=classes, required=[{f"T{n}"} for n in range(13)])])
 
 
 @pytest.mark.parametrize(
@@ -384,6 +386,6 @@ def test_candidates_come_from_every_tree_before_a_second_one_of_any():
         for host in ("h1", "h2", "h3")
         for one in (provider(host), *(provider(f"{host}d{n}", host, host, {"VF": 1}) for n in range(3)))
     )
-    ask = Ask(groups=[Group(suffix="1", resources={"VF": 1})])
+    ask = CandidateRequest(groups=[Group(suffix="1", resources={"VF": 1})])
     first = [id[:2] for [id] in candidates(forest, ask)][:3]
     assert sorted(first) == ["h1", "h2", "h3"]

@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from novakit.api.placement.allocation_candidates import Writer, request_of
-from novakit.placement.candidates import Ask, Group
+from novakit.placement.candidates import CandidateRequest, Group
 
-ASK = Ask(
+ASK = CandidateRequest(
     groups=[
         Group(resources={"VCPU": 2, "MEMORY_MB": 64}),
         Group(suffix="_NET", resources={"SRIOV_NET_VF": 1, "VCPU": 1}),

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from novakit.scheduler.picture import cells
-from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.pipeline.ask import from_plain
-from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.compose import Offered, PipelineOptions, compose
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.whatif import capacity
 from novakit_filters import novakit_filters
@@ -50,7 +50,7 @@ def build(hosts: Sequence[Host], driver: Offered | None = None, *own: Offered) -
         row = table.add(f"host{number}", f"p{number}")
         table.put(row, node=f"n{number}", up=True, enabled=host.enabled, availability_zone="nova", servers=host.servers)
         stock = {
-            name: Stock(
+            name: HostStock(
                 total=host.total[name],
                 capacity=host.total[name] * 2,
                 used=host.used[name],
@@ -60,8 +60,8 @@ def build(hosts: Sequence[Host], driver: Offered | None = None, *own: Offered) -
         }
         if host.gpus:
             free = sum(host.gpus)
-            stock["CUSTOM_PCI_GPU"] = Stock(total=free, capacity=free, max_unit=1)
-            stock["PCPU"] = Stock(total=8, capacity=8, max_unit=8)
+            stock["CUSTOM_PCI_GPU"] = HostStock(total=free, capacity=free, max_unit=1)
+            stock["PCPU"] = HostStock(total=8, capacity=8, max_unit=8)
             pools = tuple(PciPool(kind="gpu", numa_cell=cell, free=count) for cell, count in enumerate(host.gpus))
             numa = [NumaCell(id=cell, dedicated=range(cell * 4, cell * 4 + 4), memory_mb=4096) for cell in range(2)]
             table.put(row, pci=pools, numa=NumaHost(cells=tuple(numa)))
@@ -72,7 +72,7 @@ def build(hosts: Sequence[Host], driver: Offered | None = None, *own: Offered) -
     table.set_aggregates(sets)
     switched: dict[str, dict[str, Any]] = {"num_instances": {"enabled": True, "max_instances_per_host": 5}}
     switched["pci_passthrough"] = {"enabled": True}
-    options = SchedulerOptions(filter_options=switched)
+    options = PipelineOptions(filter_options=switched)
     return compose([*FILTERS, *own], [], table, options, None, driver).pipeline, table
 
 
@@ -240,7 +240,7 @@ async def _lose(some: Sequence[Host], amounts_of: Sequence[Mapping[str, int]], a
     gone = capacity.heaviest(table, count)
     held = [host.used["MEMORY_MB"] for host in some]
     assert sorted((held[row] for row in gone), reverse=True) == sorted(held, reverse=True)[:count]
-    loads = [capacity.Load(str(number), amounts) for number, amounts in enumerate(amounts_of)]
+    loads = [capacity.HostLoad(str(number), amounts) for number, amounts in enumerate(amounts_of)]
     told = await capacity.after_loss(pipeline, table, ask, gone, loads)
     assert (told["moved"] + told["homeless"], told["lost"]) == (len(loads), [table.names[row] for row in gone])
     placings = list(_packings(some, set(gone), amounts_of))

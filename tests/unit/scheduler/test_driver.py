@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from novakit import errors
-from novakit.scheduler.picture.table import HostTable, Stock
-from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.picture.table import HostStock, HostTable
+from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
 from novakit.scheduler.pipeline.record import compose as recorded
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec
@@ -28,7 +28,7 @@ def table() -> HostTable:
         facts = {"up": True, "enabled": index != 2, "availability_zone": "nova", "node": f"node{index}"}
         made.put(row, **facts, supported_instances=[])
         stocks = {"MEMORY_MB": free, "VCPU": 32, "DISK_GB": 100}
-        made.set_stock(row, {name: Stock(total=n, capacity=n, max_unit=n) for name, n in stocks.items()})
+        made.set_stock(row, {name: HostStock(total=n, capacity=n, max_unit=n) for name, n in stocks.items()})
     return made
 
 
@@ -53,7 +53,7 @@ def composed(table: HostTable, driver: Any, own: Any = None, **fields: Any) -> C
         [Offered(spec) for spec in novakit_filters()],
         [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
         table,
-        SchedulerOptions(driver_options={"acme": own or {}}),
+        PipelineOptions(driver_options={"acme": own or {}}),
         driver=Offered(spec, "novakit-acme"),
     )
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.ask import from_plain
-from novakit.scheduler.pipeline.compose import Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.compose import Offered, PipelineOptions, compose
 from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline
 from novakit.scheduler.pipeline.steps import reasons
 from novakit_filters import novakit_filters
@@ -65,7 +65,7 @@ class Cloud:
             stock = {}
             for name, each in CLASSES.items():
                 capacity = host.free[name] + host.used[name]
-                stock[each] = Stock(
+                stock[each] = HostStock(
                     total=capacity, capacity=capacity, used=host.used[name], max_unit=host.max_unit.get(name, 2**31)
                 )
             table.set_stock(row, stock)
@@ -79,7 +79,7 @@ class Cloud:
             "num_instances": {"enabled": True, "max_instances_per_host": self.limits["num_instances"]},
             "aggregate_instance_extra_specs": {"enabled": True},
         }
-        options = SchedulerOptions(filter_options=switched)
+        options = PipelineOptions(filter_options=switched)
         return compose([Offered(spec) for spec in novakit_filters()], [], table, options).pipeline, table
 
     async def outcome(self, ask: Ask) -> tuple[Pipeline, HostTable, Outcome]:
@@ -224,7 +224,7 @@ async def misses(names: Sequence[str], ask: Ask, **facts: Any) -> list[str]:
         for word in ("red", "blue")
     ]
     filters = [Offered(spec) for spec in novakit_filters()]
-    pipeline = compose([*filters, *own], [], table, SchedulerOptions(filters=["compute", "red", "blue"])).pipeline
+    pipeline = compose([*filters, *own], [], table, PipelineOptions(filters=["compute", "red", "blue"])).pipeline
     told = await record.nearest(pipeline, table, ask, await pipeline.run(table, ask))
     assert told is not None
     return [miss["filter"] for miss in told["misses"]]
@@ -248,8 +248,8 @@ async def test_the_nearest_of_thousands_is_found_among_them_all() -> None:
         row = table.add(f"host{number}", f"p{number}")
         table.put(row, node=f"n{number}", up=True, enabled=True, availability_zone="nova")
         free = 1023 if number == 4321 else number % 1000
-        table.set_stock(row, {"MEMORY_MB": Stock(total=free, capacity=free, max_unit=4096)})
-    pipeline = compose([Offered(spec) for spec in novakit_filters()], [], table, SchedulerOptions()).pipeline
+        table.set_stock(row, {"MEMORY_MB": HostStock(total=free, capacity=free, max_unit=4096)})
+    pipeline = compose([Offered(spec) for spec in novakit_filters()], [], table, PipelineOptions()).pipeline
     ask = from_plain({"server_id": "s", "resources": {"MEMORY_MB": 1024}})
     told = await record.nearest(pipeline, table, ask, await pipeline.run(table, ask))
     assert told is not None

@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from novakit import errors
-from novakit.scheduler.picture.table import HostTable, Stock
+from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.pipeline import record
-from novakit.scheduler.pipeline.compose import Composed, Offered, SchedulerOptions, compose
+from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
 from novakit.scheduler.pipeline.pipeline import Outcome
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import Aggregate, FilterSpec, GroupAsk, IfBroken, Reason
@@ -34,9 +34,9 @@ def table_of(free_mb: list[int]) -> HostTable:
         table.set_stock(
             row,
             {
-                "MEMORY_MB": Stock(total=free, capacity=free, max_unit=free),
-                "VCPU": Stock(total=8, capacity=32, max_unit=8),
-                "DISK_GB": Stock(total=100, capacity=100, max_unit=100),
+                "MEMORY_MB": HostStock(total=free, capacity=free, max_unit=free),
+                "VCPU": HostStock(total=8, capacity=32, max_unit=8),
+                "DISK_GB": HostStock(total=100, capacity=100, max_unit=100),
             },
         )
     return table
@@ -47,7 +47,7 @@ def composed(table: HostTable, *vendor: Any, refused: Any = None, **options: Any
     filters += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, FilterSpec)]
     weighers = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
     weighers += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, WeigherSpec)]
-    return compose(filters, weighers, table, SchedulerOptions(**options), refused)
+    return compose(filters, weighers, table, PipelineOptions(**options), refused)
 
 
 async def run(table: HostTable, *vendor: Any, request: Any = None, **options: Any) -> Outcome:
@@ -218,7 +218,7 @@ def test_a_name_that_a_broken_plugin_may_offer_is_not_called_uninstalled() -> No
             [Offered(spec) for spec in novakit_filters()],
             [],
             HostTable(),
-            SchedulerOptions(filters=["rams"]),
+            PipelineOptions(filters=["rams"]),
             refused,
         )
     assert "did it mean ram? Installed and not in service: filters:acme of novakit-acme 1.0" in told.value.message
@@ -427,6 +427,6 @@ def test_the_table_grows_and_keeps_what_it_knows() -> None:
 
 def test_stock_that_is_gone_counts_nothing() -> None:
     table = table_of([100])
-    table.set_stock(0, {"VGPU": Stock(total=4, capacity=4, max_unit=4, used=1)})
+    table.set_stock(0, {"VGPU": HostStock(total=4, capacity=4, max_unit=4, used=1)})
     assert table.column("free_memory_mb").tolist() == [0]
     assert table.column("free_resource_vgpu").tolist() == [3]

@@ -21,7 +21,7 @@ from novakit_hookspecs.networks import (
     Topology,
 )
 from novakit_simulated.network import SimulatedNetwork
-from novakit_simulated.options import NetworkOptions
+from novakit_simulated.options import SimulatedNetworkOptions
 
 
 def _id() -> str:
@@ -54,7 +54,7 @@ def _router(**fields: Any) -> Router:
 
 
 async def _driver(folder: Path, **options: Any) -> SimulatedNetwork:
-    driver = SimulatedNetwork(NetworkOptions(**options), HostContext(host="here", state_dir=str(folder)))
+    driver = SimulatedNetwork(SimulatedNetworkOptions(**options), HostContext(host="here", state_dir=str(folder)))
     await driver.open()
     return driver
 

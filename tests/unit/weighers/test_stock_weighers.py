@@ -51,16 +51,18 @@ def test_soft_groups_draw_together_or_apart() -> None:
 
 def test_metrics_are_weighted_and_a_missing_one_is_unknown_or_a_fixed_value() -> None:
     table = host_table(metric_a=[1.0, NAN], metric_b=[2.0, 2.0])
-    strict = amounts.Metrics(amounts.MetricsOptions(weights={"a": 2.0, "b": -1.0}))
+    strict = amounts.MetricsWeigher(amounts.MetricsWeigherOptions(weights={"a": 2.0, "b": -1.0}))
     assert strict.score(table, ask())[0] == 0.0
     assert np.isnan(strict.score(table, ask())[1])
-    loose = amounts.Metrics(amounts.MetricsOptions(weights={"a": 2.0, "b": -1.0}, required=False, missing=-10.0))
+    loose = amounts.MetricsWeigher(
+        amounts.MetricsWeigherOptions(weights={"a": 2.0, "b": -1.0}, required=False, missing=-10.0)
+    )
     assert loose.score(table, ask()).tolist() == [0.0, -12.0]
 
 
 def test_images_of_a_kind_gather() -> None:
     table = host_table(image_properties=[{"os_distro=debian": 2}, None])
-    weigher = neighbours.ImageProperties(neighbours.ImagePropertiesOptions())
+    weigher = neighbours.ImagePropertiesWeigher(neighbours.ImagePropertiesOptions())
     request = ask(image=ImageAsk(properties={"os_distro": "debian", "hw_machine_type": "q35"}))
     assert weigher.score(table, request).tolist() == [2.0, 0.0]
 

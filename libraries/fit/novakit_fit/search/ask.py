@@ -50,7 +50,7 @@ Candidate = tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
-class Ask:
+class CandidateRequest:
     """A whole request."""
 
     groups: tuple[Group, ...] = attrs.field(converter=_groups)

@@ -11,7 +11,7 @@ from novakit_fit.search.rules import Rules
 
 
 @attrs.frozen
-class Scope:
+class TreeScope:
     """One tree and what may be used with it."""
 
     root: Provider
@@ -82,7 +82,7 @@ class Pulse:
         return True
 
 
-def questions_of(rules: Rules, scope: Scope, pulse: Pulse) -> Generator[None, None, list[int] | None]:
+def questions_of(rules: Rules, scope: TreeScope, pulse: Pulse) -> Generator[None, None, list[int] | None]:
     """Find the answers of one tree to the question of each part, or tell that one has none."""
     found: list[int] = []
     for part in rules.ask.parts:
@@ -94,7 +94,7 @@ def questions_of(rules: Rules, scope: Scope, pulse: Pulse) -> Generator[None, No
     return found if found and _enough(rules, scope, found) else None
 
 
-def _for_group(part: Part, scope: Scope) -> list[int]:
+def _for_group(part: Part, scope: TreeScope) -> list[int]:
     tree = scope.tree_of.get(part.group.suffix)
     return [
         place
@@ -103,7 +103,7 @@ def _for_group(part: Part, scope: Scope) -> list[int]:
     ]
 
 
-def _for_class(part: Part, scope: Scope) -> list[int]:
+def _for_class(part: Part, scope: TreeScope) -> list[int]:
     """A class of the group without a suffix: traits are had together, aggregates by the tree or the provider."""
     group = part.group
     if group.not_member_of & scope.root.aggregates:
@@ -119,7 +119,7 @@ def _for_class(part: Part, scope: Scope) -> list[int]:
     ]
 
 
-def _enough(rules: Rules, scope: Scope, questions: Sequence[int]) -> bool:
+def _enough(rules: Rules, scope: TreeScope, questions: Sequence[int]) -> bool:
     """Say whether what is contended is there at all, counting all who could give it."""
     return all(
         sum(room(scope.providers[place], name) for place in bits(union(questions, takes))) >= sum(takes.values())

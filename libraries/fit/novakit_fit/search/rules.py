@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from novakit_fit.search.ask import Ask
+from novakit_fit.search.ask import CandidateRequest
 
 
 @attrs.frozen
 class Rules:
     """Which parts contend, and which are looked at together."""
 
-    ask: Ask
+    ask: CandidateRequest
     contests: Mapping[str | None, Mapping[int, int]] = attrs.field(init=False)
     """How much parts take of what several of them take of, by its class and the part.
 

@@ -13,7 +13,7 @@ from novakit.api.compute.policies import AGGREGATE_ACTIONS
 from novakit.api.compute.schemas import aggregates as schemas
 from novakit.api.compute.servers.views import precise
 from novakit.api.service import Call, Route, reply
-from novakit.compute.aggregates import ZONE, Aggregate
+from novakit.compute.aggregates import ZONE, HostAggregate
 
 ACTIONS = ("add_host", "remove_host", "set_metadata")
 
@@ -84,7 +84,7 @@ def _id(call: Call[Compute]) -> int:
     return int(text)
 
 
-def _view(call: Call[Compute], aggregate: Aggregate) -> dict[str, Any]:
+def _view(call: Call[Compute], aggregate: HostAggregate) -> dict[str, Any]:
     row = aggregate.row
     shown = {
         "availability_zone": aggregate.zone,

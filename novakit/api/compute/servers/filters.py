@@ -13,7 +13,7 @@ from novakit.api.compute.links import limit_and_marker
 from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
-from novakit.compute.servers import Wanted
+from novakit.compute.servers import ServerQuery
 from novakit.compute.states import states_of
 
 FOR_EVERYBODY: Sequence[tuple[Version, Sequence[str]]] = (
@@ -96,7 +96,7 @@ MOMENTS = ("created_at", "launched_at", "terminated_at")
 class Listing:
     """One page of servers, as it was asked for."""
 
-    wanted: Wanted
+    wanted: ServerQuery
     addresses: Sequence[patterns.Pattern]
     """Each must match one fixed address of the server."""
 
@@ -130,7 +130,7 @@ def listing(call: Call[Compute], verb: str) -> Listing | None:
     if "uuid" in query:
         fields["ids"] = call.request.query.getall("uuid")
     addresses = [patterns.parse(query[name]) for name in ("ip", "ip6") if name in query]
-    return Listing(wanted=Wanted(**fields), addresses=addresses)
+    return Listing(wanted=ServerQuery(**fields), addresses=addresses)
 
 
 def _allowed(call: Call[Compute]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from novakit_driver_libvirt.domain_xml import Disk
+from novakit_driver_libvirt.domain_xml import DomainDisk
 from novakit_hookspecs.servers import GuestPlan
 from novakit_host import disks as making
 from novakit_host import durable
@@ -31,22 +31,22 @@ class Disks:
         durable.directory(self.root)
         self.root.chmod(SEARCHABLE)
 
-    async def build(self, plan: GuestPlan) -> Sequence[Disk]:
+    async def build(self, plan: GuestPlan) -> Sequence[DomainDisk]:
         """Make whatever disk of the plan is missing; what is there is whole and stays."""
         directory = self.of(plan.id)
         durable.directory(directory)
         directory.chmod(SEARCHABLE)
         root = await making.root(plan, directory / "root.qcow2")
-        disks = [Disk(path=str(root), format="qcow2", base=plan.image)]
+        disks = [DomainDisk(path=str(root), format="qcow2", base=plan.image)]
         if plan.ephemeral_gb:
             made = await making.ephemeral(directory / "ephemeral.raw", plan.ephemeral_gb)
-            disks.append(Disk(path=str(made), format="raw"))
+            disks.append(DomainDisk(path=str(made), format="raw"))
         if plan.swap_mb:
             made = await making.swap(directory / "swap.raw", plan.swap_mb)
-            disks.append(Disk(path=str(made), format="raw"))
+            disks.append(DomainDisk(path=str(made), format="raw"))
         if plan.config_drive is not None:
             made = await making.config_drive(directory / "config.iso", plan.config_drive)
-            disks.append(Disk(path=str(made), format="raw", cdrom=True))
+            disks.append(DomainDisk(path=str(made), format="raw", cdrom=True))
         return disks
 
     async def flatten(self, guest: str, path: Path, *, within: float) -> None:

@@ -24,7 +24,7 @@ _OFF = {"csum": "off", "tso4": "off", "tso6": "off", "ecn": "off", "ufo": "off"}
 
 
 @attrs.frozen(kw_only=True)
-class Disk:
+class DomainDisk:
     """One disk of a guest, as a file on the host."""
 
     path: str
@@ -55,7 +55,7 @@ class Surroundings:
     """Whether guests must keep to the shared CPUs, because others are dedicated or the host's own."""
 
 
-def render(plan: GuestPlan, disks: Sequence[Disk], around: Surroundings) -> str:
+def render(plan: GuestPlan, disks: Sequence[DomainDisk], around: Surroundings) -> str:
     """Give the domain XML; raise `Refused` when image properties ask for what cannot be had."""
     _choice(plan, "hw_rng_model", "virtio", ("virtio",))
     try:
@@ -134,7 +134,7 @@ def _boot(domain: etree._Element, machine: str, wanted: Hardware, around: Surrou
 
 
 def _devices(
-    devices: etree._Element, plan: GuestPlan, disks: Sequence[Disk], around: Surroundings, wanted: Hardware
+    devices: etree._Element, plan: GuestPlan, disks: Sequence[DomainDisk], around: Surroundings, wanted: Hardware
 ) -> None:
     bus = _choice(plan, "hw_disk_bus", "virtio", DISK_BUSES)
     if bus == "scsi" or any(disk.cdrom for disk in disks):
@@ -157,7 +157,7 @@ def _devices(
     guest_hardware.devices(devices, wanted)
 
 
-def _disks(devices: etree._Element, disks: Sequence[Disk], bus: str, limits: Sequence[tuple[str, int]]) -> None:
+def _disks(devices: etree._Element, disks: Sequence[DomainDisk], bus: str, limits: Sequence[tuple[str, int]]) -> None:
     letters = {prefix: iter("abcdef") for prefix in DISK_BUSES.values()}
     for order, disk in enumerate(disks, start=1):
         element = _add(devices, "disk", {"type": "file", "device": "cdrom" if disk.cdrom else "disk"})

@@ -28,13 +28,13 @@ from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_driver_libvirt.work import WorkByGuest
 from novakit_fit.hardware import hardware
-from novakit_fit.numa_wishes import BadWish
+from novakit_fit.numa_wishes import BadTopology
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_host import disks as making
-from novakit_host.acceleration import DEVICE, Verdict, decide, fault_of
+from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
 from novakit_host.pci_survey import Survey, survey
 
 PRESS_AGAIN = 10.0
@@ -61,7 +61,7 @@ class LibvirtDriver:
     _calls: Calls = attrs.field(init=False)
     _work: WorkByGuest = attrs.field(init=False, factory=WorkByGuest)
     _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
-    _verdict: Verdict | None = attrs.field(init=False, default=None)
+    _verdict: Acceleration | None = attrs.field(init=False, default=None)
     _shared_cpus: Mapping[int, Sequence[int]] = attrs.field(init=False, factory=dict)
     _qemu_user: int = attrs.field(init=False, default=0)
     _reconnecting: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
@@ -122,7 +122,7 @@ class LibvirtDriver:
         capabilities, version, domains = await asyncio.gather(
             self._calls.capabilities(), self._calls.version(), self._domain_capabilities()
         )
-        machine = await asyncio.to_thread(host_facts.Machine.read, Path(self.context.state_dir))
+        machine = await asyncio.to_thread(host_facts.HostMachine.read, Path(self.context.state_dir))
         return host_facts.facts(
             host=self.context.host,
             machine=machine,
@@ -194,7 +194,7 @@ class LibvirtDriver:
             found += [Holding(kind="device", name=address, owner=guest) for address in devices]
         return found + await asyncio.to_thread(self._files)
 
-    async def _decide(self) -> Verdict:
+    async def _decide(self) -> Acceleration:
         verdict = await decide(self.options.acceleration, Path(self.context.state_dir))
         if verdict.acceleration == "kvm" and self._has_own_libvirt():
             return await asyncio.to_thread(examination.as_libvirt_has_it, verdict, self.run_dir)
@@ -307,7 +307,7 @@ class LibvirtDriver:
     def _is_ours(self, domain: Domain) -> bool:
         return domain.directory == str(self._disks.root)
 
-    def _decided(self) -> Verdict:
+    def _decided(self) -> Acceleration:
         if self._verdict is None:
             raise Busy("the libvirt driver is not open yet")
         return self._verdict
@@ -329,7 +329,7 @@ class LibvirtDriver:
         """Give the CPUs that guests share, by cell of the host; raise `Refused` for sets that cannot be."""
         try:
             cells = host_cells.cells(etree.fromstring(capabilities), self.options)
-        except BadWish as error:
+        except BadTopology as error:
             raise Refused(f"[drivers.libvirt] cpu_dedicated_set or cpu_shared_set is wrong: {error}") from error
         return {cell.id: cell.cpus for cell in cells}
 
@@ -389,7 +389,7 @@ class LibvirtDriver:
         return powers
 
 
-def _domain_type(verdict: Verdict) -> str:
+def _domain_type(verdict: Acceleration) -> str:
     """Return the word libvirt has for an acceleration."""
     return "kvm" if verdict.acceleration == "kvm" else "qemu"
 

@@ -12,8 +12,7 @@ from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_host import known_holes, pci_survey
-from novakit_host.acceleration import DEVICE, decide, fault_of
-from novakit_host.acceleration import Verdict as Acceleration
+from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
 from novakit_host.examination import confinement
 
 QEMU_USER = "libvirt-qemu"

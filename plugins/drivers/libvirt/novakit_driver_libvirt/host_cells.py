@@ -6,7 +6,7 @@ import attrs
 from lxml import etree
 
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_fit.numa_wishes import BadWish, cpu_set, numbers, split_cpus
+from novakit_fit.numa_wishes import BadTopology, cpu_set, numbers, split_cpus
 from novakit_hookspecs.numa import SMALL_KB, NumaCell
 
 
@@ -14,7 +14,7 @@ def cells(tree: etree._Element, options: LibvirtOptions, *, pages: bool = True) 
     """Give the cells; none where libvirt tells of none.
 
     `pages` says whether guests can be given the huge pages that the kernel keeps.
-    Raises `BadWish` for sets of CPUs that cannot be.
+    Raises `BadTopology` for sets of CPUs that cannot be.
     """
     found = tree.findall("host/topology/cells/cell")
     there = [int(str(cpu.get("id"))) for cell in found for cpu in cell.iterfind("cpus/cpu")]
@@ -54,7 +54,7 @@ def _siblings(cpu: etree._Element) -> frozenset[int]:
     """Give the threads of a CPU's core; a CPU that is off line tells of none."""
     try:
         return numbers(str(cpu.get("siblings", "")))
-    except BadWish:
+    except BadTopology:
         return frozenset()
 
 

@@ -13,7 +13,7 @@ from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
-from novakit_host.acceleration import Verdict
+from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
 
 GIB = 1 << 30
@@ -35,7 +35,7 @@ ABILITIES = frozenset(
 
 
 @attrs.frozen(kw_only=True)
-class Machine:
+class HostMachine:
     """What is read from the host itself; one object, so that a test can hand in another."""
 
     cpus: int
@@ -44,7 +44,7 @@ class Machine:
     flags: frozenset[str]
 
     @classmethod
-    def read(cls, state_dir: Path) -> "Machine":
+    def read(cls, state_dir: Path) -> "HostMachine":
         """Read /proc and the file system of the state directory."""
         disk = os.statvfs(state_dir)
         return cls(
@@ -58,9 +58,9 @@ class Machine:
 def facts(
     *,
     host: str,
-    machine: Machine,
+    machine: HostMachine,
     options: LibvirtOptions,
-    verdict: Verdict,
+    verdict: Acceleration,
     capabilities: str,
     version: int,
     pages: bool = True,
@@ -97,7 +97,7 @@ def _firmware_traits(firmware: Firmware) -> frozenset[str]:
     return frozenset(trait for trait, code in had.items() if code)
 
 
-def _inventory(machine: Machine, options: LibvirtOptions, numa: Sequence[NumaCell]) -> Mapping[str, Inventory]:
+def _inventory(machine: HostMachine, options: LibvirtOptions, numa: Sequence[NumaCell]) -> Mapping[str, Inventory]:
     shared = sum(len(cell.cpus) for cell in numa) if numa else machine.cpus
     dedicated = sum(len(cell.dedicated) for cell in numa)
     cpus = {"VCPU": Inventory(total=shared, allocation_ratio=options.cpu_allocation_ratio)} if shared else {}
@@ -117,7 +117,7 @@ def _inventory(machine: Machine, options: LibvirtOptions, numa: Sequence[NumaCel
     }
 
 
-def _cpu_info(tree: etree._Element, machine: Machine) -> Mapping[str, Any]:
+def _cpu_info(tree: etree._Element, machine: HostMachine) -> Mapping[str, Any]:
     topology = tree.find("host/cpu/topology")
     sizes: Mapping[str, str] = {} if topology is None else {str(key): str(of) for key, of in topology.attrib.items()}
     return {

@@ -18,7 +18,7 @@ from novakit_net_linux.commands import CommandFailed
 from novakit_net_linux.dhcp import DhcpServers
 from novakit_net_ovs import daemons, examination, ovsdb, plan
 from novakit_net_ovs.options import OvsOptions
-from novakit_net_ovs.ovsdb import Plug, Switch, Wiring
+from novakit_net_ovs.ovsdb import BridgePort, BridgeWiring, Switch
 
 PROGRAMS = {
     "ovs-vsctl": "openvswitch-switch",
@@ -181,7 +181,7 @@ class OvsNetworks:
         self._topology = topology
         return self._applied
 
-    async def _make_bridges(self, wiring: Wiring) -> Wiring:
+    async def _make_bridges(self, wiring: BridgeWiring) -> BridgeWiring:
         integration = self._options.integration_bridge
         outside = dict.fromkeys(self._options.bridge_mappings.values())
         commands: list[list[str]] = []
@@ -204,7 +204,7 @@ class OvsNetworks:
         await self._switch.change(commands)
         return await self._switch.wiring()
 
-    async def _datapath(self, wiring: Wiring) -> str:
+    async def _datapath(self, wiring: BridgeWiring) -> str:
         """Which kind of switch to make: as the bridges that are there, else what the kernel can do."""
         if self._options.datapath != "auto":
             return self._options.datapath
@@ -213,7 +213,7 @@ class OvsNetworks:
         has_kernel = os.path.exists(KERNEL_SWITCH)  # noqa: ASYNC240, PTH110 - sysfs never blocks
         return "system" if has_kernel and "system" in await self._switch.datapaths() else "netdev"
 
-    async def _make_taps(self, wanted: plan.Plan, wiring: Wiring) -> None:
+    async def _make_taps(self, wanted: plan.Plan, wiring: BridgeWiring) -> None:
         """Make the taps that we have not seen right yet, deaf for the host itself before anybody speaks."""
         taps = {plug.name: plug for plug in wanted.plugs.values() if plug.kind == "tap"}
         here = await self._links.call(links.devices)
@@ -234,7 +234,7 @@ class OvsNetworks:
         self._taps = right
         return shut
 
-    async def _lost(self, wanted: plan.Plan, wiring: Wiring) -> set[str]:
+    async def _lost(self, wanted: plan.Plan, wiring: BridgeWiring) -> set[str]:
         """Name the plugs that have to be plugged anew for the switch to make or open their device again.
 
         Their device is gone, or it is in a namespace, where the switch cannot change it any more.
@@ -249,7 +249,7 @@ class OvsNetworks:
             or (wanted.plugs[name].internal and dict(marks) != wanted.plugs[name].external_ids())
         }
 
-    async def _plug(self, wanted: plan.Plan, wiring: Wiring, lost: set[str]) -> Wiring:
+    async def _plug(self, wanted: plan.Plan, wiring: BridgeWiring, lost: set[str]) -> BridgeWiring:
         """Plug in what is missing and out what is not wanted, in one transaction if that works."""
         integration = self._options.integration_bridge
         unplug = [["--if-exists", "del-port", plug.name] for plug in self._ours(wiring) if not _right(plug, wanted)]
@@ -276,7 +276,7 @@ class OvsNetworks:
                     wanted.drop(item.owner, str(error))
         return await self._switch.wiring()
 
-    def _working(self, wanted: plan.Plan, wiring: Wiring) -> dict[str, int]:
+    def _working(self, wanted: plan.Plan, wiring: BridgeWiring) -> dict[str, int]:
         """Give the switch's port numbers by device; whose plug the switch could not open is given up."""
         for item in list(wanted.plugs.values()):
             plug = wiring.plugs.get(item.name)
@@ -384,9 +384,9 @@ class OvsNetworks:
 
         await asyncio.gather(*map(contained, owners))
 
-    def _ours(self, wiring: Wiring) -> list[Plug]:
+    def _ours(self, wiring: BridgeWiring) -> list[BridgePort]:
         return [plug for plug in wiring.plugs.values() if ovsdb.OWNER in plug.external_ids]
 
 
-def _right(plug: Plug, wanted: plan.Plan) -> bool:
+def _right(plug: BridgePort, wanted: plan.Plan) -> bool:
     return plug.name in wanted.plugs and plug.external_ids.get("iface-id") == wanted.plugs[plug.name].port_id

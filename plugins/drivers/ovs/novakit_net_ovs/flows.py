@@ -37,7 +37,7 @@ GROUP = "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00"
 
 
 @attrs.frozen(kw_only=True)
-class GuestWire:
+class GuestVif:
     """A guest's port and where it is plugged."""
 
     ofport: int
@@ -45,7 +45,7 @@ class GuestWire:
 
 
 @attrs.frozen(kw_only=True)
-class ServiceWire:
+class ServiceVif:
     """A leg of a DHCP server or a router and where it is plugged."""
 
     ofport: int
@@ -59,8 +59,8 @@ class Segment:
 
     zone: int
     """Number of the network on this host and of its conntrack zone, 1 to 65,535."""
-    guests: tuple[GuestWire, ...] = ()
-    services: tuple[ServiceWire, ...] = ()
+    guests: tuple[GuestVif, ...] = ()
+    services: tuple[ServiceVif, ...] = ()
     uplink: int | None = None
     """The patch port to a physical network's bridge."""
 
@@ -256,7 +256,7 @@ def _deliver(segment: Segment, numbers: dict[str, int]) -> Iterator[str]:
         yield _flow(DELIVER, 80, here, ",".join(unknown))
 
 
-def _shared(wires: list[GuestWire]) -> dict[str, list[int]]:
+def _shared(wires: list[GuestVif]) -> dict[str, list[int]]:
     """Who may use each further MAC; several may share one, as a virtual router's."""
     users: dict[str, list[int]] = {}
     for wire in wires:
@@ -265,7 +265,7 @@ def _shared(wires: list[GuestWire]) -> dict[str, list[int]]:
     return users
 
 
-def _to_guest(wire: GuestWire, numbers: dict[str, int]) -> str:
+def _to_guest(wire: GuestVif, numbers: dict[str, int]) -> str:
     if not wire.port.port_security:
         return _to_anyone(wire.ofport)
     policy = f"set_field:{numbers[wire.port.id]:#x}->{POLICY}"

@@ -21,7 +21,7 @@ READ = (
 
 
 @attrs.frozen(kw_only=True)
-class Plug:
+class BridgePort:
     """One port of a bridge as it is."""
 
     name: str
@@ -34,15 +34,15 @@ class Plug:
 
 
 @attrs.frozen(kw_only=True)
-class Wiring:
+class BridgeWiring:
     """Every bridge with its datapath type, and every plug by its name."""
 
     bridges: Mapping[str, str]
-    plugs: Mapping[str, Plug]
+    plugs: Mapping[str, BridgePort]
 
 
 @attrs.frozen(kw_only=True)
-class WantedPlug:
+class WantedBridgePort:
     """One port of the integration bridge as it shall be."""
 
     name: str
@@ -97,7 +97,7 @@ class Switch:
                 argv += ["--", *command]
             await run(argv, timeout=self._timeout + 5)
 
-    async def wiring(self) -> Wiring:
+    async def wiring(self) -> BridgeWiring:
         """Read what is plugged in now."""
         if self.identity()[0] is None:
             raise CommandFailed(f"ovsdb-server does not listen at {SOCKET}")
@@ -111,7 +111,7 @@ class Switch:
             for port in _several(bridge["ports"]):
                 for interface in _several(by_port[port]["interfaces"]):
                     plugs[by_interface[interface]["name"]] = _plug(bridge["name"], by_interface[interface])
-        return Wiring(bridges={row["name"]: row["datapath_type"] or "system" for row in bridges}, plugs=plugs)
+        return BridgeWiring(bridges={row["name"]: row["datapath_type"] or "system" for row in bridges}, plugs=plugs)
 
     async def datapaths(self) -> list[str]:
         """List the datapath types this switch was built with."""
@@ -163,7 +163,7 @@ class Switch:
         await run(["ovs-ofctl", "--bundle", "add-flows", bridge, "-"], input=text, timeout=self._timeout)
 
 
-def add_plug(bridge: str, plug: WantedPlug) -> list[list[str]]:
+def add_plug(bridge: str, plug: WantedBridgePort) -> list[list[str]]:
     """Give the commands that plug a device in, or correct how it is plugged."""
     settings = [f"external_ids:{key}={_quoted(value)}" for key, value in plug.external_ids().items()]
     if plug.internal:
@@ -175,9 +175,9 @@ def _quoted(value: str) -> str:
     return json.dumps(value)
 
 
-def _plug(bridge: str, row: Mapping[str, Any]) -> Plug:
+def _plug(bridge: str, row: Mapping[str, Any]) -> BridgePort:
     ofport, error = row["ofport"], row["error"]
-    return Plug(
+    return BridgePort(
         name=row["name"],
         bridge=bridge,
         type=row["type"],

@@ -7,9 +7,9 @@ import attrs
 
 from novakit_hookspecs.networks import Network, Port, Router, Topology
 from novakit_net_linux import dhcp, names, routers
-from novakit_net_linux.links import Leg, Room
-from novakit_net_ovs.flows import GuestWire, Segment, ServiceWire, check, program
-from novakit_net_ovs.ovsdb import WantedPlug
+from novakit_net_linux.links import Leg, NamespacePlan
+from novakit_net_ovs.flows import GuestVif, Segment, ServiceVif, check, program
+from novakit_net_ovs.ovsdb import WantedBridgePort
 
 MAC = dhcp.MAC
 METADATA = "169.254.169.254/32"
@@ -22,7 +22,7 @@ class Plan:
     networks: dict[str, Network] = attrs.field(factory=dict)
     ports: dict[str, Port] = attrs.field(factory=dict)
     routers: dict[str, Router] = attrs.field(factory=dict)
-    plugs: dict[str, WantedPlug] = attrs.field(factory=dict)
+    plugs: dict[str, WantedBridgePort] = attrs.field(factory=dict)
     zones: dict[str, int] = attrs.field(factory=dict)
     """By network id."""
     uplinks: dict[str, str] = attrs.field(factory=dict)
@@ -44,20 +44,20 @@ class Plan:
             self.networks[owner] = attrs.evolve(self.networks[owner], dhcp=None)
         self.plugs = {name: plug for name, plug in self.plugs.items() if plug.owner != owner}
 
-    def dhcp_room(self, network: Network) -> Room:
+    def dhcp_room(self, network: Network) -> NamespacePlan:
         """The namespace of a network's DHCP and metadata service."""
         assert network.dhcp is not None
         prefixes = {subnet.id: ipaddress.ip_network(subnet.cidr).prefixlen for subnet in network.subnets}
         addresses = [f"{address.ip}/{prefixes[address.subnet_id]}" for address in network.dhcp.addresses]
         device = names.device(names.DHCP, network.dhcp.id)
         leg = Leg(device=device, mtu=network.mtu, addresses=(*addresses, METADATA))
-        return Room(name=names.dhcp_namespace(network.id), legs=(leg,))
+        return NamespacePlan(name=names.dhcp_namespace(network.id), legs=(leg,))
 
-    def router_room(self, router: Router) -> Room:
+    def router_room(self, router: Router) -> NamespacePlan:
         """The namespace of a router."""
         return routers.room(router, {network.id: network.mtu for network in self.networks.values()})
 
-    def rooms(self) -> list[Room]:
+    def rooms(self) -> list[NamespacePlan]:
         """Every namespace."""
         return [self.dhcp_room(network) for network in self.dhcp_networks()] + [
             self.router_room(router) for router in self.routers.values()
@@ -74,12 +74,12 @@ class Plan:
         return Segment(
             zone=self.zones[network.id],
             guests=tuple(
-                GuestWire(ofport=ofports[names.tap(port.id)], port=port)
+                GuestVif(ofport=ofports[names.tap(port.id)], port=port)
                 for port in self.ports.values()
                 if port.network_id == network.id and names.tap(port.id) in ofports
             ),
             services=tuple(
-                ServiceWire(ofport=ofports[plug.name], mac=plug.mac, dhcp=plug.kind == "dhcp")
+                ServiceVif(ofport=ofports[plug.name], mac=plug.mac, dhcp=plug.kind == "dhcp")
                 for plug in here
                 if plug.internal and plug.port_id in services
             ),
@@ -204,7 +204,7 @@ def _plug(plan: Plan, prefix: str, kind: str, owner: str, port_id: str, mac: str
         raise ValueError(f"{mac!r} is no MAC address")
     if not 68 <= mtu <= 65521:
         raise ValueError(f"an MTU of {mtu} is not possible; it has to be between 68 and 65521")
-    plan.plugs[name] = WantedPlug(name=name, kind=kind, owner=owner, port_id=port_id, mac=mac.lower(), mtu=mtu)
+    plan.plugs[name] = WantedBridgePort(name=name, kind=kind, owner=owner, port_id=port_id, mac=mac.lower(), mtu=mtu)
 
 
 def _zones(networks: Iterable[Network]) -> dict[str, int]:

@@ -12,13 +12,13 @@ from novakit_driver_qemu.guests import Watch
 from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import Machine, command_line
 from novakit_driver_qemu.options import QemuOptions
-from novakit_driver_qemu.work import Turns, end, whole
+from novakit_driver_qemu.work import GuestTurns, end, whole
 from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_host import disks
-from novakit_host.acceleration import QEMU, Verdict, decide
+from novakit_host.acceleration import QEMU, Acceleration, decide
 from novakit_host.commands import run
 from novakit_host.pci_survey import survey
 
@@ -35,10 +35,10 @@ class QemuDriver:
     root: Path = Path("/")
     """Where `sys`, `proc` and `dev` are, for PCI devices."""
     _instances: Instances = attrs.field(init=False)
-    _turns: Turns = attrs.field(init=False, factory=Turns)
+    _turns: GuestTurns = attrs.field(init=False, factory=GuestTurns)
     _watches: dict[str, Watch] = attrs.field(init=False, factory=dict)
     _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
-    _verdict: Verdict | None = attrs.field(init=False, default=None)
+    _verdict: Acceleration | None = attrs.field(init=False, default=None)
     _version: int = attrs.field(init=False, default=0)
     _cpu_features: Collection[str] = attrs.field(init=False, default=())
     _trimming: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
@@ -234,7 +234,7 @@ class QemuDriver:
             self._watch(guest, process)
         return process is not None
 
-    def _watch(self, guest: str, process: processes.Process) -> Watch:
+    def _watch(self, guest: str, process: processes.QemuProcess) -> Watch:
         watch = Watch(guest, process, self._instances, self._tell)
         self._watches[guest] = watch
         watch.start(lambda: self._watches.pop(guest, None))
@@ -249,7 +249,7 @@ class QemuDriver:
             return Guest(id=guest, power=Power.CRASHED, why="QEMU ended unexpectedly")
         return Guest(id=guest, power=Power.SHUTDOWN)
 
-    def _decided(self) -> Verdict:
+    def _decided(self) -> Acceleration:
         if self._verdict is None:
             raise Busy("the QEMU driver is not open yet")
         return self._verdict

@@ -11,8 +11,8 @@ import attrs
 from novakit_driver_qemu import memory
 from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import socket_of
-from novakit_driver_qemu.processes import Process
-from novakit_driver_qemu.qmp import ANSWER_WITHIN, Monitor
+from novakit_driver_qemu.processes import QemuProcess
+from novakit_driver_qemu.qmp import ANSWER_WITHIN, QmpMonitor
 from novakit_driver_qemu.work import end
 from novakit_hookspecs.errors import Busy
 from novakit_hookspecs.servers import Power
@@ -30,7 +30,7 @@ class Watch:
     """The watch over one QEMU from its start, or from the driver's, to its end."""
 
     guest: str
-    process: Process
+    process: QemuProcess
     instances: Instances
     tell: Callable[[str, Power, str], None]
     power: Power = attrs.field(init=False, default=Power.RUNNING)
@@ -39,7 +39,7 @@ class Watch:
     """Why QEMU is about to end, once it said so."""
     _ends_as: Power | None = attrs.field(init=False, default=None)
     """What the guest is once QEMU has ended, where that is settled before."""
-    _monitor: Monitor | None = attrs.field(init=False, default=None)
+    _monitor: QmpMonitor | None = attrs.field(init=False, default=None)
     _listening: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     """Set while there is a connection to QEMU."""
     _pulled: bool = attrs.field(init=False, default=False)
@@ -107,7 +107,7 @@ class Watch:
     def _memory(self) -> Path:
         return self.instances.memory(self.guest)
 
-    async def _connected(self) -> Monitor:
+    async def _connected(self) -> QmpMonitor:
         """Wait for the connection to QEMU, which listens from its start on."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_WITHIN):
@@ -141,7 +141,7 @@ class Watch:
         while self.process.alive:
             # ValueError: a line that was cut off when QEMU was killed.
             with contextlib.suppress(OSError, EOFError, ValueError):
-                async with Monitor.connect(self.instances.of(self.guest), socket_of(self.guest)) as monitor:
+                async with QmpMonitor.connect(self.instances.of(self.guest), socket_of(self.guest)) as monitor:
                     self._monitor = monitor
                     self._listening.set()
                     if monitor.status in _STOPPED and self.power is Power.RUNNING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.hosts import HostContext, HostFacts, Inventory
-from novakit_host.acceleration import Verdict
+from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
 from novakit_host.pci_survey import survey
 
@@ -31,7 +31,7 @@ ABILITIES = frozenset(
 def read(
     context: HostContext,
     options: QemuOptions,
-    verdict: Verdict,
+    verdict: Acceleration,
     version: int,
     root: Path,
     cpu_features: Collection[str],

@@ -36,7 +36,7 @@ _PLAIN = ",".join(
 
 
 @attrs.frozen(kw_only=True)
-class Disk:
+class Drive:
     """One disk of a guest, as a file of its directory."""
 
     file: str
@@ -45,7 +45,7 @@ class Disk:
 
 
 @attrs.frozen(kw_only=True)
-class Card:
+class MachineNic:
     """One network card of a guest."""
 
     tap: str
@@ -62,8 +62,8 @@ class Machine:
     memory_mb: int
     bus: str
     vif: str
-    disks: tuple[Disk, ...] = tuple_field()
-    cards: tuple[Card, ...] = tuple_field()
+    disks: tuple[Drive, ...] = tuple_field()
+    cards: tuple[MachineNic, ...] = tuple_field()
     devices: tuple[str, ...] = tuple_field()
     """PCI addresses of the host's devices."""
     hardware: Hardware = attrs.field(factory=Hardware)
@@ -76,10 +76,10 @@ class Machine:
         _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
         _choice(plan.image_properties, "hw_machine_type", "q35", ("q35",))
         _choice(plan.image_properties, "hw_rng_model", "virtio", ("virtio",))
-        disks = [Disk(file="root.qcow2", format="qcow2")]
-        disks += [Disk(file="ephemeral.raw", format="raw")] if plan.ephemeral_gb else []
-        disks += [Disk(file="swap.raw", format="raw")] if plan.swap_mb else []
-        disks += [Disk(file="config.iso", format="raw", cdrom=True)] if plan.config_drive is not None else []
+        disks = [Drive(file="root.qcow2", format="qcow2")]
+        disks += [Drive(file="ephemeral.raw", format="raw")] if plan.ephemeral_gb else []
+        disks += [Drive(file="swap.raw", format="raw")] if plan.swap_mb else []
+        disks += [Drive(file="config.iso", format="raw", cdrom=True)] if plan.config_drive is not None else []
         for nic in plan.nics:
             if not _DEVICE.fullmatch(nic.device) or not _MAC.fullmatch(nic.mac):
                 said = f"tap device ({nic.device[:40]!r}) or address ({nic.mac[:40]!r})"
@@ -91,7 +91,7 @@ class Machine:
             bus=_choice(plan.image_properties, "hw_disk_bus", "virtio", DISK_BUSES),
             vif=_choice(plan.image_properties, "hw_vif_model", "virtio", tuple(VIF_MODELS)),
             disks=tuple(disks),
-            cards=tuple(Card(tap=nic.device, mac=nic.mac, mtu=nic.mtu) for nic in plan.nics),
+            cards=tuple(MachineNic(tap=nic.device, mac=nic.mac, mtu=nic.mtu) for nic in plan.nics),
             devices=tuple(addresses(plan.attachments)),
             hardware=_hardware(plan),
         )
@@ -99,7 +99,7 @@ class Machine:
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> "Machine":
         """Give the machine that `attrs.asdict` wrote down."""
-        disks, cards = [Disk(**each) for each in fields["disks"]], [Card(**each) for each in fields["cards"]]
+        disks, cards = [Drive(**each) for each in fields["disks"]], [MachineNic(**each) for each in fields["cards"]]
         wanted = Hardware(**fields.get("hardware", {}))
         return cls(**{**fields, "disks": disks, "cards": cards, "hardware": wanted})
 
@@ -176,7 +176,7 @@ def _watchdog(wanted: Hardware) -> Sequence[str]:
     return ["-device", "i6300esb", "-action", f"watchdog={wanted.watchdog}"] if wanted.watchdog else []
 
 
-def _disk(name: str, disk: Disk, bus: str, directory: Path) -> Sequence[str]:
+def _disk(name: str, disk: Drive, bus: str, directory: Path) -> Sequence[str]:
     source = {"driver": "file", "filename": str(directory / disk.file)}
     node: dict[str, object] = {"driver": disk.format, "node-name": name, "file": source}
     node.update({"read-only": True} if disk.cdrom else {"discard": "unmap"})
@@ -186,7 +186,7 @@ def _disk(name: str, disk: Disk, bus: str, directory: Path) -> Sequence[str]:
     return ["-blockdev", json.dumps(node), "-device", f"{kind},drive={name}{boot}"]
 
 
-def _card(name: str, card: Card, vif: str) -> Sequence[str]:
+def _card(name: str, card: MachineNic, vif: str) -> Sequence[str]:
     plain = f",host_mtu={card.mtu},{_PLAIN}" if vif == "virtio" else ""
     return [
         *("-netdev", f"tap,id={name},ifname={card.tap},script=no,downscript=no,vhost=off"),

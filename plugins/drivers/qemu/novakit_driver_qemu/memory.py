@@ -8,7 +8,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from novakit_driver_qemu.qmp import Monitor
+from novakit_driver_qemu.qmp import QmpMonitor
 from novakit_hookspecs.errors import Refused
 
 LOOK_EVERY = 0.1
@@ -17,7 +17,7 @@ _UNLIMITED = 1 << 40
 """Bytes each second: nothing runs meanwhile, so nothing has to be left for others."""
 
 
-async def save(monitor: Monitor, path: Path) -> None:
+async def save(monitor: QmpMonitor, path: Path) -> None:
     """Write the memory of a guest that stands still; raises `Refused` when QEMU cannot, and leaves nothing then."""
     fresh = path.with_name(path.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -35,7 +35,7 @@ async def save(monitor: Monitor, path: Path) -> None:
     await asyncio.to_thread(_rename, fresh, path)
 
 
-async def load(monitor: Monitor, path: Path) -> None:
+async def load(monitor: QmpMonitor, path: Path) -> None:
     """Read the memory into a QEMU that waits for it, and rename the file away; the guest stands still afterwards."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -53,7 +53,7 @@ def forget(path: Path) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
-async def _completed(monitor: Monitor, done: str) -> None:
+async def _completed(monitor: QmpMonitor, done: str) -> None:
     while (status := (await monitor.execute("query-migrate")).get("status")) != "completed":
         if status in ("failed", "cancelled"):
             raise Refused(f"the guest's memory could not be {done}: QEMU says {status}")

@@ -20,7 +20,7 @@ LOOK_EVERY = 0.05
 
 
 @attrs.define(eq=False)
-class Process:
+class QemuProcess:
     """One running QEMU; `close` it when nobody needs to know of its end."""
 
     pid: int
@@ -82,7 +82,7 @@ def running(root: Path) -> Mapping[str, list[int]]:
     return found
 
 
-def hold(pid: int, guest: str, root: Path) -> Process | None:
+def hold(pid: int, guest: str, root: Path) -> QemuProcess | None:
     """Take hold of the guest's QEMU by its number; None when that process is another or has ended."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -90,12 +90,12 @@ def hold(pid: int, guest: str, root: Path) -> Process | None:
         return None
     # Asked after the descriptor is there: from now on the number cannot be given to another process.
     if _guest_of(pid, root) == guest:
-        return Process(pid, descriptor)
+        return QemuProcess(pid, descriptor)
     os.close(descriptor)
     return None
 
 
-def find(guest: str, root: Path) -> Process | None:
+def find(guest: str, root: Path) -> QemuProcess | None:
     """Take hold of the guest's QEMU by its pidfile; None when it does not run."""
     try:
         pid = int((root / guest / PIDFILE).read_text())
@@ -104,7 +104,7 @@ def find(guest: str, root: Path) -> Process | None:
     return hold(pid, guest, root)
 
 
-async def settled(guest: str, root: Path) -> Process | None:
+async def settled(guest: str, root: Path) -> QemuProcess | None:
     """Take hold of the guest's QEMU, after its start when it is being started; None when none runs.
 
     While it starts, QEMU is two processes, and the one that stays is the one of the pidfile.

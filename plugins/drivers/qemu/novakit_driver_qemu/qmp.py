@@ -18,7 +18,7 @@ LINE = 1 << 20
 
 
 @attrs.define(eq=False)
-class Monitor:
+class QmpMonitor:
     """An open connection."""
 
     _reader: asyncio.StreamReader

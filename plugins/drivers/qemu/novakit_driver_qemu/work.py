@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @attrs.define(eq=False)
-class Turns:
+class GuestTurns:
     """One thing at a time for each guest."""
 
     _locks: "WeakValueDictionary[str, asyncio.Lock]" = attrs.field(init=False, factory=WeakValueDictionary)

@@ -12,7 +12,7 @@ from novakit_hookspecs.hosts import Holding, HostContext
 from novakit_hookspecs.networks import Applied, ListsHoldings, NetworkSpec, Topology, Vif
 from novakit_simulated.faults import Dice, chance_of
 from novakit_simulated.journal import Journal
-from novakit_simulated.options import NetworkOptions
+from novakit_simulated.options import SimulatedNetworkOptions
 from novakit_simulated.topology import faults_of
 
 _REVISION = "revision"
@@ -27,7 +27,7 @@ def device_of(port_id: str) -> str:
 class SimulatedNetwork:
     """A host whose wires are records in a journal."""
 
-    options: NetworkOptions
+    options: SimulatedNetworkOptions
     context: HostContext
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
     _dice: Dice = attrs.field(init=False)
@@ -119,4 +119,6 @@ def _wanted(topology: Topology, faults: dict[str, str]) -> dict[str, Any]:
 @hookimpl
 def novakit_networks() -> Iterable[NetworkSpec]:
     """Offer the simulated network driver."""
-    yield NetworkSpec(name="simulated", api=1, build=SimulatedNetwork, options=NetworkOptions, facets={ListsHoldings})
+    yield NetworkSpec(
+        name="simulated", api=1, build=SimulatedNetwork, options=SimulatedNetworkOptions, facets={ListsHoldings}
+    )

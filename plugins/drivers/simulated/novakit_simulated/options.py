@@ -47,7 +47,7 @@ class VirtOptions:
 
 
 @attrs.frozen(kw_only=True)
-class NetworkOptions:
+class SimulatedNetworkOptions:
     """`[networks.simulated]`: timing and faults of the simulated wiring."""
 
     apply_seconds: float = attrs.field(default=0.0, validator=ge(0.0))
