@@ -1,0 +1,45 @@
+"""Class names are held to the glossary: `docs/explanation/words.md`."""
+
+import ast
+import re
+
+import pytest
+
+from tests.house import figures
+
+PAGE = (figures.ROOT / "docs" / "explanation" / "words.md").read_text()
+UNSAID = {"Card", "Plug", "Manager", "Helper", "Helpers", "Util", "Utils", "Wish", "Vm"}
+"""Words of the page's table `Not said` that a class name could have."""
+
+
+def _classes() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in figures.sources():
+        for node in ast.walk(one.tree):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(one.place)
+    return found
+
+
+CLASSES = _classes()
+
+
+def _section(title: str) -> str:
+    return PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_a_class_name_means_one_thing_or_the_glossary_says_why_not() -> None:
+    told = set(re.findall(r"^\| `(\w+)` \|", _section("Names that two packages have"), re.MULTILINE))
+    twice = {name.split(":")[0] for name in figures.twice_defined().examples}
+    assert twice <= told, f"give {', '.join(sorted(twice - told))} a name of its own: two modules have it"
+    assert told <= twice, f"{', '.join(sorted(told - twice))} are defined once by now: take them off the page"
+
+
+@pytest.mark.parametrize("word", sorted(UNSAID))
+def test_no_class_name_has_a_word_that_the_glossary_does_not_say(word: str) -> None:
+    found = [
+        f"{name} ({', '.join(places)})"
+        for name, places in CLASSES.items()
+        if word in re.findall(r"[A-Z][a-z0-9]*", name)
+    ]
+    assert not found, f"the glossary says what to say instead of {word}: {'; '.join(found)}"
