@@ -45,11 +45,13 @@ class Servers:
         """
         return [_server(row) for row in await self._listed(wanted, addresses)]
 
-    async def names(self, wanted: Wanted, addresses: Sequence[Pattern] = ()) -> Sequence[tuple[str, str]]:
+    async def names(self, wanted: ServerQuery, addresses: Sequence[Pattern] = ()) -> Sequence[tuple[str, str]]:
         """Return the ids and names of what `list` would give."""
         return [(row["id"], row["name"]) for row in await self._listed(wanted, addresses, ("id", "name"))]
 
-    async def _listed(self, wanted: Wanted, addresses: Sequence[Pattern], columns: Sequence[str] = ()) -> Sequence[Row]:
+    async def _listed(
+        self, wanted: ServerQuery, addresses: Sequence[Pattern], columns: Sequence[str] = ()
+    ) -> Sequence[Row]:
         if addresses:
             wanted = attrs.evolve(wanted, ids=await self._with_addresses(addresses, wanted.ids))
         async with self.store.read() as session:

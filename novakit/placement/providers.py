@@ -125,7 +125,9 @@ class Providers:
         async with self.changes.store.read() as session:
             return await _inventories(session, id)
 
-    async def add_inventory(self, id: str, name: str, stock: Stock, aliases: Collection[str]) -> tuple[Row, Rows]:
+    async def add_inventory(
+        self, id: str, name: str, stock: StatedInventory, aliases: Collection[str]
+    ) -> tuple[Row, Rows]:
         """Give a provider one more inventory; `aliases` are classes that are made where they are missing.
 
         Returns it and all its inventories. Raises Conflict for one that is there, BadRequest for an unknown class.
@@ -142,7 +144,7 @@ class Providers:
     async def set_inventories(
         self,
         id: str,
-        wanted: Mapping[str, Stock],
+        wanted: Mapping[str, StatedInventory],
         generation: int | None = None,
         *,
         aliases: Collection[str] = (),
@@ -163,7 +165,7 @@ class Providers:
         return await self.changes.write(work)
 
     async def set_inventory(
-        self, id: str, name: str, stock: Stock, generation: int, *, may_reserve_all: bool
+        self, id: str, name: str, stock: StatedInventory, generation: int, *, may_reserve_all: bool
     ) -> tuple[Row, Rows]:
         """Change one inventory of a provider. Returns it and all its inventories. Raises BadRequest, Conflict."""
 
@@ -186,7 +188,7 @@ class Providers:
 
 
 def refuse_without_capacity(
-    id: str, wanted: Mapping[str, Stock], *, may_reserve_all: bool, doing: str = "update"
+    id: str, wanted: Mapping[str, StatedInventory], *, may_reserve_all: bool, doing: str = "update"
 ) -> None:
     """Refuse inventories of which nothing could ever be allocated. Raises BadRequest."""
     inventories.refuse_without_capacity(id, list(wanted.items()), may_reserve_all=may_reserve_all, doing=doing)

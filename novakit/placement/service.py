@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import attrs
 
 from novakit import errors, world
-from novakit.placement.candidates import Ask, Candidate, Forest, ForestCache, search
+from novakit.placement.candidates import Candidate, CandidateRequest, Forest, ForestCache, search
 from novakit.placement.consumers import Consumers
 from novakit.placement.ledger import AllocationClaim, Ledger
 from novakit.placement.names import Changes, ResourceClasses, Traits
@@ -179,7 +179,7 @@ class Placement:
         return await self._forest.now()
 
     async def candidates(
-        self, ask: Ask, *, wanted: Callable[[], bool] = lambda: True
+        self, ask: CandidateRequest, *, wanted: Callable[[], bool] = lambda: True
     ) -> tuple[Forest, list[Candidate], bool]:
         """Find where a request fits, the forest it was found in, and whether `max_candidates` kept some back.
 

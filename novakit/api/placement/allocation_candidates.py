@@ -18,7 +18,7 @@ from novakit.api.placement.query import Query
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
 from novakit.api.service import Version
-from novakit.placement.candidates import Ask, Candidate, Forest, Group, Provider
+from novakit.placement.candidates import Candidate, CandidateRequest, Forest, Group, Provider
 from novakit.placement.names import CUSTOM
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,9 @@ async def list_all(call: Asked) -> web.Response:
     return answered
 
 
-async def _document(ask: Ask, version: Version, forest: Forest, found: Sequence[Candidate]) -> AsyncIterator[bytes]:
+async def _document(
+    ask: CandidateRequest, version: Version, forest: Forest, found: Sequence[Candidate]
+) -> AsyncIterator[bytes]:
     writer = Writer(ask, version)
     yield b'{"allocation_requests":['
     async for piece in pieces(found, writer.write):
@@ -61,7 +63,7 @@ async def _document(ask: Ask, version: Version, forest: Forest, found: Sequence[
     yield b"}}"
 
 
-def _ask(asked: Query, version: Version) -> Ask:
+def _ask(asked: Query, version: Version) -> CandidateRequest:
     subtrees = [frozenset(item.strip() for item in value.split(",")) for value in asked.getall("same_subtree", [])]
     if any("" in one for one in subtrees):
         raise errors.BadRequest(
@@ -75,7 +77,7 @@ def _ask(asked: Query, version: Version) -> Ask:
         raise errors.BadRequest(
             'The "group_policy" parameter is required when specifying more than one "resources{N}" parameter.'
         )
-    return Ask(
+    return CandidateRequest(
         groups=groups.values(),
         isolate=policy == "isolate",
         root_required=root_required,
@@ -178,7 +180,7 @@ def _check_orphans(groups: Mapping[str, Group]) -> None:
         raise errors.BadRequest("At least one request group (`resources` or `resources{$S}`) is required.")
 
 
-async def _check_names(call: Asked, ask: Ask) -> None:
+async def _check_names(call: Asked, ask: CandidateRequest) -> None:
     classes = {name for group in ask.groups for name in group.resources}
     if unknown := await call.service.resource_classes.unknown(classes):
         raise errors.BadRequest(
@@ -202,7 +204,7 @@ class Form:
     """Of which part each id is."""
 
     @classmethod
-    def of(cls, ask: Ask, sharing: Sequence[int], version: Version) -> "Form":
+    def of(cls, ask: CandidateRequest, sharing: Sequence[int], version: Version) -> "Form":
         """Make that of the candidates in which each part has the provider of the part that `sharing` names."""
         request = request_of(ask, tuple(f"@{part}@" for part in sharing), version)
         start, *rest = re.split("@([0-9]+)@", orjson.dumps(request).decode())
@@ -220,7 +222,7 @@ class Form:
 class Writer:
     """Writes candidates as JSON: those that share providers between the same parts differ in nothing but ids."""
 
-    ask: Ask
+    ask: CandidateRequest
     version: Version
     _forms: dict[Sequence[int], Form] = attrs.field(factory=dict)
     """By the first part that has the same provider, for each part."""
@@ -247,7 +249,7 @@ def _sharing(one: Candidate) -> Sequence[int]:
     return range(len(one)) if len(set(one)) == len(one) else tuple(map(one.index, one))
 
 
-def request_of(ask: Ask, one: Candidate, version: Version) -> dict[str, Any]:
+def request_of(ask: CandidateRequest, one: Candidate, version: Version) -> dict[str, Any]:
     """Shape one candidate as a client may send it to PUT /allocations."""
     given = ask.allocations(one)
     if version < (1, 12):

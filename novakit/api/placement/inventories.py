@@ -9,20 +9,20 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import inventories as schemas
-from novakit.placement.providers import Stock, refuse_without_capacity
+from novakit.placement.providers import StatedInventory, refuse_without_capacity
 from novakit.resource_classes import aliased, by_class, canonical
 
-_FIELDS = tuple(field.name for field in attrs.fields(Stock) if field.name != "said")
+_FIELDS = tuple(field.name for field in attrs.fields(StatedInventory) if field.name != "said")
 
 
-def stock(given: Mapping[str, Any]) -> Stock:
+def stock(given: Mapping[str, Any]) -> StatedInventory:
     """Make an inventory of what a client states of it."""
     whole = {name: int(given[name]) for name in _FIELDS if name in given and name != "allocation_ratio"}
     ratio = float(given.get("allocation_ratio", 1.0))
-    return Stock(**whole, allocation_ratio=ratio, said=frozenset(given) & frozenset(_FIELDS))
+    return StatedInventory(**whole, allocation_ratio=ratio, said=frozenset(given) & frozenset(_FIELDS))
 
 
-def stocks(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Stock]:
+def stocks(given: Mapping[str, Mapping[str, Any]]) -> dict[str, StatedInventory]:
     """Make inventories of what a client states of several classes."""
     return {name: stock(one) for name, one in by_class(given).items()}
 
