@@ -41,6 +41,27 @@ def test_an_aggregate_can_lower_the_allocation_ratio_and_not_raise_it() -> None:
     assert kept(amounts.CORE, table, ask(vcpus=1)) == ["host1"]
 
 
+@pytest.mark.parametrize(
+    ("total", "reserved", "used", "ratio", "most"),
+    [(10, 2, 3, "1.5", 9), (10, 0, 3, "1.5", 12), (5, 0, 0, "1.5", 7), (3, 0, 0, "0.9", 2), (8, 8, 0, "16", 0)],
+)
+def test_an_aggregates_ratio_is_of_what_is_not_reserved_and_no_part_of_a_unit_is_given(
+    total: int, reserved: int, used: int, ratio: str, most: int
+) -> None:
+    table = host_table(
+        total_vcpus=[total],
+        reserved_vcpus=[reserved],
+        used_vcpus=[used],
+        free_vcpus=[1000],
+        max_unit_vcpus=[1000],
+        aggregates=[(Aggregate(id=1, name="a", metadata={"cpu_allocation_ratio": ratio}), ["host0"])],
+    )
+    assert kept(amounts.CORE, table, ask(vcpus=most + 1)) == []
+    assert kept(amounts.CORE, table, ask(vcpus=most)) == ["host0"]
+    [reason] = amounts.CORE.why(table, ask(vcpus=most + 1))
+    assert (reason.available, reason.remedy) == (most, "1 more virtual CPUs free")
+
+
 def test_the_reason_says_what_was_wanted_and_what_there_is() -> None:
     table = host_table(free_memory_mb=[512, 2048], max_unit_memory_mb=[9999, 9999])
     (reason,) = amounts.RAM.why(table, ask(memory_mb=4096))
@@ -233,6 +254,16 @@ def test_the_most_servers_on_one_host_hold_for_every_policy() -> None:
         assert kept(groups.GroupLimit(), table, request) == ["b"]
     request = ask(group=GroupAsk(id="g", policy="anti-affinity", hosts={"a": 3, "b": 2}, max_server_per_host=3))
     assert kept(groups.GroupAntiAffinity(), table, request) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("cidr", "near"),
+    [(None, ["a"]), ("/24", ["a"]), ("24", ["a"]), ("/16", ["a", "b"]), ("/25", []), ("/8", ["a", "b", "c"])],
+)
+def test_near_means_the_same_24_bits_unless_the_hint_says_otherwise(cidr: str | None, near: list[str]) -> None:
+    table = host_table(["a", "b", "c"], host_ip=["10.0.2.5", "10.0.3.5", "10.1.2.5"])
+    hints = {"build_near_host_ip": "10.0.2.200"} | ({"cidr": cidr} if cidr else {})
+    assert kept(groups.SimpleCidrAffinity(), table, ask(hints=hints)) == near
 
 
 def test_hints_name_servers_and_addresses() -> None:
