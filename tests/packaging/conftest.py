@@ -27,7 +27,7 @@ class Environment:
     def install(self, *requirements: str, dry: bool = False, options: Sequence[str] = ()) -> str:
         """Install by name, our own from the folder of wheels; give what the installer said."""
         options = ["--find-links", str(self.wheels), *options, *(["--dry-run"] if dry else []), *requirements]
-        if uv := shutil.which("uv"):
+        if uv := _uv():
             command = [uv, "pip", "install", "--python", self.python, *options]
         else:
             command = [self.python, "-m", "pip", "install", *options]
@@ -50,8 +50,14 @@ class Environment:
         return _run(command, cwd=copy, path=[copy])
 
 
+def _uv() -> str | None:
+    """Find uv on the path, or where scripts/setup.sh puts it."""
+    return shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+
+
 def _run(command: list[str], cwd: Path | None = None, path: Sequence[Path] = ()) -> str:
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    clean["UV_SYSTEM_CERTS"] = "1"
     if path:
         clean["PYTHONPATH"] = os.pathsep.join(map(str, path))
     done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=500, check=False)
@@ -88,7 +94,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Environment
 @pytest.fixture(scope="session")
 def lowest(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Environment:
     """An environment with everything of ours and the lowest declared version of all it needs."""
-    if not shutil.which("uv"):
+    if not _uv():
         pytest.skip("only uv installs the lowest versions")
     made = _environment(tmp_path_factory.mktemp("lowest") / "env", wheels)
     direct = [line for path in EVERY for line in _direct(path)]
@@ -108,7 +114,7 @@ def _direct(path: Path) -> list[str]:
 
 
 def _environment(path: Path, wheels: Path) -> Environment:
-    if uv := shutil.which("uv"):
+    if uv := _uv():
         _run([uv, "venv", "-q", "--python", sys.executable, str(path)])
     else:
         _run([sys.executable, "-m", "venv", str(path)])
