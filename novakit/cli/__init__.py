@@ -18,6 +18,7 @@ COMMANDS = {
     "audit": "audit",
     "admin": "admin",
     "policy": "policy",
+    "config": "config",
     "guest": "guest",
     "image": "image",
     "flavor": "flavor",

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from novakit.config import checks, files, options, spellings
+from novakit.config import checks, files, nova, options, spellings
 from novakit.config.connections import ConnectionOptions, LogOptions, SharingOptions
 from novakit.config.database import database_url
 from novakit.disk import Disk
@@ -282,7 +282,8 @@ def read(path: Path) -> dict[str, Any]:
         "options": {},
         "directory": path.absolute().parent,
     }
-    if warnings := spellings.understand(document, str(path)):
+    own = {section: frozenset(attrs.fields_dict(kind)) for section, kind in SECTIONS.items()}
+    if warnings := [*nova.understand(document, str(path), own), *spellings.understand(document, str(path))]:
         fields["warnings"] = tuple(warnings)
     if "database" in document:
         fields["store_url"] = database_url(f"{path}: database", document.pop("database"))

@@ -41,13 +41,6 @@ def understand(document: Document, place: str) -> list[str]:
             f"{place}: [filter_scheduler] {next(iter(strange))} has no meaning here; understood are {known} and "
             "NAME_weight_multiplier."
         )
-    if isinstance(found := document.get("DEFAULT"), dict) and "compute_monitors" in found:
-        try:
-            told.append(f"{place}: [DEFAULT] compute_monitors is understood; {_monitors(document, found)}")
-        except ValueError as error:
-            raise ConfigError(f"{place}: [DEFAULT] compute_monitors: {error}.") from None
-        if not found:
-            del document["DEFAULT"]
     own = document.get("agent")
     if isinstance(own, dict) and isinstance(own.get("compute_monitors"), str):
         own["compute_monitors"] = _names(own["compute_monitors"])
@@ -100,10 +93,6 @@ def _multiplier(name: str) -> Take | None:
     if not mark or rest or not prefix:
         return None
     return _moved(f"weighers.{_WEIGHERS.get(prefix, prefix)}", "multiplier")
-
-
-def _monitors(document: Document, found: dict[str, Any]) -> str:
-    return _put(document, "agent", "compute_monitors", _names(found.pop("compute_monitors")))
 
 
 def _shuffling(document: Document, value: Any) -> str:

@@ -97,7 +97,7 @@ def test_monitors_may_be_a_text_and_stand_where_guides_put_them(tmp_path):
         made = read(tmp_path, text)
         assert made.agent.compute_monitors == ("cpu.virt_driver",) and len(made.warnings) == 1
     with pytest.raises(ConfigError, match=r"unknown \[DEFAULT\]"):
-        read(tmp_path, '[DEFAULT]\ncompute_monitors = "uptime"\nmy_ip = "192.0.2.1"\n')
+        read(tmp_path, '[DEFAULT]\ncompute_monitors = "uptime"\nnope = "192.0.2.1"\n')
 
 
 def test_weighers_may_be_a_list_of_names(tmp_path):

@@ -1,0 +1,333 @@
+"""Options of nova.conf and what they are here: another option, nothing that is needed, or nothing that can be had.
+
+`understand` is for whoever writes them into novakit.toml, `novakit config import` for a whole nova.conf.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from novakit.config.database import database_url
+from novakit.errors import ConfigError
+
+Document = dict[str, Any]
+Convert = Callable[[Any], Any]
+"""Makes the value that the option here takes; raises ValueError with what it takes."""
+
+
+@attrs.frozen
+class Moved:
+    """The same under another name."""
+
+    section: str
+    """Empty for the top of the file."""
+    key: str
+    convert: Convert
+
+
+@attrs.frozen
+class Needless:
+    """What novakit does without being told, or has no use for; leaving it out changes nothing."""
+
+    why: str
+    only: tuple[Any, ...] = ()
+    """Values that this is true of; with others somebody wants what cannot be had. Empty is any."""
+
+
+@attrs.frozen
+class Absent:
+    """What novakit does not have: whoever asks for it must know."""
+
+    why: str
+
+
+Meaning = Moved | Needless | Absent
+
+
+def text(value: Any) -> str:
+    """Take a text."""
+    if not isinstance(value, str):
+        raise ValueError(f"takes a text, not {value!r}")
+    return value
+
+
+def number(value: Any) -> int | float:
+    """Take a number, or a text that is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"takes a number, not {value!r}")
+    try:
+        return int(value)
+    except ValueError:
+        pass
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"takes a number, not {value!r}") from None
+
+
+def decimal(value: Any) -> float:
+    """Take a number as one with a point."""
+    return float(number(value))
+
+
+def yes_or_no(value: Any) -> bool:
+    """Take true or false, and the words for it."""
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise ValueError(f"takes true or false, not {value!r}")
+
+
+def names(value: Any) -> list[str]:
+    """Take a list, or a text with commas."""
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise ValueError(f"takes a list of names, not {value!r}")
+    return [one.strip() for one in listed if one.strip()]
+
+
+def _apis(value: Any) -> list[str]:
+    known = {"osapi_compute": "compute", "metadata": "metadata"}
+    if odd := [name for name in names(value) if name not in known]:
+        raise ValueError(f"takes osapi_compute and metadata; {odd[0]!r} is neither")
+    return [known[name] for name in names(value)]
+
+
+def _database(value: Any) -> str:
+    return database_url("connection", value)
+
+
+def _megabytes_as_gigabytes(value: Any) -> int:
+    return -(-int(number(value)) // 1024)
+
+
+def _devices(value: Any) -> list[dict[str, str]]:
+    """Take the list of device specifications, in JSON as nova.conf has it or as tables."""
+    found: list[dict[str, str]] = []
+    for one in value if isinstance(value, list) else [value]:
+        try:
+            said = json.loads(one) if isinstance(one, str) else one
+        except ValueError as error:
+            raise ValueError(f"takes JSON: {error}") from None
+        for spec in said if isinstance(said, list) else [said]:
+            if not isinstance(spec, dict) or not (spec.get("vendor_id") or spec.get("address")):
+                raise ValueError(f"takes records with vendor_id and product_id, or an address, not {spec!r}")
+            found.append(_rule(spec))
+    return found
+
+
+def _rule(spec: Mapping[str, Any]) -> dict[str, str]:
+    rule = {key: str(spec[key]) for key in ("vendor_id", "product_id", "address") if spec.get(key)}
+    rule["kind"] = str(
+        spec.get("name") or "-".join(rule.get(key, "") for key in ("vendor_id", "product_id")).strip("-")
+    )
+    return {**rule, "kind": rule["kind"] or "device"}
+
+
+LIBVIRT = "drivers.libvirt"
+_BUS = "the parts of a deployment talk over a socket in the state directory, and there is no broker to set up"
+_POOL = "connections to the database are pooled, checked before use and made anew without being told"
+_IMAGES = "images are stored by the image service in the state directory, and there is no Ceph"
+_MIGRATION = "servers are not moved between hosts while they run"
+_VOLUMES = "there are no volumes, and so no paths to them"
+_NOTIFICATIONS = "there is no queue of notifications; a plugin of the group novakit.observers is told of every change"
+_PROXY = "the proxies named in [connections] trusted_proxies are believed, and nobody else"
+_CORS = "cross-origin headers are the work of the proxy that speaks TLS; set them there"
+_LINKS = "links name the host and scheme that the client asked for; have the proxy pass on Host and X-Forwarded-Proto"
+
+OPTIONS: Mapping[tuple[str, str], Meaning] = {
+    ("DEFAULT", "enabled_apis"): Moved("api", "enabled", _apis),
+    ("DEFAULT", "max_request_body_size"): Moved("api", "max_body", number),
+    ("oslo_middleware", "max_request_body_size"): Moved("api", "max_body", number),
+    ("DEFAULT", "compute_monitors"): Moved("agent", "compute_monitors", names),
+    ("DEFAULT", "host"): Moved("agent", "host", text),
+    ("DEFAULT", "my_ip"): Moved("agent", "address", text),
+    ("DEFAULT", "shelved_offload_time"): Moved("conductor", "shelved_offload_after", decimal),
+    ("DEFAULT", "service_down_time"): Moved("conductor", "host_down_after", decimal),
+    ("DEFAULT", "report_interval"): Moved("agent", "heartbeat_every", decimal),
+    ("DEFAULT", "update_resources_interval"): Moved("agent", "report_every", decimal),
+    ("DEFAULT", "cpu_allocation_ratio"): Moved(LIBVIRT, "cpu_allocation_ratio", decimal),
+    ("DEFAULT", "ram_allocation_ratio"): Moved(LIBVIRT, "ram_allocation_ratio", decimal),
+    ("DEFAULT", "disk_allocation_ratio"): Moved(LIBVIRT, "disk_allocation_ratio", decimal),
+    ("DEFAULT", "reserved_host_memory_mb"): Moved(LIBVIRT, "reserved_memory_mb", number),
+    ("DEFAULT", "reserved_host_disk_mb"): Moved(LIBVIRT, "reserved_disk_gb", _megabytes_as_gigabytes),
+    ("DEFAULT", "osapi_compute_workers"): Needless(
+        "one process answers for all; for more run `novakit serve --role api`"
+    ),
+    ("DEFAULT", "metadata_workers"): Needless("each host answers its own guests"),
+    ("DEFAULT", "transport_url"): Needless(_BUS),
+    ("DEFAULT", "allow_resize_to_same_host"): Needless("a server keeps the flavor it has; there is no resize"),
+    ("DEFAULT", "secure_proxy_ssl_header"): Needless(_PROXY),
+    ("DEFAULT", "secure_proxy_ssl_header_value"): Needless(_PROXY),
+    ("DEFAULT", "compute_manager"): Needless("the agent is a part of novakit, and not chosen"),
+    ("DEFAULT", "debug"): Needless("the log has what an operator needs, one JSON object a line"),
+    ("DEFAULT", "log_dir"): Needless("say `novakit serve --log FILE`"),
+    ("DEFAULT", "log_file"): Needless("say `novakit serve --log FILE`"),
+    ("DEFAULT", "state_path"): Needless("say `novakit serve --state DIR`"),
+    ("DEFAULT", "instances_path"): Needless("guests are kept below agents/ in the state directory"),
+    ("DEFAULT", "compute_driver"): Needless("say `novakit serve --driver libvirt`"),
+    ("DEFAULT", "use_neutron"): Needless("networks are served by novakit itself"),
+    ("api", "auth_strategy"): Needless("every call is asked for a token", only=("keystone",)),
+    ("api", "max_limit"): Needless("a page has at most 1000", only=(1000, "1000")),
+    ("api", "compute_link_prefix"): Needless(_LINKS),
+    ("api", "glance_link_prefix"): Needless(_LINKS),
+    ("wsgi", "api_paste_config"): Needless("there is no pipeline to be pasted: every request goes the same way"),
+    ("wsgi", "secure_proxy_ssl_header"): Needless(_PROXY),
+    ("cors", "allowed_origin"): Absent(_CORS),
+    ("cors", "allow_credentials"): Absent(_CORS),
+    ("cors", "expose_headers"): Absent(_CORS),
+    ("scheduler", "driver"): Moved("scheduler", "driver", text),
+    ("scheduler", "max_attempts"): Moved("scheduler", "max_attempts", number),
+    ("conductor", "task_log"): Needless(
+        "every operation's steps are logged and shown by `openstack server event show`"
+    ),
+    ("conductor", "instance_sync_time"): Needless("hosts report every [agent] report_every seconds"),
+    ("database", "connection"): Moved("", "database", _database),
+    ("database", "slave_connection"): Needless("one database is read and written"),
+    ("database", "max_pool_size"): Needless(_POOL),
+    ("database", "max_overflow"): Needless(_POOL),
+    ("database", "pool_timeout"): Needless(_POOL),
+    ("database", "pool_recycle"): Needless(_POOL),
+    ("database", "connection_recycle_time"): Needless(_POOL),
+    ("database", "pool_pre_ping"): Needless(_POOL),
+    ("api_database", "connection"): Needless("one database holds everything; `database` names it"),
+    ("api_database", "slave_connection"): Needless("one database holds everything; `database` names it"),
+    ("cells", "call_timeout"): Needless("there is one cell, and nothing to be called across cells"),
+    ("cells", "capabilities"): Needless("hosts say what they can by traits of their own"),
+    ("cells", "reserve_percent"): Needless(
+        "what a host keeps is [drivers.libvirt] reserved_memory_mb and reserved_disk_gb"
+    ),
+    ("upgrade_levels", "compute"): Needless("all parts of a deployment are of one version"),
+    ("libvirt", "cpu_dedicated_set"): Moved(LIBVIRT, "cpu_dedicated_set", text),
+    ("libvirt", "cpu_shared_set"): Moved(LIBVIRT, "cpu_shared_set", text),
+    ("compute", "cpu_dedicated_set"): Moved(LIBVIRT, "cpu_dedicated_set", text),
+    ("compute", "cpu_shared_set"): Moved(LIBVIRT, "cpu_shared_set", text),
+    ("libvirt", "hw_machine_type"): Moved(LIBVIRT, "machine", lambda value: text(value).rpartition("=")[2]),
+    ("libvirt", "connection_uri"): Moved(LIBVIRT, "uri", text),
+    ("libvirt", "virt_type"): Moved(
+        LIBVIRT, "acceleration", lambda value: {"kvm": "kvm", "qemu": "tcg"}.get(value, value)
+    ),
+    ("libvirt", "disk_cachemodes"): Absent("the cache mode of disks is chosen by the driver"),
+    ("libvirt", "images_type"): Needless("disks are qcow2 files over a shared base", only=("default", "qcow2")),
+    ("libvirt", "images_rbd_pool"): Absent(_IMAGES),
+    ("libvirt", "images_rbd_ceph_conf"): Absent(_IMAGES),
+    ("libvirt", "rbd_user"): Absent(_IMAGES),
+    ("libvirt", "rbd_secret_uuid"): Absent(_IMAGES),
+    ("libvirt", "use_multipath"): Needless(_VOLUMES),
+    ("libvirt", "volume_use_multipath"): Needless(_VOLUMES),
+    ("libvirt", "iscsi_use_multipath"): Needless(_VOLUMES),
+    ("libvirt", "live_migration_tunnelled"): Needless(_MIGRATION),
+    ("libvirt", "live_migration_with_native_tls"): Needless(_MIGRATION),
+    ("libvirt", "live_migration_with_native_luks"): Needless(_MIGRATION),
+    ("libvirt", "live_migration_completion_timeout"): Needless(_MIGRATION),
+    ("libvirt", "live_migration_progress_timeout"): Needless(_MIGRATION),
+    ("libvirt", "use_virtio_for_bridges"): Needless(
+        "NICs are virtio unless the image says otherwise", only=(True, "true", "True")
+    ),
+    ("libvirt", "vif_plugging_timeout"): Moved("agent", "apply_within", decimal),
+    ("DEFAULT", "vif_plugging_timeout"): Moved("agent", "apply_within", decimal),
+    ("libvirt", "vif_plugging_is_fatal"): Needless(
+        "a guest starts when its network is applied, and not before", only=(True, "true", "True")
+    ),
+    ("DEFAULT", "vif_plugging_is_fatal"): Needless(
+        "a guest starts when its network is applied, and not before", only=(True, "true", "True")
+    ),
+    ("libvirt", "uid"): Needless("the owner of QEMU's processes is set in libvirt's own qemu.conf (user, group)"),
+    ("libvirt", "gid"): Needless("the owner of QEMU's processes is set in libvirt's own qemu.conf (user, group)"),
+    ("libvirt", "sysinfo_serial"): Absent("the serial number that a guest sees is the id of its server"),
+    ("libvirt", "mem_stats_period_seconds"): Needless("memory statistics of guests are not read", only=(0, "0")),
+    ("libvirt", "remove_unused_base_images"): Needless("unused base images are removed by age and size"),
+    ("libvirt", "remove_unused_original_minimum_age_seconds"): Needless(
+        "unused base images are removed by age and size"
+    ),
+    ("pci", "passthrough_whitelist"): Moved(LIBVIRT, "pci", _devices),
+    ("pci", "device_spec"): Moved(LIBVIRT, "pci", _devices),
+    ("pci", "alias"): Needless("the kind of a rule in [[drivers.libvirt.pci]] is its alias"),
+    ("devices", "enabled_vgpu_types"): Absent(
+        "mediated devices are not given to guests; whole devices are, by [[drivers.libvirt.pci]]"
+    ),
+    ("devices", "enabled_mdev_types"): Absent(
+        "mediated devices are not given to guests; whole devices are, by [[drivers.libvirt.pci]]"
+    ),
+}
+
+SECTIONS: Mapping[str, Meaning] = {
+    "oslo_messaging_rabbit": Needless(_BUS),
+    "oslo_messaging_notifications": Needless(_NOTIFICATIONS),
+    "notifications": Needless(_NOTIFICATIONS),
+    "keystone_authtoken": Needless("the identity service is novakit's own"),
+    "service_user": Needless("the identity service is novakit's own"),
+    "keystone": Needless("the identity service is novakit's own"),
+    "glance": Needless("the image service is novakit's own"),
+    "neutron": Needless("the network service is novakit's own"),
+    "cinder": Needless(_VOLUMES),
+    "barbican": Needless("there is no key manager"),
+    "oslo_concurrency": Needless("locks are files in the state directory"),
+    "oslo_policy": Needless("write [policy] file instead; policy.yaml in the state directory is found without it"),
+    "vnc": Needless("say [drivers.libvirt] vnc = true for screens on 127.0.0.1"),
+    "spice": Needless("there is no SPICE"),
+    "serial_console": Needless("`openstack console log show` has what a guest prints"),
+    "cells": Needless("there is one cell"),
+    "cache": Needless("nothing outside novakit caches for it"),
+    "privsep": Needless("drivers call programs with lists of arguments, and libvirt itself"),
+}
+"""What all options of a section are that has no names above."""
+
+
+def meaning(section: str, name: str) -> Meaning | None:
+    """Return what an option of nova.conf is here; None for one that is not known."""
+    return OPTIONS.get((section, name)) or SECTIONS.get(section)
+
+
+def told(place: str, found: Needless | Absent, value: Any) -> str:
+    """Say why an option is left out. Raises ConfigError where somebody wants what cannot be had."""
+    if isinstance(found, Absent) or (found.only and value not in found.only):
+        raise ConfigError(f"{place} = {str(value)[:60]!r} cannot be had: {found.why}. Remove it.")
+    return f"{place} is not needed; {found.why}"
+
+
+def put(document: Document, moved: Moved, value: Any) -> str:
+    """Put a value where it belongs, and return what to write instead. Raises ValueError."""
+    table = document
+    for part in moved.section.split(".") if moved.section else ():
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"[{moved.section}] is no table")
+    where = f"[{moved.section}] {moved.key}" if moved.section else moved.key
+    if moved.key in table:
+        raise ValueError(f"{where} says the same; leave one of them out")
+    table[moved.key] = moved.convert(value)
+    return f"write {where} instead"
+
+
+def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]) -> list[str]:
+    """Rewrite options of nova.conf in a document of `novakit.toml`; return a sentence for each.
+
+    `own` has the keys of novakit's own sections: what has a meaning of its own here keeps it.
+    Raises ConfigError where one cannot be had.
+    """
+    sentences: list[str] = []
+    for section in [name for name, table in document.items() if isinstance(table, dict)]:
+        table = document.pop(section)
+        for name in list(table):
+            found = None if name in own.get(section, ()) else meaning(section, name)
+            if found is not None:
+                sentences.append(_understood(document, found, f"{place}: [{section}] {name}", table.pop(name)))
+        if table and section == "database":
+            raise ConfigError(f"{place}: [database] has no key {next(iter(table))!r}; write database = URL at the top.")
+        if table or section in own:
+            document.setdefault(section, {}).update(table)
+    return sentences
+
+
+def _understood(document: Document, found: Meaning, where: str, value: Any) -> str:
+    if not isinstance(found, Moved):
+        return told(where, found, value)
+    try:
+        return f"{where} is understood; {put(document, found, value)}"
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}.") from None
