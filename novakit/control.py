@@ -112,7 +112,7 @@ class Control:
             config=config,
             store=store,
             identity=Identity(store, config.state / "keys", _endpoints(config.url)),
-            images=Images(store, config.state / "images", config.disk_of(config.state / "images")),
+            images=Images(store, config.state / "images", config.disk_of(config.state / "images"), limits=config.image),
             networks=Networks(store),
             placement=Placement(store, max_candidates=config.placement.max_candidates),
             liveness=Liveness(config.conductor.host_down_after),

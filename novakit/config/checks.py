@@ -78,3 +78,9 @@ def not_negative(instance: object, attribute: Any, value: float) -> None:
     """Refuse what is not a number from 0 on."""
     if not (value >= 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must not be below 0, and a number, not {value}")
+
+
+def limit(instance: object, attribute: Any, value: int) -> None:
+    """Refuse what is neither a limit nor -1, which is none."""
+    if value < -1:
+        raise ValueError(f"{attribute.name} must be -1, which is no limit, or from 0 on, not {value}")

@@ -134,6 +134,18 @@ class PlacementOptions:
 
 
 @attrs.frozen(kw_only=True)
+class ImageOptions:
+    """`[image]`: what one project may keep; -1 is no limit."""
+
+    images_each: int = attrs.field(default=1000, validator=checks.limit)
+    """Images of one project."""
+    bytes_each: int = attrs.field(default=1 << 40, validator=checks.limit)
+    """Bytes of all images of one project, as they are stored."""
+    members_each: int = attrs.field(default=128, validator=checks.limit)
+    """Projects with which one image is shared."""
+
+
+@attrs.frozen(kw_only=True)
 class NetworkOptions:
     """`[network]`: the embedded network service."""
 
@@ -213,6 +225,7 @@ class Config:
     agent: AgentOptions = attrs.field(factory=AgentOptions)
     placement: PlacementOptions = attrs.field(factory=PlacementOptions)
     networks: NetworkOptions = attrs.field(factory=NetworkOptions)
+    image: ImageOptions = attrs.field(factory=ImageOptions)
     tracing: TracingOptions = attrs.field(factory=TracingOptions)
     connections: ConnectionOptions = attrs.field(factory=ConnectionOptions)
     sharing: SharingOptions = attrs.field(factory=SharingOptions)
@@ -263,6 +276,7 @@ SECTIONS = {
     "agent": AgentOptions,
     "placement": PlacementOptions,
     "network": NetworkOptions,
+    "image": ImageOptions,
     "tracing": TracingOptions,
     "connections": ConnectionOptions,
     "sharing": SharingOptions,

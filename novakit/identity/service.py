@@ -9,6 +9,7 @@ import attrs
 from novakit import errors, world
 from novakit.context import RequestContext
 from novakit.identity import bootstrap, passwords, tokens
+from novakit.identity.attempts import Attempts
 from novakit.identity.directory import Directory
 from novakit.identity.tokens import Keyring, Token
 from novakit.store import Session, Store
@@ -79,6 +80,7 @@ class Identity:
     """Seconds for which a login is good."""
     ring: Keyring = attrs.field(init=False)
     directory: Directory = attrs.field(init=False)
+    attempts: Attempts = attrs.field(factory=Attempts, init=False)
     _known: dict[str, tuple[float, Token, RequestContext]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -138,14 +140,30 @@ class Identity:
         user_domain: str = "",
         password: str,
         scope: Scope,
+        address: str = "",
     ) -> tuple[str, Grant]:
-        """Log in with a password; raise `Unauthorized` without saying what was wrong."""
+        """Log in with a password from a client's address.
+
+        Raises Unauthorized without saying what was wrong, and TooMany after too many wrong passwords.
+        """
         async with self.store.read() as session:
             user = await table.user_of(session, key=user_id, name=user_name, domain=user_domain)
+        await self._require_password(user, user_id or f"{user_name}@{user_domain}", password, address)
+        assert user is not None
+        return await self._issue(user, scope, default=user["default_project_id"])
+
+    async def _require_password(self, user: Row | None, asked: str, password: str, address: str) -> None:
+        """Compare a password, and count it where it is wrong. Raises Unauthorized, TooMany.
+
+        A user that does not exist is counted by the name that was asked for, so that nobody learns who does.
+        """
+        who = str(user["id"]) if user else asked
+        self.attempts.require_turn(who, address)
         right = await passwords.matches(password, user["password_hash"] if user else None)
         if user is None or not right:
+            self.attempts.wrong(who, address)
             raise errors.Unauthorized(REFUSED)
-        return await self._issue(user, scope, default=user["default_project_id"])
+        self.attempts.right(who, address)
 
     async def exchange(self, text: str, scope: Scope) -> tuple[str, Grant]:
         """Turn a token into one of another scope, which ends no later; raise `Unauthorized` where that is refused."""
@@ -195,12 +213,14 @@ class Identity:
         except errors.NotFound as error:
             raise errors.BadRequest(f"Project ID {project_id[:64]} is not a valid project.") from error
 
-    async def change_password(self, user_id: str, *, original: str, password: str) -> None:
-        """Give a user a new password, which ends its tokens; raise `Unauthorized` where the original is wrong."""
+    async def change_password(self, user_id: str, *, original: str, password: str, address: str = "") -> None:
+        """Give a user a new password, which ends its tokens.
+
+        Raises Unauthorized where the original is wrong, and TooMany after too many of those.
+        """
         async with self.store.read() as session:
             user = await table.user_of(session, key=user_id)
-        if not await passwords.matches(original, user["password_hash"] if user else None):
-            raise errors.Unauthorized(REFUSED)
+        await self._require_password(user, user_id, original, address)
         await self.directory.update("users", user_id, {"password": password})
 
     async def catalog(self, project_id: str | None) -> list[dict[str, Any]]:

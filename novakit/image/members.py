@@ -7,6 +7,7 @@ import attrs
 
 from novakit import errors, world
 from novakit.context import RequestContext
+from novakit.image import limits
 from novakit.store import images as table
 from novakit.store.engine import Row
 
@@ -46,6 +47,7 @@ class Members:
             image = await self.images.owned(context, image_id, await table.locked(session, image_id), "add_member")
             if image["visibility"] != "shared":
                 raise errors.Forbidden("Only shared images have members; set the visibility to shared first.")
+            await limits.require_member(session, self.images.limits, image_id)
             await table.share(session, row)
         return row
 

@@ -9,9 +9,10 @@ import attrs
 import structlog
 
 from novakit import durable, errors, world
+from novakit.config import ImageOptions
 from novakit.context import RequestContext, Target
 from novakit.disk import Disk
-from novakit.image import files
+from novakit.image import files, limits
 from novakit.image.inspection import CONTAINERS, FORMATS, Inspection
 from novakit.image.members import Members
 from novakit.image.records import Image, ImageFile, document, record
@@ -47,6 +48,8 @@ class Images:
     """Where the directory is, to refuse uploads before it is full."""
     max_size: int = 1 << 40
     """Bytes that one image may have."""
+    limits: ImageOptions = attrs.field(factory=ImageOptions)
+    """What one project may keep."""
     _known: dict[tuple[str, str | None], tuple[float, Image]] = attrs.field(factory=dict, init=False)
     members: Members = attrs.field(init=False)
 
@@ -162,6 +165,7 @@ class Images:
         }
         empty = dict.fromkeys(("size", "virtual_size", "checksum", "os_hash_value", "sha256", "file_name"))
         async with self.store.write() as session:
+            await limits.require_image(session, self.limits, owner)
             await table.create(session, row | empty)
         return document(row | empty)
 
@@ -244,6 +248,8 @@ class Images:
         if row["disk_format"] is None or row["container_format"] is None:
             raise errors.BadRequest("Set disk_format and container_format of the image before its data.")
         self._require_fits(0, announced or 0)
+        async with self.store.write() as session:
+            await limits.require_bytes(session, self.limits, row["owner"], announced or 1)
         encrypted = row["properties"].get("os_encrypt_format", "").lower() == "luks"
         draft = await files.Upload.begin(self.directory, image_id, Inspection(row["disk_format"], encrypted))
         kept = False
@@ -288,6 +294,7 @@ class Images:
             row = await table.locked(session, image_id)
             if row is None:
                 raise errors.Gone(f"Image {image_id} was deleted during the upload.")
+            await limits.require_bytes(session, self.limits, row["owner"], stored.size)
             if row["disk_format"] != declared or not await table.activate(session, image_id, values):
                 raise errors.Conflict(f"Image {image_id} was changed by somebody else during the upload.")
         return True

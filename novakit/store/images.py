@@ -176,6 +176,13 @@ async def delete(session: Session, image_id: str, now: datetime) -> None:
         await session.execute(sa.insert(deleted_images), [{"id": image_id, "deleted_at": now}])
 
 
+async def usage(session: Session, owner: str) -> tuple[int, int]:
+    """Return how many images a project has, and how many bytes of them are stored."""
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(images.c.size), 0)).where(images.c.owner == owner)
+    number, size = (await session.tuples(query))[0]
+    return int(number), int(size)
+
+
 async def file_names(session: Session) -> set[str]:
     """Give the names of all files that belong to an image."""
     return set(await session.scalars(sa.select(images.c.file_name).where(images.c.file_name.is_not(None))))

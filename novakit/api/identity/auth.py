@@ -10,6 +10,8 @@ from novakit import errors
 from novakit.api.identity import checks, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
+from novakit.front.addresses import bucket
+from novakit.front.door import client_address
 from novakit.identity import Identity
 from novakit.identity.directory import SYSTEM
 from novakit.identity.service import Grant, Scope
@@ -99,11 +101,17 @@ async def _by_password(service: Identity, said: Mapping[str, Any] | None, scope:
         raise errors.BadRequest("Expecting to find password in identity.")
     user = said["user"]
     if "id" in user:
-        return await service.login(user_id=user["id"], password=user["password"], scope=scope)
+        return await service.login(
+            user_id=user["id"], password=user["password"], scope=scope, address=bucket(client_address())
+        )
     if "name" not in user:
         raise errors.BadRequest("Expecting to find id or name in user.")
     return await service.login(
-        user_name=user["name"], user_domain=_domain(user, "user"), password=user["password"], scope=scope
+        user_name=user["name"],
+        user_domain=_domain(user, "user"),
+        password=user["password"],
+        scope=scope,
+        address=bucket(client_address()),
     )
 
 

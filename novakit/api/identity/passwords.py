@@ -5,6 +5,8 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.identity import checks, resources
 from novakit.api.service import Call, Route, reply
+from novakit.front.addresses import bucket
+from novakit.front.door import client_address
 from novakit.identity import Identity
 
 _checked = checks.check(
@@ -28,7 +30,10 @@ async def change(call: Call[Identity]) -> web.Response:
         raise errors.Forbidden("A user changes its own password; an administrator sets another's with PATCH.")
     user = _checked(await call.json())["user"]
     await call.service.change_password(
-        call.context.user_id, original=user["original_password"], password=user["password"]
+        call.context.user_id,
+        original=user["original_password"],
+        password=user["password"],
+        address=bucket(client_address()),
     )
     return reply(status=204)
 

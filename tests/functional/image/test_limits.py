@@ -1,0 +1,87 @@
+"""What one project may keep of images holds on both databases, also for many who ask at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from novakit import errors
+from novakit.config import ImageOptions
+from novakit.context import RequestContext
+from novakit.identity import Identity
+from novakit.identity.service import Scope
+from novakit.image import Images
+from novakit.store import Store
+from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
+
+LIMITS = ImageOptions(images_each=5, bytes_each=3000, members_each=3)
+
+
+@attrs.frozen
+class Place:
+    images: Images
+    context: RequestContext
+
+    async def image(self) -> str:
+        values = {"name": "i", "disk_format": "raw", "container_format": "bare"}
+        return str((await self.images.create(self.context, values))["id"])
+
+    async def upload(self, image_id: str, size: int, *, announced: int | None = None) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield bytes(size)
+
+        await self.images.upload(self.context, image_id, pieces(), announced=announced)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    on_postgresql = request.param == "postgresql"
+    url = request.getfixturevalue("postgres_url") if on_postgresql else f"sqlite+aiosqlite:///{tmp_path}/x.db"
+    store = await Store.open(url)
+    await store.create_all()
+    identity = Identity(store, tmp_path / "keys", {})
+    await identity.bootstrap(admin_password="a", demo_password="d")
+    scope = Scope(project_name="demo", domain="default")
+    _, grant = await identity.login(user_name="demo", user_domain="default", password="d", scope=scope)
+    images = Images(store, tmp_path / "images", limits=LIMITS)
+    await images.open()
+    yield Place(images, grant.context("req-1"))
+    await store.close()
+
+
+async def test_no_more_images_than_the_limit_are_made_by_many_at_once(place: Place) -> None:
+    made = await asyncio.gather(*(place.image() for _ in range(30)), return_exceptions=True)
+    assert sum(isinstance(one, str) for one in made) == LIMITS.images_each
+    assert all(isinstance(one, str | errors.TooLarge) for one in made)
+    first = next(one for one in made if isinstance(one, str))
+    await place.images.delete(place.context, first)
+    await place.image()
+
+
+async def test_what_is_stored_counts_and_not_what_was_announced(place: Place) -> None:
+    ids = [await place.image() for _ in range(5)]
+    done = await asyncio.gather(*(place.upload(one, 1000) for one in ids), return_exceptions=True)
+    assert sum(one is None for one in done) == 3 and all(
+        one is None or isinstance(one, errors.TooLarge) for one in done
+    )
+    assert len(list(place.images.directory.iterdir())) == 3
+    refused = next(one for one, answer in zip(ids, done, strict=True) if answer is not None)
+    with pytest.raises(errors.TooLarge, match="3000 are used"):
+        await place.upload(refused, 1)
+    kept = next(one for one, answer in zip(ids, done, strict=True) if answer is None)
+    await place.images.delete(place.context, kept)
+    with pytest.raises(errors.TooLarge):
+        await place.upload(refused, 10, announced=5000)
+    await place.upload(refused, 600, announced=600)
+
+
+async def test_an_image_is_shared_with_so_many_projects(place: Place) -> None:
+    image = await place.image()
+    shared = await asyncio.gather(
+        *(place.images.members.share(place.context, image, f"p{number}") for number in range(12)),
+        return_exceptions=True,
+    )
+    assert sum(not isinstance(one, BaseException) for one in shared) == LIMITS.members_each
+    assert all(isinstance(one, errors.TooLarge) for one in shared if isinstance(one, BaseException))
