@@ -66,3 +66,9 @@ async def test_another_process_with_the_same_keys_believes_the_token(cloud: Any)
 async def test_the_command_line_logs_in(cloud: Any) -> None:
     assert len(await cloud.cli("token", "issue", "-f", "value", "-c", "id")) > 100
     assert "compute" in await cloud.cli("catalog", "list", "-f", "value", "-c", "Type")
+
+
+async def test_whoever_guesses_a_password_is_made_to_wait(cloud: Any) -> None:
+    for user in ("demo", "nobody-of-that-name"):
+        assert [(await cloud.login(user, "wrong"))[0] for _ in range(6)] == [401] * 5 + [429]
+    assert (await cloud.login())[0] == 201
