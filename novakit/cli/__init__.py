@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NovakitError as error:
         return _failed(str(error))
     except Exception as error:
-        from novakit.cli.failures import sentence
+        from novakit.config.failures import sentence
 
         if (said := sentence(error)) is None:
             raise

@@ -84,3 +84,9 @@ def limit(instance: object, attribute: Any, value: int) -> None:
     """Refuse what is neither a limit nor -1, which is none."""
     if value < -1:
         raise ValueError(f"{attribute.name} must be -1, which is no limit, or from 0 on, not {value}")
+
+
+def strategy(instance: object, attribute: Any, value: str) -> None:
+    """Refuse what is no strategy of placement."""
+    if value not in ("spread", "stack"):
+        raise ValueError(f"{attribute.name} takes spread or stack, not {value!r}")

@@ -67,7 +67,7 @@ class SchedulerOptions:
     """Names in order; None is novakit's own list."""
     weighers: Mapping[str, float] | None = None
     """Multiplier by name; None is novakit's own list."""
-    placement_strategy: str = attrs.field(default="spread", validator=attrs.validators.in_(("spread", "stack")))
+    placement_strategy: str = attrs.field(default="spread", validator=checks.strategy)
     """spread or stack."""
     max_attempts: int = attrs.field(default=3, validator=checks.positive)
     """Hosts tried before a create gives up."""

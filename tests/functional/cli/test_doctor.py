@@ -130,5 +130,5 @@ def test_what_keeps_the_scheduler_from_starting_is_missing(tmp_path: Path, optio
     (tmp_path / "novakit.toml").write_text(options)
     command = [sys.executable, "-m", "novakit", "doctor", "--state", str(tmp_path), "--driver", "simulated"]
     done = subprocess.run([*command, "--format", "json"], text=True, capture_output=True, timeout=WITHIN, check=False)
-    wrong = [row for row in json.loads(done.stdout) if row["check"] == "scheduler" and row["state"] == "missing"]
-    assert done.returncode == 1 and told in wrong[0]["found"]
+    wrong = [row for row in json.loads(done.stdout) if row["check"] in STOPS and row["state"] == "missing"]
+    assert done.returncode == 2 and told in wrong[0]["found"]
