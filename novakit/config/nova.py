@@ -18,7 +18,7 @@ Convert = Callable[[Any], Any]
 
 
 @attrs.frozen
-class Moved:
+class Renamed:
     """The same under another name."""
 
     section: str
@@ -43,7 +43,7 @@ class Absent:
     why: str
 
 
-Meaning = Moved | Needless | Absent
+Meaning = Renamed | Needless | Absent
 
 
 def text(value: Any) -> str:
@@ -140,21 +140,21 @@ _CORS = "cross-origin headers are the work of the proxy that speaks TLS; set the
 _LINKS = "links name the host and scheme that the client asked for; have the proxy pass on Host and X-Forwarded-Proto"
 
 OPTIONS: Mapping[tuple[str, str], Meaning] = {
-    ("DEFAULT", "enabled_apis"): Moved("api", "enabled", _apis),
-    ("DEFAULT", "max_request_body_size"): Moved("api", "max_body", number),
-    ("oslo_middleware", "max_request_body_size"): Moved("api", "max_body", number),
-    ("DEFAULT", "compute_monitors"): Moved("agent", "compute_monitors", names),
-    ("DEFAULT", "host"): Moved("agent", "host", text),
-    ("DEFAULT", "my_ip"): Moved("agent", "address", text),
-    ("DEFAULT", "shelved_offload_time"): Moved("conductor", "shelved_offload_after", decimal),
-    ("DEFAULT", "service_down_time"): Moved("conductor", "host_down_after", decimal),
-    ("DEFAULT", "report_interval"): Moved("agent", "heartbeat_every", decimal),
-    ("DEFAULT", "update_resources_interval"): Moved("agent", "report_every", decimal),
-    ("DEFAULT", "cpu_allocation_ratio"): Moved(LIBVIRT, "cpu_allocation_ratio", decimal),
-    ("DEFAULT", "ram_allocation_ratio"): Moved(LIBVIRT, "ram_allocation_ratio", decimal),
-    ("DEFAULT", "disk_allocation_ratio"): Moved(LIBVIRT, "disk_allocation_ratio", decimal),
-    ("DEFAULT", "reserved_host_memory_mb"): Moved(LIBVIRT, "reserved_memory_mb", number),
-    ("DEFAULT", "reserved_host_disk_mb"): Moved(LIBVIRT, "reserved_disk_gb", _megabytes_as_gigabytes),
+    ("DEFAULT", "enabled_apis"): Renamed("api", "enabled", _apis),
+    ("DEFAULT", "max_request_body_size"): Renamed("api", "max_body", number),
+    ("oslo_middleware", "max_request_body_size"): Renamed("api", "max_body", number),
+    ("DEFAULT", "compute_monitors"): Renamed("agent", "compute_monitors", names),
+    ("DEFAULT", "host"): Renamed("agent", "host", text),
+    ("DEFAULT", "my_ip"): Renamed("agent", "address", text),
+    ("DEFAULT", "shelved_offload_time"): Renamed("conductor", "shelved_offload_after", decimal),
+    ("DEFAULT", "service_down_time"): Renamed("conductor", "host_down_after", decimal),
+    ("DEFAULT", "report_interval"): Renamed("agent", "heartbeat_every", decimal),
+    ("DEFAULT", "update_resources_interval"): Renamed("agent", "report_every", decimal),
+    ("DEFAULT", "cpu_allocation_ratio"): Renamed(LIBVIRT, "cpu_allocation_ratio", decimal),
+    ("DEFAULT", "ram_allocation_ratio"): Renamed(LIBVIRT, "ram_allocation_ratio", decimal),
+    ("DEFAULT", "disk_allocation_ratio"): Renamed(LIBVIRT, "disk_allocation_ratio", decimal),
+    ("DEFAULT", "reserved_host_memory_mb"): Renamed(LIBVIRT, "reserved_memory_mb", number),
+    ("DEFAULT", "reserved_host_disk_mb"): Renamed(LIBVIRT, "reserved_disk_gb", _megabytes_as_gigabytes),
     ("DEFAULT", "osapi_compute_workers"): Needless(
         "one process answers for all; for more run `novakit serve --role api`"
     ),
@@ -180,13 +180,13 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("cors", "allowed_origin"): Absent(_CORS),
     ("cors", "allow_credentials"): Absent(_CORS),
     ("cors", "expose_headers"): Absent(_CORS),
-    ("scheduler", "driver"): Moved("scheduler", "driver", text),
-    ("scheduler", "max_attempts"): Moved("scheduler", "max_attempts", number),
+    ("scheduler", "driver"): Renamed("scheduler", "driver", text),
+    ("scheduler", "max_attempts"): Renamed("scheduler", "max_attempts", number),
     ("conductor", "task_log"): Needless(
         "every operation's steps are logged and shown by `openstack server event show`"
     ),
     ("conductor", "instance_sync_time"): Needless("hosts report every [agent] report_every seconds"),
-    ("database", "connection"): Moved("", "database", _database),
+    ("database", "connection"): Renamed("", "database", _database),
     ("database", "slave_connection"): Needless("one database is read and written"),
     ("database", "max_pool_size"): Needless(_POOL),
     ("database", "max_overflow"): Needless(_POOL),
@@ -202,13 +202,13 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
         "what a host keeps is [drivers.libvirt] reserved_memory_mb and reserved_disk_gb"
     ),
     ("upgrade_levels", "compute"): Needless("all parts of a deployment are of one version"),
-    ("libvirt", "cpu_dedicated_set"): Moved(LIBVIRT, "cpu_dedicated_set", text),
-    ("libvirt", "cpu_shared_set"): Moved(LIBVIRT, "cpu_shared_set", text),
-    ("compute", "cpu_dedicated_set"): Moved(LIBVIRT, "cpu_dedicated_set", text),
-    ("compute", "cpu_shared_set"): Moved(LIBVIRT, "cpu_shared_set", text),
-    ("libvirt", "hw_machine_type"): Moved(LIBVIRT, "machine", lambda value: text(value).rpartition("=")[2]),
-    ("libvirt", "connection_uri"): Moved(LIBVIRT, "uri", text),
-    ("libvirt", "virt_type"): Moved(
+    ("libvirt", "cpu_dedicated_set"): Renamed(LIBVIRT, "cpu_dedicated_set", text),
+    ("libvirt", "cpu_shared_set"): Renamed(LIBVIRT, "cpu_shared_set", text),
+    ("compute", "cpu_dedicated_set"): Renamed(LIBVIRT, "cpu_dedicated_set", text),
+    ("compute", "cpu_shared_set"): Renamed(LIBVIRT, "cpu_shared_set", text),
+    ("libvirt", "hw_machine_type"): Renamed(LIBVIRT, "machine", lambda value: text(value).rpartition("=")[2]),
+    ("libvirt", "connection_uri"): Renamed(LIBVIRT, "uri", text),
+    ("libvirt", "virt_type"): Renamed(
         LIBVIRT, "acceleration", lambda value: {"kvm": "kvm", "qemu": "tcg"}.get(value, value)
     ),
     ("libvirt", "disk_cachemodes"): Absent("the cache mode of disks is chosen by the driver"),
@@ -228,8 +228,8 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("libvirt", "use_virtio_for_bridges"): Needless(
         "NICs are virtio unless the image says otherwise", only=(True, "true", "True")
     ),
-    ("libvirt", "vif_plugging_timeout"): Moved("agent", "apply_within", decimal),
-    ("DEFAULT", "vif_plugging_timeout"): Moved("agent", "apply_within", decimal),
+    ("libvirt", "vif_plugging_timeout"): Renamed("agent", "apply_within", decimal),
+    ("DEFAULT", "vif_plugging_timeout"): Renamed("agent", "apply_within", decimal),
     ("libvirt", "vif_plugging_is_fatal"): Needless(
         "a guest starts when its network is applied, and not before", only=(True, "true", "True")
     ),
@@ -244,8 +244,8 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("libvirt", "remove_unused_original_minimum_age_seconds"): Needless(
         "unused base images are removed by age and size"
     ),
-    ("pci", "passthrough_whitelist"): Moved(LIBVIRT, "pci", _devices),
-    ("pci", "device_spec"): Moved(LIBVIRT, "pci", _devices),
+    ("pci", "passthrough_whitelist"): Renamed(LIBVIRT, "pci", _devices),
+    ("pci", "device_spec"): Renamed(LIBVIRT, "pci", _devices),
     ("pci", "alias"): Needless("the kind of a rule in [[drivers.libvirt.pci]] is its alias"),
     ("devices", "enabled_vgpu_types"): Absent(
         "mediated devices are not given to guests; whole devices are, by [[drivers.libvirt.pci]]"
@@ -290,7 +290,7 @@ def told(place: str, found: Needless | Absent, value: Any) -> str:
     return f"{place} is not needed; {found.why}"
 
 
-def put(document: Document, moved: Moved, value: Any) -> str:
+def put(document: Document, moved: Renamed, value: Any) -> str:
     """Put a value where it belongs, and return what to write instead. Raises ValueError."""
     table = document
     for part in moved.section.split(".") if moved.section else ():
@@ -325,7 +325,7 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
 
 
 def _understood(document: Document, found: Meaning, where: str, value: Any) -> str:
-    if not isinstance(found, Moved):
+    if not isinstance(found, Renamed):
         return told(where, found, value)
     try:
         return f"{where} is understood; {put(document, found, value)}"

@@ -35,7 +35,7 @@ def translate(content: str) -> Translation:
         value: Any = values[0] if len(values) == 1 else values
         where, found = f"[{section}] {name}", nova.meaning(section, name)
         try:
-            if isinstance(found, nova.Moved):
+            if isinstance(found, nova.Renamed):
                 nova.put(document, found, value)
             elif found is not None:
                 left_out.append(f"{where}: {found.why}")

@@ -49,7 +49,7 @@ def read(tmp_path: Path, text: str) -> config.Config:
 def test_every_option_of_the_guides_has_a_meaning_or_a_sentence(section: str, name: str, tmp_path: Path) -> None:
     found = nova.meaning(section, name)
     assert found is not None
-    if not isinstance(found, nova.Moved):
+    if not isinstance(found, nova.Renamed):
         assert len(found.why.split()) > 4 and not found.why.endswith(".")
     # Whatever it is, a line of the guide in novakit.toml says which option is spoken of, and what to do about it.
     try:
@@ -177,7 +177,7 @@ def test_every_option_of_a_file_is_translated_or_left_out_with_a_reason() -> Non
         found = nova.meaning(section, name)
         is_out = any(line.startswith(f"[{section}] {name}: ") for line in translated.left_out)
         if (found is None and section not in nova_conf.SCHEDULING) or (
-            not isinstance(found, nova.Moved) and section not in nova_conf.SCHEDULING
+            not isinstance(found, nova.Renamed) and section not in nova_conf.SCHEDULING
         ):
             assert is_out, (section, name)
 
