@@ -40,7 +40,7 @@ class Environment:
     def test(self, *names: str) -> str:
         """Run tests of the repository, named below `tests`, against what is installed here and nothing else of ours."""
         copy = self.path / "repository"
-        for name in ("__init__.py", "conftest.py", "support", *names):
+        for name in ("__init__.py", "conftest.py", "support", "data", *names):
             source, target = ROOT / "tests" / name, copy / "tests" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)

@@ -29,7 +29,7 @@ def _needed(name: str) -> set[str]:
 
 
 OWN_TESTS = {
-    "novakit-fit": ("fit/test_hardware.py", "fit/test_affinity.py"),
+    "novakit-fit": ("fit/test_hardware.py",),
     "novakit-host": tuple(
         f"host/test_{name}.py" for name in ("acceleration", "commands", "disks", "known_holes", "pci_survey")
     ),
