@@ -4,6 +4,7 @@ The content is flushed before the file gets its name, and the directory after: a
 """
 
 import os
+import threading
 from pathlib import Path
 
 
@@ -16,7 +17,8 @@ def publish(fresh: Path, path: Path) -> None:
 
 def write(path: Path, text: str) -> None:
     """Replace a file; the old one or the new one is there, whatever happens. Raises OSError."""
-    fresh = path.with_name(path.name + ".new")
+    # A thread whose caller was cancelled goes on writing: the next one must not find its file taken away.
+    fresh = path.with_name(f"{path.name}.{threading.get_ident()}.new")
     fresh.write_text(text)
     publish(fresh, path)
 
