@@ -3,10 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from novakit import errors
 
 MAX_SERVERS = 256
 """Servers that the hints of one request may name; more are refused rather than looked up."""
+
+
+MAX_BYTES = 32768
+"""Bytes of JSON that the hints of one request may be: 256 servers twice, and room for a query.
+
+They are kept with every server of the request, so that a thousand servers with a megabyte each would fill a database.
+"""
+
+
+def bounded(hints: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the hints of a new server. Raises BadRequest where they are too long or name too many servers."""
+    size = len(orjson.dumps(hints))
+    if size > MAX_BYTES:
+        raise errors.BadRequest(f"The scheduler hints are {size} bytes of JSON; {MAX_BYTES} is the most.")
+    servers_named(hints)
+    return hints
 
 
 def servers_named(hints: Mapping[str, Any]) -> set[str]:

@@ -326,6 +326,14 @@ async def test_a_host_of_a_zone_is_looked_for_by_the_scheduler_alone(api, host, 
     assert (await api("POST", "/v2.1/servers", body, as_="admin")).status == 202
 
 
+@pytest.mark.parametrize(("size", "status"), [(30000, 202), (33000, 400)])
+async def test_hints_that_are_too_long_to_be_kept_are_refused(api, image_id, flavor_id, size, status):
+    server = {"name": "x", "imageRef": image_id, "flavorRef": flavor_id, "networks": "none"}
+    body = {"server": server, "os:scheduler_hints": {"reason": "x" * size}}
+    answer = await api("POST", "/v2.1/servers", body, version="2.100")
+    assert answer.status == status, answer.body
+
+
 async def test_hints_that_name_too_many_servers_are_refused_at_once(api, image_id, flavor_id):
     ids = [str(uuid.UUID(int=number)) for number in range(257)]
     body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id}}

@@ -10,7 +10,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.queries import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
-from novakit.request_spec.hints import servers_named
+from novakit.request_spec.hints import bounded
 
 NOT_SERVED = {
     "personality": "Files are not injected into guests here; write them with user_data.",
@@ -48,8 +48,7 @@ async def creation(call: Call[Compute], body: Mapping[str, Any]) -> CreateReques
     if asked.get("host") or asked.get("hypervisor_hostname"):
         await call.service.hosts.require(asked.get("host"), asked.get("hypervisor_hostname"))
     await _check_limits(call, asked)
-    hints = body.get("os:scheduler_hints", body.get("OS-SCH-HNT:scheduler_hints", {}))
-    servers_named(hints)
+    hints = bounded(body.get("os:scheduler_hints", body.get("OS-SCH-HNT:scheduler_hints", {})))
     return CreateRequest(
         name=asked["name"],
         description=asked.get("description") if call.version >= (2, 19) else asked["name"],
