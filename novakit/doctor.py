@@ -206,6 +206,11 @@ async def _driver(config: Config, find: Callable[[str], Offer], name: str) -> li
         context = HostContext(host=host, state_dir=str(own) if own.is_dir() else scratch)
         try:
             driver = build(offer, config.options.get(offer.key), context)
+        except (ConfigError, Fault) as error:
+            if offer.key in config.options:
+                return [_missing("configuration", str(error), "correct it; novakit serve refuses")]
+            return [_missing(check, str(error), "tell its maker")]
+        try:
             if not isinstance(driver, ExaminesHost):
                 return [_ok(check, f"the {part} driver in use; it needs nothing that it could look for")]
             looking: Awaitable[Sequence[Finding]] = driver.examine_host()
