@@ -107,4 +107,4 @@ def test_an_endpoint_that_is_none_stops_the_start_with_one_sentence(
 ) -> None:
     (tmp_path / "novakit.toml").write_text(f'[tracing]\nendpoint = "{endpoint}"\n')
     assert main(["serve", "--state", str(tmp_path)]) == 2
-    assert "[tracing] endpoint takes an http or https URL" in capsys.readouterr().err
+    assert "[tracing]: endpoint takes an http or https URL" in capsys.readouterr().err
