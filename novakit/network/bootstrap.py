@@ -3,7 +3,7 @@
 from typing import Any
 
 from novakit.context import RequestContext
-from novakit.network.resources import networks, subnets
+from novakit.network import networks, subnets
 from novakit.store.engine import Session
 from novakit.store.network import rows
 from novakit.store.network.hosts import Touched

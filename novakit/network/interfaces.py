@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from novakit.network.addresses import containing, number_of, range_of
+from novakit.network.allocation.addresses import containing, number_of, range_of
 from novakit.network.refusals import bad, conflict
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows

@@ -11,13 +11,14 @@ from novakit import errors
 from novakit.concurrency.gather import Gather
 from novakit.context import RequestContext
 from novakit.network import bootstrap as first_start
-from novakit.network import requests, servers
-from novakit.network.addresses import number_of
-from novakit.network.default_groups import ensure_default
+from novakit.network import security_groups as group_resource
+from novakit.network.allocation.addresses import number_of
 from novakit.network.hosts import applied as applications
 from novakit.network.hosts import dhcp, topology
 from novakit.network.records import NicRequest, PortInfo, Requested
-from novakit.network.resources import security_groups as group_resource
+from novakit.network.security_group_rules import ensure_default
+from novakit.network.servers import cards as servers
+from novakit.network.servers import requests
 from novakit.store.engine import Session, Store
 from novakit.store.faults import is_collision
 from novakit.store.network import hosts as network_hosts

@@ -13,8 +13,8 @@ from novakit.api.network.resources import RESOURCES, Resource, prepare
 from novakit.api.network.shown import FLAGS, SHOWN
 from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
+from novakit.network import routers
 from novakit.network.refusals import not_found
-from novakit.network.resources import routers
 from novakit.network.service import Networks
 from novakit.store.engine import Session
 from novakit.store.network import rows

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from novakit.api.network import attributes
 from novakit.context import RequestContext
+from novakit.network import floating_ips, networks, ports, routers, security_groups, subnets
 from novakit.network.access import own_rows, visible_networks
-from novakit.network.default_groups import default_group_id, ensure_default
-from novakit.network.resources import floating_ips, networks, ports, routers, security_groups, subnets
+from novakit.network.security_group_rules import default_group_id, ensure_default
 from novakit.network.service import Networks
 from novakit.store.engine import Session
 from novakit.store.network import rows

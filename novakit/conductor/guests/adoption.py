@@ -14,7 +14,7 @@ from novakit.compute.records import POWER_NUMBERS
 from novakit.conductor.guests.claims import claim_of, stranger_claim
 from novakit.conductor.guests.note import Note, NotedServer, moment
 from novakit.conductor.parts import Parts
-from novakit.network.addresses import number_of
+from novakit.network.allocation.addresses import number_of
 from novakit.network.hosts import adoption as ports
 from novakit.placement.ledger import AllocationClaim
 from novakit.store import identity, operations

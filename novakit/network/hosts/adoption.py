@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from novakit import errors
-from novakit.network.addresses import number_of, range_of, usable
-from novakit.network.default_groups import ensure_default
-from novakit.network.drafts import PortDraft, new_port, write
+from novakit.network.allocation.addresses import number_of, range_of, usable
+from novakit.network.allocation.drafts import PortDraft, new_port, write
+from novakit.network.networks import HIGHEST_SEGMENT
 from novakit.network.records import NotedAddress, NotedPort
-from novakit.network.resources.networks import HIGHEST_SEGMENT
-from novakit.network.resources.subnets import pools_of
+from novakit.network.security_group_rules import ensure_default
+from novakit.network.subnets import pools_of
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows
 from novakit.store.network.hosts import Touched

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from novakit.errors import Conflict
-from novakit.network.default_groups import derived_id
-from novakit.network.drafts import PortDraft, choose, new_port, write
+from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
+from novakit.network.security_group_rules import derived_id
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows
 from novakit.store.network.networks import subnets as subnet_table

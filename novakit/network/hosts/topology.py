@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
-from novakit.network.addresses import ip_of, pairs, range_of
+from novakit.network.allocation.addresses import ip_of, pairs, range_of
 from novakit.network.hosts.dhcp import dhcp_port_id
 from novakit.network.interfaces import GATEWAY, INTERFACE
-from novakit.network.protocols import number_of
-from novakit.network.servers import subnet_of
+from novakit.network.security_group_rules import protocol_number
+from novakit.network.servers.cards import subnet_of
 from novakit.store.engine import Row, Session
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
@@ -228,7 +228,7 @@ def _rule(line: Row, members: Mapping[str, Sequence[str]]) -> Rule:
     return Rule(
         direction=line["direction"],
         ethertype=line["ethertype"],
-        protocol=number_of(line["protocol"], line["ethertype"]),
+        protocol=protocol_number(line["protocol"], line["ethertype"]),
         port_min=line["port_min"],
         port_max=line["port_max"],
         remotes=remotes,

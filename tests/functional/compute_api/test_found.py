@@ -7,9 +7,8 @@ import pytest
 
 from novakit.conductor.creation import hostname_of
 from novakit.config.settings import ApiOptions
-from novakit.network import Networks, Requested
-from novakit.network.resources import networks as network_resource
-from novakit.network.resources import security_groups, subnets
+from novakit.network import Networks, Requested, security_groups, subnets
+from novakit.network import networks as network_resource
 from novakit.store import operations
 from tests.functional.compute_api.conftest import authenticate
 

@@ -160,7 +160,7 @@ class Cloud:
         async with self.store.write() as session:
             for name, some in rows.items():
                 await session.execute(sa.insert(metadata.tables[name]), [{"description": "", **row} for row in some])
-        from novakit.network.resources import networks, subnets
+        from novakit.network import networks, subnets
 
         async def make(session: Any, touched: Any) -> str:
             made = await networks.create(session, touched, ADMIN, {"name": "n"})

@@ -17,9 +17,9 @@ import pytest
 from novakit import errors
 from novakit.context import RequestContext
 from novakit.network import Networks
-from novakit.network.resources import networks as network_verbs
-from novakit.network.resources import ports as port_verbs
-from novakit.network.resources import subnets as subnet_verbs
+from novakit.network import networks as network_verbs
+from novakit.network import ports as port_verbs
+from novakit.network import subnets as subnet_verbs
 from novakit.store import Store
 
 

@@ -31,8 +31,8 @@ from novakit.context import SERVICE
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks, Requested
-from novakit.network.resources import networks as network_resource
-from novakit.network.resources import subnets as subnet_resource
+from novakit.network import networks as network_resource
+from novakit.network import subnets as subnet_resource
 from novakit.placement import Placement
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import servers

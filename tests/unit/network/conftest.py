@@ -9,8 +9,8 @@ import pytest
 
 from novakit.context import RequestContext
 from novakit.network import Networks
-from novakit.network.resources import networks as network_verbs
-from novakit.network.resources import subnets as subnet_verbs
+from novakit.network import networks as network_verbs
+from novakit.network import subnets as subnet_verbs
 from novakit.store import Store
 
 PROJECT = "11111111111111111111111111111111"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from novakit import errors
 from novakit.context import RequestContext
-from novakit.network import addresses
-from novakit.network.resources import networks as network_verbs
-from novakit.network.resources import ports as port_verbs
-from novakit.network.resources import subnets as subnet_verbs
+from novakit.network import networks as network_verbs
+from novakit.network import ports as port_verbs
+from novakit.network import subnets as subnet_verbs
+from novakit.network.allocation import addresses
 from novakit.network.service import Networks
 from novakit.store import Store
 

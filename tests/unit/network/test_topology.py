@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from novakit import errors
-from novakit.network.resources import ports as port_verbs
-from novakit.network.resources import security_groups as group_verbs
+from novakit.network import ports as port_verbs
+from novakit.network import security_groups as group_verbs
 from novakit_hookspecs.networks import Applied, Rule, Topology, Vif
 
 

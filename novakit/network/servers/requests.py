@@ -8,10 +8,10 @@ import orjson
 
 from novakit import errors
 from novakit.context import RequestContext
-from novakit.network.addresses import containing, ip_of, number_of
-from novakit.network.default_groups import default_group_id, ensure_default
+from novakit.network.allocation.addresses import containing, ip_of, number_of
 from novakit.network.quotas import limit_and_used
 from novakit.network.records import Requested
+from novakit.network.security_group_rules import default_group_id, ensure_default
 from novakit.store import quota
 from novakit.store.engine import Row, Session, Store
 from novakit.store.network import rows

@@ -8,7 +8,7 @@ from novakit.context import RequestContext
 from novakit.errors import NotImplementedHere
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network
-from novakit.network.addresses import Pool, ip_of, number_of, range_of, usable, without
+from novakit.network.allocation.addresses import Pool, ip_of, number_of, range_of, usable, without
 from novakit.network.hosts import dhcp
 from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
 from novakit.network.views import route, standard

@@ -6,10 +6,10 @@ from typing import Any
 from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
-from novakit.network.addresses import containing, ip_of, number_of
-from novakit.network.drafts import PortDraft, choose, new_port, write
+from novakit.network.allocation.addresses import containing, ip_of, number_of
+from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
+from novakit.network.ports import drop
 from novakit.network.refusals import bad, conflict, forbidden, not_found
-from novakit.network.resources.ports import drop
 from novakit.network.views import standard
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows

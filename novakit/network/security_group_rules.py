@@ -1,15 +1,44 @@
-"""The security group that every project has."""
+"""Rules of security groups: what they mean, and the security group that every project has."""
 
 import ipaddress
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from novakit.network.protocols import PROTOCOLS, number_of
 from novakit.store.engine import Session
 from novakit.store.network import rows
 from novakit.store.network.security_groups import rules, security_groups
 
+PROTOCOLS: Mapping[str, int] = {
+    "icmp": 1,
+    "igmp": 2,
+    "ipip": 4,
+    "tcp": 6,
+    "egp": 8,
+    "udp": 17,
+    "dccp": 33,
+    "ipv6-encap": 41,
+    "ipv6-route": 43,
+    "ipv6-frag": 44,
+    "rsvp": 46,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "ipv6-icmp": 58,
+    "icmpv6": 58,
+    "ipv6-nonxt": 59,
+    "ipv6-opts": 60,
+    "ospf": 89,
+    "pgm": 113,
+    "vrrp": 112,
+    "sctp": 132,
+    "udplite": 136,
+}
+"""IANA's numbers by the names of the public API."""
+ICMP, ICMPV6 = 1, 58
+IPV6_ALONE = frozenset({41, 43, 44, ICMPV6, 59, 60})
+"""Protocols that IPv4 packets do not carry; a rule for them with ethertype IPv4 would never match."""
+WITH_PORTS = frozenset(PROTOCOLS[name] for name in ("tcp", "udp", "sctp", "dccp", "udplite"))
 NAMESPACE = uuid.UUID("7b1f6f7e-52c5-4c0e-8f5a-5c6a2d0e8a44")
 NAMES = {number: name for name, number in reversed(list(PROTOCOLS.items()))}
 """One name for each number that has any: the first of the table."""
@@ -32,7 +61,7 @@ def meaning(rule: Mapping[str, Any]) -> str:
     Clients read a rule as they wrote it; `tcp` and `6`, or 10.0.0.5/24 and 10.0.0.0/24, are told apart nowhere else.
     """
     names = ("direction", "ethertype", "protocol", "port_min", "port_max", "remote_ip_prefix", "remote_group_id")
-    prefix, number = normal_prefix(rule["remote_ip_prefix"]), number_of(rule["protocol"], rule["ethertype"])
+    prefix, number = normal_prefix(rule["remote_ip_prefix"]), protocol_number(rule["protocol"], rule["ethertype"])
     told = {
         **rule,
         "remote_ip_prefix": None if prefix in ANY[rule["ethertype"]] else prefix,
@@ -77,3 +106,14 @@ async def ensure_default(session: Session, project_id: str) -> str:
         ]
         await rows.add(session, rules, [*open_egress(key, project_id), *inward])
     return key
+
+
+def protocol_number(protocol: str | None, ethertype: str) -> int | None:
+    """Return the number that packets carry, or None for every protocol.
+
+    `icmp` in a rule for IPv6 is ICMPv6, as in the public API.
+    """
+    if protocol is None:
+        return None
+    number = PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol)
+    return ICMPV6 if number == ICMP and ethertype == "IPv6" else number

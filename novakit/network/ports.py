@@ -9,10 +9,10 @@ from novakit.context import RequestContext, Target
 from novakit.errors import Forbidden
 from novakit.network import interfaces, quotas
 from novakit.network.access import owns, project_of, the_network, the_own
-from novakit.network.addresses import containing, ip_of, number_of, range_of, read_mac, usable
-from novakit.network.default_groups import ensure_default
-from novakit.network.drafts import PortDraft, choose, new_port, write
+from novakit.network.allocation.addresses import containing, ip_of, number_of, range_of, read_mac, usable
+from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
 from novakit.network.refusals import bad, conflict, disallowed, forbidden, invalid, not_found
+from novakit.network.security_group_rules import ensure_default
 from novakit.network.views import standard
 from novakit.store.engine import Row, Session
 from novakit.store.network import floating_ips, rows

@@ -8,9 +8,20 @@ from typing import Any
 from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import project_of, the_own
-from novakit.network.default_groups import default_group_id, ensure_default, new_rule, normal_prefix, open_egress
-from novakit.network.protocols import ICMP, ICMPV6, IPV6_ALONE, PROTOCOLS, WITH_PORTS, number_of
 from novakit.network.refusals import bad, conflict
+from novakit.network.security_group_rules import (
+    ICMP,
+    ICMPV6,
+    IPV6_ALONE,
+    PROTOCOLS,
+    WITH_PORTS,
+    default_group_id,
+    ensure_default,
+    new_rule,
+    normal_prefix,
+    open_egress,
+    protocol_number,
+)
 from novakit.network.views import standard
 from novakit.store.engine import Session
 from novakit.store.network import rows
@@ -125,7 +136,7 @@ async def create_rule(
         await the_own(session, context, security_groups, "security group", remote)
     protocol = _protocol(values.get("protocol"), ethertype)
     ports = values.get("port_range_min"), values.get("port_range_max")
-    low, high = _range(number_of(protocol, ethertype), *ports)
+    low, high = _range(protocol_number(protocol, ethertype), *ports)
     row = new_rule(
         key,
         group["project_id"],
@@ -155,7 +166,7 @@ def _protocol(asked: Any, ethertype: str) -> str | None:
             return None
     elif text not in PROTOCOLS:
         raise _unknown_protocol(text)
-    if ethertype == "IPv4" and number_of(text, ethertype) in IPV6_ALONE:
+    if ethertype == "IPv4" and protocol_number(text, ethertype) in IPV6_ALONE:
         raise bad(
             "SecurityGroupEthertypeConflictWithProtocol",
             f"Invalid ethertype IPv4 for protocol {text}: IPv4 does not carry it. Send ethertype IPv6.",

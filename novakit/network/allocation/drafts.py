@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from novakit.network.addresses import ip_of, new_mac, take
+from novakit.network.allocation.addresses import ip_of, new_mac, take
 from novakit.network.refusals import conflict, no_address_left
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows

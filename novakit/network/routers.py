@@ -7,12 +7,12 @@ from typing import Any
 from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
-from novakit.network.addresses import containing, ip_of, number_of
-from novakit.network.drafts import PortDraft, choose, new_port, write
+from novakit.network.allocation.addresses import containing, ip_of, number_of
+from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
 from novakit.network.interfaces import GATEWAY, INTERFACE, ports_of, refuse_needed, refuse_overlap
+from novakit.network.ports import drop
 from novakit.network.refusals import bad, conflict, not_found
-from novakit.network.resources.ports import drop
-from novakit.network.resources.subnets import read_routes
+from novakit.network.subnets import read_routes
 from novakit.network.views import route, standard
 from novakit.store.engine import Row, Session
 from novakit.store.network import rows

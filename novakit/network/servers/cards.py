@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from novakit import errors, world
-from novakit.network.addresses import containing, ip_of, number_of, pairs
-from novakit.network.drafts import PortDraft, choose, new_port, write
+from novakit.network.allocation.addresses import containing, ip_of, number_of, pairs
+from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
 from novakit.network.quotas import limit_and_used
 from novakit.network.records import Fixed, NicRequest, PortInfo, Requested
-from novakit.network.requests import PORTS_EXCEEDED
+from novakit.network.servers.requests import PORTS_EXCEEDED
 from novakit.store import quota
 from novakit.store.engine import Row, Session
 from novakit.store.network import floating_ips, rows

@@ -1,0 +1,1 @@
+"""Which addresses ports get, and the writing of new ports."""

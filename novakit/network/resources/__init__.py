@@ -1,1 +1,0 @@
-"""The resources of the network API: made, shown, changed and deleted, one module for each."""
