@@ -1,8 +1,13 @@
 """The images of a host: each fetched once, checked by digest and inspected before a driver may open it.
 
-A file here is root's, read by all and written by nobody, and several guests may take from it for years.
-So it is checked again when it is another than was checked last, and it goes only when each driver on this host has said
-which files its guests need, nobody is just building with it, and it is old or too many are there.
+The idea: files go by the digest of their content, so concurrent boots share one download, and what is under a name
+can be checked by anybody. A file here is root's, read by all and written by nobody; guests may take from it for
+years.
+The invariant: a driver gets no file whose digest was not right when it was last looked at; one that differs from what
+was checked (inode, size, ctime) is hashed again. A file goes only when each driver on this host has said which files
+its guests need, nobody is just building with it, and it is old or too many are there.
+The cost: one hash for each fetch, and for each file that is used first after a start of the agent: 0.6 s of CPU for 1
+GiB, in a thread. A boot from a file that is known costs a few system calls.
 """
 
 import asyncio

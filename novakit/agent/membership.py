@@ -1,7 +1,10 @@
 """Which deployment a host belongs to: the first that it joined, until somebody removes the file that says so.
 
-A host that has guests must not obey a control plane that never heard of them, whatever led it there. Every call that
-changes something carries the deployment of whoever calls, which the bus vouches for, and is refused unless it is ours.
+The idea: a host that has guests must not obey a control plane that never heard of them, whatever led it there: a new
+database, a wrong URL, a copied configuration.
+The invariant: every call that changes something carries the deployment of whoever calls, which the bus vouches for,
+and is refused unless it is this host's. What a host belongs to is on disk before it does anything for it.
+The cost: a comparison of two texts for each call, below 1 µs, and one durable file for the life of the host.
 """
 
 import asyncio

@@ -1,6 +1,11 @@
 """What the conductor has the host keep of each guest: one file each beside the drivers' own, durable before the guest.
 
-The host keeps notes and reads nothing in them: who they are from is the conductor's to judge.
+The idea: the host keeps notes and reads nothing in them but whose they are; where they come from is the conductor's
+to judge.
+The invariant: a note is on disk before its guest is started, and goes only after its guest is gone, so that no guest
+is ever without one, whatever is killed when. A note is replaced whole, and its name is made of a checked id.
+The cost: two flushes of the disk for a note, 1 ms, in a thread. The versions of all notes are in memory, their texts
+are not.
 """
 
 import asyncio

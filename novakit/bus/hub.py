@@ -1,7 +1,12 @@
 """The hub of the bus of several processes on one machine: a Unix socket to the process that holds the bus itself.
 
-A participant proves its identity with the credential of `novakit/bus/enrolments.py`, so a compute host that holds its
-own cannot speak for another.
+The idea: every participant in another process has a stand-in on the bus of this one, so that there is one set of
+rules for who may call what, whether a call crosses a process border or not.
+The invariant: a participant is who its credential says (`novakit/bus/enrolments.py`), and the hub writes that name on
+each message itself, so a compute host cannot speak for another. What a host may send, ask and keep waiting is
+bounded.
+The cost: a call through the socket takes 70 µs of CPU on both sides together, one within the process 10 µs; a
+participant costs a task, and a sign of life twice a second where it shares a target.
 """
 
 import asyncio

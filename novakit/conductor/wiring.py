@@ -1,4 +1,14 @@
-"""Keeps every host's network as it should be: pushes topologies to hosts that are behind, joining requests."""
+"""Keeps every host's network as it should be: pushes topologies to hosts that are behind, joining requests.
+
+The idea: a topology is a host's whole wanted state, so one push serves everybody who asked before it was read.
+Requests for a host join the round that waits; a round waits `GATHER` when somebody waits for it, and longer when it
+is only news for others. Hosts that are due are read together, in a number of queries that does not grow with them.
+The invariant: who calls `ensure` gets a push whose topology was read after the call. One push to a host at a time;
+what comes meanwhile is the next round. What a host keeps for strangers is read before the topology, so that what is
+adopted in between is in one of them at least.
+The cost: a round is 1 reading for all hosts that are due and 1 call for each. `SHARE` keeps the reading to a third of
+the time, and `REST` a host that nobody waits for to one push a second, however fast its networks change.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

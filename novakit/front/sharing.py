@@ -1,7 +1,10 @@
 """Fair shares: so much work of a kind at a time, so much of it for one party, and turns for those who wait.
 
-The invariant: a party that asks a thousand times at once delays another one by no more than what is under way, for
-the next free place goes to the party that has gone longest without one, and not to the oldest request.
+The idea: a request is of a kind (`Cost`), and each kind has places. A free place goes to the party that has gone
+longest without one, and not to the oldest request. Strangers also have a pace: so many turns a second for an address.
+The invariant: a party that asks a thousand times at once delays another one by no more than what is under way. A
+place that was given is given back, also when whoever waited for it was cancelled at that moment.
+The cost: 3 µs for a place that is free; whoever waits costs a future, and `waiting_each` of them is a party's most.
 """
 
 import asyncio

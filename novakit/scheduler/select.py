@@ -1,4 +1,14 @@
-"""Choose hosts and claim them: whatever waits is decided together and claimed in one transaction."""
+"""Choose hosts and claim them: whatever waits is decided together and claimed in one transaction.
+
+The idea: requests that come while a batch is under way wait, and are the next batch. A batch brings the picture up to
+date once, decides about one server after another in memory, and claims all of them in one transaction. Whose claim is
+refused, because another scheduler was faster, is decided again with the picture read anew.
+The invariant: a server has one claim at most, and keeps it when it is asked for again. What the table counts for
+servers that were not claimed after all is taken back, also when the transaction fails. Nobody is refused by a picture
+that may be old: before the first refusal it is read again.
+The cost: 0.3 to 0.5 ms of CPU for each server of a batch, 1.8 ms for one that comes alone; each conflict costs one
+more transaction (`limits.tries` at most).
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence

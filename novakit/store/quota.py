@@ -1,14 +1,12 @@
 """Whether one more of something fits: how every limit on a number of things is held.
 
-To count and then to insert are two statements.
-On SQLite nobody writes between them.
-On PostgreSQL two transactions would both count what neither has committed, so whoever counts first takes a lock named
-after the resource and its owner, which ends with the transaction; the statement that counts comes after it and sees
-what those who held the lock before have committed.
-
-Invariant: `hold` comes before the count, the count before the insert, all in one transaction.
-Cost: one round trip on PostgreSQL, none on SQLite.
-Take it before rows are locked: whoever waits for it holds nothing that its holder may need.
+The idea: to count and then to insert are two statements. On SQLite nobody writes between them. On PostgreSQL two
+transactions would both count what neither has committed, so whoever counts first takes a lock named after the
+resource and its owner, which ends with the transaction; the statement that counts comes after it and sees what those
+who held the lock before have committed.
+The invariant: `hold` comes before the count, the count before the insert, all in one transaction; and `hold` comes
+before rows are locked, so that whoever waits for it holds nothing that its holder may need.
+The cost: one round trip on PostgreSQL for all owners of a transaction, and 0 on SQLite.
 """
 
 from collections.abc import Collection

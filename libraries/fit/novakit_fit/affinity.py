@@ -1,6 +1,12 @@
 """PCI devices for a guest: what a flavor asks for, and cells and devices chosen so that they are near each other.
 
-The filters and the scheduler's claim both call `choose`, so that they agree.
+The idea: devices of one kind on one cell are interchangeable, so a host's supply is a number for each kind and cell.
+Which cells must be among the guest's for its devices to be near is searched from the scarcest choice on, cells that
+are alike tried once; whether the guest still fits with those cells is a matching (`novakit_fit.numa`).
+The invariant: the filters and the scheduler's claim call `choose` alone, so that a host which passed the filters is
+refused by the claim only if somebody took of it meanwhile. A choice never names more devices than are free.
+The cost: 0.1 ms on a host with two cells, 2.5 ms on one with 32; 4 ms for a decision over 1,000 hosts in 96 different
+states. After `_STEPS` choices the search gives up, and cells count as not to be had near the devices.
 """
 
 from collections import Counter

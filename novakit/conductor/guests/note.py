@@ -1,8 +1,12 @@
 """What a host keeps of each of its guests, so that a database that never knew the guest can take it over.
 
-A note holds what the server's row, ports and claim were. The conductor writes it with the build, writes it again after
-the server has changed, and seals it with the deployment's secret, which is in the database alone: a host can keep a
-note, lose it or give back an old one, and cannot make one. A note is bound to its host.
+The idea: a note holds what the server's row, ports and claim were. The conductor writes it with the build and again
+after the server has changed; the host stores it beside the guest and understands nothing of it.
+The invariant: a note is sealed with the deployment's secret, which is in the database alone, and names its host and
+guest. So a host can keep a note, lose it or give back an old one; it cannot make one, alter one, or pass on that of
+another host as its own.
+The cost: one flush-to-disk write on the host (1 ms) for each note, and one call to the host whenever the server has
+changed.
 """
 
 import hashlib

@@ -1,12 +1,14 @@
 """Guests that a host has and this database does not know: told of, reserved for, and taken over where that is safe.
 
+The idea: a database may be new, another's or an old backup, so that it does not know a guest proves nothing. What
+happens to a guest follows from what the database knows, never from what it lacks.
 The invariant: a guest is destroyed only where this database knows that it is to be gone. It knows that of a server
 whose row is deleted, and of one whose row says that it is elsewhere, provided that the operation which built this very
 guest is in the database and has ended: an older backup lacks the operations of everything that happened since.
 Every other guest is a stranger. It runs on, its ports stay wired, and what it takes of its host is reserved.
 A stranger becomes a server by itself only if this database sealed its note, never had a row of its id, and nothing of
 what it needs is somebody else's; otherwise `why` says what an operator has to decide.
-The cost: nothing while a host has no strangers, and for each report of one that has, one call and one transaction.
+The cost: 0 while a host has no strangers; for each report of one that has, one call and one transaction.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,14 @@
-"""What hosts measure, as columns `metric_<name>`: as long as it is fresh, and how many of their builds failed."""
+"""What hosts measure, as columns `metric_<name>`: as long as it is fresh, and how many of their builds failed.
+
+The idea: agents report measurements with their heartbeat; the newest of each host are copied into columns, and become
+NaN when the host has been silent for `max_age`. The failure rate is counted here, from the operations that ended
+lately.
+The invariant: what is stale is never weighed, and age is told by the clock of this process alone: of reports that are
+read together only the distance between them is taken from the database. A host cannot fill memory with names:
+`MAX_NAMES` for all hosts together.
+The cost: one query for what was reported since the last look, one every 5 s for builds, and neither where no filter
+or weigher reads them; 8 bytes for each host and name.
+"""
 
 from collections import deque
 from datetime import datetime, timedelta

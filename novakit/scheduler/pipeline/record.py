@@ -1,4 +1,13 @@
-"""The record of a decision: what each filter removed and why, what the best hosts weighed, and the nearest miss."""
+"""The record of a decision: what each filter removed and why, what the best hosts weighed, and the nearest miss.
+
+The idea: what a decision removed is known from the masks; the reasons are asked of the filters afterwards, for the
+hosts that each removed. The nearest miss is the host that the fewest filters refuse, and among those the one that
+lacks the least: found by halving, since a filter can say of many hosts at once how far the nearest of them is off.
+The invariant: what a tenant reads (`message`) counts hosts and names none; what names hosts (`detail`, `nearest`) is
+for operators. A plugin that fails while it explains costs its own reason only.
+The cost: 0.2 ms where a host was found, for the weights of the best ones. A refusal asks the filters once more about
+all hosts and then up to `LOOKS` times about some of them: 1.3 ms at 1,000 hosts, 2.2 ms at 10,000.
+"""
 
 import heapq
 from collections.abc import Sequence

@@ -1,4 +1,12 @@
-"""One installed filter or weigher with a border around it: whatever it does wrong costs only itself."""
+"""One installed filter or weigher with a border around it: whatever it does wrong costs only itself.
+
+The idea: each call of a plugin is a task with one way in and one way out. Stock plugins run on the event loop; those
+of others in a thread of their own with a time limit, on a copy of the facts that they declared.
+The invariant: whatever a plugin does (raise, hang, answer in another shape, explain itself with megabytes) comes out
+as its answer, checked and bounded, or as `Broken` with a sentence that names the plugin. Its faults are counted and
+the first different ones logged, so that a plugin which fails for every request fills no log.
+The cost: some microseconds for a stock plugin, about 50 µs and a copy of its columns for others.
+"""
 
 import itertools
 import threading

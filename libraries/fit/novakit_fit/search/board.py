@@ -1,6 +1,12 @@
 """How far the questions of a tree are answered, and what an answer leaves of the others.
 
-Sets of providers are masks: numbers of which a bit stands for the provider at its place in the scope.
+The idea: a question's possible answers are a mask, a number whose bit n stands for the provider at place n of the
+scope. Answering one takes bits from the masks of those that contend for the same stock, must not share a provider, or
+must stay in one subtree; what no answer can mend any more is found before anything is tried (`is_possible`).
+The invariant: `answered` removes only answers that could not be part of a candidate, so none is lost; and `state`
+holds all that decides what can follow, so that equal states have equal ends.
+The cost: `work` looks for each answer, at some 0.5 µs each; a node holds masks and what is left of what is contended,
+not a copy of the tree.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,15 @@
-"""The driver: makes the host equal to a topology, step by step, each of which may be repeated after a crash."""
+"""The driver: makes the host equal to a topology, step by step, each of which may be repeated after a crash.
+
+The idea: nothing is remembered on disk. A topology is the whole wanted state; the driver works out what that means
+here (`plan`), looks at what is there (OVSDB, links, namespaces), and makes the difference. A first start, a change
+and the repair after a crash are the same call. Whatever is ours is told by its name or its external_ids.
+The invariant: a tap is shut and without flows until the flows that guard it are installed, so no guest can send
+before its rules stand; flows are replaced in one bundle, so no packet meets half of a program. A fault costs the
+port, router or network that it belongs to (`faults`), and the rest is made.
+The cost: a topology that changes nothing runs no program: one look at links, namespaces and the switch's process
+(`_reality`). One that changes runs ovs-vsctl once for all ports and ovs-ofctl once for all flows; working out plan
+and flows of 100 ports takes 1 ms.
+"""
 
 import asyncio
 import os
