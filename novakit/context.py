@@ -35,7 +35,7 @@ class RequestContext:
     """The policy of the service that was called; None for what the cloud does of itself."""
 
     def may(self, rule: str, target: "Target") -> bool:
-        """Say whether the caller may do what a rule is about to a thing that the domain has just found.
+        """Return whether the caller may do what a rule is about to a thing that the domain has just found.
 
         What the cloud does of itself, no policy is asked about.
         """

@@ -28,7 +28,7 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def make(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
-    """Make a file unless it is there; say whether this call made it. The first of several processes wins.
+    """Make a file unless it is there. Returns whether this call made it. The first of several processes wins.
 
     Raises OSError.
     """

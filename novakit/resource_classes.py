@@ -16,7 +16,7 @@ _told: set[str] = set()
 
 
 def canonical(name: str) -> str:
-    """Give the class that a name means; the first use of each alias in a process is logged."""
+    """Return the class that a name means; the first use of each alias in a process is logged."""
     meant = ALIASES.get(name)
     if meant is None:
         return name
@@ -27,7 +27,7 @@ def canonical(name: str) -> str:
 
 
 def by_class(said: Mapping[str, T]) -> dict[str, T]:
-    """Give what is said of each class under the class's own name; raise `BadRequest` for one that is named twice."""
+    """Return what is said of each class under the class's own name. Raises BadRequest for one that is named twice."""
     found = {canonical(name): value for name, value in said.items()}
     if len(found) < len(said):
         twice = ", ".join(f"{name} and {canonical(name)}" for name in said if canonical(name) != name)
@@ -36,5 +36,5 @@ def by_class(said: Mapping[str, T]) -> dict[str, T]:
 
 
 def aliased(said: Iterable[str]) -> set[str]:
-    """Give the classes that are meant by aliases; nobody could have made them under that name."""
+    """Return the classes that are meant by aliases; nobody could have made them under that name."""
     return {ALIASES[name] for name in said if name in ALIASES}

@@ -16,7 +16,7 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 def tracer() -> Tracer | None:
-    """Give the tracer, or None where no provider is configured."""
+    """Return the tracer, or None where no provider is configured."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return None
@@ -24,7 +24,7 @@ def tracer() -> Tracer | None:
 
 
 def within(of: Tracer | None, name: str, context: Context | None = None, **facts: Any) -> AbstractContextManager[Any]:
-    """Open a span below the current one, or below `context`; give None where there is no tracer.
+    """Open a span below the current one, or below `context`. Returns None where there is no tracer.
 
     Facts are its attributes, with `__` where the attribute has a dot.
     """
@@ -67,17 +67,17 @@ def attached(body: Mapping[str, Any]) -> Iterator[None]:
 
 
 def here() -> Context:
-    """Give the current context, for a span that another task will open below it."""
+    """Return the current context, for a span that another task will open below it."""
     return get_current()
 
 
 def of_headers(headers: Mapping[str, str]) -> Context:
-    """Give the context that a client's `traceparent` header carries; an empty one without it."""
+    """Return the context that a client's `traceparent` header carries; an empty one without it."""
     return Context() if tracer() is None else _PROPAGATOR.extract(headers, Context())
 
 
 def carried() -> dict[str, Any]:
-    """Give what a message or an operation takes along of the current span: nothing, or one key."""
+    """Return what a message or an operation takes along of the current span: nothing, or one key."""
     carrier: dict[str, str] = {}
     if trace.get_current_span().get_span_context().is_valid:
         _PROPAGATOR.inject(carrier)
@@ -85,7 +85,7 @@ def carried() -> dict[str, Any]:
 
 
 def parent(body: Mapping[str, Any]) -> Context:
-    """Give the context that a message's body carries; an empty one where it carries none that can be understood."""
+    """Return the context that a message's body carries; an empty one where it carries none that can be understood."""
     carrier = body.get(KEY)
     if not isinstance(carrier, Mapping) or tracer() is None:
         return Context()

@@ -26,16 +26,16 @@ class World(Protocol):
     """What a program cannot know by itself."""
 
     def now(self) -> datetime:
-        """Say what time it is, in UTC and aware of it."""
+        """Return what time it is, in UTC and aware of it."""
 
     def monotonic(self) -> float:
-        """Say how many seconds passed since some fixed moment."""
+        """Return how many seconds passed since some fixed moment."""
 
     def new_id(self) -> str:
         """Make a fresh UUID, lower case with dashes."""
 
     def chance(self) -> random.Random:
-        """Give the source of randomness."""
+        """Return the source of randomness."""
 
 
 @attrs.define
@@ -72,12 +72,12 @@ def using(world: World) -> Iterator[None]:
 
 
 def now() -> datetime:
-    """Say what time it is, in UTC and aware of it."""
+    """Return what time it is, in UTC and aware of it."""
     return _world.get().now()
 
 
 def monotonic() -> float:
-    """Say how many seconds passed since some fixed moment."""
+    """Return how many seconds passed since some fixed moment."""
     return _world.get().monotonic()
 
 
@@ -87,7 +87,7 @@ def new_id() -> str:
 
 
 def chance() -> random.Random:
-    """Give the source of randomness."""
+    """Return the source of randomness."""
     return _world.get().chance()
 
 

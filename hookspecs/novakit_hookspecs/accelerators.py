@@ -43,7 +43,7 @@ class Watches(Protocol):
     """Facet: tells of changes by itself; without it the core polls `discover`."""
 
     def watch(self) -> AsyncIterator[Sequence[Device]]:
-        """Give the whole list again after every change."""
+        """Return the whole list again after every change."""
 
 
 @attrs.frozen(kw_only=True)

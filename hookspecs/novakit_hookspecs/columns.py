@@ -104,7 +104,7 @@ _OWN_NAMES = {"MEMORY_MB": "memory_mb", "VCPU": "vcpus", "DISK_GB": "disk_gb"}
 
 
 def of_class(part: str, resource_class: str) -> str:
-    """Give the name of the fact that holds one part of a resource class: `free_memory_mb`, `used_resource_vgpu`."""
+    """Return the name of the fact that holds one part of a resource class: `free_memory_mb`, `used_resource_vgpu`."""
     return f"{part}_{_OWN_NAMES.get(resource_class) or 'resource_' + resource_class.lower()}"
 
 
@@ -116,7 +116,7 @@ _RESOURCE = re.compile(r"(free|capacity|used|spread)_resource_([a-z][a-z0-9_]{0,
 
 
 def metric_name(name: str) -> str | None:
-    """Give a measurement's name as its column has it, dots and dashes being underscores; None for what is no name.
+    """Return a measurement's name as its column has it, dots and dashes being underscores; None for what is no name.
 
     `cpu.user.percent` is read as `metric_cpu_user_percent`.
     """
@@ -125,7 +125,7 @@ def metric_name(name: str) -> str | None:
 
 
 def find(name: str) -> Fact | None:
-    """Give the fact of that name, or None when there is none.
+    """Return the fact of that name, or None when there is none.
 
     Two families have open ends: `metric_<name>` is a number that an agent measures (NaN where it does not), and
     `free_resource_<class>`, `capacity_resource_<class>` and `used_resource_<class>` are amounts of any resource class,

@@ -71,12 +71,12 @@ class PciDevice:
 
     @property
     def resource_class(self) -> str:
-        """Say what the ledger counts it as; one unit of it."""
+        """Return what the ledger counts it as; one unit of it."""
         return pci_name(self.kind)
 
     @property
     def traits(self) -> frozenset[str]:
-        """Say which model it is: CUSTOM_PCI_10DE_20B5, where vendor and product are known."""
+        """Return which model it is: CUSTOM_PCI_10DE_20B5, where vendor and product are known."""
         known = self.vendor_id and self.product_id
         return frozenset({pci_name(self.vendor_id, self.product_id)} if known else ())
 
@@ -147,8 +147,8 @@ class PreparesHost(Protocol):
     """Facet of a virt or network driver: can start the daemons it needs on a host whose init system did not."""
 
     async def prepare_host(self) -> Sequence[str]:
-        """Start what is missing and may be started, before `open`; say in one sentence each what was started.
+        """Start what is missing and may be started, before `open`. Returns in one sentence each what was started.
 
         What already runs is left alone, so calling it again answers nothing.
-        Raises `Refused` with a remedy when something is not installed or does not start.
+        Raises Refused with a remedy when something is not installed or does not start.
         """

@@ -12,7 +12,7 @@ _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
 
 
 def parse_address(text: str) -> tuple[int, int, int, int]:
-    """Give domain, bus, slot and function of `0000:3b:00.0`; raise `ValueError` for anything else."""
+    """Return domain, bus, slot and function of `0000:3b:00.0`. Raises ValueError for anything else."""
     if (match := _ADDRESS.fullmatch(text)) is None:
         raise ValueError(f"{text[:40]!r} is no PCI address; write domain:bus:slot.function, such as 0000:3b:00.0")
     domain, bus, slot, function = (int(part, 16) for part in match.groups())
@@ -20,9 +20,9 @@ def parse_address(text: str) -> tuple[int, int, int, int]:
 
 
 def addresses(attachments: Sequence[Attachment]) -> Sequence[str]:
-    """Give the addresses of PCI functions, for a driver that renders nothing else.
+    """Return the addresses of PCI functions, for a driver that renders nothing else.
 
-    Raises `Refused` for an attachment of another kind, for what is no address, and for an address given twice.
+    Raises Refused for an attachment of another kind, for what is no address, and for an address given twice.
     """
     found: list[str] = []
     for each in attachments:

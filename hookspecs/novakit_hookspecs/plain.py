@@ -25,7 +25,7 @@ def to_plain(value: Any) -> Any:
 
 
 def to_record(plain: Any, kind: type[T], *, tolerant: bool = False) -> T:
-    """Build a record of `kind` from plain data; raise `TypeError` or `ValueError` when it does not fit.
+    """Build a record of `kind` from plain data. Raises TypeError or ValueError when it does not fit.
 
     A field that the record does not have is refused, or passed over with `tolerant`: the other side may be newer.
     """

@@ -115,7 +115,7 @@ class Ask:
 
     @property
     def disk_gb(self) -> int:
-        """Say how many GiB of the host's disk it takes: root, ephemeral and swap, rounded up."""
+        """Return how many GiB of the host's disk it takes: root, ephemeral and swap, rounded up."""
         root = 0 if self.boots_from_volume else self.root_gb
         return root + self.ephemeral_gb + -(-self.swap_mb // 1024)
 
@@ -137,39 +137,39 @@ class HostColumns(Protocol):
 
     @property
     def size(self) -> int:
-        """Say how many hosts there are; every array has this length."""
+        """Return how many hosts there are; every array has this length."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Give the hosts' names, in row order."""
+        """Return the hosts' names, in row order."""
 
     @property
     def aggregates(self) -> Sequence[Aggregate]:
         """List all aggregates, whether they have hosts or not."""
 
     def column(self, name: str) -> "NDArray[Any]":
-        """Give the array of a number, flag or object fact; raise `KeyError` for one that is not in `reads`."""
+        """Return the array of a number, flag or object fact. Raises KeyError for one that is not in `reads`."""
 
     def codes(self, name: str) -> "NDArray[np.int32]":
         """Give, for a category, each host's index into its vocabulary."""
 
     def vocabulary(self, name: str) -> Sequence[Any]:
-        """Give the different values of a category."""
+        """Return the different values of a category."""
 
     def where(self, name: str, test: Callable[[Any], bool]) -> "NDArray[np.bool_]":
         """Say for which hosts a category's value passes `test`, which is called once for each different value."""
 
     def has_trait(self, trait: str) -> "NDArray[np.bool_]":
-        """Say which hosts have a trait anywhere in their tree of providers."""
+        """Return which hosts have a trait anywhere in their tree of providers."""
 
     def in_aggregate(self, aggregate: int) -> "NDArray[np.bool_]":
-        """Say which hosts belong to an aggregate."""
+        """Return which hosts belong to an aggregate."""
 
     def tagged(self, prefix: str) -> Sequence[Aggregate]:
         """List the aggregates with a metadata key that begins so; quick, however many there are."""
 
     def rows(self, names: Iterable[str]) -> "NDArray[np.intp]":
-        """Give the row of each host named, leaving out the unknown."""
+        """Return the row of each host named, leaving out the unknown."""
 
 
 class HostView(Protocol):
@@ -181,7 +181,7 @@ class HostView(Protocol):
     name: str
 
     def __getattr__(self, fact: str) -> Any:
-        """Give a fact."""
+        """Return a fact."""
 
 
 @runtime_checkable
@@ -197,7 +197,7 @@ class HostFilter(Protocol):
     """The simple form: one host, called only for hosts that the column filters left over."""
 
     def passes(self, host: HostView, ask: Ask) -> bool:
-        """Say whether this host may take the server."""
+        """Return whether this host may take the server."""
 
 
 @attrs.frozen(kw_only=True)
@@ -228,7 +228,7 @@ class Explains(Protocol):
     """Facet: can say why; asked after the decision, with the removed hosts only."""
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
-        """Give the reasons for which these hosts were removed; their counts add up to `hosts.size`."""
+        """Return the reasons for which these hosts were removed; their counts add up to `hosts.size`."""
 
 
 @runtime_checkable
@@ -236,7 +236,7 @@ class Abstains(Protocol):
     """Facet: can say beforehand that it has no opinion on a request, which saves asking."""
 
     def applies(self, ask: Ask) -> bool:
-        """Say whether the filter could remove any host for this request; it is not asked where it could not."""
+        """Return whether the filter could remove any host for this request; it is not asked where it could not."""
 
 
 class IfBroken(enum.Enum):

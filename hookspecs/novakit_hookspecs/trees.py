@@ -24,7 +24,7 @@ class Units:
     """What every amount must be a multiple of."""
 
     def give(self, amount: int, beside: int = 0) -> bool:
-        """Say whether a server can take an amount, beside what it takes of the same already."""
+        """Return whether a server can take an amount, beside what it takes of the same already."""
         return (
             self.min_unit <= amount
             and amount % self.step_size == 0
@@ -69,7 +69,7 @@ class RequestGroup:
     """Traits that the provider must not have."""
 
     def suits(self, provider: ProviderStock) -> bool:
-        """Say whether a provider has the right traits."""
+        """Return whether a provider has the right traits."""
         return self.required <= provider.traits and not self.forbidden & provider.traits
 
     def described(self) -> str:

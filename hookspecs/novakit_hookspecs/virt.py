@@ -23,7 +23,7 @@ class VirtDriver(Protocol):
         """Let go of the hypervisor; guests run on."""
 
     async def host(self) -> HostFacts:
-        """Say what the host has to offer now."""
+        """Return what the host has to offer now."""
 
     async def guests(self) -> Sequence[Guest]:
         """List every guest of ours on this host, running or not."""
@@ -40,7 +40,7 @@ class VirtDriver(Protocol):
         RUNNING lets a paused guest go on and brings a suspended one back, each where it was.
         SHUTDOWN asks the guest to shut down and pulls the plug after `within` seconds; 0 pulls it at once. What was
         kept of a suspended guest's memory is thrown away.
-        Raises `NotFound` for an unknown guest.
+        Raises NotFound for an unknown guest.
         """
 
     def events(self) -> AsyncIterator[GuestEvent]:
@@ -52,7 +52,7 @@ class LogsConsole(Protocol):
     """Facet: keeps what the guest prints on its serial console, across reboots, in a bounded ring."""
 
     async def console_log(self, guest: str, max_bytes: int) -> bytes:
-        """Give the last `max_bytes` bytes; empty when nothing was printed; `NotFound` for an unknown guest."""
+        """Return the last `max_bytes` bytes; empty when nothing was printed; `NotFound` for an unknown guest."""
 
 
 @runtime_checkable
@@ -60,10 +60,10 @@ class Snapshots(Protocol):
     """Facet: can copy the root disk of a stopped guest into an image."""
 
     async def snapshot(self, guest: str, path: str) -> str:
-        """Write the root disk as an image that needs no other file, and give its disk format: qcow2 or raw.
+        """Write the root disk as an image that needs no other file. Returns its disk format: qcow2 or raw.
 
         `path` is absolute and what is there already is replaced; a failure may leave part of a file there.
-        Raises `NotFound` for an unknown guest and `Refused` for one that runs.
+        Raises NotFound for an unknown guest and `Refused` for one that runs.
         """
 
 
@@ -74,7 +74,7 @@ class Pauses(Protocol):
     async def pause(self, guest: str) -> Guest:
         """Bring a running guest to PAUSED; one that is paused stays so.
 
-        Raises `NotFound` for an unknown guest and `Refused` for one that is off or suspended.
+        Raises NotFound for an unknown guest and `Refused` for one that is off or suspended.
         """
 
 
@@ -88,7 +88,7 @@ class Suspends(Protocol):
     async def suspend(self, guest: str) -> Guest:
         """Bring a running or paused guest to SUSPENDED; one that is suspended stays so.
 
-        Raises `NotFound` for an unknown guest and `Refused` for one that is off, or that has what cannot be kept.
+        Raises NotFound for an unknown guest and `Refused` for one that is off, or that has what cannot be kept.
         """
 
 
@@ -110,7 +110,7 @@ class UsesImages(Protocol):
     async def images_in_use(self) -> Collection[str]:
         """Return the paths of all image files that a guest here needs, running or not.
 
-        Raises `Busy` or `Refused` when that cannot be known now; then no file is removed.
+        Raises Busy or Refused when that cannot be known now; then no file is removed.
         """
 
 

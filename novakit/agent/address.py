@@ -8,7 +8,7 @@ ELSEWHERE = (("192.0.2.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6))
 
 
 def own() -> str | None:
-    """Give this machine's address towards the default route; None where there is no way out."""
+    """Return this machine's address towards the default route; None where there is no way out."""
     for there, family in ELSEWHERE:
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
             asking.connect((there, 9))

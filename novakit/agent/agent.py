@@ -252,7 +252,7 @@ class Agent(HostCalls):
         return await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
 
     async def _images_in_use(self) -> Collection[str] | None:
-        """Say which image files guests here need; None when the driver does not say, or cannot now."""
+        """Return which image files guests here need; None when the driver does not say, or cannot now."""
         if not self.spec.wants_images:
             return []
         if not isinstance(self.driver, UsesImages):

@@ -137,7 +137,10 @@ class HostCalls(Contract):
     async def apply_network(
         self, topology: Annotated[Topology, Encoded(topologies.write, topologies.read)], kept: Kept = NOTHING_KEPT
     ) -> Applied:
-        """Make the host's network equal to a topology and what is kept, unless it has a newer one; tell what came."""
+        """Make the host's network equal to a topology and what is kept, unless it has a newer one.
+
+        Returns what came.
+        """
 
     @call(within=lambda config: config.agent.create_within + FETCHING, repeat_by="operation", by=CONDUCTOR)
     @abstractmethod

@@ -103,9 +103,9 @@ class ImageCache:
         return gone
 
     async def get(self, source: ImageSource, show: Show) -> LocalImage:
-        """Give the local file of an image; `show` adds to its ticket that it is this host's.
+        """Return the local file of an image; `show` adds to its ticket that it is this host's.
 
-        Raises `Refused` when the content is not what was promised, `Busy` when it could not be fetched now,
+        Raises Refused when the content is not what was promised, `Busy` when it could not be fetched now,
         InsufficientStorage when this host has no room for it: another one may.
         """
         digest = source.sha256
@@ -125,7 +125,7 @@ class ImageCache:
         return LocalImage(id=source.id, path=str(path), disk_format=source.disk_format, virtual_size=virtual_size)
 
     def _is_whole(self, path: Path) -> bool:
-        """Say whether the file is there and has the content that its name says."""
+        """Return whether the file is there and has the content that its name says."""
         try:
             status = path.lstat()
         except FileNotFoundError:

@@ -27,7 +27,7 @@ class Monitor(Protocol):
     """Reads some measurements of the machine."""
 
     def read(self, at: float) -> dict[str, float]:
-        """Give what can be measured now by name; `at` is the second on a steady clock, and rates count from the last
+        """Return what can be measured now by name; `at` is the second on a steady clock, and rates count from the last
         call.
         """
 
@@ -68,7 +68,7 @@ class Cpu:
         return {**ticks, "all": sum(ticks.values()) + steal}
 
     def _frequency(self) -> float | None:
-        """Give the mean of all CPUs in MHz."""
+        """Return the mean of all CPUs in MHz."""
         files = sorted(self.sys.glob("devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
         mhz = [kilohertz / 1000 for file in files if (kilohertz := _number(file)) is not None]
         if not mhz:
@@ -128,7 +128,7 @@ class PowerMeter:
         )
 
     def _since(self, at: float, now: Mapping[str, tuple[int, int]]) -> float:
-        """Give the mean watts since the last reading; 0 where it was of other counters."""
+        """Return the mean watts since the last reading; 0 where it was of other counters."""
         then, before = self._before or (at, {})
         if at <= then or before.keys() != now.keys():
             return 0.0
@@ -146,14 +146,14 @@ class PowerMeter:
                 yield f"{name} ({zone.name})", zone
 
     def _counters(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Give microjoules so far, and those at which the counter starts over, by zone."""
+        """Yield microjoules so far, and those at which the counter starts over, by zone."""
         for name, zone in self._zones():
             energy, most = _number(zone / "energy_uj"), _number(zone / "max_energy_range_uj")
             if energy is not None and most is not None:
                 yield name, (int(energy), int(most))
 
     def _sensors(self) -> list[float]:
-        """Give the watts of each sensor; those of the whole machine alone where it has such."""
+        """Return the watts of each sensor; those of the whole machine alone where it has such."""
         found: dict[str, list[float]] = {"power_meter": [], "other": []}
         for chip in sorted(self.sys.glob("class/hwmon/hwmon*")):
             name = (chip / "name").read_text().strip() if (chip / "name").exists() else ""

@@ -59,7 +59,7 @@ class Membership:
             raise WrongDeployment(self.sentence(deployment))
 
     def sentence(self, deployment: str) -> str:
-        """Say what is wrong and what to do."""
+        """Return what is wrong and what to do."""
         return (
             f"The host {self.host} belongs to deployment {self.deployment} and takes no orders of another"
             f" ({deployment or 'none'}). Start the control plane on its own database and state directory; or let the"

@@ -116,7 +116,7 @@ def _routers(last: Topology, kept: Kept, topology: Topology) -> list[Router]:
 
 
 def _is_whole(router: Router, here: Collection[str]) -> bool:
-    """Say whether every network with a leg of the router is here."""
+    """Return whether every network with a leg of the router is here."""
     return all(leg.network_id in here for leg in router.interfaces)
 
 

@@ -124,7 +124,7 @@ class Method:
         return {name: self.arguments[name].write(value) for name, value in given.items()}
 
     def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Turn the body of a message into arguments; raise `BadCall`."""
+        """Turn the body of a message into arguments. Raises BadCall."""
         if missing := sorted(self.arguments.keys() - self.defaults.keys() - body.keys()):
             raise BadCall(f"{self.name} needs {', '.join(missing)}.")
         given = {}
@@ -138,7 +138,7 @@ class Method:
 
 
 def key_of(method: Method, given: Mapping[str, Any]) -> Any:
-    """Give what makes two calls of a method the same call; None for one that changes nothing."""
+    """Return what makes two calls of a method the same call; None for one that changes nothing."""
     if method.declared.repeat_by == READS:
         return None
     name, *path = method.declared.repeat_by.split(".")
@@ -150,7 +150,7 @@ def key_of(method: Method, given: Mapping[str, Any]) -> Any:
 
 @cache
 def methods_of(contract: type[Contract]) -> Mapping[str, Method]:
-    """Give the calls of a contract, by name."""
+    """Return the calls of a contract, by name."""
     found = {}
     for name in sorted(dir(contract)):
         function = getattr(contract, name)
@@ -182,7 +182,7 @@ def _encoded(hint: Any) -> Encoded:
 
 
 def client(contract: type[C], bus: Bus, config: "Config", name: str = "") -> C:
-    """Give an object whose methods ask the target of a contract; `name` tells it from others of its kind.
+    """Return an object whose methods ask the target of a contract; `name` tells it from others of its kind.
 
     Its methods raise what `Bus.call` raises, and `BadAnswer` for an answer that is not what was declared.
     """
@@ -200,7 +200,7 @@ class Targets(Generic[C]):
     config: "Config" = attrs.field(repr=False)
 
     def at(self, name: str) -> C:
-        """Give the one of this name, whether anybody serves it or not."""
+        """Return the one of this name, whether anybody serves it or not."""
         return client(self.contract, self.bus, self.config, name)
 
 
@@ -278,7 +278,7 @@ def serve(
 
     `require` is asked before each call that changes something, with the deployment that it comes from, and raises what
     the caller is told where that is refused.
-    Raises `TypeError` when it lacks a method of the contract.
+    Raises TypeError when it lacks a method of the contract.
     """
     of(bus.identity)
     handlers = {each: _handler(method, of, require) for each, method in methods_of(contract).items()}
@@ -314,6 +314,6 @@ def _given(method: Method, message: Message) -> dict[str, Any]:
 
 
 def time_left(most: float) -> float:
-    """Say how many seconds there are, `most` at most, until the caller of what is being answered waits no longer."""
+    """Return how many seconds there are, `most` at most, until the caller of what is being answered waits no longer."""
     until = _until.get()
     return most if until is None else min(most, max(until - world.monotonic(), 0.0))

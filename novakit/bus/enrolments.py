@@ -49,7 +49,7 @@ class Credential:
 
     @property
     def file_name(self) -> str:
-        """Say what the file is called in a directory of credentials."""
+        """Return what the file is called in a directory of credentials."""
         return self.participant.replace(":", ".")
 
 
@@ -159,7 +159,7 @@ class Enrolments:
         return found.digest
 
     def still_admits(self, identity: str, stamp: str) -> bool:
-        """Say whether the credential that `admits` took is still the one that is enrolled."""
+        """Return whether the credential that `admits` took is still the one that is enrolled."""
         found = self._find(identity)
         return found is not None and found.digest == stamp
 

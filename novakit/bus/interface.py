@@ -104,14 +104,14 @@ class Bus(Protocol):
 
     @property
     def identity(self) -> str:
-        """Say who this participant is to the others."""
+        """Return who this participant is to the others."""
 
     async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
         """Ask one server of `target` and wait for its answer for `within` seconds.
 
         Several servers share the calls to a target: each call goes to one of them, to one that has less to do rather
         than more, and to one that has gone silent only where all have.
-        Raises `RemoteError` when the other side raised, `Unreachable` when no answer came, which is known at once
+        Raises RemoteError when the other side raised, `Unreachable` when no answer came, which is known at once
         where the server that had the call has died, and soon where it hangs.
         It may have done its work all the same, so what several serve must bear being asked twice.
         """
@@ -119,7 +119,7 @@ class Bus(Protocol):
     async def call_each(
         self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30
     ) -> list[Reply]:
-        """Ask every server of `target` the same, and give what each said within `within` seconds, by identity."""
+        """Ask every server of `target` the same. Returns what each said within `within` seconds, by identity."""
 
     async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
         """Tell everybody who listens to `topic`; nobody listening is fine, and nothing is kept for later."""

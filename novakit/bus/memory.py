@@ -44,7 +44,7 @@ class _Served:
         self.idle.set()
 
     def burden(self) -> tuple[bool, int]:
-        """Say how little it should be given: whoever is silent comes last, then whoever has most to do."""
+        """Return how little it should be given: whoever is silent comes last, then whoever has most to do."""
         return self.participant.silent, self._running
 
     @contextmanager
@@ -92,7 +92,7 @@ class MemoryParticipant:
 
     @property
     def shares(self) -> bool:
-        """Say whether it serves a target that others may serve, too."""
+        """Return whether it serves a target that others may serve, too."""
         return any(not _is_alone(target) for target, _ in self._serves)
 
     async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
@@ -206,7 +206,7 @@ class MemoryParticipant:
 
 
 def _is_alone(target: str) -> bool:
-    """Say whether a target has one server at a time: a host's agent, of which the latest counts."""
+    """Return whether a target has one server at a time: a host's agent, of which the latest counts."""
     return target.startswith("agent.")
 
 

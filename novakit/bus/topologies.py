@@ -24,7 +24,7 @@ def write(topology: Topology) -> dict[str, Any]:
 
 
 def read(plain: Any) -> Topology:
-    """Build the topology again; raise `TypeError`, `ValueError` or `LookupError` when it is not one."""
+    """Build the topology again. Raises TypeError, ValueError or LookupError when it is not one."""
     shared = to_record(plain["rules"], tuple[tuple[Rule, ...], ...], tolerant=True)
     ports = [
         attrs.evolve(to_record({**port, "rules": ()}, Port, tolerant=True), rules=shared[port["rules"]])

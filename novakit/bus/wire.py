@@ -109,7 +109,7 @@ class Answering:
 
     @property
     def open(self) -> int:
-        """Say how many are being answered."""
+        """Return how many are being answered."""
         return len(self._tasks)
 
     def begin(self, number: int, work: Callable[[], Any], name: str) -> None:

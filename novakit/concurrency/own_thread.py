@@ -40,7 +40,7 @@ class OwnThread:
     async def run(self, call: Callable[[threading.Event], T], within: float | None) -> T:
         """Run the call there, after those of others, and wait `within` seconds for its answer.
 
-        Raises `Stuck` when it takes longer or an earlier one that did still runs.
+        Raises Stuck when it takes longer or an earlier one that did still runs.
         With None whoever calls sets the limit, by cancelling; then an earlier call that was cancelled so and still runs
         is `Stuck`, too.
         The call is handed an event that is set when nobody waits for it any more.

@@ -284,7 +284,7 @@ def meaning(section: str, name: str) -> Meaning | None:
 
 
 def told(place: str, found: Needless | Absent, value: Any) -> str:
-    """Say why an option is left out. Raises ConfigError where somebody wants what cannot be had."""
+    """Return why an option is left out. Raises ConfigError where somebody wants what cannot be had."""
     if isinstance(found, Absent) or (found.only and value not in found.only):
         raise ConfigError(f"{place} = {str(value)[:60]!r} cannot be had: {found.why}. Remove it.")
     return f"{place} is not needed; {found.why}"

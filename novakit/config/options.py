@@ -16,7 +16,7 @@ T = TypeVar("T")
 def fill(section: str, kind: type[T], raw: Mapping[str, Any]) -> T:
     """Make an options record; `section` names it in errors: `[drivers.libvirt]`.
 
-    Raises `ConfigError` naming the key and what is accepted.
+    Raises ConfigError naming the key and what is accepted.
     """
     accepted = [field.alias for field in attrs.fields(kind) if field.init]  # type: ignore[arg-type]
     if not isinstance(raw, Mapping):

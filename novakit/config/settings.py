@@ -246,7 +246,7 @@ class Config:
 
     @property
     def url(self) -> str:
-        """Say where clients reach this service, without a trailing slash."""
+        """Return where clients reach this service, without a trailing slash."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return (self.api.public_url or f"http://{host}:{self.port}").rstrip("/")
 
@@ -265,7 +265,7 @@ class Config:
 
     @property
     def database(self) -> str:
-        """Say which database is used."""
+        """Return which database is used."""
         return self.store_url or f"sqlite+aiosqlite:///{self.state}/novakit.db"
 
 
@@ -289,7 +289,7 @@ _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", 
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read `novakit.toml` into the fields of `Config`; a missing file is an empty one; raise `ConfigError`."""
+    """Read `novakit.toml` into the fields of `Config`; a missing file is an empty one. Raises ConfigError."""
     document = parse(path)
     fields: dict[str, Any] = {
         "plugins": _table(path, "plugins", document.pop("plugins", {})),
@@ -336,7 +336,7 @@ def parse(path: Path) -> dict[str, Any]:
 
 
 def plugin_options(options: Mapping[str, Mapping[str, Any]], group: str) -> dict[str, dict[str, Any]]:
-    """Give the options of each plugin of a group, by its name, out of those by `group.name`."""
+    """Return the options of each plugin of a group, by its name, out of those by `group.name`."""
     return {key.partition(".")[2]: dict(values) for key, values in options.items() if key.startswith(f"{group}.")}
 
 

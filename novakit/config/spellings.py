@@ -17,9 +17,9 @@ _WEIGHERS = {
 
 
 def understand(document: Document, place: str) -> list[str]:
-    """Rewrite other spellings in a document of `novakit.toml`; give a sentence for each.
+    """Rewrite other spellings in a document of `novakit.toml`. Returns a sentence for each.
 
-    Raises `ConfigError` where a value has no meaning here, or where both spellings are used.
+    Raises ConfigError where a value has no meaning here, or where both spellings are used.
     """
     told = []
     for section in ("scheduler", "filter_scheduler"):

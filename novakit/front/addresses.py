@@ -19,7 +19,7 @@ def bucket(text: str | None) -> str:
 
 
 def is_trusted(text: str | None, proxies: Sequence[Network]) -> bool:
-    """Tell whether an address is one of the trusted proxies."""
+    """Return whether an address is one of the trusted proxies."""
     address = _parsed(text)
     return address is not None and any(address in network for network in proxies)
 

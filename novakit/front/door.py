@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether work of ours is under way: a handler, or an answer that is not all sent."""
+        """Return whether work of ours is under way: a handler, or an answer that is not all sent."""
         transport = self.transport
         sending = transport is not None and (transport.get_write_buffer_size() > 0 or not transport.is_reading())
         return self.phase is Phase.WORK or sending
@@ -204,7 +204,7 @@ class Door:
             return await handler(request)
 
     def admit(self, newcomer: Connection) -> bool:
-        """Take a connection in, at the cost of one that does not work where it is full; tell whether it is in."""
+        """Take a connection in, at the cost of one that does not work where it is full. Returns whether it is in."""
         transport = newcomer.transport
         assert transport is not None
         peer = transport.get_extra_info("peername")
@@ -225,7 +225,7 @@ class Door:
         return True
 
     def forget(self, connection: Connection) -> bool:
-        """Let go of a connection that has ended; tell whether it was in."""
+        """Let go of a connection that has ended. Returns whether it was in."""
         if connection not in self.open:
             return False
         self.open.discard(connection)

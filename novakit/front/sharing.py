@@ -85,7 +85,7 @@ class Share:
             pass
 
     def _admit(self) -> bool:
-        """Give a free place to the party that has gone longest without one; tell whether anybody wanted it."""
+        """Give a free place to the party that has gone longest without one. Returns whether anybody wanted it."""
         for party, queue in self._waiting.items():
             while queue and queue[0].done():
                 queue.popleft()

@@ -162,6 +162,6 @@ def _plugins(tallies: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def _buckets(spread: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Give how many values do not exceed each bound, as the format wants them."""
+    """Return how many values do not exceed each bound, as the format wants them."""
     bounds = [*map(str, spread["bounds"]), "+Inf"]
     return list(zip(bounds, map(float, accumulate(spread["counts"])), strict=True))

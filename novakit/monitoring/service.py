@@ -67,7 +67,7 @@ class Monitoring:
         )
 
     async def health(self) -> dict[str, Any]:
-        """Say what answers: status, what is degraded and why, and how many hosts are up."""
+        """Return what answers: status, what is degraded and why, and how many hosts are up."""
         degraded: dict[str, str] = {}
         census, (schedulers, silent), conductor = await asyncio.gather(
             self._hosts(), self._schedulers(), self._conductor()
@@ -93,7 +93,7 @@ class Monitoring:
         }
 
     async def _schedulers(self) -> tuple[list[Mapping[str, Any]], list[str]]:
-        """Give the numbers of every scheduler, and who of them is silent."""
+        """Return the numbers of every scheduler, and who of them is silent."""
         try:
             replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
         except BusError as error:

@@ -52,7 +52,7 @@ class RequestTally:
 
 
 def tallies_of(plugins: Iterable[Plugin]) -> list[dict[str, Any]]:
-    """Give one row for each plugin and call that was made: plugin, call, calls, faults, seconds."""
+    """Return one row for each plugin and call that was made: plugin, call, calls, faults, seconds."""
     return [
         {"plugin": plugin.key, "call": call, **attrs.asdict(tally)}
         for plugin in plugins

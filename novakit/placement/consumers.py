@@ -35,7 +35,7 @@ class Consumers:
         await self.changes.write(lambda session: replace(session, wishes))
 
     async def release(self, consumer_id: str) -> bool:
-        """Give back all that a consumer holds; say whether it held anything."""
+        """Give back all that a consumer holds. Returns whether it held anything."""
         return await self.changes.write(lambda session: self._release(session, consumer_id))
 
     async def reshape(

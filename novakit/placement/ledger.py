@@ -38,7 +38,7 @@ class AllocationClaim:
     """Amounts by provider id and resource class; empty gives everything back."""
 
     def amounts(self) -> dict[Key, int]:
-        """Give the amounts by provider and class, without zeros."""
+        """Return the amounts by provider and class, without zeros."""
         return {(p, c): n for p, classes in self.allocations.items() for c, n in classes.items() if n}
 
 
@@ -98,12 +98,12 @@ class Ledger:
         return cls(session, {row["id"]: row for row in rows}, held, generations, stock, before)
 
     def free(self, provider_id: str, resource_class: str) -> int:
-        """Say how much of a class can still be claimed of a provider that was loaded."""
+        """Return how much of a class can still be claimed of a provider that was loaded."""
         stock = self._stock.get((provider_id, resource_class))
         return max(stock.capacity - stock.used, 0) if stock else 0
 
     def units(self, provider_id: str, resource_class: str) -> Units | None:
-        """Say what can still be claimed of a class of a provider that was loaded; None where it has none of it."""
+        """Return what can still be claimed of a class of a provider that was loaded; None where it has none of it."""
         stock = self._stock.get((provider_id, resource_class))
         if stock is None:
             return None
@@ -167,7 +167,7 @@ class Ledger:
             )
 
     def holds(self, claim: AllocationClaim) -> bool:
-        """Say whether the consumer holds just this already."""
+        """Return whether the consumer holds just this already."""
         return claim.consumer_id in self.held and self.held[claim.consumer_id] == claim.amounts()
 
     async def write(self, *, generations: bool = True) -> None:

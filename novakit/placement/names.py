@@ -41,7 +41,7 @@ class ResourceClasses:
             return await resource_classes.every(session)
 
     async def unknown(self, wanted: Iterable[str]) -> set[str]:
-        """Say which names are no class."""
+        """Return which names are no class."""
         async with self.changes.store.read() as session:
             return await names.unknown_classes(session, wanted)
 
@@ -59,7 +59,7 @@ class ResourceClasses:
         await self.changes.write(lambda session: resource_classes.rename(session, old, new))
 
     async def ensure(self, name: str) -> bool:
-        """Make a custom class unless it is there; say whether it was made."""
+        """Make a custom class unless it is there. Returns whether it was made."""
         return await self.changes.write(lambda session: resource_classes.ensure(session, name))
 
     async def delete(self, name: str) -> None:
@@ -81,7 +81,7 @@ class Traits:
             return await traits.every(session, within=within, prefix=prefix, associated=associated)
 
     async def unknown(self, wanted: Iterable[str]) -> set[str]:
-        """Say which names are no trait."""
+        """Return which names are no trait."""
         async with self.changes.store.read() as session:
             return await names.unknown_traits(session, wanted)
 
@@ -91,7 +91,7 @@ class Traits:
             return await traits.since(session, name)
 
     async def ensure(self, name: str) -> bool:
-        """Make a custom trait unless it is there; say whether it was made."""
+        """Make a custom trait unless it is there. Returns whether it was made."""
         return await self.changes.write(lambda session: traits.ensure(session, name))
 
     async def delete(self, name: str) -> None:

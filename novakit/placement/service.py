@@ -58,16 +58,16 @@ class Placement:
         traits: Iterable[str] = (),
         pci: Sequence[PciDevice] = (),
     ) -> bool:
-        """Make the providers of a host and of its devices equal to its report; tell whether anything changed."""
+        """Make the providers of a host and of its devices equal to its report. Returns whether anything changed."""
         one = HostReport(provider_id=provider_id, name=name, inventory=inventory, traits=frozenset(traits), pci=pci)
         return bool(await hosts.report(session, [one]))
 
     async def report_hosts(self, session: Session, reports: Sequence[HostReport]) -> set[str]:
-        """Do so for many hosts in a few statements; give the ids of the providers that changed."""
+        """Do so for many hosts in a few statements. Returns the ids of the providers that changed."""
         return await hosts.report(session, reports)
 
     async def stale(self, session: Session, reports: Mapping[str, HostReport]) -> set[str]:
-        """Give the providers of those hosts that are to be reported again though they say what they said before."""
+        """Return the providers of those hosts that are to be reported again though they say what they said before."""
         return await hosts.stale(session, reports)
 
     async def claim(
@@ -110,11 +110,11 @@ class Placement:
         await ledger.write()
 
     async def release(self, session: Session, consumer_id: str) -> bool:
-        """Give back all that a consumer holds; tell whether it held anything."""
+        """Give back all that a consumer holds. Returns whether it held anything."""
         return bool(await self.release_many(session, [consumer_id]))
 
     async def release_many(self, session: Session, consumer_ids: Iterable[str]) -> set[str]:
-        """Give back all that consumers hold; tell which of them held anything."""
+        """Give back all that consumers hold. Returns which of them held anything."""
         claims = [
             AllocationClaim(consumer_id=id, project_id="", user_id="", allocations={}) for id in set(consumer_ids)
         ]
@@ -126,14 +126,14 @@ class Placement:
         return {claim.consumer_id for claim in known}
 
     async def allocations_of(self, session: Session, consumer_id: str) -> dict[str, dict[str, int]]:
-        """Tell what a consumer holds, by provider id and resource class."""
+        """Return what a consumer holds, by provider id and resource class."""
         held: dict[str, dict[str, int]] = {}
         for row in await allocations.of_consumer(session, consumer_id):
             held.setdefault(row["provider_id"], {})[row["resource_class"]] = row["used"]
         return held
 
     async def consumers(self, session: Session) -> dict[str, AllocationClaim]:
-        """Tell what every consumer holds, by consumer id; for the audit."""
+        """Return what every consumer holds, by consumer id; for the audit."""
         held: dict[str, dict[str, dict[str, int]]] = {}
         owners: dict[str, Row] = {}
         for row in await usages.of_consumers(session):
@@ -156,26 +156,26 @@ class Placement:
         return await usages.drift(session)
 
     async def usages(self, session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, int]]:
-        """Tell how much of each class is used, by provider id; of all providers, or of `ids` alone."""
+        """Return how much of each class is used, by provider id; of all providers, or of `ids` alone."""
         return await usages.of_providers(session, ids)
 
     async def inventories(self, session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, Row]]:
-        """Give inventories by provider id and class.
+        """Return inventories by provider id and class.
 
         Rows hold total, reserved, min_unit, max_unit, step_size, allocation_ratio, capacity and used.
         """
         return await usages.inventories_of(session, ids)
 
     async def traits(self, session: Session, ids: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
-        """Give trait names by provider id; providers without traits are left out."""
+        """Return trait names by provider id; providers without traits are left out."""
         return await usages.traits_of(session, ids)
 
     async def aggregates(self, session: Session, ids: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
-        """Give aggregate ids by provider id; providers without aggregates are left out."""
+        """Return aggregate ids by provider id; providers without aggregates are left out."""
         return await usages.aggregates_of(session, ids)
 
     async def forest(self) -> Forest:
-        """Give all provider trees as they are now; an unchanging snapshot."""
+        """Return all provider trees as they are now; an unchanging snapshot."""
         return await self._forest.now()
 
     async def candidates(
@@ -184,7 +184,7 @@ class Placement:
         """Find where a request fits, the forest it was found in, and whether `max_candidates` kept some back.
 
         Others get their turn while it searches, and it ends early when `wanted` says that nobody waits any more.
-        Raises `BadRequest` when it takes too long.
+        Raises BadRequest when it takes too long.
         """
         forest = await self.forest()
         most = self.max_candidates * PARTS // max(PARTS, len(ask.parts))
@@ -210,7 +210,7 @@ class Placement:
         return forest, found[: min(limit, most)], min(limit, len(found)) > most
 
     async def changed_since(self, session: Session, seen: int) -> tuple[set[str], int]:
-        """Tell which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
+        """Return which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
         return await changes.since(session, seen)
 
 

@@ -19,7 +19,7 @@ class FieldCheck(oslo.Check):
     """`field:networks:shared=True`, in rules of the network service: an attribute has a value, or matches `=~`."""
 
     def __call__(self, target: Any, creds: Any, enforcer: Any, current_rule: str | None = None) -> bool:
-        """Say whether the target has the attribute; a target without it does not."""
+        """Return whether the target has the attribute; a target without it does not."""
         found = FIELD.fullmatch(self.match)
         value = target.get(f"{found['resource']}:{found['field']}") if found else None
         if found is None or value is None:
@@ -30,7 +30,7 @@ class FieldCheck(oslo.Check):
 
 
 def fault_of(text: str) -> str | None:
-    """Say what is wrong with one check, or None."""
+    """Return what is wrong with one check, or None."""
     leaves = list(_leaves(oslo.RuleDefault("checked", text).check))
     refused = sum(type(leaf).__name__ == "FalseCheck" for leaf in leaves)
     if refused > len(re.findall(r"(?<![\w:])!(?![\w:])", text)):

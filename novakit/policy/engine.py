@@ -46,7 +46,7 @@ class Policy:
         self._decided.clear()
 
     def check_of(self, name: str) -> str:
-        """Give the check of a rule as it stands now. Raises KeyError for a name that nobody knows."""
+        """Return the check of a rule as it stands now. Raises KeyError for a name that nobody knows."""
         said = self.file.overrides.get(name)
         return self.table[name].check if said is None else said
 
@@ -57,14 +57,14 @@ class Policy:
             self._load()
 
     def admitted(self, context: RequestContext) -> RequestContext:
-        """Give the caller as this service knows it: `is_admin` is what the rule `admin` says, `may` asks here."""
+        """Return the caller as this service knows it: `is_admin` is what the rule `admin` says, `may` asks here."""
         self.refresh()
         return attrs.evolve(
             context, is_admin=self.admin in self.table and self.allows(context, self.admin), decide=self.allows
         )
 
     def allows(self, context: RequestContext, name: str, target: Target | None = None) -> bool:
-        """Say whether the caller may do what a rule is about to `target`; without one, to a thing of its own.
+        """Return whether the caller may do what a rule is about to `target`; without one, to a thing of its own.
 
         Raises KeyError for a rule that is not in the table.
         """

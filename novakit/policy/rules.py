@@ -78,7 +78,7 @@ def credentials(context: RequestContext) -> dict[str, Any]:
 
 
 def scope_of(context: RequestContext) -> str | None:
-    """Say what a token is scoped to."""
+    """Return what a token is scoped to."""
     if context.system:
         return "system"
     return "project" if context.project_id is not None else None

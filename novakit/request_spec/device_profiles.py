@@ -49,7 +49,7 @@ class DeviceProfile:
     """Further devices, each with all that its group says."""
 
     def written_out(self) -> dict[str, str]:
-        """Give the extra specs that say the same."""
+        """Return the extra specs that say the same."""
         meant = {f"resources:{kind}": str(amount) for kind, amount in self.resources.items()}
         meant |= {f"trait:{trait}": "required" for trait in self.traits}
         for number, group in enumerate(self.groups, start=1):
@@ -61,7 +61,7 @@ class DeviceProfile:
 
 
 def applied(specs: Mapping[str, str], profiles: Mapping[str, DeviceProfile]) -> dict[str, str]:
-    """Give extra specs with what their device profile means written out; raise `BadRequest` for an unknown profile."""
+    """Return extra specs with what their device profile means written out. Raises BadRequest for an unknown profile."""
     name = specs.get(EXTRA_SPEC)
     if not name:
         return dict(specs)

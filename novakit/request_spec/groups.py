@@ -19,7 +19,7 @@ _LIKE = re.compile(r"(resources|trait)[^:]*:.*", re.DOTALL)
 
 
 def groups_of(specs: Mapping[str, str]) -> tuple[RequestGroup, ...]:
-    """Read the groups in the order of their suffixes; raise `ValueError` for what cannot be.
+    """Read the groups in the order of their suffixes. Raises ValueError for what cannot be.
 
     A class with the amount 0 counts as left out.
     """
@@ -49,7 +49,7 @@ def groups_of(specs: Mapping[str, str]) -> tuple[RequestGroup, ...]:
 
 
 def _read(name: str, value: str) -> tuple[str, str, str] | None:
-    """Give kind, suffix and class or trait of an extra spec, None for one that speaks of something else."""
+    """Return kind, suffix and class or trait of an extra spec, None for one that speaks of something else."""
     if not _LIKE.fullmatch(name):
         return None
     match = _NAME.fullmatch(name)
@@ -73,7 +73,7 @@ def check(specs: Mapping[str, str], properties: Mapping[str, str]) -> None:
 
 
 def isolated(specs: Mapping[str, str]) -> bool:
-    """Say whether each group must come from a provider of its own; raise `ValueError` for no such policy."""
+    """Return whether each group must come from a provider of its own. Raises ValueError for no such policy."""
     policy = specs.get(POLICY, "none")
     if policy not in ("none", "isolate"):
         raise ValueError(f"{POLICY} is {policy[:40]!r}; it takes none or isolate")

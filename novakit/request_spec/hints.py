@@ -28,7 +28,7 @@ def bounded(hints: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def servers_named(hints: Mapping[str, Any]) -> set[str]:
-    """Give the ids of the servers that hints want near or far; raise `BadRequest` for too many."""
+    """Return the ids of the servers that hints want near or far. Raises BadRequest for too many."""
     named: set[str] = set()
     for hint in ("same_host", "different_host"):
         value = hints.get(hint)

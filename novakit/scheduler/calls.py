@@ -30,14 +30,14 @@ class SchedulerCalls(Contract):
         """Choose a host for each server and claim what it needs there; answers come in the order of the asks.
 
         `earlier` may hold, by server, an earlier decision whose host failed, with its next best hosts.
-        Asked again for a server that has its claim, it gives the same host. Raises `RemoteBusy` when the database
+        Asked again for a server that has its claim, it gives the same host. Raises RemoteBusy when the database
         could not take the claim just now.
         """
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod
     async def dry_run(self, ask: Ask) -> Document:
-        """Decide without claiming anything; give the record of the decision."""
+        """Decide without claiming anything. Returns the record of the decision."""
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod

@@ -47,7 +47,7 @@ class Waiting:
 
     @property
     def over(self) -> bool:
-        """Say whether it was answered, or whoever asked waits no more."""
+        """Return whether it was answered, or whoever asked waits no more."""
         return self.answer.done()
 
 
@@ -190,7 +190,7 @@ class Chooser:
         return ranking.best(1 + self.limits.alternates, self.limits.subset)
 
     def _name(self, decision: Decision, ranking: Ranking, places: Sequence[int]) -> list[int]:
-        """Write down which host was chosen and which are next best; give their rows."""
+        """Write down which host was chosen and which are next best. Returns their rows."""
         table = self.state.table
         rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
         decision.placed = True
@@ -203,7 +203,7 @@ class Chooser:
         return rows
 
     def _next_best(self, one: Waiting, ranking: Ranking) -> list[int]:
-        """Give the places of those next best hosts of the earlier decision that still fit, in its order."""
+        """Return the places of those next best hosts of the earlier decision that still fit, in its order."""
         rows = (self.state.table.row(name) for name in (one.earlier.hosts if one.earlier else ()))
         places = [int(place) for row in rows if row is not None for place in np.flatnonzero(ranking.rows == row)]
         return [place for place in places if np.isfinite(ranking.total[place])]

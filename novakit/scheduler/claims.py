@@ -37,7 +37,7 @@ class Given:
     """Address and kind of each device, by address."""
 
     def described(self) -> dict[str, Any]:
-        """Give what a decision tells of it, without what there is none of."""
+        """Return what a decision tells of it, without what there is none of."""
         told = {"numa": list(self.numa), "devices": list(self.devices)}
         return {name: some for name, some in told.items() if some}
 
@@ -71,7 +71,7 @@ class _Asked:
 
     @property
     def provider(self) -> str:
-        """Give the host's own provider."""
+        """Return the host's own provider."""
         return self.state.table.providers[self.row]
 
     def claim(self, allocations: Mapping[str, Mapping[str, int]]) -> AllocationClaim:
@@ -164,7 +164,7 @@ class _Claims:
 
 
 async def given(session: Session, state: CloudState, held: Mapping[str, int]) -> dict[str, Given]:
-    """Tell what servers hold that were placed before; `held` is the row of the host by server."""
+    """Return what servers hold that were placed before; `held` is the row of the host by server."""
     plans = await numa.of_servers(session, held)
     nested = await picture.nested_held(session, held)
     found = {}

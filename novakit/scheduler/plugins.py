@@ -13,7 +13,7 @@ GROUPS = {"filter": "filters", "weigher": "weighers", "scheduler": "schedulers"}
 
 
 def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]) -> PipelineOptions:
-    """Give what `[scheduler]`, `[filters.*]`, `[weighers.*]` and `[schedulers.*]` of a configuration say."""
+    """Return what `[scheduler]`, `[filters.*]`, `[weighers.*]` and `[schedulers.*]` of a configuration say."""
     return PipelineOptions(
         filters=section.filters,
         weighers=None if section.weighers is None else tuple(section.weighers),
@@ -30,7 +30,7 @@ def refused(plugins: PluginHost) -> dict[str, Sequence[str]]:
 
 
 def driver(plugins: PluginHost, section: config.SchedulerOptions) -> Offered | None:
-    """Give the plugin that decides, None for the filters and weighers; raise `ConfigError` when it cannot be had."""
+    """Return the plugin that decides, None for the filters and weighers. Raises ConfigError when it cannot be had."""
     if section.driver == FILTER_SCHEDULER:
         return None
     offer = plugins.scheduler(section.driver)
@@ -54,7 +54,7 @@ def note_use(plugins: PluginHost, composed: Composed) -> None:
 def look(
     plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]
 ) -> Sequence[str]:
-    """Build the pipeline for its own sake and note how each plugin stands; give what would stop a start."""
+    """Build the pipeline for its own sake and note how each plugin stands. Returns what would stop a start."""
     filters = [Offered(one.spec, one.plugin.distribution) for one in plugins.filters.values()]
     weighers = [Offered(one.spec, one.plugin.distribution) for one in plugins.weighers.values()]
     one = driver(plugins, section)

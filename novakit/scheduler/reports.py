@@ -32,7 +32,7 @@ class ImageLookup(Protocol):
     """Where images are looked up: `Images` of the image service."""
 
     async def show(self, context: RequestContext, image_id: str) -> Mapping[str, Any]:
-        """Fetch an image the caller may see; raise `NotFound`."""
+        """Fetch an image the caller may see. Raises NotFound."""
 
 
 @attrs.define
@@ -71,7 +71,7 @@ class SchedulerReports:
         return [_shown(context, row) for row in rows]
 
     async def decision(self, context: RequestContext, decision_id: str) -> dict[str, Any]:
-        """Give one decision; raise `NotFound` for one of another project, as for one that never was."""
+        """Return one decision. Raises NotFound for one of another project, as for one that never was."""
         async with self.store.read() as session:
             row = await decisions.show(session, decision_id)
         if row is None or not (context.is_admin or row["project_id"] == context.project_id):
@@ -79,7 +79,7 @@ class SchedulerReports:
         return _shown(context, row)
 
     async def explain(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Say what would happen to a server of this flavor and image, without making anything."""
+        """Return what would happen to a server of this flavor and image, without making anything."""
         ask = await self._ask(context, body)
         record = dict(await _answered(self._scheduler.dry_run(from_plain(ask))))
         if not context.is_admin:
@@ -98,11 +98,11 @@ class SchedulerReports:
         return await _answered(self._scheduler.capacity(ask, survive))
 
     async def trace(self, context: RequestContext) -> Sequence[Mapping[str, Any]]:
-        """Give hosts and requests as a trace for `novakit simulate`; for operators only."""
+        """Return hosts and requests as a trace for `novakit simulate`; for operators only."""
         return await _answered(self._scheduler.trace(MAX_TRACE))
 
     async def counts(self, context: RequestContext) -> Sequence[Mapping[str, Any]]:
-        """Give the counters of each scheduler; for operators only."""
+        """Return the counters of each scheduler; for operators only."""
         replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
         told = [reply.value for reply in replies if reply.value is not None]
         if not told:
@@ -217,7 +217,7 @@ class SchedulerReports:
 
 
 async def _answered(answer: Awaitable[T]) -> T:
-    """Wait for a scheduler; raise `Unavailable` where none answers, `BadRequest` for what it refuses."""
+    """Wait for a scheduler. Raises Unavailable where none answers, `BadRequest` for what it refuses."""
     try:
         return await answer
     except Unreachable as error:
@@ -241,7 +241,7 @@ def _shown(context: RequestContext, row: Row) -> dict[str, Any]:
 
 
 def tenant_safe(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what an owner may know of a decision: counts and reasons, nothing of single hosts."""
+    """Return what an owner may know of a decision: counts and reasons, nothing of single hosts."""
     kept = (
         "id",
         "number",

@@ -89,7 +89,7 @@ class Scheduler:
         return list(await asyncio.gather(*(one.answer for one in waiting)))
 
     async def dry_run(self, ask: Ask) -> dict[str, Any]:
-        """Decide without claiming or storing anything; give the record."""
+        """Decide without claiming or storing anything. Returns the record."""
         await self.state.refresh()
         waiting = Waiting(ask, asyncio.get_running_loop().create_future(), ask)
         await self._resolve([waiting])
@@ -125,7 +125,7 @@ class Scheduler:
         return told
 
     async def trace(self, limit: int) -> list[dict[str, Any]]:
-        """Give the hosts as they are and the latest decisions as a trace that can be replayed."""
+        """Return the hosts as they are and the latest decisions as a trace that can be replayed."""
         self.state.mark_stale()
         await self.state.refresh()
         return await trace.record(self.state, limit)
@@ -150,7 +150,7 @@ class Scheduler:
         return told
 
     async def decisions(self, *, server_id: str) -> list[dict[str, Any]]:
-        """Give the records of the decisions about a server, latest first."""
+        """Return the records of the decisions about a server, latest first."""
         async with self.store.read() as session:
             rows = await decisions.some(session, server_id=server_id)
         return [described(row) for row in rows]
@@ -298,7 +298,7 @@ class Scheduler:
         return [one.waiting for one in conflicts]
 
     async def _given_before(self, held: Mapping[Waiting, int]) -> Mapping[str, Given]:
-        """Tell what cells and devices servers hold that were placed before."""
+        """Return what cells and devices servers hold that were placed before."""
         if not held:
             return {}
         async with self.store.read() as session:
@@ -361,7 +361,7 @@ class Scheduler:
 
 
 def described(row: Row) -> dict[str, Any]:
-    """Give a stored decision as plain data."""
+    """Return a stored decision as plain data."""
     told = {"id": row["id"], "outcome": row["outcome"], "at": row["at"].isoformat(), "number": row["number"]}
     return {**told, **row["record"]}
 

@@ -46,7 +46,7 @@ def build(
     default_zone: str = "nova",
     name: str = "scheduler",
 ) -> tuple[Scheduler, Composed]:
-    """Make a scheduler of the filters and weighers on offer; raise `ConfigError` when one that is named is not in it.
+    """Make a scheduler of the filters and weighers on offer. Raises ConfigError when one that is named is not in it.
 
     An offer has `spec` and `plugin.distribution`, as `PluginHost.filters` and `PluginHost.weighers` hold them.
     `refused` says by kind which plugins are installed and not in service.

@@ -78,7 +78,7 @@ async def begin(session: Session, id: str, origin: Origin) -> Deployment:
 
 
 async def is_used(session: Session) -> bool:
-    """Say whether anything was ever written into the database beside its schema."""
+    """Return whether anything was ever written into the database beside its schema."""
     for table in (users, hosts, servers, images):
         if await session.scalar(sa.select(sa.literal(1)).select_from(table).limit(1)):
             return True

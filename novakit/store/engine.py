@@ -167,11 +167,11 @@ class Store:
 
     @property
     def fault(self) -> str:
-        """Say why nothing is written any more, or nothing where all is well."""
+        """Return why nothing is written any more, or nothing where all is well."""
         return self._log.fault if self._log is not None else ""
 
     async def reclaim(self) -> int:
-        """Give pages of SQLite's file that hold nothing back to the file system; tell how many bytes that were.
+        """Give pages of SQLite's file that hold nothing back to the file system. Returns how many bytes that were.
 
         PostgreSQL does the like by itself.
         """
@@ -192,7 +192,7 @@ class Store:
 
     @property
     def dialect(self) -> str:
-        """Say which database this is: sqlite or postgresql."""
+        """Return which database this is: sqlite or postgresql."""
         return self.writer.dialect.name
 
     @asynccontextmanager

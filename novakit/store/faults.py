@@ -33,7 +33,7 @@ class StoreAway(Unavailable):
 
 
 def is_passing(error: BaseException) -> bool:
-    """Say whether it was for this moment only: the database was locked, full or away, or others were first."""
+    """Return whether it was for this moment only: the database was locked, full or away, or others were first."""
     if isinstance(error, StoreAway | sa.exc.TimeoutError):
         return True
     if not isinstance(error, sa.exc.DBAPIError):
@@ -48,12 +48,12 @@ def is_passing(error: BaseException) -> bool:
 
 
 def is_collision(error: sa.exc.DBAPIError, *, twins: bool) -> bool:
-    """Say whether another transaction came between; with `twins`, also whether it wrote the same row first."""
+    """Return whether another transaction came between; with `twins`, also whether it wrote the same row first."""
     return _state(error) in ("40001", "40P01") or (twins and isinstance(error, sa.exc.IntegrityError))
 
 
 def is_full(error: BaseException) -> bool:
-    """Say whether a disk has no room: that of the database, or that of a file which was being written."""
+    """Return whether a disk has no room: that of the database, or that of a file which was being written."""
     if isinstance(error, OSError):
         return error.errno in _FULL_ERRNOS
     return isinstance(error, sa.exc.DBAPIError) and (_state(error) == _FULL or _code(error) == sqlite3.SQLITE_FULL)

@@ -16,7 +16,7 @@ def _id(name: str, *rest: Any, **options: Any) -> sa.Column[Any]:
 
 
 def _named(*rest: Any) -> list[Any]:
-    """Give the columns that every named thing has."""
+    """Return the columns that every named thing has."""
     return [_id("id", primary_key=True), sa.Column("name", sa.String(255), nullable=False), *rest]
 
 
@@ -141,7 +141,7 @@ async def ensure(session: Session, table: sa.Table, rows: Iterable[Mapping[str, 
 
 
 async def update(session: Session, table: sa.Table, key: str, values: Mapping[str, Any]) -> Row | None:
-    """Change a row and fetch it, or give None; raise `Conflict` where the new name is taken."""
+    """Change a row and fetch it, or give None. Raises Conflict where the new name is taken."""
     try:
         if values:
             await session.execute(sa.update(table).where(table.c.id == key).values(**values))
@@ -151,7 +151,7 @@ async def update(session: Session, table: sa.Table, key: str, values: Mapping[st
 
 
 async def delete(session: Session, table: sa.Table, key: str) -> bool:
-    """Delete a row with the assignments that name it; tell whether it was there."""
+    """Delete a row with the assignments that name it. Returns whether it was there."""
     if table is projects:
         await session.execute(sa.delete(assignments).where(assignments.c.target_id == key))
     try:
@@ -188,7 +188,7 @@ async def project_of(session: Session, *, key: str | None = None, name: str = ""
 
 
 async def projects_called(session: Session, wanted: str) -> list[str]:
-    """Give the id of the project with this id, else those of all with this name, whatever their domain."""
+    """Return the id of the project with this id, else those of all with this name, whatever their domain."""
     found = await session.scalars(sa.select(projects.c.id).where(projects.c.id == wanted))
     return list(found or await session.scalars(sa.select(projects.c.id).where(projects.c.name == wanted)))
 
@@ -249,7 +249,7 @@ async def assign(session: Session, user_id: str, target_id: str, role_id: str) -
 
 
 async def unassign(session: Session, user_id: str, target_id: str, role_id: str) -> bool:
-    """Take a role back; tell whether it was there."""
+    """Take a role back. Returns whether it was there."""
     table = assignments.c
     return (
         await session.changed(
@@ -280,7 +280,7 @@ async def revoke(session: Session, audit_id: str, expires_at: datetime, now: dat
 
 
 async def revoked(session: Session, audit_ids: Sequence[str]) -> bool:
-    """Tell whether any of the tokens in a chain was revoked."""
+    """Return whether any of the tokens in a chain was revoked."""
     found = await session.first(sa.select(revocations.c.audit_id).where(revocations.c.audit_id.in_(audit_ids)))
     return found is not None
 

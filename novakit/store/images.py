@@ -165,7 +165,7 @@ async def update(session: Session, image_id: str, values: Mapping[str, Any]) -> 
 
 
 async def activate(session: Session, image_id: str, values: Mapping[str, Any]) -> bool:
-    """Make a queued image active with what its upload found; tell whether it still was queued."""
+    """Make a queued image active with what its upload found. Returns whether it still was queued."""
     query = sa.update(images).where(images.c.id == image_id, images.c.status == "queued")
     return await session.changed(query.values(status="active", **values)) > 0
 
@@ -184,12 +184,12 @@ async def usage(session: Session, owner: str) -> tuple[int, int]:
 
 
 async def file_names(session: Session) -> set[str]:
-    """Give the names of all files that belong to an image."""
+    """Return the names of all files that belong to an image."""
     return set(await session.scalars(sa.select(images.c.file_name).where(images.c.file_name.is_not(None))))
 
 
 async def names(session: Session, ids: Collection[str]) -> dict[str, str]:
-    """Give the names of images by id."""
+    """Return the names of images by id."""
     rows = await session.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)))
     return {row["id"]: row["name"] or "" for row in rows}
 
@@ -270,12 +270,12 @@ async def share(session: Session, row: Mapping[str, Any]) -> None:
 
 
 async def update_member(session: Session, image_id: str, member_id: str, values: Mapping[str, Any]) -> bool:
-    """Record what a member thinks of an image; tell whether it is one."""
+    """Record what a member thinks of an image. Returns whether it is one."""
     query = sa.update(members).where(members.c.image_id == image_id, members.c.member_id == member_id)
     return await session.changed(query.values(**values)) > 0
 
 
 async def unshare(session: Session, image_id: str, member_id: str) -> bool:
-    """Stop sharing; tell whether it was shared."""
+    """Stop sharing. Returns whether it was shared."""
     query = sa.delete(members).where(members.c.image_id == image_id, members.c.member_id == member_id)
     return await session.changed(query) > 0

@@ -20,9 +20,9 @@ def head() -> str:
 
 
 async def migrate(url: str) -> bool:
-    """Bring the schema up to date in one transaction; tell whether there was anything to do.
+    """Bring the schema up to date in one transaction. Returns whether there was anything to do.
 
-    Raises `ConfigError` when the database is of a newer version than this program.
+    Raises ConfigError when the database is of a newer version than this program.
     """
     store = await Store.open(url)
     try:

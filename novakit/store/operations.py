@@ -149,7 +149,7 @@ async def renew(session: Session, owner: str, ids: Iterable[str], until: datetim
 
 
 async def forget_leases(session: Session) -> int:
-    """Free every lease, once it is certain that no other conductor lives; tell how many there were."""
+    """Free every lease, once it is certain that no other conductor lives. Returns how many there were."""
     c = operations.c
     return await session.changed(
         sa.update(operations).where(OPEN, c.lease_until.is_not(None)).values(lease_until=None, owner=None)

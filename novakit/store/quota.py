@@ -25,7 +25,7 @@ async def hold(session: Session, resource: str, owners: Collection[str]) -> None
 
 
 def exceeds(limit: int, used: int, more: int = 1) -> bool:
-    """Say whether `more` would be too many."""
+    """Return whether `more` would be too many."""
     return limit != UNLIMITED and used + more > limit
 
 

@@ -32,7 +32,7 @@ def _exists(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 
 async def purge_servers(session: Session, before: datetime) -> int:
-    """Forget servers that were deleted before a moment, at most `AT_ONCE`; tell how many went."""
+    """Forget servers that were deleted before a moment, at most `AT_ONCE`. Returns how many went."""
     c, o = servers.c, operations.c
     referred = (
         _exists(o.server_id == c.id, o.finished_at.is_(None)),
@@ -54,7 +54,7 @@ async def purge_servers(session: Session, before: datetime) -> int:
 
 
 async def purge_operations(session: Session, before: datetime) -> int:
-    """Forget operations that ended before a moment, at most `AT_ONCE`; tell how many went."""
+    """Forget operations that ended before a moment, at most `AT_ONCE`. Returns how many went."""
     c, later = operations.c, operations.alias("later")
     is_latest = ~_exists(later.c.server_id == c.server_id, later.c.kind == c.kind, later.c.number > c.number)
     old: Sequence[int] = await session.scalars(

@@ -25,7 +25,7 @@ def ask(**fields: Any) -> Ask:
 
 
 def asks() -> Iterator[Ask]:
-    """Give requests that between them use every part of `Ask`, nonsense in every part that users write included."""
+    """Yield requests that between them use every part of `Ask`, nonsense in every part that users write included."""
     yield ask()
     yield ask(vcpus=64, memory_mb=2**31, root_gb=2**31)
     yield ask(memory_mb=0, root_gb=0)

@@ -51,7 +51,7 @@ class FilterConformance:
         return list(asks())
 
     def tables(self) -> list[HostRows]:
-        """Give the tables to try."""
+        """Return the tables to try."""
         return [random_hosts(size, seed) for size in self.sizes for seed in self.seeds]
 
     def test_it_speaks_this_api(self, spec: FilterSpec) -> None:
@@ -160,7 +160,7 @@ class FilterConformance:
 
 
 def declared(reads: frozenset[str], name: str) -> bool:
-    """Say whether a fact is among those declared, itself or by its family's star."""
+    """Return whether a fact is among those declared, itself or by its family's star."""
     return name in reads or any(one.endswith("_*") and name.startswith(one[:-1]) for one in reads)
 
 

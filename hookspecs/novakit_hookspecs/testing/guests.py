@@ -76,7 +76,7 @@ class Namespace:
         return listener
 
     def connect(self, address: str, port: int, within: float = PATIENCE) -> socket.socket:
-        """Open a TCP connection; raises `TimeoutError` when nobody answers."""
+        """Open a TCP connection. Raises TimeoutError when nobody answers."""
         client = self.make_socket(socket.AF_INET, socket.SOCK_STREAM)
         client.settimeout(within)
         client.connect((address, port))
@@ -152,7 +152,7 @@ class PacketGuest(Namespace):
             self.run(["ip", "route", "replace", "169.254.169.254/32", "via", metadata])
 
     def lease(self, tries: int = 5) -> dict[str, str]:
-        """Ask for a DHCP lease and give what came, by the names udhcpc has for it; empty when nobody answered.
+        """Ask for a DHCP lease. Returns what came, by the names udhcpc has for it; empty when nobody answered.
 
         Nothing is configured.
         """
@@ -236,7 +236,7 @@ def silent(stream: socket.socket, piece: bytes = b"x", within: float = SILENCE) 
 
 
 def can_make_guests() -> str | None:
-    """Say why no guests can be made here, or None."""
+    """Return why no guests can be made here, or None."""
     if os.geteuid() != 0:
         return "guests for packet tests need root"
     return None if Path("/dev/net/tun").exists() else "guests for packet tests need /dev/net/tun"

@@ -83,7 +83,7 @@ class HostRows:
         return np.array([place[name] for name in names if name in place], np.intp)
 
     def some(self, rows: Sequence[int]) -> "HostRows":
-        """Give a table of only these rows, in this order."""
+        """Return a table of only these rows, in this order."""
         index = np.array(rows, np.intp)
         return HostRows(
             [self.names[row] for row in rows],
@@ -95,7 +95,7 @@ class HostRows:
         )
 
     def view(self, row: int, reads: Iterable[str]) -> Any:
-        """Give one host as a `HostFilter` sees it: the declared facts and its name, nothing else."""
+        """Return one host as a `HostFilter` sees it: the declared facts and its name, nothing else."""
         facts = [name for name in sorted(reads) if not name.endswith("*")]
         host = _row_class(tuple(facts))()
         host.name = self.names[row]
@@ -163,7 +163,7 @@ def random_hosts(size: int, seed: int, *, metrics: Iterable[str] = (), resources
 
 @functools.cache
 def many_hosts() -> HostRows:
-    """Give 10,000 hosts, always the same, for measuring time."""
+    """Return 10,000 hosts, always the same, for measuring time."""
     return random_hosts(10_000, 1)
 
 

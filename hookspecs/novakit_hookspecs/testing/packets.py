@@ -491,7 +491,7 @@ def established(pair: Pair) -> tuple[socket.socket, socket.socket]:
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, str]:
-    """Take the next connection; give it and the address of who called."""
+    """Take the next connection. Returns it and the address of who called."""
     listener.settimeout(5)
     stream, peer = listener.accept()
     stream.settimeout(5)

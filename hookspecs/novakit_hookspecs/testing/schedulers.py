@@ -44,7 +44,7 @@ class SchedulerConformance:
         return list(asks())
 
     def tables(self) -> list[HostRows]:
-        """Give the tables to try."""
+        """Return the tables to try."""
         return [random_hosts(size, seed) for size in self.sizes for seed in self.seeds]
 
     def test_it_speaks_this_api(self, spec: SchedulerSpec) -> None:

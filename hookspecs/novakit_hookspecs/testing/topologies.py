@@ -50,7 +50,7 @@ class Draft:
         self.routers: dict[str, Router] = {}
 
     def topology(self) -> Topology:
-        """Give what is drawn, as the next revision."""
+        """Return what is drawn, as the next revision."""
         self._revision += 1
         return Topology(
             revision=self._revision,
@@ -150,7 +150,7 @@ class Draft:
 
 
 def new_id() -> str:
-    """Give an id nobody has."""
+    """Return an id nobody has."""
     return str(uuid.uuid4())
 
 

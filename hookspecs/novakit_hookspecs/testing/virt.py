@@ -32,7 +32,7 @@ HOSTILE_NAME = '</name><x a="\'">&amp;;$(reboot)`../../etc/passwd\x00\x1b\r\n\u2
 
 
 async def until(check: Callable[[], Awaitable[Any]], what: str, within: float) -> Any:
-    """Give the first true answer of `check`; fail with `what` after `within` seconds."""
+    """Return the first true answer of `check`; fail with `what` after `within` seconds."""
     try:
         async with asyncio.timeout(within):
             while not (answer := await check()):
@@ -138,7 +138,7 @@ class VirtConformance:
         pytest.skip("this driver's tests have no way to restart it")
 
     async def power_of(self, driver: VirtDriver, guest: str) -> Power | None:
-        """Say how the driver lists the guest, None when it does not."""
+        """Return how the driver lists the guest, None when it does not."""
         found = [each.power for each in await driver.guests() if each.id == guest]
         assert len(found) <= 1, f"guests() lists {guest} {len(found)} times: list each guest once"
         return found[0] if found else None

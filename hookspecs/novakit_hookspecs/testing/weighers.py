@@ -45,7 +45,7 @@ class WeigherConformance:
         return list(asks())
 
     def tables(self) -> list[HostRows]:
-        """Give the tables to try."""
+        """Return the tables to try."""
         metrics = ("power_usage_watts", "cpu_percent", "uptime_hours", "failure_rate")
         return [random_hosts(size, seed, metrics=metrics) for size in self.sizes for seed in self.seeds]
 

@@ -50,21 +50,21 @@ class DeviceRequest:
     """Pairs of a resource class and how many devices of it are wanted beside all these, wherever they are."""
 
     def amounts(self) -> Counter[str]:
-        """Say how many devices of each kind are wanted, those that are wanted by class aside."""
+        """Return how many devices of each kind are wanted, those that are wanted by class aside."""
         wanted = Counter(dict(self.counts))
         if self.gpus is not None:
             wanted[self.gpus[0]] += self.gpus[1]
         return wanted
 
     def resources(self) -> Counter[str]:
-        """Say how many are wanted in all, by resource class, as the ledger counts them."""
+        """Return how many are wanted in all, by resource class, as the ledger counts them."""
         wanted = Counter(dict(self.classes))
         for kind, count in self.amounts().items():
             wanted[pci_name(kind)] += count
         return wanted
 
     def enough(self, pools: Sequence[PciPool]) -> bool:
-        """Say whether there are enough, wherever they are."""
+        """Return whether there are enough, wherever they are."""
         free: Counter[str] = Counter()
         for pool in pools:
             free[pool.kind] += max(pool.free, 0)
@@ -85,7 +85,7 @@ class Choice:
 
 
 def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceRequest | None:
-    """Read what a flavor wants, or None where it wants none; raise `ValueError` for what cannot be.
+    """Read what a flavor wants, or None where it wants none. Raises ValueError for what cannot be.
 
     An alias that is named twice counts twice.
     """
@@ -103,7 +103,7 @@ def devices(specs: Mapping[str, str], properties: Mapping[str, str]) -> DeviceRe
 
 
 def beside_devices(ask: Ask, *, with_groups: bool = False) -> dict[str, int]:
-    """Give the amounts of a request that are no devices, which are chosen one by one, and belong to no group.
+    """Return the amounts of a request that are no devices, which are chosen one by one, and belong to no group.
 
     With `with_groups` the amounts of its groups are among them.
     Devices that cannot be count as none: the filters say what is wrong with them.
@@ -172,7 +172,7 @@ def choose(
 
 
 def _set_aside(pools: Sequence[PciPool], near: DeviceRequest) -> Iterator[Counter[Place]]:
-    """Give each way to have the GPUs together, the cell with the fewest to spare first; one of nothing else."""
+    """Yield each way to have the GPUs together, the cell with the fewest to spare first; one of nothing else."""
     if near.gpus is None or not near.gpus_together:
         yield Counter()
         return
@@ -236,7 +236,7 @@ class _Ranks:
         return cls(own, same, unknown=policy in ("legacy", "preferred"), anywhere=policy == "preferred")
 
     def rank(self, cell: int | None) -> int | None:
-        """Give 0 for the nearest, None for where no device may be taken from."""
+        """Return 0 for the nearest, None for where no device may be taken from."""
         if cell in self.own:
             return 0
         if cell in self.same_socket or (cell is None and self.unknown):
@@ -245,7 +245,7 @@ class _Ranks:
 
 
 def _take(left: Counter[Place], chosen: Counter[Place], kinds: frozenset[str], count: int, ranks: _Ranks) -> bool:
-    """Move devices from `left` to `chosen`, nearest first and from few cells; tell whether all are there."""
+    """Move devices from `left` to `chosen`, nearest first and from few cells. Returns whether all are there."""
     places = []
     for place, free in left.items():
         rank = ranks.rank(place[1]) if place[0] in kinds and free > 0 else None
@@ -312,7 +312,7 @@ class _Search:
         return cls(offered, group, supply, demand)
 
     def holders(self) -> Iterator[list[int | None]]:
-        """Give matchings of the cells that have enough of the devices, best first."""
+        """Yield matchings of the cells that have enough of the devices, best first."""
         yield from self._grow([], self.demand, frozenset(range(len(self.group))))
 
     def _grow(self, chosen: list[int], lacking: tuple[int, ...], open_: frozenset[int]) -> Iterator[list[int | None]]:

@@ -62,7 +62,7 @@ class Hardware:
 
 
 def hardware(vcpus: int, specs: Mapping[str, str], properties: Mapping[str, str]) -> Hardware:
-    """Read what flavor and image say together; raise `BadHardware` for what cannot be.
+    """Read what flavor and image say together. Raises BadHardware for what cannot be.
 
     Where both speak the flavor counts, save for the watchdog, which is the image's to choose.
     """
@@ -92,7 +92,7 @@ def hardware(vcpus: int, specs: Mapping[str, str], properties: Mapping[str, str]
 
 
 def is_q35(machine: str) -> bool:
-    """Say whether a machine type can keep guests from its firmware, as Secure Boot needs."""
+    """Return whether a machine type can keep guests from its firmware, as Secure Boot needs."""
     return machine == "q35" or machine.startswith("pc-q35-")
 
 
@@ -143,7 +143,7 @@ def _watchdog(specs: Mapping[str, str], properties: Mapping[str, str]) -> str:
 
 
 def _firmware(specs: Mapping[str, str], properties: Mapping[str, str]) -> tuple[bool, str]:
-    """Say whether there is UEFI, and what of Secure Boot; whoever requires that has UEFI without asking for it."""
+    """Return whether there is UEFI, and what of Secure Boot; whoever requires that has UEFI without asking for it."""
     kind = _word(properties, "hw_firmware_type", FIRMWARE)
     flavors, images = _word(specs, "os:secure_boot", SECURE_BOOT), _word(properties, "os_secure_boot", SECURE_BOOT)
     if {flavors, images} == {"required", "disabled"}:

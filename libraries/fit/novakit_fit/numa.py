@@ -41,7 +41,7 @@ class CellRoom:
     """Pairs of a huge page's size in KiB and how many are free."""
 
     def serves(self, one: "CellRequest", wanted: "NumaRequest") -> bool:
-        """Say whether a guest cell can be had here."""
+        """Return whether a guest cell can be had here."""
         return (
             page_of(self.memory_mb, self.pages, one.memory_mb, wanted.page_kb) is not None
             and len(one.pinned) + one.extra_cpus <= self.dedicated(wanted.threads)
@@ -49,7 +49,7 @@ class CellRoom:
         )
 
     def dedicated(self, threads: str) -> int:
-        """Say how many dedicated CPUs a guest with this policy can have."""
+        """Return how many dedicated CPUs a guest with this policy can have."""
         if threads == "isolate":
             return sum(count for _, count in self.cores)
         if threads == "require":
@@ -67,7 +67,7 @@ class FreeCells:
     cells: tuple[CellRoom, ...] = tuple_field()
 
     def fits(self, wanted: "NumaRequest") -> bool:
-        """Say whether a guest fits, as `fit` would; it tells no CPUs and takes a tenth of the time."""
+        """Return whether a guest fits, as `fit` would; it tells no CPUs and takes a tenth of the time."""
         offered = [[cell.serves(one, wanted) or None for cell in self.cells] for one in wanted.cells]
         return bool(self.cells) and holders(offered) is not None
 
@@ -84,7 +84,7 @@ class NumaHost:
 
     @cached_property
     def room(self) -> FreeCells:
-        """Say what is free, in numbers alone."""
+        """Return what is free, in numbers alone."""
         made = FreeCells(cells=tuple(_Free.of(cell, self.taken).room() for cell in self.cells))
         return _ROOMS.setdefault(made, made)
 

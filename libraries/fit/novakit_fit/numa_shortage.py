@@ -21,7 +21,7 @@ class Shortage:
 
 
 def shortage(room: FreeCells, wanted: NumaRequest) -> Shortage | None:
-    """Say why a guest does not fit; None where it does."""
+    """Return why a guest does not fit; None where it does."""
     if room.fits(wanted):
         return None
     if len(wanted.cells) > len(room.cells):
@@ -44,7 +44,7 @@ def shortage(room: FreeCells, wanted: NumaRequest) -> Shortage | None:
 
 
 def _memory(cell: CellRoom, wanted: int | None) -> int:
-    """Say how much memory there is in pages that are wanted, in MiB."""
+    """Return how much memory there is in pages that are wanted, in MiB."""
     huge = {size: size * count // 1024 for size, count in cell.pages}
     if _is_small(wanted):
         return cell.memory_mb

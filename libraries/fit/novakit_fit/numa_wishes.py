@@ -46,7 +46,7 @@ class BadTopology(ValueError):
 
 
 def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mapping[str, str]) -> NumaRequest | None:
-    """Read what flavor and image want, or None where they do not care; raise `BadTopology` for nonsense."""
+    """Read what flavor and image want, or None where they do not care. Raises BadTopology for nonsense."""
 
     def said(name: str) -> str:
         return specs.get(f"hw:{name}") or properties.get(f"hw_{name}") or ""
@@ -79,7 +79,7 @@ def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mappi
 
 
 def _counted(specs: Mapping[str, str]) -> int:
-    """Give the CPUs of its own that a flavor asks for by their resource class."""
+    """Return the CPUs of its own that a flavor asks for by their resource class."""
     text = specs.get(PCPU, "0")
     return _whole(text, PCPU)
 
@@ -99,7 +99,7 @@ def _pinned(policy: str, vcpus: int, mask: str) -> frozenset[int]:
 
 
 def _shares(nodes: int, vcpus: int, memory_mb: int, said: Any) -> list[tuple[tuple[int, ...], int]]:
-    """Give guest CPUs and memory of each guest cell: as written, or evenly."""
+    """Return guest CPUs and memory of each guest cell: as written, or evenly."""
     if not said("numa_cpus.0"):
         if vcpus % nodes or memory_mb % nodes:
             raise BadTopology(f"{vcpus} CPUs and {memory_mb} MiB do not divide evenly among {nodes} cells")
@@ -122,7 +122,7 @@ def _whole(text: str, name: str) -> int:
 
 
 def numbers(text: str) -> frozenset[int]:
-    """Read `0-3,8`; raise `BadTopology` for anything else, and for numbers above 1023."""
+    """Read `0-3,8`. Raises BadTopology for anything else, and for numbers above 1023."""
     found: set[int] = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part)
@@ -133,7 +133,7 @@ def numbers(text: str) -> frozenset[int]:
 
 
 def cpu_set(text: str) -> frozenset[int]:
-    """Read a set of host CPUs as operators write it: `0-7,^3`; raise `BadTopology` for anything else."""
+    """Read a set of host CPUs as operators write it: `0-7,^3`. Raises BadTopology for anything else."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     included = numbers(",".join(part for part in parts if not part.startswith("^")))
     return included - numbers(",".join(part[1:] for part in parts if part.startswith("^")))
@@ -145,7 +145,7 @@ def split_cpus(
     """Divide a host's CPUs into dedicated and shared ones by what the operator set (None: nothing).
 
     Without either all are shared; with dedicated ones alone there are no shared ones, as operators of Nova expect.
-    Raises `BadTopology` when a CPU is in both sets.
+    Raises BadTopology when a CPU is in both sets.
     """
     there = frozenset(every)
     if both := (dedicated or frozenset()) & (shared or frozenset()):

@@ -45,7 +45,7 @@ def assign(
     *,
     isolate: bool = False,
 ) -> Shares | None:
-    """Say what to take of which provider; None where it cannot all be had.
+    """Return what to take of which provider; None where it cannot all be had.
 
     Each class of `plain` comes from one provider, and so does each group; with `isolate` no two groups come from the
     same.
@@ -82,7 +82,7 @@ class Wanted:
         return cls(Rules(ask), classes, traits)
 
     def assigned(self, tree: Sequence[ProviderStock]) -> Shares | None:
-        """Say what to take of which provider of a tree; None where it cannot all be had."""
+        """Return what to take of which provider of a tree; None where it cannot all be had."""
         if not self.rules.ask.parts:
             return tuple({} for _ in tree)
         providers = self._providers(tree)
@@ -128,7 +128,7 @@ class _Preference:
     _kinds: dict[int, object] = attrs.field(factory=dict)
 
     def ordered(self, node: Node, number: int, places: Sequence[int]) -> Iterable[int]:
-        """Give the places that are worth trying, the best first."""
+        """Return the places that are worth trying, the best first."""
         if len(places) == 1:
             return places
         return self._different(node, self._by_spare(node, number, places))
@@ -150,7 +150,7 @@ class _Preference:
                 yield place
 
     def _kind(self, place: int) -> object:
-        """Tell what of a provider matters: those of which this is the same are as good as each other."""
+        """Return what of a provider matters: those of which this is the same are as good as each other."""
         known = self._kinds.get(place)
         if known is None:
             one = self.board.providers[place]

@@ -42,7 +42,7 @@ class Probe:
     deadline: float = DEADLINE
 
     def found(self) -> Path | None:
-        """Give the program's file."""
+        """Return the program's file."""
         path = shutil.which(self.qemu, path=SEARCH)
         return Path(path) if path else None
 
@@ -53,9 +53,9 @@ async def decide(
     device: Path = DEVICE,
     probe: Probe = Probe(),
 ) -> Acceleration:
-    """Give the verdict for the option's value; a probe's outcome is remembered until kernel, boot or QEMU change.
+    """Return the verdict for the option's value; a probe's outcome is remembered until kernel, boot or QEMU change.
 
-    Raises `Refused` when KVM is demanded and does not work.
+    Raises Refused when KVM is demanded and does not work.
     """
     if wanted == "tcg":
         return Acceleration("tcg", "software emulation (TCG): the option acceleration says so")
@@ -110,7 +110,7 @@ def _key(device: Path, probe: Probe) -> Sequence[str | int] | None:
 
 
 async def _run(device: Path, probe: Probe) -> str:
-    """Boot a disk whose only program ends QEMU, through the BIOS, as every guest begins; say what went wrong."""
+    """Boot a disk whose only program ends QEMU, through the BIOS, as every guest begins. Returns what went wrong."""
     with tempfile.NamedTemporaryFile(prefix="novakit-probe-", suffix=".img") as image:
         image.write(BOOT_SECTOR.ljust(1 << 20, b"\0"))
         image.flush()

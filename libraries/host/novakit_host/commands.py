@@ -68,7 +68,7 @@ class Limits:
 async def run(argv: Sequence[str], *, within: float = 60.0, cwd: Path | None = None, said: str = "") -> Ended:
     """Run a program that gets `said` on its input; it is killed after `within` seconds or when the caller is cancelled.
 
-    Raises `FileNotFoundError` when it is not installed.
+    Raises FileNotFoundError when it is not installed.
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -102,13 +102,13 @@ async def tool(
 ) -> Ended:
     """Run a program on a stranger's files: it sees `reads`, may change what is in `writes`, and nothing else.
 
-    Raises `FileNotFoundError` when it is not installed.
+    Raises FileNotFoundError when it is not installed.
     """
     return await run(await asyncio.to_thread(_confined, argv, reads, writes, limits), within=within)
 
 
 def sandbox() -> str:
-    """Say what keeps tools from the host: `bubblewrap`, or `limits` where that is not installed or does not work."""
+    """Return what keeps tools from the host: `bubblewrap`, or `limits` where that is not installed or does not work."""
     return "bubblewrap" if _bubblewrap() else "limits"
 
 
@@ -151,7 +151,7 @@ def _powerless() -> list[str]:
 
 @functools.cache
 def _bubblewrap() -> bool:
-    """Say whether bubblewrap works here: containers and hardened kernels may forbid it."""
+    """Return whether bubblewrap works here: containers and hardened kernels may forbid it."""
     if shutil.which("bwrap", path=SEARCH) is None:
         return False
     try:

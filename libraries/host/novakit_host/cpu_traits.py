@@ -68,7 +68,7 @@ _TRAITS = {_plain(flag): traits for flag, traits in CPU_TRAITS.items()}
 
 
 def cpu_traits(features: Iterable[str]) -> frozenset[str]:
-    """Give the traits of features, which may be called as Linux, libvirt or QEMU call them."""
+    """Return the traits of features, which may be called as Linux, libvirt or QEMU call them."""
     known = {_plain(name) for name in features}
     found = {trait for name in known & _TRAITS.keys() for trait in _TRAITS[name]}
     # Some extensions exist without the wide registers that the name of their trait promises.

@@ -74,7 +74,7 @@ async def flatten(disk: Path, to: Path, *, within: float) -> None:
 async def images_in_use(instances: Path) -> Collection[str]:
     """Return the files of images that disks below the instances directory take from.
 
-    Raises `Refused` when a disk cannot be read.
+    Raises Refused when a disk cannot be read.
     """
     return await asyncio.to_thread(_images_in_use, instances)
 

@@ -7,7 +7,7 @@ from novakit_host.commands import sandbox
 
 
 async def confinement() -> Finding:
-    """Say what keeps the programs that open tenants' files from the host."""
+    """Return what keeps the programs that open tenants' files from the host."""
     check = "confinement of image tools"
     if await asyncio.to_thread(sandbox) == "bubblewrap":
         return Finding(check=check, verdict=Verdict.OK, found="bubblewrap, and limits of CPU, memory, files and time")

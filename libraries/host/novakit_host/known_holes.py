@@ -31,7 +31,7 @@ class Hole:
     since: str = "0"
 
     def is_in(self, version: Version) -> bool:
-        """Say whether a program of this version has it, by its version alone."""
+        """Return whether a program of this version has it, by its version alone."""
         if version < parse(self.since) or version >= parse(self.mended[-1]):
             return False
         return not any(parse(one)[:2] == version[:2] and version >= parse(one) for one in self.mended)

@@ -11,7 +11,7 @@ _UP = ("up", "unknown")
 
 
 def in_use(root: Path) -> Mapping[str, str]:
-    """Give what each device carries, by PCI address, as the end of a sentence; bridges above it are told, too.
+    """Return what each device carries, by PCI address, as the end of a sentence; bridges above it are told, too.
 
     A disk that the kernel does not tie to a device, such as one of a ZFS pool, is not seen.
     """
@@ -27,7 +27,7 @@ def in_use(root: Path) -> Mapping[str, str]:
 
 
 def _mounted(root: Path) -> Iterator[tuple[str, Path]]:
-    """Give where block devices are mounted, and the devices, those below a stack of them included."""
+    """Yield where block devices are mounted, and the devices, those below a stack of them included."""
     seen: set[Path] = set()
     for where, top in _sources(root):
         below = [Path(os.path.realpath(top))]

@@ -54,7 +54,7 @@ class PciRule:
             raise ValueError("a rule needs at least one of vendor_id, product_id and address")
 
     def matches(self, address: str, vendor_id: str, product_id: str) -> bool:
-        """Say whether the rule is about a device; ids are four lower-case hexadecimal digits, empty when unknown."""
+        """Return whether the rule is about a device; ids are four lower-case hexadecimal digits, empty when unknown."""
         return (
             self.vendor_id.lower() in ("", vendor_id)
             and self.product_id.lower() in ("", product_id)
@@ -64,7 +64,7 @@ class PciRule:
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(glob: str) -> tuple[frozenset[str] | None, ...]:
-    """Read a glob: a set of characters for one place, None for any number of them; raise `ValueError` for a bad one."""
+    """Read a glob: a set of characters for one place, None for any number of them. Raises ValueError for a bad one."""
     if len(glob) > _LONGEST_GLOB:
         raise ValueError(f"address takes a pattern of {_LONGEST_GLOB} characters at most")
     tokens: list[frozenset[str] | None] = []
@@ -86,7 +86,7 @@ def _parsed(glob: str) -> tuple[frozenset[str] | None, ...]:
 
 
 def _one_of(inside: str) -> frozenset[str]:
-    """Give the digits of `0-3a`."""
+    """Return the digits of `0-3a`."""
     found: set[str] = set()
     for first, last in re.findall(r"(.)(?:-(.))?", inside):
         found.update(string.hexdigits[int(first, 16) : int(last or first, 16) + 1])
@@ -94,7 +94,7 @@ def _one_of(inside: str) -> frozenset[str]:
 
 
 def _fits(tokens: Sequence[frozenset[str] | None], places: Sequence[frozenset[str]]) -> bool:
-    """Say whether a glob matches some text with one of these characters in each place."""
+    """Return whether a glob matches some text with one of these characters in each place."""
     ends = {0}
     for token in tokens:
         if token is None:

@@ -85,7 +85,7 @@ def survey(rules: Sequence[PciRule], root: Path = Path("/"), *, bound_only: bool
 
 
 def lacking(root: Path = Path("/")) -> str:
-    """Say what the host itself lacks to give any device to a guest; empty when it lacks nothing."""
+    """Return what the host itself lacks to give any device to a guest; empty when it lacks nothing."""
     if not names(root / "sys/kernel/iommu_groups"):
         return "the host has no IOMMU that is turned on"
     if not (root / "sys/bus/pci/drivers" / VFIO).exists() or not (root / "dev/vfio/vfio").exists():
@@ -94,7 +94,7 @@ def lacking(root: Path = Path("/")) -> str:
 
 
 def examine(rules: Sequence[PciRule], root: Path = Path("/"), *, bound_only: bool = False) -> Sequence[Finding]:
-    """Give the lines of `novakit doctor` about the rules: what the host lacks, and what each rule comes to."""
+    """Return the lines of `novakit doctor` about the rules: what the host lacks, and what each rule comes to."""
     if not rules:
         return []
     found = survey(rules, root, bound_only=bound_only)
@@ -141,7 +141,7 @@ def _devices(count: int) -> str:
 
 
 def _obstacle(root: Path, address: str, busy: Mapping[str, str], *, bound_only: bool) -> str:
-    """Say why the host must keep a device, or cannot let go of it; empty when it can."""
+    """Return why the host must keep a device, or cannot let go of it; empty when it can."""
     at = _device(root, address)
     kind = hexadecimal(at / "class", 6)
     if not kind or not hexadecimal(at / "vendor", 4) or not hexadecimal(at / "device", 4):
@@ -163,7 +163,7 @@ def _obstacle(root: Path, address: str, busy: Mapping[str, str], *, bound_only: 
 
 
 def _in_the_way(root: Path, address: str, group: str) -> str:
-    """Say which other device keeps the group from being handed over: VFIO takes a group whole or not at all."""
+    """Return which other device keeps the group from being handed over: VFIO takes a group whole or not at all."""
     for other in names(root / "sys/kernel/iommu_groups" / group / "devices"):
         at = _device(root, other)
         driver = link(at / "driver")

@@ -7,7 +7,7 @@ _DIGITS = frozenset("0123456789abcdef")
 
 
 def text(path: Path) -> str:
-    """Give a file's text without the white space around it."""
+    """Return a file's text without the white space around it."""
     try:
         return path.read_text(errors="replace").strip()
     except (OSError, ValueError):
@@ -15,7 +15,7 @@ def text(path: Path) -> str:
 
 
 def link(path: Path) -> str:
-    """Give the last part of what a link leads to."""
+    """Return the last part of what a link leads to."""
     try:
         return path.readlink().name
     except OSError:

@@ -16,11 +16,11 @@ from novakit_micro_image.commands import CannotBuild, missing
 
 
 async def build(out: Path, cache: Path, say: Callable[[str], None]) -> Path:
-    """Make the image file `out`, keeping downloads in `cache`, and give its path.
+    """Make the image file `out`, keeping downloads in `cache`. Returns its path.
 
     An image that was built from the same packages and the same recipe is left as it is.
     `<out>.json` tells what the image is made of.
-    Raises `CannotBuild` with a remedy; a half-made image is never left under the final name.
+    Raises CannotBuild with a remedy; a half-made image is never left under the final name.
     """
     loop = asyncio.get_running_loop()
 
@@ -54,7 +54,7 @@ def _build(out: Path, cache: Path, say: Callable[[str], None]) -> None:
 
 
 def recipe_of(names: Sequence[str]) -> str:
-    """Give a digest of everything the image depends on: package versions and our own files."""
+    """Return a digest of everything the image depends on: package versions and our own files."""
     digest = hashlib.sha256("\n".join(names).encode())
     for name, text in sorted(_texts(files("novakit_micro_image"))):
         digest.update(f"\0{name}\0".encode() + text)

@@ -30,7 +30,7 @@ def missing() -> Sequence[str]:
 
 
 def run(*argv: str | Path, cwd: Path | None = None, path: str = SEARCH, stdin: bytes | None = None) -> str:
-    """Run a command and give what it printed; raise `CannotBuild` with its complaint when it fails."""
+    """Run a command. Returns what it printed. Raises CannotBuild with its complaint when it fails."""
     environment = {**os.environ, "PATH": path, "LC_ALL": "C", "MTOOLS_SKIP_CHECK": "1"}
     process = subprocess.run(argv, cwd=cwd, env=environment, input=stdin or b"", capture_output=True, check=False)
     if process.returncode:

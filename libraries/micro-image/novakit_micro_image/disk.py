@@ -39,7 +39,7 @@ class Partition:
         return self.start_mib * MIB
 
     def entry(self) -> bytes:
-        """Give the 16 bytes of the partition table, with cylinder numbers that say: look at the sectors."""
+        """Return the 16 bytes of the partition table, with cylinder numbers that say: look at the sectors."""
         beyond = b"\xfe\xff\xff"
         sectors = struct.pack("<II", self.start_mib * SECTORS_PER_MIB, self.size_mib * SECTORS_PER_MIB)
         return bytes([0x80 if self.active else 0]) + beyond + bytes([self.kind]) + beyond + sectors
@@ -50,7 +50,7 @@ SYSTEM = Partition(0x83, 1 + BOOT_MIB, SYSTEM_MIB)
 
 
 def boot_sector(code: bytes) -> bytes:
-    """Give the disk's first sector around the boot code."""
+    """Return the disk's first sector around the boot code."""
     table = BOOT.entry() + SYSTEM.entry() + bytes(32)
     return code[:440].ljust(440, b"\0") + b"nkmi\0\0" + table + b"\x55\xaa"
 

@@ -11,9 +11,9 @@ class CommandFailed(Exception):
 
 
 async def run(argv: Sequence[str], *, input: str = "", timeout: float = 30.0) -> str:
-    """Run a program and give what it wrote.
+    """Run a program. Returns what it wrote.
 
-    Raises `CommandFailed` when it ends with an error, `Busy` when it takes longer than `timeout` seconds.
+    Raises CommandFailed when it ends with an error, `Busy` when it takes longer than `timeout` seconds.
     """
     ended = await commands.run(argv, within=timeout, said=input)
     if ended.status is None:
@@ -24,5 +24,5 @@ async def run(argv: Sequence[str], *, input: str = "", timeout: float = 30.0) ->
 
 
 def inside(namespace: str, argv: Sequence[str]) -> list[str]:
-    """Give the command that runs `argv` in a named network namespace."""
+    """Return the command that runs `argv` in a named network namespace."""
     return ["nsenter", f"--net=/run/netns/{namespace}", "--", *argv]

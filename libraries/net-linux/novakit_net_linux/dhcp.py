@@ -117,7 +117,7 @@ def _hosts(leases: Iterable[Lease], served: Sequence[Subnet]) -> list[str]:
 
 
 def safe_hostname(wanted: str, ip: str) -> str:
-    """Give the wanted name if it is one label of a host name, else one made of the address."""
+    """Return the wanted name if it is one label of a host name, else one made of the address."""
     label = wanted.lower().split(".")[0]
     return label if _LABEL.fullmatch(label) else "host-" + ip.replace(".", "-").replace(":", "-")
 
@@ -157,7 +157,7 @@ class DhcpServers:
         return sorted(path.name for path in self._base.iterdir()) if self._base.is_dir() else []
 
     def process(self, network_id: str) -> int | None:
-        """Give the number of the network's running server, or None."""
+        """Return the number of the network's running server, or None."""
         home = self._home(network_id)
         try:
             pid = int((home / "pid").read_text())
@@ -197,7 +197,7 @@ def _make_passable(directory: Path) -> None:
 
 
 def _write(path: Path, text: str) -> bool:
-    """Make a file hold the text, in one step; say whether that was a change."""
+    """Make a file hold the text, in one step. Returns whether that was a change."""
     try:
         if path.read_text() == text:
             return False

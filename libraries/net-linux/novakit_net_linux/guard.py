@@ -20,7 +20,7 @@ async def shield(taps: Iterable[str], timeout: float) -> None:
 
 
 def script(taps: Iterable[str]) -> str:
-    """Give the nft commands; a chain goes with its device."""
+    """Return the nft commands; a chain goes with its device."""
     lines = [f"add table netdev {TABLE}"]
     for tap in taps:
         lines.append(

@@ -158,7 +158,7 @@ def remove_rooms(names: Iterable[str]) -> None:
 
 
 def make_room(room: NamespacePlan) -> list[str]:
-    """Make a namespace, move its devices in and configure them; give the addresses that are new there.
+    """Make a namespace, move its devices in and configure them. Returns the addresses that are new there.
 
     A device that waits outside is one that the switch made anew, after a restart; it replaces a dead one inside.
     """
@@ -216,7 +216,7 @@ def _furnish_leg(ip: Any, link: Any, leg: Leg) -> list[str]:
 
 
 def set_addresses(ip: Any, index: int, wanted: Sequence[str]) -> list[str]:
-    """Make these all the addresses of a device, link-local ones aside; give those that are new."""
+    """Make these all the addresses of a device, link-local ones aside. Returns those that are new."""
     have = {
         f"{ipaddress.ip_address(item.get('address'))}/{item['prefixlen']}"
         for item in ip.get_addr(index=index)
@@ -288,7 +288,7 @@ def announce(device: str, mac: str, addresses: Iterable[str]) -> None:
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """Give a listening TCP socket in the present namespace; it stays there wherever it is used."""
+    """Return a listening TCP socket in the present namespace; it stays there wherever it is used."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -42,7 +42,7 @@ def router_namespace(router_id: str) -> str:
 
 
 def namespace_owner(namespace: str) -> str | None:
-    """Give the network or router a namespace of ours belongs to; None when it is not ours."""
+    """Return the network or router a namespace of ours belongs to; None when it is not ours."""
     match = _NAMESPACE.fullmatch(namespace)
     return match[1] if match else None
 

@@ -13,7 +13,7 @@ TABLE = "novakit"
 
 
 def room(router: Router, mtus: dict[str, int]) -> NamespacePlan:
-    """Give the router's namespace; `mtus` holds the networks' by id."""
+    """Return the router's namespace; `mtus` holds the networks' by id."""
     legs = [
         Leg(device=device(ROUTER, leg.port_id), mtu=mtus[leg.network_id], addresses=leg.addresses)
         for leg in router.interfaces
@@ -34,7 +34,7 @@ def room(router: Router, mtus: dict[str, int]) -> NamespacePlan:
 
 
 def ruleset(router: Router) -> str:
-    """Give the whole nft table of a router, as one transaction that replaces the last."""
+    """Return the whole nft table of a router, as one transaction that replaces the last."""
     body = [
         "chain pre { type nat hook prerouting priority dstnat;",
         *(f"  ip daddr {ip.address} dnat to {ip.fixed_ip}" for ip in router.floating_ips),

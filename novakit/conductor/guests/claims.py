@@ -33,7 +33,7 @@ def stranger_claim(guest: str, host: str, allocations: Allocations | None = None
 
 
 async def claim_of(session: Session, note: Note, provider: str) -> dict[str, dict[str, int]]:
-    """Say what the guest of a note takes, by provider: as it was claimed, else as its flavor and devices say.
+    """Return what the guest of a note takes, by provider: as it was claimed, else as its flavor and devices say.
 
     `provider` is the host's own. Raises Conflict where the host has lost a provider or a device.
     """

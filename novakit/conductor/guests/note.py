@@ -123,7 +123,7 @@ class Notary:
         return f"{self.deployment.id}/{server['updated_at'].isoformat()}"
 
     def is_sealed(self, host: str, kept: GuestNote) -> bool:
-        """Say whether this database wrote the note, for this host."""
+        """Return whether this database wrote the note, for this host."""
         return hmac.compare_digest(self._seal(host, kept.text), kept.seal)
 
     def _seal(self, host: str, text: str) -> str:

@@ -118,7 +118,7 @@ class Strangers:
         await self._record(host, guest, note, why or NO_NOTE, known)
 
     async def _doubt(self, host: str, found: Found, kept: GuestNote | None, note: Note | None) -> str | None:
-        """Say why a guest must not become a server by itself; None where it may."""
+        """Return why a guest must not become a server by itself; None where it may."""
         if found.server is not None:
             return ELSEWHERE.format(found.server["host"] or "no host")
         if kept is None or note is None:
@@ -183,7 +183,7 @@ class Strangers:
 
 
 async def kept(store: Store, hosts: Sequence[str]) -> Mapping[str, Kept]:
-    """Say what of the networks of hosts belongs to strangers."""
+    """Return what of the networks of hosts belongs to strangers."""
     async with store.read() as session:
         guests, networks = await strangers.kept(session, hosts)
     return {host: Kept(guests=tuple(guests.get(host, ())), networks=tuple(sorted(networks))) for host in hosts}

@@ -48,7 +48,7 @@ class Forest:
         return cls(seen, whole, {root: tuple(tree) for root, tree in trees.items()}, _lenders(whole))
 
     def renewed(self, fresh: Mapping[str, Provider], changed: Iterable[str], seen: int) -> "Forest":
-        """Give a snapshot in which the `changed` providers are as in `fresh`, or gone when they are not there."""
+        """Return a snapshot in which the `changed` providers are as in `fresh`, or gone when they are not there."""
         known = dict(self.providers)
         roots: set[str] = set()
         reshaped = False
@@ -78,7 +78,7 @@ def _above(one: Provider, ancestors: frozenset[str]) -> Provider:
 
 
 def _shape(one: Provider | None) -> object:
-    """Tell what decides which tree a provider is in and with which it shares."""
+    """Return what decides which tree a provider is in and with which it shares."""
     if one is None:
         return None
     return one.root_id, one.parent_id, SHARES in one.traits, one.aggregates
@@ -117,7 +117,7 @@ class ForestCache:
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     async def now(self) -> Forest:
-        """Give the forest as it is now."""
+        """Return the forest as it is now."""
         async with self._turn:
             async with self.store.read() as session:
                 changed, seen = await changes.since(session, self._forest.seen)

@@ -42,7 +42,7 @@ class CellsRequest:
 
 
 def wanted(ask: Ask) -> CellsRequest | None:
-    """Say what a request wants of them, None for nothing; what cannot exist was refused by the filters before."""
+    """Return what a request wants of them, None for nothing; what cannot exist was refused by the filters before."""
     properties = ask.image.properties if ask.image else {}
     if not ask.extra_specs and not properties:
         return None
@@ -70,7 +70,7 @@ def renewed(before: NumaHost | None, plain: Sequence[Mapping[str, Any]]) -> Numa
 
 
 def with_taken(host: NumaHost, held: Mapping[str, Sequence[Any]]) -> NumaHost:
-    """Give the host with what servers hold of it."""
+    """Return the host with what servers hold of it."""
     taken = tuple(to_record(dict(one), Taken) for plan in held.values() for one in plan)
     return NumaHost(cells=host.cells, taken=taken)
 
@@ -106,7 +106,7 @@ def _count(table: HostTable, row: int, choice: Choice, sign: int) -> None:
 def _after(
     host: NumaHost | None, pools: Sequence[PciPool], choice: Choice, sign: int
 ) -> tuple[NumaHost | None, tuple[PciPool, ...]]:
-    """Give what is left after a choice was taken, or with the sign -1 given back."""
+    """Return what is left after a choice was taken, or with the sign -1 given back."""
     if choice.cells and host is not None:
         taken = list(host.taken)
         for one in choice.cells:

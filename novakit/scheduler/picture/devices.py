@@ -21,7 +21,7 @@ class Function:
     resource_class: str
 
     def described(self) -> dict[str, str]:
-        """Give what a decision tells of it."""
+        """Return what a decision tells of it."""
         return {"address": self.device.address, "kind": self.device.kind}
 
 
@@ -45,14 +45,14 @@ def pools_of(functions: Iterable[Function], is_free: IsFree) -> tuple[PciPool, .
 
 @lru_cache(maxsize=4096)
 def _kept(pools: tuple[PciPool, ...]) -> tuple[PciPool, ...]:
-    """Give the same object for equal pools, so that those who compare many hosts need not look into them."""
+    """Return the same object for equal pools, so that those who compare many hosts need not look into them."""
     return pools
 
 
 def some_of(
     functions: Iterable[Function], is_free: IsFree, chosen: Mapping[tuple[str, int | None], int]
 ) -> tuple[Function, ...]:
-    """Give particular devices for what was chosen by kind and NUMA cell: the free ones with the lowest addresses."""
+    """Return particular devices for what was chosen by kind and NUMA cell: the free ones with the lowest addresses."""
     left = dict(chosen)
     found = []
     for one in functions:

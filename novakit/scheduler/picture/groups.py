@@ -76,7 +76,7 @@ class Groups:
     """How often some were forgotten: what was being read at that moment may be old."""
 
     def get(self, group_id: str) -> GroupMembers | None:
-        """Give a group that was loaded; None for one that does not exist."""
+        """Return a group that was loaded; None for one that does not exist."""
         return self._known.get(group_id)
 
     def forget(self, group_ids: Iterable[str]) -> None:
@@ -121,8 +121,9 @@ class Groups:
 
 
 async def admit(session: Session, wanted: Iterable[tuple[str, str, str]]) -> set[str]:
-    """Check placements against their groups inside the claim's transaction; give the servers that may not stand there.
+    """Check placements against their groups inside the claim's transaction.
 
+    Returns the servers that may not stand there.
     `wanted` holds triples of group, server and root provider.
     The groups are locked, so no other scheduler places members of them until this transaction ends.
     """
@@ -149,7 +150,7 @@ async def admit(session: Session, wanted: Iterable[tuple[str, str, str]]) -> set
 
 
 def allowed(policy: str, limit: int | None, where: Mapping[str, set[str]], server: str, root: str) -> bool:
-    """Say whether a member may stand on a host, given who stands where."""
+    """Return whether a member may stand on a host, given who stands where."""
     here = len(where.get(root, set()) - {server})
     if policy == ANTI_AFFINITY:
         return here < (limit or 1)

@@ -133,7 +133,7 @@ class Builds:
     _latest: datetime | None = None
 
     async def rates(self, session: Session, now: datetime) -> dict[str, float]:
-        """Give the share of builds that failed, 0 to 1, by host; hosts without a build are left out."""
+        """Return the share of builds that failed, 0 to 1, by host; hosts without a build are left out."""
         start = now - LATELY
         since = max(start, self._latest - _LATE) if self._latest else start
         for one in await picture.builds_since(session, since):

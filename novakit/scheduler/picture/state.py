@@ -86,7 +86,7 @@ class CloudState:
             self._activity_at = -1e9
 
     def is_sure(self) -> bool:
-        """Say whether the servers were looked at a moment ago, as far as anybody asks about them."""
+        """Return whether the servers were looked at a moment ago, as far as anybody asks about them."""
         return not self.wanted & _ACTIVITY or world.monotonic() - self._activity_at < self.refresh_every
 
     def count_kind(self, row: int, ask: Ask, servers: int) -> None:
@@ -106,7 +106,7 @@ class CloudState:
             self.table.put(row, **{fact: {kind: count for kind, count in counts.items() if count > 0}})
 
     async def refresh(self) -> bool:
-        """Bring the table up to date, if an event said so or it is time; tell whether it was.
+        """Bring the table up to date, if an event said so or it is time. Returns whether it was.
 
         Whoever comes while somebody else is at it waits, for half of a new picture is worse than an old one.
         """
@@ -335,7 +335,7 @@ class CloudState:
             self._fresh[id] = (row, ask, at)
 
     def zone(self, row: int) -> str:
-        """Give the availability zone of a host."""
+        """Return the availability zone of a host."""
         return str(self.table.vocabulary("availability_zone")[self.table.codes("availability_zone")[row]])
 
     def build_ended(self, host: str, worked: bool) -> None:

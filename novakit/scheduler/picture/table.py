@@ -92,19 +92,19 @@ class HostTable:
 
     @property
     def size(self) -> int:
-        """Say how many hosts there are."""
+        """Return how many hosts there are."""
         return len(self.names)
 
     def row(self, name: str) -> int | None:
-        """Give the row of a host by name."""
+        """Return the row of a host by name."""
         return self._row.get(name)
 
     def row_of_provider(self, provider_id: str) -> int | None:
-        """Give the row of the host whose root provider this is."""
+        """Return the row of the host whose root provider this is."""
         return self._row_of_provider.get(provider_id)
 
     def add(self, name: str, provider_id: str) -> int:
-        """Make a row for a host, or give the one it has."""
+        """Return the row of a host, made where it has none."""
         if name in self._row:
             return self._row[name]
         row = len(self.names)
@@ -190,7 +190,7 @@ class HostTable:
         self.version += 1
 
     def copy(self) -> "HostTable":
-        """Give a table that says the same and may be changed without anybody noticing."""
+        """Return a table that says the same and may be changed without anybody noticing."""
         other = HostTable(list(self.names), list(self.providers), self.aggregates, self.version)
         other._row, other._row_of_provider = dict(self._row), dict(self._row_of_provider)
         other._room, other._spread = self._room, set(self._spread)
@@ -232,7 +232,7 @@ class HostTable:
         self.version += 1
 
     def multiplier(self, key: str, default: float) -> float | NDArray[np.float64]:
-        """Give a weigher's multiplier: one number, or one for each host where aggregates override it.
+        """Return a weigher's multiplier: one number, or one for each host where aggregates override it.
 
         Of several overrides for one host the smallest counts.
         """
@@ -251,25 +251,25 @@ class HostTable:
         return np.where(overridden, lowest, default) if overridden.any() else default
 
     def column(self, name: str) -> NDArray[Any]:
-        """Give a read-only array of a number, flag or object fact."""
+        """Return a read-only array of a number, flag or object fact."""
         readable = self._readable.get(name)
         if readable is None:
             readable = self._readable[name] = read_only(self._array(name)[: self.size])
         return readable
 
     def codes(self, name: str) -> NDArray[np.int32]:
-        """Give each host's index into a category's vocabulary."""
+        """Return each host's index into a category's vocabulary."""
         key = ("codes", name)
         if key not in self._readable:
             self._readable[key] = read_only(self._category(name).codes[: self.size])
         return self._readable[key]
 
     def vocabulary(self, name: str) -> Sequence[Any]:
-        """Give the different values of a category."""
+        """Return the different values of a category."""
         return self._category(name).values
 
     def has_trait(self, trait: str) -> NDArray[np.bool_]:
-        """Say which hosts have a trait."""
+        """Return which hosts have a trait."""
         key = ("trait", trait)
         if key not in self._readable:
             has = self._traits.get(trait)
@@ -283,7 +283,7 @@ class HostTable:
         return sorted(trait for trait, has in self._traits.items() if has[row])
 
     def in_aggregate(self, aggregate: int) -> NDArray[np.bool_]:
-        """Say which hosts belong to an aggregate."""
+        """Return which hosts belong to an aggregate."""
         key = ("aggregate", aggregate)
         if key not in self._readable:
             member = self._members.get(aggregate)
@@ -301,7 +301,7 @@ class HostTable:
         return found
 
     def rows(self, names: Iterable[str]) -> NDArray[np.intp]:
-        """Give the row of each host named, leaving out the unknown."""
+        """Return the row of each host named, leaving out the unknown."""
         return np.array([self._row[name] for name in names if name in self._row], np.intp)
 
     def _array(self, name: str) -> NDArray[Any]:
@@ -351,7 +351,7 @@ def _padded(array: NDArray[Any], room: int) -> NDArray[Any]:
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Give a view through which nobody changes anything."""
+    """Return a view through which nobody changes anything."""
     view = array.view()
     view.flags.writeable = False
     return view

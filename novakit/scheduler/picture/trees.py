@@ -41,7 +41,7 @@ class Trees:
         inventories: Mapping[str, Mapping[str, Row | Mapping[str, Any]]],
         traits: Mapping[str, Iterable[str]],
     ) -> tuple[tuple[str, ...], Tree | None]:
-        """Give the providers of a host, its own first, and what each can give; None where amounts say all."""
+        """Return the providers of a host, its own first, and what each can give; None where amounts say all."""
         below = {one: self._stock(inventories.get(one, {}), traits.get(one, ())) for one in providers if one != root}
         shared = {name for stock in below.values() for name, _ in stock.stock}
         own = {
@@ -59,7 +59,7 @@ class Trees:
         )
 
     def _kept(self, made: T) -> T:
-        """Give the same record for equal ones, so that those who compare many need not look into them."""
+        """Return the same record for equal ones, so that those who compare many need not look into them."""
         known = self._known.setdefault(made, made)
         assert isinstance(known, type(made))
         return known
@@ -71,12 +71,12 @@ def _units(row: Row | Mapping[str, Any]) -> Units:
 
 
 def _is_even(name: str, row: Row | Mapping[str, Any]) -> bool:
-    """Say whether every amount up to what is free can be had, as far as the filters of amounts look."""
+    """Return whether every amount up to what is free can be had, as far as the filters of amounts look."""
     return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
 
 
 def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
-    """Say what a server takes of which provider of a tree, devices aside; None where it cannot be had."""
+    """Return what a server takes of which provider of a tree, devices aside; None where it cannot be had."""
     return wanted_of(ask).assigned(tree)
 
 
@@ -111,7 +111,7 @@ def take_back(table: HostTable, row: int, given: Shares) -> None:
 
 
 def after(tree: Tree, given: Shares, sign: int) -> Tree:
-    """Give what is left of a tree after some was taken, or with the sign -1 given back."""
+    """Return what is left of a tree after some was taken, or with the sign -1 given back."""
     pairs = zip(tree.providers, given, strict=True)
     return Tree(providers=tuple(_without(one, some, sign) if some else one for one, some in pairs))
 
@@ -125,5 +125,5 @@ def _less(units: Units, amount: int) -> Units:
 
 
 def by_provider(ids: Sequence[str], given: Shares) -> dict[str, dict[str, int]]:
-    """Give the amounts by provider."""
+    """Return the amounts by provider."""
     return {one: dict(some) for one, some in zip(ids, given, strict=True) if some}

@@ -25,7 +25,7 @@ _TRAIT = re.compile(r"trait:([A-Z][A-Z0-9_]{0,254})")
 
 
 def from_plain(body: Mapping[str, Any]) -> Ask:
-    """Make an ask of plain data; raise `BadRequest` for a field that is wrong or unknown."""
+    """Make an ask of plain data. Raises BadRequest for a field that is wrong or unknown."""
     known = {field.name for field in attrs.fields(Ask)}
     strange = sorted(set(body) - known)
     if strange:
@@ -55,7 +55,7 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
 
 
 def checked(ask: Ask) -> Ask:
-    """Hold an ask to its limits, and fill in what flavor, image and hints say; raise `BadRequest`."""
+    """Hold an ask to its limits, and fill in what flavor, image and hints say. Raises BadRequest."""
     for name in _NUMBERS:
         if not 0 <= getattr(ask, name) <= 2**31:
             raise errors.BadRequest(f"{name} of an ask is a number from 0 to 2147483648.")

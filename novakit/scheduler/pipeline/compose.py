@@ -77,7 +77,7 @@ def compose(
     refused: Mapping[str, Sequence[str]] | None = None,
     driver: Offered | None = None,
 ) -> Composed:
-    """Build the pipeline; raise `ConfigError` when a filter or weigher that is named or promised is not in it.
+    """Build the pipeline. Raises ConfigError when a filter or weigher that is named or promised is not in it.
 
     `refused` says by kind, `filter` and `weigher`, which plugins are installed and not in service, and why.
     `driver` is the plugin that decides in place of them.
@@ -100,7 +100,7 @@ def survey(
     refused: Mapping[str, Sequence[str]] | None = None,
     driver: Offered | None = None,
 ) -> Composed:
-    """Build what can be built and note what cannot; raise `ConfigError` for options that mean nothing at all."""
+    """Build what can be built and note what cannot. Raises ConfigError for options that mean nothing at all."""
     composed = Composed(Pipeline([], [], {}))
     known = refused or {}
     offered_filters = _usable(filters, "filter", scheduling.API, composed)
@@ -228,7 +228,7 @@ def _unused(
 
 
 def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Mapping[str, Any]]) -> bool | None:
-    """Say whether the configuration switches one on or off by itself, beside the list; None where it does not."""
+    """Return whether the configuration switches one on or off by itself, beside the list; None where it does not."""
     wanted = _own(options, spec).get("enabled")
     if wanted is not None and not isinstance(wanted, bool):
         raise errors.ConfigError(f"[{what}s.{spec.name}] enabled takes true or false, not {wanted!r}.")
@@ -279,7 +279,7 @@ def _steps(
 
 
 def _own(options: Mapping[str, Mapping[str, Any]], spec: FilterSpec | WeigherSpec | SchedulerSpec) -> dict[str, Any]:
-    """Give what the configuration says of a record, by its name or one of its aliases."""
+    """Return what the configuration says of a record, by its name or one of its aliases."""
     merged: dict[str, Any] = {}
     for name in (*getattr(spec, "aliases", ()), spec.name):
         merged.update(options.get(name, {}))
@@ -287,7 +287,7 @@ def _own(options: Mapping[str, Mapping[str, Any]], spec: FilterSpec | WeigherSpe
 
 
 def _filled(section: str, options: type | None, values: Mapping[str, Any]) -> Any:
-    """Make a plugin's options record of its configuration; raise `ConfigError` for unknown keys and wrong values."""
+    """Make a plugin's options record of its configuration. Raises ConfigError for unknown keys and wrong values."""
     if options is not None:
         return fill(section, options, values)
     if values:

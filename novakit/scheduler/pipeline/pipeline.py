@@ -62,7 +62,7 @@ class Outcome:
     skipped_weighers: list[str] = attrs.field(factory=list)
 
     def removed(self) -> list[tuple[PipelineStep[Any], int]]:
-        """Say how many hosts each filter removed that was asked."""
+        """Return how many hosts each filter removed that was asked."""
         return [(stage.step, stage.before - stage.after) for stage in self.stages if stage.mask is not None]
 
 
@@ -107,7 +107,7 @@ class Pipeline:
         return outcome
 
     def over(self, table: HostTable) -> "Pipeline":
-        """Give the same filters, weighers and driver, looking at another table."""
+        """Return the same filters, weighers and driver, looking at another table."""
 
         def turned(step: PipelineStep[Any]) -> PipelineStep[Any]:
             return attrs.evolve(step, view=View(table, step.spec.reads))
@@ -121,7 +121,7 @@ class Pipeline:
         )
 
     def split(self) -> tuple[list[PipelineStep[FilterSpec]], list[PipelineStep[FilterSpec]]]:
-        """Give the filters that are asked before a scheduler driver, and those that it stands for."""
+        """Return the filters that are asked before a scheduler driver, and those that it stands for."""
         before = [step for step in self.filters if step.spec.always or step.spec.before_driver]
         return before, [step for step in self.filters if step not in before]
 
@@ -142,7 +142,7 @@ class Pipeline:
     async def _rank(
         self, driver: PipelineStep[SchedulerSpec], ask: Ask, outcome: Outcome, tracer: tracing.Tracer | None
     ) -> bool:
-        """Let the driver decide among the hosts that are left; tell whether it did."""
+        """Let the driver decide among the hosts that are left. Returns whether it did."""
         started = world.monotonic()
         rows = np.flatnonzero(outcome.alive)
         stage = Stage(driver, len(rows), len(rows), 0.0)

@@ -26,7 +26,7 @@ class Ranking:
     """The lowest and highest score each share was scaled by."""
 
     def best(self, wanted: int, subset: int = 1) -> list[int]:
-        """Give places in `rows`, best first; the first is drawn from the `subset` best and all that equal them."""
+        """Return places in `rows`, best first; the first is drawn from the `subset` best and all that equal them."""
         count = len(self.rows)
         if count == 0:
             return []
@@ -37,7 +37,7 @@ class Ranking:
         return [first, *others[: wanted - 1]]
 
     def top(self, wanted: int) -> list[int]:
-        """Give the places of the best hosts, best first, without any chance."""
+        """Return the places of the best hosts, best first, without any chance."""
         wanted = min(wanted, len(self.total))
         if wanted > FEW:
             return [int(place) for place in np.argsort(-self.total, kind="stable")[:wanted]]

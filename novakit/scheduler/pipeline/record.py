@@ -51,7 +51,7 @@ class Decision:
             step.removed += count
 
     def row(self) -> dict[str, Any]:
-        """Give the row to store."""
+        """Return the row to store."""
         return {
             "id": self.id,
             "server_id": self.ask.server_id,
@@ -104,7 +104,7 @@ async def why_none(outcome: Outcome, ask: Ask) -> str:
 
 
 def asked(ask: Ask) -> dict[str, Any]:
-    """Give the parts of a request that say why it fits or not."""
+    """Return the parts of a request that say why it fits or not."""
     kept: dict[str, Any] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}
     optional = {
         "user_id": ask.user_id,
@@ -142,7 +142,7 @@ def _group(group: GroupAsk) -> dict[str, Any]:
 
 
 async def refusal(outcome: Outcome, ask: Ask) -> str:
-    """Say which filter removed the last hosts and for what reason most of these: `ram: not_enough_memory_mb`."""
+    """Return which filter removed the last hosts and for what reason most of these: `ram: not_enough_memory_mb`."""
     if outcome.failed:
         return next((f"{stage.name}: broken" for stage in reversed(outcome.stages) if stage.broken), "broken")
     for index in reversed(range(len(outcome.stages))):
@@ -171,7 +171,7 @@ async def _stage(stage: Stage, outcome: Outcome, index: int, ask: Ask) -> dict[s
 
 
 def plain(reason: Reason) -> dict[str, Any]:
-    """Give a reason as plain data, without what was left unsaid."""
+    """Return a reason as plain data, without what was left unsaid."""
     told = {name: _bare(value) for name, value in attrs.asdict(reason).items() if value not in (None, "")}
     told.pop("shortfall", None)
     return told
@@ -202,7 +202,7 @@ def _detail(message: str, nearest: dict[str, Any] | None) -> str:
 
 
 def weights(table: HostTable, outcome: Outcome) -> list[dict[str, Any]]:
-    """Give the weights of the best hosts, by weigher."""
+    """Return the weights of the best hosts, by weigher."""
     ranking = outcome.ranking
     assert ranking is not None
     return [
@@ -260,7 +260,7 @@ async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
 
 
 def _asked(pipeline: Pipeline, ask: Ask, outcome: Outcome) -> tuple[Sequence[PipelineStep[FilterSpec]], Stage | None]:
-    """Give the filters that the request had to pass, and what the driver did where it decided."""
+    """Return the filters that the request had to pass, and what the driver did where it decided."""
     if ask.force and (ask.host or ask.node):
         return [step for step in pipeline.filters if step.spec.when_forced], None
     if pipeline.driver is None or any(stage.step is pipeline.driver and stage.broken for stage in outcome.stages):
@@ -301,7 +301,7 @@ async def _closest(
 
 
 def _shortfall(reason: Reason) -> float:
-    """Give how far off a filter says a host is; a foreign one that says nothing sensible means entirely."""
+    """Return how far off a filter says a host is; a foreign one that says nothing sensible means entirely."""
     told = reason.shortfall
     return float(told) if isinstance(told, int | float) and np.isfinite(told) else 1.0
 

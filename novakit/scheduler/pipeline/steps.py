@@ -79,15 +79,15 @@ class PipelineStep(Generic[S]):
 
     @property
     def name(self) -> str:
-        """Give the record's name."""
+        """Return the record's name."""
         return self.spec.name
 
     def skips(self, ask: Ask) -> bool:
-        """Say whether it has no opinion on this request."""
+        """Return whether it has no opinion on this request."""
         return self._abstains and not self.work.applies(ask)
 
     async def call(self, task: Callable[[View, threading.Event | None], T], rows: NDArray[np.intp] | None = None) -> T:
-        """Run one task of the plugin, timed; raise `Broken` with a sentence for everything it does wrong."""
+        """Run one task of the plugin, timed. Raises Broken with a sentence for everything it does wrong."""
         started = world.monotonic()
         try:
             if self.trusted:
@@ -121,7 +121,7 @@ class PipelineStep(Generic[S]):
 
     @property
     def may_be_skipped(self) -> bool:
-        """Say whether a request goes on without it when it is broken."""
+        """Return whether a request goes on without it when it is broken."""
         return self.spec.if_broken is IfBroken.SKIP
 
 

@@ -164,7 +164,7 @@ def _told(
 
 
 def heaviest(table: HostTable, count: int) -> list[int]:
-    """Give the rows of the hosts whose servers hold the most memory, and where that is equal, the most CPUs."""
+    """Return the rows of the hosts whose servers hold the most memory, and where that is equal, the most CPUs."""
     order = np.lexsort((-table.column("used_vcpus"), -table.column("used_memory_mb")))
     return [int(row) for row in order[:count]]
 

@@ -86,7 +86,7 @@ class Trace:
 
 
 def read(lines: Iterable[bytes | str]) -> Trace:
-    """Read a trace; raise `ConfigError` naming the line that cannot be understood, and what is wrong with it."""
+    """Read a trace. Raises ConfigError naming the line that cannot be understood, and what is wrong with it."""
     hosts: dict[str, TraceHost] = {}
     aggregates: list[tuple[Aggregate, Sequence[str]]] = []
     groups: dict[str, TraceGroup] = {}

@@ -35,7 +35,7 @@ class ReplayedAnswer:
     """Which filter removed the last host and why, where none was found."""
 
     def plain(self) -> dict[str, Any]:
-        """Give host or reason as plain data."""
+        """Return host or reason as plain data."""
         return {"host": self.host} if self.host is not None else {"refused": self.reason}
 
 
@@ -80,7 +80,7 @@ class Result:
         return Counter(answer.reason for answer in self.answers if answer.host is None)
 
     def plain(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         ordered = sorted(self.times_ms) or [0.0]
         told = {
             "placed": self.placed,
@@ -105,7 +105,7 @@ class Result:
 
 
 def differences(before: Result, after: Result, most: int) -> dict[str, Any]:
-    """Count the requests that went differently, and give the first of them with both answers."""
+    """Count the requests that went differently. Returns the first of them, too, with both answers."""
     pairs = [(one, two) for one, two in zip(before.answers, after.answers, strict=True) if one.host != two.host]
     first = [
         {"server": one.server_id, "at": one.at, "before": one.plain(), "after": two.plain()}
@@ -178,7 +178,7 @@ class _Run:
         self._in_use.update({int(row): 1 for row in np.flatnonzero(self.table.column("servers"))})
 
     def present(self, ask: Ask) -> Ask:
-        """Say where the servers stand in this run that the request is to be near to or far from."""
+        """Return where the servers stand in this run that the request is to be near to or far from."""
         named = {server: host for server, host in ask.server_hosts.items() if server not in self._asked}
         named |= {server: self._host(server) for server in servers_named(ask.hints) & self._claims.keys()}
         ask = attrs.evolve(ask, server_hosts=named) if named != ask.server_hosts else ask

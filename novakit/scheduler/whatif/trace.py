@@ -59,7 +59,7 @@ class _Others:
 
 
 async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
-    """Give hosts, aggregates, groups and the latest decisions with the ends of their servers."""
+    """Return hosts, aggregates, groups and the latest decisions with the ends of their servers."""
     async with state.store.read() as session:
         rows = sorted(await decisions.some(session, limit=limit), key=lambda row: row["number"])
         placed = {row["server_id"] for row in rows if row["outcome"] == "placed"}
@@ -110,7 +110,7 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
 
 
 async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, str], int]) -> dict[int, Any]:
-    """Give by row, as plain data, what each provider of a host has left beside what is `held` of its classes."""
+    """Return by row, as plain data, what each provider of a host has left beside what is `held` of its classes."""
     found = {}
     # The picture may be renewed while the inventories are read, so ids and tree are taken together beforehand.
     known = [(row, ids, state.table.column("tree")[row]) for row, ids in sorted(state.providers.items())]
@@ -129,7 +129,7 @@ async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, s
 
 
 async def _metrics(session: Session, state: CloudState) -> dict[str, dict[str, float]]:
-    """Give what hosts measured lately, by host; the table has it only where a filter or weigher in force reads it."""
+    """Return what hosts measured lately, by host; the table has it only where a filter or weigher in force reads it."""
     now = world.now()
     rates = await Builds().rates(session, now)
     found = {host: {"failure_rate": rate} for host, rate in rates.items()}
@@ -141,7 +141,7 @@ async def _metrics(session: Session, state: CloudState) -> dict[str, dict[str, f
 
 
 async def _groups(session: Session, state: CloudState, rows: Sequence[Row], placed: set[str]) -> list[dict[str, Any]]:
-    """Give the groups of the requests, with those members that stand and are not of the trace."""
+    """Return the groups of the requests, with those members that stand and are not of the trace."""
     ids = {asked["group"]["id"] for row in rows if (asked := row["record"].get("asked", {})).get("group")}
     if not ids:
         return []
@@ -200,7 +200,7 @@ def events(
     released: Sequence[standing.Moment],
     present: set[str],
 ) -> list[dict[str, Any]]:
-    """Give requests, ends of builds and ends of servers in the order of time, which counts from the first request."""
+    """Return requests, ends of builds and ends of servers in the order of time, which counts from the first request."""
     if not rows:
         return []
     start = rows[0]["at"]

@@ -47,7 +47,7 @@ async def show(session: Session, aggregate_id: int) -> Row | None:
 
 
 async def members(session: Session, aggregate_id: int | None = None) -> dict[int, list[str]]:
-    """Give host names by aggregate, in order; of one aggregate or of all."""
+    """Return host names by aggregate, in order; of one aggregate or of all."""
     statement = sa.select(aggregate_hosts).order_by(aggregate_hosts.c.host)
     if aggregate_id is not None:
         statement = statement.where(aggregate_hosts.c.aggregate_id == aggregate_id)
@@ -75,12 +75,12 @@ async def add(session: Session, name: str, properties: Mapping[str, str]) -> Row
 
 
 async def change(session: Session, aggregate_id: int, **values: Any) -> bool:
-    """Set `name` or `metadata`; tell whether there is such an aggregate."""
+    """Set `name` or `metadata`. Returns whether there is such an aggregate."""
     return await session.changed(_touch(aggregate_id, await _next_change(session), **values)) > 0
 
 
 async def remove(session: Session, aggregate_id: int) -> bool:
-    """Delete an aggregate and its membership; tell whether there was one."""
+    """Delete an aggregate and its membership. Returns whether there was one."""
     gone = _touch(aggregate_id, await _next_change(session), deleted_at=world.now())
     if not await session.changed(gone):
         return False
@@ -89,7 +89,7 @@ async def remove(session: Session, aggregate_id: int) -> bool:
 
 
 async def add_host(session: Session, aggregate_id: int, host: str) -> bool:
-    """Put a host into an aggregate; tell whether it was new there."""
+    """Put a host into an aggregate. Returns whether it was new there."""
     statement = session.insert(aggregate_hosts).values(aggregate_id=aggregate_id, host=host).on_conflict_do_nothing()
     if not await session.changed(statement):
         return False
@@ -98,7 +98,7 @@ async def add_host(session: Session, aggregate_id: int, host: str) -> bool:
 
 
 async def remove_host(session: Session, aggregate_id: int, host: str) -> bool:
-    """Take a host out of an aggregate; tell whether it was there."""
+    """Take a host out of an aggregate. Returns whether it was there."""
     here = sa.and_(aggregate_hosts.c.aggregate_id == aggregate_id, aggregate_hosts.c.host == host)
     if not await session.changed(sa.delete(aggregate_hosts).where(here)):
         return False
@@ -107,7 +107,7 @@ async def remove_host(session: Session, aggregate_id: int, host: str) -> bool:
 
 
 async def zones_of(session: Session, host: str) -> list[str]:
-    """Give the availability zones a host belongs to through its aggregates; none means the default zone."""
+    """Return the availability zones a host belongs to through its aggregates; none means the default zone."""
     statement = (
         sa.select(aggregates.c.metadata)
         .join(aggregate_hosts, aggregate_hosts.c.aggregate_id == aggregates.c.id)
@@ -119,12 +119,12 @@ async def zones_of(session: Session, host: str) -> list[str]:
 
 
 async def last_change(session: Session) -> int:
-    """Give the number of the latest change of any aggregate or its hosts."""
+    """Return the number of the latest change of any aggregate or its hosts."""
     return int(await session.scalar(sa.select(sa.func.coalesce(sa.func.max(aggregates.c.changed), 0))))
 
 
 async def _next_change(session: Session) -> int:
-    """Give the number after the highest so far; no other transaction gets one until this ends, so none is missed."""
+    """Return the number after the highest so far; no other transaction gets one until this ends, so none is missed."""
     await session.serialise("aggregates")
     return await last_change(session) + 1
 

@@ -68,7 +68,7 @@ async def add(session: Session, row: Mapping[str, Any]) -> None:
 
 
 async def change(session: Session, flavor_id: str, **values: Any) -> bool:
-    """Set columns of a flavor; tell whether there is one."""
+    """Set columns of a flavor. Returns whether there is one."""
     statement = sa.update(flavors).where(flavors.c.id == flavor_id).values(updated_at=world.now(), **values)
     return await session.changed(statement) > 0
 
@@ -91,7 +91,7 @@ async def projects_of(session: Session, flavor_id: str) -> list[str]:
 
 
 async def grant(session: Session, flavor_id: str, project_id: str) -> bool:
-    """Give a project access; False when it had it."""
+    """Let a project use a private flavor. Returns False when it could already."""
     statement = session.insert(access).values(flavor_id=flavor_id, project_id=project_id).on_conflict_do_nothing()
     return await session.changed(statement) > 0
 

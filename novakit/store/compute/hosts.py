@@ -35,7 +35,7 @@ hosts = sa.Table(
 
 
 async def report(session: Session, name: str, facts: Mapping[str, Any]) -> tuple[Row, bool]:
-    """Record what an agent says of its host; tell the row and whether anything but the time is new."""
+    """Record what an agent says of its host. Returns the row and whether anything but the time is new."""
     now = world.now()
     known = await session.first(sa.select(hosts).where(hosts.c.name == name))
     if known is None:
@@ -69,7 +69,7 @@ async def report(session: Session, name: str, facts: Mapping[str, Any]) -> tuple
 
 
 async def next_change(session: Session) -> int:
-    """Give the number after the highest change so far; no other transaction gets one until this one ends."""
+    """Return the number after the highest change so far; no other transaction gets one until this one ends."""
     await session.serialise("hosts")
     return int(await session.scalar(sa.select(sa.func.coalesce(sa.func.max(hosts.c.changed), 0)))) + 1
 
@@ -113,7 +113,7 @@ async def signs(session: Session) -> list[Row]:
 
 
 async def decide(session: Session, name: str, **values: Any) -> bool:
-    """Record an operator's decision: `enabled`, `disabled_reason`, `forced_down`; tell whether the host exists."""
+    """Record an operator's decision: `enabled`, `disabled_reason`, `forced_down`. Returns whether the host exists."""
     statement = (
         sa.update(hosts)
         .where(hosts.c.name == name)

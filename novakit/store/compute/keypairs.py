@@ -48,6 +48,6 @@ async def add(session: Session, row: Mapping[str, Any]) -> bool:
 
 
 async def remove(session: Session, user_id: str, name: str) -> bool:
-    """Delete a key pair; tell whether there was one."""
+    """Delete a key pair. Returns whether there was one."""
     statement = sa.delete(keypairs).where(keypairs.c.user_id == user_id, keypairs.c.name == name)
     return await session.changed(statement) > 0

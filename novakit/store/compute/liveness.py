@@ -72,5 +72,5 @@ class Liveness:
         return world.monotonic() - self._marks[row["name"]][1]
 
     def is_up(self, row: Row) -> bool:
-        """Say whether a host lives: `row` has its `name`, `last_seen` and `forced_down`."""
+        """Return whether a host lives: `row` has its `name`, `last_seen` and `forced_down`."""
         return self.silent(row) < self.down_after and not row["forced_down"]

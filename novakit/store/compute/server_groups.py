@@ -43,7 +43,7 @@ async def add(session: Session, **values: Any) -> Row:
 
 
 async def change(session: Session, group_id: str, **values: Any) -> bool:
-    """Change columns of a group; tell whether there is one."""
+    """Change columns of a group. Returns whether there is one."""
     return await session.changed(sa.update(server_groups).where(server_groups.c.id == group_id).values(**values)) > 0
 
 
@@ -86,7 +86,7 @@ async def leave(session: Session, server_ids: Iterable[str]) -> None:
 
 
 async def members(session: Session, group_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Give server ids by group; groups without members are left out."""
+    """Return server ids by group; groups without members are left out."""
     statement = sa.select(server_group_members).where(server_group_members.c.group_id.in_(list(group_ids)))
     found: dict[str, list[str]] = {}
     for row in await session.all(statement.order_by(server_group_members.c.server_id)):

@@ -51,7 +51,7 @@ class ServerQuery:
 
 
 async def listed(session: Session, wanted: ServerQuery, columns: Sequence[str] = ()) -> list[Row]:
-    """Fetch one page, whole rows or some columns of them; raise `BadRequest` for a marker that is not there.
+    """Fetch one page, whole rows or some columns of them. Raises BadRequest for a marker that is not there.
 
     A row has six columns of JSON: reading what is not shown costs most of a list of ids and names.
     """
@@ -72,7 +72,7 @@ def _ordered(column: sa.ColumnElement[Any], down: bool) -> sa.ColumnElement[Any]
 
 
 def _behind(at: Row, order: Sequence[tuple[str, bool]]) -> sa.ColumnElement[bool]:
-    """Say what comes after the marker: behind it in the first column that differs."""
+    """Return what comes after the marker: behind it in the first column that differs."""
     cases = []
     same: list[sa.ColumnElement[bool]] = []
     for name, down in order:

@@ -97,7 +97,7 @@ async def some(session: Session, ids: Iterable[str]) -> list[Row]:
 
 
 async def change(session: Session, server_id: str, **values: Any) -> bool:
-    """Set columns of one server that is not deleted; tell whether there is one."""
+    """Set columns of one server that is not deleted. Returns whether there is one."""
     statement = (
         sa.update(servers)
         .where(servers.c.id == server_id, servers.c.deleted_at.is_(None))
@@ -138,7 +138,7 @@ def _update(names: tuple[str, ...]) -> sa.Update:
 
 
 async def change_if(session: Session, server_id: str, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
-    """Set columns of one server while `conditions` hold; tell whether they did."""
+    """Set columns of one server while `conditions` hold. Returns whether they did."""
     statement = (
         sa.update(servers)
         .where(servers.c.id == server_id, servers.c.deleted_at.is_(None), *conditions)
@@ -203,7 +203,7 @@ async def usage(session: Session, project_id: str, user_id: str | None = None) -
 
 
 async def alive(session: Session, ids: Iterable[str]) -> set[str]:
-    """Tell which of these servers are not deleted."""
+    """Return which of these servers are not deleted."""
     wanted = list(ids)
     if not wanted:
         return set()

@@ -61,7 +61,7 @@ async def drop(session: Session, host: str, guests: Collection[str]) -> None:
 
 
 async def kept(session: Session, hosts: Iterable[str]) -> tuple[Mapping[str, Sequence[str]], frozenset[str]]:
-    """Give the strangers of each host, and the networks of all strangers anywhere that there are no rows of."""
+    """Return the strangers of each host, and the networks of all strangers anywhere that there are no rows of."""
     c = strangers.c
     found = await session.all(sa.select(c.host, c.guest, c.keeps))
     if not found:

@@ -29,7 +29,7 @@ FREE = {"port_id": None, "fixed_number": None, "router_id": None, "status": "DOW
 
 
 async def free(session: Session, port_ids: Collection[str], numbers: Collection[int] | None = None) -> int:
-    """Free the floating IPs that lead to ports, or to some of their addresses; tell how many there were."""
+    """Free the floating IPs that lead to ports, or to some of their addresses. Returns how many there were."""
     statement = sa.update(floating_ips).where(floating_ips.c.port_id.in_(list(port_ids)))
     if numbers is not None:
         statement = statement.where(floating_ips.c.fixed_number.in_(list(numbers)))

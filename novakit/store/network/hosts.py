@@ -38,12 +38,12 @@ class Touched:
     """Networks whose subnets or attributes changed."""
 
     def nothing(self) -> bool:
-        """Say whether no host need know."""
+        """Return whether no host need know."""
         return not (self.hosts or self.gateway or self.groups or self.members or self.networks)
 
 
 async def touch(session: Session, touched: Touched) -> set[str]:
-    """Raise the wanted revision of exactly the hosts that must see a change; tell which they are."""
+    """Raise the wanted revision of exactly the hosts that must see a change. Returns which they are."""
     if touched.nothing():
         return set()
     conditions: list[Any] = []
@@ -83,7 +83,7 @@ async def appear(session: Session, hosts: Iterable[str]) -> None:
 
 
 async def choose_gateway(session: Session, host: str | None) -> set[str]:
-    """Let a host, or whichever is left, run routers and DHCP; tell the hosts that must see it."""
+    """Let a host, or whichever is left, run routers and DHCP. Returns the hosts that must see it."""
     former = await session.scalar(sa.select(network_hosts.c.host).where(network_hosts.c.gateway == 1))
     if host is None:
         host = former or await session.scalar(sa.select(sa.func.min(network_hosts.c.host)))

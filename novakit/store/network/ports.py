@@ -224,7 +224,7 @@ async def first_taken(session: Session, subnet_id: str, numbers: Collection[int]
 
 
 async def server_at(session: Session, network_id: str, number: int) -> str | None:
-    """Tell which server has an address on a network."""
+    """Return which server has an address on a network."""
     found: str | None = await session.scalar(
         sa.select(ports.c.server_id)
         .join(addresses, addresses.c.port_id == ports.c.id)

@@ -108,7 +108,7 @@ async def change_many(session: Session, table: sa.Table, rows: Sequence[Mapping[
 
 
 async def remove(session: Session, table: sa.Table, **wanted: Any) -> int:
-    """Delete the rows whose columns have the values; tell how many there were."""
+    """Delete the rows whose columns have the values. Returns how many there were."""
     return await session.changed(sa.delete(table).where(*matching(table, wanted)))
 
 

@@ -30,7 +30,7 @@ _NUMBER = {"postgresql": _bigint(sa.func.pg_current_xact_id()), "sqlite": _one_m
 
 
 def number(session: Session) -> sa.ColumnElement[Any]:
-    """Give the SQL expression of this transaction's change number."""
+    """Return the SQL expression of this transaction's change number."""
     return _NUMBER[session.dialect]
 
 
@@ -72,7 +72,7 @@ _SINCE_SNAPSHOT = sa.union_all(
 
 
 async def since(session: Session, seen: int) -> tuple[set[str], int]:
-    """Tell which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
+    """Return which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
     by_snapshot = session.dialect == "postgresql"
     rows: Sequence[Any] = (await session.execute(_SINCE_SNAPSHOT if by_snapshot else _SINCE, {"seen": seen})).all()
     if by_snapshot:

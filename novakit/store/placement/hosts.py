@@ -38,13 +38,13 @@ class HostReport:
     pci: Sequence[PciDevice] = ()
 
     def offers(self) -> set[tuple[str, str]]:
-        """Give provider and class of each inventory, those of its PCI devices among them."""
+        """Return provider and class of each inventory, those of its PCI devices among them."""
         own = {(self.provider_id, name) for name in _offered(self.inventory)}
         return own | {(device_id(self.provider_id, device.address), device.resource_class) for device in self.pci}
 
 
 def device_id(host: str, address: str) -> str:
-    """Give the id of the provider of a PCI device, from the id of its host's provider and its address."""
+    """Return the id of the provider of a PCI device, from the id of its host's provider and its address."""
     return str(uuid.uuid5(uuid.UUID(host), address))
 
 
@@ -82,13 +82,14 @@ class _Writes:
 
 
 async def report(session: Session, reports: Sequence[HostReport]) -> set[str]:
-    """Make the providers of hosts and of their devices equal to what the hosts report; give the ids of those changed.
+    """Make the providers of hosts and of their devices equal to what the hosts report.
 
+    Returns the ids of those changed.
     Inventories and traits that an operator added stay, and keep the provider of a device that is gone.
     So does what an operator set of an inventory that the host reports: it counts instead of what the host says.
     What a host no longer reports is removed, or withdrawn (reserved in full) while somebody still holds some of it or
     an operator's word on it is to be kept.
-    Raises `Conflict` when another provider has a name, `BadRequest` for a class or trait that no standard knows.
+    Raises Conflict when another provider has a name, `BadRequest` for a class or trait that no standard knows.
     """
     touched: set[str] = set()
     for some in _portions(reports):
@@ -97,7 +98,7 @@ async def report(session: Session, reports: Sequence[HostReport]) -> set[str]:
 
 
 async def stale(session: Session, reports: Mapping[str, HostReport]) -> set[str]:
-    """Give the hosts, by the ids of their providers, that are to be compared again with what they reported before.
+    """Return the hosts, by the ids of their providers, that are to be compared again with what they reported before.
 
     An operator wrote or deleted an inventory of theirs or took a trait from them, or nobody holds any more what they
     have no longer.
@@ -172,7 +173,7 @@ async def _report(session: Session, reports: Sequence[HostReport]) -> set[str]:
 
 
 def _providers_of(one: HostReport) -> Iterator[_Wanted]:
-    """Give the host first: providers are made in this order, and a device hangs below its host."""
+    """Yield the host first: providers are made in this order, and a device hangs below its host."""
     host = one.provider_id
     yield _Wanted(id=host, name=one.name, host=host, inventory=one.inventory, traits=one.traits)
     for device in one.pci:
@@ -196,7 +197,7 @@ def _gone(row: Row) -> _Wanted:
 
 
 def _is_emptied(stock: Mapping[str, Row], traits: Mapping[str, bool]) -> bool:
-    """Say whether nothing is left of a device that is gone: neither what somebody holds nor what an operator set."""
+    """Return whether nothing is left of a device that is gone: neither what somebody holds nor what an operator set."""
     return all(traits.values()) and all(
         row["by_host"] and not row["used"] and not row["stated"] for row in stock.values()
     )

@@ -47,7 +47,7 @@ def values(stock: Any, *, max_unit: int) -> dict[str, Any]:
 
 
 def capacity(total: int, reserved: int, ratio: float) -> int:
-    """Say how much can be allocated, in whole units; very large ratios end at what the database can count."""
+    """Return how much can be allocated, in whole units; very large ratios end at what the database can count."""
     return int(min(max((total - reserved) * ratio, 0), 2**62))
 
 
@@ -128,7 +128,7 @@ async def _put(
 
 
 def _sides(stock: StatedInventory, old: Row | None) -> dict[str, Any]:
-    """Tell what the host says from what the client named and means otherwise; a reservation is the operator's word.
+    """Return what the host says from what the client named and means otherwise; a reservation is the operator's word.
 
     A row of before there were words has what the host said in its columns.
     """

@@ -22,12 +22,12 @@ def rank(name: str) -> tuple[int, str]:
 
 
 async def unknown_classes(session: Session, wanted: Iterable[str]) -> set[str]:
-    """Tell which names are no resource class."""
+    """Return which names are no resource class."""
     return await _unknown(session, custom_resource_classes, set(wanted) - _CLASSES)
 
 
 async def unknown_traits(session: Session, wanted: Iterable[str]) -> set[str]:
-    """Tell which names are no trait."""
+    """Return which names are no trait."""
     return await _unknown(session, custom_traits, set(wanted) - STANDARD_TRAITS)
 
 

@@ -19,7 +19,7 @@ async def every(session: Session) -> list[tuple[str, datetime]]:
 
 
 async def show(session: Session, name: str) -> datetime:
-    """Tell when a class changed last; raise `NotFound` for what is no class."""
+    """Return when a class changed last. Raises NotFound for what is no class."""
     if name in names.STANDARD_CLASSES:
         return world.now()
     table = custom_resource_classes
@@ -30,7 +30,7 @@ async def show(session: Session, name: str) -> datetime:
 
 
 async def ensure(session: Session, name: str) -> bool:
-    """Make a custom class exist; tell whether it is new."""
+    """Make a custom class exist. Returns whether it is new."""
     row = {"name": name, "updated_at": world.now()}
     return bool(await session.changed(session.insert(custom_resource_classes).values(row).on_conflict_do_nothing()))
 

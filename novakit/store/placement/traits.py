@@ -27,7 +27,7 @@ async def every(
 
 
 async def since(session: Session, name: str) -> datetime | None:
-    """Tell when a custom trait was made, the present for a standard one, None for what is no trait."""
+    """Return when a custom trait was made, the present for a standard one, None for what is no trait."""
     if name in names.STANDARD_TRAITS:
         return world.now()
     made: datetime | None = await session.scalar(
@@ -37,7 +37,7 @@ async def since(session: Session, name: str) -> datetime | None:
 
 
 async def ensure(session: Session, name: str) -> bool:
-    """Make a custom trait exist; tell whether it is new."""
+    """Make a custom trait exist. Returns whether it is new."""
     row = {"name": name, "updated_at": world.now()}
     return bool(await session.changed(session.insert(custom_traits).values(row).on_conflict_do_nothing()))
 

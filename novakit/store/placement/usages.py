@@ -24,7 +24,7 @@ def _only(statement: sa.Select[Any], column: sa.Column[Any], ids: Iterable[str] 
 
 
 async def of_providers(session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, int]]:
-    """Tell how much of each class is used, by provider id; of all providers, or of `ids` alone."""
+    """Return how much of each class is used, by provider id; of all providers, or of `ids` alone."""
     columns = (inventories.c.provider_id, inventories.c.resource_class, inventories.c.used)
     found: dict[str, dict[str, int]] = {}
     statement = _only(sa.select(*columns), inventories.c.provider_id, ids)
@@ -35,7 +35,7 @@ async def of_providers(session: Session, ids: Iterable[str] | None = None) -> di
 
 
 async def inventories_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, dict[str, Row]]:
-    """Give inventory rows by provider id and resource class."""
+    """Return inventory rows by provider id and resource class."""
     found: dict[str, dict[str, Row]] = {}
     for row in await session.all(_only(sa.select(*_STOCK), inventories.c.provider_id, ids)):
         found.setdefault(row["provider_id"], {})[row["resource_class"]] = row
@@ -45,7 +45,7 @@ async def inventories_of(session: Session, ids: Iterable[str] | None = None) -> 
 async def stock_of(
     session: Session, ids: Iterable[str] | None = None
 ) -> dict[str, dict[str, tuple[int, int, int, int, int]]]:
-    """Give capacity, used, min_unit, max_unit and step_size by provider id and resource class."""
+    """Return capacity, used, min_unit, max_unit and step_size by provider id and resource class."""
     found: dict[str, dict[str, tuple[int, int, int, int, int]]] = {}
     c = inventories.c
     columns = (c.provider_id, c.resource_class, c.capacity, c.used, c.min_unit, c.max_unit, c.step_size)
@@ -56,13 +56,13 @@ async def stock_of(
 
 
 async def ids_of(session: Session, names: Iterable[str]) -> dict[str, str]:
-    """Give the ids of providers by name; names that none has are left out."""
+    """Return the ids of providers by name; names that none has are left out."""
     statement = sa.select(providers.c.name, providers.c.id).where(providers.c.name.in_(list(names)))
     return {row["name"]: row["id"] for row in await session.all(statement)}
 
 
 async def held_by_name(session: Session, consumer_ids: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
-    """Tell what consumers hold, by consumer, name of the provider and resource class."""
+    """Return what consumers hold, by consumer, name of the provider and resource class."""
     a = allocations.c
     statement = (
         sa.select(a.consumer_id, providers.c.name, a.resource_class, a.used)
@@ -76,12 +76,12 @@ async def held_by_name(session: Session, consumer_ids: Iterable[str]) -> dict[st
 
 
 async def traits_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
-    """Give trait names by provider id; providers without traits are left out."""
+    """Return trait names by provider id; providers without traits are left out."""
     return await _sets(session, provider_traits.c.provider_id, provider_traits.c.trait, ids)
 
 
 async def aggregates_of(session: Session, ids: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
-    """Give aggregate ids by provider id; providers without aggregates are left out."""
+    """Return aggregate ids by provider id; providers without aggregates are left out."""
     return await _sets(session, provider_aggregates.c.provider_id, provider_aggregates.c.aggregate_id, ids)
 
 

@@ -53,14 +53,14 @@ async def some(
 
 
 async def purge(session: Session, before: datetime) -> int:
-    """Drop decisions that were made before a moment, at most 1,000; tell how many went."""
+    """Drop decisions that were made before a moment, at most 1,000. Returns how many went."""
     c = decisions.c
     old = await session.scalars(sa.select(c.number).where(c.at < before).order_by(c.number).limit(1000))
     return await session.changed(sa.delete(decisions).where(c.number.in_(old))) if old else 0
 
 
 async def prune(session: Session, *, keep: int, since: datetime) -> int:
-    """Drop all but the latest `keep` decisions, and those older than `since`; tell how many went."""
+    """Drop all but the latest `keep` decisions, and those older than `since`. Returns how many went."""
     last = await session.scalar(sa.select(sa.func.max(decisions.c.number)))
     if last is None:
         return 0

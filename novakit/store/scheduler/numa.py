@@ -49,7 +49,7 @@ async def put(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 async def prune(session: Session) -> int:
-    """Drop the rows of servers that hold nothing any more; tell how many went."""
+    """Drop the rows of servers that hold nothing any more. Returns how many went."""
     standing = sa.exists().where(
         allocations.c.consumer_id == numa_claims.c.server_id, allocations.c.provider_id == numa_claims.c.provider_id
     )

@@ -114,7 +114,7 @@ async def images_on(session: Session, but: sa.Select[Any] | None = None) -> dict
 
 
 async def settled(session: Session, server_ids: Iterable[str]) -> set[str]:
-    """Give those of some servers of which it is written on which host they are, or that they were deleted."""
+    """Return those of some servers of which it is written on which host they are, or that they were deleted."""
     found: set[str] = set()
     for some in chunks(sorted(server_ids)):
         done = sa.or_(servers.c.host.is_not(None), servers.c.deleted_at.is_not(None))

@@ -24,7 +24,7 @@ def placed_by(first: int, last: int) -> sa.Select[Any]:
 
 
 async def held_by_others(session: Session, but: sa.Select[Any]) -> list[tuple[str, str, str, int]]:
-    """Give root, provider, class and amount of what is held by others than the consumers that `but` selects."""
+    """Return root, provider, class and amount of what is held by others than the consumers that `but` selects."""
     a = allocations.c
     statement = (
         sa.select(providers.c.root_id, a.provider_id, a.resource_class, sa.func.sum(a.used))
@@ -51,12 +51,12 @@ async def capacity_of(session: Session, prefix: str) -> dict[str, int]:
 
 
 async def built(session: Session, server_ids: Iterable[str]) -> list[Moment]:
-    """Tell when building ended, well or not."""
+    """Return when building ended, well or not."""
     return await _moments(session, server_ids, operations.c.kind.in_(("create", "unshelve")))
 
 
 async def released(session: Session, server_ids: Iterable[str]) -> list[Moment]:
-    """Tell when servers gave back what they held: deleted, offloaded, or not built after all."""
+    """Return when servers gave back what they held: deleted, offloaded, or not built after all."""
     c = operations.c
     kept = sa.func.coalesce(c.data["kept"].as_boolean(), sa.false())
     gone = sa.or_(

@@ -100,7 +100,7 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
 
 
 def changes(connection: AsyncConnection) -> int:
-    """Say how many rows were ever changed through this connection; 0 where it is none of SQLite's."""
+    """Return how many rows were ever changed through this connection; 0 where it is none of SQLite's."""
     adapted = connection.sync_connection.connection.dbapi_connection if connection.sync_connection else None
     return adapted._connection.total_changes if isinstance(adapted, _Connection) else 0
 
@@ -126,7 +126,7 @@ async def make_incremental(connection: AsyncConnection) -> None:
 
 
 async def vacuum_some(connection: AsyncConnection) -> bool:
-    """Give some pages that hold nothing back; say whether there are more."""
+    """Give some pages that hold nothing back to the file system. Returns whether there are more."""
 
     def work(real: sqlite3.Connection) -> bool:
         real.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()

@@ -18,7 +18,7 @@ SCOPE = "aggregate_instance_extra_specs"
 
 
 def members(hosts: HostColumns, aggregates: Sequence[Aggregate]) -> "NDArray[np.bool_]":
-    """Say which hosts belong to any of these aggregates."""
+    """Return which hosts belong to any of these aggregates."""
     mask = np.zeros(hosts.size, np.bool_)
     for aggregate in aggregates:
         mask |= hosts.in_aggregate(aggregate.id)
@@ -26,7 +26,7 @@ def members(hosts: HostColumns, aggregates: Sequence[Aggregate]) -> "NDArray[np.
 
 
 def words(text: str) -> set[str]:
-    """Give the values of a comma-separated text."""
+    """Return the values of a comma-separated text."""
     return {word.strip() for word in text.split(",") if word.strip()}
 
 
@@ -106,7 +106,7 @@ class ImagePropertiesIsolation:
         return mask
 
     def _demands(self, hosts: HostColumns, ask: Ask) -> list[tuple[str, str, "NDArray[np.bool_]"]]:
-        """Give each property that aggregates speak of, and the hosts that are open to its value."""
+        """Return each property that aggregates speak of, and the hosts that are open to its value."""
         demands = []
         properties = ask.image.properties if ask.image else {}
         for key, value in properties.items():

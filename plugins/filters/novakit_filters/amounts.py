@@ -30,7 +30,7 @@ class Amount:
         return frozenset(f"{part}_{self.fact}" for part in ("free", "max_unit", "total", "reserved", "used"))
 
     def wanted(self, ask: Ask) -> int:
-        """Say how much the request takes."""
+        """Return how much the request takes."""
         if ask.resources:
             return ask.resources.get(self.resource_class, 0)
         return int(getattr(ask, self.fact))
@@ -47,7 +47,7 @@ class Amount:
         return mask
 
     def _free(self, hosts: HostColumns) -> "NDArray[np.float64]":
-        """Give what is free, less where an aggregate allows less overcommitment than the inventory."""
+        """Return what is free, less where an aggregate allows less overcommitment than the inventory."""
         free: NDArray[np.float64] = hosts.column(f"free_{self.fact}")
         ratios = [(one.id, _ratio(one.metadata.get(self.ratio_key))) for one in hosts.tagged(self.ratio_key)]
         for aggregate, ratio in ratios:
@@ -97,7 +97,7 @@ class Amount:
         free: "NDArray[np.float64]",
         largest: "NDArray[np.float64]",
     ) -> dict[str, Any]:
-        """Say what the nearest of some hosts lacks: of what is free, of what one server may have, or of both."""
+        """Return what the nearest of some hosts lacks: of what is free, of what one server may have, or of both."""
         rows = np.flatnonzero(among)
         row = rows[short[rows].argmin()]
         remedies = []

@@ -46,7 +46,7 @@ _TOLD = 5
 
 
 def wanted(ask: Ask) -> dict[str, str]:
-    """Give the extra specs that speak of capabilities: `capabilities:name`, or a known name without a scope."""
+    """Return the extra specs that speak of capabilities: `capabilities:name`, or a known name without a scope."""
     found: dict[str, str] = {}
     for key, value in ask.extra_specs.items():
         scope, _, rest = key.partition(":")
@@ -106,7 +106,7 @@ def _is_known(name: str) -> bool:
 
 
 def _numbers(hosts: HostColumns, name: str) -> "NDArray[np.float64]":
-    """Give a capability that is a number, of every host; a ratio of hosts that have nothing is 0."""
+    """Return a capability that is a number, of every host; a ratio of hosts that have nothing is 0."""
     if name in NUMBERS:
         return hosts.column(NUMBERS[name])
     if name in _MEBIBYTES:
@@ -120,7 +120,7 @@ def _numbers(hosts: HostColumns, name: str) -> "NDArray[np.float64]":
 
 
 def _there(hosts: HostColumns, path: str, some: "NDArray[np.bool_]") -> list[Any]:
-    """Give the different values that some hosts have, the first few."""
+    """Return the different values that some hosts have, the first few."""
     name, *below = path.split(":")
     if name in CATEGORIES:
         words = hosts.vocabulary(name)
@@ -149,7 +149,7 @@ def _looks_up(path: Sequence[str], value: str) -> Callable[[Any], bool]:
 
 
 def _below(found: Any, path: Sequence[str]) -> Any:
-    """Give what lies at a path in a mapping of mappings; None where nothing does."""
+    """Return what lies at a path in a mapping of mappings; None where nothing does."""
     for name in path:
         if not isinstance(found, Mapping) or name not in found:
             return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _wanted(ask: Ask) -> tuple[DeviceRequest | None, NumaRequest | None]:
-    """Read the devices and the cells a guest wants; raise `ValueError` for what cannot be."""
+    """Read the devices and the cells a guest wants. Raises ValueError for what cannot be."""
     properties = ask.image.properties if ask.image else {}
     near = devices(ask.extra_specs, properties)
     cells = wish(ask.vcpus, ask.memory_mb, ask.extra_specs, properties) if near is not None else None
@@ -56,7 +56,7 @@ def _impossible(hosts: HostColumns, code: str, error: ValueError) -> Sequence[Re
 
 
 def _most_free(hosts: HostColumns, some: "NDArray[np.bool_]", kind: str, *, one_cell: bool = False) -> int:
-    """Say how many free devices of a kind one of some hosts has at most, or has on one NUMA cell."""
+    """Return how many free devices of a kind one of some hosts has at most, or has on one NUMA cell."""
     most = 0
     for pools in hosts.column("pci")[some]:
         free = Counter[int | None]()

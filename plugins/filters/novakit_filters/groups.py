@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _below(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
-    """Say which hosts hold fewer members of the group than they may."""
+    """Return which hosts hold fewer members of the group than they may."""
     mask = np.ones(hosts.size, np.bool_)
     if ask.group is not None:
         limit = ask.group.max_server_per_host or 1
@@ -23,7 +23,7 @@ def _below(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
 
 
 def _higher(hosts: HostColumns, ask: Ask) -> str:
-    """Say which limit would let the host through that holds the fewest members."""
+    """Return which limit would let the host through that holds the fewest members."""
     counts = [ask.group.hosts.get(name, 0) if ask.group else 0 for name in hosts.names]
     return f"a max_server_per_host of {min(counts, default=0) + 1}"
 

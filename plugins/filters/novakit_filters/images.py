@@ -55,7 +55,7 @@ class ImageProperties:
         return mask
 
     def _demands(self, hosts: HostColumns, ask: Ask) -> list[tuple[str, str, "NDArray[np.bool_]"]]:
-        """Give code, words and mask of each thing the image demands."""
+        """Return code, words and mask of each thing the image demands."""
         demands = []
         triple = _triple(ask)
         if triple != (None, None, None):

@@ -45,7 +45,7 @@ class Below:
         return mask
 
     def _limits(self, hosts: HostColumns) -> "int | NDArray[np.int64]":
-        """Give each host's limit: the smallest that its aggregates say, else the configured one."""
+        """Return each host's limit: the smallest that its aggregates say, else the configured one."""
         said = [
             (one.id, int(one.metadata[self.key]))
             for one in hosts.tagged(self.key)

@@ -23,7 +23,7 @@ _MAX_WORDS = 200
 
 
 def matches(value: Any, wanted: str) -> bool:
-    """Say whether a host's value satisfies what an extra spec wants.
+    """Return whether a host's value satisfies what an extra spec wants.
 
     Without an operator the two are compared as text; `=` means at least, as it always has.
     A value that cannot be compared satisfies nothing.
@@ -50,7 +50,7 @@ def matches(value: Any, wanted: str) -> bool:
 
 
 def is_plain(wanted: str) -> bool:
-    """Say whether an extra spec is a value rather than a comparison."""
+    """Return whether an extra spec is a value rather than a comparison."""
     first = wanted.split(maxsplit=1)[:1]
     return not first or first[0] not in {*_NUMERIC, *_TEXT, "<or>", "<in>", "<all-in>", "<range-in>"}
 
@@ -67,7 +67,7 @@ def _compare_numbers(compare: Callable[[float, float], bool], value: Any, wanted
 
 
 def _alternatives(words: list[str]) -> list[str]:
-    """Give the words after each `<or>`; what stands between two of them is one alternative."""
+    """Return the words after each `<or>`; what stands between two of them is one alternative."""
     return [words[index + 1] for index, word in enumerate(words[:-1]) if word == "<or>"]
 
 

@@ -42,7 +42,7 @@ class ProviderTree:
 
     @staticmethod
     def _alone(hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
-        """Say which hosts would do if all groups came from the host's own provider."""
+        """Return which hosts would do if all groups came from the host's own provider."""
         mask = np.full(hosts.size, not ask.isolate_groups or len(ask.groups) == 1)
         for group in ask.groups:
             for trait in group.required:
@@ -61,7 +61,7 @@ class ProviderTree:
 
 
 def _fits(tree: Tree | None, wanted: Wanted, amounts: Mapping[str, int], ask: Ask) -> bool:
-    """Say whether a tree will do; one that has too little altogether is the business of the filters of amounts."""
+    """Return whether a tree will do; one that has too little altogether is the business of the filters of amounts."""
     if tree is None:
         return False
     if _is_short(tree, amounts, ask):
@@ -91,7 +91,7 @@ class _Lack:
 
 
 def _lacking(tree: Sequence[ProviderStock], amounts: Mapping[str, int], ask: Ask) -> _Lack:
-    """Give the first thing that no provider of a host has; without a tree the host has one provider."""
+    """Return the first thing that no provider of a host has; without a tree the host has one provider."""
     for name, amount in amounts.items():
         if tree and assign(tree, {name: amount}) is None:
             return _lack_of(tree, name, amount)
@@ -107,7 +107,7 @@ def _lacking(tree: Sequence[ProviderStock], amounts: Mapping[str, int], ask: Ask
 
 
 def _lack_of(tree: Sequence[ProviderStock], name: str, amount: int) -> _Lack:
-    """Say what keeps the provider with the most of a class from giving an amount of it."""
+    """Return what keeps the provider with the most of a class from giving an amount of it."""
     there = [units for one in tree for kind, units in one.stock if kind == name]
     free = max((units.free for units in there), default=0)
     if free < amount:

@@ -102,7 +102,7 @@ class Production:
 
 
 def _share(free: "NDArray[np.float64]", total: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Give free / total within 0..1; 0 for a host that has nothing of it."""
+    """Return free / total within 0..1; 0 for a host that has nothing of it."""
     share = np.zeros(len(free))
     np.divide(free, total, out=share, where=total > 0)
     return np.clip(share, 0.0, 1.0)

@@ -70,7 +70,7 @@ class CandidateRequest:
         return tuple(part for group in self.groups for part in _parts_of(group))
 
     def allocations(self, candidate: Candidate) -> dict[str, dict[str, int]]:
-        """Give the amounts of a candidate by provider and class."""
+        """Return the amounts of a candidate by provider and class."""
         given: dict[str, dict[str, int]] = {}
         for part, id in zip(self.parts, candidate, strict=True):
             for name, amount in part.resources:
@@ -79,7 +79,7 @@ class CandidateRequest:
         return given
 
     def mappings(self, candidate: Candidate) -> dict[str, list[str]]:
-        """Give the providers of each group, by its suffix."""
+        """Return the providers of each group, by its suffix."""
         given: dict[str, dict[str, None]] = {}
         for part, id in zip(self.parts, candidate, strict=True):
             given.setdefault(part.group.suffix, {})[id] = None

@@ -95,7 +95,7 @@ class Board:
         return Node(tuple(masks), still, left) if all(masks) else None
 
     def left(self, node: Node, name: str | None, place: int) -> int:
-        """Tell how much a provider has left of a class; of itself, None, whether it may be used once more."""
+        """Return how much a provider has left of a class; of itself, None, whether it may be used once more."""
         left = node.left.get((name, place))
         return room(self.providers[place], name) if left is None else left
 
@@ -106,7 +106,7 @@ class Board:
         ]
 
     def is_free(self, node: Node) -> bool:
-        """Say whether no answer to an open question bears on another."""
+        """Return whether no answer to an open question bears on another."""
         return self.rules.together.isdisjoint(node.open) and all(
             len(some.intersection(node.open)) < 2 for some in self.rules.rivals
         )
@@ -118,7 +118,7 @@ class Board:
         )
 
     def _seated(self, node: Node, name: str | None) -> bool:
-        """Say whether all who contend could have a place, if each took as little as the least of them."""
+        """Return whether all who contend could have a place, if each took as little as the least of them."""
         takes = self.rules.contests[name]
         numbers = [number for number in node.open if number in takes]
         wishes = sorted([node.masks[number] for number in numbers], key=int.bit_count)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 
 def mask_of(numbers: Iterable[int]) -> int:
-    """Give the set of these numbers."""
+    """Return the set of these numbers."""
     mask = 0
     for number in numbers:
         mask |= 1 << number
@@ -12,7 +12,7 @@ def mask_of(numbers: Iterable[int]) -> int:
 
 
 def bits(mask: int) -> Iterator[int]:
-    """Give the numbers of a set, the lowest first."""
+    """Yield the numbers of a set, the lowest first."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
@@ -20,7 +20,7 @@ def bits(mask: int) -> Iterator[int]:
 
 
 def union(masks: Sequence[int], some: Iterable[int]) -> int:
-    """Give what is in some of these sets."""
+    """Return what is in some of these sets."""
     found = 0
     for number in some:
         found |= masks[number]

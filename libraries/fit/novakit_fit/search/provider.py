@@ -16,7 +16,7 @@ class Stock(NamedTuple):
     step_size: int
 
     def fits(self, amount: int) -> bool:
-        """Say whether this amount can be taken at once."""
+        """Return whether this amount can be taken at once."""
         return (
             self.used + amount <= self.capacity
             and self.min_unit <= amount <= self.max_unit

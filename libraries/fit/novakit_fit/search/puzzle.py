@@ -61,7 +61,7 @@ class Puzzle:
         return self._solve(Node(tuple(self.masks), tuple(range(len(self.masks))), {}))
 
     def _solve(self, node: Node) -> Steps:
-        """Give all candidates that begin so."""
+        """Yield all candidates that begin so."""
         board = self.board
         if board.is_free(node):
             return (yield from self._combined(node))
@@ -92,7 +92,7 @@ class Puzzle:
         return None if ends is None else self._keep(state, ends)
 
     def _combined(self, node: Node) -> Steps:
-        """Give every combination of the answers that are left."""
+        """Yield every combination of the answers that are left."""
         if not self.board.is_possible(node):
             return []
         most = None if self.prefers is None else 1

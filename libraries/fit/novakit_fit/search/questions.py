@@ -38,7 +38,7 @@ class TreeScope:
 
 
 def room(one: Provider, name: str | None) -> int:
-    """Tell how much of a class a provider can give to all parts together, and of itself one."""
+    """Return how much of a class a provider can give to all parts together, and of itself one."""
     if name is None:
         return 1
     stock = one.stock[name]
@@ -46,7 +46,7 @@ def room(one: Provider, name: str | None) -> int:
 
 
 def _suits(one: Provider, group: Group) -> bool:
-    """Say whether a provider has the traits and aggregates of a group, by itself."""
+    """Return whether a provider has the traits and aggregates of a group, by itself."""
     return (
         not group.forbidden & one.traits
         and all(some & one.traits for some in group.required)
@@ -68,7 +68,7 @@ def _fits(one: Provider, resources: Iterable[tuple[str, int]]) -> bool:
 
 
 def suits_whole(one: Provider, group: Group, tree: str | None) -> bool:
-    """Say whether one provider satisfies a whole group; `tree` is the root that its `in_tree` means."""
+    """Return whether one provider satisfies a whole group; `tree` is the root that its `in_tree` means."""
     if tree is not None and one.root_id != tree:
         return False
     return _fits(one, group.resources.items()) and _suits(one, group)
@@ -83,7 +83,7 @@ class Pulse:
     _work: int = 0
 
     def due(self, work: int) -> bool:
-        """Count some work; say whether it is time."""
+        """Count some work. Returns whether it is time."""
         self._work += work
         if self._work < self.every:
             return False
@@ -129,7 +129,7 @@ def _for_class(part: Part, scope: TreeScope) -> list[int]:
 
 
 def _enough(rules: Rules, scope: TreeScope, questions: Sequence[int]) -> bool:
-    """Say whether what is contended is there at all, counting all who could give it."""
+    """Return whether what is contended is there at all, counting all who could give it."""
     return all(
         sum(room(scope.providers[place], name) for place in bits(union(questions, takes))) >= sum(takes.values())
         for name, takes in rules.contests.items()

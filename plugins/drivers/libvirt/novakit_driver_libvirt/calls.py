@@ -237,17 +237,17 @@ class Calls:
         return await self._run(lambda connection: int(connection.getVersion()))
 
     async def capabilities(self) -> str:
-        """Give the host's capabilities as XML."""
+        """Return the host's capabilities as XML."""
         return await self._run(lambda connection: str(connection.getCapabilities()))
 
     async def domain_capabilities(self, kind: str, machine: str) -> str:
-        """Give what a domain of that kind (`kvm` or `qemu`) and machine may have, as XML."""
+        """Return what a domain of that kind (`kvm` or `qemu`) and machine may have, as XML."""
         return await self._run(
             lambda connection: str(connection.getDomainCapabilities(None, "x86_64", machine, kind, 0))
         )
 
     async def every_feature(self, kind: str, machine: str, cpu: str) -> str:
-        """Give a CPU with each feature named that its model stands for, as XML; `cpu` is a model with differences."""
+        """Return a CPU with each feature named that its model stands for, as XML; `cpu` is a model with differences."""
         flag = libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
         return await self._run(
             lambda connection: str(connection.baselineHypervisorCPU(None, "x86_64", machine, kind, [cpu], flag))

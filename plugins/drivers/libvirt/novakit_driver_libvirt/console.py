@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def tail(log: Path, max_bytes: int) -> bytes:
-    """Give the last bytes over the log and its older pieces; empty when nothing was printed."""
+    """Return the last bytes over the log and its older pieces; empty when nothing was printed."""
     pieces: list[bytes] = []
     wanted = max_bytes
     for path in _newest_first(log):

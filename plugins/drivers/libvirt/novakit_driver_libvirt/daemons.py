@@ -34,7 +34,7 @@ def missing() -> Sequence[str]:
 
 
 def is_running(run_dir: Path = RUN) -> bool:
-    """Say whether a libvirt daemon answers on this host's socket."""
+    """Return whether a libvirt daemon answers on this host's socket."""
     return any(_answers(path) for path in sockets(run_dir))
 
 
@@ -44,7 +44,7 @@ def sockets(run_dir: Path = RUN) -> Sequence[Path]:
 
 
 async def start_missing(run_dir: Path = RUN, *, hide_kvm: bool = False) -> Sequence[str]:
-    """Start virtlogd and libvirtd when libvirt does not answer; say what was started.
+    """Start virtlogd and libvirtd when libvirt does not answer. Returns what was started.
 
     With `hide_kvm` libvirtd gets no /dev/kvm, because QEMU does not work on it.
     Before that, a file system of huge pages is mounted where the kernel has some and nobody did: libvirtd looks for
@@ -69,12 +69,12 @@ def huge_pages(memory: Path = Path("/proc/meminfo")) -> int:
 
 
 def pages_mounted(mounts: Path = Path("/proc/mounts")) -> bool:
-    """Say whether a file system of huge pages is mounted."""
+    """Return whether a file system of huge pages is mounted."""
     return any(line.split()[2] == "hugetlbfs" for line in mounts.read_text().splitlines())
 
 
 def cpus_are_limited(mounts: Path = Path("/proc/mounts")) -> bool:
-    """Say whether there are control groups for CPUs: without any, libvirt starts guests and drops their weights."""
+    """Return whether there are control groups for CPUs: without any, libvirt starts guests and drops their weights."""
     for line in mounts.read_text().splitlines():
         _, where, kind, options, *_ = line.split()
         if kind == "cgroup" and "cpu" in options.split(","):

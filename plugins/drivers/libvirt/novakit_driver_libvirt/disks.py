@@ -23,7 +23,7 @@ class Disks:
     root: Path
 
     def of(self, guest: str) -> Path:
-        """Give the directory of a guest; ids are UUIDs, so it lies below the root."""
+        """Return the directory of a guest; ids are UUIDs, so it lies below the root."""
         return self.root / guest
 
     def prepare(self) -> None:
@@ -69,16 +69,16 @@ class Disks:
         return sorted(path for path in self.of(guest).rglob("*") if path.is_file())
 
     def console(self, guest: str) -> Path:
-        """Give the file that keeps what the guest prints."""
+        """Return the file that keeps what the guest prints."""
         return self.of(guest) / CONSOLE
 
     def nvram(self, guest: str) -> Path:
-        """Give the file that keeps what UEFI remembers; libvirt makes it where it is missing."""
+        """Return the file that keeps what UEFI remembers; libvirt makes it where it is missing."""
         return self.of(guest) / NVRAM
 
 
 def unsearchable(path: Path, user: int) -> Path | None:
-    """Give the first directory above `path` through which another user cannot get, or None."""
+    """Return the first directory above `path` through which another user cannot get, or None."""
     if user == 0:
         return None
     for directory in reversed(path.resolve().parents):

@@ -56,7 +56,7 @@ class Surroundings:
 
 
 def render(plan: GuestPlan, disks: Sequence[DomainDisk], around: Surroundings) -> str:
-    """Give the domain XML; raise `Refused` when image properties ask for what cannot be had."""
+    """Return the domain XML. Raises Refused when image properties ask for what cannot be had."""
     _choice(plan, "hw_rng_model", "virtio", ("virtio",))
     try:
         wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties)
@@ -106,7 +106,7 @@ def _metadata(domain: etree._Element, plan: GuestPlan, around: Surroundings) -> 
 
 
 def _is_secure(wanted: Hardware, machine: str, firmware: Firmware) -> bool:
-    """Say whether the guest has Secure Boot; raise `Refused` where the firmware it needs is not there."""
+    """Return whether the guest has Secure Boot. Raises Refused where the firmware it needs is not there."""
     if wanted.secure_boot == "required" and not firmware.secure:
         raise Refused(f"Secure Boot needs firmware with enrolled keys: apt-get install {PACKAGE}, and restart libvirtd")
     secure = wanted.secure_boot == "required" or (

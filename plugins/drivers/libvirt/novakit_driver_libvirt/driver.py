@@ -111,14 +111,14 @@ class LibvirtDriver:
         return started if seen_by is None else [*started, examination.SLOW.format(pid=seen_by)]
 
     async def examine_host(self) -> Sequence[Finding]:
-        """Say what of programs, daemons and acceleration is there."""
+        """Return what of programs, daemons and acceleration is there."""
         state_dir = Path(self.context.state_dir)
         return await examination.examine(
             self.options, state_dir, self.run_dir, self.root, own_host=self._has_own_libvirt()
         )
 
     async def host(self) -> HostFacts:
-        """Say what the host has to offer now."""
+        """Return what the host has to offer now."""
         capabilities, version, domains = await asyncio.gather(
             self._calls.capabilities(), self._calls.version(), self._domain_capabilities()
         )
@@ -171,7 +171,7 @@ class LibvirtDriver:
         return _drain(self._listen())
 
     async def console_log(self, guest: str, max_bytes: int) -> bytes:
-        """Give the last bytes the guest printed, over reboots and power cycles."""
+        """Return the last bytes the guest printed, over reboots and power cycles."""
         if not await asyncio.to_thread(self._disks.of(guest).is_dir):
             raise NotFound(f"there is no guest {guest} on this host")
         return await asyncio.to_thread(console.tail, self._disks.console(guest), max_bytes)
@@ -326,7 +326,7 @@ class LibvirtDriver:
         )
 
     def _sharing(self, capabilities: str) -> Mapping[int, Sequence[int]]:
-        """Give the CPUs that guests share, by cell of the host; raise `Refused` for sets that cannot be."""
+        """Return the CPUs that guests share, by cell of the host. Raises Refused for sets that cannot be."""
         try:
             cells = host_cells.cells(etree.fromstring(capabilities), self.options)
         except BadTopology as error:
@@ -379,7 +379,7 @@ class LibvirtDriver:
             self._tell_all(await self._calls.domains(), told)
 
     def _tell_all(self, domains: Sequence[Domain], known: Mapping[str, Power]) -> Mapping[str, Power]:
-        """Tell the power of our guests where it is not what is known; give the power of each."""
+        """Tell the power of our guests where it is not what is known. Returns the power of each."""
         powers = {}
         for domain in domains:
             if self._is_ours(domain):
@@ -414,7 +414,7 @@ async def _next_of(told: "asyncio.Queue[GuestEvent]", guest: str, within: float)
 
 
 def _qemu_user(capabilities: str) -> int:
-    """Give the numeric user QEMU runs as: libvirt says it as `+uid:+gid`."""
+    """Return the numeric user QEMU runs as: libvirt says it as `+uid:+gid`."""
     for model in etree.fromstring(capabilities).iterfind("host/secmodel"):
         if model.findtext("model") == "dac":
             for label in model.iterfind("baselabel"):

@@ -68,7 +68,7 @@ def _descriptors(root: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _code(told: Mapping[str, Any], root: Path) -> str:
-    """Give the file with the code if the descriptor is of UEFI in flash for these guests and its files are there."""
+    """Return the file with the code if the descriptor is of UEFI in flash for these guests and its files are there."""
     try:
         mapping = told["mapping"]
         targets = [each for each in told["targets"] if each["architecture"] == "x86_64"]

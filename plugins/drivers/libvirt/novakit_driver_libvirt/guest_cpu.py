@@ -10,7 +10,7 @@ from lxml import etree
 
 
 def host_model(domain_capabilities: str) -> str | None:
-    """Give the hypervisor's CPU as a model with differences, or None where libvirt does not know it."""
+    """Return the hypervisor's CPU as a model with differences, or None where libvirt does not know it."""
     mode = etree.fromstring(domain_capabilities).find("cpu/mode[@name='host-model'][@supported='yes']")
     if mode is None or mode.find("model") is None:
         return None

@@ -11,10 +11,10 @@ from novakit_hookspecs.numa import SMALL_KB, NumaCell
 
 
 def cells(tree: etree._Element, options: LibvirtOptions, *, pages: bool = True) -> tuple[NumaCell, ...]:
-    """Give the cells; none where libvirt tells of none.
+    """Return the cells; none where libvirt tells of none.
 
     `pages` says whether guests can be given the huge pages that the kernel keeps.
-    Raises `BadTopology` for sets of CPUs that cannot be.
+    Raises BadTopology for sets of CPUs that cannot be.
     """
     found = tree.findall("host/topology/cells/cell")
     there = [int(str(cpu.get("id"))) for cell in found for cpu in cell.iterfind("cpus/cpu")]
@@ -45,13 +45,13 @@ def _cell(element: etree._Element, dedicated: frozenset[int], shared: frozenset[
 
 
 def _socket(cpus: Sequence[etree._Element]) -> int | None:
-    """Give the socket of the cell's CPUs; none where they tell of none, or of several."""
+    """Return the socket of the cell's CPUs; none where they tell of none, or of several."""
     told = {int(str(name)) for cpu in cpus if (name := cpu.get("socket_id")) is not None and str(name).isdecimal()}
     return told.pop() if len(told) == 1 else None
 
 
 def _siblings(cpu: etree._Element) -> frozenset[int]:
-    """Give the threads of a CPU's core; a CPU that is off line tells of none."""
+    """Return the threads of a CPU's core; a CPU that is off line tells of none."""
     try:
         return numbers(str(cpu.get("siblings", "")))
     except BadTopology:

@@ -20,7 +20,7 @@ def add(devices: etree._Element, plan: GuestPlan) -> None:
 
 
 def read(xml: str) -> Sequence[str]:
-    """Give the addresses of the host's devices that a domain has."""
+    """Return the addresses of the host's devices that a domain has."""
     found = []
     for source in etree.fromstring(xml).iterfind("devices/hostdev[@type='pci']/source/address"):
         domain, bus, slot, function = (int(str(source.get(name)), 0) for name in ("domain", "bus", "slot", "function"))

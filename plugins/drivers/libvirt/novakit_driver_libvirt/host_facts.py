@@ -140,7 +140,7 @@ def _supported(tree: etree._Element, *, kvm: bool) -> tuple[tuple[str, str, str]
 
 
 def _machine_types(tree: etree._Element) -> tuple[str, ...]:
-    """Give the machines that guests of this architecture may have, by all names."""
+    """Return the machines that guests of this architecture may have, by all names."""
     found = set()
     for machine in tree.iterfind("guest/arch[@name='x86_64']/machine"):
         found.update({machine.text or "", str(machine.get("canonical", ""))})

@@ -46,12 +46,12 @@ def seen_by_libvirt(sockets: Sequence[Path], device: Path = DEVICE, proc: Path =
 
 
 def is_hidden(sockets: Sequence[Path], device: Path = DEVICE, proc: Path = Path("/proc")) -> bool:
-    """Say whether the running libvirt daemon was started by `without` or `hide_from_unit`."""
+    """Return whether the running libvirt daemon was started by `without` or `hide_from_unit`."""
     return any(stat.S_ISREG(mode) for _, mode in _views(sockets, device, proc))
 
 
 def _views(sockets: Sequence[Path], device: Path, proc: Path) -> Iterator[tuple[int, int]]:
-    """Give process id and the mode of what each daemon has in the device's place, where we may know it."""
+    """Yield process id and the mode of what each daemon has in the device's place, where we may know it."""
     for pid in _daemons(sockets, proc):
         with contextlib.suppress(OSError):
             yield pid, (proc / str(pid) / "root" / device.relative_to("/")).stat().st_mode

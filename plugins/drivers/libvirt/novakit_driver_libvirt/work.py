@@ -21,7 +21,7 @@ class WorkByGuest:
     _running: dict[str, set["asyncio.Task[Any]"]] = attrs.field(init=False, factory=dict)
 
     async def do(self, guest: str, work: Coroutine[Any, Any, T]) -> T:
-        """Do the work when it is its turn; raise `Refused` when a removal of the guest overtook it."""
+        """Do the work when it is its turn. Raises Refused when a removal of the guest overtook it."""
         task = asyncio.get_running_loop().create_task(self._in_turn(guest, work), name=f"guest {guest}")
         running = self._running.setdefault(guest, set())
         running.add(task)

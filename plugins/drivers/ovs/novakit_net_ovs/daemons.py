@@ -18,9 +18,9 @@ START_WITHIN = 30.0
 
 
 async def start_missing() -> Sequence[str]:
-    """Start ovsdb-server and ovs-vswitchd when they do not run; say what was started.
+    """Start ovsdb-server and ovs-vswitchd when they do not run. Returns what was started.
 
-    Raises `Refused` when one of them is not installed or does not start.
+    Raises Refused when one of them is not installed or does not start.
     """
     database, switch = await asyncio.to_thread(lambda: (database_answers(), switch_runs()))
     if database and switch:
@@ -41,7 +41,7 @@ async def start_missing() -> Sequence[str]:
 
 
 def database_answers() -> bool:
-    """Say whether somebody listens on the database's socket."""
+    """Return whether somebody listens on the database's socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1.0)
         try:
@@ -52,7 +52,7 @@ def database_answers() -> bool:
 
 
 def switch_runs() -> bool:
-    """Say whether the process of the pid file is the switch."""
+    """Return whether the process of the pid file is the switch."""
     try:
         pid = int(DAEMON.read_text())
         return Path(f"/proc/{pid}/comm").read_text().strip() == "ovs-vswitchd"

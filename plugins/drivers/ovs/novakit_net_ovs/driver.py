@@ -69,7 +69,7 @@ class OvsNetworks:
         return await daemons.start_missing()
 
     async def examine_host(self) -> Sequence[Finding]:
-        """Say what of programs, daemons and devices is there."""
+        """Return what of programs, daemons and devices is there."""
         return await examination.examine(self._options, PROGRAMS)
 
     async def open(self) -> None:
@@ -288,7 +288,7 @@ class OvsNetworks:
         return await self._switch.wiring()
 
     def _working(self, wanted: plan.Plan, wiring: BridgeWiring) -> dict[str, int]:
-        """Give the switch's port numbers by device; whose plug the switch could not open is given up."""
+        """Return the switch's port numbers by device; whose plug the switch could not open is given up."""
         for item in list(wanted.plugs.values()):
             plug = wiring.plugs.get(item.name)
             if plug is None or plug.ofport < 1:

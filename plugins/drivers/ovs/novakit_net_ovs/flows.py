@@ -71,7 +71,7 @@ class Segment:
 
 
 def program(segments: Iterable[Segment]) -> list[str]:
-    """Give the whole flow program, sorted, each flow once."""
+    """Return the whole flow program, sorted, each flow once."""
     policies: dict[int, tuple[Rule, ...]] = {}
     flows = set(_fixed())
     for segment in segments:
@@ -182,7 +182,7 @@ def _claims(port: Port) -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(CACHED)
 def vouched(ofport: int, own: str, pairs: tuple[tuple[str, str], ...]) -> list[str]:
-    """Give what one card may claim to be; anything else it sends falls off the end of the table."""
+    """Return what one card may claim to be; anything else it sends falls off the end of the table."""
     return list(_vouched(ofport, own, pairs))
 
 

@@ -119,7 +119,7 @@ class Switch:
         return [word.strip(' "\n') for word in answer.strip("[]\n").split(",")]
 
     async def replace_flows(self, bridge: str, flows: Iterable[str]) -> bool:
-        """Make these all the flows of a bridge, in one step for every packet; say whether anything changed."""
+        """Make these all the flows of a bridge, in one step for every packet. Returns whether anything changed."""
         wanted = frozenset(flows)
         known = self._flows.pop(bridge, None)
         if known != wanted:
@@ -164,7 +164,7 @@ class Switch:
 
 
 def add_plug(bridge: str, plug: WantedBridgePort) -> list[list[str]]:
-    """Give the commands that plug a device in, or correct how it is plugged."""
+    """Return the commands that plug a device in, or correct how it is plugged."""
     settings = [f"external_ids:{key}={_quoted(value)}" for key, value in plug.external_ids().items()]
     if plug.internal:
         settings += ["type=internal", f"mac={_quoted(plug.mac)}", f"mtu_request={plug.mtu}"]

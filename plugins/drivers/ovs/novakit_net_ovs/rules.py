@@ -32,7 +32,7 @@ def port_masks(first: int, last: int) -> list[tuple[int, int]]:
 
 
 def policy_number(rules: Iterable[Rule], taken: dict[int, tuple[Rule, ...]]) -> int:
-    """Give the number of a set of rules: the same rules have the same number on every port and at every time.
+    """Return the number of a set of rules: the same rules have the same number on every port and at every time.
 
     `taken` holds the numbers given so far and what they stand for; no rules at all are number 0.
     """
@@ -52,7 +52,7 @@ def _content(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], int]:
 
 @functools.lru_cache(CACHED)
 def matches(rule: Rule) -> list[str]:
-    """Give the matches that let a rule's connections through, one per remote and port mask."""
+    """Return the matches that let a rule's connections through, one per remote and port mask."""
     version = 4 if rule.ethertype == "IPv4" else 6
     base = f"{TRACKED},{'ip' if version == 4 else 'ipv6'}"
     return [base + remote + protocol for remote in _remotes(rule, version) for protocol in _protocols(rule, version)]
@@ -66,7 +66,7 @@ def _remotes(rule: Rule, version: int) -> list[str]:
 
 
 def collapse(cidrs: Iterable[str], version: int) -> Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Give the fewest ranges of one IP version that cover exactly the same addresses."""
+    """Return the fewest ranges of one IP version that cover exactly the same addresses."""
     if version == 4:
         return list(
             ipaddress.collapse_addresses(n for n in map(_network, cidrs) if isinstance(n, ipaddress.IPv4Network))

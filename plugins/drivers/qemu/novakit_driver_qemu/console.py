@@ -11,7 +11,7 @@ BLOCK = 1 << 20
 
 
 def tail(log: Path, max_bytes: int) -> bytes:
-    """Give the last bytes that are kept; empty when nothing was printed."""
+    """Return the last bytes that are kept; empty when nothing was printed."""
     try:
         file = log.open("rb")
     except FileNotFoundError:
@@ -32,7 +32,7 @@ async def trim(log: Path) -> None:
 
 
 def _old(log: Path) -> int:
-    """Say how many bytes from the beginning on are to go now."""
+    """Return how many bytes from the beginning on are to go now."""
     try:
         status = log.stat()
     except FileNotFoundError:

@@ -71,7 +71,7 @@ class QemuDriver:
         return await examination.examine(self.options, Path(self.context.state_dir), self.root)
 
     async def host(self) -> HostFacts:
-        """Say what the host has to offer now."""
+        """Return what the host has to offer now."""
         return await asyncio.to_thread(
             host_facts.read,
             self.context,
@@ -123,7 +123,7 @@ class QemuDriver:
         return _drain(queue)
 
     async def console_log(self, guest: str, max_bytes: int) -> bytes:
-        """Give the last bytes the guest printed, over reboots and power cycles."""
+        """Return the last bytes the guest printed, over reboots and power cycles."""
         if not self._instances.of(guest).is_dir():
             raise NotFound(f"there is no guest {guest} on this host")
         return await asyncio.to_thread(console.tail, self._instances.console(guest), max_bytes)
@@ -195,7 +195,7 @@ class QemuDriver:
         return self._guest(guest)
 
     def _on(self, guest: str, what: str) -> Watch:
-        """Return the watch over a guest that is on; raises `NotFound`, or `Refused` for one that is off."""
+        """Return the watch over a guest that is on. Raises NotFound, or `Refused` for one that is off."""
         self._instances.machine(guest)
         watch = self._watches.get(guest)
         if watch is None or not watch.process.alive:

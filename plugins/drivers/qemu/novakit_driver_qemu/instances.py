@@ -24,7 +24,7 @@ class Instances:
     root: Path
 
     def of(self, guest: str) -> Path:
-        """Give the directory of a guest; raise `NotFound` for what cannot be one's id."""
+        """Return the directory of a guest. Raises NotFound for what cannot be one's id."""
         if not re.fullmatch(UUID_PATTERN, guest):
             raise NotFound(f"{guest[:80]!r} is no guest's id")
         return self.root / guest
@@ -39,11 +39,11 @@ class Instances:
         return [name for name in names if re.fullmatch(UUID_PATTERN, name)]
 
     def is_built(self, guest: str) -> bool:
-        """Say whether the guest has all its disks."""
+        """Return whether the guest has all its disks."""
         return (self.of(guest) / BUILT).is_file()
 
     def machine(self, guest: str) -> Machine:
-        """Read the machine of a built guest; raise `NotFound` when there is none."""
+        """Read the machine of a built guest. Raises NotFound when there is none."""
         if not self.is_built(guest):
             raise NotFound(f"there is no guest {guest} on this host")
         return Machine.load(json.loads((self.of(guest) / PLAN).read_text())["machine"])
@@ -63,11 +63,11 @@ class Instances:
         (self.of(guest) / PIDFILE).unlink(missing_ok=True)
 
     def memory(self, guest: str) -> Path:
-        """Give the file that holds the memory of a suspended guest, whole where it is there."""
+        """Return the file that holds the memory of a suspended guest, whole where it is there."""
         return self.of(guest) / MEMORY
 
     def console(self, guest: str) -> Path:
-        """Give the file that keeps what the guest prints."""
+        """Return the file that keeps what the guest prints."""
         return self.of(guest) / CONSOLE
 
     def remove(self, guest: str) -> None:

@@ -70,7 +70,7 @@ class Machine:
 
     @classmethod
     def of(cls, plan: GuestPlan) -> "Machine":
-        """Take what the plan says; raise `Refused` when it asks for what cannot be had."""
+        """Take what the plan says. Raises Refused when it asks for what cannot be had."""
         if plan.numa:
             raise Refused("the plain QEMU driver gives no dedicated CPUs, huge pages or NUMA cells; libvirt's does")
         _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
@@ -98,7 +98,7 @@ class Machine:
 
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> "Machine":
-        """Give the machine that `attrs.asdict` wrote down."""
+        """Return the machine that `attrs.asdict` wrote down."""
         disks, cards = [Drive(**each) for each in fields["disks"]], [MachineNic(**each) for each in fields["cards"]]
         wanted = Hardware(**fields.get("hardware", {}))
         return cls(**{**fields, "disks": disks, "cards": cards, "hardware": wanted})
@@ -110,7 +110,7 @@ def socket_of(guest: str) -> str:
 
 
 def command_line(machine: Machine, directory: Path, acceleration: str, *, suspended: bool = False) -> list[str]:
-    """Give the argument vector that starts the machine in the background, from its own directory.
+    """Return the argument vector that starts the machine in the background, from its own directory.
 
     A machine that was suspended waits for its memory before it runs.
     """

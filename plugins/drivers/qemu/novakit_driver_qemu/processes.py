@@ -29,7 +29,7 @@ class QemuProcess:
 
     @property
     def alive(self) -> bool:
-        """Say whether it still runs."""
+        """Return whether it still runs."""
         if self.descriptor < 0:
             return False
         poll = select.poll()

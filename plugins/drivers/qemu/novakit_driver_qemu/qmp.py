@@ -54,7 +54,7 @@ class QmpMonitor:
                 future.cancel()
 
     async def events(self) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
-        """Give name and data of each event until QEMU ends; answers to commands are only read while this runs."""
+        """Yield name and data of each event until QEMU ends; answers to commands are only read while this runs."""
         for message in self._early:
             yield str(message["event"]), message.get("data", {})
         while line := await self._reader.readline():
@@ -65,7 +65,7 @@ class QmpMonitor:
                 future.set_result(message)
 
     async def execute(self, command: str, **arguments: object) -> Any:
-        """Give what the command returns; raise `Busy` when it fails or QEMU does not answer."""
+        """Return what the command returns. Raises Busy when it fails or QEMU does not answer."""
         number = self._send(command, arguments)
         self._waiting[number] = asyncio.get_running_loop().create_future()
         return await self._answer(command, number)
@@ -93,7 +93,7 @@ class QmpMonitor:
         await self._answer("getfd", number)
 
     async def _ask(self, command: str) -> Mapping[str, Any]:
-        """Give the answer while nobody reads the events yet; those that come in between are kept."""
+        """Return the answer while nobody reads the events yet; those that come in between are kept."""
         number = self._send(command, {})
         while True:
             message: Mapping[str, Any] = json.loads(await self._reader.readuntil())

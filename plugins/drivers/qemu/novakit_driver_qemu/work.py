@@ -21,7 +21,7 @@ class GuestTurns:
     _running: "set[asyncio.Task[Any]]" = attrs.field(init=False, factory=set)
 
     async def take(self, guest: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work when it is its turn; raise `Refused` when a removal of the guest overtook it."""
+        """Do the work when it is its turn. Raises Refused when a removal of the guest overtook it."""
         task = asyncio.get_running_loop().create_task(self._in_turn(guest, work), name=guest)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -21,7 +21,7 @@ def render(
     boot_seconds: float,
     now: float,
 ) -> bytes:
-    """Give everything printed until `now`; a boot is a pair of its start and its end, or None while it runs."""
+    """Return everything printed until `now`; a boot is a pair of its start and its end, or None while it runs."""
     lines: list[str] = []
     name = "".join(character for character in hostname if character.isprintable())
     for start, end in boots:

@@ -27,7 +27,7 @@ class Dice:
     """Needed for a probability alone: ten thousand hosts without one need no source of chance each."""
 
     def fails(self, host: str, failed_before: int) -> bool:
-        """Say whether this attempt fails."""
+        """Return whether this attempt fails."""
         if host in self.hosts or failed_before < self.first:
             return True
         return self.random is not None and self.random.random() < self.probability
@@ -42,7 +42,7 @@ class Dice:
 
 
 def chance_of(probability: float, seed: int | None, host: str) -> Random | None:
-    """Give a host its own source of chance, the same in every run with a seed; None when nothing is left to it."""
+    """Return a host's own source of chance, the same in every run with a seed; None when nothing is left to it."""
     if not probability:
         return None
     return Random() if seed is None else Random(f"{seed}/{host}")

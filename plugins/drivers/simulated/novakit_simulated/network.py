@@ -59,7 +59,7 @@ class SimulatedNetwork:
 
     @property
     def revision(self) -> int:
-        """Say which revision was applied last; -1 before the first."""
+        """Return which revision was applied last; -1 before the first."""
         return int(self._journal.records.get(_REVISION, -1))
 
     async def holdings(self) -> Sequence[Holding]:
@@ -94,7 +94,7 @@ class SimulatedNetwork:
 
 
 def _wanted(topology: Topology, faults: dict[str, str]) -> dict[str, Any]:
-    """Give what the host holds for every part of the topology that can be made."""
+    """Return what the host holds for every part of the topology that can be made."""
     mtus = {network.id: network.mtu for network in topology.networks}
     wanted: dict[str, Any] = {}
     for network in topology.networks:

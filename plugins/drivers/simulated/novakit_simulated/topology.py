@@ -28,7 +28,7 @@ def _range(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 
 def faults_of(topology: Topology) -> dict[str, str]:
-    """Give a sentence for every network, port and router that cannot be made, by its id."""
+    """Return a sentence for every network, port and router that cannot be made, by its id."""
     networks = {network.id: network for network in topology.networks}
     faults: dict[str, str] = {}
     for network in topology.networks:

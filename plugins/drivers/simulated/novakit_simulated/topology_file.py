@@ -31,12 +31,12 @@ class HostTopology:
 
 
 def read(path: str, host: str) -> HostTopology:
-    """Give what a host has; without a name for the file it has no cells, devices and measurements.
+    """Return what a host has; without a name for the file it has no cells, devices and measurements.
 
     The file is JSON or TOML with lists `cells` and `pci` and a table `metrics`.
     A table `hosts` may have, by host name, a table with lists of its own, or a list of cells; what a host's table
     leaves out is as for all.
-    Raises `Refused` with what is wrong in it.
+    Raises Refused with what is wrong in it.
     """
     if not path:
         return HostTopology()

@@ -214,7 +214,7 @@ class SimulatedVirt:
         return held
 
     def happen(self, guest: str, power: Power, why: str) -> Guest:
-        """Let a guest stop or crash by itself, behind the agent's back; raises `NotFound` for an unknown one."""
+        """Let a guest stop or crash by itself, behind the agent's back. Raises NotFound for an unknown one."""
         self._known(guest)
         return self._stop(guest, power, why)
 
@@ -340,6 +340,6 @@ def novakit_drivers() -> Iterable[DriverSpec]:
 
 
 def _address(host: str) -> str:
-    """Give a simulated host an address of its own by the number its name ends in, of the range for benchmarks."""
+    """Return the address of a simulated host: made of the number its name ends in, from the range for benchmarks."""
     number = re.search(r"\d+$", host)
     return str(ipaddress.IPv4Address("198.18.0.0") + int(number[0] if number else 0) % 2**17)
