@@ -81,7 +81,7 @@ async def running(
 ) -> AsyncIterator[Process]:
     """Start the roles of the configuration; inside the block they serve, after it they have stopped.
 
-    Raises `ConfigError` with one sentence when something is missing that must be there.
+    Raises ConfigError with one sentence when something is missing that must be there.
     `boundary` is called at every step boundary of every operation; `waits` tells what the start waits for.
     """
     async with AsyncExitStack() as stack:

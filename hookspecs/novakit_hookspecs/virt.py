@@ -63,7 +63,7 @@ class Snapshots(Protocol):
         """Write the root disk as an image that needs no other file. Returns its disk format: qcow2 or raw.
 
         `path` is absolute and what is there already is replaced; a failure may leave part of a file there.
-        Raises NotFound for an unknown guest and `Refused` for one that runs.
+        Raises NotFound for an unknown guest and Refused for one that runs.
         """
 
 
@@ -74,7 +74,7 @@ class Pauses(Protocol):
     async def pause(self, guest: str) -> Guest:
         """Bring a running guest to PAUSED; one that is paused stays so.
 
-        Raises NotFound for an unknown guest and `Refused` for one that is off or suspended.
+        Raises NotFound for an unknown guest and Refused for one that is off or suspended.
         """
 
 
@@ -88,7 +88,7 @@ class Suspends(Protocol):
     async def suspend(self, guest: str) -> Guest:
         """Bring a running or paused guest to SUSPENDED; one that is suspended stays so.
 
-        Raises NotFound for an unknown guest and `Refused` for one that is off, or that has what cannot be kept.
+        Raises NotFound for an unknown guest and Refused for one that is off, or that has what cannot be kept.
         """
 
 

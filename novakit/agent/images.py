@@ -105,7 +105,7 @@ class ImageCache:
     async def get(self, source: ImageSource, show: Show) -> LocalImage:
         """Return the local file of an image; `show` adds to its ticket that it is this host's.
 
-        Raises Refused when the content is not what was promised, `Busy` when it could not be fetched now,
+        Raises Refused when the content is not what was promised, Busy when it could not be fetched now,
         InsufficientStorage when this host has no room for it: another one may.
         """
         digest = source.sha256

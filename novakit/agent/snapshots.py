@@ -43,7 +43,7 @@ class SnapshotFiles:
     async def upload(self, path: Path, to: ImageTarget) -> None:
         """Send a file to the image service and remove it.
 
-        Raises `Busy` when the service did not take it now, `Refused` when it will not.
+        Raises Busy when the service did not take it now, Refused when it will not.
         """
         log.info("uploading a snapshot", file=path.name)
         headers = {"X-Auth-Token": to.ticket, "Content-Type": "application/octet-stream"}

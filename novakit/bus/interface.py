@@ -111,7 +111,7 @@ class Bus(Protocol):
 
         Several servers share the calls to a target: each call goes to one of them, to one that has less to do rather
         than more, and to one that has gone silent only where all have.
-        Raises RemoteError when the other side raised, `Unreachable` when no answer came, which is known at once
+        Raises RemoteError when the other side raised, Unreachable when no answer came, which is known at once
         where the server that had the call has died, and soon where it hangs.
         It may have done its work all the same, so what several serve must bear being asked twice.
         """

@@ -61,7 +61,7 @@ class Aggregates:
     ) -> HostAggregate:
         """Rename it and change its metadata; None takes a key away.
 
-        Raises `NotFound`, and `Conflict` for a name that is taken or a zone that its hosts cannot change to.
+        Raises NotFound, and Conflict for a name that is taken or a zone that its hosts cannot change to.
         """
         async with self._changing() as session:
             known = await _load(session, aggregate_id)

@@ -71,7 +71,7 @@ class ServerGroups:
     async def put(self, context: RequestContext, group_id: str, server_id: str) -> ServerGroup:
         """Make an existing server a member; twice is once, and all its later placements heed the group.
 
-        Raises `NotFound` unless both are of one project, `Forbidden` above the quota, `Conflict` for a server of
+        Raises NotFound unless both are of one project, Forbidden above the quota, Conflict for a server of
         another group, for one that is being changed, and where the group's rule would not hold for where its servers
         stand now.
         """
@@ -112,7 +112,7 @@ class ServerGroups:
     async def change(self, context: RequestContext, group_id: str, **values: Any) -> ServerGroup:
         """Change name, policy, rules or metadata of a group; it holds from the next placement on.
 
-        Raises `NotFound`, and `Conflict` where its servers already stand otherwise than a hard rule would have it.
+        Raises NotFound, and Conflict where its servers already stand otherwise than a hard rule would have it.
         """
         async with self._changing(group_id) as session:
             row = await _locked(session, context, group_id)

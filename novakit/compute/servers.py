@@ -41,7 +41,7 @@ class Servers:
     async def list(self, wanted: ServerQuery, addresses: Sequence[Pattern] = ()) -> Sequence[Server]:
         """Give one page of servers; each of `addresses` must match a fixed address of the server.
 
-        Raises `BadRequest` for a marker that is not there.
+        Raises BadRequest for a marker that is not there.
         """
         return [_server(row) for row in await self._listed(wanted, addresses)]
 
@@ -80,7 +80,7 @@ class Servers:
     async def edit(self, context: RequestContext, server_id: str, column: str, change: Any) -> Any:
         """Change `metadata` or `tags` by a function of what they are; give what they are then.
 
-        Raises `Conflict` while the server is being built, has failed or is shelved; of metadata also while something is
+        Raises Conflict while the server is being built, has failed or is shelved; of metadata also while something is
         being done to it, or it is locked and the caller is no administrator.
         """
         async with self.store.write() as session:
@@ -169,7 +169,7 @@ def refuse_locked(context: RequestContext, row: Row) -> None:
 async def locked(session: Session, context: RequestContext, server_id: str) -> Row:
     """Return the row of a server that nobody else writes until the transaction ends.
 
-    Raises `NotFound` for one that the caller may not see.
+    Raises NotFound for one that the caller may not see.
     """
     return _visible(await rows.lock(session, server_id), context, server_id)
 

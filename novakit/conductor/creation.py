@@ -92,7 +92,7 @@ class Creation:
     async def create(self, context: RequestContext, request: CreateRequest) -> list[Server]:
         """Write new servers with the operations that build them.
 
-        Raises `BadRequest` for an image, topology or network that cannot be used, `Forbidden` above the quota.
+        Raises BadRequest for an image, topology or network that cannot be used, Forbidden above the quota.
         """
         request = await self._bounded(context, request)
         specs = applied(request.flavor["extra_specs"] or {}, self.device_profiles)

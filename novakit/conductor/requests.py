@@ -41,8 +41,8 @@ class Requests:
     ) -> None:
         """Have a verb done to a server; `value` is what the body of the request holds for it.
 
-        Raises `NotFound`, and `Conflict` for a server that is locked, is in a state that does not allow it, or is on a
-        host that cannot do it; a verb may raise `BadRequest` for its value.
+        Raises NotFound, and Conflict for a server that is locked, is in a state that does not allow it, or is on a
+        host that cannot do it; a verb may raise BadRequest for its value.
         """
         async with self.store.write() as session:
             row = await locked(session, context, server_id)

@@ -83,7 +83,7 @@ class Step(Generic[M]):
     do: Callable[[Work[M], Parts], Awaitable[Commit | None]]
     """Gives what is to be written with it.
 
-    Raises `Failed`, `Postponed` or `Rewind`, or lets through what a host said.
+    Raises Failed, Postponed or Rewind, or lets through what a host said.
     """
     undo: Callable[[Work[M], Parts], Awaitable[Commit | None]] | None = None
     """Takes back what the step did, or may have done in part; tried until it works."""
@@ -111,7 +111,7 @@ class Verb(Generic[M]):
     begin: Callable[[Asked], Awaitable[Begun[M]]] | None = None
     """Works out what the operation remembers; None for what no action asks for.
 
-    Raises a `NovakitError` for what cannot be.
+    Raises a NovakitError for what cannot be.
     """
     needs: type | None = None
     """The facet that the driver of the server's host must have; the request is refused where it has not."""

@@ -81,7 +81,7 @@ class Upload:
     async def finish(self) -> Stored:
         """Judge the content, make the file durable and give it its name; it stays a draft until it is closed.
 
-        Raises `UnsupportedMedia` for what must not be used.
+        Raises UnsupportedMedia for what must not be used.
         """
         return await asyncio.to_thread(self._finish)
 

@@ -18,7 +18,7 @@ def exporting(options: TracingOptions, roles: Sequence[str]) -> Iterator[None]:
 
     Without an endpoint nothing is loaded and nothing sent.
     A collector that does not answer costs the spans and a line in the log, never a request.
-    Raises `ConfigError` where the endpoint or the libraries are wrong.
+    Raises ConfigError where the endpoint or the libraries are wrong.
     """
     if not options.endpoint:
         yield

@@ -96,7 +96,7 @@ class Networks(Transactions):
         """Say which cards each of `servers` new servers would have, in the errors of the compute API.
 
         `requested` is None, "auto", "none" or a list of `{uuid, fixed_ip, port, tag}`; `security_groups` are names or
-        ids. Raises `BadRequest`, `Forbidden` (quota, external network) and `Conflict` (ambiguous, port in use).
+        ids. Raises BadRequest, Forbidden (quota, external network) and Conflict (ambiguous, port in use).
         """
         return await self._checking(requests.Question.of(context, requested, security_groups, servers))
 

@@ -26,7 +26,7 @@ class AllocationRequest:
 async def replace(session: Session, wishes: Sequence[AllocationRequest]) -> None:
     """Let consumers hold what is wished, all of them or none.
 
-    Raises `Conflict` for a consumer that changed meanwhile or for inventory that does not suffice, `BadRequest` for
+    Raises Conflict for a consumer that changed meanwhile or for inventory that does not suffice, BadRequest for
     providers and classes that do not exist.
     """
     claims = [wish.claim for wish in wishes]

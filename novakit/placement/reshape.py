@@ -24,7 +24,7 @@ async def reshape(session: Session, wanted: Sequence[NewInventories], wishes: Se
     """Replace inventories and allocations in one step.
 
     New inventory is there before allocations move, old inventory goes after they moved.
-    Raises `Conflict` for a stale generation, for inventory that would go while held, or that does not suffice.
+    Raises Conflict for a stale generation, for inventory that would go while held, or that does not suffice.
     """
     for one in sorted(wanted, key=lambda one: one.provider_id):
         try:

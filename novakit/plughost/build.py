@@ -16,7 +16,7 @@ def build(offer: Offer, raw_options: Mapping[str, Any] | None = None, context: H
     """Give the object behind a record.
 
     `context` is for node-side plugins: drivers, networks and accelerators.
-    Raises `ConfigError` for options it does not take and for what the plugin refuses, `Fault` when it breaks the
+    Raises ConfigError for options it does not take and for what the plugin refuses, Fault when it breaks the
     contract.
     """
     filled = fill(offer, raw_options or {})

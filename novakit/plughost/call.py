@@ -24,8 +24,8 @@ _GRACE = 1.0
 async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: float) -> T:
     """Await a plugin's answer for `within` seconds.
 
-    Raises `RefusedByPlugin`, `NotFoundByPlugin` or `BusyPlugin` when the plugin says so on purpose (they are also the
-    contract's own `Refused`, `NotFound` and `Busy`), and `Fault` for anything else, which is logged and counted.
+    Raises RefusedByPlugin, NotFoundByPlugin or BusyPlugin when the plugin says so on purpose (they are also the
+    contract's own Refused, NotFound and Busy), and Fault for anything else, which is logged and counted.
     """
     tally = plugin.tallies.setdefault(name, Tally())
     tally.calls += 1

@@ -42,7 +42,7 @@ class PluginHost:
     def load(cls, choice: PluginChoice, roles: Iterable[str] = ROLES) -> "PluginHost":
         """Load what the choice and the roles of this process ask for.
 
-        Raises `ConfigError` with the plugin's reason when a required one is not active; any other costs only itself.
+        Raises ConfigError with the plugin's reason when a required one is not active; any other costs only itself.
         """
         host = cls.survey(choice, roles)
         for plugin in host.plugins:

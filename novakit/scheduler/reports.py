@@ -45,7 +45,7 @@ class SchedulerReports:
     images: ImageLookup
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     check: Callable[[Mapping[str, Any], Mapping[str, str]], None] = lambda flavor, properties: None
-    """Raises `BadRequest` for a flavor and the properties of an image that no server could be made of."""
+    """Raises BadRequest for a flavor and the properties of an image that no server could be made of."""
     about: Callable[[], Mapping[str, Any]] = dict
     """Says with which drivers and plugins the process was started."""
 
@@ -217,7 +217,7 @@ class SchedulerReports:
 
 
 async def _answered(answer: Awaitable[T]) -> T:
-    """Wait for a scheduler. Raises Unavailable where none answers, `BadRequest` for what it refuses."""
+    """Wait for a scheduler. Raises Unavailable where none answers, BadRequest for what it refuses."""
     try:
         return await answer
     except Unreachable as error:

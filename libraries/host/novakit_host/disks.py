@@ -60,7 +60,7 @@ async def root(plan: GuestPlan, path: Path) -> Path:
 async def flatten(disk: Path, to: Path, *, within: float) -> None:
     """Write the disk, with what it takes from its image, to the qcow2 file `to`; `within` is in seconds.
 
-    Raises `Refused` when the disk takes from another file than it was made with.
+    Raises Refused when the disk takes from another file than it was made with.
     """
     base = _base(disk)
     argv = ("qemu-img", "convert", "-f", "qcow2", "-O", "qcow2", str(disk), str(to))

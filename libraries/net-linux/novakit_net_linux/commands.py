@@ -13,7 +13,7 @@ class CommandFailed(Exception):
 async def run(argv: Sequence[str], *, input: str = "", timeout: float = 30.0) -> str:
     """Run a program. Returns what it wrote.
 
-    Raises CommandFailed when it ends with an error, `Busy` when it takes longer than `timeout` seconds.
+    Raises CommandFailed when it ends with an error, Busy when it takes longer than `timeout` seconds.
     """
     ended = await commands.run(argv, within=timeout, said=input)
     if ended.status is None:

@@ -41,7 +41,7 @@ class Filters:
     def page(self, documents: Sequence[Document]) -> tuple[list[Document], bool]:
         """Keep what passes, and of that the page that was asked for; tell whether more follows it.
 
-        Raises `BadRequest` for a marker that is not in the list.
+        Raises BadRequest for a marker that is not in the list.
         """
         found = [one for one in documents if all(test(one) for test in self.tests)]
         if self.marker is not None:
@@ -57,7 +57,7 @@ class Filters:
 def read(query: MultiMapping[str], exact: Sequence[str], shown: Sequence[str]) -> Filters:
     """Read the query of a list whose documents hold `shown`, of which `exact` can be asked for by value.
 
-    Raises `BadRequest` with the name of what the list cannot be filtered by.
+    Raises BadRequest with the name of what the list cannot be filtered by.
     """
     tests: list[Callable[[Document], bool]] = []
     for name, value in query.items():

@@ -101,7 +101,7 @@ class Noun:
     def _with_extra(self, values: Document, before: Mapping[str, Any]) -> Document:
         """Keep the attributes that the API does not know as clients sent them; null takes one away.
 
-        Raises `BadRequest` where they would be more than a row should hold.
+        Raises BadRequest where they would be more than a row should hold.
         """
         known = {*self.accepts, *self.fixed, *self.shown, "id", "links", "tenant_id"}
         unknown = {name: values[name] for name in values if name not in known}

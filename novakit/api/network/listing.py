@@ -39,7 +39,7 @@ def check(filters: Mapping[str, Sequence[str]], known: frozenset[str], flags: fr
     """Refuse filters that nothing could obey, before anything is read and whether or not anything would be found.
 
     `known` names the attributes that a list shows, `flags` those that are true or false.
-    Raises `BadRequest` with the filter's name.
+    Raises BadRequest with the filter's name.
     """
     for key, values in filters.items():
         if key == SINCE:

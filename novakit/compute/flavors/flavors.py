@@ -71,7 +71,7 @@ class Flavors:
     ) -> list[Flavor]:
         """Fetch flavors in order; ordinary callers see what they may use, admins choose by `is_public` (None is all).
 
-        Raises `BadRequest` for a marker that is not among them.
+        Raises BadRequest for a marker that is not among them.
         """
         conditions: list[sa.ColumnElement[bool]] = [
             rows.flavors.c.ram >= min_ram,

@@ -20,7 +20,7 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     """Refuse a topology that cannot exist and a mix of pinned and floating that nobody could account for.
 
     `flavor` has vcpus, ram (MiB) and extra_specs.
-    Raises `BadRequest`, also for an image that takes what its user's flavor does not give.
+    Raises BadRequest, also for an image that takes what its user's flavor does not give.
     """
     specs: Mapping[str, str] = flavor["extra_specs"] or {}
     unsupported.check_extra_specs(specs)

@@ -51,7 +51,7 @@ def new_port(network_id: str, **values: Any) -> dict[str, Any]:
 async def choose(session: Session, drafts: Sequence[PortDraft], subnets: Mapping[str, Sequence[Row]]) -> None:
     """Give every draft its addresses, from the locked subnets of each network.
 
-    Raises `IpAddressInUse` when a wanted one is taken and `IpAddressGenerationFailure` when none is left.
+    Raises IpAddressInUse when a wanted one is taken and IpAddressGenerationFailure when none is left.
     """
     by_id = {subnet["id"]: subnet for group in subnets.values() for subnet in group}
     taken: dict[str, set[int]] = defaultdict(set)

@@ -73,7 +73,7 @@ async def resolve(store: Store, question: Question) -> list[Requested]:
 async def resolve_groups(session: Session, project_id: str, names: Sequence[str]) -> list[str] | None:
     """Turn names and ids of security groups into ids; None when the default group is meant and not made yet.
 
-    Raises `BadRequest` for one that does not exist, `Conflict` for a name that several have.
+    Raises BadRequest for one that does not exist, Conflict for a name that several have.
     """
     own = await rows.find(session, security_groups, project_id=project_id)
     found = []

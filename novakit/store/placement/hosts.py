@@ -89,7 +89,7 @@ async def report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     So does what an operator set of an inventory that the host reports: it counts instead of what the host says.
     What a host no longer reports is removed, or withdrawn (reserved in full) while somebody still holds some of it or
     an operator's word on it is to be kept.
-    Raises Conflict when another provider has a name, `BadRequest` for a class or trait that no standard knows.
+    Raises Conflict when another provider has a name, BadRequest for a class or trait that no standard knows.
     """
     touched: set[str] = set()
     for some in _portions(reports):

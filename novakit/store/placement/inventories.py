@@ -60,7 +60,7 @@ async def of_provider(session: Session, provider_id: str) -> list[Row]:
 async def replace(session: Session, provider_id: str, wanted: Mapping[str, StatedInventory]) -> None:
     """Let a provider hold exactly what is wanted; the caller has locked the provider.
 
-    Raises `Conflict` when something would vanish of which somebody holds a part, `BadRequest` for unknown classes.
+    Raises Conflict when something would vanish of which somebody holds a part, BadRequest for unknown classes.
     """
     await _check_classes(session, provider_id, wanted)
     old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}

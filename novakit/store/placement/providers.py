@@ -36,7 +36,7 @@ async def show(session: Session, id: str) -> Row:
 async def locked(session: Session, id: str, *, generation: int | None = None) -> Row:
     """Fetch one provider and keep other writers off it.
 
-    Raises NotFound when there is none, `Conflict` when it is not of the generation that was read before.
+    Raises NotFound when there is none, Conflict when it is not of the generation that was read before.
     """
     rows = await session.lock(sa.select(providers).where(providers.c.id == id))
     if not rows:
@@ -58,7 +58,7 @@ def _missing(id: str) -> errors.NotFound:
 async def create(session: Session, *, id: str, name: str, parent_id: str | None) -> Row:
     """Record a new provider, as a root or below `parent_id`.
 
-    Raises Conflict when the id or the name is taken, `BadRequest` when the parent does not exist.
+    Raises Conflict when the id or the name is taken, BadRequest when the parent does not exist.
     """
     refused = f'Unable to create resource provider "{name}", {id}: Object action create failed because: '
     if parent_id == id:
@@ -109,7 +109,7 @@ async def update(
     """Rename a provider and put it below another parent, or make it a root with None.
 
     Without `may_move` only a root can be given a parent.
-    Raises NotFound, Conflict for a name that is taken, `BadRequest` for a parent that does not exist, is the
+    Raises NotFound, Conflict for a name that is taken, BadRequest for a parent that does not exist, is the
     provider itself or stands below it.
     """
     row = await show(session, id)
@@ -186,7 +186,7 @@ def _subtree(id: str, rows: Sequence[Row]) -> set[str]:
 async def delete(session: Session, id: str) -> None:
     """Remove a provider with its inventories, traits and aggregates.
 
-    Raises `NotFound`, `Conflict` while it has children or something is allocated from it.
+    Raises NotFound, Conflict while it has children or something is allocated from it.
     """
     if not await session.lock(sa.select(providers.c.id).where(providers.c.id == id)):
         raise errors.NotFound(f"No resource provider with uuid {id} found for delete")

@@ -44,7 +44,7 @@ async def create(session: Session, name: str) -> None:
 async def rename(session: Session, old: str, new: str) -> None:
     """Give a custom class another name, in inventories and allocations too.
 
-    Raises `NotFound`, `BadRequest` for a standard class, `Conflict` when the new name is taken.
+    Raises NotFound, BadRequest for a standard class, Conflict when the new name is taken.
     """
     await show(session, old)
     if old in names.STANDARD_CLASSES:

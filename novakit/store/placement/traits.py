@@ -45,7 +45,7 @@ async def ensure(session: Session, name: str) -> bool:
 async def delete(session: Session, name: str) -> None:
     """Remove a custom trait.
 
-    Raises `NotFound`, `BadRequest` for a standard one, `Conflict` while a provider bears it.
+    Raises NotFound, BadRequest for a standard one, Conflict while a provider bears it.
     """
     if name in names.STANDARD_TRAITS:
         raise errors.BadRequest(f"Cannot delete standard trait {name}.")
@@ -65,7 +65,7 @@ async def of_provider(session: Session, provider_id: str) -> list[str]:
 async def replace(session: Session, provider_id: str, wanted: Iterable[str]) -> None:
     """Let a provider bear exactly these traits; the caller has locked the provider.
 
-    Raises `BadRequest` for names that are no trait.
+    Raises BadRequest for names that are no trait.
     """
     new, old = set(wanted), set(await of_provider(session, provider_id))
     await _check(session, new)

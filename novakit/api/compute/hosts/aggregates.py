@@ -74,7 +74,7 @@ async def act(call: Call[Compute]) -> web.Response:
 def _id(call: Call[Compute]) -> int:
     """Return the number in the path.
 
-    Raises `BadRequest` for a name, which clients try first, and `NotFound` for a number that no aggregate can have.
+    Raises BadRequest for a name, which clients try first, and NotFound for a number that no aggregate can have.
     """
     text = part(call, "id")
     if re.fullmatch(r"-[0-9]{1,18}", text, re.ASCII):

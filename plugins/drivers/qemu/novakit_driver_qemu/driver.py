@@ -195,7 +195,7 @@ class QemuDriver:
         return self._guest(guest)
 
     def _on(self, guest: str, what: str) -> Watch:
-        """Return the watch over a guest that is on. Raises NotFound, or `Refused` for one that is off."""
+        """Return the watch over a guest that is on. Raises NotFound, or Refused for one that is off."""
         self._instances.machine(guest)
         watch = self._watches.get(guest)
         if watch is None or not watch.process.alive:

@@ -78,7 +78,7 @@ class Watch:
     async def suspend(self) -> None:
         """Write the guest's memory down and end QEMU.
 
-        Raises `Refused` or `Busy` when QEMU cannot; the guest is as before then.
+        Raises Refused or Busy when QEMU cannot; the guest is as before then.
         """
         monitor, was = await self._connected(), self.power
         if not self._memory.exists():
