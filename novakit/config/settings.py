@@ -198,6 +198,8 @@ class RetentionOptions:
     """Days for which what was done to a server that lives can be asked for; the latest of each kind stays."""
     decisions_days: float = 14.0
     """Days for which the scheduler's decisions are kept."""
+    deleted_images_days: float = 365.0
+    """Days for which the id of a deleted image stays taken; that of one from which a server was made stays longer."""
     every: float = attrs.field(default=3600.0, validator=checks.positive)
     """Seconds between two looks at what is too old."""
 

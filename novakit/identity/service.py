@@ -80,12 +80,13 @@ class Identity:
     """Seconds for which a login is good."""
     ring: Keyring = attrs.field(init=False)
     directory: Directory = attrs.field(init=False)
-    attempts: Attempts = attrs.field(factory=Attempts, init=False)
+    attempts: Attempts = attrs.field(init=False)
     _known: dict[str, tuple[float, Token, RequestContext]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ring = Keyring(Path(self.keys))
         self.directory = Directory(self.store, self.forget)
+        self.attempts = Attempts(self.store)
 
     @property
     def url(self) -> str:
@@ -157,13 +158,12 @@ class Identity:
 
         A user that does not exist is counted by the name that was asked for, so that nobody learns who does.
         """
-        who = str(user["id"]) if user else asked
-        self.attempts.require_turn(who, address)
-        right = await passwords.matches(password, user["password_hash"] if user else None)
-        if user is None or not right:
-            self.attempts.wrong(who, address)
-            raise errors.Unauthorized(REFUSED)
-        self.attempts.right(who, address)
+        async with self.attempts.turn(str(user["id"]) if user else asked, address) as turn:
+            right = await passwords.matches(password, user["password_hash"] if user else None)
+            if user is None or not right:
+                await turn.wrong()
+                raise errors.Unauthorized(REFUSED)
+            await turn.right()
 
     async def exchange(self, text: str, scope: Scope) -> tuple[str, Grant]:
         """Turn a token into one of another scope, which ends no later; raise `Unauthorized` where that is refused."""
@@ -203,7 +203,7 @@ class Identity:
         """Refuse a token from now on."""
         token = self.ring.read(text)
         async with self.store.write() as session:
-            await table.revoke(session, token.audit_ids[0], token.expires_at, world.now())
+            await table.revoke(session, token.audit_ids[0], token.expires_at)
         self.forget()
 
     async def require_project(self, project_id: str) -> None:

@@ -268,15 +268,21 @@ async def projects_of(session: Session, user_id: str) -> list[Row]:
 
 
 KEPT = timedelta(days=1)
+"""For how long a revocation outlives its token: a clock that ran ahead and is set back must not revive the token."""
+AT_ONCE = 1000
+"""Revocations that one transaction forgets."""
 
 
-async def revoke(session: Session, audit_id: str, expires_at: datetime, now: datetime) -> None:
-    """Refuse a token until it would have expired anyway, and forget those that have for a day.
-
-    A clock that runs ahead and is set back must not bring a revoked token to life.
-    """
-    await session.execute(sa.delete(revocations).where(revocations.c.expires_at < now - KEPT))
+async def revoke(session: Session, audit_id: str, expires_at: datetime) -> None:
+    """Refuse a token until it would have expired anyway."""
     await ensure(session, revocations, [{"audit_id": audit_id, "expires_at": expires_at}])
+
+
+async def purge_revocations(session: Session, before: datetime) -> int:
+    """Forget revocations of tokens that had expired a day before a moment, at most `AT_ONCE`; tell how many went."""
+    c = revocations.c
+    old = await session.scalars(sa.select(c.audit_id).where(c.expires_at < before - KEPT).limit(AT_ONCE))
+    return await session.changed(sa.delete(revocations).where(c.audit_id.in_(old))) if old else 0
 
 
 async def revoked(session: Session, audit_ids: Sequence[str]) -> bool:

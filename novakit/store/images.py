@@ -58,6 +58,15 @@ deleted_images = sa.Table(
 )
 """Ids that stay taken: servers and templates name images by id, and nobody may give such a name other bytes."""
 
+quotas = sa.Table(
+    "image_quotas",
+    metadata,
+    sa.Column("project_id", sa.String(64), primary_key=True),
+    sa.Column("resource", sa.String(64), primary_key=True),
+    sa.Column("limit", sa.BigInteger, nullable=False),
+)
+"""What operators let a project keep, other than the defaults; -1 is no limit."""
+
 SEPARATOR = "\x1f"
 SORTABLE: Mapping[str, Any] = {
     name: sa.func.coalesce(images.c[name], missing)

@@ -18,6 +18,7 @@ from novakit.store.compute.server_groups import server_group_members
 from novakit.store.compute.servers import servers
 from novakit.store.compute.strangers import strangers
 from novakit.store.engine import Session
+from novakit.store.images import deleted_images
 from novakit.store.network.ports import ports
 from novakit.store.operations import operations
 from novakit.store.placement.tables import allocations
@@ -61,3 +62,14 @@ async def purge_operations(session: Session, before: datetime) -> int:
         sa.select(c.number).where(c.finished_at < before, ~is_latest).order_by(c.number).limit(AT_ONCE)
     )
     return await session.changed(sa.delete(operations).where(c.number.in_(old))) if old else 0
+
+
+async def purge_deleted_images(session: Session, before: datetime) -> int:
+    """Free the ids of images that were deleted before a moment, at most `AT_ONCE`; tell how many went.
+
+    An id by which a server names what it was made from stays taken for as long as the server is known.
+    """
+    c = deleted_images.c
+    old = sa.select(c.id).where(c.deleted_at < before, ~_exists(servers.c.image_id == c.id))
+    ids = await session.scalars(old.order_by(c.deleted_at).limit(AT_ONCE))
+    return await session.changed(sa.delete(deleted_images).where(c.id.in_(ids))) if ids else 0

@@ -1,7 +1,7 @@
 """Every table of the database: importing this module makes the metadata whole."""
 
 # ruff: noqa: F401
-from novakit.store import deployment, identity, images, operations, placement
+from novakit.store import deployment, identity, images, login_attempts, operations, placement
 from novakit.store.compute import (
     aggregates,
     flavors,

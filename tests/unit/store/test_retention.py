@@ -1,6 +1,6 @@
 """What is old is forgotten, what something refers to never is, and the file gets smaller."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from novakit.store import Store, deployment, operations
 from novakit.store.compute.hosts import hosts
 from novakit.store.compute.servers import servers
 from novakit.store.compute.strangers import strangers
+from novakit.store.identity import revocations
+from novakit.store.images import deleted_images
+from novakit.store.login_attempts import login_attempts
 from novakit.store.migrate import migrate
 from novakit.store.network.networks import networks
 from novakit.store.network.ports import ports
 from novakit.store.placement.tables import allocations, consumers, providers
 from novakit.store.scheduler.decisions import decisions
+from novakit.store.schema import metadata
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 OPTIONS = RetentionOptions(deleted_servers_days=30, operations_days=90, decisions_days=14)
@@ -86,7 +90,7 @@ async def test_a_server_that_was_deleted_long_ago_goes_with_all_that_was_done_to
     old, recent, alive = await server(store, ago(31)), await server(store, ago(29)), await server(store, None)
     done = {each: await operation(store, each, ago(28)) for each in (old, recent, alive)}
     gone = await Retention(store, OPTIONS).purge()
-    assert gone == {"servers": 1, "operations": 0, "decisions": 0}
+    assert {name: number for name, number in gone.items() if number} == {"servers": 1}
     assert await left(store, servers) == {recent, alive}
     assert await left(store, operations.operations) == {done[recent], done[alive]}
     async with store.read() as session:
@@ -125,9 +129,114 @@ async def test_of_a_server_that_lives_the_latest_operation_of_each_kind_stays(st
 async def test_what_is_kept_for_ever_is(store: Store) -> None:
     await server(store, ago(3000))
     await put(store, decisions, id=world.new_id(), server_id=world.new_id(), at=ago(3000), record={})
-    forever = RetentionOptions(deleted_servers_days=-1, operations_days=-1, decisions_days=-1)
+    await put(store, deleted_images, id=world.new_id(), deleted_at=ago(3000))
+    ages = [name for name in attrs.fields_dict(RetentionOptions) if name.endswith("_days")]
+    forever = RetentionOptions(**dict.fromkeys(ages, -1.0))
     assert sum((await Retention(store, forever).purge()).values()) == 0
-    assert sum((await Retention(store, OPTIONS).purge()).values()) == 2
+    assert sum((await Retention(store, OPTIONS).purge()).values()) == 3
+
+
+async def test_the_id_of_a_deleted_image_stays_taken_for_its_age_and_while_a_server_names_it(store: Store) -> None:
+    named, old, recent = world.new_id(), world.new_id(), world.new_id()
+    for each, age in ((named, 400), (old, 366), (recent, 364)):
+        await put(store, deleted_images, id=each, deleted_at=ago(age))
+    await server(store, None, image_id=named)
+    assert (await Retention(store, OPTIONS).purge())["deleted_images"] == 1
+    assert await left(store, deleted_images) == {named, recent} and old
+
+
+async def test_a_revocation_outlives_its_token_by_a_day(store: Store) -> None:
+    for audit_id, age in (("over", 1.1), ("skewed", 0.9), ("valid", -0.1)):
+        await put(store, revocations, audit_id=audit_id, expires_at=ago(age))
+    assert (await Retention(store, OPTIONS).purge())["revocations"] == 1
+    async with store.read() as session:
+        assert set(await session.scalars(sa.select(revocations.c.audit_id))) == {"skewed", "valid"}
+
+
+async def test_counts_of_wrong_passwords_go_when_they_say_nothing_any_more(store: Store) -> None:
+    minute = 1 / 1440
+    for who, last, right in (
+        ("stale", 16 * minute, None),
+        ("fresh", 14 * minute, None),
+        ("known", 29, 29),
+        ("forgotten", 31, 31),
+    ):
+        row = {"who": who, "wrong": 1, "last_at": NOW - timedelta(days=last)}
+        await put(store, login_attempts, **row, right_at=None if right is None else ago(right))
+    assert (await Retention(store, OPTIONS).purge())["login_attempts"] == 2
+    async with store.read() as session:
+        assert set(await session.scalars(sa.select(login_attempts.c.who))) == {"fresh", "known"}
+
+
+OPERATORS = "grows by what operators do alone"
+OWNED = "goes with the row that it belongs to"
+LIMITED = "held by a quota"
+REPORTED = "one row for what hosts have and report"
+SHRINKS: Mapping[str, str] = {
+    "aggregates": OPERATORS,
+    "aggregate_hosts": OWNED,
+    "allocations": OWNED,
+    "consumers": OWNED,
+    "decisions": "decisions",
+    "deleted_images": "deleted_images",
+    "deleted_resource_providers": OPERATORS,
+    "deployments": "one row",
+    "flavor_access": OPERATORS,
+    "flavors": OPERATORS,
+    "floating_ips": LIMITED,
+    "host_metrics": REPORTED,
+    "hosts": REPORTED,
+    "identity_assignments": OPERATORS,
+    "identity_domains": OPERATORS,
+    "identity_endpoints": OPERATORS,
+    "identity_implied_roles": OPERATORS,
+    "identity_projects": OPERATORS,
+    "identity_regions": OPERATORS,
+    "identity_revocations": "revocations",
+    "identity_roles": OPERATORS,
+    "identity_services": OPERATORS,
+    "identity_users": OPERATORS,
+    "image_members": LIMITED,
+    "image_quotas": OPERATORS,
+    "images": LIMITED,
+    "inventories": OPERATORS,
+    "keypairs": LIMITED,
+    "login_attempts": "login_attempts",
+    "network_counters": "one row for each kind of number",
+    "network_hosts": REPORTED,
+    "network_quotas": OPERATORS,
+    "networks": LIMITED,
+    "numa_claims": OWNED,
+    "operations": "operations",
+    "port_addresses": OWNED,
+    "port_security_groups": OWNED,
+    "ports": LIMITED,
+    "quota_limits": OPERATORS,
+    "refused_hosts": REPORTED,
+    "resource_classes": OPERATORS,
+    "resource_provider_aggregates": OPERATORS,
+    "resource_provider_traits": OPERATORS,
+    "resource_providers": OPERATORS,
+    "routers": LIMITED,
+    "security_group_rules": LIMITED,
+    "security_groups": LIMITED,
+    "server_group_members": LIMITED,
+    "server_groups": LIMITED,
+    "servers": "servers",
+    "strangers": REPORTED,
+    "subnets": LIMITED,
+    "traits": OPERATORS,
+}
+"""Of each table, what keeps it from growing for ever: the name of what purges it, or why nothing must.
+
+Members of server groups that were deleted go with the servers; what a group and a server may have is limited.
+"""
+
+
+async def test_every_table_is_kept_from_growing_for_ever(store: Store) -> None:
+    assert set(SHRINKS) == set(metadata.tables), "say of a new table what keeps it small"
+    reasons = {OPERATORS, OWNED, LIMITED, REPORTED, "one row", "one row for each kind of number"}
+    assert set(SHRINKS.values()) - reasons == set(await Retention(store, OPTIONS).purge())
 
 
 @pytest.mark.parametrize("older", [False, True])
