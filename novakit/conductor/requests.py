@@ -72,6 +72,7 @@ class Requests:
         else:
             await servers.change(session, row["id"], **begun.values)
         await operations.add(session, [operation])
+        await operations.trim(session, row["id"])
         return cancelled
 
 

@@ -12,7 +12,7 @@ from novakit.identity import bootstrap, passwords, tokens
 from novakit.identity.attempts import Attempts
 from novakit.identity.directory import Directory
 from novakit.identity.tokens import Keyring, Token
-from novakit.store import Session, Store
+from novakit.store import Session, Store, quota
 from novakit.store import identity as table
 from novakit.store.engine import Row
 
@@ -20,6 +20,8 @@ REFUSED = "The request you have made requires authentication."
 STALENESS = 3.0
 """Seconds for which a token that was good is believed without asking the store; changes made here count at once."""
 CACHED = 4096
+MOST_REVOKED = 10_000
+"""Revocations that are kept for one user: tokens cost nothing to make, so a loop could fill the database."""
 SERVICE_USER = "novakit"
 
 
@@ -203,7 +205,14 @@ class Identity:
         """Refuse a token from now on."""
         token = self.ring.read(text)
         async with self.store.write() as session:
-            await table.revoke(session, token.audit_ids[0], token.expires_at)
+            await quota.hold(session, "revocations", [token.user_id])
+            if quota.exceeds(MOST_REVOKED, await table.revoked_of(session, token.user_id)):
+                raise errors.TooMany(
+                    f"{MOST_REVOKED} tokens of this user were revoked in one day; a new password ends all of them, and"
+                    " this one ends by itself.",
+                    headers={"Retry-After": str(int(self.lifetime))},
+                )
+            await table.revoke(session, token.audit_ids[0], token.expires_at, token.user_id)
         self.forget()
 
     async def require_project(self, project_id: str) -> None:

@@ -1,31 +1,76 @@
-"""How much one project may keep in the image service; held by what is stored, and by all who ask at once."""
+"""How much one project may keep in the image service; held by what is stored, and by all who ask at once.
+
+The options say what every project may keep, a row what an operator lets one keep instead.
+"""
+
+from collections.abc import Mapping
+
+import attrs
 
 from novakit import errors
 from novakit.config import ImageOptions
+from novakit.store import Store, quota
 from novakit.store import images as table
-from novakit.store import quota
 from novakit.store.engine import Session
 
+IMAGES, BYTES, MEMBERS = "images", "image_bytes", "image_members"
 
-async def require_image(session: Session, limits: ImageOptions, owner: str) -> None:
+
+def defaults(options: ImageOptions) -> dict[str, int]:
+    """Return the limits of a project that nobody changed."""
+    return {IMAGES: options.images_each, BYTES: options.bytes_each, MEMBERS: options.members_each}
+
+
+async def of_project(session: Session, options: ImageOptions, project_id: str) -> dict[str, int]:
+    """Return the limits of a project; -1 is none."""
+    return {**defaults(options), **await table.limits_of(session, project_id)}
+
+
+async def require_image(session: Session, options: ImageOptions, owner: str) -> None:
     """Go on only where a project may have one image more. Raises TooLarge."""
-    await quota.hold(session, "images", [owner])
-    if quota.exceeds(limits.images_each, (await table.usage(session, owner))[0]):
-        raise errors.TooLarge(f"The project has {limits.images_each} images and may have no more; delete some first.")
+    await quota.hold(session, IMAGES, [owner])
+    limit = (await of_project(session, options, owner))[IMAGES]
+    if quota.exceeds(limit, (await table.usage(session, owner))[0]):
+        raise errors.TooLarge(f"The project has {limit} images and may have no more; delete some first.")
 
 
-async def require_bytes(session: Session, limits: ImageOptions, owner: str, more: int) -> None:
+async def require_bytes(session: Session, options: ImageOptions, owner: str, more: int) -> None:
     """Go on only where a project may store so many bytes more. Raises TooLarge."""
-    await quota.hold(session, "image_bytes", [owner])
+    await quota.hold(session, BYTES, [owner])
+    limit = (await of_project(session, options, owner))[BYTES]
     used = (await table.usage(session, owner))[1]
-    if quota.exceeds(limits.bytes_each, used, more):
-        raise errors.TooLarge(
-            f"The project may keep {limits.bytes_each} bytes of images; {used} are used, and {more} do not fit."
-        )
+    if quota.exceeds(limit, used, more):
+        raise errors.TooLarge(f"The project may keep {limit} bytes of images; {used} are used, and {more} do not fit.")
 
 
-async def require_member(session: Session, limits: ImageOptions, image_id: str) -> None:
+async def require_member(session: Session, options: ImageOptions, owner: str, image_id: str) -> None:
     """Go on only where an image may be shared with one project more. Raises TooLarge."""
-    await quota.hold(session, "image_members", [image_id])
-    if quota.exceeds(limits.members_each, len(await table.members_of(session, image_id))):
-        raise errors.TooLarge(f"The image is shared with {limits.members_each} projects, and no more may be.")
+    await quota.hold(session, MEMBERS, [image_id])
+    limit = (await of_project(session, options, owner))[MEMBERS]
+    if quota.exceeds(limit, len(await table.members_of(session, image_id))):
+        raise errors.TooLarge(f"The image is shared with {limit} projects, and no more may be.")
+
+
+@attrs.frozen
+class ImageQuotas:
+    """What projects may keep of images, and what they do."""
+
+    store: Store
+    options: ImageOptions
+
+    async def show(self, project_id: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Return the limits of a project, and what it uses of those that count the project's own."""
+        async with self.store.read() as session:
+            limits = await of_project(session, self.options, project_id)
+            images, size = await table.usage(session, project_id)
+        return limits, {IMAGES: images, BYTES: size}
+
+    async def change(self, project_id: str, values: Mapping[str, int]) -> None:
+        """Set limits of a project; the others stay. One below what is in use keeps the project from storing more."""
+        async with self.store.write() as session:
+            await table.set_limits(session, project_id, values)
+
+    async def reset(self, project_id: str) -> None:
+        """Give a project the defaults again."""
+        async with self.store.write() as session:
+            await table.reset_limits(session, project_id)

@@ -47,7 +47,7 @@ class Members:
             image = await self.images.owned(context, image_id, await table.locked(session, image_id), "add_member")
             if image["visibility"] != "shared":
                 raise errors.Forbidden("Only shared images have members; set the visibility to shared first.")
-            await limits.require_member(session, self.images.limits, image_id)
+            await limits.require_member(session, self.images.limits, image["owner"], image_id)
             await table.share(session, row)
         return row
 

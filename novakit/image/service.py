@@ -14,6 +14,7 @@ from novakit.context import RequestContext, Target
 from novakit.disk import Disk
 from novakit.image import files, limits
 from novakit.image.inspection import CONTAINERS, FORMATS, Inspection
+from novakit.image.limits import ImageQuotas
 from novakit.image.members import Members
 from novakit.image.records import Image, ImageFile, document, record
 from novakit.store import Store
@@ -33,6 +34,8 @@ STALENESS = 1.0
 CACHED = 1024
 MAX_PROPERTIES = 128
 MAX_TAGS = 128
+MAX_PROPERTY_BYTES = 1 << 18
+"""Bytes of names and values of all properties of one image; patches add up, so the size of a body bounds nothing."""
 
 Change = Callable[[dict[str, Any]], None]
 """Changes the document of an image in place: base attributes under their names, the rest under `properties`."""
@@ -52,9 +55,11 @@ class Images:
     """What one project may keep."""
     _known: dict[tuple[str, str | None], tuple[float, Image]] = attrs.field(factory=dict, init=False)
     members: Members = attrs.field(init=False)
+    quotas: ImageQuotas = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.members = Members(self)
+        self.quotas = ImageQuotas(self.store, self.limits)
 
     async def open(self) -> None:
         """Make the directory, remove what killed uploads and deletions left, and tell of files that no row names."""
@@ -368,6 +373,9 @@ def _check(values: Mapping[str, Any]) -> None:
             raise errors.BadRequest(f"Invalid {name} {values[name]!r}; this cloud takes {', '.join(known)}.")
     if len(values["properties"]) > MAX_PROPERTIES:
         raise errors.TooLarge(f"The limit of {MAX_PROPERTIES} properties of an image has been exceeded.")
+    size = sum(len(text.encode(errors="replace")) for pair in values["properties"].items() for text in pair)
+    if size > MAX_PROPERTY_BYTES:
+        raise errors.TooLarge(f"The properties of an image may have {MAX_PROPERTY_BYTES} bytes in all, not {size}.")
     if len(values["tags"]) > MAX_TAGS:
         raise errors.TooLarge(f"The limit of {MAX_TAGS} tags of an image has been exceeded.")
 

@@ -82,7 +82,9 @@ revocations = sa.Table(
     metadata,
     _id("audit_id", primary_key=True),
     sa.Column("expires_at", UTC, nullable=False),
+    _id("user_id", index=True),
 )
+"""`user_id` is whose token it was; null in rows from before it was kept."""
 
 regions = sa.Table(
     "identity_regions",
@@ -273,9 +275,15 @@ AT_ONCE = 1000
 """Revocations that one transaction forgets."""
 
 
-async def revoke(session: Session, audit_id: str, expires_at: datetime) -> None:
+async def revoke(session: Session, audit_id: str, expires_at: datetime, user_id: str) -> None:
     """Refuse a token until it would have expired anyway."""
-    await ensure(session, revocations, [{"audit_id": audit_id, "expires_at": expires_at}])
+    await ensure(session, revocations, [{"audit_id": audit_id, "expires_at": expires_at, "user_id": user_id}])
+
+
+async def revoked_of(session: Session, user_id: str) -> int:
+    """Count the revocations of one user's tokens that are kept."""
+    mine = sa.select(sa.func.count()).select_from(revocations).where(revocations.c.user_id == user_id)
+    return int(await session.scalar(mine))
 
 
 async def purge_revocations(session: Session, before: datetime) -> int:

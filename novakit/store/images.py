@@ -192,6 +192,27 @@ async def usage(session: Session, owner: str) -> tuple[int, int]:
     return int(number), int(size)
 
 
+async def limits_of(session: Session, project_id: str) -> dict[str, int]:
+    """Return the limits that were set for a project, by resource."""
+    rows = await session.all(sa.select(quotas).where(quotas.c.project_id == project_id))
+    return {row["resource"]: row["limit"] for row in rows}
+
+
+async def set_limits(session: Session, project_id: str, values: Mapping[str, int]) -> None:
+    """Set limits of a project; others stay."""
+    insert = session.insert(quotas)
+    upsert = insert.on_conflict_do_update(
+        index_elements=["project_id", "resource"], set_={"limit": insert.excluded.limit}
+    )
+    rows = [{"project_id": project_id, "resource": name, "limit": limit} for name, limit in sorted(values.items())]
+    await session.execute(upsert, rows)
+
+
+async def reset_limits(session: Session, project_id: str) -> None:
+    """Give a project the default limits again."""
+    await session.execute(sa.delete(quotas).where(quotas.c.project_id == project_id))
+
+
 async def file_names(session: Session) -> set[str]:
     """Return the names of all files that belong to an image."""
     return set(await session.scalars(sa.select(images.c.file_name).where(images.c.file_name.is_not(None))))

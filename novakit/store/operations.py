@@ -68,6 +68,18 @@ async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
+MOST_OF_SERVER = 500
+"""Operations that ended and are kept of one server: whoever locks and unlocks it all day must not fill the database."""
+
+
+async def trim(session: Session, server_id: str) -> None:
+    """Forget what was done to a server long ago, but for how it was made."""
+    c = operations.c
+    ended = sa.and_(c.server_id == server_id, c.finished_at.is_not(None), c.kind != "create")
+    last = sa.select(c.number).where(ended).order_by(c.number.desc()).limit(1).offset(MOST_OF_SERVER - 1)
+    await session.execute(sa.delete(operations).where(ended, c.number < last.scalar_subquery()))
+
+
 LONGEST_WAIT = timedelta(seconds=90)
 """No operation is postponed for so long: a moment further ahead was written before the clock was set back."""
 

@@ -65,5 +65,6 @@ RULES: Mapping[str, Rule] = table(
     # No public rules: whoever has a token may know what an image is made of, and how it is brought.
     ("novakit:schemas", "@", (), "GET /v2/schemas/{name}"),
     ("novakit:import_info", "@", (), "GET /v2/info/import"),
+    ("novakit:image_usage", "rule:context_is_admin or role:reader", PROJECT, "GET /v2/info/usage"),
 )
 """Every rule that a route of the image API or the images themselves ask, and the rules that these refer to."""

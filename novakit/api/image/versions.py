@@ -6,7 +6,9 @@ from aiohttp import web
 
 from novakit.api.service import Call, Route, reply
 from novakit.image import Images
+from novakit.image.limits import BYTES, IMAGES
 
+MIB = 1 << 20
 CURRENT = "v2.7"
 SUPPORTED = ("v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 
@@ -34,9 +36,21 @@ async def imports(call: Call[Images]) -> web.Response:
     return reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": []}})
 
 
+async def usage(call: Call[Images]) -> web.Response:
+    """Say what the caller's project may keep, and keeps: sizes in MiB, rounded up; -1 is no limit."""
+    limits, used = await call.service.quotas.show(call.context.project_id or "")
+    size = limits[BYTES] if limits[BYTES] < 0 else limits[BYTES] // MIB
+    shown = {
+        "image_size_total": {"limit": size, "usage": -(-used[BYTES] // MIB)},
+        "image_count_total": {"limit": limits[IMAGES], "usage": used[IMAGES]},
+    }
+    return reply({"usage": shown})
+
+
 routes = (
     Route(method="GET", path="", handler=choices, public=True),
     Route(method="GET", path="/", handler=choices, public=True),
     Route(method="GET", path="/versions", handler=versions, public=True),
     Route(method="GET", path="/v2/info/import", handler=imports, rule="novakit:import_info"),
+    Route(method="GET", path="/v2/info/usage", handler=usage, rule="novakit:image_usage"),
 )

@@ -38,6 +38,8 @@ class Attribute:
 
 Attributes = Mapping[str, Attribute]
 
+MOST_TAGS = 50
+"""Tags of one resource."""
 name = Attribute(check=text())
 flag = Attribute(check=boolean)
 made_once = Attribute(check=nullable(text()), put=False)
@@ -49,7 +51,7 @@ COMMON: Attributes = {
     "name": name,
     "description": name,
     "project_id": made_once,
-    "tags": Attribute(check=several(text(60), 50), put=False),
+    "tags": Attribute(check=several(text(60), MOST_TAGS), put=False),
 }
 NAMELESS: Attributes = {key: value for key, value in COMMON.items() if key != "name"}
 

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.network import attributes
 from novakit.api.network.checks import Wrong, several, text
 from novakit.api.network.handlers import NetworkCall
 from novakit.api.network.resources import RESOURCES, Resource
@@ -30,8 +31,9 @@ async def _change(resource: Resource, call: NetworkCall, change: Callable[[list[
 
 
 def _checked(value: Any) -> list[str]:
+    """Return tags in order, once each. Raises BadRequest for one that is too long, and for too many."""
     try:
-        tags: list[str] = several(text(60), 50)(value)
+        tags: list[str] = several(text(60), attributes.MOST_TAGS)(value)
     except Wrong as error:
         raise errors.BadRequest(f"Invalid input for tags. Reason: {error}", kind="HTTPBadRequest") from error
     return sorted(set(tags))
@@ -63,7 +65,7 @@ async def replace(resource: Resource, call: NetworkCall) -> web.Response:
 async def add(resource: Resource, call: NetworkCall) -> web.Response:
     """Add one tag."""
     (tag,) = _checked([call.path["tag"]])
-    await _change(resource, call, lambda tags: sorted({*tags, tag}))
+    await _change(resource, call, lambda tags: _checked([*tags, tag]) if tag not in tags else tags)
     return web.Response(status=201)
 
 

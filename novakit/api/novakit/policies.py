@@ -29,6 +29,13 @@ RULES: Mapping[str, Rule] = {
         ("novakit:trace", ADMIN, PROJECT, "GET /v1/trace"),
         ("novakit:audit", ADMIN, PROJECT, "GET /v1/audit"),
         ("novakit:plugins", ADMIN, PROJECT, "GET /v1/plugins"),
+        ("novakit:image-quotas:show", READER, PROJECT, "GET /v1/image-quotas/{project}"),
+        (
+            "novakit:image-quotas:update",
+            ADMIN,
+            PROJECT,
+            "PUT /v1/image-quotas/{project}; DELETE /v1/image-quotas/{project}",
+        ),
         ("novakit:guests:list", ADMIN, PROJECT, "GET /v1/guests"),
         ("novakit:guests:adopt", ADMIN, PROJECT, "POST /v1/guests/{id}/adopt"),
         ("novakit:guests:remove", ADMIN, PROJECT, "DELETE /v1/guests/{id}"),

@@ -12,7 +12,7 @@ import pytest
 from tests.support.service import Api, Service
 
 AT_ONCE, LEFT = 80, 7
-COMPUTE, NETWORK = "/compute/v2.1", "/network/v2.0"
+COMPUTE, NETWORK, IMAGE = "/compute/v2.1", "/network/v2.0", "/image/v2"
 UNLIMITED = ("instances", "cores", "ram", "server_groups", "server_group_members", "key_pairs", "metadata_items")
 
 
@@ -27,6 +27,7 @@ class Cloud:
     server: str = ""
     server_group: str = ""
     security_group: str = ""
+    shared: str = ""
 
     async def prepare(self) -> None:
         """Lift every limit, and make what the questions need."""
@@ -38,6 +39,7 @@ class Cloud:
         await self.admin.reach(self.server, "ACTIVE")
         body = {"server_group": {"name": "members", "policy": "soft-affinity"}}
         self.server_group = (await ask("POST", f"{COMPUTE}/os-server-groups", body))["server_group"]["id"]
+        self.shared = await self.new_image()
         body = {"security_group": {"name": "ruled"}}
         self.security_group = (await ask("POST", f"{NETWORK}/security-groups", body))["security_group"]["id"]
 
@@ -46,11 +48,27 @@ class Cloud:
         place = self.admin.project_id
         if service == NETWORK:
             path, key, body = f"{NETWORK}/quotas/{place}", "quota", limits
+        elif service == IMAGE:
+            path, key, body = f"/novakit/v1/image-quotas/{place}", "image_quota", limits
         else:
             path, key, body = f"{COMPUTE}/os-quota-sets/{place}", "quota_set", {**limits, "force": True}
         await self.admin.ok("PUT", path, {key: body})
         shown = (await self.admin.ok("GET", path))[key]
+        if service == IMAGE:
+            shown = {name: told["limit"] for name, told in shown.items() if name != "project_id"}
         assert {name: shown[name] for name in limits} == limits
+
+    async def new_image(self) -> str:
+        """Make an image without data."""
+        path, body = self.question("images", 0)
+        return str((await self.admin.ok("POST", path, body))["id"])
+
+    async def upload(self, image: str, size: int) -> int:
+        """Send an image its data; return the status of the answer."""
+        headers = {"X-Auth-Token": self.admin.token, "Content-Type": "application/octet-stream"}
+        url = f"{self.admin.url}{IMAGE}/images/{image}/file"
+        async with self.admin.session.put(url, data=bytes(size), headers=headers) as answer:
+            return answer.status
 
     def question(self, resource: str, number: int) -> tuple[str, Any]:
         """Give path and body of a request for one more."""
@@ -74,6 +92,8 @@ class Cloud:
             "floatingip": (f"{NETWORK}/floatingips", {"floatingip": {"floating_network_id": self.external}}),
             "security_group": (f"{NETWORK}/security-groups", {"security_group": {"name": "s"}}),
             "security_group_rule": (f"{NETWORK}/security-group-rules", {"security_group_rule": rule}),
+            "images": (f"{IMAGE}/images", {"name": "i", "disk_format": "raw", "container_format": "bare"}),
+            "image_members": (f"{IMAGE}/images/{self.shared}/members", {"member": f"p{number}"}),
         }
         return questions[resource]
 
@@ -94,6 +114,10 @@ class Cloud:
             return len(shown["server_group"]["members"])
         if resource == "metadata_items":
             return len((await ask("GET", f"{COMPUTE}/servers/{self.server}/metadata"))["metadata"])
+        if resource == "images":
+            return len((await ask("GET", f"{IMAGE}/images?limit=1000&visibility=all&owner={project}"))["images"])
+        if resource == "image_members":
+            return len((await ask("GET", f"{IMAGE}/images/{self.shared}/members"))["members"])
         path = self.question(resource, 0)[0]
         shown = await ask("GET", f"{path}?project_id={project}")
         return len(next(iter(shown.values())))
@@ -101,7 +125,9 @@ class Cloud:
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 NETWORKED = ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")
-EVERY = (*UNLIMITED, *NETWORKED)
+IMAGES = ("images", "image_members")
+EVERY = (*UNLIMITED, *NETWORKED, *IMAGES)
+REFUSED = {COMPUTE: 403, NETWORK: 409, IMAGE: 413}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -127,7 +153,8 @@ async def cloud(service: Service) -> AsyncIterator[Cloud]:
 async def test_eighty_at_once_get_as_many_as_the_quota_leaves_of_each_resource(cloud: Cloud) -> None:
     await cloud.prepare()
     for resource in EVERY:
-        place, refused = (NETWORK, 409) if resource in NETWORKED else (COMPUTE, 403)
+        place = NETWORK if resource in NETWORKED else IMAGE if resource in IMAGES else COMPUTE
+        refused = REFUSED[place]
         each = 512 if resource == "ram" else 1
         limit = await cloud.used(resource) + LEFT * each
         await cloud.limit(place, {resource: limit})
@@ -139,6 +166,32 @@ async def test_eighty_at_once_get_as_many_as_the_quota_leaves_of_each_resource(c
         assert statuses.count(refused) == AT_ONCE - LEFT, (resource, statuses)
         assert await cloud.used(resource) == limit, resource
         await cloud.limit(place, {resource: -1})
+
+
+@pytest.mark.slow
+async def test_eighty_uploads_at_once_store_no_more_bytes_than_the_limit(cloud: Cloud) -> None:
+    ids = [await cloud.new_image() for _ in range(AT_ONCE)]
+    path = f"/novakit/v1/image-quotas/{cloud.admin.project_id}"
+    used = (await cloud.admin.ok("GET", path))["image_quota"]["image_bytes"]["in_use"]
+    await cloud.limit(IMAGE, {"image_bytes": used + LEFT * 1000 + 999})
+    statuses = sorted(await asyncio.gather(*(cloud.upload(each, 1000) for each in ids)))
+    assert statuses == [204] * LEFT + [413] * (AT_ONCE - LEFT)
+    assert (await cloud.admin.ok("GET", path))["image_quota"]["image_bytes"]["in_use"] == used + LEFT * 1000
+    told = (await cloud.admin.ok("GET", f"{IMAGE}/info/usage"))["usage"]
+    assert told["image_count_total"]["usage"] == await cloud.used("images")
+    assert told["image_size_total"]["usage"] == -(-(used + LEFT * 1000) >> 20)
+    await cloud.admin.ok("DELETE", path)
+    assert await cloud.upload(ids[0], 1000) in (204, 409) and await cloud.upload(ids[-1], 1000) in (204, 409)
+    shown = (await cloud.admin.ok("GET", path))["image_quota"]
+    assert (shown["images"]["limit"], shown["image_bytes"]["limit"]) == (1000, 1 << 40)
+
+
+async def test_limits_that_cannot_be_are_refused(cloud: Cloud) -> None:
+    path = f"/novakit/v1/image-quotas/{cloud.admin.project_id}"
+    for limits in ({}, {"images": -2}, {"images": "5"}, {"images": True}, {"image_bytes": 1 << 61}, {"cats": 1}):
+        status, told = await cloud.admin.call("PUT", path, {"image_quota": limits})
+        assert status == 400, (limits, told)
+    assert (await cloud.admin.call("PUT", "/novakit/v1/image-quotas/absent", {"image_quota": {"images": 1}}))[0] == 404
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ _rebuild: types.Schema = {
     "accessIPv4": {"type": "string", "format": "ipv4"},
     "accessIPv6": {"type": "string", "format": "ipv6"},
 }
-_personality: types.Schema = {"personality": {"type": "array"}}
+_personality: types.Schema = {"personality": {"type": "array", "maxItems": 256}}
 _later: types.Schema = {
     "description": types.description,
     "key_name": {"type": ["string", "null"], "minLength": 1, "maxLength": 255},
@@ -55,7 +55,7 @@ def _action(action: str, inner: types.Schema) -> Body:
 
 _live = {"host": _host, "block_migration": types.boolean}
 _image = {"name": types.name, "metadata": types.metadata}
-_backup = {"backup_type": {"type": "string"}, "rotation": types.number(0), **_image}
+_backup = {"backup_type": {"type": "string", "maxLength": 255}, "rotation": types.number(0), **_image}
 
 ACTIONS: Mapping[str, Body] = {
     **{name: _action(name, _nothing) for name in ("pause", "unpause", "suspend", "resume", "restore", "unrescue")},

@@ -9,6 +9,8 @@ Schema = types.Schema
 
 USER_DATA: Schema = {"type": "string", "format": "base64", "maxLength": 65535}
 
+MOST = 256
+"""Networks, disks, files or security groups that one request may name."""
 _one_or_more_ids: Schema = {"anyOf": [types.uuid, {"type": "array", "items": types.uuid}]}
 hints: Schema = {
     "type": "object",
@@ -32,7 +34,7 @@ _old_mapping: Schema = {
     "device_name": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9._/\-]*\Z"},
     "delete_on_termination": types.boolean,
     "no_device": {},
-    "connection_info": {"type": "string"},
+    "connection_info": {"type": "string", "maxLength": 65535},
 }
 _mapping: Schema = {
     **_old_mapping,
@@ -43,18 +45,21 @@ _mapping: Schema = {
     "guest_format": {"type": "string", "maxLength": 255},
     "device_type": {"type": "string", "maxLength": 255},
     "disk_bus": {"type": "string", "maxLength": 255},
-    "boot_index": {"anyOf": [{"type": ["integer", "null"]}, {"type": "string", "pattern": r"^-?[0-9]+\Z"}]},
+    "boot_index": {"anyOf": [{"type": ["integer", "null"]}, {"type": "string", "pattern": r"^-?[0-9]{1,9}\Z"}]},
 }
 _network: Schema = {
     "fixed_ip": types.ip,
     "port": {"anyOf": [types.uuid, {"type": "null"}]},
     "uuid": types.uuid,
 }
-_personality = {"path": {"type": "string"}, "contents": {"type": "string", "format": "base64"}}
+_personality = {
+    "path": {"type": "string", "maxLength": 255},
+    "contents": {"type": "string", "format": "base64", "maxLength": 65535},
+}
 
 
 def _many(properties: Schema, **more: Any) -> Schema:
-    return {"type": "array", "items": types.record(properties), **more}
+    return {"type": "array", "items": types.record(properties), "maxItems": MOST, **more}
 
 
 def _networks(properties: Schema) -> Schema:
@@ -64,10 +69,10 @@ def _networks(properties: Schema) -> Schema:
 _first: Schema = {
     "name": types.name,
     "imageRef": {"anyOf": [types.uuid, {"type": "string", "maxLength": 0}]},
-    "flavorRef": {"type": ["string", "integer"], "minLength": 1},
-    "adminPass": {"type": "string"},
+    "flavorRef": {"type": ["string", "integer"], "minLength": 1, "maxLength": 2048},
+    "adminPass": {"type": "string", "maxLength": 255},
     "metadata": types.metadata,
-    "networks": _many({**_network, "uuid": {"type": "string"}}),
+    "networks": _many({**_network, "uuid": {"type": "string", "maxLength": 255}}),
     "OS-DCF:diskConfig": {"type": "string", "enum": ["AUTO", "MANUAL"]},
     "accessIPv4": {"type": "string", "format": "ipv4"},
     "accessIPv6": {"type": "string", "format": "ipv6"},
@@ -90,7 +95,7 @@ _changes: list[tuple[tuple[int, int], Schema]] = [
     (
         (2, 32),
         {
-            "networks": _many({**_tagged, "uuid": {"type": "string"}}),
+            "networks": _many({**_tagged, "uuid": {"type": "string", "maxLength": 255}}),
             "block_device_mapping_v2": _many({**_mapping, "tag": types.tag}),
         },
     ),
@@ -107,7 +112,7 @@ _changes: list[tuple[tuple[int, int], Schema]] = [
                 "minItems": 1,
                 "maxItems": 50,
                 "uniqueItems": True,
-                "items": {"type": "string", "minLength": 1},
+                "items": {"type": "string", "minLength": 1, "maxLength": 255},
             }
         },
     ),

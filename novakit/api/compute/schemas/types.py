@@ -43,7 +43,7 @@ def number(minimum: int, maximum: int = MAX_INT) -> Schema:
 
 def _digits(minimum: int) -> str:
     """Match digits up to nine, which no bound of ours cuts; zero only where it is allowed."""
-    return r"^[0-9]{1,9}\Z" if minimum == 0 else r"^0*[1-9][0-9]{0,8}\Z" if minimum == 1 else r"^(-1|[0-9]{1,9})\Z"
+    return r"^[0-9]{1,9}\Z" if minimum == 0 else r"^0{0,9}[1-9][0-9]{0,8}\Z" if minimum == 1 else r"^(-1|[0-9]{1,9})\Z"
 
 
 def record(properties: Schema, required: list[str] | None = None) -> Schema:

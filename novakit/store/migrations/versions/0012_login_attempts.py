@@ -1,4 +1,4 @@
-"""Counts of wrong passwords, and what projects may keep of images"""
+"""Counts of wrong passwords, whose tokens were revoked, and what projects may keep of images"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,6 +22,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("login_attempts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_login_attempts_last_at"), ["last_at"], unique=False)
+    with op.batch_alter_table("identity_revocations", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("user_id", sa.String(length=64), nullable=True))
+        batch_op.create_index(batch_op.f("ix_identity_revocations_user_id"), ["user_id"], unique=False)
     op.create_table(
         "image_quotas",
         sa.Column("project_id", sa.String(length=64), nullable=False),

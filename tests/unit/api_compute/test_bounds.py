@@ -1,0 +1,116 @@
+"""Every text, list and map that a request body may hold has a bound in its schema, in every service."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+
+import novakit.api
+from novakit.api.bodies import Body, Schema
+from novakit.api.network.attributes import Attribute
+from novakit.api.network.checks import ValueKind
+
+BOUNDED_FORMATS = ("uuid", "ip", "ipv4", "ipv6", "date-time")
+OPERATORS = re.compile(r"novakit\.api\.placement")
+"""What only operators and services write: a body is bounded as a whole, and no tenant sends one."""
+
+
+HELD: Mapping[str, str] = {
+    r".*scheduler_hints.*|.*service\.ASK.* hints.*": "request_spec.hints.MAX_BYTES",
+    r".* ((server|rebuild|createImage|createBackup)\.)?metadata takes any number of keys": "the quota metadata_items",
+    r".*aggregates\.set_metadata.*|.*flavors\.(create|extra_specs).*": "operators alone",
+    r".*identity\.auth\._checked.*|.*original_password.*": "compared and not kept; the body is bounded",
+    r".*image\.(images\._created|patch\._base).*(tags is a list|any number of keys).*": "image.service._check",
+}
+"""What has its bound elsewhere, and where; test_growth tries each that a tenant can send."""
+
+
+def schemas() -> dict[str, Mapping[str, Any]]:
+    """Find every schema that a module of the APIs checks bodies with, by where it is."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for module in pkgutil.walk_packages(novakit.api.__path__, "novakit.api."):
+        if OPERATORS.match(module.name):
+            continue
+        for name, value in vars(importlib.import_module(module.name)).items():
+            for place, definition in _within(value, f"{module.name}.{name}"):
+                found.setdefault(place, definition)
+    return found
+
+
+def _within(value: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    match value:
+        case Schema() | ValueKind():
+            yield place, value.definition
+        case Attribute():
+            yield from _within(value.check, place)
+        case Body():
+            for version, schema in value._since:
+                yield f"{place} since {version}", schema.definition
+        case partial():
+            yield from _within(value.func, place)
+        case Mapping():
+            for key, inner in value.items():
+                if isinstance(inner, Attribute | Schema | ValueKind | Body):
+                    yield from _within(inner, f"{place}[{key}]")
+        case _ if callable(value) and getattr(value, "__closure__", None):
+            for cell in value.__closure__:
+                if isinstance(cell.cell_contents, Schema):
+                    yield place, cell.cell_contents.definition
+
+
+def unbounded(definition: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """Name the parts of a schema that take a value of any length."""
+    if "enum" in definition or "const" in definition or definition.get("not") == {}:
+        return
+    kinds = definition.get("type", ())
+    kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    if "string" in kinds and not _is_short(definition):
+        yield f"{place or 'the body'} is a text of any length"
+    if "array" in kinds and "maxItems" not in definition:
+        yield f"{place or 'the body'} is a list of any length"
+    # Keys that a schema says nothing of are passed over.
+    takes_any = definition.get("additionalProperties", False) is not False or "patternProperties" in definition
+    if "object" in kinds and takes_any and "maxProperties" not in definition:
+        yield f"{place or 'the body'} takes any number of keys"
+    for key in ("anyOf", "oneOf", "allOf"):
+        for inner in definition.get(key, ()):
+            yield from unbounded(inner, place)
+    for key in ("then", "else"):
+        if key in definition:
+            yield from unbounded(definition[key], place)
+    for name, inner in {**definition.get("properties", {}), **definition.get("patternProperties", {})}.items():
+        yield from unbounded(inner, f"{place}.{name}".lstrip("."))
+    for key in ("items", "additionalProperties"):
+        inner = definition.get(key)
+        if isinstance(inner, Mapping):
+            yield from unbounded(inner, f"{place}[]")
+
+
+def _is_short(definition: Mapping[str, Any]) -> bool:
+    if "maxLength" in definition or definition.get("format") in BOUNDED_FORMATS:
+        return True
+    return "pattern" in definition and not re.search(r"(?<!\\)[*+]|\{\d*,\}", definition["pattern"])
+
+
+SCHEMAS = schemas()
+
+
+def test_the_schemas_of_every_service_are_found() -> None:
+    services = {place.split(".")[2] for place in SCHEMAS}
+    assert services >= {"compute", "identity", "image", "network", "novakit"} and len(SCHEMAS) > 90
+
+
+@pytest.mark.parametrize("place", SCHEMAS)
+def test_everything_in_it_has_a_bound(place: str) -> None:
+    found = {f"{place}: {one}" for one in unbounded(SCHEMAS[place])}
+    assert not sorted(one for one in found if not any(re.fullmatch(held, one) for held in HELD))
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_what_is_said_to_be_held_elsewhere_is_there(held: str) -> None:
+    found = [f"{place}: {one}" for place, definition in SCHEMAS.items() for one in unbounded(definition)]
+    assert any(re.fullmatch(held, one) for one in found)
