@@ -207,7 +207,9 @@ async def _start_control(stack: AsyncExitStack, process: Process, boundary: Call
         await conductor.start(alone=control.store.dialect == "sqlite")
         stack.push_async_callback(conductor.stop, DRAIN)
     if "api" in roles:
-        app = control.application(await _joined(stack, process, "api"), process.plugins)
+        from novakit.serving import application
+
+        app = application(control, await _joined(stack, process, "api"), process.plugins)
         await _serve_http(stack, process, app)
 
 

@@ -7,13 +7,11 @@ from typing import IO, Any, TypeVar
 
 import attrs
 import structlog
-from aiohttp import web
 
 from novakit import clouds, world
 from novakit.agent.calls import HostCalls
-from novakit.bus import Bus, Targets, topics
+from novakit.bus import Bus, Targets
 from novakit.bus.tickets import Tickets
-from novakit.compute.flavors import hardware
 from novakit.compute.flavors.flavors import Flavors
 from novakit.concurrency import locks
 from novakit.conductor import establishing
@@ -27,7 +25,6 @@ from novakit.conductor.wiring import Wiring
 from novakit.config import Config
 from novakit.context import SERVICE
 from novakit.disk import Disk
-from novakit.front.sharing import Shares
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.monitoring.service import Monitoring, Source
@@ -226,7 +223,7 @@ class Control:
             bus=bus,
             identity=self.identity,
             images=self.images,
-            tickets=self._tickets(),
+            tickets=self.tickets(),
             networks=self.networks,
             placement=self.placement,
             wiring=Wiring(self.networks, Targets(HostCalls, bus, self.config), partial(kept, self.store)),
@@ -240,74 +237,7 @@ class Control:
         self.networks.on_change = parts.wiring.poke
         return Conductor(parts, engine, plugins.observers)
 
-    def application(self, bus: Bus, plugins: PluginHost | None = None) -> web.Application:
-        """Make the HTTP application with every API under its prefix, and what machines watch at its root."""
-        from novakit.api import compute, hosts, identity, image, network, novakit, placement, volume
-        from novakit.api.compute.domain import Compute
-        from novakit.api.entrance import Authenticate
-        from novakit.api.service import Service
-        from novakit.api.services import policy_file
-        from novakit.scheduler.reports import SchedulerReports
-
-        if "conductor" not in self.config.roles:
-            self.networks.on_change = lambda hosts: world.spawn(
-                topics.NETWORKS_CHANGED.publish(bus, topics.NetworksChanged(hosts=hosts)), name="networks.changed"
-            )
-        self.placement.on_change = lambda: world.spawn(
-            topics.PLACEMENT_CHANGED.publish(bus, topics.Changed()), name="placement.changed"
-        )
-        root = web.Application(client_max_size=self.config.api.max_body)
-        auth_url, requests, shares = f"{self.config.url}/identity", RequestTally(), Shares(self.config.sharing)
-        rules = policy_file(self.config)
-
-        def mount(
-            prefix: str, service: Service[D], domain: D, authenticate: Authenticate = self.identity.authenticate
-        ) -> None:
-            answering = service.app(
-                domain,
-                authenticate,
-                auth_url=auth_url,
-                requests=requests,
-                shares=shares,
-                admit=self._admits(),
-                policy_file=rules,
-            )
-            root.add_subapp(prefix, answering)
-
-        # Before the prefix that it lies below: the first one that fits is taken.
-        host_images = hosts.HostImages(self.images, self._tickets())
-        mount("/novakit/hosts", hosts.service, host_images, host_images.authenticate)
-        reports = SchedulerReports(
-            self.store,
-            bus,
-            self.config,
-            self.images,
-            self.config.device_profiles,
-            hardware.check,
-            about=partial(self._about, plugins),
-        )
-        mount("/identity", identity.service, self.identity)
-        mount("/image", image.service, self.images)
-        mount("/network", network.service, self.networks)
-        mount("/placement", placement.SERVICE, self.placement)
-        mount("/novakit", novakit.service, reports)
-        mount("/volume", volume.service, None)
-        if "compute" in self.config.api.enabled:
-            domain = Compute(
-                self.config,
-                self.store,
-                bus,
-                self.identity,
-                self.images,
-                self.networks,
-                self.placement,
-                self.liveness,
-            )
-            mount("/compute", compute.SERVICE, domain)
-        self._monitoring(bus, plugins, requests).mount(root)
-        return root
-
-    def _tickets(self) -> Tickets:
+    def tickets(self) -> Tickets:
         """Make what lets hosts read images; every process on the same database reads the tickets of all of them."""
         assert self.deployment is not None, "only a scheduler has none"
         return Tickets(self.deployment.secret)
@@ -319,12 +249,12 @@ class Control:
             places["database"] = self.store.path.parent
         return {name: self.config.disk_of(place) for name, place in places.items()}
 
-    def _admits(self) -> Callable[[], None] | None:
+    def admits(self) -> Callable[[], None] | None:
         """Return what refuses new things before the database's disk is full; None where the disk is a server's own."""
         path = self.store.path
         return self.config.disk_of(path.parent).require_for_records if path is not None else None
 
-    def _about(self, plugins: PluginHost | None) -> dict[str, Any]:
+    def about(self, plugins: PluginHost | None) -> dict[str, Any]:
         """Say with what this process was started; without agents of its own it knows no drivers."""
         has_hosts = "agent" in self.config.roles
         return {
@@ -333,7 +263,8 @@ class Control:
             "plugins": plugins.rows() if plugins else [],
         }
 
-    def _monitoring(self, bus: Bus, plugins: PluginHost | None, requests: RequestTally) -> Monitoring:
+    def monitoring(self, bus: Bus, plugins: PluginHost | None, requests: RequestTally) -> Monitoring:
+        """Make what machines watch at the root of the APIs."""
         sources: dict[str, Source] = {}
         if self.scheduler is not None:
             sources["scheduler"] = self.scheduler.measures

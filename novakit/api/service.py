@@ -16,7 +16,6 @@ from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
 from novakit.monitoring.tallies import RequestTally
 from novakit.policy import Policy, PolicyFile, Rule
-from novakit.store import faults
 
 S = TypeVar("S")
 Version = tuple[int, int]
@@ -24,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 MOST_OF_A_VERSION = 32
 """Characters of a version that anybody could mean."""
+Explain = Callable[[BaseException], errors.NovakitError | None]
+"""Says what a client is told of an error from below the domain; None for one that nobody expected."""
 _EXPECTED = (501, 503, 507)
 """Statuses from 500 on that are no fault of the program."""
 
@@ -232,11 +233,12 @@ class Service(Generic[S]):
         policy_file: PolicyFile | None = None,
         shares: Shares | None = None,
         admit: Callable[[], None] | None = None,
+        explain: Explain = lambda error: None,
     ) -> web.Application:
         """Build the application to be mounted under the service's prefix.
 
         What it answers is counted in `requests`; services that are given the same `shares` share the process fairly.
-        `admit` raises where nothing new may be made now.
+        `admit` raises where nothing new may be made now; `explain` says what became of a database or a disk.
         """
         policy = self.policy(policy_file)
         by_place: dict[tuple[str, str], list[Route]] = {}
@@ -244,9 +246,8 @@ class Service(Generic[S]):
             by_place.setdefault((route.method, route.path), []).append(route)
         choices: dict[Any, _Choice] = {}
         entrance = Entrance(authenticate, shares or Shares(), admit)
-        app = web.Application(
-            middlewares=[self._counting(requests), self._middleware(service, choices, entrance, auth_url, policy)]
-        )
+        middleware = self._middleware(service, choices, entrance, auth_url, policy, explain)
+        app = web.Application(middlewares=[self._counting(requests), middleware])
         for (method, path), routes in by_place.items():
             choices[app.router.add_route(method, path, _placeholder()).handler] = _Choice(routes)
             old, current = self.first_version_at or ("", path)
@@ -269,7 +270,13 @@ class Service(Generic[S]):
         return counting
 
     def _middleware(
-        self, service: S, choices: "Mapping[Any, _Choice]", entrance: Entrance, auth_url: str, policy: Policy
+        self,
+        service: S,
+        choices: "Mapping[Any, _Choice]",
+        entrance: Entrance,
+        auth_url: str,
+        policy: Policy,
+        explain: Explain,
     ) -> Any:
         versions = self.microversions
 
@@ -310,7 +317,8 @@ class Service(Generic[S]):
             except Exception as error:
                 if isinstance(error, ConnectionError) and _has_left(request):
                     raise
-                answer = self._refusal(request, self._fault(error, request_id), request_id, auth_url, agreed)
+                told = self._fault(error, explain(error), request_id)
+                answer = self._refusal(request, told, request_id, auth_url, agreed)
             if not answer.prepared:
                 for name in self.request_id_headers:
                     answer.headers[name] = request_id
@@ -324,9 +332,8 @@ class Service(Generic[S]):
 
         return middleware
 
-    def _fault(self, error: Exception, request_id: str) -> errors.NovakitError:
+    def _fault(self, error: Exception, fault: errors.NovakitError | None, request_id: str) -> errors.NovakitError:
         """Log an error that nobody expected, and say what the client is told of it."""
-        fault = faults.as_answer(error)
         if fault is not None:
             log.warning("request not done", service=self.name, request_id=request_id, why=fault.message)
             return fault

@@ -4,10 +4,10 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import Body
+from novakit.api.novakit.domain import Additions
 from novakit.api.service import Call, Route, reply
-from novakit.bus import BusError, client
-from novakit.conductor.calls import ConductorCalls, Settled
-from novakit.scheduler.reports import SchedulerReports
+from novakit.bus import BusError
+from novakit.conductor.calls import Settled
 from novakit_hookspecs.plain import to_plain
 
 ADOPT = Body(
@@ -28,24 +28,24 @@ ADOPT = Body(
 )
 
 
-async def list_guests(call: Call[SchedulerReports]) -> web.Response:
+async def list_guests(call: Call[Additions]) -> web.Response:
     """List the guests that no server is."""
     try:
-        found = await _conductor(call).strangers()
+        found = await call.service.conductor.strangers()
     except BusError as error:
         raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
     return reply({"guests": to_plain(found.guests), "refused_hosts": to_plain(found.hosts)})
 
 
-async def adopt(call: Call[SchedulerReports]) -> web.Response:
+async def adopt(call: Call[Additions]) -> web.Response:
     """Make a server of one."""
     asked = await ADOPT.read(call)
     project = asked.get("project")
     try:
-        settled = await _conductor(call).adopt_guest(
+        settled = await call.service.conductor.adopt_guest(
             guest=call.path["id"],
             host=asked.get("host"),
-            project=await call.service.project_called(project) if project else None,
+            project=await call.service.reports.project_called(project) if project else None,
             user=call.context.user_id,
             request=call.context.request_id,
             ports=asked.get("ports", True),
@@ -55,23 +55,19 @@ async def adopt(call: Call[SchedulerReports]) -> web.Response:
     return _answer(call, settled, "adopted")
 
 
-async def remove(call: Call[SchedulerReports]) -> web.Response:
+async def remove(call: Call[Additions]) -> web.Response:
     """Destroy one."""
     strange = sorted(set(call.query) - {"host"})
     if strange:
         raise errors.BadRequest(f"A guest is not removed by {', '.join(strange)}.")
     try:
-        settled = await _conductor(call).remove_guest(guest=call.path["id"], host=call.query.get("host"))
+        settled = await call.service.conductor.remove_guest(guest=call.path["id"], host=call.query.get("host"))
     except BusError as error:
         raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
     return _answer(call, settled, "removed")
 
 
-def _conductor(call: Call[SchedulerReports]) -> ConductorCalls:
-    return client(ConductorCalls, call.service.bus, call.service.config)
-
-
-def _answer(call: Call[SchedulerReports], settled: Settled, done: str) -> web.Response:
+def _answer(call: Call[Additions], settled: Settled, done: str) -> web.Response:
     guest = call.path["id"]
     if not settled.found:
         raise errors.NotFound(f"No host has a guest {guest} that is no server; see `novakit guest list`.")

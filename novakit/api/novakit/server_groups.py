@@ -9,10 +9,9 @@ from novakit.api.bodies import Definition as Schema
 from novakit.api.compute.links import MAX_LIMIT
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import types
+from novakit.api.novakit.domain import Additions
 from novakit.api.service import Call, Route, reply
-from novakit.compute.quotas import Quotas
-from novakit.compute.server_groups import ServerGroup, ServerGroups
-from novakit.scheduler.reports import SchedulerReports
+from novakit.compute.server_groups import ServerGroup
 
 POLICIES = ("affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity")
 STRATEGIES = ("distribute", "consolidate", "balanced")
@@ -38,52 +37,50 @@ CREATE = Body([((0, 0), types.wrapped("server_group", _new))])
 CHANGE = Body([((0, 0), types.wrapped("server_group", _changed))])
 
 
-async def index(call: Call[SchedulerReports]) -> web.Response:
+async def index(call: Call[Additions]) -> web.Response:
     """List the project's groups."""
-    found = await _groups(call).page(call.context.project_id or "", offset=0, limit=MAX_LIMIT)
+    found = await call.service.server_groups.page(call.context.project_id or "", offset=0, limit=MAX_LIMIT)
     return reply({"server_groups": [_view(group) for group in found]})
 
 
-async def show(call: Call[SchedulerReports]) -> web.Response:
+async def show(call: Call[Additions]) -> web.Response:
     """Show one group."""
-    return reply({"server_group": _view(await _groups(call).show(call.context, part(call, "id")))})
+    return reply({"server_group": _view(await call.service.server_groups.show(call.context, part(call, "id")))})
 
 
-async def create(call: Call[SchedulerReports]) -> web.Response:
+async def create(call: Call[Additions]) -> web.Response:
     """Make a group; every policy takes `max_server_per_host`."""
     asked = _columns((await CREATE.read(call))["server_group"])
-    made = await _groups(call).create(
+    made = await call.service.server_groups.create(
         call.context, asked["name"], asked["policy"], asked.get("rules", {}), asked.get("metadata")
     )
     return reply({"server_group": _view(made)}, status=201)
 
 
-async def change(call: Call[SchedulerReports]) -> web.Response:
+async def change(call: Call[Additions]) -> web.Response:
     """Change what is named of a group; the rest stays."""
     asked = _columns((await CHANGE.read(call))["server_group"])
-    return reply({"server_group": _view(await _groups(call).change(call.context, part(call, "id"), **asked))})
+    return reply(
+        {"server_group": _view(await call.service.server_groups.change(call.context, part(call, "id"), **asked))}
+    )
 
 
-async def delete(call: Call[SchedulerReports]) -> web.Response:
+async def delete(call: Call[Additions]) -> web.Response:
     """Delete a group; its servers stay."""
-    await _groups(call).delete(call.context, part(call, "id"))
+    await call.service.server_groups.delete(call.context, part(call, "id"))
     return reply(status=204)
 
 
-async def put_member(call: Call[SchedulerReports]) -> web.Response:
+async def put_member(call: Call[Additions]) -> web.Response:
     """Put an existing server into a group."""
-    group = await _groups(call).put(call.context, part(call, "id"), part(call, "server_id"))
+    group = await call.service.server_groups.put(call.context, part(call, "id"), part(call, "server_id"))
     return reply({"server_group": _view(group)})
 
 
-async def take_member(call: Call[SchedulerReports]) -> web.Response:
+async def take_member(call: Call[Additions]) -> web.Response:
     """Take a server out of a group; it stays where it is."""
-    await _groups(call).take(call.context, part(call, "id"), part(call, "server_id"))
+    await call.service.server_groups.take(call.context, part(call, "id"), part(call, "server_id"))
     return reply(status=204)
-
-
-def _groups(call: Call[SchedulerReports]) -> ServerGroups:
-    return ServerGroups(call.service.store, Quotas(call.service.store), call.service.bus)
 
 
 def _columns(asked: dict[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from novakit.api.bodies import Body
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.novakit import guests, image_quotas, server_groups
 from novakit.api.novakit.audit import audit
+from novakit.api.novakit.domain import Additions
 from novakit.api.novakit.policies import RULES
 from novakit.api.service import Call, Route, Service, reply
 from novakit.front.sharing import Cost
-from novakit.scheduler.reports import SchedulerReports
 
 ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
 """What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
@@ -25,54 +25,54 @@ def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
     return {"error": {"code": int(status), "title": status.phrase, "message": error.message, "request_id": request_id}}
 
 
-async def discover(call: Call[SchedulerReports]) -> web.Response:
+async def discover(call: Call[Additions]) -> web.Response:
     """Name what is here."""
     return reply({"versions": [{"id": "v1", "status": "CURRENT", "links": [{"rel": "self", "href": "v1/"}]}]})
 
 
-async def list_decisions(call: Call[SchedulerReports]) -> web.Response:
+async def list_decisions(call: Call[Additions]) -> web.Response:
     """List decisions, latest first, by server_id, project_id, outcome, limit and marker."""
     if call.query.get("project_id", call.context.project_id) != call.context.project_id:
         call.authorize("novakit:decisions:list:all_projects")
-    found = await call.service.decisions(call.context, call.query)
+    found = await call.service.reports.decisions(call.context, call.query)
     return reply({"decisions": found})
 
 
-async def show_decision(call: Call[SchedulerReports]) -> web.Response:
+async def show_decision(call: Call[Additions]) -> web.Response:
     """Show one decision."""
-    return reply({"decision": await call.service.decision(call.context, call.path["id"])})
+    return reply({"decision": await call.service.reports.decision(call.context, call.path["id"])})
 
 
-async def explain(call: Call[SchedulerReports]) -> web.Response:
+async def explain(call: Call[Additions]) -> web.Response:
     """Decide about a flavor and an image without making anything."""
     asked = await ASK.read(call)
     if asked.get("host"):
         call.authorize("novakit:explain:host")
-    return reply({"decision": await call.service.explain(call.context, asked)})
+    return reply({"decision": await call.service.reports.explain(call.context, asked)})
 
 
-async def counts(call: Call[SchedulerReports]) -> web.Response:
+async def counts(call: Call[Additions]) -> web.Response:
     """Show the counters of each scheduler and of its filters and weighers."""
-    found = await call.service.counts(call.context)
+    found = await call.service.reports.counts(call.context)
     return reply({"scheduler": found[0], "schedulers": found})
 
 
-async def trace(call: Call[SchedulerReports]) -> web.Response:
+async def trace(call: Call[Additions]) -> web.Response:
     """Give hosts and requests as a trace."""
-    return reply({"trace": await call.service.trace(call.context)})
+    return reply({"trace": await call.service.reports.trace(call.context)})
 
 
-async def capacity(call: Call[SchedulerReports]) -> web.Response:
+async def capacity(call: Call[Additions]) -> web.Response:
     """Count how many more servers of a flavor fit."""
-    return reply({"capacity": await call.service.capacity(call.context, await ASK.read(call))})
+    return reply({"capacity": await call.service.reports.capacity(call.context, await ASK.read(call))})
 
 
-async def plugins(call: Call[SchedulerReports]) -> web.Response:
+async def plugins(call: Call[Additions]) -> web.Response:
     """Show with which drivers and plugins the service runs."""
-    return reply(dict(call.service.about()))
+    return reply(dict(call.service.reports.about()))
 
 
-service: Service[SchedulerReports] = Service(
+service: Service[Additions] = Service(
     name="novakit",
     routes=(
         Route(method="GET", path="/", handler=discover, public=True),

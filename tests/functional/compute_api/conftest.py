@@ -19,7 +19,7 @@ from novakit.context import RequestContext
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
-from novakit.placement import Placement
+from novakit.serving import compute_of
 from novakit.store import Store, identity
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.hosts import HostFacts, Inventory
@@ -92,14 +92,13 @@ async def store(tmp_path: Path) -> Any:
 @pytest.fixture
 async def compute(store: Store, tmp_path: Path) -> Any:
     """The whole domain, with nobody to carry operations out."""
-    return Compute(
-        config=Config(state=tmp_path),
-        store=store,
-        bus=MemoryBus().join("api"),
-        identity=Identity(store, tmp_path / "keys", {}),
-        images=Images(store, tmp_path / "images"),
-        networks=Networks(store),
-        placement=Placement(store),
+    return compute_of(
+        Config(state=tmp_path),
+        store,
+        MemoryBus().join("api"),
+        Identity(store, tmp_path / "keys", {}),
+        Images(store, tmp_path / "images"),
+        Networks(store),
     )
 
 

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import attrs
 import pytest
 
 from novakit.conductor.creation import hostname_of
-from novakit.config.settings import ApiOptions
 from novakit.network import Networks, Requested, security_groups, subnets
 from novakit.network import networks as network_resource
 from novakit.store import operations
@@ -167,15 +165,15 @@ async def _created(api: Any, image_id: str, flavor_id: str, **more: Any) -> dict
 
 
 async def test_a_create_answers_with_the_password_that_was_given_or_made(
-    api: Any, compute: Any, image_id: str, flavor_id: str
+    api: Any, compute: Any, store: Any, image_id: str, flavor_id: str
 ) -> None:
     made = [(await _created(api, image_id, flavor_id))["adminPass"] for _ in range(2)]
     assert made[0] != made[1] and all(len(one) == 12 and one.isalnum() for one in made)
     given = await _created(api, image_id, flavor_id, adminPass="correct horse", config_drive=True, min_count=2)
     assert given["adminPass"] == "correct horse"
-    compute.config = attrs.evolve(compute.config, api=ApiOptions(enable_instance_password=False))
+    compute.shows_passwords = False
     assert "adminPass" not in await _created(api, image_id, flavor_id, adminPass="correct horse")
-    async with compute.store.read() as session:
+    async with store.read() as session:
         told = [row["data"].get("admin_pass") for row in await operations.unfinished(session)]
     # Without a config drive there is no way to tell the guest, and so nothing is kept.
     assert told == [None, None, "correct horse", "correct horse", None]

@@ -22,11 +22,11 @@ async def act(api, server_id, body, **more):
         ({"reboot": {"type": "hard"}}, "rebooting_hard"),
     ],
 )
-async def test_power_actions_are_accepted_and_become_operations(api, compute, active, body, task_state):
+async def test_power_actions_are_accepted_and_become_operations(api, store, active, body, task_state):
     assert (await act(api, active, body)).status == 202
     shown = (await api("GET", f"/v2.1/servers/{active}")).body["server"]
     assert shown["OS-EXT-STS:task_state"] == task_state
-    async with compute.store.read() as session:
+    async with store.read() as session:
         assert len(await operations.unfinished(session, [active])) == 2
 
 

@@ -127,13 +127,13 @@ async def test_a_fault_is_shown_with_details_to_admins_alone(api, boot, become):
     assert (await api("GET", f"/v2.1/servers/{server_id}", as_="admin")).body["server"]["fault"] == fault
 
 
-async def test_the_answer_to_a_create_is_small_and_points_to_the_server(api, compute, image_id, flavor_id):
+async def test_the_answer_to_a_create_is_small_and_points_to_the_server(api, store, image_id, flavor_id):
     body = {"server": {"name": "web", "imageRef": image_id, "flavorRef": flavor_id}}
     answer = await api("POST", "/v2.1/servers", body)
     assert answer.status == 202
     assert set(answer.body["server"]) == {"id", "links", "OS-DCF:diskConfig", "security_groups", "adminPass"}
     assert answer.headers["Location"] == answer.body["server"]["links"][0]["href"]
-    async with compute.store.read() as session:
+    async with store.read() as session:
         waiting = await operations.unfinished(session)
     assert [row["kind"] for row in waiting] == ["create"]
 

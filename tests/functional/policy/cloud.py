@@ -13,7 +13,6 @@ from aiohttp import StreamReader, web
 from aiohttp.test_utils import make_mocked_request
 
 from novakit import errors, world
-from novakit.api.compute.domain import Compute
 from novakit.api.services import SERVICES
 from novakit.bus import MemoryBus
 from novakit.config import Config
@@ -25,6 +24,7 @@ from novakit.placement import Placement
 from novakit.policy import PolicyFile
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, caller
 from novakit.scheduler.reports import SchedulerReports
+from novakit.serving import additions_of, compute_of
 from novakit.store import Store, identity
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.hosts import HostFacts, Inventory
@@ -83,9 +83,9 @@ class Cloud:
             "image": images,
             "network": networks,
             "placement": placement,
-            "compute": Compute(config, store, bus, directory_of_users, images, networks, placement),
+            "compute": compute_of(config, store, bus, directory_of_users, images, networks),
             "volume": None,
-            "novakit": SchedulerReports(store, bus, config, images),
+            "novakit": additions_of(SchedulerReports(store, bus, config, images), config, store, bus),
         }
         root = web.Application()
         for service in SERVICES:

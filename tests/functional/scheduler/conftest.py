@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from novakit import errors, world
 from novakit.api.novakit import service
-from novakit.bus import MemoryBus
+from novakit.api.novakit.domain import Additions
+from novakit.bus import Bus, MemoryBus
 from novakit.config import Config
 from novakit.context import RequestContext
 from novakit.placement import HostReport, Placement
@@ -21,6 +22,7 @@ from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.reports import SchedulerReports
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build, serve
+from novakit.serving import additions_of
 from novakit.store import Store
 from novakit.store.compute import aggregates, flavors, hosts, server_groups
 from novakit.store.scheduler import decisions
@@ -149,6 +151,12 @@ class Desk:
         return answer.status, orjson.loads(await answer.read())
 
 
+def additions(store: Store, bus: Bus) -> Additions:
+    """Make what the API beside the public ones asks of, with one image."""
+    config = Config(state=Path("nowhere"))
+    return additions_of(SchedulerReports(store, bus, config, OneImage()), config, store, bus)
+
+
 @pytest.fixture
 async def desk(cloud: Any) -> AsyncIterator[Desk]:
     await cloud.add_hosts(4)
@@ -160,9 +168,7 @@ async def desk(cloud: Any) -> AsyncIterator[Desk]:
     bus = MemoryBus()
     scheduler = cloud.scheduler()
     stop = serve(scheduler, bus.join("scheduler"))
-    app = service.app(
-        SchedulerReports(cloud.store, bus.join("api"), Config(state=Path("nowhere")), OneImage()), authenticate
-    )
+    app = service.app(additions(cloud.store, bus.join("api")), authenticate)
     async with TestClient(TestServer(app)) as http:
         yield Desk(http, cloud, scheduler)
     stop()

@@ -14,12 +14,11 @@ from novakit.bus import MemoryBus, RemoteError, client
 from novakit.config import Config
 from novakit.scheduler.answers import Refusal, Selection
 from novakit.scheduler.calls import SchedulerCalls
-from novakit.scheduler.reports import SchedulerReports
 from novakit.scheduler.service import serve
 from novakit.store import identity
 from novakit.store.compute import flavors
 from novakit_hookspecs.scheduling import Ask
-from tests.functional.scheduler.conftest import IMAGE, Desk, OneImage, authenticate
+from tests.functional.scheduler.conftest import IMAGE, Desk, additions, authenticate
 
 
 async def test_an_operator_reads_the_whole_and_an_owner_nothing_of_hosts(desk: Desk, make: Any) -> None:
@@ -189,10 +188,8 @@ async def test_capacity_counts_what_fits_and_what_a_loss_costs(desk: Desk, make:
     assert (await desk.post("/v1/capacity", {"flavor": "m1.tiny", "survive": -1}))[0] == 400
 
 
-async def test_a_cloud_without_a_scheduler_says_so(cloud: Any, tmp_path: Path) -> None:
-    app = service.app(
-        SchedulerReports(cloud.store, MemoryBus().join("api"), Config(state=tmp_path), OneImage()), authenticate
-    )
+async def test_a_cloud_without_a_scheduler_says_so(cloud: Any) -> None:
+    app = service.app(additions(cloud.store, MemoryBus().join("api")), authenticate)
     async with cloud.store.write() as session:
         row = {"id": "1", "name": "m1.tiny", "vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0}
         rest = {"rxtx_factor": 1.0, "is_public": True, "disabled": False, "description": None, "extra_specs": {}}

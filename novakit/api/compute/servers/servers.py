@@ -33,7 +33,7 @@ async def create(call: Call[Compute]) -> web.Response:
         return reply({"reservation_id": made[0].reservation_id}, status=202)
     groups = asked.get("security_groups", [{"name": "default"}])
     shown = views.created(call, made[0], groups)
-    if call.service.config.api.enable_instance_password:
+    if call.service.shows_passwords:
         shown["adminPass"] = spec.admin_pass
     return reply({"server": shown}, status=202, headers={"Location": shown["links"][0]["href"]})
 

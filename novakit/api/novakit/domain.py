@@ -1,0 +1,16 @@
+"""`Additions`: what the API beside the public ones asks of, in one object."""
+
+import attrs
+
+from novakit.compute.server_groups import ServerGroups
+from novakit.conductor.calls import ConductorCalls
+from novakit.scheduler.reports import SchedulerReports
+
+
+@attrs.frozen
+class Additions:
+    """What novakit can do beyond the public APIs; `novakit.serving.additions_of` composes it."""
+
+    reports: SchedulerReports
+    server_groups: ServerGroups
+    conductor: ConductorCalls
