@@ -35,6 +35,18 @@ class ImageLookup(Protocol):
         """Fetch an image the caller may see. Raises NotFound."""
 
 
+@attrs.frozen(kw_only=True)
+class DecisionQuery:
+    """One page of decisions, as it was asked for; None where anything will do."""
+
+    server_id: str | None = None
+    project_id: str | None = None
+    outcome: str | None = None
+    limit: int = 100
+    before: int | None = None
+    """The number of the decision at which the page before this one ended."""
+
+
 @attrs.define
 class SchedulerReports:
     """The scheduler's decisions, past and possible, for operators and for the owners of servers."""
@@ -49,24 +61,19 @@ class SchedulerReports:
     about: Callable[[], Mapping[str, Any]] = dict
     """Says with which drivers and plugins the process was started."""
 
-    async def decisions(self, context: RequestContext, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    async def decisions(self, context: RequestContext, wanted: DecisionQuery) -> list[dict[str, Any]]:
         """List decisions, latest first; an owner sees those of the own project, without anything of hosts."""
-        strange = sorted(set(query) - {"server_id", "project_id", "outcome", "limit", "marker"})
-        if strange:
-            raise errors.BadRequest(f"Decisions cannot be listed by {', '.join(strange)}.")
-        outcome = query.get("outcome")
-        if outcome is not None and outcome not in OUTCOMES:
-            raise errors.BadRequest(f"outcome is one of {', '.join(OUTCOMES)}.")
-        limit, before = _number(query, "limit", 100), _number(query, "marker", None)
-        project = query.get("project_id", None if context.is_admin else context.project_id)
+        project = wanted.project_id
+        if project is None and not context.is_admin:
+            project = context.project_id
         async with self.store.read() as session:
             rows = await decisions.some(
                 session,
-                server_id=query.get("server_id"),
+                server_id=wanted.server_id,
                 project_id=project,
-                outcome=outcome,
-                before=before,
-                limit=min(limit or MAX_PAGE, MAX_PAGE),
+                outcome=wanted.outcome,
+                before=wanted.before,
+                limit=min(wanted.limit or MAX_PAGE, MAX_PAGE),
             )
         return [_shown(context, row) for row in rows]
 
@@ -224,15 +231,6 @@ async def _answered(answer: Awaitable[T]) -> T:
         raise errors.Unavailable(SILENT) from error
     except RemoteError as error:
         raise errors.BadRequest(str(error)) from error
-
-
-def _number(query: Mapping[str, str], name: str, missing: int | None) -> int | None:
-    text = query.get(name)
-    if text is None:
-        return missing
-    if not text.isdecimal() or len(text) > 15:
-        raise errors.BadRequest(f"{name} is a number, 0 or more.")
-    return int(text)
 
 
 def _shown(context: RequestContext, row: Row) -> dict[str, Any]:

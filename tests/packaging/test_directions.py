@@ -1,6 +1,7 @@
 """Who may import whom: read from the syntax trees, so that nothing has to be run or installed."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -161,6 +162,17 @@ def test_the_api_asks_the_domain_and_not_the_store() -> None:
 def test_one_module_checks_bodies() -> None:
     wrong = [one for one in _imports(CORE) if one.top == "fastjsonschema" and one.path != CORE / "api" / "bodies.py"]
     _fails(wrong, "bodies are checked in novakit/api/bodies.py")
+
+
+def test_one_module_reads_the_words_and_moments_of_queries() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in (CORE / "api").rglob("*.py")
+        if path.name != "queries.py"
+        and not {"schemas", "network"} & set(path.parts)
+        and re.search(r'\.fromisoformat\(|"off"', path.read_text())
+    ]
+    assert not wrong, f"query strings are read by novakit/api/queries.py, not in {', '.join(wrong)}"
 
 
 def test_only_the_plugin_host_knows_pluggy_and_stevedore() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote, urlencode
 
-from novakit import errors
 from novakit.api.compute.domain import Compute
+from novakit.api.queries import number
 from novakit.api.service import Call
 
 MAX_LIMIT = 1000
@@ -47,20 +47,7 @@ def bookmark(call: Call[Compute], collection: str, name: str) -> list[Link]:
 
 def limit_and_marker(call: Call[Compute]) -> tuple[int, str | None]:
     """Read the paging parameters; raise `BadRequest` for a limit that is no count."""
-    limit = whole_number(call, "limit", MAX_LIMIT)
-    return min(limit, MAX_LIMIT), call.query.get("marker")
-
-
-def whole_number(call: Call[Compute], name: str, default: int) -> int:
-    """Read a query parameter that counts something; raise `BadRequest` for anything else."""
-    text = call.query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise errors.BadRequest(
-            f"Invalid input for query parameters {name}. Value: {text[:80]}. It must be a number >= 0."
-        )
-    return int(text)
+    return min(number(call.query, "limit", MAX_LIMIT), MAX_LIMIT), call.query.get("marker")
 
 
 def next_page(call: Call[Compute], place: str, names: Sequence[str]) -> list[Link]:

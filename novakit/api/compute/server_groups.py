@@ -7,9 +7,10 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.bodies import json_body
 from novakit.api.compute.domain import Compute
-from novakit.api.compute.links import MAX_LIMIT, whole_number
+from novakit.api.compute.links import MAX_LIMIT
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import server_groups as schemas
+from novakit.api.queries import number
 from novakit.api.service import Call, Route, Version, reply, text
 from novakit.compute.server_groups import ServerGroup
 
@@ -23,8 +24,8 @@ async def index(call: Call[Compute]) -> web.Response:
     everybody = "all_projects" in call.query and call.allows("os_compute_api:os-server-groups:index:all_projects")
     found = await call.service.server_groups.page(
         None if everybody else call.context.project_id or "",
-        offset=whole_number(call, "offset", 0),
-        limit=min(whole_number(call, "limit", MAX_LIMIT), MAX_LIMIT),
+        offset=number(call.query, "offset", 0),
+        limit=min(number(call.query, "limit", MAX_LIMIT), MAX_LIMIT),
     )
     return reply({"server_groups": [_view(call, group) for group in found]})
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.identity import resources
+from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 from novakit.identity.directory import SYSTEM
@@ -67,7 +68,7 @@ async def every(call: Call[Identity]) -> web.Response:
 
 def _flag(said: str | None) -> bool:
     """A parameter that is there counts, unless it says no."""
-    return said is not None and said.lower() not in ("false", "0", "no", "off")
+    return said is not None and boolean(said, default=True)
 
 
 async def _expanded(service: Identity, rows: Iterable[Row]) -> list[Row]:

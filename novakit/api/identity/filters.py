@@ -7,9 +7,8 @@ import attrs
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api.queries import number, strict_boolean
 
-TRUE, FALSE = {"true", "1", "t", "on", "yes", "y", ""}, {"false", "0", "f", "off", "no", "n"}
-"""`?enabled` without a value means true."""
 INEXACT: Mapping[str, Callable[[str, str], bool]] = {
     "contains": lambda have, asked: asked in have,
     "icontains": lambda have, asked: asked.lower() in have.lower(),
@@ -76,7 +75,7 @@ def read(query: MultiMapping[str], exact: Sequence[str], shown: Sequence[str]) -
             flags = {"enabled", "is_domain"} & set(shown)
             known = sorted({*exact, *PAGING, *flags, *(TAGS if "tags" in shown else ())})
             raise errors.BadRequest(f"This list cannot be filtered by {name[:80]!r}; it can by {', '.join(known)}.")
-    return Filters(tests=tests, limit=_limit(query.get("limit")), marker=query.get("marker"))
+    return Filters(tests=tests, limit=number(query, "limit"), marker=query.get("marker"))
 
 
 def _tagged(holds: Callable[[set[str], set[str]], bool], value: str) -> Callable[[Document], bool]:
@@ -85,10 +84,9 @@ def _tagged(holds: Callable[[set[str], set[str]], bool], value: str) -> Callable
 
 
 def _flag(name: str, value: str) -> Callable[[Document], bool]:
-    word = value.lower()
-    if word not in TRUE | FALSE:
-        raise errors.BadRequest(f"{name} is true or false, and not {value[:80]!r}.")
-    return lambda one: bool(one[name]) is (word in TRUE)
+    # `?enabled` without a value means true.
+    wanted = not value or strict_boolean(value, name)
+    return lambda one: bool(one[name]) is wanted
 
 
 def _equal(name: str, value: str) -> Callable[[Document], bool]:
@@ -97,11 +95,3 @@ def _equal(name: str, value: str) -> Callable[[Document], bool]:
 
 def _inexact(holds: Callable[[str, str], bool], name: str, value: str) -> Callable[[Document], bool]:
     return lambda one: isinstance(one.get(name), str) and holds(one[name], value)
-
-
-def _limit(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise errors.BadRequest(f"limit is a number of 0 or more, and not {text[:80]!r}.")
-    return int(text)

@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from multidict import MultiMapping
+
 from novakit import errors
 from novakit.api.image import schemas
+from novakit.api.queries import choice, moment, number, order, strict_boolean
 from novakit.api.service import Call
 from novakit.image import Images
 from novakit.image.records import HASH_ALGORITHM
 from novakit.image.service import OPERATORS, SORTABLE, Wanted, sees_all
 
-TRUE, FALSE = {"true", "1", "t", "on", "yes", "y"}, {"false", "0", "f", "off", "no", "n"}
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 1000
 _COLUMNS = ("name", "status", "container_format", "disk_format", "owner", "checksum", "os_hash_value")
@@ -36,18 +38,18 @@ async def wanted(call: Call[Images]) -> Wanted:
     return Wanted(
         project_id=context.project_id,
         everything=sees_all(context),
-        visibility=_choice(query, "visibility", (*schemas.VISIBILITIES, "all")),
-        member_status=_choice(query, "member_status", (*schemas.MEMBER_STATUSES, "all")) or "accepted",
+        visibility=choice(query, "visibility", (*schemas.VISIBILITIES, "all")),
+        member_status=choice(query, "member_status", (*schemas.MEMBER_STATUSES, "all")) or "accepted",
         ids=_ids(query),
         hashed="os_hash_algo" in query,
         equal=_equal(query),
         properties=_properties(query),
         tags=query.getall("tag", []),
-        size_min=_number(query, "size_min"),
-        size_max=_number(query, "size_max"),
+        size_min=number(query, "size_min"),
+        size_max=number(query, "size_max"),
         moments=_moments(query),
         order=_order(call),
-        limit=min(_number(query, "limit", DEFAULT_LIMIT) or 0, MAX_LIMIT),
+        limit=min(number(query, "limit", DEFAULT_LIMIT), MAX_LIMIT),
         marker=marker,  # type: ignore[arg-type]
     )
 
@@ -63,21 +65,6 @@ def page(call: Call[Images], wanted: Wanted, images: Sequence[Mapping[str, Any]]
 
 def _link(query: Sequence[tuple[str, str]]) -> str:
     return f"/v2/images?{urlencode(query)}" if query else "/v2/images"
-
-
-def _choice(query: Mapping[str, str], name: str, known: Sequence[str]) -> str | None:
-    value = query.get(name)
-    if value is not None and value not in known:
-        raise errors.BadRequest(f"{name} is one of {', '.join(known)}.")
-    return value
-
-
-def _number(query: Mapping[str, str], name: str, default: int | None = None) -> int | None:
-    if name not in query:
-        return default
-    if not re.fullmatch(r"[0-9]{1,18}", query[name]):
-        raise errors.BadRequest(f"{name} param must be an integer that is not negative.")
-    return int(query[name])
 
 
 def _values(said: str) -> list[str]:
@@ -97,34 +84,26 @@ def _ids(query: Mapping[str, str]) -> list[str] | None:
 
 def _equal(query: Mapping[str, str]) -> dict[str, Sequence[Any]]:
     equal: dict[str, Sequence[Any]] = {name: _values(query[name]) for name in _COLUMNS if name in query}
-    equal |= {name: [_number(query, name)] for name in _NUMBERS if name in query}
+    equal |= {name: [number(query, name)] for name in _NUMBERS if name in query}
     for name in _FLAGS:
         if name in query:
-            value = query[name].lower()
-            if value not in TRUE | FALSE:
-                raise errors.BadRequest(f"{name} is true or false.")
-            equal[name] = [value in TRUE]
+            equal[name] = [strict_boolean(query[name], name)]
     equal.setdefault("os_hidden", [False])
     return equal
 
 
-def _moments(query: Any) -> list[tuple[str, str, datetime]]:
+def _moments(query: MultiMapping[str]) -> list[tuple[str, str, datetime]]:
     """Read created_at and updated_at, each a time with or without gt:, gte:, lt:, lte:, eq: or neq: before it."""
     found = []
     for name in ("created_at", "updated_at"):
         for said in query.getall(name, []):
             operator, colon, rest = said.partition(":")
             operator, text = (operator, rest) if colon and operator in OPERATORS else ("eq", said)
-            try:
-                # A plus sign that a client did not encode arrives as a space.
-                when = datetime.fromisoformat(text.strip().replace(" 00:00", "+00:00"))
-                when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-            except (ValueError, OverflowError) as error:
-                raise errors.BadRequest(
-                    f"{name} takes a time such as 2030-01-31T12:00:00Z, with one of {', '.join(OPERATORS)} and a colon "
-                    f"before it where not equality is meant; {said[:64]!r} is none."
-                ) from error
-            found.append((name, operator, when))
+            complaint = (
+                f"{name} takes a time, with one of {', '.join(OPERATORS)} and a colon before it where not equality is "
+                f"meant; {said[:64]!r} is none."
+            )
+            found.append((name, operator, moment(text, complaint)))
     return found
 
 
@@ -142,14 +121,7 @@ def _order(call: Call[Images]) -> list[tuple[str, bool]]:
     query = call.request.query
     if "sort" in query:
         pairs = [part.partition(":") for part in query["sort"].split(",")]
-        order = [(key.strip(), way.strip() or "desc") for key, _, way in pairs]
+        keys, ways = [key.strip() for key, _, _ in pairs], [way.strip() or "desc" for _, _, way in pairs]
     else:
-        keys = query.getall("sort_key", ["created_at"])
-        ways = query.getall("sort_dir", ["desc"])
-        order = [(key, ways[place] if place < len(ways) else ways[-1]) for place, key in enumerate(keys)]
-    for key, way in order:
-        if key not in SORTABLE or way not in ("asc", "desc"):
-            raise errors.BadRequest(f"Sort by one of {', '.join(SORTABLE)}, each asc or desc.")
-    if len(order) > len(SORTABLE):
-        raise errors.BadRequest("Sort by each attribute once.")
-    return [(key, way == "desc") for key, way in order]
+        keys, ways = query.getall("sort_key", ["created_at"]), query.getall("sort_dir", ["desc"])
+    return order(keys, ways, SORTABLE, ways[-1])

@@ -5,6 +5,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.bodies import Body
 from novakit.api.novakit.domain import Additions
+from novakit.api.queries import refuse_unknown
 from novakit.api.service import Call, Route, reply
 from novakit.bus import BusError
 from novakit.conductor.calls import Settled
@@ -57,9 +58,7 @@ async def adopt(call: Call[Additions]) -> web.Response:
 
 async def remove(call: Call[Additions]) -> web.Response:
     """Destroy one."""
-    strange = sorted(set(call.query) - {"host"})
-    if strange:
-        raise errors.BadRequest(f"A guest is not removed by {', '.join(strange)}.")
+    refuse_unknown(call.query, ("host",))
     try:
         settled = await call.service.conductor.remove_guest(guest=call.path["id"], host=call.query.get("host"))
     except BusError as error:

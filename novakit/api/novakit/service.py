@@ -12,8 +12,10 @@ from novakit.api.novakit import guests, image_quotas, server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.domain import Additions
 from novakit.api.novakit.policies import RULES
+from novakit.api.queries import choice, number, refuse_unknown
 from novakit.api.service import Call, Route, Service, reply
 from novakit.front.sharing import Cost
+from novakit.scheduler.reports import OUTCOMES, DecisionQuery
 
 ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
 """What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
@@ -34,7 +36,15 @@ async def list_decisions(call: Call[Additions]) -> web.Response:
     """List decisions, latest first, by server_id, project_id, outcome, limit and marker."""
     if call.query.get("project_id", call.context.project_id) != call.context.project_id:
         call.authorize("novakit:decisions:list:all_projects")
-    found = await call.service.reports.decisions(call.context, call.query)
+    refuse_unknown(call.query, ("server_id", "project_id", "outcome", "limit", "marker"))
+    wanted = DecisionQuery(
+        server_id=call.query.get("server_id"),
+        project_id=call.query.get("project_id"),
+        outcome=choice(call.query, "outcome", OUTCOMES),
+        limit=number(call.query, "limit", 100),
+        before=number(call.query, "marker"),
+    )
+    found = await call.service.reports.decisions(call.context, wanted)
     return reply({"decisions": found})
 
 

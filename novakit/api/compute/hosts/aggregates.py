@@ -12,6 +12,7 @@ from novakit.api.compute.parameters import part
 from novakit.api.compute.policies import AGGREGATE_ACTIONS
 from novakit.api.compute.schemas import aggregates as schemas
 from novakit.api.compute.servers.views import precise
+from novakit.api.queries import number
 from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, HostAggregate
 
@@ -79,9 +80,7 @@ def _id(call: Call[Compute]) -> int:
     text = part(call, "id")
     if re.fullmatch(r"-[0-9]{1,18}", text, re.ASCII):
         raise errors.NotFound(f"Aggregate {text} could not be found.")
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise errors.BadRequest(f"Invalid input received: id must be an integer, not '{text[:80]}'")
-    return int(text)
+    return number({"id": text}, "id", 0)
 
 
 def _view(call: Call[Compute], aggregate: HostAggregate) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -10,7 +10,7 @@ import attrs
 from novakit import errors
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker
-from novakit.api.queries import strict_boolean
+from novakit.api.queries import moment, strict_boolean
 from novakit.api.service import Call, Version
 from novakit.compute import patterns
 from novakit.compute.servers import ServerQuery
@@ -213,17 +213,7 @@ def _times(call: Call[Compute], query: dict[str, str]) -> dict[str, Any]:
 
 
 def _moment(name: str, text: str) -> datetime:
-    return parse_moment(f"Invalid filter field: {name}.", text)
-
-
-def parse_moment(complaint: str, text: str) -> datetime:
-    """Read an ISO 8601 time, in UTC unless it says otherwise; raise `BadRequest` with the complaint."""
-    try:
-        # A plus sign that a client did not encode arrives as a space.
-        when = datetime.fromisoformat(text.strip().replace(" 00:00", "+00:00"))
-        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-    except (ValueError, OverflowError) as error:
-        raise errors.BadRequest(f"{complaint} It must be a time such as 2030-01-31T12:00:00Z.") from error
+    return moment(text, f"Invalid filter field: {name}.")
 
 
 def _sort(call: Call[Compute]) -> list[tuple[str, bool]]:

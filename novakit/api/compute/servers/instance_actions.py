@@ -10,8 +10,8 @@ from novakit import errors
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
-from novakit.api.compute.servers.filters import parse_moment
 from novakit.api.compute.servers.views import precise
+from novakit.api.queries import moment
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Action, Event
 
@@ -60,8 +60,8 @@ async def _actions(call: Call[Compute]) -> list[Action]:
 
 def _between(call: Call[Compute], found: Sequence[Action]) -> list[Action]:
     since, before = call.query.get("changes-since"), call.query.get("changes-before")
-    start = parse_moment("Invalid changes-since.", since) if since is not None else None
-    end = parse_moment("Invalid changes-before.", before) if before is not None and call.version >= (2, 66) else None
+    start = moment(since, "Invalid changes-since.") if since is not None else None
+    end = moment(before, "Invalid changes-before.") if before is not None and call.version >= (2, 66) else None
     if start and end and end < start:
         raise errors.BadRequest("The value of changes-since must be less than or equal to changes-before.")
     return [
