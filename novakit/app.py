@@ -243,7 +243,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.notes import GuestNotes
     from novakit.agent.snapshots import SnapshotFiles
     from novakit.agent.wires import Wires
-    from novakit.conductor.calls import ConductorCalls
+    from novakit.calls.conductor import ConductorCalls
     from novakit_hookspecs.errors import Refused
 
     config = process.config

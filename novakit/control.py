@@ -9,9 +9,9 @@ import attrs
 import structlog
 
 from novakit import clouds, world
-from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets
 from novakit.bus.tickets import Tickets
+from novakit.calls.host import HostCalls
 from novakit.compute.flavors.flavors import Flavors
 from novakit.concurrency import locks
 from novakit.conductor import establishing
@@ -32,7 +32,7 @@ from novakit.monitoring.tallies import RequestTally
 from novakit.network import Networks
 from novakit.placement import Placement
 from novakit.plughost import PluginHost
-from novakit.scheduler.answers import SchedulerLimits
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.plugins import chosen, driver, note_use, refused
 from novakit.scheduler.select import Scheduler
 from novakit.scheduler.service import build as build_scheduler

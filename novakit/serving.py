@@ -6,7 +6,6 @@ from typing import TypeVar
 from aiohttp import web
 
 from novakit import world
-from novakit.agent.calls import HostCalls
 from novakit.api import compute, hosts, identity, image, network, novakit, placement, volume
 from novakit.api.compute.domain import Compute
 from novakit.api.entrance import Authenticate
@@ -14,6 +13,8 @@ from novakit.api.novakit.domain import Additions
 from novakit.api.service import Service
 from novakit.api.services import policy_file
 from novakit.bus import Bus, Targets, client, topics
+from novakit.calls.conductor import ConductorCalls
+from novakit.calls.host import HostCalls
 from novakit.compute.aggregates import Aggregates
 from novakit.compute.flavors import hardware
 from novakit.compute.flavors.flavors import Flavors
@@ -22,7 +23,6 @@ from novakit.compute.keypairs import Keypairs
 from novakit.compute.quotas import Quotas
 from novakit.compute.server_groups import ServerGroups
 from novakit.compute.servers import Servers
-from novakit.conductor.calls import ConductorCalls
 from novakit.conductor.creation import Creation
 from novakit.conductor.requests import Requests
 from novakit.config import Config

@@ -12,7 +12,17 @@ import structlog
 
 from novakit import world
 from novakit.agent import address
-from novakit.agent.calls import (
+from novakit.agent.images import ImageCache
+from novakit.agent.measure import Measuring
+from novakit.agent.membership import Membership
+from novakit.agent.metadata import MetadataListeners
+from novakit.agent.notes import GuestNotes
+from novakit.agent.snapshots import SnapshotFiles
+from novakit.agent.wires import Wires
+from novakit.bus import Bus, BusError, serve, time_left
+from novakit.bus.tickets import proof
+from novakit.calls.conductor import AgentReport, ConductorCalls
+from novakit.calls.host import (
     MARGIN,
     NOTHING_KEPT,
     BuildPlan,
@@ -23,16 +33,6 @@ from novakit.agent.calls import (
     Kept,
     Snapshot,
 )
-from novakit.agent.images import ImageCache
-from novakit.agent.measure import Measuring
-from novakit.agent.membership import Membership
-from novakit.agent.metadata import MetadataListeners
-from novakit.agent.notes import GuestNotes
-from novakit.agent.snapshots import SnapshotFiles
-from novakit.agent.wires import Wires
-from novakit.bus import Bus, BusError, serve, time_left
-from novakit.bus.tickets import proof
-from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.config import AgentOptions
 from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded

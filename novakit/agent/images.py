@@ -25,8 +25,8 @@ import structlog
 from oslo_utils.imageutils import format_inspector
 
 from novakit import disk_header, durable, world
-from novakit.agent.calls import ImageSource
 from novakit.bus import BusError
+from novakit.calls.host import ImageSource
 from novakit.disk import Disk
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from novakit import world
 from novakit.bus import BusError
-from novakit.conductor.calls import ConductorCalls
+from novakit.calls.conductor import ConductorCalls
 from novakit.front import ConnectionOptions, Door
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from novakit import durable
-from novakit.agent.calls import GuestNote
+from novakit.calls.host import GuestNote
 from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.plain import to_plain, to_record
 

@@ -9,7 +9,7 @@ import attrs
 import structlog
 
 from novakit import durable
-from novakit.agent.calls import ImageTarget
+from novakit.calls.host import ImageTarget
 from novakit_hookspecs.errors import Busy, Refused
 
 log = structlog.get_logger(__name__)

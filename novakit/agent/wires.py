@@ -17,8 +17,8 @@ import orjson
 import structlog
 
 from novakit import durable, world
-from novakit.agent.calls import Kept
 from novakit.bus import topologies
+from novakit.calls.host import Kept
 from novakit_hookspecs.networks import Network, Router, Topology
 
 log = structlog.get_logger(__name__)

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from novakit import errors, world
-from novakit.agent.calls import HostCalls
 from novakit.bus import BusError, RemoteError, RemoteNotFound, Targets
+from novakit.calls.host import HostCalls
 from novakit.compute.patterns import Pattern
 from novakit.compute.records import Action, Event, Server
 from novakit.compute.states import ANY, DELETING, Move, check, when

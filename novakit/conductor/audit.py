@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from novakit.agent.calls import HostCalls
 from novakit.bus import BusError, Targets
-from novakit.conductor.calls import AuditReport, Finding
+from novakit.calls.conductor import AuditReport, Finding
+from novakit.calls.host import HostCalls
 from novakit.image import Images
 from novakit.scheduler.pipeline.ask import complete
 from novakit.store import Store

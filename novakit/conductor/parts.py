@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import attrs
 
-from novakit.agent.calls import HostCalls
 from novakit.bus import Bus, Targets, client
 from novakit.bus.tickets import Tickets
+from novakit.calls.host import HostCalls
+from novakit.calls.scheduler import SchedulerCalls
 from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.note import Notary
 from novakit.conductor.wiring import Wiring
@@ -15,7 +16,6 @@ from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks
 from novakit.placement import Placement
-from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.compute import servers
 from novakit.store.compute.liveness import Liveness

@@ -8,10 +8,10 @@ import structlog
 
 from novakit import world
 from novakit.bus import BusError, topics
+from novakit.calls.conductor import AgentReport, Received
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
 from novakit.concurrency.gather import Gather
-from novakit.conductor.calls import AgentReport, Received
 from novakit.conductor.guests.renewal import renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts

@@ -9,10 +9,10 @@ import structlog
 
 from novakit import world
 from novakit.bus import serve, topics
+from novakit.calls.conductor import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Received, Settled, Unknown
 from novakit.compute import metadata
 from novakit.conductor.announce import Announcer
 from novakit.conductor.audit import Audit
-from novakit.conductor.calls import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Received, Settled, Unknown
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.guests.desk import Desk

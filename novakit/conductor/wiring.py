@@ -17,8 +17,8 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.agent.calls import NOTHING_KEPT, HostCalls, Kept
 from novakit.bus import RemoteError, Targets, Unreachable
+from novakit.calls.host import NOTHING_KEPT, HostCalls, Kept
 from novakit.conductor.work import Postponed
 from novakit.network import Networks
 from novakit_hookspecs.networks import Applied, Topology

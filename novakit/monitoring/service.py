@@ -10,13 +10,13 @@ import structlog
 from aiohttp import web
 
 from novakit.bus import Bus, BusError, ask_each, client
-from novakit.conductor.calls import ConductorCalls
+from novakit.calls.conductor import ConductorCalls
+from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.disk import Disk
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import RequestTally, tallies_of
 from novakit.plughost import PluginHost
-from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.compute import hosts
 from novakit.store.compute.liveness import Liveness

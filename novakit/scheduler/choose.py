@@ -16,9 +16,10 @@ import attrs
 import numpy as np
 
 from novakit import tracing, world
+from novakit.calls.scheduler import Earlier, Refusal, Selection
 from novakit.concurrency.turns import Turns
-from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.claims import Given
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.groups import ANTI_AFFINITY, Groups
 from novakit.scheduler.picture.state import CloudState

@@ -7,11 +7,11 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable, ask_each, client
+from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.context import RequestContext
 from novakit.request_spec.device_profiles import DeviceProfile, applied
 from novakit.request_spec.hints import servers_named
-from novakit.scheduler.calls import SchedulerCalls
 from novakit.scheduler.pipeline.ask import from_plain
 from novakit.scheduler.select import described
 from novakit.scheduler.service import MAX_TRACE

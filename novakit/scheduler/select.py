@@ -19,12 +19,13 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.calls.scheduler import Earlier, Refusal, Selection
 from novakit.placement import Placement
 from novakit.request_spec.hints import servers_named
 from novakit.scheduler import claims
-from novakit.scheduler.answers import Counts, Earlier, Refusal, SchedulerLimits, Selection
 from novakit.scheduler.choose import Chooser, Try, Waiting
 from novakit.scheduler.claims import Given
+from novakit.scheduler.limits import Counts, SchedulerLimits
 from novakit.scheduler.picture.groups import Groups, admit
 from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline import record

@@ -8,9 +8,9 @@ import attrs
 from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.bus import serve as serve_contract
+from novakit.calls.scheduler import Document, Earlier, Refusal, SchedulerCalls, Selection
 from novakit.placement import Placement
-from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
-from novakit.scheduler.calls import Document, SchedulerCalls
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.picture.measurements import MAX_AGE
 from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline.ask import checked

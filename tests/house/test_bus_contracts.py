@@ -6,7 +6,7 @@ from pathlib import Path
 
 from novakit.bus import topics
 from novakit.bus.contract import methods_of
-from novakit.conductor.calls import ConductorCalls
+from novakit.calls.conductor import ConductorCalls
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "novakit"

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from novakit import world
+from novakit.calls.scheduler import Selection
 from novakit.placement import HostReport, Placement
-from novakit.scheduler.answers import Selection
 from novakit.scheduler.picture.cells import reckoned
 from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.pipeline.ask import from_plain

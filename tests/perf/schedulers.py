@@ -19,9 +19,8 @@ from novakit import world
 from novakit.bus import MemoryBus, ask_each, client
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.hub import LocalHub
+from novakit.calls.scheduler import Refusal, SchedulerCalls
 from novakit.config import ConductorOptions, Config
-from novakit.scheduler.answers import Refusal
-from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.migrate import migrate
 from novakit_hookspecs.scheduling import Ask

@@ -2,8 +2,8 @@
 
 import attrs
 
+from novakit.calls.conductor import ConductorCalls
 from novakit.compute.server_groups import ServerGroups
-from novakit.conductor.calls import ConductorCalls
 from novakit.scheduler.reports import SchedulerReports
 
 

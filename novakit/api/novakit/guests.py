@@ -8,7 +8,7 @@ from novakit.api.novakit.domain import Additions
 from novakit.api.queries import refuse_unknown
 from novakit.api.service import Call, Route, reply
 from novakit.bus import BusError
-from novakit.conductor.calls import Settled
+from novakit.calls.conductor import Settled
 from novakit_hookspecs.plain import to_plain
 
 ADOPT = Body(

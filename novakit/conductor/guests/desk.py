@@ -7,7 +7,7 @@ import structlog
 
 from novakit import errors
 from novakit.bus import BusError
-from novakit.conductor.calls import RefusedHost, Settled, Stranger, Unknown
+from novakit.calls.conductor import RefusedHost, Settled, Stranger, Unknown
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.strangers import NO_NOTE

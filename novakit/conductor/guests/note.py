@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import orjson
 
-from novakit.agent.calls import GuestNote
+from novakit.calls.host import GuestNote
 from novakit.network import PortInfo
 from novakit.network.records import NotedAddress, NotedPort
 from novakit.store.deployment import Deployment

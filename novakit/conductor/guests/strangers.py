@@ -18,8 +18,8 @@ import attrs
 import structlog
 
 from novakit import errors, world
-from novakit.agent.calls import GuestNote, Kept
 from novakit.bus import RemoteError
+from novakit.calls.host import GuestNote, Kept
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.claims import claim_of, consumer_of, stranger_claim, totals

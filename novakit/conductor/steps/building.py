@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 import attrs
 
 from novakit import world
-from novakit.agent.calls import BuildPlan, ImageSource, NicPlan
 from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, topics
 from novakit.bus.tickets import DOWNLOAD
+from novakit.calls.host import BuildPlan, ImageSource, NicPlan
+from novakit.calls.scheduler import Earlier, Refusal
 from novakit.compute import metadata
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Failed, Memory, Postponed, Rewind, Work
 from novakit.context import SERVICE
 from novakit.errors import NotFound
 from novakit.network import PortInfo
-from novakit.scheduler.answers import Earlier, Refusal
 from novakit.store.engine import Row
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field

@@ -7,9 +7,9 @@ import attrs
 import structlog
 
 from novakit import errors
-from novakit.agent.calls import UPLOADING, ImageTarget
 from novakit.bus import BusError, RemoteError
 from novakit.bus.tickets import UPLOAD
+from novakit.calls.host import UPLOADING, ImageTarget
 from novakit.compute.states import REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power, start_wired

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from novakit import world
 from novakit.agent.agent import Agent
-from novakit.agent.calls import BuildPlan, HostCalls, NicPlan
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
 from novakit.agent.membership import Membership
@@ -23,9 +22,10 @@ from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
 from novakit.bus import MemoryBus, Targets, client, serve
 from novakit.bus.tickets import Tickets
+from novakit.calls.conductor import AuditReport, ConductorCalls
+from novakit.calls.host import BuildPlan, HostCalls, NicPlan
 from novakit.conductor import establishing
 from novakit.conductor.audit import Audit
-from novakit.conductor.calls import AuditReport, ConductorCalls
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.claims import claim_of
 from novakit.conductor.guests.desk import Desk

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from novakit import world
-from novakit.agent.calls import BuildPlan, GuestNote, HostCalls, ImageTarget
 from novakit.bus import READS
 from novakit.bus.contract import key_of, methods_of
+from novakit.calls.host import BuildPlan, GuestNote, HostCalls, ImageTarget
 from novakit.store import Store
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import Power

@@ -7,8 +7,9 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from novakit.calls.scheduler import Selection
 from novakit.placement import Placement
-from novakit.scheduler.answers import SchedulerLimits, Selection
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.pipeline.ask import from_plain
 from novakit.store import Store, tables
 from novakit.store.compute import servers

@@ -16,7 +16,7 @@ from novakit.bus import Bus, MemoryBus
 from novakit.config import Config
 from novakit.context import RequestContext
 from novakit.placement import HostReport, Placement
-from novakit.scheduler.answers import SchedulerLimits
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.pipeline.ask import from_plain
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.reports import SchedulerReports

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from novakit import world
-from novakit.scheduler.answers import Selection
+from novakit.calls.scheduler import Selection
 from novakit.store.compute import aggregates
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell

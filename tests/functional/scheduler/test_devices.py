@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from novakit import world
-from novakit.scheduler.answers import Refusal, SchedulerLimits, Selection
+from novakit.calls.scheduler import Refusal, Selection
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.store.compute import hosts
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.hosts import PciDevice

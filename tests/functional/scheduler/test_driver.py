@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from novakit.scheduler.answers import Refusal
+from novakit.calls.scheduler import Refusal
 from novakit.scheduler.pipeline.compose import Offered
 from novakit.scheduler.service import build
 from novakit_filters import novakit_filters

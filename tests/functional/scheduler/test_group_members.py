@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from novakit import world
-from novakit.scheduler.answers import Selection
+from novakit.calls.scheduler import Selection
 from novakit.store.compute import quotas, server_groups, servers
 from tests.functional.scheduler.conftest import Cloud, Desk
 

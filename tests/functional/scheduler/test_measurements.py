@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from novakit import world
-from novakit.scheduler.answers import Selection
+from novakit.calls.scheduler import Selection
 from novakit.scheduler.picture.measurements import MAX_NAMES
 from novakit.scheduler.select import Scheduler
 from novakit.store import operations

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from novakit.scheduler.answers import Refusal, Selection
+from novakit.calls.scheduler import Refusal, Selection
 from novakit.store.compute import hosts
 from novakit.store.scheduler import numa
 from novakit_hookspecs.hosts import PciDevice

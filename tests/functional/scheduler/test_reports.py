@@ -11,9 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from novakit import world
 from novakit.api.novakit import service
 from novakit.bus import MemoryBus, RemoteError, client
+from novakit.calls.scheduler import Refusal, SchedulerCalls, Selection
 from novakit.config import Config
-from novakit.scheduler.answers import Refusal, Selection
-from novakit.scheduler.calls import SchedulerCalls
 from novakit.scheduler.service import serve
 from novakit.store import identity
 from novakit.store.compute import flavors

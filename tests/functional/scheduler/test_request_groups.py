@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from novakit import errors, world
-from novakit.scheduler.answers import Refusal, SchedulerLimits, Selection
+from novakit.calls.scheduler import Refusal, Selection
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.store.compute import hosts
 from novakit.store.placement import inventories, names, providers, traits
 from novakit.store.placement.inventories import StatedInventory

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from novakit import errors, world
-from novakit.scheduler.answers import Earlier, Refusal, SchedulerLimits, Selection
+from novakit.calls.scheduler import Earlier, Refusal, Selection
+from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.service import build
 from novakit.store.compute import aggregates, hosts, servers

@@ -14,9 +14,9 @@ import orjson
 import pytest
 
 from novakit import world
+from novakit.calls.scheduler import Refusal, Selection
 from novakit.cli import main
 from novakit.errors import ConfigError
-from novakit.scheduler.answers import Refusal, Selection
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.whatif import lines, simulate
 from novakit.store.compute import aggregates, hosts, servers

@@ -14,11 +14,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from novakit import tracing, world
 from novakit.bus import MemoryBus, client
+from novakit.calls.scheduler import SchedulerCalls
 from novakit.conductor.engine import Engine
 from novakit.conductor.verb import Step, Verb
 from novakit.conductor.work import Memory, Work
 from novakit.config import Config
-from novakit.scheduler.calls import SchedulerCalls
 from novakit.scheduler.service import serve
 from novakit.store import operations
 from novakit_hookspecs.scheduling import Ask

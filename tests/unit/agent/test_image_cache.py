@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from novakit.agent.calls import ImageSource
 from novakit.agent.images import ImageCache
+from novakit.calls.host import ImageSource
 from novakit_hookspecs.errors import Busy, Refused
 
 ID = "0b3cf1a2-1111-4222-8333-444455556666"

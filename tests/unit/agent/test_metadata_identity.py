@@ -10,7 +10,7 @@ import pytest
 
 from novakit.agent.metadata import MetadataListeners
 from novakit.bus import MemoryBus, client
-from novakit.conductor.calls import ConductorCalls, MetadataAnswer
+from novakit.calls.conductor import ConductorCalls, MetadataAnswer
 from novakit.config import Config
 from tests.support.targets import serve_some
 

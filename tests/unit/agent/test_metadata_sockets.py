@@ -6,7 +6,7 @@ import aiohttp
 
 from novakit.agent.metadata import MetadataListeners
 from novakit.bus import MemoryBus, client
-from novakit.conductor.calls import ConductorCalls, MetadataAnswer
+from novakit.calls.conductor import ConductorCalls, MetadataAnswer
 from novakit.config import Config
 from tests.support.targets import serve_some
 

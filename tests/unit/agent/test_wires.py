@@ -7,8 +7,8 @@ import attrs
 import pytest
 
 from novakit.agent import wires
-from novakit.agent.calls import Kept
 from novakit.agent.wires import Wires, completed
+from novakit.calls.host import Kept
 from novakit_hookspecs.networks import (
     Address,
     DhcpPort,

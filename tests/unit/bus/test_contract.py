@@ -10,7 +10,6 @@ import attrs
 import pytest
 from structlog.testing import capture_logs
 
-from novakit.agent.calls import BuildPlan, HostCalls
 from novakit.bus import (
     READS,
     BadAnswer,
@@ -31,9 +30,10 @@ from novakit.bus import (
     topics,
 )
 from novakit.bus.contract import key_of, methods_of
-from novakit.conductor.calls import AgentReport, ConductorCalls
+from novakit.calls.conductor import AgentReport, ConductorCalls
+from novakit.calls.host import BuildPlan, HostCalls
+from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import AgentOptions, Config
-from novakit.scheduler.calls import SchedulerCalls
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import Power
@@ -292,7 +292,7 @@ def test_the_key_of_a_call_is_read_from_what_it_is_given() -> None:
 
 
 def test_a_plan_tells_nothing_secret_when_it_is_printed() -> None:
-    from novakit.agent.calls import ImageSource
+    from novakit.calls.host import ImageSource
 
     source = ImageSource(id=ID, sha256="0" * 64, size=1, disk_format="raw", url="http://x", ticket="very secret")
     plan = BuildPlan(id=ID, name="a", hostname="a", vcpus=1, memory_mb=1, root_gb=1, image=source)

@@ -14,12 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.agent.calls import HostCalls
 from novakit.bus import MemoryBus, Targets, serve
 from novakit.bus.contract import client, methods_of
 from novakit.bus.tickets import Tickets
+from novakit.calls.conductor import AgentReport, ConductorCalls
+from novakit.calls.host import HostCalls
 from novakit.conductor import establishing
-from novakit.conductor.calls import AgentReport, ConductorCalls
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.note import Notary
 from novakit.conductor.parts import Parts

@@ -9,11 +9,11 @@ import attrs
 import pytest
 
 from novakit import world
-from novakit.agent.calls import GuestNote, HostCalls
 from novakit.bus import MemoryBus, Targets, Unreachable
 from novakit.bus.tickets import Tickets
+from novakit.calls.conductor import AgentReport
+from novakit.calls.host import GuestNote, HostCalls
 from novakit.conductor import establishing
-from novakit.conductor.calls import AgentReport
 from novakit.conductor.guests.note import Notary
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import MAX_METRICS, Reports, measurements

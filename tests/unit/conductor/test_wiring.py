@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from novakit.agent.calls import HostCalls
 from novakit.bus import RemoteError, RemoteRefused, Targets, Unreachable
+from novakit.calls.host import HostCalls
 from novakit.conductor import wiring as module
 from novakit.conductor.wiring import Wiring
 from novakit.conductor.work import Postponed

@@ -12,12 +12,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from novakit.bus import MemoryBus, Unreachable
-from novakit.conductor.calls import ConductorCalls
+from novakit.calls.conductor import ConductorCalls
+from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
-from novakit.scheduler.calls import SchedulerCalls
 from novakit.store import Store
 from novakit.store.compute import hosts
 from tests.support.targets import serve_some

@@ -1,39 +1,8 @@
-"""What the scheduler answers, how much it does at once, and what it counts."""
-
-from collections.abc import Mapping
-from typing import Any
+"""How much the scheduler does at once, and what it counts."""
 
 import attrs
 
 from novakit.monitoring.tallies import Spread
-
-
-@attrs.frozen(kw_only=True)
-class Selection:
-    """A host, with what the server needs claimed on it."""
-
-    server_id: str
-    host: str
-    node: str
-    provider_id: str
-    availability_zone: str
-    decision_id: str
-    alternates: tuple[dict[str, str], ...] = ()
-    """The next best hosts as host, node and provider_id; nothing is claimed there."""
-    numa: tuple[Mapping[str, Any], ...] = ()
-    """One `Taken` record as plain data for each guest cell: the host's cell, CPUs, pins, pages."""
-    devices: tuple[Mapping[str, str], ...] = ()
-    """Address and kind of each PCI device that the guest is to be handed, by address."""
-
-
-@attrs.frozen(kw_only=True)
-class Refusal:
-    """No host: a sentence for the tenant, and one for the operator."""
-
-    server_id: str
-    message: str
-    detail: str
-    decision_id: str
 
 
 @attrs.frozen(kw_only=True)
@@ -51,15 +20,6 @@ class SchedulerLimits:
     keep_days: float = 14.0
     wait: float = 0.0
     """Seconds to wait for further requests before deciding."""
-
-
-@attrs.frozen(kw_only=True)
-class Earlier:
-    """What an earlier decision about the same server named as next best, for when its first choice failed."""
-
-    decision_id: str
-    hosts: tuple[str, ...]
-    """Best first."""
 
 
 WAITED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -7,13 +7,51 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from novakit.bus.contract import READS, Contract, call
-from novakit.scheduler.answers import Earlier, Refusal, Selection
 from novakit_hookspecs.scheduling import Ask
 
 API, CONDUCTOR = ("api",), ("conductor",)
 Document = Mapping[str, Any]
 """A JSON object that is shown or kept as it is: a decision's record, counters, a line of a trace."""
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """A host, with what the server needs claimed on it."""
+
+    server_id: str
+    host: str
+    node: str
+    provider_id: str
+    availability_zone: str
+    decision_id: str
+    alternates: tuple[dict[str, str], ...] = ()
+    """The next best hosts as host, node and provider_id; nothing is claimed there."""
+    numa: tuple[Mapping[str, Any], ...] = ()
+    """One `Taken` record as plain data for each guest cell: the host's cell, CPUs, pins, pages."""
+    devices: tuple[Mapping[str, str], ...] = ()
+    """Address and kind of each PCI device that the guest is to be handed, by address."""
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """No host: a sentence for the tenant, and one for the operator."""
+
+    server_id: str
+    message: str
+    detail: str
+    decision_id: str
+
+
+@attrs.frozen(kw_only=True)
+class Earlier:
+    """What an earlier decision about the same server named as next best, for when its first choice failed."""
+
+    decision_id: str
+    hosts: tuple[str, ...]
+    """Best first."""
 
 
 class SchedulerCalls(Contract):
