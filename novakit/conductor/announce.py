@@ -62,7 +62,7 @@ class Announcer:
         event = ServerEvent(
             server_id=work.server_id,
             project_id=work.project_id,
-            event=f"{work.verb.kind}.{_PHASES[state]}",
+            event=f"{work.kind}.{_PHASES[state]}",
             status=status_of(row["vm_state"], row["task_state"]),
             host=row["host"],
             request_id=work.request_id,

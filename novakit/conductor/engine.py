@@ -216,7 +216,7 @@ class Engine:
         if verb is None:
             log.error("an operation of a kind that is not known here waits", operation=row["id"], kind=row["kind"])
             return
-        work: Work[Any] = Work.of(row, verb)
+        work: Work[Any] = verb.work(row)
         try:
             if work.attempt == 1:
                 self.note(work, "begun")
@@ -391,7 +391,7 @@ class Engine:
         work.forget_secrets()
         self._silences.pop(work.id, None)
         await self._write(work, commits, state=state, finished_at=world.now(), **values)
-        self.ended[work.verb.kind, state] += 1
+        self.ended[work.kind, state] += 1
         self.note(work, state)
 
     def _silence(self, row: Row) -> float | None:
@@ -405,7 +405,7 @@ class Engine:
 
     async def _postpone(self, work: Work[Any], error: Exception, silent: float | None) -> None:
         seconds = getattr(error, "seconds", None) or min(0.5 * 2 ** min(work.attempt, 7), 30)
-        self._tell(work, work.verb.kind, "operation waits", why=str(error), seconds=seconds)
+        self._tell(work, work.kind, "operation waits", why=str(error), seconds=seconds)
         now, silent_since = world.now(), None
         if silent is not None:
             self._silences[work.id] = silent

@@ -12,7 +12,7 @@ import attrs
 from novakit import world
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
-from novakit.conductor.work import Commit, M, Memory, Work
+from novakit.conductor.work import Commit, M, Memory, Work, move_of
 from novakit.context import RequestContext
 from novakit.store.engine import Row, Session
 
@@ -128,12 +128,11 @@ class Verb(Generic[M]):
 
     def move(self, event: str) -> Move:
         """Return the move of an event."""
-        return next(move for move in self.moves if move.event == event)
+        return move_of(self.moves, event)
 
-    @property
-    def undo_moves(self) -> Sequence[Move]:
-        """Return the moves of which one is made when the verb has failed."""
-        return [move for move in self.moves if move.event.startswith(UNDO)]
+    def work(self, row: Row) -> Work[M]:
+        """Take an operation's row; raise `TypeError` or `ValueError` when what it remembers cannot be read."""
+        return Work.of(row, self.moves, self.remembers)
 
     def after(self, step: str | None) -> Sequence[Step[M]]:
         """Return the steps that are left once `step` is done."""
@@ -186,8 +185,8 @@ def undone(work: Work[Any], failure: Mapping[str, Any]) -> Commit:
     shown = {**failure, "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     async def commit(session: Session) -> None:
-        for move in work.verb.undo_moves:
-            if await move_if(session, work.server_id, move, fault=shown):
+        for move in work.moves:
+            if move.event.startswith(UNDO) and await move_if(session, work.server_id, move, fault=shown):
                 return
 
     return commit

@@ -11,16 +11,13 @@ anyway.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
-from novakit.compute.states import Moved
+from novakit.compute.states import Move, Moved
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.plain import to_plain, to_record
-
-if TYPE_CHECKING:
-    from novakit.conductor.verb import Verb
 
 Commit = Callable[[Session], Awaitable[None]]
 """What a step wants written in the same transaction that records the step as done."""
@@ -62,12 +59,20 @@ def remembered(kind: type[M], data: Mapping[str, Any]) -> M:
     return to_record({name: value for name, value in data.items() if name in known}, kind)
 
 
+def move_of(moves: Sequence[Move], event: str) -> Move:
+    """Return the move of an event."""
+    return next(move for move in moves if move.event == event)
+
+
 @attrs.define
 class Work(Generic[M]):
     """One operation under way, as its steps see it."""
 
     id: str
-    verb: "Verb[M]"
+    kind: str
+    """The verb's name."""
+    moves: Sequence[Move]
+    """The verb's table: every change of the server's states that the steps may make."""
     server_id: str
     project_id: str
     user_id: str
@@ -83,18 +88,19 @@ class Work(Generic[M]):
     """What this process read on the way and the next step may use; never written."""
 
     @classmethod
-    def of(cls, row: Row, verb: "Verb[M]") -> "Work[M]":
+    def of(cls, row: Row, moves: Sequence[Move], remembers: type[M]) -> "Work[M]":
         """Take an operation's row; raise `TypeError` or `ValueError` when what it remembers cannot be read."""
-        known = {field.name for field in attrs.fields(verb.remembers)}
+        known = {field.name for field in attrs.fields(remembers)}
         return cls(
             id=row["id"],
-            verb=verb,
+            kind=row["kind"],
+            moves=moves,
             server_id=row["server_id"],
             project_id=row["project_id"],
             user_id=row["user_id"],
             request_id=row["request_id"],
             attempt=row["attempt"],
-            memory=remembered(verb.remembers, row["data"]),
+            memory=remembered(remembers, row["data"]),
             events=list(row["events"]),
             beside={name: value for name, value in row["data"].items() if name not in known},
         )
@@ -111,7 +117,7 @@ class Work(Generic[M]):
 
     def moved(self, event: str, **values: Any) -> Moved:
         """Make a move of the verb's table, setting columns with it, the commit of a step."""
-        return Moved(server_id=self.server_id, move=self.verb.move(event), values=values)
+        return Moved(server_id=self.server_id, move=move_of(self.moves, event), values=values)
 
     def begin(self, name: str, at: str) -> None:
         """Show that a step began; one that is tried again began when it was first tried."""

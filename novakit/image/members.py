@@ -1,25 +1,43 @@
 """With whom images are shared, and whether they want them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 
 from novakit import errors, world
+from novakit.config import ImageOptions
 from novakit.context import RequestContext
 from novakit.image import limits
+from novakit.store import Store
 from novakit.store import images as table
 from novakit.store.engine import Row
 
-if TYPE_CHECKING:
-    from novakit.image.service import Images
+
+class SharesImages(Protocol):
+    """What members ask of the images: `Images` of the image service."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def limits(self) -> ImageOptions: ...
+
+    def forget(self) -> None:
+        """Ask the store again about every image: something changed."""
+
+    async def visible(self, context: RequestContext, image_id: str) -> Row:
+        """Return an image's row to who may see it. Raises NotFound for others."""
+
+    async def owned(self, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
+        """Return the row to its owner, who may do what `rule` is about. Raises Forbidden, NotFound."""
 
 
 @attrs.frozen
 class Members:
     """The projects that see a shared image besides its owner."""
 
-    images: "Images"
+    images: SharesImages
 
     async def every(self, context: RequestContext, image_id: str) -> Sequence[Row]:
         """List with whom an image is shared; a member sees itself alone."""

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -195,6 +195,45 @@ def test_the_domain_does_not_know_its_api() -> None:
         and not outer & set(one.path.parents)
     ]
     _fails(wrong, "the domain is below the API")
+
+
+def _modules() -> dict[str, Path]:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in CORE.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in names.items()}
+
+
+def _arrows(room: Callable[[str], str]) -> dict[str, set[str]]:
+    """Give for each room of the core the rooms that it imports from, wherever in a file and for whatever purpose."""
+    modules = _modules()
+    of_path = {path: name for name, path in modules.items()}
+    found: dict[str, set[str]] = {room(name): set() for name in modules}
+    for one in _imports(CORE):
+        target = one.module
+        while target and target not in modules:
+            target = target.rpartition(".")[0]
+        if target and room(target) != (own := room(of_path[one.path])):
+            found[own].add(room(target))
+    return found
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        pytest.param(lambda name: name, id="modules"),
+        pytest.param(lambda name: ".".join(name.split(".")[:2]), id="packages"),
+    ],
+)
+def test_nothing_in_the_core_is_above_itself(room: Callable[[str], str]) -> None:
+    """Whoever imports stands above what it imports: what is left when the lowest are taken off is a circle."""
+    left = _arrows(room)
+    left.pop("novakit", None)
+    while lowest := [name for name, below in left.items() if not below & left.keys()]:
+        left = {name: below for name, below in left.items() if name not in lowest}
+    while highest := left.keys() - {each for below in left.values() for each in below}:
+        left = {name: below for name, below in left.items() if name not in highest}
+    assert not left, "in circles, or between two:\n" + "\n".join(
+        f"{name} imports {', '.join(sorted(below & left.keys()))}" for name, below in sorted(left.items())
+    )
 
 
 def test_what_servers_are_does_not_know_who_changes_them() -> None:

@@ -34,8 +34,8 @@ def listening(function):
 
 def work(kind):
     return Work(
-        id=world.new_id(), verb=VERBS[kind], server_id=ID, project_id="p", user_id="u", request_id="req-1", attempt=1,
-        memory=Memory(), events=[],
+        id=world.new_id(), kind=kind, moves=VERBS[kind].moves, server_id=ID, project_id="p", user_id="u",
+        request_id="req-1", attempt=1, memory=Memory(), events=[],
     )  # fmt: skip
 
 

@@ -421,7 +421,7 @@ async def test_a_delete_lets_a_step_that_claims_something_run_to_its_end_and_wri
     verbs = [diary.verb("make", diary.step("claim", do=claim)), diary.verb("delete", diary.step("go"))]
     ended: list[tuple[str, str]] = []
     (make,) = await _ask(store, "make")
-    async with _engine(store, *verbs, note=lambda work, state: ended.append((work.verb.kind, state))) as engine:
+    async with _engine(store, *verbs, note=lambda work, state: ended.append((work.kind, state))) as engine:
         await asyncio.wait_for(begun.wait(), WITHIN)
         (delete,) = await _ask(store, "delete")
         engine.interrupt(set(await _cancel(store, delete)))
