@@ -243,7 +243,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.notes import GuestNotes
     from novakit.agent.snapshots import SnapshotFiles
     from novakit.agent.wires import Wires
-    from novakit.calls.conductor import ConductorCalls
+    from novakit.calls.conductor import ConductorCalls, RunningPlugins
     from novakit_hookspecs.errors import Refused
 
     config = process.config
@@ -259,6 +259,11 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
         config.disk_of(cache),
         unused=config.agent.image_cache_unused,
         limit=int(config.agent.image_cache_gb * (1 << 30)),
+    )
+    runs = RunningPlugins(
+        driver=config.driver,
+        network=config.network,
+        plugins=tuple(process.plugins.rows("drivers", "networks", "accelerators")),
     )
     measuring = Measuring.of(config.agent.compute_monitors)
     for host in process.hosts:
@@ -287,6 +292,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 conductor=client(ConductorCalls, bus, config),
                 measuring=measuring,
                 options=config.agent,
+                runs=runs,
                 serve_metadata="metadata" in config.api.enabled,
                 waits=process.waits,
             )

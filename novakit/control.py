@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import attrs
 import structlog
@@ -212,7 +212,7 @@ class Control:
             log.warning(sentence)
         note_use(plugins, composed)
         await self.scheduler.open()
-        serve_scheduler(self.scheduler, bus)
+        serve_scheduler(self.scheduler, bus, partial(plugins.rows, "filters", "weighers", "schedulers"))
 
     async def conductor(self, bus: Bus, plugins: PluginHost, boundary: Callable[[str], None] | None) -> Conductor:
         """Make the conductor; it is not started yet."""
@@ -253,15 +253,6 @@ class Control:
         """Return what refuses new things before the database's disk is full; None where the disk is a server's own."""
         path = self.store.path
         return self.config.disk_of(path.parent).require_for_records if path is not None else None
-
-    def about(self, plugins: PluginHost | None) -> dict[str, Any]:
-        """Say with what this process was started; without agents of its own it knows no drivers."""
-        has_hosts = "agent" in self.config.roles
-        return {
-            "driver": self.config.driver if has_hosts else None,
-            "network": self.config.network if has_hosts else None,
-            "plugins": plugins.rows() if plugins else [],
-        }
 
     def monitoring(self, bus: Bus, plugins: PluginHost | None, requests: RequestTally) -> Monitoring:
         """Make what machines watch at the root of the APIs."""

@@ -30,6 +30,8 @@ from novakit.control import Control
 from novakit.front.sharing import Shares
 from novakit.identity import Identity
 from novakit.image import Images
+from novakit.image.limits import ImageQuotas
+from novakit.monitoring import about
 from novakit.monitoring.tallies import RequestTally
 from novakit.network import Networks
 from novakit.plughost import PluginHost
@@ -112,7 +114,12 @@ def compute_of(
 def additions_of(reports: SchedulerReports, config: Config, store: Store, bus: Bus) -> Additions:
     """Compose the domain of the API beside the public ones."""
     groups = ServerGroups(store, Quotas(store), bus)
-    return Additions(reports=reports, server_groups=groups, conductor=client(ConductorCalls, bus, config))
+    return Additions(
+        reports=reports,
+        server_groups=groups,
+        image_quotas=ImageQuotas(store, config.image),
+        conductor=client(ConductorCalls, bus, config),
+    )
 
 
 def _announce(control: Control, bus: Bus) -> None:
@@ -134,5 +141,5 @@ def _reports(control: Control, bus: Bus, plugins: PluginHost | None) -> Schedule
         control.images,
         control.config.device_profiles,
         hardware.check,
-        about=partial(control.about, plugins),
+        about=partial(about.service, control.config, control.store, bus, plugins),
     )

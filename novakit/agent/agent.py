@@ -21,7 +21,7 @@ from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
 from novakit.bus import Bus, BusError, serve, time_left
 from novakit.bus.tickets import proof
-from novakit.calls.conductor import AgentReport, ConductorCalls
+from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
 from novakit.calls.host import (
     MARGIN,
     NOTHING_KEPT,
@@ -70,6 +70,7 @@ class Agent(HostCalls):
     conductor: ConductorCalls
     measuring: Measuring
     options: AgentOptions
+    runs: RunningPlugins | None = None
     serve_metadata: bool = True
     waits: Waits = attrs.field(factory=Waits)
     reported: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -153,6 +154,7 @@ class Agent(HostCalls):
             notes={each.id: kept for each in guests if (kept := self.notes_kept.version(each.id)) is not None},
             building=tuple(self._builds),
             started=started,
+            runs=self.runs,
             deployment=self.membership.deployment,
         )
         received = await self.conductor.report_host(report)

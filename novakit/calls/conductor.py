@@ -10,11 +10,21 @@ from typing import Any
 import attrs
 
 from novakit.bus.contract import READS, Contract, call
+from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent
 
 AGENT, API = ("agent",), ("api",)
+
+
+@attrs.frozen(kw_only=True)
+class RunningPlugins:
+    """With which drivers an agent was started, and how the plugins stand that an agent can use."""
+
+    driver: str
+    network: str
+    plugins: tuple[PluginRow, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +43,8 @@ class AgentReport:
     """By guest, which version of its note is kept here."""
     building: tuple[str, ...] = tuple_field()
     """Ids of the servers whose guests it is building now."""
+    runs: RunningPlugins | None = None
+    """None of an agent of a version that does not tell."""
     started: bool
     """Whether its agent has just started, and knows no topology."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from novakit.bus.contract import READS, Contract, call
+from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.scheduling import Ask
 
 API, CONDUCTOR = ("api",), ("conductor",)
@@ -86,6 +87,11 @@ class SchedulerCalls(Contract):
     @abstractmethod
     async def counts(self) -> Document:
         """Read what this scheduler counted and timed since it started."""
+
+    @call(within=2.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def plugins(self) -> tuple[PluginRow, ...]:
+        """Read how the plugins stand of which this scheduler is made."""
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod

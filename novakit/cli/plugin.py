@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 import orjson
 import structlog
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.text import Text
 from novakit import config
 from novakit.cli import paths, running
 from novakit.errors import ConfigError
-from novakit.plughost import PluginChoice, PluginHost, tables
+from novakit.plughost import PluginChoice, PluginHost, PluginRow, tables
 
 _WIDE = 120
 """Characters in a line when nobody's terminal says how many there are."""
@@ -52,7 +53,7 @@ def list_plugins(args: argparse.Namespace) -> int:
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
     told = None if args.config or args.driver or args.network else running.ask(args.state)
-    if told is not None and told.driver is not None:
+    if told is not None:
         _print(told.plugins, args.format)
         return 0
     driver = args.driver or "simulated"
@@ -69,9 +70,9 @@ def list_plugins(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(rows: Sequence[Mapping[str, Any]], form: str) -> None:
+def _print(rows: Sequence[PluginRow], form: str) -> None:
     if form == "json":
-        sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps([attrs.asdict(row) for row in rows], option=orjson.OPT_INDENT_2) + b"\n")
     else:
         console = Console()
         Console(width=None if console.is_terminal else _WIDE).print(_table(rows))
@@ -87,25 +88,25 @@ def _look(host: PluginHost, section: config.SchedulerOptions, fields: Mapping[st
         return [str(error)]
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _table(rows: Sequence[PluginRow]) -> Table:
     table = Table()
     for title in ("Plugin", "Distribution", "State"):
         table.add_column(title, overflow="fold", max_width=24)
     table.add_column("Offers, or why not", overflow="fold", ratio=1)
     for row in rows:
         table.add_row(
-            Text(f"{row['group']}:{row['name']}"),
-            Text(f"{row['distribution']} {row['version']}"),
-            Text(row["state"], style=_COLOURS.get(row["state"], "red")),
-            Text("\n").join(told for told in (Text(row["reason"]), _offered(row)) if told.plain),
+            Text(f"{row.group}:{row.name}"),
+            Text(f"{row.distribution} {row.version}"),
+            Text(row.state, style=_COLOURS.get(row.state, "red")),
+            Text("\n").join(told for told in (Text(row.reason), _offered(row)) if told.plain),
         )
     return table
 
 
-def _offered(row: Mapping[str, Any]) -> Text:
+def _offered(row: PluginRow) -> Text:
     """Name what is on, and after it in brackets what is not."""
-    off = row["off"].split(", ") if row["off"] else []
-    on = [name for name in row["offers"].split(", ") if name and name not in off]
+    off = row.off.split(", ") if row.off else []
+    on = [name for name in row.offers.split(", ") if name and name not in off]
     told = Text(", ".join(on))
     if off:
         told.append(f"{' ' if on else ''}(off: {', '.join(off)})", style="dim")

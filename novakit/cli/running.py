@@ -1,7 +1,6 @@
 """What the service that runs on a state directory says of itself, for commands that are typed beside it."""
 
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -9,7 +8,9 @@ from novakit import clouds
 from novakit.cli.client import Client, RequestRefused, login
 from novakit.concurrency import locks
 from novakit.errors import ConfigError
+from novakit.plughost import PluginRow
 from novakit_hookspecs.findings import Finding, Verdict
+from novakit_hookspecs.plain import to_record
 
 CLOUD = "novakit-admin"
 
@@ -19,10 +20,9 @@ class Running:
     """A service that answers, and what it was started with."""
 
     driver: str | None
-    """The virt driver in use; None where its agents run in processes of their own."""
+    """The virt driver in use, where hosts have different ones that of most; None where no host has reported yet."""
     network: str | None
-    plugins: tuple[dict[str, Any], ...]
-    """As `novakit plugin list` shows them."""
+    plugins: tuple[PluginRow, ...]
 
 
 def ask(state: Path) -> Running | None:
@@ -30,7 +30,8 @@ def ask(state: Path) -> Running | None:
     cloud = _login(state)
     if isinstance(cloud, Client):
         told = cloud.get("novakit", "v1/plugins")
-        return Running(driver=told["driver"], network=told["network"], plugins=tuple(told["plugins"]))
+        rows = tuple(to_record(one, PluginRow, tolerant=True) for one in told["plugins"])
+        return Running(driver=told["driver"], network=told["network"], plugins=rows)
     return None
 
 

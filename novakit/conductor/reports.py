@@ -8,7 +8,7 @@ import structlog
 
 from novakit import world
 from novakit.bus import BusError, topics
-from novakit.calls.conductor import AgentReport, Received
+from novakit.calls.conductor import AgentReport, Received, RunningPlugins
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
 from novakit.concurrency.gather import Gather
@@ -17,7 +17,7 @@ from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
 from novakit.placement import HostReport
 from novakit.store import operations
-from novakit.store.compute import hosts, refused_hosts, servers
+from novakit.store.compute import host_plugins, hosts, refused_hosts, servers
 from novakit.store.engine import Row, Session
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
@@ -60,6 +60,8 @@ class Reports:
     parts: Parts
     _odd: dict[str, dict[str, str]] = attrs.field(factory=dict)
     """What was strange in the last report of a host, by guest; only what is strange twice in a row is acted on."""
+    _runs: dict[str, RunningPlugins] = attrs.field(factory=dict)
+    """What each host runs, as it was last written."""
     _seen: set[str] = attrs.field(factory=set)
     _strangers: Strangers = attrs.field(init=False)
     _write: Gather["_Facts", Exception | None] = attrs.field(init=False)
@@ -78,12 +80,20 @@ class Reports:
         del plain["metrics"]
         if (error := await self._write(_Facts(host, plain, facts, measurements(report.metrics)))) is not None:
             raise error
+        await self._note_plugins(host, report.runs)
         # Before the host is told anything: a topology would take down what unknown guests are wired with.
         await self._compare(host, report)
         if report.started:
             await self.parts.networks.host_up(host)
             self.parts.wiring.poke([host])
         return Received(deployment=mine)
+
+    async def _note_plugins(self, host: str, runs: RunningPlugins | None) -> None:
+        if runs is None or self._runs.get(host) == runs:
+            return
+        async with self.parts.store.write() as session:
+            await host_plugins.put(session, host, to_plain(runs))
+        self._runs[host] = runs
 
     async def _refuses(self, host: str, report: AgentReport, mine: str) -> bool:
         """Say whether the host belongs to another deployment, and remember it for those who look."""

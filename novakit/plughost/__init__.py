@@ -4,6 +4,7 @@
 `guarded(plugin, name, awaitable, within)` calls it; `tell_all(host.observers, event=...)` tells observers.
 """
 
+from novakit.calls.plugins import PluginRow
 from novakit.plughost.build import build
 from novakit.plughost.call import guarded, tell_all
 from novakit.plughost.choice import FILTER_SCHEDULER, PluginChoice
@@ -24,6 +25,7 @@ __all__ = [
     "PluginChoice",
     "PluginGroup",
     "PluginHost",
+    "PluginRow",
     "RefusedByPlugin",
     "State",
     "build",

@@ -8,6 +8,7 @@ import attrs
 import structlog
 from stevedore.named import NamedExtensionManager
 
+from novakit.calls.plugins import PluginRow
 from novakit.errors import ConfigError
 from novakit.plughost.choice import PluginChoice
 from novakit.plughost.discover import Candidate, discover
@@ -113,20 +114,21 @@ class PluginHost:
             elif plugin.records and plugin.off == frozenset(plugin.records):
                 plugin.refuse(State.DISABLED, f"None of what it offers is on; name it in [scheduler] {group}.")
 
-    def rows(self) -> Sequence[Mapping[str, str]]:
-        """Give one row for each plugin, for people and programs: what it is, how it stands, and why."""
+    def rows(self, *groups: str) -> Sequence[PluginRow]:
+        """Return one row for each plugin, or for each one of some groups."""
         return [
-            {
-                "name": plugin.name,
-                "group": plugin.group.name,
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "state": plugin.state.value,
-                "offers": ", ".join(plugin.records),
-                "off": ", ".join(name for name in plugin.records if name in plugin.off),
-                "reason": plugin.reason,
-            }
+            PluginRow(
+                name=plugin.name,
+                group=plugin.group.name,
+                distribution=plugin.distribution,
+                version=plugin.version,
+                state=plugin.state.value,
+                offers=", ".join(plugin.records),
+                off=", ".join(name for name in plugin.records if name in plugin.off),
+                reason=plugin.reason,
+            )
             for plugin in sorted(self.plugins, key=lambda one: (one.group.name, one.name, one.distribution))
+            if not groups or plugin.group.name in groups
         ]
 
     def admit(self, candidate: Candidate, choice: PluginChoice) -> None:

@@ -7,6 +7,7 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable, ask_each, client
+from novakit.calls.plugins import About
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.context import RequestContext
@@ -47,6 +48,11 @@ class DecisionQuery:
     """The number of the decision at which the page before this one ended."""
 
 
+async def nothing_known() -> About:
+    """Say nothing of how a service runs."""
+    return About()
+
+
 @attrs.define
 class SchedulerReports:
     """The scheduler's decisions, past and possible, for operators and for the owners of servers."""
@@ -58,8 +64,8 @@ class SchedulerReports:
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     check: Callable[[Mapping[str, Any], Mapping[str, str]], None] = lambda flavor, properties: None
     """Raises BadRequest for a flavor and the properties of an image that no server could be made of."""
-    about: Callable[[], Mapping[str, Any]] = dict
-    """Says with which drivers and plugins the process was started."""
+    about: Callable[[], Awaitable[About]] = nothing_known
+    """Says with which drivers and plugins the service runs."""
 
     async def decisions(self, context: RequestContext, wanted: DecisionQuery) -> list[dict[str, Any]]:
         """List decisions, latest first; an owner sees those of the own project, without anything of hosts."""

@@ -8,6 +8,7 @@ import attrs
 from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.bus import serve as serve_contract
+from novakit.calls.plugins import PluginRow
 from novakit.calls.scheduler import Document, Earlier, Refusal, SchedulerCalls, Selection
 from novakit.placement import Placement
 from novakit.scheduler.limits import SchedulerLimits
@@ -68,9 +69,9 @@ def _offered(offers: Iterable[Any]) -> list[Offered]:
     return [offer if isinstance(offer, Offered) else Offered(offer.spec, offer.plugin.distribution) for offer in offers]
 
 
-def serve(scheduler: Scheduler, bus: Bus) -> Callable[[], None]:
+def serve(scheduler: Scheduler, bus: Bus, rows: Callable[[], Sequence[PluginRow]] = tuple) -> Callable[[], None]:
     """Answer calls to `scheduler` and hear what makes its picture stale; the result takes both back."""
-    service = SchedulerService(scheduler)
+    service = SchedulerService(scheduler, rows)
     undo = [serve_contract(bus, SchedulerCalls, lambda _: service)]
     undo.append(topics.BUILDS_ENDED.listen(bus, service.build_ended))
     undo.append(topics.GROUPS_CHANGED.listen(bus, service.group_changed))
@@ -88,6 +89,7 @@ class SchedulerService(SchedulerCalls):
     """The scheduler, as others reach it."""
 
     scheduler: Scheduler
+    rows: Callable[[], Sequence[PluginRow]] = tuple
 
     async def select(
         self, asks: tuple[Ask, ...], earlier: Mapping[str, Earlier] | None = None
@@ -109,6 +111,9 @@ class SchedulerService(SchedulerCalls):
 
     async def counts(self) -> Document:
         return self.scheduler.measures()
+
+    async def plugins(self) -> tuple[PluginRow, ...]:
+        return tuple(self.rows())
 
     async def trace(self, limit: int) -> tuple[Document, ...]:
         return tuple(await self.scheduler.trace(min(limit, MAX_TRACE)))

@@ -5,6 +5,7 @@ from novakit.store import deployment, identity, images, login_attempts, operatio
 from novakit.store.compute import (
     aggregates,
     flavors,
+    host_plugins,
     hosts,
     keypairs,
     quotas,

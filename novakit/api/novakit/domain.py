@@ -4,6 +4,7 @@ import attrs
 
 from novakit.calls.conductor import ConductorCalls
 from novakit.compute.server_groups import ServerGroups
+from novakit.image.limits import ImageQuotas
 from novakit.scheduler.reports import SchedulerReports
 
 
@@ -13,4 +14,5 @@ class Additions:
 
     reports: SchedulerReports
     server_groups: ServerGroups
+    image_quotas: ImageQuotas
     conductor: ConductorCalls

@@ -5,9 +5,9 @@ from aiohttp import web
 from novakit.api.bodies import Body
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import types
+from novakit.api.novakit.domain import Additions
 from novakit.api.service import Call, Route, reply
-from novakit.image.limits import BYTES, IMAGES, MEMBERS, ImageQuotas
-from novakit.scheduler.reports import SchedulerReports
+from novakit.image.limits import BYTES, IMAGES, MEMBERS
 
 MOST = 1 << 60
 _limit: types.Schema = {"type": "integer", "minimum": -1, "maximum": MOST}
@@ -15,32 +15,28 @@ _limits: types.Schema = {**types.record(dict.fromkeys((IMAGES, BYTES, MEMBERS), 
 CHANGE = Body([((0, 0), types.wrapped("image_quota", _limits))])
 
 
-async def show(call: Call[SchedulerReports]) -> web.Response:
+async def show(call: Call[Additions]) -> web.Response:
     """Show a project's limits and what it uses of them; -1 is no limit."""
     project_id = part(call, "project")
     call.authorize(call.rule, {"project_id": project_id})
     return await _reply(call, project_id)
 
 
-async def update(call: Call[SchedulerReports]) -> web.Response:
+async def update(call: Call[Additions]) -> web.Response:
     """Change limits of a project."""
-    project_id = await call.service.project_called(part(call, "project"))
-    await _quotas(call).change(project_id, (await CHANGE.read(call))["image_quota"])
+    project_id = await call.service.reports.project_called(part(call, "project"))
+    await call.service.image_quotas.change(project_id, (await CHANGE.read(call))["image_quota"])
     return await _reply(call, project_id)
 
 
-async def delete(call: Call[SchedulerReports]) -> web.Response:
+async def delete(call: Call[Additions]) -> web.Response:
     """Give a project the defaults again."""
-    await _quotas(call).reset(part(call, "project"))
+    await call.service.image_quotas.reset(part(call, "project"))
     return reply(status=204)
 
 
-def _quotas(call: Call[SchedulerReports]) -> ImageQuotas:
-    return ImageQuotas(call.service.store, call.service.config.image)
-
-
-async def _reply(call: Call[SchedulerReports], project_id: str) -> web.Response:
-    limits, used = await _quotas(call).show(project_id)
+async def _reply(call: Call[Additions], project_id: str) -> web.Response:
+    limits, used = await call.service.image_quotas.show(project_id)
     uses = {name: {"in_use": number} for name, number in used.items()}
     shown = {name: {"limit": limit, **uses.get(name, {})} for name, limit in limits.items()}
     return reply({"image_quota": {"project_id": project_id, **shown}})

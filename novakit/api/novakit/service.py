@@ -16,6 +16,7 @@ from novakit.api.queries import choice, number, refuse_unknown
 from novakit.api.service import Call, Route, Service, reply
 from novakit.front.sharing import Cost
 from novakit.scheduler.reports import OUTCOMES, DecisionQuery
+from novakit_hookspecs.plain import to_plain
 
 ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
 """What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
@@ -79,7 +80,7 @@ async def capacity(call: Call[Additions]) -> web.Response:
 
 async def plugins(call: Call[Additions]) -> web.Response:
     """Show with which drivers and plugins the service runs."""
-    return reply(dict(call.service.reports.about()))
+    return reply(to_plain(await call.service.reports.about()))
 
 
 service: Service[Additions] = Service(

@@ -1,8 +1,11 @@
 """The roles as separate processes: each comes and goes by itself, and knows no more than its own part."""
 
 import asyncio
+import importlib.metadata
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -35,6 +38,32 @@ async def _audited(admin: Api) -> None:
 async def _settled(api: Api, **wanted: str) -> None:
     servers = await api.settled()
     assert {each["name"]: each["status"] for each in servers} == wanted, servers
+
+
+@pytest.mark.slow
+async def test_the_service_knows_the_plugins_of_agents_and_schedulers_in_other_processes(roles: Roles) -> None:
+    (roles.state / "novakit.toml").write_text("[plugins]\ndisabled = ['weighers:stock']\n")
+    for role in reversed(ROLES):
+        roles.spawn(role, *(["--simulate", "3"] if role == "agent" else []))
+    roles.ready(*ROLES)
+
+    def told(*words: str) -> Any:
+        command = [sys.executable, "-m", "novakit", *words, "--state", str(roles.state), "--format", "json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode in (0, 1) and not done.stderr, done.stderr
+        return json.loads(done.stdout)
+
+    listed = {f"{row['group']}:{row['name']}": row for row in told("plugin", "list")}
+    assert listed["drivers:simulated"]["state"] == "active" and listed["networks:simulated"]["state"] == "active"
+    assert (
+        listed["drivers:libvirt"]["state"] == "disabled" and "--driver libvirt" in listed["drivers:libvirt"]["reason"]
+    )
+    assert listed["filters:stock"]["state"] == "active" and listed["weighers:stock"]["state"] == "disabled"
+    assert listed["drivers:simulated"]["version"] == importlib.metadata.version("novakit-simulated")
+    # Without a word from the command line, doctor looks at the driver that the agents were started with.
+    found = {one["check"] for one in told("doctor")}
+    assert "drivers:simulated" in found or "driver simulated" in found, found
+    assert not any("libvirt" in check for check in found), found
 
 
 @pytest.mark.slow

@@ -185,6 +185,7 @@ SHRINKS: Mapping[str, str] = {
     "flavors": OPERATORS,
     "floating_ips": LIMITED,
     "host_metrics": REPORTED,
+    "host_plugins": REPORTED,
     "hosts": REPORTED,
     "identity_assignments": OPERATORS,
     "identity_domains": OPERATORS,
