@@ -1,7 +1,9 @@
 """Which programs of the host have holes that are known and mended elsewhere, for `novakit doctor`.
 
-A hole counts when the version is older than the one that mends it in its branch, unless the distribution's changelog
-says that it has mended it itself.
+A hole counts when the version is older than the one that mends it in its branch, unless the distribution has mended it
+itself: its package is of a version that is known to have, or the package's changelog names the hole.
+The bounds are the first release that has the mending commits, by the projects' own histories and release notes, and
+the first Debian package, by its changelog.
 The table holds what a guest, an image or a tenant's packet can reach in the way novakit uses these programs.
 """
 
@@ -29,6 +31,8 @@ class Hole:
     what: str
     mended: tuple[str, ...]
     since: str = "0"
+    debian: tuple[str, ...] = ()
+    """Debian packages that mend it in an older version, one for each upstream version."""
 
     def is_in(self, version: Version) -> bool:
         """Return whether a program of this version has it, by its version alone."""
@@ -56,11 +60,38 @@ QEMU = Program(
     packages=("qemu-system-x86", "qemu-utils"),
     then="stop and start the guests",
     holes=(
-        Hole("CVE-2023-3354", "a VNC client without a password ends QEMU", ("7.2.5", "8.0.4", "8.1.0")),
-        Hole("CVE-2024-3446", "a guest may run code in QEMU by virtio devices", ("7.2.11", "8.2.3", "9.0.0")),
-        Hole("CVE-2024-26327", "a guest may overflow QEMU by SR-IOV", ("7.2.11", "8.2.2", "9.0.0"), since="7.1.0"),
-        Hole("CVE-2024-26328", "a guest may end QEMU by SR-IOV", ("7.2.11", "8.2.2", "9.0.0"), since="7.1.0"),
-        Hole("CVE-2024-4467", "an image may read and write files of the host", ("7.2.13", "8.2.6", "9.0.2", "9.1.0")),
+        Hole(
+            "CVE-2023-3354",
+            "a VNC client without a password ends QEMU",
+            ("7.2.5", "8.0.4", "8.1.0"),
+            debian=("1:7.2+dfsg-7+deb12u2",),
+        ),
+        Hole(
+            "CVE-2024-3446",
+            "a guest may run code in QEMU by virtio devices",
+            ("7.2.11", "8.2.3", "9.0.0"),
+            debian=("1:7.2+dfsg-7+deb12u6",),
+        ),
+        Hole(
+            "CVE-2024-26327",
+            "a guest may overflow QEMU by SR-IOV",
+            ("7.2.11", "8.2.3", "9.0.0"),
+            since="7.1.0",
+            debian=("1:7.2+dfsg-7+deb12u6",),
+        ),
+        Hole(
+            "CVE-2024-26328",
+            "a guest may end QEMU by SR-IOV",
+            ("7.2.11", "8.2.3", "9.0.0"),
+            since="7.1.0",
+            debian=("1:7.2+dfsg-7+deb12u6",),
+        ),
+        Hole(
+            "CVE-2024-4467",
+            "an image may read and write files of the host",
+            ("7.2.13", "8.2.6", "9.0.2", "9.1.0"),
+            debian=("1:7.2+dfsg-7+deb12u7",),
+        ),
     ),
 )
 LIBVIRT = Program(
@@ -69,9 +100,21 @@ LIBVIRT = Program(
     packages=("libvirt-daemon", "libvirt-daemon-system", "libvirt0"),
     then="restart libvirtd",
     holes=(
-        Hole("CVE-2023-3750", "a client ends libvirtd by listing storage", ("9.6.0",), since="8.3.0"),
-        Hole("CVE-2024-1441", "a client ends libvirtd by listing interfaces", ("10.1.0",)),
-        Hole("CVE-2024-2494", "a client ends libvirtd by a negative length", ("10.2.0",)),
+        Hole(
+            "CVE-2023-3750",
+            "a client ends libvirtd by listing storage",
+            ("9.6.0",),
+            since="8.3.0",
+            debian=("9.0.0-4+deb12u1",),
+        ),
+        Hole("CVE-2024-1441", "a client ends libvirtd by listing interfaces", ("10.1.0",), debian=("9.0.0-4+deb12u1",)),
+        Hole("CVE-2024-2494", "a client ends libvirtd by a negative length", ("10.2.0",), debian=("9.0.0-4+deb12u1",)),
+        Hole(
+            "CVE-2024-2496",
+            "a client ends libvirtd by listing interfaces that go",
+            ("9.8.0",),
+            debian=("9.0.0-4+deb12u1",),
+        ),
     ),
 )
 OPEN_VSWITCH = Program(
@@ -84,16 +127,19 @@ OPEN_VSWITCH = Program(
             "CVE-2023-1668",
             "a packet of IP protocol 0 misleads those that follow it",
             ("2.13.11", "2.14.9", "2.15.8", "2.16.7", "2.17.6", "3.0.4", "3.1.1", "3.2.0"),
+            debian=("3.1.0-2",),
         ),
         Hole(
             "CVE-2023-5366",
             "a guest claims another's IPv6 address past the rules",
-            ("2.17.8", "3.0.5", "3.1.3", "3.2.1"),
+            ("2.17.9", "3.0.6", "3.1.4", "3.2.2", "3.3.0"),
+            debian=("3.1.0-2+deb12u1",),
         ),
         Hole(
             "CVE-2023-3966",
             "a tunnelled packet ends the switch where hardware forwards",
-            ("2.17.9", "3.0.6", "3.1.4", "3.2.2"),
+            ("2.17.9", "3.0.6", "3.1.4", "3.2.2", "3.3.0"),
+            debian=("3.1.0-2+deb12u1",),
         ),
     ),
 )
@@ -105,8 +151,28 @@ async def examine(program: Program, documents: Path = DOCUMENTS) -> Sequence[Fin
         version = parse((await run(program.asked, within=WITHIN)).out)
     except FileNotFoundError:
         return []
-    mended = await asyncio.to_thread(mended_by_distribution, program.packages[0], documents)
+    package = program.packages[0]
+    mended = {*await asyncio.to_thread(mended_by_distribution, package, documents)}
+    installed = await package_version(package)
+    mended |= {hole.cve for hole in program.holes if await _is_mended_in(installed, hole.debian)}
     return [judge(program, version, mended)]
+
+
+async def package_version(package: str) -> str:
+    """Return the version of an installed Debian package; empty where it is not, and where there is no dpkg."""
+    try:
+        ended = await run(["dpkg-query", "-W", "-f", "${Version}", package], within=WITHIN)
+    except FileNotFoundError:
+        return ""
+    return ended.out.strip() if ended.status == 0 else ""
+
+
+async def _is_mended_in(installed: str, mending: Collection[str]) -> bool:
+    """Say whether the installed package is the mending one of its upstream version, or a later one of that."""
+    for one in mending:
+        if installed.partition("-")[0] == one.partition("-")[0]:
+            return (await run(["dpkg", "--compare-versions", installed, "ge", one], within=WITHIN)).status == 0
+    return False
 
 
 def judge(program: Program, version: Version, mended: Collection[str]) -> Finding:
