@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from novakit_driver_qemu.qmp import QmpMonitor
+from novakit_driver_qemu.qmp import EARLY, LINE, QmpMonitor
 from novakit_hookspecs.errors import Busy
 
 
@@ -66,3 +66,66 @@ async def test_a_socket_that_is_not_there_is_an_os_error(tmp_path: Path) -> None
     with pytest.raises(OSError):
         async with QmpMonitor.connect(tmp_path, "nk.qmp"):
             pass
+
+
+HOSTILE = {
+    "no object": b"[1]\n",
+    "no JSON": b"hello\n",
+    "too long": b'"' + b"x" * (LINE + 10) + b'"\n',
+    "too deep": b"[" * 200_000 + b"\n",
+    "no status": b'{"return": 5, "id": 2}\n',
+    "data that is none": b'{"event": "STOP", "data": []}\n' * 2,
+    "an id that is none": b'{"return": {}, "id": []}\n{"event": "STOP", "data": 1}\n',
+    "a flood": b'{"event": "NOISE"}\n' * (EARLY * 20) + b"[]\n",
+}
+
+
+@pytest.mark.parametrize("when", [0, 1, 2, 3])
+@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE)
+async def test_a_qemu_that_was_taken_over_ends_its_connection_and_nothing_else(
+    tmp_path: Path, said: bytes, when: int
+) -> None:
+    """It is polite for `when` lines, and then says what it likes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        polite = [b'{"QMP": {}}', b'{"return": {}, "id": 1}', b'{"return": {"status": "running"}, "id": 2}']
+        for line in polite[:when]:
+            writer.write(line + b"\n")
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, tmp_path / "nk.qmp")
+    with pytest.raises((EOFError, ValueError, OSError)):
+        async with asyncio.timeout(20), QmpMonitor.connect(tmp_path, "nk.qmp") as monitor:
+            assert len(monitor._early) <= EARLY
+            async for _ in monitor.events():
+                pass
+            raise EOFError
+    server.close()
+
+
+async def test_a_flood_of_events_takes_turns_with_everything_else(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'{"QMP": {}}\n{"return": {}, "id": 1}\n{"return": {"status": "running"}, "id": 2}\n')
+        for _ in range(2):
+            await reader.readline()
+        writer.write(b'{"event": "RESET"}\n' * 20_000)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, tmp_path / "nk.qmp")
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.get_running_loop().create_task(others())
+    async with QmpMonitor.connect(tmp_path, "nk.qmp") as monitor:
+        heard = [name async for name, _ in monitor.events()]
+    beside.cancel()
+    server.close()
+    assert len(heard) == 20_000
+    assert turns >= 10_000

@@ -1,4 +1,8 @@
-"""QEMU's machine protocol: one connection to one guest, commands out and events in, a JSON object a line each."""
+"""QEMU's machine protocol: one connection to one guest, commands out and events in, a JSON object a line each.
+
+A guest may have taken its QEMU over, so nothing that comes in is believed to be of the protocol: what is not ends the
+connection with a ValueError, and one QEMU that talks without end takes turns with everything else.
+"""
 
 import asyncio
 import json
@@ -15,6 +19,8 @@ from novakit_hookspecs.errors import Busy
 
 ANSWER_WITHIN = 10.0
 LINE = 1 << 20
+EARLY = 1000
+"""Events that are kept until somebody listens; a QEMU that has just started tells a few."""
 
 
 @attrs.define(eq=False)
@@ -44,9 +50,9 @@ class QmpMonitor:
             os.close(descriptor)
         monitor = cls(*opened)
         try:
-            await monitor._reader.readuntil()  # the greeting
+            await monitor._next()  # the greeting
             await monitor._ask("qmp_capabilities")
-            monitor.status = (await monitor._ask("query-status"))["return"]["status"]
+            monitor.status = str(_object((await monitor._ask("query-status")).get("return")).get("status"))
             yield monitor
         finally:
             monitor._writer.close()
@@ -54,15 +60,19 @@ class QmpMonitor:
                 future.cancel()
 
     async def events(self) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
-        """Yield name and data of each event until QEMU ends; answers to commands are only read while this runs."""
+        """Yield name and data of each event until QEMU ends; answers to commands are only read while this runs.
+
+        Raises ValueError for what is none.
+        """
         for message in self._early:
-            yield str(message["event"]), message.get("data", {})
+            yield _event(message)
         while line := await self._reader.readline():
-            message = json.loads(line)
+            message = _parsed(line)
             if "event" in message:
-                yield str(message["event"]), message.get("data", {})
-            elif (future := self._waiting.pop(message.get("id", -1), None)) is not None and not future.done():
+                yield _event(message)
+            elif (future := self._answered(message)) is not None and not future.done():
                 future.set_result(message)
+            await asyncio.sleep(0)  # a line that is there already is read without a pause
 
     async def execute(self, command: str, **arguments: object) -> Any:
         """Return what the command returns. Raises Busy when it fails or QEMU does not answer."""
@@ -79,8 +89,8 @@ class QmpMonitor:
         finally:
             self._waiting.pop(number, None)
         if "error" in answer:
-            raise Busy(f"QEMU refused {command}: {answer['error'].get('desc', '')}")
-        return answer["return"]
+            raise Busy(f"QEMU refused {command}: {str(answer['error'])[:300]}")
+        return answer.get("return", {})
 
     async def hand_over(self, name: str, descriptor: int) -> None:
         """Give QEMU a descriptor of ours under a name, for a command that takes `fd:NAME`."""
@@ -96,11 +106,21 @@ class QmpMonitor:
         """Return the answer while nobody reads the events yet; those that come in between are kept."""
         number = self._send(command, {})
         while True:
-            message: Mapping[str, Any] = json.loads(await self._reader.readuntil())
+            message = await self._next()
             if message.get("id") == number:
                 return message
-            if "event" in message:
+            if "event" in message and len(self._early) < EARLY:
                 self._early.append(message)
+
+    async def _next(self) -> Mapping[str, Any]:
+        try:
+            return _parsed(await self._reader.readuntil())
+        except asyncio.LimitOverrunError as error:
+            raise ValueError(f"QEMU wrote a line of more than {LINE} bytes") from error
+
+    def _answered(self, message: Mapping[str, Any]) -> "asyncio.Future[Any] | None":
+        number = message.get("id")
+        return self._waiting.pop(number, None) if isinstance(number, int) else None
 
     def _send(self, command: str, arguments: Mapping[str, object]) -> int:
         number, message = self._message(command, arguments)
@@ -111,3 +131,20 @@ class QmpMonitor:
         self._sent += 1
         message = {"execute": command, "arguments": dict(arguments), "id": self._sent}
         return self._sent, json.dumps(message).encode() + b"\n"
+
+
+def _parsed(line: bytes) -> Mapping[str, Any]:
+    try:
+        return _object(json.loads(line))
+    except RecursionError as error:
+        raise ValueError("QEMU wrote a line that is nested too deep") from error
+
+
+def _event(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    return str(message["event"]), _object(message.get("data", {}))
+
+
+def _object(said: object) -> Mapping[str, Any]:
+    if not isinstance(said, dict):
+        raise ValueError(f"QEMU wrote {str(said)[:80]!r} where an object stands")
+    return said
