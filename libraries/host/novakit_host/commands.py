@@ -123,25 +123,35 @@ def _confined(argv: Sequence[str], reads: Sequence[Path], writes: Sequence[Path]
     return [*limited, *_powerless(), program, *argv[1:]]
 
 
-def _walled(program: Path, reads: Sequence[Path], writes: Sequence[Path]) -> list[str]:
-    """Return bubblewrap's part of a command: what is bound later hides what was bound before."""
-    words = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
+def walls(*, reads: Sequence[Path] = (), writes: Sequence[Path] = (), devices: Sequence[Path] = ()) -> list[str]:
+    """Return what bubblewrap is told of a place that has no network, and of the host's files programs and libraries.
+
+    What is bound later hides what was bound before.
+    """
+    words = ["--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--ro-bind", "/usr", "/usr"]
     for name in SYSTEM:
         at = Path("/", name)
         if at.is_symlink():
             words += ["--symlink", str(at.readlink()), str(at)]
         elif at.is_dir():
             words += ["--ro-bind", str(at), str(at)]
+    words += ["--perms", "0755", "--dir", "/etc"]
     for name in CONFIGURED:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for path in (program.resolve(), *reads):
+    for path in devices:
+        words += ["--dev-bind-try", str(path), str(path)]
+    for path in reads:
         if not path.is_relative_to("/usr"):
             words += ["--ro-bind", str(path), str(path)]
     for path in writes:
         words += ["--bind", str(path), str(path)]
     return [*words, "--chdir", "/", "--"]
+
+
+def _walled(program: Path, reads: Sequence[Path], writes: Sequence[Path]) -> list[str]:
+    words = ["bwrap", "--unshare-pid", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    return [*words, *walls(reads=[program.resolve(), *reads], writes=writes)]
 
 
 def _powerless() -> list[str]:

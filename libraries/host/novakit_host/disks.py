@@ -71,6 +71,12 @@ async def flatten(disk: Path, to: Path, *, within: float) -> None:
         raise Refused(f"qemu-img could not copy the root disk of {disk.parent.name}: {ended.said}")
 
 
+def noted_base(disk: Path) -> Path | None:
+    """Return the image that the disk was made with, by the note beside it and whatever the disk says of itself."""
+    noted = disk.with_name(BASE)
+    return Path(noted.read_text()) if noted.exists() else None
+
+
 async def images_in_use(instances: Path) -> Collection[str]:
     """Return the files of images that disks below the instances directory take from.
 
@@ -103,9 +109,10 @@ async def config_drive(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def _images_in_use(instances: Path) -> Collection[str]:
-    noted = {path.read_text() for path in instances.glob(f"*/{BASE}")}
-    named = {_backing(path) for path in instances.glob("*/root.qcow2")}
-    return noted | {name for name in named if name}
+    noted = {path.parent: path.read_text() for path in instances.glob(f"*/{BASE}")}
+    # Where there is a note, the header is not asked: an emulator that a guest has taken over writes what it likes.
+    named = {_backing(path) for path in instances.glob("*/root.qcow2") if path.parent not in noted}
+    return {*noted.values(), *(name for name in named if name)}
 
 
 def _note_base(image: LocalImage, disk: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from novakit_driver_qemu.commands import missing as missing_packages
+from novakit_driver_qemu.examination import missing as missing_packages
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "e2e"))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import uuid
 from pathlib import Path
 
 import attrs
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_driver_qemu import guest_cpu, host_facts
-from novakit_driver_qemu.machine import Machine, command_line
+from novakit_driver_qemu.machine import SANDBOX, Descriptors, Machine, command_line
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
@@ -23,7 +22,6 @@ from novakit_host.acceleration import Acceleration
 GOLDEN = Path(__file__).parent / "golden"
 GUEST = "11111111-2222-3333-4444-555555555555"
 PORT = "99999999-2222-3333-4444-555555555555"
-DIRECTORY = Path("/var/lib/novakit/virt/instances") / GUEST
 PLAIN = GuestPlan(id=GUEST, name="web", hostname="web", vcpus=1, memory_mb=512, root_gb=1)
 RICH = attrs.evolve(
     PLAIN,
@@ -49,9 +47,20 @@ HARDWARE = {
 GPUS = (PciAttachment(address="0000:3b:00.0"), PciAttachment(address="10000:af:1f.7"))
 
 
+def handed(machine: Machine, on_image: bool) -> Descriptors:
+    """Descriptors that tell what they are for: disks are 20 and up, taps 30 and up."""
+    return Descriptors(
+        control=10,
+        console=11,
+        disks=tuple(range(20, 20 + len(machine.disks))),
+        base=12 if on_image else None,
+        taps=tuple(range(30, 30 + len(machine.cards))),
+    )
+
+
 def lines(plan: GuestPlan, acceleration: str) -> str:
     """One option with its value a line, as a person reads it."""
-    argv = command_line(Machine.of(plan), DIRECTORY, acceleration)
+    argv = command_line(machine := Machine.of(plan), acceleration, handed(machine, plan.image is not None))
     return " ".join(argv).replace(" -", "\n-") + "\n"
 
 
@@ -167,10 +176,28 @@ def test_a_machine_written_down_before_there_were_devices_reads_back() -> None:
     assert Machine.load(fields) == Machine.of(PLAIN)
 
 
-def test_a_comma_in_the_state_directory_begins_no_option() -> None:
-    guest = str(uuid.uuid4())
-    argv = command_line(Machine.of(attrs.evolve(PLAIN, id=guest)), Path("/a,server=on") / guest, "tcg")
-    assert f"file,id=console,path=/a,,server=on/{guest}/console.log,append=on" in argv
+def test_the_sandbox_denies_what_would_lead_out_of_it() -> None:
+    assert SANDBOX == "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    assert f"-sandbox {SANDBOX}" in lines(PLAIN, "tcg")
+
+
+def test_no_file_of_the_host_has_a_name_on_the_command_line() -> None:
+    """But the kernel's random numbers: all others are handed over open."""
+    words = lines(RICH, "kvm").replace("/dev/fdset/", "")
+    assert [word for word in words.split() if "/" in word] == ["rng-random,id=rng,filename=/dev/urandom"]
+
+
+@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
+def test_the_whole_chain_of_a_disk_is_named_so_that_no_header_is_followed(image_format: str) -> None:
+    image = LocalImage(id=PORT, path="/images/one", disk_format=image_format, virtual_size=1 << 20)
+    for plan, below in ((PLAIN, None), (attrs.evolve(PLAIN, image=image), image_format)):
+        machine = Machine.of(plan)
+        argv = command_line(machine, "tcg", handed(machine, below is not None))
+        root = json.loads(argv[argv.index("-blockdev") + 1])
+        assert (root["backing"] or {}).get("driver") == below
+        if below is not None:
+            assert root["backing"]["read-only"] is True
+            assert root["backing"].get("backing", "none") == (None if below == "qcow2" else "none")
 
 
 def test_a_machine_that_was_written_down_reads_back() -> None:

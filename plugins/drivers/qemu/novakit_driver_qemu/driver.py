@@ -7,18 +7,18 @@ from weakref import WeakSet
 
 import attrs
 
-from novakit_driver_qemu import commands, console, examination, guest_cpu, host_facts, memory, processes
+from novakit_driver_qemu import console, examination, guest_cpu, host_facts, launch, memory, processes
 from novakit_driver_qemu.guests import Watch
 from novakit_driver_qemu.instances import Instances
-from novakit_driver_qemu.machine import Machine, command_line
+from novakit_driver_qemu.machine import Machine
 from novakit_driver_qemu.options import QemuOptions
 from novakit_driver_qemu.work import GuestTurns, end, whole
 from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
-from novakit_hookspecs.findings import Finding
+from novakit_hookspecs.findings import Finding, Verdict
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_host import disks
-from novakit_host.acceleration import QEMU, Acceleration, decide
+from novakit_host.acceleration import QEMU, Acceleration
 from novakit_host.commands import run
 from novakit_host.pci_survey import survey
 
@@ -44,14 +44,17 @@ class QemuDriver:
     _trimming: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self._instances = Instances(Path(self.context.state_dir).resolve() / "instances")
+        root = Path(self.context.state_dir).resolve() / "instances"
+        self._instances = Instances(root, self.options.first_user)
 
     async def open(self) -> None:
         """Decide on the acceleration and find the guests that run; raise `Refused` when programs are missing."""
-        if lacking := commands.missing():
+        if lacking := examination.missing():
             raise Refused(f"guests need programs that are not installed: apt-get install {' '.join(lacking)}")
         self._instances.root.mkdir(mode=0o700, exist_ok=True)
-        self._verdict = await decide(self.options.acceleration, Path(self.context.state_dir))
+        if (fault := examination.users(self.options.first_user)).verdict is Verdict.MISSING:
+            raise Refused(f"{fault.found}; {fault.remedy}")
+        self._verdict = await examination.decided(self.options.acceleration, Path(self.context.state_dir))
         self._version = host_facts.version_of((await run([QEMU, "--version"])).said)
         self._cpu_features = await guest_cpu.features(self._verdict.acceleration)
         for guest in await asyncio.to_thread(processes.running, self._instances.root):
@@ -100,6 +103,7 @@ class QemuDriver:
             if (watch := self._watches.get(guest)) is not None:
                 await watch.stop(gently=False)
             await processes.end_all(guest, self._instances.root)
+            await asyncio.to_thread(launch.give_devices, self._instances.devices().get(guest, ()), 0, self.root)
             await asyncio.to_thread(self._instances.remove, guest)
 
     async def set_power(self, guest: str, to: Power, within: float) -> Guest:
@@ -204,7 +208,7 @@ class QemuDriver:
 
     async def _started(self, guest: str) -> Guest:
         """Start the guest's QEMU unless it runs."""
-        root, suspended = self._instances.root, self._instances.memory(guest).exists()
+        suspended = self._instances.memory(guest).exists()
         if suspended and (watch := self._watches.get(guest)) is not None:
             await watch.stop(gently=True)  # it has not run since the memory was written: it is begun anew
         if (watch := self._watches.get(guest)) is not None:
@@ -213,14 +217,16 @@ class QemuDriver:
                 return self._guest(guest)
             await watch.stop(gently=True)  # it ended a moment ago: let that be told first
         if suspended or not await self._adopt(guest):
-            directory = self._instances.of(guest)
-            machine, how = self._instances.machine(guest), self._decided().acceleration
-            argv = command_line(machine, directory, how, suspended=suspended)
-            # Cut short, it might leave a QEMU in the background of which nobody knows yet.
-            ended = await whole(run(argv, cwd=directory))
-            process = processes.find(guest, root)
-            if ended.status != 0 or process is None:
-                raise Refused(f"QEMU did not start guest {guest}: {ended.said or 'it ended at once'}")
+            start = launch.Launch(
+                machine=self._instances.machine(guest),
+                directory=self._instances.of(guest),
+                acceleration=self._decided().acceleration,
+                user=self._instances.user(guest),
+                suspended=suspended,
+                root=self.root,
+            )
+            # Cut short, it might leave a QEMU in the background that nobody has heard of.
+            process = await whole(start.start())
             watch = self._watch(guest, process)
             if suspended:
                 await watch.restore()

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from novakit_driver_qemu import memory
+from novakit_driver_qemu import memory, processes
 from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import QemuProcess
@@ -82,7 +82,7 @@ class Watch:
         """
         monitor, was = await self._connected(), self.power
         if not self._memory.exists():
-            if (await monitor.execute("query-status"))["status"] == "postmigrate":
+            if (await monitor.execute("query-status")).get("status") == "postmigrate":
                 # An earlier one was cut short after QEMU had written, and before the file was whole.
                 await monitor.execute("cont")
             await monitor.execute("stop")
@@ -171,7 +171,8 @@ class Watch:
         await self.process.ended()
         await asyncio.wait([listening], timeout=LAST_WORDS)
         await end([listening])
-        crashed = not self._pulled and self.instances.ended_badly(self.guest)
+        record = await processes.said(self.instances.of(self.guest), LAST_WORDS)
+        crashed = not self._pulled and record.ended_badly
         if self._pulled:
             self.instances.forget_end(self.guest)
         ends_as = self._ends_as or (Power.CRASHED if crashed else Power.SHUTDOWN)

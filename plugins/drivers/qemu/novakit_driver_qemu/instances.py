@@ -8,13 +8,14 @@ from pathlib import Path
 
 import attrs
 
-from novakit_driver_qemu.machine import CONSOLE, PIDFILE, Machine
-from novakit_hookspecs.errors import NotFound
+from novakit_driver_qemu import processes
+from novakit_driver_qemu.machine import CONSOLE, Machine
+from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.servers import GuestPlan
-from novakit_host import disks, durable
+from novakit_host import disks, durable, guest_users
 
-PLAN, BUILT, MEMORY = "plan.json", "built", "memory"
+PLAN, BUILT, MEMORY, USER = "plan.json", "built", "memory", "user"
 
 
 @attrs.frozen
@@ -22,6 +23,7 @@ class Instances:
     """The directories of all guests."""
 
     root: Path
+    first_user: int = guest_users.FIRST
 
     def of(self, guest: str) -> Path:
         """Return the directory of a guest. Raises NotFound for what cannot be one's id."""
@@ -48,6 +50,28 @@ class Instances:
             raise NotFound(f"there is no guest {guest} on this host")
         return Machine.load(json.loads((self.of(guest) / PLAN).read_text())["machine"])
 
+    def user(self, guest: str) -> int | None:
+        """Return the user of a built guest's QEMU; None where this process cannot become another.
+
+        A guest that was built without one gets one now.
+        """
+        if not guest_users.may_be_given():
+            return None
+        path = self.of(guest) / PLAN
+        plan = json.loads(path.read_text())
+        if USER not in plan:
+            durable.write(path, json.dumps({**plan, USER: self._unused_user(guest)}))
+            return self.user(guest)
+        return int(plan[USER])
+
+    def _unused_user(self, guest: str) -> int:
+        plans = [self.of(each) / PLAN for each in self.held()]
+        used = {json.loads(plan.read_text()).get(USER) for plan in plans if plan.is_file()}
+        try:
+            return guest_users.unused(guest, used, self.first_user)
+        except ValueError as error:
+            raise Refused(f"guest {guest} cannot be given a user: {error}") from error
+
     def devices(self) -> Mapping[str, Sequence[str]]:
         """List the PCI addresses of the host's devices by guest, half-built ones too."""
         plans = {guest: self.of(guest) / PLAN for guest in self.held()}
@@ -55,12 +79,12 @@ class Instances:
         return {guest: Machine.load(machine).devices for guest, machine in machines.items()}
 
     def ended_badly(self, guest: str) -> bool:
-        """Say whether the guest's QEMU, which runs no more, was killed: one that ends by itself takes its pidfile."""
-        return (self.of(guest) / PIDFILE).exists()
+        """Say whether the guest's QEMU, which runs no more, was killed."""
+        return processes.read(self.of(guest)).ended_badly
 
     def forget_end(self, guest: str) -> None:
-        """Take the pidfile of a QEMU that was killed on purpose."""
-        (self.of(guest) / PIDFILE).unlink(missing_ok=True)
+        """Take the record of a QEMU that was killed on purpose."""
+        (self.of(guest) / processes.RECORD).unlink(missing_ok=True)
 
     def memory(self, guest: str) -> Path:
         """Return the file that holds the memory of a suspended guest, whole where it is there."""

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -23,7 +22,8 @@ VIF_MODELS: Mapping[str, str] = {
     "e1000e": "e1000e",
     "rtl8139": "rtl8139",
 }
-PIDFILE, CONSOLE = "qemu.pid", "console.log"
+CONSOLE = "console.log"
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _ENDS = ("csum", "tso4", "tso6", "ecn", "ufo")
@@ -42,6 +42,8 @@ class Drive:
     file: str
     format: str
     cdrom: bool = False
+    base_format: str = "qcow2"
+    """Format of the image that it takes from, where it does."""
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +78,8 @@ class Machine:
         _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
         _choice(plan.image_properties, "hw_machine_type", "q35", ("q35",))
         _choice(plan.image_properties, "hw_rng_model", "virtio", ("virtio",))
-        disks = [Drive(file="root.qcow2", format="qcow2")]
+        image = plan.image.disk_format if plan.image is not None else "qcow2"
+        disks = [Drive(file="root.qcow2", format="qcow2", base_format=image)]
         disks += [Drive(file="ephemeral.raw", format="raw")] if plan.ephemeral_gb else []
         disks += [Drive(file="swap.raw", format="raw")] if plan.swap_mb else []
         disks += [Drive(file="config.iso", format="raw", cdrom=True)] if plan.config_drive is not None else []
@@ -109,29 +112,53 @@ def socket_of(guest: str) -> str:
     return f"nk-{guest}.qmp"
 
 
-def command_line(machine: Machine, directory: Path, acceleration: str, *, suspended: bool = False) -> list[str]:
-    """Return the argument vector that starts the machine in the background, from its own directory.
+@attrs.frozen(kw_only=True)
+class Descriptors:
+    """What QEMU is handed open, in the order of the machine's disks and cards."""
+
+    control: int
+    """The listening socket of QMP."""
+    console: int
+    disks: tuple[int, ...]
+    base: int | None = None
+    """The image that the first disk takes from."""
+    taps: tuple[int, ...] = ()
+
+    @property
+    def files(self) -> Sequence[int]:
+        """List those that QEMU knows as files."""
+        return [self.console, *self.disks, *([] if self.base is None else [self.base])]
+
+    @property
+    def all(self) -> Sequence[int]:
+        """List every one."""
+        return [self.control, *self.files, *self.taps]
+
+
+def command_line(machine: Machine, acceleration: str, given: Descriptors, *, suspended: bool = False) -> list[str]:
+    """Return the argument vector that starts the machine, without a path of the host but that of a source of chance.
 
     A machine that was suspended waits for its memory before it runs.
     """
     argv = [QEMU, "-name", f"guest=nk-{machine.id},debug-threads=on", "-uuid", machine.id]
-    argv += ["-daemonize", "-pidfile", str(directory / PIDFILE), "-no-user-config", "-nodefaults", "-display", "none"]
-    # A sandbox that denies `spawn` or `elevateprivileges` forbids the step into the background as well.
-    argv += ["-sandbox", "on,obsolete=deny,resourcecontrol=deny"]
+    argv += ["-no-user-config", "-nodefaults", "-display", "none", "-sandbox", SANDBOX]
     argv += ["-machine", "q35,usb=off", "-accel", acceleration, "-cpu", _cpu(machine.hardware, acceleration)]
     argv += ["-smp", _smp(machine), "-m", f"{machine.memory_mb}M", "-rtc", "base=utc"]
     argv += ["-boot", "strict=on,menu=on" if machine.hardware.boot_menu else "strict=on"]
-    argv += ["-chardev", f"socket,id=qmp,path={socket_of(machine.id)},server=on,wait=off"]
+    for descriptor in given.files:
+        argv += ["-add-fd", f"fd={descriptor},set={descriptor}"]
+    argv += ["-chardev", f"socket,id=qmp,fd={given.control},server=on,wait=off"]
     argv += ["-mon", "chardev=qmp,mode=control"]
-    argv += ["-chardev", f"file,id=console,path={_escaped(directory / CONSOLE)},append=on"]
+    argv += ["-chardev", f"file,id=console,path={_file(given.console)},append=on"]
     argv += ["-serial", "chardev:console"]
     argv += [*_rng(machine.hardware), *_watchdog(machine.hardware)]
     if machine.bus == "scsi" or any(disk.cdrom for disk in machine.disks):
         argv += ["-device", "virtio-scsi-pci,id=scsi"]
-    for number, disk in enumerate(machine.disks):
-        argv += _disk(f"disk{number}", disk, machine.bus, directory)
-    for number, card in enumerate(machine.cards):
-        argv += _card(f"net{number}", card, machine.vif)
+    for number, (disk, descriptor) in enumerate(zip(machine.disks, given.disks, strict=True)):
+        base = None if number or given.base is None else _node(disk.base_format, given.base)
+        argv += _disk(f"disk{number}", disk, machine.bus, {**_node(disk.format, descriptor), **_taking(disk, base)})
+    for number, (card, descriptor) in enumerate(zip(machine.cards, given.taps, strict=True)):
+        argv += _card(f"net{number}", card, machine.vif, descriptor)
     for address in machine.devices:
         argv += ["-device", f"vfio-pci,host={address}"]
     return [*argv, "-incoming", "defer"] if suspended else argv
@@ -176,20 +203,36 @@ def _watchdog(wanted: Hardware) -> Sequence[str]:
     return ["-device", "i6300esb", "-action", f"watchdog={wanted.watchdog}"] if wanted.watchdog else []
 
 
-def _disk(name: str, disk: Drive, bus: str, directory: Path) -> Sequence[str]:
-    source = {"driver": "file", "filename": str(directory / disk.file)}
-    node: dict[str, object] = {"driver": disk.format, "node-name": name, "file": source}
-    node.update({"read-only": True} if disk.cdrom else {"discard": "unmap"})
+def _file(descriptor: int) -> str:
+    return f"/dev/fdset/{descriptor}"
+
+
+def _node(kind: str, descriptor: int) -> Mapping[str, object]:
+    return {"driver": kind, "file": {"driver": "file", "filename": _file(descriptor)}}
+
+
+def _taking(disk: Drive, base: Mapping[str, object] | None) -> Mapping[str, object]:
+    """Say what a disk takes from: the whole chain, so that no file's own word for it is ever followed."""
+    if disk.format != "qcow2":
+        return {}
+    if base is None:
+        return {"backing": None}
+    return {"backing": {**base, "read-only": True, **({"backing": None} if base["driver"] == "qcow2" else {})}}
+
+
+def _disk(name: str, disk: Drive, bus: str, source: Mapping[str, object]) -> Sequence[str]:
+    more = {"read-only": True} if disk.cdrom else {"discard": "unmap"}
+    node: dict[str, object] = {"node-name": name, **source, **more}
     # Debian's cloud kernel has no AHCI: a drive on virtio-scsi is seen by every guest.
     kind = "scsi-cd,bus=scsi.0" if disk.cdrom else "virtio-blk-pci" if bus == "virtio" else "scsi-hd,bus=scsi.0"
     boot = ",bootindex=1" if name == "disk0" else ""
     return ["-blockdev", json.dumps(node), "-device", f"{kind},drive={name}{boot}"]
 
 
-def _card(name: str, card: MachineNic, vif: str) -> Sequence[str]:
+def _card(name: str, card: MachineNic, vif: str, tap: int) -> Sequence[str]:
     plain = f",host_mtu={card.mtu},{_PLAIN}" if vif == "virtio" else ""
     return [
-        *("-netdev", f"tap,id={name},ifname={card.tap},script=no,downscript=no,vhost=off"),
+        *("-netdev", f"tap,id={name},fd={tap},vhost=off"),
         *("-device", f"{VIF_MODELS[vif]},netdev={name},mac={card.mac}{plain}"),
     ]
 
@@ -199,8 +242,3 @@ def _choice(properties: Mapping[str, str], key: str, default: str, offered: Sequ
     if value not in offered:
         raise Refused(f"image property {key} {value[:40]!r} is not offered: use one of {', '.join(sorted(offered))}")
     return value
-
-
-def _escaped(path: Path) -> str:
-    """Write a path as a part of an option, where a comma would begin the next part."""
-    return str(path).replace(",", ",,")

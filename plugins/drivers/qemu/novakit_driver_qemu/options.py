@@ -1,10 +1,14 @@
 """What an operator may set in `[drivers.qemu]`."""
 
 import attrs
-from attrs.validators import ge, gt, in_
+from attrs.validators import ge, gt, in_, lt
 
 from novakit_hookspecs.fields import tuple_field
+from novakit_host import guest_users
 from novakit_host.pci_rules import PciRule
+
+FOREIGN = (1 << 31) - 1
+"""Users above are read as negative numbers by some programs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -23,5 +27,7 @@ class QemuOptions:
     """How many MiB may be promised for each MiB of the host's memory."""
     disk_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
     """How many GiB may be promised for each GiB of the state directory's file system."""
+    first_user: int = attrs.field(default=guest_users.FIRST, validator=[gt(0), lt(FOREIGN - guest_users.COUNT)])
+    """The first of 65,536 numeric users that no account has; each guest's QEMU runs as one of its own."""
     pci: tuple[PciRule, ...] = tuple_field()
     """Which of the host's PCI devices guests may have; each must be bound to vfio-pci."""

@@ -1,6 +1,12 @@
-"""QEMU processes of ours: found by what they were started with, held by a descriptor that no other process can get."""
+"""QEMU processes of ours: known by a record that root wrote, held by a descriptor that no other process can get.
+
+Beside a guest's disks lies the record of its last start. A shell keeps it locked from the start on until QEMU has
+ended; the first line is what the kernel says of the process that became QEMU, written before it did, and the last one
+is how it ended. Whatever a guest does to its QEMU, it can neither change the record nor be taken for another process.
+"""
 
 import asyncio
+import fcntl
 import os
 import select
 import signal
@@ -9,14 +15,16 @@ from pathlib import Path
 
 import attrs
 
-from novakit_driver_qemu.machine import PIDFILE
 from novakit_hookspecs.errors import Busy
 
+RECORD = "qemu.process"
 TERM_WITHIN = 3.0
 """Seconds a QEMU has to flush its disks and end before it is killed."""
 KILL_WITHIN = 30.0
 START_WITHIN = 20.0
 LOOK_EVERY = 0.05
+_STARTED_AT = 22 - 3
+"""The place of `starttime` among the fields of /proc/PID/stat that follow the name, see proc(5)."""
 
 
 @attrs.define(eq=False)
@@ -73,71 +81,131 @@ class QemuProcess:
             self._ended.set_result(None)
 
 
+@attrs.frozen(kw_only=True)
+class Record:
+    """What the record of a guest's last start says."""
+
+    pid: int = 0
+    """0 while it is being started, and for a guest that never was."""
+    began: int = 0
+    """When the process began, in the kernel's ticks since the machine did."""
+    status: int | None = None
+    """How QEMU ended; None while it runs, and when the shell that would say so was killed as well."""
+    held: bool = False
+    """Whether the shell still has it: QEMU is being started, runs, or has ended this very moment."""
+
+    @property
+    def ended_badly(self) -> bool:
+        """Say whether QEMU was killed: one that ends by itself says 0."""
+        return bool(self.pid) and not self.held and self.status != 0
+
+
+def read(directory: Path) -> Record:
+    """Read the record of the guest with this directory; one that is missing or torn names no process."""
+    try:
+        with (directory / RECORD).open("rb") as file:
+            # Asked first: what is written before the lock goes is read after it.
+            held = _is_locked(file.fileno())
+            lines = file.read(4096).splitlines()
+    except OSError:
+        return Record()
+    pid, began = _identity(lines[0]) if lines else (0, 0)
+    word, _, number = lines[-1].partition(b" ") if lines else (b"", b"", b"")
+    status = int(number) if word == b"ended" and number.isdigit() else None
+    return Record(pid=pid, began=began, status=status, held=held)
+
+
+def create(directory: Path) -> int:
+    """Begin a new record, locked by whoever holds the descriptor that is returned.
+
+    It is another file than the one before: a shell that is late writes into its own.
+    """
+    path = directory / RECORD
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
 def running(root: Path) -> Mapping[str, list[int]]:
-    """Find our QEMU processes by guest: those of this user that were told a pidfile below the instances directory."""
+    """Find the running QEMU processes of the guests below the instances directory."""
     found: dict[str, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (guest := _guest_of(int(entry.name), root)):
-            found.setdefault(guest, []).append(int(entry.name))
+    for path in root.glob(f"*/{RECORD}"):
+        if (process := find(path.parent.name, root)) is not None:
+            found[path.parent.name] = [process.pid]
+            process.close()
     return found
 
 
-def hold(pid: int, guest: str, root: Path) -> QemuProcess | None:
-    """Take hold of the guest's QEMU by its number; None when that process is another or has ended."""
+def find(guest: str, root: Path) -> QemuProcess | None:
+    """Take hold of the guest's QEMU by its record; None when it does not run."""
+    record = read(root / guest)
+    if not record.pid:
+        return None
     try:
-        descriptor = os.pidfd_open(pid)
+        process = QemuProcess(record.pid, os.pidfd_open(record.pid))
     except (OSError, OverflowError):
         return None
     # Asked after the descriptor is there: from now on the number cannot be given to another process.
-    if _guest_of(pid, root) == guest:
-        return QemuProcess(pid, descriptor)
-    os.close(descriptor)
+    if process.alive and _began(record.pid) == record.began:
+        return process
+    process.close()
     return None
 
 
-def find(guest: str, root: Path) -> QemuProcess | None:
-    """Take hold of the guest's QEMU by its pidfile; None when it does not run."""
-    try:
-        pid = int((root / guest / PIDFILE).read_text())
-    except (OSError, ValueError):
-        return None
-    return hold(pid, guest, root)
-
-
 async def settled(guest: str, root: Path) -> QemuProcess | None:
-    """Take hold of the guest's QEMU, after its start when it is being started; None when none runs.
-
-    While it starts, QEMU is two processes, and the one that stays is the one of the pidfile.
-    """
+    """Take hold of the guest's QEMU, after its start when it is being started; None when none runs."""
     end = asyncio.get_running_loop().time() + START_WITHIN
-    while (process := find(guest, root)) is None and guest in await asyncio.to_thread(running, root):
+    while (process := find(guest, root)) is None and read(root / guest).held:
         if asyncio.get_running_loop().time() > end:
-            await end_all(guest, root)
+            raise Busy(f"a start of guest {guest} that was begun earlier does not end")
         await asyncio.sleep(LOOK_EVERY)
     return process
 
 
 async def end_all(guest: str, root: Path) -> None:
-    """Kill whatever QEMU the guest has; raise `Busy` when one is still there in the end."""
-    for _ in range(5):
-        # Looked for again after the kill: one that was starting may have forked meanwhile.
-        if not (pids := (await asyncio.to_thread(running, root)).get(guest)):
-            return
-        for pid in pids:
-            if (process := hold(pid, guest, root)) is not None:
-                await process.stop(gently=False)
-                process.close()
-    raise Busy(f"a QEMU process of guest {guest} does not end: {pids}")
+    """Kill the QEMU that the guest has or is about to have; raise `Busy` when it is still there in the end."""
+    end = asyncio.get_running_loop().time() + KILL_WITHIN
+    while (process := find(guest, root)) is not None or read(root / guest).held:
+        if process is not None:
+            await process.stop(gently=False)
+            process.close()
+        if asyncio.get_running_loop().time() > end:
+            raise Busy(f"the QEMU process of guest {guest} does not end")
+        await asyncio.sleep(LOOK_EVERY)
 
 
-def _guest_of(pid: int, root: Path) -> str | None:
+async def said(directory: Path, within: float) -> Record:
+    """Return the record once the shell has written how QEMU, which has ended, did."""
+    end = asyncio.get_running_loop().time() + within
+    while True:
+        record = read(directory)
+        if not record.held or asyncio.get_running_loop().time() > end:
+            return record
+        await asyncio.sleep(0.01)
+
+
+def _is_locked(descriptor: int) -> bool:
     try:
-        if Path(f"/proc/{pid}").stat().st_uid != os.geteuid():
-            return None
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _began(pid: int) -> int:
+    try:
+        return _identity(Path(f"/proc/{pid}/stat").read_bytes())[1]
     except OSError:
-        return None
-    if b"-pidfile" not in argv[:-1] or not Path(os.fsdecode(argv[0])).name.startswith("qemu-system"):
-        return None
-    pidfile = Path(os.fsdecode(argv[argv.index(b"-pidfile") + 1]))
-    return pidfile.parent.name if pidfile.name == PIDFILE and pidfile.parent.parent == root else None
+        return 0
+
+
+def _identity(stat: bytes) -> tuple[int, int]:
+    """Return number and beginning of a process from its /proc/PID/stat; zeros for what is none."""
+    number, _, _ = stat.partition(b" ")
+    fields = stat.rpartition(b")")[2].split()
+    try:
+        return int(number), int(fields[_STARTED_AT])
+    except (ValueError, IndexError):
+        return 0, 0

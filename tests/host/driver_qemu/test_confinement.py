@@ -1,0 +1,206 @@
+"""A guest that has taken its QEMU over is nobody: tried from where the emulator stands, with real guests."""
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from novakit_driver_qemu import QemuDriver, QemuOptions
+from novakit_driver_qemu.examination import missing as missing_packages
+from novakit_driver_qemu.machine import socket_of
+from novakit_driver_qemu.processes import running
+from novakit_driver_qemu.qmp import QmpMonitor
+from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.servers import GuestPlan, LocalImage, Power
+from novakit_host.commands import sandbox
+from tests.support.confinement import Emulator, require_nobody
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing_packages()), reason=f"needs {', '.join(missing_packages())}"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root starts guests as other users"),
+]
+SECRET = b"of the control plane"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state directory to which everybody could get, so that nothing above it protects what is in it."""
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_mode & 0o001 == 0 and directory.is_relative_to("/tmp"):
+            directory.chmod(directory.stat().st_mode | 0o011)
+    state = tmp_path / "state"
+    state.mkdir(mode=0o711)
+    (state / "keys").mkdir(mode=0o700)
+    (state / "keys/secret").write_bytes(SECRET)
+    return state
+
+
+@pytest.fixture
+async def driver(state: Path) -> AsyncIterator[QemuDriver]:
+    driver = QemuDriver(QemuOptions(acceleration="tcg"), HostContext(host="alpha", state_dir=str(state)))
+    await driver.open()
+    yield driver
+    for guest in await driver.guests():
+        await driver.destroy(guest.id)
+    await driver.close()
+
+
+@pytest.fixture
+def plan(state: Path) -> GuestPlan:
+    """A guest on an image; it finds nothing to boot there, and waits."""
+    image = state / "image"
+    image.write_bytes(bytes(1 << 20))
+    image.chmod(0o444)
+    local = LocalImage(id=str(uuid.uuid4()), path=str(image), disk_format="raw", virtual_size=1 << 20)
+    return GuestPlan(
+        id=str(uuid.uuid4()),
+        name="x",
+        hostname="x",
+        vcpus=1,
+        memory_mb=64,
+        root_gb=1,
+        swap_mb=8,
+        image=local,
+        config_drive={},
+    )
+
+
+async def started(driver: QemuDriver, state: Path, plan: GuestPlan) -> Emulator:
+    await driver.create(plan)
+    [pid] = running(state / "instances")[plan.id]
+    return Emulator(pid)
+
+
+async def test_an_emulator_is_nobody_and_holds_what_is_its_guests_alone(
+    driver: QemuDriver, state: Path, plan: GuestPlan
+) -> None:
+    emulator = await started(driver, state, plan)
+    require_nobody(emulator)
+    assert {emulator.says("CapBnd"), emulator.says("CapInh")} == {"0" * 16}
+    assert not emulator.says("Groups")
+    assert b"PATH=" in Path(f"/proc/{emulator.pid}/environ").read_bytes()
+    assert len(Path(f"/proc/{emulator.pid}/environ").read_bytes().strip(b"\0").split(b"\0")) <= 4
+    directory = state / "instances" / plan.id
+    assert plan.image is not None
+    assert {name: how for name, how in emulator.open_files().items() if not name.startswith("/usr")} == {
+        str(directory / "root.qcow2"): os.O_RDWR,
+        str(directory / "swap.raw"): os.O_RDWR,
+        str(directory / "config.iso"): os.O_RDONLY,
+        str(directory / "console.log"): os.O_WRONLY,
+        plan.image.path: os.O_RDONLY,
+    }
+
+
+async def test_an_emulator_reads_nothing_of_the_host_or_of_other_guests(
+    driver: QemuDriver, state: Path, plan: GuestPlan
+) -> None:
+    emulator = await started(driver, state, plan)
+    other = await started(driver, state, attrs.evolve(plan, id=str(uuid.uuid4())))
+    assert emulator.user != other.user
+    theirs = state / "instances" / str(plan.id)
+    wanted = [Path("/etc/shadow"), state / "keys", state / "keys/secret", state / "instances", theirs / "root.qcow2"]
+    wanted += [Path(f"/proc/{other.pid}/{name}") for name in ("mem", "environ", "fd", "root/", "maps")]
+    for path in wanted:
+        assert path.exists()
+        for walled in (True, False):
+            assert not emulator.can_read(path, walled=walled), path
+    assert emulator.can_read(Path("/usr/bin/true"))
+    for sign in ("0", "TERM"):
+        assert "not permitted" in emulator.tries("kill", f"-{sign}", str(other.pid)).stderr
+    assert [each.power for each in await driver.guests()] == [Power.RUNNING] * 2
+
+
+async def test_root_gives_no_file_away_and_an_emulator_can_plant_none(
+    driver: QemuDriver, state: Path, plan: GuestPlan
+) -> None:
+    """Over all that is done to a guest: a link that its emulator planted would have to be in one of these places."""
+    emulator = await started(driver, state, plan)
+    user = emulator.user
+    for step in (driver.pause, driver.suspend):
+        await step(plan.id)
+    await driver.set_power(plan.id, Power.RUNNING, 0)
+    emulator = Emulator(running(state / "instances")[plan.id][0])
+    assert emulator.user == user, "a guest keeps its user"
+    for path in (state, *state.rglob("*")):
+        status = path.lstat()
+        assert (status.st_uid, status.st_gid) == (0, 0), path
+        assert path.is_symlink() or not path.is_dir() or not emulator.can_write_in(path), path
+    planted = state / "instances" / plan.id / "planted"
+    assert not planted.exists()
+
+
+@pytest.mark.skipif(sandbox() != "bubblewrap", reason="bubblewrap does not work here")
+async def test_an_emulator_sees_no_file_and_no_network_of_the_host(
+    driver: QemuDriver, state: Path, plan: GuestPlan
+) -> None:
+    emulator = await started(driver, state, plan)
+    inside = Path(f"/proc/{emulator.pid}/root")
+    assert {path.name for path in inside.iterdir()} <= {
+        *("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "dev", "proc", "tmp")
+    }
+    assert not (inside / "etc/shadow").exists()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        knock = f"exec 3<>/dev/tcp/127.0.0.1/{port}"
+        assert emulator.tries("bash", "-c", knock, walled=False).returncode == 0, "the host's own place leads there"
+        assert emulator.tries("bash", "-c", knock).returncode != 0
+    links = emulator.tries("sh", "-c", "tail -n +3 /proc/net/dev | cut -d: -f1").stdout.split()
+    assert links == ["lo"]
+
+
+async def test_an_emulator_starts_no_program_even_when_it_is_told_to(
+    driver: QemuDriver, state: Path, plan: GuestPlan
+) -> None:
+    """QEMU has a command that runs one: a shell that takes the memory."""
+    await started(driver, state, plan)
+    await driver.close()  # QEMU serves one connection at a time
+    reached = Path("/tmp") / f"novakit-{uuid.uuid4()}"
+    async with QmpMonitor.connect(state / "instances" / plan.id, socket_of(plan.id)) as monitor:
+        monitor._send("migrate", {"uri": f"exec:touch {reached}; cat >/dev/null"})
+        await asyncio.sleep(2)
+    assert not reached.exists()
+    [pid] = running(state / "instances").get(plan.id, [0])
+    assert not pid or not Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    await driver.open()
+
+
+async def test_what_a_taken_emulator_writes_over_its_disks_header_is_not_followed(
+    driver: QemuDriver, state: Path, plan: GuestPlan
+) -> None:
+    await started(driver, state, plan)
+    await driver.set_power(plan.id, Power.SHUTDOWN, 0)
+    disk = state / "instances" / plan.id / "root.qcow2"
+    assert plan.image is not None
+    content, other = bytearray(disk.read_bytes()), str(state / "keys/secret").encode()
+    at = content.index(plan.image.path.encode())
+    content[at : at + len(other)] = other
+    content[16:20] = len(other).to_bytes(4, "big")
+    disk.write_bytes(content)
+    assert (await driver.set_power(plan.id, Power.RUNNING, 0)).power is Power.RUNNING
+    [pid] = running(state / "instances")[plan.id]
+    assert plan.image.path in Emulator(pid).open_files()
+    assert not [name for name in Emulator(pid).open_files() if "secret" in name]
+    assert plan.image.path in await driver.images_in_use()
+
+
+async def test_guests_that_run_are_found_again_and_a_record_of_another_is_not_taken(
+    driver: QemuDriver, state: Path, plan: GuestPlan
+) -> None:
+    emulator = await started(driver, state, plan)
+    await driver.close()
+    again: Any = QemuDriver(driver.options, driver.context)
+    await again.open()
+    assert [(each.id, each.power) for each in await again.guests()] == [(plan.id, Power.RUNNING)]
+    assert running(state / "instances") == {plan.id: [emulator.pid]}
+    await again.destroy(plan.id)
+    assert not Path(f"/proc/{emulator.pid}/exe").exists()
+    await again.close()
+    await driver.open()
