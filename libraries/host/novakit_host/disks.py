@@ -147,6 +147,8 @@ async def _run(argv: Sequence[str], fresh: Path, path: Path, reads: Sequence[Pat
     if ended.status != 0:
         await asyncio.to_thread(fresh.unlink, missing_ok=True)
         raise Refused(f"{argv[0]} could not make {path.name}: {ended.said or f'it ended with {ended.status}'}")
+    # The directory lets other users through where QEMU runs as one of them.
+    await asyncio.to_thread(fresh.chmod, 0o600)
     await asyncio.to_thread(durable.publish, fresh, path)
     return path
 

@@ -139,3 +139,21 @@ async def test_the_images_that_disks_take_from_are_known_with_and_without_a_note
     (instances / "a" / "root.qcow2").write_bytes(b"QFI")
     with pytest.raises(Refused, match="cannot be read"):
         await disks.images_in_use(instances)
+
+
+async def test_a_guests_disks_are_for_their_owner_alone(plan: GuestPlan, directory: Path) -> None:
+    """QEMU passes through their directory as another user, and so can everybody: user data is among them."""
+    await disks.root(plan, directory / "root.qcow2")
+    await disks.swap(directory / "swap.raw", 8)
+    await disks.config_drive(directory / "config.iso", {"openstack/latest/user_data": b"secret"})
+    for name in ("root.qcow2", "swap.raw", "config.iso"):
+        assert (directory / name).stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_header_is_not_asked_where_there_is_a_note(plan: GuestPlan, directory: Path) -> None:
+    """An emulator that a guest has taken over writes what it likes over the header."""
+    disk = await disks.root(plan, directory / "root.qcow2")
+    assert plan.image is not None
+    disk.write_bytes(b"no qcow2 any more")
+    assert disks.noted_base(disk) == Path(plan.image.path)
+    assert set(await disks.images_in_use(directory.parent)) == {plan.image.path}
