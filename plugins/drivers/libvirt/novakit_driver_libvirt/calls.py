@@ -2,14 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import attrs
 import libvirt
 
-from novakit_driver_libvirt import host_devices
+from novakit_driver_libvirt import guest_users, host_devices
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, guest_of, name_of
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.servers import Power
@@ -157,14 +157,16 @@ class Calls:
         """List the PCI addresses of the host's devices that domains have, by the name of any domain."""
 
         def work(connection: Any) -> dict[str, Sequence[str]]:
-            held = {}
-            for domain in connection.listAllDomains(0):
-                try:
-                    held[str(domain.name())] = host_devices.read(domain.XMLDesc(0))
-                except libvirt.libvirtError as error:
-                    if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                        raise
-            return held
+            return {name: host_devices.read(xml) for name, xml in _texts(connection).items()}
+
+        return await self._run(work)
+
+    async def users(self) -> Collection[int]:
+        """List the users that domains have of their own."""
+
+        def work(connection: Any) -> set[int]:
+            labels = [guest_users.of_domain(xml) for xml in _texts(connection).values()]
+            return {label.user for label in labels if label is not None}
 
         return await self._run(work)
 
@@ -312,6 +314,18 @@ class Calls:
                 loop.call_soon_threadsafe(what, *facts)
             except RuntimeError:
                 return  # the loop closed in this very moment: nobody listens any more
+
+
+def _texts(connection: Any) -> Mapping[str, str]:
+    """Return the XML of each domain by its name; one that goes meanwhile is left out."""
+    found = {}
+    for domain in connection.listAllDomains(0):
+        try:
+            found[str(domain.name())] = str(domain.XMLDesc(0))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+    return found
 
 
 def _find(connection: Any, guest: str) -> Any:

@@ -48,6 +48,8 @@ class Surroundings:
     nvram: str
     """The file that keeps what UEFI remembers."""
     firmware: Firmware = attrs.field(factory=Firmware)
+    label: str = ""
+    """Whom QEMU runs as and its files belong to, as libvirt's DAC driver writes it; empty for its own choice."""
     vnc: bool = False
     shared_cpus: Mapping[int, Sequence[int]] = attrs.field(factory=dict)
     """By cell of the host, the CPUs that guests share."""
@@ -89,6 +91,8 @@ def render(plan: GuestPlan, disks: Sequence[DomainDisk], around: Surroundings) -
     for event, action in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "destroy")):
         _text(domain, f"on_{event}", action)
     _devices(_add(domain, "devices"), plan, disks, around, wanted)
+    if around.label:
+        _text(_add(domain, "seclabel", {"type": "static", "model": "dac", "relabel": "yes"}), "label", around.label)
     return str(etree.tostring(domain, pretty_print=True, encoding="unicode"))
 
 

@@ -15,6 +15,7 @@ from novakit_driver_libvirt import (
     examination,
     firmware,
     guest_cpu,
+    guest_users,
     host_cells,
     host_devices,
     host_facts,
@@ -24,6 +25,7 @@ from novakit_driver_libvirt.calls import Calls, Domain
 from novakit_driver_libvirt.disks import Disks, unsearchable
 from novakit_driver_libvirt.domain_xml import Surroundings, render
 from novakit_driver_libvirt.firmware import Firmware
+from novakit_driver_libvirt.guest_users import Label
 from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_driver_libvirt.work import WorkByGuest
@@ -63,7 +65,10 @@ class LibvirtDriver:
     _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
     _verdict: Acceleration | None = attrs.field(init=False, default=None)
     _shared_cpus: Mapping[int, Sequence[int]] = attrs.field(init=False, factory=dict)
-    _qemu_user: int = attrs.field(init=False, default=0)
+    _base: Label = attrs.field(init=False, default=guest_users.ROOT)
+    """Whom libvirt runs QEMU as by itself."""
+    _users: dict[str, int] = attrs.field(init=False, factory=dict)
+    """Users that guests were given; of one that is being made no domain tells yet."""
     _reconnecting: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -87,7 +92,7 @@ class LibvirtDriver:
         self._verdict = await self._decide()
         capabilities = await self._calls.capabilities()
         self._shared_cpus = self._sharing(capabilities)
-        self._qemu_user = _qemu_user(capabilities)
+        self._base = guest_users.of_libvirt(capabilities)
         self._require_way_to(self._disks.root / "disk")
 
     async def close(self) -> None:
@@ -151,6 +156,7 @@ class LibvirtDriver:
                 raise Refused(f"domain {name_of(guest)} belongs to another service, in {domain.directory!r}")
             await self._calls.undefine(guest)
             await asyncio.to_thread(self._disks.remove, guest)
+            self._users.pop(guest, None)
 
     async def set_power(self, guest: str, to: Power, within: float) -> Guest:
         """Bring the guest to RUNNING or SHUTDOWN; a shutdown pulls the plug after `within` seconds."""
@@ -240,8 +246,25 @@ class LibvirtDriver:
             render(plan, (), around)  # refuse before anything is made
             await self._require_cpu_limits(plan)
             disks = await self._disks.build(plan)
+            around = attrs.evolve(around, label=await self._label(plan.id))
             await self._calls.define(render(plan, disks, around))
         return await self._running(plan.id)
+
+    def _has_own_users(self) -> bool:
+        return bool(self.options.first_user) and guest_users.possible(self._base, self._decided().acceleration)
+
+    async def _label(self, guest: str) -> str:
+        """Give the guest a user of its own; empty where libvirt's own choice stands."""
+        if not self._has_own_users():
+            return ""
+        used = await self._calls.users()
+        # Nothing is awaited from here on: two guests that are made at once must not find the same one free.
+        try:
+            label = guest_users.own(guest, self._base, {*used, *self._users.values()}, self.options.first_user)
+        except ValueError as error:
+            raise Refused(f"guest {guest} cannot be given a user: {error}") from error
+        self._users[guest] = label.user
+        return str(label)
 
     async def _set_power(self, guest: str, to: Power, within: float) -> Guest:
         domain = await self._known(guest)
@@ -341,9 +364,10 @@ class LibvirtDriver:
             )
 
     def _require_way_to(self, path: Path) -> None:
-        if (closed := unsearchable(path, self._qemu_user)) is not None:
+        user = self.options.first_user if self._has_own_users() else self._base.user
+        if (closed := unsearchable(path, user)) is not None:
             raise Refused(
-                f"QEMU runs as user {self._qemu_user} and cannot get to {path.parent} through {closed}:"
+                f"QEMU runs as user {user} and cannot get to {path.parent} through {closed}:"
                 f" run `chmod o+x {closed}`, or keep the state elsewhere"
             )
 
@@ -411,14 +435,3 @@ async def _next_of(told: "asyncio.Queue[GuestEvent]", guest: str, within: float)
                 pass
     except TimeoutError:
         return
-
-
-def _qemu_user(capabilities: str) -> int:
-    """Return the numeric user QEMU runs as: libvirt says it as `+uid:+gid`."""
-    for model in etree.fromstring(capabilities).iterfind("host/secmodel"):
-        if model.findtext("model") == "dac":
-            for label in model.iterfind("baselabel"):
-                user = (label.text or "").partition(":")[0].lstrip("+")
-                if user.isdigit():
-                    return int(user)
-    return 0

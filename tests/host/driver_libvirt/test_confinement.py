@@ -1,0 +1,174 @@
+"""A guest that has taken over the QEMU that libvirt started is nobody: real guests, libvirt as Debian has it."""
+
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
+from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.servers import GuestPlan, LocalImage, Power
+from tests.support.confinement import Emulator, require_nobody
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from hostlab import Lab, missing
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.slow,
+    pytest.mark.skipif(missing(libvirt=True) is not None, reason=str(missing(libvirt=True))),
+]
+
+LIBVIRTS = ("/var/lib/libvirt", "/run/libvirt", "/dev/hugepages", "/var/cache/libvirt", "/var/log/libvirt")
+
+SHARED = "/run/libvirt/qemu/dbus"
+"""libvirt lets its whole group write here, for what passes state over D-Bus, which no guest of ours does."""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(libvirt=True, openvswitch=False, daemons=False, as_installed=True) as lab:
+        for daemon in ("virtlogd", "libvirtd"):
+            lab.run([daemon, "-d", "-p", f"/run/{daemon}.pid"])
+        yield lab
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state directory with a way to it, as QEMU's users need one."""
+    state = Path(tempfile.mkdtemp(prefix="novakit-state-"))
+    state.chmod(0o711)
+    (state / "keys").mkdir(mode=0o700)
+    (state / "keys/secret").write_text("of the control plane")
+    yield state
+    shutil.rmtree(state)
+
+
+@pytest.fixture
+async def driver(lab: Lab, state: Path) -> AsyncIterator[LibvirtDriver]:
+    uri = f"qemu:///system?socket={lab.run_dir}/libvirt/libvirt-sock"
+    options = LibvirtOptions(uri=uri, acceleration="tcg")
+    driver = LibvirtDriver(options, HostContext(host="alpha", state_dir=str(state)))
+    await driver.open()
+    yield driver
+    for guest in await driver.guests():
+        await driver.destroy(guest.id)
+    await driver.close()
+
+
+@pytest.fixture
+def plan(state: Path) -> GuestPlan:
+    """A guest on an image; it finds nothing to boot there, and waits."""
+    image = state / "image"
+    image.write_bytes(bytes(1 << 20))
+    image.chmod(0o444)
+    local = LocalImage(id=str(uuid.uuid4()), path=str(image), disk_format="raw", virtual_size=1 << 20)
+    guest = str(uuid.uuid4())
+    return GuestPlan(
+        id=guest, name="x", hostname="x", vcpus=1, memory_mb=64, root_gb=1, swap_mb=8, image=local, config_drive={}
+    )
+
+
+def emulator(lab: Lab, guest: str) -> Emulator:
+    """The QEMU of a guest, by its number outside of the lab."""
+    inside = (lab.run_dir / f"libvirt/qemu/nk-{guest}.pid").read_text().strip()
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            argv = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if lines["NSpid"].split()[-1] == inside and guest.encode() in argv and lines["Name"].startswith("qemu"):
+            return Emulator(int(status.parent.name))
+    raise AssertionError(f"no process {inside} of guest {guest}")
+
+
+async def test_an_emulator_is_nobody_and_has_a_user_of_its_own(
+    driver: LibvirtDriver, lab: Lab, state: Path, plan: GuestPlan
+) -> None:
+    await driver.create(plan)
+    first = emulator(lab, plan.id)
+    require_nobody(first)
+    other = attrs.evolve(plan, id=str(uuid.uuid4()))
+    await driver.create(other)
+    second = emulator(lab, other.id)
+    require_nobody(second)
+    first_user = driver.options.first_user
+    assert first.user != second.user
+    assert {first.user, second.user} <= set(range(first_user, first_user + (1 << 16)))
+    wanted = [Path("/etc/shadow"), state / "keys", state / "keys/secret", state / "instances"]
+    wanted += [state / "instances" / plan.id / name for name in ("root.qcow2", "swap.raw")]
+    wanted += [Path(f"/proc/{first.pid}/{name}") for name in ("mem", "environ", "fd", "root/", "maps")]
+    for path in wanted:
+        assert path.exists()
+        assert not second.can_read(path, walled=False), path
+        if not str(path).startswith("/proc"):
+            assert not second.can_read(path), path
+    assert "not permitted" in second.tries("kill", "-0", str(first.pid), walled=False).stderr
+    assert [each.power for each in await driver.guests()] == [Power.RUNNING] * 2
+
+
+async def test_what_an_emulator_holds_is_its_guests_and_the_image_stays_roots(
+    driver: LibvirtDriver, lab: Lab, state: Path, plan: GuestPlan
+) -> None:
+    await driver.create(plan)
+    qemu = emulator(lab, plan.id)
+    assert plan.image is not None
+    held = {name: how for name, how in qemu.open_files().items() if name.startswith(str(state))}
+    directory = state / "instances" / plan.id
+    assert held == {
+        str(directory / "root.qcow2"): os.O_RDWR,
+        str(directory / "swap.raw"): os.O_RDWR,
+        str(directory / "config.iso"): os.O_RDONLY,
+        plan.image.path: os.O_RDONLY,
+    }
+    assert Path(plan.image.path).stat().st_uid == 0
+    for name in ("root.qcow2", "swap.raw"):
+        assert (directory / name).stat().st_uid == qemu.user
+    await driver.destroy(plan.id)
+
+
+async def test_root_changes_no_owner_by_a_link_that_an_emulator_planted(
+    driver: LibvirtDriver, lab: Lab, state: Path, plan: GuestPlan
+) -> None:
+    """libvirt changes owners of what it finds at names of its choice; each directory with such names is tried.
+
+    Where the emulator's user can write, it leaves links to what is root's in place of all that is there.
+    """
+    await driver.create(plan)
+    qemu = emulator(lab, plan.id)
+    treasure = state / "treasure"
+    treasure.write_text("root's")
+    before = treasure.stat()
+    for directory in (state, *(path for path in state.rglob("*") if path.is_dir())):
+        assert not qemu.can_write_in(directory), directory
+    plant = f"""
+        find {" ".join(LIBVIRTS)} -type d -writable 2>/dev/null | while read -r d; do
+          echo "$d"
+          for f in "$d"/*; do [ -e "$f" ] && rm -f "$f" && ln -sf {treasure} "$f" && echo "$f"; done
+          for n in master-key.aes monitor.sock org.qemu.guest_agent.0 planted; do
+            ln -sf {treasure} "$d/$n" && echo "$d/$n"
+            ln -f {treasure} "$d/hard-$n" 2>/dev/null && echo "$d/hard-$n"
+          done
+        done"""
+    done = qemu.tries("sh", "-c", plant)
+    planted = done.stdout.split()
+    assert not [path for path in planted if "hard-" in path], "a hard link to what is root's"
+    writable = {path for path in planted if Path(f"/proc/{qemu.pid}/root{path}").is_dir()}
+    assert writable, "libvirt gives each guest a directory of its own"
+    strange = {path for path in writable if f"-nk-{plan.id[:8]}" not in path}
+    assert strange <= {SHARED}, strange
+    for power in (Power.SHUTDOWN, Power.RUNNING):
+        await driver.set_power(plan.id, power, 0)
+    await driver.suspend(plan.id)
+    await driver.set_power(plan.id, Power.RUNNING, 0)
+    await driver.destroy(plan.id)
+    after = treasure.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+    assert treasure.read_text() == "root's"
