@@ -15,6 +15,7 @@ from novakit.compute.records import Action, Event, Server
 from novakit.compute.states import ANY, DELETING, Move, check, when
 from novakit.context import RequestContext
 from novakit.network import Networks, PortInfo
+from novakit.network.security_groups import SecurityGroupDetails
 from novakit.store import Session, Store, operations
 from novakit.store.compute import servers as rows
 from novakit.store.compute.server_list import ServerQuery as ServerQuery
@@ -123,7 +124,7 @@ class Servers:
 
     async def security_groups(
         self, server_id: str
-    ) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, tuple[str, str]]]:
+    ) -> tuple[Sequence[SecurityGroupDetails], Mapping[str, tuple[str, str]]]:
         """Return the security groups of a server's ports, and name and project of those their rules trust, by id."""
         return await self.networks.security_groups_of(server_id)
 

@@ -131,7 +131,7 @@ class Served(ConductorCalls):
         async with parts.store.read() as session:
             server = await servers.show(session, port.server_id)
             serving = await network_hosts.show(session, self._host)
-        if server is None or not (self._host == server["host"] or (serving and serving["gateway"])):
+        if server is None or not (self._host == server["host"] or (serving and serving.gateway)):
             return None
         ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
         body = metadata.answer(path, server, ports)

@@ -1,54 +1,49 @@
 """Who may see and do what on the network."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import sqlalchemy as sa
+from typing import TypeVar
 
 from novakit.context import RequestContext
+from novakit.network.records import LeftOut
 from novakit.network.refusals import forbidden, not_found
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network import rows
-from novakit.store.network.networks import networks
+from novakit.store.network.networks import StoredNetwork
+from novakit.store.network.rows import StoredResource
+
+R = TypeVar("R", bound=StoredResource)
 
 
-def project_of(context: RequestContext, values: Mapping[str, Any]) -> str:
-    """Say to which project a new thing belongs: the caller's, or any for an admin."""
-    asked = values.get("project_id") or context.project_id or ""
-    if not asked:
+def project_of(context: RequestContext, asked: str | LeftOut | None) -> str:
+    """Say to which project a new thing belongs: the caller's, or any for an admin. Raises Forbidden."""
+    project = asked or context.project_id or ""
+    if not project:
         raise forbidden("Creating something that belongs to no project")
-    if asked != context.project_id and not context.is_admin:
+    if project != context.project_id and not context.is_admin:
         raise forbidden("Creating something for another project")
-    return str(asked)
+    return project
 
 
-def owns(context: RequestContext, row: Mapping[Any, Any]) -> bool:
+def owns(context: RequestContext, row: StoredResource) -> bool:
     """Say whether a thing is the caller's, or the caller an admin."""
-    return context.is_admin or (bool(context.project_id) and row["project_id"] == context.project_id)
+    return context.is_admin or (bool(context.project_id) and row.project_id == context.project_id)
 
 
-def own_rows(context: RequestContext, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    """Make the condition that keeps to what the caller owns."""
-    return [] if context.is_admin else [table.c.project_id == (context.project_id or "-")]
+def reach(context: RequestContext) -> str | None:
+    """Name the project whose things the caller sees; None for an admin, who sees everybody's."""
+    return None if context.is_admin else context.project_id or "-"
 
 
-def visible_networks(context: RequestContext) -> list[sa.ColumnElement[bool]]:
-    """Make the condition that keeps to networks the caller may use: own, shared and external ones."""
-    own = own_rows(context, networks)
-    return [own[0] | networks.c.shared | networks.c.external] if own else []
-
-
-async def the_network(session: Session, context: RequestContext, key: str, *, lock: bool = False) -> Row:
-    """Fetch a network the caller may use; raise `NetworkNotFound` otherwise."""
-    found = await (rows.lock if lock else rows.find)(session, networks, id=key)
-    if not found or not (owns(context, found[0]) or found[0]["shared"] or found[0]["external"]):
+async def the_network(session: Session, context: RequestContext, key: str, *, lock: bool = False) -> StoredNetwork:
+    """Fetch a network the caller may use. Raises NotFound (`NetworkNotFound`)."""
+    found = await (rows.lock if lock else rows.find)(session, StoredNetwork, id=key)
+    if not found or not (owns(context, found[0]) or found[0].shared or found[0].external):
         raise not_found("network", key)
     return found[0]
 
 
-async def the_own(session: Session, context: RequestContext, table: sa.Table, what: str, key: str) -> Row:
+async def the_own(session: Session, context: RequestContext, kind: type[R], what: str, key: str) -> R:
     """Fetch a thing that the caller owns and keep other writers off it; others' things are not found."""
-    found = await rows.lock(session, table, id=key)
+    found = await rows.lock(session, kind, id=key)
     if not found or not owns(context, found[0]):
         raise not_found(what, key)
     return found[0]

@@ -1,14 +1,13 @@
 """What a new cloud begins with."""
 
-from typing import Any
-
 from novakit.context import RequestContext
 from novakit.network import networks, subnets
+from novakit.network.networks import NetworkDetails, NewNetwork
+from novakit.network.subnets import NewSubnet
 from novakit.store.engine import Session
 from novakit.store.network import rows
 from novakit.store.network.hosts import Touched
-from novakit.store.network.networks import networks as network_rows
-from novakit.store.network.networks import subnets as subnet_rows
+from novakit.store.network.networks import StoredNetwork
 
 
 async def external_network(
@@ -19,28 +18,22 @@ async def external_network(
     cidr: str,
     gateway: str | None,
     physical_network: str,
-) -> dict[str, Any]:
+) -> NetworkDetails:
     """Make the external network of a physical network with one subnet without DHCP, unless it is there."""
     admin: frozenset[str] = frozenset({"admin"})
     context = RequestContext(request_id="bootstrap", user_id="bootstrap", project_id=project_id, roles=admin)
-    present = await rows.one(session, network_rows, physical_network=physical_network)
-    if present is None:
-        shown = await networks.create(
-            session,
-            touched,
-            context,
-            {
-                "name": "public",
-                "router:external": True,
-                "is_default": True,
-                "provider:network_type": "flat",
-                "provider:physical_network": physical_network,
-            },
-        )
+    present = await rows.find(session, StoredNetwork, physical_network=physical_network)
+    if present:
+        (known,) = await networks.details(session, present)
     else:
-        shown = (await networks.views(session, [present]))[0]
-    if not await rows.one(session, subnet_rows, network_id=shown["id"]):
-        wanted = {"network_id": shown["id"], "name": "public-subnet", "cidr": cidr, "enable_dhcp": False}
-        subnet = await subnets.create(session, touched, context, {**wanted, "gateway_ip": gateway})
-        shown["subnets"] = [subnet["id"]]
-    return shown
+        public = NewNetwork(
+            name="public", external=True, is_default=True, network_type="flat", physical_network=physical_network
+        )
+        known = await networks.create(session, touched, context, public)
+    if known.subnet_ids:
+        return known
+    wanted = NewSubnet(
+        network_id=known.network.id, name="public-subnet", cidr=cidr, enable_dhcp=False, gateway_ip=gateway
+    )
+    subnet = await subnets.create(session, touched, context, wanted)
+    return NetworkDetails(known.network, [subnet.id])

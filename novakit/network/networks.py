@@ -1,112 +1,117 @@
 """Networks: made, shown, changed and deleted."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+import attrs
 
 from novakit.context import RequestContext
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network
+from novakit.network.records import LEFT_OUT, LeftOut, either, sent
 from novakit.network.refusals import conflict, forbidden, invalid
-from novakit.network.views import renamed, standard
-from novakit.store.engine import Row, Session
-from novakit.store.network import rows
-from novakit.store.network.floating_ips import floating_ips
+from novakit.network.resources import ResourceKind, Resources
+from novakit.store.engine import Session
+from novakit.store.network import networks, rows
+from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.hosts import Touched
-from novakit.store.network.networks import networks, subnets
-from novakit.store.network.ports import ports
-from novakit.store.network.routers import routers
+from novakit.store.network.networks import StoredNetwork
+from novakit.store.network.ports import StoredPort
+from novakit.store.network.routers import StoredRouter
+from novakit.store.network.subnets import StoredSubnet
 
 HIGHEST_SEGMENT = 16_777_215
 TENANT_MTU, PROVIDER_MTU, HIGHEST_PROVIDER_MTU = 1450, 1500, 9000
-CHANGEABLE = {
-    "name": "name",
-    "description": "description",
-    "admin_state_up": "admin_state_up",
-    "shared": "shared",
-    "router:external": "external",
-    "is_default": "is_default",
-    "mtu": "mtu",
-    "port_security_enabled": "port_security",
-    "dns_domain": "dns_domain",
-}
 
 
-async def views(session: Session, found: Sequence[Row]) -> list[dict[str, Any]]:
-    """Show networks with the ids of their subnets."""
+@attrs.frozen(kw_only=True)
+class NetworkChange:
+    """What of a network can be changed."""
+
+    name: str | LeftOut = LEFT_OUT
+    description: str | LeftOut = LEFT_OUT
+    admin_state_up: bool | LeftOut = LEFT_OUT
+    shared: bool | LeftOut = LEFT_OUT
+    external: bool | LeftOut = LEFT_OUT
+    is_default: bool | LeftOut = LEFT_OUT
+    mtu: int | LeftOut = LEFT_OUT
+    """0 is the usual one."""
+    port_security: bool | LeftOut = LEFT_OUT
+    """Whether ports are filtered unless they say otherwise themselves."""
+    dns_domain: str | LeftOut = LEFT_OUT
+
+
+@attrs.frozen(kw_only=True)
+class NewNetwork(NetworkChange):
+    """A network that is asked for."""
+
+    project_id: str | LeftOut | None = LEFT_OUT
+    tags: Sequence[str] = ()
+    network_type: str | LeftOut | None = LEFT_OUT
+    physical_network: str | LeftOut | None = LEFT_OUT
+    segment: int | LeftOut | None = LEFT_OUT
+
+
+@attrs.frozen
+class NetworkDetails:
+    """A network with the ids of its subnets."""
+
+    network: StoredNetwork
+    subnet_ids: Sequence[str]
+
+
+async def details(session: Session, found: Sequence[StoredNetwork]) -> list[NetworkDetails]:
+    """Add the ids of subnets: one statement for any number of networks."""
     by_network: dict[str, list[str]] = defaultdict(list)
-    for subnet in await rows.find(session, subnets, network_id=rows.ids(found)) if found else ():
-        by_network[subnet["network_id"]].append(subnet["id"])
-    return [_view(row, by_network[row["id"]]) for row in found]
+    for subnet in await rows.find(session, StoredSubnet, network_id=rows.ids(found)) if found else ():
+        by_network[subnet.network_id].append(subnet.id)
+    return [NetworkDetails(row, by_network[row.id]) for row in found]
 
 
-def _view(row: Mapping[Any, Any], subnet_ids: Sequence[str]) -> dict[str, Any]:
-    flat = row["network_type"] == "flat"
-    return {
-        **standard(row),
-        "admin_state_up": row["admin_state_up"],
-        "status": "ACTIVE",
-        "shared": row["shared"],
-        "subnets": list(subnet_ids),
-        "mtu": row["mtu"],
-        "port_security_enabled": row["port_security"],
-        "router:external": row["external"],
-        "is_default": row["is_default"],
-        "dns_domain": row["dns_domain"],
-        "availability_zone_hints": [],
-        "availability_zones": ["nova"],
-        "ipv4_address_scope": None,
-        "ipv6_address_scope": None,
-        "qos_policy_id": None,
-        "vlan_transparent": None,
-        "provider:network_type": row["network_type"],
-        "provider:physical_network": row["physical_network"],
-        "provider:segmentation_id": None if flat else row["segment"],
-    }
-
-
-async def create(
-    session: Session, touched: Touched, context: RequestContext, values: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Make a network; raise `OverQuota`, or `FlatNetworkInUse` for a physical network that has one already."""
-    project = project_of(context, values)
+async def create(session: Session, touched: Touched, context: RequestContext, values: NewNetwork) -> NetworkDetails:
+    """Make a network. Raises Conflict: `OverQuota`, `FlatNetworkInUse` for a physical network that has one already."""
+    project = project_of(context, values.project_id)
     await quotas.reserve(session, project, "network")
-    kind, physical = values.get("provider:network_type"), values.get("provider:physical_network")
-    kind = kind or ("flat" if physical else "vxlan")
+    physical = values.physical_network or None
+    kind = values.network_type or ("flat" if physical else "vxlan")
     if (kind == "flat") != bool(physical):
         raise invalid("a flat network needs provider:physical_network, and no other kind takes it.")
-    if physical and await rows.one(session, networks, physical_network=physical):
+    if physical and await rows.one(session, StoredNetwork, physical_network=physical):
         raise conflict(
             "FlatNetworkInUse",
             f"Unable to create the flat network. Physical network {physical} is in use.",
         )
-    row = rows.fresh(
-        project_id=project,
-        segment=await _segment(session, values.get("provider:segmentation_id") if kind != "flat" else None),
+    row = StoredNetwork(
+        **rows.fresh(
+            project_id=project, name=values.name or "", description=values.description or "", tags=values.tags
+        ),
+        segment=await _segment(session, values.segment or None if kind != "flat" else None),
         network_type=kind,
         physical_network=physical,
-        mtu=PROVIDER_MTU if physical else TENANT_MTU,
-        admin_state_up=True,
-        shared=False,
-        external=False,
-        is_default=False,
-        port_security=True,
-        dns_domain="",
+        mtu=values.mtu or _usual_mtu(physical),
+        admin_state_up=either(values.admin_state_up, True),
+        shared=either(values.shared, False),
+        external=either(values.external, False),
+        is_default=either(values.is_default, False),
+        port_security=either(values.port_security, True),
+        dns_domain=values.dns_domain or "",
+        fault=None,
     )
-    given = renamed(values, CHANGEABLE)
-    row.update({name: value for name, value in given.items() if (name, value) != ("mtu", 0)})
-    _check_mtu(row["mtu"], physical)
-    row["tags"] = list(values.get("tags") or ())
-    await rows.add(session, networks, [row])
-    return _view(row, ())
+    _check_mtu(row.mtu, physical)
+    await rows.add(session, [row])
+    return NetworkDetails(row, ())
 
 
 async def _segment(session: Session, asked: int | None) -> int:
     if asked is None:
-        return await rows.next_number(session, "segment", taken=networks.c.segment, highest=HIGHEST_SEGMENT)
-    if await rows.one(session, networks, segment=asked):
+        return await networks.next_segment(session, HIGHEST_SEGMENT)
+    if await rows.one(session, StoredNetwork, segment=asked):
         raise conflict("TunnelIdInUse", f"Unable to create the network. The tunnel ID {asked} is in use.")
     return asked
+
+
+def _usual_mtu(physical: str | None) -> int:
+    return PROVIDER_MTU if physical else TENANT_MTU
 
 
 def _check_mtu(mtu: int, physical: str | None) -> None:
@@ -116,31 +121,31 @@ def _check_mtu(mtu: int, physical: str | None) -> None:
 
 
 async def update(
-    session: Session, touched: Touched, context: RequestContext, key: str, values: Mapping[str, Any]
-) -> dict[str, Any]:
+    session: Session, touched: Touched, context: RequestContext, key: str, values: NetworkChange
+) -> NetworkDetails:
     """Change a network the caller owns."""
     row = await _own(session, context, key)
-    new = renamed(values, CHANGEABLE)
-    if new.get("mtu") == 0:
-        new["mtu"] = PROVIDER_MTU if row["physical_network"] else TENANT_MTU
-    _check_mtu(new.get("mtu", row["mtu"]), row["physical_network"])
-    if new.get("shared") is False and row["shared"]:
-        others = [port for port in await rows.find(session, ports, network_id=key) if port["project_id"]]
-        if any(port["project_id"] != row["project_id"] for port in others):
+    new = sent(values)
+    if values.mtu is not LEFT_OUT:
+        new["mtu"] = mtu = values.mtu or _usual_mtu(row.physical_network)
+        _check_mtu(mtu, row.physical_network)
+    if values.shared is False and row.shared:
+        others = [port for port in await rows.find(session, StoredPort, network_id=key) if port.project_id]
+        if any(port.project_id != row.project_id for port in others):
             raise conflict("InvalidSharedSetting", f"Unable to reconfigure sharing settings for network {key}.")
-    if new.get("external") is False and row["external"]:
-        for table in (floating_ips, routers):
-            if await rows.one(session, table, external_network_id=key):
-                raise conflict("ExternalNetworkInUse", f"External network {key} cannot be updated: it is in use.")
+    if values.external is False and row.external:
+        floating = await rows.one(session, StoredFloatingIp, external_network_id=key)
+        if floating or await rows.one(session, StoredRouter, external_network_id=key):
+            raise conflict("ExternalNetworkInUse", f"External network {key} cannot be updated: it is in use.")
     if new:
-        await rows.change(session, networks, key, **new)
+        await rows.change(session, StoredNetwork, key, **new)
         if {"mtu", "admin_state_up"} & set(new):
             touched.gateway = True
             touched.networks.add(key)
-    return (await views(session, await rows.find(session, networks, id=key)))[0]
+    return (await details(session, await rows.find(session, StoredNetwork, id=key)))[0]
 
 
-async def _own(session: Session, context: RequestContext, key: str) -> Row:
+async def _own(session: Session, context: RequestContext, key: str) -> StoredNetwork:
     row = await the_network(session, context, key, lock=True)
     if not owns(context, row):
         raise forbidden("Changing a network of another project")
@@ -148,15 +153,15 @@ async def _own(session: Session, context: RequestContext, key: str) -> Row:
 
 
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:
-    """Delete a network that nobody uses; raise `NetworkInUse` otherwise.
+    """Delete a network that nobody uses. Raises Conflict (`NetworkInUse`).
 
     Its DHCP port goes with it, and so do floating IPs of it that lead to no port.
     """
     await _own(session, context, key)
-    unused = await rows.lock(session, floating_ips, external_network_id=key, port_id=None)
-    going = {row["floating_port_id"] for row in unused}
-    own = await rows.find(session, ports, network_id=key)
-    used = [port for port in own if port["device_owner"] != "network:dhcp" and port["id"] not in going]
+    unused = await rows.lock(session, StoredFloatingIp, external_network_id=key, port_id=None)
+    going = {row.floating_port_id for row in unused}
+    own = await rows.find(session, StoredPort, network_id=key)
+    used = [port for port in own if port.device_owner != "network:dhcp" and port.id not in going]
     if used:
         raise conflict(
             "NetworkInUse",
@@ -164,8 +169,20 @@ async def delete(session: Session, touched: Touched, context: RequestContext, ke
             f"id for these ports is {', '.join(rows.ids(used)[:10])}.",
         )
     if unused:
-        await rows.remove(session, floating_ips, id=rows.ids(unused))
-    await rows.remove(session, ports, network_id=key)
-    await rows.remove(session, subnets, network_id=key)
-    await rows.remove(session, networks, id=key)
+        await rows.remove(session, StoredFloatingIp, id=rows.ids(unused))
+    await rows.remove(session, StoredPort, network_id=key)
+    await rows.remove(session, StoredSubnet, network_id=key)
+    await rows.remove(session, StoredNetwork, id=key)
     touched.gateway = True
+
+
+NetworksOfAll = Resources[StoredNetwork, NetworkDetails, NewNetwork, NetworkChange]
+NETWORKS = ResourceKind(
+    called="network",
+    stored=StoredNetwork,
+    seen_by=networks.seen_by,
+    details=details,
+    create=create,
+    update=update,
+    delete=delete,
+)

@@ -1,141 +1,167 @@
-"""Ports as the API knows them: made, shown, changed and deleted."""
+"""Ports: made, shown, changed and deleted."""
 
 import ipaddress
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+import attrs
 
 from novakit.context import RequestContext, Target
-from novakit.errors import Forbidden
 from novakit.network import interfaces, quotas
 from novakit.network.access import owns, project_of, the_network, the_own
-from novakit.network.allocation.addresses import containing, ip_of, number_of, range_of, read_mac, usable
-from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
+from novakit.network.allocation.addresses import containing, new_mac, number_of, range_of, read_mac, usable
+from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
+from novakit.network.records import LEFT_OUT, AddressPair, LeftOut, WantedAddress, either, sent
 from novakit.network.refusals import bad, conflict, disallowed, forbidden, invalid, not_found
+from novakit.network.resources import ResourceKind, Resources
 from novakit.network.security_group_rules import ensure_default
-from novakit.network.views import standard
-from novakit.store.engine import Row, Session
-from novakit.store.network import floating_ips, rows
+from novakit.store.engine import Session
+from novakit.store.network import floating_ips, ports, rows
 from novakit.store.network.hosts import Touched
-from novakit.store.network.networks import networks, subnets
-from novakit.store.network.ports import addresses, addresses_of, groups_of, port_groups, ports
-from novakit.store.network.security_groups import security_groups
+from novakit.store.network.networks import StoredNetwork
+from novakit.store.network.ports import PortInGroup, StoredAddress, StoredPort, addresses_of, groups_of
+from novakit.store.network.security_groups import StoredSecurityGroup
+from novakit.store.network.subnets import StoredSubnet
 
 MOST_FIXED, MOST_PAIRS, MOST_GROUPS = 20, 10, 32
 SERVICE_OWNERS = ("network:router_interface", "network:router_gateway", "network:floatingip")
-GUARDED = (
-    *("device_id", "device_owner", "mac_address", "fixed_ips", "port_security_enabled", "allowed_address_pairs"),
-    *("binding:host_id", "binding:profile", "binding:vnic_type"),
-)
-"""Attributes with rules of their own, such as `create_port:mac_address`."""
-PLAIN = {
-    "name": "name",
-    "description": "description",
-    "admin_state_up": "admin_state_up",
+GUARDED: Mapping[str, str] = {
     "device_id": "device_id",
     "device_owner": "device_owner",
-    "dns_name": "hostname",
-    "binding:vnic_type": "vnic_type",
+    "mac_address": "mac",
+    "fixed_ips": "fixed_ips",
+    "port_security_enabled": "port_security",
+    "allowed_address_pairs": "allowed_pairs",
+    "binding:host_id": "host",
     "binding:profile": "profile",
+    "binding:vnic_type": "vnic_type",
 }
+"""Attributes with rules of their own, such as `create_port:mac_address`, and their fields."""
+COLUMNS = ("name", "description", "admin_state_up", "device_id", "device_owner", "hostname", "vnic_type", "profile")
+"""What is written as it was sent; null leaves it as it is."""
 
 
-async def views(session: Session, found: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
-    """Show ports with their addresses and groups: two statements for any number."""
-    keys = [row["id"] for row in found]
-    fixed: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in await addresses_of(session, keys):
-        fixed[row["port_id"]].append({"subnet_id": row["subnet_id"], "ip_address": ip_of(row["number"])})
+@attrs.frozen(kw_only=True)
+class PortChange:
+    """What of a port can be changed; null is what a port has that nothing was said of."""
+
+    name: str | LeftOut = LEFT_OUT
+    description: str | LeftOut = LEFT_OUT
+    admin_state_up: bool | LeftOut = LEFT_OUT
+    device_id: str | LeftOut = LEFT_OUT
+    device_owner: str | LeftOut = LEFT_OUT
+    hostname: str | LeftOut | None = LEFT_OUT
+    mac: str | LeftOut | None = LEFT_OUT
+    fixed_ips: Sequence[WantedAddress] | LeftOut | None = LEFT_OUT
+    security_groups: Sequence[str] | LeftOut | None = LEFT_OUT
+    port_security: bool | LeftOut = LEFT_OUT
+    allowed_pairs: Sequence[AddressPair] | LeftOut | None = LEFT_OUT
+    host: str | LeftOut | None = LEFT_OUT
+    vnic_type: str | LeftOut | None = LEFT_OUT
+    profile: Mapping[str, object] | LeftOut | None = LEFT_OUT
+
+
+@attrs.frozen(kw_only=True)
+class NewPort(PortChange):
+    """A port that is asked for."""
+
+    network_id: str
+    project_id: str | LeftOut | None = LEFT_OUT
+    tags: Sequence[str] = ()
+
+
+@attrs.frozen
+class PortDetails:
+    """A port with its addresses and the ids of its security groups."""
+
+    port: StoredPort
+    addresses: Sequence[StoredAddress]
+    groups: Sequence[str]
+
+
+async def details(session: Session, found: Sequence[StoredPort]) -> list[PortDetails]:
+    """Add addresses and groups: two statements for any number of ports."""
+    keys = rows.ids(found)
+    fixed: dict[str, list[StoredAddress]] = defaultdict(list)
+    for line in await addresses_of(session, keys):
+        fixed[line.port_id].append(line)
     groups: dict[str, list[str]] = defaultdict(list)
-    for row in await groups_of(session, keys):
-        groups[row["port_id"]].append(row["group_id"])
-    return [_view(row, fixed[row["id"]], groups[row["id"]]) for row in found]
+    for pair in await groups_of(session, keys):
+        groups[pair.port_id].append(pair.group_id)
+    return [PortDetails(row, fixed[row.id], groups[row.id]) for row in found]
 
 
-def _view(row: Mapping[Any, Any], fixed: Sequence[Mapping[str, str]], groups: Sequence[str]) -> dict[str, Any]:
-    service = row["device_owner"] == "network:floatingip"
-    return {
-        **standard(row),
-        "network_id": row["network_id"],
-        "mac_address": row["mac"],
-        "admin_state_up": row["admin_state_up"],
-        "status": "N/A" if service else row["status"],
-        "device_id": row["device_id"],
-        "device_owner": row["device_owner"],
-        "fixed_ips": list(fixed),
-        "security_groups": list(groups),
-        "port_security_enabled": row["port_security"],
-        "allowed_address_pairs": [{"mac_address": mac, "ip_address": ip} for mac, ip in row["allowed_pairs"]],
-        "extra_dhcp_opts": [],
-        "qos_policy_id": None,
-        "dns_name": row["hostname"],
-        "dns_assignment": [],
-        "binding:vnic_type": row["vnic_type"],
-        "binding:host_id": row["host"] or "",
-        "binding:profile": row["profile"],
-        "binding:vif_type": "ovs" if row["host"] else "unbound",
-        "binding:vif_details": {"port_filter": True} if row["host"] else {},
-    }
-
-
-async def create(
-    session: Session, touched: Touched, context: RequestContext, values: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Make a port; raise `OverQuota`, `IpAddressInUse`, `IpAddressGenerationFailure` or `MacAddressInUse`."""
-    network = await the_network(session, context, values["network_id"])
-    project = project_of(context, values)
+async def create(session: Session, touched: Touched, context: RequestContext, values: NewPort) -> PortDetails:
+    """Make a port. Raises Conflict: `OverQuota`, `IpAddressInUse`, `IpAddressGenerationFailure`, `MacAddressInUse`."""
+    network = await the_network(session, context, values.network_id)
+    project = project_of(context, values.project_id)
     _guard(context, network, project, values)
     await quotas.reserve(session, project, "port")
-    secure = values.get("port_security_enabled", network["port_security"])
-    row = new_port(network["id"], project_id=project, port_security=secure, tags=list(values.get("tags") or ()))
-    row.update({column: values[name] for name, column in PLAIN.items() if values.get(name) is not None})
-    row["host"] = values.get("binding:host_id") or None
-    if values.get("mac_address"):
-        row["mac"] = await _free_mac(session, network["id"], values["mac_address"])
-    groups = await _groups(session, context, project, values.get("security_groups"), secure, row["device_owner"])
-    row["allowed_pairs"] = _pairs(values.get("allowed_address_pairs"), row["mac"], secure)
-    own = await rows.lock(session, subnets, network_id=network["id"])
-    own.sort(key=lambda subnet: (subnet["created_at"], subnet["id"]))
-    asked = values.get("fixed_ips")
-    draft = PortDraft(row=row, wants=None if asked is None else _wants(network["id"], own, asked), groups=groups)
-    await choose(session, [draft], {network["id"]: own})
+    secure = either(values.port_security, network.port_security)
+    mac = await _free_mac(session, network.id, values.mac) if values.mac else new_mac()
+    groups = await _groups(session, context, project, values.security_groups, secure, values.device_owner or "")
+    row = new_port(
+        network.id,
+        project_id=project,
+        name=values.name or "",
+        description=values.description or "",
+        tags=values.tags,
+        mac=mac,
+        admin_state_up=either(values.admin_state_up, True),
+        device_id=values.device_id or "",
+        device_owner=values.device_owner or "",
+        hostname=values.hostname or "",
+        host=values.host or None,
+        vnic_type=values.vnic_type or "normal",
+        profile=values.profile or {},
+        port_security=secure,
+        allowed_pairs=_pairs(values.allowed_pairs, mac, secure),
+    )
+    own = await rows.lock(session, StoredSubnet, network_id=network.id)
+    own.sort(key=lambda subnet: (subnet.created_at, subnet.id))
+    wanted = values.fixed_ips
+    draft = PortDraft(
+        row=row,
+        wants=None if wanted is None or wanted is LEFT_OUT else _wants(network.id, own, wanted),
+        groups=groups,
+    )
+    await choose(session, [draft], {network.id: own})
     await write(session, [draft])
     touched.gateway = True
     touched.members |= set(groups)
-    fixed = [{"subnet_id": key, "ip_address": ip_of(number)} for key, number in draft.numbers]
-    return _view(row, fixed, groups)
+    return PortDetails(row, [StoredAddress(key, number, row.id) for key, number in draft.numbers], groups)
 
 
-def _guard(context: RequestContext, network: Row, project: str, values: Mapping[str, Any]) -> None:
+def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:
     """Refuse what only the owner of the network may choose, so that nobody takes another's place on a shared one."""
-    target = _target(network, project, values)
+    target = _target(network, project, values.device_owner or "")
     if not context.may("create_port", target):
         raise disallowed("create_port")
-    if not network["admin_state_up"] and not owns(context, network):
+    if not network.admin_state_up and not owns(context, network):
         raise forbidden("Creating a port on a network that is down")
     _guard_values(context, "create_port", target, values)
 
 
-def _target(network: Row, project: str, values: Mapping[str, Any]) -> Target:
+def _target(network: StoredNetwork, project: str, device_owner: str) -> Target:
     """Describe a port to the policy: whose it is, whose its network is, and what it is for."""
     return {
         "project_id": project,
         "tenant_id": project,
-        "network:project_id": network["project_id"],
-        "networks:shared": bool(network["shared"]),
-        "networks:router:external": bool(network["external"]),
-        "port:device_owner": values.get("device_owner") or "",
+        "network:project_id": network.project_id,
+        "networks:shared": network.shared,
+        "networks:router:external": network.external,
+        "port:device_owner": device_owner,
     }
 
 
-def _guard_values(context: RequestContext, rule: str, target: Target, values: Mapping[str, Any]) -> None:
+def _guard_values(context: RequestContext, rule: str, target: Target, values: PortChange) -> None:
     # Whatever the policy says: a port of the network's own is trusted by anti-spoofing and never deleted by its owner.
-    if str(values.get("device_owner") or "").startswith("network:") and not context.is_admin:
+    if (values.device_owner or "").startswith("network:") and not context.is_admin:
         raise forbidden("Setting a device_owner of the network itself")
-    asked = [name for name in GUARDED if values.get(name) is not None]
-    asked += sorted({f"fixed_ips:{name}" for wish in values.get("fixed_ips") or () for name in wish})
-    pairs = values.get("allowed_address_pairs") or ()
-    asked += sorted({f"allowed_address_pairs:{name}" for pair in pairs for name in pair})
+    told = sent(values)
+    asked = [name for name, field in GUARDED.items() if told.get(field) is not None]
+    asked += sorted({f"fixed_ips:{name}" for wanted in values.fixed_ips or () for name in sent(wanted)})
+    asked += sorted({f"allowed_address_pairs:{name}" for pair in values.allowed_pairs or () for name in sent(pair)})
     for name in asked:
         if not context.may(f"{rule}:{name}", target):
             raise disallowed(f"{rule}:{name}")
@@ -143,7 +169,7 @@ def _guard_values(context: RequestContext, rule: str, target: Target, values: Ma
 
 async def _free_mac(session: Session, network_id: str, text: str) -> str:
     mac = read_mac(text)
-    if await rows.one(session, ports, network_id=network_id, mac=mac):
+    if await rows.one(session, StoredPort, network_id=network_id, mac=mac):
         raise conflict(
             "MacAddressInUse",
             f"Unable to complete operation for network {network_id}. The MAC address {mac} is in use.",
@@ -155,10 +181,11 @@ async def _groups(
     session: Session,
     context: RequestContext,
     project: str,
-    asked: Sequence[str] | None,
+    asked: Sequence[str] | LeftOut | None,
     secure: bool,
     owner: str,
 ) -> list[str]:
+    """Return the groups that a port is to be in: those that are asked for, or the default one of the project."""
     if not secure:
         if asked:
             raise conflict(
@@ -166,18 +193,19 @@ async def _groups(
                 "Port security must be enabled in order to use security groups.",
             )
         return []
-    if asked is None:
+    if asked is None or asked is LEFT_OUT:
         return [] if owner.startswith("network:") else [await ensure_default(session, project)]
     if len(asked) > MOST_GROUPS:
         raise invalid(f"a port has {MOST_GROUPS} security groups at most.")
-    known = {row["id"]: row for row in await rows.find(session, security_groups, id=list(asked))} if asked else {}
+    found = await rows.find(session, StoredSecurityGroup, id=list(asked)) if asked else []
+    known = {row.id: row for row in found}
     for key in asked:
         if key not in known or not owns(context, known[key]):
             raise not_found("security group", key)
     return list(dict.fromkeys(asked))
 
 
-def _pairs(asked: Sequence[Mapping[str, str]] | None, mac: str, secure: bool) -> list[tuple[str, str]]:
+def _pairs(asked: Sequence[AddressPair] | LeftOut | None, mac: str, secure: bool) -> list[tuple[str, str]]:
     if asked and not secure:
         raise conflict(
             "AddressPairAndPortSecurityRequired", "Port Security must be enabled in order to have allowed address pairs"
@@ -187,31 +215,33 @@ def _pairs(asked: Sequence[Mapping[str, str]] | None, mac: str, secure: bool) ->
     found: list[tuple[str, str]] = []
     for pair in asked or ():
         try:
-            net = ipaddress.IPv4Network(pair["ip_address"], strict=False)
+            net = ipaddress.IPv4Network(pair.ip_address, strict=False)
         except ValueError as error:
-            raise invalid(f"'{pair['ip_address'][:64]}' is not a valid IPv4 address or subnet.") from error
-        text = str(net.network_address) if net.prefixlen == 32 and "/" not in pair["ip_address"] else str(net)
-        found.append((read_mac(pair["mac_address"]) if pair.get("mac_address") else mac, text))
+            raise invalid(f"'{pair.ip_address[:64]}' is not a valid IPv4 address or subnet.") from error
+        text = str(net.network_address) if net.prefixlen == 32 and "/" not in pair.ip_address else str(net)
+        found.append((read_mac(pair.mac_address) if pair.mac_address else mac, text))
     if len(set(found)) < len(found):
         raise bad("DuplicateAddressPairInRequest", "Request contains duplicate address pair.")
     return found
 
 
-def _wants(network_id: str, own: Sequence[Row], asked: Sequence[Mapping[str, str]]) -> list[tuple[str, int | None]]:
+def _wants(
+    network_id: str, own: Sequence[StoredSubnet], asked: Sequence[WantedAddress]
+) -> list[tuple[str, int | None]]:
     if len(asked) > MOST_FIXED:
         raise invalid(f"a port has {MOST_FIXED} fixed IPs at most.")
     found: list[tuple[str, int | None]] = []
-    for wish in asked:
-        ip, key = wish.get("ip_address"), wish.get("subnet_id")
-        subnet = next((row for row in own if row["id"] == key), None)
+    for wanted in asked:
+        ip, key = wanted.ip_address, wanted.subnet_id
+        subnet = next((row for row in own if row.id == key), None)
         if key and subnet is None:
             raise invalid(
                 f"Failed to create port on network {network_id}, because fixed_ips included invalid subnet {key[:64]}."
             )
-        if ip is None:
+        if ip is LEFT_OUT:
             if subnet is None:
                 raise invalid("IP allocation requires subnet_id or ip_address.")
-            found.append((subnet["id"], None))
+            found.append((subnet.id, None))
             continue
         number = number_of(ip)
         subnet = subnet or containing(own, number)
@@ -220,108 +250,111 @@ def _wants(network_id: str, own: Sequence[Row], asked: Sequence[Mapping[str, str
                 "InvalidIpForNetwork",
                 f"IP address {ip} is not a valid IP for any of the subnets on the specified network.",
             )
-        first, last = usable(range_of(subnet["cidr"]))
+        first, last = usable(range_of(subnet.cidr))
         if not first <= number <= last:
             raise bad("InvalidIpForSubnet", f"IP address {ip} is not a valid IP for the specified subnet.")
-        if (subnet["id"], number) in found:
+        if (subnet.id, number) in found:
             raise invalid(f"Duplicate IP address '{ip}'.")
-        found.append((subnet["id"], number))
+        found.append((subnet.id, number))
     return found
 
 
 async def update(
-    session: Session, touched: Touched, context: RequestContext, key: str, values: Mapping[str, Any]
-) -> dict[str, Any]:
+    session: Session, touched: Touched, context: RequestContext, key: str, values: PortChange
+) -> PortDetails:
     """Change a port the caller owns, its addresses and groups included."""
-    row = await the_own(session, context, ports, "port", key)
-    network = await rows.one(session, networks, id=row["network_id"])
+    row = await the_own(session, context, StoredPort, "port", key)
+    network = await rows.one(session, StoredNetwork, id=row.network_id)
     assert network is not None
     _guard_change(context, network, row, values)
-    new = {column: values[name] for name, column in PLAIN.items() if name in values and values[name] is not None}
-    if "binding:host_id" in values:
-        new["host"] = values["binding:host_id"] or None
-        touched.hosts |= {new["host"]} - {None}
-    if "mac_address" in values and (values["mac_address"] or "").lower() != row["mac"]:
-        if row["host"]:
+    new = {name: value for name, value in sent(values).items() if name in COLUMNS and value is not None}
+    if values.host is not LEFT_OUT:
+        new["host"] = values.host or None
+        touched.hosts |= {values.host} if values.host else set()
+    mac = row.mac
+    if values.mac is not LEFT_OUT and (values.mac or "").lower() != row.mac:
+        if row.host:
             raise conflict("PortBound", f"Unable to complete operation on port {key}, port is already bound.")
-        new["mac"] = await _free_mac(session, row["network_id"], values["mac_address"] or "")
-    groups = await _change_groups(session, touched, context, row, new, values)
-    if "allowed_address_pairs" in values or new.get("port_security") is False:
-        asked = values.get("allowed_address_pairs", [] if not row["allowed_pairs"] else None)
-        kept = asked if asked is not None else [{"mac_address": m, "ip_address": i} for m, i in row["allowed_pairs"]]
-        new["allowed_pairs"] = _pairs(kept, new.get("mac", row["mac"]), new.get("port_security", row["port_security"]))
-    if values.get("fixed_ips") is not None:
-        before, after = await _change_addresses(session, row, values["fixed_ips"])
-        if row["device_owner"] == interfaces.INTERFACE:
+        new["mac"] = mac = await _free_mac(session, row.network_id, values.mac or "")
+    if values.port_security is not LEFT_OUT:
+        new["port_security"] = values.port_security
+    secure = either(values.port_security, row.port_security)
+    groups = await _change_groups(session, touched, context, row, secure, values.security_groups)
+    if values.allowed_pairs is not LEFT_OUT or values.port_security is False:
+        asked = either(values.allowed_pairs, None if row.allowed_pairs else [])
+        kept = (
+            asked if asked is not None else [AddressPair(ip_address=ip, mac_address=m) for m, ip in row.allowed_pairs]
+        )
+        new["allowed_pairs"] = _pairs(kept, mac, secure)
+    if values.fixed_ips is not None and values.fixed_ips is not LEFT_OUT:
+        before, after = await _change_addresses(session, row, values.fixed_ips)
+        if row.device_owner == interfaces.INTERFACE:
             await interfaces.check_moved(session, row, before, after)
-            touched.networks.add(row["network_id"])
+            touched.networks.add(row.network_id)
         touched.members |= groups
-    await rows.change(session, ports, key, **new)
+    await rows.change(session, StoredPort, key, **new)
     touched.gateway = True
-    touched.hosts |= {row["host"]} - {None}
-    return (await views(session, await rows.find(session, ports, id=key)))[0]
+    touched.hosts |= {row.host} if row.host else set()
+    return (await details(session, await rows.find(session, StoredPort, id=key)))[0]
 
 
-def _guard_change(context: RequestContext, network: Row, row: Row, values: Mapping[str, Any]) -> None:
-    if row["server_id"]:
+def _guard_change(context: RequestContext, network: StoredNetwork, row: StoredPort, values: PortChange) -> None:
+    told = sent(values)
+    if row.server_id:
         for name in ("device_id", "device_owner"):
-            if name in values and values[name] != row[name]:
+            if name in told and told[name] != getattr(row, name):
                 raise conflict(
                     "PortInUse",
-                    f"Port {row['id']} is attached to server {row['server_id']}; detach it there first.",
+                    f"Port {row.id} is attached to server {row.server_id}; detach it there first.",
                 )
-        if "binding:host_id" in values and (values["binding:host_id"] or None) != row["host"]:
-            raise conflict("PortInUse", f"Port {row['id']} is bound by the compute service.")
-    if row["device_owner"] in SERVICE_OWNERS or row["device_owner"] == "network:dhcp":
-        kept = {"fixed_ips", "mac_address", "device_id", "device_owner", "security_groups"}
-        if row["device_owner"] == interfaces.INTERFACE:
-            kept.remove("fixed_ips")
-        for name in sorted(kept):
-            if name in values:
-                raise conflict("ServicePortInUse", f"{name} of port {row['id']} follows from {row['device_owner']}.")
-    changed = {name: value for name, value in values.items() if name != "device_owner" or value != row[name]}
-    _guard_values(context, "update_port", _target(network, row["project_id"], changed), changed)
+        if values.host is not LEFT_OUT and (values.host or None) != row.host:
+            raise conflict("PortInUse", f"Port {row.id} is bound by the compute service.")
+    if row.device_owner in SERVICE_OWNERS or row.device_owner == "network:dhcp":
+        kept = {"device_id": "device_id", "device_owner": "device_owner", "mac_address": "mac"}
+        kept |= {"fixed_ips": "fixed_ips", "security_groups": "security_groups"}
+        if row.device_owner == interfaces.INTERFACE:
+            del kept["fixed_ips"]
+        for name, field in sorted(kept.items()):
+            if field in told:
+                raise conflict("ServicePortInUse", f"{name} of port {row.id} follows from {row.device_owner}.")
+    changed = attrs.evolve(values, device_owner=LEFT_OUT) if values.device_owner == row.device_owner else values
+    _guard_values(context, "update_port", _target(network, row.project_id, changed.device_owner or ""), changed)
 
 
 async def _change_groups(
     session: Session,
     touched: Touched,
     context: RequestContext,
-    row: Row,
-    new: dict[str, Any],
-    values: Mapping[str, Any],
+    row: StoredPort,
+    secure: bool,
+    asked: Sequence[str] | LeftOut | None,
 ) -> set[str]:
-    """Change security and groups; give the groups the port was or is in."""
-    before = {line["group_id"] for line in await groups_of(session, [row["id"]])}
-    secure = row["port_security"]
-    if values.get("port_security_enabled") is not None:
-        secure = new["port_security"] = values["port_security_enabled"]
-    asked = values.get("security_groups")
-    if not secure and before and asked is None:
+    """Put the port into the groups that are asked for; return those it was or is in."""
+    before = {line.group_id for line in await groups_of(session, [row.id])}
+    left_alone = asked is None or asked is LEFT_OUT
+    if not secure and before and left_alone:
         raise conflict(
             "PortSecurityPortHasSecurityGroup",
             "Port has security group associated. Cannot disable port security or IP address until security group is "
             "removed.",
         )
-    if asked is None:
+    if left_alone:
         return before
-    after = set(await _groups(session, context, row["project_id"], asked, secure, row["device_owner"]))
+    after = set(await _groups(session, context, row.project_id, asked, secure, row.device_owner))
     if gone := before - after:
-        await rows.remove(session, port_groups, port_id=row["id"], group_id=gone)
-    await rows.add(
-        session, port_groups, [{"port_id": row["id"], "group_id": group} for group in sorted(after - before)]
-    )
+        await rows.remove(session, PortInGroup, port_id=row.id, group_id=gone)
+    await rows.add(session, [PortInGroup(row.id, group) for group in sorted(after - before)])
     touched.members |= before ^ after
     return before | after
 
 
 async def _change_addresses(
-    session: Session, row: Row, asked: Sequence[Mapping[str, str]]
+    session: Session, row: StoredPort, asked: Sequence[WantedAddress]
 ) -> tuple[set[str], set[str]]:
     """Give the port the addresses that are asked for; return the ids of its subnets before and after."""
-    own = await rows.lock(session, subnets, network_id=row["network_id"])
-    have = {(line["subnet_id"], line["number"]) for line in await addresses_of(session, [row["id"]])}
-    wants = _wants(row["network_id"], own, asked)
+    own = await rows.lock(session, StoredSubnet, network_id=row.network_id)
+    have = {(line.subnet_id, line.number) for line in await addresses_of(session, [row.id])}
+    wants = _wants(row.network_id, own, asked)
     kept = {(key, number) for key, number in wants if number is not None} & have
     missing: list[tuple[str, int | None]] = []
     for key, number in wants:
@@ -335,33 +368,34 @@ async def _change_addresses(
         else:
             missing.append((key, None))
     for key, number in have - kept:
-        await rows.remove(session, addresses, subnet_id=key, number=number)
-    await floating_ips.free(session, [row["id"]], [number for _, number in have - kept])
-    draft = PortDraft(row=dict(row), wants=missing)
-    await choose(session, [draft], {row["network_id"]: own})
-    lines = [{"subnet_id": key, "number": number, "port_id": row["id"]} for key, number in draft.numbers]
-    await rows.add(session, addresses, lines)
+        await rows.remove(session, StoredAddress, subnet_id=key, number=number)
+    await floating_ips.free(session, [row.id], [number for _, number in have - kept])
+    draft = PortDraft(row=row, wants=missing)
+    await choose(session, [draft], {row.network_id: own})
+    await rows.add(session, [StoredAddress(key, number, row.id) for key, number in draft.numbers])
     return {key for key, _ in have}, {key for key, _ in kept} | {key for key, _ in draft.numbers}
 
 
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:
-    """Delete a port; a router's own ports go with the router alone."""
-    row = await the_own(session, context, ports, "port", key)
-    if row["device_owner"] in SERVICE_OWNERS:
+    """Delete a port; a router's own ports go with the router alone. Raises Conflict, Forbidden."""
+    row = await the_own(session, context, StoredPort, "port", key)
+    if row.device_owner in SERVICE_OWNERS:
         raise conflict(
             "ServicePortInUse",
-            f"Port {key} cannot be deleted directly via the port API: has device owner {row['device_owner']}.",
+            f"Port {key} cannot be deleted directly via the port API: has device owner {row.device_owner}.",
         )
-    if row["device_owner"] == "network:dhcp" and not context.is_admin:
-        raise Forbidden("Deleting a DHCP port is disallowed by policy", kind="PolicyNotAuthorized")
+    if row.device_owner == "network:dhcp" and not context.is_admin:
+        raise forbidden("Deleting a DHCP port")
     await drop(session, touched, [row])
 
 
-async def drop(session: Session, touched: Touched, found: Sequence[Row]) -> None:
-    """Delete ports with all that hangs on them; floating IPs become free."""
-    keys = rows.ids(found)
-    touched.gateway = True
-    touched.hosts |= {row["host"] for row in found if row["host"]}
-    touched.members |= {line["group_id"] for line in await groups_of(session, keys)}
-    await floating_ips.free(session, keys)
-    await rows.remove(session, ports, id=keys)
+Ports = Resources[StoredPort, PortDetails, NewPort, PortChange]
+PORTS = ResourceKind(
+    called="port",
+    stored=StoredPort,
+    seen_by=ports.seen_by,
+    details=details,
+    create=create,
+    update=update,
+    delete=delete,
+)

@@ -1,11 +1,18 @@
 """How much of the network a project may have, and has."""
 
+from collections.abc import Mapping
+
+import attrs
+
+from novakit import errors
 from novakit.network.refusals import over_quota
+from novakit.network.resources import Transactions
 from novakit.store import quota
 from novakit.store.engine import Session
 from novakit.store.network import quotas
+from novakit.store.network.hosts import Touched
 
-DEFAULTS = {
+DEFAULTS: Mapping[str, int] = {
     "network": 100,
     "subnet": 100,
     "port": 500,
@@ -14,6 +21,14 @@ DEFAULTS = {
     "security_group": 10,
     "security_group_rule": 100,
 }
+
+
+@attrs.frozen
+class QuotaUse:
+    """How many of a resource a project may have, and has."""
+
+    limit: int
+    used: int
 
 
 async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int, int]:
@@ -30,13 +45,54 @@ async def reserve(session: Session, project_id: str, resource: str, count: int =
         raise over_quota(resource)
 
 
-async def limits(session: Session, project_id: str) -> dict[str, int]:
-    """Tell all limits of a project."""
+async def _limits(session: Session, project_id: str) -> dict[str, int]:
     return {**DEFAULTS, **await quotas.limits(session, project_id)}
 
 
-async def details(session: Session, project_id: str) -> dict[str, dict[str, int]]:
-    """Tell all limits of a project with what it uses of each."""
-    told = await limits(session, project_id)
-    used = await quotas.used(session, project_id, DEFAULTS)
-    return {name: {"limit": told[name], "used": used[name], "reserved": 0} for name in DEFAULTS}
+async def _uses(session: Session, project_id: str) -> dict[str, QuotaUse]:
+    told, used = await _limits(session, project_id), await quotas.used(session, project_id, DEFAULTS)
+    return {name: QuotaUse(told[name], used[name]) for name in DEFAULTS}
+
+
+@attrs.frozen
+class NetworkQuotas:
+    """The quotas of projects, as the API asks for them."""
+
+    transactions: Transactions
+
+    async def every(self) -> dict[str, dict[str, int]]:
+        """Tell, by project, the limits of those that have some of their own."""
+        async with self.transactions.store.read() as session:
+            return {project: await _limits(session, project) for project in await quotas.projects(session)}
+
+    async def limits(self, project_id: str) -> dict[str, int]:
+        """Tell all limits of a project."""
+        async with self.transactions.store.read() as session:
+            return await _limits(session, project_id)
+
+    async def uses(self, project_id: str) -> dict[str, QuotaUse]:
+        """Tell all limits of a project with what it uses of each."""
+        async with self.transactions.store.read() as session:
+            return await _uses(session, project_id)
+
+    async def set_limits(self, project_id: str, values: Mapping[str, int], *, checked: bool) -> dict[str, int]:
+        """Set some limits of a project; return all of them.
+
+        Raises BadRequest (`QuotaLimitTooSmall`) where, `checked`, one is below what is in use.
+        """
+
+        async def work(session: Session, _: Touched) -> dict[str, int]:
+            if checked:
+                for name, told in (await _uses(session, project_id)).items():
+                    if 0 <= values.get(name, -1) < told.used:
+                        raise errors.BadRequest(
+                            f"Quota limit for {name} is less than the {told.used} in use.", kind="QuotaLimitTooSmall"
+                        )
+            await quotas.set_limits(session, project_id, values)
+            return await _limits(session, project_id)
+
+        return await self.transactions.write(work)
+
+    async def forget(self, project_id: str) -> None:
+        """Give a project the default quotas again."""
+        await self.transactions.write(lambda session, _: quotas.forget(session, project_id))

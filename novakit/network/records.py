@@ -1,11 +1,86 @@
-"""What the compute service and the network service tell each other."""
+"""What other services and clients tell the network service, and what it tells the compute service."""
 
-from collections.abc import Iterable
+import enum
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, TypeVar
 
 import attrs
 
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.networks import Subnet
+
+T = TypeVar("T")
+NAMESPACE = uuid.UUID("7b1f6f7e-52c5-4c0e-8f5a-5c6a2d0e8a44")
+
+
+def derived_id(kind: str, key: str) -> str:
+    """Make the id of a thing of which there is one for each key, so that two makers make the same."""
+    return str(uuid.uuid5(NAMESPACE, f"{kind}:{key}"))
+
+
+class LeftOut(enum.Enum):
+    """What stands for an attribute that a client did not send; it is false, and no null that was sent."""
+
+    LEFT_OUT = "left out"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+LEFT_OUT: Final = LeftOut.LEFT_OUT
+
+
+def either(value: T | LeftOut, default: T) -> T:
+    """Give what was sent, or the default where nothing was."""
+    return default if isinstance(value, LeftOut) else value
+
+
+def sent(values: attrs.AttrsInstance) -> dict[str, object]:
+    """Give the attributes of a record of values that a client did send."""
+    found = attrs.asdict(values, recurse=False)
+    return {name: value for name, value in found.items() if value is not LEFT_OUT}
+
+
+@attrs.frozen(kw_only=True)
+class WantedAddress:
+    """An address that a port is to have: any one of a subnet, a certain one, or a certain one of a subnet."""
+
+    subnet_id: str | LeftOut = LEFT_OUT
+    ip_address: str | LeftOut = LEFT_OUT
+
+
+@attrs.frozen(kw_only=True)
+class AddressPair:
+    """A pair of MAC and address that a port may send from besides its own; without a MAC its own is meant."""
+
+    ip_address: str
+    mac_address: str | LeftOut | None = LEFT_OUT
+
+
+@attrs.frozen(kw_only=True)
+class Hop:
+    """A route: what is for a destination goes to the next hop."""
+
+    destination: str
+    nexthop: str
+
+
+@attrs.frozen(kw_only=True)
+class AddressRange:
+    """A pool of addresses of a subnet, from the first to the last."""
+
+    start: str
+    end: str
+
+
+@attrs.frozen(kw_only=True)
+class WantedGateway:
+    """How a router is to be joined to an external network."""
+
+    network_id: str | LeftOut | None = LEFT_OUT
+    enable_snat: bool | LeftOut = LEFT_OUT
+    external_fixed_ips: Sequence[WantedAddress] | LeftOut = LEFT_OUT
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:

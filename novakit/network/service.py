@@ -1,77 +1,54 @@
-"""`Networks`: what the rest of novakit asks of the network service."""
+"""`Networks`: what the rest of novakit asks of the network service.
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+What many servers ask at once shares a transaction (`Gather`): the fixed cost of one is paid once for a hundred.
+"""
+
+from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Any, TypeVar
 
 import attrs
-import sqlalchemy as sa
 
 from novakit import errors
 from novakit.concurrency.gather import Gather
 from novakit.context import RequestContext
 from novakit.network import bootstrap as first_start
-from novakit.network import security_groups as group_resource
 from novakit.network.allocation.addresses import number_of
+from novakit.network.floating_ips import FLOATING_IPS, FloatingIps
 from novakit.network.hosts import applied as applications
 from novakit.network.hosts import dhcp, topology
+from novakit.network.networks import NETWORKS, NetworkDetails, NetworksOfAll
+from novakit.network.ports import PORTS, Ports
+from novakit.network.quotas import NetworkQuotas
 from novakit.network.records import NicRequest, PortInfo, Requested
-from novakit.network.security_group_rules import ensure_default
+from novakit.network.resources import Resources, Transactions
+from novakit.network.routers import ROUTERS, Routers
+from novakit.network.security_group_rules import RULES, SecurityGroupRules, ensure_default
+from novakit.network.security_groups import SECURITY_GROUPS, SecurityGroupDetails, SecurityGroups
+from novakit.network.security_groups import details as group_details
 from novakit.network.servers import cards as servers
 from novakit.network.servers import requests
-from novakit.store.engine import Session, Store
-from novakit.store.faults import is_collision
+from novakit.network.subnets import SUBNETS, Subnets
+from novakit.store.engine import Session
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
 from novakit.store.network.hosts import Touched
-from novakit.store.network.ports import owners, ports, server_at, server_groups
-from novakit.store.network.security_groups import security_groups
+from novakit.store.network.ports import StoredPort, owners, server_at, server_groups
+from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit_hookspecs.networks import Applied, Topology
-
-T = TypeVar("T")
-Work = Callable[[Session, Touched], Awaitable[T]]
-OnChange = Callable[[set[str]], object]
-
-
-def _nobody(_hosts: set[str]) -> None:
-    return None
-
-
-@attrs.define
-class Transactions:
-    """Writes that raise the revisions of the hosts that must see them, and tell of it once they are durable."""
-
-    store: Store
-    on_change: OnChange = _nobody
-    """Called after a commit with the hosts whose topology changed; may be set later."""
-
-    async def write(self, work: Work[T], *, attempts: int = 6) -> T:
-        """Do `work` in one transaction, again when another one came between. Raises Conflict when they keep coming."""
-
-        async def once(session: Session) -> T:
-            touched = Touched()
-            answer = await work(session, touched)
-            if hosts := await network_hosts.touch(session, touched):
-                session.after_commit(partial(self._tell, hosts))
-            return answer
-
-        try:
-            return await self.store.retrying(once, attempts=attempts, twins=True)
-        except sa.exc.DBAPIError as error:
-            if not is_collision(error, twins=True):
-                raise
-            raise errors.Conflict(
-                "Other requests kept changing the same things; try again.", kind="RetryRequest"
-            ) from error
-
-    def _tell(self, hosts: set[str]) -> None:
-        self.on_change(hosts)
 
 
 @attrs.define
 class Networks(Transactions):
     """The network service as the compute service, the conductor and the metadata service see it."""
 
+    networks: NetworksOfAll = attrs.field(init=False)
+    subnets: Subnets = attrs.field(init=False)
+    ports: Ports = attrs.field(init=False)
+    routers: Routers = attrs.field(init=False)
+    floating_ips: FloatingIps = attrs.field(init=False)
+    security_groups: SecurityGroups = attrs.field(init=False)
+    security_group_rules: SecurityGroupRules = attrs.field(init=False)
+    quotas: NetworkQuotas = attrs.field(init=False)
     _checking: Gather[requests.Question, list[Requested]] = attrs.field(init=False)
     _allocating: Gather[NicRequest, list[PortInfo]] = attrs.field(init=False)
     _binding: Gather[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
@@ -79,6 +56,14 @@ class Networks(Transactions):
     _recording: Gather[tuple[str, Applied], None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.networks = Resources(NETWORKS, self)
+        self.subnets = Resources(SUBNETS, self)
+        self.ports = Resources(PORTS, self)
+        self.routers = Routers(ROUTERS, self)
+        self.floating_ips = Resources(FLOATING_IPS, self)
+        self.security_groups = Resources(SECURITY_GROUPS, self)
+        self.security_group_rules = Resources(RULES, self)
+        self.quotas = NetworkQuotas(self)
         self._checking = Gather(self._check_many, most=100)
         self._allocating = Gather(self.allocate_many, most=100)
         self._binding = Gather(self._bind_many, most=100)
@@ -105,18 +90,18 @@ class Networks(Transactions):
         found = {question: await requests.resolve(self.store, question) for question in dict.fromkeys(questions)}
         return [found[question] for question in questions]
 
-    async def security_groups_of(self, server_id: str) -> tuple[list[dict[str, Any]], dict[str, tuple[str, str]]]:
-        """Show the security groups of a server's ports with their rules, as the network API shows them.
+    async def security_groups_of(self, server_id: str) -> tuple[list[SecurityGroupDetails], dict[str, tuple[str, str]]]:
+        """Give the security groups of a server's ports with their rules.
 
         Beside them are name and project, by id, of the groups that their rules trust.
         """
         async with self.store.read() as session:
             keys = dict.fromkeys(row["id"] for row in await server_groups(session, [server_id]))
-            found = {row["id"]: row for row in await rows.find(session, security_groups, id=list(keys))}
-            shown = await group_resource.views(session, [found[key] for key in keys])
-            trusted = {rule["remote_group_id"] for one in shown for rule in one["security_group_rules"]} - {None}
-            named = await rows.find(session, security_groups, id=trusted)
-        return shown, {row["id"]: (row["name"], row["project_id"]) for row in named}
+            by_id = {row.id: row for row in await rows.find(session, StoredSecurityGroup, id=list(keys))}
+            found = await group_details(session, [by_id[key] for key in keys])
+            trusted = {rule.remote_group_id for one in found for rule in one.rules} - {None}
+            named = await rows.find(session, StoredSecurityGroup, id=trusted)
+        return found, {row.id: (row.name, row.project_id) for row in named}
 
     async def allocate(
         self, *, server_id: str, project_id: str, hostname: str, requested: Sequence[Requested]
@@ -297,11 +282,9 @@ class Networks(Transactions):
         """Drop a host that will not come back; another one takes over routers and DHCP, ports bound to it come off."""
 
         async def work(session: Session, _: Touched) -> None:
-            bound = [
-                {"id": port["id"], "host": None, "status": "DOWN"}
-                for port in await rows.find(session, ports, host=host)
-            ]
-            await rows.change_many(session, ports, bound)
+            bound = await rows.find(session, StoredPort, host=host)
+            off = [{"id": port.id, "host": None, "status": "DOWN"} for port in bound]
+            await rows.change_many(session, StoredPort, off)
             await network_hosts.forget(session, [host])
             if changed := await network_hosts.choose_gateway(session, None):
                 session.after_commit(partial(self._tell, changed))
@@ -315,8 +298,8 @@ class Networks(Transactions):
 
     async def bootstrap(
         self, *, admin_project_id: str, external_cidr: str, gateway: str | None, physical_network: str = "public"
-    ) -> dict[str, Any]:
-        """Make the external network `public` with its subnet unless it is there; give it as the API shows it."""
+    ) -> NetworkDetails:
+        """Make the external network `public` with its subnet unless it is there."""
         return await self.write(
             lambda session, touched: first_start.external_network(
                 session,

@@ -14,7 +14,15 @@ from novakit.store.compute import (
     servers,
     strangers,
 )
-from novakit.store.network import floating_ips, networks, ports, routers, security_groups
+from novakit.store.network import (
+    floating_ips,
+    networks,
+    ports,
+    routers,
+    security_group_rules,
+    security_groups,
+    subnets,
+)
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import quotas as network_quotas
 from novakit.store.scheduler import decisions, host_metrics, numa

@@ -2,8 +2,7 @@
 
 from aiohttp import web
 
-from novakit.api.network.handlers import NetworkCall
-from novakit.api.network.resources import RESOURCES
+from novakit.api.network.handlers import RESOURCES, NetworkCall
 from novakit.api.service import Route, reply
 from novakit.network.refusals import not_found
 

@@ -1,149 +1,134 @@
-"""The five verbs that every resource has, and the routers' own."""
+"""The five verbs that every resource has."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.network import attributes, listing
-from novakit.api.network.checks import uuid
-from novakit.api.network.resources import RESOURCES, Resource, prepare
-from novakit.api.network.shown import FLAGS, SHOWN
+from novakit.api.network import listing
+from novakit.api.network.bodies import attributes
+from novakit.api.network.floating_ips import FLOATING_IPS
+from novakit.api.network.networks import NETWORKS
+from novakit.api.network.ports import PORTS
+from novakit.api.network.resources import AnyResource, Resource, View
+from novakit.api.network.routers import ROUTERS
+from novakit.api.network.security_group_rules import SECURITY_GROUP_RULES
+from novakit.api.network.security_groups import SECURITY_GROUPS
+from novakit.api.network.subnets import SUBNETS
 from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
-from novakit.network import routers
 from novakit.network.refusals import not_found
 from novakit.network.service import Networks
-from novakit.store.engine import Session
-from novakit.store.network import rows
-from novakit.store.network.hosts import Touched
 
+D = TypeVar("D")
+N = TypeVar("N")
+C = TypeVar("C")
 NetworkCall = Call[Networks]
+RESOURCES: tuple[AnyResource, ...] = (
+    NETWORKS,
+    SUBNETS,
+    PORTS,
+    ROUTERS,
+    FLOATING_IPS,
+    SECURITY_GROUPS,
+    SECURITY_GROUP_RULES,
+)
 MOST_AT_ONCE = 500
-HIDDEN_COLUMNS = frozenset({"security_group_rules"})
 
 
-def _may_see(call: NetworkCall, resource: Resource, key: str) -> bool:
-    return key not in attributes.HIDDEN or call.allows(f"get_{resource.one}:{key}")
+def _hidden(call: NetworkCall, resource: Resource[D, N, C]) -> list[str]:
+    """Name what the caller may not see."""
+    special = sorted(resource.shown & attributes.HIDDEN)
+    return [key for key in special if not call.allows(f"get_{resource.one}:{key}")]
 
 
-def _seen(call: NetworkCall, resource: Resource, view: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what the caller may not see."""
-    return {key: value for key, value in view.items() if _may_see(call, resource, key)}
+def _views(call: NetworkCall, resource: Resource[D, N, C], found: list[D]) -> list[View]:
+    """Show things without what the caller may not see."""
+    hidden = _hidden(call, resource)
+    views = [resource.view(one) for one in found]
+    for view in views:
+        for key in hidden:
+            del view[key]
+    return views
 
 
-async def index(resource: Resource, call: NetworkCall) -> web.Response:
+async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """List what the caller may see."""
-    context, networks = call.context, call.service
-    await prepare(networks, context, resource)
-    known = frozenset(key for key in SHOWN[resource.many] if _may_see(call, resource, key))
+    known = resource.shown - set(_hidden(call, resource))
     filters = listing.wanted(call.request.query)
-    listing.check(filters, known, FLAGS, tagged=resource.tagged)
-    async with networks.store.read() as session:
-        conditions = [*resource.visible(context), *resource.conditions(filters)]
-        found = await rows.some(session, resource.table, conditions)
-        views = [
-            {key: value for key, value in view.items() if key in known} for view in await resource.views(session, found)
-        ]
+    listing.check(filters, known, resource.flags, tagged=resource.tagged)
+    found = await resource.things(call.service).find(call.context, **resource.wanted(filters))
+    views = _views(call, resource, found)
     views, links = listing.page(call.request, listing.passing(views, filters), known)
     fields = call.request.query.getall("fields", [])
-    body: dict[str, Any] = {resource.many: [listing.with_fields(view, fields) for view in views]}
+    body: dict[str, object] = {resource.many: [listing.with_fields(view, fields) for view in views]}
     if links:
         body[f"{resource.many}_links"] = links
     return reply(body)
 
 
-async def show(resource: Resource, call: NetworkCall) -> web.Response:
+async def show(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Show one; what belongs to others is not found."""
-    view = await _find(call, resource, call.path["id"])
+    (view,) = _views(call, resource, [await _the(resource, call)])
     return reply({resource.one: listing.with_fields(view, call.request.query.getall("fields", []))})
 
 
-async def _find(call: NetworkCall, resource: Resource, key: str) -> dict[str, Any]:
-    networks, context = call.service, call.context
-    await prepare(networks, context, resource)
+async def _the(resource: Resource[D, N, C], call: NetworkCall) -> D:
+    """Fetch the one that the path names."""
+    key, things = call.path["id"], resource.things(call.service)
     if "\0" in key:
-        raise not_found(resource.called, "of that name")
-    async with networks.store.read() as session:
-        conditions = [*resource.visible(context), *rows.matching(resource.table, {"id": key})]
-        found = await rows.some(session, resource.table, conditions)
-        if not found:
-            raise not_found(resource.called, key)
-        return _seen(call, resource, (await resource.views(session, found))[0])
+        raise not_found(things.noun.called, "of that name")
+    return await things.show(call.context, key)
 
 
-async def create(resource: Resource, call: NetworkCall) -> web.Response:
+async def create(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Make one, or several in one transaction."""
-    context = call.context
     body = await call.json()
     bulk = resource.many in body
-    if not bulk and resource.one not in body:
-        raise errors.BadRequest(f"Unable to find '{resource.one}' in request body", kind="HTTPBadRequest")
-    given = body[resource.many] if bulk else [body[resource.one]]
+    given = body[resource.many] if bulk else [_part(resource, body)]
     if not isinstance(given, list) or not given or len(given) > MOST_AT_ONCE:
         raise errors.BadRequest(
             f"'{resource.many}' must be a list of 1 to {MOST_AT_ONCE} objects", kind="HTTPBadRequest"
         )
-    values = [attributes.read(resource.attributes, one, call, new=True, what=resource.one) for one in given]
-
-    async def work(session: Session, touched: Touched) -> list[dict[str, Any]]:
-        return [await resource.create(session, touched, context, one) for one in values]
-
-    made = [_seen(call, resource, view) for view in await call.service.write(work)]
+    values = [
+        resource.new(**attributes.read(resource.attributes, one, call, new=True, what=resource.one)) for one in given
+    ]
+    made = _views(call, resource, await resource.things(call.service).create(call.context, values))
     return reply({resource.many: made} if bulk else {resource.one: made[0]}, 201)
 
 
-async def update(resource: Resource, call: NetworkCall) -> web.Response:
-    """Change one."""
-    context, key = call.context, _key(resource, call)
-    body = await call.json()
+def _part(resource: Resource[D, N, C], body: View) -> object:
     if resource.one not in body:
         raise errors.BadRequest(f"Unable to find '{resource.one}' in request body", kind="HTTPBadRequest")
-    await _find(call, resource, key)
-    if resource.update is None:
-        raise errors.BadRequest(f"A {resource.called} cannot be changed; delete it and make another.")
-    values = attributes.read(resource.attributes, body[resource.one], call, new=False, what=resource.one)
-    changed = await call.service.write(lambda session, touched: resource.update(session, touched, context, key, values))
-    return reply({resource.one: _seen(call, resource, changed)})
+    return body[resource.one]
 
 
-def _key(resource: Resource, call: NetworkCall) -> str:
-    key = call.path["id"]
-    if "\0" in key:
-        raise not_found(resource.called, "of that name")
-    return key
+async def update(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
+    """Change one."""
+    given = _part(resource, await call.json())
+    await _the(resource, call)
+    things, change = resource.things(call.service), resource.change
+    if change is None:
+        raise errors.BadRequest(f"A {things.noun.called} cannot be changed; delete it and make another.")
+    values = change(**attributes.read(resource.attributes, given, call, new=False, what=resource.one))
+    (view,) = _views(call, resource, [await things.update(call.context, call.path["id"], values)])
+    return reply({resource.one: view})
 
 
-async def delete(resource: Resource, call: NetworkCall) -> web.Response:
+async def delete(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Delete one that is not in use."""
-    context, key = call.context, _key(resource, call)
-    await _find(call, resource, key)
-    await call.service.write(lambda session, touched: resource.delete(session, touched, context, key))
+    await _the(resource, call)
+    await resource.things(call.service).delete(call.context, call.path["id"])
     return web.Response(status=204)
 
 
-INTERFACE: attributes.Attributes = {
-    "subnet_id": attributes.Attribute(check=uuid),
-    "port_id": attributes.Attribute(check=uuid),
-}
-
-
-async def change_interface(verb: Any, call: NetworkCall) -> web.Response:
-    """Join a router to a subnet or part it from one."""
-    context, key = call.context, call.path["id"]
-    values = attributes.read(INTERFACE, await call.json(), call, new=True, what="router_interface")
-    answer = await call.service.write(lambda session, touched: verb(session, touched, context, key, values))
-    return reply(answer)
-
-
-def _update_rule(resource: Resource) -> str:
+def _update_rule(resource: AnyResource) -> str:
     """Name the rule of a change; what can never be changed has no public one."""
-    return f"update_{resource.one}" if resource.update is not None else f"novakit:{resource.one}:update"
+    return f"update_{resource.one}" if resource.change is not None else f"novakit:{resource.one}:update"
 
 
-def _routes_of(resource: Resource) -> list[Route]:
+def _routes_of(resource: AnyResource) -> list[Route]:
     many, single = f"/v2.0/{resource.path}", f"/v2.0/{resource.path}/{{id}}"
     return [
         Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}", cost=Cost.HEAVY),
@@ -154,19 +139,4 @@ def _routes_of(resource: Resource) -> list[Route]:
     ]
 
 
-ROUTES = [
-    *(route for resource in RESOURCES for route in _routes_of(resource)),
-    Route(
-        method="PUT",
-        path="/v2.0/routers/{id}/add_router_interface",
-        handler=partial(change_interface, routers.add_interface),
-        rule="add_router_interface",
-    ),
-    Route(
-        method="PUT",
-        path="/v2.0/routers/{id}/remove_router_interface",
-        handler=partial(change_interface, routers.remove_interface),
-        rule="remove_router_interface",
-        frees=True,
-    ),
-]
+ROUTES = [route for resource in RESOURCES for route in _routes_of(resource)]

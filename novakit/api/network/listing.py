@@ -1,13 +1,15 @@
 """Lists: filters by any attribute, chosen fields, order and pages."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.network.checks import Wrong, boolean, shown
+from novakit.api import queries
+from novakit.api.network.bodies.kinds import shown
+from novakit.api.network.resources import View
 
 CONTROLS = {"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"}
 SINCE = "changed_since"
@@ -21,10 +23,8 @@ TAGGED: Mapping[str, Callable[[set[str], set[str]], bool]] = {
 }
 MOST = 10000
 
-View = dict[str, Any]
 
-
-def wanted(query: Any) -> dict[str, list[str]]:
+def wanted(query: Mapping[str, str]) -> dict[str, list[str]]:
     """Read the filters of a query, with all values of each."""
     found: dict[str, list[str]] = {}
     for key, value in query.items():
@@ -63,14 +63,15 @@ def passing(views: Sequence[View], filters: Mapping[str, Sequence[str]]) -> list
 
 
 def _has(view: View, key: str, values: Sequence[str]) -> bool:
+    if key == SINCE:
+        return queries.moment(str(view["updated_at"]), SINCE) >= _moment(values[-1])
+    value = view.get("tags" if key in TAGGED else key)
+    several = value if isinstance(value, list) else []
     if key in TAGGED:
         asked = {tag for value in values for tag in value.split(",")}
-        return TAGGED[key](asked, set(view.get("tags") or ()))
-    if key == SINCE:
-        return datetime.fromisoformat(view["updated_at"]) >= _moment(values[-1])
-    value = view.get(key)
+        return TAGGED[key](asked, set(several))
     if key == "fixed_ips":
-        return _has_address(value or (), values)
+        return _has_address(several, values)
     if isinstance(value, bool):
         return value in [_flag(key, one) for one in values]
     if isinstance(value, list):
@@ -92,19 +93,23 @@ def _has_address(fixed: Sequence[Mapping[str, str]], asked: Sequence[str]) -> bo
     )
 
 
-def _flag(key: str, value: str) -> bool:
+@contextmanager
+def _words() -> Iterator[None]:
+    """Say what the common reader of queries refuses as this service's clients match on it."""
     try:
-        return bool(boolean(value))
-    except Wrong as error:
-        raise _bad(f"Invalid input for {key}. Reason: {error}") from error
+        yield
+    except errors.BadRequest as error:
+        raise _bad(error.message) from error
+
+
+def _flag(key: str, value: str) -> bool:
+    with _words():
+        return queries.strict_boolean(value, key)
 
 
 def _moment(text: str) -> datetime:
-    try:
-        when = datetime.fromisoformat(text.strip().replace(" ", "+"))
-    except ValueError as error:
-        raise _bad(f"{SINCE} must be a time such as 2030-01-31T12:00:00Z, and not {shown(text)}") from error
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    with _words():
+        return queries.moment(text, f"{SINCE} {shown(text)} is no time.")
 
 
 def page(request: web.Request, views: list[View], known: frozenset[str]) -> tuple[list[View], list[dict[str, str]]]:
@@ -118,7 +123,7 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
         if key not in known:
             raise _bad(f"[{shown(key)}] is invalid attribute for sort_keys")
         views.sort(key=lambda view: _rank(view.get(key)), reverse=direction == "desc")
-    limit = _limit(query.get("limit"))
+    limit = _limit(query)
     start, stop = 0, len(views)
     back = _flag("page_reverse", query.get("page_reverse", "false"))
     if marker := query.get("marker"):
@@ -132,24 +137,21 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
     links = []
     if limit and chosen:
         if stop < len(views):
-            links.append({"rel": "next", "href": _href(request, chosen[-1]["id"])})
+            links.append({"rel": "next", "href": _href(request, str(chosen[-1]["id"]))})
         if start > 0:
-            links.append({"rel": "previous", "href": _href(request, chosen[0]["id"], page_reverse="True")})
+            links.append({"rel": "previous", "href": _href(request, str(chosen[0]["id"]), page_reverse="True")})
     return chosen, links
 
 
-def _rank(value: Any) -> tuple[bool, str | float]:
+def _rank(value: object) -> tuple[bool, str | float]:
     if isinstance(value, bool | int):
         return True, f"{int(value):020d}"
     return value is not None, "" if value is None else str(value)
 
 
-def _limit(asked: str | None) -> int:
-    if asked is None:
-        return MOST
-    if not asked.isascii() or not asked.isdigit() or len(asked) > 9:
-        raise _bad(f"Limit must be an integer 0 or greater and not {shown(asked)}")
-    return min(int(asked), MOST) or MOST
+def _limit(query: Mapping[str, str]) -> int:
+    with _words():
+        return min(queries.number(query, "limit", MOST) or MOST, MOST)
 
 
 def _href(request: web.Request, marker: str, **more: str) -> str:

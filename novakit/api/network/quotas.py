@@ -1,23 +1,17 @@
 """Quotas of projects."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.network.attributes import Attribute, Attributes, read
-from novakit.api.network.checks import boolean, integer
+from novakit.api.network.bodies.attributes import Attribute, Attributes, read
+from novakit.api.network.bodies.kinds import boolean, integer
 from novakit.api.network.handlers import NetworkCall
 from novakit.api.service import Route, reply
-from novakit.network import quotas
-from novakit.store.engine import Session
-from novakit.store.network import quotas as network_quotas
-from novakit.store.network import rows
-from novakit.store.network.hosts import Touched
+from novakit.network.quotas import DEFAULTS
 
 ATTRIBUTES: Attributes = {
-    **{name: Attribute(check=integer(-1, 2**31 - 1)) for name in quotas.DEFAULTS},
-    "force": Attribute(check=boolean),
+    **{name: Attribute(check=integer(-1, 2**31 - 1)) for name in DEFAULTS},
+    "force": Attribute(check=boolean, kept=False),
     "check_limit": Attribute(check=boolean),
 }
 
@@ -32,56 +26,40 @@ def _project(call: NetworkCall) -> str:
 
 async def index(call: NetworkCall) -> web.Response:
     """List the projects that have quotas of their own."""
-    async with call.service.store.read() as session:
-        found = [
-            {"project_id": project, "tenant_id": project, **await quotas.limits(session, project)}
-            for project in await network_quotas.projects(session)
-        ]
-    return reply({"quotas": found})
+    every = await call.service.quotas.every()
+    return reply({"quotas": [{"project_id": key, "tenant_id": key, **limits} for key, limits in every.items()]})
 
 
 async def show(call: NetworkCall) -> web.Response:
     """Show how much a project may have."""
-    async with call.service.store.read() as session:
-        return reply({"quota": await quotas.limits(session, _project(call))})
+    return reply({"quota": await call.service.quotas.limits(_project(call))})
 
 
 async def default(call: NetworkCall) -> web.Response:
     """Show what a project without quotas of its own may have."""
     _project(call)
-    return reply({"quota": quotas.DEFAULTS})
+    return reply({"quota": dict(DEFAULTS)})
 
 
 async def details(call: NetworkCall) -> web.Response:
     """Show how much a project may have, and has."""
-    async with call.service.store.read() as session:
-        return reply({"quota": await quotas.details(session, _project(call))})
+    uses = await call.service.quotas.uses(_project(call))
+    shown = {name: {"limit": use.limit, "used": use.used, "reserved": 0} for name, use in uses.items()}
+    return reply({"quota": shown})
 
 
 async def update(call: NetworkCall) -> web.Response:
     """Set quotas of a project."""
     project = _project(call)
-    values = read(ATTRIBUTES, (await call.json()).get("quota"), call, new=False, what="quota")
-    values.pop("force", None)
-    checked = values.pop("check_limit", False)
-
-    async def work(session: Session, _: Touched) -> dict[str, Any]:
-        if checked:
-            for name, told in (await quotas.details(session, project)).items():
-                if 0 <= values.get(name, -1) < told["used"]:
-                    raise errors.BadRequest(
-                        f"Quota limit for {name} is less than the {told['used']} in use.", kind="QuotaLimitTooSmall"
-                    )
-        await network_quotas.set_limits(session, project, values)
-        return await quotas.limits(session, project)
-
-    return reply({"quota": await call.service.write(work)})
+    given = read(ATTRIBUTES, (await call.json()).get("quota"), call, new=False, what="quota")
+    values = {name: value for name, value in given.items() if name in DEFAULTS and isinstance(value, int)}
+    checked = given.get("check_limit") is True
+    return reply({"quota": await call.service.quotas.set_limits(project, values, checked=checked)})
 
 
 async def delete(call: NetworkCall) -> web.Response:
     """Give a project the default quotas again."""
-    project = _project(call)
-    await call.service.write(lambda session, _: rows.remove(session, network_quotas.network_quotas, project_id=project))
+    await call.service.quotas.forget(_project(call))
     return web.Response(status=204)
 
 

@@ -1,16 +1,14 @@
 """The network API as one service."""
 
-from typing import Any
-
 from novakit import errors
-from novakit.api.network import discovery, handlers, quotas, tags
+from novakit.api.network import discovery, handlers, quotas, routers, tags
 from novakit.api.network.policies import RULES
 from novakit.api.service import Service
 from novakit.network.refusals import disallowed
 from novakit.network.service import Networks
 
 
-def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+def shape(error: errors.NovakitError, request_id: str) -> dict[str, object]:
     """Make the body of a refusal as clients of the network API read it."""
     if error.status == 401:
         return {"error": {"code": 401, "title": "Unauthorized", "message": error.message}}
@@ -19,7 +17,7 @@ def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
 
 service: Service[Networks] = Service(
     name="network",
-    routes=(*discovery.ROUTES, *handlers.ROUTES, *tags.ROUTES, *quotas.ROUTES),
+    routes=(*discovery.ROUTES, *handlers.ROUTES, *routers.ROUTES, *tags.ROUTES, *quotas.ROUTES),
     shape=shape,
     policies=RULES,
     denied=disallowed,

@@ -5,12 +5,12 @@ import re
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from novakit import world
 from novakit.network.refusals import invalid
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network import ports as port_rows
+from novakit.store.network.subnets import StoredSubnet
 
 Pool = tuple[int, int]
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -73,7 +73,7 @@ def from_cursor(pools: Iterable[Pool], cursor: int) -> Iterator[Pool]:
             yield first, min(last, cursor - 1)
 
 
-async def take(session: Session, subnet: Row, count: int, taken: set[int]) -> list[int]:
+async def take(session: Session, subnet: StoredSubnet, count: int, taken: set[int]) -> list[int]:
     """Choose up to `count` free addresses of a locked subnet's pools, going on where the last choice ended.
 
     `taken` holds addresses that this transaction gives away but has not written yet; what is chosen is added to it.
@@ -81,28 +81,28 @@ async def take(session: Session, subnet: Row, count: int, taken: set[int]) -> li
     """
     found: list[int] = []
     window = max(64, 2 * count)
-    for first, last in from_cursor([(pool[0], pool[1]) for pool in subnet["pools"]], subnet["cursor"]):
+    for first, last in from_cursor([(pool[0], pool[1]) for pool in subnet.pools], subnet.cursor):
         while first <= last and len(found) < count:
             top = min(last, first + window - 1)
-            used = await port_rows.used_numbers(session, subnet["id"], first, top)
+            used = await port_rows.used_numbers(session, subnet.id, first, top)
             free = (number for number in range(first, top + 1) if number not in used and number not in taken)
             found += [number for number, _ in zip(free, range(count - len(found)), strict=False)]
             first, window = top + 1, min(2 * window, 65536)
     if found:
-        await port_rows.set_cursor(session, subnet["id"], found[-1] + 1)
+        await port_rows.set_cursor(session, subnet.id, found[-1] + 1)
         taken.update(found)
     return found
 
 
-def containing(subnets: Sequence[Row], number: int) -> Row | None:
+def containing(subnets: Sequence[StoredSubnet], number: int) -> StoredSubnet | None:
     """Find the subnet that an address belongs to."""
     for subnet in subnets:
-        net = range_of(subnet["cidr"])
+        net = range_of(subnet.cidr)
         if int(net.network_address) <= number <= int(net.broadcast_address):
             return subnet
     return None
 
 
-def pairs(value: Any) -> tuple[tuple[str, str], ...]:
+def pairs(value: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     """Read stored pairs of text."""
     return tuple((first, second) for first, second in value)

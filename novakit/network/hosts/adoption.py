@@ -5,7 +5,6 @@ Whatever somebody else has meanwhile is a conflict, and then nothing is made.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from novakit import errors
 from novakit.network.allocation.addresses import number_of, range_of, usable
@@ -14,12 +13,13 @@ from novakit.network.networks import HIGHEST_SEGMENT
 from novakit.network.records import NotedAddress, NotedPort
 from novakit.network.security_group_rules import ensure_default
 from novakit.network.subnets import pools_of
-from novakit.store.engine import Row, Session
-from novakit.store.network import rows
+from novakit.store.engine import Session
+from novakit.store.network import networks, rows
 from novakit.store.network.hosts import Touched
-from novakit.store.network.networks import networks, subnets
-from novakit.store.network.ports import first_taken, ports
-from novakit.store.network.security_groups import security_groups
+from novakit.store.network.networks import StoredNetwork
+from novakit.store.network.ports import StoredPort, first_taken
+from novakit.store.network.security_groups import StoredSecurityGroup
+from novakit.store.network.subnets import StoredSubnet
 
 
 async def restore(
@@ -41,30 +41,30 @@ async def restore(
     drafts: list[PortDraft] = []
     for place, port in enumerate(noted):
         network = await _network(session, port, project_id, beyond)
-        owner: dict[str, Any] = {
-            "device_id": server_id,
-            "device_owner": f"compute:{zone or 'nova'}",
-            "server_id": server_id,
-        }
-        owner |= {"position": place, "nic_tag": port.tag, "host": host, "status": "BUILD", "fault": None}
-        if await _take_over(session, port, owner, hostname):
-            continue
-        await _require_free(session, port, network)
-        groups = await _groups(session, port.groups, project_id)
         row = new_port(
-            network["id"],
+            network.id,
             id=port.id,
             project_id=project_id,
             mac=port.mac,
             made=port.made,
             hostname=hostname,
-            port_security=network["port_security"],
-            **owner,
+            port_security=network.port_security,
+            device_id=server_id,
+            device_owner=f"compute:{zone or 'nova'}",
+            server_id=server_id,
+            position=place,
+            nic_tag=port.tag,
+            host=host,
+            status="BUILD",
         )
+        if await _take_over(session, row):
+            continue
+        await _require_free(session, port, network)
+        groups = await _groups(session, port.groups, project_id)
         drafts.append(
             PortDraft(
                 row=row,
-                groups=groups if network["port_security"] else (),
+                groups=groups if network.port_security else (),
                 numbers=[await _number(session, network, each) for each in port.addresses],
             )
         )
@@ -74,45 +74,48 @@ async def restore(
     touched.hosts.add(host)
 
 
-async def _take_over(session: Session, port: NotedPort, owner: Mapping[str, Any], hostname: str) -> bool:
+TAKEN = ("device_id", "device_owner", "server_id", "position", "nic_tag", "host", "status", "fault")
+"""What of a port that is there follows from the server it is given to."""
+
+
+async def _take_over(session: Session, wanted: StoredPort) -> bool:
     """Give the server a port that is there and nobody's; say whether it is there. Raises Conflict."""
-    there = next(iter(await rows.lock(session, ports, id=port.id)), None)
+    there = next(iter(await rows.lock(session, StoredPort, id=wanted.id)), None)
     if there is None:
         return False
-    if there["server_id"] not in (None, owner["server_id"]) or (there["server_id"] is None and there["device_id"]):
-        raise errors.Conflict(f"Its port {port.id} belongs to {there['device_id']} now.")
-    await rows.change(session, ports, port.id, **owner, hostname=there["hostname"] or hostname)
+    if there.server_id not in (None, wanted.server_id) or (there.server_id is None and there.device_id):
+        raise errors.Conflict(f"Its port {wanted.id} belongs to {there.device_id} now.")
+    new = {name: getattr(wanted, name) for name in TAKEN}
+    await rows.change(session, StoredPort, wanted.id, **new, hostname=there.hostname or wanted.hostname)
     return True
 
 
-async def _require_free(session: Session, port: NotedPort, network: Row) -> None:
-    if other := await rows.one(session, ports, network_id=network["id"], mac=port.mac):
-        raise errors.Conflict(f"Its MAC address {port.mac} is that of port {other['id']} now.")
+async def _require_free(session: Session, port: NotedPort, network: StoredNetwork) -> None:
+    if other := await rows.one(session, StoredPort, network_id=network.id, mac=port.mac):
+        raise errors.Conflict(f"Its MAC address {port.mac} is that of port {other.id} now.")
     for address in port.addresses:
         subnet, number = await _number(session, network, address)
         if await first_taken(session, subnet, [number]):
             raise errors.Conflict(f"Its address {address.ip} is another port's now.")
 
 
-async def _number(session: Session, network: Row, address: NotedAddress) -> tuple[str, int]:
+async def _number(session: Session, network: StoredNetwork, address: NotedAddress) -> tuple[str, int]:
     """Find the subnet of an address, which may have another id than it had where the network was made anew."""
-    for subnet in await rows.find(session, subnets, network_id=network["id"]):
-        if subnet["cidr"] == address.subnet.cidr:
-            return subnet["id"], number_of(address.ip)
-    raise errors.Conflict(f"Its network {network['id']} has no subnet {address.subnet.cidr} any more.")
+    for subnet in await rows.find(session, StoredSubnet, network_id=network.id):
+        if subnet.cidr == address.subnet.cidr:
+            return subnet.id, number_of(address.ip)
+    raise errors.Conflict(f"Its network {network.id} has no subnet {address.subnet.cidr} any more.")
 
 
-async def _network(session: Session, port: NotedPort, project_id: str, beyond: Mapping[str, int]) -> Row:
+async def _network(session: Session, port: NotedPort, project_id: str, beyond: Mapping[str, int]) -> StoredNetwork:
     """Find the network of a port, or make it and its subnets again."""
-    network = await rows.one(session, networks, id=port.network_id)
+    network = await rows.one(session, StoredNetwork, id=port.network_id)
     if network is None:
         network = await _external_like(session, port)
     if network is None:
-        fresh = rows.fresh(
-            id=port.network_id,
-            project_id=project_id,
-            name=port.network_name,
-            segment=await rows.next_number(session, "segment", taken=networks.c.segment, highest=HIGHEST_SEGMENT),
+        network = StoredNetwork(
+            **rows.fresh(id=port.network_id, project_id=project_id, name=port.network_name),
+            segment=await networks.next_segment(session, HIGHEST_SEGMENT),
             network_type="vxlan",
             physical_network=None,
             mtu=port.mtu,
@@ -122,49 +125,47 @@ async def _network(session: Session, port: NotedPort, project_id: str, beyond: M
             is_default=False,
             port_security=True,
             dns_domain="",
+            fault=None,
         )
-        await rows.add(session, networks, [fresh])
-        network = await rows.one(session, networks, id=port.network_id)
-        assert network is not None
-    if not network["external"]:
+        await rows.add(session, [network])
+    if not network.external:
         for address in port.addresses:
             await _subnet(session, network, address, beyond)
     return network
 
 
-async def _external_like(session: Session, port: NotedPort) -> Row | None:
+async def _external_like(session: Session, port: NotedPort) -> StoredNetwork | None:
     """Find an external network with the port's range: every new database makes its own for the same bridge."""
     for address in port.addresses:
-        for subnet in await rows.find(session, subnets, cidr=address.subnet.cidr):
-            if network := await rows.one(session, networks, id=subnet["network_id"], external=True):
+        for subnet in await rows.find(session, StoredSubnet, cidr=address.subnet.cidr):
+            if network := await rows.one(session, StoredNetwork, id=subnet.network_id, external=True):
                 return network
     return None
 
 
-async def _subnet(session: Session, network: Row, address: NotedAddress, beyond: Mapping[str, int]) -> None:
+async def _subnet(session: Session, network: StoredNetwork, address: NotedAddress, beyond: Mapping[str, int]) -> None:
     noted = address.subnet
-    for other in await rows.find(session, subnets, network_id=network["id"]):
-        if other["cidr"] == noted.cidr:
+    for other in await rows.find(session, StoredSubnet, network_id=network.id):
+        if other.cidr == noted.cidr:
             return
-        if range_of(other["cidr"]).overlaps(range_of(noted.cidr)):
-            raise errors.Conflict(f"Its range {noted.cidr} overlaps with the subnet {other['cidr']} of its network.")
-    row = rows.fresh(
-        id=noted.id,
-        project_id=network["project_id"],
-        network_id=network["id"],
+        if range_of(other.cidr).overlaps(range_of(noted.cidr)):
+            raise errors.Conflict(f"Its range {noted.cidr} overlaps with the subnet {other.cidr} of its network.")
+    row = StoredSubnet(
+        **rows.fresh(id=noted.id, project_id=network.project_id),
+        network_id=network.id,
         cidr=noted.cidr,
         gateway_ip=noted.gateway_ip,
         dhcp=noted.dhcp,
         dns_servers=list(noted.dns_servers),
-        host_routes=[list(pair) for pair in noted.host_routes],
+        host_routes=list(noted.host_routes),
         pools=pools_of(range_of(noted.cidr), None, noted.gateway_ip),
         # New addresses are looked for beyond those of guests that may be taken over later.
         cursor=max(beyond.get(noted.id, 0) + 1, usable(range_of(noted.cidr))[0]),
     )
-    await rows.add(session, subnets, [row])
+    await rows.add(session, [row])
 
 
 async def _groups(session: Session, noted: Sequence[str], project_id: str) -> list[str]:
     """Give those of the groups that the project still has, or its default group."""
-    found = await rows.find(session, security_groups, id=list(noted), project_id=project_id) if noted else []
-    return [row["id"] for row in found] or [await ensure_default(session, project_id)]
+    found = await rows.find(session, StoredSecurityGroup, id=list(noted), project_id=project_id) if noted else []
+    return rows.ids(found) or [await ensure_default(session, project_id)]

@@ -1,66 +1,81 @@
 """Recording what hosts made of their topologies."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Protocol
 
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network import hosts, rows
-from novakit.store.network.floating_ips import floating_ips
-from novakit.store.network.ports import ports, wired
-from novakit.store.network.routers import routers
+from novakit.store.network.floating_ips import StoredFloatingIp
+from novakit.store.network.ports import StoredPort, wired
+from novakit.store.network.routers import StoredRouter
 from novakit_hookspecs.networks import Applied
 
+Changes = list[dict[str, str | None]]
+"""Rows by id, with the status and the fault that are new."""
 SERVICE_PORTS = ("network:dhcp", "network:router_interface", "network:router_gateway")
 
 
 async def record(session: Session, made: Mapping[str, Applied]) -> None:
     """Write the states on some hosts that are new; what stays the same is not written."""
     states = await hosts.some(session, made)
-    changes = []
-    for port in await wired(session, [state["host"] for state in states]):
-        applied = made[port["host"]]
-        fault = applied.faults.get(port["id"]) or applied.faults.get(port["network_id"])
+    changes: Changes = []
+    for port in await wired(session, [state.host for state in states]):
+        applied = made[port.host]
+        fault = applied.faults.get(port.id) or applied.faults.get(port.network_id)
         if fault:
             changes += _differs(port, "DOWN", fault)
-        elif port["id"] in applied.vifs:
-            changes += _differs(port, "ACTIVE" if port["admin_state_up"] else "DOWN", None)
+        elif port.id in applied.vifs:
+            changes += _differs(port, "ACTIVE" if port.admin_state_up else "DOWN", None)
     for state in states:
-        if state["gateway"]:
-            applied = made[state["host"]]
+        if state.gateway:
+            applied = made[state.host]
             changes += await _service_ports(session, applied)
-            await rows.change_many(session, routers, await _routers(session, applied))
-            await rows.change_many(session, floating_ips, await _floating(session, applied))
-    await rows.change_many(session, ports, changes)
-    await hosts.applied(session, {state["host"]: made[state["host"]].revision for state in states})
+            await rows.change_many(session, StoredRouter, await _routers(session, applied))
+            await rows.change_many(session, StoredFloatingIp, await _floating(session, applied))
+    await rows.change_many(session, StoredPort, changes)
+    await hosts.applied(session, {state.host: made[state.host].revision for state in states})
 
 
-def _differs(row: Row, status: str, fault: str | None) -> list[dict[str, Any]]:
-    if (row["status"], row["fault"]) == (status, fault):
+class _HasState(Protocol):
+    """A row with a status and why it is not as it should be."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def fault(self) -> str | None: ...
+
+
+def _differs(row: _HasState, status: str, fault: str | None) -> Changes:
+    if (row.status, row.fault) == (status, fault):
         return []
-    return [{"id": row["id"], "status": status, "fault": fault}]
+    return [{"id": row.id, "status": status, "fault": fault}]
 
 
-async def _service_ports(session: Session, applied: Applied) -> list[dict[str, Any]]:
-    changes = []
-    for port in await rows.find(session, ports, device_owner=SERVICE_PORTS):
-        fault = _first(applied.faults, (port["id"], port["network_id"], port["device_id"]))
+async def _service_ports(session: Session, applied: Applied) -> Changes:
+    changes: Changes = []
+    for port in await rows.find(session, StoredPort, device_owner=SERVICE_PORTS):
+        fault = _first(applied.faults, (port.id, port.network_id, port.device_id))
         changes += _differs(port, "DOWN" if fault else "ACTIVE", fault)
     return changes
 
 
-async def _routers(session: Session, applied: Applied) -> list[dict[str, Any]]:
-    changes = []
-    for router in await rows.find(session, routers):
-        fault = applied.faults.get(router["id"])
+async def _routers(session: Session, applied: Applied) -> Changes:
+    changes: Changes = []
+    for router in await rows.find(session, StoredRouter):
+        fault = applied.faults.get(router.id)
         changes += _differs(router, "ERROR" if fault else "ACTIVE", fault)
     return changes
 
 
-async def _floating(session: Session, applied: Applied) -> list[dict[str, Any]]:
-    changes = []
-    for row in await rows.find(session, floating_ips):
-        fault = _first(applied.faults, (row["id"], row["router_id"]))
-        status = "ERROR" if fault else "ACTIVE" if row["port_id"] else "DOWN"
+async def _floating(session: Session, applied: Applied) -> Changes:
+    changes: Changes = []
+    for row in await rows.find(session, StoredFloatingIp):
+        fault = _first(applied.faults, (row.id, row.router_id))
+        status = "ERROR" if fault else "ACTIVE" if row.port_id else "DOWN"
         changes += _differs(row, status, fault)
     return changes
 

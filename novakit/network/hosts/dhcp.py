@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from novakit.errors import Conflict
 from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
-from novakit.network.security_group_rules import derived_id
-from novakit.store.engine import Row, Session
+from novakit.network.records import derived_id
+from novakit.store.engine import Session
 from novakit.store.network import rows
-from novakit.store.network.networks import subnets as subnet_table
-from novakit.store.network.ports import addresses, addresses_of, networks_needing_dhcp, ports
+from novakit.store.network.ports import StoredAddress, StoredPort, addresses_of, subnets_needing_dhcp
+from novakit.store.network.subnets import StoredSubnet
 
 OWNER = "network:dhcp"
 
@@ -19,38 +19,38 @@ def dhcp_port_id(network_id: str) -> str:
     return derived_id("dhcp-port", network_id)
 
 
-async def missing(session: Session) -> dict[str, list[Row]]:
+async def missing(session: Session) -> dict[str, list[StoredSubnet]]:
     """Find the subnets that need an address for DHCP and have none, by network."""
-    needing = await networks_needing_dhcp(session)
+    needing = await subnets_needing_dhcp(session)
     if not needing:
         return {}
-    port_ids = [dhcp_port_id(network_id) for network_id in {row["network_id"] for row in needing}]
-    have = {row["subnet_id"] for row in await addresses_of(session, port_ids)}
-    found: dict[str, list[Row]] = defaultdict(list)
+    port_ids = [dhcp_port_id(network_id) for network_id in {row.network_id for row in needing}]
+    have = {row.subnet_id for row in await addresses_of(session, port_ids)}
+    found: dict[str, list[StoredSubnet]] = defaultdict(list)
     for subnet in needing:
-        if subnet["id"] not in have:
-            found[subnet["network_id"]].append(subnet)
+        if subnet.id not in have:
+            found[subnet.network_id].append(subnet)
     return found
 
 
-async def make(session: Session, wanted: Mapping[str, list[Row]]) -> None:
+async def make(session: Session, wanted: Mapping[str, list[StoredSubnet]]) -> None:
     """Make or complete the DHCP ports of networks; a network without a free address stays without DHCP."""
     for network_id, subnets in wanted.items():
-        locked = await rows.lock(session, subnet_table, id=rows.ids(subnets))
+        locked = await rows.lock(session, StoredSubnet, id=rows.ids(subnets))
         port_id = dhcp_port_id(network_id)
-        present = await rows.one(session, ports, id=port_id)
-        have = {row["subnet_id"] for row in await addresses_of(session, [port_id])}
+        present = await rows.one(session, StoredPort, id=port_id)
+        have = {row.subnet_id for row in await addresses_of(session, [port_id])}
         row = new_port(
             network_id,
             id=port_id,
             device_id=f"dhcp-{network_id}",
             device_owner=OWNER,
             port_security=False,
-            project_id=locked[0]["project_id"] if locked else "",
+            project_id=locked[0].project_id if locked else "",
         )
         for subnet in locked:
-            draft = PortDraft(row=row, wants=[(subnet["id"], None)])
-            if subnet["id"] in have:
+            draft = PortDraft(row=row, wants=[(subnet.id, None)])
+            if subnet.id in have:
                 continue
             try:
                 await choose(session, [draft], {network_id: [subnet]})
@@ -58,14 +58,16 @@ async def make(session: Session, wanted: Mapping[str, list[Row]]) -> None:
                 continue
             if present is None:
                 await write(session, [draft])
-                present = await rows.one(session, ports, id=port_id)
+                present = await rows.one(session, StoredPort, id=port_id)
             else:
                 key, number = draft.numbers[0]
-                await rows.add(session, addresses, [{"subnet_id": key, "number": number, "port_id": port_id}])
+                await rows.add(session, [StoredAddress(key, number, port_id)])
 
 
 async def remove_unused(session: Session, network_id: str) -> None:
     """Delete a network's DHCP port when nothing but it is left on the network."""
-    others = [port for port in await rows.find(session, ports, network_id=network_id) if port["device_owner"] != OWNER]
+    others = [
+        port for port in await rows.find(session, StoredPort, network_id=network_id) if port.device_owner != OWNER
+    ]
     if not others:
-        await rows.remove(session, ports, id=dhcp_port_id(network_id))
+        await rows.remove(session, StoredPort, id=dhcp_port_id(network_id))

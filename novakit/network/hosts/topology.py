@@ -1,10 +1,14 @@
-"""The whole desired state of hosts, read in a fixed number of queries."""
+"""The whole desired state of hosts, read in a fixed number of queries.
+
+Idea: a host is handed everything it must be and never a difference, so a crash, a restart and a change are one case.
+Invariant: a topology is of one moment, for it is read in one transaction, and carries the revision of that moment.
+Cost: some ten statements however many hosts are asked for; ports in the same groups share one tuple of rules.
+"""
 
 import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -16,19 +20,21 @@ from novakit.network.servers.cards import subnet_of
 from novakit.store.engine import Row, Session
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
-from novakit.store.network.floating_ips import floating_ips
-from novakit.store.network.networks import networks, subnets
+from novakit.store.network.floating_ips import StoredFloatingIp
+from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import (
+    StoredAddress,
+    StoredPort,
     addresses_of,
     addresses_on,
     group_members,
     guest_groups,
     guests_of,
-    networks_needing_dhcp,
-    ports,
+    subnets_needing_dhcp,
 )
-from novakit.store.network.routers import routers
-from novakit.store.network.security_groups import rules
+from novakit.store.network.routers import StoredRouter
+from novakit.store.network.security_group_rules import StoredRule
+from novakit.store.network.subnets import StoredSubnet
 from novakit_hookspecs.networks import (
     Address,
     DhcpPort,
@@ -51,14 +57,14 @@ HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 class _Segments:
     """What of the networks some hosts must know."""
 
-    networks: dict[str, Row] = attrs.field(factory=dict)
+    networks: dict[str, StoredNetwork] = attrs.field(factory=dict)
     subnets: dict[str, tuple[Subnet, ...]] = attrs.field(factory=dict)
     """By network, in the contract's terms."""
-    by_id: dict[str, Row] = attrs.field(factory=dict)
+    by_id: dict[str, StoredSubnet] = attrs.field(factory=dict)
     """Subnets by id."""
     leases: dict[str, list[Lease]] = attrs.field(factory=lambda: defaultdict(list))
     dhcp: dict[str, DhcpPort] = attrs.field(factory=dict)
-    numbers: dict[str, list[Row]] = attrs.field(factory=lambda: defaultdict(list))
+    numbers: dict[str, list[StoredAddress]] = attrs.field(factory=lambda: defaultdict(list))
     """Addresses of routers' legs by port."""
 
 
@@ -76,8 +82,8 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
 
     The number of statements does not grow with the hosts.
     """
-    states = {row["host"]: row for row in await network_hosts.some(session, hosts)}
-    gateway = next((host for host, state in states.items() if state["gateway"] == 1), None)
+    states = {row.host: row for row in await network_hosts.some(session, hosts)}
+    gateway = next((host for host, state in states.items() if state.gateway == 1), None)
     guests: dict[str, list[Row]] = defaultdict(list)
     numbers: dict[str, list[Row]] = defaultdict(list)
     for row in await guests_of(session, states):
@@ -85,22 +91,22 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
         if not lines:
             guests[row["host"]].append(row)
         lines.append(row)
-    legs: list[Row] = []
-    needing: Sequence[Row] = ()
+    legs: list[StoredPort] = []
+    needing: Sequence[StoredSubnet] = ()
     if gateway:
-        legs = await rows.find(session, ports, device_owner=[INTERFACE, GATEWAY])
-        needing = await networks_needing_dhcp(session)
-    served = {subnet["network_id"] for subnet in needing}
+        legs = await rows.find(session, StoredPort, device_owner=[INTERFACE, GATEWAY])
+        needing = await subnets_needing_dhcp(session)
+    served = {subnet.network_id for subnet in needing}
     mine = {host: {port["network_id"] for port in guests[host]} for host in states}
     if gateway:
-        mine[gateway] |= {leg["network_id"] for leg in legs} | served
+        mine[gateway] |= {leg.network_id for leg in legs} | served
     segments = await _segments(session, set().union(*mine.values()), legs, served)
     rules_of = await _rules_of(session, guests)
     routed = await _routers(session, legs, segments) if gateway else ()
     return Built(
         topologies={
             host: Topology(
-                revision=state["wanted"],
+                revision=state.wanted,
                 networks=tuple(
                     _network(network, segments, served=host == gateway)
                     for key, network in segments.networks.items()
@@ -112,8 +118,8 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
             for host, state in states.items()
         },
         lacking=any(
-            subnet["id"] not in {address.subnet_id for address in segments.dhcp[subnet["network_id"]].addresses}
-            if subnet["network_id"] in segments.dhcp
+            subnet.id not in {address.subnet_id for address in segments.dhcp[subnet.network_id].addresses}
+            if subnet.network_id in segments.dhcp
             else True
             for subnet in needing
         ),
@@ -121,21 +127,21 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
 
 
 async def _segments(
-    session: Session, wanted: Collection[str], legs: Sequence[Row], served: Collection[str]
+    session: Session, wanted: Collection[str], legs: Sequence[StoredPort], served: Collection[str]
 ) -> _Segments:
     found = _Segments()
     if not wanted:
         return found
-    found.networks = {row["id"]: row for row in await rows.find(session, networks, id=wanted)}
+    found.networks = {row.id: row for row in await rows.find(session, StoredNetwork, id=wanted)}
     by_network: dict[str, list[Subnet]] = defaultdict(list)
-    for subnet in await rows.find(session, subnets, network_id=wanted):
-        by_network[subnet["network_id"]].append(subnet_of(subnet, "id"))
-        found.by_id[subnet["id"]] = subnet
+    for subnet in await rows.find(session, StoredSubnet, network_id=wanted):
+        by_network[subnet.network_id].append(subnet_of(subnet))
+        found.by_id[subnet.id] = subnet
     found.subnets = {key: tuple(some) for key, some in by_network.items()}
     if served:
         await _serve(session, found, served)
-    for row in await addresses_of(session, [leg["id"] for leg in legs]):
-        found.numbers[row["port_id"]].append(row)
+    for row in await addresses_of(session, [leg.id for leg in legs]):
+        found.numbers[row.port_id].append(row)
     return found
 
 
@@ -146,7 +152,7 @@ async def _serve(session: Session, found: _Segments, served: Collection[str]) ->
     for row in await addresses_on(session, served):
         if row["port_id"] in dhcp_ports:
             on_dhcp[row["port_id"]].append(row)
-        elif found.by_id[row["subnet_id"]]["dhcp"]:
+        elif found.by_id[row["subnet_id"]].dhcp:
             ip = ip_of(row["number"])
             # A name that is no host name would reach the DHCP server's files: it gets one made of its address.
             hostname = row["hostname"] if HOST_NAME.fullmatch(row["hostname"]) else f"host-{ip.replace('.', '-')}"
@@ -159,21 +165,21 @@ async def _serve(session: Session, found: _Segments, served: Collection[str]) ->
         )
 
 
-def _addresses(lines: Iterable[Mapping[Any, Any]]) -> tuple[Address, ...]:
+def _addresses(lines: Iterable[Row]) -> tuple[Address, ...]:
     return tuple(Address(ip=ip_of(line["number"]), subnet_id=line["subnet_id"]) for line in lines)
 
 
-def _network(network: Row, segments: _Segments, *, served: bool) -> Network:
-    key = network["id"]
+def _network(network: StoredNetwork, segments: _Segments, *, served: bool) -> Network:
+    key = network.id
     dhcp = segments.dhcp.get(key) if served else None
     return Network(
         id=key,
-        segment=network["segment"],
-        mtu=network["mtu"],
+        segment=network.segment,
+        mtu=network.mtu,
         subnets=segments.subnets.get(key, ()),
         dhcp=dhcp,
         leases=tuple(segments.leases[key]) if dhcp else (),
-        physical_network=network["physical_network"],
+        physical_network=network.physical_network,
     )
 
 
@@ -186,7 +192,7 @@ def _port(port: Row, lines: Sequence[Row], segments: _Segments, rules_of: Mappin
         addresses=_addresses(line for line in lines if line["subnet_id"]),
         allowed_pairs=pairs(port["allowed_pairs"]),
         port_security=port["port_security"],
-        admin_up=port["admin_state_up"] and segments.networks[port["network_id"]]["admin_state_up"],
+        admin_up=port["admin_state_up"] and segments.networks[port["network_id"]].admin_state_up,
         rules=rules_of.get(port["id"], ()),
     )
 
@@ -209,79 +215,77 @@ async def _rules_of(session: Session, guests: Mapping[str, Sequence[Row]]) -> di
 
 async def _rules(session: Session, groups: Collection[str]) -> dict[str, list[Rule]]:
     found: dict[str, list[Rule]] = defaultdict(list)
-    lines = await rows.find(session, rules, security_group_id=groups) if groups else []
-    remote = {line["remote_group_id"] for line in lines} - {None}
+    lines = await rows.find(session, StoredRule, security_group_id=groups) if groups else []
+    remote = {line.remote_group_id for line in lines if line.remote_group_id}
     members: dict[str, list[str]] = defaultdict(list)
     for row in await group_members(session, remote) if remote else ():
         members[row["group_id"]].append(f"{ip_of(row['number'])}/32")
     for line in lines:
-        found[line["security_group_id"]].append(_rule(line, members))
+        found[line.security_group_id].append(_rule(line, members))
     return found
 
 
-def _rule(line: Row, members: Mapping[str, Sequence[str]]) -> Rule:
+def _rule(line: StoredRule, members: Mapping[str, Sequence[str]]) -> Rule:
     remotes: tuple[str, ...] | None = None
-    if line["remote_group_id"]:
-        remotes = tuple(members[line["remote_group_id"]]) if line["ethertype"] == "IPv4" else ()
-    elif line["remote_ip_prefix"] and not line["remote_ip_prefix"].endswith("/0"):
-        remotes = (str(ipaddress.ip_network(line["remote_ip_prefix"], strict=False)),)
+    if line.remote_group_id:
+        remotes = tuple(members[line.remote_group_id]) if line.ethertype == "IPv4" else ()
+    elif line.remote_ip_prefix and not line.remote_ip_prefix.endswith("/0"):
+        remotes = (str(ipaddress.ip_network(line.remote_ip_prefix, strict=False)),)
     return Rule(
-        direction=line["direction"],
-        ethertype=line["ethertype"],
-        protocol=protocol_number(line["protocol"], line["ethertype"]),
-        port_min=line["port_min"],
-        port_max=line["port_max"],
+        direction=line.direction,
+        ethertype=line.ethertype,
+        protocol=protocol_number(line.protocol, line.ethertype),
+        port_min=line.port_min,
+        port_max=line.port_max,
         remotes=remotes,
     )
 
 
-async def _routers(session: Session, legs: Sequence[Row], segments: _Segments) -> tuple[Router, ...]:
-    by_router: dict[str, list[Row]] = defaultdict(list)
+async def _routers(session: Session, legs: Sequence[StoredPort], segments: _Segments) -> tuple[Router, ...]:
+    by_router: dict[str, list[StoredPort]] = defaultdict(list)
     for leg in legs:
-        by_router[leg["device_id"]].append(leg)
+        by_router[leg.device_id].append(leg)
     if not by_router:
         return ()
-    floating: dict[str, list[FloatingIp]] = defaultdict(list)
-    for row in await rows.find(session, floating_ips, router_id=list(by_router)):
-        floating[row["router_id"]].append(
-            FloatingIp(id=row["id"], address=row["address"], fixed_ip=ip_of(row["fixed_number"]))
-        )
+    floating: dict[str | None, list[FloatingIp]] = defaultdict(list)
+    for row in await rows.find(session, StoredFloatingIp, router_id=list(by_router)):
+        if row.fixed_number is not None:
+            leads = FloatingIp(id=row.id, address=row.address, fixed_ip=ip_of(row.fixed_number))
+            floating[row.router_id].append(leads)
     found = []
-    for router in await rows.find(session, routers, id=list(by_router), admin_state_up=True):
-        own = by_router[router["id"]]
-        outward = next((leg for leg in own if leg["device_owner"] == GATEWAY), None)
+    for router in await rows.find(session, StoredRouter, id=list(by_router), admin_state_up=True):
+        own = by_router[router.id]
+        outward = next((leg for leg in own if leg.device_owner == GATEWAY), None)
         found.append(
             Router(
-                id=router["id"],
-                interfaces=tuple(_interface(leg, segments) for leg in own if leg["device_owner"] == INTERFACE),
+                id=router.id,
+                interfaces=tuple(_interface(leg, segments) for leg in own if leg.device_owner == INTERFACE),
                 gateway=_gateway(router, outward, segments) if outward else None,
-                floating_ips=tuple(floating[router["id"]]),
-                routes=pairs(router["routes"]),
+                floating_ips=tuple(floating[router.id]),
+                routes=pairs(router.routes),
             )
         )
     return tuple(found)
 
 
-def _with_prefix(leg: Row, segments: _Segments) -> tuple[str, ...]:
-    lines = segments.numbers[leg["id"]]
-    return tuple(
-        f"{ip_of(line['number'])}/{range_of(segments.by_id[line['subnet_id']]['cidr']).prefixlen}" for line in lines
-    )
+def _with_prefix(leg: StoredPort, segments: _Segments) -> tuple[str, ...]:
+    lines = segments.numbers[leg.id]
+    return tuple(f"{ip_of(line.number)}/{range_of(segments.by_id[line.subnet_id].cidr).prefixlen}" for line in lines)
 
 
-def _interface(leg: Row, segments: _Segments) -> RouterInterface:
+def _interface(leg: StoredPort, segments: _Segments) -> RouterInterface:
     return RouterInterface(
-        port_id=leg["id"], network_id=leg["network_id"], mac=leg["mac"], addresses=_with_prefix(leg, segments)
+        port_id=leg.id, network_id=leg.network_id, mac=leg.mac, addresses=_with_prefix(leg, segments)
     )
 
 
-def _gateway(router: Row, leg: Row, segments: _Segments) -> Gateway:
-    hops = [segments.by_id[line["subnet_id"]]["gateway_ip"] for line in segments.numbers[leg["id"]]]
+def _gateway(router: StoredRouter, leg: StoredPort, segments: _Segments) -> Gateway:
+    hops = [segments.by_id[line.subnet_id].gateway_ip for line in segments.numbers[leg.id]]
     return Gateway(
-        port_id=leg["id"],
-        network_id=leg["network_id"],
-        mac=leg["mac"],
+        port_id=leg.id,
+        network_id=leg.network_id,
+        mac=leg.mac,
         addresses=_with_prefix(leg, segments),
         next_hops=tuple(hop for hop in dict.fromkeys(hops) if hop),
-        snat=router["snat"],
+        snat=router.snat,
     )

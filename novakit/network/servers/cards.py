@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from novakit import errors, world
 from novakit.network.allocation.addresses import containing, ip_of, number_of, pairs
@@ -14,8 +13,16 @@ from novakit.store import quota
 from novakit.store.engine import Row, Session
 from novakit.store.network import floating_ips, rows
 from novakit.store.network.hosts import Touched
-from novakit.store.network.networks import lock_with_subnets
-from novakit.store.network.ports import groups_of, port_groups, ports, server_groups, server_ports, servers_with_ports
+from novakit.store.network.ports import (
+    PortInGroup,
+    StoredPort,
+    groups_of,
+    join_group,
+    server_groups,
+    server_ports,
+    servers_with_ports,
+)
+from novakit.store.network.subnets import StoredSubnet, lock_of_networks
 from novakit_hookspecs.networks import Subnet
 
 Cards = dict[str, list[PortInfo]]
@@ -38,7 +45,7 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
         fixed = tuple(
             Fixed(
                 ip=ip_of(part["number"]),
-                subnet=known.get(part["subnet_id"]) or known.setdefault(part["subnet_id"], subnet_of(part)),
+                subnet=known.get(part["subnet_id"]) or known.setdefault(part["subnet_id"], _subnet(part)),
                 floating_ips=(part["floating_ip"],) if part["floating_ip"] else (),
             )
             for part in parts
@@ -57,15 +64,26 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
     return found
 
 
-def subnet_of(row: Mapping[Any, Any], key: str = "subnet_id") -> Subnet:
-    """Make the contract's record of a subnet."""
+def _subnet(row: Row) -> Subnet:
     return Subnet(
-        id=row[key],
+        id=row["subnet_id"],
         cidr=row["cidr"],
         gateway_ip=row["gateway_ip"],
         dhcp=row["dhcp"],
         dns_servers=tuple(row["dns_servers"]),
         host_routes=pairs(row["host_routes"]),
+    )
+
+
+def subnet_of(row: StoredSubnet) -> Subnet:
+    """Make the contract's record of a subnet."""
+    return Subnet(
+        id=row.id,
+        cidr=row.cidr,
+        gateway_ip=row.gateway_ip,
+        dhcp=row.dhcp,
+        dns_servers=tuple(row.dns_servers),
+        host_routes=pairs(row.host_routes),
     )
 
 
@@ -101,10 +119,15 @@ async def make(
 ) -> None:
     """Make new ports, one statement for all of them, and adopt the given ones."""
     fresh = [(ask, place, card) for ask, place, card in cards if card.port_id is None]
-    subnets: dict[str, list[Row]] = defaultdict(list)
-    for row in await lock_with_subnets(session, {card.network_id for _, _, card in fresh}) if fresh else ():
-        subnets[row["network_id"]].append(row)
-    drafts = [_draft(ask, place, card, subnets[card.network_id], port_id) for ask, place, card in fresh]
+    subnets: dict[str, list[StoredSubnet]] = defaultdict(list)
+    secure: dict[str, bool] = {}
+    for row, filtered in await lock_of_networks(session, {card.network_id for _, _, card in fresh}) if fresh else ():
+        subnets[row.network_id].append(row)
+        secure[row.network_id] = filtered
+    drafts = [
+        _draft(ask, place, card, subnets[card.network_id], port_id, secure=secure.get(card.network_id, True))
+        for ask, place, card in fresh
+    ]
     await choose(session, drafts, subnets)
     await write(session, drafts)
     touched.gateway = True
@@ -115,7 +138,15 @@ async def make(
             await _adopt(session, touched, ask, place, card)
 
 
-def _draft(ask: NicRequest, place: int, card: Requested, subnets: Sequence[Row], port_id: str | None) -> PortDraft:
+def _draft(
+    ask: NicRequest,
+    place: int,
+    card: Requested,
+    subnets: Sequence[StoredSubnet],
+    port_id: str | None,
+    *,
+    secure: bool,
+) -> PortDraft:
     if not subnets:
         raise errors.BadRequest(
             f"Network {card.network_id} requires at least one subnet in order to boot instances on.",
@@ -127,8 +158,7 @@ def _draft(ask: NicRequest, place: int, card: Requested, subnets: Sequence[Row],
         subnet = containing(subnets, number)
         if subnet is None:
             raise errors.BadRequest(f"Fixed IP {card.fixed_ip} is not on network {card.network_id}.")
-        wants = [(subnet["id"], number)]
-    secure = subnets[0]["port_security"]
+        wants = [(subnet.id, number)]
     row = new_port(
         card.network_id,
         id=port_id,
@@ -146,90 +176,88 @@ def _draft(ask: NicRequest, place: int, card: Requested, subnets: Sequence[Row],
 
 
 async def _adopt(session: Session, touched: Touched, ask: NicRequest, place: int, card: Requested) -> None:
-    port = next(iter(await rows.lock(session, ports, id=card.port_id)), None)
+    port = next(iter(await rows.lock(session, StoredPort, id=card.port_id)), None)
     if port is None:
         raise errors.BadRequest(f"Port id {card.port_id} could not be found.", kind="PortNotFound")
-    if port["server_id"] == ask.server_id:
+    if port.server_id == ask.server_id:
         return
-    if port["server_id"] or port["device_id"]:
+    if port.server_id or port.device_id:
         raise errors.Conflict(f"Port {card.port_id} is still in use.", kind="PortInUse")
     values = {"device_id": ask.server_id, "device_owner": "compute:nova", "server_id": ask.server_id, "made": False}
     await rows.change(
         session,
-        ports,
-        port["id"],
+        StoredPort,
+        port.id,
         **values,
         position=place,
         nic_tag=card.tag,
-        hostname=port["hostname"] or ask.hostname,
+        hostname=port.hostname or ask.hostname,
     )
     touched.gateway = True
 
 
 async def bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> Cards:
     """Say on which host and in which zone servers run, so that their ports are wired there."""
-    changes = []
-    for port in await rows.find(session, ports, server_id=list(places)):
-        host, zone = places[port["server_id"]]
+    changes: list[dict[str, object]] = []
+    for port in await rows.find(session, StoredPort, server_id=list(places)):
+        host, zone = places[port.server_id or ""]
         owner = f"compute:{zone or 'nova'}"
-        if (port["host"], port["device_owner"]) != (host, owner):
-            touched.hosts |= {host, port["host"]} - {None}
+        if (port.host, port.device_owner) != (host, owner):
+            touched.hosts |= {host, port.host or host}
             changes.append(
                 {
-                    "id": port["id"],
+                    "id": port.id,
                     "host": host,
                     "device_owner": owner,
-                    "status": port["status"] if port["host"] == host else "BUILD",
+                    "status": port.status if port.host == host else "BUILD",
                     "fault": None,
                     "updated_at": world.now(),
                 }
             )
-    await rows.change_many(session, ports, changes)
+    await rows.change_many(session, StoredPort, changes)
     return await cards_of(session, list(places))
 
 
 async def unbind(session: Session, touched: Touched, server_ids: Sequence[str]) -> None:
     """Take the ports of servers off their hosts; they keep their addresses."""
-    changes = []
-    for port in await rows.find(session, ports, server_id=list(server_ids)):
-        if port["host"]:
-            touched.hosts.add(port["host"])
-            changes.append({"id": port["id"], "host": None, "status": "DOWN", "fault": None})
-    await rows.change_many(session, ports, changes)
+    changes: list[dict[str, object]] = []
+    for port in await rows.find(session, StoredPort, server_id=list(server_ids)):
+        if port.host:
+            touched.hosts.add(port.host)
+            changes.append({"id": port.id, "host": None, "status": "DOWN", "fault": None})
+    await rows.change_many(session, StoredPort, changes)
 
 
 async def release(session: Session, touched: Touched, server_ids: Sequence[str], *, port_id: str | None = None) -> None:
     """Delete the ports that were made for servers and give adopted ones back to their owners."""
-    wanted: dict[str, Any] = {"server_id": list(server_ids)}
+    wanted: dict[str, object] = {"server_id": list(server_ids)}
     if port_id:
         wanted["id"] = port_id
-    found = await rows.find(session, ports, **wanted)
+    found = await rows.find(session, StoredPort, **wanted)
     if not found:
         return
     touched.gateway = True
-    touched.hosts |= {port["host"] for port in found if port["host"]}
-    made = [port["id"] for port in found if port["made"]]
+    touched.hosts |= {port.host for port in found if port.host}
+    made = [port.id for port in found if port.made]
     if made:
-        touched.members |= {row["group_id"] for row in await groups_of(session, made)}
+        touched.members |= {row.group_id for row in await groups_of(session, made)}
         await floating_ips.free(session, made)
-        await rows.remove(session, ports, id=made)
+        await rows.remove(session, StoredPort, id=made)
     nobody = {"device_id": "", "device_owner": "", "server_id": None, "host": None, "status": "DOWN", "nic_tag": None}
-    await rows.change_many(session, ports, [{"id": port["id"], **nobody} for port in found if not port["made"]])
+    await rows.change_many(session, StoredPort, [{"id": port.id, **nobody} for port in found if not port.made])
 
 
 async def add_group(session: Session, touched: Touched, server_id: str, group_id: str) -> None:
     """Put every port of a server that is filtered into a security group."""
-    found = [port for port in await rows.find(session, ports, server_id=server_id) if port["port_security"]]
-    pairs_ = [{"port_id": port["id"], "group_id": group_id} for port in found]
-    if pairs_:
-        await session.execute(session.insert(port_groups).on_conflict_do_nothing(), pairs_)
+    found = [port for port in await rows.find(session, StoredPort, server_id=server_id) if port.port_security]
+    await join_group(session, rows.ids(found), group_id)
     _touch_ports(touched, found, group_id)
 
 
 async def remove_group(session: Session, touched: Touched, server_id: str, group_id: str) -> None:
     """Take the ports of a server out of a security group; raise `NotFound` when none is in it."""
-    found = await rows.find(session, ports, server_id=server_id)
-    removed = await rows.remove(session, port_groups, group_id=group_id, port_id=rows.ids(found))
+    found = await rows.find(session, StoredPort, server_id=server_id)
+    removed = await rows.remove(session, PortInGroup, group_id=group_id, port_id=rows.ids(found))
     if not removed:
         raise errors.NotFound(
             f"Security group {group_id} not associated with the instance {server_id}", kind="SecurityGroupNotAssociated"
@@ -237,8 +265,8 @@ async def remove_group(session: Session, touched: Touched, server_id: str, group
     _touch_ports(touched, found, group_id)
 
 
-def _touch_ports(touched: Touched, found: Sequence[Row], group_id: str) -> None:
-    touched.hosts |= {port["host"] for port in found if port["host"]}
+def _touch_ports(touched: Touched, found: Sequence[StoredPort], group_id: str) -> None:
+    touched.hosts |= {port.host for port in found if port.host}
     touched.members.add(group_id)
 
 

@@ -1,7 +1,6 @@
 """Resolving what a request for a server says of its network, before anything is made."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 import orjson
@@ -13,13 +12,14 @@ from novakit.network.quotas import limit_and_used
 from novakit.network.records import Requested
 from novakit.network.security_group_rules import default_group_id, ensure_default
 from novakit.store import quota
-from novakit.store.engine import Row, Session, Store
+from novakit.store.engine import Session, Store
 from novakit.store.network import rows
-from novakit.store.network.networks import networks, subnets, visible
-from novakit.store.network.ports import addresses, ports
-from novakit.store.network.security_groups import security_groups
+from novakit.store.network.networks import StoredNetwork
+from novakit.store.network.ports import StoredAddress, StoredPort
+from novakit.store.network.security_groups import StoredSecurityGroup
+from novakit.store.network.subnets import StoredSubnet, any_network, usable_networks
 
-Wish = str | Sequence[Mapping[str, Any]] | None
+Wish = str | Sequence[Mapping[str, str | None]] | None
 PORTS_EXCEEDED = "Maximum number of ports exceeded"
 
 
@@ -75,12 +75,10 @@ async def resolve_groups(session: Session, project_id: str, names: Sequence[str]
 
     Raises BadRequest for one that does not exist, Conflict for a name that several have.
     """
-    own = await rows.find(session, security_groups, project_id=project_id)
+    own = await rows.find(session, StoredSecurityGroup, project_id=project_id)
     found = []
     for name in dict.fromkeys(names or ["default"]):
-        matches = [group["id"] for group in own if group["id"] == name] or [
-            group["id"] for group in own if group["name"] == name
-        ]
+        matches = [group.id for group in own if group.id == name] or [group.id for group in own if group.name == name]
         if len(matches) > 1:
             raise errors.Conflict(
                 f"Multiple security groups found matching '{name}'. Use an ID to be more specific.",
@@ -95,9 +93,8 @@ async def resolve_groups(session: Session, project_id: str, names: Sequence[str]
 
 
 async def _automatic(session: Session, project_id: str, *, must: bool) -> list[Requested]:
-    usable = [
-        row for row in await visible(session, project_id) if not row["external"] or row["project_id"] == project_id
-    ]
+    found = await usable_networks(session, project_id)
+    usable = [(row, count) for row, count in found if not row.external or row.project_id == project_id]
     if not usable:
         if must:
             raise errors.BadRequest(
@@ -110,19 +107,19 @@ async def _automatic(session: Session, project_id: str, *, must: bool) -> list[R
         raise errors.Conflict(
             "Multiple possible networks found, use a Network ID to be more specific.", kind="NetworkAmbiguous"
         )
-    _need_subnet(usable[0])
-    return [Requested(network_id=usable[0]["id"])]
+    _need_subnet(*usable[0])
+    return [Requested(network_id=usable[0][0].id)]
 
 
-def _need_subnet(network: Row) -> None:
-    if not network["subnet_count"]:
+def _need_subnet(network: StoredNetwork, subnet_count: int) -> None:
+    if not subnet_count:
         raise errors.BadRequest(
-            f"Network {network['id']} requires at least one subnet in order to boot instances on.",
+            f"Network {network.id} requires at least one subnet in order to boot instances on.",
             kind="NetworkRequiresSubnet",
         )
 
 
-async def _named(session: Session, context: RequestContext, wish: Mapping[str, Any], servers: int) -> Requested:
+async def _named(session: Session, context: RequestContext, wish: Mapping[str, str | None], servers: int) -> Requested:
     tag = wish.get("tag")
     if port_id := wish.get("port"):
         if servers > 1:
@@ -132,18 +129,18 @@ async def _named(session: Session, context: RequestContext, wish: Mapping[str, A
             )
         return await _port(session, context, str(port_id), tag)
     network_id, fixed_ip = str(wish.get("uuid") or ""), wish.get("fixed_ip") or None
-    found = await visible(session, context.project_id, [network_id])
+    found = await usable_networks(session, context.project_id, [network_id])
     if context.is_admin and not found:
-        found = await _any_network(session, network_id)
+        found = await any_network(session, network_id)
     if not found:
         raise errors.BadRequest(f"Network {network_id} could not be found.", kind="NetworkNotFound")
-    network = found[0]
-    if network["external"] and not network["shared"] and not context.is_admin:
+    network, subnet_count = found[0]
+    if network.external and not network.shared and not context.is_admin:
         raise errors.Forbidden(
             f"It is not allowed to create an interface on external network {network_id}",
             kind="ExternalNetworkAttachForbidden",
         )
-    _need_subnet(network)
+    _need_subnet(network, subnet_count)
     if fixed_ip is not None:
         if servers > 1:
             raise errors.BadRequest(
@@ -153,33 +150,26 @@ async def _named(session: Session, context: RequestContext, wish: Mapping[str, A
     return Requested(network_id=network_id, fixed_ip=fixed_ip, tag=tag)
 
 
-async def _any_network(session: Session, network_id: str) -> list[Any]:
-    network = await rows.one(session, networks, id=network_id)
-    if network is None:
-        return []
-    return [{**network, "subnet_count": await rows.count(session, subnets, network_id=network_id)}]
-
-
 async def _check_fixed(session: Session, network_id: str, ip: str) -> None:
     number = number_of(ip)
-    subnet = containing(await rows.find(session, subnets, network_id=network_id), number)
+    subnet = containing(await rows.find(session, StoredSubnet, network_id=network_id), number)
     if subnet is None:
         raise errors.BadRequest(
             f"Fixed IP {ip} is not a valid ip address for network {network_id}.", kind="FixedIpNotFoundForNetwork"
         )
-    if await rows.one(session, addresses, subnet_id=subnet["id"], number=number):
+    if await rows.one(session, StoredAddress, subnet_id=subnet.id, number=number):
         raise errors.BadRequest(f"Fixed IP address {ip_of(number)} is already in use.", kind="FixedIpAlreadyInUse")
 
 
 async def _port(session: Session, context: RequestContext, port_id: str, tag: str | None) -> Requested:
-    port = await rows.one(session, ports, id=port_id)
-    if port is None or not (context.is_admin or port["project_id"] == context.project_id):
+    port = await rows.one(session, StoredPort, id=port_id)
+    if port is None or not (context.is_admin or port.project_id == context.project_id):
         raise errors.BadRequest(f"Port id {port_id} could not be found.", kind="PortNotFound")
-    if port["server_id"] or port["device_id"]:
+    if port.server_id or port.device_id:
         raise errors.Conflict(f"Port {port_id} is still in use.", kind="PortInUse")
-    if not await rows.one(session, addresses, port_id=port_id):
+    if not await rows.one(session, StoredAddress, port_id=port_id):
         raise errors.BadRequest(f"Port {port_id} requires a FixedIP in order to be used.", kind="PortRequiresFixedIP")
-    return Requested(network_id=port["network_id"], port_id=port_id, tag=tag)
+    return Requested(network_id=port.network_id, port_id=port_id, tag=tag)
 
 
 def _refuse_duplicates(cards: Sequence[Requested]) -> None:

@@ -1,12 +1,14 @@
 """Floating IPs: addresses of external networks that lead to fixed ones."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import ClassVar
 
+import attrs
 import sqlalchemy as sa
 
 from novakit import world
 from novakit.store.engine import Session
-from novakit.store.network.rows import standard_columns
+from novakit.store.network.rows import Condition, StoredResource, owned_by, standard_columns
 from novakit.store.schema import metadata, uuid_column
 
 floating_ips = sa.Table(
@@ -24,7 +26,34 @@ floating_ips = sa.Table(
     sa.UniqueConstraint("port_id", "fixed_number", name="uq_floating_ips_fixed"),
 )
 
-FREE = {"port_id": None, "fixed_number": None, "router_id": None, "status": "DOWN", "fault": None}
+
+@attrs.frozen
+class StoredFloatingIp(StoredResource):
+    """A row of `floating_ips`."""
+
+    table: ClassVar[sa.Table] = floating_ips
+    external_network_id: str
+    floating_port_id: str
+    address: str
+    port_id: str | None
+    fixed_number: int | None
+    router_id: str | None
+    status: str
+    fault: str | None
+
+
+def seen_by(project_id: str | None) -> list[Condition]:
+    """Make the condition that keeps to what a project owns; None keeps everything."""
+    return owned_by(floating_ips, project_id)
+
+
+FREE: Mapping[str, str | None] = {
+    "port_id": None,
+    "fixed_number": None,
+    "router_id": None,
+    "status": "DOWN",
+    "fault": None,
+}
 """What a floating IP that leads nowhere has in its columns."""
 
 

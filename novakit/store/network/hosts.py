@@ -1,15 +1,16 @@
 """Which state of the network each host should have, and which one it has."""
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import ClassVar
 
 import attrs
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network.ports import port_groups, ports
-from novakit.store.network.security_groups import rules
+from novakit.store.network.rows import Condition, StoredRow, records
+from novakit.store.network.security_group_rules import rules
 from novakit.store.schema import metadata
 
 network_hosts = sa.Table(
@@ -21,6 +22,17 @@ network_hosts = sa.Table(
     sa.Column("gateway", sa.Integer, unique=True),
 )
 """`gateway` is 1 for the one host that runs routers and DHCP, NULL for every other."""
+
+
+@attrs.frozen
+class StoredHost(StoredRow):
+    """A row of `network_hosts`."""
+
+    table: ClassVar[sa.Table] = network_hosts
+    host: str
+    wanted: int
+    applied: int
+    gateway: int | None
 
 
 @attrs.define(kw_only=True)
@@ -46,7 +58,7 @@ async def touch(session: Session, touched: Touched) -> set[str]:
     """Raise the wanted revision of exactly the hosts that must see a change. Returns which they are."""
     if touched.nothing():
         return set()
-    conditions: list[Any] = []
+    conditions: list[Condition] = []
     hosts = network_hosts.c.host
     if touched.hosts:
         conditions.append(hosts.in_(list(touched.hosts)))
@@ -67,7 +79,10 @@ async def touch(session: Session, touched: Touched) -> set[str]:
     return found | touched.hosts
 
 
-def _in_groups(bound: sa.Select[Any], groups: Any) -> sa.Select[Any]:
+Bound = sa.Select[tuple[str | None]]
+
+
+def _in_groups(bound: Bound, groups: Sequence[str] | sa.Select[tuple[str]]) -> Bound:
     return bound.join(port_groups, port_groups.c.port_id == ports.c.id).where(port_groups.c.group_id.in_(groups))
 
 
@@ -104,19 +119,19 @@ async def behind(session: Session) -> list[str]:
     return await session.scalars(statement.order_by(network_hosts.c.host))
 
 
-async def show(session: Session, host: str) -> Row | None:
+async def show(session: Session, host: str) -> StoredHost | None:
     """Fetch one host's revisions."""
-    return await session.first(sa.select(network_hosts).where(network_hosts.c.host == host))
+    return next(iter(await some(session, [host])), None)
 
 
-async def some(session: Session, hosts: Collection[str]) -> list[Row]:
+async def some(session: Session, hosts: Collection[str]) -> list[StoredHost]:
     """Fetch the revisions of hosts; the unknown are left out."""
-    return await session.all(sa.select(network_hosts).where(network_hosts.c.host.in_(list(hosts))))
+    return await records(session, StoredHost, sa.select(network_hosts).where(network_hosts.c.host.in_(list(hosts))))
 
 
-async def every(session: Session) -> list[Row]:
+async def every(session: Session) -> list[StoredHost]:
     """Fetch the revisions of all hosts."""
-    return await session.all(sa.select(network_hosts).order_by(network_hosts.c.host))
+    return await records(session, StoredHost, sa.select(network_hosts).order_by(network_hosts.c.host))
 
 
 _APPLIED = (

@@ -1,14 +1,17 @@
 """Ports, their addresses and their security groups."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar
 
+import attrs
 import sqlalchemy as sa
 
 from novakit.store.engine import Row, Session
 from novakit.store.network.floating_ips import floating_ips
-from novakit.store.network.networks import networks, subnets
-from novakit.store.network.rows import standard_columns
+from novakit.store.network.networks import networks
+from novakit.store.network.rows import Condition, StoredResource, StoredRow, owned_by, records, standard_columns
 from novakit.store.network.security_groups import security_groups
+from novakit.store.network.subnets import StoredSubnet, subnets
 from novakit.store.schema import metadata, uuid_column
 
 ports = sa.Table(
@@ -39,6 +42,31 @@ ports = sa.Table(
 `made` says that the port was made for its server and goes with it; `position` orders the cards of a server.
 """
 
+
+@attrs.frozen
+class StoredPort(StoredResource):
+    """A row of `ports`."""
+
+    table: ClassVar[sa.Table] = ports
+    network_id: str
+    mac: str
+    admin_state_up: bool
+    status: str
+    fault: str | None
+    device_id: str
+    device_owner: str
+    server_id: str | None
+    made: bool
+    position: int
+    nic_tag: str | None
+    hostname: str
+    host: str | None
+    vnic_type: str
+    profile: Mapping[str, object]
+    port_security: bool
+    allowed_pairs: list[tuple[str, str]]
+
+
 addresses = sa.Table(
     "port_addresses",
     metadata,
@@ -48,12 +76,37 @@ addresses = sa.Table(
 )
 """Every address in use; the key makes that no two ports have the same one."""
 
+
+@attrs.frozen
+class StoredAddress(StoredRow):
+    """A row of `port_addresses`."""
+
+    table: ClassVar[sa.Table] = addresses
+    subnet_id: str
+    number: int
+    port_id: str
+
+
 port_groups = sa.Table(
     "port_security_groups",
     metadata,
     uuid_column("port_id", sa.ForeignKey("ports.id", ondelete="CASCADE"), primary_key=True),
     uuid_column("group_id", sa.ForeignKey("security_groups.id"), primary_key=True, index=True),
 )
+
+
+@attrs.frozen
+class PortInGroup(StoredRow):
+    """A row of `port_security_groups`."""
+
+    table: ClassVar[sa.Table] = port_groups
+    port_id: str
+    group_id: str
+
+
+def seen_by(project_id: str | None) -> list[Condition]:
+    """Make the condition that keeps to what a project owns; None keeps everything."""
+    return owned_by(ports, project_id)
 
 
 async def used_numbers(session: Session, subnet_id: str, first: int, last: int) -> set[int]:
@@ -72,13 +125,12 @@ async def set_cursor(session: Session, subnet_id: str, number: int) -> None:
     await session.execute(sa.update(subnets).where(subnets.c.id == subnet_id).values(cursor=number))
 
 
-async def addresses_of(session: Session, port_ids: Collection[str]) -> list[Row]:
+async def addresses_of(session: Session, port_ids: Collection[str]) -> list[StoredAddress]:
     """Fetch the addresses of ports."""
     if not port_ids:
         return []
-    return await session.all(
-        sa.select(addresses).where(addresses.c.port_id.in_(list(port_ids))).order_by(addresses.c.number)
-    )
+    statement = sa.select(addresses).where(addresses.c.port_id.in_(list(port_ids))).order_by(addresses.c.number)
+    return await records(session, StoredAddress, statement)
 
 
 async def addresses_on(session: Session, network_ids: Collection[str]) -> list[Row]:
@@ -100,13 +152,12 @@ async def addresses_on(session: Session, network_ids: Collection[str]) -> list[R
     return await session.all(statement)
 
 
-async def groups_of(session: Session, port_ids: Collection[str]) -> list[Row]:
+async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInGroup]:
     """Fetch the pairs of port and security group."""
     if not port_ids:
         return []
-    return await session.all(
-        sa.select(port_groups).where(port_groups.c.port_id.in_(list(port_ids))).order_by(port_groups.c.group_id)
-    )
+    of_ports = port_groups.c.port_id.in_(list(port_ids))
+    return await records(session, PortInGroup, sa.select(port_groups).where(of_ports).order_by(port_groups.c.group_id))
 
 
 _GUESTS = (
@@ -146,9 +197,24 @@ _WIRED = sa.select(
 ).where(ports.c.host.in_(sa.bindparam("hosts", expanding=True)))
 
 
-async def wired(session: Session, hosts: Collection[str]) -> list[Row]:
+@attrs.frozen
+class WiredPort:
+    """What a host made of one port on it."""
+
+    id: str
+    host: str
+    network_id: str
+    admin_state_up: bool
+    status: str
+    fault: str | None
+
+
+async def wired(session: Session, hosts: Collection[str]) -> list[WiredPort]:
     """Fetch what hosts made of the ports on them."""
-    return list((await session.execute(_WIRED, {"hosts": list(hosts)})).mappings()) if hosts else []
+    if not hosts:
+        return []
+    found = await session.execute(_WIRED, {"hosts": list(hosts)})
+    return [WiredPort(**row) for row in found.mappings()]
 
 
 async def group_members(session: Session, group_ids: Collection[str]) -> list[Row]:
@@ -215,12 +281,13 @@ async def owners(session: Session) -> dict[str, str]:
     return {row["id"]: row["server_id"] for row in await session.all(statement)}
 
 
-async def first_taken(session: Session, subnet_id: str, numbers: Collection[int]) -> Row | None:
-    """Fetch one of these addresses that a port has already, as `number`, with its `network_id`."""
+async def first_taken(session: Session, subnet_id: str, numbers: Collection[int]) -> tuple[int, str] | None:
+    """Fetch one of these addresses that a port has already, with the id of its network."""
     statement = sa.select(addresses.c.number, ports.c.network_id).join(ports, ports.c.id == addresses.c.port_id)
-    return await session.first(
+    found = await session.first(
         statement.where(addresses.c.subnet_id == subnet_id, addresses.c.number.in_(list(numbers)))
     )
+    return None if found is None else (found["number"], found["network_id"])
 
 
 async def server_at(session: Session, network_id: str, number: int) -> str | None:
@@ -248,6 +315,13 @@ _SERVED = (
 )
 
 
-async def networks_needing_dhcp(session: Session) -> list[Row]:
-    """Fetch the DHCP subnets of networks that have a server or a router, with their network."""
-    return await session.all(_SERVED)
+async def subnets_needing_dhcp(session: Session) -> list[StoredSubnet]:
+    """Fetch the DHCP subnets of networks that have a server or a router."""
+    return await records(session, StoredSubnet, _SERVED)
+
+
+async def join_group(session: Session, port_ids: Collection[str], group_id: str) -> None:
+    """Put ports into a security group; those that are in it stay."""
+    pairs = [{"port_id": port_id, "group_id": group_id} for port_id in port_ids]
+    if pairs:
+        await session.execute(session.insert(port_groups).on_conflict_do_nothing(), pairs)

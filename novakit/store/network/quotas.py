@@ -1,16 +1,17 @@
 """How many of each resource a project may have."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import sqlalchemy as sa
 
 from novakit.store.engine import Session
 from novakit.store.network.floating_ips import floating_ips
-from novakit.store.network.networks import networks, subnets
+from novakit.store.network.networks import networks
 from novakit.store.network.ports import ports
 from novakit.store.network.routers import routers
-from novakit.store.network.security_groups import rules, security_groups
+from novakit.store.network.security_group_rules import rules
+from novakit.store.network.security_groups import security_groups
+from novakit.store.network.subnets import subnets
 from novakit.store.schema import metadata
 
 network_quotas = sa.Table(
@@ -33,7 +34,7 @@ _TABLES: Mapping[str, sa.Table] = {
 }
 
 
-def _used(resource: str, project_id: str) -> Any:
+def _used(resource: str, project_id: str) -> sa.ScalarSelect[int]:
     table = _TABLES[resource]
     statement = sa.select(sa.func.count()).select_from(table).where(table.c.project_id == project_id)
     return statement.scalar_subquery()
@@ -74,3 +75,8 @@ async def set_limits(session: Session, project_id: str, values: Mapping[str, int
 async def projects(session: Session) -> list[str]:
     """List the projects that have limits of their own."""
     return await session.scalars(sa.select(network_quotas.c.project_id).distinct())
+
+
+async def forget(session: Session, project_id: str) -> None:
+    """Drop what was set for a project, so that the defaults are its limits."""
+    await session.execute(sa.delete(network_quotas).where(network_quotas.c.project_id == project_id))

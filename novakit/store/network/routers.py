@@ -1,8 +1,11 @@
 """Routers; their interfaces are ports."""
 
+from typing import ClassVar
+
+import attrs
 import sqlalchemy as sa
 
-from novakit.store.network.rows import standard_columns
+from novakit.store.network.rows import Condition, StoredResource, owned_by, standard_columns
 from novakit.store.schema import metadata, uuid_column
 
 routers = sa.Table(
@@ -18,3 +21,22 @@ routers = sa.Table(
     sa.Column("routes", sa.JSON, nullable=False),
 )
 """`routes` are pairs of destination and next hop."""
+
+
+@attrs.frozen
+class StoredRouter(StoredResource):
+    """A row of `routers`."""
+
+    table: ClassVar[sa.Table] = routers
+    admin_state_up: bool
+    status: str
+    fault: str | None
+    external_network_id: str | None
+    gateway_port_id: str | None
+    snat: bool
+    routes: list[tuple[str, str]]
+
+
+def seen_by(project_id: str | None) -> list[Condition]:
+    """Make the condition that keeps to what a project owns; None keeps everything."""
+    return owned_by(routers, project_id)

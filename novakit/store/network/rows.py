@@ -1,12 +1,19 @@
-"""What the tables of the network service share: their standard columns and the plain ways to reach a row."""
+"""What the tables of the network service share: their standard columns and the plain ways to reach a row.
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+Beside each table stands a record whose fields are its columns, in their order: rows come out of the database and go
+into it as records, so a misspelt column is found by the type checker. Building one costs about 2 microseconds, which is
+why rows are read as tuples and not as mappings.
+"""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, TypedDict, TypeVar
+
+import attrs
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.schema import UTC, metadata, uuid_column
 
 counters = sa.Table(
@@ -17,8 +24,47 @@ counters = sa.Table(
 )
 """Numbers that are handed out once: the segments of networks."""
 
+Condition = sa.ColumnElement[bool]
 
-def standard_columns() -> list[sa.Column[Any]]:
+
+@attrs.frozen
+class StoredRow:
+    """One row of a table; the fields are the columns."""
+
+    table: ClassVar[sa.Table]
+
+
+@attrs.frozen
+class StoredResource(StoredRow):
+    """A row of a table that has the standard columns."""
+
+    id: str
+    project_id: str
+    name: str
+    description: str
+    tags: list[str]
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Fresh(TypedDict):
+    """The standard columns of a row that is about to be written."""
+
+    id: str
+    project_id: str
+    name: str
+    description: str
+    tags: list[str]
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+R = TypeVar("R", bound=StoredRow)
+
+
+def standard_columns() -> list[sa.schema.SchemaItem]:
     """Make the columns that every resource of the network API has."""
     return [
         uuid_column("id", primary_key=True),
@@ -32,16 +78,26 @@ def standard_columns() -> list[sa.Column[Any]]:
     ]
 
 
-def fresh(**values: Any) -> dict[str, Any]:
-    """Make a row with the standard columns filled."""
+def fresh(
+    *, id: str | None = None, project_id: str = "", name: str = "", description: str = "", tags: Iterable[str] = ()
+) -> Fresh:
+    """Fill the standard columns of a new row."""
     now = world.now()
-    standard = {"project_id": "", "name": "", "description": "", "tags": [], "revision": 0}
-    return {"id": values.pop("id", None) or world.new_id(), "created_at": now, "updated_at": now, **standard, **values}
+    return {
+        "id": id or world.new_id(),
+        "project_id": project_id,
+        "name": name,
+        "description": description,
+        "tags": list(tags),
+        "revision": 0,
+        "created_at": now,
+        "updated_at": now,
+    }
 
 
-def matching(table: sa.Table, wanted: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
+def matching(table: sa.Table, wanted: Mapping[str, object]) -> list[Condition]:
     """Make the conditions that columns equal values; a list, tuple or set means any of them."""
-    conditions: list[sa.ColumnElement[bool]] = []
+    conditions: list[Condition] = []
     for name, value in wanted.items():
         column = table.c[name]
         if isinstance(value, list | tuple | set | frozenset):
@@ -51,54 +107,73 @@ def matching(table: sa.Table, wanted: Mapping[str, Any]) -> list[sa.ColumnElemen
     return conditions
 
 
-async def find(session: Session, table: sa.Table, **wanted: Any) -> list[Row]:
+def owned_by(table: sa.Table, project_id: str | None) -> list[Condition]:
+    """Make the condition that keeps to what a project owns; None keeps everything."""
+    return [] if project_id is None else [table.c.project_id == project_id]
+
+
+def made(kind: type[R], row: Iterable[object]) -> R:
+    """Make a record of a row that has all columns in their order."""
+    make: Callable[..., R] = kind
+    return make(*row)
+
+
+async def records(session: Session, kind: type[R], statement: sa.Select[tuple[object, ...]]) -> list[R]:
+    """Fetch what a statement over all columns of a record's table finds."""
+    make: Callable[..., R] = kind
+    return [make(*row) for row in await session.execute(statement)]
+
+
+async def find(session: Session, kind: type[R], **wanted: object) -> list[R]:
     """Fetch the rows whose columns have the values, the oldest first."""
-    statement = sa.select(table).where(*matching(table, wanted))
-    if "created_at" in table.c:
-        statement = statement.order_by(table.c.created_at, table.c.id)
-    return await session.all(statement)
+    return await some(session, kind, matching(kind.table, wanted))
 
 
-async def some(session: Session, table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]]) -> list[Row]:
+async def some(session: Session, kind: type[R], conditions: Sequence[Condition]) -> list[R]:
     """Fetch the rows that meet all conditions, the oldest first."""
-    return await session.all(sa.select(table).where(*conditions).order_by(table.c.created_at, table.c.id))
+    table = kind.table
+    order = [table.c.created_at, table.c.id] if "created_at" in table.c else list(table.primary_key.columns)
+    return await records(session, kind, sa.select(table).where(*conditions).order_by(*order))
 
 
-async def one(session: Session, table: sa.Table, **wanted: Any) -> Row | None:
+async def one(session: Session, kind: type[R], **wanted: object) -> R | None:
     """Fetch the first row whose columns have the values."""
-    return await session.first(sa.select(table).where(*matching(table, wanted)).limit(1))
+    statement = sa.select(kind.table).where(*matching(kind.table, wanted)).limit(1)
+    return next(iter(await records(session, kind, statement)), None)
 
 
-async def lock(session: Session, table: sa.Table, **wanted: Any) -> list[Row]:
+async def lock(session: Session, kind: type[R], **wanted: object) -> list[R]:
     """Fetch rows and keep other writers off them until the end of the transaction."""
-    return await session.lock(sa.select(table).where(*matching(table, wanted)).order_by(*table.primary_key.columns))
+    table = kind.table
+    statement = sa.select(table).where(*matching(table, wanted)).order_by(*table.primary_key.columns)
+    return [made(kind, row.values()) for row in await session.lock(statement)]
 
 
-async def count(session: Session, table: sa.Table, **wanted: Any) -> int:
+async def count(session: Session, kind: type[StoredRow], **wanted: object) -> int:
     """Count the rows whose columns have the values."""
-    return int(await session.scalar(sa.select(sa.func.count()).select_from(table).where(*matching(table, wanted))))
+    statement = sa.select(sa.func.count()).select_from(kind.table).where(*matching(kind.table, wanted))
+    return int(await session.scalar(statement))
 
 
-async def add(session: Session, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all have the same columns."""
+async def add(session: Session, rows: Sequence[StoredRow]) -> None:
+    """Insert rows of one table."""
     if rows:
-        await session.execute(sa.insert(table), list(rows))
+        names = [field.name for field in attrs.fields(type(rows[0]))]
+        await session.execute(sa.insert(rows[0].table), [{name: getattr(row, name) for name in names} for row in rows])
 
 
-async def change(session: Session, table: sa.Table, key: str, **values: Any) -> None:
+async def change(session: Session, kind: type[StoredResource], key: str, **values: object) -> None:
     """Change one resource by id; its revision and time of change follow."""
-    await session.execute(
-        sa.update(table)
-        .where(table.c.id == key)
-        .values(revision=table.c.revision + 1, updated_at=world.now(), **values)
-    )
+    table = kind.table
+    new = {"revision": table.c.revision + 1, "updated_at": world.now(), **values}
+    await session.execute(sa.update(table).where(table.c.id == key).values(new))
 
 
-async def change_many(session: Session, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+async def change_many(session: Session, kind: type[StoredResource], rows: Sequence[Mapping[str, object]]) -> None:
     """Change many rows by `id`, all of them in the same columns."""
     if not rows:
         return
-    names = [name for name in rows[0] if name != "id"]
+    table, names = kind.table, [name for name in rows[0] if name != "id"]
     await session.execute(
         sa.update(table)
         .where(table.c.id == sa.bindparam("key_id"))
@@ -107,21 +182,11 @@ async def change_many(session: Session, table: sa.Table, rows: Sequence[Mapping[
     )
 
 
-async def remove(session: Session, table: sa.Table, **wanted: Any) -> int:
+async def remove(session: Session, kind: type[StoredRow], **wanted: object) -> int:
     """Delete the rows whose columns have the values. Returns how many there were."""
-    return await session.changed(sa.delete(table).where(*matching(table, wanted)))
+    return await session.changed(sa.delete(kind.table).where(*matching(kind.table, wanted)))
 
 
-async def next_number(session: Session, name: str, *, taken: sa.Column[Any], highest: int) -> int:
-    """Hand out the next number from 1 to `highest` that no row has, going round; writers wait for each other."""
-    await session.execute(session.insert(counters).values(name=name, value=0).on_conflict_do_nothing())
-    statement = sa.update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)
-    while True:
-        number = int(await session.scalar(statement.returning(counters.c.value))) % highest or highest
-        if not await session.scalar(sa.select(taken).where(taken == number)):
-            return number
-
-
-def ids(rows: Iterable[Row]) -> list[str]:
+def ids(rows: Iterable[StoredResource]) -> list[str]:
     """List the ids of rows."""
-    return [row["id"] for row in rows]
+    return [row.id for row in rows]

@@ -1,9 +1,13 @@
-"""Security groups and their rules."""
+"""Security groups."""
 
+from typing import ClassVar
+
+import attrs
 import sqlalchemy as sa
 
-from novakit.store.network.rows import standard_columns
-from novakit.store.schema import metadata, uuid_column
+from novakit.store.engine import Session
+from novakit.store.network.rows import Condition, StoredResource, fresh, owned_by, standard_columns
+from novakit.store.schema import metadata
 
 security_groups = sa.Table(
     "security_groups",
@@ -12,21 +16,22 @@ security_groups = sa.Table(
     sa.Column("stateful", sa.Boolean, nullable=False, default=True),
 )
 
-rules = sa.Table(
-    "security_group_rules",
-    metadata,
-    *standard_columns(),
-    uuid_column(
-        "security_group_id", sa.ForeignKey("security_groups.id", ondelete="CASCADE"), nullable=False, index=True
-    ),
-    sa.Column("direction", sa.String(8), nullable=False),
-    sa.Column("ethertype", sa.String(8), nullable=False),
-    sa.Column("protocol", sa.String(16)),
-    sa.Column("port_min", sa.Integer),
-    sa.Column("port_max", sa.Integer),
-    sa.Column("remote_ip_prefix", sa.String(64)),
-    uuid_column("remote_group_id", sa.ForeignKey("security_groups.id", ondelete="CASCADE"), index=True),
-    sa.Column("meaning", sa.String(255), nullable=False),
-    sa.UniqueConstraint("security_group_id", "meaning", name="uq_security_group_rules_meaning"),
-)
-"""`meaning` spells out what a rule lets through, so that the same rule cannot be there twice."""
+
+@attrs.frozen
+class StoredSecurityGroup(StoredResource):
+    """A row of `security_groups`."""
+
+    table: ClassVar[sa.Table] = security_groups
+    stateful: bool
+
+
+def seen_by(project_id: str | None) -> list[Condition]:
+    """Make the condition that keeps to what a project owns; None keeps everything."""
+    return owned_by(security_groups, project_id)
+
+
+async def add_unless_there(session: Session, key: str, project_id: str) -> bool:
+    """Add a project's default group; say whether it was not there."""
+    row = fresh(id=key, project_id=project_id, name="default", description="Default security group")
+    statement = session.insert(security_groups).values({**row, "stateful": True})
+    return await session.changed(statement.on_conflict_do_nothing()) > 0

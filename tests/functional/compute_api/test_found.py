@@ -1,12 +1,16 @@
 """Answers of the compute API that other people's clients compare: where a server is reached, names, groups, zones."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from novakit.conductor.creation import hostname_of
-from novakit.network import Networks, Requested, security_groups, subnets
-from novakit.network import networks as network_resource
+from novakit.network import Networks, Requested
+from novakit.network.networks import NewNetwork
+from novakit.network.security_group_rules import NewRule
+from novakit.network.security_groups import NewSecurityGroup
+from novakit.network.subnets import NewSubnet
 from novakit.store import operations
 from tests.functional.compute_api.conftest import authenticate
 
@@ -135,24 +139,19 @@ async def test_the_security_groups_of_a_server_tell_their_rules(api: Any, comput
 
 async def _group_with_rules(networks: Networks, context: Any, server_id: str) -> str:
     """Make a network, a port of the server on it, and a group with rules that the port is in; return the group's id."""
-
-    async def work(session: Any, touched: Any) -> tuple[str, str]:
-        net = await network_resource.create(session, touched, context, {"name": "n"})
-        await subnets.create(session, touched, context, {"network_id": net["id"], "cidr": "10.0.0.0/24"})
-        values = {"name": "web", "description": "to the web"}
-        group = (await security_groups.create(session, touched, context, values))["id"]
-        common = {"security_group_id": group, "direction": "ingress"}
-        for rule in (
-            {"protocol": "tcp", "port_range_min": 80, "port_range_max": 81, "remote_ip_prefix": "10.0.0.5/24"},
-            {"protocol": "icmp"},
-            {"protocol": "udp", "ethertype": "IPv6"},
-            {"remote_group_id": group},
-        ):
-            await security_groups.create_rule(session, touched, context, {**common, **rule})
-        return net["id"], group
-
-    network_id, group = await networks.write(work)
-    requested = [Requested(network_id=network_id, groups=(group,))]
+    (net,) = await networks.networks.create(context, [NewNetwork(name="n")])
+    await networks.subnets.create(context, [NewSubnet(network_id=net.network.id, cidr="10.0.0.0/24")])
+    asked = NewSecurityGroup(name="web", description="to the web")
+    group = (await networks.security_groups.create(context, [asked]))[0].group.id
+    rule = partial(NewRule, security_group_id=group, direction="ingress")
+    rules = [
+        rule(protocol="tcp", port_min=80, port_max=81, remote_ip_prefix="10.0.0.5/24"),
+        rule(protocol="icmp"),
+        rule(protocol="udp", ethertype="IPv6"),
+        rule(remote_group_id=group),
+    ]
+    await networks.security_group_rules.create(context, rules)
+    requested = [Requested(network_id=net.network.id, groups=(group,))]
     await networks.allocate(server_id=server_id, project_id="project-a", hostname="web", requested=requested)
     return group
 

@@ -163,10 +163,10 @@ class Cloud:
         from novakit.network import networks, subnets
 
         async def make(session: Any, touched: Any) -> str:
-            made = await networks.create(session, touched, ADMIN, {"name": "n"})
-            wanted = {"network_id": made["id"], "cidr": "10.9.0.0/24", "name": "s"}
+            made = (await networks.create(session, touched, ADMIN, networks.NewNetwork(name="n"))).network
+            wanted = subnets.NewSubnet(network_id=made.id, cidr="10.9.0.0/24", name="s")
             await subnets.create(session, touched, ADMIN, wanted)
-            return str(made["id"])
+            return made.id
 
         self.network = await self.parts.networks.write(make)
 

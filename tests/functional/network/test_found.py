@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from novakit.api.network.resources import RESOURCES
-from novakit.api.network.shown import FLAGS, SHOWN
+from novakit.api.network.handlers import RESOURCES
 
 
 async def _one_of_each(cloud: Any) -> None:
@@ -23,8 +22,8 @@ async def test_the_names_of_filters_are_those_of_what_is_shown(cloud: Any) -> No
     for resource in RESOURCES:
         status, body = await cloud.call("GET", resource.path, token="admin")
         shown = body[resource.many][0]
-        assert status == 200 and set(shown) == SHOWN[resource.many], resource.many
-        assert {name for name, value in shown.items() if isinstance(value, bool)} <= FLAGS
+        assert status == 200 and set(shown) == resource.shown, resource.many
+        assert {name for name, value in shown.items() if isinstance(value, bool)} <= resource.flags
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda one: one.many)

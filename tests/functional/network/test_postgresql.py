@@ -10,16 +10,15 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from novakit import errors
 from novakit.context import RequestContext
 from novakit.network import Networks
-from novakit.network import networks as network_verbs
-from novakit.network import ports as port_verbs
-from novakit.network import subnets as subnet_verbs
+from novakit.network.networks import NewNetwork
+from novakit.network.ports import NewPort
+from novakit.network.subnets import NewSubnet
 from novakit.store import Store
 
 
@@ -64,23 +63,19 @@ async def networks() -> AsyncIterator[Networks]:
 async def test_no_address_is_given_twice_and_nothing_fails_that_need_not(networks: Networks) -> None:
     caller = RequestContext(request_id="r", user_id="u", project_id="p", roles=frozenset({"member"}))
 
-    async def do(verb: Any, values: Any) -> Any:
-        return await networks.write(lambda session, touched: verb(session, touched, caller, values))
-
-    made = await asyncio.gather(*(do(network_verbs.create, {"name": "n"}) for _ in range(8)))
-    net = made[0]["id"]
-    ranges = [do(subnet_verbs.create, {"network_id": net, "cidr": "10.0.0.0/26"}) for _ in range(4)]
+    made = await asyncio.gather(*(networks.networks.create(caller, [NewNetwork(name="n")]) for _ in range(8)))
+    net = made[0][0].network.id
+    asked = NewSubnet(network_id=net, cidr="10.0.0.0/26")
+    ranges = [networks.subnets.create(caller, [asked]) for _ in range(4)]
     results = await asyncio.gather(*ranges, return_exceptions=True)
-    assert sum(isinstance(result, dict) for result in results) == 1, "subnets of one network do not overlap"
+    assert sum(isinstance(result, list) for result in results) == 1, "subnets of one network do not overlap"
     await networks.host_up("gw")
-    by_api = [do(port_verbs.create, {"network_id": net}) for _ in range(50)]
-    found = await asyncio.gather(*by_api, return_exceptions=True)
-    assert [one for one in found if not isinstance(one, dict)] == []
-    assert len({port["fixed_ips"][0]["ip_address"] for port in found}) == 50  # type: ignore[index]
+    found = await asyncio.gather(*(networks.ports.create(caller, [NewPort(network_id=net)]) for _ in range(50)))
+    assert len({one.addresses[0].number for (one,) in found}) == 50
     cards = await networks.check_request(caller, [{"uuid": net}])
     keys = [str(uuid.uuid4()) for _ in range(20)]
-    asked = [networks.allocate(server_id=key, project_id="p", hostname="h", requested=cards) for key in [*keys, *keys]]
-    rest = await asyncio.gather(*asked, return_exceptions=True)
+    wired = [networks.allocate(server_id=key, project_id="p", hostname="h", requested=cards) for key in [*keys, *keys]]
+    rest = await asyncio.gather(*wired, return_exceptions=True)
     assert sum(isinstance(one, list) for one in rest) == 22, "eleven servers, each asked for twice"
     assert all(isinstance(one, errors.Conflict) for one in rest if not isinstance(one, list))
     for key in keys:

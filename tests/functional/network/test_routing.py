@@ -8,8 +8,8 @@ from novakit_hookspecs.networks import Applied
 
 
 async def outside(cloud: Any) -> str:
-    shown = await cloud.networks.bootstrap(admin_project_id="c" * 32, external_cidr="192.0.2.0/24", gateway="192.0.2.1")
-    return str(shown["id"])
+    made = await cloud.networks.bootstrap(admin_project_id="c" * 32, external_cidr="192.0.2.0/24", gateway="192.0.2.1")
+    return str(made.network.id)
 
 
 async def routed(cloud: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -11,8 +11,8 @@ import pytest
 
 import novakit.api
 from novakit.api.bodies import Body, Schema
-from novakit.api.network.attributes import Attribute
-from novakit.api.network.checks import ValueKind
+from novakit.api.network.bodies.attributes import Attribute
+from novakit.api.network.bodies.kinds import ValueKind
 
 BOUNDED_FORMATS = ("uuid", "ip", "ipv4", "ipv6", "date-time")
 OPERATORS = re.compile(r"novakit\.api\.placement")

@@ -31,8 +31,8 @@ from novakit.context import SERVICE
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks, Requested
-from novakit.network import networks as network_resource
-from novakit.network import subnets as subnet_resource
+from novakit.network.networks import NewNetwork
+from novakit.network.subnets import NewSubnet
 from novakit.placement import Placement
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import servers
@@ -129,10 +129,9 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
         on = {"own": "mine", "foreign": "theirs", "deleted": "mine"}
         await servers.add(session, [_server(about[one], host, deleted=one == "deleted") for one, host in on.items()])
     context = attrs.evolve(SERVICE, project_id=PROJECT)
-    made = await networks.write(lambda s, t: network_resource.create(s, t, context, {"name": "n"}))
-    subnet = {"network_id": made["id"], "cidr": "10.0.0.0/24"}
-    await networks.write(lambda s, t: subnet_resource.create(s, t, context, subnet))
-    cloud = Cloud(parts, client(ConductorCalls, bus.join("agent:mine"), config), made["id"], about)
+    (made,) = await networks.networks.create(context, [NewNetwork(name="n")])
+    await networks.subnets.create(context, [NewSubnet(network_id=made.network.id, cidr="10.0.0.0/24")])
+    cloud = Cloud(parts, client(ConductorCalls, bus.join("agent:mine"), config), made.network.id, about)
     for host in HOSTS:
         serve_some(bus.join(f"agent:{host}"), HostCalls, host, notes=nothing, destroy=destroy)
         await client(ConductorCalls, bus.join(f"agent:{host}"), config).report_host(
@@ -140,7 +139,7 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
         )
         await networks.host_up(host)
     for one, host in (("own", "mine"), ("foreign", "theirs")):
-        wish = [Requested(network_id=made["id"])]
+        wish = [Requested(network_id=made.network.id)]
         (card,) = await networks.allocate(server_id=about[one], project_id=PROJECT, hostname="s", requested=wish)
         await networks.bind(about[one], host)
         cloud.addresses[one] = card.addresses[0].ip

@@ -9,9 +9,10 @@ import pytest
 
 from novakit.context import RequestContext
 from novakit.network import Networks
-from novakit.network import networks as network_verbs
-from novakit.network import subnets as subnet_verbs
+from novakit.network.networks import NewNetwork
+from novakit.network.subnets import NewSubnet
 from novakit.store import Store
+from novakit.store.network.networks import StoredNetwork
 
 PROJECT = "11111111111111111111111111111111"
 
@@ -30,16 +31,12 @@ class Bench:
     member: RequestContext
     admin: RequestContext
 
-    async def do(self, verb: Any, *args: Any, context: RequestContext | None = None) -> Any:
-        """Run a verb of the API in a transaction."""
-        return await self.networks.write(lambda session, touched: verb(session, touched, context or self.member, *args))
-
-    async def network(self, cidr: str | None = "10.0.0.0/24", **values: Any) -> dict[str, Any]:
+    async def network(self, cidr: str | None = "10.0.0.0/24", **values: Any) -> StoredNetwork:
         """Make a network with a subnet."""
-        made = await self.do(network_verbs.create, {"name": "net", **values})
+        (made,) = await self.networks.networks.create(self.member, [NewNetwork(**{"name": "net", **values})])
         if cidr:
-            made["subnet"] = await self.do(subnet_verbs.create, {"network_id": made["id"], "cidr": cidr})
-        return dict(made)
+            await self.networks.subnets.create(self.member, [NewSubnet(network_id=made.network.id, cidr=cidr)])
+        return made.network
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +9,12 @@ from hypothesis import strategies as st
 
 from novakit import errors
 from novakit.context import RequestContext
-from novakit.network import networks as network_verbs
-from novakit.network import ports as port_verbs
-from novakit.network import subnets as subnet_verbs
 from novakit.network.allocation import addresses
+from novakit.network.networks import NewNetwork
+from novakit.network.ports import NewPort
+from novakit.network.records import AddressRange, WantedAddress
 from novakit.network.service import Networks
+from novakit.network.subnets import NewSubnet
 from novakit.store import Store
 
 CIDR, FIRST, LAST = "10.0.0.0/28", 0x0A000001, 0x0A00000E
@@ -30,9 +30,9 @@ steps = st.lists(
 cuts = st.lists(st.integers(FIRST + 1, LAST), min_size=0, max_size=4, unique=True).map(sorted)
 
 
-def pools_of(marks: list[int]) -> list[dict[str, str]] | None:
+def pools_of(marks: list[int]) -> list[AddressRange] | None:
     pairs = list(zip(marks[::2], marks[1::2], strict=False))
-    return [{"start": addresses.ip_of(a), "end": addresses.ip_of(b)} for a, b in pairs] or None
+    return [AddressRange(start=addresses.ip_of(a), end=addresses.ip_of(b)) for a, b in pairs] or None
 
 
 @settings(max_examples=25)
@@ -48,32 +48,26 @@ async def play(place: str, steps: list[tuple[str, int]], marks: list[int]) -> No
     await store.create_all()
     networks = Networks(store)
 
-    async def do(verb: Any, *args: Any) -> Any:
-        return await networks.write(lambda session, touched: verb(session, touched, caller, *args))
-
-    net = (await do(network_verbs.create, {}))["id"]
-    wish = {"network_id": net, "cidr": CIDR, "allocation_pools": pools_of(marks)}
-    subnet = await do(subnet_verbs.create, wish)
-    free = {
-        number
-        for pool in subnet["allocation_pools"]
-        for number in range(addresses.number_of(pool["start"]), addresses.number_of(pool["end"]) + 1)
-    }
+    net = (await networks.networks.create(caller, [NewNetwork()]))[0].network.id
+    asked = NewSubnet(network_id=net, cidr=CIDR, allocation_pools=pools_of(marks))
+    (subnet,) = await networks.subnets.create(caller, [asked])
+    free = {number for first, last in subnet.pools for number in range(first, last + 1)}
     held: dict[int, str] = {}
     for kind, number in steps:
         try:
             if kind == "take":
                 for _ in range(number):
-                    port = await do(port_verbs.create, {"network_id": net})
-                    got = addresses.number_of(port["fixed_ips"][0]["ip_address"])
+                    (made,) = await networks.ports.create(caller, [NewPort(network_id=net)])
+                    got = made.addresses[0].number
                     assert got in free - set(held)
-                    held[got] = port["id"]
+                    held[got] = made.port.id
             elif kind == "name":
-                fixed = [{"ip_address": addresses.ip_of(number)}]
-                held[number] = (await do(port_verbs.create, {"network_id": net, "fixed_ips": fixed}))["id"]
+                fixed = [WantedAddress(ip_address=addresses.ip_of(number))]
+                (made,) = await networks.ports.create(caller, [NewPort(network_id=net, fixed_ips=fixed)])
+                held[number] = made.port.id
             elif held:
                 gone = sorted(held)[number % len(held)]
-                await do(port_verbs.delete, held.pop(gone))
+                await networks.ports.delete(caller, held.pop(gone))
         except errors.Conflict as error:
             if error.kind == "IpAddressInUse":
                 assert number in held

@@ -24,7 +24,7 @@ async def server(bench: Any, requested: Any = None, groups: Any = ()) -> list[Po
 async def test_a_server_gets_a_card_on_the_only_network(bench: Any) -> None:
     net = await bench.network()
     (card,) = await server(bench)
-    assert card.network_id == net["id"]
+    assert card.network_id == net.id
     assert card.addresses[0].ip == "10.0.0.2"
     assert card.addresses[0].subnet.gateway_ip == "10.0.0.1"
     assert card.mac.startswith("fa:16:3e:")
@@ -48,7 +48,7 @@ async def test_several_networks_are_ambiguous(bench: Any) -> None:
 async def test_a_network_without_subnet_is_refused(bench: Any) -> None:
     net = await bench.network(None)
     with pytest.raises(errors.BadRequest, match="requires at least one subnet"):
-        await bench.networks.check_request(bench.member, [{"uuid": net["id"]}], ())
+        await bench.networks.check_request(bench.member, [{"uuid": net.id}], ())
 
 
 @pytest.mark.parametrize("wish", [{"uuid": "nope"}, {"port": "nope"}, {"uuid": str(uuid.uuid4())}])
@@ -66,7 +66,7 @@ async def test_an_unknown_security_group_is_a_bad_request(bench: Any) -> None:
 async def test_allocating_twice_gives_the_same_ports(bench: Any) -> None:
     net = await bench.network()
     key = some_id()
-    requested = await bench.networks.check_request(bench.member, [{"uuid": net["id"]}], ())
+    requested = await bench.networks.check_request(bench.member, [{"uuid": net.id}], ())
     asked = {"server_id": key, "project_id": bench.member.project_id, "hostname": "a", "requested": requested}
     first, second = await asyncio.gather(bench.networks.allocate(**asked), bench.networks.allocate(**asked))
     assert first == second == await bench.networks.allocate(**asked)
@@ -75,7 +75,7 @@ async def test_allocating_twice_gives_the_same_ports(bench: Any) -> None:
 
 async def test_one_that_cannot_be_served_does_not_spoil_those_asked_for_together(bench: Any) -> None:
     net = await bench.network()
-    good = await bench.networks.check_request(bench.member, [{"uuid": net["id"]}], ())
+    good = await bench.networks.check_request(bench.member, [{"uuid": net.id}], ())
     bad = [Requested(network_id=some_id())]
     asks = [
         bench.networks.allocate(server_id=some_id(), project_id="p", hostname="x", requested=cards)
@@ -114,16 +114,16 @@ async def test_the_port_quota_is_kept_when_servers_are_made_at_once(bench: Any) 
 async def test_metadata_knows_a_server_by_network_and_address(bench: Any) -> None:
     net = await bench.network()
     (card,) = await server(bench)
-    assert await bench.networks.metadata_port(net["id"], "10.0.0.2") == card
-    assert await bench.networks.metadata_port(net["id"], "10.0.0.3") is None
+    assert await bench.networks.metadata_port(net.id, "10.0.0.2") == card
+    assert await bench.networks.metadata_port(net.id, "10.0.0.3") is None
     assert await bench.networks.metadata_port(some_id(), "10.0.0.2") is None
-    assert await bench.networks.metadata_port(net["id"], "' or 1=1") is None
+    assert await bench.networks.metadata_port(net.id, "' or 1=1") is None
 
 
 async def test_one_more_card_is_attached_once_and_detached(bench: Any) -> None:
     net = await bench.network()
     (card,) = await server(bench)
-    (more,) = await bench.networks.check_request(bench.member, [{"uuid": net["id"], "fixed_ip": "10.0.0.77"}], ())
+    (more,) = await bench.networks.check_request(bench.member, [{"uuid": net.id, "fixed_ip": "10.0.0.77"}], ())
     asked = {"port_id": some_id(), "server_id": card.server_id, "project_id": card.project_id, "hostname": "web"}
     first = await bench.networks.attach(**asked, requested=more, host="a")
     assert await bench.networks.attach(**asked, requested=more, host="a") == first

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from novakit import errors
-from novakit.network import ports as port_verbs
-from novakit.network import security_groups as group_verbs
+from novakit.network.ports import NewPort, PortChange
+from novakit.network.security_group_rules import NewRule
+from novakit.network.security_groups import NewSecurityGroup
 from novakit_hookspecs.networks import Applied, Rule, Topology, Vif
 
 
@@ -24,7 +25,7 @@ async def test_a_host_is_told_of_its_own_ports_alone(bench: Any) -> None:
     one, two = await bound(bench, "a"), await bound(bench, "b")
     seen = await bench.networks.topology("a")
     assert [port.id for port in seen.ports] == [one.id]
-    assert [found.id for found in seen.networks] == [net["id"]]
+    assert [found.id for found in seen.networks] == [net.id]
     assert seen.networks[0].dhcp is None and seen.networks[0].leases == ()
     ingress = [rule for rule in seen.ports[0].rules if rule.direction == "ingress" and rule.ethertype == "IPv4"]
     assert {remote for rule in ingress for remote in rule.remotes or ()} == {
@@ -106,20 +107,20 @@ async def test_a_forgotten_host_hands_its_routers_over_and_returns_with_a_higher
 
 async def test_a_rule_reaches_the_hosts_that_use_it_and_no_other(bench: Any) -> None:
     await bench.network()
-    group = await bench.do(group_verbs.create, {"name": "web"})
+    (web,) = await bench.networks.security_groups.create(bench.member, [NewSecurityGroup(name="web")])
     for host in ("gw", "a", "b"):
         await bench.networks.host_up(host)
     await bench.networks.set_gateway("gw")
     card, _ = await bound(bench, "a"), await bound(bench, "b")
     await bench.networks.add_security_group(bench.member, card.server_id, "web")
     await settle(bench)
-    rule = {"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}
-    made = await bench.do(group_verbs.create_rule, {**rule, "port_range_min": 22, "port_range_max": 22})
+    rule = NewRule(security_group_id=web.group.id, direction="ingress", protocol="tcp", port_min=22, port_max=22)
+    (made,) = await bench.networks.security_group_rules.create(bench.member, [rule])
     assert await bench.networks.hosts_behind() == ["a"]
     (port,) = (await bench.networks.topology("a")).ports
     assert Rule(direction="ingress", ethertype="IPv4", protocol=6, port_min=22, port_max=22) in port.rules
     await settle(bench)
-    await bench.do(group_verbs.delete_rule, made["id"])
+    await bench.networks.security_group_rules.delete(bench.member, made.id)
     assert await bench.networks.hosts_behind() == ["a"]
     await bench.networks.remove_security_group(bench.member, card.server_id, "web")
     with pytest.raises(errors.NotFound):
@@ -131,26 +132,27 @@ async def test_a_port_deleted_by_its_owner_leaves_its_host(bench: Any) -> None:
     await bench.networks.host_up("gw")
     card = await bound(bench, "a")
     await settle(bench)
-    await bench.do(port_verbs.delete, card.id)
+    await bench.networks.ports.delete(bench.member, card.id)
     assert "a" in await bench.networks.hosts_behind()
     assert (await bench.networks.topology("a")).ports == ()
 
 
 async def test_an_adopted_port_outlives_its_server_and_keeps_its_address(bench: Any) -> None:
     net = await bench.network()
-    port = await bench.do(port_verbs.create, {"network_id": net["id"], "name": "mine"})
-    cards = await bench.networks.check_request(bench.member, [{"port": port["id"], "tag": "front"}])
+    (made,) = await bench.networks.ports.create(bench.member, [NewPort(network_id=net.id, name="mine")])
+    port = made.port
+    cards = await bench.networks.check_request(bench.member, [{"port": port.id, "tag": "front"}])
     key = str(uuid.uuid4())
     (card,) = await bench.networks.allocate(server_id=key, project_id="p", hostname="web", requested=cards)
-    assert (card.id, card.made, card.tag) == (port["id"], False, "front")
+    assert (card.id, card.made, card.tag) == (port.id, False, "front")
     with pytest.raises(errors.Conflict):
-        await bench.networks.check_request(bench.member, [{"port": port["id"]}])
+        await bench.networks.check_request(bench.member, [{"port": port.id}])
     with pytest.raises(errors.Conflict):
-        await bench.do(port_verbs.update, port["id"], {"device_id": "elsewhere"})
+        await bench.networks.ports.update(bench.member, port.id, PortChange(device_id="elsewhere"))
     await bench.networks.bind(key, "a")
     await bench.networks.release(key)
     assert (await bench.networks.topology("a")).ports == ()
-    cards = await bench.networks.check_request(bench.member, [{"port": port["id"]}])
+    cards = await bench.networks.check_request(bench.member, [{"port": port.id}])
     (again,) = await bench.networks.allocate(server_id=key, project_id="p", hostname="web", requested=cards)
     assert again.addresses == card.addresses
 

@@ -13,6 +13,8 @@ from novakit.api.compute.servers import views
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 from novakit.network import PortInfo
+from novakit.network.security_group_rules import RuleDetails
+from novakit.network.security_groups import SecurityGroupDetails
 
 ICMP = ("icmp", "icmpv6", "ipv6-icmp", "1", "58")
 Names = Mapping[str, tuple[str, str]]
@@ -64,37 +66,37 @@ async def security_groups(call: Call[Compute]) -> web.Response:
     return reply({"security_groups": [_group(group, names) for group in found]})
 
 
-def _group(group: Mapping[str, Any], names: Names) -> dict[str, Any]:
+def _group(one: SecurityGroupDetails, names: Names) -> dict[str, Any]:
     """Show a security group as the compute API did before there was a network API: rules for what comes in alone."""
-    inward = [rule for rule in group["security_group_rules"] if rule["direction"] == "ingress"]
+    group, inward = one.group, [rule for rule in one.rules if rule.direction == "ingress"]
     return {
-        "id": group["id"],
-        "name": group["name"],
-        "description": group["description"],
-        "tenant_id": group["project_id"],
+        "id": group.id,
+        "name": group.name,
+        "description": group.description,
+        "tenant_id": group.project_id,
         "rules": [_rule(rule, names) for rule in inward],
     }
 
 
-def _rule(rule: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    low, high, protocol = rule["port_range_min"], rule["port_range_max"], rule["protocol"]
+def _rule(rule: RuleDetails, names: Names) -> dict[str, Any]:
+    low, high, protocol = rule.port_min, rule.port_max, rule.protocol
     if protocol is not None and low is None:
         low, high = (-1, -1) if protocol in ICMP else (1, 65535)
     shown: dict[str, Any] = {
-        "id": rule["id"],
-        "parent_group_id": rule["security_group_id"],
+        "id": rule.id,
+        "parent_group_id": rule.security_group_id,
         "ip_protocol": protocol,
         "from_port": low,
         "to_port": high,
         "group": {},
         "ip_range": {},
     }
-    if remote := rule["remote_group_id"]:
+    if remote := rule.remote_group_id:
         name, project = names[remote]
         shown["group"] = {"name": name, "tenant_id": project}
     else:
-        everywhere = "::/0" if rule["ethertype"] == "IPv6" else "0.0.0.0/0"
-        shown["ip_range"] = {"cidr": rule["remote_ip_prefix"] or everywhere}
+        everywhere = "::/0" if rule.ethertype == "IPv6" else "0.0.0.0/0"
+        shown["ip_range"] = {"cidr": rule.remote_ip_prefix or everywhere}
     return shown
 
 

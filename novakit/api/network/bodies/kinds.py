@@ -5,16 +5,15 @@ Clients write numbers as texts and booleans as words; what is kept is a number a
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
 from novakit import errors
 from novakit.api.bodies import Definition, Fault, Schema, absent, unexpected
+from novakit.api.queries import FALSE, TRUE
 
 UUID = r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z"
 HOST_NAME = r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?\Z"
-TRUE, FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
 MOST_SMALL = 4096
 """Characters of an object of any content."""
 
@@ -23,7 +22,7 @@ class Wrong(errors.BadRequest):
     """A value is not what the attribute takes; the message says why."""
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Quote a value in an error, cut to a readable length."""
     text = str(value)
     return f"'{text[:80]}…'" if len(text) > 80 else f"'{text}'"
@@ -48,8 +47,12 @@ def _is_text(value: str) -> bool:
 _FORMATS: dict[str, Callable[[str], bool]] = {"text": _is_text}
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: object) -> object:
     return value
+
+
+Normal = Callable[..., object]
+"""Called with a value that fits the schema, which no type can tell."""
 
 
 @attrs.define
@@ -57,14 +60,14 @@ class ValueKind:
     """Values of one kind."""
 
     definition: Definition
-    normal: Callable[[Any], Any] = _as_it_is
+    normal: Normal = _as_it_is
     """Gives what is kept of a value that fits."""
     _schema: Schema = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._schema = Schema(self.definition, words, _FORMATS)
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: object) -> object:
         """Return a value in its normal form. Raises Wrong for one that does not fit."""
         self._schema.check(value)
         return self.normal(value)
@@ -90,7 +93,7 @@ boolean = ValueKind(
         "anyOf": [
             {"type": "boolean"},
             {"type": "integer", "enum": [0, 1]},
-            {"type": "string", "pattern": rf"(?i)^({'|'.join((*TRUE, *FALSE))})\Z"},
+            {"type": "string", "pattern": rf"(?i)^({'|'.join((*sorted(TRUE), *sorted(FALSE)))})\Z"},
         ],
         "says": "{value} cannot be converted to boolean.",
     },
@@ -123,7 +126,7 @@ uuid = ValueKind({"type": "string", "pattern": UUID, "says": "{value} is not a v
 """The id of something."""
 
 
-def one_of(*choices: Any) -> ValueKind:
+def one_of(*choices: str | bool | None) -> ValueKind:
     """Take one of a few values."""
     return ValueKind({"enum": list(choices), "says": "{value} is not in {limit}."})
 
@@ -154,8 +157,8 @@ def several(inner: ValueKind, most: int = 200) -> ValueKind:
     return ValueKind(definition, lambda value: [inner.normal(item) for item in value])
 
 
-def record(keys: Mapping[str, ValueKind], needed: Sequence[str] = ()) -> ValueKind:
-    """Take an object with known keys."""
+def record(keys: Mapping[str, ValueKind], needed: Sequence[str] = (), *, into: Normal = dict) -> ValueKind:
+    """Take an object with known keys, and make a record of it; the record has fields of the same names."""
     definition = {
         "type": "object",
         "properties": {name: kind.definition for name, kind in keys.items()},
@@ -163,10 +166,10 @@ def record(keys: Mapping[str, ValueKind], needed: Sequence[str] = ()) -> ValueKi
         "additionalProperties": False,
         "says": {"type": "{value} is not an object."},
     }
-    return ValueKind(definition, lambda value: {name: keys[name].normal(item) for name, item in value.items()})
+    return ValueKind(definition, lambda value: into(**{name: keys[name].normal(item) for name, item in value.items()}))
 
 
-def _small(value: Any) -> Any:
+def _small(value: object) -> object:
     if len(str(value)) > MOST_SMALL or "\\u0000" in str(value) or "\0" in str(value):
         raise Wrong(f"{shown(value)} is not a small object.")
     return value

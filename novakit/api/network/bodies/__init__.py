@@ -1,0 +1,1 @@
+"""What the bodies of requests to the network API may be."""

@@ -1,0 +1,136 @@
+"""Routers: what clients send and see, and how a router is joined to subnets."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from aiohttp import web
+
+from novakit.api.network.bodies.attributes import (
+    COMMON,
+    Attribute,
+    Attributes,
+    fixed,
+    flag,
+    read,
+    route,
+    zones,
+)
+from novakit.api.network.bodies.kinds import boolean, nullable, one_of, record, several, uuid
+from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import route as route_view
+from novakit.api.service import Call, Route, reply
+from novakit.context import RequestContext
+from novakit.network.allocation.addresses import ip_of
+from novakit.network.records import WantedGateway
+from novakit.network.routers import (
+    InterfaceDetails,
+    NewRouter,
+    RouterChange,
+    RouterDetails,
+    Routers,
+    WantedInterface,
+)
+from novakit.network.service import Networks
+
+GATEWAY = nullable(
+    record(
+        {
+            "network_id": nullable(uuid),
+            "enable_snat": boolean,
+            "external_fixed_ips": several(fixed, 5),
+            "qos_policy_id": nullable(one_of(None)),
+        },
+        into=lambda qos_policy_id=None, **given: WantedGateway(**given),
+    )
+)
+ATTRIBUTES: Attributes = {
+    **COMMON,
+    "admin_state_up": flag,
+    "external_gateway_info": Attribute(check=GATEWAY, field="gateway"),
+    "routes": Attribute(check=nullable(several(route)), post=False),
+    "distributed": Attribute(check=one_of(False, None), kept=False),
+    "ha": Attribute(check=one_of(False, None), kept=False),
+    "availability_zone_hints": zones,
+    "flavor_id": Attribute(check=nullable(one_of(None)), put=False, kept=False),
+}
+INTERFACE: Attributes = {"subnet_id": Attribute(check=uuid), "port_id": Attribute(check=uuid)}
+
+
+def view(one: RouterDetails) -> View:
+    """Show a router."""
+    row = one.router
+    gateway = {
+        "network_id": row.external_network_id,
+        "enable_snat": row.snat,
+        "external_fixed_ips": [
+            {"subnet_id": line.subnet_id, "ip_address": ip_of(line.number)} for line in one.gateway_addresses
+        ],
+    }
+    return {
+        **standard(row),
+        "admin_state_up": row.admin_state_up,
+        "status": row.status,
+        "external_gateway_info": gateway if row.gateway_port_id else None,
+        "routes": [route_view(pair) for pair in row.routes],
+        "distributed": False,
+        "ha": False,
+        "availability_zone_hints": [],
+        "availability_zones": ["nova"],
+        "flavor_id": None,
+    }
+
+
+def _interface(one: InterfaceDetails) -> View:
+    return {
+        "id": one.router.id,
+        "project_id": one.router.project_id,
+        "tenant_id": one.router.project_id,
+        "port_id": one.port_id,
+        "network_id": one.subnets[0].network_id,
+        "subnet_id": one.subnets[0].id,
+        "subnet_ids": [subnet.id for subnet in one.subnets],
+        "tags": one.router.tags,
+    }
+
+
+Join = Callable[[Routers, RequestContext, str, WantedInterface], Awaitable[InterfaceDetails]]
+
+
+async def change_interface(change: Join, call: Call[Networks]) -> web.Response:
+    """Join a router to a subnet or part it from one."""
+    values = read(INTERFACE, await call.json(), call, new=True, what="router_interface")
+    interface: Callable[..., WantedInterface] = WantedInterface
+    return reply(_interface(await change(call.service.routers, call.context, call.path["id"], interface(**values))))
+
+
+ROUTERS = Resource(
+    one="router",
+    many="routers",
+    path="routers",
+    things=lambda service: service.routers,
+    attributes=ATTRIBUTES,
+    new=NewRouter,
+    change=RouterChange,
+    view=view,
+    shown=STANDARD
+    | {
+        *("admin_state_up", "status", "external_gateway_info", "routes", "availability_zone_hints"),
+        *("availability_zones", "distributed", "ha", "flavor_id"),
+    },
+    flags=frozenset({"admin_state_up", "distributed", "ha"}),
+)
+ROUTES = [
+    Route(
+        method="PUT",
+        path="/v2.0/routers/{id}/add_router_interface",
+        handler=partial(change_interface, Routers.add_interface),
+        rule="add_router_interface",
+    ),
+    Route(
+        method="PUT",
+        path="/v2.0/routers/{id}/remove_router_interface",
+        handler=partial(change_interface, Routers.remove_interface),
+        rule="remove_router_interface",
+        frees=True,
+    ),
+]
