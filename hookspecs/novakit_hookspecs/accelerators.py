@@ -26,24 +26,31 @@ class Claim:
 
 
 class AcceleratorProvider(Protocol):
-    """What every provider can do; everything else is a facet."""
+    """What every provider can do; everything else is a facet.
+
+    Any call may come again, after a crash of the agent or because its answer was lost, and has to lead to the same end.
+    """
 
     async def discover(self) -> Sequence[Device]:
-        """List everything, parents first; change nothing."""
+        """List every device of the host, each after its parent, without changing anything."""
 
     async def prepare(self, claim: Claim) -> Sequence[Attachment]:
-        """Make the device ready and say how it reaches the guest; twice is once."""
+        """Make a device ready for a guest. Returns how it reaches the guest.
+
+        The same claim again returns the same attachments.
+        Raises NotFound for an unknown device, Refused for one that takes no guests, Busy for one that others hold.
+        """
 
     async def release(self, claim: str) -> None:
-        """Take it back; the unknown is fine."""
+        """Take back what was prepared for the claim of this id. Does nothing for an unknown one."""
 
 
 @runtime_checkable
 class Watches(Protocol):
-    """Facet: tells of changes by itself; without it the core polls `discover`."""
+    """Facet: reports changes of its devices by itself; without it the core calls `discover` now and then."""
 
     def watch(self) -> AsyncIterator[Sequence[Device]]:
-        """Return the whole list again after every change."""
+        """Yield the whole list of devices again after every change."""
 
 
 @attrs.frozen(kw_only=True)

@@ -13,26 +13,27 @@ class Health(enum.Enum):
 
     OK = "ok"
     DEGRADED = "degraded"
-    """Runs what it runs, takes nothing new."""
+    """Keeps the guests it has and takes no new ones."""
     LOST = "lost"
+    """Not there any more, or of no use to a guest."""
 
 
 @attrs.frozen(kw_only=True)
 class Device:
-    """One resource provider below the compute node."""
+    """One device, or one part of a device, that guests can be given; a resource provider below its host's."""
 
     key: str
-    """The same after a reboot: a serial number or PCI address."""
+    """Names the device on its host, and is the same after a reboot: a serial number or PCI address."""
     kind: str
-    """gpu, vgpu, fpga, nic."""
+    """What it is: gpu, vgpu, fpga or nic."""
     parent: str | None = None
-    """Key of the card it is cut from."""
+    """Key of the device that it is a part of; None for a whole one."""
     inventory: Mapping[str, int] = mapping_field()
-    """What it has to give, by resource class."""
+    """Units that can be claimed, by resource class; classes of which it has none are left out."""
     counters: Mapping[str, int] = mapping_field()
-    """What a card shares among its cuts."""
+    """Amounts that all parts of this device share, by names of the provider's own: memory, slices."""
     draws: Mapping[str, int] = mapping_field()
-    """What one unit takes from the parent's counters."""
+    """How much of each of its parent's `counters` one claimed unit of it uses up."""
     traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
     """Names of traits: standard ones of `os-traits`, or CUSTOM_ ones."""
     numa_node: int | None = None
@@ -45,7 +46,7 @@ class Device:
 
 @attrs.frozen(kw_only=True)
 class PciAttachment:
-    """A PCI function handed to the guest whole."""
+    """A whole PCI function that the guest is handed."""
 
     address: str
     """domain:bus:slot.function, such as 0000:3b:00.0."""
@@ -53,12 +54,12 @@ class PciAttachment:
 
 @attrs.frozen(kw_only=True)
 class MdevAttachment:
-    """A mediated device, by its UUID below its parent function."""
+    """A mediated device (mdev of the Linux kernel) that the guest is handed: a part of a PCI function."""
 
     uuid: str = uuid_field()
-    """Id of the mediated device on the host."""
+    """UUID of the mediated device on the host."""
     parent: str
-    """Address of the PCI function that it is a part of."""
+    """PCI address of the function that it is a part of."""
 
 
 Attachment = PciAttachment | MdevAttachment

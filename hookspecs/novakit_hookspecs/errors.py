@@ -2,7 +2,7 @@
 
 
 class Refused(Exception):
-    """What was asked can never work here; the sentence is shown to the user."""
+    """What was asked can never work here; the core does not repeat it, and shows the sentence to the user."""
 
 
 class NotFound(Exception):
@@ -18,4 +18,4 @@ class Busy(Exception):
 
 
 class DeviceTaken(Exception):
-    """A device was given to a second guest: a fault of whoever keeps the books, never of the user."""
+    """A device was to be given to a second guest: an error in the service's books, never the user's."""

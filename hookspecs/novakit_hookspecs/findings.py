@@ -14,7 +14,7 @@ class Verdict(enum.Enum):
     WARN = "warn"
     """Works, but worse than it could, or lacks something optional."""
     MISSING = "missing"
-    """Guests cannot run here before it is mended."""
+    """Guests cannot run here before this is repaired."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +33,7 @@ class Finding:
 
 @runtime_checkable
 class ExaminesHost(Protocol):
-    """Facet of a virt, network or accelerator driver: can say what of the host's furniture it finds."""
+    """Facet of a virt, network or accelerator driver: can say how what it needs of the host stands."""
 
     async def examine_host(self) -> Sequence[Finding]:
         """Look at everything the driver needs on its host, in a few seconds, and change nothing.

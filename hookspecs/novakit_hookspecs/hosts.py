@@ -45,7 +45,7 @@ class Inventory:
     min_unit: int = 1
     """The least that one server takes."""
     max_unit: int | None = None
-    """None means `total`."""
+    """The most that one server takes; None means `total`."""
     step_size: int = 1
     """What every amount must be a multiple of."""
 
@@ -63,7 +63,7 @@ class PciDevice:
     product_id: str = ""
     """Four hexadecimal digits: 20b5."""
     numa_cell: int | None = None
-    """None where the host does not know."""
+    """The NUMA cell that it is near; None where the host does not know."""
 
     @address.validator
     def _address_is_one(self, _: "attrs.Attribute[str]", value: str) -> None:
@@ -88,7 +88,7 @@ class PciPool:
     kind: str
     """The kind of the devices."""
     numa_cell: int | None = None
-    """None where the host does not know."""
+    """The NUMA cell that they are near; None where the host does not know."""
     free: int
     """How many can be given to a guest now."""
 
@@ -125,14 +125,14 @@ class HostFacts:
     numa: tuple[NumaCell, ...] = tuple_field()
     """The host's NUMA cells; empty where they are not known, and then no guest that asks for cells comes here."""
     pci: tuple[PciDevice, ...] = tuple_field()
-    """Devices that guests may be given, those that guests have among them; who has which is the ledger's."""
+    """Devices that guests may be given, including those that guests have now; which are taken, Placement knows."""
     host_ip: str | None = None
     """The host's own address, for the hint build_near_host_ip."""
 
 
 @attrs.frozen(kw_only=True)
 class Holding:
-    """One thing a plugin keeps on the host on somebody's behalf, for the audit."""
+    """One thing that a plugin keeps on the host for a server, port, network, router or claim; for `novakit audit`."""
 
     kind: str
     """domain, disk, file, tap, namespace, process, flow, lease, bridge-port, device."""
@@ -147,8 +147,8 @@ class PreparesHost(Protocol):
     """Facet of a virt or network driver: can start the daemons it needs on a host whose init system did not."""
 
     async def prepare_host(self) -> Sequence[str]:
-        """Start what is missing and may be started, before `open`. Returns in one sentence each what was started.
+        """Start what is missing and may be started, before `open`. Returns a sentence for each thing that was started.
 
-        What already runs is left alone, so calling it again answers nothing.
+        What already runs is left alone, so a second call returns an empty list.
         Raises Refused with a remedy when something is not installed or does not start.
         """

@@ -37,27 +37,27 @@ class Subnet:
     cidr: str
     """The range, such as 10.0.0.0/24."""
     gateway_ip: str | None = None
-    """Where guests send what is for elsewhere; None for nowhere."""
+    """The default gateway of guests; None for none."""
     dhcp: bool = True
     """Whether guests are told their addresses by DHCP."""
     dns_servers: tuple[str, ...] = tuple_field()
-    """Addresses that guests are told as their resolvers."""
+    """Addresses of the DNS resolvers that guests are told."""
     host_routes: tuple[tuple[str, str], ...] = tuple_field()
     """Pairs of destination CIDR and next hop."""
 
 
 @attrs.frozen(kw_only=True)
 class Lease:
-    """What the DHCP server answers to one card, wherever that card is plugged."""
+    """What the DHCP server answers to one NIC, on whichever host its guest runs."""
 
     port_id: str = uuid_field()
     """Id of the port."""
     mac: str
-    """Who asks."""
+    """MAC address of the NIC that asks."""
     ip: str
-    """The address it is told."""
+    """The address that it is given."""
     hostname: str
-    """The name it is told."""
+    """The host name that it is given."""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,7 +112,7 @@ class Rule:
 
 @attrs.frozen(kw_only=True)
 class Port:
-    """A guest's card on this host: its identity, and what it may send and receive."""
+    """A port of a guest on this host: its identity, and what it may send and receive."""
 
     id: str = uuid_field()
     """Id in the network service."""
@@ -173,7 +173,7 @@ class Gateway:
     addresses: tuple[str, ...] = tuple_field()
     """With prefix length."""
     next_hops: tuple[str, ...] = tuple_field()
-    """Where what is for elsewhere goes."""
+    """The router's own default gateways, IPv4 and IPv6."""
     snat: bool = True
     """Whether guests without a floating IP reach the outside by the router's address."""
 
@@ -199,11 +199,11 @@ class Topology:
     """The whole desired state of one host."""
 
     revision: int
-    """Grows with every change of the host's state; an older one than the last applied is ignored."""
+    """Grows with every change of the host's wanted state; a driver ignores one that is lower than the last applied."""
     networks: tuple[Network, ...] = tuple_field()
     """Every network with something on this host."""
     ports: tuple[Port, ...] = tuple_field()
-    """Every guest's card on this host."""
+    """Every guest's port on this host."""
     routers: tuple[Router, ...] = tuple_field()
     """Every router that this host runs."""
 
@@ -213,7 +213,7 @@ class Vif:
     """How a virt driver reaches a port."""
 
     device: str
-    """Name of a tap device, persistent, that exists before the guest starts and after it stops."""
+    """Name of a persistent tap device, which exists before the guest starts and after it stops."""
     mtu: int
     """Bytes of the largest packet."""
 
@@ -231,20 +231,24 @@ class Applied:
 
 
 class NetworkDriver(Protocol):
-    """What every network driver can do; everything else is a facet."""
+    """What every network driver can do; everything else is a facet.
+
+    `apply` is the only call that changes anything. It may be repeated and it may be killed at any point: the next one
+    completes what is missing.
+    """
 
     async def open(self) -> None:
-        """Get ready; raise `Refused` with a remedy when the host lacks something."""
+        """Get ready. Raises Refused with a remedy when the host lacks something."""
 
     async def close(self) -> None:
-        """Let go; everything wired stays wired."""
+        """Free what the driver itself holds; everything that is wired stays wired."""
 
     async def apply(self, topology: Topology) -> Applied:
-        """Make the host equal to the topology.
+        """Make the host equal to the topology, and remove what is the driver's own and not in it.
 
-        Ports are filtered before they are reachable.
-        Connections that no rule allows any more are cut.
-        One thing that cannot be made is a fault of that thing alone; the rest is made.
+        A port's rules are in force before anything can reach it. Connections that no rule allows any more are cut.
+        What cannot be made (one port, network or router) is in `faults` with a sentence why, and the rest is made.
+        Raises Busy when the host's network cannot be changed now; the core asks again.
         """
 
 
@@ -253,10 +257,10 @@ class ServesMetadata(Protocol):
     """Facet: lets guests reach 169.254.169.254 and says from which network a request came."""
 
     async def metadata_sockets(self) -> Mapping[str, socket.socket]:
-        """Give, by network id, a listening TCP socket on which only that network's guests can arrive.
+        """Return, by network id, a listening TCP socket that only that network's guests can reach.
 
-        The peer's address is the guest's fixed IP: anti-spoofing vouches for it.
-        The same socket object is given again as long as it lives.
+        The peer's address of a connection is the guest's fixed IP, which anti-spoofing guarantees.
+        A socket that still works is the same object at every call.
         """
 
 

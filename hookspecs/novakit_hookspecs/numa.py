@@ -12,6 +12,7 @@ from novakit_hookspecs.fields import tuple_field
 SMALL_KB = 4
 """The size in KiB of the pages that every host has."""
 MAX_CELLS = 64
+"""The most cells that one guest may have; more than any machine has."""
 
 
 def _pairs(value: Mapping[int, int] | Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:

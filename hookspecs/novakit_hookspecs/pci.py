@@ -14,7 +14,7 @@ _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
 def parse_address(text: str) -> tuple[int, int, int, int]:
     """Return domain, bus, slot and function of `0000:3b:00.0`. Raises ValueError for anything else."""
     if (match := _ADDRESS.fullmatch(text)) is None:
-        raise ValueError(f"{text[:40]!r} is no PCI address; write domain:bus:slot.function, such as 0000:3b:00.0")
+        raise ValueError(f"{text[:40]!r} is not a PCI address; write domain:bus:slot.function, such as 0000:3b:00.0")
     domain, bus, slot, function = (int(part, 16) for part in match.groups())
     return domain, bus, slot, function
 

@@ -26,7 +26,7 @@ class Ranker(Protocol):
     """Decides about all hosts at once; with `why`, as of `Explains`, it also says why it refused some."""
 
     def rank(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.float64]":
-        """Give every host a number, the highest is taken; NaN or -inf stand for "not this host"."""
+        """Return a number for every host; the highest is taken, and NaN or -inf means "not this host"."""
 
 
 @attrs.frozen(kw_only=True)

@@ -151,13 +151,13 @@ class HostColumns(Protocol):
         """Return the array of a number, flag or object fact. Raises KeyError for one that is not in `reads`."""
 
     def codes(self, name: str) -> "NDArray[np.int32]":
-        """Give, for a category, each host's index into its vocabulary."""
+        """Return, for a category, each host's index into its vocabulary."""
 
     def vocabulary(self, name: str) -> Sequence[Any]:
         """Return the different values of a category."""
 
     def where(self, name: str, test: Callable[[Any], bool]) -> "NDArray[np.bool_]":
-        """Say for which hosts a category's value passes `test`, which is called once for each different value."""
+        """Return for which hosts a category's value passes `test`, which is called once for each different value."""
 
     def has_trait(self, trait: str) -> "NDArray[np.bool_]":
         """Return which hosts have a trait anywhere in their tree of providers."""
@@ -166,10 +166,10 @@ class HostColumns(Protocol):
         """Return which hosts belong to an aggregate."""
 
     def tagged(self, prefix: str) -> Sequence[Aggregate]:
-        """List the aggregates with a metadata key that begins so; quick, however many there are."""
+        """List the aggregates that have a metadata key beginning with `prefix`."""
 
     def rows(self, names: Iterable[str]) -> "NDArray[np.intp]":
-        """Return the row of each host named, leaving out the unknown."""
+        """Return the rows of the hosts that are named; unknown names are left out."""
 
 
 class HostView(Protocol):
@@ -189,7 +189,7 @@ class ColumnFilter(Protocol):
     """The fast form: all hosts at once."""
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
-        """Say of every host whether it may take the server."""
+        """Return, for every host, whether it may take the server."""
 
 
 @runtime_checkable
@@ -233,7 +233,7 @@ class Explains(Protocol):
 
 @runtime_checkable
 class Abstains(Protocol):
-    """Facet: can say beforehand that it has no opinion on a request, which saves asking."""
+    """Facet: can say beforehand that it would not remove any host for a request, which saves the call."""
 
     def applies(self, ask: Ask) -> bool:
         """Return whether the filter could remove any host for this request; it is not asked where it could not."""

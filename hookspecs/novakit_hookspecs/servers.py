@@ -14,10 +14,15 @@ class Power(enum.Enum):
     """The power state of a guest as the hypervisor sees it."""
 
     RUNNING = "running"
+    """Its CPUs run."""
     SHUTDOWN = "shutdown"
+    """It is off, whether it shut down by itself or was turned off."""
     PAUSED = "paused"
+    """Its memory is in place and its CPUs stand still."""
     SUSPENDED = "suspended"
+    """Its memory is on disk, and it takes no memory and no CPU of the host."""
     CRASHED = "crashed"
+    """It ended by a fault, of its own or of the hypervisor."""
 
 
 @attrs.frozen(kw_only=True)
@@ -74,9 +79,9 @@ class GuestPlan:
     swap_mb: int = 0
     """MiB of a swap disk; 0 for none."""
     image: LocalImage | None = None
-    """What the root disk is made of; None leaves it empty, or comes with `wants_images=False`."""
+    """The image that the root disk is made from; None for an empty root disk, and always with `wants_images=False`."""
     nics: tuple[Nic, ...] = tuple_field()
-    """The guest's network cards, in the order in which it sees them."""
+    """The guest's NICs, in the order in which it sees them."""
     config_drive: Mapping[str, bytes] | None = None
     """Files of the config drive by relative path, or None when the guest has none."""
     extra_specs: Mapping[str, str] = mapping_field()
@@ -86,9 +91,12 @@ class GuestPlan:
     attachments: tuple[Attachment, ...] = tuple_field()
     """Devices to put in; of the kinds that the driver `renders`."""
     numa: tuple[Taken, ...] = tuple_field()
-    """What the claim gave of the host's cells: one record for each guest cell, in order; empty without any."""
+    """What the scheduler claimed of the host's NUMA cells: one record for each guest cell, in order.
+
+    Empty for a guest that asked for no cells; then the driver may place it anywhere.
+    """
     owner: Mapping[str, str] = mapping_field()
-    """user_id, project_id, flavor, image: recorded beside the guest for people who look at the host."""
+    """user_id, project_id, flavor and image, to be kept with the guest for people who look at the host."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,9 +106,9 @@ class Guest:
     id: str = uuid_field()
     """Id of the server."""
     power: Power
-    """What it does now."""
+    """Its power state now."""
     why: str = ""
-    """A sentence for people where there is something to say; empty else."""
+    """Why it is in that state, as a sentence for people; empty where there is nothing to say."""
 
 
 @attrs.frozen(kw_only=True)
@@ -110,6 +118,6 @@ class GuestEvent:
     guest: str = uuid_field()
     """Id of the server."""
     power: Power
-    """What it does now."""
+    """Its power state after the change."""
     why: str = ""
-    """A sentence for people where there is something to say; empty else."""
+    """What caused the change, as a sentence for people; empty where there is nothing to say."""

@@ -14,37 +14,45 @@ API = 1
 
 
 class VirtDriver(Protocol):
-    """What every driver can do; everything else is a facet."""
+    """What every driver can do; everything else is a facet.
+
+    A guest is named by its server's id, a UUID. Any call may come again, after a crash of the agent or because its
+    answer was lost, and has to lead to the same end. Any call may raise Busy: the core asks again later.
+    """
 
     async def open(self) -> None:
-        """Connect to the hypervisor; raise `Refused` with a remedy when it cannot be used."""
+        """Connect to the hypervisor. Raises Refused with a remedy when it cannot be used."""
 
     async def close(self) -> None:
-        """Let go of the hypervisor; guests run on."""
+        """Disconnect from the hypervisor; guests run on."""
 
     async def host(self) -> HostFacts:
         """Return what the host has to offer now."""
 
     async def guests(self) -> Sequence[Guest]:
-        """List every guest of ours on this host, running or not."""
+        """List every guest on this host that this driver made, running or not; guests of others are left out."""
 
     async def create(self, plan: GuestPlan) -> Guest:
-        """Build the guest and start it; the same plan again gives the same guest, half-built ones are completed."""
+        """Build the guest and start it. Returns it as it is then.
+
+        The same plan again returns the same guest; what a killed call left half built is completed.
+        Raises Refused, with a sentence for the user, when no host with this driver could ever build it.
+        """
 
     async def destroy(self, guest: str) -> None:
-        """Stop the guest and remove everything of it from the host; the unknown is fine."""
+        """Stop the guest and remove its disks and files from the host. Does nothing for an unknown guest."""
 
     async def set_power(self, guest: str, to: Power, within: float) -> Guest:
         """Bring the guest to RUNNING or SHUTDOWN, whatever it is now.
 
         RUNNING lets a paused guest go on and brings a suspended one back, each where it was.
-        SHUTDOWN asks the guest to shut down and pulls the plug after `within` seconds; 0 pulls it at once. What was
+        SHUTDOWN asks the guest to shut down and turns it off after `within` seconds; 0 turns it off at once. What was
         kept of a suspended guest's memory is thrown away.
         Raises NotFound for an unknown guest.
         """
 
     def events(self) -> AsyncIterator[GuestEvent]:
-        """Tell of power changes as they happen, from the moment of the call on."""
+        """Yield changes of power states as they happen, whoever caused them, from the moment of the call on."""
 
 
 @runtime_checkable
@@ -52,7 +60,7 @@ class LogsConsole(Protocol):
     """Facet: keeps what the guest prints on its serial console, across reboots, in a bounded ring."""
 
     async def console_log(self, guest: str, max_bytes: int) -> bytes:
-        """Return the last `max_bytes` bytes; empty when nothing was printed; `NotFound` for an unknown guest."""
+        """Return the last `max_bytes` bytes of what the guest printed. Raises NotFound for an unknown guest."""
 
 
 @runtime_checkable
@@ -102,15 +110,15 @@ class ListsHoldings(Protocol):
 
 @runtime_checkable
 class UsesImages(Protocol):
-    """Facet: its disks take from the files of images they were made of, so it says which must stay.
+    """Facet: its guests' disks are overlays over image files, so it says which of those files must stay.
 
-    A host whose driver lacks it never removes the file of an image.
+    On a host whose driver lacks this facet no image file is ever removed.
     """
 
     async def images_in_use(self) -> Collection[str]:
-        """Return the paths of all image files that a guest here needs, running or not.
+        """Return the paths of all image files that some guest on this host needs, running or not.
 
-        Raises Busy or Refused when that cannot be known now; then no file is removed.
+        Raises Busy or Refused when that cannot be told now; then no file is removed.
         """
 
 

@@ -21,9 +21,11 @@ class ColumnWeigher(Protocol):
     """Scores all hosts at once."""
 
     def score(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.float64]":
-        """Give every host a number, more is better, in any unit: the core brings it to 0..1 over the hosts that fit.
+        """Return a number for every host, in any unit; more is better.
 
-        NaN stands for "nothing known" and counts as the middle of the others.
+        The core scales the numbers to 0..1 over the hosts that fit.
+
+        NaN means that nothing is known of a host, which then counts as the middle of the others.
         """
 
 
@@ -50,7 +52,7 @@ class WeigherSpec:
     options: type | None = None
     """An attrs class; the core fills and checks it from `[weighers.<name>]`."""
     multiplier: float = 1.0
-    """What its score counts, unless the configuration or an aggregate says otherwise; below 0 the worst is best."""
+    """How much its score counts unless the configuration or an aggregate sets it; below 0 the lowest score is best."""
     stacks: bool = False
     """Whether `placement_strategy = "stack"` turns its multiplier around, as for free memory."""
     aggregate_key: str = ""

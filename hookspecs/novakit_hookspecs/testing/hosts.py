@@ -50,7 +50,7 @@ class HostRows:
         self.read.add(name)
         if name not in self.arrays:
             if columns.find(name) is None:
-                raise KeyError(f"{name} is no host fact; `novakit_hookspecs.columns` lists them")
+                raise KeyError(f"{name} is not a host fact; `novakit_hookspecs.columns` lists them")
             self.arrays[name] = _read_only(_default(name, self.size))
         return self.arrays[name]
 
@@ -122,7 +122,7 @@ def host_table(
     rows = HostRows(list(names) if names is not None else [f"host{row}" for row in range(size)], {})
     for name, values in facts.items():
         if columns.find(name) is None:
-            raise KeyError(f"{name} is no host fact; `novakit_hookspecs.columns` lists them")
+            raise KeyError(f"{name} is not a host fact; `novakit_hookspecs.columns` lists them")
         if len(values) != size:
             raise ValueError(f"{name} has {len(values)} values for {size} hosts")
         _put(rows, name, values)

@@ -13,8 +13,11 @@ import struct
 import sys
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+"""From linux/if_tun.h; IFF_NO_PI leaves out the 4 bytes that the kernel would put before each frame."""
 CLONE_NEWNET = 0x40000000
+"""From linux/sched.h: what `setns` is to change."""
 FRAME = 65535
+"""Bytes that are read at once; no frame of a tap is longer."""
 
 
 def open_tap(name: str) -> int:
