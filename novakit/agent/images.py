@@ -34,6 +34,7 @@ from novakit_hookspecs.servers import LocalImage
 log = structlog.get_logger(__name__)
 
 CHUNK = 1 << 20
+"""Bytes that are read, hashed and written at once: large enough that the threads' switching costs nothing."""
 Show = Callable[[str], Awaitable[str]]
 """Adds to a ticket what shows that it is this host's; asked only when an image is really fetched."""
 

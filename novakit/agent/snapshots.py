@@ -15,6 +15,7 @@ from novakit_hookspecs.errors import Busy, Refused
 log = structlog.get_logger(__name__)
 
 CHUNK = 1 << 20
+"""Bytes that are read and sent at once."""
 _READY = ("qcow2", "raw")
 
 

@@ -24,6 +24,7 @@ ROLES = ("api", "scheduler")
 HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
 """What a compute host may be called: letters, digits, dots, dashes and underscores, as host names are."""
 _SECRET_BYTES = 32
+"""256 bits: not to be guessed, and as long as the HMAC's hash."""
 _LARGEST = 4096
 """Bytes of a credential file at most."""
 

@@ -33,12 +33,15 @@ from novakit.store.faults import is_passing
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=15)
+"""How long another engine waits before it takes an operation over: three renewals, one of which may fail. A killed
+conductor delays its operations by as much."""
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the leases of others."""
+"""Seconds between two looks at the leases of others: how much later than `LEASE` a void one may be noticed."""
 RETRY = 0.5
-"""Seconds after which a write is tried again that the store could not take."""
+"""Seconds after which a write is tried again that the store could not take; the outcome waits in memory meanwhile."""
 GATHER = 0.002
-"""Seconds the engine waits for more work before it takes a batch of leases."""
+"""Seconds the engine waits for more work before it leases a batch: requests that come together are written in one
+transaction, and nobody notices so short a wait."""
 
 
 class _Lost(Exception):

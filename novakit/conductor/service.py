@@ -30,7 +30,9 @@ from novakit_hookspecs.servers import GuestEvent
 log = structlog.get_logger(__name__)
 
 HEARTBEATS_EVERY = 2.0
+"""Seconds between two writes of the signs of life that came meanwhile, those of all hosts in one statement."""
 SWEEP_EVERY = 60.0
+"""Seconds between two looks for what was left behind; what is found twice is removed, so within two minutes."""
 
 
 @attrs.define

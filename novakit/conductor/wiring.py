@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 GATHER = 0.015
-"""Seconds a push waits for others to join when somebody waits for it."""
+"""Seconds a push waits for others to join when somebody waits for it: about as long as a reading takes."""
 LEISURE = 0.1
 """Seconds it waits when nobody does."""
 REST = 1.0

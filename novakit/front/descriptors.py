@@ -6,7 +6,7 @@ RESERVE = 512
 """Descriptors for everything but clients: databases, files, the bus, drivers, and what the kernel has accepted before
 anybody could count it (`BACKLOG`)."""
 BACKLOG = 256
-"""Connections that the kernel keeps until they are accepted, all of them at once if it must be."""
+"""Connections that the kernel keeps until they are accepted; all of them may be accepted in one turn of the loop."""
 
 
 def raise_limit(wanted: int) -> int:

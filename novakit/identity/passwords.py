@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import argon2
 
 MAX_LENGTH = 4096
-"""Characters; longer ones are refused before they cost anything."""
+"""Characters; hashing a longer one would cost whoever sends it less than us."""
 
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
 """Their own, so that a flood of logins waits here and not in everybody's way."""

@@ -20,6 +20,7 @@ REFUSED = "The request you have made requires authentication."
 STALENESS = 3.0
 """Seconds for which a token that was good is believed without asking the store; changes made here count at once."""
 CACHED = 4096
+"""Tokens that are remembered as good; the oldest goes first."""
 MOST_REVOKED = 10_000
 """Revocations that are kept for one user: tokens cost nothing to make, so a loop could fill the database."""
 SERVICE_USER = "novakit"

@@ -11,9 +11,11 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from novakit import durable, errors, world
 
 FORMAT = 1
+"""Stands at the head of each token, so that a later version can tell this one's apart."""
 MAX_LENGTH = 2048
 """Characters; nothing longer is ever issued."""
 _KEY_LENGTH = 44
+"""Bytes of a Fernet key: 32 random ones in URL-safe base64."""
 SKEW = timedelta(seconds=30)
 """How far the clocks of machines that issue and read tokens may differ."""
 STAGED = "0"

@@ -21,7 +21,7 @@ _ACCEPTED: Mapping[str, tuple[set[str], ...]] = {
 """What may be detected where a format is declared; a bootable ISO carries a partition table as well."""
 
 FIRST = 1 << 20
-"""Bytes the inspector must get at once: it reads a text descriptor from the first piece alone."""
+"""Bytes the inspector must get at once: it looks for VMDK's text descriptor in the first piece alone."""
 
 
 class _Pieces(io.RawIOBase):

@@ -32,8 +32,11 @@ PIECE = 1 << 20
 STALENESS = 1.0
 """Seconds for which `Images.get` believes what it knows."""
 CACHED = 1024
+"""Images that are remembered; when there are more, all are forgotten."""
 MAX_PROPERTIES = 128
+"""Glance's own default (image_property_quota)."""
 MAX_TAGS = 128
+"""Glance's own default (image_tag_quota)."""
 MAX_PROPERTY_BYTES = 1 << 18
 """Bytes of names and values of all properties of one image; patches add up, so the size of a body bounds nothing."""
 

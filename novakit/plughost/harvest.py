@@ -13,6 +13,7 @@ from novakit_hookspecs import columns
 from novakit_hookspecs.markers import PROJECT
 
 _MOST_RECORDS = 1000
+"""Far above what any plugin offers; one that yields without end must not hang the start."""
 
 
 class Unfit(Exception):

@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 LOOKED_EVERY = 1.0
 """Seconds between looks at the file's time of change."""
 MOST_BYTES = 1 << 20
+"""A file with every rule of every service has less than 200 kB."""
 
 Stamp = tuple[int, int, int] | None
 """Device, size and time of change in nanoseconds; None where there is no file."""

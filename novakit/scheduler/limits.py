@@ -23,7 +23,9 @@ class SchedulerLimits:
 
 
 WAITED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the buckets, in seconds; a decision with its claim takes some milliseconds, a conflict doubles it."""
 BATCHED = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Upper bounds of the buckets, up to `SchedulerLimits.batch`."""
 
 
 @attrs.define

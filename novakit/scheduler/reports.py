@@ -24,6 +24,7 @@ from novakit.store.scheduler import decisions
 T = TypeVar("T")
 
 MAX_PAGE = 1000
+"""As the compute API's lists."""
 SILENT = "No scheduler answers; start one with `novakit serve`."
 OUTCOMES = ("placed", "refused")
 _ASKABLE = frozenset({"flavor", "image", "project_id", "availability_zone", "host", "hints", "group"})

@@ -19,6 +19,7 @@ QEMU = "qemu-system-x86_64"
 DEADLINE = 2.5
 """Seconds for a guest of a few instructions; software emulation needs 0.2."""
 EXIT_PORT = 0xF4
+"""The I/O port of QEMU's device isa-debug-exit, to which a guest writes to end QEMU."""
 STATUS = 33
 """QEMU's exit status when the boot sector below wrote 0x10 to the exit port: (0x10 << 1) | 1."""
 BOOT_SECTOR = bytes([0xB0, 0x10, 0xE6, EXIT_PORT, 0xF4, 0xEB, 0xFD]).ljust(510, b"\0") + b"\x55\xaa"

@@ -21,6 +21,7 @@ from novakit_host.commands import run
 Version = tuple[int, ...]
 DOCUMENTS = Path("/usr/share/doc")
 WITHIN = 10.0
+"""Seconds for a program to print its version, which takes one that works milliseconds."""
 
 
 @attrs.frozen

@@ -11,6 +11,7 @@ from novakit_hookspecs.pci import KIND_PATTERN
 
 _HEX = frozenset("0123456789abcdef")
 _LONGEST_GLOB = 64
+"""Characters; an address has 12, and a set in brackets for each of its digits still fits."""
 
 
 @attrs.frozen(kw_only=True)

@@ -15,6 +15,7 @@ from novakit_host.sysfs import hexadecimal, link, names, text
 
 VFIO = "vfio-pci"
 _BRIDGE = 0x06
+"""The base class of bridges in a device's class code (PCI Code and ID Assignment Specification)."""
 _SHOWN = 3
 """Withheld devices that one line of `novakit doctor` names."""
 

@@ -12,7 +12,9 @@ from novakit_micro_image.commands import SEARCH, CannotBuild, run
 MIB = 1 << 20
 SECTORS_PER_MIB = MIB // 512
 BOOT_MIB = 40
+"""Room for a kernel, an initrd and the boot loader."""
 SYSTEM_MIB = 160
+"""Room for the guest's files, with some to spare."""
 COMMAND_LINE = (
     "console=tty0 console=ttyS0,115200 root=LABEL=micro-root quiet loglevel=4 panic=10"
     " mitigations=off no_timer_check random.trust_cpu=on"

@@ -22,7 +22,9 @@ from novakit_net_linux.names import dhcp_namespace
 
 METADATA_IP = "169.254.169.254"
 LEASE_SECONDS = 86400
+"""A day. Guests renew at half of it, so a DHCP service that is away for hours costs none its address."""
 END_WITHIN = 2.0
+"""Seconds that dnsmasq gets to end; it needs milliseconds, and keeps nothing that must be saved."""
 MAC = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 

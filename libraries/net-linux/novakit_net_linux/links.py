@@ -24,9 +24,12 @@ from pyroute2.netlink.exceptions import NetlinkError
 T = TypeVar("T")
 
 THREADS = 4
+"""Calls of netlink block, and a namespace is entered by a thread; more at once wait for the kernel's one lock."""
 SYSCTL = Path("/proc/sys/net")
 UP = 1
+"""IFF_UP of linux/if.h."""
 OURS = ":nk"
+"""The end of the label of addresses that we set, so that others on the same device are left alone."""
 
 
 class LinkFailed(Exception):

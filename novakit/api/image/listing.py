@@ -17,7 +17,9 @@ from novakit.image.records import HASH_ALGORITHM
 from novakit.image.service import OPERATORS, SORTABLE, Wanted, sees_all
 
 DEFAULT_LIMIT = 25
+"""As Glance (limit_param_default); clients ask for further pages by `next`."""
 MAX_LIMIT = 1000
+"""As Glance (api_limit_max)."""
 _COLUMNS = ("name", "status", "container_format", "disk_format", "owner", "checksum", "os_hash_value")
 _NUMBERS = ("min_ram", "min_disk")
 _FLAGS = {"protected": False, "os_hidden": False}

@@ -22,6 +22,7 @@ TAGGED: Mapping[str, Callable[[set[str], set[str]], bool]] = {
     "not-tags-any": lambda asked, have: not asked & have,
 }
 MOST = 10000
+"""Things in one answer where a client names no limit, or a larger one."""
 
 
 def wanted(query: Mapping[str, str]) -> dict[str, list[str]]:

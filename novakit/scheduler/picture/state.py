@@ -32,10 +32,12 @@ from novakit_hookspecs.scheduling import Aggregate, Ask
 
 DEFAULT_ZONE = "nova"
 FRESH_FOR = 60.0
-"""Seconds for which a server counts as placed of which that is not written."""
+"""How long (s) a server that was placed but whose row does not yet name its host still counts for that host's flavors,
+images and builds. Longer than any commit of a placement takes; shorter than a user's patience with a wrong count."""
 _ACTIVITY = frozenset({"io_ops", "flavors", "image_properties"})
 ACTIVITY_EVERY = 5.0
-"""Seconds between looks at the servers themselves; claims of one's own count at once."""
+"""Seconds between readings of the servers themselves. Claims made here count at once; only those of other schedulers,
+and builds that ended, are noticed this late."""
 
 
 @attrs.define

@@ -23,6 +23,7 @@ from novakit_hookspecs.hosts import Inventory, PciDevice
 log = structlog.get_logger(__name__)
 
 MAX_AMOUNT = 0x7FFFFFFF
+"""The largest amount that Placement's API and its 32-bit columns take."""
 PORTION = 5000
 """Providers that are compared at once; SQLite takes 32,766 parameters in a statement."""
 

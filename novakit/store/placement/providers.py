@@ -20,7 +20,7 @@ from novakit.store.placement.tables import (
 DUPLICATE_NAME = "placement.duplicate_name"
 CONCURRENT_UPDATE = "placement.concurrent_update"
 _MOVERS = 0x6E6F76616B6974
-"""Key of the lock that those who move trees hold, one at a time."""
+"""Key of PostgreSQL's advisory lock that those who move trees hold, one at a time; any number that nobody else uses."""
 UNCHANGED: Final[Any] = object()
 """Given as a parent to leave it as it is."""
 

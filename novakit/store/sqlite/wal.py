@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 RESERVED_LOG, RESERVED_DATABASE = 8 << 20, 2 << 20
 """Bytes that are set aside on the disk for the log, and for growth of the database."""
 _KEEP_SIZE = 1
+"""FALLOC_FL_KEEP_SIZE of linux/falloc.h."""
 
 
 @attrs.define

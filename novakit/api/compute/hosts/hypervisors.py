@@ -189,6 +189,8 @@ def _usage(host: Host, loads: Mapping[str, Load]) -> dict[str, int]:
 
 
 LAST, OLD = (2, 87), (2, 52)
+"""The last version with statistics and `uptime` of its own, and the last that searches by a part of the path; 2.88 and
+2.53 took them away."""
 ROUTES = [
     Route(method="GET", path="/v2.1/os-hypervisors", handler=index, rule="os_compute_api:os-hypervisors:list"),
     Route(

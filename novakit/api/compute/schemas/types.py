@@ -5,6 +5,7 @@ from typing import Any
 Schema = dict[str, Any]
 
 MAX_INT = 0x7FFFFFFF
+"""What a signed 32-bit column holds; Nova refuses more with 400."""
 METADATA_KEY = r"^[a-zA-Z0-9\-_:. ]{1,255}\Z"
 
 name: Schema = {"type": "string", "format": "name", "minLength": 1, "maxLength": 255}

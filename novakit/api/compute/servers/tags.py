@@ -13,7 +13,9 @@ from novakit.api.compute.servers.servers import server_of
 from novakit.api.service import Call, Route, reply
 
 MAX_TAGS, MAX_LENGTH = 50, 60
+"""As the compute API's reference says: tags of a server, and characters of one."""
 SINCE = (2, 26)
+"""The version from which servers have tags."""
 
 
 async def index(call: Call[Compute]) -> web.Response:

@@ -25,7 +25,9 @@ RUN = Path("/run")
 PAGES = Path("/dev/hugepages")
 SOCKETS = ("libvirt/libvirt-sock", "libvirt/virtqemud-sock")
 START_WITHIN = 15.0
+"""Seconds for a daemon to be ready; libvirtd asks each QEMU what it can before it answers, once for each version."""
 LOOK_EVERY = 0.05
+"""Seconds between two looks whether it is ready."""
 
 
 def missing() -> Sequence[str]:

@@ -44,9 +44,11 @@ PRESS_AGAIN = 10.0
 LOOK_AGAIN = 2.0
 """Seconds after which the state is asked for, in case the event was lost."""
 RECONNECT = 1.0
+"""Seconds between two tries to reach a libvirtd that is away, such as during its upgrade."""
 MACHINE = "q35"
 """The machine type that libvirt is asked about; CPUs do not depend on it, and Secure Boot has no other."""
 SETTLED = 5.0
+"""Seconds after a reconnection until all guests are looked at: events of what happened meanwhile never come."""
 _OFF = (Power.SHUTDOWN, Power.CRASHED)
 
 

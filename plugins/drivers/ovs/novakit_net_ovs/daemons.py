@@ -15,6 +15,7 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 LOGS = Path("/var/log/openvswitch")
 SYSTEMD = Path("/run/systemd/system")
 START_WITHIN = 30.0
+"""Seconds for the switch's daemons and kernel module to be ready, on an overloaded machine, too."""
 
 
 async def start_missing() -> Sequence[str]:

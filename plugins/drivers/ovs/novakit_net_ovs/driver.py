@@ -40,6 +40,7 @@ PROGRAMS = {
 }
 KERNEL_SWITCH = "/sys/module/openvswitch"
 AT_ONCE = 8
+"""Namespaces that are worked at side by side; each step is a program or a netlink call that waits for the kernel."""
 METADATA_IP, METADATA_PORT = "169.254.169.254", 80
 Trouble = (CommandFailed, links.LinkFailed, Busy, OSError)
 

@@ -8,6 +8,7 @@ from novakit_host.commands import run
 KEEP = 4 << 20
 """Bytes that are kept at least; twice as much takes room on the disk at most, between two looks."""
 BLOCK = 1 << 20
+"""Bytes; holes are punched in whole ones, which every file system can do."""
 
 
 def tail(log: Path, max_bytes: int) -> bytes:

@@ -20,6 +20,7 @@ from novakit_hookspecs.servers import Power
 PRESS_EVERY = 5.0
 """Seconds after which the power button is pressed again: a guest that boots misses the first time."""
 RECONNECT = 0.5
+"""Seconds between two tries to reach the QMP socket of a QEMU that runs."""
 LAST_WORDS = 1.0
 """Seconds in which the events of a QEMU that ended must have been read."""
 _STOPPED = frozenset({"paused", "io-error", "internal-error", "guest-panicked", "watchdog"})

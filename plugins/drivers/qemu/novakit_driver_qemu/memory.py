@@ -12,6 +12,7 @@ from novakit_driver_qemu.qmp import QmpMonitor
 from novakit_hookspecs.errors import Refused
 
 LOOK_EVERY = 0.1
+"""Seconds between two looks how far QEMU has come with the memory."""
 _NAME = "memory"
 _UNLIMITED = 1 << 40
 """Bytes each second: nothing runs meanwhile, so nothing has to be left for others."""

@@ -21,8 +21,11 @@ RECORD = "qemu.process"
 TERM_WITHIN = 3.0
 """Seconds a QEMU has to flush its disks and end before it is killed."""
 KILL_WITHIN = 30.0
+"""Seconds for a killed QEMU to be gone: one that waits for a disk cannot end before the disk answers."""
 START_WITHIN = 20.0
+"""Seconds for QEMU to start and write its pid; it needs a fraction of one, unless the machine is overloaded."""
 LOOK_EVERY = 0.05
+"""Seconds between two looks; no event tells that a process is gone which is not our child."""
 _STARTED_AT = 22 - 3
 """The place of `starttime` among the fields of /proc/PID/stat that follow the name, see proc(5)."""
 

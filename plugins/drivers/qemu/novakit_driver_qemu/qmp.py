@@ -18,7 +18,9 @@ import attrs
 from novakit_hookspecs.errors import Busy
 
 ANSWER_WITHIN = 10.0
+"""Seconds; a QEMU that is well answers in milliseconds, one that does not is asked again by the core."""
 LINE = 1 << 20
+"""Bytes of one line of QMP; far above any answer or event."""
 EARLY = 1000
 """Events that are kept until somebody listens; a QEMU that has just started tells a few."""
 

@@ -30,6 +30,7 @@ from novakit_simulated.topology_file import HostTopology
 BUILDING = "building"
 _FAILED = "failed creates"
 _KEPT_BOOTS = 8
+"""Boots whose console output is made up again when somebody reads it; older ones have scrolled away."""
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
 _DISK = 4096
 """Bytes of a simulated root disk."""
