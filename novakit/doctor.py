@@ -209,11 +209,11 @@ async def _driver(config: Config, find: Callable[[str], Offer], name: str) -> li
         except (ConfigError, Fault) as error:
             if offer.key in config.options:
                 return [_missing("configuration", str(error), "correct it; novakit serve refuses")]
-            return [_missing(check, str(error), "tell its maker")]
+            return [_missing(check, str(error), "report that to its author")]
         try:
             if not isinstance(driver, ExaminesHost):
                 return [_ok(check, f"the {part} driver in use; it needs nothing that it could look for")]
             looking: Awaitable[Sequence[Finding]] = driver.examine_host()
             return list(await guarded(offer.plugin, "examine_host", looking, EXAMINED_WITHIN))
         except (ConfigError, Fault, Refused, Busy, NotFound) as error:
-            return [_missing(check, str(error), "correct its options, or tell its maker")]
+            return [_missing(check, str(error), "correct its options, or report that to its author")]

@@ -137,7 +137,7 @@ class Agent(HostCalls):
                 log.info("conductor not reached", host=self.host, why=str(error))
                 await asyncio.sleep(1)
             except Exception as error:
-                log.error("host could not be described", host=self.host, exc_info=error)
+                log.error("the host's facts could not be read", host=self.host, exc_info=error)
                 await asyncio.sleep(5)
 
     async def _report(self, *, started: bool) -> None:
@@ -174,7 +174,7 @@ class Agent(HostCalls):
             except BusError as error:
                 log.info("conductor not reached", host=self.host, why=str(error))
             except (Refused, Busy, Fault) as error:
-                log.warning("network could not be looked after", host=self.host, why=str(error))
+                log.warning("the network driver's regular check failed", host=self.host, why=str(error))
 
     async def _event_loop(self) -> None:
         while True:
@@ -185,7 +185,7 @@ class Agent(HostCalls):
             except BusError as error:
                 log.info("guest event not delivered; the next report repairs it", host=self.host, why=str(error))
             except Exception as error:
-                log.error("driver's events ended", host=self.host, exc_info=error)
+                log.error("the driver's stream of events ended; it is opened again", host=self.host, exc_info=error)
             await asyncio.sleep(1)
 
     # What the agent is asked.
@@ -262,7 +262,9 @@ class Agent(HostCalls):
         try:
             return await self._ask_driver("images_in_use", self.driver.images_in_use(), 60)
         except (Busy, Refused) as error:
-            log.warning("it is not known which images are needed, so all are kept", host=self.host, why=str(error))
+            log.warning(
+                "the driver could not say which images are in use, so all are kept", host=self.host, why=str(error)
+            )
             return None
 
     async def destroy(self, server: str) -> None:

@@ -137,7 +137,7 @@ class ImageCache:
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
                     return True
-        log.warning("a kept image is not what its name says, and is fetched again", sha256=path.name)
+        log.warning("a cached image does not match its digest and is fetched again", sha256=path.name)
         return False
 
     def _note_use(self, path: Path) -> None:

@@ -61,8 +61,8 @@ class Membership:
     def sentence(self, deployment: str) -> str:
         """Return what is wrong and what to do."""
         return (
-            f"The host {self.host} belongs to deployment {self.deployment} and takes no orders of another"
-            f" ({deployment or 'none'}). Start the control plane on its own database and state directory; or let the"
-            f" host join this one: stop its agent, remove {self.directory / identities.NAME} and start it again; its"
-            " guests are strangers then."
+            f"The host {self.host} belongs to deployment {self.deployment} and refuses the control plane of deployment"
+            f" {deployment or 'none'}. Start the control plane on its own database and state directory; or let the"
+            f" host join that deployment: stop its agent, remove {self.directory / identities.NAME} and start it again."
+            " Its guests are then unknown to the new deployment; `novakit guest list` names them."
         )

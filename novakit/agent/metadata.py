@@ -73,14 +73,16 @@ class MetadataListeners:
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             if request.method not in ("GET", "HEAD"):
-                return web.Response(status=405, text="Only GET is possible here.\n")
+                return web.Response(status=405, text="Only GET is supported here.\n")
             try:
                 found = await self.conductor.metadata(network_id, request.remote or "", request.path)
             except BusError as error:
                 log.warning("metadata request not answered", network=network_id, ip=request.remote, why=str(error))
-                return web.Response(status=503, text="Not now; ask again.\n", headers={"Retry-After": "2"})
+                return web.Response(
+                    status=503, text="The metadata cannot be read now; try again.\n", headers={"Retry-After": "2"}
+                )
             if found is None:
-                return web.Response(status=404, text="There is nothing here.\n")
+                return web.Response(status=404, text="There is nothing at this path.\n")
             kind = "application/json" if request.path.endswith(".json") else "text/plain"
             return web.Response(body=found.body, content_type=kind)
 

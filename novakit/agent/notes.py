@@ -60,7 +60,7 @@ class GuestNotes:
 
     def _path(self, server: str) -> Path:
         if not re.fullmatch(UUID_PATTERN, server):
-            raise ValueError(f"{server[:80]!r} is no guest's id")
+            raise ValueError(f"{server[:80]!r} is not the id of a guest")
         return self.directory / f"{server}.json"
 
     def _read(self, server: str) -> GuestNote | None:

@@ -42,7 +42,7 @@ class Wires:
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, LookupError) as error:
-            log.warning("how guests were wired is not remembered", file=str(self.path), why=str(error))
+            log.warning("the file that says how guests were wired cannot be read", file=str(self.path), why=str(error))
 
     def completed(self, topology: Topology, kept: Kept) -> Topology:
         """Return the topology with what is kept of the last one."""
@@ -74,7 +74,9 @@ class Wires:
         try:
             await asyncio.to_thread(durable.write, self.path, orjson.dumps(topologies.write(last)))
         except OSError as error:
-            log.warning("how guests are wired was not written down", file=str(self.path), why=str(error))
+            log.warning(
+                "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)
+            )
         return last
 
 

@@ -112,9 +112,9 @@ def additional(names: Sequence[str]) -> errors.BadRequest:
 def _why(fault: Fault) -> str:
     match fault.rule:
         case "maxLength" | "maxItems":
-            return f"it is too long, at most {fault.rule_definition} are taken"
+            return f"it is too long, at most {fault.rule_definition} are allowed"
         case "minLength" | "minItems":
-            return f"it is too short, at least {fault.rule_definition} are needed"
+            return f"it is too short, at least {fault.rule_definition} are required"
         case "type":
             wanted = fault.rule_definition
             return f"it is not of type {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"

@@ -33,7 +33,7 @@ def choice(query: Mapping[str, str], name: str, known: Collection[str]) -> str |
     """Read one of a few words; None when it is not given. Raises BadRequest for another word."""
     value = query.get(name)
     if value is not None and value not in known:
-        raise errors.BadRequest(f"{name} is one of {', '.join(known)}.")
+        raise errors.BadRequest(f"{name} must be one of {', '.join(known)}.")
     return value
 
 

@@ -28,7 +28,7 @@ def refuse_encoded(request: web.BaseRequest) -> None:
     named = [one.strip().lower() for one in said.split(",")]
     if any(one not in ("", "identity") for one in named):
         raise errors.UnsupportedMedia(
-            f"A body in Content-Encoding {said[:80]} is not taken; send it as it is.",
+            f"A body in Content-Encoding {said[:80]} is not accepted; send it without an encoding.",
             headers={"Accept-Encoding": "identity"},
         )
 
@@ -65,12 +65,12 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Return the whole body. Raises TooLarge above `limit` bytes, BadRequest for one that is not what it claims."""
     announced = request.content_length
     if announced is not None and announced > limit:
-        raise errors.TooLarge(f"The body has {announced} bytes; {limit} are taken.")
+        raise errors.TooLarge(f"The body has {announced} bytes; at most {limit} are accepted.")
     body = bytearray()
     async for piece in pieces(request):
         body += piece
         if len(body) > limit:
-            raise errors.TooLarge(f"The body has more than the {limit} bytes that are taken.")
+            raise errors.TooLarge(f"The body has more than the {limit} bytes that are accepted.")
     return bytes(body)
 
 

@@ -338,7 +338,7 @@ class Service(Generic[S]):
             log.warning("request not done", service=self.name, request_id=request_id, why=fault.message)
             return fault
         log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
-        said = f"An unexpected error happened here; the operator finds it in the log as {request_id}."
+        said = f"An unexpected error occurred; the operator finds it in the log under {request_id}."
         return errors.NovakitError(said)
 
     async def _traced(self, handler: Handler, call: Call[Any]) -> web.StreamResponse:
@@ -390,7 +390,7 @@ def _has_left(request: web.Request) -> bool:
 def _require_text(request: web.Request) -> None:
     """Refuse NUL in an address: no name has one, and not every database takes one in a question."""
     if "\0" in request.path:
-        raise errors.NotFound("There is nothing whose name has a NUL character in it.")
+        raise errors.NotFound("The path has a NUL character in it, which no resource's name has.")
     if "\0" in request.query_string:
         raise errors.BadRequest("The query has a NUL character in it.")
 
@@ -420,5 +420,5 @@ def _translated(error: web.HTTPException, request: web.Request) -> errors.Novaki
                 headers={"Allow": allowed},
             )
         case 413:
-            return errors.TooLarge("The body is larger than this service takes.")
+            return errors.TooLarge("The body is larger than this service accepts.")
     return errors.BadRequest(error.reason or "Bad request.")

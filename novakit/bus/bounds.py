@@ -21,16 +21,16 @@ def check(value: Any, name: str, depth: int = 0) -> None:
     """Raise ValueError, with the name of what is too much, for plain data above the bounds."""
     if isinstance(value, str):
         if len(value) > LONGEST:
-            raise ValueError(f"{name} has {len(value)} characters; {LONGEST} are taken")
+            raise ValueError(f"{name} has {len(value)} characters; at most {LONGEST} are accepted")
     elif isinstance(value, bool | float) or value is None:
         return
     elif isinstance(value, int):
         if abs(value) >= HIGHEST:
-            raise ValueError(f"{name} is a number that is not taken")
+            raise ValueError(f"{name} is a number that is not accepted")
     elif depth >= DEEPEST:
         raise ValueError(f"{name} has more than {DEEPEST} levels")
     elif len(value) > MOST:
-        raise ValueError(f"{name} has {len(value)} members; {MOST} are taken")
+        raise ValueError(f"{name} has {len(value)} members; at most {MOST} are accepted")
     elif isinstance(value, Mapping):
         for key, each in value.items():
             check(key, f"a name in {name}", depth + 1)

@@ -309,7 +309,7 @@ def _given(method: Method, message: Message) -> dict[str, Any]:
             bounds.check(message.body, method.name)
         return method.read(message.body)
     except (BadCall, ValueError) as error:
-        log.warning("bus call not understood", sender=message.sender, method=method.name, why=str(error)[:500])
+        log.warning("a bus call could not be read", sender=message.sender, method=method.name, why=str(error)[:500])
         raise error if isinstance(error, BadCall) else BadCall(f"{method.name} was refused: {error}.") from error
 
 

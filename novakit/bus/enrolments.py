@@ -72,7 +72,7 @@ def read(path: Path) -> Credential:
             raise ValueError
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path} is no credential of the bus: it was emptied, cut off or renamed."
+            f"{path} is not a credential of the bus: it was emptied, cut off or renamed."
             " Make it anew with `novakit host rotate` or `novakit role rotate`, and carry it here again."
         ) from error
     return found

@@ -160,7 +160,7 @@ class LocalHub:
             if old.heard > asked:
                 return False
             if world.monotonic() - asked > self.silent_after:
-                log.warning("bus participant hangs, and another takes its place", identity=identity)
+                log.warning("a bus participant does not answer, and another takes its place", identity=identity)
                 old.wire.hang_up()
                 self._joined.discard(old)
                 await old.participant.close()
@@ -184,7 +184,11 @@ class LocalHub:
                 silence = now - joined.heard
                 joined.participant.silent = silence > self.silent_after
                 if silence > self.hang_up_after:
-                    log.warning("bus participant hangs", identity=joined.participant.identity, seconds=round(silence))
+                    log.warning(
+                        "a bus participant does not answer",
+                        identity=joined.participant.identity,
+                        seconds=round(silence),
+                    )
                     joined.wire.hang_up()
                 else:
                     joined.wire.send(t="ping")
@@ -224,9 +228,9 @@ class LocalHub:
 
 
 def _seconds(said: Any) -> float:
-    """Read how long somebody waits; what is no number of seconds would set the clock of everybody's waiting wrong."""
+    """Read for how many seconds a caller waits. Raises TypeError for what is not a finite number."""
     if type(said) not in (int, float) or not math.isfinite(said):
-        raise TypeError(f"{str(said)[:40]!r} is no number of seconds")
+        raise TypeError(f"{str(said)[:40]!r} is not a number of seconds")
     return float(said)
 
 

@@ -71,7 +71,7 @@ class LocalBus:
     async def _call(self, kind: str, target: str, method: str, body: Mapping[str, Any] | None, within: float) -> Any:
         check_permitted(self.identity, "call", target)
         if self._asking is None:
-            raise Unreachable(self.refused or "the bus is not there")
+            raise Unreachable(self.refused or "the bus cannot be reached")
         told = {**tracing.carried(), **(body or {})}
         return await self._asking.ask(kind, within, target=target, method=method, body=told)
 
@@ -163,7 +163,9 @@ class LocalBus:
                 message = Message(frame["sender"], frame["body"], frame.get("deployment", ""))
                 handler = self._served.get(frame["target"], {}).get(frame["method"])
                 if handler is None:
-                    asking.wire.send(t="reply", id=frame["id"], error="not served any more", unreachable=True)
+                    asking.wire.send(
+                        t="reply", id=frame["id"], error="a target is not served any more", unreachable=True
+                    )
                     return
                 answering.begin(frame["id"], lambda: _answer(handler, message), f"bus/{frame['target']}")
             case "cancel":

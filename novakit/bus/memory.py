@@ -99,7 +99,7 @@ class MemoryParticipant:
         check_permitted(self.identity, "call", target)
         servers = self._bus._targets.get(target)
         if not servers:
-            raise Unreachable(f"nobody serves {target}")
+            raise Unreachable(f"no process serves {target}")
         served = min(servers, key=_Served.burden)
         if len(servers) > 1:
             servers.remove(served)
@@ -140,7 +140,7 @@ class MemoryParticipant:
         except Exception as error:
             kind = getattr(error, "kind", "") or type(error).__name__
             if kind not in EXPECTED:
-                log.warning("bus handler raised", target=target, method=method, exc_info=error)
+                log.warning("a bus handler failed", target=target, method=method, exc_info=error)
             raise remote_error(kind, str(error)) from error
         return orjson.loads(orjson.dumps(answer))
 
@@ -215,4 +215,4 @@ async def tell(listener: Listener, topic: str, message: Message) -> None:
     try:
         await listener(message)
     except Exception as error:
-        log.warning("bus listener raised", topic=topic, exc_info=error)
+        log.warning("a bus listener failed", topic=topic, exc_info=error)

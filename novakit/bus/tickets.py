@@ -59,13 +59,13 @@ class Tickets:
         """
         parts = text.split(".") if len(text) <= MAX_LENGTH and text.isascii() else []
         if len(parts) != 3 or not hmac.compare_digest(parts[1], self._signed(b"ticket", parts[0])):
-            raise Unauthorized("This is no ticket of ours.")
+            raise Unauthorized("The ticket was not issued by this cloud.")
         said = json.loads(_read(parts[0]))
         ticket = Ticket(host=said["host"], image=said["image"], action=said["do"], until=said["until"])
         if not hmac.compare_digest(parts[2], proof(self.host_key(ticket.host), f"{parts[0]}.{parts[1]}")):
-            raise Unauthorized("The ticket is another host's.")
+            raise Unauthorized("The ticket was issued to another host.")
         if world.now().timestamp() > ticket.until:
-            raise Unauthorized("The ticket is over.")
+            raise Unauthorized("The ticket has expired; ask for a new one.")
         return ticket
 
     def _signed(self, what: bytes, text: str) -> str:

@@ -26,7 +26,7 @@ class Topic(Generic[R]):
     record: type[R]
 
     async def publish(self, bus: Bus, news: R) -> None:
-        """Tell it; raise `BusError` where the bus is not there."""
+        """Tell it; raise `BusError` where the bus cannot be reached."""
         await bus.publish(self.name, to_plain(news))
 
     def listen(self, bus: Bus, hear: Callable[[R], Awaitable[None]]) -> Callable[[], None]:
@@ -36,7 +36,9 @@ class Topic(Generic[R]):
             try:
                 news = to_record(dict(message.body), self.record, tolerant=True)
             except (TypeError, ValueError) as error:
-                log.warning("news not understood", topic=self.name, sender=message.sender, why=str(error))
+                log.warning(
+                    "a published message could not be read", topic=self.name, sender=message.sender, why=str(error)
+                )
                 return
             await hear(news)
 

@@ -42,7 +42,7 @@ class Wire:
         encoded = orjson.dumps(frame)
         self.writer.write(len(encoded).to_bytes(4, "big") + encoded)
         if self.writer.transport.get_write_buffer_size() > BACKLOG:
-            log.warning("bus participant reads nothing", waiting=BACKLOG)
+            log.warning("a bus participant does not read what it is sent", waiting=BACKLOG)
             self.hang_up()
 
     def hang_up(self) -> None:
@@ -125,7 +125,7 @@ class Answering:
         except Exception as error:
             kind = getattr(error, "kind", "") or type(error).__name__
             if kind not in EXPECTED and not isinstance(error, BusError):
-                log.warning("bus handler raised", exc_info=error)
+                log.warning("a bus handler failed", exc_info=error)
             self.wire.send(t="reply", id=number, error=str(error), kind=kind)
 
     def cancel(self, number: int) -> None:

@@ -77,7 +77,7 @@ def list_guests(args: argparse.Namespace) -> int:
     else:
         print("Every guest on every host of this deployment is a server's.")
     for each in hosts if args.format == "table" else ():
-        print(f"The host {each['host']} belongs to deployment {each['deployment']} and takes no orders of this one.")
+        print(f"The host {each['host']} belongs to deployment {each['deployment']} and refuses this one.")
     return 1 if guests or hosts else 0
 
 
@@ -146,7 +146,7 @@ def _each(args: argparse.Namespace, cloud: Client, ids: Sequence[str], ask: Any)
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("id", "name", "host", "project", "power", "since", "reserved", "why it is no server")
+    table = Table("id", "name", "host", "project", "power", "since", "reserved", "why it is not a server")
     for each in found:
         held = ", ".join(f"{amount} {name}" for name, amount in sorted((each["held"] or {}).items()))
         cells = (each["id"], each["name"] or "-", each["host"], each["project_id"] or "-", each["power"])

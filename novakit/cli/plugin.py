@@ -66,7 +66,7 @@ def list_plugins(args: argparse.Namespace) -> int:
     wrong = _look(host, section, fields)
     _print(host.rows(), args.format)
     for sentence in wrong:
-        print(f"novakit serve does not start so: {sentence}", file=sys.stderr)
+        print(f"novakit serve would not start with these options: {sentence}", file=sys.stderr)
     return 0
 
 

@@ -49,7 +49,7 @@ def examine(state: Path) -> list[Finding]:
         Finding(
             check=f"host {each['host']}",
             verdict=Verdict.WARN,
-            found=f"belongs to deployment {each['deployment']} and takes no orders of this one",
+            found=f"belongs to deployment {each['deployment']} and refuses this one",
             remedy="its agent's log says what to do",
         )
         for each in unknown["refused_hosts"]

@@ -52,7 +52,7 @@ class Announcer:
             try:
                 await self._tell(work, state)
             except Exception as error:
-                log.error("observers could not be told", operation=work.id, exc_info=error)
+                log.error("observers could not be called", operation=work.id, exc_info=error)
 
     async def _tell(self, work: Work[Any], state: str) -> None:
         async with self.store.read() as session:

@@ -136,7 +136,7 @@ def _refused(store: Picture) -> Iterator[Finding]:
             name=host,
             host=host,
             owner=row["deployment"],
-            problem=f"It belongs to deployment {row['deployment']} and takes no orders of this one.",
+            problem=f"It belongs to deployment {row['deployment']} and refuses this one.",
             remedy="Its agent's log says what to do.",
         )
 

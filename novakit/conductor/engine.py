@@ -204,7 +204,7 @@ class Engine:
             log.warning("lease lost", operation=row["id"], kind=row["kind"])
         except Exception as error:
             # It is leased again once the lease has run out, here or where it is understood.
-            log.error("operation could not be gone on with", operation=row["id"], kind=row["kind"], exc_info=error)
+            log.error("an operation could not be continued", operation=row["id"], kind=row["kind"], exc_info=error)
         finally:
             self._running.pop(row["id"], None)
             self._interruptible.discard(row["id"])
@@ -217,7 +217,11 @@ class Engine:
             return
         verb = self.verbs.get(row["kind"])
         if verb is None:
-            log.error("an operation of a kind that is not known here waits", operation=row["id"], kind=row["kind"])
+            log.error(
+                "an operation of an unknown kind waits; another version of novakit made it",
+                operation=row["id"],
+                kind=row["kind"],
+            )
             return
         work: Work[Any] = verb.work(row)
         try:
@@ -290,7 +294,7 @@ class Engine:
                 return _as_failure(error)
             case UndefinedMove():
                 return Failed("The state of the server was changed meanwhile.", code=409, details=str(error))
-        log.error("operation step raised", operation=work.id, kind=verb.kind, exc_info=error)
+        log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
         return None if is_passing(error) else Failed("An internal error happened.", details=repr(error))
 
     async def _do(self, verb: Verb[Any], step: Step[Any], work: Work[Any]) -> None:

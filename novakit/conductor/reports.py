@@ -182,7 +182,7 @@ class Reports:
         await self._renew_notes(host, [row for id, row in wanted.items() if id in found and id not in busy], report)
 
     async def _act_on(self, host: str, server_id: str, odd: str) -> None:
-        log.warning("server is not as it should be", server=server_id, host=host, what=odd)
+        log.warning("a server's state differs from what its host reports", server=server_id, host=host, what=odd)
         async with self.parts.store.write() as session:
             if odd == "missing":
                 await _lost(session, host, server_id)

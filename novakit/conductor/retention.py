@@ -36,9 +36,9 @@ class Retention:
         async with self.store.write() as session:
             await numa.prune(session)
         if any(gone.values()):
-            log.info("forgot what was old", **gone)
+            log.info("purged old records", **gone)
         if returned := await self.store.reclaim():
-            log.info("gave room back to the file system", bytes=returned)
+            log.info("gave free space back to the file system", bytes=returned)
         return gone
 
     async def _all(self, purge: Purge, days: float) -> int:

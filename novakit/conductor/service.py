@@ -168,4 +168,4 @@ async def _every(seconds: float, work: Callable[[], Any]) -> None:
         try:
             await work()
         except Exception as error:
-            log.error("periodic work raised", work=work.__qualname__, exc_info=error)
+            log.error("periodic work failed", work=work.__qualname__, exc_info=error)

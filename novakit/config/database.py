@@ -23,21 +23,23 @@ def database_url(place: str, value: Any) -> str:
     kind = scheme.partition("+")[0].lower()
     if kind in ("mysql", "mariadb"):
         raise ConfigError(
-            f"{place} is of MySQL, and novakit keeps its state in SQLite or PostgreSQL; write {EXAMPLES}."
+            f"{place} is a MySQL URL, and novakit keeps its state in SQLite or PostgreSQL; write {EXAMPLES}."
         )
     if kind == "postgres" or (kind == "postgresql" and scheme != POSTGRESQL):
         raise ConfigError(f"{place} begins with {scheme}://; write {POSTGRESQL}:// instead, the rest stays.")
     if kind == "sqlite" and scheme != SQLITE:
         raise ConfigError(f"{place} begins with {scheme}://; write {SQLITE}:// instead, the rest stays.")
     if scheme not in (SQLITE, POSTGRESQL):
-        raise ConfigError(f"{place} begins with {scheme[:40]}://, which is no database of novakit's; write {EXAMPLES}.")
+        raise ConfigError(
+            f"{place} begins with {scheme[:40]}://, which is not a database that novakit supports; write {EXAMPLES}."
+        )
     _require_parts(place, value, scheme, rest)
     return value
 
 
 def _require_parts(place: str, value: str, scheme: str, rest: str) -> None:
     if "\0" in value or any(character.isspace() for character in value):
-        raise ConfigError(f"{place} has blanks in it; write them as %20.")
+        raise ConfigError(f"{place} has spaces in it; write them as %20.")
     if scheme == SQLITE:
         if not rest.startswith("/") or len(rest) < 2 or rest.startswith("/:memory:"):
             raise ConfigError(f"{place} names no file: {SQLITE}:// is followed by / and a path, absolute ones by //.")
@@ -48,4 +50,4 @@ def _require_parts(place: str, value: str, scheme: str, rest: str) -> None:
     except ValueError:
         possible = False
     if not possible:
-        raise ConfigError(f"{place} names a port that cannot be; write {POSTGRESQL}://USER:PASSWORD@HOST:PORT/NAME.")
+        raise ConfigError(f"{place} names an invalid port; write {POSTGRESQL}://USER:PASSWORD@HOST:PORT/NAME.")

@@ -16,7 +16,7 @@ _DOING = {
     errno.EISDIR: "It is a directory where a file belongs; move it away",
     errno.ENOTDIR: "A file stands where a directory belongs; move it away",
     errno.EEXIST: "A file stands where a directory belongs; move it away",
-    errno.EIO: "The disk has an error; look after it, or restore a backup",
+    errno.EIO: "The disk has an error; replace or repair it, or restore a backup",
     errno.EMFILE: "Too many files are open; raise the limit of descriptors (ulimit -n)",
     errno.ENAMETOOLONG: "Choose a shorter --state",
     errno.ELOOP: "Its links go round in a circle; correct them",
@@ -34,7 +34,7 @@ def _of_system(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or error.errno is None:
         return None
     what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    doing = _DOING.get(error.errno, "Look after it, and start again")
+    doing = _DOING.get(error.errno, "Correct that, and start again")
     return f"{what}. {doing}."
 
 

@@ -28,9 +28,11 @@ def read_text(path: Path, most: int = MOST) -> str | None:
         try:
             content = file.read(most + 1)
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {_reason(error)}; look after its disk.") from error
+            raise ConfigError(f"{path} cannot be read: {_reason(error)}; check its disk.") from error
     if len(content) > most:
-        raise ConfigError(f"{path} has more than {most} bytes and so is no configuration; name another file.")
+        raise ConfigError(
+            f"{path} has more than {most} bytes, which is too large for a configuration; name another file."
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

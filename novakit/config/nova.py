@@ -286,7 +286,7 @@ def meaning(section: str, name: str) -> Meaning | None:
 def told(place: str, found: Needless | Absent, value: Any) -> str:
     """Return why an option is left out. Raises ConfigError where somebody wants what cannot be had."""
     if isinstance(found, Absent) or (found.only and value not in found.only):
-        raise ConfigError(f"{place} = {str(value)[:60]!r} cannot be had: {found.why}. Remove it.")
+        raise ConfigError(f"{place} = {str(value)[:60]!r} is not supported: {found.why}. Remove it.")
     return f"{place} is not needed; {found.why}"
 
 
@@ -296,7 +296,7 @@ def put(document: Document, moved: Renamed, value: Any) -> str:
     for part in moved.section.split(".") if moved.section else ():
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise ValueError(f"[{moved.section}] is no table")
+            raise ValueError(f"[{moved.section}] is not a table")
     where = f"[{moved.section}] {moved.key}" if moved.section else moved.key
     if moved.key in table:
         raise ValueError(f"{where} says the same; leave one of them out")

@@ -57,7 +57,7 @@ def _put(document: Document, section: str, key: str, value: Any) -> str:
     for part in section.split("."):
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise ValueError(f"[{section}] is no table")
+            raise ValueError(f"[{section}] is not a table")
     if key in table:
         raise ValueError(f"[{section}] {key} says the same; leave one of them out")
     table[key] = value

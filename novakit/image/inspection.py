@@ -79,7 +79,9 @@ class Inspection:
         chief = found.get(self.declared) or next(iter(found.values()))
         size = int(chief.virtual_size)
         if size <= 0:
-            raise errors.UnsupportedMedia(f"The image says that it holds {size} bytes of disk; convert it anew.")
+            raise errors.UnsupportedMedia(
+                f"The image claims a disk of {size} bytes, which is impossible; convert it again."
+            )
         return size
 
     def _require_declared(self, found: set[str]) -> None:

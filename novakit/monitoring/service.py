@@ -97,7 +97,7 @@ class Monitoring:
         try:
             replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
         except BusError as error:
-            log.info("numbers not read", role="scheduler", why=str(error))
+            log.info("the numbers of a role could not be read", role="scheduler", why=str(error))
             replies = []
         told: list[Mapping[str, Any]] = [reply.value for reply in replies if reply.value is not None]
         if not told:
@@ -110,7 +110,7 @@ class Monitoring:
         try:
             return await client(ConductorCalls, self.bus, self.config).counts()
         except BusError as error:
-            log.info("numbers not read", role="conductor", why=str(error))
+            log.info("the numbers of a role could not be read", role="conductor", why=str(error))
             return None
 
     async def _hosts(self) -> dict[str, int] | str:

@@ -62,7 +62,8 @@ def _missing(protocol: type, made: Any) -> list[str]:
 
 def _broken(offer: Offer, why: str) -> Fault:
     reason = (
-        f"{offer.plugin.source}: {offer.name} cannot be used: {why}; tell its maker, or disable {offer.plugin.key}."
+        f"{offer.plugin.source}: {offer.name} cannot be used: {why}; report that to its author, or disable "
+        f"{offer.plugin.key}."
     )
     offer.plugin.refuse(State.BROKEN, reason)
     return Fault(reason)

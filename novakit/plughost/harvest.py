@@ -40,7 +40,7 @@ def hookimpls(plugin: Plugin, loaded: object) -> list[pluggy.HookImpl]:
         pending = [one for one in caller.get_hookimpls() if not one.optionalhook]
         if not caller.has_spec() and pending:
             raise Unfit(
-                State.BROKEN, f"{plugin.source} implements {caller.name}, which is no hook{_meant(caller.name)}"
+                State.BROKEN, f"{plugin.source} implements {caller.name}, which is not a hook{_meant(caller.name)}"
             )
     found = list(getattr(manager.hook, plugin.group.hook).get_hookimpls())
     if not found:
@@ -103,7 +103,7 @@ def _check(plugin: Plugin, spec: Any) -> None:
     unknown = columns.unknown(frozenset(getattr(known, "reads", ())))
     if unknown:
         raise Unfit(
-            State.BROKEN, f"{plugin.source}: {known.name} reads {unknown[0]}, which is no fact{_fact(unknown[0])}"
+            State.BROKEN, f"{plugin.source}: {known.name} reads {unknown[0]}, which is not a fact{_fact(unknown[0])}"
         )
 
 

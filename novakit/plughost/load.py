@@ -48,7 +48,7 @@ class PluginHost:
         host = cls.survey(choice, roles)
         for plugin in host.plugins:
             if plugin.state not in (State.ACTIVE, State.DISABLED):
-                log.warning("plugin not used", plugin=plugin.key, state=plugin.state.value, reason=plugin.reason)
+                log.warning("a plugin is not used", plugin=plugin.key, state=plugin.state.value, reason=plugin.reason)
         host._insist(choice)
         return host
 

@@ -60,11 +60,11 @@ class PolicyFile:
             self._stamp = seen
             self.overrides = self._read()
         except ConfigError as error:
-            log.error("policy file not taken up; the rules stay as they were", reason=str(error))
+            log.error("the policy file has an error and is ignored; the rules stay as they were", reason=str(error))
             return
         self.revision += 1
         self._tell_unknown()
-        log.info("policy file taken up", file=str(self.path), rules=len(self.overrides))
+        log.info("the policy file was loaded", file=str(self.path), rules=len(self.overrides))
 
     @property
     def unknown(self) -> list[str]:
@@ -93,7 +93,9 @@ class PolicyFile:
             return {}
         try:
             if self.path.stat().st_size > MOST_BYTES:
-                raise ConfigError(f"{self.path} is larger than {MOST_BYTES} bytes: that is no policy file.")
+                raise ConfigError(
+                    f"{self.path} is larger than {MOST_BYTES} bytes, which is too large for a policy file."
+                )
             document: object = oslo.parse_file_contents(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ConfigError(f"{self.path}, which [policy] file names, does not exist.") from error

@@ -16,13 +16,15 @@ _CLASS = re.compile(r"[A-Z][A-Z0-9_]{0,254}")
 def _class_names(instance: object, attribute: Any, value: Mapping[str, int]) -> None:
     for name, amount in value.items():
         if not _CLASS.fullmatch(name) or amount < 1:
-            raise ValueError(f"{name} = {amount} is no amount of a resource class, such as CUSTOM_ACCELERATOR_AI = 1")
+            raise ValueError(
+                f"{name} = {amount} is not an amount of a resource class, such as CUSTOM_ACCELERATOR_AI = 1"
+            )
 
 
 def _trait_names(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
     for name in value:
         if not _CLASS.fullmatch(name):
-            raise ValueError(f"{name} is no trait, such as CUSTOM_ACCELERATOR_AI")
+            raise ValueError(f"{name} is not a trait, such as CUSTOM_ACCELERATOR_AI")
 
 
 @attrs.frozen(kw_only=True)

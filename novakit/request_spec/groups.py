@@ -13,7 +13,7 @@ POLICY = "group_policy"
 PROFILE = "_profile"
 """How the suffixes of groups begin that a device profile makes."""
 MOST = 64
-"""Groups of one flavor."""
+"""Groups of one flavor, which has a handful; the search over them is bounded apart from this."""
 _NAME = re.compile(r"(resources|trait)([a-zA-Z0-9_-]{0,64}):([A-Z][A-Z0-9_]{0,254})")
 _LIKE = re.compile(r"(resources|trait)[^:]*:.*", re.DOTALL)
 

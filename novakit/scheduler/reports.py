@@ -107,7 +107,7 @@ class SchedulerReports:
         given = dict(body)
         survive = given.pop("survive", 0)
         if type(survive) is not int or not 0 <= survive <= 100_000:
-            raise errors.BadRequest("survive is a number of hosts, 0 or more.")
+            raise errors.BadRequest("survive must be a number of hosts, 0 or more.")
         ask = from_plain(await self._ask(context, given))
         return await _answered(self._scheduler.capacity(ask, survive))
 
@@ -129,10 +129,10 @@ class SchedulerReports:
             raise errors.BadRequest(f"Send a flavor and, if wanted, {', '.join(sorted(_ASKABLE - {'flavor'}))}.")
         for name in ("image", "project_id", "availability_zone", "host", "group"):
             if not isinstance(body.get(name), str | None):
-                raise errors.BadRequest(f"{name} is a text.")
+                raise errors.BadRequest(f"{name} must be a text.")
         hints = body.get("hints", {})
         if not isinstance(hints, Mapping):
-            raise errors.BadRequest("hints is an object.")
+            raise errors.BadRequest("hints must be an object.")
         servers_named(hints)
         flavor = await self._flavor(context, body["flavor"])
         specs = applied(flavor["extra_specs"] or {}, self.device_profiles)

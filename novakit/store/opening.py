@@ -28,11 +28,11 @@ def why_not(error: BaseException) -> str | None:
 def _of_sqlite(error: sqlite3.Error) -> str:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        doing = "It is damaged, or no database; restore a backup, or move it away for an empty one"
+        doing = "It is damaged, or not a SQLite database; restore a backup, or move it away for an empty one"
     elif code == sqlite3.SQLITE_FULL:
         doing = "The disk is full; free some space, or name another `database`"
     elif code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
-        doing = "Look after the rights and the space of its directory, or name another `database`"
+        doing = "Check the rights and the space of its directory, or name another `database`"
     elif code == sqlite3.SQLITE_BUSY:
         doing = "Another program holds it; end that one"
     else:
@@ -46,7 +46,7 @@ def _of_state(state: str) -> str:
     if state.startswith("3D"):
         return "Make the database (createdb), or correct its name in `database`"
     if state.startswith("53"):
-        return "Look after its disk, its memory and its number of connections"
+        return "Check its disk, its memory and its number of connections"
     if state.startswith(("08", "57")):
         return "Start it, or wait until it is up"
     return "`novakit doctor` looks at it"

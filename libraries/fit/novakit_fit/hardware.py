@@ -185,7 +185,9 @@ def _disk_limits(specs: Mapping[str, str]) -> dict[str, int]:
             limits[match[1]] = number
     for unit in ("bytes_sec", "iops_sec"):
         if f"total_{unit}" in limits and {f"read_{unit}", f"write_{unit}"} & limits.keys():
-            raise BadHardware(f"quota:disk_total_{unit} stands beside a limit for reads or writes; choose one")
+            raise BadHardware(
+                f"quota:disk_total_{unit} cannot be combined with a limit for reads or writes; choose one"
+            )
     return limits
 
 

@@ -127,7 +127,7 @@ def numbers(text: str) -> frozenset[int]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part)
         if not match or int(match[2] or match[1]) > 1023:
-            raise BadTopology(f"{part[:40]!r} is no range of CPUs")
+            raise BadTopology(f"{part[:40]!r} is not a range of CPUs")
         found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return frozenset(found)
 

@@ -59,12 +59,12 @@ async def decide(
     Raises Refused when KVM is demanded and does not work.
     """
     if wanted == "tcg":
-        return Acceleration("tcg", "software emulation (TCG): the option acceleration says so")
+        return Acceleration("tcg", "software emulation (TCG): as the option `acceleration` says")
     fault = await fault_of(state_dir, device, probe)
     if not fault:
         return Acceleration("kvm", "KVM: a probe guest ran on it")
     if wanted == "kvm":
-        raise Refused(f"acceleration = 'kvm' is demanded, but {fault}; mend it or set acceleration = 'auto'")
+        raise Refused(f"acceleration = 'kvm' is required, but {fault}; repair that, or set acceleration = 'auto'")
     return Acceleration("tcg", f"software emulation (TCG): {fault}")
 
 
@@ -127,6 +127,6 @@ async def _run(device: Path, probe: Probe) -> str:
 
 def _sentence(ended: Ended, device: Path, probe: Probe) -> str:
     if ended.status is None:
-        return f"{device} is there, but a probe guest on it did not get anywhere within {probe.deadline:g} s"
+        return f"{device} is there, but a probe guest on it made no progress within {probe.deadline:g} s"
     last = ended.said.splitlines()[-1][-200:] if ended.said else "it said nothing"
     return f"{device} is there, but QEMU on it ended with status {ended.status}: {last}"

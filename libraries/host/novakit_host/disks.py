@@ -168,7 +168,7 @@ def _base(disk: Path) -> Path | None:
     if named is None:
         return None
     if noted.exists() and noted.read_text() != named:
-        raise Refused(f"{disk} takes from {named[:200]!r}, and was made with {noted.read_text()!r}")
+        raise Refused(f"{disk} refers to {named[:200]!r} as its base, and was made with {noted.read_text()!r}")
     return Path(named)
 
 
@@ -193,5 +193,5 @@ def _virtual_size(disk: Path) -> int:
 def _relative(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name or os.fsencode(name) != name.encode():
-        raise Refused(f"{name[:80]!r} is no relative path for a config drive")
+        raise Refused(f"{name[:80]!r} is not a relative path, as files of a config drive have")
     return path

@@ -63,33 +63,33 @@ QEMU = Program(
     holes=(
         Hole(
             "CVE-2023-3354",
-            "a VNC client without a password ends QEMU",
+            "a VNC client can crash QEMU without a password",
             ("7.2.5", "8.0.4", "8.1.0"),
             debian=("1:7.2+dfsg-7+deb12u2",),
         ),
         Hole(
             "CVE-2024-3446",
-            "a guest may run code in QEMU by virtio devices",
+            "a guest can run code in QEMU through virtio devices",
             ("7.2.11", "8.2.3", "9.0.0"),
             debian=("1:7.2+dfsg-7+deb12u6",),
         ),
         Hole(
             "CVE-2024-26327",
-            "a guest may overflow QEMU by SR-IOV",
+            "a guest can overflow a buffer of QEMU through SR-IOV",
             ("7.2.11", "8.2.3", "9.0.0"),
             since="7.1.0",
             debian=("1:7.2+dfsg-7+deb12u6",),
         ),
         Hole(
             "CVE-2024-26328",
-            "a guest may end QEMU by SR-IOV",
+            "a guest can crash QEMU through SR-IOV",
             ("7.2.11", "8.2.3", "9.0.0"),
             since="7.1.0",
             debian=("1:7.2+dfsg-7+deb12u6",),
         ),
         Hole(
             "CVE-2024-4467",
-            "an image may read and write files of the host",
+            "an image can make QEMU read and write files of the host",
             ("7.2.13", "8.2.6", "9.0.2", "9.1.0"),
             debian=("1:7.2+dfsg-7+deb12u7",),
         ),
@@ -103,16 +103,26 @@ LIBVIRT = Program(
     holes=(
         Hole(
             "CVE-2023-3750",
-            "a client ends libvirtd by listing storage",
+            "a client can crash libvirtd by listing storage",
             ("9.6.0",),
             since="8.3.0",
             debian=("9.0.0-4+deb12u1",),
         ),
-        Hole("CVE-2024-1441", "a client ends libvirtd by listing interfaces", ("10.1.0",), debian=("9.0.0-4+deb12u1",)),
-        Hole("CVE-2024-2494", "a client ends libvirtd by a negative length", ("10.2.0",), debian=("9.0.0-4+deb12u1",)),
+        Hole(
+            "CVE-2024-1441",
+            "a client can crash libvirtd by listing interfaces",
+            ("10.1.0",),
+            debian=("9.0.0-4+deb12u1",),
+        ),
+        Hole(
+            "CVE-2024-2494",
+            "a client can crash libvirtd by sending a negative length",
+            ("10.2.0",),
+            debian=("9.0.0-4+deb12u1",),
+        ),
         Hole(
             "CVE-2024-2496",
-            "a client ends libvirtd by listing interfaces that go",
+            "a client can crash libvirtd by listing interfaces that go",
             ("9.8.0",),
             debian=("9.0.0-4+deb12u1",),
         ),
@@ -126,19 +136,19 @@ OPEN_VSWITCH = Program(
     holes=(
         Hole(
             "CVE-2023-1668",
-            "a packet of IP protocol 0 misleads those that follow it",
+            "a packet of IP protocol 0 makes later packets match the wrong flows",
             ("2.13.11", "2.14.9", "2.15.8", "2.16.7", "2.17.6", "3.0.4", "3.1.1", "3.2.0"),
             debian=("3.1.0-2",),
         ),
         Hole(
             "CVE-2023-5366",
-            "a guest claims another's IPv6 address past the rules",
+            "a guest can claim another's IPv6 address in spite of the rules",
             ("2.17.9", "3.0.6", "3.1.4", "3.2.2", "3.3.0"),
             debian=("3.1.0-2+deb12u1",),
         ),
         Hole(
             "CVE-2023-3966",
-            "a tunnelled packet ends the switch where hardware forwards",
+            "a tunnelled packet can crash the switch where hardware offload is on",
             ("2.17.9", "3.0.6", "3.1.4", "3.2.2", "3.3.0"),
             debian=("3.1.0-2+deb12u1",),
         ),
@@ -181,7 +191,7 @@ def judge(program: Program, version: Version, mended: Collection[str]) -> Findin
     check = f"known holes of {program.name}"
     shown = ".".join(map(str, version))
     if not version:
-        found = "it does not say its version"
+        found = "its version could not be read"
         return Finding(check=check, verdict=Verdict.WARN, found=found, remedy=f"run {' '.join(program.asked)}")
     open_ones = [hole for hole in program.holes if hole.cve not in mended and hole.is_in(version)]
     if not open_ones:

@@ -47,7 +47,7 @@ class PciRule:
         if value and not any(_fits(_parsed(value), form) for form in _FORMS):
             raise ValueError(
                 f"address takes a pattern over domain:bus:slot.function, such as '0000:3b:*';"
-                f" no PCI address is like {value[:40]!r}"
+                f" no PCI address matches {value[:40]!r}"
             )
 
     def __attrs_post_init__(self) -> None:

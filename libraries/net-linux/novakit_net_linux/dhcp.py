@@ -76,7 +76,7 @@ def check(lease: Lease) -> None:
     """Raise `ValueError` when a lease could not be written into a file of dnsmasq's."""
     ipaddress.ip_address(lease.ip)
     if not MAC.fullmatch(lease.mac):
-        raise ValueError(f"{lease.mac!r} is no MAC address")
+        raise ValueError(f"{lease.mac!r} is not a MAC address")
 
 
 def _tag(subnet: Subnet) -> str:

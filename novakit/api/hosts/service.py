@@ -53,7 +53,7 @@ async def upload(call: Call[HostImages]) -> web.Response:
 def _ticket(call: Call[HostImages], action: str) -> Ticket:
     ticket = call.service.tickets.read(call.request.headers.get("X-Auth-Token", ""))
     if (ticket.action, ticket.image) != (action, call.path["id"]):
-        raise errors.Forbidden("The ticket is for something else.")
+        raise errors.Forbidden("The ticket does not allow this.")
     return ticket
 
 

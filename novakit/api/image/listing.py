@@ -36,7 +36,7 @@ async def wanted(call: Call[Images]) -> Wanted:
         try:
             marker = await call.service.visible(context, query["marker"])
         except errors.NotFound as error:
-            raise errors.BadRequest(f"The marker {query['marker'][:64]} is no image that you can see.") from error
+            raise errors.BadRequest(f"The marker {query['marker'][:64]} is not an image that you can see.") from error
     return Wanted(
         project_id=context.project_id,
         everything=sees_all(context),

@@ -19,7 +19,7 @@ ATTRIBUTES: Attributes = {
 def _project(call: NetworkCall) -> str:
     project = call.path["project_id"]
     if "\0" in project or len(project) > 64:
-        raise errors.BadRequest("That is not the id of a project.", kind="HTTPBadRequest")
+        raise errors.BadRequest("The path does not end with the id of a project.", kind="HTTPBadRequest")
     call.authorize(call.rule, {"project_id": project, "tenant_id": project})
     return project
 

@@ -28,7 +28,7 @@ def checked(query: Query, schema: Schema) -> dict[str, str]:
     values = dict(query.items())
     schema.check(values, _INVALID)
     if any("\x00" in value or _surrogates(value) for value in values.values()):
-        raise errors.BadRequest(f"{_INVALID}control characters and broken UTF-8 are not taken.")
+        raise errors.BadRequest(f"{_INVALID}control characters and broken UTF-8 are not accepted.")
     return values
 
 

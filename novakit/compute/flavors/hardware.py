@@ -35,15 +35,15 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     try:
         hardware(flavor["vcpus"], specs, properties)
     except BadHardware as error:
-        raise errors.BadRequest(f"The hardware that flavor and image ask for cannot be had: {error}.") from error
+        raise errors.BadRequest(f"The hardware that flavor and image ask for is not available: {error}.") from error
     try:
         groups.check(specs, properties)
     except ValueError as error:
-        raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
+        raise errors.BadRequest(f"What flavor and image ask of resource providers is not valid: {error}.") from error
     try:
         wanted = devices(specs, properties)
     except ValueError as error:
-        raise errors.BadRequest(f"The devices that flavor and image ask for cannot be had: {error}.") from error
+        raise errors.BadRequest(f"The devices that flavor and image ask for are not available: {error}.") from error
     if specs.get("gpu:count", "0") != "0" and not specs.get("gpu:type"):
         raise errors.BadRequest("gpu:count without gpu:type gives no GPU; say which type, as gpu:type=a100.")
     gpu = properties.get("gpu:type")

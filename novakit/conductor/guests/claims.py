@@ -48,7 +48,7 @@ async def claim_of(session: Session, note: Note, provider: str) -> dict[str, dic
         device = device_id(provider, address)
         stock = await usages.inventories_of(session, [device])
         if device not in stock:
-            raise errors.Conflict(f"Its device {address} is none that its host reports.")
+            raise errors.Conflict(f"Its host does not report its device {address}.")
         name = next(iter(stock[device]))
         found[device] = {name: 1}
         root[name] = root.get(name, 1) - 1

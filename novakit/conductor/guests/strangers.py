@@ -159,7 +159,13 @@ class Strangers:
                 await strangers.put(session, row)
         self._had.add(host)
         if known is None:
-            log.warning("a guest is unknown here and left alone", host=host, guest=guest.id, name=row["name"], why=why)
+            log.warning(
+                "a guest is unknown to the database and left alone",
+                host=host,
+                guest=guest.id,
+                name=row["name"],
+                why=why,
+            )
 
     async def _reserve(self, session: Session, host: str, guest: Guest, note: Note | None) -> dict[str, int] | None:
         """Hold in the ledger what a stranger takes of its host; None where that is not known or does not fit."""
@@ -195,7 +201,7 @@ def _read(kept: GuestNote | None) -> Note | None:
     try:
         return notes.read(kept)
     except ValueError as error:
-        log.warning("a note is of no use", guest=kept.server, why=str(error))
+        log.warning("a guest's note cannot be used", guest=kept.server, why=str(error))
         return None
 
 

@@ -29,15 +29,15 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
     known = {field.name for field in attrs.fields(Ask)}
     strange = sorted(set(body) - known)
     if strange:
-        raise errors.BadRequest(f"An ask has no field {', '.join(strange)}.")
+        raise errors.BadRequest(f"A request for a host has no field {', '.join(strange)}.")
     fields: dict[str, Any] = dict(body)
     for name in _NUMBERS:
         if name in fields and type(fields[name]) is not int:
-            raise errors.BadRequest(f"{name} of an ask is a number from 0 to 2147483648.")
+            raise errors.BadRequest(f"{name} of a request for a host must be a number from 0 to 2147483648.")
     for name in _TEXTS + _OPTIONAL_TEXTS:
         value = fields.get(name)
         if not isinstance(value, str) and not (value is None and (name in _OPTIONAL_TEXTS or name not in fields)):
-            raise errors.BadRequest(f"{name} of an ask is a text.")
+            raise errors.BadRequest(f"{name} of a request for a host must be a text.")
     for name in _NAMES:
         fields[name] = frozenset(fields.get(name) or ())
     for name in _DERIVED:
@@ -50,7 +50,7 @@ def from_plain(body: Mapping[str, Any]) -> Ask:
     for name in ("extra_specs", "hints", "resources", "server_hosts"):
         fields[name] = fields.get(name) or {}
         if not isinstance(fields[name], Mapping):
-            raise errors.BadRequest(f"{name} of an ask is an object.")
+            raise errors.BadRequest(f"{name} of a request for a host must be an object.")
     return checked(Ask(**fields))
 
 
@@ -58,13 +58,13 @@ def checked(ask: Ask) -> Ask:
     """Hold an ask to its limits, and fill in what flavor, image and hints say. Raises BadRequest."""
     for name in _NUMBERS:
         if not 0 <= getattr(ask, name) <= 2**31:
-            raise errors.BadRequest(f"{name} of an ask is a number from 0 to 2147483648.")
+            raise errors.BadRequest(f"{name} of a request for a host must be a number from 0 to 2147483648.")
     if not ask.server_id:
-        raise errors.BadRequest("An ask needs a server_id.")
+        raise errors.BadRequest("A request for a host needs a server_id.")
     try:
         check(ask.extra_specs, ask.image.properties if ask.image else {})
     except ValueError as error:
-        raise errors.BadRequest(f"What flavor and image ask of resource providers cannot be had: {error}.") from error
+        raise errors.BadRequest(f"What flavor and image ask of resource providers is not valid: {error}.") from error
     return complete(attrs.evolve(ask, groups=(), isolate_groups=False))
 
 

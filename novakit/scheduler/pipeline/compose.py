@@ -66,7 +66,7 @@ class Composed:
         """Note that a filter or weigher is left out; one that is wanted stops the start."""
         self.faults[f"{what} {name}"] = why
         if wanted:
-            self.wrong.append(f"The {what} {name} is wanted and cannot be used: {why.rstrip('.')}. {LOOK}")
+            self.wrong.append(f"The {what} {name} is required and cannot be used: {why.rstrip('.')}. {LOOK}")
 
 
 def compose(
@@ -136,7 +136,7 @@ def _usable(offers: Iterable[Offered], what: str, api: int, composed: Composed) 
             )
         elif unknown:
             composed.faults[f"{what} {spec.name}"] = (
-                f"{spec.name} of {offer.plugin} reads {', '.join(unknown)}, which is no host fact; "
+                f"{spec.name} of {offer.plugin} reads {', '.join(unknown)}, which is not a host fact; "
                 "`novakit_hookspecs.columns` lists them"
             )
         elif spec.name in usable:

@@ -122,7 +122,7 @@ def _entry(line: bytes | str) -> Mapping[str, Any]:
     except orjson.JSONDecodeError as error:
         raise WrongLine(f"is not JSON: {error}") from error
     if not isinstance(entry, dict):
-        raise WrongLine("is no JSON object")
+        raise WrongLine("is not a JSON object")
     return entry
 
 
@@ -168,7 +168,7 @@ def _metrics(plain: Any) -> dict[str, float]:
     found = {}
     for name, value in _of(dict, plain, "metrics").items():
         if (column := columns.metric_name(name)) is None:
-            raise WrongLine(f"has the metric {name!r}, which is no name of a measurement")
+            raise WrongLine(f"has the metric {name!r}, which is not a name of a measurement")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise WrongLine(f"has {value!r} as the metric {name}; it takes a number")
         found[f"metric_{column}"] = float(value)
@@ -200,7 +200,7 @@ def _aggregate(entry: Mapping[str, Any], number: int) -> tuple[Aggregate, Sequen
     _strange(told, ("name", "metadata", "hosts"), "an aggregate")
     metadata = _of(dict, told.get("metadata", {}), "metadata")
     if not all(isinstance(value, str) for value in metadata.values()):
-        raise WrongLine("has metadata of an aggregate that are no texts")
+        raise WrongLine("has metadata of an aggregate that are not texts")
     one = Aggregate(id=number, name=_of(str, told.get("name", ""), "name"), metadata=metadata)
     return one, _texts(told.get("hosts", []), "hosts")
 

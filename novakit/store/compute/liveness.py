@@ -43,7 +43,7 @@ class Liveness:
                 async with store.read() as session:
                     await self.look(session)
             except Exception as error:
-                log.warning("signs of life of hosts not read", why=type(error).__name__)
+                log.warning("hosts' signs of life could not be read", why=type(error).__name__)
             await asyncio.sleep(self.look_every)
 
     async def look(self, session: Session) -> None:

@@ -83,7 +83,7 @@ def _whole(text: str | None) -> bool:
 def _metrics(instance: object, attribute: Any, value: Sequence[str]) -> None:
     for name in value:
         if metric_name(name) is None:
-            raise ValueError(f"{name!r} is no name of a metric; names are as cpu.percent or power_usage_watts")
+            raise ValueError(f"{name!r} is not a name of a metric; write one such as cpu.percent or power_usage_watts")
 
 
 @attrs.frozen

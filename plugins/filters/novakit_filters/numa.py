@@ -51,9 +51,7 @@ class NumaTopology:
         for host in hosts.column("numa"):
             if host is not None and wanted is not None and (lack := shortage(host.room, wanted)) is not None:
                 short.setdefault((lack.kind, lack.noun), []).append(lack)
-        unknown = reason(
-            "numa_unknown", silent, "do not tell of NUMA cells", remedy="an agent that reports its topology"
-        )
+        unknown = reason("numa_unknown", silent, "report no NUMA cells", remedy="an agent that reports its topology")
         return [*present(unknown), *(_short(some) for some in short.values())]
 
 

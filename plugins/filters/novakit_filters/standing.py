@@ -83,7 +83,12 @@ class RequestedHost:
         tried = np.zeros(hosts.size, np.bool_)
         tried[hosts.rows(ask.excluded_hosts)] = True
         return present(
-            reason("tried_already", tried, "tried already or to be left", remedy="nothing: it was tried"),
+            reason(
+                "tried_already",
+                tried,
+                "were tried already, or are the host that the server must leave",
+                remedy="none: the host was tried already",
+            ),
             reason("not_the_requested_host", ~tried, "not the requested host", remedy="a request without a host"),
         )
 

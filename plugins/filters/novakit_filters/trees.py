@@ -134,7 +134,7 @@ def _reason(some: Sequence[_Lack]) -> Reason:
         ),
         "group_unsatisfied": (f"have no provider for a group ({one.what})", f"a provider with {one.what} free"),
         "group_above_the_largest_unit": (
-            f"have no provider that gives so much for a group ({one.what})",
+            f"have no provider that gives one server that much for a group ({one.what})",
             f"a max_unit of {one.wanted} instead of {best} where the group's resources are",
         ),
         "group_not_a_unit": (

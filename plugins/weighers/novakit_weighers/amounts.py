@@ -37,7 +37,7 @@ class Fewest:
 def _metrics(instance: object, attribute: Any, value: Mapping[str, float]) -> None:
     for name in value:
         if metric_name(name) is None:
-            raise ValueError(f"{name!r} is no name of a metric; names are as cpu.percent or power_usage_watts")
+            raise ValueError(f"{name!r} is not a name of a metric; write one such as cpu.percent or power_usage_watts")
 
 
 @attrs.frozen

@@ -114,7 +114,7 @@ async def test_hosts_without_cells_take_only_guests_that_do_not_care(cloud: Any,
     asks = [make(), make(extra_specs={"hw:numa_nodes": "1"}), make(extra_specs={"hw:numa_nodes": "-1"})]
     good, unknown, impossible = await cloud.scheduler().select(asks)
     assert isinstance(good, Selection)
-    assert "2 do not tell of NUMA cells" in unknown.message
+    assert "2 report no NUMA cells" in unknown.message
     assert "cannot exist" in impossible.message
 
 

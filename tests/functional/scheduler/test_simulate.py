@@ -296,7 +296,7 @@ async def test_what_is_measured_is_what_is_there_at_the_end() -> None:
     [
         (b"{", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
-        (b"[]", "is no JSON object"),
+        (b"[]", "is not a JSON object"),
         (b'{"what": 1}', "has neither host, aggregate, group, ask, built nor release"),
         (b'{"host": 7}', "has '7' as host; it takes a text"),
         (b'{"host": "a"}', "has host a for the second time"),
@@ -307,15 +307,15 @@ async def test_what_is_measured_is_what_is_there_at_the_end() -> None:
         (b'{"host": "b", "enabled": "no"}', "has 'no' as enabled; it takes true or false"),
         (b'{"host": "b", "numa": [{"id": "x"}]}', "has numa that cannot be understood"),
         (b'{"host": "b", "pci": {}}', "has '{}' as pci; it takes a list"),
-        (b'{"host": "b", "metrics": {"CPU!": 1}}', "has the metric 'CPU!', which is no name"),
+        (b'{"host": "b", "metrics": {"CPU!": 1}}', "has the metric 'CPU!', which is not a name"),
         (b'{"host": "b", "flavors": {"m1": true}}', "has 'True' as flavors; it takes a whole number"),
-        (b'{"aggregate": {"metadata": {"a": 1}}}', "has metadata of an aggregate that are no texts"),
+        (b'{"aggregate": {"metadata": {"a": 1}}}', "has metadata of an aggregate that are not texts"),
         (b'{"group": "g", "max_server_per_host": "2"}', "has '2' as max_server_per_host"),
         (b'{"at": -1, "release": "x"}', "has -1 as `at`; it takes seconds"),
         (b'{"at": 0.5, "release": "x"}', "is at 0.5 s, before the event above it"),
-        (b'{"ask": {"colour": 1}, "at": 2}', "cannot be asked: An ask has no field colour"),
+        (b'{"ask": {"colour": 1}, "at": 2}', "cannot be asked: A request for a host has no field colour"),
         (b'{"at": 2, "ask": {"server_id": "s", "resources": {"VCPU": "1"}}}', "cannot be asked: TypeError"),
-        (b'{"at": 2, "ask": {"server_id": "s", "vcpus": -1}}', "vcpus of an ask is a number"),
+        (b'{"at": 2, "ask": {"server_id": "s", "vcpus": -1}}', "vcpus of a request for a host must be a number"),
     ],
 )
 def test_a_wrong_line_is_named_with_what_is_wrong_in_it(line: bytes, why: str) -> None:

@@ -268,7 +268,7 @@ async def test_a_host_that_says_too_much_is_refused_in_its_name(config: Config, 
         await bus.join("agent:a").call("conductor", "report_host", {"report": {**good, **change}})
     assert refused.value.kind == "BadCall"
     assert [(one["event"], one["sender"], one["method"]) for one in logs] == [
-        ("bus call not understood", "agent:a", "report_host")
+        ("a bus call could not be read", "agent:a", "report_host")
     ]
     await bus.join("agent:a").call("conductor", "report_host", {"report": good})
     assert len(heard) == 1

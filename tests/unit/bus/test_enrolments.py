@@ -73,7 +73,7 @@ def test_credentials_are_their_owners_alone(tmp_path: Path) -> None:
 def test_an_empty_or_cut_credential_is_refused_with_a_sentence(tmp_path: Path, content: str) -> None:
     path = enrolments.write(Enrolments(tmp_path).enrol("agent:h1"), tmp_path / "credentials")
     path.write_text(content)
-    with pytest.raises(ConfigError, match=r"agent\.h1 is no credential of the bus"):
+    with pytest.raises(ConfigError, match=r"agent\.h1 is not a credential of the bus"):
         enrolments.read(path)
 
 
@@ -81,7 +81,7 @@ def test_an_empty_or_cut_credential_is_refused_with_a_sentence(tmp_path: Path, c
 def test_a_credential_of_another_kind_or_name_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     path = enrolments.write(Enrolments(tmp_path).enrol("agent:h1"), tmp_path / "credentials")
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ConfigError, match="is no credential"):
+    with pytest.raises(ConfigError, match="is not a credential"):
         enrolments.read(path)
 
 

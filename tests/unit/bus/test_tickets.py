@@ -56,7 +56,7 @@ def test_a_ticket_ends() -> None:
         clock.by = timedelta(seconds=590)
         assert tickets.read(good)
         clock.by = timedelta(seconds=610)
-        with pytest.raises(Unauthorized, match="over"):
+        with pytest.raises(Unauthorized, match="expired"):
             tickets.read(good)
 
 

@@ -51,7 +51,7 @@ class Agents:
     async def call(self, target: str, method: str, body: Mapping[str, Any], *, within: float) -> Any:
         host = target.removeprefix("agent.")
         if host in self.gone:
-            raise Unreachable(f"nobody serves {target}")
+            raise Unreachable(f"no process serves {target}")
         if self.refusal:
             raise self.refusal
         if host in self.slow:

@@ -24,5 +24,5 @@ def test_what_can_be_no_name_is_refused_with_an_example(name: str) -> None:
         ("[filters.metrics]", Required, {"required": ["cpu.percent", name]}),
         ("[weighers.metrics]", Weights, {"weights": {name: 1.0}}),
     ):
-        with pytest.raises(ConfigError, match=r"is no name of a metric; names are as cpu\.percent"):
+        with pytest.raises(ConfigError, match=r"is not a name of a metric; write one such as cpu\.percent"):
             options.fill(table, kind, plain)

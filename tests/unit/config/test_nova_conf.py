@@ -97,8 +97,8 @@ passthrough_whitelist = [{ vendor_id = "10de", product_id = "1db6" }]
     [
         ('[database]\nconnection = "mysql+pymysql://nova:hush@c/nova"', "MySQL"),
         ("[database]\nnope = 1", "[database] has no key 'nope'; write database = URL"),
-        ('[api]\nauth_strategy = "noauth2"', "cannot be had: every call is asked for a token"),
-        ("[api]\nmax_limit = 5000", "cannot be had: a page has at most 1000"),
+        ('[api]\nauth_strategy = "noauth2"', "is not supported: every call is asked for a token"),
+        ("[api]\nmax_limit = 5000", "is not supported: a page has at most 1000"),
         ('[cors]\nallowed_origin = "https://x"', "the proxy that speaks TLS"),
         ('[libvirt]\nimages_rbd_pool = "vms"', "there is no Ceph"),
         ('[libvirt]\ncpu_shared_set = "1"\n[compute]\ncpu_shared_set = "2"', "says the same; leave one of them out"),
@@ -157,7 +157,7 @@ def test_a_whole_nova_conf_is_translated(tmp_path: Path, capsys: pytest.CaptureF
     assert "hush" not in said.out + said.err
     for words in (
         "[DEFAULT] transport_url: the parts of a deployment talk over a socket",
-        "[database] connection: connection is of MySQL",
+        "[database] connection: connection is a MySQL URL",
         "[scheduler] query_placement_for_image_type_support: ",
         "[libvirt] cpu_mode: novakit has no such option.",
         "[acme] colour: novakit has no such option.",

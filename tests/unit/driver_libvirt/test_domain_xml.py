@@ -155,7 +155,7 @@ def test_devices_read_back_as_they_were_written() -> None:
 
 @pytest.mark.parametrize("address", ["", "3b:00.0", "0000:3b:00.0'/>", "0000:3B:00.0", "0000:3b:20.0", "0000:3b:00.8"])
 def test_what_is_no_pci_address_is_refused(address: str) -> None:
-    with pytest.raises(Refused, match="is no PCI address"):
+    with pytest.raises(Refused, match="is not a PCI address"):
         render(attrs.evolve(PLAN, attachments=(PciAttachment(address=address),)), (ROOT,), AROUND)
 
 

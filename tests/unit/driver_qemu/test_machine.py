@@ -166,7 +166,7 @@ def test_a_tap_name_that_would_be_more_than_a_name_is_refused(device: str) -> No
 def test_other_devices_than_pci_functions_are_refused() -> None:
     with pytest.raises(Refused, match="MdevAttachment"):
         Machine.of(attrs.evolve(PLAIN, attachments=[MdevAttachment(uuid=PORT, parent="0000:3b:00.0")]))
-    with pytest.raises(Refused, match="is no PCI address"):
+    with pytest.raises(Refused, match="is not a PCI address"):
         Machine.of(attrs.evolve(PLAIN, attachments=[PciAttachment(address="0000:3b:00.0,x-vga=on")]))
 
 

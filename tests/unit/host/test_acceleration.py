@@ -43,7 +43,7 @@ def probe_with(tmp_path: Path) -> acceleration.Probe:
     ("script", "kind", "why"),
     [
         ("exit 33", "kvm", "a probe guest ran"),
-        ("exec sleep 60", "tcg", "did not get anywhere within 0.3 s"),
+        ("exec sleep 60", "tcg", "made no progress within 0.3 s"),
         ("echo 'failed to set MSR 0x10a' >&2; exit 134", "tcg", "status 134: failed to set MSR 0x10a"),
         ("exit 0", "tcg", "status 0"),
     ],

@@ -66,7 +66,7 @@ async def test_a_disk_that_says_it_takes_from_another_file_is_not_copied(
     secret.write_bytes(b"secret" * 1000)
     root = await disks.root(plan, directory / "root.qcow2")
     subprocess.run(["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", str(secret), str(root)], check=True)
-    with pytest.raises(Refused, match=r"takes from .*secret.*, and was made with"):
+    with pytest.raises(Refused, match=r"refers to .*secret.* as its base, and was made with"):
         await disks.flatten(root, tmp_path / "flat", within=60)
     assert not (tmp_path / "flat").exists()
 
@@ -119,7 +119,7 @@ async def test_a_disk_that_is_a_link_is_made_anew_and_its_target_is_left_alone(
 
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a\0b", "", "."])
 async def test_a_file_that_leads_out_of_the_config_drive_is_refused(directory: Path, name: str) -> None:
-    with pytest.raises(Refused, match="no relative path"):
+    with pytest.raises(Refused, match="not a relative path"):
         await disks.config_drive(directory / "config.iso", {name: b"x"})
     assert list(directory.iterdir()) == []
 

@@ -36,7 +36,7 @@ def test_a_branch_is_mended_from_its_own_version_on(version: str, has: bool) -> 
 def test_what_is_open_is_named_with_what_to_do() -> None:
     told = judge(QEMU, parse("QEMU emulator version 7.2.12 (Debian 1:7.2+dfsg-7)"), [])
     assert told.verdict is Verdict.WARN
-    assert told.found == "7.2.12 has CVE-2024-4467: an image may read and write files of the host"
+    assert told.found == "7.2.12 has CVE-2024-4467: an image can make QEMU read and write files of the host"
     assert "--only-upgrade qemu-system-x86 qemu-utils" in told.remedy
     assert "start the guests" in told.remedy
 

@@ -183,7 +183,7 @@ def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        (vendor(lambda _: Even(), reads={"inlet_celsius"}), "reads inlet_celsius, which is no host fact"),
+        (vendor(lambda _: Even(), reads={"inlet_celsius"}), "reads inlet_celsius, which is not a host fact"),
         (vendor(lambda _: Even(), api=2), "speaks API 2; this novakit speaks 1"),
         (vendor(lambda _: 1 / 0), "could not be built: ZeroDivisionError"),
         (vendor(lambda _: object()), "has no method mask\\(\\) or passes\\(\\)"),
@@ -195,7 +195,7 @@ def test_a_named_filter_that_cannot_be_used_stops_the_start_with_the_reason(spec
 
 
 def test_a_filter_that_is_switched_on_and_cannot_be_built_stops_the_start() -> None:
-    with pytest.raises(errors.ConfigError, match="filter acme is wanted and cannot be used"):
+    with pytest.raises(errors.ConfigError, match="filter acme is required and cannot be used"):
         composed(HostTable(), vendor(lambda _: object()), filter_options={"acme": {"enabled": True}})
 
 

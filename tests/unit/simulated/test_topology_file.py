@@ -124,9 +124,9 @@ async def test_eight_gpus_over_two_cells_are_reported_and_hosts_may_differ(tmp_p
     ("device", "said"),
     [
         ({"kind": "a"}, "address"),
-        ({"address": "3b:00.0", "kind": "a"}, "is no PCI address"),
+        ({"address": "3b:00.0", "kind": "a"}, "is not a PCI address"),
         ({"address": "0000:10:00.0", "kind": "a"}, "listed twice"),
-        ({"address": "0000:01:00.0", "kind": "a:1"}, "no name"),
+        ({"address": "0000:01:00.0", "kind": "a:1"}, "not a name"),
         ({"address": "0000:01:00.0", "kind": "a", "vendor_id": "NVID"}, "vendor_id"),
         ({"address": "0000:01:00.0", "kind": "a", "numa_cell": 2}, "cell 2, which is not there"),
         ({"address": "0000:01:00.0", "kind": "a", "numa_cell": "0"}, "numa_cell|expected int"),

@@ -219,7 +219,7 @@ def _machine(plan: GuestPlan, wanted: Hardware, around: Surroundings) -> str:
     usual = around.machine if wanted.secure_boot != "required" or is_q35(around.machine) else "q35"
     machine = plan.image_properties.get("hw_machine_type", usual)
     if not _MACHINE.fullmatch(machine):
-        raise Refused(f"hw_machine_type {machine[:40]!r} is no machine type")
+        raise Refused(f"hw_machine_type {machine[:40]!r} is not a machine type")
     return machine
 
 

@@ -208,7 +208,7 @@ def _plug(plan: Plan, prefix: str, kind: str, owner: str, port_id: str, mac: str
     if name in plan.plugs:
         raise ValueError(f"the device name {name} is taken by port {plan.plugs[name].port_id}")
     if not MAC.fullmatch(mac):
-        raise ValueError(f"{mac!r} is no MAC address")
+        raise ValueError(f"{mac!r} is not a MAC address")
     if not 68 <= mtu <= 65521:
         raise ValueError(f"an MTU of {mtu} is not possible; it has to be between 68 and 65521")
     plan.plugs[name] = WantedBridgePort(name=name, kind=kind, owner=owner, port_id=port_id, mac=mac.lower(), mtu=mtu)

@@ -28,7 +28,7 @@ class Instances:
     def of(self, guest: str) -> Path:
         """Return the directory of a guest. Raises NotFound for what cannot be one's id."""
         if not re.fullmatch(UUID_PATTERN, guest):
-            raise NotFound(f"{guest[:80]!r} is no guest's id")
+            raise NotFound(f"{guest[:80]!r} is not the id of a guest")
         return self.root / guest
 
     def built(self) -> Sequence[str]:

@@ -91,9 +91,9 @@ def _device(
 ) -> Device:
     health, why = Health.OK, ""
     if {key, parent} & set(options.lost):
-        health, why = Health.LOST, "It has fallen off the simulated bus, as the options order."
+        health, why = Health.LOST, "It has fallen off the simulated bus, as its options say."
     elif {key, parent} & set(options.degraded):
-        health, why = Health.DEGRADED, "It is degraded, as the options order."
+        health, why = Health.DEGRADED, "It is degraded, as its options say."
     return Device(
         key=key,
         kind=kind,

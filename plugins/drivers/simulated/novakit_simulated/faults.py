@@ -35,10 +35,10 @@ class Dice:
     def error(self, what: str) -> Exception:
         """Make the error that was ordered."""
         if self.how == "busy":
-            return Busy(f"{what}: the simulated host is busy, as its options order", retry_after=0.1)
+            return Busy(f"{what}: the simulated host is busy, as its options say", retry_after=0.1)
         if self.how == "fault":
-            return SimulatedFault(f"{what}: a fault, as the options of the simulated host order")
-        return Refused(f"{what}: refused, as the options of the simulated host order")
+            return SimulatedFault(f"{what}: a fault, as the options of the simulated host say")
+        return Refused(f"{what}: refused, as the options of the simulated host say")
 
 
 def chance_of(probability: float, seed: int | None, host: str) -> Random | None:

@@ -81,7 +81,7 @@ def _check_devices(found: HostTopology) -> None:
             raise ValueError(f"PCI device {device.address} is listed twice")
         seen.add(device.address)
         if not re.fullmatch(KIND_PATTERN, device.kind):
-            raise ValueError(f"PCI device {device.address} has the kind {device.kind[:80]!r}, which is no name")
+            raise ValueError(f"PCI device {device.address} has the kind {device.kind[:80]!r}, which is not a name")
         for key in ("vendor_id", "product_id"):
             if (value := getattr(device, key)) and not re.fullmatch(r"[0-9a-f]{4}", value):
                 raise ValueError(f"PCI device {device.address}: {key} {value[:40]!r} is not four hexadecimal digits")

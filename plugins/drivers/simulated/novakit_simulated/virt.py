@@ -297,7 +297,7 @@ class SimulatedVirt:
             loop = asyncio.get_running_loop()
             self._disarm(guest)
             self._timers[guest] = loop.call_later(
-                max(0.0, due), self._stop, guest, Power.CRASHED, "crashed, as the options order"
+                max(0.0, due), self._stop, guest, Power.CRASHED, "crashed, as its options say"
             )
 
     def _disarm(self, guest: str) -> None:
