@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from novakit import __version__, config, logs, world
+from novakit import __version__, allocator, config, logs, world
 from novakit.cli import paths
 from novakit.errors import ConfigError
 from novakit.logs.waiting import Waits
@@ -72,6 +72,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def serve(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     chosen = read(args)
+    allocator.keep_little()
     from novakit import app
 
     app.prepare_state(chosen.state)
