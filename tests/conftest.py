@@ -2,9 +2,20 @@
 
 import os
 
+import structlog
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None)
 # CI says whether a change is good; the same change must not pass on one day and fail on another.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# The default shows the locals of every frame: seconds, or a minute, for each error that a test provokes.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("iso"),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
