@@ -18,11 +18,14 @@ import orjson
 import structlog
 
 from novakit import durable
-from novakit.calls.host import GuestNote
+from novakit.calls.host import GuestNote, NetworksNote
 from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.plain import to_plain, to_record
 
 log = structlog.get_logger(__name__)
+
+NETWORKS = "networks.json"
+"""The one note that is of no single guest."""
 
 
 @attrs.define
@@ -31,12 +34,14 @@ class GuestNotes:
 
     directory: Path
     _versions: dict[str, str] = attrs.field(factory=dict)
+    _networks: NetworksNote | None = None
 
     def open(self) -> None:
         """Make the directory and see what is in it."""
         durable.directory(self.directory, mode=0o700)
+        self._networks = self._read_networks()
         for path in self.directory.glob("*.json"):
-            if (note := self._read(path.stem)) is not None:
+            if path.name != NETWORKS and (note := self._read(path.stem)) is not None:
                 self._versions[path.stem] = note.version
 
     def version(self, server: str) -> str | None:
@@ -57,6 +62,30 @@ class GuestNotes:
         """Remove a guest's note, once the guest is gone; none is fine."""
         if self._versions.pop(server, None) is not None:
             await asyncio.to_thread(self._path(server).unlink, missing_ok=True)
+
+    @property
+    def networks_version(self) -> str:
+        """Return which version of the note of the networks around the guests is kept; nothing for no note."""
+        return self._networks.version if self._networks is not None else ""
+
+    async def keep_networks(self, note: NetworksNote) -> None:
+        """Keep the note of the networks around the guests. Raises OSError."""
+        await asyncio.to_thread(durable.write, self.directory / NETWORKS, orjson.dumps(to_plain(note)))
+        self._networks = note
+
+    def networks(self) -> NetworksNote | None:
+        """Return the note of the networks around the guests; None for no note."""
+        return self._networks
+
+    def _read_networks(self) -> NetworksNote | None:
+        path = self.directory / NETWORKS
+        try:
+            return to_record(orjson.loads(path.read_bytes()), NetworksNote, tolerant=True)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            log.warning("the note of networks cannot be read", file=str(path), why=str(error))
+            return None
 
     def _path(self, server: str) -> Path:
         if not re.fullmatch(UUID_PATTERN, server):

@@ -61,6 +61,16 @@ class GuestNote:
 
 
 @attrs.frozen(kw_only=True)
+class NetworksNote:
+    """What a host keeps of the networks around its guests on the conductor's behalf, and gives back as it is."""
+
+    version: str
+    """Differs for every other text."""
+    text: str = attrs.field(repr=False)
+    seal: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
 class Kept:
     """What of a host's network stays as it is though the topology knows nothing of it."""
 
@@ -145,7 +155,10 @@ class HostCalls(Contract):
     @call(within=lambda config: config.agent.create_within + FETCHING, repeat_by="operation", by=CONDUCTOR)
     @abstractmethod
     async def build(self, operation: str, plan: BuildPlan) -> Guest:
-        """Fetch the image, build the guest and start it; busy while a port is not wired or the image not there."""
+        """Fetch the image, build the guest and start it; busy while a port is not wired or the image not there.
+
+        Refused where the host has a guest of this id that has been a server at rest: nothing is built on top of it.
+        """
 
     @call(within=120.0, repeat_by="server", by=CONDUCTOR)
     @abstractmethod
@@ -161,6 +174,16 @@ class HostCalls(Contract):
     @abstractmethod
     async def notes(self, servers: tuple[str, ...]) -> tuple[GuestNote, ...]:
         """Read the notes of some guests; those without one are left out."""
+
+    @call(within=30.0, repeat_by="note.version", by=CONDUCTOR)
+    @abstractmethod
+    async def keep_networks(self, note: NetworksNote) -> None:
+        """Keep the note of the networks around the guests in the place of the former one."""
+
+    @call(within=30.0, repeat_by=READS, by=CONDUCTOR)
+    @abstractmethod
+    async def noted_networks(self) -> NetworksNote | None:
+        """Read the note of the networks around the guests; None where none is kept."""
 
     @call(within=120.0, plus="grace", repeat_by="operation", by=CONDUCTOR)
     @abstractmethod

@@ -15,7 +15,8 @@ from novakit.network import bootstrap as first_start
 from novakit.network.allocation.addresses import number_of
 from novakit.network.floating_ips import FLOATING_IPS, FloatingIps
 from novakit.network.hosts import applied as applications
-from novakit.network.hosts import dhcp, topology
+from novakit.network.hosts import dhcp, noted, topology
+from novakit.network.hosts.noted import NotedNetworks
 from novakit.network.networks import NETWORKS, NetworkDetails, NetworksOfAll
 from novakit.network.ports import PORTS, Ports
 from novakit.network.quotas import NetworkQuotas
@@ -102,6 +103,11 @@ class Networks(Transactions):
             trusted = {rule.remote_group_id for one in found for rule in one.rules} - {None}
             named = await rows.find(session, StoredSecurityGroup, id=trusted)
         return found, {row.id: (row.name, row.project_id) for row in named}
+
+    async def noted(self, host: str) -> NotedNetworks:
+        """Read what a host is to note of the networks around its guests."""
+        async with self.store.read() as session:
+            return await noted.read(session, host)
 
     async def allocate(
         self, *, server_id: str, project_id: str, hostname: str, requested: Sequence[Requested]

@@ -1,14 +1,20 @@
 """Ports made again from what a host noted of them, with the MAC and the addresses that their guest has.
 
-Networks and subnets that are gone with a database are made again under their ids, so that what is wired stays as it is.
+Networks and subnets that are gone with a database are made again under their ids, so that what is wired stays as it is;
+so is what stood around the ports, as far as the host noted it: see `regained`.
 Whatever somebody else has meanwhile is a conflict, and then nothing is made.
 """
 
 from collections.abc import Mapping, Sequence
 
+import attrs
+
 from novakit import errors
 from novakit.network.allocation.addresses import number_of, range_of, usable
 from novakit.network.allocation.drafts import PortDraft, new_port, write
+from novakit.network.hosts.dhcp import dhcp_port_id
+from novakit.network.hosts.noted import NotedRow, again
+from novakit.network.hosts.regained import NO_NOTE, Regaining
 from novakit.network.networks import HIGHEST_SEGMENT
 from novakit.network.records import NotedAddress, NotedPort
 from novakit.network.security_group_rules import ensure_default
@@ -33,14 +39,17 @@ async def restore(
     host: str,
     zone: str,
     beyond: Mapping[str, int],
+    around: Regaining,
 ) -> None:
-    """Make the ports of a server again, bound to its host. `beyond` is, by subnet, the highest address to be spared.
+    """Make the ports of a server again, bound to its host, and what is around them.
 
+    `beyond` is, by subnet, the highest address to be spared.
     Raises Conflict for a MAC, an address or a range that is taken.
     """
     drafts: list[PortDraft] = []
+    await around.groups([port.id for port in noted])
     for place, port in enumerate(noted):
-        network = await _network(session, port, project_id, beyond)
+        network = await _network(session, port, around, beyond)
         row = new_port(
             network.id,
             id=port.id,
@@ -57,6 +66,9 @@ async def restore(
             host=host,
             status="BUILD",
         )
+        if (known := around.port(port.id)) is not None:
+            kept = {name: known[name] for name in KEPT if name in known}
+            row = attrs.evolve(row, **kept)
         if await _take_over(session, row):
             continue
         await _require_free(session, port, network)
@@ -64,18 +76,31 @@ async def restore(
         drafts.append(
             PortDraft(
                 row=row,
-                groups=groups if network.port_security else (),
+                groups=groups if row.port_security else (),
                 numbers=[await _number(session, network, each) for each in port.addresses],
             )
         )
         touched.members.update(groups)
     await write(session, drafts)
+    await _around(session, noted, around)
     touched.gateway = True
     touched.hosts.add(host)
 
 
+KEPT = ("name", "description", "tags", "admin_state_up", "vnic_type", "profile", "port_security", "allowed_pairs")
+"""What of a port is as it was, and says nothing of its server."""
 TAKEN = ("device_id", "device_owner", "server_id", "position", "nic_tag", "host", "status", "fault")
 """What of a port that is there follows from the server it is given to."""
+
+
+async def _around(session: Session, noted: Sequence[NotedPort], around: Regaining) -> None:
+    """Make again what the host noted of routers, floating IPs and DHCP, now that the ports are there."""
+    own = {port.network_id for port in noted}
+    await around.dhcp(dhcp_port_id(network) for network in own)
+    await around.routers(own)
+    await around.floating([port.id for port in noted])
+    if unknown := [port.id for port in noted if around.port(port.id) is None]:
+        around.left.append(f"{NO_NOTE} That is so of {len(unknown)} of its {len(noted)} ports.")
 
 
 async def _take_over(session: Session, wanted: StoredPort) -> bool:
@@ -107,31 +132,37 @@ async def _number(session: Session, network: StoredNetwork, address: NotedAddres
     raise errors.Conflict(f"Its network {network.id} has no subnet {address.subnet.cidr} any more.")
 
 
-async def _network(session: Session, port: NotedPort, project_id: str, beyond: Mapping[str, int]) -> StoredNetwork:
+async def _network(session: Session, port: NotedPort, around: Regaining, beyond: Mapping[str, int]) -> StoredNetwork:
     """Find the network of a port, or make it and its subnets again."""
     network = await rows.one(session, StoredNetwork, id=port.network_id)
     if network is None:
         network = await _external_like(session, port)
     if network is None:
-        network = StoredNetwork(
-            **rows.fresh(id=port.network_id, project_id=project_id, name=port.network_name),
-            segment=await networks.next_segment(session, HIGHEST_SEGMENT),
-            network_type="vxlan",
-            physical_network=None,
-            mtu=port.mtu,
-            admin_state_up=True,
-            shared=False,
-            external=False,
+        known = around.network(port.network_id) or {}
+        told = {"id": port.network_id, "name": port.network_name, "mtu": port.mtu, "network_type": "vxlan"}
+        network = again(
+            StoredNetwork,
+            {**told, **known},
+            project_id=await around.owner(known.get("project_id", around.was)),
+            segment=await _segment(session, known),
+            # A new database has a default network of its own; an external one was looked for by its range.
             is_default=False,
-            port_security=True,
-            dns_domain="",
-            fault=None,
+            physical_network=None,
+            external=False,
         )
         await rows.add(session, [network])
     if not network.external:
         for address in port.addresses:
-            await _subnet(session, network, address, beyond)
+            await _subnet(session, network, address, around.subnet(address.subnet.id), beyond)
     return network
+
+
+async def _segment(session: Session, known: NotedRow) -> int:
+    """Give a network the number that it had, which other hosts' guests on it still use; another where that is taken."""
+    had: int | None = known.get("segment")
+    if had is not None and await rows.one(session, StoredNetwork, segment=had) is None:
+        return had
+    return await networks.next_segment(session, HIGHEST_SEGMENT)
 
 
 async def _external_like(session: Session, port: NotedPort) -> StoredNetwork | None:
@@ -143,22 +174,33 @@ async def _external_like(session: Session, port: NotedPort) -> StoredNetwork | N
     return None
 
 
-async def _subnet(session: Session, network: StoredNetwork, address: NotedAddress, beyond: Mapping[str, int]) -> None:
+async def _subnet(
+    session: Session,
+    network: StoredNetwork,
+    address: NotedAddress,
+    known: NotedRow | None,
+    beyond: Mapping[str, int],
+) -> None:
     noted = address.subnet
     for other in await rows.find(session, StoredSubnet, network_id=network.id):
         if other.cidr == noted.cidr:
             return
         if range_of(other.cidr).overlaps(range_of(noted.cidr)):
             raise errors.Conflict(f"Its range {noted.cidr} overlaps with the subnet {other.cidr} of its network.")
-    row = StoredSubnet(
-        **rows.fresh(id=noted.id, project_id=network.project_id),
+    told = {
+        "id": noted.id,
+        "cidr": noted.cidr,
+        "gateway_ip": noted.gateway_ip,
+        "dhcp": noted.dhcp,
+        "dns_servers": list(noted.dns_servers),
+        "host_routes": list(noted.host_routes),
+        "pools": pools_of(range_of(noted.cidr), None, noted.gateway_ip),
+    }
+    row = again(
+        StoredSubnet,
+        {**told, **(known or {})},
+        project_id=network.project_id,
         network_id=network.id,
-        cidr=noted.cidr,
-        gateway_ip=noted.gateway_ip,
-        dhcp=noted.dhcp,
-        dns_servers=list(noted.dns_servers),
-        host_routes=list(noted.host_routes),
-        pools=pools_of(range_of(noted.cidr), None, noted.gateway_ip),
         # New addresses are looked for beyond those of guests that may be taken over later.
         cursor=max(beyond.get(noted.id, 0) + 1, usable(range_of(noted.cidr))[0]),
     )

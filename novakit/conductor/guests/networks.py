@@ -1,0 +1,109 @@
+"""Notes of the networks around guests, written again a moment after networks have changed.
+
+The idea: whatever a host must see is pushed to it, so a push says that something changed; a change that the host of
+routers sees may be one of anybody's router or floating IP, and concerns every host.
+The cost: about ten reads for each host that may have changed, one after another, at most a thirtieth of the time; a
+note that says the same is not sent.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import attrs
+import structlog
+
+from novakit import world
+from novakit.agent.calls import NetworksNote
+from novakit.bus import BusError, RemoteError
+from novakit.conductor.guests import note as notes
+from novakit.conductor.parts import Parts
+from novakit.network.hosts.noted import NOTHING, NotedNetworks
+from novakit.store.network import hosts as network_hosts
+
+log = structlog.get_logger(__name__)
+
+SETTLE = 2.0
+"""Seconds from a change until notes are written, so that a storm of changes is one note."""
+SHARE = 30
+"""How many times as long as the last round took the next one waits."""
+
+
+@attrs.define
+class NetworkNotes:
+    """Keeps the notes of networks of all hosts as the networks are."""
+
+    parts: Parts
+    _changed: set[str] = attrs.field(factory=set)
+    _versions: dict[str, str] = attrs.field(factory=dict)
+    _writing: asyncio.Task[None] | None = None
+    _rest: float = SETTLE
+
+    def changed(self, hosts: Iterable[str]) -> None:
+        """Say that what is around the guests of hosts may have changed."""
+        self._changed.update(hosts)
+        if self._changed and (self._writing is None or self._writing.done()):
+            self._writing = world.spawn(self._write_soon(), name="conductor/network-notes")
+
+    def told(self, host: str, version: str) -> None:
+        """Take from a host which note it keeps."""
+        known = self._versions.get(host)
+        self._versions[host] = version
+        if known != version:
+            self.changed([host])
+
+    async def _write_soon(self) -> None:
+        while self._changed:
+            await asyncio.sleep(self._rest)
+            began = world.monotonic()
+            try:
+                await self.write()
+            except Exception as error:  # a border: the next change, or the next report, tries it again
+                log.warning("notes of networks were not written", why=repr(error))
+            self._rest = max(SETTLE, (world.monotonic() - began) * SHARE)
+
+    async def close(self) -> None:
+        """Write no more; what is not written is written after the next report of its host."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def write(self) -> None:
+        """Have all hosts that may have changed keep their notes."""
+        changed, self._changed = self._changed, set()
+        async with self.parts.store.read() as session:
+            known = await network_hosts.every(session)
+        everywhere = any(row["gateway"] and row["host"] in changed for row in known)
+        for row in known:
+            if everywhere or row["host"] in changed:
+                await self._write_one(row["host"])
+
+    async def _write_one(self, host: str) -> None:
+        note = self.parts.notary.write_networks(host, await self.parts.networks.noted(host))
+        if self._versions.get(host) == note.version:
+            return
+        try:
+            await self.parts.hosts.at(host).keep_networks(note)
+        except BusError as error:
+            self._versions.pop(host, None)
+            log.info("the note of a host's networks waits for its next report", host=host, why=str(error))
+        else:
+            self._versions[host] = note.version
+
+
+async def noted_by(parts: Parts, host: str, *, sealed: bool) -> NotedNetworks:
+    """Ask a host for what it noted of networks; nothing where it has no note, or with `sealed` none of this database.
+
+    Raises Unreachable.
+    """
+    try:
+        kept: NetworksNote | None = await parts.hosts.at(host).noted_networks()
+    except RemoteError as error:
+        log.warning("the note of a host's networks could not be read", host=host, why=str(error))
+        return NOTHING
+    if kept is None or (sealed and not parts.notary.has_sealed_networks(host, kept)):
+        return NOTHING
+    try:
+        return notes.read_networks(kept)
+    except ValueError as error:
+        log.warning("a note is of no use", host=host, why=str(error))
+        return NOTHING
