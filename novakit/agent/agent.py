@@ -31,6 +31,7 @@ from novakit.calls.host import (
     HostCalls,
     ImageTarget,
     Kept,
+    NetworksNote,
     Snapshot,
 )
 from novakit.config import AgentOptions
@@ -152,6 +153,7 @@ class Agent(HostCalls):
             metrics=metrics,
             guests=guests,
             notes={each.id: kept for each in guests if (kept := self.notes_kept.version(each.id)) is not None},
+            networks=self.notes_kept.networks_version,
             building=tuple(self._builds),
             started=started,
             runs=self.runs,
@@ -214,6 +216,8 @@ class Agent(HostCalls):
         return await self._alone(plan.id, lambda: self._building(plan))
 
     async def _building(self, plan: BuildPlan) -> Guest:
+        if self.notes_kept.version(plan.id):
+            raise Refused(f"{self.host} has a guest of {plan.id} already, which was a server at rest")
         task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan.id}")
         self._builds[plan.id] = task
         try:
@@ -285,6 +289,12 @@ class Agent(HostCalls):
 
     async def notes(self, servers: tuple[str, ...]) -> tuple[GuestNote, ...]:
         return tuple(await self.notes_kept.some(servers))
+
+    async def keep_networks(self, note: NetworksNote) -> None:
+        await self.notes_kept.keep_networks(note)
+
+    async def noted_networks(self) -> NetworksNote | None:
+        return self.notes_kept.networks()
 
     async def set_power(self, operation: str, server: str, to: Power, grace: float) -> Guest:
         async def change() -> Guest:

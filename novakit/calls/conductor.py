@@ -41,6 +41,8 @@ class AgentReport:
     guests: tuple[Guest, ...] = tuple_field()
     notes: Mapping[str, str] = mapping_field()
     """By guest, which version of its note is kept here."""
+    networks: str = ""
+    """Which version of the note of the networks around its guests is kept here; nothing for none."""
     building: tuple[str, ...] = tuple_field()
     """Ids of the servers whose guests it is building now."""
     runs: RunningPlugins | None = None
@@ -135,6 +137,8 @@ class Settled:
     found: bool = True
     why: str = ""
     """Why it was not done; empty when it was."""
+    left: tuple[str, ...] = tuple_field()
+    """What of it could not be brought back though it was done, in words."""
 
 
 class ConductorCalls(Contract):

@@ -27,8 +27,8 @@ ADOPT = """\
 Make a server of a guest that its host has, from the note that the host keeps of it.
 
 The server has the id, name, flavor, image, key, metadata, ports, MACs and addresses that it had.
-Networks that the database does not know are made again; routers and floating IPs are not.
-Security groups that the database does not know are left out; a port without any gets the default group of its project.
+Networks, routers, floating IPs and security groups that the database does not know are made again, as its host noted
+them; what the database has stays as it is.  What cannot be brought back is printed.
 The guest itself is not touched.
 """
 REMOVE = """\
@@ -130,14 +130,16 @@ def _each(args: argparse.Namespace, cloud: Client, ids: Sequence[str], ask: Any)
     outcomes = []
     for id in ids:
         try:
-            outcome = ask(id)["guest"]["outcome"]
-            outcomes.append({"id": id, "outcome": outcome, "why": ""})
+            told = ask(id)["guest"]
+            outcomes.append({"id": id, "outcome": told["outcome"], "why": "", "left": told["left"]})
         except RequestRefused as error:
-            outcomes.append({"id": id, "outcome": "refused", "why": str(error)})
+            outcomes.append({"id": id, "outcome": "refused", "why": str(error), "left": []})
         if args.format == "table":
             print(
                 f"{id}  {outcomes[-1]['outcome']}{'  ' if outcomes[-1]['why'] else ''}{outcomes[-1]['why']}", flush=True
             )
+            for sentence in outcomes[-1]["left"]:
+                print(f"  {sentence}", flush=True)
     if args.format == "json":
         sys.stdout.buffer.write(orjson.dumps(outcomes, option=orjson.OPT_INDENT_2) + b"\n")
     elif not ids:

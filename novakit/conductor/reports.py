@@ -12,6 +12,7 @@ from novakit.calls.conductor import AgentReport, Received, RunningPlugins
 from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
 from novakit.concurrency.gather import Gather
+from novakit.conductor.guests.networks import NetworkNotes
 from novakit.conductor.guests.renewal import renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
@@ -63,12 +64,15 @@ class Reports:
     _runs: dict[str, RunningPlugins] = attrs.field(factory=dict)
     """What each host runs, as it was last written."""
     _seen: set[str] = attrs.field(factory=set)
+    network_notes: NetworkNotes = attrs.field(init=False)
     _strangers: Strangers = attrs.field(init=False)
     _write: Gather["_Facts", Exception | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._write = Gather(self._write_facts)
         self._strangers = Strangers(self.parts)
+        self.network_notes = NetworkNotes(self.parts)
+        self.parts.wiring.on_pushed = lambda host: self.network_notes.changed([host])
 
     async def host(self, host: str, report: AgentReport) -> Received:
         """Take a full report: facts, guests, builds under way, and whether the agent has just started."""
@@ -83,6 +87,7 @@ class Reports:
         await self._note_plugins(host, report.runs)
         # Before the host is told anything: a topology would take down what unknown guests are wired with.
         await self._compare(host, report)
+        self.network_notes.told(host, report.networks)
         if report.started:
             await self.parts.networks.host_up(host)
             self.parts.wiring.poke([host])
@@ -96,7 +101,7 @@ class Reports:
         self._runs[host] = runs
 
     async def _refuses(self, host: str, report: AgentReport, mine: str) -> bool:
-        """Say whether the host belongs to another deployment, and remember it for those who look."""
+        """Return whether the host belongs to another deployment, and remember it for those who look."""
         refuses = report.deployment not in ("", mine)
         if not (refuses or report.started):
             return False
@@ -161,9 +166,12 @@ class Reports:
             strangers = [each.id for each in guests if each.id not in wanted]
             known = {row["id"]: row for row in await servers.some(session, strangers)} if strangers else {}
             busy = {row["server_id"] for row in await operations.unfinished(session, {*wanted, *strangers})}
-        doubtful = {*strangers} - busy - building
+        # What an operation works on is its business, unless the guest has been a server at rest: see `guests.age`.
+        settled = {id for id, version in report.notes.items() if version}
+        pending = {*strangers} & (busy | building)
+        doubtful = ({*strangers} - pending) | ({*strangers} & settled) - building
         over = await self._strangers.judge(
-            host, [Found(each, known.get(each.id)) for each in guests if each.id in doubtful]
+            host, [Found(each, known.get(each.id), each.id in busy) for each in guests if each.id in doubtful], pending
         )
         found = {each.id: each.power.value for each in guests}
         odd = {id: what for id, row in wanted.items() if (what := _difference(row, found.get(id)))}

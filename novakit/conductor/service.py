@@ -73,6 +73,7 @@ class Conductor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.reports.network_notes.close()
         await self._announcer.stop()
 
     async def _new_work(self, news: topics.NewWork) -> None:

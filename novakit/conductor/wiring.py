@@ -58,6 +58,8 @@ class Wiring:
     hosts: Targets[HostCalls]
     kept: Callable[[Sequence[str]], Awaitable[Mapping[str, Kept]]] = _nothing
     """Says what of the networks of some hosts is to stay though no topology knows of it."""
+    on_pushed: Callable[[str], None] = lambda host: None
+    """Called with a host that took its topology; may be set later."""
     _waiting: dict[str, _Round] = attrs.field(factory=dict)
     _pushing: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _rested: dict[str, float] = attrs.field(factory=dict)
@@ -153,6 +155,7 @@ class Wiring:
     async def _push(self, host: str, current: _Round, topology: Topology, kept: Kept) -> None:
         try:
             current.done.set_result(await self._apply(host, topology, kept))
+            self.on_pushed(host)
         except (RemoteError, Unreachable) as error:
             log.info("host did not take its topology", host=host, why=str(error))
             current.done.set_exception(error)

@@ -214,18 +214,29 @@ async def unfinished(session: Session, server_ids: Iterable[str] | None = None) 
     return await session.all(statement)
 
 
-async def ended(session: Session, ids: Iterable[str]) -> set[str]:
-    """Name those of the operations that are known and have ended."""
+async def ends(session: Session, ids: Iterable[str]) -> dict[str, datetime | None]:
+    """Say of those of the operations that are known when they ended; None for one that is open."""
     c = operations.c
-    return set(await session.scalars(sa.select(c.id).where(c.id.in_(list(ids)), c.finished_at.is_not(None))))
+    found = await session.all(sa.select(c.id, c.finished_at).where(c.id.in_(list(ids))))
+    return {row["id"]: row["finished_at"] for row in found}
 
 
-async def last_ended(session: Session, server_ids: Iterable[str]) -> dict[str, str]:
-    """Name the last operation that ended, by server."""
+@attrs.frozen
+class LastOperation:
+    """The operation on a server that ended last, and when."""
+
+    id: str
+    at: datetime
+
+
+async def last_ended(session: Session, server_ids: Iterable[str]) -> dict[str, LastOperation]:
+    """Return the last operation that ended, by server."""
     c = operations.c
     latest = sa.select(sa.func.max(c.number)).where(c.server_id.in_(list(server_ids)), c.finished_at.is_not(None))
-    found = await session.all(sa.select(c.server_id, c.id).where(c.number.in_(latest.group_by(c.server_id))))
-    return {row["server_id"]: row["id"] for row in found}
+    found = await session.all(
+        sa.select(c.server_id, c.id, c.finished_at).where(c.number.in_(latest.group_by(c.server_id)))
+    )
+    return {row["server_id"]: LastOperation(row["id"], row["finished_at"]) for row in found}
 
 
 async def last_of(session: Session, server_id: str, kind: str) -> str | None:

@@ -72,7 +72,7 @@ def _answer(call: Call[Additions], settled: Settled, done: str) -> web.Response:
         raise errors.NotFound(f"No host has a guest {guest} that is not a server; see `novakit guest list`.")
     if settled.why:
         raise errors.Conflict(f"The guest {guest} is not {done}. {settled.why}")
-    return reply({"guest": {"id": guest, "outcome": done}})
+    return reply({"guest": {"id": guest, "outcome": done, "left": list(settled.left)}})
 
 
 ROUTES = (

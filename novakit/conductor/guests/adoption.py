@@ -3,7 +3,7 @@
 Nothing is done on the host: what it has is what the note says, so the rows are made to fit the guest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -16,6 +16,8 @@ from novakit.conductor.guests.note import Note, NotedServer, moment
 from novakit.conductor.parts import Parts
 from novakit.network.allocation.addresses import number_of
 from novakit.network.hosts import adoption as ports
+from novakit.network.hosts.noted import NotedNetworks
+from novakit.network.hosts.regained import Regaining
 from novakit.placement.ledger import AllocationClaim
 from novakit.store import identity, operations
 from novakit.store.compute import hosts, server_groups, servers, strangers
@@ -41,27 +43,47 @@ class Asked:
     with_ports: bool = True
 
 
-async def adopt(parts: Parts, host: str, guest: Guest, note: Note, asked: Asked) -> None:
-    """Make a guest of a host a server again, or nothing. Raises Conflict with the reason why it cannot be one."""
+async def adopt(parts: Parts, host: str, guest: Guest, note: Note, noted: NotedNetworks, asked: Asked) -> Sequence[str]:
+    """Make a guest of a host a server again, or nothing; tell what could not be brought back with it.
 
-    async def work(session: Session, touched: Touched) -> None:
+    Raises Conflict with the reason why it cannot be a server.
+    """
+
+    async def work(session: Session, touched: Touched) -> Sequence[str]:
+        there = await _replaced(session, guest.id)
         row = await _row(session, host, guest, note, asked)
+        around = Regaining(session=session, noted=noted, was=note.server.project_id, project_id=row["project_id"])
         if asked.with_ports:
-            await _restore_ports(session, touched, note, row)
+            await _restore_ports(session, touched, note, row, around)
+        else:
+            around.left.append("Its ports were left out, as was asked; what leads to them was left out with them.")
         await _claim(parts, session, row, note)
-        await servers.add(session, [row])
+        if there:
+            await servers.change(session, row["id"], fault=None, **row)
+        else:
+            await servers.add(session, [row])
         await operations.add(session, [_action(row, asked)])
         await strangers.drop(session, host, [guest.id])
+        return around.left
 
     try:
-        await parts.networks.write(work)
+        return await parts.networks.write(work)
     except sa.exc.IntegrityError as error:
         raise errors.Conflict("Another request took what the guest needs; try again.") from error
 
 
-async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Asked) -> dict[str, Any]:
-    if await servers.some(session, [guest.id]):
+async def _replaced(session: Session, id: str) -> bool:
+    """Return whether the database has the guest's server, on no host. Raises Conflict where it is in use."""
+    rows = await servers.some(session, [id])
+    if not rows:
+        return False
+    row = await servers.lock(session, id)
+    if row is None or row["host"] is not None or await operations.unfinished(session, [id]):
         raise errors.Conflict("The database has a server of this id already.")
+    return True
+
+
+async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Asked) -> dict[str, Any]:
     known = await hosts.show(session, host)
     if known is None:
         raise errors.Conflict(f"The host {host} has not reported yet.")
@@ -100,7 +122,9 @@ async def _hints(session: Session, server: NotedServer) -> dict[str, Any]:
     return hints
 
 
-async def _restore_ports(session: Session, touched: Touched, note: Note, row: Mapping[str, Any]) -> None:
+async def _restore_ports(
+    session: Session, touched: Touched, note: Note, row: Mapping[str, Any], around: Regaining
+) -> None:
     beyond: dict[str, int] = {}
     for other in await strangers.every(session):
         for subnet, ips in other["keeps"].get("addresses", {}).items():
@@ -115,6 +139,7 @@ async def _restore_ports(session: Session, touched: Touched, note: Note, row: Ma
         host=row["host"],
         zone=row["availability_zone"] or "nova",
         beyond=beyond,
+        around=around,
     )
 
 

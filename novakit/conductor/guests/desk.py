@@ -10,6 +10,7 @@ from novakit.bus import BusError
 from novakit.calls.conductor import RefusedHost, Settled, Stranger, Unknown
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked, adopt
+from novakit.conductor.guests.networks import noted_by
 from novakit.conductor.guests.strangers import NO_NOTE
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
@@ -45,11 +46,15 @@ class Desk:
         if isinstance(kept, str):
             return Settled(why=kept)
         try:
-            await adopt(self.parts, row["host"], Guest(id=guest, power=Power(row["power"])), kept, asked)
+            noted = await noted_by(self.parts, row["host"], sealed=False)
+            there = Guest(id=guest, power=Power(row["power"]))
+            left = await adopt(self.parts, row["host"], there, kept, noted, asked)
+        except BusError as error:
+            return Settled(why=f"{row['host']} does not answer: {error}")
         except errors.NovakitError as error:
             return Settled(why=error.message)
-        log.warning("a guest was adopted", host=row["host"], guest=guest, by=asked.user_id)
-        return Settled()
+        log.warning("a guest was adopted", host=row["host"], guest=guest, by=asked.user_id, left=left)
+        return Settled(left=tuple(left))
 
     async def remove(self, guest: str, host: str | None) -> Settled:
         """Destroy a stranger; the record of it goes last, so that a kill in between leaves it to be asked again."""

@@ -13,8 +13,8 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.agent.calls import NetworksNote
 from novakit.bus import BusError, RemoteError
+from novakit.calls.host import NetworksNote
 from novakit.conductor.guests import note as notes
 from novakit.conductor.parts import Parts
 from novakit.network.hosts.noted import NOTHING, NotedNetworks

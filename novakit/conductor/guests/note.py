@@ -18,8 +18,9 @@ from typing import Any
 import attrs
 import orjson
 
-from novakit.calls.host import GuestNote
+from novakit.calls.host import GuestNote, NetworksNote
 from novakit.network import PortInfo
+from novakit.network.hosts.noted import NotedNetworks
 from novakit.network.records import NotedAddress, NotedPort
 from novakit.store.deployment import Deployment
 from novakit_hookspecs.fields import mapping_field, tuple_field
@@ -73,7 +74,9 @@ class Note:
     deployment: str
     host: str
     operation: str
-    """The operation that built the guest, or wrote the note again."""
+    """The operation that builds the guest, or the last one that had ended when the note was written again."""
+    ended: str | None = None
+    """When that operation ended, in ISO 8601; None in the note of a build."""
     server: NotedServer
     ports: tuple[NotedPort, ...] = tuple_field()
     claim: Claimed | None = None
@@ -99,6 +102,7 @@ class Notary:
         server: Mapping[Any, Any],
         ports: Sequence[PortInfo],
         *,
+        ended: datetime | None = None,
         claim: Claimed | None = None,
         devices: Sequence[str] = (),
         numa: Sequence[Taken] = (),
@@ -108,6 +112,7 @@ class Notary:
             deployment=self.deployment.id,
             host=host,
             operation=operation,
+            ended=ended.isoformat() if ended else None,
             server=_noted(server),
             ports=tuple(_port(each) for each in ports),
             claim=claim,
@@ -118,6 +123,12 @@ class Notary:
         version = self.version(server) if claim is not None else ""
         return GuestNote(server=server["id"], version=version, text=text, seal=self._seal(host, text))
 
+    def write_networks(self, host: str, noted: NotedNetworks) -> NetworksNote:
+        """Write and seal the note of the networks around a host's guests."""
+        text = orjson.dumps(to_plain(noted), option=orjson.OPT_SORT_KEYS).decode()
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        return NetworksNote(version=f"{self.deployment.id}/{digest}", text=text, seal=self._seal(f"{host}\0*", text))
+
     def version(self, server: Mapping[Any, Any]) -> str:
         """Name the state of a server that a note describes; it differs for every other one."""
         return f"{self.deployment.id}/{server['updated_at'].isoformat()}"
@@ -125,6 +136,10 @@ class Notary:
     def is_sealed(self, host: str, kept: GuestNote) -> bool:
         """Return whether this database wrote the note, for this host."""
         return hmac.compare_digest(self._seal(host, kept.text), kept.seal)
+
+    def has_sealed_networks(self, host: str, kept: NetworksNote) -> bool:
+        """Return whether this database wrote the note of networks, for this host."""
+        return hmac.compare_digest(self._seal(f"{host}\0*", kept.text), kept.seal)
 
     def _seal(self, host: str, text: str) -> str:
         return hmac.new(self.deployment.secret, f"{host}\0{text}".encode(), hashlib.sha256).hexdigest()
@@ -139,6 +154,14 @@ def read(kept: GuestNote) -> Note:
     if note.server.id != kept.server:
         raise ValueError(f"The note of {kept.server} is that of {note.server.id}.")
     return note
+
+
+def read_networks(kept: NetworksNote) -> NotedNetworks:
+    """Read a note of networks, whoever wrote it. Raises ValueError for what is none."""
+    try:
+        return to_record(orjson.loads(kept.text), NotedNetworks, tolerant=True)
+    except (TypeError, LookupError, orjson.JSONDecodeError) as error:
+        raise ValueError(f"The note of networks cannot be read: {error}.") from error
 
 
 def moment(text: str) -> datetime:

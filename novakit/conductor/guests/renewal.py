@@ -26,11 +26,13 @@ async def renew(parts: Parts, host: str, rows: Sequence[Row]) -> None:
         built = await operations.last_ended(session, ids)
     for row in rows:
         id = row["id"]
+        last = built.get(id)
         note = parts.notary.write(
             host,
-            built.get(id, ""),
+            last.id if last else "",
             row,
             ports.get(id, []),
+            ended=last.at if last else None,
             claim=held.get(id, {}),
             numa=to_record(cells.get(id, []), tuple[Taken, ...]),
         )

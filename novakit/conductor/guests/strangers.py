@@ -11,7 +11,7 @@ what it needs is somebody else's; otherwise `why` says what an operator has to d
 The cost: 0 while a host has no strangers; for each report of one that has, one call and one transaction.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -20,14 +20,16 @@ import structlog
 from novakit import errors, world
 from novakit.bus import RemoteError
 from novakit.calls.host import GuestNote, Kept
+from novakit.conductor.guests import age
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.claims import claim_of, consumer_of, stranger_claim, totals
+from novakit.conductor.guests.networks import noted_by
 from novakit.conductor.guests.note import Note
 from novakit.conductor.parts import Parts
 from novakit.store import Store, deployment, operations
 from novakit.store.compute import hosts as host_rows
-from novakit.store.compute import strangers
+from novakit.store.compute import servers, strangers
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.servers import Guest
 
@@ -38,6 +40,7 @@ NO_NOTE = "Its host keeps no note of it: it can be removed, and cannot be adopte
 NOT_OURS = "Its note was not sealed by this database, which is new or another one: adopt it if it is yours."
 FOREIGN = "Its note is of deployment {}: it belongs to another cloud, unless you know better."
 MAYBE_PURGED = "It is as old as servers that were purged here, so it may be one that was deleted."
+NEWER = "It is newer than this database, which has its server as {}: adopt it if it is the server."
 ELSEWHERE = "Its server is to run on {}: it may be newer than this database, or left over."
 
 
@@ -47,6 +50,8 @@ class Found:
 
     guest: Guest
     server: Row | None
+    busy: bool = False
+    """Whether an operation works on its server: then it is a stranger only if it is newer than this database."""
 
 
 @attrs.define
@@ -58,8 +63,11 @@ class Strangers:
     """Hosts of which rows may be there; every host counts until it has been looked at."""
     _looked: set[str] = attrs.field(factory=set)
 
-    async def judge(self, host: str, found: Sequence[Found]) -> frozenset[str]:
-        """Adopt or record the strangers of a host, and return the guests that are known to be left over."""
+    async def judge(self, host: str, found: Sequence[Found], pending: Collection[str] = ()) -> frozenset[str]:
+        """Adopt or record the strangers of a host, and return the guests that are known to be left over.
+
+        Of guests that are `pending`, something is under way: what is recorded of them stays.
+        """
         if not found and host in self._looked and host not in self._had:
             return frozenset()
         self._looked.add(host)
@@ -67,17 +75,30 @@ class Strangers:
         doubtful = [each for each in found if each.guest.id not in over]
         kept = await self._notes(host, doubtful) if doubtful else {}
         over |= await self._left_over(doubtful, kept)
-        left = [each for each in doubtful if each.guest.id not in over]
+        newer = await self._newer(doubtful, kept)
+        left = [each for each in doubtful if each.guest.id not in over and (not each.busy or each.guest.id in newer)]
         async with self.parts.store.read() as session:
             known = await strangers.of_host(session, host)
         for each in left:
-            await self._take(host, each, kept.get(each.guest.id), known.get(each.guest.id))
-        await self._forget(
-            host, {guest: row for guest, row in known.items() if guest not in {o.guest.id for o in left}}
-        )
+            doubt = await self._doubt(host, each, kept.get(each.guest.id), newer=each.guest.id in newer)
+            await self._take(host, each, kept.get(each.guest.id), doubt, known.get(each.guest.id))
+        stay = {each.guest.id for each in left} | {*pending}
+        await self._forget(host, {guest: row for guest, row in known.items() if guest not in stay})
         if not left:
             self._had.discard(host)
         return frozenset(over)
+
+    async def keep(self, host: str, guest: str) -> None:
+        """Record a guest as a stranger that is newer than this database. Raises BusError."""
+        told = {each.id: each for each in (await self.parts.hosts.at(host).holdings()).guests}
+        kept = await self.parts.hosts.at(host).notes((guest,))
+        if guest not in told or not kept:
+            return
+        async with self.parts.store.read() as session:
+            server = await servers.show(session, guest)
+            known = (await strangers.of_host(session, host)).get(guest)
+        why = NEWER.format(server["vm_state"] if server else "unknown")
+        await self._record(host, told[guest], age.read(kept[0]), why, known)
 
     async def _notes(self, host: str, found: Iterable[Found]) -> dict[str, GuestNote]:
         """Ask the host for its notes. Raises Unreachable, so that nobody goes on with the host's report: a topology
@@ -92,35 +113,49 @@ class Strangers:
 
     async def _left_over(self, found: Iterable[Found], kept: Mapping[str, GuestNote]) -> set[str]:
         """Name the guests whose server is elsewhere, and which an operation that is known here built and left."""
-        built: dict[str, str] = {}
+        return await self._those(found, kept, age.is_left)
+
+    async def _newer(self, found: Iterable[Found], kept: Mapping[str, GuestNote]) -> set[str]:
+        """Name the guests that have a server here and have seen more than this database."""
+        return await self._those(found, kept, age.is_newer)
+
+    async def _those(
+        self, found: Iterable[Found], kept: Mapping[str, GuestNote], true: Callable[[Note, age.Ends], bool]
+    ) -> set[str]:
+        noted: dict[str, Note] = {}
         for each in found:
-            note = _read(kept.get(each.guest.id))
+            note = age.read(kept.get(each.guest.id))
             if each.server is not None and note is not None:
-                built[each.guest.id] = note.operation
-        if not built:
+                noted[each.guest.id] = note
+        if not noted:
             return set()
         async with self.parts.store.read() as session:
-            ended = await operations.ended(session, built.values())
-        return {guest for guest, operation in built.items() if operation in ended}
+            ends = await operations.ends(session, {note.operation for note in noted.values()})
+        return {guest for guest, note in noted.items() if true(note, ends)}
 
-    async def _take(self, host: str, found: Found, kept: GuestNote | None, known: Row | None) -> None:
-        """Make a server of a stranger where that is safe, else record why it is not."""
-        note, guest = _read(kept), found.guest
-        why = await self._doubt(host, found, kept, note)
+    async def _take(self, host: str, found: Found, kept: GuestNote | None, why: str | None, known: Row | None) -> None:
+        """Make a server of a stranger unless there is a doubt, else record why it is not one."""
+        note, guest = age.read(kept), found.guest
         if why is None and note is not None:
             try:
-                await adopt(self.parts, host, guest, note, Asked(request_id=REQUEST))
+                noted = await noted_by(self.parts, host, sealed=True)
+                left = await adopt(self.parts, host, guest, note, noted, Asked(request_id=REQUEST))
             except errors.NovakitError as error:
                 why = f"It could not be taken over: {error.message}"
             else:
-                log.warning("a guest that the database had lost is a server again", host=host, guest=guest.id)
+                log.warning(
+                    "a guest that the database had lost is a server again", host=host, guest=guest.id, left=left
+                )
                 return
         await self._record(host, guest, note, why or NO_NOTE, known)
 
-    async def _doubt(self, host: str, found: Found, kept: GuestNote | None, note: Note | None) -> str | None:
+    async def _doubt(self, host: str, found: Found, kept: GuestNote | None, *, newer: bool) -> str | None:
         """Return why a guest must not become a server by itself; None where it may."""
-        if found.server is not None:
-            return ELSEWHERE.format(found.server["host"] or "no host")
+        note, server = age.read(kept), found.server
+        if server is not None and not newer:
+            return ELSEWHERE.format(server["host"] or "no host")
+        if server is not None and (found.busy or not _failed_create(server)):
+            return NEWER.format(server["task_state"] or server["vm_state"])
         if kept is None or note is None:
             return NO_NOTE
         notary = self.parts.notary
@@ -188,21 +223,16 @@ class Strangers:
                 await strangers.drop(session, host, list(gone))
 
 
+def _failed_create(server: Row) -> bool:
+    """Return whether a server was never built, as far as the database knows, and nothing is to be had of it."""
+    return server["vm_state"] == "error" and server["launched_at"] is None and server["host"] is None
+
+
 async def kept(store: Store, hosts: Sequence[str]) -> Mapping[str, Kept]:
     """Return what of the networks of hosts belongs to strangers."""
     async with store.read() as session:
         guests, networks = await strangers.kept(session, hosts)
     return {host: Kept(guests=tuple(guests.get(host, ())), networks=tuple(sorted(networks))) for host in hosts}
-
-
-def _read(kept: GuestNote | None) -> Note | None:
-    if kept is None:
-        return None
-    try:
-        return notes.read(kept)
-    except ValueError as error:
-        log.warning("a guest's note cannot be used", guest=kept.server, why=str(error))
-        return None
 
 
 def _wiring(note: Note | None) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from novakit.calls.host import BuildPlan, ImageSource, NicPlan
 from novakit.calls.scheduler import Earlier, Refusal
 from novakit.compute import metadata
 from novakit.conductor.parts import Parts
+from novakit.conductor.steps import clearing
 from novakit.conductor.work import Failed, Memory, Postponed, Rewind, Work
 from novakit.context import SERVICE
 from novakit.errors import NotFound
 from novakit.network import PortInfo
+from novakit.store.compute import strangers
 from novakit.store.engine import Row
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field
@@ -69,6 +71,7 @@ class Building(Memory):
 
 
 B = TypeVar("B", bound=Building)
+TAKEN = "{} has a guest of it that is newer than the database, which was restored from a backup."
 
 
 async def server_of(work: Work[Any], parts: Parts) -> Row:
@@ -84,6 +87,8 @@ async def server_of(work: Work[Any], parts: Parts) -> Row:
 async def find_host(work: Work[B], parts: Parts) -> dict[str, Any]:
     """Have a host chosen and claimed, and return the server's columns that say which; raises `Failed` without one."""
     server, memory = await server_of(work, parts), work.memory
+    if work.attempt > 1:
+        await _refuse_twice(work, parts)
     earlier = {}
     if memory.alternates:
         earlier = {server["id"]: Earlier(decision_id=str(memory.decision), hosts=memory.alternates)}
@@ -104,6 +109,17 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, Any]:
     return {"host": result.host, "node": result.node, "availability_zone": zone}
 
 
+async def _refuse_twice(work: Work[Any], parts: Parts) -> None:
+    """Refuse to place a server whose guest a host has that is newer than the database; raises `Failed`.
+
+    Only an operation that was taken over can be one that a restored backup has open.
+    """
+    async with parts.store.read() as session:
+        found = await strangers.some(session, work.server_id)
+    if found:
+        raise Failed(TAKEN.format("A host"), details=f"{found[0]['host']} has the guest; see `novakit guest list`")
+
+
 async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None) -> Power:
     """Have the host build the guest from an image and start it; raises `RemoteError` when the host cannot."""
     server, memory = await server_of(work, parts), work.memory
@@ -119,12 +135,25 @@ async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admi
         await parts.wiring.ensure(str(memory.host))
         raise Postponed(str(error), 0.5) from error
     except RemoteRefused:
+        await _meet(parts, str(memory.host), server["id"])
         raise
     except RemoteError:
         await _tell_ended(work, parts, worked=False)
         raise
     await _tell_ended(work, parts, worked=True)
     return guest.power
+
+
+async def _meet(parts: Parts, host: str, server_id: str) -> None:
+    """Go on where a host refused a build because of a guest of the server that it has: one that is left over is
+    removed, and the build begins anew; one that is newer than this database is left alone, and the build has failed.
+    """
+    (kept,) = await parts.hosts.at(host).notes((server_id,)) or (None,)
+    if kept is None or not kept.version:
+        return
+    if await clearing.leave(parts, host, server_id):
+        raise Postponed(f"{host} had a guest of the server that was left over", 0.5)
+    raise Failed(TAKEN.format("Its host"), details=f"{host} has the guest; see `novakit guest list`")
 
 
 async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
@@ -194,7 +223,7 @@ def _image_ask(server: Row) -> ImageAsk | None:
 
 
 def _refusal(refused: Refusal, failures: Sequence[str]) -> Failed:
-    """Say why no host was found, and that some were tried before: to the owner how many, to admins which and why."""
+    """Return why no host was found, and that some were tried before: to the owner how many, to admins which and why."""
     message, detail = refused.message, refused.detail
     if failures:
         hosts = "1 host" if len(failures) == 1 else f"{len(failures)} hosts"

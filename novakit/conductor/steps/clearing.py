@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from novakit.bus import RemoteError, Unreachable
+from novakit.conductor.guests import age
+from novakit.conductor.guests.strangers import Strangers
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
 from novakit.store.compute import hosts
@@ -32,10 +34,23 @@ async def destroy(parts: Parts, host: str, server_id: str) -> None:
     await parts.hosts.at(host).destroy(server_id)
 
 
+async def leave(parts: Parts, host: str, server_id: str) -> bool:
+    """Have a host remove the guest, unless the guest has seen more than this database; tell whether it is removed.
+
+    A restored backup may have a change open that was done long ago, and takes it back when it cannot be done again:
+    what guest there is then is the server's, and becomes a stranger that is left alone.
+    """
+    if await age.newer_here(parts, host, server_id):
+        await Strangers(parts).keep(host, server_id)
+        return False
+    await destroy(parts, host, server_id)
+    return True
+
+
 async def clear_host(parts: Parts, server_id: str, host: str | None) -> None:
     """Remove the guest from its host and its ports from the host's network; a host that is down does it when back."""
     if host:
-        await on_host(parts, host, lambda: destroy(parts, host, server_id))
+        await on_host(parts, host, lambda: leave(parts, host, server_id))
     await parts.networks.unbind(server_id)
     if host:
         await on_host(parts, host, lambda: parts.wiring.ensure(host))

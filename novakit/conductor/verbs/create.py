@@ -78,7 +78,7 @@ async def _clear(work: Work[Creating], parts: Parts) -> None:
     """Give back what was made for the server, on the host it is on and on the one it left."""
     for host in (work.memory.host, work.memory.left):
         if host:
-            await clearing.destroy(parts, host, work.server_id)
+            await clearing.leave(parts, host, work.server_id)
     await parts.networks.release(work.server_id)
     async with parts.store.write() as session:
         await parts.placement.release(session, work.server_id)

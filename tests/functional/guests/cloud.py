@@ -33,7 +33,7 @@ from novakit.conductor.guests.note import Notary, read
 from novakit.conductor.parts import Parts
 from novakit.conductor.service import Conductor, Served
 from novakit.conductor.wiring import Wiring
-from novakit.config import AgentOptions, Config
+from novakit.config import AgentOptions, ConductorOptions, Config
 from novakit.context import RequestContext
 from novakit.identity import Identity
 from novakit.image import Images
@@ -68,7 +68,9 @@ class Cloud:
     @asynccontextmanager
     async def on(cls, store: Store, directory: Path, names: Sequence[str]) -> AsyncIterator["Cloud"]:
         """Start a control plane on whatever the store holds, and the hosts of this directory."""
-        config = Config(state=directory, agent=AgentOptions(report_every=3600, heartbeat_every=3600))
+        # Hosts report when a test says so.
+        agent, conductor = AgentOptions(report_every=3600, heartbeat_every=3600), ConductorOptions(host_down_after=3600)
+        config = Config(state=directory, agent=agent, conductor=conductor)
         identity = await establishing.establish(store, directory)
         bus = MemoryBus(identity.id)
         mine, networks = bus.join("conductor"), Networks(store)
@@ -95,6 +97,7 @@ class Cloud:
         finally:
             for name in list(cloud.agents):
                 await cloud.stop_host(name)
+            await cloud.conductor.reports.network_notes.close()
             await mine.close()
 
     async def start_host(self, name: str) -> None:
@@ -139,6 +142,12 @@ class Cloud:
             for agent in self.agents.values():
                 await agent._report(started=False)
 
+    async def note_networks(self) -> None:
+        """Have hosts note the networks around their guests, as they do a moment after a change."""
+        notes = self.conductor.reports.network_notes
+        notes.changed(self.agents)
+        await notes.write()
+
     async def guests(self, host: str) -> set[str]:
         """Name the guests on a host."""
         return {each.id for each in await self.agents[host].driver.guests()}
@@ -148,12 +157,19 @@ class Cloud:
         held = await self.agents[host].network.holdings()  # type: ignore[attr-defined]
         return {each.owner for each in held if each.kind == "tap"}
 
-    async def begin(self) -> None:
+    async def begin(self, project: str = "p") -> None:
         """Make the project, a user and a network of a new cloud."""
         rows = {
             "identity_domains": [{"id": "default", "name": "Default", "enabled": True, "description": ""}],
             "identity_projects": [
-                {"id": "p", "name": "p", "domain_id": "default", "parent_id": "default", "enabled": True, "tags": []}
+                {
+                    "id": project,
+                    "name": project,
+                    "domain_id": "default",
+                    "parent_id": "default",
+                    "enabled": True,
+                    "tags": [],
+                }
             ],
             "identity_users": [{"id": "u", "name": "u", "domain_id": "default", "tokens_valid_from": world.now()}],
         }

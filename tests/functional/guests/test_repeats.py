@@ -14,7 +14,7 @@ from aiohttp import web
 from novakit import world
 from novakit.bus import READS
 from novakit.bus.contract import key_of, methods_of
-from novakit.calls.host import BuildPlan, GuestNote, HostCalls, ImageTarget
+from novakit.calls.host import BuildPlan, GuestNote, HostCalls, ImageTarget, NetworksNote
 from novakit.store import Store
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import Power
@@ -22,6 +22,7 @@ from tests.functional.guests.cloud import Cloud
 
 SERVER, OPERATION = world.new_id(), world.new_id()
 PLAN = BuildPlan(id=SERVER, name="s", hostname="s", vcpus=1, memory_mb=64, root_gb=1)
+AROUND = NetworksNote(version="1", text="{}", seal="0" * 64)
 NOTE = GuestNote(server=SERVER, version="1", text="{}", seal="0" * 64)
 
 
@@ -56,6 +57,7 @@ Ask = Callable[[HostCalls, str], Awaitable[Any]]
 ORDER: Mapping[str, Ask] = {
     "apply_network": lambda host, url: host.apply_network(Topology(revision=1000)),
     "keep_note": lambda host, url: host.keep_note(NOTE),
+    "keep_networks": lambda host, url: host.keep_networks(AROUND),
     "build": lambda host, url: host.build(OPERATION, PLAN),
     "set_power": lambda host, url: host.set_power(OPERATION, SERVER, Power.SHUTDOWN, 0.0),
     "snapshot": lambda host, url: host.snapshot(OPERATION, SERVER),
@@ -91,6 +93,7 @@ def test_two_calls_with_one_key_are_one_call() -> None:
     given: dict[str, dict[str, Any]] = {
         "apply_network": {"topology": Topology(revision=1000)},
         "keep_note": {"note": NOTE},
+        "keep_networks": {"note": AROUND},
         "build": {"operation": OPERATION},
         "set_power": {"operation": OPERATION},
         "snapshot": {"operation": OPERATION},

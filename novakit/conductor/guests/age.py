@@ -1,0 +1,58 @@
+"""Whether a guest has seen more than this database: an older backup must not take back what came after it.
+
+The idea: the note beside a guest names the last operation on it, and the moment at which it ended. A database that has
+just this operation, ended at just this moment, has lived through what the guest has; one that is older lacks the
+operation, has it open still, or has ended it a second time, at another moment.
+A note of a build names an operation that had not ended: it is newer only where the operation is not known at all.
+So what is lost by the word of an older database is at most a guest that was built after the last report of its host.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import structlog
+
+from novakit.calls.host import GuestNote
+from novakit.conductor.guests import note as notes
+from novakit.conductor.guests.note import Note
+from novakit.conductor.parts import Parts
+from novakit.store import operations
+
+log = structlog.get_logger(__name__)
+
+Ends = Mapping[str, datetime | None]
+"""When operations ended, by id; None for one that is open, and nothing for one that is not known."""
+
+
+def read(kept: GuestNote | None) -> Note | None:
+    """Read a note; None for no note, and for one that cannot be read."""
+    if kept is None:
+        return None
+    try:
+        return notes.read(kept)
+    except ValueError as error:
+        log.warning("a note is of no use", guest=kept.server, why=str(error))
+        return None
+
+
+def is_newer(note: Note, ends: Ends) -> bool:
+    """Return whether the guest of a note has seen more than the database of these operations."""
+    if note.operation not in ends:
+        return True
+    ended = ends[note.operation]
+    return note.ended is not None and (ended is None or ended != notes.moment(note.ended))
+
+
+def is_left(note: Note, ends: Ends) -> bool:
+    """Return whether the database knows how the guest came to be, and that nobody works on it any more."""
+    return not is_newer(note, ends) and ends[note.operation] is not None
+
+
+async def newer_here(parts: Parts, host: str, guest: str) -> bool:
+    """Ask a host whether it has a guest that has seen more than this database. Raises BusError."""
+    told: Sequence[GuestNote] = await parts.hosts.at(host).notes((guest,))
+    note = read(told[0] if told else None)
+    if note is None:
+        return False
+    async with parts.store.read() as session:
+        return is_newer(note, await operations.ends(session, [note.operation]))

@@ -1,0 +1,192 @@
+"""What stands around a guest's ports is brought back with it from nothing: rules, routers, floating IPs, DHCP."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from novakit.conductor.guests.adoption import Asked
+from novakit.network import bootstrap, floating_ips, ports, routers, security_groups
+from novakit.network.security_group_rules import ensure_default
+from novakit.store import Store
+from novakit_hookspecs.networks import Topology
+from tests.functional.guests.cloud import ADMIN, Cloud, copied, put_back
+
+PUBLIC = {"cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "physical_network": "public"}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
+    await store.create_all()
+    yield store
+    await store.close()
+
+
+async def _public(cloud: Cloud) -> str:
+    """Make the external network, as every start of a new cloud does."""
+
+    async def make(session: Any, touched: Any) -> Any:
+        return await bootstrap.external_network(session, touched, project_id="p", **PUBLIC)
+
+    return str((await cloud.parts.networks.write(make))["id"])
+
+
+async def _surround(cloud: Cloud, server: str) -> dict[str, str]:
+    """Give a server a router with a gateway, a floating IP, an open port 22, and a group that its rules trust."""
+    public = await _public(cloud)
+    ((port,),) = (await cloud.parts.networks.ports_of([server])).values()
+
+    async def make(session: Any, touched: Any) -> dict[str, str]:
+        router = await routers.create(
+            session, touched, ADMIN, {"name": "r", "external_gateway_info": {"network_id": public}}
+        )
+        await routers.add_interface(session, touched, ADMIN, router["id"], {"subnet_id": port.addresses[0].subnet.id})
+        group = await ensure_default(session, "p")
+        wanted = {"floating_network_id": public, "port_id": port.id}
+        floating = await floating_ips.create(session, touched, ADMIN, wanted)
+        trusted = await security_groups.create(session, touched, ADMIN, {"name": "trusted"})
+        for rule in (
+            {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22, "remote_ip_prefix": "198.51.100.0/24"},
+            {"protocol": "udp", "remote_group_id": trusted["id"]},
+        ):
+            body = {"security_group_id": group, "direction": "ingress", **rule}
+            await security_groups.create_rule(session, touched, ADMIN, body)
+        await ports.update(session, touched, ADMIN, port.id, {"name": "front", "security_groups": [group]})
+        return {"router": router["id"], "floating": floating["id"], "address": floating["floating_ip_address"]}
+
+    return await cloud.parts.networks.write(make)
+
+
+async def _topology(cloud: Cloud, host: str) -> Topology:
+    return (await cloud.parts.networks.topologies([host]))[host]
+
+
+def _seen(topology: Topology, *, same_store: bool) -> Mapping[str, Any]:
+    """Say what guests and clients see of a topology; a new database numbers networks anew, the external one too."""
+    return {
+        "ports": {
+            (port.id, port.mac, port.addresses, port.port_security, frozenset(map(str, port.rules)))
+            for port in topology.ports
+        },
+        "networks": {
+            (one.id, one.segment if same_store else 0, one.mtu, one.subnets, one.dhcp, one.leases)
+            for one in topology.networks
+            if same_store or one.physical_network is None
+        },
+        "routers": {
+            (
+                router.id,
+                frozenset(router.interfaces),
+                router.gateway and (router.gateway.port_id, router.gateway.mac, router.gateway.addresses),
+                frozenset(router.floating_ips),
+                router.routes,
+            )
+            for router in topology.routers
+        },
+    }
+
+
+@pytest.mark.parametrize("same_project", [True, False])
+async def test_after_a_total_loss_an_adopted_guest_has_its_floating_ip_and_its_rules(
+    store: Store, tmp_path: Path, same_project: bool
+) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        guest = await cloud.create("a")
+        made = await _surround(cloud, guest)
+        await cloud.report()
+        await cloud.parts.wiring.ensure("a")
+        await cloud.note_networks()
+        before = _seen(await _topology(cloud, "a"), same_store=False)
+        assert (await cloud.audit()).orphaned == ()
+    await put_back(store, {})
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.report(2)
+        await cloud.begin(project="p" if same_project else "other")
+        await _public(cloud)
+        project = None if same_project else "other"
+        settled = await cloud.desk.adopt(guest, None, Asked(project_id=project, user_id="u"))
+        assert settled.why == "" and settled.left == ()
+        await cloud.parts.wiring.ensure("a")
+        assert _seen(await _topology(cloud, "a"), same_store=False) == before
+        ((port,),) = (await cloud.parts.networks.ports_of([guest])).values()
+        assert port.addresses[0].floating_ips == (made["address"],)
+        ((_, name),) = port.security_groups
+        assert name == ("default" if same_project else "default of p")
+        await cloud.report(2)
+        assert (await cloud.audit()).orphaned == () and await cloud.guests("a") == {guest}
+
+
+async def test_what_somebody_else_has_now_is_left_out_and_said(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        guest = await cloud.create("a")
+        made = await _surround(cloud, guest)
+        await cloud.report()
+        await cloud.note_networks()
+    await put_back(store, {})
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        public = await _public(cloud)
+
+        async def take(session: Any, touched: Any) -> None:
+            wanted = {"floating_network_id": public, "floating_ip_address": made["address"]}
+            await floating_ips.create(session, touched, ADMIN, wanted)
+
+        await cloud.parts.networks.write(take)
+        await cloud.report()
+        settled = await cloud.desk.adopt(guest, None, Asked(user_id="u"))
+        assert settled.why == ""
+        (sentence,) = settled.left
+        assert made["address"] in sentence and "is another port's now" in sentence
+        assert [router.id for router in (await _topology(cloud, "a")).routers] == [made["router"]]
+
+
+async def test_an_adoption_without_a_note_of_networks_says_what_is_not_known(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        guest = await cloud.create("a")
+    (tmp_path / "agents" / "a" / "guests" / "networks.json").unlink(missing_ok=True)
+    await put_back(store, {})
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        settled = await cloud.desk.adopt(guest, None, Asked(user_id="u"))
+        assert settled.why == "" and "are not known" in settled.left[0]
+
+
+async def test_guests_newer_than_a_backup_bring_back_what_is_newer_around_them(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        await _public(cloud)
+        backup = await copied(store)
+        guest = await cloud.create("a")
+        await _surround(cloud, guest)
+        await cloud.report()
+        await cloud.parts.wiring.ensure("a")
+        await cloud.note_networks()
+        before = _seen(await _topology(cloud, "a"), same_store=True)
+    await put_back(store, backup)
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.report(2)
+        assert await cloud.strangers() == {}
+        assert _seen(await _topology(cloud, "a"), same_store=True) == before
+
+
+async def test_a_note_of_networks_that_was_not_sealed_here_is_not_taken_by_itself(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        await _public(cloud)
+        backup = await copied(store)
+        guest = await cloud.create("a")
+        made = await _surround(cloud, guest)
+        await cloud.report()
+        await cloud.note_networks()
+    path = tmp_path / "agents" / "a" / "guests" / "networks.json"
+    path.write_text(path.read_text().replace("198.51.100.0", "0.0.0.0"))
+    await put_back(store, backup)
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.report(2)
+        assert await cloud.strangers() == {} and await cloud.guests("a") == {guest}
+        assert made["router"] not in [router.id for router in (await _topology(cloud, "a")).routers]
