@@ -72,10 +72,10 @@ class NetworkNotes:
         changed, self._changed = self._changed, set()
         async with self.parts.store.read() as session:
             known = await network_hosts.every(session)
-        everywhere = any(row["gateway"] and row["host"] in changed for row in known)
+        everywhere = any(row.gateway and row.host in changed for row in known)
         for row in known:
-            if everywhere or row["host"] in changed:
-                await self._write_one(row["host"])
+            if everywhere or row.host in changed:
+                await self._write_one(row.host)
 
     async def _write_one(self, host: str) -> None:
         note = self.parts.notary.write_networks(host, await self.parts.networks.noted(host))

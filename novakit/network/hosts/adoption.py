@@ -13,7 +13,6 @@ from novakit import errors
 from novakit.network.allocation.addresses import number_of, range_of, usable
 from novakit.network.allocation.drafts import PortDraft, new_port, write
 from novakit.network.hosts.dhcp import dhcp_port_id
-from novakit.network.hosts.noted import NotedRow, again
 from novakit.network.hosts.regained import NO_NOTE, Regaining
 from novakit.network.networks import HIGHEST_SEGMENT
 from novakit.network.records import NotedAddress, NotedPort
@@ -24,6 +23,7 @@ from novakit.store.network import networks, rows
 from novakit.store.network.hosts import Touched
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import StoredPort, first_taken
+from novakit.store.network.remade import NotedRow, again
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 

@@ -5,14 +5,11 @@ their networks, the routers on these with all their legs, the floating IPs that 
 What changes without anybody's asking is left out, so that equal notes mean that nothing was changed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
 
 import attrs
-import sqlalchemy as sa
 
-from novakit import world
 from novakit.network.hosts.dhcp import dhcp_port_id
 from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.store.engine import Session
@@ -20,17 +17,14 @@ from novakit.store.network import rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import StoredPort, addresses_of, groups_of
+from novakit.store.network.remade import NotedRow
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.rows import StoredRow
 from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
-from novakit.store.schema import UTC
 from novakit_hookspecs.fields import tuple_field
 
-R = TypeVar("R", bound=StoredRow)
-NotedRow = Mapping[str, Any]
-"""Columns by name; moments in ISO 8601."""
 _PASSING = frozenset({"status", "fault", "revision", "updated_at", "cursor"})
 
 
@@ -112,32 +106,3 @@ def _noted(found: Sequence[StoredRow]) -> tuple[NotedRow, ...]:
         }
         for row in found
     )
-
-
-def again(kind: type[R], noted: NotedRow, **other: object) -> R:
-    """Make a row again from what was noted of it, and from `other` where it is to differ.
-
-    What was not noted has the column's default; columns that there are no more are passed over.
-    Raises ValueError for a moment that is none.
-    """
-    values: dict[str, Any] = {}
-    for field in attrs.fields(kind):
-        column = kind.table.c[field.name]
-        value = other[field.name] if field.name in other else noted.get(field.name, _UNNOTED)
-        if value is _UNNOTED:
-            value = _default(column)
-        elif isinstance(column.type, UTC) and isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        values[field.name] = value
-    return kind(**values)
-
-
-_UNNOTED = object()
-
-
-def _default(column: sa.Column[Any]) -> object:
-    if isinstance(column.type, UTC):
-        return world.now()
-    if isinstance(column.type, sa.JSON):
-        return []
-    return column.default.arg if isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar else None

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 import attrs
 
 from novakit.network.allocation.addresses import ip_of
-from novakit.network.hosts.noted import NotedNetworks, NotedRow, again
+from novakit.network.hosts.noted import NotedNetworks
 from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import default_group_id
 from novakit.store import identity
@@ -19,6 +19,7 @@ from novakit.store.network import rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import StoredAddress, StoredPort, first_taken
+from novakit.store.network.remade import NotedRow, again
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.security_groups import StoredSecurityGroup

@@ -1,14 +1,16 @@
 """What stands around a guest's ports is brought back with it from nothing: rules, routers, floating IPs, DHCP."""
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from novakit.conductor.guests.adoption import Asked
-from novakit.network import bootstrap, floating_ips, ports, routers, security_groups
-from novakit.network.security_group_rules import ensure_default
+from novakit.network import bootstrap, floating_ips, ports, routers, security_group_rules, security_groups
+from novakit.network.records import WantedGateway
+from novakit.network.security_group_rules import NewRule, ensure_default
 from novakit.store import Store
 from novakit_hookspecs.networks import Topology
 from tests.functional.guests.cloud import ADMIN, Cloud, copied, put_back
@@ -30,7 +32,7 @@ async def _public(cloud: Cloud) -> str:
     async def make(session: Any, touched: Any) -> Any:
         return await bootstrap.external_network(session, touched, project_id="p", **PUBLIC)
 
-    return str((await cloud.parts.networks.write(make))["id"])
+    return str((await cloud.parts.networks.write(make)).network.id)
 
 
 async def _surround(cloud: Cloud, server: str) -> dict[str, str]:
@@ -39,22 +41,24 @@ async def _surround(cloud: Cloud, server: str) -> dict[str, str]:
     ((port,),) = (await cloud.parts.networks.ports_of([server])).values()
 
     async def make(session: Any, touched: Any) -> dict[str, str]:
-        router = await routers.create(
-            session, touched, ADMIN, {"name": "r", "external_gateway_info": {"network_id": public}}
-        )
-        await routers.add_interface(session, touched, ADMIN, router["id"], {"subnet_id": port.addresses[0].subnet.id})
+        wanted = routers.NewRouter(name="r", gateway=WantedGateway(network_id=public))
+        router = (await routers.create(session, touched, ADMIN, wanted)).router.id
+        joined = routers.WantedInterface(subnet_id=port.addresses[0].subnet.id)
+        await routers.add_interface(session, touched, ADMIN, router, joined)
         group = await ensure_default(session, "p")
-        wanted = {"floating_network_id": public, "port_id": port.id}
-        floating = await floating_ips.create(session, touched, ADMIN, wanted)
-        trusted = await security_groups.create(session, touched, ADMIN, {"name": "trusted"})
+        asked = floating_ips.NewFloatingIp(floating_network_id=public, port_id=port.id)
+        floating = (await floating_ips.create(session, touched, ADMIN, asked)).floating_ip
+        trusted = security_groups.NewSecurityGroup(name="trusted")
+        other = (await security_groups.create(session, touched, ADMIN, trusted)).group.id
+        inward = partial(NewRule, security_group_id=group, direction="ingress")
         for rule in (
-            {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22, "remote_ip_prefix": "198.51.100.0/24"},
-            {"protocol": "udp", "remote_group_id": trusted["id"]},
+            inward(protocol="tcp", port_min=22, port_max=22, remote_ip_prefix="198.51.100.0/24"),
+            inward(protocol="udp", remote_group_id=other),
         ):
-            body = {"security_group_id": group, "direction": "ingress", **rule}
-            await security_groups.create_rule(session, touched, ADMIN, body)
-        await ports.update(session, touched, ADMIN, port.id, {"name": "front", "security_groups": [group]})
-        return {"router": router["id"], "floating": floating["id"], "address": floating["floating_ip_address"]}
+            await security_group_rules.create(session, touched, ADMIN, rule)
+        change = ports.PortChange(name="front", security_groups=[group])
+        await ports.update(session, touched, ADMIN, port.id, change)
+        return {"router": router, "floating": floating.id, "address": floating.address}
 
     return await cloud.parts.networks.write(make)
 
@@ -132,7 +136,7 @@ async def test_what_somebody_else_has_now_is_left_out_and_said(store: Store, tmp
         public = await _public(cloud)
 
         async def take(session: Any, touched: Any) -> None:
-            wanted = {"floating_network_id": public, "floating_ip_address": made["address"]}
+            wanted = floating_ips.NewFloatingIp(floating_network_id=public, floating_ip_address=made["address"])
             await floating_ips.create(session, touched, ADMIN, wanted)
 
         await cloud.parts.networks.write(take)
