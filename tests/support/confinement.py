@@ -75,3 +75,17 @@ def require_nobody(emulator: Emulator) -> None:
     told = sandbox[sandbox.index("-sandbox") + 1].split(",")
     assert told[0] == "on"
     assert set(told) >= {"obsolete=deny", "elevateprivileges=deny", "spawn=deny", "resourcecontrol=deny"}
+
+
+def emulator_in(run_dir: Path, guest: str) -> Emulator:
+    """The QEMU of libvirt's guest in a lab, by its number outside of it; `run_dir` is the lab's /run."""
+    inside = (run_dir / f"libvirt/qemu/nk-{guest}.pid").read_text().strip()
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            argv = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if lines["NSpid"].split()[-1] == inside and guest.encode() in argv and lines["Name"].startswith("qemu"):
+            return Emulator(int(status.parent.name))
+    raise AssertionError(f"no process {inside} of guest {guest}")

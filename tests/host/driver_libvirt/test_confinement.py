@@ -14,7 +14,7 @@ import pytest
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import GuestPlan, LocalImage, Power
-from tests.support.confinement import Emulator, require_nobody
+from tests.support.confinement import emulator_in, require_nobody
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing
@@ -75,29 +75,15 @@ def plan(state: Path) -> GuestPlan:
     )
 
 
-def emulator(lab: Lab, guest: str) -> Emulator:
-    """The QEMU of a guest, by its number outside of the lab."""
-    inside = (lab.run_dir / f"libvirt/qemu/nk-{guest}.pid").read_text().strip()
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-            argv = (status.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if lines["NSpid"].split()[-1] == inside and guest.encode() in argv and lines["Name"].startswith("qemu"):
-            return Emulator(int(status.parent.name))
-    raise AssertionError(f"no process {inside} of guest {guest}")
-
-
 async def test_an_emulator_is_nobody_and_has_a_user_of_its_own(
     driver: LibvirtDriver, lab: Lab, state: Path, plan: GuestPlan
 ) -> None:
     await driver.create(plan)
-    first = emulator(lab, plan.id)
+    first = emulator_in(lab.run_dir, plan.id)
     require_nobody(first)
     other = attrs.evolve(plan, id=str(uuid.uuid4()))
     await driver.create(other)
-    second = emulator(lab, other.id)
+    second = emulator_in(lab.run_dir, other.id)
     require_nobody(second)
     first_user = driver.options.first_user
     assert first.user != second.user
@@ -118,7 +104,7 @@ async def test_what_an_emulator_holds_is_its_guests_and_the_image_stays_roots(
     driver: LibvirtDriver, lab: Lab, state: Path, plan: GuestPlan
 ) -> None:
     await driver.create(plan)
-    qemu = emulator(lab, plan.id)
+    qemu = emulator_in(lab.run_dir, plan.id)
     assert plan.image is not None
     held = {name: how for name, how in qemu.open_files().items() if name.startswith(str(state))}
     directory = state / "instances" / plan.id
@@ -142,7 +128,7 @@ async def test_root_changes_no_owner_by_a_link_that_an_emulator_planted(
     Where the emulator's user can write, it leaves links to what is root's in place of all that is there.
     """
     await driver.create(plan)
-    qemu = emulator(lab, plan.id)
+    qemu = emulator_in(lab.run_dir, plan.id)
     treasure = state / "treasure"
     treasure.write_text("root's")
     before = treasure.stat()
