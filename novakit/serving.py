@@ -13,6 +13,7 @@ from novakit.api.novakit.domain import Additions
 from novakit.api.service import Service
 from novakit.api.services import policy_file
 from novakit.bus import Bus, Targets, client, topics
+from novakit.bus.tickets import UsedTickets
 from novakit.calls.conductor import ConductorCalls
 from novakit.calls.host import HostCalls
 from novakit.compute.aggregates import Aggregates
@@ -66,7 +67,7 @@ def application(control: Control, bus: Bus, plugins: PluginHost | None = None) -
         root.add_subapp(prefix, answering)
 
     # Before the prefix that it lies below: the first one that fits is taken.
-    host_images = hosts.HostImages(control.images, control.tickets())
+    host_images = hosts.HostImages(control.images, control.tickets(), UsedTickets(config.state / "tickets"))
     mount("/novakit/hosts", hosts.service, host_images, host_images.authenticate)
     mount("/identity", identity.service, control.identity)
     mount("/image", image.service, control.images)

@@ -20,7 +20,7 @@ from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
 from novakit.bus import Bus, BusError, serve, time_left
-from novakit.bus.tickets import proof
+from novakit.bus.tickets import show
 from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
 from novakit.calls.host import (
     MARGIN,
@@ -337,7 +337,7 @@ class Agent(HostCalls):
 
     async def _shown(self, ticket: str) -> str:
         """Add to a ticket what shows that it is this host's."""
-        return f"{ticket}.{proof(await self.conductor.ticket_key(), ticket)}"
+        return show(await self.conductor.ticket_key(), ticket)
 
     async def _copy(self, operation: str, server: str) -> Path:
         driver = self.driver

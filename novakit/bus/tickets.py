@@ -2,14 +2,18 @@
 
 The idea: whoever builds a guest signs which host may do what with which image until when. The host adds a proof that it
 is that host, made with a key that it got over the bus under its own name.
-The invariant: a ticket alone opens nothing for another host, and no service knows it but the route that it is for.
-The cost: two digests for each image that a host fetches.
+The invariant: a ticket alone opens nothing for another host, no service knows it but the route that it is for, and what
+went over the wire once opens nothing again: each proof is for one request.
+The cost: two digests and an empty file for each image that a host fetches.
 """
 
 import base64
 import hashlib
 import hmac
 import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 
@@ -33,6 +37,8 @@ class Ticket:
     """`download` or `upload`."""
     until: float
     """Seconds since 1970."""
+    once: str = attrs.field(repr=False)
+    """What tells this showing of the ticket from others."""
 
 
 @attrs.frozen
@@ -58,11 +64,13 @@ class Tickets:
         the host then asks again.
         """
         parts = text.split(".") if len(text) <= MAX_LENGTH and text.isascii() else []
-        if len(parts) != 3 or not hmac.compare_digest(parts[1], self._signed(b"ticket", parts[0])):
+        if len(parts) != 4 or not hmac.compare_digest(parts[1], self._signed(b"ticket", parts[0])):
             raise Unauthorized("The ticket was not issued by this cloud.")
         said = json.loads(_read(parts[0]))
-        ticket = Ticket(host=said["host"], image=said["image"], action=said["do"], until=said["until"])
-        if not hmac.compare_digest(parts[2], proof(self.host_key(ticket.host), f"{parts[0]}.{parts[1]}")):
+        ticket = Ticket(
+            host=said["host"], image=said["image"], action=said["do"], until=said["until"], once=".".join(parts)
+        )
+        if not hmac.compare_digest(parts[3], _proof(self.host_key(ticket.host), ".".join(parts[:3]))):
             raise Unauthorized("The ticket was issued to another host.")
         if world.now().timestamp() > ticket.until:
             raise Unauthorized("The ticket has expired; ask for a new one.")
@@ -73,9 +81,44 @@ class Tickets:
         return _written(hmac.digest(self._secret, b"image " + what + b"\0" + text.encode(), hashlib.sha256))
 
 
-def proof(host_key: str, ticket: str) -> str:
-    """Return what a host adds to a ticket, to show that it is the host that the ticket names."""
-    return _written(hmac.digest(host_key.encode(), ticket.encode(), hashlib.sha256))
+@attrs.frozen
+class UsedTickets:
+    """Which showings of tickets were taken, in a directory that every API of a deployment shares.
+
+    A file is made or is there already, so of two who come with the same at once one is refused, whichever API they ask.
+    """
+
+    directory: Path
+
+    def take(self, ticket: Ticket) -> None:
+        """Remember that a ticket was shown. Raises Unauthorized for one that was shown in the same way before."""
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        now = world.now().timestamp()
+        for path, until in self._kept():
+            if until < now:
+                path.unlink(missing_ok=True)
+        name = hashlib.sha256(ticket.once.encode()).hexdigest()
+        try:
+            # One second more than the ticket has: it is refused by then for what it says itself.
+            (self.directory / f"{int(ticket.until) + 1}-{name}").touch(0o600, exist_ok=False)
+        except FileExistsError:
+            raise Unauthorized("The ticket was shown before; each showing opens one request.") from None
+
+    def _kept(self) -> Iterator[tuple[Path, int]]:
+        for path in self.directory.iterdir():
+            until, _, name = path.name.partition("-")
+            if until.isdigit() and name:
+                yield path, int(until)
+
+
+def show(host_key: str, ticket: str) -> str:
+    """Return what a host sends for one request: the ticket, and what shows that this host sends it, and once."""
+    shown = f"{ticket}.{secrets.token_urlsafe(16)}"
+    return f"{shown}.{_proof(host_key, shown)}"
+
+
+def _proof(host_key: str, shown: str) -> str:
+    return _written(hmac.digest(host_key.encode(), shown.encode(), hashlib.sha256))
 
 
 def _written(content: bytes) -> str:

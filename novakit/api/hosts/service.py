@@ -1,5 +1,6 @@
 """The bytes of an image for the compute host that a ticket names, and nothing else for anybody."""
 
+import asyncio
 from typing import Any
 
 import attrs
@@ -8,7 +9,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.reading import pieces
 from novakit.api.service import Call, Route, Service, reply
-from novakit.bus.tickets import DOWNLOAD, UPLOAD, Ticket, Tickets
+from novakit.bus.tickets import DOWNLOAD, UPLOAD, Ticket, Tickets, UsedTickets
 from novakit.context import SERVICE, RequestContext
 from novakit.front.sharing import Cost
 from novakit.image import Images
@@ -22,6 +23,7 @@ class HostImages:
 
     images: Images
     tickets: Tickets
+    used: UsedTickets
 
     async def authenticate(self, ticket: str, request_id: str) -> RequestContext:
         """Say which host sent a ticket. Raises Unauthorized for one that is none, another host's, or over."""
@@ -30,7 +32,7 @@ class HostImages:
 
 async def download(call: Call[HostImages]) -> web.StreamResponse:
     """Give the bytes of the image that the ticket names."""
-    ticket = _ticket(call, DOWNLOAD)
+    ticket = await _ticket(call, DOWNLOAD)
     row = await call.service.images.visible(SERVICE, ticket.image)
     if row["status"] == "deactivated":
         raise errors.Forbidden(f"Image {ticket.image} is deactivated.")
@@ -42,7 +44,7 @@ async def download(call: Call[HostImages]) -> web.StreamResponse:
 
 async def upload(call: Call[HostImages]) -> web.Response:
     """Fill the queued image that the ticket names with the copy of a disk."""
-    ticket = _ticket(call, UPLOAD)
+    ticket = await _ticket(call, UPLOAD)
     if call.request.content_type != OCTETS:
         raise errors.UnsupportedMedia(f"Send the data of an image as {OCTETS}.")
     announced = call.request.content_length
@@ -50,10 +52,11 @@ async def upload(call: Call[HostImages]) -> web.Response:
     return reply(status=204)
 
 
-def _ticket(call: Call[HostImages], action: str) -> Ticket:
+async def _ticket(call: Call[HostImages], action: str) -> Ticket:
     ticket = call.service.tickets.read(call.request.headers.get("X-Auth-Token", ""))
     if (ticket.action, ticket.image) != (action, call.path["id"]):
         raise errors.Forbidden("The ticket does not allow this.")
+    await asyncio.to_thread(call.service.used.take, ticket)
     return ticket
 
 

@@ -20,7 +20,7 @@ from novakit import app, config
 from novakit.api.hosts import service as hosts_service
 from novakit.api.services import SERVICES
 from novakit.bus import enrolments
-from novakit.bus.tickets import Tickets, proof
+from novakit.bus.tickets import Tickets, show
 from novakit.bus.wire import Wire
 from tests.functional.roles.intruder import Intruder
 from tests.functional.roles.page import HOST, AsThePageSays
@@ -121,10 +121,11 @@ async def test_with_everything_that_a_host_is_handed_nothing_is_had_but_the_byte
         async with Intruder.with_file(enrolments.directory(roles.host_state) / f"agent.{HOST}", f"agent:{HOST}") as me:
             assert (await me.read())["t"] == "welcome"
             host_key = (await me.call("conductor", "ticket_key", {}))["ok"]
-        shown = {f"{ticket}.{proof(host_key, ticket)}" for ticket in tickets}
+        shown = {show(host_key, ticket) for ticket in tickets}
         await _no_text_is_a_token(roles, session, {*long, host_key, *shown})
         await _no_route_takes_a_ticket(roles, session, sorted(shown)[0], own)
-        await _a_ticket_opens_its_image_alone(roles, session, shown, own, other, bytes_of)
+        await _a_ticket_opens_its_image_alone(roles, session, host_key, tickets, own, other, bytes_of)
+        await _what_was_sent_once_opens_nothing(roles, session, host_key, tickets)
         await _another_host_cannot_use_them(roles, session, tickets)
         for image, content in ((own, bytes_of["its own"]), (other, bytes_of["another's"])):
             url = f"{roles.url}/image/v2/images/{image}/file"
@@ -177,17 +178,18 @@ async def _no_route_takes_a_ticket(
 async def _a_ticket_opens_its_image_alone(
     roles: AsThePageSays,
     session: aiohttp.ClientSession,
-    shown: set[str],
+    host_key: str,
+    tickets: set[str],
     own: str,
     other: str,
     bytes_of: dict[str, bytes],
 ) -> None:
     opened: list[bytes] = []
-    for ticket in shown:
+    for ticket in tickets:
         for image in (own, other, "nothing"):
             for route in hosts_service.routes:
                 url = f"{roles.url}/novakit/hosts{route.path.replace('{id}', image)}"
-                headers = {"X-Auth-Token": ticket, "Content-Type": "application/octet-stream"}
+                headers = {"X-Auth-Token": show(host_key, ticket), "Content-Type": "application/octet-stream"}
                 body = b"evil" if route.method == "PUT" else None
                 async with session.request(route.method, url, data=body, headers=headers) as answer:
                     content = await answer.read()
@@ -196,6 +198,24 @@ async def _a_ticket_opens_its_image_alone(
                         assert (route.method, image) == ("GET", own)
                         opened.append(content)
     assert opened and set(opened) == {bytes_of["its own"]}
+
+
+async def _what_was_sent_once_opens_nothing(
+    roles: AsThePageSays, session: aiohttp.ClientSession, host_key: str, tickets: set[str]
+) -> None:
+    """Whoever listens on a wire without TLS has what the host sent, and comes with it in time."""
+    opened = 0
+    for ticket in tickets:
+        said = json.loads(base64.urlsafe_b64decode(ticket.partition(".")[0] + "=="))
+        url, headers = f"{roles.url}/novakit/hosts/v1/images/{said['image']}", {"X-Auth-Token": show(host_key, ticket)}
+        answers = []
+        for _ in range(3):
+            async with session.get(url, headers=headers) as answer:
+                answers.append(answer.status)
+        if said["do"] == "download" and answers[0] == 200:
+            assert answers == [200, 401, 401]
+            opened += 1
+    assert opened
 
 
 async def _another_host_cannot_use_them(
@@ -208,7 +228,7 @@ async def _another_host_cannot_use_them(
     for ticket in tickets:
         image = json.loads(base64.urlsafe_b64decode(ticket.partition(".")[0] + "=="))["image"]
         guessed = Tickets(key.encode()).issue(ROGUE, image, "download")
-        for text in (ticket, f"{ticket}.{proof(key, ticket)}", f"{guessed}.{proof(key, guessed)}"):
+        for text in (ticket, show(key, ticket), show(key, guessed)):
             url = f"{roles.url}/novakit/hosts/v1/images/{image}"
             async with session.get(url, headers={"X-Auth-Token": text}) as answer:
                 assert answer.status == 401
