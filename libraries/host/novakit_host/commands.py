@@ -2,7 +2,8 @@
 
 Programs that open or make what a stranger has a hand in (`qemu-img`, `genisoimage`, `mke2fs`) are run by `tool`.
 They get limits of CPU, memory and file size, none of root's capabilities, and see only the files they are named:
-with bubblewrap no network, no other processes, and of the host's files programs and libraries alone.
+with bubblewrap no network, no other processes, of the host's files programs and libraries alone, and a filter of system
+calls.
 Where bubblewrap does not work, the limits and the lost capabilities remain.
 """
 
@@ -14,9 +15,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
+
+from novakit_host import system_calls
 
 SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 """The directories of administrators' commands are not on everybody's path."""
@@ -65,7 +69,14 @@ class Limits:
     open_files: int = 256
 
 
-async def run(argv: Sequence[str], *, within: float = 60.0, cwd: Path | None = None, said: str = "") -> Ended:
+async def run(
+    argv: Sequence[str],
+    *,
+    within: float = 60.0,
+    cwd: Path | None = None,
+    said: str = "",
+    hands_over: Sequence[int] = (),
+) -> Ended:
     """Run a program that gets `said` on its input; it is killed after `within` seconds or when the caller is cancelled.
 
     Raises FileNotFoundError when it is not installed.
@@ -77,6 +88,7 @@ async def run(argv: Sequence[str], *, within: float = 60.0, cwd: Path | None = N
         stdin=asyncio.subprocess.PIPE if said else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        pass_fds=hands_over,
         start_new_session=True,
     )
     try:
@@ -104,7 +116,10 @@ async def tool(
 
     Raises FileNotFoundError when it is not installed.
     """
-    return await run(await asyncio.to_thread(_confined, argv, reads, writes, limits), within=within)
+    with ExitStack() as opened:
+        denied = await asyncio.to_thread(_filter_in, opened)
+        confined = await asyncio.to_thread(_confined, argv, reads, writes, limits, denied)
+        return await run(confined, within=within, hands_over=[] if denied is None else [denied])
 
 
 def sandbox() -> str:
@@ -112,14 +127,21 @@ def sandbox() -> str:
     return "bubblewrap" if _bubblewrap() else "limits"
 
 
-def _confined(argv: Sequence[str], reads: Sequence[Path], writes: Sequence[Path], limits: Limits) -> list[str]:
+def filters() -> bool:
+    """Say whether a filter of system calls is set for tools, besides bubblewrap's walls."""
+    return bool(_filter())
+
+
+def _confined(
+    argv: Sequence[str], reads: Sequence[Path], writes: Sequence[Path], limits: Limits, denied: int | None
+) -> list[str]:
     program = shutil.which(argv[0], path=SEARCH)
     if program is None:
         raise FileNotFoundError(argv[0])
     limited = ["prlimit", f"--cpu={limits.cpu_s}", f"--as={limits.memory}", f"--fsize={limits.file}"]
     limited += [f"--nofile={limits.open_files}", "--core=0", "--"]
     if _bubblewrap():
-        return [*limited, *_walled(Path(program), reads, writes), program, *argv[1:]]
+        return [*limited, *_walled(Path(program), reads, writes, denied), program, *argv[1:]]
     return [*limited, *_powerless(), program, *argv[1:]]
 
 
@@ -149,8 +171,9 @@ def walls(*, reads: Sequence[Path] = (), writes: Sequence[Path] = (), devices: S
     return [*words, "--chdir", "/", "--"]
 
 
-def _walled(program: Path, reads: Sequence[Path], writes: Sequence[Path]) -> list[str]:
+def _walled(program: Path, reads: Sequence[Path], writes: Sequence[Path], denied: int | None) -> list[str]:
     words = ["bwrap", "--unshare-pid", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words += [] if denied is None else ["--seccomp", str(denied)]
     return [*words, *walls(reads=[program.resolve(), *reads], writes=writes)]
 
 
@@ -161,15 +184,42 @@ def _powerless() -> list[str]:
 
 @functools.cache
 def _bubblewrap() -> bool:
-    """Return whether bubblewrap works here: containers and hardened kernels may forbid it."""
-    if shutil.which("bwrap", path=SEARCH) is None:
-        return False
+    """Say whether bubblewrap works here: containers and hardened kernels may forbid it."""
+    return shutil.which("bwrap", path=SEARCH) is not None and _works(None)
+
+
+@functools.cache
+def _filter() -> bytes:
+    """Return the filter of system calls for tools; empty where it cannot be made, or bubblewrap cannot set it."""
+    if not _bubblewrap() or not (program := system_calls.denying()):
+        return b""
+    with ExitStack() as opened:
+        return program if _works(_file_of(program, opened)) else b""
+
+
+def _works(denied: int | None) -> bool:
     try:
-        argv = [*_walled(Path("/usr/bin/true"), [], []), "/usr/bin/true"]
-        done = subprocess.run(argv, env={"PATH": SEARCH}, capture_output=True, timeout=10, check=False)
+        argv = [*_walled(Path("/usr/bin/true"), [], [], denied), "/usr/bin/true"]
+        hands_over = () if denied is None else (denied,)
+        done = subprocess.run(
+            argv, env={"PATH": SEARCH}, capture_output=True, timeout=10, check=False, pass_fds=hands_over
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def _filter_in(opened: ExitStack) -> int | None:
+    """Open the filter for one program, which reads it from the beginning on."""
+    return _file_of(program, opened) if _bubblewrap() and (program := _filter()) else None
+
+
+def _file_of(content: bytes, opened: ExitStack) -> int:
+    descriptor = os.memfd_create("filter")
+    opened.callback(os.close, descriptor)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 async def _read(stream: asyncio.StreamReader | None) -> str:

@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+import platform
 import time
 from pathlib import Path
 
 import pytest
 
-from novakit_host import commands
+from novakit_host import commands, system_calls
 from novakit_host.commands import Limits, run, sandbox, tool
 
 SMALL = Limits(cpu_s=1, memory=1 << 30, file=1 << 20)
@@ -113,6 +114,61 @@ async def test_a_tool_sees_what_it_is_named_and_nothing_else(tmp_path: Path) -> 
     assert cards == "0", "no network"
     assert (tmp_path / "read/file").read_text() == "read"
     assert (tmp_path / "write/file").read_text() == "yes\n"
+
+
+ASKS = """
+import ctypes, errno, os, socket
+kernel = ctypes.CDLL(None, use_errno=True)
+def ask(number, *arguments):
+    ctypes.set_errno(0)
+    done = kernel.syscall(number, *arguments)
+    return "done" if done >= 0 else errno.errorcode[ctypes.get_errno()]
+asked = {
+    "unshare": (272, 0x10000000), "mount": (165, b"none", b"/tmp", b"tmpfs", 0, 0), "setns": (308, 0, 0),
+    "ptrace": (101, 0, 0, 0, 0), "keyctl": (250, 0, -3, 1), "bpf": (321, 0, 0, 0), "io_uring_setup": (425, 1, 0),
+    "userfaultfd": (323, 1), "open_by_handle_at": (304, -100, 0, 0), "process_vm_readv": (310, 1, 0, 0, 0, 0, 0),
+    "clone3": (435, 0, 0),
+}
+for name, call in asked.items():
+    print(name, ask(*call))
+for family in ("AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK", "AF_ALG", "AF_UNIX"):
+    try:
+        socket.socket(getattr(socket, family), socket.SOCK_STREAM if family in ("AF_UNIX", "AF_INET") else 3).close()
+        print(family, "done")
+    except OSError as error:
+        print(family, errno.errorcode[error.errno])
+"""
+
+
+@walled
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asks by the numbers of x86_64")
+@pytest.mark.skipif(not system_calls.denying(), reason="libseccomp is not installed")
+async def test_a_tool_gets_nothing_of_the_kernel_that_it_has_no_need_of(tmp_path: Path) -> None:
+    assert commands.filters()
+    ended = await tool(["/usr/bin/python3", "-c", ASKS])
+    told = dict(line.split() for line in ended.out.splitlines())
+    assert len(told) == 18, ended
+    assert told.pop("AF_UNIX") == "done"
+    assert told.pop("clone3") == "ENOSYS", "so that a library takes clone, whose flags a filter sees"
+    assert {name for name, said in told.items() if said != "EPERM"} == set(), told
+    ended = await tool(["sh", "-c", "grep ^Seccomp: /proc/self/status; exec bash -c 'echo x >/dev/tcp/127.0.0.1/22'"])
+    assert ended.out.split() == ["Seccomp:", "2"]
+    assert ended.status != 0
+    assert "not permitted" in ended.err
+
+
+@walled
+async def test_a_tool_can_neither_signal_nor_read_any_other_process(tmp_path: Path) -> None:
+    script = f"kill -0 {os.getpid()} || ls /proc/{os.getpid()}/fd /proc/{os.getppid()}/root || readlink /proc/1/exe"
+    ended = await tool(["sh", "-c", script])
+    assert ended.out.strip() in ("", "/usr/bin/bwrap")
+    assert "No such process" in ended.err
+
+
+async def test_without_libseccomp_tools_run_within_their_walls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_filter", lambda: b"")
+    assert not commands.filters()
+    assert (await tool(["sh", "-c", "echo ran"])).out == "ran\n"
 
 
 async def test_a_tool_that_is_not_installed_is_named() -> None:
