@@ -102,6 +102,7 @@ class MemoryParticipant:
             raise Unreachable(f"no process serves {target}")
         served = min(servers, key=_Served.burden)
         if len(servers) > 1:
+            # To the end: of servers that are equally busy, `min` takes the first, so they take turns.
             servers.remove(served)
             servers.append(served)
         return await self._ask(served, target, method, body, within)
@@ -126,6 +127,8 @@ class MemoryParticipant:
     ) -> Any:
         if method not in served.methods:
             raise remote_error("NotFound", f"{target} has no {method}")
+        # Encoded and decoded although both sides are here: a body that only works within one process would be found
+        # out when roles are run apart, and a handler could change what its caller still uses.
         message = Message(
             self.identity, orjson.loads(orjson.dumps({**tracing.carried(), **(body or {})})), self._bus.deployment
         )
@@ -159,6 +162,7 @@ class MemoryParticipant:
         served = _Served(self, dict(methods))
         servers = self._bus._targets.setdefault(target, [])
         if _is_alone(target):
+            # The latest agent of a host counts: the one before has lost its connection or hangs.
             servers.clear()
         before = [one for known, one in self._serves if known == target]
         servers[:] = [*(one for one in servers if one not in before), served]

@@ -43,6 +43,7 @@ class Gather(Generic[I, O]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                # Once round the loop, so that everybody who is ready to ask now is in this batch.
                 await asyncio.sleep(0)
                 batch, self._waiting = self._waiting[: self.most], self._waiting[self.most :]
                 await self._do(batch)

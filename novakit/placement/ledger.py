@@ -138,6 +138,7 @@ class Ledger:
                 deltas[key] = deltas.get(key, 0) + amount
         for key in asked:
             stock = self._stock[key]
+            # An operator may lower a capacity below what is used; a change that gives some of it back must still work.
             if deltas[key] > 0 and stock.used + deltas[key] > stock.capacity:
                 raise OutOfStock(
                     f"Unable to create allocation for '{key[1]}' on resource provider '{key[0]}'. The requested amount "

@@ -163,6 +163,9 @@ class Chooser:
         if one.conflicts:
             decision.record["conflicts"] = one.conflicts
         ranking = None if outcome.failed else outcome.ranking
+        # A ranking may serve the next server only if nothing but the chosen host has changed for it. That is not so
+        # after a conflict, for a driver (which may remember), and for a policy under which every host's fitness moves
+        # with each member; with anti-affinity only the host that was taken gets worse.
         alone = bool(one.conflicts or one.earlier or self.pipeline.driver) or (
             group is not None and group.policy != ANTI_AFFINITY
         )

@@ -185,6 +185,7 @@ class Scheduler:
 
     async def _place(self, batch: Sequence[Waiting]) -> None:
         fresh = await self.state.refresh()
+        # Between the refresh and the claim other schedulers write on. That is what the claim is conditional for.
         await self._resolve(batch)
         pending, looked = list(batch), False
         while pending := [one for one in pending if not one.over]:
@@ -195,6 +196,8 @@ class Scheduler:
             began = world.monotonic()
             try:
                 async with self.store.write() as session:
+                    # Two schedulers that were asked about one server must not both claim: whoever comes second finds
+                    # the claim in `_held`. Before any row is locked, so that nobody waits in a circle.
                     await session.serialise_each(one.ask.server_id for one in pending)
                     held = await self._held(session, pending)
                     # Somebody else may have been asked instead by now, so nothing is claimed for who waits no more.
@@ -204,6 +207,7 @@ class Scheduler:
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
             except BaseException:
+                # Also when this task is cancelled: the table would count servers that nobody has claimed, for ever.
                 self.chooser.take_back(tries)
                 raise
             self.counts.claimed.note(world.monotonic() - began)

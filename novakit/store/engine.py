@@ -142,8 +142,10 @@ class Store:
             "hide_parameters": True,
         }
         if not url.startswith("sqlite"):
+            # A process stopped inside a transaction (SIGSTOP, a suspended VM) keeps its locks until this ends it.
             settings = {"idle_in_transaction_session_timeout": f"{STALLED}s"}
             options["connect_args"] = {"server_settings": settings, "timeout": CONNECTS_WITHIN}
+            # The ping costs a round trip and saves the first request after a restart of PostgreSQL from an error.
             pool = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": CONNECTS_WITHIN}
             engine = create_async_engine(url, **pool, **options)
             faults.hide_values(engine.sync_engine)
@@ -153,8 +155,12 @@ class Store:
         url = url.replace("sqlite+aiosqlite", DRIVER, 1)
         # A connection above the pool size is closed after use, and each has a thread: better a pool that holds them.
         reader = create_async_engine(url, pool_size=12, max_overflow=0, pool_use_lifo=True, **options)
+        # One writer: SQLite has one write lock, and those who wait for it in a queue of ours wait in order and without
+        # polling; SQLite's own busy handler sleeps, and may starve one of them.
         writer = create_async_engine(url, pool_size=1, max_overflow=0, **options)
         _prepare_sqlite(reader, "BEGIN", allowed=frozenset(), reads=True)
+        # IMMEDIATE: a transaction that read first and takes the write lock later fails with SQLITE_BUSY where another
+        # process wrote in between, and no time-out helps then.
         _prepare_sqlite(writer, "BEGIN IMMEDIATE", allowed=allowed, reads=False)
         path = writer.url.database
         log = WriteAheadLog(Path(path)) if path and path != ":memory:" else None
@@ -171,9 +177,9 @@ class Store:
         return self._log.fault if self._log is not None else ""
 
     async def reclaim(self) -> int:
-        """Give pages of SQLite's file that hold nothing back to the file system. Returns how many bytes that were.
+        """Return free pages of SQLite's file to the file system. Returns how many bytes that were.
 
-        PostgreSQL does the like by itself.
+        PostgreSQL does the same by itself.
         """
         if self._log is None:
             return 0
@@ -210,6 +216,7 @@ class Store:
             session = Session(connection, self.dialect)
             before = changes(connection)
             yield session
+            # What wrote nothing has nothing to flush: a conditional write that did not hold answers at once.
             changed = changes(connection) != before
         try:
             if changed and self._log is not None:

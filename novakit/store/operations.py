@@ -114,6 +114,7 @@ async def lease(
     """
     now = world.now()
     c, other = operations.c, operations.alias("other")
+    # One at a time for each server, in the order in which they were asked for: a start must not overtake its stop.
     busy = (
         sa.select(sa.literal(1))
         .where(
@@ -127,11 +128,13 @@ async def lease(
         sa.and_(c.id == id, c.owner == known.owner, c.lease_until == known.until) for id, known in (void or {}).items()
     ]
     free = sa.or_(c.lease_until.is_(None), *ended)
+    # A cancelled one is due at once: the delete that cancelled it waits behind it.
     due = sa.or_(c.not_before.is_(None), c.not_before <= now, c.not_before > now + LONGEST_WAIT, c.cancelled)
     wanted = sa.select(c.id).where(OPEN, free, due, ~busy).order_by(c.number).limit(limit)
     if running:
         wanted = wanted.where(c.id.not_in(list(running)))
     if session.dialect == "postgresql":
+        # Two engines that look at once get different operations instead of waiting for one another.
         wanted = wanted.with_for_update(skip_locked=True)
     ids = await session.scalars(wanted)
     if not ids:
@@ -175,8 +178,10 @@ async def change_many(session: Session, owner: str, changes: Mapping[str, Mappin
     Of a cancelled one nothing is written but that it ended as cancelled.
     """
     c = operations.c
+    # Locked, not only read: a delete that cancels one between this and the update would otherwise not be seen.
     held = sa.select(c.id, c.cancelled).where(c.id.in_(list(changes)), c.owner == owner, OPEN)
     found = {row["id"]: bool(row["cancelled"]) for row in await session.lock(held)}
+    # Those that set the same columns are one statement with many rows; most of a batch do.
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     now = world.now()
     for key, cancelled in found.items():

@@ -325,6 +325,7 @@ class _Search:
             return
         if not self._possible(len(self.offered) - len(chosen), lacking, open_):
             return
+        # One alias after another: every choice that gives enough of all can be made in this order, so none is missed.
         alias = next(number for number, count in enumerate(lacking) if count > 0)
         seen = set()
         for place in sorted(open_, key=lambda place: (-self._of(place)[alias], place)):

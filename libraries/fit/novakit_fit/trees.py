@@ -104,6 +104,7 @@ class Wanted:
     def _first(self, providers: Sequence[Provider]) -> Candidate | None:
         pulse = Pulse(every=LOOKS)
         asking = questions_of(self.rules, TreeScope(providers[0], providers, (), {}), pulse)
+        # The generator pauses only when `LOOKS` are used up: to get anything but its end means to give up.
         try:
             next(asking)
         except StopIteration as answer:

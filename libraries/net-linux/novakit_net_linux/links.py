@@ -92,6 +92,7 @@ def inside(namespace: str, work: Callable[..., T], *args: Any) -> T:
         except BaseException as error:
             failure.append(error)
 
+    # A thread that has entered a namespace stays in it, so one of the pool's must never do so; this one ends.
     thread = threading.Thread(target=enter, name=f"in-{namespace}")
     thread.start()
     thread.join()
@@ -128,6 +129,7 @@ def make_taps(wanted: Mapping[str, int]) -> dict[str, str]:
 
 def _make_tap(ip: Any, name: str, mtu: int) -> None:
     if name not in devices():
+        # vnet_hdr, as QEMU opens taps with it for offloads, and a tap cannot be opened with other flags than it has.
         ip.link("add", ifname=name, kind="tuntap", mode="tap", uid=0, ifr={"no_pi": True, "vnet_hdr": True})
     ip.link("set", index=socket.if_nametoindex(name), mtu=mtu)
     # The host itself says nothing on a guest's wire.
@@ -186,6 +188,7 @@ def _move_in(room: str, names: Iterable[str]) -> None:
 def _furnish(room: NamespacePlan) -> list[str]:
     _write_sysctl("ipv4/ip_forward", "1" if room.forwards else "0")
     _write_sysctl("ipv6/conf/all/forwarding", "1" if room.forwards else "0")
+    # A router must not tell guests of a shorter way: it would lead past its own rules.
     _write_sysctl("ipv4/conf/all/send_redirects", "0")
     fresh = []
     with pyroute2.IPRoute() as ip:
@@ -268,6 +271,8 @@ def _furnish_routes(ip: Any, routes: Iterable[tuple[str, str]]) -> None:
         version = 4 if family == socket.AF_INET else 6
         wanted = {(dst, via) for dst, via in routes if ipaddress.ip_address(via).version == version}
         have = set()
+        # Table 254 is `main`; protocol 4 is RTPROT_STATIC, which only routes have that were set by somebody: the
+        # kernel's own, which follow from addresses, are left alone.
         for route in ip.get_routes(family=family, table=254):
             if (via := route.get("gateway")) and route["proto"] == 4:
                 dst = route.get("dst")
@@ -282,7 +287,7 @@ def announce(device: str, mac: str, addresses: Iterable[str]) -> None:
     """Tell the neighbours which MAC has each IPv4 address now (gratuitous ARP)."""
     source = bytes.fromhex(mac.replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        wire.bind((device, 0x0806))
+        wire.bind((device, 0x0806))  # ETH_P_ARP
         for address in addresses:
             ip = ipaddress.ip_interface(address).ip
             if ip.version == 4:

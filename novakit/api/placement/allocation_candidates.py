@@ -73,6 +73,7 @@ def _ask(asked: Query, version: Version) -> CandidateRequest:
     groups = _groups(asked, version)
     _check_groups(groups, subtrees, version)
     policy = asked.getall("group_policy", [""])[0]
+    # There is no default that would be right: whether two groups may share a provider changes what fits.
     if not policy and sum(1 for suffix in groups if suffix) > 1:
         raise errors.BadRequest(
             'The "group_policy" parameter is required when specifying more than one "resources{N}" parameter.'
@@ -103,6 +104,7 @@ def _root_traits(values: Sequence[str]) -> tuple[set[str], set[str]]:
 
 
 def _groups(asked: Query, version: Version) -> dict[str, Group]:
+    # Before 1.33 a suffix is a number; from then on letters, dashes and underscores too (Nova writes _COMPUTE, _PORT).
     suffix_form = GROUP_1_33 if version >= (1, 33) else GROUP
     form = re.compile(f"(resources|required|member_of|in_tree)({suffix_form})?")
     found: dict[str, Group] = {}
@@ -131,6 +133,7 @@ def _group(asked: Query, version: Version, suffix: str) -> Group:
 
 def _check_groups(groups: Mapping[str, Group], subtrees: Iterable[frozenset[str]], version: Version) -> None:
     empty = [suffix for suffix, group in groups.items() if not group.resources]
+    # From 1.36 a group may have traits alone, to name a provider for `same_subtree`; before, that was always a mistake.
     if version >= (1, 36):
         named = set().union(*subtrees)
         if len(empty) == len(groups):
@@ -252,6 +255,7 @@ def _sharing(one: Candidate) -> Sequence[int]:
 def request_of(ask: CandidateRequest, one: Candidate, version: Version) -> dict[str, Any]:
     """Shape one candidate as a client may send it to PUT /allocations."""
     given = ask.allocations(one)
+    # 1.12 made of the list a mapping by provider, which is what PUT /allocations takes from that version on.
     if version < (1, 12):
         return {
             "allocations": [{"resource_provider": {"uuid": id}, "resources": amounts} for id, amounts in given.items()]

@@ -56,6 +56,7 @@ def _amount(name: str, text: str) -> int:
         raise errors.BadRequest(f"Requested resource {name} expected positive integer amount. Got: {text}.") from None
     if amount < 1:
         raise errors.BadRequest(f"Requested resource {name} requires amount >= 1. Got: {amount}.")
+    # Larger than anything a provider can hold is as good as any larger number, and no database is asked for 10**5000.
     return min(amount, MAX_INT + 1)
 
 
@@ -63,6 +64,7 @@ def traits(values: Sequence[str], version: Version) -> tuple[list[set[str]], set
     """Read `required` parameters: sets of which one trait each must be there, and the traits that must not."""
     required: list[set[str]] = []
     forbidden: set[str] = set()
+    # Before 1.39 a repeated parameter was not refused: the last one counted, and clients may rely on that.
     for value in values if version >= (1, 39) else values[-1:]:
         if value.startswith("in:"):
             required.append(_any_of(value, version))

@@ -128,6 +128,7 @@ class ForestCache:
                 if seen != self._forest.seen:
                     self._forest = attrs.evolve(self._forest, seen=seen)
             elif whole:
+                # Some 0.1 s for 100,000 providers: not on the event loop.
                 self._forest = await asyncio.to_thread(Forest.grow, fresh.values(), seen)
             else:
                 self._forest = self._forest.renewed(fresh, changed, seen)

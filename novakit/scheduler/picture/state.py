@@ -134,6 +134,7 @@ class CloudState:
             touched, seen = await self._ledger_changes(session)
             await self._read_stock(session, touched)
             self._ledger = seen
+            # While some host is silent each look asks, so that its return counts at the next decision.
             if self._silent or now - self._liveness_at >= min(self.down_after / 4, 10.0):
                 await self._follow_liveness(session)
                 self._liveness_at = now
@@ -148,6 +149,7 @@ class CloudState:
 
     async def _follow_hosts(self, session: Session) -> None:
         changed, count = await picture.hosts_since(session, self._hosts)
+        # A deleted host has no change number to follow; that there are fewer rows than known hosts gives it away.
         if count < self.table.size + sum(self.table.row(row["name"]) is None for row in changed):
             self._forget()
             changed, count = await picture.hosts_since(session, 0)
@@ -233,6 +235,7 @@ class CloudState:
         roots = await picture.trees(session, provider_ids)
         inventories: dict[str, dict[str, Row]] = {}
         traits: dict[str, Collection[str]] = {}
+        # From half of the hosts on, one query for all is cheaper than many with lists of ids.
         whole = provider_ids is None or len(roots) > self.table.size // 2
         for some in [None] if whole else picture.chunks(sorted(roots)):
             inventories.update(await self.placement.inventories(session, some))

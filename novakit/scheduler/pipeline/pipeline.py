@@ -293,6 +293,8 @@ def _scaled(score: Vector, low: float, high: float) -> Vector:
     """Bring scores to 0..1; what is unknown comes to the middle, and a score beyond the bounds goes beyond 0 and 1."""
     if high == low and len(score) > 1:
         return np.zeros(len(score))
+    # One host alone (a further server of a request) may lie outside the bounds of the first look; when these were one
+    # point, its distance is measured by the size of that point.
     span = (high - low) or abs(high) or 1.0
     scaled: Vector = score * (1.0 / span)
     scaled -= low / span

@@ -78,8 +78,10 @@ async def lock_stock(session: Session, provider_ids: Iterable[str]) -> list[Row]
 
 
 async def add_consumers(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Record new consumers; raise `Conflict` when another writer made one of them meanwhile."""
+    """Record new consumers. Raises Conflict when another writer made one of them meanwhile."""
     if session.dialect == "postgresql":
+        # A row that does not exist yet cannot be locked, so two writers may both believe to make it. The second one
+        # waits here for the first to commit, and is then told instead of failing with the whole transaction.
         statement = session.insert(consumers).values(list(rows)).on_conflict_do_nothing()
         made = await session.scalars(statement.returning(consumers.c.id))
         if len(made) != len(rows):
@@ -114,6 +116,7 @@ async def add(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
 async def shift_usage(session: Session, deltas: Sequence[tuple[str, str, int]]) -> None:
     """Add to the used amounts: triples of provider id, resource class and difference."""
+    # Sorted, as the providers were locked: rows are always taken in one order.
     await session.execute(_SHIFT, [{"p": p, "c": c, "d": d} for p, c, d in sorted(deltas)])
 
 

@@ -150,6 +150,8 @@ async def _report(session: Session, reports: Sequence[HostReport]) -> set[str]:
     hosts = {one.provider_id: one for one in reports}
     ids = sorted(hosts)
     c = provider_rows.c
+    # Locked before inventories are read, in the order that claims lock in: otherwise a claim that commits between the
+    # two could hold what is removed below.
     rows = await session.lock(
         sa.select(provider_rows).where(sa.or_(c.id.in_(ids), c.parent_id.in_(ids))).order_by(c.id)
     )

@@ -43,6 +43,7 @@ async def of_servers(session: Session, server_ids: Iterable[str]) -> Mapping[str
 async def put(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Record what servers hold now, instead of what they held."""
     if rows:
+        # A server that is placed again has its old row until `prune`, so the new plan takes its place.
         insert = session.insert(numa_claims)
         new = {"provider_id": insert.excluded.provider_id, "taken": insert.excluded.taken}
         await session.execute(insert.on_conflict_do_update(index_elements=["server_id"], set_=new), rows)

@@ -79,6 +79,7 @@ class ComputeCapabilities:
         if name in _TEXTS:
             words = hosts.column(_TEXTS[name])
             return np.fromiter((word is not None and matches(word, value) for word in words), np.bool_, hosts.size)
+        # The comparison is Python and costs a microsecond, so it is made once for each different number.
         different, place = np.unique(_numbers(hosts, name), return_inverse=True)
         mask: NDArray[np.bool_] = np.array([matches(_whole(one), value) for one in different.tolist()], np.bool_)[place]
         return mask

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 _NUMERIC: dict[str, Callable[[float, float], bool]] = {
+    # Nova's extra_specs_ops gave `=` this meaning for amounts, and flavors rely on it.
     "=": operator.ge,
     "==": operator.eq,
     "!=": operator.ne,

@@ -87,6 +87,7 @@ class _EventThread:
 
     @classmethod
     def start(cls) -> None:
+        # libvirt has one event loop implementation for a process, registered before the first connection, for good.
         with cls._lock:
             if cls._started:
                 return
@@ -181,6 +182,7 @@ class Calls:
 
         def work(connection: Any) -> None:
             domain = _get(connection, guest)
+            # A start that is repeated after its answer was lost finds the domain active and changes nothing.
             if not domain.isActive():
                 domain.create()
             elif domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
@@ -278,6 +280,7 @@ class Calls:
 
     def _connected(self) -> Any:
         with self._connecting:
+            # isAlive says 0 for a connection that was lost and -1 for one that cannot tell.
             if self._connection is not None and self._connection.isAlive() == 1:
                 return self._connection
             self._disconnect()

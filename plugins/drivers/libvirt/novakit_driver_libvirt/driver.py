@@ -245,7 +245,8 @@ class LibvirtDriver:
             if plan.image is not None:
                 self._require_way_to(Path(plan.image.path))
             around = await self._surroundings(plan)
-            render(plan, (), around)  # refuse before anything is made
+            # Rendered once without disks, to be refused before gigabytes are copied.
+            render(plan, (), around)
             await self._require_cpu_limits(plan)
             disks = await self._disks.build(plan)
             around = attrs.evolve(around, label=await self._label(plan.id))
@@ -306,6 +307,7 @@ class LibvirtDriver:
         clock = asyncio.get_running_loop().time
         end, press_at = clock() + within, clock()
         told = self._listen()
+        # Listening begins before the state is read: an event in between would be waited for in vain.
         domain = await self._known(guest)
         while domain.power not in _OFF and clock() < end:
             if clock() >= press_at:

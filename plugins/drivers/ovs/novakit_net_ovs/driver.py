@@ -165,6 +165,7 @@ class OvsNetworks:
         before, self._topology = self._plan, None
         wanted = plan.make(topology, self._options.bridge_mappings)
         if self._mark[:1] != (self._switch.identity(),):
+            # A switch that was started again has no flows of ours, so the next program is installed whole.
             self._switch.forget_flows()
         wiring = await self._make_bridges(await self._switch.wiring())
         lost = await self._lost(wanted, wiring)
@@ -203,6 +204,7 @@ class OvsNetworks:
             for bridge in missing:
                 commands += [["--may-exist", "add-br", bridge], ["set", "Bridge", bridge, f"datapath_type={kind}"]]
                 if bridge == integration:
+                    # Without it the switch forwards like any other while it has no flows: guests unfiltered.
                     commands.append(["set-fail-mode", bridge, "secure"])
             self._switch.forget_flows()
         for bridge in outside:
@@ -280,6 +282,7 @@ class OvsNetworks:
                 [*unplug, *(line for item in fresh for line in ovsdb.add_plug(integration, item))]
             )
         except CommandFailed:
+            # All or none failed because of one; which one, only trying each by itself tells.
             await self._switch.change(unplug)
             for item in fresh:
                 try:

@@ -130,8 +130,12 @@ def _fixed() -> Iterator[str]:
     yield _flow(OUT_VERDICT, 100, ALLOWED, f"{FORGET},{_go(DELIVER)}")
     yield _flow(IN_VERDICT, 100, ALLOWED, f"{FORGET},{_go(HAND_OVER)}")
     metadata = f"{TRACKED},ip,ct_nw_dst={METADATA_IP},ct_nw_proto=6,ct_tp_dst=80"
+    # The metadata service is the cloud's own, so no security group can keep a guest from it.
     yield _flow(OUT_RULES, 100, metadata, ALLOW)
 
+    # What arrives without being tracked: ARP was checked at its sender; a lease is believed from our server alone; and
+    # a guest must hear its neighbours (ICMPv6 130 queries, 135, 136 neighbour discovery) and routers (134), which no
+    # guest may send.
     yield _flow(IN, 100, "arp", _go(HAND_OVER))
     yield _flow(IN, 100, f"{_marked(FROM_DHCP)},udp,tp_src=67,tp_dst=68", _go(HAND_OVER))
     for kind in (130, 135, 136):

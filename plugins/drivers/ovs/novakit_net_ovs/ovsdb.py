@@ -121,6 +121,7 @@ class Switch:
     async def replace_flows(self, bridge: str, flows: Iterable[str]) -> bool:
         """Make these all the flows of a bridge, in one step for every packet. Returns whether anything changed."""
         wanted = frozenset(flows)
+        # Taken out first: when the installation fails halfway, what the switch has is unknown.
         known = self._flows.pop(bridge, None)
         if known != wanted:
             await (self._install(bridge, wanted) if known is None else self._amend(bridge, known, wanted))
@@ -155,6 +156,7 @@ class Switch:
         await run(["ovs-ofctl", "--bundle", "replace-flows", bridge, "-"], input=text, timeout=self._timeout)
 
     async def _amend(self, bridge: str, known: frozenset[str], wanted: frozenset[str]) -> None:
+        # `add` replaces the actions of a flow with the same match, so only matches that are gone need a delete.
         replaced = {flow.split(" actions=")[0] for flow in wanted}
         gone = {flow.split(" actions=")[0] for flow in known} - replaced
         lines = [f"delete_strict {match}" for match in sorted(gone)]
