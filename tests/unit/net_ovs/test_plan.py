@@ -38,7 +38,7 @@ def test_each_bad_thing_is_its_own_fault() -> None:
     assert set(made.faults) == {*(port.id for port in bad), orphan.id, lost.id, elsewhere.id}
     assert set(made.ports) == {good.id}
     assert "bridge_mappings" in made.faults[elsewhere.id]
-    assert {plug.owner for plug in made.plugs.values()} == {good.id, network.id}
+    assert {bridge_port.owner for bridge_port in made.bridge_ports.values()} == {good.id, network.id}
 
 
 def test_two_ports_whose_devices_would_have_one_name_are_told_apart() -> None:
@@ -80,7 +80,7 @@ def test_what_is_dropped_later_takes_its_plugs_along() -> None:
     made = plan.make(draft.topology(), BRIDGES)
     made.drop(network.id, "no namespace")
     assert made.dhcp_networks() == []
-    assert [plug.owner for plug in made.plugs.values()] == [port.id]
+    assert [bridge_port.owner for bridge_port in made.bridge_ports.values()] == [port.id]
 
 
 def test_nonsense_for_the_dhcp_server_costs_the_network_its_service_only() -> None:

@@ -129,7 +129,7 @@ class OvsNetworks:
             self._switch.wiring(), self._links.call(links.devices), self._links.call(links.rooms)
         )
         found = []
-        owners = {plug.name: plug.external_ids[ovsdb.OWNER] for plug in self._ours(wiring)}
+        owners = {bridge_port.name: bridge_port.external_ids[ovsdb.OWNER] for bridge_port in self._ours(wiring)}
         for name, owner in owners.items():
             found.append(Holding(kind="bridge-port", name=name, owner=owner))
         by_tap = {names.tap(port_id): port_id for port_id in self._plan.ports}
@@ -170,10 +170,14 @@ class OvsNetworks:
         wiring = await self._make_bridges(await self._switch.wiring())
         lost = await self._lost(wanted, wiring)
         await self._make_taps(wanted, wiring)
-        wiring = await self._plug(wanted, wiring, lost)
+        wiring = await self._attach(wanted, wiring, lost)
         ofports = self._working(wanted, wiring)
         # Beside a physical card lives the real gateway: its address is not ours to take.
-        carded = {plug.bridge for plug in wiring.plugs.values() if plug.type not in ("internal", "patch")}
+        carded = {
+            bridge_port.bridge
+            for bridge_port in wiring.bridge_ports.values()
+            if bridge_port.type not in ("internal", "patch")
+        }
         wanted.outside = {bridge: ip for bridge, ip in wanted.outside.items() if bridge not in carded}
         flows = wanted.flows(ofports, self._options.integration_bridge)
         await self._switch.replace_flows(self._options.integration_bridge, flows)
@@ -210,7 +214,7 @@ class OvsNetworks:
         for bridge in outside:
             here, there = names.patch(integration, bridge), names.patch(bridge, integration)
             for at, name, peer in ((integration, here, there), (bridge, there, here)):
-                if name not in wiring.plugs:
+                if name not in wiring.bridge_ports:
                     commands.append(["--may-exist", "add-port", at, name])
                     commands.append(["set", "Interface", name, "type=patch", f"options:peer={peer}"])
         if not commands:
@@ -229,9 +233,15 @@ class OvsNetworks:
 
     async def _make_taps(self, wanted: plan.Plan, wiring: BridgeWiring) -> None:
         """Make the taps that we have not seen right yet, deaf for the host itself before anybody speaks."""
-        taps = {plug.name: plug for plug in wanted.plugs.values() if plug.kind == "tap"}
+        taps = {
+            bridge_port.name: bridge_port for bridge_port in wanted.bridge_ports.values() if bridge_port.kind == "tap"
+        }
         here = await self._links.call(links.devices)
-        fresh = {name: plug.mtu for name, plug in taps.items() if self._taps.get(name) != (here.get(name), plug.mtu)}
+        fresh = {
+            name: bridge_port.mtu
+            for name, bridge_port in taps.items()
+            if self._taps.get(name) != (here.get(name), bridge_port.mtu)
+        }
         if not fresh:
             return
         for name, why in (await self._links.call(links.make_taps, fresh)).items():
@@ -243,63 +253,79 @@ class OvsNetworks:
     async def _shut(self, wanted: plan.Plan) -> list[str]:
         """Name the taps that were made and are not raised yet, and remember them as right."""
         here = await self._links.call(links.devices)
-        right = {plug.name: (here.get(plug.name), plug.mtu) for plug in wanted.plugs.values() if plug.kind == "tap"}
+        right = {
+            bridge_port.name: (here.get(bridge_port.name), bridge_port.mtu)
+            for bridge_port in wanted.bridge_ports.values()
+            if bridge_port.kind == "tap"
+        }
         shut = [name for name, seen in right.items() if self._taps.get(name) != seen]
         self._taps = right
         return shut
 
     async def _lost(self, wanted: plan.Plan, wiring: BridgeWiring) -> set[str]:
-        """Name the plugs that have to be plugged anew for the switch to make or open their device again.
+        """Name the bridge ports that have to be added anew for the switch to make or open their device again.
 
         Their device is gone, or it is in a namespace, where the switch cannot change it any more.
         """
         here, rooms = await asyncio.gather(self._links.call(links.devices), self._links.call(links.rooms))
         somewhere = {name for room in wanted.rooms() if room.name in rooms for name in room.devices()}
-        plugged = {name: wiring.plugs[name].external_ids for name in wanted.plugs if name in wiring.plugs}
+        plugged = {
+            name: wiring.bridge_ports[name].external_ids for name in wanted.bridge_ports if name in wiring.bridge_ports
+        }
         return {
             name
             for name, marks in plugged.items()
             if (name not in here and name not in somewhere)
-            or (wanted.plugs[name].internal and dict(marks) != wanted.plugs[name].external_ids())
+            or (wanted.bridge_ports[name].internal and dict(marks) != wanted.bridge_ports[name].external_ids())
         }
 
-    async def _plug(self, wanted: plan.Plan, wiring: BridgeWiring, lost: set[str]) -> BridgeWiring:
+    async def _attach(self, wanted: plan.Plan, wiring: BridgeWiring, lost: set[str]) -> BridgeWiring:
         """Plug in what is missing and out what is not wanted, in one transaction if that works."""
         integration = self._options.integration_bridge
-        unplug = [["--if-exists", "del-port", plug.name] for plug in self._ours(wiring) if not _right(plug, wanted)]
+        removals = [
+            ["--if-exists", "del-port", bridge_port.name]
+            for bridge_port in self._ours(wiring)
+            if not _right(bridge_port, wanted)
+        ]
         if lost:
             await self._switch.change([["--if-exists", "del-port", name] for name in sorted(lost)])
             wiring = await self._switch.wiring()
         fresh = [
             item
-            for item in wanted.plugs.values()
-            if item.name not in wiring.plugs or dict(wiring.plugs[item.name].external_ids) != item.external_ids()
+            for item in wanted.bridge_ports.values()
+            if item.name not in wiring.bridge_ports
+            or dict(wiring.bridge_ports[item.name].external_ids) != item.external_ids()
         ]
-        if not unplug and not fresh:
+        if not removals and not fresh:
             return wiring
         try:
             await self._switch.change(
-                [*unplug, *(line for item in fresh for line in ovsdb.add_plug(integration, item))]
+                [*removals, *(line for item in fresh for line in ovsdb.add_bridge_port(integration, item))]
             )
         except CommandFailed:
             # All or none failed because of one; which one, only trying each by itself tells.
-            await self._switch.change(unplug)
+            await self._switch.change(removals)
             for item in fresh:
                 try:
-                    await self._switch.change(ovsdb.add_plug(integration, item))
+                    await self._switch.change(ovsdb.add_bridge_port(integration, item))
                 except CommandFailed as error:
                     wanted.drop(item.owner, str(error))
         return await self._switch.wiring()
 
     def _working(self, wanted: plan.Plan, wiring: BridgeWiring) -> dict[str, int]:
-        """Return the switch's port numbers by device; whose plug the switch could not open is given up."""
-        for item in list(wanted.plugs.values()):
-            plug = wiring.plugs.get(item.name)
-            if plug is None or plug.ofport < 1:
+        """Return the switch's port numbers by device; a port whose device the switch could not open is given up."""
+        for item in list(wanted.bridge_ports.values()):
+            bridge_port = wiring.bridge_ports.get(item.name)
+            if bridge_port is None or bridge_port.ofport < 1:
                 wanted.drop(
-                    item.owner, f"the switch could not open {item.name}: {plug.error if plug else 'it is gone'}"
+                    item.owner,
+                    f"the switch could not open {item.name}: {bridge_port.error if bridge_port else 'it is gone'}",
                 )
-        return {plug.name: plug.ofport for plug in wiring.plugs.values() if plug.ofport > 0}
+        return {
+            bridge_port.name: bridge_port.ofport
+            for bridge_port in wiring.bridge_ports.values()
+            if bridge_port.ofport > 0
+        }
 
     async def _forget_connections(self, before: plan.Plan, wanted: plan.Plan) -> None:
         """Let whoever gets an address next not inherit the connections of the last holder."""
@@ -378,7 +404,7 @@ class OvsNetworks:
         here, known = await asyncio.gather(self._links.call(links.devices), self._links.call(links.rooms))
         left = [name for name in known if names.namespace_owner(name) and name not in rooms]
         left_devices = [
-            name for name in here if (names.is_tap(name) or names.is_service(name)) and name not in wanted.plugs
+            name for name in here if (names.is_tap(name) or names.is_service(name)) and name not in wanted.bridge_ports
         ]
         if left:
             await self._links.call(links.remove_rooms, left)
@@ -400,8 +426,11 @@ class OvsNetworks:
         await asyncio.gather(*map(contained, owners))
 
     def _ours(self, wiring: BridgeWiring) -> list[BridgePort]:
-        return [plug for plug in wiring.plugs.values() if ovsdb.OWNER in plug.external_ids]
+        return [bridge_port for bridge_port in wiring.bridge_ports.values() if ovsdb.OWNER in bridge_port.external_ids]
 
 
-def _right(plug: BridgePort, wanted: plan.Plan) -> bool:
-    return plug.name in wanted.plugs and plug.external_ids.get("iface-id") == wanted.plugs[plug.name].port_id
+def _right(bridge_port: BridgePort, wanted: plan.Plan) -> bool:
+    return (
+        bridge_port.name in wanted.bridge_ports
+        and bridge_port.external_ids.get("iface-id") == wanted.bridge_ports[bridge_port.name].port_id
+    )

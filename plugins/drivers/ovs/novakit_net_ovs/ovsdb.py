@@ -35,10 +35,10 @@ class BridgePort:
 
 @attrs.frozen(kw_only=True)
 class BridgeWiring:
-    """Every bridge with its datapath type, and every plug by its name."""
+    """Every bridge with its datapath type, and every port of one by its name."""
 
     bridges: Mapping[str, str]
-    plugs: Mapping[str, BridgePort]
+    bridge_ports: Mapping[str, BridgePort]
 
 
 @attrs.frozen(kw_only=True)
@@ -106,12 +106,16 @@ class Switch:
         bridges, ports, interfaces = (_rows(json.loads(line)) for line in answer.splitlines() if line.strip())
         by_port = {row["_uuid"]: row for row in ports}
         by_interface = {row["_uuid"]: row for row in interfaces}
-        plugs = {}
+        bridge_ports = {}
         for bridge in bridges:
             for port in _several(bridge["ports"]):
                 for interface in _several(by_port[port]["interfaces"]):
-                    plugs[by_interface[interface]["name"]] = _plug(bridge["name"], by_interface[interface])
-        return BridgeWiring(bridges={row["name"]: row["datapath_type"] or "system" for row in bridges}, plugs=plugs)
+                    bridge_ports[by_interface[interface]["name"]] = _bridge_port(
+                        bridge["name"], by_interface[interface]
+                    )
+        return BridgeWiring(
+            bridges={row["name"]: row["datapath_type"] or "system" for row in bridges}, bridge_ports=bridge_ports
+        )
 
     async def datapaths(self) -> list[str]:
         """List the datapath types this switch was built with."""
@@ -165,19 +169,19 @@ class Switch:
         await run(["ovs-ofctl", "--bundle", "add-flows", bridge, "-"], input=text, timeout=self._timeout)
 
 
-def add_plug(bridge: str, plug: WantedBridgePort) -> list[list[str]]:
-    """Return the commands that plug a device in, or correct how it is plugged."""
-    settings = [f"external_ids:{key}={_quoted(value)}" for key, value in plug.external_ids().items()]
-    if plug.internal:
-        settings += ["type=internal", f"mac={_quoted(plug.mac)}", f"mtu_request={plug.mtu}"]
-    return [["--may-exist", "add-port", bridge, plug.name], ["set", "Interface", plug.name, *settings]]
+def add_bridge_port(bridge: str, bridge_port: WantedBridgePort) -> list[list[str]]:
+    """Return the commands that add a port to a bridge, or correct it."""
+    settings = [f"external_ids:{key}={_quoted(value)}" for key, value in bridge_port.external_ids().items()]
+    if bridge_port.internal:
+        settings += ["type=internal", f"mac={_quoted(bridge_port.mac)}", f"mtu_request={bridge_port.mtu}"]
+    return [["--may-exist", "add-port", bridge, bridge_port.name], ["set", "Interface", bridge_port.name, *settings]]
 
 
 def _quoted(value: str) -> str:
     return json.dumps(value)
 
 
-def _plug(bridge: str, row: Mapping[str, Any]) -> BridgePort:
+def _bridge_port(bridge: str, row: Mapping[str, Any]) -> BridgePort:
     ofport, error = row["ofport"], row["error"]
     return BridgePort(
         name=row["name"],

@@ -29,7 +29,7 @@ class Plan:
     networks: dict[str, Network] = attrs.field(factory=dict)
     ports: dict[str, Port] = attrs.field(factory=dict)
     routers: dict[str, Router] = attrs.field(factory=dict)
-    plugs: dict[str, WantedBridgePort] = attrs.field(factory=dict)
+    bridge_ports: dict[str, WantedBridgePort] = attrs.field(factory=dict)
     zones: dict[str, int] = attrs.field(factory=dict)
     """By network id."""
     uplinks: dict[str, str] = attrs.field(factory=dict)
@@ -49,7 +49,9 @@ class Plan:
         self.routers.pop(owner, None)
         if owner in self.networks:
             self.networks[owner] = attrs.evolve(self.networks[owner], dhcp=None)
-        self.plugs = {name: plug for name, plug in self.plugs.items() if plug.owner != owner}
+        self.bridge_ports = {
+            name: bridge_port for name, bridge_port in self.bridge_ports.items() if bridge_port.owner != owner
+        }
 
     def dhcp_room(self, network: Network) -> NamespacePlan:
         """The namespace of a network's DHCP and metadata service."""
@@ -71,12 +73,12 @@ class Plan:
         ]
 
     def flows(self, ofports: Mapping[str, int], integration: str) -> list[str]:
-        """The flow program, for plugs that have these port numbers in the switch."""
+        """The flow program, for bridge ports that have these port numbers in the switch."""
         return program(self._segment(network, ofports, integration) for network in self.networks.values())
 
     def _segment(self, network: Network, ofports: Mapping[str, int], integration: str) -> Segment:
         bridge = self.uplinks.get(network.id)
-        here = [plug for plug in self.plugs.values() if plug.name in ofports]
+        here = [bridge_port for bridge_port in self.bridge_ports.values() if bridge_port.name in ofports]
         services = set(self._service_ports(network))
         return Segment(
             zone=self.zones[network.id],
@@ -86,9 +88,9 @@ class Plan:
                 if port.network_id == network.id and names.tap(port.id) in ofports
             ),
             services=tuple(
-                ServiceVif(ofport=ofports[plug.name], mac=plug.mac, dhcp=plug.kind == "dhcp")
-                for plug in here
-                if plug.internal and plug.port_id in services
+                ServiceVif(ofport=ofports[bridge_port.name], mac=bridge_port.mac, dhcp=bridge_port.kind == "dhcp")
+                for bridge_port in here
+                if bridge_port.internal and bridge_port.port_id in services
             ),
             uplink=ofports.get(names.patch(integration, bridge)) if bridge else None,
         )
@@ -164,13 +166,13 @@ def _service(plan: Plan, network: Network) -> None:
             good.append(lease)
     network = plan.networks[network.id] = attrs.evolve(network, leases=tuple(good))
     dhcp.render(network, names.DHCP, 0)
-    _plug(plan, names.DHCP, "dhcp", network.id, server.id, server.mac, network.mtu)
+    _add_bridge_port(plan, names.DHCP, "dhcp", network.id, server.id, server.mac, network.mtu)
 
 
 def _port(plan: Plan, port: Port) -> None:
     network = _known(plan, port.network_id)
     check(port)
-    _plug(plan, names.TAP, "tap", port.id, port.id, port.mac, network.mtu)
+    _add_bridge_port(plan, names.TAP, "tap", port.id, port.id, port.mac, network.mtu)
     plan.ports[port.id] = port
 
 
@@ -189,10 +191,10 @@ def _router(plan: Plan, router: Router) -> None:
         ipaddress.ip_network(dst), ipaddress.ip_address(via)
     for leg in router.interfaces:
         mtu = plan.networks[leg.network_id].mtu
-        _plug(plan, names.ROUTER, "router", router.id, leg.port_id, leg.mac, mtu)
+        _add_bridge_port(plan, names.ROUTER, "router", router.id, leg.port_id, leg.mac, mtu)
     if gateway:
         mtu = plan.networks[gateway.network_id].mtu
-        _plug(plan, names.GATEWAY, "gateway", router.id, gateway.port_id, gateway.mac, mtu)
+        _add_bridge_port(plan, names.GATEWAY, "gateway", router.id, gateway.port_id, gateway.mac, mtu)
     plan.routers[router.id] = router
 
 
@@ -203,15 +205,17 @@ def _known(plan: Plan, network_id: str) -> Network:
     return plan.networks[network_id]
 
 
-def _plug(plan: Plan, prefix: str, kind: str, owner: str, port_id: str, mac: str, mtu: int) -> None:
+def _add_bridge_port(plan: Plan, prefix: str, kind: str, owner: str, port_id: str, mac: str, mtu: int) -> None:
     name = names.device(prefix, port_id)
-    if name in plan.plugs:
-        raise ValueError(f"the device name {name} is taken by port {plan.plugs[name].port_id}")
+    if name in plan.bridge_ports:
+        raise ValueError(f"the device name {name} is taken by port {plan.bridge_ports[name].port_id}")
     if not MAC.fullmatch(mac):
         raise ValueError(f"{mac!r} is not a MAC address")
     if not 68 <= mtu <= 65521:
         raise ValueError(f"an MTU of {mtu} is not possible; it has to be between 68 and 65521")
-    plan.plugs[name] = WantedBridgePort(name=name, kind=kind, owner=owner, port_id=port_id, mac=mac.lower(), mtu=mtu)
+    plan.bridge_ports[name] = WantedBridgePort(
+        name=name, kind=kind, owner=owner, port_id=port_id, mac=mac.lower(), mtu=mtu
+    )
 
 
 def _zones(networks: Iterable[Network]) -> dict[str, int]:
