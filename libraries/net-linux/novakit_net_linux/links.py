@@ -106,7 +106,7 @@ def devices() -> dict[str, int]:
     return {name: index for index, name in socket.if_nameindex()}
 
 
-def rooms() -> list[str]:
+def namespaces() -> list[str]:
     """List the named namespaces."""
     return [str(name) for name in pyroute2.netns.listnetns()]
 
@@ -155,56 +155,56 @@ def remove_links(names: Iterable[str]) -> None:
                     ip.link("del", index=here[name])
 
 
-def remove_rooms(names: Iterable[str]) -> None:
+def remove_namespaces(names: Iterable[str]) -> None:
     """Remove namespaces and all that is in them; the unknown is fine."""
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             pyroute2.netns.remove(name)
 
 
-def make_room(room: NamespacePlan) -> list[str]:
+def make_namespace(namespace: NamespacePlan) -> list[str]:
     """Make a namespace, move its devices in and configure them. Returns the addresses that are new there.
 
     A device that waits outside is one that the switch made anew, after a restart; it replaces a dead one inside.
     """
-    with _explained(f"the namespace {room.name}"):
-        if room.name not in pyroute2.netns.listnetns():
-            pyroute2.netns.create(room.name)
+    with _explained(f"the namespace {namespace.name}"):
+        if namespace.name not in pyroute2.netns.listnetns():
+            pyroute2.netns.create(namespace.name)
         outside = devices()
-        waiting = [leg.device for leg in room.legs if leg.device in outside]
+        waiting = [leg.device for leg in namespace.legs if leg.device in outside]
         if waiting:
-            inside(room.name, remove_links, waiting)
-            _move_in(room.name, waiting)
-        return inside(room.name, _furnish, room)
+            inside(namespace.name, remove_links, waiting)
+            _move_in(namespace.name, waiting)
+        return inside(namespace.name, _furnish, namespace)
 
 
-def _move_in(room: str, names: Iterable[str]) -> None:
+def _move_in(namespace: str, names: Iterable[str]) -> None:
     here = devices()
     with pyroute2.IPRoute() as ip:
         for name in names:
-            ip.link("set", index=here[name], net_ns_fd=room)
+            ip.link("set", index=here[name], net_ns_fd=namespace)
 
 
-def _furnish(room: NamespacePlan) -> list[str]:
-    _write_sysctl("ipv4/ip_forward", "1" if room.forwards else "0")
-    _write_sysctl("ipv6/conf/all/forwarding", "1" if room.forwards else "0")
+def _furnish(namespace: NamespacePlan) -> list[str]:
+    _write_sysctl("ipv4/ip_forward", "1" if namespace.forwards else "0")
+    _write_sysctl("ipv6/conf/all/forwarding", "1" if namespace.forwards else "0")
     # A router must not tell guests of a shorter way: it would lead past its own rules.
     _write_sysctl("ipv4/conf/all/send_redirects", "0")
     fresh = []
     with pyroute2.IPRoute() as ip:
         found = {link.get("ifname"): link for link in ip.get_links()}
-        for leg in room.legs:
+        for leg in namespace.legs:
             if leg.device not in found:
                 raise LinkFailed(f"the switch made no device {leg.device}; see the log of ovs-vswitchd")
             fresh += _furnish_leg(ip, found[leg.device], leg)
         if not found["lo"]["flags"] & UP:
             ip.link("set", index=found["lo"]["index"], state="up")
-        wanted = {leg.device for leg in room.legs} | {"lo"}
+        wanted = {leg.device for leg in namespace.legs} | {"lo"}
         for name in found.keys() - wanted:
             # The switch takes the device of a port away; what is still here is one that it no longer knows.
             with contextlib.suppress(NetlinkError):
                 ip.link("del", index=found[name]["index"])
-        _furnish_routes(ip, room.routes)
+        _furnish_routes(ip, namespace.routes)
     return fresh
 
 

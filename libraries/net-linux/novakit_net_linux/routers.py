@@ -12,7 +12,7 @@ from novakit_net_linux.names import GATEWAY, ROUTER, device, router_namespace
 TABLE = "novakit"
 
 
-def room(router: Router, mtus: dict[str, int]) -> NamespacePlan:
+def namespace_of(router: Router, mtus: dict[str, int]) -> NamespacePlan:
     """Return the router's namespace; `mtus` holds the networks' by id."""
     legs = [
         Leg(device=device(ROUTER, leg.port_id), mtu=mtus[leg.network_id], addresses=leg.addresses)

@@ -60,7 +60,7 @@ class OvsNetworks:
         self._plan = plan.Plan()
         self._mark: tuple[object, ...] = ()
         self._taps: dict[str, tuple[int | None, int]] = {}
-        self._rooms: dict[str, tuple[object, ...]] = {}
+        self._namespaces: dict[str, tuple[object, ...]] = {}
         self._sockets: dict[str, tuple[object, socket.socket]] = {}
 
     async def prepare_host(self) -> Sequence[str]:
@@ -125,8 +125,8 @@ class OvsNetworks:
 
     async def holdings(self) -> Sequence[Holding]:
         """List every tap, namespace, process and bridge port of ours with what it belongs to."""
-        wiring, devices, rooms = await asyncio.gather(
-            self._switch.wiring(), self._links.call(links.devices), self._links.call(links.rooms)
+        wiring, devices, namespaces = await asyncio.gather(
+            self._switch.wiring(), self._links.call(links.devices), self._links.call(links.namespaces)
         )
         found = []
         owners = {bridge_port.name: bridge_port.external_ids[ovsdb.OWNER] for bridge_port in self._ours(wiring)}
@@ -135,7 +135,7 @@ class OvsNetworks:
         by_tap = {names.tap(port_id): port_id for port_id in self._plan.ports}
         for name in filter(names.is_tap, devices):
             found.append(Holding(kind="tap", name=name, owner=owners.get(name) or by_tap.get(name, "")))
-        for name in rooms:
+        for name in namespaces:
             if room_owner := names.namespace_owner(name):
                 found.append(Holding(kind="namespace", name=name, owner=room_owner))
         for network_id in self._servers.known():
@@ -156,9 +156,9 @@ class OvsNetworks:
         there = links.devices()
         taps = tuple(there.get(names.tap(port_id)) for port_id in self._plan.ports)
         networks = [network.id for network in self._plan.dhcp_networks()]
-        rooms = [names.dhcp_namespace(network) for network in networks]
-        rooms += [names.router_namespace(router) for router in self._plan.routers]
-        marks = tuple(links.namespace_mark(room) for room in rooms)
+        namespaces = [names.dhcp_namespace(network) for network in networks]
+        namespaces += [names.router_namespace(router) for router in self._plan.routers]
+        marks = tuple(links.namespace_mark(namespace) for namespace in namespaces)
         return self._switch.identity(), taps, marks, tuple(self._servers.process(network) for network in networks)
 
     async def _make(self, topology: Topology) -> Applied:
@@ -183,7 +183,7 @@ class OvsNetworks:
         await self._switch.replace_flows(self._options.integration_bridge, flows)
         await self._forget_connections(before, wanted)
         await self._links.call(links.raise_links, await self._shut(wanted))
-        await self._make_rooms(before, wanted)
+        await self._make_namespaces(before, wanted)
         await self._sweep(wanted)
         self._plan = wanted
         self._applied = Applied(
@@ -267,8 +267,10 @@ class OvsNetworks:
 
         Their device is gone, or it is in a namespace, where the switch cannot change it any more.
         """
-        here, rooms = await asyncio.gather(self._links.call(links.devices), self._links.call(links.rooms))
-        somewhere = {name for room in wanted.rooms() if room.name in rooms for name in room.devices()}
+        here, namespaces = await asyncio.gather(self._links.call(links.devices), self._links.call(links.namespaces))
+        somewhere = {
+            name for namespace in wanted.namespaces() if namespace.name in namespaces for name in namespace.devices()
+        }
         plugged = {
             name: wiring.bridge_ports[name].external_ids for name in wanted.bridge_ports if name in wiring.bridge_ports
         }
@@ -341,7 +343,7 @@ class OvsNetworks:
         for start in range(0, len(steps), AT_ONCE):
             await asyncio.gather(*steps[start : start + AT_ONCE])
 
-    async def _make_rooms(self, before: plan.Plan, wanted: plan.Plan) -> None:
+    async def _make_namespaces(self, before: plan.Plan, wanted: plan.Plan) -> None:
         if self._options.external_address:
             bridges = {bridge: wanted.outside.get(bridge) for bridge in self._options.bridge_mappings.values()}
             await self._links.call(links.set_outside_addresses, bridges)
@@ -349,13 +351,13 @@ class OvsNetworks:
         async def serve(network_id: str) -> None:
             network = wanted.networks[network_id]
             assert network.dhcp is not None
-            room, device = wanted.dhcp_room(network), names.device(names.DHCP, network.dhcp.id)
-            state = (room, network, self._switch.identity(), self._servers.process(network_id))
-            if not self._as_left(room.name, state):
-                await self._links.call(links.make_room, room)
-                index = await self._links.call_inside(room.name, socket.if_nametoindex, device)
+            namespace, device = wanted.dhcp_namespace(network), names.device(names.DHCP, network.dhcp.id)
+            state = (namespace, network, self._switch.identity(), self._servers.process(network_id))
+            if not self._as_left(namespace.name, state):
+                await self._links.call(links.make_namespace, namespace)
+                index = await self._links.call_inside(namespace.name, socket.if_nametoindex, device)
                 await self._servers.serve(network, device, index)
-                self._leave(room.name, (*state[:3], self._servers.process(network_id)))
+                self._leave(namespace.name, (*state[:3], self._servers.process(network_id)))
 
         async def route(router_id: str) -> None:
             await self._make_router(before, wanted, router_id)
@@ -367,11 +369,11 @@ class OvsNetworks:
 
     async def _make_router(self, before: plan.Plan, wanted: plan.Plan, router_id: str) -> None:
         router = wanted.routers[router_id]
-        room = wanted.router_room(router)
-        state = (room, router, self._switch.identity())
-        if self._as_left(room.name, state):
+        namespace = wanted.router_namespace(router)
+        state = (namespace, router, self._switch.identity())
+        if self._as_left(namespace.name, state):
             return
-        fresh = set(await self._links.call(links.make_room, room))
+        fresh = set(await self._links.call(links.make_namespace, namespace))
         await routers.install(router, self._options.command_timeout)
         known = before.routers.get(router_id)
         for gone in set(known.floating_ips if known else ()) - set(router.floating_ips):
@@ -379,19 +381,19 @@ class OvsNetworks:
         macs = {names.device(names.ROUTER, leg.port_id): leg.mac for leg in router.interfaces}
         if router.gateway:
             macs[names.device(names.GATEWAY, router.gateway.port_id)] = router.gateway.mac
-        for leg in room.legs:
+        for leg in namespace.legs:
             news = [address for address in leg.addresses if address in fresh]
             if news:
-                await self._links.call_inside(room.name, links.announce, leg.device, macs[leg.device], news)
-        self._leave(room.name, state)
+                await self._links.call_inside(namespace.name, links.announce, leg.device, macs[leg.device], news)
+        self._leave(namespace.name, state)
 
-    def _as_left(self, room: str, state: tuple[object, ...]) -> bool:
+    def _as_left(self, namespace: str, state: tuple[object, ...]) -> bool:
         """Whether a namespace is the one that we made last, and was made to this."""
-        mark = links.namespace_mark(room)
-        return mark is not None and self._rooms.get(room) == (mark, *state)
+        mark = links.namespace_mark(namespace)
+        return mark is not None and self._namespaces.get(namespace) == (mark, *state)
 
-    def _leave(self, room: str, state: tuple[object, ...]) -> None:
-        self._rooms[room] = (links.namespace_mark(room), *state)
+    def _leave(self, namespace: str, state: tuple[object, ...]) -> None:
+        self._namespaces[namespace] = (links.namespace_mark(namespace), *state)
 
     async def _sweep(self, wanted: plan.Plan) -> None:
         """Remove what is ours and not wanted: namespaces, servers, taps."""
@@ -399,18 +401,18 @@ class OvsNetworks:
         for network_id in self._servers.known():
             if network_id not in serving:
                 await self._servers.stop(network_id)
-        rooms = {names.dhcp_namespace(network_id) for network_id in serving}
-        rooms |= {names.router_namespace(router_id) for router_id in wanted.routers}
-        here, known = await asyncio.gather(self._links.call(links.devices), self._links.call(links.rooms))
-        left = [name for name in known if names.namespace_owner(name) and name not in rooms]
+        namespaces = {names.dhcp_namespace(network_id) for network_id in serving}
+        namespaces |= {names.router_namespace(router_id) for router_id in wanted.routers}
+        here, known = await asyncio.gather(self._links.call(links.devices), self._links.call(links.namespaces))
+        left = [name for name in known if names.namespace_owner(name) and name not in namespaces]
         left_devices = [
             name for name in here if (names.is_tap(name) or names.is_service(name)) and name not in wanted.bridge_ports
         ]
         if left:
-            await self._links.call(links.remove_rooms, left)
+            await self._links.call(links.remove_namespaces, left)
         if left_devices:
             await self._links.call(links.remove_links, left_devices)
-        self._rooms = {name: state for name, state in self._rooms.items() if name in rooms}
+        self._namespaces = {name: state for name, state in self._namespaces.items() if name in namespaces}
 
     async def _each(self, wanted: plan.Plan, owners: list[str], step: Callable[[str], Awaitable[None]]) -> None:
         """Do a step for each, some at once; what fails is a fault of that one alone."""

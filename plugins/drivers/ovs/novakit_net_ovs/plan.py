@@ -53,7 +53,7 @@ class Plan:
             name: bridge_port for name, bridge_port in self.bridge_ports.items() if bridge_port.owner != owner
         }
 
-    def dhcp_room(self, network: Network) -> NamespacePlan:
+    def dhcp_namespace(self, network: Network) -> NamespacePlan:
         """The namespace of a network's DHCP and metadata service."""
         assert network.dhcp is not None
         prefixes = {subnet.id: ipaddress.ip_network(subnet.cidr).prefixlen for subnet in network.subnets}
@@ -62,14 +62,14 @@ class Plan:
         leg = Leg(device=device, mtu=network.mtu, addresses=(*addresses, METADATA))
         return NamespacePlan(name=names.dhcp_namespace(network.id), legs=(leg,))
 
-    def router_room(self, router: Router) -> NamespacePlan:
+    def router_namespace(self, router: Router) -> NamespacePlan:
         """The namespace of a router."""
-        return routers.room(router, {network.id: network.mtu for network in self.networks.values()})
+        return routers.namespace_of(router, {network.id: network.mtu for network in self.networks.values()})
 
-    def rooms(self) -> list[NamespacePlan]:
+    def namespaces(self) -> list[NamespacePlan]:
         """Every namespace."""
-        return [self.dhcp_room(network) for network in self.dhcp_networks()] + [
-            self.router_room(router) for router in self.routers.values()
+        return [self.dhcp_namespace(network) for network in self.dhcp_networks()] + [
+            self.router_namespace(router) for router in self.routers.values()
         ]
 
     def flows(self, ofports: Mapping[str, int], integration: str) -> list[str]:
@@ -153,7 +153,7 @@ def _service(plan: Plan, network: Network) -> None:
     known = {subnet.id for subnet in network.subnets}
     if not {address.subnet_id for address in server.addresses} <= known:
         raise ValueError("the DHCP port has an address on a subnet that the network does not have")
-    for leg in plan.dhcp_room(network).legs:
+    for leg in plan.dhcp_namespace(network).legs:
         for address in leg.addresses:
             ipaddress.ip_interface(address)
     good = []
