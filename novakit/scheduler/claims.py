@@ -51,7 +51,7 @@ async def claim(session: Session, state: CloudState, wanted: Sequence[tuple[Ask,
     asked = [_Asked(state, ask, row, cells.wanted(ask)) for ask, row in wanted]
     claims = [one.claim({}) for one in asked]
     batch = _Claims(state, await Ledger.open(session, claims, also={id for one in asked for id in one.in_question()}))
-    hosts = {one.provider for one in asked if one.wish and one.wish.cells}
+    hosts = {one.provider for one in asked if one.request and one.request.cells}
     if hosts:
         batch.held = await numa.held(session, hosts)
     answers = [batch.given(one) for one in asked]
@@ -67,7 +67,7 @@ class _Asked:
     state: CloudState
     ask: Ask
     row: int
-    wish: cells.CellsRequest | None
+    request: cells.CellsRequest | None
 
     @property
     def provider(self) -> str:
@@ -126,8 +126,8 @@ class _Claims:
             return None
         functions = self.state.functions.get(asked.row, ())
         choice, some = Choice(), tuple(one for one in functions if one.provider in shares)
-        if asked.wish is not None:
-            found = self._chosen(asked, asked.wish, shares, functions)
+        if asked.request is not None:
+            found = self._chosen(asked, asked.request, shares, functions)
             if found is None:
                 return None
             choice, more = found
@@ -140,7 +140,7 @@ class _Claims:
     def _chosen(
         self,
         asked: _Asked,
-        wish: cells.CellsRequest,
+        request: cells.CellsRequest,
         shares: Mapping[str, Mapping[str, int]],
         functions: Sequence[Function],
     ) -> tuple[Choice, tuple[Function, ...]] | None:
@@ -152,7 +152,7 @@ class _Claims:
             return one.provider not in shares and self.ledger.free(one.provider, one.resource_class) > 0
 
         host = self.state.table.column("numa")[asked.row]
-        choice = wish.choose(cells.with_taken(host, here) if host else None, devices.pools_of(functions, is_free))
+        choice = request.choose(cells.with_taken(host, here) if host else None, devices.pools_of(functions, is_free))
         return None if choice is None else (choice, devices.some_of(functions, is_free, choice.devices))
 
     def _note(self, server: str, provider: str, choice: Choice, some: Sequence[Function]) -> Given:

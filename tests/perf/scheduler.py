@@ -27,7 +27,7 @@ from novakit.store import Store, tables
 from novakit.store.compute import hosts, server_groups
 from novakit_filters import novakit_filters
 from novakit_fit.numa import NumaHost, fit
-from novakit_fit.numa_wishes import wish
+from novakit_fit.numa_request import requested_cells
 from novakit_hookspecs.hosts import Inventory, PciPool
 from novakit_hookspecs.numa import NumaCell, Taken
 from novakit_hookspecs.scheduling import Aggregate, Ask
@@ -111,7 +111,7 @@ def filled_table(size: int, parts: Mapping[str, HostStock] | None = None) -> Hos
 def table_with_parts(size: int) -> HostTable:
     """Make hosts with two cells of 16 dedicated CPUs, with devices and with four accelerators, some of them taken."""
     each = {name: HostStock(total=32, capacity=32, max_unit=32) for name in ("PCPU", "FPGA", "CUSTOM_PCI_A100")}
-    table, wanted = filled_table(size, each), wish(4, 1024, NEAR["pinned"], {})
+    table, wanted = filled_table(size, each), requested_cells(4, 1024, NEAR["pinned"], {})
     assert wanted is not None
     cells = tuple(
         NumaCell(

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import attrs
 
 from novakit_fit.numa import NumaHost, fit, matched, offers, places_held
-from novakit_fit.numa_wishes import NumaRequest
+from novakit_fit.numa_request import NumaRequest
 from novakit_fit.trees import plain
 from novakit_hookspecs.fields import mapping_field
 from novakit_hookspecs.hosts import PCI_CLASS, PciPool, pci_name
@@ -201,12 +201,12 @@ def _beside(
     ranks = _Ranks.of(host if wanted is not None else None, cells, near.policy)
     chosen = Counter(gpus)
     everywhere = attrs.evolve(ranks, anywhere=True)
-    wishes = [(frozenset({kind}), count, ranks) for kind, count in near.counts]
+    requests = [(frozenset({kind}), count, ranks) for kind, count in near.counts]
     if near.gpus is not None and not gpus:
-        wishes.append((frozenset({near.gpus[0]}), near.gpus[1], everywhere))
+        requests.append((frozenset({near.gpus[0]}), near.gpus[1], everywhere))
     for name, count in near.classes:
-        wishes.append((frozenset(kind for kind, _ in left if pci_name(kind) == name), count, everywhere))
-    if not all(_take(left, chosen, *one) for one in wishes):
+        requests.append((frozenset(kind for kind, _ in left if pci_name(kind) == name), count, everywhere))
+    if not all(_take(left, chosen, *one) for one in requests):
         return None
     return Choice(cells=cells, devices={place: count for place, count in chosen.items() if count})
 

@@ -18,11 +18,11 @@ def one_each(place: int) -> int:
 
 
 def matching(
-    wishes: Sequence[int], room: Callable[[int], int] = one_each, begun: Mapping[int, int] | None = None
+    wanted_places: Sequence[int], room: Callable[[int], int] = one_each, begun: Mapping[int, int] | None = None
 ) -> dict[int, int] | None:
     """Return, by the number of who asks, the place it gets; None where not all can have one.
 
-    `wishes` are the sets of places that each could have, as masks; `room` says how many a place is for.
+    `wanted_places` are, by number of who asks, the mask of places it could have; `room` says how many a place is for.
     `begun` says who has which place already; they may be moved.
     """
     place_of = dict(begun or {})
@@ -30,10 +30,10 @@ def matching(
     for asker, place in place_of.items():
         at.setdefault(place, set()).add(asker)
     full = mask_of(place for place, some in at.items() if len(some) >= room(place))
-    for asker in range(len(wishes)):
+    for asker in range(len(wanted_places)):
         if asker in place_of:
             continue
-        path = _path(asker, wishes, at, full)
+        path = _path(asker, wanted_places, at, full)
         if path is None:
             return None
         place = next(reversed(path))
@@ -50,13 +50,13 @@ def matching(
     return place_of
 
 
-def _path(asker: int, wishes: Sequence[int], at: Mapping[int, set[int]], full: int) -> dict[int, int] | None:
+def _path(asker: int, wanted_places: Sequence[int], at: Mapping[int, set[int]], full: int) -> dict[int, int] | None:
     """Tell by place who would come there for this one to have one, up to a place with room."""
     path: dict[int, int] = {}
     tried = 0
     queue = [asker]
     for one in queue:
-        fresh = wishes[one] & ~tried
+        fresh = wanted_places[one] & ~tried
         if free := fresh & ~full:
             path[(free & -free).bit_length() - 1] = one
             return path

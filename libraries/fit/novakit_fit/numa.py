@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import attrs
 
 from novakit_fit.matching import matching
-from novakit_fit.numa_wishes import CellRequest, NumaRequest
+from novakit_fit.numa_request import CellRequest, NumaRequest
 from novakit_fit.search.masks import mask_of
 from novakit_hookspecs.fields import frozen_mapping, tuple_field
 from novakit_hookspecs.numa import SMALL_KB, NumaCell, Taken
@@ -105,8 +105,8 @@ def offers(host: NumaHost, wanted: NumaRequest) -> list[list[Taken | None]]:
 
 def places_held(offered: Sequence[Sequence[Taken | None]], places: Sequence[int]) -> list[int | None] | None:
     """Return, by place, the guest cell it goes to when each of `places` gets one; None where they cannot all."""
-    wishes = [mask_of(guest for guest, row in enumerate(offered) if row[place] is not None) for place in places]
-    found = matching(wishes)
+    wanted_places = [mask_of(guest for guest, row in enumerate(offered) if row[place] is not None) for place in places]
+    found = matching(wanted_places)
     if found is None:
         return None
     holder: list[int | None] = [None] * len(offered[0])
@@ -130,9 +130,9 @@ def holders(
     offered: Sequence[Sequence[object | None]], held: Sequence[int | None] | None = None
 ) -> list[int | None] | None:
     """Give, by place, the guest cell that it goes to; None where not every guest cell can have a place."""
-    wishes = [mask_of(place for place, offer in enumerate(row) if offer is not None) for row in offered]
+    wanted_places = [mask_of(place for place, offer in enumerate(row) if offer is not None) for row in offered]
     begun = {guest: place for place, guest in enumerate(held or ()) if guest is not None}
-    found = matching(wishes, begun=begun)
+    found = matching(wanted_places, begun=begun)
     if found is None:
         return None
     holder: list[int | None] = [None] * len(offered[0])

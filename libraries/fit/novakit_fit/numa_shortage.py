@@ -3,7 +3,7 @@
 import attrs
 
 from novakit_fit.numa import CellRoom, FreeCells, page_of
-from novakit_fit.numa_wishes import NumaRequest
+from novakit_fit.numa_request import NumaRequest
 from novakit_hookspecs.numa import SMALL_KB
 
 

@@ -9,7 +9,7 @@ from novakit.compute.flavors import unsupported
 from novakit.request_spec import groups
 from novakit_fit.affinity import devices
 from novakit_fit.hardware import BadHardware, hardware
-from novakit_fit.numa_wishes import PCPU, BadTopology, wish
+from novakit_fit.numa_request import PCPU, BadTopology, requested_cells
 from novakit_hookspecs.hosts import pci_name
 
 PINNING = ("dedicated", "mixed")
@@ -29,7 +29,7 @@ def check(flavor: Mapping[str, Any], properties: Mapping[str, str]) -> None:
     _cpus(specs, properties)
     _cells(specs, properties)
     try:
-        wish(flavor["vcpus"], flavor["ram"], specs, properties)
+        requested_cells(flavor["vcpus"], flavor["ram"], specs, properties)
     except BadTopology as error:
         raise errors.BadRequest(f"The topology that flavor and image ask for cannot exist: {error}.") from error
     try:

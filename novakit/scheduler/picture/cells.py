@@ -16,7 +16,7 @@ import attrs
 from novakit.scheduler.picture.table import HostTable
 from novakit_fit.affinity import Choice, DeviceRequest, choose, devices
 from novakit_fit.numa import NumaHost
-from novakit_fit.numa_wishes import NumaRequest, wish
+from novakit_fit.numa_request import NumaRequest, requested_cells
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, Taken
 from novakit_hookspecs.plain import to_record
@@ -47,7 +47,7 @@ def wanted(ask: Ask) -> CellsRequest | None:
     if not ask.extra_specs and not properties:
         return None
     try:
-        one = wish(ask.vcpus, ask.memory_mb, ask.extra_specs, properties)
+        one = requested_cells(ask.vcpus, ask.memory_mb, ask.extra_specs, properties)
         near = devices(ask.extra_specs, properties)
     except ValueError:
         return None

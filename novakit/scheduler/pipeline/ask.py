@@ -10,7 +10,7 @@ from novakit import errors
 from novakit.request_spec.groups import check, groups_of, isolated
 from novakit.resource_classes import canonical
 from novakit_fit.affinity import devices
-from novakit_fit.numa_wishes import BadTopology, wish
+from novakit_fit.numa_request import BadTopology, requested_cells
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 from novakit_hookspecs.trees import RequestGroup
 
@@ -119,7 +119,7 @@ def complete(ask: Ask) -> Ask:
 
 
 def _groups(ask: Ask) -> tuple[tuple[RequestGroup, ...], bool]:
-    """Read the request groups; a wish that cannot be was refused before the server was written, and counts as none."""
+    """Read the request groups; what cannot be read was refused before the server was written, and counts as none."""
     try:
         return groups_of(ask.extra_specs), isolated(ask.extra_specs)
     except ValueError:
@@ -129,10 +129,10 @@ def _groups(ask: Ask) -> tuple[tuple[RequestGroup, ...], bool]:
 def _cpus(ask: Ask, properties: Mapping[str, str]) -> dict[str, int]:
     """Divide the CPUs into those of its own, emulator threads included, and shared ones.
 
-    A wish that cannot be counts as shared CPUs; the NUMA filter says what is wrong with it.
+    A request that cannot be met counts as shared CPUs; the NUMA filter says what is wrong with it.
     """
     try:
-        wanted = wish(ask.vcpus, ask.memory_mb, ask.extra_specs, properties)
+        wanted = requested_cells(ask.vcpus, ask.memory_mb, ask.extra_specs, properties)
     except BadTopology:
         wanted = None
     cells = wanted.cells if wanted else ()
@@ -141,7 +141,7 @@ def _cpus(ask: Ask, properties: Mapping[str, str]) -> dict[str, int]:
 
 
 def _devices(ask: Ask, properties: Mapping[str, str]) -> Mapping[str, int]:
-    """Count the devices by resource class; a wish that cannot be counts as none, and the filters say what is wrong."""
+    """Count the devices by resource class; what cannot be read counts as none, and the filters say what is wrong."""
     try:
         wanted = devices(ask.extra_specs, properties)
     except ValueError:

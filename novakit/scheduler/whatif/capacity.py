@@ -116,17 +116,17 @@ async def beside(
 
     Parts are cells and devices, and what lies with several providers.
     """
-    wish = cells.wanted(ask)
+    request = cells.wanted(ask)
     fits, limiting = fits.copy(), limiting.copy()
     known: dict[object, tuple[int, int]] = {}
     turns = Turns()
-    for row in np.flatnonzero(fits if wish is not None else (fits > 0) & table.column("nested")):
+    for row in np.flatnonzero(fits if request is not None else (fits > 0) & table.column("nested")):
         await turns.pause()
         most = int(fits[row])
         host, pools, tree = (table.column(name)[row] for name in ("numa", "pci", "tree"))
         key = (None if host is None else host.room, pools, tree, most)
         if key not in known:
-            with_cells = most if wish is None else _number(wish.successive(host, pools or ()), most)
+            with_cells = most if request is None else _number(request.successive(host, pools or ()), most)
             with_all = with_cells if tree is None else _number(trees.successive(tree, ask), with_cells)
             known[key] = with_all, len(ask.resources) + (with_all < with_cells)
         if known[key][0] < most:

@@ -12,7 +12,7 @@ import numpy as np
 
 from novakit_filters.standing import present, reason
 from novakit_fit.affinity import BY_CLASS, DeviceRequest, choose, devices
-from novakit_fit.numa_wishes import NumaRequest, wish
+from novakit_fit.numa_request import NumaRequest, requested_cells
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _wanted(ask: Ask) -> tuple[DeviceRequest | None, NumaRequest | None]:
     """Read the devices and the cells a guest wants. Raises ValueError for what cannot be."""
     properties = ask.image.properties if ask.image else {}
     near = devices(ask.extra_specs, properties)
-    cells = wish(ask.vcpus, ask.memory_mb, ask.extra_specs, properties) if near is not None else None
+    cells = requested_cells(ask.vcpus, ask.memory_mb, ask.extra_specs, properties) if near is not None else None
     return near, cells
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from novakit_filters.standing import present, reason
+from novakit_fit.numa_request import BadTopology, NumaRequest, requested_cells
 from novakit_fit.numa_shortage import Shortage, shortage
-from novakit_fit.numa_wishes import BadTopology, NumaRequest, wish
 from novakit_hookspecs.scheduling import Ask, HostColumns, Reason
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _wish(ask: Ask) -> NumaRequest | None:
-    return wish(ask.vcpus, ask.memory_mb, ask.extra_specs, ask.image.properties if ask.image else {})
+    return requested_cells(ask.vcpus, ask.memory_mb, ask.extra_specs, ask.image.properties if ask.image else {})
 
 
 class NumaTopology:

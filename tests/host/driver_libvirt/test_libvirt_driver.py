@@ -14,7 +14,7 @@ import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
 from novakit_fit.numa import NumaHost, fit
-from novakit_fit.numa_wishes import wish
+from novakit_fit.numa_request import requested_cells
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, Refused
 from novakit_hookspecs.hosts import HostContext, PreparesHost
@@ -212,7 +212,7 @@ class TestRealGuests(RealGuests):
 
     async def test_a_guest_runs_on_the_cell_it_was_given(self, driver: LibvirtDriver, plan: GuestPlan) -> None:
         facts = await driver.host()
-        wanted = wish(plan.vcpus, plan.memory_mb, {"hw:numa_nodes": "1"}, {})
+        wanted = requested_cells(plan.vcpus, plan.memory_mb, {"hw:numa_nodes": "1"}, {})
         assert wanted is not None
         taken = fit(NumaHost(cells=facts.numa), wanted)
         assert taken is not None and sum(len(cell.cpus) for cell in facts.numa) == facts.inventory["VCPU"].total

@@ -9,7 +9,7 @@ import pytest
 from novakit_driver_libvirt import LibvirtOptions
 from novakit_driver_libvirt.host_facts import HostMachine, facts
 from novakit_fit.numa import NumaHost, fit
-from novakit_fit.numa_wishes import BadTopology, wish
+from novakit_fit.numa_request import BadTopology, requested_cells
 from novakit_hookspecs.hosts import HostFacts
 from novakit_host.acceleration import Acceleration
 
@@ -72,7 +72,7 @@ def test_sets_that_cannot_be_are_refused(dedicated: str, shared: str | None) -> 
 
 def test_a_pinned_guest_fits_into_what_was_reported() -> None:
     host = made(cpu_dedicated_set="1-3,5-7", cpu_shared_set="0,4")
-    wanted = wish(4, 512, {"hw:cpu_policy": "dedicated", "hw:cpu_thread_policy": "require"}, {})
+    wanted = requested_cells(4, 512, {"hw:cpu_policy": "dedicated", "hw:cpu_thread_policy": "require"}, {})
     assert wanted is not None
     plan = fit(NumaHost(cells=host.numa), wanted)
     assert plan is not None and plan[0].cell == 1 and set(plan[0].cpus) == {2, 3, 6, 7}

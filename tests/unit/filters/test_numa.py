@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from novakit_filters.numa import NumaTopology
 from novakit_fit.numa import NumaHost, fit
+from novakit_fit.numa_request import BadTopology, CellRequest, NumaRequest, numbers, requested_cells
 from novakit_fit.numa_shortage import shortage
-from novakit_fit.numa_wishes import BadTopology, CellRequest, NumaRequest, numbers, wish
 from novakit_hookspecs.numa import NumaCell, Taken
 from novakit_hookspecs.testing.filters import ask, host_table
 
@@ -23,7 +23,9 @@ def cell(id: int, cpus: int = 4, memory_mb: int = 4096, threads: int = 1, **fiel
 
 
 def wanted(vcpus: int = 4, memory_mb: int = 2048, **specs: str) -> NumaRequest | None:
-    return wish(vcpus, memory_mb, {f"hw:{name.replace('__', '.')}": text for name, text in specs.items()}, {})
+    return requested_cells(
+        vcpus, memory_mb, {f"hw:{name.replace('__', '.')}": text for name, text in specs.items()}, {}
+    )
 
 
 def fitted(host: NumaHost, one: NumaRequest | None) -> tuple[Taken, ...] | None:
@@ -33,7 +35,7 @@ def fitted(host: NumaHost, one: NumaRequest | None) -> tuple[Taken, ...] | None:
 
 def test_a_guest_that_does_not_care_has_no_wish() -> None:
     assert wanted() is None
-    assert wish(2, 512, {}, {"hw_cpu_policy": "dedicated"}) is not None
+    assert requested_cells(2, 512, {}, {"hw_cpu_policy": "dedicated"}) is not None
 
 
 def test_cells_are_divided_evenly_or_as_written() -> None:
@@ -117,7 +119,7 @@ def test_pages_are_of_the_size_that_was_asked_for(size: str, expected: int) -> N
     [("large", "2MB", 2048), ("any", "1GB", 1048576), ("any", "small", 4), ("2MB", "2MB", 2048), ("large", "", -1)],
 )
 def test_an_image_chooses_the_page_size_where_its_flavor_leaves_it_open(flavor: str, image: str, page_kb: int) -> None:
-    said = wish(1, 512, {"hw:mem_page_size": flavor}, {"hw_mem_page_size": image})
+    said = requested_cells(1, 512, {"hw:mem_page_size": flavor}, {"hw_mem_page_size": image})
     assert said is not None and said.page_kb == page_kb
 
 
@@ -190,7 +192,7 @@ def asked_for(vcpus: int, nodes: int, policy: str, more: str) -> Any:
     elif more:
         specs["hw:mem_page_size"] = more
     try:
-        return wish(vcpus, 64 * vcpus, specs, {})
+        return requested_cells(vcpus, 64 * vcpus, specs, {})
     except BadTopology:
         return None
 

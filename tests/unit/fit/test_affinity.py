@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from novakit_filters.devices import PciPassthrough
 from novakit_fit.affinity import MOST, POLICIES, DeviceRequest, choose, devices
 from novakit_fit.numa import NumaHost, fit
-from novakit_fit.numa_wishes import CellRequest, NumaRequest
+from novakit_fit.numa_request import CellRequest, NumaRequest
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.testing.filters import ask, host_table

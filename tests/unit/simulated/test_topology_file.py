@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from novakit_fit.numa import NumaHost, fit
-from novakit_fit.numa_wishes import wish
+from novakit_fit.numa_request import requested_cells
 from novakit_hookspecs.devices import Attachment, MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
@@ -46,7 +46,7 @@ async def test_sixteen_cells_are_reported_with_their_inventory(tmp_path: Path) -
         "MEMORY_MB": 65536,
         "DISK_GB": 1000,
     }
-    wanted = wish(16, 8192, {"hw:cpu_policy": "dedicated", "hw:numa_nodes": "8"}, {})
+    wanted = requested_cells(16, 8192, {"hw:cpu_policy": "dedicated", "hw:numa_nodes": "8"}, {})
     assert wanted is not None and len(fit(NumaHost(cells=facts.numa), wanted) or ()) == 8
 
 

@@ -121,11 +121,11 @@ class Board:
         """Return whether all who contend could have a place, if each took as little as the least of them."""
         takes = self.rules.contests[name]
         numbers = [number for number in node.open if number in takes]
-        wishes = sorted([node.masks[number] for number in numbers], key=int.bit_count)
-        if len(wishes) < 2 or wishes[0].bit_count() >= len(wishes):
+        wanted_places = sorted([node.masks[number] for number in numbers], key=int.bit_count)
+        if len(wanted_places) < 2 or wanted_places[0].bit_count() >= len(wanted_places):
             return True
         least = min(takes[number] for number in numbers)
-        return matching(wishes, lambda place: self.left(node, name, place) // least) is not None
+        return matching(wanted_places, lambda place: self.left(node, name, place) // least) is not None
 
     def state(self, node: Node) -> object:
         """Tell all that decides what can follow; equal states have equal ends."""

@@ -30,7 +30,7 @@ from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_driver_libvirt.work import WorkByGuest
 from novakit_fit.hardware import hardware
-from novakit_fit.numa_wishes import BadTopology
+from novakit_fit.numa_request import BadTopology
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts

@@ -6,7 +6,7 @@ import attrs
 from lxml import etree
 
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_fit.numa_wishes import BadTopology, cpu_set, numbers, split_cpus
+from novakit_fit.numa_request import BadTopology, cpu_set, numbers, split_cpus
 from novakit_hookspecs.numa import SMALL_KB, NumaCell
 
 

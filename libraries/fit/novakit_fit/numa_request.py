@@ -45,7 +45,9 @@ class BadTopology(ValueError):
     """Flavor or image ask for a topology that cannot exist."""
 
 
-def wish(vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mapping[str, str]) -> NumaRequest | None:
+def requested_cells(
+    vcpus: int, memory_mb: int, specs: Mapping[str, str], properties: Mapping[str, str]
+) -> NumaRequest | None:
     """Read what flavor and image want, or None where they do not care. Raises BadTopology for nonsense."""
 
     def said(name: str) -> str:
