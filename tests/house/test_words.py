@@ -10,6 +10,23 @@ from tests.house import figures
 PAGE = (figures.ROOT / "docs" / "explanation" / "words.md").read_text()
 UNSAID = {"Card", "Plug", "Manager", "Helper", "Helpers", "Util", "Utils", "Wish", "Vm"}
 """Words of the page's table `Not said` that a class name could have."""
+HELD = (
+    "libraries/",
+    "plugins/",
+    "hookspecs/",
+    "novakit/scheduler/",
+    "novakit/placement/",
+    "novakit/store/",
+    "novakit/bus/",
+)
+"""Where names of modules, functions and fields are held to the page, too."""
+UNSAID_IN_NAMES = {"card", "cards", "plug", "plugs", "wish", "wishes", "helper", "helpers", "util", "utils"}
+MEANT_OTHERWISE = {
+    "pull_the_plug": "turns a guest off",
+    "test_the_plug_is_pulled_at_once_and_the_guest_started_again": "turns a guest off",
+    "cards": "a key of the file that says how a guest of the QEMU driver was started",
+}
+"""Names with such a word, and why they have it."""
 
 
 def _classes() -> dict[str, list[str]]:
@@ -43,3 +60,29 @@ def test_no_class_name_has_a_word_that_the_glossary_does_not_say(word: str) -> N
         if word in re.findall(r"[A-Z][a-z0-9]*", name)
     ]
     assert not found, f"the glossary says what to say instead of {word}: {'; '.join(found)}"
+
+
+def _names(one: figures.Source) -> set[str]:
+    """Return the names that a module gives: its own, those of its functions and classes, and of fields of classes."""
+    found = {one.path.stem}
+    for node in ast.walk(one.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {
+                each.target.id
+                for each in node.body
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            }
+    return found - MEANT_OTHERWISE.keys()
+
+
+def test_no_function_field_or_module_has_a_word_that_the_glossary_does_not_say() -> None:
+    found = [
+        f"{name} ({one.place})"
+        for one in figures.sources()
+        if one.place.startswith(HELD)
+        for name in sorted(_names(one))
+        if UNSAID_IN_NAMES & set(name.lower().split("_"))
+    ]
+    assert not found, f"the glossary says what to say instead: {'; '.join(found)}"

@@ -19,7 +19,7 @@ from novakit_hookspecs.testing.topologies import OUT, PING, Draft, allow_tcp, ne
 
 SHORT = 1.0
 """Seconds to wait for what must not come."""
-Plug = Callable[..., PacketGuest]
+Attach = Callable[..., PacketGuest]
 EVERYWHERE = "ff:ff:ff:ff:ff:ff"
 
 
@@ -41,11 +41,11 @@ class WiresPackets(NetworkConformance):
             pytest.skip(why)
 
     @pytest.fixture
-    def guests(self) -> Iterator[Plug]:
-        """Give a function that plugs a guest in at a port and configures its address."""
+    def guests(self) -> Iterator[Attach]:
+        """Yield a function that attaches a guest to a port and configures its address."""
         with contextlib.ExitStack() as stack:
 
-            def plug(
+            def attach(
                 port: Port, applied: Applied, *, configure: bool = True, metadata: str | None = None
             ) -> PacketGuest:
                 guest = stack.enter_context(PacketGuest(port, applied.vifs[port.id]))
@@ -54,10 +54,10 @@ class WiresPackets(NetworkConformance):
                     guest.take(f"{ip}/24", ip.rsplit(".", 1)[0] + ".1", metadata)
                 return guest
 
-            yield plug
+            yield attach
 
     @pytest.fixture
-    async def pair(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> AsyncIterator[Pair]:
+    async def pair(self, driver: NetworkDriver, draft: Draft, guests: Attach) -> AsyncIterator[Pair]:
         """Give two guests on one network."""
         network = draft.network()
         first = draft.port(network, "10.1.0.11")
@@ -68,7 +68,7 @@ class WiresPackets(NetworkConformance):
     # What a guest is told
 
     async def test_dhcp_gives_the_address_the_routes_the_name_and_the_mtu(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         network = draft.network(mtu=1400)
         port = draft.port(network, "10.1.0.11")
@@ -81,7 +81,9 @@ class WiresPackets(NetworkConformance):
         assert "0.0.0.0/0 10.1.0.1" in lease["staticroutes"]
         assert "169.254.169.254/32 10.1.0.2" in lease["staticroutes"]
 
-    async def test_dhcp_learns_new_ports_while_it_runs(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+    async def test_dhcp_learns_new_ports_while_it_runs(
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
+    ) -> None:
         network = draft.network()
         draft.port(network, "10.1.0.11")
         await driver.apply(draft.topology())
@@ -89,7 +91,7 @@ class WiresPackets(NetworkConformance):
         guest = guests(port, await driver.apply(draft.topology()), configure=False)
         assert guest.lease().get("ip") == "10.1.0.77"
 
-    async def test_hostile_host_names_do_no_harm(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+    async def test_hostile_host_names_do_no_harm(self, driver: NetworkDriver, draft: Draft, guests: Attach) -> None:
         network = draft.network()
         port = draft.port(network, "10.1.0.11")
         topology = draft.topology()
@@ -106,7 +108,7 @@ class WiresPackets(NetworkConformance):
             guest.close()
 
     async def test_metadata_knows_network_and_address_of_who_asks(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         if not isinstance(driver, ServesMetadata):
             pytest.skip("the driver does not serve metadata")
@@ -133,7 +135,9 @@ class WiresPackets(NetworkConformance):
         assert not pair.second.reaches("10.1.0.11", 80, SHORT), "the first guest lets nothing in"
         assert not pair.second.pings("10.1.0.11", SHORT)
 
-    async def test_only_what_a_rule_lets_out_goes_out(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+    async def test_only_what_a_rule_lets_out_goes_out(
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
+    ) -> None:
         network = draft.network()
         to_80 = attrs.evolve(allow_tcp(80), direction="egress")
         first = draft.port(network, "10.1.0.11", (to_80,))
@@ -147,7 +151,7 @@ class WiresPackets(NetworkConformance):
         assert not client.pings("10.1.0.12", SHORT)
 
     async def test_ranges_and_icmp_types_and_remotes_mean_what_they_say(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         network = draft.network()
         near, far = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.21")
@@ -169,7 +173,7 @@ class WiresPackets(NetworkConformance):
         assert (two.pings("10.1.0.30"), one.pings("10.1.0.30", SHORT)) == (True, False)
 
     async def test_members_of_a_remote_group_come_and_go(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         network = draft.network()
         member, late = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.14")
@@ -200,7 +204,7 @@ class WiresPackets(NetworkConformance):
         assert heard.recv(1) == b"x"
 
     async def test_the_next_holder_of_an_address_inherits_no_connection(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         network = draft.network()
         asked = draft.port(network, "10.1.0.11", (*OUT, allow_tcp(80)))
@@ -253,7 +257,7 @@ class WiresPackets(NetworkConformance):
         assert pair.first.pings("10.1.0.12")
 
     async def test_a_bad_rule_is_a_fault_of_its_port_alone(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         network = draft.network()
         bad = draft.port(network, "10.1.0.10", (*OUT, allow_tcp(80, remotes=["nonsense,actions=NORMAL"])))
@@ -341,7 +345,7 @@ class WiresPackets(NetworkConformance):
     # Between networks
 
     async def test_networks_with_the_same_addresses_do_not_meet(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         open_to_all = (*OUT, PING, allow_tcp(1, 65535))
         networks = [draft.network(), draft.network()]
@@ -358,7 +362,7 @@ class WiresPackets(NetworkConformance):
         assert not two.pings("10.1.0.10", SHORT), "nobody else has that address there"
 
     async def test_a_router_joins_networks_and_only_as_the_rules_say(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         left, right = draft.network("10.1.0"), draft.network("10.2.0")
         draft.router([left, right])
@@ -372,7 +376,7 @@ class WiresPackets(NetworkConformance):
         assert not one.reaches("10.2.0.11", 81, SHORT)
         assert one.pings("10.1.0.1"), "the router answers at its own address"
 
-    async def test_a_router_that_goes_leaves_no_way(self, driver: NetworkDriver, draft: Draft, guests: Plug) -> None:
+    async def test_a_router_that_goes_leaves_no_way(self, driver: NetworkDriver, draft: Draft, guests: Attach) -> None:
         left, right = draft.network("10.1.0"), draft.network("10.2.0")
         router = draft.router([left, right])
         ports = draft.port(left, "10.1.0.11"), draft.port(right, "10.2.0.11", (*OUT, PING))
@@ -392,7 +396,7 @@ class WiresPackets(NetworkConformance):
         return external, network, draft.router([network], external, "203.0.113.9")
 
     async def test_the_host_reaches_a_guest_by_its_floating_address(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         _, network, router = self.outside(draft)
         port = draft.port(network, "10.1.0.11", (*OUT, PING, allow_tcp(22)))
@@ -415,7 +419,7 @@ class WiresPackets(NetworkConformance):
         host.close()
 
     async def test_a_floating_address_moves_to_another_guest(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         _, network, router = self.outside(draft)
         ports = [draft.port(network, f"10.1.0.{n}", (*OUT, allow_tcp(22))) for n in (11, 12)]
@@ -434,7 +438,7 @@ class WiresPackets(NetworkConformance):
         host.close()
 
     async def test_guests_go_out_as_the_router_or_as_their_floating_address(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         _, network, router = self.outside(draft)
         plain, known = draft.port(network, "10.1.0.11"), draft.port(network, "10.1.0.12")
@@ -450,7 +454,7 @@ class WiresPackets(NetworkConformance):
         host.close()
 
     async def test_nobody_outside_reaches_a_fixed_address(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         _, network, router = self.outside(draft)
         port = draft.port(network, "10.1.0.11", (*OUT, PING))
@@ -465,7 +469,7 @@ class WiresPackets(NetworkConformance):
             host.run(["ip", "route", "del", "10.1.0.0/24"])
 
     async def test_projects_meet_by_floating_addresses_and_so_do_neighbours(
-        self, driver: NetworkDriver, draft: Draft, guests: Plug
+        self, driver: NetworkDriver, draft: Draft, guests: Attach
     ) -> None:
         external, network, router = self.outside(draft)
         theirs = draft.network("10.1.0")  # the same addresses, another project

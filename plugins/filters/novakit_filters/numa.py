@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _wish(ask: Ask) -> NumaRequest | None:
+def _request(ask: Ask) -> NumaRequest | None:
     return requested_cells(ask.vcpus, ask.memory_mb, ask.extra_specs, ask.image.properties if ask.image else {})
 
 
@@ -23,13 +23,13 @@ class NumaTopology:
 
     def applies(self, ask: Ask) -> bool:
         try:
-            return _wish(ask) is not None
+            return _request(ask) is not None
         except BadTopology:
             return True
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         try:
-            wanted = _wish(ask)
+            wanted = _request(ask)
         except BadTopology:
             return np.zeros(hosts.size, np.bool_)
         if wanted is None:
@@ -42,7 +42,7 @@ class NumaTopology:
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         everyone = np.ones(hosts.size, np.bool_)
         try:
-            wanted = _wish(ask)
+            wanted = _request(ask)
         except BadTopology as error:
             text = f"not looked at, because the topology that was asked for cannot exist: {error}"
             return present(reason("numa_impossible", everyone, text, remedy="another flavor or image"))

@@ -158,7 +158,7 @@ def command_line(machine: Machine, acceleration: str, given: Descriptors, *, sus
         base = None if number or given.base is None else _node(disk.base_format, given.base)
         argv += _disk(f"disk{number}", disk, machine.bus, {**_node(disk.format, descriptor), **_taking(disk, base)})
     for number, (card, descriptor) in enumerate(zip(machine.cards, given.taps, strict=True)):
-        argv += _card(f"net{number}", card, machine.vif, descriptor)
+        argv += _nic(f"net{number}", card, machine.vif, descriptor)
     for address in machine.devices:
         argv += ["-device", f"vfio-pci,host={address}"]
     return [*argv, "-incoming", "defer"] if suspended else argv
@@ -229,7 +229,7 @@ def _disk(name: str, disk: Drive, bus: str, source: Mapping[str, object]) -> Seq
     return ["-blockdev", json.dumps(node), "-device", f"{kind},drive={name}{boot}"]
 
 
-def _card(name: str, card: MachineNic, vif: str, tap: int) -> Sequence[str]:
+def _nic(name: str, card: MachineNic, vif: str, tap: int) -> Sequence[str]:
     plain = f",host_mtu={card.mtu},{_PLAIN}" if vif == "virtio" else ""
     return [
         *("-netdev", f"tap,id={name},fd={tap},vhost=off"),
