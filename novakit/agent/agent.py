@@ -131,6 +131,7 @@ class Agent(HostCalls):
         while True:
             try:
                 await self._report(started=started)
+                # Until it is accepted each report counts as the first: only that one brings the host's network up.
                 started = bool(self.membership.refusal)
                 self.reported.set()
                 await asyncio.sleep(REFUSED_EVERY if started else self.options.report_every)
@@ -198,6 +199,7 @@ class Agent(HostCalls):
     async def _wire(self, topology: Topology) -> Applied:
         """Make the host's network so; done again with every heartbeat, it mends what others broke."""
         async with self._applying:
+            # Calls may overtake one another on the bus; an older topology would take down what a newer one made.
             if self._topology is None or topology.revision >= self._topology.revision:
                 self._topology = topology
             applied = await guarded(
@@ -218,6 +220,7 @@ class Agent(HostCalls):
     async def _building(self, plan: BuildPlan) -> Guest:
         if self.notes_kept.version(plan.id):
             raise Refused(f"{self.host} has a guest of {plan.id} already, which was a server at rest")
+        # A task of its own, so that `destroy` can stop the build without stopping the call that waits for it.
         task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan.id}")
         self._builds[plan.id] = task
         try:
@@ -225,6 +228,7 @@ class Agent(HostCalls):
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait([task])
+            # Either the caller was cancelled, or the build was: only the first may go on as a cancellation.
             if (current := asyncio.current_task()) and current.cancelling():
                 raise
             raise Busy(f"the build of {plan.id} was stopped by its deletion") from None
@@ -251,6 +255,7 @@ class Agent(HostCalls):
         return made
 
     async def _create_guest(self, plan: BuildPlan, nics: Sequence[Nic], image: LocalImage | None) -> Guest:
+        # Before the guest is made: killed in between, the host has a note too many, and never a guest without one.
         if plan.note is not None:
             await self.notes_kept.keep(plan.note)
         same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan) if field.name != "note"}

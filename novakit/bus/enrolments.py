@@ -141,6 +141,8 @@ class Enrolments:
     def ensure_roles(self) -> None:
         """Enrol the roles of this control plane that are not, their credentials beside its state."""
         for role in ROLES:
+            # What is enrolled is written first: killed in between, the next start makes both anew; the other way round
+            # a credential would be there that opens nothing.
             if not (directory(self.state) / role).exists():
                 credential, enrolled = self._new(role, None)
                 durable.directory(self._folder, mode=0o700)

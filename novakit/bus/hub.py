@@ -174,6 +174,8 @@ class LocalHub:
         while True:
             await asyncio.sleep(self.beat)
             now = world.monotonic()
+            # When this process itself did not run (stopped, or its loop busy), nobody could be heard: that time is not
+            # held against anybody, or a pause of the hub would end all connections at once.
             slept, before = max(now - before - self.beat, 0.0), now
             for joined in list(self._joined):
                 if not self.enrolments.still_admits(joined.participant.identity, joined.stamp):

@@ -40,6 +40,7 @@ class Wire:
 
     def send(self, **frame: Any) -> None:
         encoded = orjson.dumps(frame)
+        # Not awaited: a participant that reads slowly must not stop the hub, which speaks to all of them in one task.
         self.writer.write(len(encoded).to_bytes(4, "big") + encoded)
         if self.writer.transport.get_write_buffer_size() > BACKLOG:
             log.warning("a bus participant does not read what it is sent", waiting=BACKLOG)
@@ -73,6 +74,7 @@ class Asking:
         self._open[number] = answer
         try:
             self.wire.send(t=kind, id=number, within=within, **frame)
+            # A second longer than the other side: its own answer that it was too late says more than ours would.
             async with asyncio.timeout(within + 1):
                 return await answer
         except TimeoutError as error:

@@ -64,6 +64,7 @@ async def _accepted(
     that takes a server is taken to have taken the ones before.
     Gives counts, by row the filter that ends them, and why that could not be said.
     """
+    # The first server is known to fit: the filters let the host through with nothing more on it.
     low, high = np.minimum(most, 1), most.copy()
     middle, failed = high.copy(), ""
     while not failed and (low < high).any():
@@ -124,6 +125,7 @@ async def beside(
         await turns.pause()
         most = int(fits[row])
         host, pools, tree = (table.column(name)[row] for name in ("numa", "pci", "tree"))
+        # Hosts in the same state have the same answer, and a cloud has few different states.
         key = (None if host is None else host.room, pools, tree, most)
         if key not in known:
             with_cells = most if request is None else _number(request.successive(host, pools or ()), most)

@@ -211,9 +211,11 @@ class _Run:
 
     def _best(self, ranking: Ranking, event: TraceEvent, ask: Ask) -> int:
         rows = ranking.rows[ranking.total == ranking.total.max()]
+        # The recorded host first: chance chose it among equals, and drawing again would show differences that are none.
         recorded = self.table.row(event.placed) if event.placed is not None else None
         if recorded is not None and recorded in rows:
             return recorded
+        # By the server's id and not by chance, so that two replays of one trace can be compared.
         return int(rows[zlib.crc32(ask.server_id.encode()) % len(rows)])
 
     def _host(self, server_id: str) -> str:

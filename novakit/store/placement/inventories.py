@@ -120,6 +120,7 @@ async def _put(
         for name, stock in wanted.items()
     ]
     upsert = session.insert(inventories)
+    # `used` is not among them: a claim may have been counted since, and it is claims alone that change it.
     keys = (*values(StatedInventory(total=1), max_unit=1), "reported", "stated", "restated", "updated_at")
     statement = upsert.on_conflict_do_update(
         index_elements=["provider_id", "resource_class"], set_={key: upsert.excluded[key] for key in keys}

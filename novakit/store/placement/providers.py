@@ -84,6 +84,7 @@ async def create(session: Session, *, id: str, name: str, parent_id: str | None)
         "created_at": now,
         "updated_at": now,
     }
+    # Two requests may both have passed the check above; the second one waits here for the first to commit.
     if not await session.changed(session.insert(providers).values(values).on_conflict_do_nothing()):
         raise _duplicate(f"name: {name}")
     return await show(session, id)
