@@ -94,6 +94,7 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
 
     def rollback(self) -> None:
         if getattr(self, "reads", False):
+            # Nobody waits for it: what was read is read. Before 0.22.1 a call without a future ends aiosqlite's thread.
             self._connection._tx.put_nowait((None, self._connection._conn.rollback))
         else:
             super().rollback()
