@@ -4,11 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
 import pytest
+from packaging.requirements import Requirement
 
 from tests.support.distributions import EVERY, ROOT, project
 
@@ -44,10 +45,26 @@ class Environment:
             source, target = ROOT / "tests" / name, copy / "tests" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+        shutil.copytree(ROOT / "docs", copy / "docs")
+        (copy / "only_installed.py").write_text(ONLY_INSTALLED)
         options = ["--import-mode=importlib", "-q", "-x", "-p", "no:cacheprovider", "--strict-markers"]
-        marks = ["-o", "markers=host\nslow", "-m", "not slow and not host"]
+        marks = ["-o", "markers=host\nslow", "-m", "not slow and not host", "-p", "only_installed"]
         command = [self.python, "-m", "pytest", *options, *marks, "--rootdir", str(copy), str(copy / "tests")]
         return _run(command, cwd=copy, path=[copy])
+
+
+ONLY_INSTALLED = '''"""Fails the run when a module of ours did not come from an installed wheel."""
+
+import sys
+
+
+def pytest_sessionfinish(session):
+    modules = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    ours = {name: path for name, path in modules.items() if name.partition("_")[0].partition(".")[0] == "novakit"}
+    strange = {name: path for name, path in ours.items() if path and not path.startswith(sys.prefix + "/lib")}
+    assert ours, "no module of ours was tested"
+    assert not strange, f"not from a wheel: {strange}"
+'''
 
 
 def _uv() -> str | None:
@@ -91,16 +108,31 @@ def whole(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Environment
     return made
 
 
-@pytest.fixture(scope="session")
-def lowest(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Environment:
-    """An environment with everything of ours and the lowest declared version of all it needs."""
-    if not _uv():
-        pytest.skip("only uv installs the lowest versions")
-    made = _environment(tmp_path_factory.mktemp("lowest") / "env", wheels)
-    direct = [line for path in EVERY for line in _direct(path)]
-    everything = "novakit[host,postgresql,tracing]==0.1.0"
-    made.install(everything, "pytest-timeout", *direct, options=["--resolution", "lowest-direct"])
-    return made
+@pytest.fixture
+def lowest(environment: Environment) -> Callable[[Path], Environment]:
+    """Install one distribution alone, with what its tests need and the lowest version of all that it declares."""
+
+    def install(path: Path) -> Environment:
+        if not _uv():
+            pytest.skip("only uv installs the lowest versions")
+        told = project(path)
+        extras = ",".join(name for name in told.get("optional-dependencies", {}) if name != "host")
+        direct = [line for one in needed(path) for line in _direct(one)]
+        options = ["--resolution", "lowest-direct"]
+        environment.install(f"{told['name']}[{extras}]=={told['version']}", *direct, options=options)
+        return environment
+
+    return install
+
+
+def needed(path: Path) -> list[Path]:
+    """List a distribution and those of ours that it, and they, cannot do without."""
+    direct = {Requirement(line).name for line in project(path)["dependencies"]}
+    found = [path]
+    for one in EVERY:
+        if project(one)["name"] in direct:
+            found += [more for more in needed(one) if more not in found]
+    return found
 
 
 def _direct(path: Path) -> list[str]:

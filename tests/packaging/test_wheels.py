@@ -28,28 +28,6 @@ def _needed(name: str) -> set[str]:
     return {name}.union(*(_needed(one) for one in direct if one.startswith("novakit")))
 
 
-OWN_TESTS = {
-    "novakit-fit": ("fit/test_hardware.py",),
-    "novakit-host": tuple(
-        f"host/test_{name}.py" for name in ("acceleration", "commands", "disks", "known_holes", "pci_survey")
-    ),
-    "novakit-micro-image": ("micro_image",),
-    "novakit-filters": ("filters",),
-    "novakit-weighers": ("weighers",),
-    "novakit-simulated": ("simulated/test_network.py", "simulated/test_virt.py"),
-    "novakit-driver-libvirt": (
-        "driver_libvirt/golden",
-        *(
-            f"driver_libvirt/test_{name}.py"
-            for name in ("control_groups", "disks", "domain_xml", "firmware", "flatten", "work")
-        ),
-    ),
-    "novakit-driver-qemu": ("driver_qemu",),
-    "novakit-net-ovs": ("net_ovs",),
-}
-"""The unit tests that each distribution passes without the core."""
-
-
 class Environment(Protocol):
     path: Path
     python: str
@@ -57,8 +35,6 @@ class Environment(Protocol):
     def install(self, *requirements: str, dry: bool = False) -> str: ...
 
     def run(self, *arguments: str) -> str: ...
-
-    def test(self, *names: str) -> str: ...
 
 
 @pytest.mark.parametrize("name", VERSIONS)
@@ -104,14 +80,6 @@ def test_a_single_plugin_or_library_installs_with_what_it_declares_alone(environ
     ).split()
     ours = {name for name in listed if name.startswith("novakit")}
     assert ours == _needed(alone["name"])
-    environment.install(f"{alone['name']}[testing]=={alone['version']}")
-    if own := OWN_TESTS.get(alone["name"]):
-        assert "passed" in environment.test(*(f"unit/{name}" for name in own))
-
-
-def test_the_contract_passes_its_own_tests_alone(environment: Environment) -> None:
-    environment.install("novakit-hookspecs[testing]==0.1.0")
-    assert "passed" in environment.test("unit/test_testing_plugin.py")
 
 
 def test_a_vendors_conformance_suite_needs_pytest_and_the_contract_alone(environment: Environment) -> None:

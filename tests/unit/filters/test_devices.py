@@ -81,3 +81,26 @@ def test_cells_that_cannot_be_understood_matter_only_where_devices_are_wanted(
     request = ask(extra_specs={"hw:numa_nodes": "-1", **alias})
     assert PciPassthrough().mask(table, request).tolist() == expected
     assert bool(PciPassthrough().why(table, request)) != expected[0]
+
+
+@pytest.mark.parametrize(
+    ("sockets", "policy", "expected"),
+    [
+        ((0, 0), "socket", True),
+        ((0, 0), "required", False),
+        ((0, 1), "socket", False),
+        ((None, None), "socket", False),
+    ],
+)
+def test_a_device_may_be_on_another_cell_of_the_same_socket(
+    sockets: tuple[int | None, int | None], policy: str, expected: bool
+) -> None:
+    cells = [NumaCell(id=n, cpus=(n,), memory_mb=(1024, 64)[n], socket=sockets[n]) for n in range(2)]
+    table = host_table(pci=[(PciPool(kind="nic", numa_cell=1, free=1),)], numa=[NumaHost(cells=cells)])
+    specs = {"hw:numa_nodes": "1", "pci_passthrough:alias": "nic", "hw:pci_numa_affinity_policy": policy}
+    assert PciPassthrough().mask(table, ask(vcpus=1, memory_mb=512, extra_specs=specs)).tolist() == [expected]
+
+
+@pytest.mark.parametrize("text", ["a:0", "a:x", "a:40,a:40"])
+def test_a_count_of_devices_that_cannot_be_fits_no_host(text: str) -> None:
+    assert not PciPassthrough().mask(host_table(pci=[()]), ask(extra_specs={"pci_passthrough:alias": text})).any()

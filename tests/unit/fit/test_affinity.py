@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit_filters.devices import PciPassthrough
 from novakit_fit.affinity import MOST, POLICIES, DeviceRequest, choose, devices
 from novakit_fit.numa import NumaHost, fit
 from novakit_fit.numa_request import CellRequest, NumaRequest
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
-from novakit_hookspecs.testing.filters import ask, host_table
 
 
 def choices(host: NumaHost, wanted: NumaRequest) -> Iterator[Sequence[NumaCell]]:
@@ -137,24 +135,6 @@ def test_a_guest_without_cells_gets_devices_from_as_few_cells_as_can_be() -> Non
         assert choice is not None and dict(choice.devices) == {("nic", cell): n for cell, n in expected.items()}
 
 
-@pytest.mark.parametrize(
-    ("sockets", "policy", "expected"),
-    [
-        ((0, 0), "socket", True),
-        ((0, 0), "required", False),
-        ((0, 1), "socket", False),
-        ((None, None), "socket", False),
-    ],
-)
-def test_a_device_may_be_on_another_cell_of_the_same_socket(
-    sockets: tuple[int | None, int | None], policy: str, expected: bool
-) -> None:
-    cells = [NumaCell(id=n, cpus=(n,), memory_mb=(1024, 64)[n], socket=sockets[n]) for n in range(2)]
-    table = host_table(pci=[(PciPool(kind="nic", numa_cell=1, free=1),)], numa=[NumaHost(cells=cells)])
-    specs = {"hw:numa_nodes": "1", "pci_passthrough:alias": "nic", "hw:pci_numa_affinity_policy": policy}
-    assert PciPassthrough().mask(table, ask(vcpus=1, memory_mb=512, extra_specs=specs)).tolist() == [expected]
-
-
 def test_devices_of_one_alias_may_be_on_several_of_the_guests_cells() -> None:
     host = NumaHost(cells=[NumaCell(id=number, cpus=(number,), memory_mb=8) for number in range(4)])
     pools = [PciPool(kind="nic", numa_cell=cell, free=1) for cell in (1, 3)]
@@ -169,4 +149,3 @@ def test_devices_of_one_alias_may_be_on_several_of_the_guests_cells() -> None:
 def test_counts_that_cannot_be_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"{MOST}"):
         devices({"pci_passthrough:alias": text}, {})
-    assert not PciPassthrough().mask(host_table(pci=[()]), ask(extra_specs={"pci_passthrough:alias": text})).any()

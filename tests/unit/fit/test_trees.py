@@ -1,18 +1,15 @@
 """What `assign` takes of which provider, against a reading of its rules that tries every combination."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit.placement.candidates import CandidateRequest, Forest, Group, Provider, Stock, search
 from novakit_fit.trees import Shares, assign
 from novakit_hookspecs.trees import ProviderStock, RequestGroup, Units
-
-CLASSES = ("VGPU", "FPGA")
-TRAITS = ("T1", "T2")
+from tests.support.provider_trees import CLASSES, providers, requests
 
 
 def stock(traits: str = "", **amounts: int | Units) -> ProviderStock:
@@ -62,33 +59,11 @@ def holds(tree: Sequence[ProviderStock], wants: Wants, chosen: Sequence[int], is
     return not isolate or len(grouped) == len(set(grouped))
 
 
-units = st.builds(
-    Units,
-    free=st.integers(0, 4),
-    min_unit=st.integers(1, 2),
-    max_unit=st.integers(1, 4),
-    step_size=st.sampled_from((1, 1, 2)),
-)
-providers = st.builds(
-    lambda amounts, traits: ProviderStock(stock=tuple(sorted(amounts.items())), traits=traits),
-    st.dictionaries(st.sampled_from(CLASSES), units),
-    st.frozensets(st.sampled_from(TRAITS)),
-)
-asked = st.builds(
-    lambda resources, required, forbidden: RequestGroup(
-        suffix="1", resources=resources, required=required, forbidden=forbidden - required
-    ),
-    st.dictionaries(st.sampled_from((*CLASSES, "VCPU")), st.integers(1, 3), min_size=1),
-    st.frozensets(st.sampled_from(TRAITS), max_size=1),
-    st.frozensets(st.sampled_from(TRAITS), max_size=1),
-)
-
-
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(providers, min_size=1, max_size=4),
     st.dictionaries(st.sampled_from((*CLASSES, "VCPU")), st.integers(1, 3)),
-    st.lists(asked, max_size=3),
+    st.lists(requests, max_size=3),
     st.booleans(),
 )
 def test_it_finds_a_way_where_there_is_one_and_nowhere_else(
@@ -101,64 +76,6 @@ def test_it_finds_a_way_where_there_is_one_and_nowhere_else(
         for provider, some in zip(tree, given, strict=True):
             for name, units in provider.stock:
                 assert some.get(name, 0) <= min(units.free, units.max_unit)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(providers, min_size=1, max_size=4),
-    st.dictionaries(st.sampled_from(CLASSES), st.integers(1, 3)),
-    st.lists(asked, max_size=3),
-    st.booleans(),
-)
-def test_the_scheduler_takes_what_placement_would_answer_first_or_agrees_that_there_is_nothing(
-    tree: list[ProviderStock], plain: dict[str, int], groups: list[RequestGroup], isolate: bool
-) -> None:
-    listed = {name for one in tree for name, _ in one.stock}
-    groups = [one for one in groups if listed >= one.resources.keys()]
-    plain = {name: amount for name, amount in plain.items() if name in listed}
-    answers = list(placements(tree, plain, groups, isolate))
-    given = assign(tree, plain, groups, isolate=isolate)
-    if not plain and not groups:
-        assert given == tuple({} for _ in tree)
-    elif given is None:
-        assert not answers
-    else:
-        assert given in answers
-
-
-def placements(
-    tree: Sequence[ProviderStock], plain: Mapping[str, int], groups: Sequence[RequestGroup], isolate: bool
-) -> Iterator[Shares]:
-    """Give every answer that Placement has for the same request of the same tree."""
-    forest = Forest.grow(
-        Provider(
-            f"{place}",
-            "0",
-            "0" if place else None,
-            {name: Stock(one.free, 0, one.min_unit, one.max_unit, one.step_size) for name, one in provider.stock},
-            provider.traits,
-            frozenset(),
-        )
-        for place, provider in enumerate(tree)
-    )
-    request = CandidateRequest(
-        groups=(
-            *([Group(resources=plain)] if plain else []),
-            *(
-                Group(
-                    suffix=f"_{number}",
-                    resources=one.resources,
-                    required=[{trait} for trait in one.required],
-                    forbidden=one.forbidden,
-                )
-                for number, one in enumerate(groups)
-            ),
-        ),
-        isolate=isolate,
-    )
-    for candidate in itertools.chain.from_iterable(filter(None, search(forest, request))):
-        given = request.allocations(candidate)
-        yield tuple(given.get(f"{place}", {}) for place in range(len(tree)))
 
 
 def total(given: Shares) -> int:

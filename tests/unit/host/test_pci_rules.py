@@ -1,15 +1,11 @@
 """Addresses of PCI devices, and the rules that match them."""
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novakit.config.options import fill
-from novakit.errors import ConfigError
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.pci import addresses, parse_address
 from novakit_host.pci_rules import PciRule
 
@@ -21,11 +17,6 @@ LIKELY = st.builds(
     st.integers(0, 31),
     st.integers(0, 7),
 )
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    pci: tuple[PciRule, ...] = tuple_field()
 
 
 @given(LIKELY)
@@ -85,41 +76,23 @@ def test_all_that_is_set_must_agree() -> None:
     assert not rule.matches("0000:3b:00.0", "", "")
 
 
-def test_rules_are_filled_from_a_list_of_tables() -> None:
-    raw = {"pci": [{"kind": "a100", "vendor_id": "10de"}, {"kind": "vf", "address": "0000:5e:0[2-3].*"}]}
-    assert fill("[drivers.libvirt]", Options, raw).pci == (
-        PciRule(kind="a100", vendor_id="10de"),
-        PciRule(kind="vf", address="0000:5e:0[2-3].*"),
-    )
-
-
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("values", "said"),
     [
-        ({"kind": "a"}, r"pci\[1\]: a rule needs at least one of vendor_id, product_id and address"),
-        ({"vendor_id": "10de"}, r"pci\[1\] kind: is required"),
-        ({"kind": "a:1", "vendor_id": "10de"}, r"kind takes a name of letters"),
-        ({"kind": "a", "vendor_id": "0x10de"}, r"vendor_id takes four hexadecimal digits, such as '10de'"),
-        ({"kind": "a", "vendor_id": "10d"}, r"vendor_id takes four hexadecimal"),
-        ({"kind": "a", "product_id": "xyzw"}, r"product_id takes four hexadecimal"),
-        ({"kind": "a", "vendor_id": 1002}, r"pci\[1\] vendor_id: takes a text, not 1002"),
-        ({"kind": "a", "address": "3b:00.0"}, r"address takes .*no PCI address matches '3b:00.0'"),
-        ({"kind": "a", "address": "0000:3b:00.[0-"}, r"address takes a pattern in which '\[' has its '\]'"),
-        ({"kind": "a", "address": "0000:3g:*"}, r"address takes .*no PCI address matches"),
-        ({"kind": "a", "address": "*" * 100}, r"address takes a pattern of 64"),
-        ({"kind": "a", "adress": "0000:3b:*"}, r"pci\[1\] has no key 'adress'.*Did you mean 'address'\?"),
-        ("a100", r"pci\[1\] takes a table of keys, not 'a100'"),
+        ({}, "a rule needs at least one of vendor_id, product_id and address"),
+        ({"kind": "a:1", "vendor_id": "10de"}, "kind takes a name of letters"),
+        ({"vendor_id": "0x10de"}, "vendor_id takes four hexadecimal digits, such as '10de'"),
+        ({"vendor_id": "10d"}, "vendor_id takes four hexadecimal"),
+        ({"product_id": "xyzw"}, "product_id takes four hexadecimal"),
+        ({"address": "3b:00.0"}, "address takes .*no PCI address matches '3b:00.0'"),
+        ({"address": "0000:3b:00.[0-"}, r"address takes a pattern in which '\[' has its '\]'"),
+        ({"address": "0000:3g:*"}, "address takes .*no PCI address matches"),
+        ({"address": "*" * 100}, "address takes a pattern of 64"),
     ],
 )
-def test_a_bad_rule_is_one_sentence_that_names_it(rule: object, said: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^\[drivers\.libvirt\] .*{said}") as caught:
-        fill("[drivers.libvirt]", Options, {"pci": [{"kind": "fine", "vendor_id": "8086"}, rule]})
-    assert "; [drivers" not in str(caught.value)
-
-
-def test_one_table_in_place_of_a_list_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"pci: takes a list"):
-        fill("[drivers.libvirt]", Options, {"pci": {"kind": "a", "vendor_id": "10de"}})
+def test_a_rule_that_says_too_little_or_what_cannot_be_is_refused(values: dict[str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PciRule(**{"kind": "a", **values})
 
 
 def test_attachments_are_read_strictly() -> None:
