@@ -47,7 +47,7 @@ class Environment:
             shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
         shutil.copytree(ROOT / "docs", copy / "docs")
         (copy / "only_installed.py").write_text(ONLY_INSTALLED)
-        options = ["--import-mode=importlib", "-q", "-x", "-p", "no:cacheprovider", "--strict-markers"]
+        options = ["--import-mode=importlib", "-q", "-p", "no:cacheprovider", "--strict-markers"]
         marks = ["-o", "markers=host\nslow", "-m", "not slow and not host", "-p", "only_installed"]
         command = [self.python, "-m", "pytest", *options, *marks, "--rootdir", str(copy), str(copy / "tests")]
         return _run(command, cwd=copy, path=[copy])

@@ -1,4 +1,4 @@
-import orjson
+import json
 import pytest
 
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
@@ -10,7 +10,7 @@ ID = "0b3cf1a2-1111-4222-8333-444455556666"
 
 
 def roundtrip(record):
-    return to_record(orjson.loads(orjson.dumps(to_plain(record))), type(record))
+    return to_record(json.loads(json.dumps(to_plain(record))), type(record))
 
 
 def test_a_topology_crosses_unchanged():
