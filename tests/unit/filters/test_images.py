@@ -1,0 +1,69 @@
+"""What an image demands of a host."""
+
+from typing import Any
+
+import pytest
+
+from novakit_filters import images
+from novakit_hookspecs.hosts import PciPool
+from novakit_hookspecs.scheduling import ImageAsk
+from novakit_hookspecs.testing.filters import ask, host_table
+
+
+def kept(filter: Any, table: Any, request: Any) -> list[str]:
+    mask = filter.mask(table, request)
+    return [name for name, passed in zip(table.names, mask, strict=True) if passed]
+
+
+def test_an_image_goes_to_hosts_with_its_machine_type_and_its_gpus() -> None:
+    gpus = (PciPool(kind="a100", free=0),)
+    table = host_table(machine_types=[["pc", "q35"], [], ["pc"]], pci=[gpus, gpus, ()])
+    for properties, expected in (
+        ({"hw_machine_type": "q35"}, ["host0", "host1"]),
+        ({"hw_machine_type": "bogus"}, ["host1"]),
+        ({"gpu:type": "a100"}, ["host0", "host1"]),
+        ({"gpu:type": "h100"}, []),
+        ({"gpu:type": "a100", "hw_machine_type": "q35"}, ["host0", "host1"]),
+        ({"gpu:type": "a100", "hw_machine_type": "virt"}, ["host1"]),
+    ):
+        request = ask(image=ImageAsk(id="i", properties=properties))
+        assert kept(images.ImageProperties(), table, request) == expected
+    (told,) = images.ImageProperties().why(table.some([2]), ask(image=ImageAsk(properties={"gpu:type": "a100"})))
+    assert told.message == "cannot run the image (a GPU of type a100)"
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"hw_architecture": "x86_64"}, ["host0"]),
+        ({"hw_architecture": "amd64", "img_hv_type": "kvm", "hw_vm_mode": "hvm"}, ["host0"]),
+        ({"architecture": "aarch64"}, ["host1"]),
+        ({"img_hv_requested_version": ">=8.0.0,<9"}, ["host0"]),
+        ({"img_hv_requested_version": "nonsense"}, []),
+        ({"os_secure_boot": "required"}, ["host1"]),
+        ({"os_distro": "debian"}, ["host0", "host1"]),
+    ],
+)
+def test_an_image_is_kept_off_hosts_that_cannot_run_it(properties: dict[str, str], expected: list[str]) -> None:
+    table = host_table(
+        supported_instances=[[["x86_64", "kvm", "hvm"]], [["aarch64", "qemu", "hvm"]]],
+        hypervisor_version=[8002000, 10000000],
+        traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["host1"]},
+    )
+    assert kept(images.ImageProperties(), table, ask(image=ImageAsk(properties=properties))) == expected
+
+
+@pytest.mark.parametrize("image", [None, ImageAsk(properties={"hw_firmware_type": "uefi"})])
+def test_a_flavor_requires_secure_boot_as_an_image_does(image: ImageAsk | None) -> None:
+    table = host_table(
+        ["a", "b", "c"],
+        traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["b"], "COMPUTE_FIRMWARE_UEFI": ["a", "b"]},
+    )
+    for word, expected in (("required", ["b"]), ("disabled", ["a", "b"]), ("optional", ["a", "b"])):
+        wanted = ask(extra_specs={"os:secure_boot": word}, image=image)
+        if image is None and word != "required":
+            assert not images.ImageProperties().applies(wanted)
+        else:
+            assert kept(images.ImageProperties(), table, wanted) == expected
+    reasons = images.ImageProperties().why(table, ask(extra_specs={"os:secure_boot": "required"}))
+    assert [(each.code, "os:secure_boot required" in each.message) for each in reasons] == [("image_property", True)]
