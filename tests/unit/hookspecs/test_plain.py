@@ -1,4 +1,5 @@
 import json
+
 import pytest
 
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment

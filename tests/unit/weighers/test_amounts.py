@@ -1,10 +1,11 @@
+"""Weighers by numbers of a host."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novakit_hookspecs.scheduling import GroupAsk, ImageAsk
 from novakit_hookspecs.testing.weighers import ask, host_table
-from novakit_weighers import amounts, neighbours, novakit_weighers
+from novakit_weighers import amounts, novakit_weighers
 
 NAN = float("nan")
 
@@ -42,15 +43,6 @@ def test_production_rises_with_each_good_thing(values: list[int], factor: str) -
     assert worse < better <= 72
 
 
-def test_soft_groups_draw_together_or_apart() -> None:
-    table = host_table(["a", "b"])
-    for policy, sign in (("soft-affinity", 1.0), ("soft-anti-affinity", -1.0)):
-        weigher = neighbours.SoftGroup(policy, sign)
-        request = ask(group=GroupAsk(id="g", policy=policy, hosts={"a": 2}))
-        assert weigher.score(table, request).tolist() == [2.0 * sign, 0.0]
-        assert weigher.score(table, ask()).tolist() == [0.0, 0.0]
-
-
 def test_metrics_are_weighted_and_a_missing_one_is_unknown_or_a_fixed_value() -> None:
     table = host_table(metric_a=[1.0, NAN], metric_b=[2.0, 2.0])
     strict = amounts.MetricsWeigher(amounts.MetricsWeigherOptions(weights={"a": 2.0, "b": -1.0}))
@@ -60,18 +52,6 @@ def test_metrics_are_weighted_and_a_missing_one_is_unknown_or_a_fixed_value() ->
         amounts.MetricsWeigherOptions(weights={"a": 2.0, "b": -1.0}, required=False, missing=-10.0)
     )
     assert loose.score(table, ask()).tolist() == [0.0, -12.0]
-
-
-def test_images_of_a_kind_gather() -> None:
-    table = host_table(image_properties=[{"os_distro=debian": 2}, None])
-    weigher = neighbours.ImagePropertiesWeigher(neighbours.ImagePropertiesOptions())
-    request = ask(image=ImageAsk(properties={"os_distro": "debian", "hw_machine_type": "q35"}))
-    assert weigher.score(table, request).tolist() == [2.0, 0.0]
-
-
-def test_a_moving_server_prefers_its_cell() -> None:
-    table = host_table(cell=["c1", "c2"])
-    assert neighbours.CrossCell().score(table, ask(cell="c2")).tolist() == [0.0, 1.0]
 
 
 def test_newer_hypervisors_are_preferred_and_a_negative_multiplier_turns_that_around() -> None:
