@@ -50,7 +50,7 @@ class Environment:
         options = ["--import-mode=importlib", "-q", "-p", "no:cacheprovider", "--strict-markers"]
         marks = ["-o", "markers=host\nslow", "-m", "not slow and not host", "-p", "only_installed"]
         command = [self.python, "-m", "pytest", *options, *marks, "--rootdir", str(copy), str(copy / "tests")]
-        return _run(command, cwd=copy, path=[copy])
+        return _run(command, cwd=copy, path=[copy], within=1000)
 
 
 ONLY_INSTALLED = '''"""Fails the run when a module of ours did not come from an installed wheel."""
@@ -72,12 +72,12 @@ def _uv() -> str | None:
     return shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
 
 
-def _run(command: list[str], cwd: Path | None = None, path: Sequence[Path] = ()) -> str:
+def _run(command: list[str], cwd: Path | None = None, path: Sequence[Path] = (), within: float = 500) -> str:
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     clean["UV_SYSTEM_CERTS"] = "1"
     if path:
         clean["PYTHONPATH"] = os.pathsep.join(map(str, path))
-    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=within, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 

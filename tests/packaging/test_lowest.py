@@ -79,7 +79,7 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: project(path)["name"])
 def test_a_wheel_alone_passes_its_tests_with_the_lowest_versions(
     lowest: Callable[[Path], Environment], path: Path

@@ -211,12 +211,14 @@ def asks(draw):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(forests(), asks())
 def test_the_search_finds_exactly_what_trying_everything_finds(forest, ask):
     assert found_by_search(forest, ask) == found_by_trying_everything(forest, ask)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(forests(), asks(), st.integers())
 def test_chance_changes_the_order_and_nothing_else(forest, ask, seed):
@@ -240,6 +242,7 @@ def test_many_groups_on_many_devices_are_complete(devices, wanted, capacity, iso
     assert found_by_search(forest, ask) == found_by_trying_everything(forest, ask)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(forests(), forests(), asks())
 def test_a_renewed_forest_answers_like_one_grown_anew(before, after, ask):
