@@ -2,10 +2,6 @@
 
 from typing import Any
 
-from novakit.identity import Identity
-
-KINDS = ("projects", "users", "roles", "services", "endpoints")
-
 
 async def test_discovery_needs_no_token(cloud: Any) -> None:
     status, said = await cloud.ask("GET", "/")
@@ -17,58 +13,6 @@ async def test_discovery_needs_no_token(cloud: Any) -> None:
         assert said["version"]["links"][0]["href"] == f"{cloud.url}/v3/"
 
 
-async def test_a_password_gives_a_scoped_token_with_roles_and_catalog(cloud: Any) -> None:
-    status, said, token = await cloud.login()
-    assert status == 201
-    assert token
-    body = said["token"]
-    assert body["project"]["name"] == "admin"
-    assert [role["name"] for role in body["roles"]] == ["admin", "manager", "member", "reader"]
-    urls = {service["type"]: service["endpoints"][0]["url"] for service in body["catalog"]}
-    assert urls["identity"] == cloud.url
-    assert urls["volumev3"].endswith(f"/volume/v3/{body['project']['id']}")
-    assert body["expires_at"].endswith("Z")
-
-
-async def test_a_token_authenticates_its_user_and_project(cloud: Any) -> None:
-    context = await cloud.identity.authenticate(await cloud.token("demo", "demo secret"), "req-1")
-    assert (context.user_name, context.project_name, context.request_id) == ("demo", "demo", "req-1")
-    assert context.roles == {"member", "reader"}
-    assert not context.is_admin
-
-
-async def test_wrong_passwords_unknown_users_and_foreign_projects_are_refused_alike(cloud: Any) -> None:
-    foreign = {"project": {"name": "admin", "domain": {"id": "default"}}}
-    answers = [
-        await cloud.login("admin", "wrong"),
-        await cloud.login("nobody", "wrong", scope=foreign),
-        await cloud.login("demo", "demo secret", scope=foreign),
-        await cloud.login("demo", "demo secret", scope={"project": {"id": "absent"}}),
-        await cloud.login("demo", "demo secret", scope={"system": {"all": True}}),
-    ]
-    assert [status for status, _, _ in answers] == [401] * 5
-    assert len({said["error"]["message"] for _, said, _ in answers}) == 1
-
-
-async def test_bootstrap_twice_changes_nothing(cloud: Any) -> None:
-    before = [await cloud.identity.directory.listed(of) for of in KINDS]
-    await cloud.identity.bootstrap(admin_password="other", demo_password="other")
-    assert [await cloud.identity.directory.listed(of) for of in KINDS] == before
-    assert await cloud.token()
-
-
-async def test_another_process_with_the_same_keys_believes_the_token(cloud: Any) -> None:
-    identity: Identity = cloud.identity
-    other = Identity(identity.store, identity.keys, identity.endpoints)
-    assert (await other.authenticate(await cloud.token(), "req-1")).user_name == "admin"
-
-
 async def test_the_command_line_logs_in(cloud: Any) -> None:
     assert len(await cloud.cli("token", "issue", "-f", "value", "-c", "id")) > 100
     assert "compute" in await cloud.cli("catalog", "list", "-f", "value", "-c", "Type")
-
-
-async def test_whoever_guesses_a_password_is_made_to_wait(cloud: Any) -> None:
-    for user in ("demo", "nobody-of-that-name"):
-        assert [(await cloud.login(user, "wrong"))[0] for _ in range(6)] == [401] * 5 + [429]
-    assert (await cloud.login())[0] == 201

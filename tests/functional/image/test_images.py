@@ -1,8 +1,6 @@
 """Images over HTTP: their life, who sees them, lists and patches."""
 
 import asyncio
-import hashlib
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,44 +20,6 @@ async def test_discovery_needs_no_token_and_points_at_the_mount(cloud: Any) -> N
             assert (await answer.json())["versions"][0]["links"][0]["href"] == f"{cloud.base}/image/v2/"
     async with cloud.http.get(f"{cloud.base}/image/v2/images") as answer:
         assert answer.status == 401
-
-
-async def test_an_image_goes_up_in_chunks_and_comes_down_the_same(cloud: Any) -> None:
-    data = os.urandom((3 << 20) + 17)
-
-    async def chunks() -> AsyncIterator[bytes]:
-        for at in range(0, len(data), 100_000):
-            yield data[at : at + 100_000]
-
-    image = await cloud.image()
-    assert (image["status"], image["visibility"], image["size"]) == ("queued", "shared", None)
-    assert await cloud.ask("GET", f"/v2/images/{image['id']}/file") == (204, b"")
-    assert (await cloud.upload(image["id"], chunks()))[0] == 204
-    status, image = await cloud.ask("GET", f"/v2/images/{image['id']}")
-    assert (status, image["status"], image["size"], image["virtual_size"]) == (200, "active", len(data), len(data))
-    assert image["checksum"] == hashlib.md5(data).hexdigest()
-    assert (image["os_hash_algo"], image["os_hash_value"]) == ("sha512", hashlib.sha512(data).hexdigest())
-    async with cloud.http.get(f"{cloud.base}/image{image['file']}", headers={"X-Auth-Token": cloud.demo}) as answer:
-        assert answer.headers["Content-MD5"] == image["checksum"]
-        assert await answer.read() == data
-    record = await cloud.images.get(await cloud.context(), image["id"])
-    assert record.sha256 == hashlib.sha256(data).hexdigest()
-
-
-async def test_an_active_image_takes_no_other_data(cloud: Any) -> None:
-    image = await cloud.image()
-    await cloud.upload(image["id"], b"x" * 1024)
-    assert (await cloud.upload(image["id"], b"y" * 1024))[0] == 409
-    assert len(cloud.files()) == 1
-
-
-async def test_of_two_uploads_at_once_one_wins_whole(cloud: Any) -> None:
-    image = await cloud.image()
-    answers = await asyncio.gather(*(cloud.upload(image["id"], bytes([n]) * 3_000_000) for n in range(3)))
-    assert sorted(status for status, _ in answers) == [204, 409, 409]
-    _, data = await cloud.ask("GET", f"/v2/images/{image['id']}/file")
-    assert len(set(data)) == 1
-    assert len(cloud.files()) == 1
 
 
 async def test_deletion_removes_row_and_file_and_protection_prevents_it(cloud: Any) -> None:
@@ -103,63 +63,6 @@ async def test_visibility_decides_who_sees_and_the_owner_alone_changes(cloud: An
     assert (await cloud.upload(made["private"]["id"], b"x"))[0] == 404
     status, _ = await cloud.ask("POST", "/v2/images", {"name": "x", "visibility": "public"})
     assert status == 403
-
-
-async def test_a_shared_image_is_listed_once_its_member_accepts(cloud: Any) -> None:
-    image = await cloud.image(cloud.admin, visibility="shared")
-    project = (await cloud.context()).project_id
-    path = f"/v2/images/{image['id']}"
-    assert (await cloud.ask("GET", path))[0] == 404
-    status, member = await cloud.ask("POST", f"{path}/members", {"member": project}, cloud.admin)
-    assert (status, member["status"]) == (200, "pending")
-    assert (await cloud.ask("GET", path))[0] == 200
-    assert (await cloud.ask("GET", "/v2/images"))[1]["images"] == []
-    assert (await cloud.ask("PUT", f"{path}/members/{project}", {"status": "accepted"}))[0] == 200
-    assert [one["id"] for one in (await cloud.ask("GET", "/v2/images"))[1]["images"]] == [image["id"]]
-    assert (await cloud.ask("DELETE", f"{path}/members/{project}"))[0] == 403
-    assert (await cloud.ask("DELETE", f"{path}/members/{project}", token=cloud.admin))[0] == 204
-    assert (await cloud.ask("GET", path))[0] == 404
-
-
-async def test_both_kinds_of_patch_change_attributes_and_properties(cloud: Any) -> None:
-    image = await cloud.image(hw_rng="1", tags=["old"])
-    status, said = await cloud.patch(
-        image["id"],
-        {"op": "replace", "path": "/name", "value": "two"},
-        {"op": "add", "path": "/hw_disk_bus", "value": "scsi"},
-        {"op": "remove", "path": "/hw_rng"},
-        {"op": "replace", "path": "/tags", "value": ["b", "a"]},
-    )
-    assert status == 200
-    assert (said["name"], said["hw_disk_bus"], said["tags"]) == ("two", "scsi", ["a", "b"])
-    assert "hw_rng" not in said
-    status, said = await cloud.patch(image["id"], {"replace": "/min_ram", "value": 64}, version="2.0")
-    assert (status, said["min_ram"]) == (200, 64)
-
-
-@pytest.mark.parametrize(
-    ("operation", "expected"),
-    [
-        ({"op": "replace", "path": "/status", "value": "active"}, 403),
-        ({"op": "replace", "path": "/id", "value": "x"}, 403),
-        ({"op": "replace", "path": "/visibility", "value": "public"}, 403),
-        ({"op": "replace", "path": "/owner", "value": "somebody"}, 403),
-        ({"op": "remove", "path": "/name"}, 403),
-        ({"op": "remove", "path": "/absent"}, 409),
-        ({"op": "replace", "path": "/min_ram", "value": "much"}, 400),
-        ({"op": "replace", "path": "/min_ram", "value": -1}, 400),
-        ({"op": "add", "path": "/a/b", "value": "x"}, 400),
-        ({"op": "add", "path": "/p", "value": {"deep": 1}}, 400),
-        ({"op": "add", "path": "/p"}, 400),
-        ({"op": "move", "path": "/p"}, 400),
-        ("nonsense", 400),
-    ],
-)
-async def test_a_patch_that_is_refused_changes_nothing(cloud: Any, operation: Any, expected: int) -> None:
-    image = await cloud.image()
-    status, said = await cloud.patch(image["id"], {"op": "replace", "path": "/name", "value": "changed"}, operation)
-    assert status == expected, said
-    assert (await cloud.ask("GET", f"/v2/images/{image['id']}"))[1]["name"] == "one"
 
 
 async def test_lists_filter_sort_and_page(cloud: Any) -> None:

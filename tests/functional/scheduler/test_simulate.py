@@ -7,16 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import attrs
 import numpy as np
 import orjson
 import pytest
 
 from novakit import world
-from novakit.calls.scheduler import Refusal, Selection
 from novakit.cli import main
-from novakit.errors import ConfigError
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.whatif import lines, simulate
 from novakit.store.compute import aggregates, hosts, servers
@@ -30,10 +27,13 @@ from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_weighers import novakit_weighers
-from tests.support.service import Api, Service
 
 PLUGIN = Path(__file__).parents[2] / "data" / "plugins" / "allocator"
+
+
 FILTERS = [Offered(spec) for spec in novakit_filters()]
+
+
 WEIGHERS = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
 
 
@@ -58,81 +58,6 @@ def asked(server: str, at: float = 0, memory_mb: int = 1024, **more: Any) -> dic
 def holder(name: str, memory_mb: int = 1024, **more: Any) -> dict[str, Any]:
     stock = {"MEMORY_MB": {"total": memory_mb, "capacity": memory_mb, "max_unit": memory_mb}}
     return {"host": name, "stock": stock, **more}
-
-
-async def recorded(cloud: Any, make: Any) -> lines.Trace:
-    await cloud.add_hosts(4)
-    scheduler = cloud.scheduler()
-    for number in range(6):
-        await scheduler.select(
-            [make(memory_mb=1024 if number % 2 else 2048, extra_specs={"trait:CUSTOM_EVEN": "required"})]
-        )
-    return await written(scheduler)
-
-
-async def test_a_recorded_trace_replays_and_other_weighers_pack_otherwise(cloud: Any, make: Any) -> None:
-    trace = await recorded(cloud, make)
-    assert (len(trace.hosts), len(trace.events)) == (4, 6)
-    spread = await replayed(trace, weighers=["ram"])
-    stack = await replayed(trace, weighers=["ram"], placement_strategy="stack")
-    assert (spread.placed, stack.placed) == (5, 5)
-    assert spread.peak_hosts == 2
-
-
-async def test_the_same_set_does_again_what_the_scheduler_did(cloud: Any, make: Any) -> None:
-    """Servers of before, groups, hints, hosts that failed, ends of servers: nothing is forgotten on the way."""
-    await cloud.add_hosts(5, memory_mb=6144, vcpus=12)
-    weighers = ["ram", "cpu", "disk", "soft_affinity"]
-    scheduler = cloud.scheduler(weighers=weighers)
-    scheduler.state.refresh_every = 0
-    old = [make(memory_mb=512 * (1 + number % 3)) for number in range(5)]
-    members = [world.new_id() for _ in range(6)]
-    group = await cloud.group("anti-affinity", members)
-    soft = await cloud.group("soft-affinity", [old[0].server_id, *(softly := [world.new_id() for _ in range(2)])])
-    apart: Any = {"group": {"id": group["id"]}}
-    await scheduler.select(old)
-    first = make(server_id=members[0], **apart)
-    (stands,) = await scheduler.select([first])
-    count, ended = 0, []
-
-    async def place(**ask: Any) -> Selection | Refusal:
-        nonlocal count
-        count += 1
-        return (await scheduler.select([make(**ask)]))[0]
-
-    servers_of = [await place(server_id=member, **apart) for member in members[1:]]
-    assert [type(one) for one in servers_of] == [Selection] * 4 + [Refusal]
-    for server in softly:
-        assert isinstance(await place(server_id=server, group={"id": soft["id"]}), Selection)
-    near, far = old[1].server_id, servers_of[0].server_id
-    for hints in ({"same_host": near}, {"different_host": [near, far]}, {"same_host": far}):
-        assert isinstance(await place(hints=hints, memory_mb=256), Selection)
-    (retried,) = [await place(memory_mb=128)]
-    async with cloud.store.write() as session:
-        await cloud.placement.release(session, retried.server_id)
-    await place(server_id=retried.server_id, memory_mb=128, excluded_hosts=[retried.host])
-    for number in range(8):
-        placed = await place(memory_mb=3000, vcpus=2)
-        if number % 2 and isinstance(placed, Selection):
-            async with cloud.store.write() as session:
-                await cloud.placement.release(session, placed.server_id)
-            await deleted(cloud, placed.server_id)
-            ended.append(placed.server_id)
-    trace = await written(scheduler, limit=count)
-    assert ended and {event.release for event in trace.events if event.release} == {*ended, retried.server_id}
-    assert sum(bool(event.ask) for event in trace.events) == count
-    assert next(iter(trace.groups[group["id"]].members.values())) == stands.host
-    again = await replayed(trace, weighers=weighers)
-    assert again.as_recorded == again.recorded == count
-    assert again.failed and "group" in next(answer.reason for answer in again.answers if answer.host is None)
-
-
-async def deleted(cloud: Any, server_id: str) -> None:
-    now = world.now()
-    row = {"project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "deleted", "task_state": None}
-    row |= {"vcpus": 1, "memory_mb": 1, "reservation_id": "r-1", "created_at": now, "updated_at": now}
-    async with cloud.store.write() as session:
-        await servers.add(session, [{"id": server_id, **row, "deleted_at": now, "flavor": {}, "image_properties": {}}])
 
 
 async def everything(cloud: Any, make: Any) -> Any:
@@ -202,7 +127,6 @@ async def test_every_column_is_in_a_replay_what_it_is_in_the_scheduler(cloud: An
 _THE_SAME = {
     f"{part}_{name}" for part in ("reserved", "total", "max_unit", "capacity") for name in ("vcpus", "disk_gb")
 }
-_THE_SAME |= {"reserved_memory_mb", "supported_instances", "hypervisor_type"}
 
 
 async def test_what_hosts_measured_decides_in_a_replay_though_the_recording_scheduler_read_none_of_it(
@@ -291,40 +215,6 @@ async def test_what_is_measured_is_what_is_there_at_the_end() -> None:
     assert "as_recorded" not in told
 
 
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [
-        (b"{", "is not JSON"),
-        (b"\xff\xfe", "is not JSON"),
-        (b"[]", "is not a JSON object"),
-        (b'{"what": 1}', "has neither host, aggregate, group, ask, built nor release"),
-        (b'{"host": 7}', "has '7' as host; it takes a text"),
-        (b'{"host": "a"}', "has host a for the second time"),
-        (b'{"host": "b", "stock": {"VCPU": 7}}', "is of host b and has '7' as stock of VCPU; it takes an object"),
-        (b'{"host": "b", "stock": {"VCPU": {"total": -1}}}', "has '-1' as total in the stock of VCPU"),
-        (b'{"host": "b", "stock": {"VCPU": {"size": 1}}}', "has size, which the stock of VCPU does not have"),
-        (b'{"host": "b", "colour": "red"}', "is of host b and has colour, which a host does not have"),
-        (b'{"host": "b", "enabled": "no"}', "has 'no' as enabled; it takes true or false"),
-        (b'{"host": "b", "numa": [{"id": "x"}]}', "has numa that cannot be understood"),
-        (b'{"host": "b", "pci": {}}', "has '{}' as pci; it takes a list"),
-        (b'{"host": "b", "metrics": {"CPU!": 1}}', "has the metric 'CPU!', which is not a name"),
-        (b'{"host": "b", "flavors": {"m1": true}}', "has 'True' as flavors; it takes a whole number"),
-        (b'{"aggregate": {"metadata": {"a": 1}}}', "has metadata of an aggregate that are not texts"),
-        (b'{"group": "g", "max_server_per_host": "2"}', "has '2' as max_server_per_host"),
-        (b'{"at": -1, "release": "x"}', "has -1 as `at`; it takes seconds"),
-        (b'{"at": 0.5, "release": "x"}', "is at 0.5 s, before the event above it"),
-        (b'{"ask": {"colour": 1}, "at": 2}', "cannot be asked: A request for a host has no field colour"),
-        (b'{"at": 2, "ask": {"server_id": "s", "resources": {"VCPU": "1"}}}', "cannot be asked: TypeError"),
-        (b'{"at": 2, "ask": {"server_id": "s", "vcpus": -1}}', "vcpus of a request for a host must be a number"),
-    ],
-)
-def test_a_wrong_line_is_named_with_what_is_wrong_in_it(line: bytes, why: str) -> None:
-    good = [b'{"host": "a"}', b"", b'{"at": 1, "release": "x"}']
-    with pytest.raises(ConfigError) as told:
-        lines.read([*good, line])
-    assert str(told.value).startswith("line 4 of the trace ") and why in str(told.value)
-
-
 def test_the_command_compares_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entries = [*(holder(name, 2048) for name in ("a", "b")), *(asked(str(n), n) for n in range(2))]
     trace = tmp_path / "trace"
@@ -387,39 +277,3 @@ def test_an_installed_driver_decides_by_name_or_by_the_configuration(tmp_path: P
     assert told["given"]["reasons"] == {"allocator: not_allocated": 1}
     assert told["differently"]["first"][0]["after"] == {"refused": "allocator: not_allocated"}
     assert simulated("--driver", "allocator")["given"]["placed"] == 1
-
-
-async def test_what_a_running_service_did_is_recorded_and_replays(tmp_path: Path) -> None:
-    state, trace = tmp_path / "state", tmp_path / "trace"
-    state.mkdir()
-    weighers = "ram = 1.0, cpu = 1.0, disk = 1.0, soft_affinity = 1.0, soft_anti_affinity = 1.0"
-    (state / "novakit.toml").write_text(f"[scheduler]\nweighers = {{ {weighers} }}\n")
-    with Service(state, "--simulate", "4") as service:
-        async with aiohttp.ClientSession() as session:
-            api = await Api.login(service, session)
-            image = await api.image()
-            body = {"server_group": {"name": "apart", "policy": "anti-affinity"}}
-            group = (await api.ok("POST", "/compute/v2.1/os-server-groups", body))["server_group"]["id"]
-            hints = {"os:scheduler_hints": {"group": group}}
-            stand, count = [], 0
-            for name, flavor in zip("abcdefg", "4312432", strict=True):
-                stand.append(await api.server(name, image, flavor))
-                await api.reach(stand[-1], "ACTIVE")
-                count += 1
-            for server in (stand.pop(0), stand.pop(2)):
-                await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
-                await api.gone(server)
-            for number, status in enumerate(["ACTIVE"] * 4 + ["ERROR"]):
-                member = {"name": f"g{number}", "imageRef": image, "flavorRef": "1", "networks": "none"}
-                made = await api.ok("POST", "/compute/v2.1/servers", {"server": member, **hints})
-                await api.reach(made["server"]["id"], status)
-                count += 1
-        command = [sys.executable, "-m", "novakit", "simulate", str(trace), "--record", "--state", str(state)]
-        assert subprocess.run(command, check=False).returncode == 0
-    with trace.open("rb") as found:
-        events = lines.read(found).events
-    assert len([event for event in events if event.built]) == count - 1
-    assert len([event for event in events if event.release]) == 2
-    command = [sys.executable, "-m", "novakit", "simulate", str(trace), "--config", str(state / "novakit.toml")]
-    told = orjson.loads(subprocess.run([*command, "--format", "json"], capture_output=True, check=True).stdout)
-    assert (told["given"]["placed"], told["given"]["failed"], told["given"]["as_recorded"]) == (count - 1, 1, count)

@@ -84,26 +84,6 @@ async def test_what_a_host_cannot_do_is_refused_before_anything_begins(tmp_path)
             assert (await act(api, server, "os-stop"))[0] == 202, "what needs no facet is done as ever"
 
 
-async def test_an_administrator_resets_the_state_and_nothing_is_done_on_the_host(tmp_path):
-    with Service(tmp_path / "state") as service:
-        async with aiohttp.ClientSession() as session:
-            api, server = await ready(service, session)
-            for bad in ({"state": "paused"}, {}, None, {"state": "error", "x": 1}):
-                assert (await act(api, server, "os-resetState", bad))[0] == 400
-            assert (await act(api, server, "lock"))[0] == 202
-            assert (await act(api, server, "os-resetState", {"state": "error"}))[0] == 202
-            shown = await reach(api, server, "ERROR")
-            assert shown["OS-EXT-STS:power_state"] == 1
-            assert (await act(api, server, "os-resetState", {"state": "active"}))[0] == 202
-            await reach(api, server, "ACTIVE")
-            await act(api, server, "shelve")
-            await reach(api, server, "SHELVED_OFFLOADED")
-            code, answer = await act(api, server, "os-resetState", {"state": "active"})
-            assert code == 409 and "on no host" in answer["conflictingRequest"]["message"]
-            user = await Api.login(service, session, "novakit")
-            assert (await act(user, server, "os-resetState", {"state": "error"}))[0] in (403, 404)
-
-
 @pytest.mark.slow
 async def test_the_openstack_command_shows_who_did_what_and_each_step(tmp_path):
     with Service(tmp_path / "state") as service:

@@ -1,4 +1,4 @@
-"""Metrics and health, of a service whose parts may be silent."""
+"""Who asks whom for numbers and health."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,6 @@ from novakit.bus import MemoryBus, Unreachable
 from novakit.calls.conductor import ConductorCalls
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
-from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
 from novakit.store import Store
@@ -74,36 +73,6 @@ def served(bus: MemoryBus, left_out: dict[str, str] | None = None) -> None:
 
     serve_some(bus.join("scheduler"), SchedulerCalls, counts=scheduler)
     serve_some(bus.join("conductor"), ConductorCalls, counts=conductor)
-
-
-def test_a_value_counts_below_the_smallest_bound_that_it_does_not_exceed() -> None:
-    spread = Spread((1, 2, 4))
-    for value in (1, 2, 3, 4, 5):
-        spread.note(value)
-    assert spread.counts == [1, 1, 2, 1] and spread.total == 15
-
-
-def test_numbers_become_prometheus_text_that_a_parser_reads() -> None:
-    told = samples(
-        exposition(
-            Numbers(
-                schedulers=[scheduler_counts(), scheduler_counts("scheduler-2")],
-                conductor={"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1},
-                plugins=[
-                    {"plugin": "drivers:simulated", "call": "create", "calls": 2, "faults": 1, "seconds": 0.25},
-                    {"plugin": "drivers:simulated", "call": "create", "calls": 1, "faults": 0, "seconds": 0.25},
-                ],
-            )
-        ).decode()
-    )
-    assert told["novakit_scheduler_decisions_total", "placed", "scheduler-2"] == 3
-    assert told["novakit_scheduler_decision_seconds_bucket", "0.1", "scheduler-1"] == 2
-    assert told["novakit_scheduler_decision_seconds_bucket", "+Inf", "scheduler-2"] == 4
-    assert told["novakit_scheduler_rejected_hosts_total", "ram", "scheduler-1"] == 7
-    assert told["novakit_scheduler_weigher_seconds_total", "novakit-filters", "scheduler-1", "cpu"] == 0.5
-    assert told["novakit_operations_ended_total", "create", "done"] == 5
-    assert told["novakit_plugin_calls_total", "create", "drivers:simulated"] == 3
-    assert not [name for name, *_ in told if name.startswith(("python_", "process_"))]
 
 
 async def test_roles_elsewhere_are_asked_over_the_bus_and_silent_ones_cost_only_themselves(tmp_path: Any) -> None:

@@ -1,0 +1,152 @@
+"""Placements at once, and again."""
+
+import asyncio
+from typing import Any
+
+from novakit.calls.scheduler import Earlier, Refusal, Selection
+
+
+def placed(results: list[Any]) -> list[Selection]:
+    return [one for one in results if isinstance(one, Selection)]
+
+
+def refused(results: list[Any]) -> list[Refusal]:
+    return [one for one in results if isinstance(one, Refusal)]
+
+
+async def test_fifty_concurrent_requests_never_overfill_a_host(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(10, memory_mb=4096)
+    scheduler = cloud.scheduler()
+    results = [one for (one,) in await asyncio.gather(*(scheduler.select([make()]) for _ in range(50)))]
+    assert len(placed(results)) == 40
+    assert all("lack memory (wanted 1024 MiB, at most 0 free)" in one.message for one in refused(results))
+    assert set((await cloud.usage()).values()) == {4096}
+
+
+async def test_several_schedulers_at_once_place_everything_and_overfill_nothing(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(10, memory_mb=4096)
+    schedulers = [cloud.scheduler(name=f"s{number}") for number in range(4)]
+    for scheduler in schedulers:
+        await scheduler.open()
+    asked = (schedulers[number % 4].select([make()]) for number in range(60))
+    results = [one for (one,) in await asyncio.gather(*asked)]
+    assert len(placed(results)) == 40
+    assert set((await cloud.usage()).values()) == {4096}
+    async with cloud.store.read() as session:
+        assert await cloud.placement.drift(session) == []
+
+
+async def test_asking_again_for_the_same_server_gives_the_same_host(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(5)
+    one = make()
+    (first,) = await cloud.scheduler().select([one])
+    (again,) = await cloud.scheduler().select([one])
+    assert again.host == first.host
+    assert sum((await cloud.usage()).values()) == 1024
+
+
+async def test_several_schedulers_asked_for_the_same_servers_at_once_give_each_one_host(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(10, memory_mb=8192)
+    schedulers = [cloud.scheduler(name=f"s{number}") for number in range(4)]
+    for scheduler in schedulers:
+        await scheduler.open()
+    asks = [make(flavor_name=str(number)) for number in range(40)]
+    answers = await asyncio.gather(*(scheduler.select([one]) for one in asks for scheduler in schedulers))
+    hosts_of: dict[str, set[str]] = {}
+    for (one,) in answers:
+        hosts_of.setdefault(one.server_id, set()).add(one.host)
+    assert [found for found in hosts_of.values() if len(found) != 1] == []
+    assert sum((await cloud.usage()).values()) == 40 * 1024
+
+
+async def test_several_schedulers_fill_many_hosts_to_the_last_place_with_few_tries(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(24, memory_mb=16384, vcpus=64)
+    schedulers = [cloud.scheduler(name=f"s{number}") for number in range(3)]
+    for scheduler in schedulers:
+        await scheduler.open()
+    turn = asyncio.Semaphore(60)
+
+    async def place(number: int) -> Any:
+        async with turn:
+            (answer,) = await schedulers[number % 3].select([make(flavor_name=str(number))])
+        return answer
+
+    results = await asyncio.gather(*(place(number) for number in range(24 * 16)))
+    assert [one.message for one in refused(results)] == []
+    assert set((await cloud.usage()).values()) == {16384}
+    assert sum(scheduler.counts.conflicts for scheduler in schedulers) <= 24 * 16 / 4
+
+
+async def test_nothing_is_claimed_for_a_call_that_was_given_up(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler = cloud.scheduler()
+    await scheduler.open()
+    async with cloud.store.write():
+        kept, given_up = (asyncio.ensure_future(scheduler.select([make()])) for _ in range(2))
+        await asyncio.sleep(0)
+        given_up.cancel()
+    ((placed_one,),) = [await kept]
+    assert isinstance(placed_one, Selection)
+    assert sum((await cloud.usage()).values()) == 1024
+
+
+async def test_a_server_that_fills_its_host_is_still_found_there(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1, memory_mb=1024)
+    one = make()
+    scheduler = cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    (again,) = await scheduler.select([one])
+    assert first.host == again.host == "host0"
+
+
+async def test_an_excluded_host_is_left_and_its_claim_moves_with_the_server(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    one = make()
+    scheduler = cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    (second,) = await scheduler.select([make(server_id=one.server_id, excluded_hosts=[first.host])])
+    assert second.host != first.host
+    assert (await cloud.usage())[first.host] == 0
+
+
+def after(first: Selection) -> dict[str, Earlier]:
+    hosts = tuple(each["host"] for each in first.alternates)
+    return {first.server_id: Earlier(decision_id=first.decision_id, hosts=hosts)}
+
+
+async def test_when_a_host_failed_the_next_best_of_the_same_decision_is_taken(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(6)
+    one, scheduler = make(), cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    await scheduler.select([make(memory_mb=512, host=each["host"]) for each in first.alternates])
+    again = make(server_id=one.server_id, excluded_hosts=[first.host])
+    (second,) = await scheduler.select([again], earlier=after(first))
+    assert second.host == first.alternates[0]["host"]
+    assert [each["host"] for each in second.alternates] == [each["host"] for each in first.alternates[1:]]
+    latest = (await scheduler.decisions(server_id=one.server_id))[0]
+    assert latest["next_best_of"] == first.decision_id and latest["host"] == second.host
+    assert (await cloud.usage())[first.host] == 0
+
+
+async def test_an_alternate_that_fits_no_more_is_passed_over(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(5, memory_mb=4096)
+    one, scheduler = make(), cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    full, next_one, last = (each["host"] for each in first.alternates)
+    await scheduler.select([make(memory_mb=4096, host=full)])
+    (second,) = await scheduler.select(
+        [make(server_id=one.server_id, excluded_hosts=[first.host])], earlier=after(first)
+    )
+    assert (second.host, [each["host"] for each in second.alternates]) == (next_one, [last])
+
+
+async def test_without_an_alternate_that_fits_the_best_of_all_hosts_is_taken(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(5, memory_mb=4096)
+    one, scheduler = make(), cloud.scheduler()
+    (first,) = await scheduler.select([one])
+    await scheduler.select([make(memory_mb=4096, host=each["host"]) for each in first.alternates])
+    (second,) = await scheduler.select(
+        [make(server_id=one.server_id, excluded_hosts=[first.host])], earlier=after(first)
+    )
+    assert second.host not in {first.host, *(each["host"] for each in first.alternates)}
+    assert "next_best_of" not in (await scheduler.decisions(server_id=one.server_id))[0]

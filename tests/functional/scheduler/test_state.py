@@ -1,0 +1,153 @@
+"""The picture follows what becomes of hosts."""
+
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.calls.scheduler import Refusal, Selection
+from novakit.store.compute import aggregates, hosts, servers
+
+
+def placed(results: list[Any]) -> list[Selection]:
+    return [one for one in results if isinstance(one, Selection)]
+
+
+def refused(results: list[Any]) -> list[Refusal]:
+    return [one for one in results if isinstance(one, Refusal)]
+
+
+async def test_a_host_that_appears_is_disabled_or_falls_silent_is_noticed(cloud: Any, make: Any) -> None:
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 0
+    (none,) = await scheduler.select([make()])
+    assert none.message == "No valid host was found. There are no compute hosts yet."
+    await cloud.add_hosts(2)
+    (first,) = await scheduler.select([make(host="host0")])
+    assert first.host == "host0"
+    async with cloud.store.write() as session:
+        await hosts.decide(session, "host0", enabled=False, disabled_reason="new fan")
+    (second,) = await scheduler.select([make(host="host0")])
+    assert "1 disabled" in second.message
+    assert "new fan" in second.detail and "new fan" not in second.message
+    async with cloud.store.write() as session:
+        await hosts.seen(session, ["host1"], world.now() - timedelta(seconds=120))
+    scheduler.state._liveness_at = -1e9
+    (third,) = await scheduler.select([make()])
+    assert "1 down" in third.message
+
+
+@attrs.define
+class Clock(world.SystemWorld):
+    """A clock that stands still until it is set."""
+
+    at: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+async def test_a_change_without_an_event_is_noticed_when_it_is_time_to_look(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 30.0
+    clock = Clock()
+    with world.using(clock):
+        assert (await scheduler.select([make()]))[0].host == "host0"
+        looked = scheduler.state.refreshes
+        async with cloud.store.write() as session:
+            await hosts.decide(session, "host0", enabled=False, disabled_reason="new fan")
+        clock.at += 29.9
+        assert (await scheduler.select([make()]))[0].host == "host0"
+        assert scheduler.state.refreshes == looked
+        clock.at += 0.2
+        (refused,) = await scheduler.select([make()])
+        assert "1 disabled" in refused.message
+        assert scheduler.state.refreshes == looked + 1
+
+
+async def test_nobody_is_refused_on_an_old_picture(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1, memory_mb=1024)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 3600
+    (first,) = await scheduler.select([make()])
+    async with cloud.store.write() as session:
+        await cloud.placement.release(session, first.server_id)
+    (second,) = await scheduler.select([make()])
+    assert second.host == "host0"
+    await cloud.add_hosts(1, memory_mb=1024, start=1)
+    assert (await scheduler.select([make()]))[0].host == "host1"
+
+
+async def test_hosts_that_report_again_after_a_pause_are_used_at_once(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 0
+    clock = Clock()
+    with world.using(clock):
+        await scheduler.open()
+        clock.at += 600
+        (none,) = await scheduler.select([make()])
+        assert "2 down" in none.message
+        async with cloud.store.write() as session:
+            await hosts.seen(session, ["host1"], world.now())
+        (back,) = await scheduler.select([make()])
+        assert back.host == "host1"
+
+
+async def test_a_host_that_goes_away_is_forgotten(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(3)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 0
+    await scheduler.select([make()])
+    async with cloud.store.write() as session:
+        await session.execute(sa.delete(hosts.hosts).where(hosts.hosts.c.name == "host1"))
+    results = await scheduler.select([make() for _ in range(8)])
+    assert {one.host for one in placed(results)} == {"host0", "host2"}
+
+
+async def test_zones_come_from_aggregates_and_follow_their_changes(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(3)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 0
+    async with cloud.store.write() as session:
+        made = await aggregates.add(session, "rack", {"availability_zone": "zone-a"})
+        await aggregates.add_host(session, made["id"], "host1")
+    (inside,) = await scheduler.select([make(availability_zone="zone-a")])
+    (other,) = await scheduler.select([make(availability_zone="nova")])
+    assert inside.host == "host1" and other.host != "host1"
+    async with cloud.store.write() as session:
+        await aggregates.remove(session, made["id"])
+    (gone,) = await scheduler.select([make(availability_zone="zone-a")])
+    assert "3 not in the availability zone zone-a" in gone.message
+
+
+async def test_what_goes_on_on_the_hosts_is_followed(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(3)
+    now = world.now()
+    async with cloud.store.write() as session:
+        common = {"project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "active"}
+        common |= {"vcpus": 1, "memory_mb": 1, "reservation_id": "r-1", "created_at": now, "updated_at": now}
+        rows = [
+            {"host": "host0", "task_state": "spawning", "flavor": {"name": "big"}, "image_properties": {"os": "x"}},
+            {"host": "host0", "task_state": None, "flavor": {"name": "m1"}, "image_properties": {"os": "x"}},
+            {"host": "host1", "task_state": None, "flavor": {"name": "m1"}, "image_properties": {}},
+        ]
+        await servers.add(session, [{"id": world.new_id(), **common, **row} for row in rows])
+    scheduler = cloud.scheduler(filters=["type_affinity"], weighers=["image_properties", "io_ops", "build_failure"])
+    await scheduler.open()
+    table = scheduler.state.table
+    assert table.column("io_ops").tolist() == [1, 0, 0]
+    assert table.column("flavors").tolist() == [{"big": 1, "m1": 1}, {"m1": 1}, None]
+    assert table.column("image_properties").tolist() == [{"os=x": 2}, {}, None]
+    (one,) = await scheduler.select([make(image={"id": "", "properties": {"os": "x"}})])
+    assert one.host in ("host1", "host2")
+    row = table.row(one.host)
+    assert table.column("io_ops")[row] == 1
+    scheduler.state.build_ended(one.host, worked=False)
+    assert table.column("io_ops")[row] == 0, "what ended is not under way until the next look at the servers"
+    assert (await scheduler.select([make()]))[0].host != one.host
+    scheduler.state.build_ended(one.host, worked=True)
+    assert scheduler.measures()["filters"]["type_affinity"]["removed"] == 2

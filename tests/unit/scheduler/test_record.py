@@ -1,0 +1,92 @@
+"""What a decision keeps of its reasons."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+import orjson
+import pytest
+
+from novakit.scheduler.picture.table import HostStock, HostTable
+from novakit.scheduler.pipeline import record
+from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
+from novakit_filters import novakit_filters
+from novakit_hookspecs.scheduling import FilterSpec, Reason
+from novakit_hookspecs.testing.asks import ask
+from novakit_hookspecs.weighing import WeigherSpec
+from novakit_weighers import novakit_weighers
+
+VENDOR = "novakit-acme-filters"
+
+
+def table_of(free_mb: list[int]) -> HostTable:
+    table = HostTable()
+    for index, free in enumerate(free_mb):
+        row = table.add(f"host{index}", f"provider{index}")
+        table.put(row, up=True, enabled=True, availability_zone="nova", supported_instances=[], node=f"node{index}")
+        table.set_stock(
+            row,
+            {
+                "MEMORY_MB": HostStock(total=free, capacity=free, max_unit=free),
+                "VCPU": HostStock(total=8, capacity=32, max_unit=8),
+                "DISK_GB": HostStock(total=100, capacity=100, max_unit=100),
+            },
+        )
+    return table
+
+
+def composed(table: HostTable, *vendor: Any, refused: Any = None, **options: Any) -> Composed:
+    filters = [Offered(spec) for spec in novakit_filters()]
+    filters += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, FilterSpec)]
+    weighers = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
+    weighers += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, WeigherSpec)]
+    return compose(filters, weighers, table, PipelineOptions(**options), refused)
+
+
+def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
+    return FilterSpec(name="acme", api=fields.pop("api", 1), build=build, **fields)
+
+
+@attrs.frozen
+class Odd:
+    """Refuses everybody, with a reason that says something strange."""
+
+    said: Any
+
+    def mask(self, hosts: Any, ask: Any) -> Any:
+        return np.zeros(hosts.size, np.bool_)
+
+    def why(self, hosts: Any, ask: Any) -> Any:
+        if isinstance(self.said, BaseException):
+            raise self.said
+        return [Reason(code="odd", count=hosts.size, **self.said)]
+
+
+class CannotBeWritten:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"message": "are odd", "wanted": np.arange(3), "available": 10**30}, "are odd"),
+        ({"message": "are odd", "available": {1: {2: {3: {4: {5: "deep"}}}}}, "wanted": object()}, "are odd"),
+        ({"message": "a lone \ud800 surrogate", "remedy": "\0"}, "a lone ? surrogate"),
+        ({"message": "m" * 100_000}, "m" * 500),
+        ({"message": "are odd", "wanted": float("nan"), "available": set(range(1000))}, "are odd"),
+        ({"message": "are odd", "wanted": CannotBeWritten()}, "did not pass the acme check"),
+        ({"message": 7}, "did not pass the acme check"),
+        (RuntimeError("no idea"), "did not pass the acme check"),
+    ],
+)
+async def test_whatever_a_reason_says_can_be_stored_and_read(said: Any, message: str) -> None:
+    spec = vendor(lambda _: Odd(said))
+    table = table_of([4096])
+    made = composed(table, spec, filters=["acme"])
+    outcome = await made.pipeline.run(table, ask())
+    decision = await record.compose(made.pipeline, table, ask(), outcome, "scheduler")
+    assert message in decision.message
+    assert orjson.loads(orjson.dumps(decision.record))["filters"][-1]["reasons"][0]["message"] == message
+    assert len(orjson.dumps(decision.record)) < 20_000
