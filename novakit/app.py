@@ -62,7 +62,7 @@ class Process:
 
     @property
     def connections(self) -> int:
-        """Say how many clients may be connected at a time."""
+        """Return how many clients may be connected at a time."""
         return room(self.config.connections.total, self.descriptors)
 
     def bus(self, identity: str) -> Bus:

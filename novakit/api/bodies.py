@@ -93,7 +93,7 @@ def shown(value: object) -> str:
 
 
 def words(fault: Fault) -> errors.BadRequest:
-    """Say what is wrong as the compute API does, and as every service does that has no words of its own."""
+    """Return what is wrong as the compute API does, and as every service does that has no words of its own."""
     where = fault.path[-1] if len(fault.path) > 1 else "body"
     if extra := unexpected(fault):
         return additional(extra)

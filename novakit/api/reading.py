@@ -90,7 +90,7 @@ def parse(raw: bytes) -> Any:
 
 
 async def pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
-    """Give the body as it comes. Raises BadRequest for one that is not what it claims, ConnectionResetError."""
+    """Yield the body as it comes. Raises BadRequest for one that is not what it claims, ConnectionResetError."""
     try:
         while piece := await request.content.readany():
             yield piece

@@ -45,7 +45,7 @@ class Microversions:
     malformed: str = "API Version String {} is of invalid format. Must be of format MajorNum.MinorNum."
 
     def negotiate(self, headers: Mapping[str, str]) -> Version:
-        """Choose the version of one request; raise `NotAcceptable` outside the window, `BadRequest` for nonsense."""
+        """Choose the version of one request. Raises NotAcceptable outside the window, BadRequest for nonsense."""
         asked = self._asked(headers)
         if asked is None:
             return self.minimum
@@ -100,7 +100,7 @@ class Call(Generic[S]):
     _raw: bytes | None = None
 
     def allows(self, rule: str, target: Target | None = None) -> bool:
-        """Say whether the caller may do what a rule is about to `target`; without one, to a thing of its own."""
+        """Return whether the caller may do what a rule is about to `target`; without one, to a thing of its own."""
         return self.policy.allows(self.context, rule, target)
 
     def authorize(self, rule: str, target: Target | None = None) -> None:
@@ -114,19 +114,19 @@ class Call(Generic[S]):
 
     @property
     def context(self) -> RequestContext:
-        """Say who is asking; raise `Unauthorized` for nobody."""
+        """Return who is asking. Raises Unauthorized for nobody."""
         if self._context is None:
             raise errors.Unauthorized("This call needs a token; send it as X-Auth-Token.")
         return self._context
 
     @property
     def path(self) -> Mapping[str, str]:
-        """Give the variable parts of the path, decoded."""
+        """Return the variable parts of the path, decoded."""
         return self.request.match_info
 
     @property
     def query(self) -> Mapping[str, str]:
-        """Give the query parameters; of repeated ones the first."""
+        """Return the query parameters; of repeated ones the first."""
         return self.request.query
 
     async def raw(self) -> bytes:
@@ -137,7 +137,7 @@ class Call(Generic[S]):
         return self._raw
 
     async def json(self) -> dict[str, Any]:
-        """Read the body as a JSON object; raise `BadRequest` for anything else."""
+        """Read the body as a JSON object. Raises BadRequest for anything else."""
         try:
             body = parse(await self.raw())
         except orjson.JSONDecodeError as error:
@@ -378,12 +378,12 @@ class Service(Generic[S]):
 
 
 def _makes(method: str, route: Route) -> bool:
-    """Say whether a request may make something; a login makes nothing."""
+    """Return whether a request may make something; a login makes nothing."""
     return method in ("POST", "PUT", "PATCH") and not (route.frees or route.public)
 
 
 def _has_left(request: web.Request) -> bool:
-    """Say whether the client has gone, so that nobody is left to be told anything."""
+    """Return whether the client has gone, so that nobody is left to be told anything."""
     return request.transport is None or request.transport.is_closing()
 
 

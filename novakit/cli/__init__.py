@@ -37,7 +37,7 @@ first steps:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; give its exit code: 0 done, 1 not as it should be, 2 asked wrongly."""
+    """Run one command. Returns its exit code: 0 done, 1 not as it should be, 2 asked wrongly."""
     parser = argparse.ArgumentParser(
         prog="novakit",
         description="A compute service made of plugins, compatible with OpenStack clients.",

@@ -58,12 +58,12 @@ class Client:
 
 
 def client(args: argparse.Namespace) -> Client:
-    """Log in at the service that runs on `args.state`; raise `ConfigError` when it does not run."""
+    """Log in at the service that runs on `args.state`. Raises ConfigError when it does not run."""
     return login(args.state, args.cloud)
 
 
 def login(state: Path, cloud: str) -> Client:
-    """Log in as a cloud of the state directory's `clouds.yaml`; raise `ConfigError` when no service runs there."""
+    """Log in as a cloud of the state directory's `clouds.yaml`. Raises ConfigError when no service runs there."""
     path = state / "clouds.yaml"
     keys = clouds.read(path).get(cloud)
     if keys is None:

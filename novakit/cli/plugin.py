@@ -48,7 +48,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def list_plugins(args: argparse.Namespace) -> int:
-    """Print the plugins; raise `ConfigError` when the configuration is wrong."""
+    """Print the plugins. Raises ConfigError when the configuration is wrong."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
@@ -79,7 +79,7 @@ def _print(rows: Sequence[PluginRow], form: str) -> None:
 
 
 def _look(host: PluginHost, section: config.SchedulerOptions, fields: Mapping[str, Any]) -> Sequence[str]:
-    """Note which filters and weighers are in force; give the sentences with which a start would end."""
+    """Note which filters and weighers are in force. Returns the sentences with which a start would end."""
     from novakit.scheduler import plugins
 
     try:

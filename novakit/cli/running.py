@@ -36,7 +36,7 @@ def ask(state: Path) -> Running | None:
 
 
 def examine(state: Path) -> list[Finding]:
-    """Say whether the running service lets the administrator in, and what hosts have that it does not know."""
+    """Return whether the running service lets the administrator in, and what hosts have that it does not know."""
     cloud = _login(state)
     if cloud is None:
         return []
@@ -64,7 +64,7 @@ def examine(state: Path) -> list[Finding]:
 
 
 def _login(state: Path) -> Client | RequestRefused | None:
-    """Log in where a service runs; give its refusal, or None where none answers."""
+    """Log in where a service runs. Returns its refusal, or None where none answers."""
     if locks.holder(state / "conductor.lock") is None or CLOUD not in clouds.read(state / "clouds.yaml"):
         return None
     try:

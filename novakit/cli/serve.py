@@ -95,7 +95,7 @@ def serve(args: argparse.Namespace) -> int:
 
 
 def read(args: argparse.Namespace) -> config.Config:
-    """Make the configuration of file and command line; raise `ConfigError`."""
+    """Make the configuration of file and command line. Raises ConfigError."""
     host, port = _address(args.listen)
     if args.simulate < 1:
         raise ConfigError(f"--simulate takes a number of hosts from 1 on, not {args.simulate}.")

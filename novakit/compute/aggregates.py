@@ -26,7 +26,7 @@ class HostAggregate:
 
     @property
     def zone(self) -> str | None:
-        """Say which availability zone it is, if it is one."""
+        """Return which availability zone it is, if it is one."""
         zone: str | None = self.row["metadata"].get(ZONE)
         return zone
 
@@ -45,12 +45,12 @@ class Aggregates:
             return [HostAggregate(row=row, hosts=members.get(row["id"], [])) for row in await rows.every(session)]
 
     async def show(self, aggregate_id: int) -> HostAggregate:
-        """Fetch one; raise `NotFound`."""
+        """Fetch one. Raises NotFound."""
         async with self._store.read() as session:
             return await _load(session, aggregate_id)
 
     async def create(self, name: str, zone: str | None) -> HostAggregate:
-        """Make one without hosts; raise `Conflict` for a name that is taken."""
+        """Make one without hosts. Raises Conflict for a name that is taken."""
         async with self._changing() as session:
             await _refuse_taken(session, name, None)
             row = await rows.add(session, name, {ZONE: zone} if zone else {})
@@ -88,7 +88,7 @@ class Aggregates:
             await rows.remove(session, aggregate_id)
 
     async def add_host(self, aggregate_id: int, host: str) -> HostAggregate:
-        """Put a host into it; raise `NotFound`, or `Conflict` when it is there or in another zone."""
+        """Put a host into it. Raises NotFound, or Conflict when it is there or in another zone."""
         async with self._changing() as session:
             known = await _load(session, aggregate_id)
             if await hosts.show(session, host) is None:
@@ -101,7 +101,7 @@ class Aggregates:
             return await _load(session, aggregate_id)
 
     async def remove_host(self, aggregate_id: int, host: str) -> HostAggregate:
-        """Take a host out of it; raise `NotFound`, or `Conflict` when its servers would change zone."""
+        """Take a host out of it. Raises NotFound, or Conflict when its servers would change zone."""
         async with self._changing() as session:
             known = await _load(session, aggregate_id)
             if host not in known.hosts:

@@ -37,14 +37,14 @@ class Host:
 
     @property
     def status(self) -> str:
-        """Say what servers on it are shown as `host_status`: UP, DOWN, MAINTENANCE or UNKNOWN."""
+        """Return what servers on it are shown as `host_status`: UP, DOWN, MAINTENANCE or UNKNOWN."""
         if self.forced_down:
             return "DOWN"
         return "MAINTENANCE" if not self.enabled else "UP" if self.up else "UNKNOWN"
 
     @property
     def hypervisor_hostname(self) -> str:
-        """Say what the hypervisor calls itself."""
+        """Return what the hypervisor calls itself."""
         return str(self.facts.get("hypervisor_hostname") or self.name)
 
 
@@ -80,7 +80,7 @@ class Hosts:
         return [self._host(row, zones, away.get(row["name"])) for row in rows]
 
     async def statuses(self, names: Iterable[str]) -> dict[str, str]:
-        """Say how the hosts with these names are, as their servers show it."""
+        """Return how the hosts with these names are, as their servers show it."""
         wanted = sorted(set(names))
         if not wanted:
             return {}
@@ -102,7 +102,7 @@ class Hosts:
             raise errors.BadRequest(f"Compute host {name} with the hypervisor {node} could not be found.")
 
     async def zones(self) -> dict[str, list[Host]]:
-        """Give the hosts of every availability zone, zones by name; the default zone is always there."""
+        """Return the hosts of every availability zone, zones by name; the default zone is always there."""
         found: dict[str, list[Host]] = {DEFAULT_ZONE: []}
         async with self._store.read() as session:
             rows = await hosts.every(session)
@@ -159,7 +159,7 @@ async def zone_names(session: Session) -> set[str]:
 
 
 async def _zones(session: Session) -> dict[str, str]:
-    """Give the availability zone of every host that an aggregate puts into one."""
+    """Return the availability zone of every host that an aggregate puts into one."""
     members = await aggregates.members(session)
     found: dict[str, str] = {}
     for row in await aggregates.every(session):

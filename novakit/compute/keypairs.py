@@ -28,7 +28,7 @@ class Keypairs:
     _quotas: Quotas
 
     async def show(self, user_id: str, name: str) -> Row:
-        """Fetch one key pair; raise `NotFound` when the user has none of that name."""
+        """Fetch one key pair. Raises NotFound when the user has none of that name."""
         async with self._store.read() as session:
             found = await rows.show(session, user_id, name)
         if found is None:
@@ -36,7 +36,7 @@ class Keypairs:
         return found
 
     async def page(self, user_id: str, *, limit: int | None = None, marker: str | None = None) -> list[Row]:
-        """Fetch a user's key pairs by name, after the marker; raise `BadRequest` for an unknown marker."""
+        """Fetch a user's key pairs by name, after the marker. Raises BadRequest for an unknown marker."""
         async with self._store.read() as session:
             if marker is not None and await rows.show(session, user_id, marker) is None:
                 raise errors.BadRequest(f"marker [{marker}] not found")
@@ -83,7 +83,7 @@ class Keypairs:
 
 
 def fingerprint(public_key: str) -> str:
-    """Give the MD5 fingerprint in pairs of hex digits, as the API has always shown it; raise `BadRequest`."""
+    """Return the MD5 fingerprint in pairs of hex digits, as the API has always shown it. Raises BadRequest."""
     words = public_key.split()
     if len(words) < 2 or len(public_key) > MAX_PUBLIC_KEY or "\n" in public_key.strip():
         raise errors.BadRequest("Keypair data is invalid: a public key is one line of the form 'ssh-ed25519 AAAA...'.")

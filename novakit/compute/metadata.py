@@ -23,7 +23,7 @@ DOMAIN = "novalocal"
 
 
 def openstack_files(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
-    """Give the files of `openstack/latest/`, by name; `admin_pass` is in those of a config drive alone."""
+    """Return the files of `openstack/latest/`, by name; `admin_pass` is in those of a config drive alone."""
     secret = {} if admin_pass is None else {"admin_pass": admin_pass}
     files = {
         "meta_data.json": orjson.dumps(_meta_data(server, ports) | secret),
@@ -37,7 +37,7 @@ def openstack_files(server: Row, ports: Sequence[PortInfo], *, admin_pass: str |
 
 
 def config_drive(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | None = None) -> dict[str, bytes]:
-    """Give the files of a config drive, by path.
+    """Return the files of a config drive, by path.
 
     The password is told here and not by the metadata service, which every program of a guest may ask at any time.
     """
@@ -46,7 +46,7 @@ def config_drive(server: Row, ports: Sequence[PortInfo], *, admin_pass: str | No
 
 
 def answer(path: str, server: Row, ports: Sequence[PortInfo]) -> bytes | None:
-    """Give what the metadata service says at `path`, or None where there is nothing."""
+    """Return what the metadata service says at `path`, or None where there is nothing."""
     words = [word for word in path.split("/") if word]
     if not words:
         return _listing([f"{version}" for version in EC2_VERSIONS])

@@ -32,12 +32,12 @@ class Pattern:
         return ["".join(_like(token) for token in tokens) for tokens in self.alternatives]
 
     def matches(self, text: str) -> bool:
-        """Say whether one alternative matches the whole text, in time of pattern times text at most."""
+        """Return whether one alternative matches the whole text, in time of pattern times text at most."""
         return any(_glob(tokens, text.lower()) for tokens in self.alternatives)
 
 
 def parse(expression: str) -> Pattern:
-    """Read text, `.`, `.*`, `.+`, `^`, `$`, `|` and escapes; raise `BadRequest` for what could take long to match."""
+    """Read text, `.`, `.*`, `.+`, `^`, `$`, `|` and escapes. Raises BadRequest for what could take long to match."""
     if len(expression) > MAX_LENGTH:
         raise errors.BadRequest(f"A name pattern may have {MAX_LENGTH} characters at most.")
     parts: list[list[str]] = [[]]

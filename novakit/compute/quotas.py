@@ -45,7 +45,7 @@ class Quotas:
         return (await rows.of_project(session, project_id)).get(name, self.defaults[name])
 
     async def detail(self, project_id: str) -> dict[str, dict[str, int]]:
-        """Give limit, in_use and reserved of every resource; nothing is ever reserved, as usage is what exists."""
+        """Return limit, in_use and reserved of every resource; nothing is ever reserved, as usage is what exists."""
         async with self._store.read() as session:
             limits = {**self.defaults, **await rows.of_project(session, project_id)}
             used = await self._used(session, project_id)
@@ -58,7 +58,7 @@ class Quotas:
         return {**counted, "server_groups": await server_groups.count(session, project_id)}
 
     async def change(self, project_id: str, values: Mapping[str, int], *, force: bool = False) -> dict[str, int]:
-        """Set limits; raise `BadRequest` for one below what is in use, unless forced."""
+        """Set limits. Raises BadRequest for one below what is in use, unless forced."""
         async with self._store.write() as session:
             used = await self._used(session, project_id)
             for name, limit in values.items():
@@ -93,7 +93,7 @@ class Book:
     used: dict[str, int]
 
     def most(self, count: int, **each: int) -> int:
-        """Say how many servers of `count` still fit, each of so many `instances`, `cores` and `ram`."""
+        """Return how many servers of `count` still fit, each of so many `instances`, `cores` and `ram`."""
         limited = [name for name, amount in each.items() if amount and self.limits[name] > -1]
         return max(0, min([count, *((self.limits[name] - self.used[name]) // each[name] for name in limited)]))
 
@@ -110,7 +110,7 @@ class Book:
             self.used[name] += more
 
     def most_members(self, count: int, members: int) -> int:
-        """Say how many of so many servers a server group with some members may still take; never below 0."""
+        """Return how many of so many servers a server group with some members may still take; never below 0."""
         limit = self.limits["server_group_members"]
         return min(count, max(limit - members, 0)) if limit > -1 else count
 

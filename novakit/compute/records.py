@@ -67,7 +67,7 @@ class Server:
 
     @property
     def locked(self) -> bool:
-        """Say whether ordinary users are kept from changing it."""
+        """Return whether ordinary users are kept from changing it."""
         return self.locked_by is not None
 
 

@@ -33,7 +33,7 @@ class ServerGroups:
     _bus: Bus
 
     async def show(self, context: RequestContext, group_id: str) -> ServerGroup:
-        """Fetch a group of the caller's project, or any for admins; raise `NotFound`."""
+        """Fetch a group of the caller's project, or any for admins. Raises NotFound."""
         async with self._store.read() as session:
             return (await _loaded(session, [await _visible(session, context, group_id)]))[0]
 
@@ -50,7 +50,7 @@ class ServerGroups:
         rules: Mapping[str, Any],
         metadata: Mapping[str, str] | None = None,
     ) -> ServerGroup:
-        """Make a group; raise `Forbidden` above the quota."""
+        """Make a group. Raises Forbidden above the quota."""
         project = context.project_id or ""
         async with self._store.write() as session:
             await quota.hold(session, "server_groups", [project])
@@ -140,13 +140,13 @@ class ServerGroups:
 
 
 async def _broken_in(session: Session, group: Mapping[str, Any]) -> str:
-    """Say what of a group's rule its members break where they stand now; nothing when they keep it."""
+    """Return what of a group's rule its members break where they stand now; nothing when they keep it."""
     places = (await rows.places(session, [group["id"]])).get(group["id"], {})
     return _broken(group["policy"], group["rules"].get("max_server_per_host"), places)
 
 
 def _broken(policy: str, limit: int | None, places: Mapping[str, Collection[str]]) -> str:
-    """Say what of a rule the places of a group's members break; nothing when they keep it."""
+    """Return what of a rule the places of a group's members break; nothing when they keep it."""
     if policy == "affinity" and len(places) > 1:
         return f"its servers stand on {len(places)} hosts"
     most = max((len(members) for members in places.values()), default=0)

@@ -35,12 +35,12 @@ class Servers:
     networks: Networks
 
     async def show(self, context: RequestContext, server_id: str) -> Server:
-        """Give one server; raise `NotFound` for one that the caller may not see."""
+        """Return one server. Raises NotFound for one that the caller may not see."""
         async with self.store.read() as session:
             return _server(_visible(await rows.show(session, server_id), context, server_id))
 
     async def list(self, wanted: ServerQuery, addresses: Sequence[Pattern] = ()) -> Sequence[Server]:
-        """Give one page of servers; each of `addresses` must match a fixed address of the server.
+        """Return one page of servers; each of `addresses` must match a fixed address of the server.
 
         Raises BadRequest for a marker that is not there.
         """
@@ -79,7 +79,7 @@ class Servers:
         return _server({**row, **values, "updated_at": world.now()})
 
     async def edit(self, context: RequestContext, server_id: str, column: str, change: Any) -> Any:
-        """Change `metadata` or `tags` by a function of what they are; give what they are then.
+        """Change `metadata` or `tags` by a function of what they are. Returns what they are then.
 
         Raises Conflict while the server is being built, has failed or is shelved; of metadata also while something is
         being done to it, or it is locked and the caller is no administrator.
@@ -94,7 +94,7 @@ class Servers:
         return value
 
     async def console_log(self, context: RequestContext, server_id: str, max_bytes: int = 1 << 20) -> bytes:
-        """Give what the guest printed on its console, the last `max_bytes` of it."""
+        """Return what the guest printed on its console, the last `max_bytes` of it."""
         server = await self.show(context, server_id)
         if server.host is None:
             raise errors.Conflict(f"Instance {server_id} is not ready")
@@ -111,7 +111,7 @@ class Servers:
             ) from error
 
     async def actions(self, context: RequestContext, server_id: str) -> Sequence[Action]:
-        """Give everything that was done to a server, newest first; of a deleted one too."""
+        """Return everything that was done to a server, newest first; of a deleted one too."""
         async with self.store.read() as session:
             row = await rows.show(session, server_id, deleted=True)
             if row is None or not (context.is_admin or row["project_id"] == context.project_id):
@@ -119,7 +119,7 @@ class Servers:
             return [_action(each) for each in await operations.of_server(session, server_id)]
 
     async def ports(self, server_ids: Iterable[str]) -> Mapping[str, Sequence[PortInfo]]:
-        """Give the cards of servers, for their addresses and security groups."""
+        """Return the cards of servers, for their addresses and security groups."""
         return await self.networks.ports_of(list(server_ids))
 
     async def security_groups(

@@ -68,16 +68,16 @@ class Move:
     task_state: str | None
 
     def allows(self, vm_state: str, task_state: str | None) -> bool:
-        """Say whether it may be made from a state."""
+        """Return whether it may be made from a state."""
         tasks = self.tasks(vm_state)
         return task_state in tasks or (ANY in tasks and task_state != DELETING)
 
     def tasks(self, vm_state: str) -> Sequence[str | None]:
-        """Give the task_states it is possible in while the server is in this vm_state."""
+        """Return the task_states it is possible in while the server is in this vm_state."""
         return self.before.get(ANY) or self.before.get(vm_state, ())
 
     def target(self) -> dict[str, str | None]:
-        """Give the columns that it sets."""
+        """Return the columns that it sets."""
         kept = {} if self.vm_state is None else {"vm_state": self.vm_state}
         return {**kept, "task_state": self.task_state}
 
@@ -87,7 +87,7 @@ NEW: State = ("building", "scheduling")
 
 
 def when(vm_states: Sequence[str], *task_states: str | None) -> Before:
-    """Give the states that a move begins from, where the task_states are the same for each vm_state."""
+    """Return the states that a move begins from, where the task_states are the same for each vm_state."""
     return dict.fromkeys(vm_states, task_states)
 
 
@@ -123,7 +123,7 @@ class Moved:
 async def move_if(
     session: Session, server_id: str, move: Move, *conditions: sa.ColumnElement[bool], **values: Any
 ) -> bool:
-    """Make a move and set columns with it, where the server is in a state that allows it; tell whether it was."""
+    """Make a move and set columns with it, where the server is in a state that allows it. Returns whether it was."""
     return await servers.change_if(session, server_id, _is_before(move), *conditions, **{**values, **move.target()})
 
 
@@ -143,13 +143,13 @@ def check(word: str, move: Move, server_id: str, vm_state: str, task_state: str 
 
 
 def status_of(vm_state: str, task_state: str | None) -> str:
-    """Give the status; UNKNOWN for states nobody knows."""
+    """Return the status; UNKNOWN for states nobody knows."""
     tasks = STATUSES.get(vm_state, {DEFAULT: "UNKNOWN"})
     return tasks.get(task_state or DEFAULT, tasks[DEFAULT])
 
 
 def states_of(statuses: Iterable[str]) -> tuple[list[str], list[str] | None]:
-    """Give the vm_states and task_states that have one of these statuses; no task_states when any will do."""
+    """Return the vm_states and task_states that have one of these statuses; no task_states when any will do."""
     wanted = {status.lower() for status in statuses}
     vm_states, task_states = set(), set()
     for vm_state, tasks in STATUSES.items():

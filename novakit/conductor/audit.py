@@ -192,7 +192,7 @@ def _allocations(store: Picture, busy: set[str]) -> Iterator[Finding]:
 
 
 def _claim_differs(store: Picture, row: Row) -> str | None:
-    """Say how what a server holds differs from what it needs."""
+    """Return how what a server holds differs from what it needs."""
     held = store.held.get(row["id"], ())
     if row["host"] is None:
         return f"{_amounts(_total(held))} are claimed for a server that has no host." if held else None
@@ -205,7 +205,7 @@ def _claim_differs(store: Picture, row: Row) -> str | None:
 
 
 def needed(flavor: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, int]:
-    """Give what a server of a flavor and of an image with these properties takes from its host, by resource class."""
+    """Return what a server of a flavor and of an image with these properties takes from its host, by resource class."""
     ask = Ask(
         server_id="",
         project_id="",

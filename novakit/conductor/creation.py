@@ -51,17 +51,17 @@ class _New:
 
     @property
     def project(self) -> str:
-        """Say whose quota they count against."""
+        """Return whose quota they count against."""
         return self.context.project_id or ""
 
     @property
     def group(self) -> Any:
-        """Give the server group that was asked for, if any."""
+        """Return the server group that was asked for, if any."""
         return self.request.scheduler_hints.get("group")
 
 
 def _fitting(book: Book, request: CreateRequest, members: int | None = None) -> int:
-    """Say how many of the servers fit into the quota, at least `min_count`, and book them; raise `Forbidden`.
+    """Return how many of the servers fit into the quota, at least `min_count`, and book them. Raises Forbidden.
 
     `members` is how many the server group that they are to join has already; None without a group.
     """
@@ -159,7 +159,7 @@ class Creation:
         return written
 
     async def _members(self, session: Session, new: "_New") -> int:
-        """Count the members of the group that was asked for; raise `BadRequest` for one that is not the caller's."""
+        """Count the members of the group that was asked for. Raises BadRequest for one that is not the caller's."""
         # Locked: whoever deletes it at this moment must know its new members, or there is no such group any more.
         wanted = [new.group] if isinstance(new.group, str) else []
         group = (await server_groups.policies(session, wanted, lock=True)).get(new.group)

@@ -97,7 +97,7 @@ class Engine:
         return self.parts.store
 
     def measures(self) -> dict[str, Any]:
-        """Give what this engine counted: `operations` that ended by kind and state, and how many are `running`."""
+        """Return what this engine counted: `operations` that ended by kind and state, and how many are `running`."""
         operations = [{"kind": kind, "state": state, "count": count} for (kind, state), count in self.ended.items()]
         return {"operations": operations, "running": len(self._running)}
 
@@ -277,7 +277,7 @@ class Engine:
                 undoing = True
 
     def _failure(self, verb: Verb[Any], work: Work[Any], error: Exception, silent: float | None) -> Failed | None:
-        """Say what an error of a step means for the owner; None when the step is to be done again later."""
+        """Return what an error of a step means for the owner; None when the step is to be done again later."""
         match error:
             case Failed():
                 return error
@@ -402,7 +402,7 @@ class Engine:
         self.note(work, state)
 
     def _silence(self, row: Row) -> float | None:
-        """Say since when the operation's host is silent, by the monotonic clock; None where it answered last."""
+        """Return since when the operation's host is silent, by the monotonic clock; None where it answered last."""
         since: datetime | None = row["silent_since"]
         if since is None:
             return None
@@ -428,7 +428,7 @@ def _outcome(cancelled: bool | None, values: Mapping[str, Any]) -> Exception | N
 
 
 def _why(error: Exception) -> dict[str, Any]:
-    """Say why the store did not do it: in a word where that passes by itself, else with all that is known."""
+    """Return why the store did not do it: in a word where that passes by itself, else with all that is known."""
     return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
 
 

@@ -60,7 +60,7 @@ class Parts:
     servers: ServerReader = attrs.Factory(lambda self: ServerReader(self.store), takes_self=True)
 
     def image_url(self, image_id: str) -> str:
-        """Say where hosts read and fill an image, with a ticket."""
+        """Return where hosts read and fill an image, with a ticket."""
         return f"{self.config.url}/novakit/hosts/v1/images/{image_id}"
 
     @property

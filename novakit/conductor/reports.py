@@ -223,7 +223,7 @@ def _report(provider_id: str, facts: _Facts) -> HostReport:
 
 
 def measurements(told: object) -> dict[str, float]:
-    """Give what a host measured under the names of columns: finite numbers, 64 at most; anything else is left out."""
+    """Return what a host measured under the names of columns: finite numbers, 64 at most; anything else is left out."""
     found: dict[str, float] = {}
     for name, value in told.items() if isinstance(told, Mapping) else ():
         column = metric_name(name) if isinstance(name, str) else None

@@ -24,7 +24,10 @@ class Retention:
     options: RetentionOptions
 
     async def purge(self) -> dict[str, int]:
-        """Forget all that is too old; tell how many of each went. Each transaction is short, so nobody waits long."""
+        """Forget all that is too old.
+
+        Returns how many of each went. Each transaction is short, so nobody waits long.
+        """
         gone = {
             "servers": await self._all(retention.purge_servers, self.options.deleted_servers_days),
             "operations": await self._all(retention.purge_operations, self.options.operations_days),

@@ -58,7 +58,7 @@ class Asked:
     """What the body holds under the action's name; checked against the schema of the version."""
 
     def may(self, rule: str) -> bool:
-        """Say whether the caller meets a rule of the policy for this server."""
+        """Return whether the caller meets a rule of the policy for this server."""
         return self.context.may(rule, {"project_id": self.server["project_id"], "user_id": self.server["user_id"]})
 
 
@@ -131,7 +131,7 @@ class Verb(Generic[M]):
         return move_of(self.moves, event)
 
     def work(self, row: Row) -> Work[M]:
-        """Take an operation's row; raise `TypeError` or `ValueError` when what it remembers cannot be read."""
+        """Take an operation's row. Raises TypeError or ValueError when what it remembers cannot be read."""
         return Work.of(row, self.moves, self.remembers)
 
     def after(self, step: str | None) -> Sequence[Step[M]]:

@@ -74,7 +74,7 @@ class Wiring:
             self._join(host, max(now + LEISURE, self._rested.get(host, 0)))
 
     async def ensure(self, host: str) -> Applied:
-        """Wait until the host has all that is committed now; raise `Unreachable` or `RemoteError` when it will not."""
+        """Wait until the host has all that is committed now. Raises Unreachable or RemoteError when it will not."""
         joined = self._join(host, asyncio.get_running_loop().time() + GATHER)
         joined.awaited = True
         return await asyncio.shield(joined.done)

@@ -54,7 +54,7 @@ M = TypeVar("M", bound=Memory)
 
 
 def remembered(kind: type[M], data: Mapping[str, Any]) -> M:
-    """Read what an operation remembers from its row; raise `TypeError` or `ValueError` for what cannot be read."""
+    """Read what an operation remembers from its row. Raises TypeError or ValueError for what cannot be read."""
     known = {field.name for field in attrs.fields(kind)}
     return to_record({name: value for name, value in data.items() if name in known}, kind)
 
@@ -89,7 +89,7 @@ class Work(Generic[M]):
 
     @classmethod
     def of(cls, row: Row, moves: Sequence[Move], remembers: type[M]) -> "Work[M]":
-        """Take an operation's row; raise `TypeError` or `ValueError` when what it remembers cannot be read."""
+        """Take an operation's row. Raises TypeError or ValueError when what it remembers cannot be read."""
         known = {field.name for field in attrs.fields(remembers)}
         return cls(
             id=row["id"],

@@ -83,7 +83,7 @@ def _row(key: str, **values: Any) -> dict[str, Any]:
 
 
 async def _named(session: Session, of: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Make the rows whose names are not there yet; give all ids by name."""
+    """Make the rows whose names are not there yet. Returns all ids by name."""
     await table.ensure(session, of, [{"id": new_id(), "description": "", **row} for row in rows])
     wanted = [row["name"] for row in rows]
     filters: dict[str, Any] = {"name": wanted}

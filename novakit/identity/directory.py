@@ -42,7 +42,7 @@ class Directory:
             return await table.listed(session, _TABLES[kind], filters or {})
 
     async def show(self, kind: Kind, key: str) -> Row:
-        """Fetch one; raise `NotFound`."""
+        """Fetch one. Raises NotFound."""
         async with self.store.read() as session:
             row = await table.show(session, _TABLES[kind], key)
         if row is None:
@@ -50,11 +50,11 @@ class Directory:
         return row
 
     def has(self, kind: Kind, attribute: str) -> bool:
-        """Say whether what is of a kind has an attribute that is kept by itself, and so can be listed by."""
+        """Return whether what is of a kind has an attribute that is kept by itself, and so can be listed by."""
         return attribute in _TABLES[kind].c
 
     async def create(self, kind: Kind, values: Mapping[str, Any]) -> Row:
-        """Make one and give it back; raise `Conflict` where its name is taken."""
+        """Make one. Returns it. Raises Conflict where its name is taken."""
         of = _TABLES[kind]
         row = {"id": new_id(), **await _kept(of, values)}
         if kind == "users":
@@ -66,7 +66,7 @@ class Directory:
         return made
 
     async def update(self, kind: Kind, key: str, values: Mapping[str, Any]) -> Row:
-        """Change one and give it back; a new password or a disabled account ends the tokens of a user."""
+        """Change one. Returns it; a new password or a disabled account ends the tokens of a user."""
         of = _TABLES[kind]
         row = await _kept(of, values)
         if kind == "users" and ("password_hash" in row or row.get("enabled") is False):
@@ -131,7 +131,7 @@ def missing(kind: Kind, key: str) -> errors.NotFound:
 
 
 async def _kept(of: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the store keeps of a document: a hash in the place of a password."""
+    """Return what the store keeps of a document: a hash in the place of a password."""
     row = {name: value for name, value in values.items() if name in of.c}
     if password := values.get("password"):
         row["password_hash"] = await passwords.hashed(password)

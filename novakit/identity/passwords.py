@@ -21,7 +21,7 @@ async def hashed(password: str) -> str:
 
 
 async def matches(password: str, kept: str | None) -> bool:
-    """Tell whether a password is the right one; an account without one takes just as long to say no."""
+    """Return whether a password is the right one; an account without one takes just as long to say no."""
     if len(password) > MAX_LENGTH:
         return False
     return await asyncio.get_running_loop().run_in_executor(_threads, _verify, password, kept)

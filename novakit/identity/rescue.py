@@ -30,8 +30,9 @@ async def reset_password(store: Store, name: str, password: str) -> None:
 
 
 async def restore_admin(store: Store) -> list[str]:
-    """Give the administrator back what a login needs, once all of it exists; say in a sentence each what was done.
+    """Give the administrator back what a login needs, once all of it exists.
 
+    Returns in a sentence each what was done.
     Domain, user and project are enabled; the role admin is given on the project and the system.
     """
     async with store.write() as session:

@@ -40,7 +40,7 @@ class Scope:
 
     @property
     def asked(self) -> bool:
-        """Say whether a scope was named."""
+        """Return whether a scope was named."""
         return self.system or self.project_id is not None or self.project_name is not None
 
 
@@ -55,7 +55,7 @@ class Grant:
     """Effective roles, `id` and `name`, sorted by name."""
 
     def context(self, request_id: str) -> RequestContext:
-        """Say who is asking."""
+        """Return who is asking."""
         project = self.project
         return RequestContext(
             request_id=request_id,
@@ -93,7 +93,7 @@ class Identity:
 
     @property
     def url(self) -> str:
-        """Give the address of the identity API, without a version."""
+        """Return the address of the identity API, without a version."""
         return self.endpoints.get("identity", "").rstrip("/").removesuffix("/v3")
 
     async def bootstrap(
@@ -120,7 +120,7 @@ class Identity:
         return await bootstrap.user_names(self.store)
 
     async def authenticate(self, token: str, request_id: str) -> RequestContext:
-        """Say who sent a token; raise `Unauthorized` for one that is forged, expired or no longer allowed."""
+        """Return who sent a token. Raises Unauthorized for one that is forged, expired or no longer allowed."""
         known = self._known.get(token)
         if known and world.monotonic() - known[0] < STALENESS and known[1].expires_at > world.now():
             return attrs.evolve(known[2], request_id=request_id)
@@ -169,7 +169,7 @@ class Identity:
             await turn.right()
 
     async def exchange(self, text: str, scope: Scope) -> tuple[str, Grant]:
-        """Turn a token into one of another scope, which ends no later; raise `Unauthorized` where that is refused."""
+        """Turn a token into one of another scope, which ends no later. Raises Unauthorized where that is refused."""
         grant = await self.validate(text)
         return await self._issue(grant.user, scope, parent=grant.token)
 
@@ -197,7 +197,7 @@ class Identity:
             return self.ring.write(token), await _granted(session, token)
 
     async def validate(self, text: str) -> Grant:
-        """Say all that a token stands for now; raise `Unauthorized` where it stands for nothing."""
+        """Say all that a token stands for now. Raises Unauthorized where it stands for nothing."""
         token = self.ring.read(text)
         async with self.store.read() as session:
             return await _granted(session, token)
@@ -234,7 +234,7 @@ class Identity:
         await self.directory.update("users", user_id, {"password": password})
 
     async def catalog(self, project_id: str | None) -> list[dict[str, Any]]:
-        """Give the catalog as a token shows it; endpoints that need a project are left out where there is none."""
+        """Return the catalog as a token shows it; endpoints that need a project are left out where there is none."""
         async with self.store.read() as session:
             rows = await table.catalog(session)
         services: dict[str, dict[str, Any]] = {}
@@ -277,7 +277,7 @@ async def _project(session: Session, scope: Scope) -> str | None:
 
 
 async def _granted(session: Session, token: Token) -> Grant:
-    """Say what a token stands for, with everything that can take it away checked."""
+    """Return what a token stands for, with everything that can take it away checked."""
     user = await table.user_of(session, key=token.user_id)
     if user is None or not (user["enabled"] and user["domain_enabled"]):
         raise errors.Unauthorized(REFUSED)
@@ -305,7 +305,7 @@ async def _effective(session: Session, token: Token) -> list[dict[str, Any]]:
 
 
 def closure(direct: Sequence[str], implies: Mapping[str, Sequence[str]]) -> set[str]:
-    """Give the roles with all that they imply."""
+    """Return the roles with all that they imply."""
     found: set[str] = set()
     waiting = list(direct)
     while waiting:

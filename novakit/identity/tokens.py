@@ -63,7 +63,7 @@ class Keyring:
     _seen: int = -1
 
     def write(self, token: Token) -> str:
-        """Give a token its form on the wire."""
+        """Return the text of a token, as clients carry it."""
         said = [
             FORMAT,
             token.user_id,
@@ -77,7 +77,7 @@ class Keyring:
         return self._keys().encrypt(orjson.dumps(said)).decode().rstrip("=")
 
     def read(self, text: str) -> Token:
-        """Read a token of ours that has not expired; raise `Unauthorized` for anything else."""
+        """Read a token of ours that has not expired. Raises Unauthorized for anything else."""
         plain = self._decrypted(text) if len(text) <= MAX_LENGTH and text.isascii() else None
         said: list[Any] = orjson.loads(plain) if plain else [None]
         if said[0] != FORMAT:

@@ -87,7 +87,7 @@ class Upload:
 
     @property
     def final(self) -> Path:
-        """Say what the file is called once it is whole."""
+        """Return what the file is called once it is whole."""
         return self.path.with_name(self.path.name.removesuffix(DRAFT))
 
     def _finish(self) -> Stored:
@@ -130,7 +130,7 @@ def remove(path: Path) -> None:
 
 
 async def collect(directory: Path, known: Callable[[], Awaitable[Collection[str]]]) -> int:
-    """Remove drafts that nobody is writing, and their files where no row names them; say how many files went.
+    """Remove drafts that nobody is writing, and their files where no row names them. Returns how many files went.
 
     `known` gives the names that rows hold; it is asked again with each file locked, since an upload may just have
     ended.

@@ -67,7 +67,7 @@ class Inspection:
         self._wrapper.read(len(piece))
 
     def verdict(self) -> int:
-        """Give the virtual size in bytes; raise `UnsupportedMedia` with the reason for what must not be used."""
+        """Return the virtual size in bytes. Raises UnsupportedMedia with the reason for what must not be used."""
         if not self._begun:
             self._begin()
         self._wrapper.close()

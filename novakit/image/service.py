@@ -84,11 +84,11 @@ class Images:
             return await table.file_names(session)
 
     async def show(self, context: RequestContext, image_id: str) -> Mapping[str, Any]:
-        """Give an image as the image API shows it; raise `NotFound` where the caller cannot see it."""
+        """Return an image as the image API shows it. Raises NotFound where the caller cannot see it."""
         return document(await self.visible(context, image_id))
 
     async def get(self, context: RequestContext, image_id: str) -> Image:
-        """Give an image as a record; raise `NotFound` where the caller cannot see it.
+        """Return an image as a record. Raises NotFound where the caller cannot see it.
 
         What another process changed may be missed for `STALENESS` seconds: who boots from an image asks often, and
         the bytes of an image never change.
@@ -108,19 +108,19 @@ class Images:
         self._known.clear()
 
     async def list_names(self, context: RequestContext, ids: Collection[str]) -> dict[str, str]:
-        """Give the names of those of the images that exist."""
+        """Return the names of those of the images that exist."""
         if not ids:
             return {}
         async with self.store.read() as session:
             return await table.names(session, set(ids))
 
     async def list(self, wanted: table.ImageQuery) -> Sequence[Mapping[str, Any]]:
-        """Give one page of images as the image API shows them."""
+        """Return one page of images as the image API shows them."""
         async with self.store.read() as session:
             return [document(row) for row in await table.listed(session, wanted)]
 
     async def visible(self, context: RequestContext, image_id: str) -> Row:
-        """Give an image's row to who may see it; raise `NotFound` to others."""
+        """Return an image's row. Raises NotFound for callers who may not see it."""
         async with self.store.read() as session:
             row = await table.visible(session, image_id, context.project_id, sees_all(context))
         if row is None:
@@ -128,7 +128,7 @@ class Images:
         return row
 
     async def file(self, context: RequestContext, image_id: str) -> ImageFile | None:
-        """Say where an image's bytes are, or None while it has none."""
+        """Return where an image's bytes are, or None while it has none."""
         row = await self.visible(context, image_id)
         _require(context, "download_image", row)
         if row["file_name"] is None:
@@ -178,7 +178,7 @@ class Images:
         return document(row | empty)
 
     async def update(self, context: RequestContext, image_id: str, change: Change) -> Mapping[str, Any]:
-        """Change an image in one transaction; raise `Forbidden` for whom it does not belong to."""
+        """Change an image in one transaction. Raises Forbidden for whom it does not belong to."""
         async with self.store.write() as session:
             session.after_commit(self.forget)
             row = await table.locked(session, image_id)
@@ -204,7 +204,7 @@ class Images:
         _check(after)
 
     async def owned(self, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
-        """Give the row to its owner, who may do what `rule` is about.
+        """Return the row to its owner, who may do what `rule` is about.
 
         Raises Forbidden for others who can see it, NotFound for the rest.
         """
@@ -338,7 +338,7 @@ class Images:
 
 
 def sees_all(context: RequestContext) -> bool:
-    """Say whether the caller sees every project's images."""
+    """Return whether the caller sees every project's images."""
     return context.is_admin
 
 

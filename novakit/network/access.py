@@ -24,7 +24,7 @@ def project_of(context: RequestContext, asked: str | LeftOut | None) -> str:
 
 
 def owns(context: RequestContext, row: StoredResource) -> bool:
-    """Say whether a thing is the caller's, or the caller an admin."""
+    """Return whether a thing is the caller's, or the caller an admin."""
     return context.is_admin or (bool(context.project_id) and row.project_id == context.project_id)
 
 
@@ -34,7 +34,7 @@ def reach(context: RequestContext) -> str | None:
 
 
 async def the_network(session: Session, context: RequestContext, key: str, *, lock: bool = False) -> StoredNetwork:
-    """Fetch a network the caller may use. Raises NotFound (`NetworkNotFound`)."""
+    """Fetch a network the caller may use. Raises NotFound (NetworkNotFound)."""
     found = await (rows.lock if lock else rows.find)(session, StoredNetwork, id=key)
     if not found or not (owns(context, found[0]) or found[0].shared or found[0].external):
         raise not_found("network", key)

@@ -69,7 +69,7 @@ async def details(session: Session, found: Sequence[StoredNetwork]) -> list[Netw
 
 
 async def create(session: Session, touched: Touched, context: RequestContext, values: NewNetwork) -> NetworkDetails:
-    """Make a network. Raises Conflict: `OverQuota`, `FlatNetworkInUse` for a physical network that has one already."""
+    """Make a network. Raises Conflict: OverQuota, FlatNetworkInUse for a physical network that has one already."""
     project = project_of(context, values.project_id)
     await quotas.reserve(session, project, "network")
     physical = values.physical_network or None
@@ -153,7 +153,7 @@ async def _own(session: Session, context: RequestContext, key: str) -> StoredNet
 
 
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:
-    """Delete a network that nobody uses. Raises Conflict (`NetworkInUse`).
+    """Delete a network that nobody uses. Raises Conflict (NetworkInUse).
 
     Its DHCP port goes with it, and so do floating IPs of it that lead to no port.
     """

@@ -92,7 +92,7 @@ async def details(session: Session, found: Sequence[StoredPort]) -> list[PortDet
 
 
 async def create(session: Session, touched: Touched, context: RequestContext, values: NewPort) -> PortDetails:
-    """Make a port. Raises Conflict: `OverQuota`, `IpAddressInUse`, `IpAddressGenerationFailure`, `MacAddressInUse`."""
+    """Make a port. Raises Conflict: OverQuota, IpAddressInUse, IpAddressGenerationFailure, MacAddressInUse."""
     network = await the_network(session, context, values.network_id)
     project = project_of(context, values.project_id)
     _guard(context, network, project, values)
@@ -351,7 +351,7 @@ async def _change_groups(
 async def _change_addresses(
     session: Session, row: StoredPort, asked: Sequence[WantedAddress]
 ) -> tuple[set[str], set[str]]:
-    """Give the port the addresses that are asked for; return the ids of its subnets before and after."""
+    """Give the port the addresses that are asked for. Returns the ids of its subnets before and after."""
     own = await rows.lock(session, StoredSubnet, network_id=row.network_id)
     have = {(line.subnet_id, line.number) for line in await addresses_of(session, [row.id])}
     wants = _wants(row.network_id, own, asked)

@@ -32,7 +32,7 @@ class QuotaUse:
 
 
 async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int, int]:
-    """Tell how many of a resource a project may have and has; one statement."""
+    """Return how many of a resource a project may have and has; one statement."""
     limit, used = await quotas.limit_and_used(session, project_id, resource)
     return DEFAULTS[resource] if limit is None else limit, used
 
@@ -78,7 +78,7 @@ class NetworkQuotas:
     async def set_limits(self, project_id: str, values: Mapping[str, int], *, checked: bool) -> dict[str, int]:
         """Set some limits of a project; return all of them.
 
-        Raises BadRequest (`QuotaLimitTooSmall`) where, `checked`, one is below what is in use.
+        Raises BadRequest (QuotaLimitTooSmall) where, `checked`, one is below what is in use.
         """
 
         async def work(session: Session, _: Touched) -> dict[str, int]:

@@ -32,12 +32,12 @@ LEFT_OUT: Final = LeftOut.LEFT_OUT
 
 
 def either(value: T | LeftOut, default: T) -> T:
-    """Give what was sent, or the default where nothing was."""
+    """Return what was sent, or the default where nothing was."""
     return default if isinstance(value, LeftOut) else value
 
 
 def sent(values: attrs.AttrsInstance) -> dict[str, object]:
-    """Give the attributes of a record of values that a client did send."""
+    """Return the attributes of a record of values that a client did send."""
     found = attrs.asdict(values, recurse=False)
     return {name: value for name, value in found.items() if value is not LEFT_OUT}
 

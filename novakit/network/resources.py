@@ -119,7 +119,7 @@ class Resources(Generic[R, D, N, C]):
 
     @property
     def changeable(self) -> bool:
-        """Say whether anything of one can be changed."""
+        """Return whether anything of one can be changed."""
         return self.noun.update is not None
 
     async def update(self, context: RequestContext, key: str, values: C) -> D:
@@ -154,5 +154,5 @@ class Resources(Generic[R, D, N, C]):
 
 
 async def as_it_is(_: Session, found: Sequence[T]) -> list[T]:
-    """Give rows as details, for a noun that is nothing but its row."""
+    """Return rows as details, for a noun that is nothing but its row."""
     return list(found)

@@ -181,7 +181,7 @@ async def _set_gateway(
 
 
 async def _has(session: Session, router: StoredRouter, asked: WantedGateway) -> bool:
-    """Say whether the gateway has every address that is asked for already."""
+    """Return whether the gateway has every address that is asked for already."""
     gateway = [router.gateway_port_id] if router.gateway_port_id else []
     have = [(line.subnet_id, ip_of(line.number)) for line in await addresses_of(session, gateway)]
     return all(

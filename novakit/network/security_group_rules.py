@@ -131,12 +131,12 @@ def open_egress(group_id: str, project_id: str) -> list[StoredRule]:
 
 
 def default_group_id(project_id: str) -> str:
-    """Give the id of a project's default group, made or not."""
+    """Return the id of a project's default group, made or not."""
     return derived_id("default-group", project_id)
 
 
 async def ensure_default(session: Session, project_id: str) -> str:
-    """Make a project's default group if it is not there: everything out, in from its own members; give its id."""
+    """Make a project's default group if it is not there: everything out, in from its own members. Returns its id."""
     key = default_group_id(project_id)
     if await rows.one(session, StoredSecurityGroup, id=key):
         return key
@@ -157,7 +157,7 @@ async def make_default(transactions: Transactions, project_id: str) -> None:
 
 
 async def create(session: Session, touched: Touched, context: RequestContext, values: NewRule) -> StoredRule:
-    """Let something through. Raises Conflict (`SecurityGroupRuleExists`) for what is let through already."""
+    """Let something through. Raises Conflict (SecurityGroupRuleExists) for what is let through already."""
     key = values.security_group_id
     if key == default_group_id(context.project_id or ""):
         await ensure_default(session, context.project_id or "")

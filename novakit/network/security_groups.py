@@ -96,7 +96,7 @@ async def update(
 
 
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:
-    """Delete a security group that no port is in. Raises Conflict (`SecurityGroupInUse`)."""
+    """Delete a security group that no port is in. Raises Conflict (SecurityGroupInUse)."""
     row = await the_own(session, context, StoredSecurityGroup, "security group", key)
     if key == default_group_id(row.project_id) and not context.is_admin:
         raise conflict("SecurityGroupCannotRemoveDefault", "Insufficient rights for removing default security group.")

@@ -79,7 +79,7 @@ class Networks(Transactions):
         *,
         servers: int = 1,
     ) -> list[Requested]:
-        """Say which cards each of `servers` new servers would have, in the errors of the compute API.
+        """Return which cards each of `servers` new servers would have, in the errors of the compute API.
 
         `requested` is None, "auto", "none" or a list of `{uuid, fixed_ip, port, tag}`; `security_groups` are names or
         ids. Raises BadRequest, Forbidden (quota, external network) and Conflict (ambiguous, port in use).
@@ -92,7 +92,7 @@ class Networks(Transactions):
         return [found[question] for question in questions]
 
     async def security_groups_of(self, server_id: str) -> tuple[list[SecurityGroupDetails], dict[str, tuple[str, str]]]:
-        """Give the security groups of a server's ports with their rules.
+        """Return the security groups of a server's ports with their rules.
 
         Beside them are name and project, by id, of the groups that their rules trust.
         """
@@ -139,7 +139,7 @@ class Networks(Transactions):
         host: str | None = None,
         zone: str = "nova",
     ) -> PortInfo:
-        """Give a server one more card; `port_id` names the new port, so that the second time it is the same one.
+        """Give a server one more NIC; `port_id` names the new port, so that the second time it is the same one.
 
         For an adopted port, `port_id` is that port's.
         """
@@ -162,7 +162,7 @@ class Networks(Transactions):
         await self.write(lambda session, touched: servers.release(session, touched, [server_id], port_id=port_id))
 
     async def bind(self, server_id: str, host: str, zone: str = "nova") -> list[PortInfo]:
-        """Say where a server runs, so that its ports are wired there and nowhere else."""
+        """Return where a server runs, so that its ports are wired there and nowhere else."""
         return await self._binding((server_id, host, zone))
 
     async def _bind_many(self, places: Sequence[tuple[str, str, str]]) -> list[list[PortInfo]]:
@@ -209,7 +209,7 @@ class Networks(Transactions):
         return found[0] if found else await self.write(lambda session, _: ensure_default(session, project))
 
     async def metadata_port(self, network_id: str, ip: str) -> PortInfo | None:
-        """Tell whose card is behind a connection that comes from an address on a network."""
+        """Return whose card is behind a connection that comes from an address on a network."""
         try:
             number = number_of(ip)
         except errors.BadRequest:

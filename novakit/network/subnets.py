@@ -216,7 +216,7 @@ async def _own(session: Session, context: RequestContext, key: str) -> StoredSub
 
 
 async def delete(session: Session, touched: Touched, context: RequestContext, key: str) -> None:
-    """Delete a subnet on which no port has an address. Raises Conflict (`SubnetInUse`)."""
+    """Delete a subnet on which no port has an address. Raises Conflict (SubnetInUse)."""
     row = await _own(session, context, key)
     dhcp_port = dhcp.dhcp_port_id(row.network_id)
     if {line.port_id for line in await rows.find(session, StoredAddress, subnet_id=key)} - {dhcp_port}:

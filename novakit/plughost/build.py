@@ -13,7 +13,7 @@ from novakit_hookspecs.hosts import HostContext
 
 
 def build(offer: Offer, raw_options: Mapping[str, Any] | None = None, context: HostContext | None = None) -> Any:
-    """Give the object behind a record.
+    """Return the object behind a record.
 
     `context` is for node-side plugins: drivers, networks and accelerators.
     Raises ConfigError for options it does not take and for what the plugin refuses, Fault when it breaks the
@@ -32,7 +32,7 @@ def build(offer: Offer, raw_options: Mapping[str, Any] | None = None, context: H
 
 
 def fill(offer: Offer, raw: Mapping[str, Any]) -> Any:
-    """Make the options of a record from plain data; raise `ConfigError` naming the key and what is accepted."""
+    """Make the options of a record from plain data. Raises ConfigError naming the key and what is accepted."""
     kind = offer.spec.options
     section = f"[{offer.key}]"
     if kind is None:
@@ -43,7 +43,7 @@ def fill(offer: Offer, raw: Mapping[str, Any]) -> Any:
 
 
 def _lacks(offer: Offer, made: Any) -> str:
-    """Say what the object does not have though its record promises it."""
+    """Return what the object does not have though its record promises it."""
     bodies = offer.plugin.group.bodies
     if not any(not _missing(body, made) for body in bodies):
         missing = _missing(bodies[0], made)

@@ -40,7 +40,7 @@ class PluginChoice:
         network: str | None = None,
         scheduler: str | None = None,
     ) -> "PluginChoice":
-        """Read the `[plugins]` section; raise `ConfigError` naming what is wrong in it."""
+        """Read the `[plugins]` section. Raises ConfigError naming what is wrong in it."""
         if unknown := [key for key in section if key not in _KEYS]:
             raise ConfigError(f"[plugins] has no key {unknown[0]!r}; it takes {', '.join(_KEYS)}.")
         lists = {key: _names(key, section[key]) for key in _KEYS if key in section}
@@ -54,7 +54,7 @@ class PluginChoice:
         )
 
     def names(self, plugin: Plugin, among: frozenset[str]) -> bool:
-        """Say whether a list names the plugin, by its key or by its distribution."""
+        """Return whether a list names the plugin, by its key or by its distribution."""
         return plugin.key in among or _canonical(plugin.distribution) in {_canonical(name) for name in among}
 
 

@@ -43,7 +43,7 @@ def discover(
 
 
 def _installed() -> Iterator[Distribution]:
-    """Give each distribution once: the first on the path hides later ones, as it does for imports."""
+    """Yield each distribution once: the first on the path hides later ones, as it does for imports."""
     seen: set[str] = set()
     for installed in distributions():
         name = canonical(installed.metadata["Name"] or "")

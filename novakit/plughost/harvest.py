@@ -25,7 +25,7 @@ class Unfit(Exception):
 
 
 def hookimpls(plugin: Plugin, loaded: object) -> list[pluggy.HookImpl]:
-    """Give the plugin's implementations of its group's hook; raise `Unfit` when there is none or a hook is misspelt.
+    """Return the plugin's implementations of its group's hook. Raises Unfit when there is none or a hook is misspelt.
 
     Each plugin gets a pluggy manager of its own, so a registration that fails half way leaves nothing behind.
     """
@@ -54,7 +54,7 @@ def hookimpls(plugin: Plugin, loaded: object) -> list[pluggy.HookImpl]:
 
 
 def offers(plugin: Plugin, impls: Iterable[pluggy.HookImpl]) -> list[Offer]:
-    """Collect and check the plugin's records; raise `Unfit` for the first that is wrong."""
+    """Collect and check the plugin's records. Raises Unfit for the first that is wrong."""
     offered: dict[str, Offer] = {}
     for impl in impls:
         try:
@@ -76,7 +76,7 @@ def offers(plugin: Plugin, impls: Iterable[pluggy.HookImpl]) -> list[Offer]:
 
 
 def listenings(plugin: Plugin, impls: Iterable[pluggy.HookImpl]) -> list[Listening]:
-    """Give the functions of an observer in the order in which they are told."""
+    """Return the functions of an observer in the order in which they are told."""
     return [Listening(plugin, impl.function, tuple(impl.argnames)) for impl in impls]
 
 

@@ -65,15 +65,15 @@ class PluginHost:
         return host
 
     def driver(self, name: str) -> Offer:
-        """Give the virt driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
+        """Return the virt driver of that name. Raises ConfigError saying why it cannot be had and what to do."""
         return self._single("drivers", name)
 
     def network(self, name: str) -> Offer:
-        """Give the network driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
+        """Return the network driver of that name. Raises ConfigError saying why it cannot be had and what to do."""
         return self._single("networks", name)
 
     def scheduler(self, name: str) -> Offer:
-        """Give the scheduler driver of that name; raise `ConfigError` saying why it cannot be had and what to do."""
+        """Return the scheduler driver of that name. Raises ConfigError saying why it cannot be had and what to do."""
         return self._single("schedulers", name)
 
     def offered(self, group: str, name: str) -> Offer | None:
@@ -82,17 +82,17 @@ class PluginHost:
 
     @property
     def filters(self) -> Mapping[str, Offer]:
-        """Give every scheduler filter on offer by name."""
+        """Return every scheduler filter on offer by name."""
         return self._offers["filters"]
 
     @property
     def weighers(self) -> Mapping[str, Offer]:
-        """Give every weigher on offer by name."""
+        """Return every weigher on offer by name."""
         return self._offers["weighers"]
 
     @property
     def accelerators(self) -> Mapping[str, Offer]:
-        """Give every accelerator provider on offer by name."""
+        """Return every accelerator provider on offer by name."""
         return self._offers["accelerators"]
 
     def refused(self, group: str) -> list[str]:

@@ -48,7 +48,7 @@ class PluginGroup:
 
     @property
     def api(self) -> int:
-        """Say which API number this novakit speaks."""
+        """Return which API number this novakit speaks."""
         return int(self.module.API)
 
 
@@ -142,7 +142,7 @@ class Plugin:
 
     @property
     def source(self) -> str:
-        """Say where it comes from: `novakit-driver-libvirt 0.1.0`."""
+        """Return where it comes from: `novakit-driver-libvirt 0.1.0`."""
         return f"{self.distribution} {self.version}"
 
     def refuse(self, state: State, reason: str) -> None:

@@ -68,7 +68,7 @@ async def delete(call: Call[Compute]) -> web.Response:
 
 
 def _user(call: Call[Compute]) -> str:
-    """Say whose key pairs are meant: from 2.10 on admins may name another user."""
+    """Return whose key pairs are meant: from 2.10 on admins may name another user."""
     asked = call.query.get("user_id") if call.version >= (2, 10) else None
     user_id = asked or call.context.user_id
     call.authorize(call.rule, {"user_id": user_id})

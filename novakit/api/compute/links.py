@@ -17,7 +17,7 @@ Link = dict[str, str]
 
 
 def root_url(call: Call[Compute]) -> str:
-    """Give the URL under which this service is mounted, as the caller reached it, without a slash at the end."""
+    """Return the URL under which this service is mounted, as the caller reached it, without a slash at the end."""
     request = call.request
     return _root(request.scheme, request.host, request.rel_url.raw_path)
 
@@ -46,7 +46,7 @@ def bookmark(call: Call[Compute], collection: str, name: str) -> list[Link]:
 
 
 def limit_and_marker(call: Call[Compute]) -> tuple[int, str | None]:
-    """Read the paging parameters; raise `BadRequest` for a limit that is no count."""
+    """Read the paging parameters. Raises BadRequest for a limit that is no count."""
     return min(number(call.query, "limit", MAX_LIMIT), MAX_LIMIT), call.query.get("marker")
 
 

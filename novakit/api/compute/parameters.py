@@ -12,7 +12,7 @@ def known_parameters(call: Call[S], *known: str) -> None:
 
 
 def part(call: Call[S], name: str) -> str:
-    """Give a variable part of the path; raise `NotFound` for what cannot be the name of anything."""
+    """Return a variable part of the path. Raises NotFound for what cannot be the name of anything."""
     value = call.path[name]
     if "\x00" in value or len(value) > 255:
         raise errors.NotFound("The resource could not be found.")

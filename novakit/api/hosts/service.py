@@ -26,12 +26,12 @@ class HostImages:
     used: UsedTickets
 
     async def authenticate(self, ticket: str, request_id: str) -> RequestContext:
-        """Say which host sent a ticket. Raises Unauthorized for one that is none, another host's, or over."""
+        """Return which host sent a ticket. Raises Unauthorized for one that is none, another host's, or over."""
         return RequestContext(request_id=request_id, user_id=f"host:{self.tickets.read(ticket).host}")
 
 
 async def download(call: Call[HostImages]) -> web.StreamResponse:
-    """Give the bytes of the image that the ticket names."""
+    """Return the bytes of the image that the ticket names."""
     ticket = await _ticket(call, DOWNLOAD)
     row = await call.service.images.visible(SERVICE, ticket.image)
     if row["status"] == "deactivated":

@@ -33,7 +33,7 @@ async def revoke(call: Call[Identity]) -> web.Response:
 
 
 async def check(call: Call[Identity]) -> web.Response:
-    """Say whether a user has a role."""
+    """Return whether a user has a role."""
     user, target, role = _place(call)
     if all(row["id"] != role for row in await call.service.directory.roles_of(user, target)):
         raise errors.NotFound(f"Could not find role assignment with role: {role}, user: {user}.")
@@ -108,7 +108,7 @@ def _domain(row: Row, whose: str) -> dict[str, Any]:
 
 
 def _routes_at(place: str, whole: str, one: str) -> list[Route]:
-    """Give the routes of the roles at one place; `whole` and `one` are the ends of their rules."""
+    """Return the routes of the roles at one place; `whole` and `one` are the ends of their rules."""
     check_rule = f"identity:check_{one}"
     return [
         Route(method="GET", path=place, handler=roles, rule=f"identity:list_{whole}"),

@@ -79,7 +79,7 @@ _checked = checks.check(
 
 
 async def login(call: Call[Identity]) -> web.Response:
-    """Give a token for a password, or for another token."""
+    """Return a token for a password, or for another token."""
     auth = _checked(await call.json())["auth"]
     scope = _scope(auth.get("scope", {}))
     identity = auth["identity"]
@@ -196,7 +196,7 @@ async def _looked_at(call: Call[Identity]) -> Grant:
 
 
 def _target(call: Call[Identity], text: str) -> Target:
-    """Say whose token it is; of one that cannot be read nobody knows."""
+    """Return whose token it is; of one that cannot be read nobody knows."""
     try:
         return {"target.token.user_id": call.service.ring.read(text).user_id}
     except errors.Unauthorized:
@@ -204,7 +204,7 @@ def _target(call: Call[Identity], text: str) -> Target:
 
 
 async def show(call: Call[Identity]) -> web.Response:
-    """Say what the token in X-Subject-Token stands for; HEAD says only whether it does."""
+    """Return what the token in X-Subject-Token stands for; HEAD says only whether it does."""
     grant = await _looked_at(call)
     body = await document(call.service, grant, catalog="nocatalog" not in call.query)
     return reply(body, headers={"X-Subject-Token": _subject(call), "Vary": "X-Auth-Token"})
@@ -233,13 +233,13 @@ async def domains(call: Call[Identity]) -> web.Response:
 
 
 async def system(call: Call[Identity]) -> web.Response:
-    """Say whether the caller can log in to the system."""
+    """Return whether the caller can log in to the system."""
     roles = await call.service.directory.roles_of(call.context.user_id, SYSTEM)
     return reply(resources.collection(call, "system", [{"all": True}] if roles else []))
 
 
 async def catalog(call: Call[Identity]) -> web.Response:
-    """Give the catalog for the caller's scope."""
+    """Return the catalog for the caller's scope."""
     return reply(resources.collection(call, "catalog", await call.service.catalog(call.context.project_id)))
 
 

@@ -29,7 +29,7 @@ def check(schema: Mapping[str, Any]) -> Check:
 
 
 def words(fault: Fault) -> errors.BadRequest:
-    """Say what is wrong with a body as the identity API does."""
+    """Return what is wrong with a body as the identity API does."""
     place = ".".join(str(part) for part in fault.path[1:]) or "the body"
     said = fault.message.removeprefix(fault.name or "").strip()
     return errors.BadRequest(f"Invalid input for {place}: {said[:300]}.")

@@ -38,7 +38,7 @@ class Filters:
     marker: str | None
 
     def page(self, documents: Sequence[Document]) -> tuple[list[Document], bool]:
-        """Keep what passes, and of that the page that was asked for; tell whether more follows it.
+        """Keep what passes, and of that the page that was asked for. Returns whether more follows it.
 
         Raises BadRequest for a marker that is not in the list.
         """

@@ -28,7 +28,7 @@ def collection(call: Call[Identity], name: str, items: Sequence[Any], *, more: b
 
 
 def _below(call: Call[Identity]) -> str:
-    """Give the path of a request below the mount point."""
+    """Return the path of a request below the mount point."""
     path = call.request.path_qs
     return path[path.index("/v3") :]
 
@@ -56,7 +56,7 @@ class Noun:
         return {**(row["extra"] or {}), "id": row["id"], **shown, **self.fixed, "links": {"self": link}}
 
     def routes(self) -> list[Route]:
-        """Give the routes of this noun."""
+        """Return the routes of this noun."""
         whole, one = f"/v3/{self.plural}", f"/v3/{self.plural}/{{id}}"
         choice = {
             "create": Route(method="POST", path=whole, handler=self._creator(), rule=f"identity:create_{self.name}"),

@@ -21,7 +21,7 @@ async def upload(call: Call[Images]) -> web.Response:
 
 
 async def download(call: Call[Images]) -> web.StreamResponse:
-    """Give the data of an image, or the part that the Range header names."""
+    """Return the data of an image, or the part that the Range header names."""
     file = await call.service.file(call.context, call.path["id"])
     if file is None:
         return reply(status=204)

@@ -28,7 +28,7 @@ _ELSEWHERE |= {"size_min", "size_max", "os_hash_algo", "created_at", "updated_at
 
 
 async def wanted(call: Call[Images]) -> Wanted:
-    """Read what a list is to hold; raise `BadRequest` for a filter that says nothing."""
+    """Read what a list is to hold. Raises BadRequest for a filter that says nothing."""
     query = call.request.query
     context = call.context
     marker = None

@@ -96,7 +96,7 @@ def check(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
 
 
 def words(fault: Fault) -> errors.BadRequest:
-    """Say what is wrong with a body as the image API does."""
+    """Return what is wrong with a body as the image API does."""
     place = ".".join(str(part) for part in fault.path[1:]) or "the body"
     said = fault.message.removeprefix(fault.name or "").strip()
     return errors.BadRequest(f"Provided object does not match schema 'image': {place} {said[:300]}.")

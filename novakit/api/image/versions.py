@@ -32,12 +32,12 @@ async def versions(call: Call[Images]) -> web.Response:
 
 
 async def imports(call: Call[Images]) -> web.Response:
-    """Say which ways of importing there are: none but a plain upload."""
+    """Return which ways of importing there are: none but a plain upload."""
     return reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": []}})
 
 
 async def usage(call: Call[Images]) -> web.Response:
-    """Say what the caller's project may keep, and keeps: sizes in MiB, rounded up; -1 is no limit."""
+    """Return what the caller's project may keep, and keeps: sizes in MiB, rounded up; -1 is no limit."""
     limits, used = await call.service.quotas.show(call.context.project_id or "")
     size = limits[BYTES] if limits[BYTES] < 0 else limits[BYTES] // MIB
     shown = {

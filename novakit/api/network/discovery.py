@@ -46,7 +46,7 @@ async def extensions(call: NetworkCall) -> web.Response:
 
 
 async def extension(call: NetworkCall) -> web.Response:
-    """Show one extension; raise `ExtensionNotFound` for one that is not offered."""
+    """Show one extension. Raises ExtensionNotFound for one that is not offered."""
     if call.path["alias"] not in EXTENSIONS:
         raise not_found("extension", call.path["alias"])
     return reply({"extension": _extension(call.path["alias"])})

@@ -81,7 +81,7 @@ def _has(view: View, key: str, values: Sequence[str]) -> bool:
 
 
 def _has_address(fixed: Sequence[Mapping[str, str]], asked: Sequence[str]) -> bool:
-    """Say whether one address meets all that is asked: values of one name are alternatives, names add up."""
+    """Return whether one address meets all that is asked: values of one name are alternatives, names add up."""
     wanted: dict[str, list[str]] = {}
     for one in asked:
         name, _, value = one.partition("=")

@@ -41,7 +41,7 @@ class Resource(Generic[D, N, C]):
     tagged: bool = True
 
     def wanted(self, filters: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-        """Give the filters that the database can apply, by column."""
+        """Return the filters that the database can apply, by column."""
         names = {"id": "id", "name": "name", "project_id": "project_id", **self.columns}
         return {names[key]: values for key, values in filters.items() if key in names and "" not in values}
 

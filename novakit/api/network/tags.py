@@ -35,7 +35,7 @@ async def index(resource: AnyResource, call: NetworkCall) -> web.Response:
 
 
 async def check(resource: AnyResource, call: NetworkCall) -> web.Response:
-    """Say whether a resource has a tag; raise `TagNotFound` for one that is not there."""
+    """Return whether a resource has a tag. Raises TagNotFound for one that is not there."""
     tag = call.path["tag"]
     if tag not in await resource.things(call.service).tags(call.context, call.path["id"]):
         raise not_found("tag", tag)
@@ -56,7 +56,7 @@ async def add(resource: AnyResource, call: NetworkCall) -> web.Response:
 
 
 async def remove(resource: AnyResource, call: NetworkCall) -> web.Response:
-    """Remove one tag; raise `TagNotFound` for one that is not there."""
+    """Remove one tag. Raises TagNotFound for one that is not there."""
     tag = call.path["tag"]
 
     def change(tags: list[str]) -> list[str]:

@@ -84,7 +84,7 @@ async def take_member(call: Call[Additions]) -> web.Response:
 
 
 def _columns(asked: dict[str, Any]) -> dict[str, Any]:
-    """Give name, policy, rules and metadata as they are stored."""
+    """Return name, policy, rules and metadata as they are stored."""
     columns = {name: value for name, value in asked.items() if name != "policies"}
     if "policies" in asked:
         columns["policy"] = asked["policies"][0]

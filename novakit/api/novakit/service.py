@@ -69,7 +69,7 @@ async def counts(call: Call[Additions]) -> web.Response:
 
 
 async def trace(call: Call[Additions]) -> web.Response:
-    """Give hosts and requests as a trace."""
+    """Return hosts and requests as a trace."""
     return reply({"trace": await call.service.reports.trace(call.context)})
 
 

@@ -267,7 +267,7 @@ def request_of(ask: CandidateRequest, one: Candidate, version: Version) -> dict[
 
 
 def _shown(forest: Forest, used: Iterable[str], version: Version) -> list[Provider]:
-    """Give the providers that are summarised: those of the candidates, from 1.29 on with the whole of their trees."""
+    """Return the providers that are summarised: those of the candidates, from 1.29 on with the whole of their trees."""
     if version < (1, 29):
         return [forest.providers[id] for id in used]
     roots = dict.fromkeys(forest.providers[id].root_id for id in used)

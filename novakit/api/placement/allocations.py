@@ -37,7 +37,7 @@ def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> AllocationRequ
 
 
 def wishes(call: Asked, given: Mapping[str, Mapping[str, Any]]) -> list[AllocationRequest]:
-    """Make of a body what several consumers are to hold; raise `BadRequest` when one is named twice."""
+    """Make of a body what several consumers are to hold. Raises BadRequest when one is named twice."""
     made = {canonical_uuid(consumer) or consumer: one for consumer, one in given.items()}
     if len(made) < len(given):
         raise errors.BadRequest("A consumer is named twice, in different spellings of its UUID; name it once.")

@@ -83,7 +83,7 @@ def _kinds(accept: str) -> list[str]:
 
 
 async def body(call: Asked, schema: Schema) -> Any:
-    """Read the JSON body; raise `BadRequest` when it is none or is not what the schema says."""
+    """Read the JSON body. Raises BadRequest when it is none or is not what the schema says."""
     return schema.checked(await call.raw())
 
 
@@ -124,7 +124,7 @@ async def pieces(found: Sequence[T], write: Callable[[Sequence[T]], bytes]) -> A
 
 
 def href(call: Asked, *parts: str) -> str:
-    """Give the path of a resource, with the prefix that the service is mounted under."""
+    """Return the path of a resource, with the prefix that the service is mounted under."""
     resource = call.request.match_info.route.resource
     template = resource.canonical if resource else ""
     first = template.find(f"/{parts[0]}")
@@ -132,7 +132,7 @@ def href(call: Asked, *parts: str) -> str:
 
 
 def clean(value: str) -> str:
-    """Give text from a path or query as the store can look it up; raise `NotFound` for what it can never hold."""
+    """Return text from a path or query as the store can look it up. Raises NotFound for what it can never hold."""
     if "\x00" in value or not value.isprintable():
         raise errors.NotFound("No resource has control characters in its name.")
     return value

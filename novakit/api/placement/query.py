@@ -24,7 +24,7 @@ def by_version(schemas: Mapping[Version, Any], version: Version) -> Any:
 
 
 def checked(query: Query, schema: Schema) -> dict[str, str]:
-    """Give the parameters, of repeated ones the last; raise `BadRequest` for any that the schema does not know."""
+    """Return the parameters, of repeated ones the last. Raises BadRequest for any that the schema does not know."""
     values = dict(query.items())
     schema.check(values, _INVALID)
     if any("\x00" in value or _surrogates(value) for value in values.values()):

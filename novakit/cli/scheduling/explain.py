@@ -67,7 +67,7 @@ def explain(args: argparse.Namespace) -> int:
 
 
 def _past(service: Client, wanted: str) -> list[dict[str, Any]]:
-    """Give the decisions about a server, by its id or name, or the one decision of that id."""
+    """Return the decisions about a server, by its id or name, or the one decision of that id."""
     if _is_id(wanted):
         found: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=wanted)["decisions"]
         if found:
@@ -90,7 +90,7 @@ def _is_id(text: str) -> bool:
 
 
 def _named(service: Client, name: str) -> str:
-    """Find the one server of that name; raise `ConfigError` where there is none or more than one."""
+    """Find the one server of that name. Raises ConfigError where there is none or more than one."""
     try:
         found = service.get("compute", "v2.1/servers", all_tenants="1", name=name)["servers"]
     except RequestRefused as error:
@@ -121,7 +121,7 @@ def _possible(service: Client, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _hints(given: Iterable[str]) -> dict[str, Any]:
-    """Give hints by key, a list where a key comes more than once; raise `ConfigError` for one without a value."""
+    """Return hints by key, a list where a key comes more than once. Raises ConfigError for one without a value."""
     found: dict[str, list[str]] = {}
     for one in given:
         key, mark, value = one.partition("=")
@@ -132,7 +132,7 @@ def _hints(given: Iterable[str]) -> dict[str, Any]:
 
 
 def wide() -> Console:
-    """Give a console that wraps at the terminal's edge, and hardly at all where there is none."""
+    """Return a console that wraps at the terminal's edge, and hardly at all where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=200)
 
@@ -177,7 +177,7 @@ def _headline(decision: Mapping[str, Any]) -> str:
 
 
 def _fitting(decision: Mapping[str, Any]) -> int:
-    """Give how many hosts the last filter left over."""
+    """Return how many hosts the last filter left over."""
     stages = [stage for stage in decision.get("filters", ()) if "after" in stage]
     return int(stages[-1]["after"] if stages else decision.get("hosts", 0))
 

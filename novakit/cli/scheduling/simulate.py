@@ -81,7 +81,7 @@ def simulate(args: argparse.Namespace) -> int:
 
 
 def _fields(args: argparse.Namespace) -> dict[str, Any]:
-    """Read the configuration that is named; raise `ConfigError` for options that would not count."""
+    """Read the configuration that is named. Raises ConfigError for options that would not count."""
     given = [name for name in ("filters", "weighers", "strategy", "driver", "config") if getattr(args, name)]
     if args.record and given:
         raise ConfigError(f"--record writes what was decided; --{given[0]} is for the replay.")
@@ -95,7 +95,7 @@ def _fields(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _section(args: argparse.Namespace, fields: Mapping[str, Any]) -> config.SchedulerOptions:
-    """Give `[scheduler]` of the file, with the driver of the command line."""
+    """Return `[scheduler]` of the file, with the driver of the command line."""
     section = fields.get("scheduler") or config.SchedulerOptions()
     return attrs.evolve(section, driver=args.driver) if args.driver else section
 
@@ -112,7 +112,7 @@ def _given(args: argparse.Namespace) -> PipelineOptions:
 
 
 def _multipliers(text: str) -> dict[str, float | None]:
-    """Give the multiplier by name; None, which is the weigher's own, for a name alone."""
+    """Return the multiplier by name; None, which is the weigher's own, for a name alone."""
     found: dict[str, float | None] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")

@@ -41,7 +41,7 @@ class Flavors:
         self._showing = Gather(self._show_many)
 
     async def show(self, context: RequestContext, flavor_id: str) -> Flavor:
-        """Fetch a flavor that the caller may use; raise `NotFound` otherwise."""
+        """Fetch a flavor that the caller may use. Raises NotFound otherwise."""
         found = await self._showing((flavor_id, None if context.is_admin else context.project_id or ""))
         if found is None:
             raise _missing(flavor_id)
@@ -108,7 +108,7 @@ class Flavors:
         description: str | None = None,
         extra_specs: Mapping[str, str] | None = None,
     ) -> Flavor:
-        """Add a flavor (`ram`, `swap` in MiB, the disks in GiB); raise `Conflict` when id or name is taken."""
+        """Add a flavor (`ram`, `swap` in MiB, the disks in GiB). Raises Conflict when id or name is taken."""
         chosen = flavor_id or world.new_id()
         row = {
             "id": chosen,
@@ -136,7 +136,7 @@ class Flavors:
         return found
 
     async def describe(self, flavor_id: str, description: str | None) -> Flavor:
-        """Set the description; raise `NotFound`."""
+        """Set the description. Raises NotFound."""
         async with self._store.write() as session:
             if not await rows.change(session, flavor_id, description=description):
                 raise _missing(flavor_id)
@@ -151,7 +151,7 @@ class Flavors:
                 raise _missing(flavor_id)
 
     async def set_extra_specs(self, flavor_id: str, changes: Mapping[str, str]) -> dict[str, str]:
-        """Add or replace extra specs; give all of them. Raise `NotFound`."""
+        """Add or replace extra specs. Returns all of them. Raises NotFound."""
         async with self._store.write() as session:
             found = await rows.locked(session, flavor_id)
             if found is None:
@@ -172,7 +172,7 @@ class Flavors:
             await rows.change(session, flavor_id, extra_specs=specs)
 
     async def projects_of(self, context: RequestContext, flavor_id: str) -> list[str]:
-        """List the projects that may use a private flavor; raise `NotFound` for a public one."""
+        """List the projects that may use a private flavor. Raises NotFound for a public one."""
         flavor = await self.show(context, flavor_id)
         if flavor["is_public"]:
             raise errors.NotFound("Access list not available for public flavors.")

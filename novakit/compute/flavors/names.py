@@ -33,7 +33,7 @@ class FlavorName:
 
 
 def read(name: str) -> FlavorName:
-    """Take a name apart; raise `ValueError` saying what it should look like."""
+    """Take a name apart. Raises ValueError saying what it should look like."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise ValueError(
@@ -51,7 +51,7 @@ def read(name: str) -> FlavorName:
 
 
 def make(letter: str, generation: int, size: str, family: str | None = None) -> str:
-    """Put a name together; raise `ValueError` for parts that the convention does not know."""
+    """Put a name together. Raises ValueError for parts that the convention does not know."""
     name = f"{letter}{generation}.{f'{family}_' if family else ''}{size}"
     read(name)
     return name

@@ -44,7 +44,7 @@ class Asked:
 
 
 async def adopt(parts: Parts, host: str, guest: Guest, note: Note, noted: NotedNetworks, asked: Asked) -> Sequence[str]:
-    """Make a guest of a host a server again, or nothing; tell what could not be brought back with it.
+    """Make a guest of a host a server again, or nothing. Returns what could not be brought back with it.
 
     Raises Conflict with the reason why it cannot be a server.
     """

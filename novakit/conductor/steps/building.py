@@ -85,7 +85,7 @@ async def server_of(work: Work[Any], parts: Parts) -> Row:
 
 
 async def find_host(work: Work[B], parts: Parts) -> dict[str, Any]:
-    """Have a host chosen and claimed, and return the server's columns that say which; raises `Failed` without one."""
+    """Have a host chosen and claimed, and return the server's columns that say which. Raises Failed without one."""
     server, memory = await server_of(work, parts), work.memory
     if work.attempt > 1:
         await _refuse_twice(work, parts)
@@ -121,7 +121,7 @@ async def _refuse_twice(work: Work[Any], parts: Parts) -> None:
 
 
 async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None) -> Power:
-    """Have the host build the guest from an image and start it; raises `RemoteError` when the host cannot."""
+    """Have the host build the guest from an image and start it. Raises RemoteError when the host cannot."""
     server, memory = await server_of(work, parts), work.memory
     ports = work.seen.get("ports")
     if ports is None:
@@ -164,7 +164,7 @@ async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
 
 
 def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: Any) -> Exception:
-    """Say how a build that failed goes on: `Rewind` to another host, or the error itself where no other is tried.
+    """Return how a build that failed goes on: `Rewind` to another host, or the error itself where no other is tried.
 
     The request is at fault, the server is bound to this host, or it was tried often enough.
     `left` are columns that are set when the host is left.

@@ -35,7 +35,7 @@ async def destroy(parts: Parts, host: str, server_id: str) -> None:
 
 
 async def leave(parts: Parts, host: str, server_id: str) -> bool:
-    """Have a host remove the guest, unless the guest has seen more than this database; tell whether it is removed.
+    """Have a host remove the guest, unless the guest has seen more than this database. Returns whether it is removed.
 
     A restored backup may have a change open that was done long ago, and takes it back when it cannot be done again:
     what guest there is then is the server's, and becomes a stranger that is left alone.

@@ -17,7 +17,7 @@ _BODY = {
 
 
 async def begin(asked: Asked) -> Begun[Memory]:
-    """Set the state at once; raises `Conflict` for a server that is to be active without being on a host."""
+    """Set the state at once. Raises Conflict for a server that is to be active without being on a host."""
     host, state = asked.server["host"], asked.value["state"]
     if state == "active" and host is None:
         raise errors.Conflict(

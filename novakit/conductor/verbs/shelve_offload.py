@@ -44,7 +44,7 @@ SHELVE_OFFLOAD = Verb(
 
 
 async def offload_due(parts: Parts) -> int:
-    """Have the servers offloaded that have been shelved on their hosts for as long as they may; tell how many."""
+    """Have the servers offloaded that have been shelved on their hosts for as long as they may. Returns how many."""
     after = parts.config.conductor.shelved_offload_after
     if after <= 0:
         return 0

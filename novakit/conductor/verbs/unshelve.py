@@ -47,7 +47,7 @@ class Unshelving(building.Building):
 
 
 async def begin(asked: Asked) -> Begun[Unshelving]:
-    """Work out where the server may go; raises `Conflict` or `BadRequest` for a place that cannot be."""
+    """Work out where the server may go. Raises Conflict or BadRequest for a place that cannot be."""
     row, session = asked.server, asked.session
     place: dict[str, Any] = (asked.value if asked.version >= (2, 77) else None) or {}
     zone, host = place.get("availability_zone"), place.get("host")

@@ -35,7 +35,7 @@ def range_of(cidr: str) -> ipaddress.IPv4Network:
 
 
 def usable(net: ipaddress.IPv4Network) -> Pool:
-    """Give the first and last address a port may have."""
+    """Return the first and last address a port may have."""
     first, last = int(net.network_address), int(net.broadcast_address)
     return (first, last) if net.prefixlen >= 31 else (first + 1, last - 1)
 

@@ -104,7 +104,7 @@ async def _around(session: Session, noted: Sequence[NotedPort], around: Regainin
 
 
 async def _take_over(session: Session, wanted: StoredPort) -> bool:
-    """Give the server a port that is there and nobody's; say whether it is there. Raises Conflict."""
+    """Give the server a port that is there and nobody's. Returns whether it is there. Raises Conflict."""
     there = next(iter(await rows.lock(session, StoredPort, id=wanted.id)), None)
     if there is None:
         return False
@@ -208,6 +208,6 @@ async def _subnet(
 
 
 async def _groups(session: Session, noted: Sequence[str], project_id: str) -> list[str]:
-    """Give those of the groups that the project still has, or its default group."""
+    """Return those of the groups that the project still has, or its default group."""
     found = await rows.find(session, StoredSecurityGroup, id=list(noted), project_id=project_id) if noted else []
     return rows.ids(found) or [await ensure_default(session, project_id)]

@@ -15,7 +15,7 @@ OWNER = "network:dhcp"
 
 
 def dhcp_port_id(network_id: str) -> str:
-    """Give the id of a network's DHCP port, made or not."""
+    """Return the id of a network's DHCP port, made or not."""
     return derived_id("dhcp-port", network_id)
 
 

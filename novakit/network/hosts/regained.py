@@ -54,7 +54,7 @@ class Regaining:
         return _by_id(self.noted.subnets, id)
 
     async def owner(self, project: str) -> str:
-        """Say whose a thing is to be that a project had: a project that is gone leaves it to the server's."""
+        """Return whose a thing is to be that a project had: a project that is gone leaves it to the server's."""
         if project == self.was:
             return self.project_id
         if project and await identity.show(self.session, identity.projects, project) is None:

@@ -198,7 +198,7 @@ def _port(port: Row, lines: Sequence[Row], segments: _Segments, rules_of: Mappin
 
 
 async def _rules_of(session: Session, guests: Mapping[str, Sequence[Row]]) -> dict[str, tuple[Rule, ...]]:
-    """Give the rules of each guest's port; ports in the same groups share one tuple, which is sent once."""
+    """Return the rules of each guest's port; ports in the same groups share one tuple, which is sent once."""
     in_groups: dict[str, list[str]] = defaultdict(list)
     for row in await guest_groups(session, [host for host, some in guests.items() if some]):
         in_groups[row["port_id"]].append(row["group_id"])

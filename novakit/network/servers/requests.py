@@ -42,7 +42,7 @@ class Question:
 
 
 async def resolve(store: Store, question: Question) -> list[Requested]:
-    """Say which cards each new server would have; see `Networks.check_request`."""
+    """Return which cards each new server would have; see `Networks.check_request`."""
     context, names, servers = question.context, question.names, question.servers
     requested: Wish = orjson.loads(question.wish)
     project = context.project_id or ""

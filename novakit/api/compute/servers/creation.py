@@ -32,7 +32,7 @@ KEPT_OF_FLAVOR = (
 
 
 async def creation(call: Call[Compute], body: Mapping[str, Any]) -> CreateRequest:
-    """Check what no schema can, look up flavor and key, and put the request together; raise `BadRequest`."""
+    """Check what no schema can, look up flavor and key, and put the request together. Raises BadRequest."""
     asked = body["server"]
     _refuse_what_is_not_served(asked)
     low = int(asked.get("min_count", 1))
@@ -129,7 +129,7 @@ def _place(call: Call[Compute], asked: Mapping[str, Any]) -> tuple[str | None, s
 
 
 def _image_id(asked: Mapping[str, Any]) -> str:
-    """Say which image the server boots from; raise `BadRequest` for none and for volumes."""
+    """Return which image the server boots from. Raises BadRequest for none and for volumes."""
     if asked.get("block_device_mapping"):
         raise errors.BadRequest(NO_VOLUMES)
     image_id = asked.get("imageRef")

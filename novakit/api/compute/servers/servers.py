@@ -105,7 +105,7 @@ async def _full(call: Call[Compute], server: Server) -> dict[str, Any]:
 
 
 async def _host_statuses(call: Call[Compute], servers: Sequence[Server]) -> dict[str, str]:
-    """Say how the host of each server is, to those who may know."""
+    """Return how the host of each server is, to those who may know."""
     if call.version < (2, 16) or not call.allows("os_compute_api:servers:show:host_status"):
         return {}
     known = await call.service.hosts.statuses(server.host for server in servers if server.host)

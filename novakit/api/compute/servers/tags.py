@@ -39,7 +39,7 @@ async def clear(call: Call[Compute]) -> web.Response:
 
 
 async def check(call: Call[Compute]) -> web.Response:
-    """Say whether the server has a tag: 204 or 404."""
+    """Return whether the server has a tag: 204 or 404."""
     server, tag = await server_of(call), part(call, "tag")
     if tag not in server.tags:
         raise _missing(server.id, tag)

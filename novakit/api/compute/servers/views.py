@@ -29,7 +29,7 @@ def precise(when: datetime | None) -> str | None:
 
 
 def host_id(server: Server) -> str:
-    """Give what stands for the host in the eyes of one project; empty for none."""
+    """Return what stands for the host in the eyes of one project; empty for none."""
     return hashlib.sha224((server.project_id + server.host).encode()).hexdigest() if server.host else ""
 
 

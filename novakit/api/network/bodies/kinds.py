@@ -29,7 +29,7 @@ def shown(value: object) -> str:
 
 
 def words(fault: Fault) -> Wrong:
-    """Say what is wrong with a value as the network API does; the schemas say it of themselves under `says`."""
+    """Return what is wrong with a value as the network API does; the schemas say it of themselves under `says`."""
     if extra := unexpected(fault):
         return Wrong(f"unexpected keys {sorted(extra)[:5]}; known are {sorted(fault.definition['properties'])}.")
     if absent(fault) is not None:

@@ -23,7 +23,7 @@ MAX_INT = 0x7FFFFFFF
 
 
 def looks_like_uuid(value: str) -> bool:
-    """Say whether text is a UUID in any of its spellings."""
+    """Return whether text is a UUID in any of its spellings."""
     try:
         uuid.UUID(value)
     except ValueError:
@@ -32,7 +32,7 @@ def looks_like_uuid(value: str) -> bool:
 
 
 def is_dashed_uuid(value: str) -> bool:
-    """Say whether text is a UUID in its usual spelling, the only one that queries take."""
+    """Return whether text is a UUID in its usual spelling, the only one that queries take."""
     return re.fullmatch("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
 
 
@@ -48,7 +48,7 @@ class Schema:
         self._schema = bodies.Schema(self.definition, words, {"uuid": self.is_uuid})
 
     def checked(self, raw: bytes) -> Any:
-        """Read JSON text that must fit; raise `BadRequest` otherwise."""
+        """Read JSON text that must fit. Raises BadRequest otherwise."""
         try:
             data = parse(raw)
         except orjson.JSONDecodeError as error:
@@ -65,13 +65,13 @@ class Schema:
 
 
 def words(fault: bodies.Fault) -> errors.BadRequest:
-    """Say what is wrong with a body or a query as Placement does."""
+    """Return what is wrong with a body or a query as Placement does."""
     where = "".join(f"['properties'][{name!r}]" for name in fault.path[1:])
     return errors.BadRequest(f"{_sentence(fault)}. Failed validating {fault.rule!r} in schema{where}")
 
 
 def _sentence(error: bodies.Fault) -> str:
-    """Say what is wrong in the words that clients of this API know."""
+    """Return what is wrong in the words that clients of this API know."""
     value, rule, limit = error.value, error.rule, error.rule_definition
     match rule:
         case "format":
