@@ -1,6 +1,7 @@
 """Sends requests to a service of this process, past any socket or through one, and looks at the answers."""
 
 import asyncio
+import itertools
 import json
 import os
 import tempfile
@@ -12,14 +13,20 @@ from typing import Any
 
 import attrs
 import orjson
+import pytest
 
 from novakit import clouds, logs
 from novakit.app import Process, running
-from novakit.config import Config
+from novakit.config import Config, ImageOptions
 from novakit.config.connections import ConnectionOptions, SharingOptions
+from novakit.identity import attempts
 from tests.fuzz.requests import Drawing, Known, Request, dumped
 from tests.support.service import free_port
 
+HOST = (("Host", "x"), ("OpenStack-API-Version", "compute 2.100"))
+QUOTAS = (("compute", "v2.1/os-quota-sets", "quota_set"), ("network", "v2.0/quotas", "quota"))
+PROXIED = {"fixed_ips", "floating_ips", "security_groups", "security_group_rules"}
+"""Quotas that the compute API shows and the network service keeps."""
 WITHIN = 60.0
 """Seconds for an answer."""
 SILENCE = 0.3
@@ -147,6 +154,20 @@ class Target:
             self.tokens[persona] = bytes(pipe.sent)[start:].partition(b"\r\n")[0].decode()
         self.tokens["garbage"] = "gAAAA" + "x" * 200
 
+    async def lift(self) -> None:
+        """Take every quota away: what is beyond one is refused before the route has done its work."""
+        for persona, (service, path, key) in itertools.product(("admin", "demo"), QUOTAS):
+            place = await self._project(persona)
+            shown = await self.send(Request("GET", f"/{service}/{path}/{place}", HOST))
+            names = [name for name, limit in orjson.loads(shown.body)[key].items() if isinstance(limit, int)]
+            body = {key: dict.fromkeys(set(names) - PROXIED, -1)}
+            answer = await self.send(Request("PUT", f"/{service}/{path}/{place}", HOST, body))
+            assert answer.status == 200, answer
+
+    async def _project(self, persona: str) -> str:
+        answer = await self.send(Request("GET", "/identity/v3/auth/projects", HOST, persona=persona))
+        return str(orjson.loads(answer.body)["projects"][0]["id"])
+
 
 def _parsed(sent: bytes, method: str, *, ended: bool) -> Answer | None:
     """Read the final answer of a connection; None while it is not complete."""
@@ -178,13 +199,19 @@ async def target(directory: Path, database: str | None, *, through_socket: bool 
         store_url=database,
         connections=ConnectionOptions(total=100_000, per_address=100_000),
         sharing=SharingOptions(strangers_rate=1e6),
+        image=ImageOptions(images_each=-1, bytes_each=-1, members_each=-1),
     )
     state.mkdir(parents=True, exist_ok=True)
     logs.configure(state / "novakit.log")
-    async with running(config) as process:
-        found = Target(process, state, through_socket)
-        await found.login()
-        yield found
+    with pytest.MonkeyPatch.context() as patched:
+        # Whoever guesses passwords is made to wait, and then nobody would see what comes after a wrong one.
+        patched.setattr(attempts, "FREE", 1 << 40)
+        patched.setattr(attempts, "FREE_OF_ADDRESS", 1 << 40)
+        async with running(config) as process:
+            found = Target(process, state, through_socket)
+            await found.login()
+            await found.lift()
+            yield found
 
 
 @attrs.define
