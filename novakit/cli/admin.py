@@ -152,7 +152,7 @@ async def _store(args: argparse.Namespace) -> AsyncIterator[Store]:
         raise ConfigError(f"--config {args.config} does not exist.")
     if not args.state.is_dir():
         raise ConfigError(f"There is no state directory {args.state}; name the service's with --state.")
-    chosen = config.Config(state=args.state.resolve(), **config.read(args.config or args.state / "novakit.toml"))
+    chosen = config.Config(state=paths.resolved(args.state), **config.read(args.config or args.state / "novakit.toml"))
     if chosen.store_url is None and not (args.state / "novakit.db").exists():
         raise ConfigError(f"{args.state} has no database; start `novakit serve --state {args.state}` once.")
     async with one_at_a_time(chosen.state / "setup.lock"):

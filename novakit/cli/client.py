@@ -1,6 +1,7 @@
 """How commands talk to the running service: over its own APIs, as the admin of `DIR/clouds.yaml`."""
 
 import argparse
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -14,6 +15,9 @@ import attrs
 from novakit import clouds
 from novakit.cli import paths
 from novakit.errors import ConfigError
+
+NEEDED = ("username", "user_domain_id", "project_name", "project_domain_id", "auth_url")
+"""What a login is made of, besides a password."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -70,13 +74,21 @@ def login(state: Path, cloud: str) -> Client:
         raise ConfigError(f"{path} has no cloud {cloud}; start `novakit serve --state {state}`, or name its --state.")
     if "password" not in keys:
         raise ConfigError(
-            f"{path} has no password of {keys['username']}; make a new one with"
-            f" `novakit admin reset-password {keys['username']} --state {state}`."
+            f"{path} has no password of {keys.get('username', cloud)}; make a new one with"
+            f" `novakit admin reset-password {keys.get('username', 'USER')} --state {state}`."
+        )
+    if lacking := [name for name in NEEDED if not keys.get(name)]:
+        raise ConfigError(
+            f"{path} does not say {', '.join(lacking)} of {cloud}; start `novakit serve` again, which writes it anew."
         )
     user = {"name": keys["username"], "domain": {"id": keys["user_domain_id"]}, "password": keys["password"]}
     scope = {"project": {"name": keys["project_name"], "domain": {"id": keys["project_domain_id"]}}}
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
     _, headers = _send("POST", f"{keys['auth_url']}/auth/tokens", body, {})
+    if "X-Subject-Token" not in headers:
+        raise ConfigError(
+            f"What answers at {keys['auth_url']} is no identity service; is `novakit serve` running there?"
+        )
     return Client(keys["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
 
 
@@ -86,15 +98,17 @@ def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple
     if isinstance(body, dict | list):
         data = json.dumps(body).encode()
         sent["Content-Type"] = sent.get("Content-Type", "application/json")
-    request = urllib.request.Request(url, data=data, headers=sent, method=method)
     try:
+        request = urllib.request.Request(url, data=data, headers=sent, method=method)
         with urllib.request.urlopen(request, timeout=120) as answer:
             text = answer.read()
             return (json.loads(text) if text else None), answer.headers
     except urllib.error.HTTPError as error:
         raise RequestRefused(error.code, _sentence(error)) from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise ConfigError(f"The service at {url} does not answer ({error}); is `novakit serve` running?") from error
+    except ValueError as error:
+        raise ConfigError(f"{url} is not the address of a service, or what answers there is none: {error}.") from error
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:

@@ -81,7 +81,7 @@ async def _look(args: argparse.Namespace) -> list[Finding]:
     driver = args.driver or (told and told.driver) or _best_driver()
     network = args.network or (told.network if told and driver == told.driver else None)
     network = network or ("ovs" if driver in ("libvirt", "qemu") else "simulated")
-    plain = config.Config(state=args.state.resolve(), driver=driver, network=network)
+    plain = config.Config(state=paths.resolved(args.state), driver=driver, network=network)
     try:
         if args.config and not args.config.exists():
             raise ConfigError(f"--config {args.config} does not exist.")

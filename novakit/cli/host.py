@@ -75,7 +75,7 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
 def _enrolments(state: Path) -> Enrolments:
     if not state.is_dir():
         raise ConfigError(f"{state} is not there; --state names the state directory of the conductor.")
-    return Enrolments(state.resolve())
+    return Enrolments(paths.resolved(state))
 
 
 def _done(args: argparse.Namespace) -> int:
@@ -89,7 +89,7 @@ def _done(args: argparse.Namespace) -> int:
             known.revoke(name)
             print(f"{name} may not join any more; whoever joined with its credential is hung up on within a second.")
             continue
-        if args.prefix and args.into.resolve() == known.state:
+        if args.prefix and paths.resolved(args.into) == known.state:
             raise ConfigError(f"{args.into} is the control plane's; give the host a directory of its own.")
         make = known.enrol if args.action == "enrol" else known.rotate
         path = enrolments.write(make(name, bus=args.bus), enrolments.directory(args.into))

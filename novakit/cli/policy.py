@@ -161,7 +161,7 @@ def _policies(args: argparse.Namespace) -> "list[Policy]":
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
     fields = config.read(args.config or args.state / "novakit.toml")
-    file = policy_file(config.Config(state=args.state.resolve(), **fields))
+    file = policy_file(config.Config(state=paths.resolved(args.state), **fields))
     chosen = [service for service in SERVICES if args.service in (None, service.name)]
     if not chosen:
         raise ConfigError(f"--service takes {', '.join(service.name for service in SERVICES)}, not {args.service}.")

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import ipaddress
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from rich.text import Text
 
 from novakit import __version__, allocator, config, logs, world
 from novakit.cli import paths
+from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 from novakit.logs.waiting import Waits
 
@@ -108,7 +110,7 @@ def read(args: argparse.Namespace) -> config.Config:
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
     return config.Config(
-        state=args.state.resolve(),
+        state=paths.resolved(args.state),
         host=host,
         port=port,
         roles=roles,
@@ -120,6 +122,9 @@ def read(args: argparse.Namespace) -> config.Config:
     )
 
 
+_LISTEN = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9._-]{0,253})):(?P<port>[0-9]{1,5})")
+
+
 def _check_name(name: str, roles: tuple[str, ...]) -> None:
     if "scheduler" not in roles:
         raise ConfigError(f"--name {name} names a scheduler, and there is none among {', '.join(roles)}.")
@@ -128,10 +133,25 @@ def _check_name(name: str, roles: tuple[str, ...]) -> None:
 
 
 def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigError(f"--listen takes HOST:PORT such as 127.0.0.1:8774, not {text}.")
-    return host.strip("[]") or "0.0.0.0", int(port)
+    """Return where to listen; no host means every IPv4 address. An IPv6 address has brackets, or its end is a port."""
+    found = _LISTEN.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65536 or not _is_host(found["six"], found["host"]):
+        raise ConfigError(f"--listen takes HOST:PORT such as 127.0.0.1:8774 or [::1]:8774, not {quoted(text)}.")
+    return found["six"] or found["host"] or "0.0.0.0", int(found["port"])
+
+
+def _is_host(six: str | None, host: str | None) -> bool:
+    if six is None:
+        return not re.fullmatch(r"[0-9.]+", host or "0.0.0.0") or _is_address(ipaddress.IPv4Address, host or "0.0.0.0")
+    return _is_address(ipaddress.IPv6Address, six)
+
+
+def _is_address(kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address], text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
 
 
 async def _serve(chosen: config.Config, log_file: Path | None) -> int:

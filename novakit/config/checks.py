@@ -6,6 +6,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from novakit.config.quoting import quoted
+
 HOST_NAME = r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 """A host's name: it is also the name of a directory."""
 
@@ -28,7 +30,9 @@ def networks(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
-            raise ValueError(f"{attribute.name} takes addresses and networks such as 10.0.0.0/8: {error}") from None
+            raise ValueError(
+                f"{attribute.name} takes addresses and networks such as 10.0.0.0/8: {str(error)[:200]}"
+            ) from None
 
 
 def network(instance: object, attribute: Any, value: str) -> None:
@@ -36,7 +40,7 @@ def network(instance: object, attribute: Any, value: str) -> None:
     try:
         parsed = ipaddress.ip_network(value)
     except ValueError as error:
-        raise ValueError(f"{attribute.name} takes a network such as 172.24.4.0/24: {error}") from None
+        raise ValueError(f"{attribute.name} takes a network such as 172.24.4.0/24: {str(error)[:200]}") from None
     if parsed.num_addresses < 4:
         raise ValueError(f"{attribute.name} takes a network with at least four addresses, not {value}")
 
@@ -47,7 +51,7 @@ def address(instance: object, attribute: Any, value: str | None) -> None:
         if value is not None:
             ipaddress.ip_address(value)
     except ValueError:
-        raise ValueError(f"{attribute.name} takes an IP address such as 192.0.2.1, not {value!r}") from None
+        raise ValueError(f"{attribute.name} takes an IP address such as 192.0.2.1, not {quoted(value)}") from None
 
 
 def web_address(instance: object, attribute: Any, value: str | None) -> None:
@@ -59,10 +63,10 @@ def web_address(instance: object, attribute: Any, value: str | None) -> None:
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
     except ValueError:
         wrong = True
-    if wrong or re.search(r"[\s\"'<>\\]", value) or parts.username is not None or parts.query or parts.fragment:
+    if wrong or re.search(r"[^!-~]|[\"'<>\\]", value) or parts.username is not None or parts.query or parts.fragment:
         shown = re.sub(r"//[^/]*@", "//***@", value)
         raise ValueError(
-            f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {shown!r}"
+            f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {quoted(shown)}"
         )
 
 
@@ -70,7 +74,7 @@ def host_name(instance: object, attribute: Any, value: str | None) -> None:
     """Refuse a name that is no host's: it becomes the name of a directory."""
     if value is not None and not re.fullmatch(HOST_NAME, value):
         raise ValueError(
-            f"{attribute.name} takes a host name of up to 255 letters, digits, dots, dashes and _, not {value[:80]!r}"
+            f"{attribute.name} takes a host name of up to 255 letters, digits, dots, dashes and _, not {quoted(value)}"
         )
 
 
@@ -89,4 +93,4 @@ def limit(instance: object, attribute: Any, value: int) -> None:
 def strategy(instance: object, attribute: Any, value: str) -> None:
     """Refuse what is no strategy of placement."""
     if value not in ("spread", "stack"):
-        raise ValueError(f"{attribute.name} takes spread or stack, not {value!r}")
+        raise ValueError(f"{attribute.name} takes spread or stack, not {quoted(value)}")

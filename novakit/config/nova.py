@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from novakit.config.database import database_url
+from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 
 Document = dict[str, Any]
@@ -49,14 +50,14 @@ Meaning = Renamed | Needless | Absent
 def text(value: Any) -> str:
     """Take a text."""
     if not isinstance(value, str):
-        raise ValueError(f"takes a text, not {value!r}")
+        raise ValueError(f"takes a text, not {quoted(value)}")
     return value
 
 
 def number(value: Any) -> int | float:
     """Take a number, or a text that is one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"takes a number, not {value!r}")
+        raise ValueError(f"takes a number, not {quoted(value)}")
     try:
         return int(value)
     except ValueError:
@@ -64,7 +65,7 @@ def number(value: Any) -> int | float:
     try:
         return float(value)
     except ValueError:
-        raise ValueError(f"takes a number, not {value!r}") from None
+        raise ValueError(f"takes a number, not {quoted(value)}") from None
 
 
 def decimal(value: Any) -> float:
@@ -79,21 +80,21 @@ def yes_or_no(value: Any) -> bool:
         return value
     if isinstance(value, str) and value.lower() in known:
         return known[value.lower()]
-    raise ValueError(f"takes true or false, not {value!r}")
+    raise ValueError(f"takes true or false, not {quoted(value)}")
 
 
 def names(value: Any) -> list[str]:
     """Take a list, or a text with commas."""
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise ValueError(f"takes a list of names, not {value!r}")
+        raise ValueError(f"takes a list of names, not {quoted(value)}")
     return [one.strip() for one in listed if one.strip()]
 
 
 def _apis(value: Any) -> list[str]:
     known = {"osapi_compute": "compute", "metadata": "metadata"}
     if odd := [name for name in names(value) if name not in known]:
-        raise ValueError(f"takes osapi_compute and metadata; {odd[0]!r} is neither")
+        raise ValueError(f"takes osapi_compute and metadata; {quoted(odd[0])} is neither")
     return [known[name] for name in names(value)]
 
 
@@ -115,7 +116,7 @@ def _devices(value: Any) -> list[dict[str, str]]:
             raise ValueError(f"takes JSON: {error}") from None
         for spec in said if isinstance(said, list) else [said]:
             if not isinstance(spec, dict) or not (spec.get("vendor_id") or spec.get("address")):
-                raise ValueError(f"takes records with vendor_id and product_id, or an address, not {spec!r}")
+                raise ValueError(f"takes records with vendor_id and product_id, or an address, not {quoted(spec)}")
             found.append(_rule(spec))
     return found
 

@@ -8,9 +8,13 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
+from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 
 T = TypeVar("T")
+
+LARGEST = (1 << 63) - 1
+"""What TOML promises that a number can be."""
 
 
 def fill(section: str, kind: type[T], raw: Mapping[str, Any]) -> T:
@@ -20,12 +24,12 @@ def fill(section: str, kind: type[T], raw: Mapping[str, Any]) -> T:
     """
     accepted = [field.alias for field in attrs.fields(kind) if field.init]  # type: ignore[arg-type]
     if not isinstance(raw, Mapping):
-        raise ConfigError(f"{section} takes a table of keys, not {raw!r}.")
+        raise ConfigError(f"{section} takes a table of keys, not {quoted(raw)}.")
     for key in raw:
         if key not in accepted:
             close = difflib.get_close_matches(key, [name for name in accepted if name], n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"{section} has no key {key!r}; it takes {', '.join(map(str, accepted))}.{hint}")
+            raise ConfigError(f"{section} has no key {quoted(key)}; it takes {', '.join(map(str, accepted))}.{hint}")
     _check_lists(section, kind, raw)
     try:
         return _CONVERTER.structure(_with_records(section, kind, raw), kind)
@@ -43,7 +47,7 @@ def _check_lists(section: str, kind: type, raw: Mapping[str, Any]) -> None:
         wanted = get_origin(types.get(field.name))
         value = raw.get(field.alias)
         if wanted in (tuple, list, set, frozenset) and field.alias in raw and not isinstance(value, list | tuple):
-            raise ConfigError(f"{section} {field.alias}: takes a list, not {value!r}.")
+            raise ConfigError(f"{section} {field.alias}: takes a list, not {quoted(value)}.")
 
 
 def _with_records(section: str, kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +83,9 @@ def _strict(kind: type, *accepted: type) -> Any:
 
     def take(value: Any, _: Any) -> Any:
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise TypeError(f"takes {_PLAIN[kind]}, not {value!r}")
+            raise TypeError(f"takes {_PLAIN[kind]}, not {quoted(value)}")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise TypeError(f"takes {_PLAIN[kind]} of at most {LARGEST}, not {quoted(value)}")
         return kind(value)
 
     return take

@@ -12,6 +12,7 @@ import attrs
 from novakit.config import checks, files, nova, options, spellings
 from novakit.config.connections import ConnectionOptions, LogOptions, SharingOptions
 from novakit.config.database import database_url
+from novakit.config.quoting import quoted
 from novakit.disk import Disk
 from novakit.errors import ConfigError
 from novakit.request_spec.device_profiles import DeviceProfile
@@ -24,7 +25,7 @@ MONITORS = ("cpu.virt_driver", "uptime", "power")
 def _monitors(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
     for name in value:
         if name not in MONITORS:
-            raise ValueError(f"{attribute.name} takes {', '.join(MONITORS)}; there is no monitor {name!r}")
+            raise ValueError(f"{attribute.name} takes {', '.join(MONITORS)}; there is no monitor {quoted(name)}")
 
 
 def _traits(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
@@ -35,7 +36,7 @@ def _traits(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
 
     for name in standard:
         if name not in get_traits():
-            raise ValueError(f"{attribute.name} takes CUSTOM_ and standard traits; {name[:80]!r} is neither")
+            raise ValueError(f"{attribute.name} takes CUSTOM_ and standard traits; {quoted(name)} is neither")
 
 
 @attrs.frozen(kw_only=True)
@@ -249,8 +250,9 @@ class Config:
     @property
     def url(self) -> str:
         """Return where clients reach this service, without a trailing slash."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
-        return (self.api.public_url or f"http://{host}:{self.port}").rstrip("/")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        there = f"[{host}]" if ":" in host else host
+        return (self.api.public_url or f"http://{there}:{self.port}").rstrip("/")
 
     def disk_of(self, directory: Path) -> Disk:
         """Return the file system of a directory, with the marks of `[disk]`."""
@@ -335,6 +337,10 @@ def parse(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} cannot be read: it is not TOML that anybody wrote: its values are nested too deep."
         ) from error
+    except ValueError as error:  # a number of thousands of digits, a date that no calendar has
+        raise ConfigError(
+            f"{path} cannot be read: a value in it is none: {str(error).partition(';')[0]}. Correct it."
+        ) from error
 
 
 def plugin_options(options: Mapping[str, Mapping[str, Any]], group: str) -> dict[str, dict[str, Any]]:
@@ -354,5 +360,5 @@ def weigher_options(
 
 def _table(path: Path, name: str, values: Any) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: [{name}] is a table of keys, not {values!r}.")
+        raise ConfigError(f"{path}: [{name}] is a table of keys, not {quoted(values)}.")
     return values

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 
 Document = dict[str, Any]
@@ -47,7 +48,10 @@ def understand(document: Document, place: str) -> list[str]:
         told.append(f"{place}: [agent] compute_monitors is a text; write a list instead")
     own = document.get("scheduler")
     if isinstance(own, dict) and isinstance(own.get("weighers"), list):
-        own["weighers"] = dict.fromkeys(_names(own["weighers"]), 1.0)
+        try:
+            own["weighers"] = dict.fromkeys(_names(own["weighers"]), 1.0)
+        except ValueError as error:
+            raise ConfigError(f"{place}: [scheduler] weighers: {error}.") from None
         told.append(f"{place}: [scheduler] weighers is a list; write a table of multipliers instead: {{ ram = 1.0 }}")
     return told
 
@@ -72,7 +76,7 @@ def _names(value: Any) -> list[str]:
     """Take a list, or a text with commas."""
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise ValueError(f"takes a list of names, not {value!r}")
+        raise ValueError(f"takes a list of names, not {quoted(value)}")
     return [one.strip() for one in listed if one.strip()]
 
 
@@ -103,14 +107,14 @@ def _shuffling(document: Document, value: Any) -> str:
 
 def _tracking(document: Document, value: Any) -> str:
     if not isinstance(value, bool):
-        raise ValueError(f"takes true or false, not {value!r}")
+        raise ValueError(f"takes true or false, not {quoted(value)}")
     return "leave it out, where servers stand is always read from the ledger"
 
 
 def _tenants(*, required: bool) -> Take:
     def take(document: Document, value: Any) -> str:
         if not isinstance(value, bool):
-            raise ValueError(f"takes true or false, not {value!r}")
+            raise ValueError(f"takes true or false, not {quoted(value)}")
         if not value:
             return "leave it out, projects are not bound to aggregates without it"
         filters: Mapping[str, Any] = document.setdefault("filters", {})

@@ -295,8 +295,9 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] 
         connection.isolation_level = None
         cursor = connection.cursor()
         # The first only counts for a database that is not made yet: its file can then shrink.
-        settings = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000")
-        for pragma in ("auto_vacuum=INCREMENTAL", *settings):
+        settings = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+        # Patience first: the others ask for locks too, and a connection that fails there is a database that is away.
+        for pragma in ("busy_timeout=15000", "auto_vacuum=INCREMENTAL", *settings):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
         if allowed is not None:

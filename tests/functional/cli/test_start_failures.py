@@ -1,6 +1,8 @@
 """Every start that cannot be ends with exit code 2 and one sentence that says what to do, and never in a traceback."""
 
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -197,11 +199,18 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"{address} cannot be listened on" in capsys.readouterr().err
 
 
+NO_ADDRESSES = (
+    *("127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:", "", "127.0.0.1:0x50", "127.0.0.1:٨٠", "127.0.0.1:80 "),
+    *("::1:8774", "fe80::1", "[::1]", "[::1:8774", "::1]:8774", "[::1]:", "[]:8774", "[nowhere]:8774", "[::1]:99999"),
+    *("http://127.0.0.1:8774", "127.0.0.1/24:8774", "127.0.0.256:8774", "a b:8774", "a\0b:8774", f"{'x' * 300}:8774"),
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--listen", "nowhere"], "--listen takes HOST:PORT"),
-        (["--listen", "127.0.0.1:99999"], "--listen takes HOST:PORT"),
+        *(([f"--listen={address}"], "--listen takes HOST:PORT") for address in NO_ADDRESSES),
         (["--listen", "no.such.host.invalid:8774"], "cannot be listened on"),
         (["--simulate", "0"], "--simulate takes a number"),
         (["--driver", "nope"], "drivers:nope"),
@@ -214,7 +223,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_argument_that_cannot_be_is_said(
     arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = arguments if "--listen" in arguments else [*arguments, "--listen", f"127.0.0.1:{free_port()}"]
+    given = arguments if arguments[0].startswith("--listen") else [*arguments, "--listen", f"127.0.0.1:{free_port()}"]
     assert main(["serve", "--state", str(tmp_path / "state"), *given]) == 2
     said = capsys.readouterr().err
     assert words in said and said.startswith("novakit: ") and "Traceback" not in said
@@ -225,6 +234,21 @@ def test_a_state_directory_that_cannot_be_is_said(place: str, capsys: pytest.Cap
     assert main(["serve", "--state", place, "--listen", f"127.0.0.1:{free_port()}"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("novakit: ") and "Traceback" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare, for a mount")
+@pytest.mark.parametrize("command", ["serve", "admin bootstrap", "host enrol vm --into {state}/vm"])
+def test_a_state_directory_that_is_read_only_is_said(command: str, tmp_path: Path) -> None:
+    state = tmp_path / "s"
+    state.mkdir()
+    listen = ["--listen", f"127.0.0.1:{free_port()}"] if command == "serve" else []
+    words = [*command.format(state=state).split(), "--state", str(state), *listen]
+    typed = shlex.join([sys.executable, "-m", "novakit", *words])
+    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} && exec {typed}"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert re.match(r"novakit: [^\n]+\n\Z", done.stderr), done.stderr
+    assert "ead-only" in done.stderr or "no database" in done.stderr, done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare, for a small disk")

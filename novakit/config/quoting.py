@@ -1,0 +1,10 @@
+"""How a wrong value is shown in a sentence: whole where it is short, and never with characters that nobody sees."""
+
+MOST_SHOWN = 80
+"""Characters of a value that are quoted: a sentence is for reading, and a wrong value may be a megabyte."""
+
+
+def quoted(value: object) -> str:
+    """Return a value as Python writes it, cut to a readable length."""
+    text = repr(value[: MOST_SHOWN * 2] if isinstance(value, str | list) else value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."

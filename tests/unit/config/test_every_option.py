@@ -1,0 +1,69 @@
+"""Every option of the table takes its own type and refuses all others, in a sentence that names it."""
+
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import attrs
+import pytest
+
+from novakit import config
+from novakit.config import Config
+from novakit.config.settings import SECTIONS
+from novakit.errors import ConfigError
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "text": ('"x"', '""', '"a\\u0000b"', '"\\u202ex"', '"' + "x" * 70000 + '"', '"../../x"', '"1"'),
+    "whole": ("0", "1", "-1", "9223372036854775807", "1" + "0" * 400),
+    "number": ("1.5", "-1.5", "nan", "inf", "-inf", "1e400"),
+    "boolean": ("true", "false"),
+    "list": ("[]", "[1]", '["x"]', "[[]]", "[{}]", "[true]", "[" + ",".join(['"x"'] * 5000) + "]"),
+    "table": ("{}", "{x = 1}", "{x = {y = []}}"),
+    "moment": ("1979-05-27", "1979-05-27T07:32:00Z", "07:32:00"),
+}
+"""Values of each kind that TOML has, ordinary and odd."""
+
+
+def kinds_of(hint: Any) -> set[str]:
+    """Name the kinds of values that an option of this type may take."""
+    if isinstance(hint, types.UnionType):
+        return set().union(*(kinds_of(one) for one in get_args(hint)))
+    plain = {str: {"text"}, int: {"whole"}, float: {"whole", "number"}, bool: {"boolean"}, types.NoneType: set()}
+    if hint in plain:
+        return plain[hint]
+    return {"list"} if get_origin(hint) is tuple else {"table"}
+
+
+ALSO = {
+    ("scheduler", "filters"): {"text", "table"},
+    ("scheduler", "weighers"): {"list"},
+    ("agent", "compute_monitors"): {"text"},
+}
+"""Kinds that other compute services' configuration has there, and that are understood."""
+
+
+def options() -> Iterator[tuple[str, str]]:
+    for section, kind in SECTIONS.items():
+        for option in attrs.fields(kind):
+            yield section, option.name
+
+
+@pytest.mark.parametrize(("section", "option"), options())
+def test_an_option_takes_its_own_type_and_refuses_the_others(section: str, option: str, tmp_path: Path) -> None:
+    taken = kinds_of(get_type_hints(SECTIONS[section])[option]) | ALSO.get((section, option), set())
+    path, accepted = tmp_path / "novakit.toml", 0
+    for kind, values in VALUES.items():
+        for value in values:
+            path.write_text(f"[{section}]\n{option} = {value}\n")
+            try:
+                fields = config.read(path)
+                read = getattr(Config(state=tmp_path, **fields), {"network": "networks"}.get(section, section))
+            except ConfigError as error:
+                told = str(error)
+                assert option in told and section in told, (value[:80], told[:300])
+                assert len(told) < 1000 and told.isprintable(), (value[:80], told[:300])
+            else:
+                assert kind in taken, f"[{section}] {option} took {value[:80]}: {getattr(read, option)!r}"
+                accepted += 1
+    assert accepted or taken & {"text", "list"}, "nothing was taken"
