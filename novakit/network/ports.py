@@ -86,8 +86,8 @@ async def details(session: Session, found: Sequence[StoredPort]) -> list[PortDet
     for line in await addresses_of(session, keys):
         fixed[line.port_id].append(line)
     groups: dict[str, list[str]] = defaultdict(list)
-    for pair in await groups_of(session, keys):
-        groups[pair.port_id].append(pair.group_id)
+    for port_id, group_id in await groups_of(session, keys):
+        groups[port_id].append(group_id)
     return [PortDetails(row, fixed[row.id], groups[row.id]) for row in found]
 
 
@@ -330,7 +330,7 @@ async def _change_groups(
     asked: Sequence[str] | LeftOut | None,
 ) -> set[str]:
     """Put the port into the groups that are asked for; return those it was or is in."""
-    before = {line.group_id for line in await groups_of(session, [row.id])}
+    before = {group_id for _, group_id in await groups_of(session, [row.id])}
     left_alone = asked is None or asked is LEFT_OUT
     if not secure and before and left_alone:
         raise conflict(

@@ -12,7 +12,7 @@ from novakit.api.network.bodies.kinds import (
     text,
     uuid,
 )
-from novakit.api.network.resources import STANDARD, Resource, View, standard
+from novakit.api.network.resources import STANDARD, Resource, View, moment
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.floating_ips import OWNER as FLOATING
 from novakit.network.ports import NewPort, PortChange, PortDetails
@@ -40,10 +40,19 @@ ATTRIBUTES: Attributes = {
 
 
 def view(one: PortDetails) -> View:
-    """Show a port."""
+    """Show a port; all in one go, for there are lists of thousands."""
     row = one.port
+    created = moment(row.created_at)
     return {
-        **standard(row),
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "project_id": row.project_id,
+        "tenant_id": row.project_id,
+        "tags": row.tags,
+        "revision_number": row.revision,
+        "created_at": created,
+        "updated_at": created if row.updated_at == row.created_at else moment(row.updated_at),
         "network_id": row.network_id,
         "mac_address": row.mac,
         "admin_state_up": row.admin_state_up,

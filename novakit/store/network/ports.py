@@ -152,12 +152,14 @@ async def addresses_on(session: Session, network_ids: Collection[str]) -> list[R
     return await session.all(statement)
 
 
-async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInGroup]:
+async def groups_of(session: Session, port_ids: Collection[str]) -> list[tuple[str, str]]:
     """Fetch the pairs of port and security group."""
     if not port_ids:
         return []
     of_ports = port_groups.c.port_id.in_(list(port_ids))
-    return await records(session, PortInGroup, sa.select(port_groups).where(of_ports).order_by(port_groups.c.group_id))
+    statement = sa.select(port_groups.c.port_id, port_groups.c.group_id).where(of_ports)
+    found = await session.execute(statement.order_by(port_groups.c.group_id))
+    return [(row[0], row[1]) for row in found]
 
 
 _GUESTS = (
