@@ -282,6 +282,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 driver=_built(driver_offer, config.options.get(driver_offer.key), contexts[0]),
                 driver_plugin=driver_offer.plugin,
                 network_plugin=network_offer.plugin,
+                binding=network_offer.spec.binding,
                 network=_built(network_offer, config.options.get(network_offer.key), contexts[1]),
                 images=images,
                 snapshots=SnapshotFiles(directory / "snapshots"),

@@ -272,6 +272,20 @@ class ListsHoldings(Protocol):
         """List every tap, namespace, process and lease of ours with the port, network or router it belongs to."""
 
 
+VIF_TYPES = ("bridge", "hyperv", "ovs", "phy", "tap", "vhostuser")
+"""The types of the public network API that what configures a guest (cloud-init) knows, too."""
+
+
+@attrs.frozen(kw_only=True)
+class VifBinding:
+    """What clients and guests are told of ports that a driver wires."""
+
+    vif_type: str = attrs.field(default="tap", validator=attrs.validators.in_(VIF_TYPES))
+    """`binding:vif_type` of the network API, and the type of the link that a guest reads in its metadata."""
+    port_filter: bool = True
+    """Whether security groups are enforced where the port is: `port_filter` of `binding:vif_details`."""
+
+
 @attrs.frozen(kw_only=True)
 class NetworkSpec:
     """A network driver on offer."""
@@ -286,6 +300,8 @@ class NetworkSpec:
     """An attrs class; the core fills and checks it from `[networks.<name>]`."""
     facets: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
     """Optional abilities that the driver has, as the protocols of this module."""
+    binding: VifBinding = attrs.field(factory=VifBinding, validator=attrs.validators.instance_of(VifBinding))
+    """What clients and guests are told of the ports it wires."""
 
 
 @hookspec

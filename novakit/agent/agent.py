@@ -40,7 +40,7 @@ from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.facets import traits_of
 from novakit_hookspecs.hosts import Holding, PreparesHost
-from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif
+from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif, VifBinding
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, UsesImages, VirtDriver
 
@@ -62,6 +62,8 @@ class Agent(HostCalls):
     driver_plugin: Plugin
     network: NetworkDriver
     network_plugin: Plugin
+    binding: VifBinding = attrs.field(factory=VifBinding)
+    """What is told of ports that the network driver wires."""
     images: ImageCache
     snapshots: SnapshotFiles
     notes_kept: GuestNotes
@@ -158,6 +160,7 @@ class Agent(HostCalls):
             building=tuple(self._builds),
             started=started,
             runs=self.runs,
+            binding=self.binding,
             deployment=self.membership.deployment,
         )
         received = await self.conductor.report_host(report)

@@ -13,6 +13,7 @@ from novakit.bus.contract import READS, Contract, call
 from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import HostFacts
+from novakit_hookspecs.networks import VifBinding
 from novakit_hookspecs.servers import Guest, GuestEvent
 
 AGENT, API = ("agent",), ("api",)
@@ -47,6 +48,8 @@ class AgentReport:
     """Ids of the servers whose guests it is building now."""
     runs: RunningPlugins | None = None
     """None of an agent of a version that does not tell."""
+    binding: VifBinding | None = None
+    """What is told of ports that its network driver wires; None of an agent of a version that does not tell."""
     started: bool
     """Whether its agent has just started, and knows no topology."""
 

@@ -10,6 +10,7 @@ import orjson
 from novakit import world
 from novakit.network import Fixed, PortInfo
 from novakit.store.engine import Row
+from novakit_hookspecs.networks import VifBinding
 
 OPENSTACK_VERSIONS = (
     "2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22", "2018-08-27",
@@ -138,7 +139,8 @@ def _network_data(ports: Sequence[PortInfo]) -> dict[str, Any]:
     dns: list[str] = []
     for port in ports:
         link = f"tap{port.id[:11]}"
-        links.append({"id": link, "vif_id": port.id, "type": "ovs", "mtu": port.mtu, "ethernet_mac_address": port.mac})
+        kind = port.vif_type or VifBinding().vif_type
+        links.append({"id": link, "vif_id": port.id, "type": kind, "mtu": port.mtu, "ethernet_mac_address": port.mac})
         for address in port.addresses:
             networks.append(_network(f"network{len(networks)}", link, port.network_id, address))
             dns += [each for each in address.subnet.dns_servers if each not in dns]

@@ -89,7 +89,7 @@ class Reports:
         await self._compare(host, report)
         self.network_notes.told(host, report.networks)
         if report.started:
-            await self.parts.networks.host_up(host)
+            await self.parts.networks.host_up(host, report.binding)
             self.parts.wiring.poke([host])
         return Received(deployment=mine)
 

@@ -6,8 +6,8 @@ from novakit.network.networks import NetworkDetails, NewNetwork
 from novakit.network.subnets import NewSubnet
 from novakit.store.engine import Session
 from novakit.store.network import rows
-from novakit.store.network.hosts import Touched
 from novakit.store.network.networks import StoredNetwork
+from novakit.store.network.touched import Touched
 
 
 async def external_network(

@@ -16,11 +16,11 @@ from novakit.network.resources import ResourceKind, Resources
 from novakit.store.engine import Session
 from novakit.store.network import floating_ips, rows
 from novakit.store.network.floating_ips import FREE, StoredFloatingIp
-from novakit.store.network.hosts import Touched
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import StoredPort, addresses_of
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.touched import Touched
 
 OWNER = "network:floatingip"
 

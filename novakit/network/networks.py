@@ -14,11 +14,11 @@ from novakit.network.resources import ResourceKind, Resources
 from novakit.store.engine import Session
 from novakit.store.network import networks, rows
 from novakit.store.network.floating_ips import StoredFloatingIp
-from novakit.store.network.hosts import Touched
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import StoredPort
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.touched import Touched
 
 HIGHEST_SEGMENT = 16_777_215
 TENANT_MTU, PROVIDER_MTU, HIGHEST_PROVIDER_MTU = 1450, 1500, 9000

@@ -16,12 +16,13 @@ from novakit.network.refusals import bad, conflict, disallowed, forbidden, inval
 from novakit.network.resources import ResourceKind, Resources
 from novakit.network.security_group_rules import ensure_default
 from novakit.store.engine import Session
-from novakit.store.network import floating_ips, ports, rows
-from novakit.store.network.hosts import Touched
+from novakit.store.network import floating_ips, hosts, ports, rows
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import PortInGroup, StoredAddress, StoredPort, addresses_of, groups_of
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.touched import Touched
+from novakit_hookspecs.networks import VifBinding
 
 MOST_FIXED, MOST_PAIRS, MOST_GROUPS = 20, 10, 32
 SERVICE_OWNERS = ("network:router_interface", "network:router_gateway", "network:floatingip")
@@ -72,15 +73,17 @@ class NewPort(PortChange):
 
 @attrs.frozen
 class PortDetails:
-    """A port with its addresses and the ids of its security groups."""
+    """A port with its addresses, the ids of its security groups, and how its host wires it."""
 
     port: StoredPort
     addresses: Sequence[StoredAddress]
     groups: Sequence[str]
+    binding: VifBinding | None
+    """None while it is on no host that has told."""
 
 
 async def details(session: Session, found: Sequence[StoredPort]) -> list[PortDetails]:
-    """Add addresses and groups: two statements for any number of ports."""
+    """Add addresses and groups: three statements for any number of ports."""
     keys = rows.ids(found)
     fixed: dict[str, list[StoredAddress]] = defaultdict(list)
     for line in await addresses_of(session, keys):
@@ -88,7 +91,15 @@ async def details(session: Session, found: Sequence[StoredPort]) -> list[PortDet
     groups: dict[str, list[str]] = defaultdict(list)
     for port_id, group_id in await groups_of(session, keys):
         groups[port_id].append(group_id)
-    return [PortDetails(row, fixed[row.id], groups[row.id]) for row in found]
+    bindings = await _bindings(session, found)
+    return [PortDetails(row, fixed[row.id], groups[row.id], bindings.get(row.host)) for row in found]
+
+
+async def _bindings(session: Session, found: Sequence[StoredPort]) -> dict[str | None, VifBinding]:
+    told = await hosts.some(session, {row.host for row in found if row.host})
+    return {
+        one.host: VifBinding(vif_type=one.vif_type, port_filter=bool(one.port_filter)) for one in told if one.vif_type
+    }
 
 
 async def create(session: Session, touched: Touched, context: RequestContext, values: NewPort) -> PortDetails:
@@ -129,7 +140,8 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
     await write(session, [draft])
     touched.gateway = True
     touched.members |= set(groups)
-    return PortDetails(row, [StoredAddress(key, number, row.id) for key, number in draft.numbers], groups)
+    fixed = [StoredAddress(key, number, row.id) for key, number in draft.numbers]
+    return PortDetails(row, fixed, groups, (await _bindings(session, [row])).get(row.host))
 
 
 def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:

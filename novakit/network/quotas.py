@@ -10,7 +10,7 @@ from novakit.network.resources import Transactions
 from novakit.store import quota
 from novakit.store.engine import Session
 from novakit.store.network import quotas
-from novakit.store.network.hosts import Touched
+from novakit.store.network.touched import Touched
 
 DEFAULTS: Mapping[str, int] = {
     "network": 100,

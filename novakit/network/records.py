@@ -147,6 +147,8 @@ class PortInfo:
     tag: str | None
     made: bool
     """Whether it was made for the server and goes with it."""
+    vif_type: str | None = None
+    """How its host wires it; None while it is on no host that has told."""
 
 
 @attrs.frozen(kw_only=True)

@@ -18,10 +18,9 @@ from novakit.network.access import reach, the_own
 from novakit.network.refusals import not_found
 from novakit.store.engine import Session, Store
 from novakit.store.faults import is_collision
-from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
-from novakit.store.network.hosts import Touched
 from novakit.store.network.rows import Condition, StoredResource
+from novakit.store.network.touched import Touched, touch
 
 T = TypeVar("T")
 R = TypeVar("R", bound=StoredResource)
@@ -50,7 +49,7 @@ class Transactions:
         async def once(session: Session) -> T:
             touched = Touched()
             answer = await work(session, touched)
-            if hosts := await network_hosts.touch(session, touched):
+            if hosts := await touch(session, touched):
                 session.after_commit(partial(self._tell, hosts))
             return answer
 

@@ -24,10 +24,10 @@ from novakit.network.subnets import read_routes
 from novakit.store.engine import Session
 from novakit.store.network import routers, rows
 from novakit.store.network.floating_ips import StoredFloatingIp
-from novakit.store.network.hosts import Touched
 from novakit.store.network.ports import StoredAddress, StoredPort, addresses_of
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.touched import Touched
 
 
 @attrs.frozen(kw_only=True)

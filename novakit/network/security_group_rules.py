@@ -17,9 +17,9 @@ from novakit.network.refusals import bad, conflict
 from novakit.network.resources import ResourceKind, Resources, Transactions, as_it_is
 from novakit.store.engine import Session
 from novakit.store.network import rows, security_group_rules, security_groups
-from novakit.store.network.hosts import Touched
 from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.security_groups import StoredSecurityGroup
+from novakit.store.network.touched import Touched
 
 PROTOCOLS: Mapping[str, int] = {
     "icmp": 1,

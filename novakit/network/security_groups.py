@@ -14,10 +14,10 @@ from novakit.network.resources import ResourceKind, Resources
 from novakit.network.security_group_rules import default_group_id, ensure_default, make_default, open_egress
 from novakit.store.engine import Session
 from novakit.store.network import rows, security_groups
-from novakit.store.network.hosts import Touched
 from novakit.store.network.ports import PortInGroup
 from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.security_groups import StoredSecurityGroup
+from novakit.store.network.touched import Touched
 
 
 @attrs.frozen(kw_only=True)

@@ -32,10 +32,10 @@ from novakit.network.subnets import SUBNETS, Subnets
 from novakit.store.engine import Session
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
-from novakit.store.network.hosts import Touched
 from novakit.store.network.ports import StoredPort, owners, server_at, server_groups
 from novakit.store.network.security_groups import StoredSecurityGroup
-from novakit_hookspecs.networks import Applied, Topology
+from novakit.store.network.touched import Touched
+from novakit_hookspecs.networks import Applied, Topology, VifBinding
 
 
 @attrs.define
@@ -222,14 +222,25 @@ class Networks(Transactions):
             None,
         )
 
-    async def host_up(self, host: str) -> None:
-        """Make a host known; the first of all runs routers and DHCP until `set_gateway` says otherwise."""
-        async with self.store.read() as session:
-            if await network_hosts.show(session, host):
-                return
+    async def host_up(self, host: str, binding: VifBinding | None = None) -> None:
+        """Make a host known, and what its network driver lets be told of ports on it.
 
-        async def work(_: Session, touched: Touched) -> None:
-            touched.hosts.add(host)
+        The first of all hosts runs routers and DHCP until `set_gateway` says otherwise.
+        """
+        async with self.store.read() as session:
+            known = await network_hosts.show(session, host)
+        told = binding is None or (
+            known is not None and (known.vif_type, known.port_filter) == (binding.vif_type, binding.port_filter)
+        )
+        if known and told:
+            return
+
+        async def work(session: Session, touched: Touched) -> None:
+            if known is None:
+                await network_hosts.appear(session, [host])
+                touched.hosts.add(host)
+            if binding is not None:
+                await network_hosts.set_binding(session, host, binding.vif_type, binding.port_filter)
 
         await self.write(work)
 

@@ -16,9 +16,9 @@ from novakit.network.refusals import bad, conflict, forbidden, invalid, not_foun
 from novakit.network.resources import ResourceKind, Resources, as_it_is
 from novakit.store.engine import Session
 from novakit.store.network import rows, subnets
-from novakit.store.network.hosts import Touched
 from novakit.store.network.ports import StoredAddress, StoredPort
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.touched import Touched
 
 RESERVED = [ipaddress.IPv4Network(cidr) for cidr in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
 MOST_SERVERS, MOST_ROUTES, MOST_POOLS = 5, 20, 50

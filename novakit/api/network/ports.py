@@ -70,8 +70,8 @@ def view(one: PortDetails) -> View:
         "binding:vnic_type": row.vnic_type,
         "binding:host_id": row.host or "",
         "binding:profile": row.profile,
-        "binding:vif_type": "ovs" if row.host else "unbound",
-        "binding:vif_details": {"port_filter": True} if row.host else {},
+        "binding:vif_type": one.binding.vif_type if one.binding else "binding_failed" if row.host else "unbound",
+        "binding:vif_details": {"port_filter": one.binding.port_filter} if one.binding else {},
     }
 
 

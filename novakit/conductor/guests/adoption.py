@@ -22,7 +22,7 @@ from novakit.placement.ledger import AllocationClaim
 from novakit.store import identity, operations
 from novakit.store.compute import hosts, server_groups, servers, strangers
 from novakit.store.engine import Session
-from novakit.store.network.hosts import Touched
+from novakit.store.network.touched import Touched
 from novakit.store.scheduler import numa
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.servers import Guest, Power

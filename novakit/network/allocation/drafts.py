@@ -14,9 +14,9 @@ from novakit.network.allocation.addresses import ip_of, new_mac, take
 from novakit.network.refusals import conflict, no_address_left
 from novakit.store.engine import Session
 from novakit.store.network import floating_ips, rows
-from novakit.store.network.hosts import Touched
 from novakit.store.network.ports import PortInGroup, StoredAddress, StoredPort, first_taken, groups_of
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.touched import Touched
 
 
 @attrs.define(kw_only=True)

@@ -20,12 +20,12 @@ from novakit.network.security_group_rules import ensure_default
 from novakit.network.subnets import pools_of
 from novakit.store.engine import Session
 from novakit.store.network import networks, rows
-from novakit.store.network.hosts import Touched
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import StoredPort, first_taken
 from novakit.store.network.remade import NotedRow, again
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.touched import Touched
 
 
 async def restore(

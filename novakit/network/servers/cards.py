@@ -12,7 +12,6 @@ from novakit.network.servers.requests import PORTS_EXCEEDED
 from novakit.store import quota
 from novakit.store.engine import Row, Session
 from novakit.store.network import floating_ips, rows
-from novakit.store.network.hosts import Touched
 from novakit.store.network.ports import (
     PortInGroup,
     StoredPort,
@@ -23,6 +22,7 @@ from novakit.store.network.ports import (
     servers_with_ports,
 )
 from novakit.store.network.subnets import StoredSubnet, lock_of_networks
+from novakit.store.network.touched import Touched
 from novakit_hookspecs.networks import Subnet
 
 Cards = dict[str, list[PortInfo]]
@@ -58,6 +58,7 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
                 security_groups=tuple(groups[port_id]),
                 tag=first["nic_tag"],
                 made=first["made"],
+                vif_type=first["vif_type"],
                 **{name: first[name] for name in taken},
             )
         )

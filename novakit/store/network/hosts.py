@@ -1,6 +1,6 @@
 """Which state of the network each host should have, and which one it has."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar
 
 import attrs
@@ -8,9 +8,7 @@ import sqlalchemy as sa
 
 from novakit import world
 from novakit.store.engine import Session
-from novakit.store.network.ports import port_groups, ports
-from novakit.store.network.rows import Condition, StoredRow, records
-from novakit.store.network.security_group_rules import rules
+from novakit.store.network.rows import StoredRow, records
 from novakit.store.schema import metadata
 
 network_hosts = sa.Table(
@@ -20,8 +18,13 @@ network_hosts = sa.Table(
     sa.Column("wanted", sa.BigInteger, nullable=False),
     sa.Column("applied", sa.BigInteger, nullable=False),
     sa.Column("gateway", sa.Integer, unique=True),
+    sa.Column("vif_type", sa.String(32)),
+    sa.Column("port_filter", sa.Boolean),
 )
-"""`gateway` is 1 for the one host that runs routers and DHCP, NULL for every other."""
+"""`gateway` is 1 for the one host that runs routers and DHCP, NULL for every other.
+
+`vif_type` and `port_filter` are what its network driver lets clients be told of ports on it.
+"""
 
 
 @attrs.frozen
@@ -33,57 +36,8 @@ class StoredHost(StoredRow):
     wanted: int
     applied: int
     gateway: int | None
-
-
-@attrs.define(kw_only=True)
-class Touched:
-    """What a transaction changed, in the terms by which hosts are found that must see it."""
-
-    hosts: set[str] = attrs.field(factory=set)
-    gateway: bool = False
-    """Whether the host that runs routers and DHCP must see it."""
-    groups: set[str] = attrs.field(factory=set)
-    """Security groups whose rules changed."""
-    members: set[str] = attrs.field(factory=set)
-    """Security groups whose members or members' addresses changed."""
-    networks: set[str] = attrs.field(factory=set)
-    """Networks whose subnets or attributes changed."""
-
-    def nothing(self) -> bool:
-        """Return whether no host need know."""
-        return not (self.hosts or self.gateway or self.groups or self.members or self.networks)
-
-
-async def touch(session: Session, touched: Touched) -> set[str]:
-    """Raise the wanted revision of exactly the hosts that must see a change. Returns which they are."""
-    if touched.nothing():
-        return set()
-    conditions: list[Condition] = []
-    hosts = network_hosts.c.host
-    if touched.hosts:
-        conditions.append(hosts.in_(list(touched.hosts)))
-    if touched.gateway:
-        conditions.append(network_hosts.c.gateway == 1)
-    bound = sa.select(ports.c.host).where(ports.c.host.is_not(None))
-    if touched.networks:
-        conditions.append(hosts.in_(bound.where(ports.c.network_id.in_(list(touched.networks)))))
-    if touched.groups:
-        conditions.append(hosts.in_(_in_groups(bound, list(touched.groups))))
-    if touched.members:
-        trusting = sa.select(rules.c.security_group_id).where(rules.c.remote_group_id.in_(list(touched.members)))
-        conditions.append(hosts.in_(_in_groups(bound, trusting)))
-    statement = sa.update(network_hosts).where(sa.or_(*conditions)).values(wanted=network_hosts.c.wanted + 1)
-    found = set(await session.scalars(statement.returning(hosts)))
-    if unknown := touched.hosts - found:
-        await appear(session, unknown)
-    return found | touched.hosts
-
-
-Bound = sa.Select[tuple[str | None]]
-
-
-def _in_groups(bound: Bound, groups: Sequence[str] | sa.Select[tuple[str]]) -> Bound:
-    return bound.join(port_groups, port_groups.c.port_id == ports.c.id).where(port_groups.c.group_id.in_(groups))
+    vif_type: str | None
+    port_filter: bool | None
 
 
 async def appear(session: Session, hosts: Iterable[str]) -> None:
@@ -120,17 +74,19 @@ async def behind(session: Session) -> list[str]:
 
 
 async def show(session: Session, host: str) -> StoredHost | None:
-    """Fetch one host's revisions."""
+    """Fetch what is known of one host."""
     return next(iter(await some(session, [host])), None)
 
 
 async def some(session: Session, hosts: Collection[str]) -> list[StoredHost]:
-    """Fetch the revisions of hosts; the unknown are left out."""
+    """Fetch what is known of hosts; the unknown are left out."""
+    if not hosts:
+        return []
     return await records(session, StoredHost, sa.select(network_hosts).where(network_hosts.c.host.in_(list(hosts))))
 
 
 async def every(session: Session) -> list[StoredHost]:
-    """Fetch the revisions of all hosts."""
+    """Fetch what is known of all hosts."""
     return await records(session, StoredHost, sa.select(network_hosts).order_by(network_hosts.c.host))
 
 
@@ -158,3 +114,9 @@ async def overtake(session: Session, host: str, revision: int) -> None:
 async def forget(session: Session, hosts: Collection[str]) -> None:
     """Remove hosts that will not come back."""
     await session.execute(sa.delete(network_hosts).where(network_hosts.c.host.in_(list(hosts))))
+
+
+async def set_binding(session: Session, host: str, vif_type: str, port_filter: bool) -> None:
+    """Record what clients are told of ports on a host."""
+    statement = sa.update(network_hosts).where(network_hosts.c.host == host)
+    await session.execute(statement.values(vif_type=vif_type, port_filter=port_filter))

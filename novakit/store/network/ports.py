@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from novakit.store.engine import Row, Session
 from novakit.store.network.floating_ips import floating_ips
+from novakit.store.network.hosts import network_hosts
 from novakit.store.network.networks import networks
 from novakit.store.network.rows import Condition, StoredResource, StoredRow, owned_by, records, standard_columns
 from novakit.store.network.security_groups import security_groups
@@ -158,8 +159,8 @@ async def groups_of(session: Session, port_ids: Collection[str]) -> list[tuple[s
         return []
     of_ports = port_groups.c.port_id.in_(list(port_ids))
     statement = sa.select(port_groups.c.port_id, port_groups.c.group_id).where(of_ports)
-    found = await session.execute(statement.order_by(port_groups.c.group_id))
-    return [(row[0], row[1]) for row in found]
+    found: list[tuple[str, str]] = await session.tuples(statement.order_by(port_groups.c.group_id))
+    return found
 
 
 _GUESTS = (
@@ -246,6 +247,7 @@ async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]
             subnets.c.dns_servers,
             subnets.c.host_routes,
             floating_ips.c.address.label("floating_ip"),
+            network_hosts.c.vif_type,
         )
         .join(networks, networks.c.id == ports.c.network_id)
         .outerjoin(addresses, addresses.c.port_id == ports.c.id)
@@ -253,6 +255,7 @@ async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]
         .outerjoin(
             floating_ips, (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
         )
+        .outerjoin(network_hosts, network_hosts.c.host == ports.c.host)
         .where(ports.c.server_id.in_(list(server_ids)))
         .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
     )

@@ -114,6 +114,7 @@ class Cloud:
             driver_plugin=driver.plugin,
             network=build(network, None, HostContext(host=name, state_dir=str(home / "network"))),
             network_plugin=network.plugin,
+            binding=network.spec.binding,
             images=ImageCache(home / "images"),
             snapshots=SnapshotFiles(home / "snapshots"),
             notes_kept=GuestNotes(home / "guests"),

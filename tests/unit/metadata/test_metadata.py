@@ -42,9 +42,16 @@ def test_the_openstack_tree_is_walked_from_its_root(server, ports):
     assert metadata.answer("/openstack/2018-08-27/user_data", server, ports) == b"#!/bin/sh\n\xff"
 
 
+def test_the_type_of_a_link_is_what_its_hosts_network_driver_says(server, ports):
+    wired = [attrs.evolve(port, vif_type="bridge") for port in ports]
+    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, wired))
+    assert [link["type"] for link in document["links"]] == ["bridge"]
+
+
 def test_the_network_document_names_card_address_and_resolver(server, ports):
     document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, ports))
     assert document["links"][0]["ethernet_mac_address"] == "fa:16:3e:00:00:01"
+    assert document["links"][0]["type"] == "tap"
     assert document["networks"][0]["type"] == "ipv4_dhcp"
     assert document["services"] == [{"type": "dns", "address": "9.9.9.9"}]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import PreparesHost
-from novakit_hookspecs.networks import API, ListsHoldings, NetworkSpec, ServesMetadata
+from novakit_hookspecs.networks import API, ListsHoldings, NetworkSpec, ServesMetadata, VifBinding
 from novakit_net_ovs.driver import OvsNetworks
 from novakit_net_ovs.options import OvsOptions
 
@@ -21,4 +21,5 @@ def novakit_networks() -> Iterable[NetworkSpec]:
         build=OvsNetworks,
         options=OvsOptions,
         facets=frozenset({ServesMetadata, ListsHoldings, PreparesHost, ExaminesHost}),
+        binding=VifBinding(vif_type="ovs"),
     )

@@ -9,7 +9,7 @@ import attrs
 
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.hosts import Holding, HostContext
-from novakit_hookspecs.networks import Applied, ListsHoldings, NetworkSpec, Topology, Vif
+from novakit_hookspecs.networks import Applied, ListsHoldings, NetworkSpec, Topology, Vif, VifBinding
 from novakit_simulated.faults import Dice, chance_of
 from novakit_simulated.journal import Journal
 from novakit_simulated.options import SimulatedNetworkOptions
@@ -120,5 +120,10 @@ def _wanted(topology: Topology, faults: dict[str, str]) -> dict[str, Any]:
 def novakit_networks() -> Iterable[NetworkSpec]:
     """Offer the simulated network driver."""
     yield NetworkSpec(
-        name="simulated", api=1, build=SimulatedNetwork, options=SimulatedNetworkOptions, facets={ListsHoldings}
+        name="simulated",
+        api=1,
+        build=SimulatedNetwork,
+        options=SimulatedNetworkOptions,
+        facets={ListsHoldings},
+        binding=VifBinding(vif_type="tap"),
     )
