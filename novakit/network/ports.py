@@ -18,7 +18,7 @@ from novakit.network.security_group_rules import ensure_default
 from novakit.store.engine import Session
 from novakit.store.network import floating_ips, hosts, ports, rows
 from novakit.store.network.networks import StoredNetwork
-from novakit.store.network.ports import PortInGroup, StoredAddress, StoredPort, addresses_of, groups_of
+from novakit.store.network.ports import PortInGroup, StoredAddress, StoredPort, addresses_of, group_pairs, groups_of
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 from novakit.store.network.touched import Touched
@@ -89,7 +89,7 @@ async def details(session: Session, found: Sequence[StoredPort]) -> list[PortDet
     for line in await addresses_of(session, keys):
         fixed[line.port_id].append(line)
     groups: dict[str, list[str]] = defaultdict(list)
-    for port_id, group_id in await groups_of(session, keys):
+    for port_id, group_id in await group_pairs(session, keys):
         groups[port_id].append(group_id)
     bindings = await _bindings(session, found)
     return [PortDetails(row, fixed[row.id], groups[row.id], bindings.get(row.host)) for row in found]
@@ -342,7 +342,7 @@ async def _change_groups(
     asked: Sequence[str] | LeftOut | None,
 ) -> set[str]:
     """Put the port into the groups that are asked for; return those it was or is in."""
-    before = {group_id for _, group_id in await groups_of(session, [row.id])}
+    before = {line.group_id for line in await groups_of(session, [row.id])}
     left_alone = asked is None or asked is LEFT_OUT
     if not secure and before and left_alone:
         raise conflict(

@@ -155,6 +155,6 @@ async def drop(session: Session, touched: Touched, found: Sequence[StoredPort]) 
     keys = rows.ids(found)
     touched.gateway = True
     touched.hosts |= {row.host for row in found if row.host}
-    touched.members |= {group_id for _, group_id in await groups_of(session, keys)}
+    touched.members |= {line.group_id for line in await groups_of(session, keys)}
     await floating_ips.free(session, keys)
     await rows.remove(session, StoredPort, id=keys)

@@ -241,7 +241,7 @@ async def release(session: Session, touched: Touched, server_ids: Sequence[str],
     touched.hosts |= {port.host for port in found if port.host}
     made = [port.id for port in found if port.made]
     if made:
-        touched.members |= {group_id for _, group_id in await groups_of(session, made)}
+        touched.members |= {row.group_id for row in await groups_of(session, made)}
         await floating_ips.free(session, made)
         await rows.remove(session, StoredPort, id=made)
     nobody = {"device_id": "", "device_owner": "", "server_id": None, "host": None, "status": "DOWN", "nic_tag": None}

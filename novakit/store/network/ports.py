@@ -153,8 +153,13 @@ async def addresses_on(session: Session, network_ids: Collection[str]) -> list[R
     return await session.all(statement)
 
 
-async def groups_of(session: Session, port_ids: Collection[str]) -> list[tuple[str, str]]:
+async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInGroup]:
     """Fetch the pairs of port and security group."""
+    return [PortInGroup(port_id, group_id) for port_id, group_id in await group_pairs(session, port_ids)]
+
+
+async def group_pairs(session: Session, port_ids: Collection[str]) -> list[tuple[str, str]]:
+    """Fetch the ids of ports and their security groups, for lists of thousands."""
     if not port_ids:
         return []
     of_ports = port_groups.c.port_id.in_(list(port_ids))
