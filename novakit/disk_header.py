@@ -1,15 +1,17 @@
-"""What the first bytes of a disk image say about encryption.
+"""What the first bytes of a disk image say: whether it is encrypted, and whether QEMU would take it for a VMDK.
 
 QEMU's tools open an encrypted image only with its key, and some crash on a header that merely claims to have one.
 Nobody here has such keys, so an encrypted image is of no use to a guest, and is refused before any tool opens it.
 """
 
+import re
 import struct
 
-LENGTH = 64
-"""Bytes from the start of an image that `encryption` needs."""
+LENGTH = 2048
+"""Bytes from the start of an image that are looked at; QEMU looks at as many when it guesses a format."""
 
 _LUKS = b"LUKS\xba\xbe"
+_DESCRIPTOR = re.compile(rb"(?:#[^\n]*\n| *\r?\n)*version=[123]\r?\n")
 _METHODS = {1: "AES", 2: "LUKS"}
 _CRYPT_METHOD = {1: 36, 2: 32, 3: 32}
 """Where the version of a qcow header keeps its method of encryption."""
@@ -25,3 +27,11 @@ def encryption(head: bytes) -> str:
             (method,) = struct.unpack_from(">I", head, place)
             return _METHODS.get(method, f"method {method}") if method else ""
     return ""
+
+
+def vmdk(head: bytes) -> str:
+    """Return `vmdk` for what QEMU takes for one where it guesses and the image inspector does not; else nothing.
+
+    QEMU knows the sparse extents of ESX by their magic, and a descriptor by its version after any comments.
+    """
+    return "vmdk" if head.startswith(b"COWD") or _DESCRIPTOR.match(head) else ""

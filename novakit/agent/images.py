@@ -186,13 +186,14 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 def _inspect(path: Path, promised: str) -> int:
     """Look at the file again, whoever wrote it: give the bytes a guest would see, or raise `Refused`."""
     with path.open("rb") as file:
-        method = disk_header.encryption(file.read(disk_header.LENGTH))
-    if method:
+        head = file.read(disk_header.LENGTH)
+    if method := disk_header.encryption(head):
         raise Refused(
             f"The image is encrypted with {method}, and this host has no key; decrypt it and upload it again."
         )
     inspector = format_inspector.detect_file_format(str(path))
     found = "raw" if inspector is None or str(inspector) in ("raw", "gpt", "iso") else str(inspector)
+    found = disk_header.vmdk(head) or found
     if found != promised:
         raise Refused(f"The image is {found}, not {promised} as the image service says.")
     if inspector is None or found == "raw":

@@ -20,6 +20,9 @@ _ACCEPTED: Mapping[str, tuple[set[str], ...]] = {
 }
 """What may be detected where a format is declared; a bootable ISO carries a partition table as well."""
 
+_ACCESS = ("rw", "rdonly", "noaccess")
+"""How a line of a VMDK's descriptor begins that names a file with a part of the disk."""
+
 FIRST = 1 << 20
 """Bytes the inspector must get at once: it looks for VMDK's text descriptor in the first piece alone."""
 
@@ -72,7 +75,7 @@ class Inspection:
             self._begin()
         self._wrapper.close()
         found = {str(one): one for one in self._wrapper.formats}
-        self._require_declared(set(found))
+        self._require_declared(set(found) if found.keys() != {"raw"} else {disk_header.vmdk(self._head) or "raw"})
         self._require_open(set(found))
         for name, inspector in found.items():
             self._require_safe(name, inspector)
@@ -108,6 +111,8 @@ class Inspection:
             return  # Odd partition tables harm nobody but the guest, and hybrid disks have them.
         try:
             inspector.safety_check()
+            if name == "vmdk":
+                _require_one_file(inspector)
         except format_inspector.SafetyCheckFailed as error:
             reasons = "; ".join(f"{check}: {failure}" for check, failure in error.failures.items())
             raise errors.UnsupportedMedia(
@@ -115,3 +120,20 @@ class Inspection:
             ) from error
         except format_inspector.ImageFormatError as error:
             raise errors.UnsupportedMedia(f"The image cannot be read as {self.declared}: {error}.") from error
+
+
+def _require_one_file(inspector: Any) -> None:
+    """Refuse a VMDK that takes from other files: by a parent, or as a descriptor that has no disk behind it.
+
+    The inspector looks at the names of extents alone. QEMU takes the parent from wherever the descriptor names it.
+    Raises SafetyCheckFailed.
+    """
+    if not inspector.has_region("header"):
+        why = "It is a descriptor of other files"
+    elif "parentfilenamehint" in inspector.desc_text:
+        why = "It names a parent file"
+    elif sum(line.split(" ")[0] in _ACCESS for line in map(str.strip, inspector.desc_text.split("\n"))) != 1:
+        why = "It consists of several files"
+    else:
+        return
+    raise format_inspector.SafetyCheckFailed({"descriptor": format_inspector.SafetyViolation(why)})

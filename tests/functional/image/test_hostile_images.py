@@ -1,6 +1,7 @@
 """Images that lie or attack, and requests that are wrong: refused with the reason, and nothing stays."""
 
 import asyncio
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -28,17 +29,21 @@ def with_features(bits: int) -> bytes:
     return (header + struct.pack(">Q", bits)).ljust(65536, b"\0")
 
 
-def vmdk(extent: str, kind: str = "monolithicSparse") -> bytes:
-    text = f'# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="{kind}"\n{extent}\n'.encode()
-    header = struct.pack("<4sIIQQQQIQQ", b"KDMV", 1, 3, 2048, 128, 1, 20, 512, 0, 0).ljust(512, b"\0")
-    return (header + text.ljust(20 * 512, b"\0")).ljust(1 << 20, b"\0")
+def vmdk(extent: str, kind: str = "monolithicSparse", capacity: int = 2048, at: int = 1, table: int = 0) -> bytes:
+    """A sparse extent with its descriptor in it; `at` is the descriptor's sector by the header, `table` the grains'."""
+    header = struct.pack("<4sIIQQQQIQQ", b"KDMV", 1, 3, capacity, 128, at, 20, 512, 0, table).ljust(512, b"\0")
+    text = vmdk_descriptor(extent, kind)
+    return (header.ljust(at * 512, b"\0") + text.ljust(20 * 512, b"\0")).ljust(1 << 20, b"\0")
 
 
-def vmdk_text(extent: str) -> bytes:
-    return (
-        f'# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n{extent}\n'.encode()
-        + b"# padding\n" * 200
-    )
+def vmdk_text(extent: str, kind: str = "monolithicFlat") -> bytes:
+    """A descriptor alone, whose extents are files of their own."""
+    return vmdk_descriptor(extent, kind) + b"# padding\n" * 200
+
+
+def vmdk_descriptor(extent: str, kind: str) -> bytes:
+    lines = ("# Disk DescriptorFile", "version=1", "CID=1", "parentCID=ffffffff", f'createType="{kind}"', extent, "")
+    return "\n".join(lines).encode()
 
 
 def luks() -> bytes:
@@ -70,6 +75,41 @@ REFUSED = {
     "a flat extent": ("vmdk", vmdk('RW 2048 FLAT "x" 0', "monolithicFlat"), "descriptor"),
     "a text descriptor": ("vmdk", vmdk_text(f'RW 2048 FLAT "{CANARY}" 0'), "descriptor"),
     "a text descriptor said to be raw": ("raw", vmdk_text(f'RW 2048 FLAT "{CANARY}" 0'), "content is vmdk"),
+    "a parent": ("vmdk", vmdk(f'parentFileNameHint="{CANARY}"\nRW 2048 SPARSE "x.vmdk"'), "parent file"),
+    "a parent in a comment": ("vmdk", vmdk(f'#parentFileNameHint="{CANARY}"\nRW 2048 SPARSE "x.vmdk"'), "parent file"),
+    "a second extent": ("vmdk", vmdk('RW 2048 SPARSE "x.vmdk"\nRW 2048 FLAT "y" 0'), "several files"),
+    "a stream with a path": ("vmdk", vmdk(f'RW 2048 SPARSE "{CANARY}"', "streamOptimized"), "descriptor"),
+    "a stream whose footer is none": (
+        "vmdk",
+        vmdk('RW 2048 SPARSE "x"', "streamOptimized", table=(1 << 64) - 1),
+        "footer",
+    ),
+    "a descriptor behind no disk": ("vmdk", vmdk('RW 2048 FLAT "x" 0', capacity=0), "0 bytes"),
+    "a descriptor where none is looked for": ("vmdk", vmdk(f'RW 2048 FLAT "{CANARY}" 0', at=3), "descriptor"),
+    "a descriptor of a split disk": (
+        "vmdk",
+        vmdk_text('RW 2048 SPARSE "x-s001.vmdk"', "twoGbMaxExtentSparse"),
+        "descriptor",
+    ),
+    "a descriptor of a split flat disk": (
+        "vmdk",
+        vmdk_text(f'RW 2048 FLAT "{CANARY}" 0', "twoGbMaxExtentFlat"),
+        "descriptor",
+    ),
+    "a descriptor of a device": ("vmdk", vmdk_text('RW 2048 FLAT "/dev/sda" 0', "fullDevice"), "descriptor"),
+    "a descriptor of a neighbour": ("vmdk", vmdk_text('RW 2048 SPARSE "x"', "monolithicSparse"), "other files"),
+    "a descriptor of a stream": ("vmdk", vmdk_text('RW 2048 SPARSE "x"', "streamOptimized"), "other files"),
+    "a descriptor with a strange comment said to be raw": (
+        "raw",
+        b"# \xff\xfe\n" + vmdk_text(f'RW 2048 FLAT "{CANARY}" 0'),
+        "content is vmdk",
+    ),
+    "a descriptor before zeros said to be raw": (
+        "raw",
+        vmdk_descriptor(f'RW 2048 FLAT "{CANARY}" 0', "monolithicFlat").ljust(1 << 20, b"\0"),
+        "content is vmdk",
+    ),
+    "an extent of ESX said to be raw": ("raw", b"COWD".ljust(1 << 20, b"\0"), "content is vmdk"),
     "a vmdk said to be qcow2": ("qcow2", vmdk('RW 2048 SPARSE "x.vmdk"'), "content is vmdk"),
     "an encrypted disk nobody declared": ("raw", luks(), "content is luks"),
     "a disc image said to be raw": ("raw", iso(), "content is iso"),
@@ -224,3 +264,19 @@ async def test_an_image_belongs_to_a_project(cloud: Any) -> None:
     image = await cloud.image(cloud.admin)
     status, _ = await cloud.patch(image["id"], {"op": "replace", "path": "/owner", "value": None}, token=cloud.admin)
     assert status == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil", "/etc/cron.d/evil", "..", ".", "evil", "", "{0}\n", "{0}/../evil", "{0}\0", "{0} ", " {0}"]
+)
+async def test_an_id_that_a_user_chose_names_no_file_but_its_image(cloud: Any, name: str) -> None:
+    """It is the one name of a user that becomes one of a file."""
+    mine = "11111111-2222-3333-4444-55555555abcd"
+    body = {"id": name.replace("{0}", mine), "name": "x", "disk_format": "raw", "container_format": "bare"}
+    status, said = await cloud.ask("POST", "/v2/images", body)
+    assert status == 400, said
+    assert (await cloud.ask("GET", "/v2/images"))[1]["images"] == []
+    image = await cloud.image(id=mine.upper())
+    assert (await cloud.upload(image["id"], b"x" * 1024))[0] == 204
+    [file] = cloud.files()
+    assert re.fullmatch(rf"{mine}\.[0-9a-f-]{{36}}", file)

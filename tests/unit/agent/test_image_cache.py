@@ -104,6 +104,24 @@ async def test_a_qcow2_that_names_another_file_never_reaches_a_driver(cache, ser
         await cache.get(source.described(port, disk_format="raw"), shown)
 
 
+@pytest.mark.parametrize("head", [b"COWD", b"KDMV\1\0\0\0", b"# \xff\nversion=1\n", b"version=3\r\n"])
+async def test_what_qemu_takes_for_a_vmdk_is_not_taken_for_raw(cache, serving, head):
+    source, port = await serving(head.ljust(1 << 20, b"\0"))
+    with pytest.raises(Refused, match="vmdk, not raw"):
+        await cache.get(source.described(port, disk_format="raw"), shown)
+
+
+async def test_a_qcow2_with_an_external_data_file_never_reaches_a_driver(cache, serving, tmp_path):
+    """Bit 2 of the incompatible features: the data are in a file that the header names."""
+    plain = tmp_path / "plain.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", plain, "1M"], check=True)
+    content = bytearray(plain.read_bytes())
+    content[79] |= 1 << 2
+    source, port = await serving(bytes(content))
+    with pytest.raises(Refused, match="not safe"):
+        await cache.get(source.described(port, disk_format="qcow2"), shown)
+
+
 def test_what_a_killed_download_left_is_removed_at_the_next_start(cache):
     (cache.directory / "abc.part").write_bytes(b"half")
     (cache.directory / "whole").write_bytes(b"all")
