@@ -18,7 +18,7 @@ Authenticate = Callable[[str, str], Awaitable[RequestContext]]
 
 @attrs.frozen
 class Entrance:
-    """Finds out who asks, and gives him a place in the share that his request takes from."""
+    """Finds out who asks, and gives the request a place in the share that it takes from."""
 
     authenticate: Authenticate
     shares: Shares

@@ -68,7 +68,7 @@ def order(
 ) -> list[tuple[str, bool]]:
     """Read by what to sort, each key with whether it goes down; a key without a direction goes by `default`.
 
-    Raises BadRequest for a key that is not sortable, for a direction that is none, and for one key too many.
+    Raises BadRequest for a key that is not sortable, for an unknown direction, and for one key too many.
     """
     if len(keys) > len(sortable):
         raise errors.BadRequest("Sort by each attribute once.")

@@ -152,7 +152,7 @@ class LocalHub:
             self._strangers -= 1
 
     async def _is_free(self, identity: str) -> bool:
-        """Say whether nobody has a name that only one may have; whoever has it and gives no sign of life loses it."""
+        """Return whether a name that only one may have is free; one that gives no sign of life loses its name."""
         if ":" not in identity:
             return True
         asked = world.monotonic()

@@ -44,7 +44,7 @@ class _Served:
         self.idle.set()
 
     def burden(self) -> tuple[bool, int]:
-        """Return how little it should be given: whoever is silent comes last, then whoever has most to do."""
+        """Return what calls are given out by, the least first: silent participants last, then those with most to do."""
         return self.participant.silent, self._running
 
     @contextmanager
@@ -85,7 +85,7 @@ class MemoryParticipant:
     _bus: MemoryBus
     identity: str
     silent: bool = False
-    """Set by whoever stands between this and the real participant while that one gives no sign of life."""
+    """Set by the hub while the real participant, in another process, gives no sign of life."""
     _serves: list[tuple[str, _Served]] = attrs.field(factory=list)
     _undo: list[Callable[[], None]] = attrs.field(factory=list)
     _closed: bool = False

@@ -58,7 +58,7 @@ class Tickets:
         return self._signed(b"host", host)
 
     def read(self, text: str) -> Ticket:
-        """Return what a ticket with its proof says. Raises Unauthorized for one that is none, not the host's, or over.
+        """Return what a ticket with its proof says. Raises Unauthorized for a forged, foreign or expired one.
 
         A clock that steps back within the lifetime of a ticket keeps it longer, and one that steps forward ends it:
         the host then asks again.

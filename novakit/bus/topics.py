@@ -1,6 +1,6 @@
 """Every topic of the bus, with the record that is published on it.
 
-News are hints: nobody listening is fine, and whoever missed one finds out by looking.
+News are hints: it is no fault when nobody listens, and a listener that missed one finds out by looking.
 """
 
 from collections.abc import Awaitable, Callable

@@ -127,7 +127,7 @@ class RefusedHost:
 
 @attrs.frozen(kw_only=True)
 class Unknown:
-    """What hosts have that is none of this database's."""
+    """What hosts have that this database does not know."""
 
     guests: tuple[Stranger, ...] = tuple_field()
     hosts: tuple[RefusedHost, ...] = tuple_field()

@@ -87,7 +87,7 @@ def _done(args: argparse.Namespace) -> int:
     for name in names:
         if args.action == "revoke":
             known.revoke(name)
-            print(f"{name} may not join any more; whoever joined with its credential is hung up on within a second.")
+            print(f"{name} may not join any more; a process that joined as {name} is disconnected within a second.")
             continue
         if args.prefix and paths.resolved(args.into) == known.state:
             raise ConfigError(f"{args.into} is the control plane's; give the host a directory of its own.")

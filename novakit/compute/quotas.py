@@ -36,12 +36,12 @@ class Quotas:
     defaults: Mapping[str, int] = attrs.field(factory=lambda: dict(DEFAULTS))
 
     async def limits(self, project_id: str) -> dict[str, int]:
-        """Give every limit of a project; -1 is none."""
+        """Return every limit of a project; -1 means no limit."""
         async with self._store.read() as session:
             return {**self.defaults, **await rows.of_project(session, project_id)}
 
     async def limit(self, session: Session, project_id: str, name: str) -> int:
-        """Return one limit of a project, within a transaction; -1 is none."""
+        """Return one limit of a project, within a transaction; -1 means no limit."""
         return (await rows.of_project(session, project_id)).get(name, self.defaults[name])
 
     async def detail(self, project_id: str) -> dict[str, dict[str, int]]:

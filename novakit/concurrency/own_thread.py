@@ -103,5 +103,5 @@ class OwnThread:
 
 
 def _portable(error: BaseException) -> Exception:
-    """Keep StopIteration and the like from confusing the future that carries them."""
+    """Keep StopIteration, which a future cannot carry, and what is no Exception at all from confusing the loop."""
     return error if isinstance(error, Exception) and not isinstance(error, StopIteration) else Stuck(repr(error))

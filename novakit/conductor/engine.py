@@ -118,7 +118,7 @@ class Engine:
                         alone = False
                     leased = await self._lease()
                 except Exception as error:
-                    # Whatever is the matter with the store, who runs nothing any more would be of no use to anybody.
+                    # Never let the loop end: an engine that leases nothing any more looks healthy and does nothing.
                     log.error("no operations could be leased", **_why(error))
                 if not leased or len(self._running) >= self.limit:
                     await self._rest()

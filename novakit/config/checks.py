@@ -85,7 +85,7 @@ def not_negative(instance: object, attribute: Any, value: float) -> None:
 
 
 def limit(instance: object, attribute: Any, value: int) -> None:
-    """Refuse what is neither a limit nor -1, which is none."""
+    """Refuse what is neither a limit nor -1, which means no limit."""
     if value < -1:
         raise ValueError(f"{attribute.name} must be -1, which is no limit, or from 0 on, not {value}")
 

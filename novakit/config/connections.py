@@ -14,19 +14,19 @@ class ConnectionOptions:
     """`[connections]`: how many may be open, and how long each may take; seconds and bytes."""
 
     total: int = attrs.field(default=8192, validator=checks.positive)
-    """Open at a time; fewer where the limit of descriptors is lower."""
+    """Connections open at a time; fewer where the limit of descriptors is lower."""
     per_address: int = attrs.field(default=2048, validator=checks.positive)
-    """Open at a time from one client address (IPv6: one /64); trusted proxies are exempt."""
+    """Connections open at a time from one client address (IPv6: one /64); trusted proxies are exempt."""
     header_within: float = attrs.field(default=10.0, validator=checks.positive)
-    """From the first byte of a request, or from the connection, to the end of its headers."""
+    """Seconds from the first byte of a request, or from the connection, to the end of its headers."""
     body_within: float = attrs.field(default=20.0, validator=checks.positive)
-    """For the body of a request; each `body_rate` bytes that arrive give a second more."""
+    """Seconds for the body of a request; each `body_rate` bytes that arrive give one more."""
     body_rate: int = attrs.field(default=4096, validator=checks.positive)
     """Bytes a second that a long body must keep up."""
     idle_within: float = attrs.field(default=75.0, validator=checks.positive)
-    """Between two requests."""
+    """Seconds for which a connection may stay open between two requests."""
     send_within: float = attrs.field(default=60.0, validator=checks.positive)
-    """For which a client may take nothing of an answer that waits for it."""
+    """Seconds for which a client may read nothing of an answer that is being sent."""
     descriptors: int = attrs.field(default=65536, validator=checks.positive)
     """What the process raises its own limit of open descriptors to, as far as the system lets it."""
     trusted_proxies: tuple[str, ...] = attrs.field(default=(), validator=checks.networks)
@@ -64,6 +64,6 @@ class LogOptions:
     keep: int = attrs.field(default=5, validator=attrs.validators.ge(0))
     """How many files put aside are kept."""
     repeats: int = attrs.field(default=20, validator=checks.positive)
-    """Lines of one kind within `repeats_within`; what is above is counted, and the count is written."""
+    """Lines of one kind that are written within `repeats_within`; of further ones only the number is written."""
     repeats_within: float = attrs.field(default=10.0, validator=checks.positive)
-    """Seconds."""
+    """Seconds over which `repeats` counts."""

@@ -11,7 +11,7 @@ MOST = 1 << 20
 
 
 def read_text(path: Path, most: int = MOST) -> str | None:
-    """Return the text of a file, None where there is none. Raises ConfigError with what is the matter with it."""
+    """Return the text of a file, None where there is none. Raises ConfigError saying what is wrong with it."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:

@@ -28,7 +28,7 @@ class Translation:
 
 
 def translate(content: str) -> Translation:
-    """Translate the content of a nova.conf. Raises ConfigError for a line that is none of such a file."""
+    """Translate the content of a nova.conf. Raises ConfigError for a line that no such file can have."""
     document: nova.Document = {}
     left_out: list[str] = []
     for (section, name), values in _options(content).items():

@@ -63,19 +63,19 @@ class SchedulerOptions:
     """`[scheduler]`: which filters and weighers, in which order."""
 
     driver: str = "filter_scheduler"
-    """Who decides: filter_scheduler is the filters and weighers, any other name that of a plugin."""
+    """What decides: filter_scheduler means the filters and weighers, any other name is a scheduler driver's."""
     filters: tuple[str, ...] | None = None
-    """Names in order; None is novakit's own list."""
+    """Names of the filters, in the order in which they are asked; None for novakit's default list."""
     weighers: Mapping[str, float] | None = None
-    """Multiplier by name; None is novakit's own list."""
+    """Multipliers by name of the weigher; None for novakit's default list."""
     placement_strategy: str = attrs.field(default="spread", validator=checks.strategy)
-    """spread or stack."""
+    """spread prefers emptier hosts, stack fuller ones."""
     max_attempts: int = attrs.field(default=3, validator=checks.positive)
-    """Hosts tried before a create gives up."""
+    """Hosts on which a build is tried before the create fails."""
     refresh_every: float = attrs.field(default=0.25, validator=checks.positive)
-    """Seconds after which the scheduler looks for changes of hosts of which it was told by no event."""
+    """Seconds after which the scheduler looks for changes of hosts that no event told it of."""
     subset: int = attrs.field(default=1, validator=checks.positive)
-    """The host is drawn from this many best ones; more of them mean fewer conflicts between schedulers."""
+    """The host is drawn at random from this many best ones; more of them mean fewer conflicts between schedulers."""
     metrics_max_age: float = attrs.field(default=180.0, validator=checks.positive)
     """Seconds after which what a host measured counts as missing."""
 
@@ -85,11 +85,11 @@ class ConductorOptions:
     """`[conductor]`: how much at once, and how patiently."""
 
     workers: int = attrs.field(default=64, validator=checks.positive)
-    """Operations under way at a time."""
+    """Operations that one conductor works on at a time."""
     patience: float = attrs.field(default=300.0, validator=checks.positive)
-    """Seconds for which a silent host is asked again before an operation fails."""
+    """Seconds for which a host that does not answer is asked again before the operation fails."""
     host_down_after: float = attrs.field(default=60.0, validator=checks.positive)
-    """Seconds without a heartbeat after which a host takes nothing new."""
+    """Seconds without a heartbeat after which a host counts as down and gets no new servers."""
     bus_group: str | None = None
     """Unix group whose members reach the bus; None is the conductor's user alone. Each needs a credential beside it."""
     shelved_offload_after: float = attrs.field(default=0.0, validator=checks.finite)
@@ -107,7 +107,7 @@ class AgentOptions:
     report_every: float = attrs.field(default=60.0, validator=checks.positive)
     """Seconds between full reports of inventory and guests."""
     heartbeat_every: float = attrs.field(default=10.0, validator=checks.positive)
-    """Seconds between signs of life, with which the network is looked after too."""
+    """Seconds between heartbeats; with each the network driver checks and repairs what it made."""
     create_within: float = attrs.field(default=600.0, validator=checks.positive)
     """Seconds a virt driver may take to build a guest."""
     snapshot_within: float = attrs.field(default=1800.0, validator=checks.positive)
@@ -119,11 +119,11 @@ class AgentOptions:
     apply_within: float = attrs.field(default=110.0, validator=checks.positive)
     """Seconds a network driver may take for one topology."""
     compute_monitors: tuple[str, ...] = attrs.field(default=MONITORS, validator=_monitors)
-    """What is measured of the machine; empty is nothing."""
+    """What the agent measures of the machine; empty for nothing."""
     traits: tuple[str, ...] = attrs.field(default=(), validator=_traits)
-    """What this host is said to be, beside what its driver says."""
+    """Traits that this host has besides those that its driver reports."""
     withheld_traits: tuple[str, ...] = attrs.field(default=(), validator=_traits)
-    """What is not told of this host, whatever its driver says."""
+    """Traits that are not reported for this host even if its driver reports them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -165,8 +165,8 @@ class PolicyOptions:
     """`[policy]`: who may do what."""
 
     file: str | None = None
-    """Rules that say otherwise than the defaults, in YAML; None is policy.yaml in the state directory or beside
-    novakit.toml, where there is one. A relative path counts from the directory of novakit.toml."""
+    """A YAML file with rules that replace defaults; None for policy.yaml in the state directory or beside novakit.toml,
+    where there is one. A relative path counts from the directory of novakit.toml."""
 
 
 @attrs.frozen(kw_only=True)
@@ -191,7 +191,7 @@ class DiskOptions:
 
 @attrs.frozen(kw_only=True)
 class RetentionOptions:
-    """`[retention]`: for how long the database keeps what is over. A negative number keeps it for ever."""
+    """`[retention]`: for how long the database keeps what has ended. A negative number keeps it for ever."""
 
     deleted_servers_days: float = 30.0
     """Days for which a deleted server and what was done to it can still be asked for."""
@@ -200,14 +200,14 @@ class RetentionOptions:
     decisions_days: float = 14.0
     """Days for which the scheduler's decisions are kept."""
     deleted_images_days: float = 365.0
-    """Days for which the id of a deleted image stays taken; that of one from which a server was made stays longer."""
+    """Days for which the id of a deleted image cannot be used again; longer while a server was made from the image."""
     every: float = attrs.field(default=3600.0, validator=checks.positive)
     """Seconds between two looks at what is too old."""
 
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """Everything one process is told."""
+    """All options of one process."""
 
     state: Path
     """Directory under which all state lives."""
@@ -245,7 +245,7 @@ class Config:
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     """What `accel:device_profile` in a flavor means, by name."""
     warnings: tuple[str, ...] = ()
-    """A sentence for each option that was spelt otherwise."""
+    """A sentence for each option that has another spelling here."""
 
     @property
     def url(self) -> str:

@@ -105,7 +105,7 @@ class Share:
 
 @attrs.define
 class Pace:
-    """So many turns a second for each party, two seconds' worth of them at once; whoever is faster waits."""
+    """So many turns a second for each party, two seconds' worth of them at once; a faster party waits."""
 
     rate: float
     _next: dict[str, float] = attrs.field(factory=dict)

@@ -81,7 +81,7 @@ class Keyring:
         plain = self._decrypted(text) if len(text) <= MAX_LENGTH and text.isascii() else None
         said: list[Any] = orjson.loads(plain) if plain else [None]
         if said[0] != FORMAT:
-            raise errors.Unauthorized("The token is not one of ours; log in for a new one.")
+            raise errors.Unauthorized("The token was not issued by this cloud; log in for a new one.")
         _, user_id, project_id, system, methods, issued, expires, audit_ids = said
         token = Token(
             user_id=user_id,

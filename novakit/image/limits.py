@@ -22,7 +22,7 @@ def defaults(options: ImageOptions) -> dict[str, int]:
 
 
 async def of_project(session: Session, options: ImageOptions, project_id: str) -> dict[str, int]:
-    """Return the limits of a project; -1 is none."""
+    """Return the limits of a project; -1 means no limit."""
     return {**defaults(options), **await table.limits_of(session, project_id)}
 
 

@@ -37,7 +37,7 @@ class Given:
     """Address and kind of each device, by address."""
 
     def described(self) -> dict[str, Any]:
-        """Return what a decision tells of it, without what there is none of."""
+        """Return what a decision tells of it; what is empty is left out."""
         told = {"numa": list(self.numa), "devices": list(self.devices)}
         return {name: some for name, some in told.items() if some}
 
@@ -92,7 +92,7 @@ class _Asked:
                 yield id
 
     def shares(self, ledger: Ledger) -> Mapping[str, Mapping[str, int]] | None:
-        """Say what to take of which provider, devices aside, by what the ledger has; None where it has not enough."""
+        """Return what to take of which provider, without devices; None where the ledger has too little."""
         ids = self.state.providers.get(self.row)
         if ids is None:
             return {self.provider: beside_devices(self.ask, with_groups=True)}

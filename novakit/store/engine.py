@@ -221,7 +221,7 @@ class Store:
         try:
             if changed and self._log is not None:
                 await self._log.flush()
-        finally:  # committed it is, also where whoever asked waits no longer
+        finally:  # it is committed, also where the caller no longer waits
             for call in session._after_commit:
                 call()
 
@@ -256,7 +256,7 @@ class Store:
 
 @asynccontextmanager
 async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Hold a connection. Raises StoreAway while there is none to be had."""
+    """Hold a connection. Raises StoreAway while the database cannot be reached."""
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(engine.connect())

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from novakit.store.engine import Session
 
 UNLIMITED = -1
-"""A limit that is none, as the quota APIs of OpenStack write it."""
+"""No limit, as the quota APIs of OpenStack write it."""
 
 
 async def hold(session: Session, resource: str, owners: Collection[str]) -> None:

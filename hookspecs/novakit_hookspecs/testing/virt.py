@@ -511,7 +511,9 @@ class VirtConformance:
                 assert (await driver.create(attached)).power is Power.RUNNING
                 held = [each for each in await driver.holdings() if each.kind == "device"]
                 assert [(each.name, each.owner) for each in held] == [(address, one.id)]
-                assert address in {each.address for each in (await driver.host()).pci}, "who has it is the ledger's"
+                assert address in {each.address for each in (await driver.host()).pci}, (
+                    "a device stays reported while a guest has it: Placement knows which are taken"
+                )
             finally:
                 await driver.destroy(one.id)
             assert not [each for each in await driver.holdings() if each.kind == "device"]

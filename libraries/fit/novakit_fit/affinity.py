@@ -50,7 +50,7 @@ class DeviceRequest:
     """Pairs of a resource class and how many devices of it are wanted beside all these, wherever they are."""
 
     def amounts(self) -> Counter[str]:
-        """Return how many devices of each kind are wanted, those that are wanted by class aside."""
+        """Return how many devices of each kind are wanted, without those that are wanted by class."""
         wanted = Counter(dict(self.counts))
         if self.gpus is not None:
             wanted[self.gpus[0]] += self.gpus[1]

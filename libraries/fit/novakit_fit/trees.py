@@ -56,7 +56,7 @@ def assign(
 
 @attrs.frozen
 class Wanted:
-    """What one server wants of a tree; who asks it of many trees makes it once."""
+    """What one server wants of a tree; made once for many trees."""
 
     rules: Rules
     classes: frozenset[str]

@@ -13,7 +13,7 @@ _TAP, _NO_PACKET_INFORMATION, _VNET_HEADER = 0x0002, 0x1000, 0x4000
 
 
 def open_tap(name: str, devices: Path = Path("/sys/class/net")) -> int:
-    """Return a descriptor of a tap that is there. Raises `Refused` for what is none, or is somebody else's."""
+    """Return a descriptor of a tap. Raises Refused for what is not one, or belongs to another service."""
     # The kernel would make one that is missing, which nobody has wired, and which ends with the guest.
     if not (devices / name / "tun_flags").is_file():
         raise Refused(f"there is no tap {name} on this host")

@@ -222,7 +222,7 @@ def _furnish_leg(ip: Any, link: Any, leg: Leg) -> list[str]:
 
 
 def set_addresses(ip: Any, index: int, wanted: Sequence[str]) -> list[str]:
-    """Make these all the addresses of a device, link-local ones aside. Returns those that are new."""
+    """Make these all the addresses of a device, except link-local ones. Returns those that are new."""
     have = {
         f"{ipaddress.ip_address(item.get('address'))}/{item['prefixlen']}"
         for item in ip.get_addr(index=index)

@@ -26,7 +26,7 @@ class HostImages:
     used: UsedTickets
 
     async def authenticate(self, ticket: str, request_id: str) -> RequestContext:
-        """Return which host sent a ticket. Raises Unauthorized for one that is none, another host's, or over."""
+        """Return which host sent a ticket. Raises Unauthorized for one that is forged, another host's, or expired."""
         return RequestContext(request_id=request_id, user_id=f"host:{self.tickets.read(ticket).host}")
 
 

@@ -145,7 +145,7 @@ class Noun:
 MOST_EXTRA = 65536
 """Bytes of JSON that one thing may hold besides the attributes of the API."""
 _SILENT = frozenset({"email", "default_project_id"})
-"""Left out of a document where there is none."""
+"""Left out of a document that has no value for it."""
 
 
 def _plain(values: Document) -> Document:

@@ -83,7 +83,7 @@ def _kinds(accept: str) -> list[str]:
 
 
 async def body(call: Asked, schema: Schema) -> Any:
-    """Read the JSON body. Raises BadRequest when it is none or is not what the schema says."""
+    """Read the JSON body. Raises BadRequest when it is missing or does not match the schema."""
     return schema.checked(await call.raw())
 
 
@@ -139,7 +139,7 @@ def clean(value: str) -> str:
 
 
 def canonical_uuid(value: str) -> str | None:
-    """Write a UUID in lower case with dashes, or tell that it is none."""
+    """Return a UUID in lower case with dashes; None for what is not one."""
     try:
         return str(uuid.UUID(value))
     except ValueError:

@@ -47,7 +47,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Print the decisions; give 1 when there is none, or when no host was found."""
+    """Print the decisions. Returns 1 when there is none, or when no host was found."""
     if args.server is not None and not args.server.strip():
         raise ConfigError("SERVER is empty; give a server's id or name, or the id of a decision.")
     if bool(args.server) == bool(args.flavor):

@@ -146,7 +146,7 @@ class Notary:
 
 
 def read(kept: GuestNote) -> Note:
-    """Read a note, whoever wrote it. Raises ValueError for what is none, or one of another guest."""
+    """Read a note, whoever wrote it. Raises ValueError for what is not a note, or is another guest's."""
     try:
         note = to_record(orjson.loads(kept.text), Note, tolerant=True)
     except (TypeError, LookupError, orjson.JSONDecodeError) as error:
@@ -157,7 +157,7 @@ def read(kept: GuestNote) -> Note:
 
 
 def read_networks(kept: NetworksNote) -> NotedNetworks:
-    """Read a note of networks, whoever wrote it. Raises ValueError for what is none."""
+    """Read a note of networks, whoever wrote it. Raises ValueError for what is not one."""
     try:
         return to_record(orjson.loads(kept.text), NotedNetworks, tolerant=True)
     except (TypeError, LookupError, orjson.JSONDecodeError) as error:

@@ -110,7 +110,7 @@ class CloudState:
     async def refresh(self) -> bool:
         """Bring the table up to date, if an event said so or it is time. Returns whether it was.
 
-        Whoever comes while somebody else is at it waits, for half of a new picture is worse than an old one.
+        A second caller waits for the first: half of a new picture is worse than an old one.
         """
         async with self._refreshing:
             now = world.monotonic()

@@ -76,7 +76,7 @@ def _is_even(name: str, row: Row | Mapping[str, Any]) -> bool:
 
 
 def shares(tree: Sequence[ProviderStock], ask: Ask) -> Shares | None:
-    """Return what a server takes of which provider of a tree, devices aside; None where it cannot be had."""
+    """Return what a server takes of which provider of a tree, without devices; None where there is too little."""
     return wanted_of(ask).assigned(tree)
 
 

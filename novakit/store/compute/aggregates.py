@@ -23,7 +23,7 @@ aggregates = sa.Table(
 )
 """`metadata` holds text by key; `availability_zone` among it makes the aggregate a zone.
 
-A deleted one stays as a row, so that whoever follows `changed` hears of it.
+A deleted one stays as a row, so that readers who follow `changed` hear of it.
 """
 
 aggregate_hosts = sa.Table(

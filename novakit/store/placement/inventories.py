@@ -177,7 +177,7 @@ async def update(session: Session, provider_id: str, name: str, stock: StatedInv
 
 
 async def delete(session: Session, provider_id: str, name: str) -> None:
-    """Remove one inventory; raise `NotFound` when there is none, `Conflict` while somebody holds a part of it."""
+    """Remove one inventory. Raises NotFound when there is none, Conflict while some of it is allocated."""
     old = {row["resource_class"]: row for row in await of_provider(session, provider_id)}
     if name not in old:
         raise errors.NotFound(

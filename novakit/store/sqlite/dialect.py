@@ -101,7 +101,7 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
 
 
 def changes(connection: AsyncConnection) -> int:
-    """Return how many rows were ever changed through this connection; 0 where it is none of SQLite's."""
+    """Return how many rows were ever changed through this connection; 0 where the database is not SQLite."""
     adapted = connection.sync_connection.connection.dbapi_connection if connection.sync_connection else None
     return adapted._connection.total_changes if isinstance(adapted, _Connection) else 0
 

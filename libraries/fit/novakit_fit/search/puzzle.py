@@ -47,7 +47,10 @@ class Puzzle:
     chance: Random | None = None
     """Where it is given, the answers come in random order."""
     prefers: Preference | None = None
-    """Where it is given, answers come in its order, and those that it leaves out are not tried: for who wants one."""
+    """Where it is given, answers come in its order, and those that it leaves out are not tried.
+
+    For callers that want one candidate.
+    """
     _ids: Sequence[str] = attrs.field(init=False)
     _ends: dict[object, Ends] = attrs.field(factory=dict)
     """By state; none is a dead end."""

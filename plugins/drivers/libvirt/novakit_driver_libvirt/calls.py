@@ -70,7 +70,7 @@ _UNDEFINE = (
 
 @attrs.frozen
 class Domain:
-    """A libvirt domain whose name is one of ours."""
+    """A libvirt domain whose name this driver gave."""
 
     guest: str
     power: Power

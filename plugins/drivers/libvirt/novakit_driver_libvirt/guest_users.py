@@ -44,7 +44,7 @@ def of_domain(xml: str) -> Label | None:
 
 
 def parse(text: str) -> Label | None:
-    """Read a label of numbers; None for what is none."""
+    """Read a label of numbers; None for any other."""
     user, _, group = text.partition(":")
     user, group = user.removeprefix("+"), group.removeprefix("+")
     return Label(int(user), int(group)) if user.isdigit() and group.isdigit() else None

@@ -330,7 +330,7 @@ class OvsNetworks:
         }
 
     async def _forget_connections(self, before: plan.Plan, wanted: plan.Plan) -> None:
-        """Let whoever gets an address next not inherit the connections of the last holder."""
+        """Forget the connections of addresses that were given up, so that their next holder does not inherit them."""
         bridge = self._options.integration_bridge
         zones = set(before.zones.values()) - set(wanted.zones.values())
         steps = [self._switch.flush(bridge, zone) for zone in zones]

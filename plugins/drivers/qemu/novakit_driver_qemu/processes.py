@@ -205,7 +205,7 @@ def _began(pid: int) -> int:
 
 
 def _identity(stat: bytes) -> tuple[int, int]:
-    """Return number and beginning of a process from its /proc/PID/stat; zeros for what is none."""
+    """Return number and beginning of a process from its /proc/PID/stat; zeros for what is not a process."""
     number, _, _ = stat.partition(b" ")
     fields = stat.rpartition(b")")[2].split()
     try:
