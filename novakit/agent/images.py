@@ -67,7 +67,7 @@ class ImageCache:
 
     @asynccontextmanager
     async def held(self, source: ImageSource, show: Show) -> AsyncIterator[LocalImage]:
-        """Give the local file of an image, which stays at least until the block ends. Raises what `get` does."""
+        """Hold the local file of an image: it stays at least until the block ends. Raises what `get` does."""
         self._held[source.sha256] += 1
         try:
             yield await self.get(source, show)

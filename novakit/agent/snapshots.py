@@ -26,7 +26,7 @@ class SnapshotFiles:
     directory: Path
 
     async def make(self, server: str, operation: str, copy: Callable[[str], Awaitable[str]]) -> Path:
-        """Give the file of an operation, its suffix the disk format; `copy` writes it to a path and says the format."""
+        """Return the file of an operation, with the disk format as suffix; `copy` writes it and returns the format."""
         for disk_format in _READY:
             path = self._path(server, operation, disk_format)
             if await asyncio.to_thread(path.exists):

@@ -41,7 +41,7 @@ LIVING = living(list(TABLE.values()))
 
 
 def pairs(move: Move) -> Iterator[tuple[State, State]]:
-    """Give every change that a move makes, as the state before and the state after."""
+    """Yield every change that a move makes, as the state before and the state after."""
     for vm_state in LIVING if ANY in move.before else move.before:
         tasks = move.tasks(vm_state)
         for task_state in LIVING[vm_state] if ANY in tasks else tasks:

@@ -100,7 +100,7 @@ class Scheduler:
         return {"outcome": "placed" if decision.placed else "refused", **decision.record}
 
     def measures(self) -> dict[str, Any]:
-        """Give the counters: decisions, conflicts, and of each filter and weigher calls, seconds, removals, faults."""
+        """Return the counters: decisions, conflicts; of each filter and weigher calls, seconds, removals, faults."""
         steps: dict[str, Sequence[PipelineStep[Any]]] = {
             "filters": self.pipeline.filters,
             "weighers": self.pipeline.weighers,

@@ -33,12 +33,12 @@ class FilterConformance:
 
     @pytest.fixture
     def spec(self) -> FilterSpec:
-        """Give the record under test."""
+        """Return the record under test."""
         raise AssertionError("define a fixture `spec` that gives your FilterSpec")
 
     @pytest.fixture
     def options(self, spec: FilterSpec) -> Any:
-        """Give the options to build it with: the defaults, unless a subclass says otherwise."""
+        """Return the options to build it with: the defaults, unless a subclass says otherwise."""
         return spec.options() if spec.options is not None else None
 
     @pytest.fixture
@@ -47,7 +47,7 @@ class FilterConformance:
 
     @pytest.fixture
     def requests(self) -> Sequence[Ask]:
-        """Give the requests to try; a subclass adds those that its filter is for."""
+        """Return the requests to try; a subclass adds those that its filter is for."""
         return list(asks())
 
     def tables(self) -> list[HostRows]:

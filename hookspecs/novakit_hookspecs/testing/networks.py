@@ -32,7 +32,7 @@ class NetworkConformance:
 
     @pytest.fixture
     async def driver(self, build: Build) -> AsyncIterator[NetworkDriver]:
-        """Give an open driver on an empty host."""
+        """Yield an open driver on an empty host, and close it afterwards."""
         made = build()
         await made.open()
         yield made
@@ -44,7 +44,7 @@ class NetworkConformance:
 
     @pytest.fixture
     def draft(self) -> Draft:
-        """Give an empty drawing board."""
+        """Return an empty draft of a topology."""
         return Draft()
 
     async def test_every_wanted_port_is_wired(self, driver: NetworkDriver, draft: Draft) -> None:

@@ -58,7 +58,7 @@ class WiresPackets(NetworkConformance):
 
     @pytest.fixture
     async def pair(self, driver: NetworkDriver, draft: Draft, guests: Attach) -> AsyncIterator[Pair]:
-        """Give two guests on one network."""
+        """Yield two guests on one network."""
         network = draft.network()
         first = draft.port(network, "10.1.0.11")
         second = draft.port(network, "10.1.0.12", (*OUT, PING, allow_tcp(80)))
@@ -271,7 +271,7 @@ class WiresPackets(NetworkConformance):
 
     @pytest.fixture
     async def believer(self, driver: NetworkDriver, draft: Draft, pair: Pair) -> PacketGuest:
-        """Give the second guest, with rules that let everything in: only what is a lie must not arrive."""
+        """Return the second guest, with rules that let everything in: only what is a lie must not arrive."""
         everything = [Rule(direction="ingress", ethertype=kind) for kind in ("IPv4", "IPv6")]
         draft.change(pair.second.port, rules=(*OUT, *everything))
         await driver.apply(draft.topology())

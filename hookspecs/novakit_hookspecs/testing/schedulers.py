@@ -25,12 +25,12 @@ class SchedulerConformance:
 
     @pytest.fixture
     def spec(self) -> SchedulerSpec:
-        """Give the record under test."""
+        """Return the record under test."""
         raise AssertionError("define a fixture `spec` that gives your SchedulerSpec")
 
     @pytest.fixture
     def options(self, spec: SchedulerSpec) -> Any:
-        """Give the options to build it with: the defaults, unless a subclass says otherwise."""
+        """Return the options to build it with: the defaults, unless a subclass says otherwise."""
         return None if spec.options is None else spec.options()
 
     @pytest.fixture
@@ -40,7 +40,7 @@ class SchedulerConformance:
 
     @pytest.fixture
     def requests(self) -> Sequence[Ask]:
-        """Give the requests to try; a subclass adds those that its driver is for."""
+        """Return the requests to try; a subclass adds those that its driver is for."""
         return list(asks())
 
     def tables(self) -> list[HostRows]:

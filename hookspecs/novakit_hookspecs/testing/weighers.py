@@ -27,12 +27,12 @@ class WeigherConformance:
 
     @pytest.fixture
     def spec(self) -> WeigherSpec:
-        """Give the record under test."""
+        """Return the record under test."""
         raise AssertionError("define a fixture `spec` that gives your WeigherSpec")
 
     @pytest.fixture
     def options(self, spec: WeigherSpec) -> Any:
-        """Give the options to build it with: the defaults, unless a subclass says otherwise."""
+        """Return the options to build it with: the defaults, unless a subclass says otherwise."""
         return spec.options() if spec.options is not None else None
 
     @pytest.fixture
@@ -41,7 +41,7 @@ class WeigherConformance:
 
     @pytest.fixture
     def requests(self) -> Sequence[Ask]:
-        """Give the requests to try; a subclass adds those that its weigher is for."""
+        """Return the requests to try; a subclass adds those that its weigher is for."""
         return list(asks())
 
     def tables(self) -> list[HostRows]:

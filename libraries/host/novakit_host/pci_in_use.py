@@ -60,7 +60,7 @@ def _named(root: Path, where: str, source: str) -> Iterator[tuple[str, Path]]:
 
 
 def _addresses(path: Path) -> Iterator[str]:
-    """Give every PCI address on the way to a device."""
+    """Yield every PCI address on the way to a device."""
     for part in Path(os.path.realpath(path)).parts:
         if part.count(":") == 2 and "." in part:
             yield part

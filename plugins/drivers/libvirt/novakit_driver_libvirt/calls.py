@@ -239,7 +239,7 @@ class Calls:
         await self._run(work)
 
     async def version(self) -> int:
-        """Give QEMU's version as libvirt counts."""
+        """Return QEMU's version as libvirt counts: major * 1,000,000 + minor * 1,000 + release."""
         return await self._run(lambda connection: int(connection.getVersion()))
 
     async def capabilities(self) -> str:
