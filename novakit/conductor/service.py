@@ -19,7 +19,7 @@ from novakit.conductor.guests.desk import Desk
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import Reports
 from novakit.conductor.retention import Retention
-from novakit.conductor.verbs.shelve_offload import offload_due
+from novakit.conductor.verbs.shelve_offload import Offloading
 from novakit.monitoring.tallies import tallies_of
 from novakit.plughost.offers import Listening
 from novakit.store import operations
@@ -46,9 +46,11 @@ class Conductor:
     reports: Reports = attrs.field(init=False)
     retention: Retention = attrs.field(init=False)
     _announcer: Announcer = attrs.field(init=False)
+    _offloading: Offloading = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.reports = Reports(self.parts)
+        self._offloading = Offloading(self.parts)
         self.retention = Retention(self.parts.store, self.parts.config.retention)
         self._announcer = Announcer(self.parts.store, self.observers)
         self.engine.note = self._announcer.note
@@ -56,6 +58,8 @@ class Conductor:
     async def start(self, *, alone: bool) -> None:
         """Begin to serve and to work; `alone` says that no other conductor shares the store."""
         bus = self.parts.bus
+        if self.parts.config.conductor.shelved_offload_after > 0:
+            await self._offloading.look()  # before anything of this process is written by a clock that may be set
         serve(bus, ConductorCalls, lambda sender: Served(self, sender))
         topics.OPERATIONS_NEW.listen(bus, self._new_work)
         topics.NETWORKS_CHANGED.listen(bus, self._networks_changed)
@@ -98,7 +102,7 @@ class Conductor:
             await self.parts.networks.release(server_id)
             async with self.parts.store.write() as session:
                 await self.parts.placement.release(session, server_id)
-        if await offload_due(self.parts):
+        if await self._offloading.begin_due():
             self.engine.wake()
         await self.parts.store.reserve()
         self.parts.wiring.poke(set(await self.parts.networks.hosts_behind()) & up)

@@ -1,7 +1,10 @@
 """Shelve offload: give back the room that a shelved server still has on its host."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
+
+import attrs
 
 from novakit import world
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
@@ -10,7 +13,7 @@ from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store import operations
-from novakit.store.compute import servers
+from novakit.store.compute import hosts, servers
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.plain import to_plain
 
@@ -43,17 +46,48 @@ SHELVE_OFFLOAD = Verb(
 )
 
 
-async def offload_due(parts: Parts) -> int:
-    """Have the servers offloaded that have been shelved on their hosts for as long as they may. Returns how many."""
-    after = parts.config.conductor.shelved_offload_after
-    if after <= 0:
-        return 0
-    async with parts.store.write() as session:
-        due = await servers.resting(session, "shelved", before=world.now() - timedelta(seconds=after))
-        moved = [row for row in due if await move_if(session, row["id"], SHELVE_OFFLOAD.move(REQUEST))]
-        if moved:
-            await operations.add(session, [_offload_of(row) for row in moved])
-    return len(moved)
+@attrs.define
+class Offloading:
+    """Has servers offloaded that have been shelved on their hosts for as long as they may.
+
+    How long that is, the monotonic clock of this process says: when a server was shelved is a mark that a wall clock
+    wrote, which may have been set since. What was shelved before the process looked first is as old as it lies behind
+    the newest mark in the database then, so that neither a restart nor a clock makes it older than it is.
+    """
+
+    parts: Parts
+    _since: dict[str, tuple[datetime, float]] = attrs.field(factory=dict)
+    """By server: its mark, and since when it has it, by the monotonic clock."""
+    _newest: datetime | None = None
+    """The newest mark at the first look."""
+
+    async def look(self) -> Sequence[Row]:
+        """Return the servers that have been shelved on their hosts for too long."""
+        after, now = self.parts.config.conductor.shelved_offload_after, world.monotonic()
+        async with self.parts.store.read() as session:
+            rows = await servers.resting(session, "shelved")
+            first = self._newest is None
+            if first:
+                marks = [row["updated_at"] for row in rows] + [row["last_seen"] for row in await hosts.signs(session)]
+                self._newest = max(marks, default=datetime.min.replace(tzinfo=UTC))
+        for row in rows:
+            mark, known = row["updated_at"], self._since.get(row["id"])
+            if known is None or known[0] != mark:
+                behind = (self._newest - mark).total_seconds() if first and self._newest else 0.0
+                self._since[row["id"]] = mark, now - behind
+        for gone in self._since.keys() - {row["id"] for row in rows}:
+            del self._since[gone]
+        return [row for row in rows if now - self._since[row["id"]][1] >= after]
+
+    async def begin_due(self) -> int:
+        """Begin to offload those that are due. Returns how many they are."""
+        if self.parts.config.conductor.shelved_offload_after <= 0 or not (due := await self.look()):
+            return 0
+        async with self.parts.store.write() as session:
+            moved = [row for row in due if await move_if(session, row["id"], SHELVE_OFFLOAD.move(REQUEST))]
+            if moved:
+                await operations.add(session, [_offload_of(row) for row in moved])
+        return len(moved)
 
 
 def _offload_of(row: Row) -> dict[str, Any]:

@@ -11,6 +11,7 @@ or weigher reads them; 8 bytes for each host and name.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import attrs
@@ -126,32 +127,28 @@ class Measurements:
 class Builds:
     """The builds that ended lately, from the operations they were part of."""
 
-    _ended: deque[tuple[datetime, str, bool]] = attrs.field(factory=deque)
-    """When, on which host, whether it worked."""
-    _counted: dict[str, datetime] = attrs.field(factory=dict)
-    """The latest operations, which the next look finds again."""
+    _ended: deque[tuple[datetime, str, Sequence[tuple[str, bool]]]] = attrs.field(factory=deque)
+    """When, which operation, and of each of its builds on which host and whether it worked."""
+    _counted: set[str] = attrs.field(factory=set)
+    """These operations: what ended lately, and all of the window once a clock was set, is found again."""
     _latest: datetime | None = None
 
     async def rates(self, session: Session, now: datetime) -> dict[str, float]:
         """Return the share of builds that failed, 0 to 1, by host; hosts without a build are left out."""
         start = now - LATELY
-        since = max(start, self._latest - _LATE) if self._latest else start
+        # A clock that was set back writes ends before the latest one.
+        since = max(start, min(self._latest, now) - _LATE) if self._latest else start
         for one in await picture.builds_since(session, since):
             if one["id"] not in self._counted:
-                self._counted[one["id"]] = one["finished_at"]
-                self._latest = max(self._latest or one["finished_at"], one["finished_at"])
-                self._ended.extend((one["finished_at"], host, worked) for host, worked in one["builds"])
-        self._forget(start)
-        tally: dict[str, list[int]] = {}
-        for _, host, worked in self._ended:
-            counts = tally.setdefault(host, [0, 0])
-            counts[0] += not worked
-            counts[1] += 1
-        return {host: failed / built for host, (failed, built) in tally.items()}
-
-    def _forget(self, start: datetime) -> None:
+                self._counted.add(one["id"])
+                self._latest = one["finished_at"]
+                self._ended.append((one["finished_at"], one["id"], one["builds"]))
         while self._ended and self._ended[0][0] < start:
-            self._ended.popleft()
-        if self._latest is not None:
-            edge = self._latest - 2 * _LATE
-            self._counted = {key: at for key, at in self._counted.items() if at >= edge}
+            self._counted.discard(self._ended.popleft()[1])
+        tally: dict[str, list[int]] = {}
+        for _, _, builds in self._ended:
+            for host, worked in builds:
+                counts = tally.setdefault(host, [0, 0])
+                counts[0] += not worked
+                counts[1] += 1
+        return {host: failed / built for host, (failed, built) in tally.items()}

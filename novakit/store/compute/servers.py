@@ -1,7 +1,6 @@
 """Servers: one row each, kept after deletion so that it can still be listed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -168,13 +167,11 @@ async def on_host(session: Session, host: str) -> list[Row]:
     return await session.all(sa.select(servers).where(servers.c.host == host, servers.c.deleted_at.is_(None)))
 
 
-async def resting(session: Session, vm_state: str, *, before: datetime) -> list[Row]:
-    """Fetch the servers that are in a state, with nothing being done to them, and were not changed since `before`."""
+async def resting(session: Session, vm_state: str) -> list[Row]:
+    """Fetch the servers that are in a state, with nothing being done to them."""
     c = servers.c
     return await session.all(
-        sa.select(servers).where(
-            c.vm_state == vm_state, c.task_state.is_(None), c.deleted_at.is_(None), c.updated_at < before
-        )
+        sa.select(servers).where(c.vm_state == vm_state, c.task_state.is_(None), c.deleted_at.is_(None))
     )
 
 
