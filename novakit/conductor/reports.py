@@ -13,6 +13,7 @@ from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
 from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.networks import NetworkNotes
+from novakit.conductor.guests.note import Note
 from novakit.conductor.guests.renewal import renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
@@ -24,7 +25,7 @@ from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
 from novakit_hookspecs.hosts import HostFacts
 from novakit_hookspecs.plain import to_plain
-from novakit_hookspecs.servers import GuestEvent, Power
+from novakit_hookspecs.servers import Guest, GuestEvent, Power
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,8 @@ class _Facts:
     """Without its measurements, which change each time."""
     record: HostFacts
     metrics: Mapping[str, float]
+    strange: Sequence[tuple[Guest, Note | None]] = ()
+    """Guests that no server of the database is, which are recorded with the facts."""
 
 
 @attrs.define
@@ -64,6 +67,8 @@ class Reports:
     _runs: dict[str, RunningPlugins] = attrs.field(factory=dict)
     """What each host runs, as it was last written."""
     _seen: set[str] = attrs.field(factory=set)
+    _accounted: dict[str, frozenset[str]] = attrs.field(factory=dict)
+    """Guests that were compared with the database already, by host."""
     network_notes: NetworkNotes = attrs.field(init=False)
     _strangers: Strangers = attrs.field(init=False)
     _write: Gather["_Facts", Exception | None] = attrs.field(init=False)
@@ -82,11 +87,16 @@ class Reports:
         facts = attrs.evolve(report.facts, metrics={})
         plain = to_plain(facts)
         del plain["metrics"]
-        if (error := await self._write(_Facts(host, plain, facts, measurements(report.metrics)))) is not None:
+        new = [
+            each for each in report.guests if each.id not in self._accounted.get(host, frozenset()) | {*report.building}
+        ]
+        strange = await self._strangers.noted(host, new) if new else ()
+        if (error := await self._write(_Facts(host, plain, facts, measurements(report.metrics), strange))) is not None:
             raise error
         await self._note_plugins(host, report.runs)
         # Before the host is told anything: a topology would take down what unknown guests are wired with.
         await self._compare(host, report)
+        self._accounted[host] = frozenset(each.id for each in report.guests)
         self.network_notes.told(host, report.networks)
         if report.started:
             await self.parts.networks.host_up(host, report.binding)
@@ -137,6 +147,8 @@ class Reports:
             changed.update({host: known[host] for host in await placement.stale(session, known)})
             if changed:
                 await placement.report_hosts(session, list(changed.values()))
+            for each in batch:
+                await self._strangers.reserve(session, each.host, each.strange)
             await host_metrics.put(session, {each.host: each.metrics for each in batch if each.metrics})
         if changed:
             await topics.HOSTS_CHANGED.publish(self.parts.bus, topics.Changed())

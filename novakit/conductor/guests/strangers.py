@@ -8,6 +8,8 @@ guest is in the database and has ended: an older backup lacks the operations of 
 Every other guest is a stranger. It runs on, its ports stay wired, and what it takes of its host is reserved.
 A stranger becomes a server by itself only if this database sealed its note, never had a row of its id, and nothing of
 what it needs is somebody else's; otherwise `why` says what an operator has to decide.
+What a stranger takes is reserved in the transaction that makes its host known, so that no scheduler ever sees the host
+without it.
 The cost: 0 while a host has no strangers; for each report of one that has, one call and one transaction.
 """
 
@@ -36,6 +38,7 @@ from novakit_hookspecs.servers import Guest
 log = structlog.get_logger(__name__)
 
 REQUEST = "req-adopted-by-its-host"
+NEW = "It has just been reported; whether it is a server is looked at next."
 NO_NOTE = "Its host keeps no note of it: it can be removed, and cannot be adopted."
 NOT_OURS = "Its note was not sealed by this database, which is new or another one: adopt it if it is yours."
 FOREIGN = "Its note is of deployment {}: it belongs to another cloud, unless you know better."
@@ -87,6 +90,26 @@ class Strangers:
         if not left:
             self._had.discard(host)
         return frozenset(over)
+
+    async def noted(self, host: str, guests: Sequence[Guest]) -> Sequence[tuple[Guest, Note | None]]:
+        """Return those of the guests of a host that are no servers of it, with their notes. Raises Unreachable.
+
+        Left out are guests that something is under way with, and those that are recorded already.
+        """
+        ids = {each.id for each in guests}
+        async with self.parts.store.read() as session:
+            known = {row["id"]: row for row in await servers.some(session, ids)}
+            busy = {row["server_id"] for row in await operations.unfinished(session, ids)}
+            ids -= busy | (await strangers.of_host(session, host)).keys()
+        ids -= {id for id, row in known.items() if row["deleted_at"] is not None or row["host"] == host}
+        found = [Found(each, None) for each in guests if each.id in ids]
+        kept = await self._notes(host, found) if found else {}
+        return [(each.guest, age.read(kept.get(each.guest.id))) for each in found]
+
+    async def reserve(self, session: Session, host: str, found: Sequence[tuple[Guest, Note | None]]) -> None:
+        """Record guests, and reserve what they take, in the transaction that makes their host known."""
+        for guest, note in found:
+            await self._put(session, host, guest, note, NEW, None)
 
     async def keep(self, host: str, guest: str) -> None:
         """Record a guest as a stranger that is newer than this database. Raises BusError."""
@@ -175,32 +198,37 @@ class Strangers:
             self._had.add(host)
             return
         async with self.parts.store.write() as session:
-            held = await self._reserve(session, host, guest, note)
-            server = note.server if note else None
-            row: dict[str, Any] = {
-                "host": host,
-                "guest": guest.id,
-                "claim_id": consumer_of(guest.id, host),
-                "name": server.name if server else "",
-                "project_id": server.project_id if server else "",
-                "power": guest.power.value,
-                "why": why,
-                "keeps": _wiring(note),
-                "held": held,
-                "created_at": server.created_at if server else None,
-                "first_seen": known["first_seen"] if known else world.now(),
-            }
-            if known is None or any(known[name] != value for name, value in row.items()):
-                await strangers.put(session, row)
+            await self._put(session, host, guest, note, why, known)
         self._had.add(host)
-        if known is None:
+        if known is None or known["why"] == NEW:
             log.warning(
                 "a guest is unknown to the database and left alone",
                 host=host,
                 guest=guest.id,
-                name=row["name"],
+                name=note.server.name if note else "",
                 why=why,
             )
+
+    async def _put(
+        self, session: Session, host: str, guest: Guest, note: Note | None, why: str, known: Row | None
+    ) -> None:
+        held = await self._reserve(session, host, guest, note)
+        server = note.server if note else None
+        row: dict[str, Any] = {
+            "host": host,
+            "guest": guest.id,
+            "claim_id": consumer_of(guest.id, host),
+            "name": server.name if server else "",
+            "project_id": server.project_id if server else "",
+            "power": guest.power.value,
+            "why": why,
+            "keeps": _wiring(note),
+            "held": held,
+            "created_at": server.created_at if server else None,
+            "first_seen": known["first_seen"] if known else world.now(),
+        }
+        if known is None or any(known[name] != value for name, value in row.items()):
+            await strangers.put(session, row)
 
     async def _reserve(self, session: Session, host: str, guest: Guest, note: Note | None) -> dict[str, int] | None:
         """Hold in the ledger what a stranger takes of its host; None where that is not known or does not fit."""

@@ -1,5 +1,6 @@
 """Whatever store a control plane finds, no guest is lost: what it does not know runs on, wired, and is told of."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from novakit import identities
 from novakit.bus import RemoteError
 from novakit.conductor.guests.adoption import Asked
+from novakit.conductor.guests.strangers import NOT_OURS
+from novakit.conductor.reports import Reports
 from novakit.store import Store
 from novakit.store import deployment as rows
 from novakit.store.compute import hosts, servers
@@ -187,3 +190,30 @@ async def test_a_host_takes_no_orders_of_another_deployment(store: Store, tmp_pa
     async with Cloud.on(store, tmp_path, A) as cloud:
         await cloud.report(2)
         assert await cloud.guests("a") == {mine} and (await cloud.audit()).orphaned == ()
+
+
+async def test_no_scheduler_sees_a_host_without_what_its_strangers_take(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        guests = {await cloud.create("a"), await cloud.create("a")}
+    await put_back(store, {})
+
+    async def killed(*_: object) -> None:
+        raise RuntimeError("the process dies right after the facts of the host are committed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reports, "_compare", killed)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(8), Cloud.on(store, tmp_path, A):
+                raise AssertionError("unreachable")
+    async with Cloud.on(store, tmp_path, ()) as cloud:
+        async with store.read() as session:
+            ((host, used),) = (await cloud.parts.placement.usages(session)).items()
+            assert [row["provider_id"] for row in await hosts.every(session)] == [host]
+        assert used == {"VCPU": 2, "MEMORY_MB": 1024, "DISK_GB": 2}
+        assert (await cloud.strangers()).keys() == guests
+        await cloud.start_host("a")
+        await cloud.report()
+        assert {*(await cloud.strangers()).values()} == {NOT_OURS}
