@@ -24,6 +24,7 @@ from novakit.store.engine import Row
 
 _COLUMNS = tuple(field.name for field in attrs.fields(Server) if field.name in rows.servers.c)
 _TAKEN = itemgetter(*_COLUMNS)
+_NODE, _HINTS = _COLUMNS.index("node"), _COLUMNS.index("scheduler_hints")
 
 
 @attrs.define
@@ -44,7 +45,7 @@ class Servers:
 
         Raises BadRequest for a marker that is not there.
         """
-        return [_server(row) for row in await self._listed(wanted, addresses)]
+        return [_of_values(tuple(row.values())) for row in await self._listed(wanted, addresses, _COLUMNS)]
 
     async def names(self, wanted: ServerQuery, addresses: Sequence[Pattern] = ()) -> Sequence[tuple[str, str]]:
         """Return the ids and names of what `list` would give."""
@@ -187,13 +188,15 @@ def new_server(row: Mapping[str, Any]) -> Server:
 
 
 def _server(row: Mapping[Any, Any]) -> Server:
-    values = dict(zip(_COLUMNS, _TAKEN(row), strict=True))
-    return Server(**values, hypervisor_hostname=row["node"], server_groups=_group(row))
+    return _of_values(_TAKEN(row))
 
 
-def _group(row: Mapping[Any, Any]) -> Sequence[str]:
-    group = (row["scheduler_hints"] or {}).get("group")
-    return [group] if isinstance(group, str) else []
+def _of_values(values: Sequence[Any]) -> Server:
+    """Make a server of the values of `_COLUMNS`: read by place, as a list of many pays for each name it looks up."""
+    group = (values[_HINTS] or {}).get("group")
+    groups = [group] if isinstance(group, str) else []
+    named = dict(zip(_COLUMNS, values, strict=True))
+    return Server(**named, hypervisor_hostname=values[_NODE], server_groups=groups)
 
 
 def _action(row: Row) -> Action:

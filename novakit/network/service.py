@@ -97,7 +97,7 @@ class Networks(Transactions):
         Beside them are name and project, by id, of the groups that their rules trust.
         """
         async with self.store.read() as session:
-            keys = dict.fromkeys(row["id"] for row in await server_groups(session, [server_id]))
+            keys = dict.fromkeys(group_id for _, group_id, _ in await server_groups(session, [server_id]))
             by_id = {row.id: row for row in await rows.find(session, StoredSecurityGroup, id=list(keys))}
             found = await group_details(session, [by_id[key] for key in keys])
             trusted = {rule.remote_group_id for one in found for rule in one.rules} - {None}

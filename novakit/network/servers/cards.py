@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import orjson
+
 from novakit import errors, world
 from novakit.network.allocation.addresses import containing, ip_of, number_of, pairs
 from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
@@ -34,32 +36,42 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
     if not server_ids:
         return found
     groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row in await server_groups(session, server_ids):
-        groups[row["port_id"]].append((row["id"], row["name"]))
+    for port_id, group_id, name in await server_groups(session, server_ids):
+        groups[port_id].append((group_id, name))
     known: dict[str, Subnet] = {}
-    lines: dict[str, list[Row]] = {}
+    fixed: dict[str, list[Fixed]] = {}
+    cards: list[Row] = []
     for row in await server_ports(session, server_ids):
-        lines.setdefault(row["id"], []).append(row)
-    for port_id, parts in lines.items():
-        first = parts[0]
-        fixed = tuple(
-            Fixed(
-                ip=ip_of(part["number"]),
-                subnet=known.get(part["subnet_id"]) or known.setdefault(part["subnet_id"], _subnet(part)),
-                floating_ips=(part["floating_ip"],) if part["floating_ip"] else (),
+        port_id, subnet_id = row["id"], row["subnet_id"]
+        if port_id not in fixed:
+            fixed[port_id] = []
+            cards.append(row)
+        if subnet_id:
+            if subnet_id not in known:
+                known[subnet_id] = _subnet(row)
+            floating = row["floating_ip"]
+            fixed[port_id].append(
+                Fixed(ip=ip_of(row["number"]), subnet=known[subnet_id], floating_ips=(floating,) if floating else ())
             )
-            for part in parts
-            if part["subnet_id"]
-        )
-        taken = ("id", "server_id", "project_id", "network_id", "network_name", "mac", "mtu", "status", "fault", "host")
-        found[first["server_id"]].append(
+    for row in cards:
+        port_id, server_id = row["id"], row["server_id"]
+        found[server_id].append(
             PortInfo(
-                addresses=fixed,
-                security_groups=tuple(groups[port_id]),
-                tag=first["nic_tag"],
-                made=first["made"],
-                vif_type=first["vif_type"],
-                **{name: first[name] for name in taken},
+                id=port_id,
+                server_id=server_id,
+                project_id=row["project_id"],
+                network_id=row["network_id"],
+                network_name=row["network_name"],
+                mac=row["mac"],
+                mtu=row["mtu"],
+                addresses=tuple(fixed[port_id]),
+                security_groups=tuple(groups.get(port_id, ())),
+                status=row["status"],
+                fault=row["fault"],
+                host=row["host"],
+                tag=row["nic_tag"],
+                made=row["made"],
+                vif_type=row["vif_type"],
             )
         )
     return found
@@ -71,8 +83,8 @@ def _subnet(row: Row) -> Subnet:
         cidr=row["cidr"],
         gateway_ip=row["gateway_ip"],
         dhcp=row["dhcp"],
-        dns_servers=tuple(row["dns_servers"]),
-        host_routes=pairs(row["host_routes"]),
+        dns_servers=tuple(orjson.loads(row["dns_servers"])),
+        host_routes=pairs(orjson.loads(row["host_routes"])),
     )
 
 

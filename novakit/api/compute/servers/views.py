@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from novakit.api.compute.domain import Compute
@@ -30,7 +31,12 @@ def precise(when: datetime | None) -> str | None:
 
 def host_id(server: Server) -> str:
     """Return what stands for the host in the eyes of one project; empty for none."""
-    return hashlib.sha224((server.project_id + server.host).encode()).hexdigest() if server.host else ""
+    return _hidden(server.project_id, server.host) if server.host else ""
+
+
+@lru_cache(maxsize=4096)
+def _hidden(project_id: str, host: str) -> str:
+    return hashlib.sha224((project_id + host).encode()).hexdigest()
 
 
 def brief(call: Call[Compute], server_id: str, name: str) -> View:
