@@ -27,6 +27,8 @@ from novakit_hookspecs.hosts import HostContext
 
 GIB = 1 << 30
 LOW_DISK_GIB, NO_DISK_GIB, LOW_MEMORY_GIB = 10.0, 0.5, 2.0
+"""Below the first and the last `doctor` warns: a few images fill 10 GiB, one guest needs 2 GiB. Below the second
+nothing can be stored."""
 EXAMINED_WITHIN = 30.0
 """Seconds that one driver gets to look at its host."""
 

@@ -9,6 +9,7 @@ from novakit_hookspecs.fields import mapping_field, uuid_field
 from novakit_hookspecs.markers import hookspec
 
 API = 1
+"""The number of this interface; a plugin says for which it was written, and is refused where it speaks another."""
 
 
 @attrs.frozen(kw_only=True)

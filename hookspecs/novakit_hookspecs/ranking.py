@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 API = 1
+"""The number of this interface; a plugin says for which it was written, and is refused where it speaks another."""
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from novakit_hookspecs.markers import hookspec
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 
 API = 1
+"""The number of this interface; a plugin says for which it was written, and is refused where it speaks another."""
 
 
 class VirtDriver(Protocol):

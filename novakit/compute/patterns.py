@@ -9,6 +9,7 @@ from novakit import errors
 ONE, MANY = "one", "many"
 _SPECIAL = frozenset("[](){}+?*")
 MAX_LENGTH = 255
+"""Characters; a server's name has no more."""
 
 
 @attrs.frozen

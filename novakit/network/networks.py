@@ -21,7 +21,9 @@ from novakit.store.network.subnets import StoredSubnet
 from novakit.store.network.touched import Touched
 
 HIGHEST_SEGMENT = 16_777_215
+"""24 bits, as a VXLAN network identifier has (RFC 7348)."""
 TENANT_MTU, PROVIDER_MTU, HIGHEST_PROVIDER_MTU = 1450, 1500, 9000
+"""Ethernet's, and for networks of tenants 50 bytes less, which VXLAN takes over IPv4; jumbo frames at most."""
 
 
 @attrs.frozen(kw_only=True)

@@ -25,6 +25,7 @@ from novakit.store.network.touched import Touched
 from novakit_hookspecs.networks import VifBinding
 
 MOST_FIXED, MOST_PAIRS, MOST_GROUPS = 20, 10, 32
+"""Each makes flows on the port's host; the pairs are bounded as in Neutron (max_allowed_address_pair)."""
 SERVICE_OWNERS = ("network:router_interface", "network:router_gateway", "network:floatingip")
 GUARDED: Mapping[str, str] = {
     "device_id": "device_id",

@@ -48,6 +48,7 @@ PROTOCOLS: Mapping[str, int] = {
 }
 """IANA's numbers by the names of the public API."""
 ICMP, ICMPV6 = 1, 58
+"""Protocol numbers of IANA."""
 IPV6_ALONE = frozenset({41, 43, 44, ICMPV6, 59, 60})
 """Protocols that IPv4 packets do not carry; a rule for them with ethertype IPv4 would never match."""
 WITH_PORTS = frozenset(PROTOCOLS[name] for name in ("tcp", "udp", "sctp", "dccp", "udplite"))

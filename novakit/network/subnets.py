@@ -22,6 +22,7 @@ from novakit.store.network.touched import Touched
 
 RESERVED = [ipaddress.IPv4Network(cidr) for cidr in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
 MOST_SERVERS, MOST_ROUTES, MOST_POOLS = 5, 20, 50
+"""As in Neutron (max_dns_nameservers, max_subnet_host_routes); each pool is looked through for a free address."""
 
 
 @attrs.frozen(kw_only=True)

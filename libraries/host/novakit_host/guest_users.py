@@ -12,6 +12,7 @@ from pathlib import Path
 FIRST = 1_900_000_000
 """Above the numbers of accounts, of containers' users (subuid) and of systemd's, and below 2^31."""
 COUNT = 1 << 16
+"""As many as one container's range of users has; more guests than any host runs."""
 
 
 def unused(guest: str, used: Collection[int], first: int = FIRST) -> int:

@@ -25,7 +25,9 @@ DENIED: Sequence[str] = (
     *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "vhangup"),
 )
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+"""SECCOMP_RET_ALLOW and SECCOMP_RET_ERRNO of linux/seccomp.h."""
 _NOT_EQUAL, _MASKED_EQUAL = 1, 7
+"""Comparisons of an argument, as libseccomp numbers them (SCMP_CMP_NE, SCMP_CMP_MASKED_EQ)."""
 _NEW_USER = 0x10000000
 """CLONE_NEWUSER, see clone(2)."""
 

@@ -9,7 +9,9 @@ from novakit_hookspecs.errors import Refused
 
 CLONE = Path("/dev/net/tun")
 _TUNSETIFF = 0x400454CA
+"""From linux/if_tun.h, as the flags below."""
 _TAP, _NO_PACKET_INFORMATION, _VNET_HEADER = 0x0002, 0x1000, 0x4000
+"""IFF_TAP, IFF_NO_PI and IFF_VNET_HDR: a tap is opened only with the flags that it was made with."""
 
 
 def open_tap(name: str, devices: Path = Path("/sys/class/net")) -> int:

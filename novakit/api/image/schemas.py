@@ -15,6 +15,7 @@ VISIBILITIES = ("public", "private", "shared", "community")
 MEMBER_STATUSES = ("pending", "accepted", "rejected")
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 INTEGER = 2147483647
+"""What a signed 32-bit column holds."""
 
 _name = {"type": ["null", "string"], "maxLength": 255, "pattern": r"^[^\x00]*$"}
 _tag = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f]+$"}

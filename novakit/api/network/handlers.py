@@ -35,6 +35,7 @@ RESOURCES: tuple[AnyResource, ...] = (
     SECURITY_GROUP_RULES,
 )
 MOST_AT_ONCE = 500
+"""Things that one bulk request makes: they are made in one transaction, for which others wait."""
 
 
 def _hidden(call: NetworkCall, resource: Resource[D, N, C]) -> list[str]:

@@ -10,6 +10,7 @@ from novakit.api.service import Call, Route, reply
 from novakit.image.limits import BYTES, IMAGES, MEMBERS
 
 MOST = 1 << 60
+"""Far above any disk, and far below what a 64-bit column holds when a few of them are added."""
 _limit: types.Schema = {"type": "integer", "minimum": -1, "maximum": MOST}
 _limits: types.Schema = {**types.record(dict.fromkeys((IMAGES, BYTES, MEMBERS), _limit)), "minProperties": 1}
 CHANGE = Body([((0, 0), types.wrapped("image_quota", _limits))])

@@ -6,6 +6,7 @@ from novakit.api.compute.schemas import types
 _HARD = ["anti-affinity", "affinity"]
 SOFT = ("soft-anti-affinity", "soft-affinity")
 SOFT_SINCE = (2, 15)
+"""The version from which groups may have soft policies."""
 _ALL = [*_HARD, *SOFT]
 
 

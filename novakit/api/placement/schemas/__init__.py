@@ -20,6 +20,7 @@ TEXT = "^[^\\x00-\\x1f\\x7f]*$"
 GROUP = "[1-9][0-9]*"
 GROUP_1_33 = "[a-zA-Z0-9_-]{1,64}"
 MAX_INT = 0x7FFFFFFF
+"""The largest amount that Placement's schemas take (db.MAX_INT of the public API)."""
 
 
 def looks_like_uuid(value: str) -> bool:

@@ -30,6 +30,7 @@ from novakit_net_ovs.rules import CACHED, TRACKED, matches, policy_number
 CLASSIFY, SPOOF, OUT, OUT_VERDICT, OUT_RULES, IN_RULES, DELIVER, IN, IN_TRACKED, IN_VERDICT, HAND_OVER = (
     0, 10, 20, 21, 30, 31, 60, 70, 71, 72, 80,
 )  # fmt: skip
+"""Numbers of the tables, as in the list above; the gaps leave room for further ones."""
 POLICY, ZONE, TO = "reg5", "reg6", "reg7"
 ALLOWED = "reg0=0x1/0x1"
 ALLOW = "set_field:0x1/0x1->reg0"

@@ -13,6 +13,7 @@ from novakit_hookspecs.networks import Rule
 
 TRACKED = "ct_state=+trk-inv"
 ICMP, TCP, UDP, DCCP, ICMPV6, SCTP, UDPLITE = 1, 6, 17, 33, 58, 132, 136
+"""Protocol numbers of IANA."""
 WITH_PORTS = (TCP, UDP, DCCP, SCTP, UDPLITE)
 """The last three are tracked by the kernel's switch only; the userspace one drops them, rule or no rule."""
 CACHED = 4096

@@ -33,11 +33,13 @@ RECORD = 'read -r me </proc/$$/stat && echo "$me" && exec "$@" >/dev/null'
 STARTED_WITHIN = 60.0
 """Seconds; the memory of a guest with a device of the host is made real and pinned before QEMU answers."""
 FILES = 1024
+"""Descriptors that QEMU may have open: its disks, taps and sockets are some dozens."""
 THREADS = 256
 """Threads beside the guest's CPUs; most wait for the disks."""
 VFIO = Path("/dev/vfio")
 _GIB = 1 << 30
 _CAP_SYS_RESOURCE = 24
+"""The number of the capability in linux/capability.h."""
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ from novakit_hookspecs.networks import Gateway, Network, Port, Router, RouterInt
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _MAX_SEGMENT = 16_777_215
+"""24 bits, as the contract says of a segment."""
 
 
 @functools.lru_cache(maxsize=65536)
