@@ -15,14 +15,17 @@ DEFAULTS: Mapping[str, int] = {
     "cores": 20,
     "ram": 51200,
     "metadata_items": 128,
-    "injected_files": 5,
-    "injected_file_content_bytes": 10240,
-    "injected_file_path_bytes": 255,
+    "injected_files": 0,
+    "injected_file_content_bytes": 0,
+    "injected_file_path_bytes": 0,
     "key_pairs": 100,
     "server_groups": 10,
     "server_group_members": 10,
 }
-"""Limits of a project that nobody changed; `ram` in MiB."""
+"""Limits of a project that nobody changed; `ram` in MiB.
+
+Those of injected files belong to the API before 2.57; no file is injected here, so none is promised.
+"""
 
 COUNTED = ("instances", "cores", "ram")
 """What is summed over a project's servers."""

@@ -11,7 +11,7 @@ from novakit.context import RequestContext
 from novakit.image import limits
 from novakit.store import Store
 from novakit.store import images as table
-from novakit.store.engine import Row
+from novakit.store.engine import Row, Session
 
 
 class SharesImages(Protocol):
@@ -29,7 +29,7 @@ class SharesImages(Protocol):
     async def visible(self, context: RequestContext, image_id: str) -> Row:
         """Return an image's row to who may see it. Raises NotFound for others."""
 
-    async def owned(self, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
+    async def owned(self, session: Session, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
         """Return the row to its owner, who may do what `rule` is about. Raises Forbidden, NotFound."""
 
 
@@ -62,7 +62,9 @@ class Members:
         }
         async with self.images.store.write() as session:
             session.after_commit(self.images.forget)
-            image = await self.images.owned(context, image_id, await table.locked(session, image_id), "add_member")
+            image = await self.images.owned(
+                session, context, image_id, await table.locked(session, image_id), "add_member"
+            )
             if image["visibility"] != "shared":
                 raise errors.Forbidden("Only shared images have members; set the visibility to shared first.")
             await limits.require_member(session, self.images.limits, image["owner"], image_id)
@@ -86,7 +88,7 @@ class Members:
         """Stop sharing an image with a project."""
         async with self.images.store.read() as session:
             await self.images.owned(
-                context, image_id, await table.visible(session, image_id, None, True), "delete_member"
+                session, context, image_id, await table.visible(session, image_id, None, True), "delete_member"
             )
         await self._member_write(image_id, member_id, lambda session: table.unshare(session, image_id, member_id))
 

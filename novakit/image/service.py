@@ -19,7 +19,7 @@ from novakit.image.members import Members
 from novakit.image.records import Image, ImageFile, document, record
 from novakit.store import Store
 from novakit.store import images as table
-from novakit.store.engine import Row
+from novakit.store.engine import Row, Session
 
 log = structlog.get_logger(__name__)
 
@@ -122,10 +122,7 @@ class Images:
     async def visible(self, context: RequestContext, image_id: str) -> Row:
         """Return an image's row. Raises NotFound for callers who may not see it."""
         async with self.store.read() as session:
-            row = await table.visible(session, image_id, context.project_id, sees_all(context))
-        if row is None:
-            raise _missing(image_id)
-        return row
+            return await _visible(session, context, image_id)
 
     async def file(self, context: RequestContext, image_id: str) -> ImageFile | None:
         """Return where an image's bytes are, or None while it has none."""
@@ -182,7 +179,7 @@ class Images:
         async with self.store.write() as session:
             session.after_commit(self.forget)
             row = await table.locked(session, image_id)
-            before = await self.owned(context, image_id, row, "modify_image")
+            before = await self.owned(session, context, image_id, row, "modify_image")
             after = {**before, "properties": dict(before["properties"]), "tags": table.split(before["tags"])}
             change(after)
             self._require_allowed(context, before, after)
@@ -203,22 +200,23 @@ class Images:
                 raise errors.Forbidden(f"Attribute {name} can be replaced only for a queued image.")
         _check(after)
 
-    async def owned(self, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
+    async def owned(self, session: Session, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
         """Return the row to its owner, who may do what `rule` is about.
 
+        Asks within the caller's transaction: one that waits for a second connection can wait for itself.
         Raises Forbidden for others who can see it, NotFound for the rest.
         """
         if row is not None and (context.is_admin or (row["owner"] and row["owner"] == context.project_id)):
             _require(context, rule, row)
             return row
-        await self.visible(context, image_id)
+        await _visible(session, context, image_id)
         raise errors.Forbidden(f"Image {image_id} belongs to another project; only its owner changes it.")
 
     async def delete(self, context: RequestContext, image_id: str) -> None:
         """Remove an image, first its row and then its file; raise `Forbidden` for a protected one."""
         async with self.store.write() as session:
             session.after_commit(self.forget)
-            row = await self.owned(context, image_id, await table.locked(session, image_id), "delete_image")
+            row = await self.owned(session, context, image_id, await table.locked(session, image_id), "delete_image")
             if row["protected"]:
                 raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
             if row["file_name"]:
@@ -232,7 +230,7 @@ class Images:
         async with self.store.write() as session:
             session.after_commit(self.forget)
             rule = "reactivate" if active else "deactivate"
-            row = await self.owned(context, image_id, await table.locked(session, image_id), rule)
+            row = await self.owned(session, context, image_id, await table.locked(session, image_id), rule)
             if row["status"] == "queued":
                 raise errors.Forbidden(f"Image {image_id} has no data yet; upload it first.")
             status = "active" if active else "deactivated"
@@ -249,7 +247,7 @@ class Images:
         """Fill a queued image with bytes and make it active; whatever fails leaves it queued, with no file."""
         async with self.store.read() as session:
             row = await table.visible(session, image_id, None, True)
-        row = await self.owned(context, image_id, row, "upload_image")
+            row = await self.owned(session, context, image_id, row, "upload_image")
         _require(context, "upload_image", row)
         if row["status"] != "queued":
             raise errors.Conflict(f"Image {image_id} is {row['status']}; only a queued image takes data.")
@@ -340,6 +338,13 @@ class Images:
 def sees_all(context: RequestContext) -> bool:
     """Return whether the caller sees every project's images."""
     return context.is_admin
+
+
+async def _visible(session: Session, context: RequestContext, image_id: str) -> Row:
+    row = await table.visible(session, image_id, context.project_id, sees_all(context))
+    if row is None:
+        raise _missing(image_id)
+    return row
 
 
 def _missing(image_id: str) -> errors.NotFound:

@@ -294,10 +294,10 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] 
     def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        # The first only counts for a database that is not made yet: its file can then shrink.
-        settings = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
-        # Patience first: the others ask for locks too, and a connection that fails there is a database that is away.
-        for pragma in ("busy_timeout=15000", "auto_vacuum=INCREMENTAL", *settings):
+        # Of the file itself the writer alone decides, before there is anything in it, so that it can shrink: both
+        # take the write lock, and a reader would wait for a transaction that may be waiting for this very reader.
+        of_file = () if reads else ("auto_vacuum=INCREMENTAL", "journal_mode=WAL")
+        for pragma in ("busy_timeout=15000", *of_file, "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
         if allowed is not None:

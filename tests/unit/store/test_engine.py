@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 import sqlalchemy as sa
@@ -146,3 +147,15 @@ async def test_tasks_cancelled_at_any_moment_leave_the_store_usable(store):
         async with store.write() as session:
             await session.execute(sa.insert(notes).values(name="kept"))
     assert "kept" in await names(store)
+
+
+async def test_a_new_reading_connection_waits_for_no_writer(tmp_path):
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    await store.create_all()
+    async with store.write() as session:
+        await session.execute(sa.text("CREATE TABLE held (x)"))
+        async with asyncio.timeout(3), AsyncExitStack() as stack:
+            for _ in range(10):  # more than any pool has at the start, so that each is new
+                reader = await stack.enter_async_context(store.read())
+                assert await reader.scalar(sa.text("SELECT count(*) FROM sqlite_master WHERE name = 'held'")) == 0
+    await store.close()
