@@ -73,3 +73,11 @@ def test_a_capability_that_is_not_satisfied_is_told_with_what_there_is() -> None
         table, ask(extra_specs={"capabilities:cpu_info:features": "<in> sse9"})
     )
     assert told.available == [["avx"]]
+
+
+def test_no_more_than_five_values_are_told() -> None:
+    table = host_table(hypervisor_version=[1, 2, 3, 4, 5, 6, 7])
+    (told,) = capabilities.ComputeCapabilities().why(
+        table, ask(extra_specs={"capabilities:hypervisor_version": ">= 9"})
+    )
+    assert told.available == [1, 2, 3, 4, 5]

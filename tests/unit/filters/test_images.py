@@ -67,3 +67,29 @@ def test_a_flavor_requires_secure_boot_as_an_image_does(image: ImageAsk | None) 
             assert kept(images.ImageProperties(), table, wanted) == expected
     reasons = images.ImageProperties().why(table, ask(extra_specs={"os:secure_boot": "required"}))
     assert [(each.code, "os:secure_boot required" in each.message) for each in reasons] == [("image_property", True)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (">=8.2.1", ["b", "c"]),
+        (">8.2.1", ["c"]),
+        ("<=8.2.1", ["a", "b"]),
+        ("<8.2.1", ["a"]),
+        ("=8.2.1", ["b"]),
+        ("8.2.1", ["b"]),
+        ("!=8.2.1", ["a", "c"]),
+        (">=8, <9", ["a", "b"]),
+        (">=8.2.1.7", ["b", "c"]),
+    ],
+)
+def test_versions_are_compared_part_by_part(wanted: str, expected: list[str]) -> None:
+    table = host_table(["a", "b", "c"], hypervisor_version=[8_002_000, 8_002_001, 9_000_000])
+    request = ask(image=ImageAsk(properties={"img_hv_requested_version": wanted}))
+    assert images.ImageProperties().applies(request)
+    assert kept(images.ImageProperties(), table, request) == expected
+
+
+def test_an_image_that_asks_nothing_of_a_host_is_not_looked_at() -> None:
+    assert not images.ImageProperties().applies(ask(image=ImageAsk(properties={"os_distro": "debian"})))
+    assert not images.ImageProperties().applies(ask())

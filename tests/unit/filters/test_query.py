@@ -47,3 +47,27 @@ def test_a_huge_query_is_refused_and_not_worked_on() -> None:
         assert kept(query.Query(), table, ask(hints={"query": text})) == []
         (reason,) = query.Query().why(table, ask(hints={"query": text}))
         assert reason.code == "query_unreadable"
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (['[">=", "$free_ram_mb", 1024]'], ["host1"]),
+        (['[">=", "$free_ram_mb", 1024]', '["=", "$free_ram_mb", 512]'], []),
+        ('["<", 1024, "$free_ram_mb"]', ["host1"]),
+        ('["=", "$free_disk_mb", 2048]', ["host0"]),
+        ('[">=", "$free_ram_mb", true]', []),
+        ('[">", "$free_ram_mb", 1, 600]', ["host1"]),
+        ('["not"]', []),
+    ],
+)
+def test_a_query_comes_as_a_text_or_as_the_only_one_of_a_list(hint: object, expected: list[str]) -> None:
+    table = host_table(free_memory_mb=[512.0, 4096.0], free_disk_gb=[2.0, 3.0])
+    assert kept(query.Query(), table, ask(hints={"query": hint})) == expected
+
+
+def test_a_query_that_no_host_satisfies_says_so() -> None:
+    table = host_table(free_memory_mb=[512.0])
+    (told,) = query.Query().why(table, ask(hints={"query": '[">", "$free_ram_mb", 9999]'}))
+    assert (told.code, told.count, told.remedy) == ("query", 1, "a wider query")
+    assert not query.Query().applies(ask()) and kept(query.Query(), table, ask()) == ["host0"]

@@ -55,3 +55,49 @@ def test_masks_are_of_their_own_and_never_a_column_itself() -> None:
     table = host_table(up=[True], enabled=[True])
     mask = standing.ComputeService().mask(table, ask())
     assert not np.shares_memory(mask, table.column("up"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["a"], "(disabled because: a)"),
+        (["a", "b", "c"], "(disabled because: a; b; c)"),
+        (["a", "b", "c", "d"], "(disabled because: a; b; c; and 1 other reasons)"),
+    ],
+)
+def test_so_many_reasons_of_operators_are_repeated(texts: list[str], said: str) -> None:
+    count = len(texts)
+    table = host_table(enabled=[False] * count, up=[True] * count, disabled_reason=texts)
+    (told,) = standing.ComputeService().why(table, ask())
+    assert told.remedy.endswith(said)
+    assert told.remedy.startswith("the host enabled" if count == 1 else "one of the hosts enabled")
+
+
+def test_a_host_that_is_down_and_disabled_is_further_than_one_that_is_either() -> None:
+    table = host_table(up=[False, True, False], enabled=[False, False, True])
+    (both,) = standing.ComputeService().why(table.some([0]), ask())
+    assert both.shortfall == 1.0 and both.remedy.endswith("and its agent reporting again, or forced_down taken back")
+    for row in (1, 2):
+        (one,) = standing.ComputeService().why(table.some([row]), ask())
+        assert one.shortfall == 0.5
+
+
+def test_a_host_that_was_tried_is_told_from_one_that_was_not_asked_for() -> None:
+    table = host_table(["a", "b", "c"])
+    told = standing.RequestedHost().why(table, ask(host="z", excluded_hosts={"b"}))
+    assert [(one.code, one.count) for one in told] == [("tried_already", 1), ("not_the_requested_host", 2)]
+    filter = standing.RequestedHost()
+    assert not filter.applies(ask())
+    assert filter.applies(ask(host="a")) and filter.applies(ask(node="n")) and filter.applies(ask(excluded_hosts={"a"}))
+
+
+def test_traits_that_lack_or_are_too_many_are_told_apart() -> None:
+    table = host_table(["a"], traits={"CUSTOM_Y": ["a"]})
+    request = ask(required_traits={"CUSTOM_X"}, forbidden_traits={"CUSTOM_Y"})
+    (told,) = standing.Traits().why(table, request)
+    assert (told.code, told.remedy) == ("trait_missing", "the trait CUSTOM_X and no trait CUSTOM_Y")
+    (told,) = standing.Traits().why(table, ask(forbidden_traits={"CUSTOM_Y"}))
+    assert (told.code, told.message) == ("trait_forbidden", "have the forbidden trait CUSTOM_Y")
+    assert standing.Traits().applies(ask(required_traits={"CUSTOM_X"}))
+    assert standing.Traits().applies(ask(forbidden_traits={"CUSTOM_X"}))
+    assert not standing.Traits().applies(ask())

@@ -1,6 +1,7 @@
 """Weighers by numbers of a host."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,3 +62,45 @@ def test_newer_hypervisors_are_preferred_and_a_negative_multiplier_turns_that_ar
     assert np.argsort(-score).tolist() == [1, 0, 2]
     assert np.argsort(-(score * -spec.multiplier)).tolist() == [2, 0, 1]
     assert spec.reads == {"hypervisor_version"} and "HypervisorVersionWeigher" in spec.aliases
+
+
+def test_the_emptiest_quietest_and_most_proven_host_has_72_points_and_the_worst_none() -> None:
+    full = {f"capacity_{fact}": [8.0, 8.0] for fact in ("memory_mb", "vcpus", "disk_gb")}
+    free = {f"free_{fact}": [8.0, 0.0] for fact in ("memory_mb", "vcpus", "disk_gb")}
+    table = host_table(
+        **full, **free, io_ops=[0, 100], metric_uptime_hours=[24.0, 24.0], metric_failure_rate=[0.0, 1.0]
+    )
+    assert amounts.Production().score(table, ask()).tolist() == [72.0, 0.0]
+
+
+@pytest.mark.parametrize(("fact", "points"), [("memory_mb", 12.0), ("vcpus", 12.0), ("disk_gb", 8.0)])
+def test_each_kind_of_room_has_its_points(fact: str, points: float) -> None:
+    table = host_table(**{f"free_{fact}": [0.0, 4.0, 8.0, 99.0], f"capacity_{fact}": [8.0] * 4})
+    score = amounts.Production().score(table, ask())
+    assert (score - score[0]).tolist() == [0.0, points / 2, points, points]
+
+
+def test_what_is_unknown_counts_as_half_a_day_and_every_second_build_failing() -> None:
+    table = host_table(
+        io_ops=[100] * 5,
+        metric_uptime_hours=[NAN, 12.0, 24.0, 48.0, 24.0],
+        metric_failure_rate=[NAN, 0.5, NAN, 0.5, 2.0],
+    )
+    assert amounts.Production().score(table, ask()).tolist() == [5.0, 5.0, 10.0, 10.0, 0.0]
+
+
+def test_a_host_that_is_half_as_busy_as_it_may_be_has_half_the_points() -> None:
+    table = host_table(io_ops=[0, 50, 100, 200], metric_failure_rate=[1.0] * 4)
+    assert amounts.Production().score(table, ask()).tolist() == [20.0, 10.0, 0.0, 0.0]
+
+
+def test_efficiency_has_an_end_and_a_zero() -> None:
+    table = host_table(metric_power_usage_watts=[1.0, 1000.0, 500.0], metric_cpu_percent=[100.0, 0.0, 200.0])
+    assert amounts.EnergyEfficiency().score(table, ask()).tolist() == [100.0, 0.0, 20.0]
+
+
+def test_the_fewest_is_the_best_and_a_name_of_a_metric_is_one() -> None:
+    table = host_table(failed_builds=[0, 3])
+    assert amounts.Fewest("failed_builds").score(table, ask()).tolist() == [0.0, -3.0]
+    with pytest.raises(ValueError, match="CPU!"):
+        amounts.MetricsWeigherOptions(weights={"CPU!": 1.0})
