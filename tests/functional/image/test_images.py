@@ -5,11 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import openstack
 import pytest
 
-from novakit.errors import NotFound
 from novakit.image import Images
 
 
@@ -178,22 +176,3 @@ async def test_the_command_line_works_with_images(cloud: Any, tmp_path: Path) ->
     assert '"hw_rng": "1"' in shown
     await cloud.cli("image", "delete", "rec_img")
     assert cloud.files() == []
-
-
-async def test_a_record_that_is_known_follows_every_change_made_here(cloud: Any) -> None:
-    context = await cloud.context()
-    image = await cloud.image()
-
-    async def get() -> Any:
-        return await cloud.images.get(context, image["id"])
-
-    assert (await get()).status == "queued"
-    await cloud.upload(image["id"], b"x" * 1024)
-    assert (await get()).status == "active"
-    await cloud.patch(image["id"], {"op": "replace", "path": "/name", "value": "two"})
-    assert (await get()).name == "two"
-    with pytest.raises(NotFound):
-        await cloud.images.get(attrs.evolve(context, project_id="another"), image["id"])
-    await cloud.ask("DELETE", f"/v2/images/{image['id']}")
-    with pytest.raises(NotFound):
-        await get()

@@ -52,46 +52,6 @@ async def test_the_gateway_host_is_told_of_the_router_and_its_floating_ips(cloud
     assert (await cloud.call("GET", f"routers/{router['id']}"))[1]["router"]["status"] == "ERROR"
 
 
-async def test_a_floating_ip_moves_and_becomes_free_with_its_port(cloud: Any) -> None:
-    public, net, router = await routed(cloud)
-    one, two = [await cloud.make("ports", network_id=net["id"]) for _ in range(2)]
-    address = await cloud.make("floatingips", floating_network_id=public, port_id=one["id"])
-    path = f"floatingips/{address['id']}"
-    moved = (await cloud.call("PUT", path, {"floatingip": {"port_id": two["id"]}}))[1]["floatingip"]
-    assert moved["fixed_ip_address"] == two["fixed_ips"][0]["ip_address"]
-    leave = f"routers/{router['id']}/remove_router_interface"
-    wish = {"subnet_id": net["subnet"]["id"]}
-    assert await cloud.refused("PUT", leave, wish) == (409, "RouterInterfaceInUseByFloatingIP")
-    clear = {"router": {"external_gateway_info": None}}
-    assert (await cloud.refused("PUT", f"routers/{router['id']}", clear))[1] == "RouterExternalGatewayInUseByFloatingIp"
-    assert (await cloud.call("DELETE", f"ports/{two['id']}"))[0] == 204
-    freed = (await cloud.call("GET", path))[1]["floatingip"]
-    assert (freed["port_id"], freed["fixed_ip_address"], freed["status"]) == (None, None, "DOWN")
-    assert (await cloud.call("PUT", leave, wish))[0] == 200
-    assert (await cloud.call("DELETE", f"routers/{router['id']}"))[0] == 204
-    assert (await cloud.call("DELETE", path))[0] == 204
-    ports = (await cloud.call("GET", "ports", token="admin"))[1]["ports"]
-    assert [port["id"] for port in ports] == [one["id"]]
-
-
-async def test_a_floating_ip_needs_a_router_to_its_network(cloud: Any) -> None:
-    public, net = await outside(cloud), await cloud.network()
-    port = await cloud.make("ports", network_id=net["id"])
-    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
-    assert await cloud.refused("POST", "floatingips", body) == (404, "ExternalGatewayForFloatingIPNotFound")
-    assert (await cloud.call("GET", "floatingips"))[1]["floatingips"] == []
-    body = {"floatingip": {"floating_network_id": net["id"]}}
-    assert (await cloud.refused("POST", "floatingips", body))[0] == 400
-
-
-async def test_one_fixed_ip_has_one_floating_ip(cloud: Any) -> None:
-    public, net, _ = await routed(cloud)
-    port = await cloud.make("ports", network_id=net["id"])
-    await cloud.make("floatingips", floating_network_id=public, port_id=port["id"])
-    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
-    assert await cloud.refused("POST", "floatingips", body) == (409, "FloatingIPPortAlreadyAssociated")
-
-
 async def test_subnets_that_overlap_are_not_joined_by_one_router(cloud: Any) -> None:
     _, net, router = await routed(cloud)
     other = await cloud.network("10.0.0.128/25")

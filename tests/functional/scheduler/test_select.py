@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from novakit import errors, world
 from novakit.calls.scheduler import Earlier, Refusal, Selection
-from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.service import build
 from novakit.store.compute import hosts
@@ -144,16 +143,6 @@ async def test_one_bad_request_does_not_spoil_its_batch(cloud: Any, make: Any) -
     assert isinstance(outcomes[1], list) and isinstance(outcomes[1][0], Selection)
 
 
-async def test_decisions_are_kept_in_bounds(cloud: Any, make: Any) -> None:
-    await cloud.add_hosts(2)
-    scheduler = cloud.scheduler(limits=SchedulerLimits(keep_decisions=5))
-    for _ in range(3):
-        await scheduler.select([make(memory_mb=99999) for _ in range(10)])
-    await scheduler._prune(1000)
-    async with cloud.store.read() as session:
-        assert len(await decisions.some(session)) == 5
-
-
 async def test_what_a_filter_removes_counts_once_for_each_decision(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(3)
     scheduler = cloud.scheduler()
@@ -171,17 +160,6 @@ async def test_a_hosts_flavors_count_from_the_claim_on(cloud: Any, make: Any) ->
     results = await scheduler.select([make(flavor_name=name, memory_mb=64) for name in ("m1", "m1", "big")])
     assert [isinstance(one, Selection) for one in results] == [True, True, False]
     assert "hold servers of other flavors" in results[2].message
-
-
-async def test_a_request_that_cannot_be_recorded_fails_alone(cloud: Any, make: Any) -> None:
-    await cloud.add_hosts(2)
-    scheduler = cloud.scheduler()
-    poison = make(hints={"query": object()})
-    outcomes = await asyncio.gather(
-        scheduler.select([make()]), scheduler.select([poison]), scheduler.select([make()]), return_exceptions=True
-    )
-    assert [isinstance(one, list) for one in outcomes] == [True, False, True]
-    assert sum((await cloud.usage()).values()) == 2048
 
 
 async def test_a_host_that_goes_away_while_others_are_refused_mixes_nothing_up(cloud: Any, make: Any) -> None:

@@ -4,12 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novakit_hookspecs.devices import MdevAttachment, PciAttachment
-from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.pci import addresses, parse_address
+from novakit_hookspecs.pci import parse_address
 from novakit_host.pci_rules import PciRule
 
-MDEV = MdevAttachment(uuid="11111111-2222-3333-4444-555555555555", parent="0000:3b:00.0")
 LIKELY = st.builds(
     "{:04x}:{:02x}:{:02x}.{}".format,
     st.integers(0, 0xFFFFFFFF),
@@ -25,17 +22,6 @@ def test_an_address_reads_as_its_numbers_and_fits_globs_of_itself(address: str) 
     assert f"{domain:04x}:{bus:02x}:{slot:02x}.{function}" == address
     for glob in (address, address[:-1] + "*", "*" + address[3:], address[:-1] + "?", address[:-1] + "[0-7]", "*"):
         assert PciRule(kind="a", address=glob).matches(address, "10de", "20b0"), glob
-
-
-@given(st.text(max_size=20) | LIKELY.map(lambda address: address + "\n") | LIKELY.map(str.upper))
-def test_what_is_no_address_is_not_read(text: str) -> None:
-    try:
-        parse_address(text)
-    except ValueError as error:
-        assert "is not a PCI address" in str(error)
-    else:
-        domain, bus, slot, function = parse_address(text)
-        assert f"{domain:04x}:{bus:02x}:{slot:02x}.{function}" == text.zfill(len(text))
 
 
 @given(st.text("0123456789abcdef:.*?[]-", max_size=24), LIKELY)
@@ -93,14 +79,3 @@ def test_all_that_is_set_must_agree() -> None:
 def test_a_rule_that_says_too_little_or_what_cannot_be_is_refused(values: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         PciRule(**{"kind": "a", **values})
-
-
-def test_attachments_are_read_strictly() -> None:
-    good = PciAttachment(address="0000:3b:00.0")
-    assert addresses([good]) == ["0000:3b:00.0"]
-    with pytest.raises(Refused, match="MdevAttachment"):
-        addresses([good, MDEV])
-    with pytest.raises(Refused, match="twice"):
-        addresses([good, good])
-    with pytest.raises(Refused, match="is not a PCI address"):
-        addresses([PciAttachment(address="0000:3b:00.0,multifunction=on")])

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import struct
 import subprocess
 from importlib.resources import files
 from pathlib import Path
@@ -11,30 +10,11 @@ import pytest
 
 from novakit_micro_image import NEEDS, CannotBuild, build, commands, missing
 from novakit_micro_image.build import recipe_of
-from novakit_micro_image.disk import BOOT, SYSTEM, boot_sector
-from novakit_micro_image.tree import _with_dependencies
 
 GUEST = Path(str(files("novakit_micro_image"))) / "guest"
+
+
 SCRIPTS = sorted(path for path in GUEST.rglob("*") if path.is_file() and path.read_bytes().startswith(b"#!"))
-
-
-def test_the_boot_sector_describes_both_partitions() -> None:
-    sector = boot_sector(b"\xeb" * 440)
-    assert len(sector) == 512
-    assert sector[510:] == b"\x55\xaa"
-    active, kind, start, size = *struct.unpack_from("<B3xB", sector, 446), *struct.unpack_from("<II", sector, 454)
-    assert (active, kind, start * 512, size) == (0x80, 0xEF, BOOT.offset, BOOT.size_mib * 2048)
-    assert struct.unpack_from("<I", sector, 470)[0] * 512 == SYSTEM.offset == BOOT.offset + BOOT.size_mib * (1 << 20)
-
-
-def test_modules_come_with_all_they_depend_on() -> None:
-    dep = "kernel/a/virtio-net.ko: kernel/b/failover.ko kernel/c/virtio.ko\nkernel/x/other.ko:\nkernel/z/evdev.ko.xz:\n"
-    assert list(_with_dependencies(dep, ["virtio_net", "evdev"])) == [
-        "kernel/a/virtio-net.ko",
-        "kernel/b/failover.ko",
-        "kernel/c/virtio.ko",
-        "kernel/z/evdev.ko.xz",
-    ]
 
 
 def test_the_recipe_changes_with_the_packages() -> None:

@@ -1,0 +1,57 @@
+"""Floating IPs."""
+
+from typing import Any
+
+
+async def outside(cloud: Any) -> str:
+    made = await cloud.networks.bootstrap(admin_project_id="c" * 32, external_cidr="192.0.2.0/24", gateway="192.0.2.1")
+    return str(made.network.id)
+
+
+async def routed(cloud: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    public, net = await outside(cloud), await cloud.network()
+    router = await cloud.make("routers", name="r", external_gateway_info={"network_id": public})
+    join = f"routers/{router['id']}/add_router_interface"
+    status, body = await cloud.call("PUT", join, {"subnet_id": net["subnet"]["id"]})
+    assert status == 200 and body["subnet_id"] == net["subnet"]["id"]
+    return public, net, router
+
+
+async def test_a_floating_ip_moves_and_becomes_free_with_its_port(cloud: Any) -> None:
+    public, net, router = await routed(cloud)
+    one, two = [await cloud.make("ports", network_id=net["id"]) for _ in range(2)]
+    address = await cloud.make("floatingips", floating_network_id=public, port_id=one["id"])
+    path = f"floatingips/{address['id']}"
+    moved = (await cloud.call("PUT", path, {"floatingip": {"port_id": two["id"]}}))[1]["floatingip"]
+    assert moved["fixed_ip_address"] == two["fixed_ips"][0]["ip_address"]
+    leave = f"routers/{router['id']}/remove_router_interface"
+    wish = {"subnet_id": net["subnet"]["id"]}
+    assert await cloud.refused("PUT", leave, wish) == (409, "RouterInterfaceInUseByFloatingIP")
+    clear = {"router": {"external_gateway_info": None}}
+    assert (await cloud.refused("PUT", f"routers/{router['id']}", clear))[1] == "RouterExternalGatewayInUseByFloatingIp"
+    assert (await cloud.call("DELETE", f"ports/{two['id']}"))[0] == 204
+    freed = (await cloud.call("GET", path))[1]["floatingip"]
+    assert (freed["port_id"], freed["fixed_ip_address"], freed["status"]) == (None, None, "DOWN")
+    assert (await cloud.call("PUT", leave, wish))[0] == 200
+    assert (await cloud.call("DELETE", f"routers/{router['id']}"))[0] == 204
+    assert (await cloud.call("DELETE", path))[0] == 204
+    ports = (await cloud.call("GET", "ports", token="admin"))[1]["ports"]
+    assert [port["id"] for port in ports] == [one["id"]]
+
+
+async def test_a_floating_ip_needs_a_router_to_its_network(cloud: Any) -> None:
+    public, net = await outside(cloud), await cloud.network()
+    port = await cloud.make("ports", network_id=net["id"])
+    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
+    assert await cloud.refused("POST", "floatingips", body) == (404, "ExternalGatewayForFloatingIPNotFound")
+    assert (await cloud.call("GET", "floatingips"))[1]["floatingips"] == []
+    body = {"floatingip": {"floating_network_id": net["id"]}}
+    assert (await cloud.refused("POST", "floatingips", body))[0] == 400
+
+
+async def test_one_fixed_ip_has_one_floating_ip(cloud: Any) -> None:
+    public, net, _ = await routed(cloud)
+    port = await cloud.make("ports", network_id=net["id"])
+    await cloud.make("floatingips", floating_network_id=public, port_id=port["id"])
+    body = {"floatingip": {"floating_network_id": public, "port_id": port["id"]}}
+    assert await cloud.refused("POST", "floatingips", body) == (409, "FloatingIPPortAlreadyAssociated")

@@ -1,0 +1,104 @@
+"""What an operator writes about who may do what."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from novakit import world
+from novakit.api.compute.policies import RULES
+from novakit.api.services import SERVICES
+from novakit.errors import ConfigError
+from novakit.policy import Policy, PolicyFile
+from novakit.policy import file as policy_file
+from novakit.policy.personas import PERSONAS, caller
+
+KNOWN = {name: rule.check for service in SERVICES for name, rule in service.policies.items()}
+
+
+DELETE = "os_compute_api:servers:delete"
+
+
+def compute(file: PolicyFile | None = None) -> Policy:
+    return Policy("compute", RULES, file or PolicyFile())
+
+
+def written(path: Path, text: str) -> PolicyFile:
+    path.write_text(text)
+    return PolicyFile.open(path, required=False, known=KNOWN)
+
+
+def lets(policy: Policy, rule: str) -> set[str]:
+    return {name for name, persona in PERSONAS.items() if policy.allows(policy.admitted(persona), rule)}
+
+
+def test_an_operators_file_changes_a_rule_and_nothing_else(tmp_path: Path) -> None:
+    policy = compute(written(tmp_path / "policy.yaml", f'"{DELETE}": "role:auditor"\n'))
+    assert lets(policy, DELETE) == set()
+    assert policy.allows(policy.admitted(caller("auditor")), DELETE)
+    assert lets(policy, "os_compute_api:servers:create") == {"admin", "manager", "member"}
+
+
+def test_an_operators_file_says_who_is_an_administrator(tmp_path: Path) -> None:
+    policy = compute(written(tmp_path / "policy.yaml", '"context_is_admin": "role:cloud_admin"\n'))
+    assert policy.admitted(caller("cloud_admin")).is_admin
+    assert not policy.admitted(PERSONAS["admin"]).is_admin
+    assert not policy.allows(policy.admitted(PERSONAS["admin"]), "os_compute_api:os-hypervisors:list")
+
+
+def test_a_changed_file_is_taken_up_and_a_spoilt_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(world, "monotonic", lambda: clock[0])
+    path = tmp_path / "policy.yaml"
+    policy = compute(written(path, ""))
+    assert "member" in lets(policy, DELETE)
+    for text, expected in (
+        (f'"{DELETE}": "!"', set()),
+        ("spoilt: [", set()),
+        (f'"{DELETE}": "role:reader"', {"admin", "manager", "member", "reader"}),
+    ):
+        path.write_text(text)
+        os.utime(path, ns=(int(clock[0]), int(clock[0])))
+        clock[0] += policy_file.LOOKED_EVERY
+        assert lets(policy, DELETE) == expected, text
+    path.unlink()
+    clock[0] += policy_file.LOOKED_EVERY
+    assert lets(policy, DELETE) == {"admin", "manager", "member"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "is not YAML"),
+        ("- a\n- b", "takes one rule a line"),
+        ('"get_image": 5', "takes a check as a text"),
+        ('"get_image": "foo"', "is not understood"),
+        ('"get_image": "role:a and"', "is not understood"),
+        ('"get_image": "role:a or (role:b"', "is not understood"),
+        ('"get_image": "field:networks"', "is not understood"),
+        ('"get_image": "https://other/%(name)s"', "over HTTP"),
+        ('"get_image": "rule:nothing"', "which nothing defines"),
+        ('"a": "rule:b"\n"b": "not rule:a"', "in a circle: a -> b -> a"),
+        (b"\xff\xfe\x00", "is not YAML"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused_with_its_reason(tmp_path: Path, text: str | bytes, said: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        PolicyFile.open(path, required=False, known=KNOWN)
+    assert said in str(caught.value) and str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        PolicyFile.open(tmp_path / "policy.yaml", required=True, known=KNOWN)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        PolicyFile.open(tmp_path, required=True, known=KNOWN)
+    assert PolicyFile.open(tmp_path / "policy.yaml", required=False, known=KNOWN).overrides == {}
+
+
+def test_rules_that_nothing_asks_are_named(tmp_path: Path) -> None:
+    text = '"os_compute_api:servers:crate": "!"\n"mine": "role:x"\n"get_image": "rule:mine"\n'
+    assert written(tmp_path / "policy.yaml", text).unknown == ["os_compute_api:servers:crate"]
