@@ -103,7 +103,7 @@ def test_the_namespace_has_a_leg_in_each_network_and_the_floating_addresses_outs
     draft, router = drawn()
     (inner, external), (leg,), gateway = draft.networks.values(), router.interfaces, router.gateway
     assert gateway is not None
-    plan = routers.room(router, {inner.id: inner.mtu, external.id: external.mtu})
+    plan = routers.namespace_of(router, {inner.id: inner.mtu, external.id: external.mtu})
     assert plan.name == names.router_namespace(router.id) and plan.forwards
     assert plan.legs == (
         Leg(device=names.device(names.ROUTER, leg.port_id), mtu=1400, addresses=("10.1.0.1/24",)),
@@ -122,9 +122,9 @@ def test_the_routers_own_routes_come_before_the_way_out_of_each_family() -> None
     gateway = attrs.evolve(router.gateway, next_hops=("203.0.113.1", "2001:db8::1"))
     own = (("10.9.0.0/16", "10.1.0.9"),)
     mtus = {network.id: network.mtu for network in draft.networks.values()}
-    plan = routers.room(attrs.evolve(router, gateway=gateway, routes=own), mtus)
+    plan = routers.namespace_of(attrs.evolve(router, gateway=gateway, routes=own), mtus)
     assert plan.routes == (*own, ("0.0.0.0/0", "203.0.113.1"), ("::/0", "2001:db8::1"))
-    inside = routers.room(attrs.evolve(router, gateway=None, routes=own), mtus)
+    inside = routers.namespace_of(attrs.evolve(router, gateway=None, routes=own), mtus)
     assert inside.routes == own and len(inside.legs) == 1
 
 

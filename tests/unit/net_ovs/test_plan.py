@@ -110,3 +110,28 @@ def test_a_bad_lease_costs_its_port_the_lease_and_nobody_else_anything() -> None
         )
         assert set(made.faults) == {lease.port_id}
         assert [served.leases for served in made.dhcp_networks()] == [known.leases]
+
+
+def test_a_segment_has_a_zone_of_its_own_number_as_far_as_numbers_go() -> None:
+    for segment, zone in ((1, 1), (2, 2), (65535, 65535), (65536, 1), (65537, 2)):
+        draft = Draft()
+        network = draft.network()
+        draft.networks[network.id] = attrs.evolve(network, segment=segment)
+        assert plan.make(draft.topology(), BRIDGES).zones == {network.id: zone}
+
+
+def test_the_devices_of_a_router_have_the_mtu_of_their_networks() -> None:
+    draft = Draft()
+    inner, external = draft.network(mtu=1400), draft.network("203.0.113", physical_network="public", mtu=1500)
+    router = draft.router([inner], external, "203.0.113.9")
+    assert router.gateway is not None
+    made = plan.make(draft.topology(), BRIDGES)
+    (leg,) = router.interfaces
+    mtus = {port.name: (port.kind, port.mtu) for port in made.bridge_ports.values() if port.owner == router.id}
+    assert mtus == {
+        names.device(names.ROUTER, leg.port_id): ("router", 1400),
+        names.device(names.GATEWAY, router.gateway.port_id): ("gateway", 1500),
+    }
+    flows = made.flows({name: number for number, name in enumerate(mtus, start=7)}, "br-int")
+    for mac in (leg.mac, router.gateway.mac):
+        assert len([flow for flow in flows if f"dl_dst={mac} " in flow]) == 1, "each leg is reached in its own network"
