@@ -1,4 +1,4 @@
-"""Files that people write, read with care: a sentence for each way in which one cannot be had."""
+"""Files that people write, read with care: a sentence for each way in which one cannot be used."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Options of nova.conf and what they are here: another option, nothing that is needed, or nothing that can be had.
+"""Options of nova.conf and what they are here: another option, not needed, or nothing that novakit has.
 
 `understand` is for whoever writes them into novakit.toml, `novakit config import` for a whole nova.conf.
 """
@@ -34,7 +34,7 @@ class Needless:
 
     why: str
     only: tuple[Any, ...] = ()
-    """Values that this is true of; with others somebody wants what cannot be had. Empty is any."""
+    """Values that this is true of; other values ask for what novakit does not have. Empty means any value."""
 
 
 @attrs.frozen
@@ -285,7 +285,7 @@ def meaning(section: str, name: str) -> Meaning | None:
 
 
 def told(place: str, found: Needless | Absent, value: Any) -> str:
-    """Return why an option is left out. Raises ConfigError where somebody wants what cannot be had."""
+    """Return why an option is left out. Raises ConfigError for one that asks for what novakit does not have."""
     if isinstance(found, Absent) or (found.only and value not in found.only):
         raise ConfigError(f"{place} = {str(value)[:60]!r} is not supported: {found.why}. Remove it.")
     return f"{place} is not needed; {found.why}"
@@ -309,7 +309,7 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
     """Rewrite options of nova.conf in a document of `novakit.toml`; return a sentence for each.
 
     `own` has the keys of novakit's own sections: what has a meaning of its own here keeps it.
-    Raises ConfigError where one cannot be had.
+    Raises ConfigError for one that asks for what novakit does not have.
     """
     sentences: list[str] = []
     for section in [name for name, table in document.items() if isinstance(table, dict)]:

@@ -65,15 +65,15 @@ class PluginHost:
         return host
 
     def driver(self, name: str) -> Offer:
-        """Return the virt driver of that name. Raises ConfigError saying why it cannot be had and what to do."""
+        """Return the virt driver of that name. Raises ConfigError saying why it cannot be used and what to do."""
         return self._single("drivers", name)
 
     def network(self, name: str) -> Offer:
-        """Return the network driver of that name. Raises ConfigError saying why it cannot be had and what to do."""
+        """Return the network driver of that name. Raises ConfigError saying why it cannot be used and what to do."""
         return self._single("networks", name)
 
     def scheduler(self, name: str) -> Offer:
-        """Return the scheduler driver of that name. Raises ConfigError saying why it cannot be had and what to do."""
+        """Return the scheduler driver of that name. Raises ConfigError saying why it cannot be used and what to do."""
         return self._single("schedulers", name)
 
     def offered(self, group: str, name: str) -> Offer | None:

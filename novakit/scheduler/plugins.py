@@ -30,7 +30,7 @@ def refused(plugins: PluginHost) -> dict[str, Sequence[str]]:
 
 
 def driver(plugins: PluginHost, section: config.SchedulerOptions) -> Offered | None:
-    """Return the plugin that decides, None for the filters and weighers. Raises ConfigError when it cannot be had."""
+    """Return the plugin that decides, None for the filters and weighers. Raises ConfigError when it cannot be used."""
     if section.driver == FILTER_SCHEDULER:
         return None
     offer = plugins.scheduler(section.driver)

@@ -75,7 +75,7 @@ def as_answer(error: BaseException) -> NovakitError | None:
 
 
 def on_connecting(error: BaseException) -> StoreAway | None:
-    """Return what it means that a connection could not be had; None for what will not pass by itself."""
+    """Return what clients are told when no connection was got; None for what will not pass by itself."""
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError | TimeoutError) or state.startswith(_PASSING) or is_passing(error):
         # What the error says may hold an address or a name of the operator's; users get its kind.

@@ -287,7 +287,7 @@ async def revoked_of(session: Session, user_id: str) -> int:
 
 
 async def purge_revocations(session: Session, before: datetime) -> int:
-    """Forget revocations of tokens that had expired a day before a moment, at most `AT_ONCE`; tell how many went."""
+    """Forget revocations of tokens that had expired a day before a moment, at most `AT_ONCE`. Returns how many went."""
     c = revocations.c
     old = await session.scalars(sa.select(c.audit_id).where(c.expires_at < before - KEPT).limit(AT_ONCE))
     return await session.changed(sa.delete(revocations).where(c.audit_id.in_(old))) if old else 0

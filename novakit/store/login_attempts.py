@@ -57,7 +57,7 @@ async def count(session: Session, who: Sequence[str], now: datetime) -> None:
 
 
 async def take_turn(session: Session, row: Row, now: datetime) -> bool:
-    """Begin the next pause of a count; tell whether nobody else did since the row was read."""
+    """Begin the next pause of a count. Returns whether nobody else did since the row was read."""
     mine = sa.update(login_attempts).where(_c.who == row["who"], _c.wrong == row["wrong"], _c.last_at == row["last_at"])
     return await session.changed(mine.values(last_at=now)) > 0
 
@@ -77,7 +77,7 @@ async def clear(session: Session, who: str, now: datetime) -> None:
 
 
 async def purge(session: Session, now: datetime) -> int:
-    """Forget counts that say nothing any more, at most `AT_ONCE`; tell how many went."""
+    """Forget counts that say nothing any more, at most `AT_ONCE`. Returns how many went."""
     is_stale = sa.and_(_c.last_at < now - FORGOTTEN_AFTER, _c.right_at.is_(None))
     over = sa.or_(_c.last_at < now - KNOWN_FOR, is_stale)
     old = await session.scalars(sa.select(_c.who).where(over).limit(AT_ONCE))

@@ -65,7 +65,7 @@ async def purge_operations(session: Session, before: datetime) -> int:
 
 
 async def purge_deleted_images(session: Session, before: datetime) -> int:
-    """Free the ids of images that were deleted before a moment, at most `AT_ONCE`; tell how many went.
+    """Free the ids of images that were deleted before a moment, at most `AT_ONCE`. Returns how many went.
 
     An id by which a server names what it was made from stays taken for as long as the server is known.
     """

@@ -6,7 +6,7 @@ are alike tried once; whether the guest still fits with those cells is a matchin
 The invariant: the filters and the scheduler's claim call `choose` alone, so that a host which passed the filters is
 refused by the claim only if somebody took of it meanwhile. A choice never names more devices than are free.
 The cost: 0.1 ms on a host with two cells, 2.5 ms on one with 32; 4 ms for a decision over 1,000 hosts in 96 different
-states. After `_STEPS` choices the search gives up, and cells count as not to be had near the devices.
+states. After `_STEPS` choices the search gives up, and no cells near the devices count as found.
 """
 
 from collections import Counter
@@ -150,7 +150,7 @@ def _classes(specs: Mapping[str, str]) -> Iterator[tuple[str, int]]:
 def choose(
     host: NumaHost | None, pools: Sequence[PciPool], wanted: NumaRequest | None, near: DeviceRequest | None
 ) -> Choice | None:
-    """Choose cells and devices for a guest; None where they cannot all be had as they are wanted.
+    """Choose cells and devices for a guest; None where the host cannot give all of them as they are wanted.
 
     `wanted` and `near` are None for a guest that does not care; one without cells has its devices anywhere.
     GPUs that must be together come, if that can be, from a cell of the guest's.

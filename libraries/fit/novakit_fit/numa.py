@@ -41,7 +41,7 @@ class CellRoom:
     """Pairs of a huge page's size in KiB and how many are free."""
 
     def serves(self, one: "CellRequest", wanted: "NumaRequest") -> bool:
-        """Return whether a guest cell can be had here."""
+        """Return whether this cell has room for a guest cell."""
         return (
             page_of(self.memory_mb, self.pages, one.memory_mb, wanted.page_kb) is not None
             and len(one.pinned) + one.extra_cpus <= self.dedicated(wanted.threads)

@@ -45,7 +45,7 @@ def assign(
     *,
     isolate: bool = False,
 ) -> Shares | None:
-    """Return what to take of which provider; None where it cannot all be had.
+    """Return what to take of which provider; None where the tree cannot give it all.
 
     Each class of `plain` comes from one provider, and so does each group; with `isolate` no two groups come from the
     same.
@@ -82,7 +82,7 @@ class Wanted:
         return cls(Rules(ask), classes, traits)
 
     def assigned(self, tree: Sequence[ProviderStock]) -> Shares | None:
-        """Return what to take of which provider of a tree; None where it cannot all be had."""
+        """Return what to take of which provider of a tree; None where the tree cannot give it all."""
         if not self.rules.ask.parts:
             return tuple({} for _ in tree)
         providers = self._providers(tree)

@@ -128,7 +128,7 @@ def sandbox() -> str:
 
 
 def filters() -> bool:
-    """Say whether a filter of system calls is set for tools, besides bubblewrap's walls."""
+    """Return whether a filter of system calls is set for tools, besides bubblewrap's walls."""
     return bool(_filter())
 
 
@@ -184,7 +184,7 @@ def _powerless() -> list[str]:
 
 @functools.cache
 def _bubblewrap() -> bool:
-    """Say whether bubblewrap works here: containers and hardened kernels may forbid it."""
+    """Return whether bubblewrap works here: containers and hardened kernels may forbid it."""
     return shutil.which("bwrap", path=SEARCH) is not None and _works(None)
 
 

@@ -30,7 +30,7 @@ def unused(guest: str, used: Collection[int], first: int = FIRST) -> int:
 
 
 def unmapped(first: int = FIRST, maps: Path = Path("/proc/self/uid_map")) -> bool:
-    """Say whether this process, root in a container perhaps, cannot become one of these users."""
+    """Return whether this process, root in a container perhaps, cannot become one of these users."""
     for line in maps.read_text().splitlines():
         begin, _, count = map(int, line.split())
         if begin <= first and first + COUNT <= begin + count:
@@ -39,5 +39,5 @@ def unmapped(first: int = FIRST, maps: Path = Path("/proc/self/uid_map")) -> boo
 
 
 def may_be_given() -> bool:
-    """Say whether this process may start others as another user."""
+    """Return whether this process may start others as another user."""
     return os.geteuid() == 0

@@ -179,7 +179,7 @@ async def package_version(package: str) -> str:
 
 
 async def _is_mended_in(installed: str, mending: Collection[str]) -> bool:
-    """Say whether the installed package is the mending one of its upstream version, or a later one of that."""
+    """Return whether the installed package is the mending one of its upstream version, or a later one of that."""
     for one in mending:
         if installed.partition("-")[0] == one.partition("-")[0]:
             return (await run(["dpkg", "--compare-versions", installed, "ge", one], within=WITHIN)).status == 0

@@ -97,7 +97,7 @@ def _any_of(value: str, version: Version) -> set[str]:
 
 
 def member_of(values: Sequence[str], version: Version, suffix: str = "") -> tuple[list[set[str]], set[str]]:
-    """Read `member_of` parameters: sets of which one aggregate each must be had, and the ones that must not."""
+    """Read `member_of` parameters: sets of aggregates, of each of which one is required, and the forbidden ones."""
     if version < (1, 24) and len(values) > 1:
         raise errors.BadRequest(f"Multiple member_of{suffix} parameters are not supported")
     required: list[set[str]] = []

@@ -252,7 +252,7 @@ class Strangers:
 
 
 def _failed_create(server: Row) -> bool:
-    """Return whether a server was never built, as far as the database knows, and nothing is to be had of it."""
+    """Return whether a server was never built, as far as the database knows, and nothing of it remains."""
     return server["vm_state"] == "error" and server["launched_at"] is None and server["host"] is None
 
 

@@ -31,7 +31,7 @@ class CellsRequest:
     devices: DeviceRequest | None
 
     def choose(self, host: NumaHost | None, pools: Sequence[PciPool]) -> Choice | None:
-        """Choose them on a host; None where they cannot be had."""
+        """Choose them on a host; None where it cannot give them."""
         return choose(host, pools, self.cells, self.devices)
 
     def successive(self, host: NumaHost | None, pools: Sequence[PciPool]) -> Iterator[Choice]:

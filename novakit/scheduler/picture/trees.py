@@ -71,7 +71,7 @@ def _units(row: Row | Mapping[str, Any]) -> Units:
 
 
 def _is_even(name: str, row: Row | Mapping[str, Any]) -> bool:
-    """Return whether every amount up to what is free can be had, as far as the filters of amounts look."""
+    """Return whether every amount up to what is free can be claimed, as far as the filters of amounts look."""
     return row["min_unit"] == row["step_size"] == 1 and (name in _BOUNDED or row["max_unit"] >= row["capacity"])
 
 

@@ -31,7 +31,7 @@ def seen_by(project_id: str | None) -> list[Condition]:
 
 
 async def add_unless_there(session: Session, key: str, project_id: str) -> bool:
-    """Add a project's default group; say whether it was not there."""
+    """Add a project's default group. Returns whether it was not there."""
     row = fresh(id=key, project_id=project_id, name="default", description="Default security group")
     statement = session.insert(security_groups).values({**row, "stateful": True})
     return await session.changed(statement.on_conflict_do_nothing()) > 0

@@ -31,7 +31,7 @@ class Group:
     """Of each set, one trait must be there."""
     forbidden: frozenset[str] = attrs.field(default=frozenset(), converter=_set)
     member_of: tuple[frozenset[str], ...] = attrs.field(default=(), converter=_sets)
-    """Of each set, one aggregate must be had."""
+    """Of each set, the provider must be in one aggregate."""
     not_member_of: frozenset[str] = attrs.field(default=frozenset(), converter=_set)
     in_tree: str | None = None
     """The id of any provider of the tree."""

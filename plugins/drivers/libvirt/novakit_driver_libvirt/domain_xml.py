@@ -58,7 +58,7 @@ class Surroundings:
 
 
 def render(plan: GuestPlan, disks: Sequence[DomainDisk], around: Surroundings) -> str:
-    """Return the domain XML. Raises Refused when image properties ask for what cannot be had."""
+    """Return the domain XML. Raises Refused when image properties ask for what this driver cannot give."""
     _choice(plan, "hw_rng_model", "virtio", ("virtio",))
     try:
         wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties)

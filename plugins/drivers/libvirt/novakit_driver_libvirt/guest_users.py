@@ -51,7 +51,7 @@ def parse(text: str) -> Label | None:
 
 
 def possible(base: Label, acceleration: str, device: Path = DEVICE) -> bool:
-    """Say whether guests can have users of their own beside the one that libvirt was configured for.
+    """Return whether guests can have users of their own beside the one that libvirt was configured for.
 
     Not where an operator chose root, or where that user alone gets to /dev/kvm, as a member of another group.
     """

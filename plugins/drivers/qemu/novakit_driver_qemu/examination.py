@@ -32,7 +32,7 @@ def missing() -> Sequence[str]:
 
 
 async def decided(wanted: str, state_dir: Path, device: Path = DEVICE) -> Acceleration:
-    """Decide on the acceleration that guests' own users can have; raise `Refused` when it is not the wanted one."""
+    """Decide on the acceleration that guests' own users can have. Raises Refused when it is not the wanted one."""
     verdict = await decide(wanted, state_dir)
     if verdict.acceleration != "kvm" or not guest_users.may_be_given() or kvm_groups(device) is not None:
         return verdict

@@ -11,7 +11,7 @@ WITHIN = 10.0
 
 
 def model(acceleration: str) -> str:
-    """Name the CPU that guests are given: all that can be had."""
+    """Name the CPU that guests are given: every feature that this host can offer."""
     return "host" if acceleration == "kvm" else "max"
 
 

@@ -79,7 +79,7 @@ class Instances:
         return {guest: Machine.load(machine).devices for guest, machine in machines.items()}
 
     def ended_badly(self, guest: str) -> bool:
-        """Say whether the guest's QEMU, which runs no more, was killed."""
+        """Return whether the guest's QEMU, which runs no more, was killed."""
         return processes.read(self.of(guest)).ended_badly
 
     def forget_end(self, guest: str) -> None:

@@ -56,7 +56,7 @@ class Launch:
     """Where `sys` and `dev` are, for PCI devices."""
 
     async def start(self) -> QemuProcess:
-        """Start QEMU; return once it answers. Raises `Refused` with what it said, and no QEMU is left then."""
+        """Start QEMU; return once it answers. Raises Refused with what it said, and no QEMU is left then."""
         heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # nobody may listen any more when QEMU complains
         try:
             try:
@@ -177,7 +177,7 @@ def give_devices(addresses: Sequence[str], user: int, root: Path = Path("/")) ->
 
 
 def _raises_limits() -> bool:
-    """Say whether this process may raise limits: root in a container often may not, and its own count then."""
+    """Return whether this process may raise limits: root in a container often may not, and its own count then."""
     status = Path("/proc/self/status").read_text()
     return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> _CAP_SYS_RESOURCE & 1)
 

@@ -72,7 +72,7 @@ class Machine:
 
     @classmethod
     def of(cls, plan: GuestPlan) -> "Machine":
-        """Take what the plan says. Raises Refused when it asks for what cannot be had."""
+        """Take what the plan says. Raises Refused when it asks for what this driver cannot give."""
         if plan.numa:
             raise Refused("the plain QEMU driver gives no dedicated CPUs, huge pages or NUMA cells; libvirt's does")
         _choice(plan.image_properties, "hw_firmware_type", "bios", ("bios",))
@@ -212,7 +212,7 @@ def _node(kind: str, descriptor: int) -> Mapping[str, object]:
 
 
 def _taking(disk: Drive, base: Mapping[str, object] | None) -> Mapping[str, object]:
-    """Say what a disk takes from: the whole chain, so that no file's own word for it is ever followed."""
+    """Return what a disk takes from: the whole chain, so that no file's own word for it is ever followed."""
     if disk.format != "qcow2":
         return {}
     if base is None:

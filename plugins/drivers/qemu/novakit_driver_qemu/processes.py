@@ -99,7 +99,7 @@ class Record:
 
     @property
     def ended_badly(self) -> bool:
-        """Say whether QEMU was killed: one that ends by itself says 0."""
+        """Return whether QEMU was killed: one that ends by itself says 0."""
         return bool(self.pid) and not self.held and self.status != 0
 
 
