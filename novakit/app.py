@@ -26,7 +26,7 @@ from novakit.front import Door
 from novakit.front.descriptors import raise_limit, room
 from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
-from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, build, tables
+from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, build, settled, tables
 from novakit_hookspecs.hosts import HostContext
 
 log = structlog.get_logger(__name__)
@@ -48,6 +48,8 @@ class Process:
     hosts: list[str] = attrs.field(factory=list)
     """Compute hosts whose agents run here."""
     acceleration: str = ""
+    has_real_guests: bool = False
+    """Whether guests that are started here run on this machine."""
     scheduler: str = ""
     """What the scheduler of this process is called."""
     notices: list[str] = attrs.field(factory=list)
@@ -86,12 +88,12 @@ async def running(
     """
     async with AsyncExitStack() as stack:
         prepare_state(config.state)
-        choice = PluginChoice.read(
-            config.plugins,
-            driver=config.driver if "agent" in config.roles else None,
-            network=config.network if "agent" in config.roles else None,
-            scheduler=config.scheduler.driver if "scheduler" in config.roles else None,
-        )
+        scheduler = config.scheduler.driver if "scheduler" in config.roles else None
+        choice = PluginChoice.read(config.plugins, scheduler=scheduler)
+        if "agent" in config.roles:
+            drivers = settled(attrs.evolve(choice, driver=config.driver, network=config.network))
+            choice = drivers.chosen(choice)
+            config = attrs.evolve(config, driver=drivers.virt, network=drivers.network)
         tables.check(config.options, choice, config.roles)
         stack.enter_context(exporting(config.tracing, config.roles))
         process = Process(
@@ -100,6 +102,8 @@ async def running(
             waits=waits or Waits(),
             descriptors=raise_limit(config.connections.descriptors),
         )
+        if "agent" in config.roles:
+            _check_simulated(config, process.plugins)
         log.info("starting", roles=config.roles, descriptors=process.descriptors)
         if "conductor" in config.roles:
             stack.enter_context(_only_one(config.state / "conductor.lock"))
@@ -129,6 +133,13 @@ def prepare_state(state: Path) -> None:
             f"The disk of the state directory {state} is full: {free >> 10} KiB are free and a start needs "
             f"{START_NEEDS >> 10}. Make room there, then start again."
         )
+
+
+def _check_simulated(config: Config, plugins: PluginHost) -> None:
+    """Raise ConfigError where one process is to have several hosts of a driver for which there is one machine."""
+    offer = plugins.offered("drivers", config.driver)
+    if config.simulate > 1 and not (offer and offer.spec.simulates):
+        raise ConfigError(f"--simulate goes with a driver that simulates hosts, not with {config.driver}.")
 
 
 def _only_one(path: Path) -> IO[str]:
@@ -248,7 +259,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
 
     config = process.config
     driver_offer, network_offer = process.plugins.driver(config.driver), process.plugins.network(config.network)
-    process.hosts = host_names(config)
+    process.hosts, process.has_real_guests = host_names(config), not driver_offer.spec.simulates
     if process._local is None:
         _check_apart(config, process.hosts)
     agents = []
@@ -354,11 +365,11 @@ def _passable(directory: Path) -> Path:
 
 
 def host_names(config: Config) -> list[str]:
-    """Name the compute hosts of this process: the machine, or as many simulated ones as were asked for."""
+    """Name the compute hosts of this process: the machine, or as many that are simulated as were asked for."""
     enrolled = enrolments.hosts_of(config.state)
     alone = enrolled[0] if len(enrolled) == 1 and config.simulate == 1 else None
     name = enrolments.host_name(config.agent.host or alone or socket.gethostname())
-    if config.driver != "simulated" or config.simulate == 1:
+    if config.simulate == 1:
         return [name]
     width = len(str(config.simulate))
     return [f"{name}-{number:0{width}}" for number in range(1, config.simulate + 1)]

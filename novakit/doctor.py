@@ -17,7 +17,7 @@ from novakit.agent.measure import Measuring
 from novakit.concurrency import locks
 from novakit.config import Config
 from novakit.errors import ConfigError, NovakitError
-from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded, tables
+from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, State, build, guarded, settled, tables
 from novakit.scheduler.plugins import look
 from novakit.store import migrate
 from novakit.store.opening import why_not
@@ -40,11 +40,13 @@ async def examine(config: Config) -> list[Finding]:
     choice = PluginChoice.read(
         config.plugins, driver=config.driver, network=config.network, scheduler=config.scheduler.driver
     )
+    drivers = settled(choice)
+    choice = drivers.chosen(choice)
     tables.check(config.options, choice, config.roles)
     plugins = PluginHost.survey(choice)
     findings += _plugins(plugins, choice)
     findings += _scheduler(config, plugins)
-    for find, name in ((plugins.driver, config.driver), (plugins.network, config.network)):
+    for find, name in ((plugins.driver, drivers.virt), (plugins.network, drivers.network)):
         findings += await _driver(config, find, name)
     return [*findings, *Measuring.of(config.agent.compute_monitors).examine()]
 

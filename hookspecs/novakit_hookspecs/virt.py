@@ -141,6 +141,10 @@ class DriverSpec:
     """Kinds of `Attachment` it can put into a guest."""
     wants_images: bool = True
     """Whether `GuestPlan.image` must be a file on the host; without it no image is fetched."""
+    network: str | None = None
+    """The network driver that is used with it where nobody names one; None for the one that novakit depends on."""
+    simulates: bool = False
+    """Whether its guests take nothing of the machine, so that one process may have many hosts (`--simulate`)."""
 
 
 @hookspec

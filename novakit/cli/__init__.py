@@ -29,7 +29,7 @@ COMMANDS = {
 
 EPILOG = """\
 first steps:
-  novakit serve --state ./state          start a whole cloud in one process (simulated hosts)
+  novakit serve --state ./state          start a whole cloud in one process; it simulates hosts
   export OS_CLIENT_CONFIG_FILE=./state/clouds.yaml OS_CLOUD=novakit
   openstack flavor list                  talk to it with the ordinary client
   novakit doctor                         see what this machine can and cannot do, with a remedy per line

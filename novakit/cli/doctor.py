@@ -18,7 +18,7 @@ from novakit.cli import paths, running
 from novakit.cli.scheduling.explain import wide
 from novakit.doctor import examine
 from novakit.errors import ConfigError
-from novakit.plughost import discover
+from novakit.plughost import best_driver
 from novakit_hookspecs.findings import Finding, Verdict
 
 DESCRIPTION = """\
@@ -48,7 +48,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
     )
-    parser.add_argument("--driver", help="virt driver to look for; default the running service's, else libvirt")
+    parser.add_argument(
+        "--driver", help="virt driver to look for; default the running service's, else one that runs real guests"
+    )
     parser.add_argument("--network", help="network driver to look for; follows --driver, as in novakit serve")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
     parser.set_defaults(func=doctor)
@@ -78,14 +80,13 @@ def doctor(args: argparse.Namespace) -> int:
 async def _look(args: argparse.Namespace) -> list[Finding]:
     path = args.config or args.state / "novakit.toml"
     told = await asyncio.to_thread(running.ask, args.state)
-    driver = args.driver or (told and told.driver) or _best_driver()
+    driver = args.driver or (told and told.driver) or best_driver()
     network = args.network or (told.network if told and driver == told.driver else None)
-    network = network or ("ovs" if driver in ("libvirt", "qemu") else "simulated")
-    plain = config.Config(state=paths.resolved(args.state), driver=driver, network=network)
+    plain = config.Config(state=paths.resolved(args.state), driver=driver, network=network or "")
     try:
         if args.config and not args.config.exists():
             raise ConfigError(f"--config {args.config} does not exist.")
-        chosen = config.Config(state=plain.state, driver=driver, network=network, **config.read(path))
+        chosen = config.Config(state=plain.state, driver=driver, network=network or "", **config.read(path))
         findings = await examine(chosen)
     except ConfigError as error:
         wrong = Finding(
@@ -95,11 +96,6 @@ async def _look(args: argparse.Namespace) -> list[Finding]:
     said = f"{path} is in order" if path.exists() else f"no {path}; everything has its default"
     findings += await asyncio.to_thread(running.examine, args.state)
     return [Finding(check="configuration", verdict=Verdict.OK, found=said), *findings]
-
-
-def _best_driver() -> str:
-    installed = {candidate.plugin.key for candidate in discover()}
-    return "libvirt" if "drivers:libvirt" in installed else "simulated"
 
 
 def _show(findings: Sequence[Finding], console: Console) -> None:

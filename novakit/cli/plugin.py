@@ -16,7 +16,7 @@ from rich.text import Text
 from novakit import config
 from novakit.cli import paths, running
 from novakit.errors import ConfigError
-from novakit.plughost import PluginChoice, PluginHost, PluginRow, tables
+from novakit.plughost import PluginChoice, PluginHost, PluginRow, settled, tables
 
 _WIDE = 120
 """Characters in a line when nobody's terminal says how many there are."""
@@ -41,7 +41,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     listing.add_argument(
         "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
     )
-    listing.add_argument("--driver", help="the virt driver in use; default the running service's, else simulated")
+    listing.add_argument(
+        "--driver", help="the virt driver in use; default the running service's, else the standard one"
+    )
     listing.add_argument("--network", help="the network driver in use; follows --driver")
     listing.add_argument("--format", choices=("table", "json"), default="table")
     listing.set_defaults(func=list_plugins)
@@ -56,11 +58,12 @@ def list_plugins(args: argparse.Namespace) -> int:
     if told is not None:
         _print(told.plugins, args.format)
         return 0
-    driver = args.driver or "simulated"
     fields = config.read(args.config or args.state / "novakit.toml")
-    network = args.network or ("ovs" if driver in ("libvirt", "qemu") else "simulated")
     section = fields.get("scheduler") or config.SchedulerOptions()
-    choice = PluginChoice.read(fields.get("plugins", {}), driver=driver, network=network, scheduler=section.driver)
+    choice = PluginChoice.read(
+        fields.get("plugins", {}), driver=args.driver, network=args.network, scheduler=section.driver
+    )
+    choice = settled(choice).chosen(choice)
     tables.check(fields.get("options", {}), choice, config.ROLES)
     host = PluginHost.survey(choice)
     wrong = _look(host, section, fields)

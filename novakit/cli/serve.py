@@ -28,8 +28,8 @@ from novakit.logs.waiting import Waits
 DESCRIPTION = """\
 Serve identity, image, network, compute, placement and volume APIs on one port.
 
-Without further options this is a whole cloud on simulated hosts, with all of its state below --state.
-On a machine with libvirt and Open vSwitch, --driver libvirt --network ovs runs real guests.
+Without further options this is a whole cloud on hosts that it simulates, with all of its state below --state.
+With the driver of a hypervisor that this machine has, --driver NAME, it runs real guests.
 """
 
 
@@ -58,9 +58,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--name", metavar="NAME", help="what this scheduler is called; default the first free one of scheduler-N"
     )
     parser.add_argument(
-        "--driver", default="simulated", help="virt driver: libvirt, qemu or simulated; default %(default)s"
+        "--driver", default="", help="virt driver, one of `novakit plugin list`; default is to simulate hosts"
     )
-    parser.add_argument("--network", default=None, help="network driver: ovs or simulated; follows --driver")
+    parser.add_argument("--network", default="", help="network driver, one of `novakit plugin list`; follows --driver")
     parser.add_argument(
         "--simulate", metavar="HOSTS", type=int, default=1, help="how many hosts to simulate; default %(default)s"
     )
@@ -101,8 +101,6 @@ def read(args: argparse.Namespace) -> config.Config:
     host, port = _address(args.listen)
     if args.simulate < 1:
         raise ConfigError(f"--simulate takes a number of hosts from 1 on, not {args.simulate}.")
-    if args.simulate > 1 and args.driver != "simulated":
-        raise ConfigError(f"--simulate goes with --driver simulated, not with {args.driver}.")
     roles = tuple(role for role in config.ROLES if role in (args.role or config.ROLES))
     if args.name is not None:
         _check_name(args.name, roles)
@@ -116,7 +114,7 @@ def read(args: argparse.Namespace) -> config.Config:
         roles=roles,
         name=args.name,
         driver=args.driver,
-        network=args.network or ("ovs" if args.driver in ("libvirt", "qemu") else "simulated"),
+        network=args.network,
         simulate=args.simulate,
         **fields,
     )
@@ -231,7 +229,7 @@ def _show(process: Any, log_file: Path | None) -> None:
         if not shutil.which("novakit") and (programs / "novakit").exists():
             out.print(f"  export PATH={shlex.quote(str(programs))}:$PATH")
         out.print(f"  export OS_CLIENT_CONFIG_FILE={shlex.quote(str(chosen.state / 'clouds.yaml'))} OS_CLOUD=novakit")
-        if chosen.driver in ("libvirt", "qemu"):
+        if process.has_real_guests:
             out.print(f"  novakit image build-micro --state {shlex.quote(str(chosen.state))}")
         else:
             out.print("  openstack --os-cloud novakit-admin hypervisor list")

@@ -216,10 +216,12 @@ class Config:
     roles: tuple[str, ...] = ROLES
     name: str | None = None
     """What the scheduler of this process is called; None is the first free one of scheduler-1, scheduler-2, ..."""
-    driver: str = "simulated"
-    network: str = "simulated"
+    driver: str = ""
+    """The virt driver; empty for the standard one."""
+    network: str = ""
+    """The network driver; empty for the one that goes with the virt driver."""
     simulate: int = 1
-    """Compute hosts this process simulates, with the simulated driver."""
+    """Compute hosts of this process, where its driver can have several."""
     store_url: str | None = None
     """None is SQLite in the state directory."""
     api: ApiOptions = attrs.field(factory=ApiOptions)

@@ -8,6 +8,7 @@ from novakit.calls.plugins import PluginRow
 from novakit.plughost.build import build
 from novakit.plughost.call import guarded, tell_all
 from novakit.plughost.choice import FILTER_SCHEDULER, PluginChoice
+from novakit.plughost.defaults import best_driver, settled
 from novakit.plughost.discover import Candidate, discover
 from novakit.plughost.faults import BusyPlugin, Fault, NotFoundByPlugin, RefusedByPlugin
 from novakit.plughost.load import PluginHost
@@ -28,8 +29,10 @@ __all__ = [
     "PluginRow",
     "RefusedByPlugin",
     "State",
+    "best_driver",
     "build",
     "discover",
     "guarded",
+    "settled",
     "tell_all",
 ]

@@ -60,7 +60,7 @@ class PluginChoice:
 
 def _names(key: str, value: Any) -> frozenset[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
-        raise ConfigError(f'[plugins] {key} takes a list of names such as ["drivers:libvirt", "novakit-acme-gpu"].')
+        raise ConfigError(f'[plugins] {key} takes a list of names such as ["drivers:acme", "novakit-acme-gpu"].')
     for name in value:
         group, colon, plugin = name.partition(":")
         if colon and (group not in GROUPS or not plugin):

@@ -1,7 +1,7 @@
 """Finds installed plugins by their metadata alone; nothing is imported."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions, version
 
 import attrs
@@ -18,8 +18,13 @@ class Candidate:
 
     plugin: Plugin
     entry_point: EntryPoint
-    stock: bool
-    """Whether novakit itself depends on its distribution; such a one wins over another of the same name."""
+    default: bool
+    """Whether novakit itself depends on its distribution without any extra."""
+
+    @property
+    def stock(self) -> bool:
+        """Say whether novakit itself depends on its distribution; such a one wins over another of the same name."""
+        return self.plugin.stock
 
 
 def discover(
@@ -30,9 +35,9 @@ def discover(
     Those that `without` names are listed and stand in nobody's way.
     """
     wanted = {group.entry_points: group for group in groups}
-    stock = _stock()
+    own = _own()
     found = [
-        _candidate(installed, entry_point, wanted[entry_point.group], stock)
+        _candidate(installed, entry_point, wanted[entry_point.group], own)
         for installed in _installed()
         for entry_point in installed.entry_points
         if entry_point.group in wanted
@@ -53,13 +58,14 @@ def _installed() -> Iterator[Distribution]:
 
 
 def _candidate(
-    installed: Distribution, entry_point: EntryPoint, group: PluginGroup, stock: frozenset[str]
+    installed: Distribution, entry_point: EntryPoint, group: PluginGroup, own: Mapping[str, bool]
 ) -> Candidate:
     name = installed.metadata["Name"]
-    plugin = Plugin(group=group, name=entry_point.name, distribution=name, version=installed.version)
+    stock = canonical(name) in own
+    plugin = Plugin(group=group, name=entry_point.name, distribution=name, version=installed.version, stock=stock)
     if why := _unmet(installed):
         plugin.refuse(State.INCOMPATIBLE, why)
-    return Candidate(plugin, entry_point, canonical(name) in stock)
+    return Candidate(plugin, entry_point, own.get(canonical(name), False))
 
 
 def _unmet(installed: Distribution) -> str:
@@ -99,12 +105,26 @@ def _mark_duplicates(found: list[Candidate]) -> None:
                 )
 
 
-def _stock() -> frozenset[str]:
+def own_distribution(group: PluginGroup, name: str) -> str:
+    """Name the house's own distribution that offers a plugin, installed or not; empty for what others publish."""
+    known = f"{group.published_as}{canonical(name)}"
+    return known if group.published_as and known in _own() else ""
+
+
+def own_names(group: PluginGroup) -> frozenset[str]:
+    """Name the plugins of a group that the house publishes, as far as their distributions bear their names."""
+    begin = group.published_as
+    return frozenset(name.removeprefix(begin) for name in _own() if begin and name.startswith(begin))
+
+
+def _own() -> Mapping[str, bool]:
+    """Name the distributions that novakit depends on, each with whether it does so without any extra."""
     try:
         lines = distribution("novakit").requires or []
     except PackageNotFoundError:
-        return frozenset()
-    return frozenset(canonical(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]) for line in lines)
+        return {}
+    found = [Requirement(line) for line in lines]
+    return {canonical(one.name): one.marker is None or one.marker.evaluate({"extra": ""}) for one in found}
 
 
 def canonical(name: str) -> str:

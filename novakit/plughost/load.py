@@ -11,20 +11,14 @@ from stevedore.named import NamedExtensionManager
 from novakit.calls.plugins import PluginRow
 from novakit.errors import ConfigError
 from novakit.plughost.choice import PluginChoice
-from novakit.plughost.discover import Candidate, discover
+from novakit.plughost.discover import Candidate, discover, own_distribution
 from novakit.plughost.harvest import Unfit, describe, hookimpls, listenings, offers
 from novakit.plughost.offers import GROUPS, Listening, Offer, Plugin, PluginGroup, State
 
 log = structlog.get_logger(__name__)
 
 ROLES = frozenset(group.role for group in GROUPS.values())
-_SINGLE = {"drivers": "driver", "networks": "network", "schedulers": "scheduler"}
 _CHOOSE = {"drivers": "--driver {}", "networks": "--network {}", "schedulers": '[scheduler] driver = "{}"'}
-_INSTALL = {
-    "drivers:libvirt": "novakit-driver-libvirt",
-    "drivers:qemu": "novakit-driver-qemu",
-    "networks:ovs": "novakit-net-ovs",
-}
 
 
 @attrs.define(eq=False)
@@ -160,8 +154,7 @@ class PluginHost:
                     f"{plugin.source} offers {offer.name}, which {other.plugin.source} offers already; "
                     f"uninstall one of them, or put one's distribution in [plugins] disabled.",
                 )
-        single = plugin.group.name in _SINGLE
-        if single and plugin.name not in [offer.name for offer in found]:
+        if plugin.group.option and plugin.name not in [offer.name for offer in found]:
             names = ", ".join(offer.name for offer in found) or "nothing"
             raise Unfit(
                 State.BROKEN,
@@ -207,14 +200,15 @@ def _unwanted(candidate: Candidate, choice: PluginChoice) -> str:
         return "Listed in [plugins] disabled."
     if choice.allow is not None and not candidate.stock and not choice.names(plugin, choice.allow):
         return f'Not listed in [plugins] allow; add "{plugin.key}" to use it.'
-    option = _SINGLE.get(plugin.group.name)
+    option = plugin.group.option
     if option and plugin.name != getattr(choice, option):
         return f"Not the {option} in use; choose it with {_CHOOSE[plugin.group.name].format(plugin.name)}."
     return ""
 
 
 def _remedy(key: str) -> str:
-    if known := _INSTALL.get(key):
+    group, _, name = key.partition(":")
+    if known := own_distribution(GROUPS[group], name):
         return f"install {known}, or novakit[host] with everything for real hosts"
     return "install the distribution that does, or correct the name"
 

@@ -40,6 +40,10 @@ class PluginGroup:
     """What its hook yields; None for a hook that is told something."""
     bodies: tuple[type, ...] = ()
     """Protocols of which the object that a record builds keeps at least one."""
+    option: str = ""
+    """The field of a choice that says which one plugin of the group is in use; empty where several are."""
+    published_as: str = ""
+    """How the names of the house's own distributions of this group begin, where each offers one plugin."""
 
     @property
     def entry_points(self) -> str:
@@ -78,6 +82,7 @@ GROUPS = {
             role="scheduler",
             record=ranking.SchedulerSpec,
             bodies=(ranking.Ranker,),
+            option="scheduler",
         ),
         PluginGroup(
             name="drivers",
@@ -86,6 +91,8 @@ GROUPS = {
             role="agent",
             record=virt.DriverSpec,
             bodies=(virt.VirtDriver,),
+            option="driver",
+            published_as="novakit-driver-",
         ),
         PluginGroup(
             name="networks",
@@ -94,6 +101,8 @@ GROUPS = {
             role="agent",
             record=networks.NetworkSpec,
             bodies=(networks.NetworkDriver,),
+            option="network",
+            published_as="novakit-net-",
         ),
         PluginGroup(
             name="accelerators",
@@ -126,6 +135,8 @@ class Plugin:
     """The entry point's name."""
     distribution: str = "-"
     version: str = "-"
+    stock: bool = False
+    """Whether novakit itself depends on its distribution, always or for one of its extras."""
     state: State = State.ACTIVE
     reason: str = ""
     """A sentence on why it is not active, and what to do."""

@@ -12,14 +12,12 @@ import attrs
 from novakit.errors import ConfigError
 from novakit.plughost.build import fill
 from novakit.plughost.choice import PluginChoice
-from novakit.plughost.discover import Candidate, discover
+from novakit.plughost.discover import Candidate, discover, own_names
 from novakit.plughost.load import PluginHost
 from novakit.plughost.offers import GROUPS
 
-CHOSEN_BY = {"drivers": "driver", "networks": "network", "schedulers": "scheduler"}
+CHOSEN_BY = {group.name: group.option for group in GROUPS.values() if group.option}
 """Groups of which one plugin is in use, and the field of the choice that says which."""
-OURS = {"drivers": ("libvirt", "qemu", "simulated"), "networks": ("ovs", "simulated"), "schedulers": ()}
-"""Names that may stand in a configuration which several machines share, whether their plugin is installed or not."""
 
 
 def check(options: Mapping[str, Mapping[str, Any]], choice: PluginChoice, roles: Iterable[str]) -> None:
@@ -33,8 +31,9 @@ def check(options: Mapping[str, Mapping[str, Any]], choice: PluginChoice, roles:
         named = [one for one in candidates if one.plugin.name == name]
         if named:
             _check_keys(named, group, name, choice, raw)
-        elif name not in OURS[group]:
-            installed = sorted({one.plugin.name for one in candidates} | set(OURS[group]))
+        # Those of the house may stand in a configuration which several machines share, installed here or not.
+        elif name not in (ours := own_names(GROUPS[group])):
+            installed = sorted({one.plugin.name for one in candidates} | ours)
             _refuse(group, name, installed, certain=GROUPS[group].role in running)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from novakit import config
-from novakit.plughost import FILTER_SCHEDULER, PluginHost
+from novakit.plughost import FILTER_SCHEDULER, Offer, PluginHost
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, survey
 
@@ -24,6 +24,11 @@ def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, 
     )
 
 
+def offered(offer: Offer) -> Offered:
+    """Return what a plugin offers, as the pipeline takes it."""
+    return Offered(offer.spec, offer.plugin.distribution, offer.plugin.stock)
+
+
 def refused(plugins: PluginHost) -> dict[str, Sequence[str]]:
     """Say by kind which plugins are installed and not in service."""
     return {what: plugins.refused(group) for what, group in GROUPS.items()}
@@ -34,7 +39,7 @@ def driver(plugins: PluginHost, section: config.SchedulerOptions) -> Offered | N
     if section.driver == FILTER_SCHEDULER:
         return None
     offer = plugins.scheduler(section.driver)
-    return Offered(offer.spec, offer.plugin.distribution)
+    return offered(offer)
 
 
 def note_use(plugins: PluginHost, composed: Composed) -> None:
@@ -55,8 +60,8 @@ def look(
     plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]
 ) -> Sequence[str]:
     """Build the pipeline for its own sake and note how each plugin stands. Returns what would stop a start."""
-    filters = [Offered(one.spec, one.plugin.distribution) for one in plugins.filters.values()]
-    weighers = [Offered(one.spec, one.plugin.distribution) for one in plugins.weighers.values()]
+    filters = [offered(one) for one in plugins.filters.values()]
+    weighers = [offered(one) for one in plugins.weighers.values()]
     one = driver(plugins, section)
     composed = survey(filters, weighers, HostTable(), chosen(section, options), refused(plugins), one)
     note_use(plugins, composed)

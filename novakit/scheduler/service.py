@@ -17,6 +17,7 @@ from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline.ask import checked
 from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
 from novakit.scheduler.pipeline.steps import PipelineStep
+from novakit.scheduler.plugins import offered
 from novakit.scheduler.select import Scheduler
 from novakit.store import Store
 from novakit.store.faults import is_passing
@@ -66,7 +67,7 @@ def build(
 
 
 def _offered(offers: Iterable[Any]) -> list[Offered]:
-    return [offer if isinstance(offer, Offered) else Offered(offer.spec, offer.plugin.distribution) for offer in offers]
+    return [offer if isinstance(offer, Offered) else offered(offer) for offer in offers]
 
 
 def serve(scheduler: Scheduler, bus: Bus, rows: Callable[[], Sequence[PluginRow]] = tuple) -> Callable[[], None]:

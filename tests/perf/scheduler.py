@@ -146,8 +146,8 @@ def table_with_parts(size: int) -> HostTable:
 def composed(table: HostTable) -> Composed:
     """Build the default pipeline on a table."""
     return compose(
-        [Offered(spec) for spec in novakit_filters()],
-        [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
+        [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()],
+        [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()],
         table,
         PipelineOptions(),
     )
@@ -272,8 +272,8 @@ def scheduler_of(store: Store, placement: Placement) -> Scheduler:
     made, _ = build(
         store,
         placement,
-        [Offered(spec) for spec in novakit_filters()],
-        [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
+        [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()],
+        [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()],
     )
     return made
 

@@ -18,7 +18,7 @@ from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
 from novakit.plughost import PluginChoice, PluginHost
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
-from novakit.scheduler.plugins import chosen, driver, refused
+from novakit.scheduler.plugins import chosen, driver, offered, refused
 from novakit.scheduler.whatif import lines
 from novakit.scheduler.whatif import simulate as engine
 
@@ -61,8 +61,8 @@ def simulate(args: argparse.Namespace) -> int:
     section = _section(args, fields)
     choice = PluginChoice.read(fields.get("plugins", {}), scheduler=section.driver)
     plugins = PluginHost.load(choice, ("scheduler",))
-    filters = [Offered(one.spec, one.plugin.distribution) for one in plugins.filters.values()]
-    weighers = [Offered(one.spec, one.plugin.distribution) for one in plugins.weighers.values()]
+    filters = [offered(one) for one in plugins.filters.values()]
+    weighers = [offered(one) for one in plugins.weighers.values()]
 
     def replay(options: PipelineOptions, decides: Offered | None = None) -> engine.Result:
         return asyncio.run(engine.replay(trace, filters, weighers, options, refused(plugins), decides))

@@ -22,7 +22,6 @@ from novakit_hookspecs.weighing import ColumnWeigher, WeigherSpec
 log = structlog.get_logger(__name__)
 S = TypeVar("S", FilterSpec, WeigherSpec)
 
-TRUSTED = frozenset({"novakit-filters", "novakit-weighers"})
 """Distributions whose code runs on the event loop, because it is part of what is tested here."""
 
 
@@ -31,7 +30,10 @@ class Offered:
     """A record with the distribution it came from."""
 
     spec: Any
-    plugin: str = "novakit-filters"
+    plugin: str = "-"
+    """The distribution."""
+    stock: bool = False
+    """Whether it is one of novakit's own, whose answers are believed without a look at each."""
 
 
 @attrs.frozen(kw_only=True)
@@ -274,7 +276,7 @@ def _steps(
         if not isinstance(work, forms):
             composed.fault(what, spec.name, f"{spec.name} of {offer.plugin} has no method {methods}", wanted=wanted)
             continue
-        steps.append(PipelineStep(spec, work, View(table, spec.reads), offer.plugin, offer.plugin in TRUSTED))
+        steps.append(PipelineStep(spec, work, View(table, spec.reads), offer.plugin, offer.stock))
     return steps
 
 

@@ -71,8 +71,8 @@ class Cloud:
             await self.placement.report_hosts(session, reports)
 
     def scheduler(self, *, limits: SchedulerLimits | None = None, name: str = "scheduler", **options: Any) -> Scheduler:
-        filters = [Offered(spec) for spec in novakit_filters()]
-        weighers = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
+        filters = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
+        weighers = [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()]
         made, _ = build(
             self.store,
             self.placement,

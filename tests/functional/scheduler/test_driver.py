@@ -32,8 +32,8 @@ async def test_what_it_chooses_is_claimed_until_the_ledger_is_full(cloud: Any, m
     made, _ = build(
         cloud.store,
         cloud.placement,
-        [Offered(spec) for spec in novakit_filters()],
-        [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
+        [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()],
+        [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()],
         driver=Offered(spec, "novakit-acme"),
     )
     results = await made.select([make() for _ in range(13)])

@@ -31,10 +31,10 @@ from novakit_weighers import novakit_weighers
 PLUGIN = Path(__file__).parents[2] / "data" / "plugins" / "allocator"
 
 
-FILTERS = [Offered(spec) for spec in novakit_filters()]
+FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
 
 
-WEIGHERS = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
+WEIGHERS = [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()]
 
 
 async def written(scheduler: Any, limit: int = 1000) -> lines.Trace:

@@ -18,10 +18,10 @@ from novakit_filters import novakit_filters
 from novakit_weighers import novakit_weighers
 from tests.support.service import Api, Service
 
-FILTERS = [Offered(spec) for spec in novakit_filters()]
+FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
 
 
-WEIGHERS = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
+WEIGHERS = [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()]
 
 
 async def written(scheduler: Any, limit: int = 1000) -> lines.Trace:

@@ -35,8 +35,8 @@ def read(tmp_path, text):
 
 def composed(made: config.Config) -> Composed:
     return compose(
-        [Offered(spec) for spec in novakit_filters()],
-        [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
+        [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()],
+        [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()],
         HostTable(),
         PipelineOptions(
             filters=made.scheduler.filters,

@@ -25,7 +25,7 @@ from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec
 
 NAMES = ("MEMORY_MB", "VCPU", "DISK_GB")
-FILTERS = [Offered(spec) for spec in novakit_filters()]
+FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
 several = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

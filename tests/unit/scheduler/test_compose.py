@@ -38,9 +38,9 @@ def table_of(free_mb: list[int]) -> HostTable:
 
 
 def composed(table: HostTable, *vendor: Any, refused: Any = None, **options: Any) -> Composed:
-    filters = [Offered(spec) for spec in novakit_filters()]
+    filters = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
     filters += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, FilterSpec)]
-    weighers = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
+    weighers = [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()]
     weighers += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, WeigherSpec)]
     return compose(filters, weighers, table, PipelineOptions(**options), refused)
 
@@ -162,7 +162,7 @@ def test_a_name_that_a_broken_plugin_may_offer_is_not_called_uninstalled() -> No
     refused = {"filter": ["filters:acme of novakit-acme 1.0 is broken: it cannot be imported."]}
     with pytest.raises(errors.ConfigError) as told:
         compose(
-            [Offered(spec) for spec in novakit_filters()],
+            [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()],
             [],
             HostTable(),
             PipelineOptions(filters=["rams"]),

@@ -50,8 +50,8 @@ class Says:
 def composed(table: HostTable, driver: Any, own: Any = None, **fields: Any) -> Composed:
     spec = SchedulerSpec(**{"name": "acme", "api": 1, "build": lambda _: driver, **fields})
     return compose(
-        [Offered(spec) for spec in novakit_filters()],
-        [Offered(spec, "novakit-weighers") for spec in novakit_weighers()],
+        [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()],
+        [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()],
         table,
         PipelineOptions(driver_options={"acme": own or {}}),
         driver=Offered(spec, "novakit-acme"),

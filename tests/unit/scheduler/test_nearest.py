@@ -21,6 +21,7 @@ from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec, Reason
 
 TRAITS = ("CUSTOM_A", "CUSTOM_B", "CUSTOM_C")
+FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
 ZONES = ("nova", "north", "south")
 CLASSES = {
     "memory_mb": "MEMORY_MB",
@@ -80,7 +81,7 @@ class Cloud:
             "aggregate_instance_extra_specs": {"enabled": True},
         }
         options = PipelineOptions(filter_options=switched)
-        return compose([Offered(spec) for spec in novakit_filters()], [], table, options).pipeline, table
+        return compose(FILTERS, [], table, options).pipeline, table
 
     async def outcome(self, ask: Ask) -> tuple[Pipeline, HostTable, Outcome]:
         pipeline, table = self.built()
@@ -223,7 +224,7 @@ async def misses(names: Sequence[str], ask: Ask, **facts: Any) -> list[str]:
         Offered(FilterSpec(name=word, api=1, build=lambda _, word=word: Cautious(word), reads={"node"}), "novakit-acme")
         for word in ("red", "blue")
     ]
-    filters = [Offered(spec) for spec in novakit_filters()]
+    filters = list(FILTERS)
     pipeline = compose([*filters, *own], [], table, PipelineOptions(filters=["compute", "red", "blue"])).pipeline
     told = await record.nearest(pipeline, table, ask, await pipeline.run(table, ask))
     assert told is not None
@@ -249,7 +250,7 @@ async def test_the_nearest_of_thousands_is_found_among_them_all() -> None:
         table.put(row, node=f"n{number}", up=True, enabled=True, availability_zone="nova")
         free = 1023 if number == 4321 else number % 1000
         table.set_stock(row, {"MEMORY_MB": HostStock(total=free, capacity=free, max_unit=4096)})
-    pipeline = compose([Offered(spec) for spec in novakit_filters()], [], table, PipelineOptions()).pipeline
+    pipeline = compose(FILTERS, [], table, PipelineOptions()).pipeline
     ask = from_plain({"server_id": "s", "resources": {"MEMORY_MB": 1024}})
     told = await record.nearest(pipeline, table, ask, await pipeline.run(table, ask))
     assert told is not None

@@ -37,9 +37,9 @@ def table_of(free_mb: list[int]) -> HostTable:
 
 
 def composed(table: HostTable, *vendor: Any, refused: Any = None, **options: Any) -> Composed:
-    filters = [Offered(spec) for spec in novakit_filters()]
+    filters = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
     filters += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, FilterSpec)]
-    weighers = [Offered(spec, "novakit-weighers") for spec in novakit_weighers()]
+    weighers = [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()]
     weighers += [Offered(spec, VENDOR) for spec in vendor if isinstance(spec, WeigherSpec)]
     return compose(filters, weighers, table, PipelineOptions(**options), refused)
 

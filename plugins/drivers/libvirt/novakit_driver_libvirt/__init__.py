@@ -25,4 +25,5 @@ def novakit_drivers() -> Iterable[DriverSpec]:
             {LogsConsole, ListsHoldings, PreparesHost, ExaminesHost, Snapshots, Pauses, Suspends, UsesImages}
         ),
         renders=frozenset({PciAttachment}),
+        network="ovs",
     )

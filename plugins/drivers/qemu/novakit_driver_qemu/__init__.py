@@ -22,4 +22,5 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         options=QemuOptions,
         facets=frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends, UsesImages}),
         renders=frozenset({PciAttachment}),
+        network="ovs",
     )

@@ -337,6 +337,7 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         facets={LogsConsole, ListsHoldings, Snapshots, Pauses, Suspends},
         renders={PciAttachment, MdevAttachment},
         wants_images=False,
+        simulates=True,
     )
 
 
