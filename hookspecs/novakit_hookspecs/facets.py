@@ -7,6 +7,8 @@ whose host lacks the trait, before anything is begun, and a scheduler chooses ho
 import re
 from collections.abc import Iterable
 
+LIMITS_CPUS, LIMITS_DISKS = "CUSTOM_COMPUTE_LIMITS_CPUS", "CUSTOM_COMPUTE_LIMITS_DISKS"
+"""Traits of hosts whose driver obeys a flavor's limits (`quota:cpu_*`, `quota:disk_*`); it reports them itself."""
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 

@@ -95,6 +95,8 @@ class Ask:
     """Scheduler hints as the user wrote them: hostile until checked."""
     required_traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
     """Traits that the host must have."""
+    implied: Mapping[str, str] = mapping_field()
+    """Those of them that flavor or image imply, each with the words that do: `os_secure_boot required`."""
     forbidden_traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
     """Traits that the host must not have."""
     group: GroupAsk | None = None

@@ -39,6 +39,7 @@ EXTRA_SPECS: Mapping[str, tuple[str, frozenset[str]]] = {
 """By pattern of the name: what it would give, and the values that ask for what every guest has anyway."""
 
 IMAGE_PROPERTIES: Mapping[str, tuple[str, frozenset[str]]] = {
+    "hw_rng_model": ("another source of random numbers than virtio's", frozenset({"virtio"})),
     "hw_mem_encryption": ("memory encryption", _OFF),
     "hw_ephemeral_encryption": ("encryption of ephemeral disks", _OFF),
 }

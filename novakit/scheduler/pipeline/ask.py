@@ -8,6 +8,7 @@ import attrs
 
 from novakit import errors
 from novakit.request_spec.groups import check, groups_of, isolated
+from novakit.request_spec.implied import implied
 from novakit.resource_classes import canonical
 from novakit_fit.affinity import devices
 from novakit_fit.numa_request import BadTopology, requested_cells
@@ -18,7 +19,7 @@ _NUMBERS = ("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "count")
 _TEXTS = ("server_id", "project_id", "user_id", "request_id", "flavor_name")
 _OPTIONAL_TEXTS = ("availability_zone", "host", "node", "cell")
 _NAMES = ("required_traits", "forbidden_traits", "excluded_hosts")
-_DERIVED = ("groups", "isolate_groups")
+_DERIVED = ("groups", "isolate_groups", "implied")
 """What the extra specs say, whoever says it too."""
 _RESOURCE = re.compile(r"resources:([A-Z][A-Z0-9_]{0,254})")
 _TRAIT = re.compile(r"trait:([A-Z][A-Z0-9_]{0,254})")
@@ -87,11 +88,13 @@ def _group(body: Mapping[str, Any]) -> GroupAsk:
 
 
 def complete(ask: Ask) -> Ask:
-    """Add what the extra specs and image properties mean: `trait:X`, `resources:Y`, groups, and amounts left unsaid."""
-    required, forbidden = set(ask.required_traits), set(ask.forbidden_traits)
+    """Add what the extra specs and image properties mean: traits, resources, groups, and amounts left unsaid."""
+    properties = ask.image.properties if ask.image else {}
+    because = implied(ask.extra_specs, properties)
+    required = {*ask.required_traits, *because}
+    forbidden = set(ask.forbidden_traits)
     groups, isolate = _groups(ask)
     resources = dict(ask.resources) or {"VCPU": ask.vcpus, "MEMORY_MB": ask.memory_mb, "DISK_GB": ask.disk_gb}
-    properties = ask.image.properties if ask.image else {}
     for name, value in (*ask.extra_specs.items(), *properties.items()):
         if match := _TRAIT.fullmatch(name):
             if value == "required":
@@ -111,6 +114,7 @@ def complete(ask: Ask) -> Ask:
     return attrs.evolve(
         ask,
         required_traits=required,
+        implied=because,
         forbidden_traits=forbidden,
         resources=wanted,
         groups=groups,

@@ -1,4 +1,4 @@
-"""What an image demands of the host: architecture, hypervisor, firmware; and Secure Boot, which flavors demand, too."""
+"""What an image demands of the host: architecture, hypervisor, machine type, kind of GPU."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -22,19 +22,6 @@ _KEYS = {
     "vm_mode": 2,
 }
 """Which place of (architecture, hypervisor type, vm mode) a property speaks of; the later names are the old ones."""
-_TRAITS = {
-    ("hw_firmware_type", "uefi"): "COMPUTE_FIRMWARE_UEFI",
-    ("hw_firmware_type", "bios"): "COMPUTE_FIRMWARE_BIOS",
-    ("os_secure_boot", "required"): "COMPUTE_SECURITY_UEFI_SECURE_BOOT",
-    ("hw_tpm_version", "2.0"): "COMPUTE_SECURITY_TPM_2_0",
-    ("hw_tpm_version", "1.2"): "COMPUTE_SECURITY_TPM_1_2",
-    ("hw_viommu_model", "intel"): "COMPUTE_VIOMMU_MODEL_INTEL",
-    ("hw_viommu_model", "smmuv3"): "COMPUTE_VIOMMU_MODEL_SMMUV3",
-    ("hw_viommu_model", "virtio"): "COMPUTE_VIOMMU_MODEL_VIRTIO",
-}
-"""Properties that only hosts with a trait can honour."""
-_SECURE_BOOT = "os:secure_boot"
-"""The extra spec that demands what the image property `os_secure_boot` does."""
 GPU = "gpu:type"
 """The image property that demands a host with such GPUs, as the extra spec of that name takes one."""
 _NAMED = ("img_hv_requested_version", "hw_machine_type", GPU)
@@ -46,7 +33,7 @@ class ImageProperties:
 
     def applies(self, ask: Ask) -> bool:
         named = ask.image is not None and any(name in ask.image.properties for name in _NAMED)
-        return named or _triple(ask) != (None, None, None) or bool(_traits(ask))
+        return named or _triple(ask) != (None, None, None)
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         mask = np.ones(hosts.size, np.bool_)
@@ -63,8 +50,6 @@ class ImageProperties:
             demands.append(
                 ("image_architecture", f"guests of {words}", hosts.where("supported_instances", _runs(triple)))
             )
-        for trait, words in _traits(ask):
-            demands.append(("image_property", words, hosts.has_trait(trait)))
         properties = ask.image.properties if ask.image else {}
         if machine := properties.get("hw_machine_type", "").strip():
             fits = hosts.where("machine_types", lambda known: not known or machine in known)
@@ -94,21 +79,6 @@ def _triple(ask: Ask) -> tuple[str | None, str | None, str | None]:
         if value and found[place] is None:
             found[place] = _ARCHITECTURES.get(value, value) if place == 0 else value
     return found[0], found[1], found[2]
-
-
-def _traits(ask: Ask) -> list[tuple[str, str]]:
-    properties = ask.image.properties if ask.image else {}
-    found = {
-        trait: f"{key} {value}"
-        for (key, value), trait in _TRAITS.items()
-        if properties.get(key, "").strip().lower() == value
-    }
-    if ask.extra_specs.get(_SECURE_BOOT, "").strip().lower() == "required":
-        found.setdefault(_TRAITS["os_secure_boot", "required"], f"{_SECURE_BOOT} required")
-    if _TRAITS["os_secure_boot", "required"] in found:
-        # Firmware that boots only what is signed is UEFI, and another is not needed.
-        found.pop(_TRAITS["hw_firmware_type", "uefi"], None)
-    return list(found.items())
 
 
 def _runs(wanted: tuple[str | None, str | None, str | None]) -> Callable[[Any], bool]:

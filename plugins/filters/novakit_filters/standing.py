@@ -109,7 +109,7 @@ class Traits:
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         required = [
-            Demand("trait_missing", f"lack the trait {trait}", f"the trait {trait}", hosts.has_trait(trait))
+            Demand("trait_missing", _lacks(trait, ask), f"the trait {trait}", hosts.has_trait(trait))
             for trait in sorted(ask.required_traits)
         ]
         forbidden = [
@@ -117,3 +117,8 @@ class Traits:
             for trait in sorted(ask.forbidden_traits)
         ]
         return unmet([*required, *forbidden])
+
+
+def _lacks(trait: str, ask: Ask) -> str:
+    words = ask.implied.get(trait)
+    return f"cannot run the server ({words}): they lack the trait {trait}" if words else f"lack the trait {trait}"

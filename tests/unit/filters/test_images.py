@@ -40,7 +40,6 @@ def test_an_image_goes_to_hosts_with_its_machine_type_and_its_gpus() -> None:
         ({"architecture": "aarch64"}, ["host1"]),
         ({"img_hv_requested_version": ">=8.0.0,<9"}, ["host0"]),
         ({"img_hv_requested_version": "nonsense"}, []),
-        ({"os_secure_boot": "required"}, ["host1"]),
         ({"os_distro": "debian"}, ["host0", "host1"]),
     ],
 )
@@ -48,25 +47,8 @@ def test_an_image_is_kept_off_hosts_that_cannot_run_it(properties: dict[str, str
     table = host_table(
         supported_instances=[[["x86_64", "kvm", "hvm"]], [["aarch64", "qemu", "hvm"]]],
         hypervisor_version=[8002000, 10000000],
-        traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["host1"]},
     )
     assert kept(images.ImageProperties(), table, ask(image=ImageAsk(properties=properties))) == expected
-
-
-@pytest.mark.parametrize("image", [None, ImageAsk(properties={"hw_firmware_type": "uefi"})])
-def test_a_flavor_requires_secure_boot_as_an_image_does(image: ImageAsk | None) -> None:
-    table = host_table(
-        ["a", "b", "c"],
-        traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["b"], "COMPUTE_FIRMWARE_UEFI": ["a", "b"]},
-    )
-    for word, expected in (("required", ["b"]), ("disabled", ["a", "b"]), ("optional", ["a", "b"])):
-        wanted = ask(extra_specs={"os:secure_boot": word}, image=image)
-        if image is None and word != "required":
-            assert not images.ImageProperties().applies(wanted)
-        else:
-            assert kept(images.ImageProperties(), table, wanted) == expected
-    reasons = images.ImageProperties().why(table, ask(extra_specs={"os:secure_boot": "required"}))
-    assert [(each.code, "os:secure_boot required" in each.message) for each in reasons] == [("image_property", True)]
 
 
 @pytest.mark.parametrize(

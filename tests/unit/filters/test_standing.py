@@ -101,3 +101,14 @@ def test_traits_that_lack_or_are_too_many_are_told_apart() -> None:
     assert standing.Traits().applies(ask(required_traits={"CUSTOM_X"}))
     assert standing.Traits().applies(ask(forbidden_traits={"CUSTOM_X"}))
     assert not standing.Traits().applies(ask())
+
+
+def test_a_trait_that_is_implied_is_told_in_the_words_that_imply_it() -> None:
+    table = host_table(["a", "b"], traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": ["b"]})
+    wanted = ask(
+        required_traits={"COMPUTE_SECURITY_UEFI_SECURE_BOOT"},
+        implied={"COMPUTE_SECURITY_UEFI_SECURE_BOOT": "os:secure_boot required"},
+    )
+    assert kept(standing.Traits(), table, wanted) == ["b"]
+    (reason,) = standing.Traits().why(table, wanted)
+    assert (reason.code, "os:secure_boot required" in reason.message) == ("trait_missing", True)

@@ -11,6 +11,7 @@ from lxml import etree
 from novakit_driver_libvirt import host_cells
 from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
+from novakit_hookspecs.facets import LIMITS_CPUS, LIMITS_DISKS
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
 from novakit_host.acceleration import Acceleration
@@ -30,6 +31,8 @@ ABILITIES = frozenset(
         "COMPUTE_NET_VIF_MODEL_E1000",
         "COMPUTE_NET_VIF_MODEL_E1000E",
         "COMPUTE_NET_VIF_MODEL_RTL8139",
+        LIMITS_CPUS,
+        LIMITS_DISKS,
     }
 )
 

@@ -17,6 +17,7 @@ import attrs
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.devices import Attachment, MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import NotFound, Refused
+from novakit_hookspecs.facets import LIMITS_CPUS, LIMITS_DISKS
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
@@ -27,6 +28,16 @@ from novakit_simulated.journal import Journal
 from novakit_simulated.options import VirtOptions
 from novakit_simulated.topology_file import HostTopology
 
+ABILITIES = frozenset(
+    {
+        "COMPUTE_FIRMWARE_BIOS",
+        *(f"COMPUTE_STORAGE_BUS_{bus}" for bus in ("VIRTIO", "SCSI", "SATA", "IDE", "USB")),
+        *(f"COMPUTE_NET_VIF_MODEL_{model}" for model in ("VIRTIO", "E1000", "E1000E", "RTL8139", "VMXNET3")),
+        LIMITS_CPUS,
+        LIMITS_DISKS,
+    }
+)
+"""Traits of every simulated host: what its guests are asked to have costs it nothing."""
 BUILDING = "building"
 _FAILED = "failed creates"
 _KEPT_BOOTS = 8
@@ -107,7 +118,7 @@ class SimulatedVirt:
             numa=self._topology.cells,
             pci=self._topology.pci,
             metrics=told.metrics,
-            traits=options.traits,
+            traits=ABILITIES | frozenset(options.traits),
             cpu_info={
                 "arch": "x86_64",
                 "model": "simulated",
