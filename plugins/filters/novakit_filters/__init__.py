@@ -59,11 +59,16 @@ def _always(filter: ColumnFilter) -> Callable[[Any], ColumnFilter]:
 @hookimpl
 def novakit_filters() -> Iterable[FilterSpec]:
     """Offer the stock filters, those that are on by default first."""
-    yield from _default()
-    yield from _optional()
+    yield from _standing()
+    yield from _groups()
+    yield from _amounts()
+    yield from _loads()
+    yield from _aggregates()
+    yield from _devices()
 
 
-def _default() -> Iterable[FilterSpec]:
+def _standing() -> Iterable[FilterSpec]:
+    """Offer what looks at a host by itself: up, in the zone, able to run the image."""
     yield _spec(
         "requested_host",
         lambda _: standing.RequestedHost(),
@@ -105,6 +110,10 @@ def _default() -> Iterable[FilterSpec]:
         reads={"supported_instances", "hypervisor_version", "machine_types", "pci"},
     )
     yield _spec("isolated_aggregate", lambda _: aggregates.IsolatedAggregate(), order=35)
+
+
+def _groups() -> Iterable[FilterSpec]:
+    """Offer what looks at where other servers are."""
     yield _spec("different_host", lambda _: groups.DifferentHost(), "DifferentHostFilter", order=40)
     yield _spec("same_host", lambda _: groups.SameHost(), "SameHostFilter", order=41)
     yield _spec("group_affinity", lambda _: groups.GroupAffinity(), "ServerGroupAffinityFilter", order=45, always=True)
@@ -116,6 +125,10 @@ def _default() -> Iterable[FilterSpec]:
         always=True,
     )
     yield _spec("group_limit", lambda _: groups.GroupLimit(), order=47, always=True)
+
+
+def _amounts() -> Iterable[FilterSpec]:
+    """Offer what counts what is left."""
     for name, amount, aliases, order in (
         ("ram", amounts.RAM, ("RamFilter", "AggregateRamFilter", "ExactRamFilter"), 60),
         ("core", amounts.CORE, ("CoreFilter", "AggregateCoreFilter", "ExactCoreFilter"), 61),
@@ -135,7 +148,8 @@ def _default() -> Iterable[FilterSpec]:
     yield _spec("provider_tree", lambda _: trees.ProviderTree(), order=64, reads=trees.READS, always=True)
 
 
-def _optional() -> Iterable[FilterSpec]:
+def _loads() -> Iterable[FilterSpec]:
+    """Offer what looks at how busy a host is, and with what; off by default."""
     yield _spec(
         "io_ops",
         lambda options: load.Below(
@@ -164,6 +178,19 @@ def _optional() -> Iterable[FilterSpec]:
         reads={"servers"},
         options=load.InstancesOptions,
     )
+    yield _spec("json", lambda _: query.Query(), "JsonFilter", reads=query.READS)
+    yield _spec("metrics", load.Metrics, "MetricsFilter", reads={"metric_*"}, options=load.MetricsOptions)
+    yield _spec(
+        "type_affinity",
+        lambda _: load.TypeAffinity(),
+        "TypeAffinityFilter",
+        "AggregateTypeAffinityFilter",
+        reads={"flavors"},
+    )
+
+
+def _aggregates() -> Iterable[FilterSpec]:
+    """Offer what obeys the metadata of aggregates; off by default."""
     yield _spec(
         "aggregate_instance_extra_specs",
         lambda _: aggregates.InstanceExtraSpecs(),
@@ -185,15 +212,10 @@ def _optional() -> Iterable[FilterSpec]:
     yield _spec(
         "isolated_hosts", aggregates.IsolatedHosts, "IsolatedHostsFilter", options=aggregates.IsolatedHostsOptions
     )
-    yield _spec("json", lambda _: query.Query(), "JsonFilter", reads=query.READS)
-    yield _spec("metrics", load.Metrics, "MetricsFilter", reads={"metric_*"}, options=load.MetricsOptions)
-    yield _spec(
-        "type_affinity",
-        lambda _: load.TypeAffinity(),
-        "TypeAffinityFilter",
-        "AggregateTypeAffinityFilter",
-        reads={"flavors"},
-    )
+
+
+def _devices() -> Iterable[FilterSpec]:
+    """Offer what looks for devices, and what is asked for by the address of a host."""
     yield _spec(
         "pci_passthrough", lambda _: devices.PciPassthrough(), "PciPassthroughFilter", order=71, reads={"pci", "numa"}
     )
