@@ -4,11 +4,11 @@ import asyncio
 import grp
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 import structlog
@@ -27,7 +27,11 @@ from novakit.front.descriptors import raise_limit, room
 from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
 from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, build, settled, tables
+from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
+
+if TYPE_CHECKING:
+    from novakit.agent.agent import Agent
 
 log = structlog.get_logger(__name__)
 
@@ -255,11 +259,10 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.snapshots import SnapshotFiles
     from novakit.agent.wires import Wires
     from novakit.calls.conductor import ConductorCalls, RunningPlugins
-    from novakit_hookspecs.errors import Refused
 
     config = process.config
-    driver_offer, network_offer = process.plugins.driver(config.driver), process.plugins.network(config.network)
-    process.hosts, process.has_real_guests = host_names(config), not driver_offer.spec.simulates
+    drivers = process.plugins.driver(config.driver), process.plugins.network(config.network)
+    process.hosts, process.has_real_guests = host_names(config), not drivers[0].spec.simulates
     if process._local is None:
         _check_apart(config, process.hosts)
     agents = []
@@ -281,20 +284,16 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
         directory = _passable(root / host)
         if len(process.hosts) == 1:  # of a thousand simulated ones each would cost a descriptor
             stack.enter_context(_only_agent(directory / "agent.lock", host))
-        contexts = []
-        for part in ("virt", "network"):
-            _passable(directory / part)
-            contexts.append(HostContext(host=host, state_dir=str(directory / part)))
         bus = await _joined(stack, process, f"agent:{host}")
         agents.append(
             Agent(
                 host=host,
-                spec=driver_offer.spec,
-                driver=_built(driver_offer, config.options.get(driver_offer.key), contexts[0]),
-                driver_plugin=driver_offer.plugin,
-                network_plugin=network_offer.plugin,
-                binding=network_offer.spec.binding,
-                network=_built(network_offer, config.options.get(network_offer.key), contexts[1]),
+                spec=drivers[0].spec,
+                driver=_built(drivers[0], config, HostContext(host=host, state_dir=str(directory / "virt"))),
+                driver_plugin=drivers[0].plugin,
+                network_plugin=drivers[1].plugin,
+                binding=drivers[1].spec.binding,
+                network=_built(drivers[1], config, HostContext(host=host, state_dir=str(directory / "network"))),
                 images=images,
                 snapshots=SnapshotFiles(directory / "snapshots"),
                 notes_kept=GuestNotes(directory / "guests"),
@@ -309,18 +308,22 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 waits=process.waits,
             )
         )
-    for agent in agents:
-        try:
-            await agent.start()
-        except Refused as error:
-            raise ConfigError(str(error)) from error
-        stack.push_async_callback(agent.stop)
+    await _started(stack, agents)
     facts = await agents[0].driver.host()
     process.acceleration = facts.why or facts.acceleration
     if len(agents) == 1 or "conductor" in config.roles:
         async with process.waits.on("the conductor to know this process's hosts"):
             await asyncio.gather(*(_reported(agent.reported, agent.bus) for agent in agents))
         process.notices += [agent.membership.refusal for agent in agents if agent.membership.refusal]
+
+
+async def _started(stack: AsyncExitStack, agents: Sequence["Agent"]) -> None:
+    for agent in agents:
+        try:
+            await agent.start()
+        except Refused as error:
+            raise ConfigError(str(error)) from error
+        stack.push_async_callback(agent.stop)
 
 
 async def _reported(reported: asyncio.Event, bus: Bus) -> None:
@@ -350,9 +353,11 @@ def _check_apart(config: Config, hosts: Sequence[str]) -> None:
         enrolments.read(file)
 
 
-def _built(offer: Offer, options: Mapping[str, Any] | None, context: HostContext) -> Any:
+def _built(offer: Offer, config: Config, context: HostContext) -> Any:
+    """Make the driver of one host, which works in a directory of its own."""
+    _passable(Path(context.state_dir))
     try:
-        return build(offer, options, context)
+        return build(offer, config.options.get(offer.key), context)
     except Fault as error:
         raise ConfigError(str(error)) from error
 
