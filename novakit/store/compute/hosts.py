@@ -78,7 +78,7 @@ async def seen(session: Session, names: Iterable[str], at: datetime) -> None:
     """Record a heartbeat of many hosts at once."""
     rows = [{"host_name": name, "at": at} for name in names]
     if rows:
-        await session.connection.execute(
+        await session.execute(
             sa.update(hosts)
             .where(hosts.c.name == sa.bindparam("host_name"))
             .values(last_seen=sa.bindparam("at", type_=UTC)),
