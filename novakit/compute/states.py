@@ -110,14 +110,36 @@ class Moved:
 
     @staticmethod
     async def write(session: Session, moves: "Sequence[Moved]") -> None:
-        """Write several, those that are alike in one statement; raise `UndefinedMove` when one may not be made."""
-        alike: dict[tuple[Move, frozenset[str]], list[Moved]] = {}
+        """Write several, those that are alike in one statement; raise `UndefinedMove` when one may not be made.
+
+        Those of one server are made in their order, and it is only seen in the state to which the last one leads.
+        """
+        each_server: dict[str, list[Moved]] = {}
         for each in moves:
-            alike.setdefault((each.move, frozenset(each.values)), []).append(each)
-        for (move, _), some in alike.items():
-            values = [{"id": each.server_id, **each.values, **move.target()} for each in some]
-            if await servers.change_each_if(session, _is_before(move), values) != len(some):
-                raise UndefinedMove(f"one of {len(some)} servers is in no state from which {move.event} may move it")
+            each_server.setdefault(each.server_id, []).append(each)
+        alike: dict[tuple[Move, frozenset[str]], list[dict[str, Any]]] = {}
+        for server_id, some in each_server.items():
+            values = _together(some)
+            alike.setdefault((some[0].move, frozenset(values)), []).append({"id": server_id, **values})
+        for (move, _), rows in alike.items():
+            if await servers.change_each_if(session, _is_before(move), rows) != len(rows):
+                raise UndefinedMove(f"one of {len(rows)} servers is in no state from which {move.event} may move it")
+
+
+def _together(moves: "Sequence[Moved]") -> dict[str, Any]:
+    """Return the columns that moves of one server come to; raise `UndefinedMove` where one cannot follow another."""
+    values: dict[str, Any] = {}
+    for before, each in zip([None, *moves], moves, strict=False):
+        if before is not None and not _may_follow(before.move, each.move):
+            raise UndefinedMove(f"{before.move.event} moves no server to where {each.move.event} may move it from")
+        values |= {**each.values, **each.move.target()}
+    return values
+
+
+@cache
+def _may_follow(before: "Move", after: "Move") -> bool:
+    states = before.before if before.vm_state is None else (before.vm_state,)
+    return all(after.allows(vm_state, before.task_state) for vm_state in states)
 
 
 async def move_if(

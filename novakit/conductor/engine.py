@@ -5,7 +5,8 @@ The invariant: a step's outcome, what it changed of the server and that it is do
 while the lease is ours and nobody has cancelled the operation. Rows are locked in one order, servers before operations,
 by the engine and by the API alike, so that the two never wait for one another.
 The cost: one transaction for each step, shared by all operations that have something to write at that moment: 500
-servers for 16 clients make 0.7 transactions each, with all that create does.
+servers for 16 clients make 0.7 transactions each, with all that create does. A step that is written later costs none
+where the next one is quick.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from novakit.compute.states import UndefinedMove
 from novakit.concurrency.gather import Gather
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import Step, Verb, undone
-from novakit.conductor.work import SECRETS, Commit, Failed, JoinedCommit, Postponed, Rewind, Work
+from novakit.conductor.work import SECRETS, Commit, Failed, JoinedCommit, Postponed, Rewind, Unwritten, Work
 from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.compute import servers
@@ -42,6 +43,8 @@ RETRY = 0.5
 GATHER = 0.002
 """Seconds the engine waits for more work before it leases a batch: requests that come together are written in one
 transaction, and nobody notices so short a wait."""
+LATER = 0.1
+"""Seconds the end of a step that may be written later waits for the next one to end: no user sees so short a state."""
 
 
 class _Lost(Exception):
@@ -111,17 +114,16 @@ class Engine:
         try:
             while not self._stopping:
                 self._wake.clear()
-                leased = 0
                 try:
                     if alone:
                         await self._take_over()
                         alone = False
-                    leased = await self._lease()
+                    await self._lease()
                 except Exception as error:
                     # Never let the loop end: an engine that leases nothing any more looks healthy and does nothing.
                     log.error("no operations could be leased", **_why(error))
-                if not leased or len(self._running) >= self.limit:
-                    await self._rest()
+                # Either there is nothing more, or no room for it; in both cases somebody says when that changes.
+                await self._rest()
         finally:
             keeper.cancel()
 
@@ -131,17 +133,16 @@ class Engine:
         if freed:
             log.info("took over operations that were under way", count=freed)
 
-    async def _lease(self) -> int:
+    async def _lease(self) -> None:
         free = self.limit - len(self._running)
         if free <= 0:
-            return 0
+            return
         void = await self._void_leases()
         async with self.store.write() as session:
             until = world.now() + LEASE
             taken = await rows.lease(session, self.owner, until, free, running=self._running, void=void)
         for row in taken:
             self._running[row["id"]] = world.spawn(self._one(row), name=f"operation/{row['kind']}/{row['id']}")
-        return len(taken)
 
     async def _void_leases(self) -> dict[str, rows.OperationLease]:
         """Return the leases that were not renewed for longer than a lease, by this process's own clock.
@@ -314,7 +315,10 @@ class Engine:
         if left := verb.after(step.name):
             # The next step begins now, and whoever asks what takes so long is to see it.
             work.begin(verb.event_of(left[0]), world.now().isoformat())
-            await self._write(work, commits, step=step.name)
+            if step.is_written_later:
+                await self._write_later(work, step.name, commits)
+            else:
+                await self._write(work, commits, step=step.name)
         else:
             await self._finish(work, "done", commits, step=step.name)
         self._tell(work, place, "step done", seconds=round(world.monotonic() - started, 3))
@@ -355,7 +359,43 @@ class Engine:
         self._tell(work, place, "taken back", seconds=round(world.monotonic() - started, 3), why=failure["message"])
         self.boundary(f"{place}/end")
 
+    async def _write_later(self, work: Work[Any], step: str, commits: Sequence[Commit]) -> None:
+        """Have the end of a step written with what comes next, or in a moment."""
+        before = await self._taken(work)
+        later = work.unwritten = Unwritten(step, [*(before.commits if before else ()), *commits])
+
+        async def write() -> None:
+            try:
+                await self._write_now(work, later.commits, step=step)
+            except Exception as error:
+                # It stays unwritten; whatever is written next comes upon the same, and then it counts.
+                log.debug("the end of a step is not written yet", operation=work.id, why=repr(error))
+            else:
+                work.unwritten = None
+
+        def begin() -> None:
+            later.writing = world.spawn(write(), name=f"operation/{work.id}/later")
+
+        later.due = asyncio.get_running_loop().call_later(LATER, begin)
+
+    async def _taken(self, work: Work[Any]) -> Unwritten | None:
+        """Take what is not written yet, once nobody is at it."""
+        later = work.unwritten
+        if later is not None:
+            if later.due is not None:
+                later.due.cancel()
+            if later.writing is not None:
+                await asyncio.wait([later.writing])
+        left, work.unwritten = work.unwritten, None
+        return left
+
     async def _write(self, work: Work[Any], commits: Sequence[Commit], **values: Any) -> None:
+        later = await self._taken(work)
+        if later is not None and values.get("state") != "cancelled":
+            commits, values = [*later.commits, *commits], {"step": later.step, **values}
+        await self._write_now(work, commits, **values)
+
+    async def _write_now(self, work: Work[Any], commits: Sequence[Commit], **values: Any) -> None:
         progress = _Progress(work, commits, {"silent_since": None, **values})
         outcome = await self._writing(progress)
         while outcome is not None and is_passing(outcome) and not self._stopping:

@@ -93,6 +93,11 @@ class Step(Generic[M]):
     """Whether a delete may stop it in the middle; a step that claims something runs to its end."""
     holds: bool = False
     """Whether what was done up to here stays, whatever fails later."""
+    is_written_later: bool = False
+    """Whether that it is done may be written together with the next step, if that one is quick.
+
+    Only for a step that finds the same when it is done again, and whose commit nothing that follows relies on.
+    """
 
 
 @attrs.frozen(kw_only=True)

@@ -26,8 +26,9 @@ from novakit_hookspecs.networks import Applied, Topology
 log = structlog.get_logger(__name__)
 
 
-GATHER = 0.015
-"""Seconds a push waits for others to join when somebody waits for it: about as long as a reading takes."""
+GATHER = 0.002
+"""Seconds a push waits for others to join when somebody waits for it; under load those join that come while it is read,
+and a server that is made alone waits for nobody."""
 LEISURE = 0.1
 """Seconds it waits when nobody does."""
 REST = 1.0

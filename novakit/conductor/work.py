@@ -10,6 +10,7 @@ The cost: the memory is turned into plain data once for each step, 3 µs, and is
 anyway.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -65,6 +66,16 @@ def move_of(moves: Sequence[Move], event: str) -> Move:
 
 
 @attrs.define
+class Unwritten:
+    """The end of a step that is to be written with that of the next one, or alone where that takes long."""
+
+    step: str
+    commits: list[Commit]
+    due: asyncio.TimerHandle | None = None
+    writing: asyncio.Task[None] | None = None
+
+
+@attrs.define
 class Work(Generic[M]):
     """One operation under way, as its steps see it."""
 
@@ -86,6 +97,8 @@ class Work(Generic[M]):
     """What the engine keeps beside the memory: the trace it belongs to, and why it failed."""
     seen: dict[str, Any] = attrs.field(factory=dict)
     """What this process read on the way and the next step may use; never written."""
+    unwritten: "Unwritten | None" = None
+    """What is done of it and not written yet."""
 
     @classmethod
     def of(cls, row: Row, moves: Sequence[Move], remembers: type[M]) -> "Work[M]":

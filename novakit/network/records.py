@@ -115,6 +115,9 @@ class NicRequest:
     project_id: str
     hostname: str
     requested: tuple[Requested, ...] = attrs.field(converter=_cards)
+    host: str | None = None
+    """Where its ports are to be wired; None for nowhere yet."""
+    zone: str = "nova"
 
 
 @attrs.frozen(kw_only=True)

@@ -110,17 +110,25 @@ class Networks(Transactions):
             return await noted.read(session, host)
 
     async def allocate(
-        self, *, server_id: str, project_id: str, hostname: str, requested: Sequence[Requested]
+        self,
+        *,
+        server_id: str,
+        project_id: str,
+        hostname: str,
+        requested: Sequence[Requested],
+        host: str | None = None,
+        zone: str = "nova",
     ) -> list[PortInfo]:
-        """Make and adopt the cards of a server; the second time they are the same ones.
+        """Make and adopt the cards of a server, and say where it runs; the second time they are the same ones.
 
         Calls that come together share a transaction.
         """
         if not requested:
             return []
-        return await self._allocating(
-            NicRequest(server_id=server_id, project_id=project_id, hostname=hostname, requested=requested)
+        ask = NicRequest(
+            server_id=server_id, project_id=project_id, hostname=hostname, requested=requested, host=host, zone=zone
         )
+        return await self._allocating(ask)
 
     async def allocate_many(self, asks: Sequence[NicRequest]) -> list[list[PortInfo]]:
         """Make and adopt the cards of many servers in one transaction, all or nothing."""

@@ -134,14 +134,14 @@ async def lease(
     if running:
         wanted = wanted.where(c.id.not_in(list(running)))
     if session.dialect == "postgresql":
-        # Two engines that look at once get different operations instead of waiting for one another.
-        wanted = wanted.with_for_update(skip_locked=True)
-    ids = await session.scalars(wanted)
-    if not ids:
-        return []
-    await session.execute(
+        # Two engines that look at once get different operations instead of waiting for one another. A statement of its
+        # own: inside of another one it might be run twice, and lock twice as many.
+        ids = await session.scalars(wanted.with_for_update(skip_locked=True))
+        if not ids:
+            return []
+    took = (
         sa.update(operations)
-        .where(c.id.in_(ids))
+        .where(c.id.in_(ids if session.dialect == "postgresql" else wanted))
         .values(
             owner=owner,
             lease_until=until,
@@ -149,8 +149,9 @@ async def lease(
             updated_at=now,
             state=sa.case((c.state == "pending", "running"), else_=c.state),
         )
+        .returning(operations)
     )
-    return await session.all(sa.select(operations).where(c.id.in_(ids)).order_by(c.number))
+    return sorted(await session.all(took), key=lambda row: row["number"])
 
 
 async def renew(session: Session, owner: str, ids: Iterable[str], until: datetime) -> set[str]:
@@ -178,6 +179,10 @@ async def change_many(session: Session, owner: str, changes: Mapping[str, Mappin
     Of a cancelled one nothing is written but that it ended as cancelled.
     """
     c = operations.c
+    if len(changes) == 1:
+        ((key, change),) = changes.items()
+        if change.get("state") != "cancelled" and await _change_one(session, owner, key, change):
+            return {key: False}
     # Locked, not only read: a delete that cancels one between this and the update would otherwise not be seen.
     held = sa.select(c.id, c.cancelled).where(c.id.in_(list(changes)), c.owner == owner, OPEN)
     found = {row["id"]: bool(row["cancelled"]) for row in await session.lock(held)}
@@ -193,6 +198,19 @@ async def change_many(session: Session, owner: str, changes: Mapping[str, Mappin
     for names, lines in alike.items():
         await session.execute(_update(names), lines)
     return found
+
+
+async def _change_one(session: Session, owner: str, key: str, change: Mapping[str, Any]) -> bool:
+    """Write the progress of one operation that is ours and not cancelled, and tell whether it was."""
+    values = {"updated_at": world.now(), **change}
+    line = {"key": key, "by": owner, **{f"new_{name}": value for name, value in values.items()}}
+    return (await session.execute(_update_held(tuple(values)), line)).rowcount > 0
+
+
+@cache
+def _update_held(names: tuple[str, ...]) -> sa.Update:
+    c = operations.c
+    return _update(names).where(c.owner == sa.bindparam("by"), OPEN, sa.not_(c.cancelled))
 
 
 @cache

@@ -37,19 +37,19 @@ async def place(work: Work[Creating], parts: Parts) -> Commit:
 
 async def wire(work: Work[Creating], parts: Parts) -> Commit:
     """Give the server its ports and have the host wire them."""
-    server = await building.server_of(work, parts)
+    server, host = await building.server_of(work, parts), str(work.memory.host)
     try:
-        await parts.networks.allocate(
+        work.seen["ports"] = await parts.networks.allocate(
             server_id=server["id"],
             project_id=server["project_id"],
             hostname=server["hostname"],
             requested=work.memory.networks,
+            host=host,
+            zone=str(work.memory.zone),
         )
     except NovakitError as error:
         raise Failed(f"The network could not be set up: {error.message}", details=repr(error)) from error
     if work.memory.networks:
-        host = str(work.memory.host)
-        work.seen["ports"] = await parts.networks.bind(server["id"], host, str(work.memory.zone))
         await parts.wiring.ensure(host)
     return work.moved("wire")
 
@@ -98,7 +98,7 @@ CREATE = Verb(
     ),
     steps=(
         Step(name="place", do=place, undo=undo, shown_as="conductor_schedule_and_build_instances"),
-        Step(name="wire", do=wire),
+        Step(name="wire", do=wire, is_written_later=True),
         Step(name="build", do=build, shown_as="compute__do_build_and_run_instance", interruptible=True),
     ),
     fails_first=True,

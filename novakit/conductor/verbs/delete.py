@@ -73,8 +73,8 @@ DELETE = Verb(
         Move("forget", {ANY: (DELETING,)}, "deleted", None),
     ),
     steps=(
-        Step(name="destroy", do=destroy, shown_as="compute_terminate_instance"),
-        Step(name="unwire", do=unwire),
+        Step(name="destroy", do=destroy, shown_as="compute_terminate_instance", is_written_later=True),
+        Step(name="unwire", do=unwire, is_written_later=True),
         Step(name="forget", do=forget),
     ),
     repeats=True,

@@ -101,13 +101,18 @@ def subnet_of(row: StoredSubnet) -> Subnet:
 
 
 async def allocate(session: Session, touched: Touched, asks: Sequence[NicRequest]) -> Cards:
-    """Make and adopt the cards of servers; a server that has some already keeps them."""
+    """Make and adopt the cards of servers, and bind them to hosts; a server that has some already keeps them."""
     keys = [ask.server_id for ask in asks]
     settled = set(await servers_with_ports(session, keys))
-    asks = [ask for ask in asks if ask.requested and ask.server_id not in settled]
-    if asks:
-        await check_quota(session, asks)
-        await make(session, touched, [(ask, place, card) for ask in asks for place, card in enumerate(ask.requested)])
+    fresh = [ask for ask in asks if ask.requested and ask.server_id not in settled]
+    if fresh:
+        await check_quota(session, fresh)
+        await make(session, touched, [(ask, place, card) for ask in fresh for place, card in enumerate(ask.requested)])
+    # Those that were just made are bound already; those that were there before may not be.
+    adopting = {ask.server_id for ask in fresh if any(card.port_id for card in ask.requested)}
+    places = {ask.server_id: (ask.host, ask.zone) for ask in asks if ask.host and ask.server_id in adopting | settled}
+    if places:
+        await _bind(session, touched, places)
     return await cards_of(session, keys)
 
 
@@ -146,6 +151,7 @@ async def make(
     touched.gateway = True
     for draft in drafts:
         touched.members.update(draft.groups)
+    touched.hosts |= {ask.host for ask, _, _ in fresh if ask.host}
     for ask, place, card in cards:
         if card.port_id is not None:
             await _adopt(session, touched, ask, place, card)
@@ -177,8 +183,10 @@ def _draft(
         id=port_id,
         project_id=ask.project_id,
         device_id=ask.server_id,
-        device_owner="compute:nova",
+        device_owner=_owner(ask.zone),
         server_id=ask.server_id,
+        host=ask.host,
+        status="BUILD" if ask.host else "DOWN",
         made=True,
         position=place,
         nic_tag=card.tag,
@@ -211,10 +219,15 @@ async def _adopt(session: Session, touched: Touched, ask: NicRequest, place: int
 
 async def bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> Cards:
     """Say on which host and in which zone servers run, so that their ports are wired there."""
+    await _bind(session, touched, places)
+    return await cards_of(session, list(places))
+
+
+async def _bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> None:
     changes: list[dict[str, object]] = []
     for port in await rows.find(session, StoredPort, server_id=list(places)):
         host, zone = places[port.server_id or ""]
-        owner = f"compute:{zone or 'nova'}"
+        owner = _owner(zone)
         if (port.host, port.device_owner) != (host, owner):
             touched.hosts |= {host, port.host or host}
             changes.append(
@@ -228,7 +241,11 @@ async def bind(session: Session, touched: Touched, places: Mapping[str, tuple[st
                 }
             )
     await rows.change_many(session, StoredPort, changes)
-    return await cards_of(session, list(places))
+
+
+def _owner(zone: str) -> str:
+    """Say what owns the ports of a server in an availability zone."""
+    return f"compute:{zone or 'nova'}"
 
 
 async def unbind(session: Session, touched: Touched, server_ids: Sequence[str]) -> None:

@@ -32,11 +32,11 @@ T = TypeVar("T")
 registry.register("sqlite.onetrip", __name__, "Dialect")
 
 SLOW = 0.003
-"""Seconds of CPU above which a statement goes to the thread the next times; on a busy machine time itself says little."""
+"""Seconds of CPU above which a statement goes to the thread the next times; on a busy machine time says little."""
 MANY = 100
 """Rows of one write above which it does so at once."""
 TRIED_AGAIN = 64
-"""Times that a slow statement goes to the thread until it is tried on the loop again: it may have been slow by chance."""
+"""Times that a slow statement goes to the thread before it is tried on the loop again: it may have been chance."""
 REMEMBERED = 1000
 """Statements that are remembered as slow; the text of one that lists ids differs with their number."""
 BUSY_MS = 15000
@@ -110,7 +110,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
                 outcome, found = await_(self._connection._execute(all_of_it))
         except Exception as error:
             connection._handle_exception(error)
-        self._cursor = outcome
+        self._cursor = outcome  # type: ignore[assignment]
         self._rows.extend(found)
 
     def _all_of_it(self, work: Callable[[sqlite3.Cursor], object]) -> Callable[[], tuple[_Outcome, Sequence[Any]]]:
@@ -149,7 +149,7 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
         self.reads = reads
 
     def begin_here(self) -> bool:
-        """Begin the transaction unless it is begun; say whether that was possible without waiting for another process."""
+        """Begin the transaction, once it is our turn; say no where statements of this connection belong in its thread."""
         first: str | None = getattr(self, "first", None)
         if first is None:
             return False
