@@ -50,7 +50,7 @@ class Wires:
 
     def remember(self, topology: Topology) -> None:
         """Remember what was applied."""
-        if attrs.evolve(topology, revision=0) == attrs.evolve(self._last, revision=0):
+        if _is_same(topology, self._last):
             return
         self._last = topology
         if self._writing is None or self._writing.done():
@@ -78,6 +78,14 @@ class Wires:
                 "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)
             )
         return last
+
+
+_PARTS = tuple(field.name for field in attrs.fields(Topology) if field.name != "revision")
+
+
+def _is_same(one: Topology, other: Topology) -> bool:
+    """Say whether two topologies are the same but for their revision."""
+    return all(getattr(one, name) == getattr(other, name) for name in _PARTS)
 
 
 def completed(topology: Topology, kept: Kept, last: Topology) -> Topology:

@@ -32,6 +32,7 @@ from novakit.bus.interface import (
     Handler,
     Message,
     NotPermitted,
+    Sealed,
 )
 from novakit_hookspecs.plain import to_plain, to_record
 
@@ -74,6 +75,8 @@ class Encoded:
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
+    is_sealed: bool = False
+    """Whether it is so large that it is written only where it leaves the process; nothing in it may be changed."""
 
 
 @attrs.frozen
@@ -121,7 +124,10 @@ class Method:
 
     def write(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Turn arguments into the body of a message."""
-        return {name: self.arguments[name].write(value) for name, value in given.items()}
+        return {
+            name: Sealed(value, kind.write) if (kind := self.arguments[name]).is_sealed else kind.write(value)
+            for name, value in given.items()
+        }
 
     def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Turn the body of a message into arguments. Raises BadCall."""
@@ -131,7 +137,8 @@ class Method:
         for name, kind in self.arguments.items():
             if name in body:
                 try:
-                    given[name] = kind.read(body[name])
+                    sent = body[name]
+                    given[name] = sent.record if isinstance(sent, Sealed) else kind.read(sent)
                 except (TypeError, ValueError, LookupError) as error:
                     raise BadCall(f"{self.name} was not understood: {name}: {error}.") from error
         return given

@@ -1,4 +1,7 @@
-"""The bus of one process: messages are encoded and decoded all the same, so nothing live crosses it."""
+"""The bus of one process: messages are encoded and decoded all the same, so nothing live crosses it.
+
+Only large records that cannot be changed, which their contract names, are handed over as they are.
+"""
 
 import asyncio
 import contextlib
@@ -19,6 +22,7 @@ from novakit.bus.interface import (
     Message,
     RemoteError,
     Reply,
+    Sealed,
     Unreachable,
     check_permitted,
     remote_error,
@@ -129,9 +133,10 @@ class MemoryParticipant:
             raise remote_error("NotFound", f"{target} has no {method}")
         # Encoded and decoded although both sides are here: a body that only works within one process would be found
         # out when roles are run apart, and a handler could change what its caller still uses.
-        message = Message(
-            self.identity, orjson.loads(orjson.dumps({**tracing.carried(), **(body or {})})), self._bus.deployment
-        )
+        sealed = {name: value for name, value in (body or {}).items() if isinstance(value, Sealed)}
+        given = {name: value for name, value in (body or {}).items() if name not in sealed}
+        plain = orjson.loads(orjson.dumps({**tracing.carried(), **given}))
+        message = Message(self.identity, {**plain, **sealed}, self._bus.deployment)
         try:
             with served.busy():
                 async with asyncio.timeout(within):

@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from novakit import world
-from novakit.bus.interface import BusError, Unreachable, remote_error
+from novakit.bus.interface import BusError, Unreachable, plain_of, remote_error
 from novakit.bus.memory import EXPECTED
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class Wire:
         return frame
 
     def send(self, **frame: Any) -> None:
-        encoded = orjson.dumps(frame)
+        encoded = orjson.dumps(frame, default=plain_of)
         # Not awaited: a participant that reads slowly must not stop the hub, which speaks to all of them in one task.
         self.writer.write(len(encoded).to_bytes(4, "big") + encoded)
         if self.writer.transport.get_write_buffer_size() > BACKLOG:

@@ -131,6 +131,9 @@ class Holdings:
     guests: tuple[Guest, ...] = tuple_field()
 
 
+_TOPOLOGY = Encoded(topologies.write, topologies.read, is_sealed=True)
+
+
 class HostCalls(Contract):
     """What the conductor asks of one host, and an API for a guest's console.
 
@@ -144,9 +147,7 @@ class HostCalls(Contract):
 
     @call(within=lambda config: config.agent.apply_within + MARGIN, repeat_by="topology.revision", by=CONDUCTOR)
     @abstractmethod
-    async def apply_network(
-        self, topology: Annotated[Topology, Encoded(topologies.write, topologies.read)], kept: Kept = NOTHING_KEPT
-    ) -> Applied:
+    async def apply_network(self, topology: Annotated[Topology, _TOPOLOGY], kept: Kept = NOTHING_KEPT) -> Applied:
         """Make the host's network equal to a topology and what is kept, unless it has a newer one.
 
         Returns what came.
