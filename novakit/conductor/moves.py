@@ -48,5 +48,16 @@ def pairs(move: Move) -> Iterator[tuple[State, State]]:
             yield (vm_state, task_state), (move.vm_state or vm_state, move.task_state)
 
 
-PAIRS = frozenset(pair for move in TABLE.values() for pair in pairs(move))
+def joined(verb: Verb[Any]) -> Iterator[tuple[State, State]]:
+    """Give the changes that two moves of a verb are seen as where the first one is written with the second."""
+    later = {step.name for step in verb.steps if step.is_written_later}
+    for first in (move for move in verb.moves if move.event in later):
+        for before, between in pairs(first):
+            for second in verb.moves:
+                yield from ((before, after) for start, after in pairs(second) if start == between)
+
+
+PAIRS = frozenset(pair for move in TABLE.values() for pair in pairs(move)) | frozenset(
+    pair for verb in VERBS.values() for pair in joined(verb)
+)
 STATES = frozenset({NEW, *(state for pair in PAIRS for state in pair)})

@@ -149,7 +149,7 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
         self.reads = reads
 
     def begin_here(self) -> bool:
-        """Begin the transaction, once it is our turn; say no where statements of this connection belong in its thread."""
+        """Begin the transaction, once it is our turn; say whether statements of this connection may run on the loop."""
         first: str | None = getattr(self, "first", None)
         if first is None:
             return False
