@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from novakit.disk import Room
 from novakit.monitoring.tallies import RequestTally
+from novakit.store.engine import StoreTally
 
 TALLY = {
     "calls": "Calls",
@@ -39,6 +40,8 @@ class Numbers:
     """Of this process."""
     disks: Mapping[str, Room] = attrs.field(factory=dict)
     """What is left of the file systems that this process fills."""
+    store: StoreTally = attrs.field(factory=StoreTally)
+    """Of this process."""
     silent: Sequence[str] = ()
 
 
@@ -63,11 +66,21 @@ class _Collector:
         yield answered
         yield from _requests(numbers.requests)
         yield from _disks(numbers.disks)
+        yield from _store(numbers.store)
         if numbers.schedulers:
             yield from _schedulers(numbers.schedulers)
         if numbers.conductor:
             yield from _operations(numbers.conductor)
         yield from _plugins([*numbers.plugins, *numbers.conductor.get("plugins", ())])
+
+
+def _store(told: StoreTally) -> Iterator[Metric]:
+    for name, count, meaning in (
+        ("statements", told.statements, "Statements that this process had the database run"),
+        ("transactions", told.transactions, "Transactions that were to write"),
+        ("flushes", told.flushes, "Flushes of the log to the disk, of SQLite"),
+    ):
+        yield CounterMetricFamily(f"novakit_store_{name}", meaning, value=count)
 
 
 def _requests(told: RequestTally) -> Iterator[Metric]:

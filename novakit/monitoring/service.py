@@ -62,6 +62,7 @@ class Monitoring:
             conductor=conductor or {},
             plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
             requests=self.requests,
+            store=self.store.tally,
             disks={name: disk.room() for name, disk in self.disks.items()},
             silent=[*silent, *(["conductor"] if conductor is None else [])],
         )

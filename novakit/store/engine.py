@@ -34,17 +34,31 @@ CONNECTS_WITHIN = 10
 
 
 @attrs.define
+class StoreTally:
+    """What one process asked of the database since it started."""
+
+    statements: int = 0
+    """One that is run for many rows is one."""
+    transactions: int = 0
+    """Those that were to write."""
+    flushes: int = 0
+    """Flushes of the log to the disk, of SQLite."""
+
+
+@attrs.define
 class Session:
     """One transaction, or one consistent view for reading."""
 
     connection: AsyncConnection
     dialect: str
+    tally: StoreTally = attrs.field(factory=StoreTally)
     _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
 
     async def execute(
         self, statement: Statement, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> sa.CursorResult[Any]:
         """Run a statement; with several rows, once for each."""
+        self.tally.statements += 1
         # Not `AsyncConnection.execute`, which refuses a driver that answers without waiting, as ours for SQLite does.
         return await self.connection.run_sync(sa.Connection.execute, statement, rows)
 
@@ -122,6 +136,7 @@ class Store:
     writer: AsyncEngine
     _turn: asyncio.Lock | None
     _log: WriteAheadLog | None = None
+    _tally: StoreTally = attrs.field(factory=StoreTally)
 
     @classmethod
     async def open(cls, url: str, *, writes: Iterable[str] | None = None) -> "Store":
@@ -168,6 +183,11 @@ class Store:
         return cls(url, reader, writer, asyncio.Lock(), log)
 
     @property
+    def tally(self) -> StoreTally:
+        """Return what was asked of the database through this object."""
+        return attrs.evolve(self._tally, flushes=self._log.flushes if self._log is not None else 0)
+
+    @property
     def path(self) -> Path | None:
         """Return the file of the database, or None where it is not a file of this machine."""
         return self._log.database if self._log is not None else None
@@ -206,7 +226,7 @@ class Store:
     async def read(self) -> AsyncIterator[Session]:
         """Open a consistent view; nothing can be written through it."""
         async with _connected(self.reader) as connection:
-            yield Session(connection, self.dialect)
+            yield Session(connection, self.dialect, self._tally)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Session]:
@@ -214,7 +234,8 @@ class Store:
         if self._log is not None:
             self._log.require_sound()
         async with self._turn or nullcontext(), _connected(self.writer) as connection, connection.begin():
-            session = Session(connection, self.dialect)
+            session = Session(connection, self.dialect, self._tally)
+            self._tally.transactions += 1
             before = changes(connection)
             yield session
             # What wrote nothing has nothing to flush: a conditional write that did not hold answers at once.

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -44,7 +45,7 @@ async def _measure(service: Service, count: int) -> list[dict[str, Any]]:
             one_by_one.append((time.perf_counter() - began) * 1000)
             await asyncio.sleep(0.05)
         await api.settled()
-        cpu, began = service.cpu_seconds(), time.perf_counter()
+        asked, cpu, began = await _asked(api), service.cpu_seconds(), time.perf_counter()
         await asyncio.gather(*(client() for _ in range(CLIENTS)))
         posted = time.perf_counter() - began
         while True:
@@ -53,12 +54,14 @@ async def _measure(service: Service, count: int) -> list[dict[str, Any]]:
                 break
             await asyncio.sleep(0.1)
         elapsed, cpu = time.perf_counter() - began, service.cpu_seconds() - cpu
+        asked = {name: count - asked[name] for name, count in (await _asked(api)).items()}
         rss = service.rss_mb()
         servers = await api.settled()
         active = sum(each["status"] == "ACTIVE" for each in servers)
         assert active == count + 31, f"{active} of {count + 31} are ACTIVE"
         alone = await _alone(service, api, image, network)
         lists = await _lists(service, api, image, network)
+        deleted = await _deletes(service, api)
     one_by_one.sort()
     times.sort()
     made = {
@@ -73,9 +76,20 @@ async def _measure(service: Service, count: int) -> list[dict[str, Any]]:
         "posted_s": round(posted, 2),
         "active_per_s": round(count / elapsed, 1),
         "cpu_ms_per_server": round(cpu / count * 1000, 2),
+        **{f"{name}_per_server": round(number / count, 2) for name, number in asked.items()},
         "rss_mb": round(rss, 1),
     }
-    return [made, alone, *lists]
+    return [made, alone, *lists, deleted]
+
+
+async def _asked(api: Api) -> dict[str, float]:
+    """Read what the service has asked of its database so far."""
+    status, text = await api.call("GET", "/metrics")
+    assert status == 200
+    return {
+        name: float(re.search(rf"^novakit_store_{name}_total (\S+)$", text.decode(), re.MULTILINE)[1])
+        for name in ("statements", "transactions", "flushes")
+    }
 
 
 async def _alone(service: Service, api: Api, image: str, network: str, count: int = 30) -> dict[str, Any]:
@@ -83,13 +97,15 @@ async def _alone(service: Service, api: Api, image: str, network: str, count: in
     idle = service.cpu_seconds()
     await asyncio.sleep(5)
     idle = (service.cpu_seconds() - idle) / 5
-    times, cpu, spent = [], service.cpu_seconds(), time.perf_counter()
+    times, asked, cpu, spent = [], [], service.cpu_seconds(), time.perf_counter()
     for number in range(count):
+        before = (await _asked(api))["statements"]
         began = time.perf_counter()
         server = await api.server(f"alone{number}", image, networks=[{"uuid": network}])
         while (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]["status"] != "ACTIVE":
             await asyncio.sleep(0.005)
         times.append((time.perf_counter() - began) * 1000)
+        asked.append((await _asked(api))["statements"] - before)
         await asyncio.sleep(0.2)
     spent = time.perf_counter() - spent
     times.sort()
@@ -100,6 +116,7 @@ async def _alone(service: Service, api: Api, image: str, network: str, count: in
         "to_active_median_ms": round(statistics.median(times), 1),
         "to_active_p99_ms": round(times[int(len(times) * 0.99)], 1),
         "cpu_ms_per_server": round((service.cpu_seconds() - cpu - idle * spent) / count * 1000, 1),
+        "statements_median": statistics.median(asked),
     }
 
 
@@ -125,6 +142,28 @@ async def _lists(service: Service, api: Api, image: str, network: str, count: in
         figures = {"median_ms": round(statistics.median(times), 1), "cpu_ms": round(cpu, 1)}
         found.append({"bench": name, "servers": count, **figures, "rss_mb": round(service.rss_mb(), 1)})
     return found
+
+
+async def _deletes(service: Service, api: Api) -> dict[str, Any]:
+    """Delete all there are, for as many clients as made them."""
+    left = [each["id"] for each in (await api.ok("GET", "/compute/v2.1/servers?limit=1000"))["servers"]]
+    count, cpu, began = len(left), service.cpu_seconds(), time.perf_counter()
+
+    async def client() -> None:
+        while left:
+            await api.ok("DELETE", f"/compute/v2.1/servers/{left.pop()}")
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    while (await api.ok("GET", "/compute/v2.1/servers?limit=1"))["servers"]:
+        await asyncio.sleep(0.1)
+    elapsed, cpu = time.perf_counter() - began, service.cpu_seconds() - cpu
+    return {
+        "bench": "servers.delete",
+        "servers": count,
+        "hosts": HOSTS,
+        "deleted_per_s": round(count / elapsed, 1),
+        "cpu_ms_per_server": round(cpu / count * 1000, 2),
+    }
 
 
 def run(count: int = COUNT) -> list[dict[str, Any]]:

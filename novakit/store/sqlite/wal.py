@@ -40,6 +40,7 @@ class WriteAheadLog:
     database: Path
     fault: str = ""
     """Why nothing is promised any more: after a flush that failed, the kernel may forget what it could not write."""
+    flushes: int = 0
     _gather: Gather[None, None] = attrs.field(init=False)
     _thread: ThreadPoolExecutor = attrs.field(init=False)
     _inode: int = 0
@@ -66,6 +67,7 @@ class WriteAheadLog:
             )
 
     async def _flush(self, waiting: Sequence[None]) -> Sequence[None]:
+        self.flushes += 1
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._sync)
         except OSError as error:
