@@ -128,9 +128,11 @@ class CloudState:
 
     async def _follow(self, now: float) -> None:
         async with self.store.read() as session:
-            await self._follow_hosts(session)
+            latest = await picture.latest(session)
+            if latest.hosts != self.table.size or latest.host_change > self._hosts:
+                await self._follow_hosts(session)
             await self.measurements.follow(session)
-            await self._follow_aggregates(session)
+            await self._follow_aggregates(session, latest.aggregate_change)
             touched, seen = await self._ledger_changes(session)
             await self._read_stock(session, touched)
             self._ledger = seen
@@ -202,8 +204,7 @@ class CloudState:
             self.table.put(row, availability_zone=self.default_zone)
             self._groups = -1
 
-    async def _follow_aggregates(self, session: Session) -> None:
-        last = await aggregates.last_change(session)
+    async def _follow_aggregates(self, session: Session, last: int) -> None:
         if last == self._groups:
             return
         members = await aggregates.members(session)

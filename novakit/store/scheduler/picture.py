@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+import attrs
 import orjson
 import sqlalchemy as sa
 
+from novakit.store.compute.aggregates import aggregates
 from novakit.store.compute.hosts import hosts
 from novakit.store.compute.servers import servers
 from novakit.store.engine import Row, Session
@@ -16,6 +18,29 @@ from novakit.store.placement.tables import allocations, consumers, providers
 T = TypeVar("T")
 CHUNK = 500
 """Ids in one statement; SQLite takes 32,766 parameters, and long lists are slow to compile."""
+
+
+@attrs.frozen
+class Latest:
+    """What tells in one statement whether hosts or aggregates are to be read again."""
+
+    hosts: int
+    """How many there are."""
+    host_change: int
+    aggregate_change: int
+
+
+_LATEST = sa.select(
+    sa.select(sa.func.count()).select_from(hosts).scalar_subquery(),
+    sa.select(sa.func.coalesce(sa.func.max(hosts.c.changed), 0)).scalar_subquery(),
+    sa.select(sa.func.coalesce(sa.func.max(aggregates.c.changed), 0)).scalar_subquery(),
+)
+
+
+async def latest(session: Session) -> Latest:
+    """Read how many hosts there are, and the latest changes of hosts and aggregates."""
+    row: Any = (await session.execute(_LATEST)).one()
+    return Latest(*(int(number) for number in row))
 
 
 async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:

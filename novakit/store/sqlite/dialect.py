@@ -32,7 +32,7 @@ T = TypeVar("T")
 registry.register("sqlite.onetrip", __name__, "Dialect")
 
 SLOW = 0.003
-"""Seconds of CPU above which a statement goes to the thread the next times; on a busy machine time says little."""
+"""Seconds of CPU above which a statement goes to the thread the next times."""
 MANY = 100
 """Rows of one write above which it does so at once."""
 TRIED_AGAIN = 64
@@ -44,6 +44,8 @@ BUSY_MS = 15000
 
 _slow: dict[str, int] = {}
 """Statements that were slow, and how often each still goes to the thread."""
+_doubtful: dict[str, int] = {}
+"""Statements that took long the last time, for whatever reason."""
 
 
 def _is_slow(operation: str) -> bool:
@@ -57,10 +59,23 @@ def _is_slow(operation: str) -> bool:
     return True
 
 
-def _note_slow(operation: str) -> None:
-    while len(_slow) >= REMEMBERED:
-        del _slow[next(iter(_slow))]
-    _slow[operation] = TRIED_AGAIN
+def _timed(operation: str, work: Callable[[], T]) -> T:
+    """Do the work, and remember its statement as slow where it is.
+
+    The thread's own clock costs a system call, so it is only asked of a statement that took long the last time; often
+    that was another process that had the processor.
+    """
+    clock = time.thread_time if operation in _doubtful else time.perf_counter
+    began = clock()
+    done = work()
+    if clock() - began > SLOW:
+        known = _doubtful if clock is time.perf_counter else _slow
+        while len(known) >= REMEMBERED:
+            del known[next(iter(known))]
+        known[operation] = TRIED_AGAIN
+    elif clock is time.thread_time:
+        _doubtful.pop(operation, None)
+    return done
 
 
 class _Outcome:
@@ -102,10 +117,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         all_of_it = self._all_of_it(work)
         try:
             if here:
-                began = time.thread_time()
-                outcome, found = all_of_it()
-                if time.thread_time() - began > SLOW:
-                    _note_slow(operation)
+                outcome, found = _timed(operation, all_of_it)
             else:
                 outcome, found = await_(self._connection._execute(all_of_it))
         except Exception as error:
