@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -30,12 +31,13 @@ from novakit.bus import (
     topics,
 )
 from novakit.bus.contract import key_of, methods_of
+from novakit.bus.interface import plain_of
 from novakit.calls.conductor import AgentReport, ConductorCalls
 from novakit.calls.host import BuildPlan, HostCalls
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import AgentOptions, Config
 from novakit_hookspecs.errors import Busy, NotFound, Refused
-from novakit_hookspecs.networks import Topology
+from novakit_hookspecs.networks import Applied, Topology
 from novakit_hookspecs.servers import Power
 from tests.support.targets import serve_some
 
@@ -211,6 +213,21 @@ async def test_a_topology_that_is_none_is_refused_by_the_host(config: Config) ->
         with pytest.raises(RemoteError) as refused:
             await bus.join("conductor").call("agent.a", "apply_network", {"topology": nonsense})
         assert refused.value.kind == "BadCall", nonsense
+
+
+async def test_a_topology_is_itself_within_a_process_and_plain_data_on_a_wire(config: Config) -> None:
+    taken: list[Topology] = []
+
+    async def apply_network(topology: Topology) -> Applied:
+        taken.append(topology)
+        return Applied(revision=topology.revision)
+
+    bus, sent = MemoryBus(), Topology(revision=7)
+    serve_some(bus.join("agent:a"), HostCalls, "a", apply_network=apply_network)
+    await client(HostCalls, bus.join("conductor"), config, "a").apply_network(sent)
+    assert taken == [sent] and taken[0] is sent
+    written = orjson.loads(orjson.dumps(methods_of(HostCalls)["apply_network"].write({"topology": sent}), plain_of))
+    assert methods_of(HostCalls)["apply_network"].read(written) == {"topology": sent}
 
 
 async def test_news_are_records_and_nonsense_is_passed_over() -> None:

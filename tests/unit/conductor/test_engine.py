@@ -163,6 +163,52 @@ async def test_steps_run_in_order_and_each_is_written_before_the_next(store: Sto
     assert shown == [("a_first_step", "Success"), ("make_second", "Success")]
 
 
+async def test_a_step_that_is_written_later_is_written_with_the_next_one(store: Store, diary: Diary) -> None:
+    verb = diary.verb("make", diary.step("first", is_written_later=True), diary.step("second"))
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, verb):
+        before = store.tally.transactions
+        (row,) = await _ended(store, operation)
+    assert diary.lines == ["first", "second", "first written", "second written"]
+    assert store.tally.transactions - before == 2, "one lease, and one write for both steps"
+    assert (row["state"], row["step"]) == ("done", "second")
+    assert [each["result"] for each in row["events"]] == ["Success", "Success"]
+
+
+async def test_a_step_that_is_written_later_waits_for_no_slow_one(store: Store, diary: Diary) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(work: Work[Notes]) -> Commit | None:
+        await go_on.wait()
+        return diary.commit("second")
+
+    verb = diary.verb("make", diary.step("first", is_written_later=True), diary.step("second", do=slow))
+    (operation,) = await _ask(store, "make")
+
+    async def first_is_written() -> bool:
+        return "first written" in diary.lines and (await _row(store, operation))["step"] == "first"
+
+    async with _engine(store, verb):
+        await _until(first_is_written)
+        assert diary.lines == ["first", "second", "first written"]
+        go_on.set()
+        (row,) = await _ended(store, operation)
+    assert diary.lines == ["first", "second", "first written", "second written"]
+    assert (row["state"], row["step"]) == ("done", "second")
+
+
+async def test_what_is_not_written_yet_is_written_with_the_failure_of_the_next_step(store: Store, diary: Diary) -> None:
+    async def fail(work: Work[Notes]) -> Commit | None:
+        raise Failed("no")
+
+    verb = diary.verb("make", diary.step("first", is_written_later=True), diary.step("second", do=fail))
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, verb):
+        (row,) = await _ended(store, operation)
+    assert diary.lines[:5] == ["first", "second", "first written", "undo second: no", "undo first: no"]
+    assert (row["state"], row["step"]) == ("failed", "first")
+
+
 async def test_operations_of_one_server_run_one_after_another_and_those_of_two_side_by_side(
     store: Store, diary: Diary
 ) -> None:

@@ -56,8 +56,9 @@ class Agents:
             raise self.refusal
         if host in self.slow:
             await self.slow[host].wait()
-        self.taken.append((host, body["topology"]["revision"]))
-        return to_plain(Applied(revision=body["topology"]["revision"]))
+        revision = body["topology"].record.revision
+        self.taken.append((host, revision))
+        return to_plain(Applied(revision=revision))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import asyncio
-from contextlib import AsyncExitStack
+import sqlite3
+from contextlib import AsyncExitStack, closing
 
 import pytest
 import sqlalchemy as sa
@@ -159,3 +160,49 @@ async def test_a_new_reading_connection_waits_for_no_writer(tmp_path):
                 reader = await stack.enter_async_context(store.read())
                 assert await reader.scalar(sa.text("SELECT count(*) FROM sqlite_master WHERE name = 'held'")) == 0
     await store.close()
+
+
+async def test_a_write_that_waits_for_another_process_holds_nobody_up(store):
+    assert await names(store) == []
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        async def write():
+            async with store.write() as session:
+                await session.execute(sa.insert(notes).values(name="late"))
+
+        waiting = asyncio.create_task(write())
+        for _ in range(20):
+            # Were it waiting on the loop, none of these would come back before the other one ends.
+            assert await asyncio.wait_for(names(store), 5) == []
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        other.execute("COMMIT")
+        await asyncio.wait_for(waiting, 10)
+    assert await names(store) == ["late"]
+
+
+async def test_a_slow_statement_leaves_the_loop_once_it_was_slow_twice(store):
+    slow = sa.text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT count(*) FROM n"
+    )
+    turns = []
+    for _ in range(3):
+        others = asyncio.create_task(count_turns())
+        await asyncio.sleep(0)
+        async with store.read() as session:
+            await session.scalar(sa.text("SELECT 1"))
+            before = TURNS["taken"]
+            assert await session.scalar(slow) == 1000000
+            turns.append(TURNS["taken"] - before)
+        others.cancel()
+    assert turns[:2] == [0, 0] and turns[2] > 10, turns
+
+
+TURNS = {"taken": 0}
+
+
+async def count_turns():
+    while True:
+        TURNS["taken"] += 1
+        await asyncio.sleep(0)
