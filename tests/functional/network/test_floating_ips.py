@@ -1,20 +1,23 @@
-"""Floating IPs."""
+"""Floating IPs: where they lead, and with what they go."""
 
 from typing import Any
 
-
-async def outside(cloud: Any) -> str:
-    made = await cloud.networks.bootstrap(admin_project_id="c" * 32, external_cidr="192.0.2.0/24", gateway="192.0.2.1")
-    return str(made.network.id)
+from tests.functional.network.scenes import one_of_each, outside, routed
 
 
-async def routed(cloud: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    public, net = await outside(cloud), await cloud.network()
-    router = await cloud.make("routers", name="r", external_gateway_info={"network_id": public})
-    join = f"routers/{router['id']}/add_router_interface"
-    status, body = await cloud.call("PUT", join, {"subnet_id": net["subnet"]["id"]})
-    assert status == 200 and body["subnet_id"] == net["subnet"]["id"]
-    return public, net, router
+async def test_unused_floating_ips_go_with_their_external_network(cloud: Any) -> None:
+    net = await cloud.make("networks", token="admin", name="out", **{"router:external": True})
+    await cloud.make("subnets", token="admin", network_id=net["id"], cidr="203.0.113.0/24", ip_version=4)
+    floating = await cloud.make("floatingips", floating_network_id=net["id"])
+    assert (await cloud.call("DELETE", f"networks/{net['id']}", token="admin"))[0] == 204
+    assert (await cloud.refused("GET", f"floatingips/{floating['id']}"))[0] == 404
+
+
+async def test_used_floating_ips_keep_their_external_network(cloud: Any) -> None:
+    await one_of_each(cloud)
+    _, body = await cloud.call("GET", "networks?name=out", token="admin")
+    path = f"networks/{body['networks'][0]['id']}"
+    assert await cloud.refused("DELETE", path, token="admin") == (409, "NetworkInUse")
 
 
 async def test_a_floating_ip_moves_and_becomes_free_with_its_port(cloud: Any) -> None:

@@ -1,10 +1,130 @@
-"""Ports: what is told of how they are wired."""
+"""Ports: addresses, what is refused, and what is told of how they are wired."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from novakit_hookspecs.networks import VifBinding
+from tests.functional.network.scenes import NOBODY, left
+
+
+@pytest.mark.parametrize(
+    "values,status,kind",
+    [
+        ({"fixed_ips": [{"ip_address": "10.9.0.1"}]}, 400, "InvalidIpForNetwork"),
+        ({"fixed_ips": [{"ip_address": "10.0.0.255"}]}, 400, "InvalidIpForSubnet"),
+        ({"fixed_ips": [{"subnet_id": NOBODY}]}, 400, "InvalidInput"),
+        ({"fixed_ips": [{"ip_address": "10.0.0.9"}]}, 409, "IpAddressInUse"),
+        ({"fixed_ips": [{"ip_address": "fd00::1"}]}, 400, "InvalidInput"),
+        ({"fixed_ips": {"ip_address": "10.0.0.10"}}, 400, "HTTPBadRequest"),
+        ({"mac_address": "fa:16:3e:00:00:01"}, 409, "MacAddressInUse"),
+        ({"mac_address": "ff:ff:ff:ff:ff:ff"}, 400, "InvalidInput"),
+        ({"security_groups": [NOBODY]}, 404, "SecurityGroupNotFound"),
+        ({"device_owner": "network:dhcp"}, 403, "PolicyNotAuthorized"),
+        ({"binding:host_id": "a"}, 403, "PolicyNotAuthorized"),
+        ({"allowed_address_pairs": [{"ip_address": "x"}]}, 400, "InvalidInput"),
+        (
+            {"port_security_enabled": False, "allowed_address_pairs": [{"ip_address": "1.1.1.1"}]},
+            409,
+            "AddressPairAndPortSecurityRequired",
+        ),
+        ({"network_id": NOBODY}, 404, "NetworkNotFound"),
+        ({"network_id": "nonsense"}, 400, "HTTPBadRequest"),
+    ],
+)
+async def test_a_wrong_port_is_refused(cloud: Any, values: dict[str, Any], status: int, kind: str) -> None:
+    net = await cloud.network()
+    first = {"mac_address": "fa:16:3e:00:00:01", "fixed_ips": [{"ip_address": "10.0.0.9"}]}
+    await cloud.make("ports", network_id=net["id"], **first)
+    before = await left(cloud)
+    body = {"port": {"network_id": net["id"], **values}}
+    assert await cloud.refused("POST", "ports", body) == (status, kind)
+    assert await left(cloud) == before
+
+
+async def test_names_and_values_of_fixed_ips_narrow_a_list_of_ports(cloud: Any) -> None:
+    net = await cloud.network()
+    other = await cloud.make("subnets", network_id=net["id"], cidr="10.9.0.0/24", ip_version=4)
+    first, second = [
+        await cloud.make("ports", network_id=net["id"], fixed_ips=[{"subnet_id": net["subnet"]["id"]}])
+        for _ in range(2)
+    ]
+    both = await cloud.make(
+        "ports", network_id=net["id"], fixed_ips=[{"subnet_id": net["subnet"]["id"]}, {"subnet_id": other["id"]}]
+    )
+    ip = {port["id"]: port["fixed_ips"][0]["ip_address"] for port in (first, second, both)}
+    subnet = f"fixed_ips=subnet_id%3D{net['subnet']['id']}"
+
+    async def found(query: str) -> set[str]:
+        status, body = await cloud.call("GET", f"ports?{query}")
+        assert status == 200, body
+        return {port["id"] for port in body["ports"]}
+
+    assert await found(f"{subnet}&fixed_ips=ip_address%3D{ip[first['id']]}") == {first["id"]}
+    assert await found(f"{subnet}&fixed_ips=ip_address%3D192.0.2.1") == set()
+    two = f"fixed_ips=ip_address%3D{ip[first['id']]}&fixed_ips=ip_address%3D{ip[second['id']]}"
+    assert await found(f"{subnet}&{two}") == {first["id"], second["id"]}
+    on_other = next(line["ip_address"] for line in both["fixed_ips"] if line["subnet_id"] == other["id"])
+    assert await found(f"{subnet}&fixed_ips=ip_address%3D{on_other}") == set()  # one address must meet both
+    assert await found("fixed_ips=ip_address_substr%3D10.9.0.") == {both["id"]}
+    for wrong in ("fixed_ips=mac%3Da", "fixed_ips=10.0.0.5"):
+        assert (await cloud.refused("GET", f"ports?{wrong}"))[0] == 400
+
+
+async def test_ports_are_found_by_address_and_subnet(cloud: Any) -> None:
+    net = await cloud.network()
+    one, _ = [await cloud.make("ports", network_id=net["id"]) for _ in range(2)]
+    ip = one["fixed_ips"][0]["ip_address"]
+    for query in (f"fixed_ips=ip_address={ip}", f"mac_address={one['mac_address']}"):
+        assert [port["id"] for port in (await cloud.call("GET", f"ports?{query}"))[1]["ports"]] == [one["id"]]
+    found = (await cloud.call("GET", f"ports?fixed_ips=subnet_id={net['subnet']['id']}"))[1]["ports"]
+    assert len(found) == 2
+
+
+async def test_fifty_ports_at_once_have_fifty_addresses_and_then_the_range_is_used_up(cloud: Any) -> None:
+    net = await cloud.network("10.0.0.0/26")
+    made = await asyncio.gather(*(cloud.make("ports", network_id=net["id"]) for _ in range(50)))
+    assert len({port["fixed_ips"][0]["ip_address"] for port in made}) == 50
+    assert len({port["mac_address"] for port in made}) == 50
+    rest = await asyncio.gather(*(cloud.call("POST", "ports", {"port": {"network_id": net["id"]}}) for _ in range(20)))
+    assert sorted(status for status, _ in rest) == [201] * 11 + [409] * 9
+    kinds = {body["NeutronError"]["type"] for status, body in rest if status == 409}
+    assert kinds == {"IpAddressGenerationFailure"}
+    assert (await cloud.call("DELETE", f"ports/{made[7]['id']}"))[0] == 204
+    again = await cloud.make("ports", network_id=net["id"])
+    assert again["fixed_ips"] == made[7]["fixed_ips"]
+
+
+async def test_ports_made_together_are_all_made_or_none(cloud: Any) -> None:
+    net = await cloud.network("10.0.0.0/29")
+    wish = {"network_id": net["id"]}
+    assert (await cloud.refused("POST", "ports", {"ports": [wish] * 6}))[1] == "IpAddressGenerationFailure"
+    assert (await cloud.call("GET", "ports"))[1]["ports"] == []
+    status, body = await cloud.call("POST", "ports", {"ports": [wish] * 5})
+    assert status == 201 and len(body["ports"]) == 5
+
+
+async def test_the_addresses_of_a_port_can_be_changed(cloud: Any) -> None:
+    net = await cloud.network()
+    port = await cloud.make("ports", network_id=net["id"], fixed_ips=[{"ip_address": "10.0.0.50"}])
+    subnet = {"subnet_id": net["subnet"]["id"]}
+    wanted = [{"ip_address": "10.0.0.50"}, {"ip_address": "10.0.0.60"}, subnet]
+    status, body = await cloud.call("PUT", f"ports/{port['id']}", {"port": {"fixed_ips": wanted}})
+    assert status == 200
+    assert [one["ip_address"] for one in body["port"]["fixed_ips"]] == ["10.0.0.2", "10.0.0.50", "10.0.0.60"]
+    status, body = await cloud.call("PUT", f"ports/{port['id']}", {"port": {"fixed_ips": [subnet]}})
+    assert len(body["port"]["fixed_ips"]) == 1
+    assert (await cloud.make("ports", network_id=net["id"], fixed_ips=[{"ip_address": "10.0.0.60"}]))["id"]
+
+
+async def test_nobody_takes_an_address_or_a_mac_of_choice_on_a_network_of_others(cloud: Any) -> None:
+    net = await cloud.make("networks", token="admin", name="shared", shared=True)
+    await cloud.make("subnets", token="admin", network_id=net["id"], cidr="10.5.0.0/24", ip_version=4)
+    for chosen in ({"fixed_ips": [{"ip_address": "10.5.0.9"}]}, {"mac_address": "fa:16:3e:00:00:09"}):
+        refusal = await cloud.refused("POST", "ports", {"port": {"network_id": net["id"], **chosen}})
+        assert refusal == (403, "PolicyNotAuthorized")
+    assert (await cloud.make("ports", network_id=net["id"]))["fixed_ips"][0]["ip_address"] == "10.5.0.2"
 
 
 async def _told(cloud: Any, port_id: str) -> tuple[str, dict[str, bool]]:

@@ -1,8 +1,10 @@
-"""Rules of security groups."""
+"""Rules of security groups: which are the same, and which no packet could meet."""
 
 from typing import Any
 
 import pytest
+
+from tests.functional.network.scenes import NOBODY
 
 SAME = [
     ("IPv4", {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80}, {"protocol": "6"}),
@@ -15,6 +17,32 @@ SAME = [
     ("IPv4", {"remote_ip_prefix": "0.0.0.0/0"}, {"remote_ip_prefix": None}),
     ("IPv6", {"remote_ip_prefix": "2001:db8::1/64"}, {"remote_ip_prefix": "2001:DB8:0::/64"}),
 ]
+
+
+@pytest.mark.parametrize(
+    "values,kind",
+    [
+        ({"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}, "SecurityGroupRuleExists"),
+        ({"protocol": "tcp", "port_range_min": 23, "port_range_max": 22}, "SecurityGroupInvalidPortRange"),
+        ({"protocol": "tcp", "port_range_min": 0, "port_range_max": 22}, "SecurityGroupInvalidPortValue"),
+        ({"protocol": "tcp", "port_range_min": 1, "port_range_max": 65536}, "SecurityGroupInvalidPortValue"),
+        ({"port_range_min": 1, "port_range_max": 2}, "SecurityGroupProtocolRequiredWithPorts"),
+        ({"protocol": "icmp", "port_range_min": 256}, "SecurityGroupInvalidIcmpValue"),
+        ({"protocol": "icmp", "port_range_max": 0}, "SecurityGroupMissingIcmpType"),
+        ({"protocol": "nonsense"}, "SecurityGroupRuleInvalidProtocol"),
+        ({"protocol": 256}, "SecurityGroupRuleInvalidProtocol"),
+        ({"remote_ip_prefix": "nonsense"}, "InvalidCIDR"),
+        ({"remote_ip_prefix": "fd00::/8"}, "SecurityGroupRuleParameterConflict"),
+        ({"remote_group_id": NOBODY}, "SecurityGroupNotFound"),
+        ({"direction": "sideways"}, "HTTPBadRequest"),
+    ],
+)
+async def test_a_wrong_rule_is_refused(cloud: Any, values: dict[str, Any], kind: str) -> None:
+    group = await cloud.make("security-groups", name="g")
+    ssh = {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}
+    await cloud.make("security-group-rules", security_group_id=group["id"], direction="ingress", **ssh)
+    body = {"security_group_rule": {"security_group_id": group["id"], "direction": "ingress", **values}}
+    assert (await cloud.refused("POST", "security-group-rules", body))[1] == kind
 
 
 @pytest.mark.parametrize(("ethertype", "first", "second"), SAME)

@@ -1,4 +1,4 @@
-"""What a host is told to be, and when."""
+"""What a host is told to be."""
 
 import uuid
 from typing import Any
@@ -7,16 +7,8 @@ import pytest
 
 from novakit import errors
 from novakit.network.ports import NewPort, PortChange
-from novakit.network.security_group_rules import NewRule
-from novakit.network.security_groups import NewSecurityGroup
-from novakit_hookspecs.networks import Applied, Rule, Topology, Vif
-
-
-async def bound(bench: Any, host: str) -> Any:
-    cards = await bench.networks.check_request(bench.member, None, ())
-    key = str(uuid.uuid4())
-    await bench.networks.allocate(server_id=key, project_id=bench.member.project_id, hostname="web", requested=cards)
-    return (await bench.networks.bind(key, host))[0]
+from novakit_hookspecs.networks import Topology
+from tests.unit.network.scenes import bound, settle
 
 
 async def test_a_host_is_told_of_its_own_ports_alone(bench: Any) -> None:
@@ -47,50 +39,6 @@ async def test_the_gateway_serves_dhcp_to_every_port_of_the_network(bench: Any) 
     assert first.ports == ()
 
 
-async def test_exactly_the_hosts_that_must_see_a_change_are_behind(bench: Any) -> None:
-    await bench.network()
-    for host in ("gw", "a", "b", "idle"):
-        await bench.networks.host_up(host)
-    await bench.networks.set_gateway("gw")
-    await settle(bench)
-    card = await bound(bench, "a")
-    assert await bench.networks.hosts_behind() == ["a", "gw"]
-    await settle(bench)
-    await bench.networks.bind(card.server_id, "b")
-    assert await bench.networks.hosts_behind() == ["a", "b"]
-    await settle(bench)
-    await bound(bench, "a")
-    assert await bench.networks.hosts_behind() == ["a", "b", "gw"], "b trusts the members of the default group"
-    await settle(bench)
-    await bench.networks.bind(card.server_id, "b")
-    assert await bench.networks.hosts_behind() == [], "binding again changes nothing"
-    await bench.networks.release(card.server_id)
-    assert await bench.networks.hosts_behind() == ["a", "b", "gw"]
-    assert bench.told[-1] == {"a", "b", "gw"}
-
-
-async def settle(bench: Any) -> None:
-    for host in await bench.networks.hosts_behind():
-        seen = await bench.networks.topology(host)
-        vifs = {port.id: Vif(device="tap0", mtu=1450) for port in seen.ports}
-        await bench.networks.record_applied(host, Applied(revision=seen.revision, vifs=vifs))
-    assert await bench.networks.hosts_behind() == []
-
-
-async def test_the_state_of_a_port_is_what_its_host_made_of_it(bench: Any) -> None:
-    await bench.network()
-    card = await bound(bench, "a")
-    assert card.status == "BUILD"
-    seen = await bench.networks.topology("a")
-    await bench.networks.record_applied("a", Applied(revision=seen.revision, faults={card.id: "no tap left"}))
-    (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
-    assert (card.status, card.fault) == ("DOWN", "no tap left")
-    vifs = {card.id: Vif(device="tap0", mtu=1450)}
-    await bench.networks.record_applied("a", Applied(revision=seen.revision, vifs=vifs))
-    (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
-    assert (card.status, card.fault) == ("ACTIVE", None)
-
-
 async def test_a_forgotten_host_hands_its_routers_over_and_returns_with_a_higher_revision(bench: Any) -> None:
     await bench.network()
     card = await bound(bench, "a")
@@ -103,28 +51,6 @@ async def test_a_forgotten_host_hands_its_routers_over_and_returns_with_a_higher
     assert (await bench.networks.ports_of([card.server_id]))[card.server_id][0].host is None
     await bench.networks.host_up("a")
     assert (await bench.networks.topology("a")).revision >= old.revision
-
-
-async def test_a_rule_reaches_the_hosts_that_use_it_and_no_other(bench: Any) -> None:
-    await bench.network()
-    (web,) = await bench.networks.security_groups.create(bench.member, [NewSecurityGroup(name="web")])
-    for host in ("gw", "a", "b"):
-        await bench.networks.host_up(host)
-    await bench.networks.set_gateway("gw")
-    card, _ = await bound(bench, "a"), await bound(bench, "b")
-    await bench.networks.add_security_group(bench.member, card.server_id, "web")
-    await settle(bench)
-    rule = NewRule(security_group_id=web.group.id, direction="ingress", protocol="tcp", port_min=22, port_max=22)
-    (made,) = await bench.networks.security_group_rules.create(bench.member, [rule])
-    assert await bench.networks.hosts_behind() == ["a"]
-    (port,) = (await bench.networks.topology("a")).ports
-    assert Rule(direction="ingress", ethertype="IPv4", protocol=6, port_min=22, port_max=22) in port.rules
-    await settle(bench)
-    await bench.networks.security_group_rules.delete(bench.member, made.id)
-    assert await bench.networks.hosts_behind() == ["a"]
-    await bench.networks.remove_security_group(bench.member, card.server_id, "web")
-    with pytest.raises(errors.NotFound):
-        await bench.networks.remove_security_group(bench.member, card.server_id, "web")
 
 
 async def test_a_port_deleted_by_its_owner_leaves_its_host(bench: Any) -> None:

@@ -1,32 +1,18 @@
-"""Routers, gateways and floating IPs."""
+"""Routers: gateways, routes, and what hosts are told of them."""
 
 from typing import Any
 
 import pytest
 
 from novakit_hookspecs.networks import Applied
+from tests.functional.network.scenes import left, outside, routed
 
 
-async def outside(cloud: Any) -> str:
-    made = await cloud.networks.bootstrap(admin_project_id="c" * 32, external_cidr="192.0.2.0/24", gateway="192.0.2.1")
-    return str(made.network.id)
-
-
-async def routed(cloud: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    public, net = await outside(cloud), await cloud.network()
-    router = await cloud.make("routers", name="r", external_gateway_info={"network_id": public})
-    join = f"routers/{router['id']}/add_router_interface"
-    status, body = await cloud.call("PUT", join, {"subnet_id": net["subnet"]["id"]})
-    assert status == 200 and body["subnet_id"] == net["subnet"]["id"]
-    return public, net, router
-
-
-async def test_starting_twice_makes_one_external_network(cloud: Any) -> None:
-    assert await outside(cloud) == await outside(cloud)
-    (shown,) = (await cloud.call("GET", "networks?router:external=True"))[1]["networks"]
-    assert (shown["name"], shown["mtu"], shown["is_default"]) == ("public", 1500, True)
-    (subnet,) = (await cloud.call("GET", f"subnets?network_id={shown['id']}", token="admin"))[1]["subnets"]
-    assert (subnet["cidr"], subnet["enable_dhcp"]) == ("192.0.2.0/24", False)
+async def test_a_gateway_needs_its_network_named(cloud: Any) -> None:
+    body = {"router": {"external_gateway_info": {"enable_snat": False}}}
+    assert (await cloud.refused("POST", "routers", body, "admin"))[0] == 400
+    assert (await cloud.refused("POST", "routers", body))[0] == 403
+    assert await left(cloud) == 0
 
 
 async def test_the_gateway_host_is_told_of_the_router_and_its_floating_ips(cloud: Any) -> None:
@@ -50,17 +36,6 @@ async def test_the_gateway_host_is_told_of_the_router_and_its_floating_ips(cloud
     seen = await cloud.networks.topology("gw")
     await cloud.networks.record_applied("gw", Applied(revision=seen.revision, faults={router["id"]: "no namespace"}))
     assert (await cloud.call("GET", f"routers/{router['id']}"))[1]["router"]["status"] == "ERROR"
-
-
-async def test_subnets_that_overlap_are_not_joined_by_one_router(cloud: Any) -> None:
-    _, net, router = await routed(cloud)
-    other = await cloud.network("10.0.0.128/25")
-    join = f"routers/{router['id']}/add_router_interface"
-    for subnet in (net["subnet"], other["subnet"]):
-        assert (await cloud.refused("PUT", join, {"subnet_id": subnet["id"]}))[0] in (400, 409)
-    assert (await cloud.refused("PUT", join, {}))[0] == 400
-    port = await cloud.make("ports", network_id=other["id"])
-    assert (await cloud.refused("PUT", join, {"port_id": port["id"]}))[0] == 400
 
 
 async def test_extra_routes_go_through_what_the_router_reaches(cloud: Any) -> None:

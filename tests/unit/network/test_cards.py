@@ -1,4 +1,4 @@
-"""What the compute service gets from the network service."""
+"""The ports of servers: made once, bound, and given back."""
 
 import asyncio
 import uuid
@@ -30,37 +30,6 @@ async def test_a_server_gets_a_card_on_the_only_network(bench: Any) -> None:
     assert card.mac.startswith("fa:16:3e:")
     assert [name for _, name in card.security_groups] == ["default"]
     assert card.mtu == 1450
-
-
-async def test_without_any_network_a_server_has_no_card(bench: Any) -> None:
-    assert await bench.networks.check_request(bench.member, None, ()) == []
-    with pytest.raises(errors.BadRequest):
-        await bench.networks.check_request(bench.member, "auto", ())
-
-
-async def test_several_networks_are_ambiguous(bench: Any) -> None:
-    await bench.network()
-    await bench.network("10.1.0.0/24")
-    with pytest.raises(errors.Conflict, match="Multiple possible networks found"):
-        await bench.networks.check_request(bench.member, None, ())
-
-
-async def test_a_network_without_subnet_is_refused(bench: Any) -> None:
-    net = await bench.network(None)
-    with pytest.raises(errors.BadRequest, match="requires at least one subnet"):
-        await bench.networks.check_request(bench.member, [{"uuid": net.id}], ())
-
-
-@pytest.mark.parametrize("wish", [{"uuid": "nope"}, {"port": "nope"}, {"uuid": str(uuid.uuid4())}])
-async def test_an_unknown_network_or_port_is_a_bad_request(bench: Any, wish: Any) -> None:
-    with pytest.raises(errors.BadRequest):
-        await bench.networks.check_request(bench.member, [wish], ())
-
-
-async def test_an_unknown_security_group_is_a_bad_request(bench: Any) -> None:
-    await bench.network()
-    with pytest.raises(errors.BadRequest, match="web-sg"):
-        await bench.networks.check_request(bench.member, None, ["web-sg"])
 
 
 async def test_allocating_twice_gives_the_same_ports(bench: Any) -> None:
