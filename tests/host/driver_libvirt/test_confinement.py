@@ -13,7 +13,7 @@ import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
 from novakit_hookspecs.hosts import HostContext
-from novakit_hookspecs.servers import GuestPlan, LocalImage, Power
+from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic, Power
 from tests.support.confinement import emulator_in, require_nobody
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -118,6 +118,21 @@ async def test_what_an_emulator_holds_is_its_guests_and_the_image_stays_roots(
     for name in ("root.qcow2", "swap.raw"):
         assert (directory / name).stat().st_uid == qemu.user
     await driver.destroy(plan.id)
+
+
+async def test_a_guest_of_its_own_user_gets_its_tap_and_its_firmware(
+    driver: LibvirtDriver, lab: Lab, plan: GuestPlan
+) -> None:
+    """A tap that only root may open, as the network drivers make it, and a file that UEFI writes to."""
+    lab.run(["ip", "tuntap", "add", "dev", "tapown0", "mode", "tap", "vnet_hdr", "user", "0"])
+    nic = Nic(port_id=str(uuid.uuid4()), mac="fa:16:3e:00:00:01", device="tapown0", mtu=1400)
+    uefi = {"hw_firmware_type": "uefi"} if "COMPUTE_FIRMWARE_UEFI" in (await driver.host()).traits else {}
+    await driver.create(attrs.evolve(plan, nics=(nic,), image_properties=uefi))
+    qemu = emulator_in(lab.run_dir, plan.id)
+    require_nobody(qemu)
+    assert qemu.user >= driver.options.first_user
+    lab.run(["ip", "link", "set", "tapown0", "up"])
+    assert "LOWER_UP" in lab.run(["ip", "link", "show", "tapown0"]).stdout, "a tap that somebody holds has a carrier"
 
 
 async def test_root_changes_no_owner_by_a_link_that_an_emulator_planted(
