@@ -1,4 +1,8 @@
-"""Changing what consumers hold as the API does it: guarded by consumer generations, all or nothing."""
+"""Changing what consumers hold as the API does it: guarded by consumer generations, all or nothing.
+
+Requests that come together are decided one after another on one working copy and written by the same statements: eight
+clients' requests cost about as many statements as one. Each is still all or nothing, and has its own answer.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -29,16 +33,54 @@ async def replace(session: Session, wishes: Sequence[AllocationRequest]) -> None
     Raises Conflict for a consumer that changed meanwhile or for inventory that does not suffice, BadRequest for
     providers and classes that do not exist.
     """
+    for refused in await replace_each(session, [wishes]):
+        if refused is not None:
+            raise refused
+
+
+async def replace_each(
+    session: Session, requests: Sequence[Sequence[AllocationRequest]]
+) -> list[errors.NovakitError | None]:
+    """Do requests in their order, each as `replace` does it, and return the error of each that was refused."""
+    answers: list[errors.NovakitError | None] = []
+    left = list(requests)
+    while left:
+        # The ledger knows what consumers held when it was opened; who asks about one again is for the next ledger.
+        together = left[: _distinct(left)]
+        left = left[len(together) :]
+        ledger = await Ledger.open(session, [wish.claim for wishes in together for wish in wishes])
+        answers += [await _refusal(session, ledger, wishes) for wishes in together]
+        await ledger.write()
+    return answers
+
+
+def _distinct(requests: Sequence[Sequence[AllocationRequest]]) -> int:
+    """Count the requests from the first on that name no consumer of an earlier one."""
+    named: set[str] = set()
+    for count, wishes in enumerate(requests):
+        consumers = {wish.claim.consumer_id for wish in wishes}
+        if named & consumers:
+            return count
+        named |= consumers
+    return len(requests)
+
+
+async def _refusal(session: Session, ledger: Ledger, wishes: Sequence[AllocationRequest]) -> errors.NovakitError | None:
+    """Let the ledger take one request. Returns why it cannot, and leaves the ledger as it was then."""
     claims = [wish.claim for wish in wishes]
-    ledger = await Ledger.open(session, claims)
-    for wish in wishes:
-        check_generation(ledger, wish)
     try:
+        for wish in wishes:
+            check_generation(ledger, wish)
         ledger.replace(claims)
     except OutOfStock as error:
-        await _check_classes(session, error, claims)
-        raise errors.Conflict(f"Unable to allocate inventory: {error.message}") from error
-    await ledger.write()
+        try:
+            await _check_classes(session, error, claims)
+        except errors.BadRequest as unknown:
+            return unknown
+        return errors.Conflict(f"Unable to allocate inventory: {error.message}")
+    except errors.NovakitError as error:
+        return error
+    return None
 
 
 def check_generation(ledger: Ledger, wish: AllocationRequest) -> None:

@@ -4,13 +4,18 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import attrs
 
-from novakit.placement.allocations import AllocationRequest, replace
+from novakit import errors
+from novakit.concurrency.gather import Gather
+from novakit.placement.allocations import AllocationRequest, replace, replace_each
 from novakit.placement.names import Changes
 from novakit.placement.reshape import NewInventories, reshape
 from novakit.store.engine import Row, Session
 from novakit.store.placement import allocations, names, providers
 
 Rows = Sequence[Row]
+Wishes = Sequence[AllocationRequest]
+TOGETHER = 20
+"""Consumers of a request up to which it is done together with others: a larger one would only make small ones wait."""
 
 
 @attrs.frozen
@@ -19,6 +24,9 @@ class Consumers:
 
     changes: Changes
     _release: Callable[[Session, str], Awaitable[bool]]
+    _replacing: Gather[Wishes, errors.NovakitError | None] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Gather(self._replace_each, most=50), takes_self=True)
+    )
 
     async def allocations(self, consumer_id: str) -> Rows:
         """Return what a consumer holds, with whose it is; nothing for one that is not known."""
@@ -30,9 +38,15 @@ class Consumers:
         async with self.changes.store.read() as session:
             return await providers.show(session, provider_id), await allocations.of_provider(session, provider_id)
 
-    async def replace(self, wishes: Sequence[AllocationRequest]) -> None:
+    async def replace(self, wishes: Wishes) -> None:
         """Replace what consumers hold, all or none. Raises BadRequest, Conflict."""
-        await self.changes.write(lambda session: replace(session, wishes))
+        if len(wishes) > TOGETHER:
+            await self.changes.write(lambda session: replace(session, wishes))
+        elif (refused := await self._replacing(wishes)) is not None:
+            raise refused
+
+    async def _replace_each(self, requests: Sequence[Wishes]) -> Sequence[errors.NovakitError | None]:
+        return await self.changes.write(lambda session: replace_each(session, requests))
 
     async def release(self, consumer_id: str) -> bool:
         """Give back all that a consumer holds. Returns whether it held anything."""

@@ -65,6 +65,33 @@ async def test_fifty_writers_on_one_consumer_agree_on_one_owner(http):
     await nothing_is_wrong(http)
 
 
+async def test_each_of_many_that_ask_together_gets_its_own_answer(http):
+    host = await make_provider(http, "host", VCPU=10)
+    known = str(uuid.uuid4())
+    assert (await http("PUT", f"/allocations/{known}", allocation({host: {"VCPU": 2}}))).status == 204
+    absent = str(uuid.uuid4())
+    asks = [
+        (str(uuid.uuid4()), allocation({host: {"VCPU": 3}}), 204, None),
+        (str(uuid.uuid4()), allocation({absent: {"VCPU": 1}}), 400, absent),
+        (str(uuid.uuid4()), allocation({host: {"CUSTOM_NEVER": 1}}), 400, "No such resource class CUSTOM_NEVER"),
+        (str(uuid.uuid4()), allocation({host: {"MEMORY_MB": 1}}), 409, "Inventory for 'MEMORY_MB'"),
+        (str(uuid.uuid4()), allocation({host: {"VCPU": 9}}), 409, "exceed the capacity"),
+        (known, allocation({host: {"VCPU": 1}}, generation=7), 409, "expected 1 but got 7"),
+        (known, allocation({host: {"VCPU": 1}}, generation=1), 204, None),
+        (known, allocation({host: {"VCPU": 4}}, generation=2), 204, None),
+        (str(uuid.uuid4()), allocation({host: {"VCPU": 3}}), 204, None),
+        (str(uuid.uuid4()), allocation({host: {"VCPU": 1}}), 409, "exceed the capacity"),
+    ]
+    answers = await asyncio.gather(*(http("PUT", f"/allocations/{who}", body) for who, body, *_ in asks))
+    for (_, body, status, said), answer in zip(asks, answers, strict=True):
+        assert answer.status == status, (body, answer.body)
+        assert said is None or said in answer.detail
+    used = (await http("GET", f"/resource_providers/{host}/usages")).body["usages"]
+    assert used == {"VCPU": 10}
+    assert (await http("GET", f"/allocations/{known}")).body["consumer_generation"] == 3
+    await nothing_is_wrong(http)
+
+
 async def test_writers_that_move_swap_and_give_back_across_hosts_never_break_the_ledger(http):
     hosts = [await make_provider(http, f"h{n}", VCPU=12, DISK_GB=100) for n in range(6)]
     seen = collections.Counter()
