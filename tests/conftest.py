@@ -1,8 +1,8 @@
 """What all tests share."""
 
+import importlib.util
 import os
 
-import structlog
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None)
@@ -10,12 +10,16 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-# The default shows the locals of every frame: seconds, or a minute, for each error that a test provokes.
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper("iso"),
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
-)
+# A plugin's or library's tests run without the core and its logs, too.
+if importlib.util.find_spec("structlog"):
+    import structlog
+
+    # The default shows the locals of every frame: seconds, or a minute, for each error that a test provokes.
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper("iso"),
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )

@@ -8,7 +8,7 @@ import pytest
 from tests.house import figures
 from tests.house.figures import Figure, Source
 
-HELD = (figures.twice_defined, figures.widest_folder, figures.calls_by_string)
+HELD = (figures.twice_defined, figures.widest_folder, figures.calls_by_string, figures.tested_by_name)
 """Figures that are what is wanted; add one here when it gets there."""
 
 
