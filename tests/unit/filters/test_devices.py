@@ -104,3 +104,29 @@ def test_a_device_may_be_on_another_cell_of_the_same_socket(
 @pytest.mark.parametrize("text", ["a:0", "a:x", "a:40,a:40"])
 def test_a_count_of_devices_that_cannot_be_fits_no_host(text: str) -> None:
     assert not PciPassthrough().mask(host_table(pci=[()]), ask(extra_specs={"pci_passthrough:alias": text})).any()
+
+
+def test_gpus_that_lack_are_counted_over_all_cells_and_those_apart_on_the_best_one() -> None:
+    table = host_table(pci=[pools((0, 3), (1, 2)), pools((0, 1)), pools((0, 4), (1, 5))])
+    specs = {"gpu:type": "a100", "gpu:count": "8", "gpu:numa_affinity": "true"}
+    lacking, apart = GpuAffinity().why(table, ask(extra_specs=specs))
+    assert (lacking.count, lacking.wanted, lacking.available, lacking.remedy) == (
+        2,
+        8,
+        5,
+        "3 more free GPUs of type a100",
+    )
+    assert (apart.count, apart.wanted, apart.available, apart.shortfall) == (1, 8, 5, 0.3)
+
+
+def test_devices_that_lack_are_told_by_kind() -> None:
+    table = host_table(pci=[pools((0, 1)), pools((0, -2))])
+    (lacking,) = PciPassthrough().why(table, ask(extra_specs={"pci_passthrough:alias": "a100:2"}))
+    assert (lacking.code, lacking.count, lacking.wanted, lacking.available) == (
+        "not_enough_devices",
+        2,
+        {"a100": 2},
+        {"a100": 1},
+    )
+    (none,) = PciPassthrough().why(table.some([1]), ask(extra_specs={"pci_passthrough:alias": "a100:2"}))
+    assert none.available == {"a100": 0}, "a pool that was overdrawn has none"

@@ -250,3 +250,36 @@ def test_sixteen_host_cells_and_eight_guest_cells_are_decided_without_trying_eve
 def test_any_text_is_a_set_of_numbers_or_refused(text: str) -> None:
     with contextlib.suppress(BadTopology):
         assert all(0 <= number <= 1023 for number in numbers(text))
+
+
+def test_hosts_that_tell_no_cells_are_told_from_those_that_run_short() -> None:
+    small = NumaHost(cells=[NumaCell(id=0, cpus=(0,), memory_mb=256)])
+    less = NumaHost(cells=[NumaCell(id=0, cpus=(0,), memory_mb=128)])
+    table = host_table(numa=[None, small, less])
+    request = ask(vcpus=1, memory_mb=1024, extra_specs={"hw:numa_nodes": "1"})
+    unknown, short = NumaTopology().why(table, request)
+    assert (unknown.code, unknown.count) == ("numa_unknown", 1)
+    assert (short.code, short.count, short.wanted, short.available) == ("numa_memory", 2, 1024, 256)
+    assert (short.remedy, short.shortfall) == ("768 MiB more memory in one NUMA cell", 0.75)
+    assert NumaTopology().mask(table, request).tolist() == [False, False, False]
+
+
+def test_cells_that_have_it_and_not_together_are_near() -> None:
+    apart = NumaHost(
+        cells=[
+            NumaCell(id=0, cpus=(0,), dedicated=(1, 2), memory_mb=64),
+            NumaCell(id=1, cpus=(3,), dedicated=(4,), memory_mb=4096),
+        ]
+    )
+    specs = {"hw:numa_nodes": "1", "hw:cpu_policy": "dedicated"}
+    (told,) = NumaTopology().why(host_table(numa=[apart]), ask(vcpus=2, memory_mb=1024, extra_specs=specs))
+    assert (told.code, told.shortfall, told.wanted) == ("numa_not_together", 0.3, 1)
+
+
+def test_a_topology_that_cannot_exist_keeps_every_host_out_and_says_so() -> None:
+    table = host_table(numa=[None, None])
+    request = ask(vcpus=1, memory_mb=1024, extra_specs={"hw:numa_nodes": "-1"})
+    assert NumaTopology().applies(request) and not NumaTopology().mask(table, request).any()
+    (told,) = NumaTopology().why(table, request)
+    assert (told.code, told.count, told.remedy) == ("numa_impossible", 2, "another flavor or image")
+    assert not NumaTopology().applies(ask()) and NumaTopology().mask(table, ask()).all()

@@ -124,3 +124,15 @@ def test_who_requires_secure_boot_has_uefi(flavor: str, image: dict[str, str], u
 def test_secure_boot_that_cannot_be_is_refused(flavor: str, image: dict[str, str], says: str) -> None:
     with pytest.raises(BadHardware, match=says):
         hardware(1, {"os:secure_boot": flavor}, image)
+
+
+@pytest.mark.parametrize(
+    ("key", "least", "most"),
+    [("shares", 2, 262_144), ("period", 1_000, 1_000_000), ("quota", 1_000, 17_592_186_044_415)],
+)
+def test_the_limits_of_cpu_time_reach_from_the_kernels_least_to_its_most(key: str, least: int, most: int) -> None:
+    for good in (least, most):
+        hardware(1, {f"quota:cpu_{key}": str(good)}, {})
+    for bad in (least - 1, most + 1):
+        with pytest.raises(BadHardware):
+            hardware(1, {f"quota:cpu_{key}": str(bad)}, {})

@@ -133,5 +133,6 @@ def test_the_devices_of_a_router_have_the_mtu_of_their_networks() -> None:
         names.device(names.GATEWAY, router.gateway.port_id): ("gateway", 1500),
     }
     flows = made.flows({name: number for number, name in enumerate(mtus, start=7)}, "br-int")
-    for mac in (leg.mac, router.gateway.mac):
-        assert len([flow for flow in flows if f"dl_dst={mac} " in flow]) == 1, "each leg is reached in its own network"
+    for mac, network in ((leg.mac, inner), (router.gateway.mac, external)):
+        (reached,) = [flow for flow in flows if f"dl_dst={mac} " in flow]
+        assert f"reg6={made.zones[network.id]:#x}," in reached, "each leg is reached in its own network"
