@@ -144,3 +144,16 @@ class Monotonic(world.SystemWorld):
 
     def now(self) -> Any:
         return super().now() + self.later
+
+
+async def test_so_many_tokens_of_a_user_are_revoked_and_others_are_not_kept_waiting(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("novakit.identity.service.MOST_REVOKED", 2)
+    demo = [await cloud.token("demo", "demo secret") for _ in range(3)]
+    for token in demo[:2]:
+        await cloud.identity.revoke(token)
+    with pytest.raises(errors.TooMany, match="2 tokens"):
+        await cloud.identity.revoke(demo[2])
+    await cloud.identity.revoke(await cloud.token())
+    assert (await cloud.identity.authenticate(demo[2], "req-1")).user_name == "demo"

@@ -1,8 +1,9 @@
 """What one project may keep of images holds on both databases, also for many who ask at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -85,3 +86,17 @@ async def test_an_image_is_shared_with_so_many_projects(place: Place) -> None:
     )
     assert sum(not isinstance(one, BaseException) for one in shared) == LIMITS.members_each
     assert all(isinstance(one, errors.TooLarge) for one in shared if isinstance(one, BaseException))
+
+
+async def test_properties_that_patches_add_up_are_bounded_by_their_bytes(place: Place) -> None:
+    image = await place.image()
+
+    def add(number: int) -> Callable[[dict[str, Any]], None]:
+        return lambda document: document["properties"].update({f"p{number}": "ü" * 30_000})
+
+    for number in range(4):
+        await place.images.update(place.context, image, add(number))
+    with pytest.raises(errors.TooLarge, match="262144 bytes"):
+        await place.images.update(place.context, image, add(4))
+    shown = await place.images.show(place.context, image)
+    assert "p3" in shown and "p4" not in shown
