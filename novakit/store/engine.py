@@ -32,6 +32,10 @@ what it has locked is free for others; nothing ends it on SQLite."""
 CONNECTS_WITHIN = 10
 """Seconds in which PostgreSQL must take a connection, or one of the pool must become free."""
 
+ANSWERS_WITHIN = 20
+"""Seconds in which PostgreSQL must answer a statement, waits for locks included: the longest of ours takes one on a
+loaded machine. A server that hangs answers nothing, and neither refuses nor ends a connection."""
+
 
 @attrs.define
 class StoreTally:
@@ -160,7 +164,11 @@ class Store:
         if not url.startswith("sqlite"):
             # A process stopped inside a transaction (SIGSTOP, a suspended VM) keeps its locks until this ends it.
             settings = {"idle_in_transaction_session_timeout": f"{STALLED}s"}
-            options["connect_args"] = {"server_settings": settings, "timeout": CONNECTS_WITHIN}
+            options["connect_args"] = {
+                "server_settings": settings,
+                "timeout": CONNECTS_WITHIN,
+                "command_timeout": ANSWERS_WITHIN,
+            }
             # The ping costs a round trip and saves the first request after a restart of PostgreSQL from an error.
             pool = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": CONNECTS_WITHIN}
             engine = create_async_engine(url, **pool, **options)

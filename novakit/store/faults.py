@@ -101,7 +101,11 @@ def hide_values(engine: sa.Engine) -> None:
     """
 
     @sa.event.listens_for(engine, "handle_error")
-    def handle_error(context: sa.engine.ExceptionContext) -> None:
+    def handle_error(context: sa.engine.ExceptionContext) -> BaseException | None:
+        if isinstance(context.original_exception, TimeoutError):
+            # Whoever waits on this connection again waits in vain: it is dropped, and so are those made before it.
+            context.is_disconnect = True
+            return StoreAway(type(context.original_exception).__name__)
         seen: BaseException | None = context.original_exception
         while seen is not None:
             _scrub(seen)
@@ -110,6 +114,7 @@ def hide_values(engine: sa.Engine) -> None:
         if wrapped is not None and isinstance(wrapped, sa.exc.DBAPIError):
             kind = type(wrapped.orig)
             wrapped.args = (f"({kind.__module__}.{kind.__name__}) {wrapped.orig}",)
+        return None
 
 
 _QUOTING = ("22", "23", "P0")

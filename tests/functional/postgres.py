@@ -7,12 +7,13 @@ conftest; a test that takes `postgres_url` gets an empty database, or is skipped
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,14 @@ class Cluster:
         options = f"-p {self.port} -k {self.home} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
         log = f"{self.home}/postgresql.log"
         self.run("pg_ctl", "-D", f"{self.home}/data", "-l", log, "-w", "-o", options, "start")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and to each of its processes."""
+        server = int(Path(f"{self.home}/data/postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        for process in (server, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def stop(self) -> None:
         """Stop it at once."""

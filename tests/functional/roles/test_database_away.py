@@ -77,7 +77,9 @@ async def _active(api: Api, server: str) -> float:
         status, shown = await api.call("GET", f"/compute/v2.1/servers/{server}")
         if status == 200 and shown["server"]["status"] == "ACTIVE":
             return time.monotonic()
-        assert status in (200, 503) and (status != 200 or shown["server"]["status"] != "ERROR"), shown
+        assert status in (200, 503) and (status != 200 or shown["server"]["status"] != "ERROR"), shown.get(
+            "server", shown
+        ).get("fault")
         await asyncio.sleep(0.05)
 
 
