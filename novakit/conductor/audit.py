@@ -308,7 +308,16 @@ def _kept_for_strangers(store: Picture, host: str, has: Found) -> set[str]:
     """
     strange = {guest for (at, guest) in store.strangers if at == host and guest in has.guests}
     wired = {id for (at, guest), row in store.strangers.items() if at == host for id in row["keeps"].get("ports", ())}
-    return strange | wired | {id for row in store.strangers.values() for id in row["keeps"].get("networks", ())}
+    return (
+        strange
+        | wired
+        | {
+            id
+            for row in store.strangers.values()
+            for kind in ("networks", "around")
+            for id in row["keeps"].get(kind, ())
+        }
+    )
 
 
 def _is_claimed(store: Picture, host: str, address: str, server_id: str) -> bool:

@@ -65,6 +65,8 @@ class Strangers:
     _had: set[str] = attrs.field(factory=set)
     """Hosts of which rows may be there; every host counts until it has been looked at."""
     _looked: set[str] = attrs.field(factory=set)
+    _around: dict[str, Sequence[str]] = attrs.field(factory=dict)
+    """By host: ids of what its note of networks says is around its guests."""
 
     async def judge(self, host: str, found: Sequence[Found], pending: Collection[str] = ()) -> frozenset[str]:
         """Adopt or record the strangers of a host, and return the guests that are known to be left over.
@@ -80,6 +82,8 @@ class Strangers:
         over |= await self._left_over(doubtful, kept)
         newer = await self._newer(doubtful, kept)
         left = [each for each in doubtful if each.guest.id not in over and (not each.busy or each.guest.id in newer)]
+        if left:
+            await self._look_around(host)
         async with self.parts.store.read() as session:
             known = await strangers.of_host(session, host)
         for each in left:
@@ -104,6 +108,8 @@ class Strangers:
         ids -= {id for id, row in known.items() if row["deleted_at"] is not None or row["host"] == host}
         found = [Found(each, None) for each in guests if each.id in ids]
         kept = await self._notes(host, found) if found else {}
+        if found:
+            await self._look_around(host)
         return [(each.guest, age.read(kept.get(each.guest.id))) for each in found]
 
     async def reserve(self, session: Session, host: str, found: Sequence[tuple[Guest, Note | None]]) -> None:
@@ -120,8 +126,16 @@ class Strangers:
         async with self.parts.store.read() as session:
             server = await servers.show(session, guest)
             known = (await strangers.of_host(session, host)).get(guest)
+        await self._look_around(host)
         why = NEWER.format(server["vm_state"] if server else "unknown")
         await self._record(host, told[guest], age.read(kept[0]), why, known)
+
+    async def _look_around(self, host: str) -> None:
+        """Read what the host notes of the networks around its guests. Raises Unreachable."""
+        noted = await noted_by(self.parts, host, sealed=False)
+        self._around[host] = sorted(
+            row["id"] for rows in (noted.ports, noted.routers, noted.floating_ips) for row in rows
+        )
 
     async def _notes(self, host: str, found: Iterable[Found]) -> dict[str, GuestNote]:
         """Ask the host for its notes. Raises Unreachable, so that nobody goes on with the host's report: a topology
@@ -222,7 +236,7 @@ class Strangers:
             "project_id": server.project_id if server else "",
             "power": guest.power.value,
             "why": why,
-            "keeps": _wiring(note),
+            "keeps": _wiring(note, self._around.get(host, ())),
             "held": held,
             "created_at": server.created_at if server else None,
             "first_seen": known["first_seen"] if known else world.now(),
@@ -263,7 +277,7 @@ async def kept(store: Store, hosts: Sequence[str]) -> Mapping[str, Kept]:
     return {host: Kept(guests=tuple(guests.get(host, ())), networks=tuple(sorted(networks))) for host in hosts}
 
 
-def _wiring(note: Note | None) -> dict[str, Any]:
+def _wiring(note: Note | None, around: Sequence[str]) -> dict[str, Any]:
     """List what a stranger is wired with, by kind."""
     ports = note.ports if note else ()
     addresses: dict[str, list[str]] = {}
@@ -274,4 +288,5 @@ def _wiring(note: Note | None) -> dict[str, Any]:
         "ports": [port.id for port in ports],
         "networks": sorted({port.network_id for port in ports}),
         "addresses": addresses,
+        "around": list(around),
     }

@@ -12,6 +12,7 @@ from novakit.network import bootstrap, floating_ips, ports, routers, security_gr
 from novakit.network.records import WantedGateway
 from novakit.network.security_group_rules import NewRule, ensure_default
 from novakit.store import Store
+from novakit.store.compute import strangers
 from novakit_hookspecs.networks import Topology
 from tests.functional.guests.cloud import ADMIN, Cloud, copied, put_back
 
@@ -108,6 +109,10 @@ async def test_after_a_total_loss_an_adopted_guest_has_its_floating_ip_and_its_r
     await put_back(store, {})
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
         await cloud.report(2)
+        assert {(each.kind, each.name) for each in (await cloud.audit()).orphaned} == {("guest", guest)}
+        async with store.read() as session:
+            (kept,) = [row["keeps"] for row in await strangers.every(session)]
+        assert made["router"] in kept["around"] and made["floating"] in kept["around"]
         await cloud.begin(project="p" if same_project else "other")
         await _public(cloud)
         project = None if same_project else "other"
