@@ -14,6 +14,7 @@ import pytest
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic, Power
+from novakit_host import guest_users
 from tests.support.confinement import emulator_in, require_nobody
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -53,7 +54,7 @@ def state() -> Iterator[Path]:
 @pytest.fixture
 async def driver(lab: Lab, state: Path) -> AsyncIterator[LibvirtDriver]:
     uri = f"qemu:///system?socket={lab.run_dir}/libvirt/libvirt-sock"
-    options = LibvirtOptions(uri=uri, acceleration="tcg")
+    options = LibvirtOptions(uri=uri, acceleration="tcg", first_user=guest_users.FIRST)
     driver = LibvirtDriver(options, HostContext(host="alpha", state_dir=str(state)))
     await driver.open()
     yield driver
