@@ -7,11 +7,12 @@ import attrs
 import pytest
 
 from novakit_driver_libvirt import LibvirtOptions
-from novakit_driver_libvirt.host_facts import HostMachine, facts
+from novakit_driver_libvirt.host_facts import facts
 from novakit_fit.numa import NumaHost, fit
 from novakit_fit.numa_request import BadTopology, requested_cells
 from novakit_hookspecs.hosts import HostFacts
 from novakit_host.acceleration import Acceleration
+from novakit_host.machine import HostMachine
 
 CAPABILITIES = (Path(__file__).parent / "two_cells.xml").read_text()
 MACHINE = HostMachine(cpus=8, memory_mb=16000, disk_gb=100, flags=frozenset())

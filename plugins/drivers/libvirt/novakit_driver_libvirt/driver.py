@@ -28,7 +28,6 @@ from novakit_driver_libvirt.firmware import Firmware
 from novakit_driver_libvirt.guest_users import Label
 from novakit_driver_libvirt.naming import name_of
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_driver_libvirt.work import WorkByGuest
 from novakit_fit.hardware import hardware
 from novakit_fit.numa_request import BadTopology
 from novakit_hookspecs.errors import Busy, NotFound, Refused
@@ -37,6 +36,8 @@ from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_host import disks as making
 from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
+from novakit_host.guest_work import WorkByGuest
+from novakit_host.machine import HostMachine
 from novakit_host.pci_survey import Survey, survey
 
 PRESS_AGAIN = 10.0
@@ -129,7 +130,7 @@ class LibvirtDriver:
         capabilities, version, domains = await asyncio.gather(
             self._calls.capabilities(), self._calls.version(), self._domain_capabilities()
         )
-        machine = await asyncio.to_thread(host_facts.HostMachine.read, Path(self.context.state_dir))
+        machine = await asyncio.to_thread(HostMachine.read, Path(self.context.state_dir))
         return host_facts.facts(
             host=self.context.host,
             machine=machine,

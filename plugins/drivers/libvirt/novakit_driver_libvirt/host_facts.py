@@ -1,11 +1,8 @@
 """What the host has to offer, from /proc, the file system and libvirt's capabilities."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import attrs
 from lxml import etree
 
 from novakit_driver_libvirt import host_cells
@@ -16,8 +13,8 @@ from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
 from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
+from novakit_host.machine import HostMachine
 
-GIB = 1 << 30
 ABILITIES = frozenset(
     {
         "COMPUTE_NODE",
@@ -35,27 +32,6 @@ ABILITIES = frozenset(
         LIMITS_DISKS,
     }
 )
-
-
-@attrs.frozen(kw_only=True)
-class HostMachine:
-    """What is read from the host itself; one object, so that a test can hand in another."""
-
-    cpus: int
-    memory_mb: int
-    disk_gb: int
-    flags: frozenset[str]
-
-    @classmethod
-    def read(cls, state_dir: Path) -> "HostMachine":
-        """Read /proc and the file system of the state directory."""
-        disk = os.statvfs(state_dir)
-        return cls(
-            cpus=os.cpu_count() or 1,
-            memory_mb=_memory_kib(Path("/proc/meminfo").read_text()) // 1024,
-            disk_gb=disk.f_blocks * disk.f_frsize // GIB,
-            flags=_flags(Path("/proc/cpuinfo").read_text()),
-        )
 
 
 def facts(
@@ -102,22 +78,7 @@ def _firmware_traits(firmware: Firmware) -> frozenset[str]:
 
 def _inventory(machine: HostMachine, options: LibvirtOptions, numa: Sequence[NumaCell]) -> Mapping[str, Inventory]:
     shared = sum(len(cell.cpus) for cell in numa) if numa else machine.cpus
-    dedicated = sum(len(cell.dedicated) for cell in numa)
-    cpus = {"VCPU": Inventory(total=shared, allocation_ratio=options.cpu_allocation_ratio)} if shared else {}
-    return {
-        **cpus,
-        **({"PCPU": Inventory(total=dedicated)} if dedicated else {}),
-        "MEMORY_MB": Inventory(
-            total=machine.memory_mb,
-            reserved=min(options.reserved_memory_mb, machine.memory_mb),
-            allocation_ratio=options.ram_allocation_ratio,
-        ),
-        "DISK_GB": Inventory(
-            total=machine.disk_gb,
-            reserved=min(options.reserved_disk_gb, machine.disk_gb),
-            allocation_ratio=options.disk_allocation_ratio,
-        ),
-    }
+    return machine.inventory(options, shared=shared, dedicated=sum(len(cell.dedicated) for cell in numa))
 
 
 def _cpu_info(tree: etree._Element, machine: HostMachine) -> Mapping[str, Any]:
@@ -148,17 +109,3 @@ def _machine_types(tree: etree._Element) -> tuple[str, ...]:
     for machine in tree.iterfind("guest/arch[@name='x86_64']/machine"):
         found.update({machine.text or "", str(machine.get("canonical", ""))})
     return tuple(sorted(found - {""}))
-
-
-def _memory_kib(meminfo: str) -> int:
-    for line in meminfo.splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1])
-    return 0
-
-
-def _flags(cpuinfo: str) -> frozenset[str]:
-    for line in cpuinfo.splitlines():
-        if line.startswith("flags"):
-            return frozenset(line.partition(":")[2].split())
-    return frozenset()

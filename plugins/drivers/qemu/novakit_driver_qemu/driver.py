@@ -12,7 +12,6 @@ from novakit_driver_qemu.guests import Watch
 from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import Machine
 from novakit_driver_qemu.options import QemuOptions
-from novakit_driver_qemu.work import GuestTurns, end, whole
 from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
@@ -20,6 +19,7 @@ from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_host import disks
 from novakit_host.acceleration import QEMU, Acceleration
 from novakit_host.commands import run
+from novakit_host.guest_work import WorkByGuest, end, whole
 from novakit_host.pci_survey import survey
 
 TRIM_EVERY = 5.0
@@ -35,7 +35,7 @@ class QemuDriver:
     root: Path = Path("/")
     """Where `sys`, `proc` and `dev` are, for PCI devices."""
     _instances: Instances = attrs.field(init=False)
-    _turns: GuestTurns = attrs.field(init=False, factory=GuestTurns)
+    _work: WorkByGuest = attrs.field(init=False, factory=WorkByGuest)
     _watches: dict[str, Watch] = attrs.field(init=False, factory=dict)
     _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
     _verdict: Acceleration | None = attrs.field(init=False, default=None)
@@ -91,7 +91,7 @@ class QemuDriver:
 
     async def create(self, plan: GuestPlan) -> Guest:
         """Build the guest and start it; whatever an earlier try has finished is kept."""
-        return await self._turns.take(plan.id, lambda: self._create(plan))
+        return await self._work.do(plan.id, self._create(plan))
 
     async def destroy(self, guest: str) -> None:
         """End whatever is being done to the guest, stop it and remove all of it; the unknown is fine."""
@@ -99,7 +99,7 @@ class QemuDriver:
             self._instances.of(guest)
         except NotFound:
             return
-        async with self._turns.overtake(guest):
+        async with self._work.overtaking(guest):
             if (watch := self._watches.get(guest)) is not None:
                 await watch.stop(gently=False)
             await processes.end_all(guest, self._instances.root)
@@ -110,15 +110,15 @@ class QemuDriver:
         """Bring the guest to RUNNING or SHUTDOWN; a shutdown pulls the plug after `within` seconds."""
         if to not in (Power.RUNNING, Power.SHUTDOWN):
             raise Refused(f"a guest cannot be brought to {to.value} by set_power")
-        return await self._turns.take(guest, lambda: self._set_power(guest, to, within))
+        return await self._work.do(guest, self._set_power(guest, to, within))
 
     async def pause(self, guest: str) -> Guest:
         """Stop the guest's CPUs; its memory stays where it is."""
-        return await self._turns.take(guest, lambda: self._pause(guest))
+        return await self._work.do(guest, self._pause(guest))
 
     async def suspend(self, guest: str) -> Guest:
         """Write the guest's memory beside its disks and end it."""
-        return await self._turns.take(guest, lambda: self._suspend(guest))
+        return await self._work.do(guest, self._suspend(guest))
 
     def events(self) -> AsyncIterator[GuestEvent]:
         """Tell of power changes from now on."""

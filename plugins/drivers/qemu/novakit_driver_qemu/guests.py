@@ -13,9 +13,9 @@ from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import QemuProcess
 from novakit_driver_qemu.qmp import ANSWER_WITHIN, QmpMonitor
-from novakit_driver_qemu.work import end
 from novakit_hookspecs.errors import Busy
 from novakit_hookspecs.servers import Power
+from novakit_host.guest_work import end
 
 PRESS_EVERY = 5.0
 """Seconds after which the power button is pressed again: a guest that boots misses the first time."""

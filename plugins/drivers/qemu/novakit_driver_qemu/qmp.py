@@ -61,7 +61,7 @@ class QmpMonitor:
             for future in monitor._waiting.values():
                 future.cancel()
 
-    async def events(self) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
+    async def events(self) -> AsyncIterator[tuple[str, Mapping[str, object]]]:
         """Yield name and data of each event until QEMU ends; answers to commands are only read while this runs.
 
         Raises ValueError for what is none.
@@ -82,7 +82,7 @@ class QmpMonitor:
         self._waiting[number] = asyncio.get_running_loop().create_future()
         return await self._answer(command, number)
 
-    async def _answer(self, command: str, number: int) -> Any:
+    async def _answer(self, command: str, number: int) -> object:
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 answer = await self._waiting[number]
@@ -104,7 +104,7 @@ class QmpMonitor:
             socket.send_fds(copy, [message], [descriptor])
         await self._answer("getfd", number)
 
-    async def _ask(self, command: str) -> Mapping[str, Any]:
+    async def _ask(self, command: str) -> Mapping[str, object]:
         """Return the answer while nobody reads the events yet; those that come in between are kept."""
         number = self._send(command, {})
         while True:
@@ -114,13 +114,13 @@ class QmpMonitor:
             if "event" in message and len(self._early) < EARLY:
                 self._early.append(message)
 
-    async def _next(self) -> Mapping[str, Any]:
+    async def _next(self) -> Mapping[str, object]:
         try:
             return _parsed(await self._reader.readuntil())
         except asyncio.LimitOverrunError as error:
             raise ValueError(f"QEMU wrote a line of more than {LINE} bytes") from error
 
-    def _answered(self, message: Mapping[str, Any]) -> "asyncio.Future[Any] | None":
+    def _answered(self, message: Mapping[str, object]) -> "asyncio.Future[Any] | None":
         number = message.get("id")
         return self._waiting.pop(number, None) if isinstance(number, int) else None
 
@@ -135,18 +135,18 @@ class QmpMonitor:
         return self._sent, json.dumps(message).encode() + b"\n"
 
 
-def _parsed(line: bytes) -> Mapping[str, Any]:
+def _parsed(line: bytes) -> Mapping[str, object]:
     try:
         return _object(json.loads(line))
     except RecursionError as error:
         raise ValueError("QEMU wrote a line that is nested too deep") from error
 
 
-def _event(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def _event(message: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
     return str(message["event"]), _object(message.get("data", {}))
 
 
-def _object(said: object) -> Mapping[str, Any]:
+def _object(said: object) -> Mapping[str, object]:
     if not isinstance(said, dict):
         raise ValueError(f"QEMU wrote {str(said)[:80]!r} where an object stands")
     return said

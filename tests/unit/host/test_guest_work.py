@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from novakit_driver_libvirt.work import WorkByGuest
 from novakit_hookspecs.errors import Refused
+from novakit_host.guest_work import WorkByGuest
 
 
 async def test_work_on_one_guest_is_done_in_a_row_and_on_two_side_by_side() -> None:

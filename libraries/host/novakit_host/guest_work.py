@@ -1,7 +1,7 @@
 """Keeps the work on one guest in a row, and lets its removal overtake."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -32,14 +32,14 @@ class WorkByGuest:
             if task.cancelled():
                 work.close()
                 raise Refused(f"guest {guest} was removed meanwhile") from None
-            await _end({task})
+            await end({task})
             work.close()
             raise
 
     @asynccontextmanager
     async def overtaking(self, guest: str) -> AsyncIterator[None]:
         """End whatever is done to the guest, and keep the next from beginning before the block ends."""
-        await _end(set(self._running.get(guest, ())))
+        await end(set(self._running.get(guest, ())))
         async with self._lock(guest):
             yield
 
@@ -57,8 +57,21 @@ class WorkByGuest:
             self._running.pop(guest, None)
 
 
-async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
+async def end(tasks: "Collection[asyncio.Task[Any]]") -> None:
+    """Cancel tasks and wait until they have ended."""
     for task in tasks:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+
+
+async def whole(work: Awaitable[T]) -> T:
+    """Finish the work even when the caller is cancelled, who is told after its end."""
+    task = asyncio.ensure_future(work)  # noqa: TID251 - a plugin has no tasks of the core
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise
