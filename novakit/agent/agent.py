@@ -41,7 +41,7 @@ from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.facets import traits_of
 from novakit_hookspecs.hosts import Holding, PreparesHost
 from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif, VifBinding
-from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
+from novakit_hookspecs.servers import Guest, LocalImage, Nic, Power
 from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, UsesImages, VirtDriver
 
 T = TypeVar("T")
@@ -218,14 +218,14 @@ class Agent(HostCalls):
         return await guarded(self.driver_plugin, name, answer, _within(within))
 
     async def build(self, operation: str, plan: BuildPlan) -> Guest:
-        return await self._alone(plan.id, lambda: self._building(plan))
+        return await self._alone(plan.guest.id, lambda: self._building(plan))
 
     async def _building(self, plan: BuildPlan) -> Guest:
-        if self.notes_kept.version(plan.id):
-            raise Refused(f"{self.host} has a guest of {plan.id} already, which was a server at rest")
+        if self.notes_kept.version(plan.guest.id):
+            raise Refused(f"{self.host} has a guest of {plan.guest.id} already, which was a server at rest")
         # A task of its own, so that `destroy` can stop the build without stopping the call that waits for it.
-        task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan.id}")
-        self._builds[plan.id] = task
+        task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan.guest.id}")
+        self._builds[plan.guest.id] = task
         try:
             return await task
         except asyncio.CancelledError:
@@ -234,9 +234,9 @@ class Agent(HostCalls):
             # Either the caller was cancelled, or the build was: only the first may go on as a cancellation.
             if (current := asyncio.current_task()) and current.cancelling():
                 raise
-            raise Busy(f"the build of {plan.id} was stopped by its deletion") from None
+            raise Busy(f"the build of {plan.guest.id} was stopped by its deletion") from None
         finally:
-            self._builds.pop(plan.id, None)
+            self._builds.pop(plan.guest.id, None)
 
     async def _build_guest(self, plan: BuildPlan) -> Guest:
         nics = []
@@ -245,7 +245,7 @@ class Agent(HostCalls):
             if vif is None:
                 raise Busy(f"port {nic.port_id} is not wired on {self.host} yet", 0.2)
             nics.append(Nic(port_id=nic.port_id, mac=nic.mac, device=vif.device, mtu=vif.mtu))
-        about, started = {"host": self.host, "server": plan.id}, world.monotonic()
+        about, started = {"host": self.host, "server": plan.guest.id}, world.monotonic()
         async with AsyncExitStack() as stack:
             image = None
             if plan.image and self.spec.wants_images:
@@ -261,8 +261,7 @@ class Agent(HostCalls):
         # Before the guest is made: killed in between, the host has a note too many, and never a guest without one.
         if plan.note is not None:
             await self.notes_kept.keep(plan.note)
-        same = {field.name: getattr(plan, field.name) for field in attrs.fields(BuildPlan) if field.name != "note"}
-        guest = GuestPlan(**{**same, "nics": nics, "image": image})
+        guest = attrs.evolve(plan.guest, nics=tuple(nics), image=image)
         return await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
 
     async def _images_in_use(self) -> Collection[str] | None:

@@ -4,19 +4,16 @@ Every call may come again: the same operation, server or revision makes it the s
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Annotated
 
 import attrs
 
 from novakit.bus import topologies
 from novakit.bus.contract import READS, Contract, Encoded, call
-from novakit_hookspecs.devices import Attachment
-from novakit_hookspecs.fields import mapping_field, tuple_field, uuid_field
+from novakit_hookspecs.fields import tuple_field, uuid_field
 from novakit_hookspecs.hosts import Holding
 from novakit_hookspecs.networks import Applied, Topology
-from novakit_hookspecs.numa import Taken
-from novakit_hookspecs.servers import Guest, Power
+from novakit_hookspecs.servers import Guest, GuestPlan, Power
 
 API, CONDUCTOR = ("api",), ("conductor",)
 FETCHING = 300.0
@@ -85,24 +82,12 @@ NOTHING_KEPT = Kept()
 
 @attrs.frozen(kw_only=True)
 class BuildPlan:
-    """A `GuestPlan` as the conductor knows it: the image still to be fetched, the NICs without their devices."""
+    """A guest as the conductor knows it: the image still to be fetched, the NICs without their devices."""
 
-    id: str = uuid_field()
-    name: str
-    hostname: str
-    vcpus: int
-    memory_mb: int
-    root_gb: int
-    ephemeral_gb: int = 0
-    swap_mb: int = 0
+    guest: GuestPlan
+    """Without image and NICs, which the host fills in from what follows."""
     image: ImageSource | None = None
     nics: tuple[NicPlan, ...] = tuple_field()
-    config_drive: Mapping[str, bytes] | None = None
-    extra_specs: Mapping[str, str] = mapping_field()
-    image_properties: Mapping[str, str] = mapping_field()
-    attachments: tuple[Attachment, ...] = tuple_field()
-    numa: tuple[Taken, ...] = tuple_field()
-    owner: Mapping[str, str] = mapping_field()
     note: GuestNote | None = None
     """Kept on disk before the guest is made."""
 

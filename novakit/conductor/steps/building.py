@@ -29,7 +29,7 @@ from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
-from novakit_hookspecs.servers import Power
+from novakit_hookspecs.servers import GuestPlan, Power
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +84,7 @@ async def server_of(work: Work[Any], parts: Parts) -> Row:
     return server
 
 
-async def find_host(work: Work[B], parts: Parts) -> dict[str, Any]:
+async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
     """Have a host chosen and claimed, and return the server's columns that say which. Raises Failed without one."""
     server, memory = await server_of(work, parts), work.memory
     if work.attempt > 1:
@@ -163,7 +163,7 @@ async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
     await topics.BUILDS_ENDED.publish(parts.bus, topics.BuildEnded(host=host, worked=worked))
 
 
-def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: Any) -> Exception:
+def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: object) -> Exception:
     """Return how a build that failed goes on: `Rewind` to another host, or the error itself where no other is tried.
 
     The request is at fault, the server is bound to this host, or it was tried often enough.
@@ -243,7 +243,7 @@ async def _plan(
     """Write down everything the host needs to build the guest."""
     flavor = server["flavor"]
     drive = metadata.config_drive(server, ports, admin_pass=admin_pass) if server["config_drive"] else None
-    return BuildPlan(
+    guest = GuestPlan(
         id=server["id"],
         name=server["name"],
         hostname=server["hostname"],
@@ -252,8 +252,6 @@ async def _plan(
         root_gb=flavor["disk"],
         ephemeral_gb=flavor.get("ephemeral", 0),
         swap_mb=flavor.get("swap", 0),
-        image=await _image_source(parts, str(memory.host), image_id),
-        nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
         config_drive=drive,
         extra_specs=flavor.get("extra_specs", {}),
         image_properties={key: str(value) for key, value in server["image_properties"].items()},
@@ -265,6 +263,11 @@ async def _plan(
             "flavor": flavor["name"],
             "image": server["image_id"] or "",
         },
+    )
+    return BuildPlan(
+        guest=guest,
+        image=await _image_source(parts, str(memory.host), image_id),
+        nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
     )
 
 

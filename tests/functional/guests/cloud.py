@@ -43,6 +43,7 @@ from novakit.plughost import PluginChoice, PluginHost, build
 from novakit.store import Store, metadata, operations, tables  # noqa: F401
 from novakit.store.compute import hosts, servers, strangers
 from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.servers import GuestPlan
 
 ADMIN = RequestContext(
     request_id="req-test", user_id="u", project_id="p", roles=frozenset({"admin"}), user_domain_id="default"
@@ -236,12 +237,7 @@ class Cloud:
         async with self.store.write() as session:
             assert await self.parts.placement.claim(session, id, project_id="p", user_id="u", allocations=wanted)
         plan = BuildPlan(
-            id=id,
-            name=row["name"],
-            hostname=row["hostname"],
-            vcpus=1,
-            memory_mb=512,
-            root_gb=1,
+            guest=GuestPlan(id=id, name=row["name"], hostname=row["hostname"], vcpus=1, memory_mb=512, root_gb=1),
             nics=tuple(NicPlan(port_id=port.id, mac=port.mac) for port in ports),
             note=note,
         )

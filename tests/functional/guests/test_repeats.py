@@ -17,11 +17,11 @@ from novakit.bus.contract import key_of, methods_of
 from novakit.calls.host import BuildPlan, GuestNote, HostCalls, ImageTarget, NetworksNote
 from novakit.store import Store
 from novakit_hookspecs.networks import Topology
-from novakit_hookspecs.servers import Power
+from novakit_hookspecs.servers import GuestPlan, Power
 from tests.functional.guests.cloud import Cloud
 
 SERVER, OPERATION = world.new_id(), world.new_id()
-PLAN = BuildPlan(id=SERVER, name="s", hostname="s", vcpus=1, memory_mb=64, root_gb=1)
+PLAN = BuildPlan(guest=GuestPlan(id=SERVER, name="s", hostname="s", vcpus=1, memory_mb=64, root_gb=1))
 AROUND = NetworksNote(version="1", text="{}", seal="0" * 64)
 NOTE = GuestNote(server=SERVER, version="1", text="{}", seal="0" * 64)
 

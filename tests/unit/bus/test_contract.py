@@ -38,7 +38,7 @@ from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import AgentOptions, Config
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.networks import Applied, Topology
-from novakit_hookspecs.servers import Power
+from novakit_hookspecs.servers import GuestPlan, Power
 from tests.support.targets import serve_some
 
 CONTRACTS = (HostCalls, SchedulerCalls, ConductorCalls)
@@ -312,5 +312,6 @@ def test_a_plan_tells_nothing_secret_when_it_is_printed() -> None:
     from novakit.calls.host import ImageSource
 
     source = ImageSource(id=ID, sha256="0" * 64, size=1, disk_format="raw", url="http://x", ticket="very secret")
-    plan = BuildPlan(id=ID, name="a", hostname="a", vcpus=1, memory_mb=1, root_gb=1, image=source)
+    guest = GuestPlan(id=ID, name="a", hostname="a", vcpus=1, memory_mb=1, root_gb=1)
+    plan = BuildPlan(guest=guest, image=source)
     assert "very secret" not in repr(plan)
