@@ -91,7 +91,7 @@ def chance() -> random.Random:
     return _world.get().chance()
 
 
-def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+def spawn(work: Coroutine[object, object, T], *, name: str) -> asyncio.Task[T]:
     """Start a task that has a name, is kept alive, and whose unexpected end is logged."""
     task = asyncio.create_task(work, name=name)
     _alive.add(task)
@@ -99,7 +99,7 @@ def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     return task
 
 
-def _ended(task: asyncio.Task[Any]) -> None:
+def _ended(task: asyncio.Task[object]) -> None:
     _alive.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("task died", task=task.get_name(), exc_info=error)

@@ -156,7 +156,7 @@ class HostColumns(Protocol):
     def codes(self, name: str) -> "NDArray[np.int32]":
         """Return, for a category, each host's index into its vocabulary."""
 
-    def vocabulary(self, name: str) -> Sequence[Any]:
+    def vocabulary(self, name: str) -> Sequence[object]:
         """Return the different values of a category."""
 
     def where(self, name: str, test: Callable[[Any], bool]) -> "NDArray[np.bool_]":

@@ -79,11 +79,11 @@ def _ec2(words: Sequence[str], server: Row, ports: Sequence[PortInfo]) -> bytes 
     return tree.encode() if isinstance(tree, str) else tree
 
 
-def _ec2_tree(server: Row, ports: Sequence[PortInfo]) -> dict[str, Any]:
+def _ec2_tree(server: Row, ports: Sequence[PortInfo]) -> dict[str, object]:
     fixed = next((address.ip for port in ports for address in port.addresses), "")
     floating = next((each for port in ports for address in port.addresses for each in address.floating_ips), "")
     hostname = f"{server['hostname']}.{DOMAIN}"
-    tree: dict[str, Any] = {
+    tree: dict[str, object] = {
         "ami-id": f"ami-{server['number']:08x}",
         "ami-launch-index": str(server["launch_index"]),
         "ami-manifest-path": "FIXED",
@@ -105,12 +105,12 @@ def _ec2_tree(server: Row, ports: Sequence[PortInfo]) -> dict[str, Any]:
     return tree
 
 
-def _listing(names: Mapping[str, Any] | Sequence[str]) -> bytes:
+def _listing(names: Mapping[str, object] | Sequence[str]) -> bytes:
     return "\n".join(name for name in names if name != "0/").encode()
 
 
-def _meta_data(server: Row, ports: Sequence[PortInfo]) -> dict[str, Any]:
-    document: dict[str, Any] = {
+def _meta_data(server: Row, ports: Sequence[PortInfo]) -> dict[str, object]:
+    document: dict[str, object] = {
         "uuid": server["id"],
         "name": server["name"],
         "hostname": f"{server['hostname']}.{DOMAIN}",
@@ -128,14 +128,14 @@ def _meta_data(server: Row, ports: Sequence[PortInfo]) -> dict[str, Any]:
     return document
 
 
-def _device(port: PortInfo) -> dict[str, Any]:
+def _device(port: PortInfo) -> dict[str, object]:
     """Show a tagged NIC; the guest knows it by its MAC address, as the hypervisor alone chooses the bus address."""
     return {"type": "nic", "bus": "none", "address": "none", "mac": port.mac, "tags": [port.tag]}
 
 
-def _network_data(ports: Sequence[PortInfo]) -> dict[str, Any]:
-    links: list[dict[str, Any]] = []
-    networks: list[dict[str, Any]] = []
+def _network_data(ports: Sequence[PortInfo]) -> dict[str, object]:
+    links: list[dict[str, object]] = []
+    networks: list[dict[str, object]] = []
     dns: list[str] = []
     for port in ports:
         link = f"tap{port.id[:11]}"
@@ -147,7 +147,7 @@ def _network_data(ports: Sequence[PortInfo]) -> dict[str, Any]:
     return {"links": links, "networks": networks, "services": _name_servers(dns)}
 
 
-def _network(name: str, link: str, network_id: str, address: Fixed) -> dict[str, Any]:
+def _network(name: str, link: str, network_id: str, address: Fixed) -> dict[str, object]:
     """Show one address: to be asked for by DHCP, or with all that DHCP would have said where the subnet has none."""
     network = ipaddress.ip_network(address.subnet.cidr)
     family = f"ipv{network.version}"

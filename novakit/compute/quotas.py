@@ -1,7 +1,6 @@
 """Quotas: how much a project may have, and whether one more request still fits."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -123,5 +122,5 @@ class Book:
             raise errors.Forbidden("Quota exceeded, too many servers in group.", kind="OverQuota")
 
 
-def _each(values: Mapping[str, Any], names: list[str]) -> str:
+def _each(values: Mapping[str, object], names: list[str]) -> str:
     return ", ".join(str(values[name]) for name in names)

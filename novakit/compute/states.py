@@ -143,7 +143,7 @@ def _may_follow(before: "Move", after: "Move") -> bool:
 
 
 async def move_if(
-    session: Session, server_id: str, move: Move, *conditions: sa.ColumnElement[bool], **values: Any
+    session: Session, server_id: str, move: Move, *conditions: sa.ColumnElement[bool], **values: object
 ) -> bool:
     """Make a move and set columns with it, where the server is in a state that allows it. Returns whether it was."""
     return await servers.change_if(session, server_id, _is_before(move), *conditions, **{**values, **move.target()})

@@ -70,7 +70,7 @@ class OwnThread:
         answer: asyncio.Future[T] = loop.create_future()
         given_up = threading.Event()
 
-        def tell(deliver: Callable[[Any], None], value: Any) -> None:
+        def tell(deliver: Callable[[Any], None], value: object) -> None:
             self._hangs = False
             self._idle.set()
             if not answer.done():
@@ -80,7 +80,7 @@ class OwnThread:
             try:
                 result = call(given_up)
             except BaseException as error:
-                outcome: tuple[Callable[[Any], None], Any] = (answer.set_exception, _portable(error))
+                outcome: tuple[Callable[[Any], None], object] = (answer.set_exception, _portable(error))
             else:
                 outcome = (answer.set_result, result)
             if not loop.is_closed():

@@ -36,7 +36,7 @@ class Requests:
         context: RequestContext,
         server_id: str,
         verb: Verb[Any],
-        value: Any = None,
+        value: object = None,
         version: Version = (2, 1),
     ) -> None:
         """Have a verb done to a server; `value` is what the body of the request holds for it.

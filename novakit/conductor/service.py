@@ -162,7 +162,7 @@ class Served(ConductorCalls):
     async def remove_guest(self, guest: str, host: str | None) -> Settled:
         return await Desk(self.conductor.parts).remove(guest, host)
 
-    async def counts(self) -> Mapping[str, Any]:
+    async def counts(self) -> Mapping[str, object]:
         plugins = {id(one.plugin): one.plugin for one in self.conductor.observers}
         return {**self.conductor.engine.measures(), "plugins": tallies_of(plugins.values())}
 

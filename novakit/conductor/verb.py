@@ -185,7 +185,7 @@ async def begin_on_host(asked: Asked) -> Begun[Memory]:
     return Begun(memory=Memory(host=asked.server["host"]))
 
 
-def undone(work: Work[Any], failure: Mapping[str, Any]) -> Commit:
+def undone(work: Work[Any], failure: Mapping[str, object]) -> Commit:
     """Make the undo move that the server's state allows, with the reason as its fault; a state that was set stays."""
     shown = {**failure, "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
 

@@ -32,7 +32,7 @@ class JoinedCommit(Protocol):
         """Write this one."""
 
     @staticmethod
-    async def write(session: Session, commits: Sequence[Any]) -> None:
+    async def write(session: Session, commits: Sequence[object]) -> None:
         """Write several, which belong to different operations."""
 
 
@@ -54,7 +54,7 @@ SECRETS = frozenset({"admin_pass"})
 M = TypeVar("M", bound=Memory)
 
 
-def remembered(kind: type[M], data: Mapping[str, Any]) -> M:
+def remembered(kind: type[M], data: Mapping[str, object]) -> M:
     """Read what an operation remembers from its row. Raises TypeError or ValueError for what cannot be read."""
     known = {field.name for field in attrs.fields(kind)}
     return to_record({name: value for name, value in data.items() if name in known}, kind)
@@ -119,7 +119,7 @@ class Work(Generic[M]):
         )
 
     @property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> dict[str, object]:
         """Write down what it remembers, and what the engine keeps beside it."""
         return {**self.beside, **to_plain(self.memory)}
 
@@ -128,7 +128,7 @@ class Work(Generic[M]):
         secrets = SECRETS & {field.name for field in attrs.fields(type(self.memory))}
         self.memory = attrs.evolve(self.memory, **dict.fromkeys(secrets))
 
-    def moved(self, event: str, **values: Any) -> Moved:
+    def moved(self, event: str, **values: object) -> Moved:
         """Make a move of the verb's table, setting columns with it, the commit of a step."""
         return Moved(server_id=self.server_id, move=move_of(self.moves, event), values=values)
 

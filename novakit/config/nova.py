@@ -54,7 +54,7 @@ def text(value: Any) -> str:
     return value
 
 
-def number(value: Any) -> int | float:
+def number(value: object) -> int | float:
     """Take a number, or a text that is one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"takes a number, not {quoted(value)}")
@@ -68,12 +68,12 @@ def number(value: Any) -> int | float:
         raise ValueError(f"takes a number, not {quoted(value)}") from None
 
 
-def decimal(value: Any) -> float:
+def decimal(value: object) -> float:
     """Take a number as one with a point."""
     return float(number(value))
 
 
-def yes_or_no(value: Any) -> bool:
+def yes_or_no(value: object) -> bool:
     """Take true or false, and the words for it."""
     known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if isinstance(value, bool):
@@ -83,7 +83,7 @@ def yes_or_no(value: Any) -> bool:
     raise ValueError(f"takes true or false, not {quoted(value)}")
 
 
-def names(value: Any) -> list[str]:
+def names(value: object) -> list[str]:
     """Take a list, or a text with commas."""
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
@@ -91,22 +91,22 @@ def names(value: Any) -> list[str]:
     return [one.strip() for one in listed if one.strip()]
 
 
-def _apis(value: Any) -> list[str]:
+def _apis(value: object) -> list[str]:
     known = {"osapi_compute": "compute", "metadata": "metadata"}
     if odd := [name for name in names(value) if name not in known]:
         raise ValueError(f"takes osapi_compute and metadata; {quoted(odd[0])} is neither")
     return [known[name] for name in names(value)]
 
 
-def _database(value: Any) -> str:
+def _database(value: object) -> str:
     return database_url("connection", value)
 
 
-def _megabytes_as_gigabytes(value: Any) -> int:
+def _megabytes_as_gigabytes(value: object) -> int:
     return -(-int(number(value)) // 1024)
 
 
-def _devices(value: Any) -> list[dict[str, str]]:
+def _devices(value: object) -> list[dict[str, str]]:
     """Take the list of device specifications, in JSON as nova.conf has it or as tables."""
     found: list[dict[str, str]] = []
     for one in value if isinstance(value, list) else [value]:
@@ -121,7 +121,7 @@ def _devices(value: Any) -> list[dict[str, str]]:
     return found
 
 
-def _rule(spec: Mapping[str, Any]) -> dict[str, str]:
+def _rule(spec: Mapping[str, object]) -> dict[str, str]:
     rule = {key: str(spec[key]) for key in ("vendor_id", "product_id", "address") if spec.get(key)}
     rule["kind"] = str(
         spec.get("name") or "-".join(rule.get(key, "") for key in ("vendor_id", "product_id")).strip("-")
@@ -284,14 +284,14 @@ def meaning(section: str, name: str) -> Meaning | None:
     return OPTIONS.get((section, name)) or SECTIONS.get(section)
 
 
-def told(place: str, found: Needless | Absent, value: Any) -> str:
+def told(place: str, found: Needless | Absent, value: object) -> str:
     """Return why an option is left out. Raises ConfigError for one that asks for what novakit does not have."""
     if isinstance(found, Absent) or (found.only and value not in found.only):
         raise ConfigError(f"{place} = {str(value)[:60]!r} is not supported: {found.why}. Remove it.")
     return f"{place} is not needed; {found.why}"
 
 
-def put(document: Document, moved: Renamed, value: Any) -> str:
+def put(document: Document, moved: Renamed, value: object) -> str:
     """Put a value where it belongs, and return what to write instead. Raises ValueError."""
     table = document
     for part in moved.section.split(".") if moved.section else ():
@@ -325,7 +325,7 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
     return sentences
 
 
-def _understood(document: Document, found: Meaning, where: str, value: Any) -> str:
+def _understood(document: Document, found: Meaning, where: str, value: object) -> str:
     if not isinstance(found, Renamed):
         return told(where, found, value)
     try:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
 
@@ -32,7 +31,7 @@ def translate(content: str) -> Translation:
     document: nova.Document = {}
     left_out: list[str] = []
     for (section, name), values in _options(content).items():
-        value: Any = values[0] if len(values) == 1 else values
+        value: object = values[0] if len(values) == 1 else values
         where, found = f"[{section}] {name}", nova.meaning(section, name)
         try:
             if isinstance(found, nova.Renamed):
@@ -68,7 +67,7 @@ def _options(content: str) -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def _schedule(document: nova.Document, section: str, name: str, value: Any) -> None:
+def _schedule(document: nova.Document, section: str, name: str, value: object) -> None:
     """Let `spellings` say what one option of the scheduler is, and add that."""
     alone: nova.Document = {section: {name: _scalar(value)}}
     spellings.understand(alone, "nova.conf")
@@ -77,7 +76,7 @@ def _schedule(document: nova.Document, section: str, name: str, value: Any) -> N
     _merge(document, alone)
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: object) -> object:
     for take in (nova.number, nova.yes_or_no):
         try:
             return take(value)
@@ -117,7 +116,7 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list):

@@ -40,7 +40,7 @@ def fill(section: str, kind: type[T], raw: Mapping[str, Any]) -> T:
         raise ConfigError(f"{sentences}.") from error
 
 
-def _check_lists(section: str, kind: type, raw: Mapping[str, Any]) -> None:
+def _check_lists(section: str, kind: type, raw: Mapping[str, object]) -> None:
     """Refuse a text where a list belongs: it would be taken for a list of letters."""
     types = get_type_hints(kind)
     for field in attrs.fields(kind):

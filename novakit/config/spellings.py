@@ -56,7 +56,7 @@ def understand(document: Document, place: str) -> list[str]:
     return told
 
 
-def _put(document: Document, section: str, key: str, value: Any) -> str:
+def _put(document: Document, section: str, key: str, value: object) -> str:
     table = document
     for part in section.split("."):
         table = table.setdefault(part, {})
@@ -72,7 +72,7 @@ def _moved(section: str, key: str) -> Take:
     return lambda document, value: _put(document, section, key, value)
 
 
-def _names(value: Any) -> list[str]:
+def _names(value: object) -> list[str]:
     """Take a list, or a text with commas."""
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
@@ -80,11 +80,11 @@ def _names(value: Any) -> list[str]:
     return [one.strip() for one in listed if one.strip()]
 
 
-def _filters(document: Document, value: Any) -> str:
+def _filters(document: Document, value: object) -> str:
     return _put(document, "scheduler", "filters", _names(value))
 
 
-def _classes(document: Document, value: Any) -> str:
+def _classes(document: Document, value: object) -> str:
     """Take names of weighers; `all_weighers` is what is on without any list."""
     names = _names(value)
     if [name.rpartition(".")[2] for name in names] == ["all_weighers"]:
@@ -99,25 +99,25 @@ def _multiplier(name: str) -> Take | None:
     return _moved(f"weighers.{_WEIGHERS.get(prefix, prefix)}", "multiplier")
 
 
-def _shuffling(document: Document, value: Any) -> str:
+def _shuffling(document: Document, value: object) -> str:
     if value is not True:
         raise ValueError("takes true alone: of hosts that are equally good chance always chooses")
     return "leave it out, of hosts that are equally good chance always chooses"
 
 
-def _tracking(document: Document, value: Any) -> str:
+def _tracking(document: Document, value: object) -> str:
     if not isinstance(value, bool):
         raise ValueError(f"takes true or false, not {quoted(value)}")
     return "leave it out, where servers stand is always read from the ledger"
 
 
 def _tenants(*, required: bool) -> Take:
-    def take(document: Document, value: Any) -> str:
+    def take(document: Document, value: object) -> str:
         if not isinstance(value, bool):
             raise ValueError(f"takes true or false, not {quoted(value)}")
         if not value:
             return "leave it out, projects are not bound to aggregates without it"
-        filters: Mapping[str, Any] = document.setdefault("filters", {})
+        filters: Mapping[str, object] = document.setdefault("filters", {})
         filters.setdefault("tenant_aggregate", {})["enabled"] = True  # type: ignore[attr-defined]
         if not required:
             return "write [filters.tenant_aggregate] enabled = true instead"

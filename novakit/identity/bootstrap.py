@@ -78,7 +78,7 @@ async def user_names(store: Store) -> set[str]:
         return {row["name"] for row in await table.listed(session, table.users, {"domain_id": DOMAIN})}
 
 
-def _row(key: str, **values: Any) -> dict[str, Any]:
+def _row(key: str, **values: object) -> dict[str, object]:
     return {"id": key, "enabled": True, "description": "", **values}
 
 

@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import attrs
 
@@ -52,7 +51,7 @@ class RequestTally:
         spread.note(seconds)
 
 
-def tallies_of(plugins: Iterable[Plugin]) -> list[dict[str, Any]]:
+def tallies_of(plugins: Iterable[Plugin]) -> list[dict[str, object]]:
     """Return one row for each plugin and call that was made: plugin, call, calls, faults, seconds."""
     return [
         {"plugin": plugin.key, "call": call, **attrs.asdict(tally)}

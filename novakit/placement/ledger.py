@@ -11,7 +11,6 @@ each takes 0.09 ms (SQLite, 5,000 hosts).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -205,7 +204,7 @@ class Ledger:
         if made:
             await store.add_consumers(self.session, [{**row, "created_at": row["updated_at"]} for row in made])
 
-    def _row(self, consumer: str) -> dict[str, Any]:
+    def _row(self, consumer: str) -> dict[str, object]:
         claim, old = self._wanted[consumer], self.consumers.get(consumer)
         return {
             "id": consumer,

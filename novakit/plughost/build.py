@@ -12,7 +12,7 @@ from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
 
 
-def build(offer: Offer, raw_options: Mapping[str, Any] | None = None, context: HostContext | None = None) -> Any:
+def build(offer: Offer, raw_options: Mapping[str, object] | None = None, context: HostContext | None = None) -> object:
     """Return the object behind a record.
 
     `context` is for node-side plugins: drivers, networks and accelerators.
@@ -42,7 +42,7 @@ def fill(offer: Offer, raw: Mapping[str, Any]) -> Any:
     return options.fill(section, kind, raw)
 
 
-def _lacks(offer: Offer, made: Any) -> str:
+def _lacks(offer: Offer, made: object) -> str:
     """Return what the object does not have though its record promises it."""
     bodies = offer.plugin.group.bodies
     if not any(not _missing(body, made) for body in bodies):
@@ -54,7 +54,7 @@ def _lacks(offer: Offer, made: Any) -> str:
     return ""
 
 
-def _missing(protocol: type, made: Any) -> list[str]:
+def _missing(protocol: type, made: object) -> list[str]:
     members = [name for name in vars(protocol) if not name.startswith("_")]
     members += [name for name in vars(protocol).get("__annotations__", {}) if name not in members]
     return [name for name in members if not hasattr(made, name)]

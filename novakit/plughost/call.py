@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -50,7 +50,7 @@ async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: fl
     raise _translated(plugin, name, tally, error) from error
 
 
-async def tell_all(observers: Sequence[Listening], *, within: float = 1.0, **facts: Any) -> int:
+async def tell_all(observers: Sequence[Listening], *, within: float = 1.0, **facts: object) -> int:
     """Tell every observer at the same time, and say how many failed; each costs only itself.
 
     One that is not `async def` runs in a thread of its own, because it might block.
@@ -59,7 +59,7 @@ async def tell_all(observers: Sequence[Listening], *, within: float = 1.0, **fac
     return told.count(False)
 
 
-async def _tell(observer: Listening, facts: dict[str, Any], within: float) -> bool:
+async def _tell(observer: Listening, facts: dict[str, object], within: float) -> bool:
     arguments = [facts[name] for name in observer.arguments]
     name = observer.plugin.group.hook
     try:
@@ -73,7 +73,7 @@ async def _tell(observer: Listening, facts: dict[str, Any], within: float) -> bo
     return True
 
 
-async def _heard(observer: Listening, arguments: list[Any]) -> None:
+async def _heard(observer: Listening, arguments: list[object]) -> None:
     if inspect.iscoroutinefunction(observer.function):
         await observer.function(*arguments)
         return
@@ -92,7 +92,7 @@ async def _outcome(awaitable: Awaitable[T]) -> tuple[T | None, BaseException | N
         return None, error
 
 
-async def _stop(plugin: Plugin, name: str, task: asyncio.Task[Any]) -> None:
+async def _stop(plugin: Plugin, name: str, task: asyncio.Task[object]) -> None:
     task.cancel()
     _, running = await asyncio.wait({task}, timeout=_GRACE)
     if running:

@@ -58,7 +58,7 @@ class PluginChoice:
         return plugin.key in among or _canonical(plugin.distribution) in {_canonical(name) for name in among}
 
 
-def _names(key: str, value: Any) -> frozenset[str]:
+def _names(key: str, value: object) -> frozenset[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
         raise ConfigError(f'[plugins] {key} takes a list of names such as ["drivers:acme", "novakit-acme-gpu"].')
     for name in value:

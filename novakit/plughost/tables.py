@@ -20,7 +20,7 @@ CHOSEN_BY = {group.name: group.option for group in GROUPS.values() if group.opti
 """Groups of which one plugin is in use, and the field of the choice that says which."""
 
 
-def check(options: Mapping[str, Mapping[str, Any]], choice: PluginChoice, roles: Iterable[str]) -> None:
+def check(options: Mapping[str, Mapping[str, object]], choice: PluginChoice, roles: Iterable[str]) -> None:
     """Look at every table of drivers, networks and schedulers. Raises ConfigError for the first that is wrong."""
     running = frozenset(roles)
     for key, raw in options.items():

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -13,7 +12,7 @@ EXTRA_SPEC = "accel:device_profile"
 _CLASS = re.compile(r"[A-Z][A-Z0-9_]{0,254}")
 
 
-def _class_names(instance: object, attribute: Any, value: Mapping[str, int]) -> None:
+def _class_names(instance: object, attribute: object, value: Mapping[str, int]) -> None:
     for name, amount in value.items():
         if not _CLASS.fullmatch(name) or amount < 1:
             raise ValueError(
@@ -21,7 +20,7 @@ def _class_names(instance: object, attribute: Any, value: Mapping[str, int]) -> 
             )
 
 
-def _trait_names(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+def _trait_names(instance: object, attribute: object, value: tuple[str, ...]) -> None:
     for name in value:
         if not _CLASS.fullmatch(name):
             raise ValueError(f"{name} is not a trait, such as CUSTOM_ACCELERATOR_AI")

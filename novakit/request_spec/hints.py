@@ -27,7 +27,7 @@ def bounded(hints: Mapping[str, Any]) -> Mapping[str, Any]:
     return hints
 
 
-def servers_named(hints: Mapping[str, Any]) -> set[str]:
+def servers_named(hints: Mapping[str, object]) -> set[str]:
     """Return the ids of the servers that hints want near or far. Raises BadRequest for too many."""
     named: set[str] = set()
     for hint in ("same_host", "different_host"):

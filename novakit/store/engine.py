@@ -102,7 +102,7 @@ class Session:
         """Run an UPDATE, DELETE or INSERT and say how many rows it touched."""
         return (await self.execute(statement)).rowcount
 
-    async def changed_each(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+    async def changed_each(self, statement: Statement, rows: Sequence[Mapping[str, object]]) -> int:
         """Run an UPDATE once for each of `rows` and say how many it touched in all; SQLite alone can tell."""
         return (await self.execute(statement, rows)).rowcount
 
@@ -110,7 +110,7 @@ class Session:
         """Make an INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
         return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
 
-    async def lock(self, statement: sa.Select[Any]) -> list[Row]:
+    async def lock(self, statement: sa.Select[object]) -> list[Row]:
         """Fetch rows and keep other writers off them until the end of the transaction."""
         return await self.all(statement.with_for_update() if self.dialect == "postgresql" else statement)
 
@@ -155,7 +155,7 @@ class Store:
             raise ConfigError(
                 "`database` is PostgreSQL, and its driver is not installed: pip install 'novakit[postgresql]'."
             )
-        options: dict[str, Any] = {
+        options: dict[str, object] = {
             "json_serializer": lambda value: orjson.dumps(value).decode(),
             "json_deserializer": orjson.loads,
             # An error that shows what was being written shows passwords' hashes and user data to whoever reads the log.
@@ -302,7 +302,7 @@ def _guard(engine: AsyncEngine, allowed: frozenset[str]) -> None:
     """Refuse statements that write other tables; those that are no expression of SQLAlchemy's are refused, too."""
 
     @sa.event.listens_for(engine.sync_engine, "before_execute")
-    def before_execute(_connection: Any, statement: Any, *_: object) -> None:
+    def before_execute(_connection: object, statement: object, *_: object) -> None:
         if isinstance(statement, sa.Select | sa.CompoundSelect):
             return
         table = getattr(getattr(statement, "table", None), "name", None)

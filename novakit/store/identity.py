@@ -15,7 +15,7 @@ def _id(name: str, *rest: Any, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, sa.String(64), *rest, **options)
 
 
-def _named(*rest: Any) -> list[Any]:
+def _named(*rest: object) -> list[object]:
     """Return the columns that every named thing has."""
     return [_id("id", primary_key=True), sa.Column("name", sa.String(255), nullable=False), *rest]
 
@@ -114,7 +114,9 @@ endpoints = sa.Table(
 SYSTEM = "system"
 
 
-async def listed(session: Session, table: sa.Table, filters: Mapping[str, Any], limit: int = 10_000) -> Sequence[Row]:
+async def listed(
+    session: Session, table: sa.Table, filters: Mapping[str, object], limit: int = 10_000
+) -> Sequence[Row]:
     """Fetch the rows whose columns equal the filters, or are in them where a filter is a list; ordered by id."""
     query = sa.select(table).order_by(table.c.id).limit(limit)
     for name, value in filters.items():
@@ -128,7 +130,7 @@ async def show(session: Session, table: sa.Table, key: str) -> Row | None:
     return await session.first(sa.select(table).where(table.c.id == key))
 
 
-async def create(session: Session, table: sa.Table, row: Mapping[str, Any]) -> None:
+async def create(session: Session, table: sa.Table, row: Mapping[str, object]) -> None:
     """Insert a row; raise `Conflict` where its name or id is taken, `BadRequest` where it refers to nothing."""
     try:
         await session.execute(sa.insert(table), [row])
@@ -142,7 +144,7 @@ async def ensure(session: Session, table: sa.Table, rows: Iterable[Mapping[str, 
         await session.execute(session.insert(table).on_conflict_do_nothing(), several)
 
 
-async def update(session: Session, table: sa.Table, key: str, values: Mapping[str, Any]) -> Row | None:
+async def update(session: Session, table: sa.Table, key: str, values: Mapping[str, object]) -> Row | None:
     """Change a row and fetch it, or give None. Raises Conflict where the new name is taken."""
     try:
         if values:
@@ -162,7 +164,7 @@ async def delete(session: Session, table: sa.Table, key: str) -> bool:
         raise errors.Conflict(f"{key} is still used by others; remove those first.") from error
 
 
-def _refusal(table: sa.Table, row: Mapping[str, Any], error: sa.exc.IntegrityError) -> errors.NovakitError:
+def _refusal(table: sa.Table, row: Mapping[str, object], error: sa.exc.IntegrityError) -> errors.NovakitError:
     noun = table.name.removeprefix("identity_").removesuffix("s")
     if "foreign key" in str(error.orig).lower():
         return errors.BadRequest(f"The {noun} refers to something that does not exist; check its ids.")

@@ -137,7 +137,7 @@ def split(tags: str) -> list[str]:
     return [tag for tag in tags.split(SEPARATOR) if tag]
 
 
-async def create(session: Session, row: Mapping[str, Any]) -> None:
+async def create(session: Session, row: Mapping[str, object]) -> None:
     """Insert an image. Raises Conflict where its id is taken, or was by an image that is deleted."""
     try:
         await session.execute(sa.insert(images), [row])
@@ -168,12 +168,12 @@ async def locked(session: Session, image_id: str) -> Row | None:
     return rows[0] if rows else None
 
 
-async def update(session: Session, image_id: str, values: Mapping[str, Any]) -> None:
+async def update(session: Session, image_id: str, values: Mapping[str, object]) -> None:
     """Change an image."""
     await session.execute(sa.update(images).where(images.c.id == image_id).values(**values))
 
 
-async def activate(session: Session, image_id: str, values: Mapping[str, Any]) -> bool:
+async def activate(session: Session, image_id: str, values: Mapping[str, object]) -> bool:
     """Make a queued image active with what its upload found. Returns whether it still was queued."""
     query = sa.update(images).where(images.c.id == image_id, images.c.status == "queued")
     return await session.changed(query.values(status="active", **values)) > 0
@@ -299,7 +299,7 @@ async def share(session: Session, row: Mapping[str, Any]) -> None:
         raise errors.Conflict(f"{row['member_id']} is already a member of this image.") from error
 
 
-async def update_member(session: Session, image_id: str, member_id: str, values: Mapping[str, Any]) -> bool:
+async def update_member(session: Session, image_id: str, member_id: str, values: Mapping[str, object]) -> bool:
     """Record what a member thinks of an image. Returns whether it is one."""
     query = sa.update(members).where(members.c.image_id == image_id, members.c.member_id == member_id)
     return await session.changed(query.values(**values)) > 0

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -59,7 +58,7 @@ operations = sa.Table(
 OPEN = operations.c.finished_at.is_(None)
 
 
-async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert operations that are to be run as soon as this transaction is committed."""
     now = world.now()
     await session.execute(
@@ -172,7 +171,7 @@ async def forget_leases(session: Session) -> int:
     )
 
 
-async def change_many(session: Session, owner: str, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
+async def change_many(session: Session, owner: str, changes: Mapping[str, Mapping[str, object]]) -> dict[str, bool]:
     """Write the progress of operations by id, and tell of each whether it is cancelled.
 
     One that is left out of the answer has its lease with somebody else, and of that nothing may be committed.
@@ -187,7 +186,7 @@ async def change_many(session: Session, owner: str, changes: Mapping[str, Mappin
     held = sa.select(c.id, c.cancelled).where(c.id.in_(list(changes)), c.owner == owner, OPEN)
     found = {row["id"]: bool(row["cancelled"]) for row in await session.lock(held)}
     # Those that set the same columns are one statement with many rows; most of a batch do.
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
     now = world.now()
     for key, cancelled in found.items():
         if cancelled and changes[key].get("state") != "cancelled":
@@ -200,7 +199,7 @@ async def change_many(session: Session, owner: str, changes: Mapping[str, Mappin
     return found
 
 
-async def _change_one(session: Session, owner: str, key: str, change: Mapping[str, Any]) -> bool:
+async def _change_one(session: Session, owner: str, key: str, change: Mapping[str, object]) -> bool:
     """Write the progress of one operation that is ours and not cancelled, and tell whether it was."""
     values = {"updated_at": world.now(), **change}
     line = {"key": key, "by": owner, **{f"new_{name}": value for name, value in values.items()}}

@@ -178,7 +178,7 @@ MOST = 500
 """Characters of a reason's message that are kept."""
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(name, str) and _is_plain(one) for name, one in value.items())
     if isinstance(value, list | tuple | set | frozenset):

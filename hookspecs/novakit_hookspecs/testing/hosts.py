@@ -111,7 +111,7 @@ def host_table(
     *,
     traits: Mapping[str, Iterable[str]] | None = None,
     aggregates: Iterable[tuple[Aggregate, Iterable[str]]] = (),
-    **facts: Sequence[Any],
+    **facts: Sequence[object],
 ) -> HostRows:
     """Make a table by hand: `host_table(free_memory_mb=[512, 4096], up=[True, False])`.
 
@@ -167,7 +167,7 @@ def many_hosts() -> HostRows:
     return random_hosts(10_000, 1)
 
 
-def _draw(chance: random.Random, fact: columns.Fact) -> Any:
+def _draw(chance: random.Random, fact: columns.Fact) -> object:
     if fact.kind is Kind.FLAG:
         return chance.random() < 0.8
     if fact.kind is Kind.CATEGORY:
@@ -196,11 +196,11 @@ _OBJECTS: dict[str, Callable[[random.Random], Any]] = {
 }
 
 
-def _put(rows: HostRows, name: str, values: Sequence[Any]) -> None:
+def _put(rows: HostRows, name: str, values: Sequence[object]) -> None:
     fact = columns.find(name)
     assert fact is not None
     if fact.kind is Kind.CATEGORY:
-        words: list[Any] = []
+        words: list[object] = []
         for value in values:
             if value not in words:
                 words.append(value)

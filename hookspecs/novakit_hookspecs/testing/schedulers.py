@@ -34,7 +34,7 @@ class SchedulerConformance:
         return None if spec.options is None else spec.options()
 
     @pytest.fixture
-    def driver(self, spec: SchedulerSpec, options: Any) -> Any:
+    def driver(self, spec: SchedulerSpec, options: object) -> object:
         """Build what is tested."""
         return spec.build(options)
 
@@ -53,7 +53,7 @@ class SchedulerConformance:
     def test_it_reads_known_facts_only(self, spec: SchedulerSpec) -> None:
         assert not columns.unknown(spec.reads), "name facts from novakit_hookspecs.columns in `reads`"
 
-    def test_it_ranks(self, driver: Any) -> None:
+    def test_it_ranks(self, driver: object) -> None:
         assert isinstance(driver, Ranker), "give it rank(hosts, ask)"
 
     def test_its_ranking_is_a_number_for_each_host(self, driver: Any, requests: Sequence[Ask]) -> None:
@@ -107,7 +107,7 @@ class SchedulerConformance:
                 told = " ".join(reason.message for reason in reasons)
                 assert not any(name in told for name in refused.names), "tenants read the message; name no host in it"
 
-    def test_it_keeps_its_time(self, spec: SchedulerSpec, driver: Any, requests: Sequence[Ask]) -> None:
+    def test_it_keeps_its_time(self, spec: SchedulerSpec, driver: object, requests: Sequence[Ask]) -> None:
         table = many_hosts()
         for one in requests[:3]:
             spent = min(_timed(driver, table, one) for _ in range(3))

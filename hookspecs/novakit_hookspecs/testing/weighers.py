@@ -36,7 +36,7 @@ class WeigherConformance:
         return spec.options() if spec.options is not None else None
 
     @pytest.fixture
-    def weigher(self, spec: WeigherSpec, options: Any) -> Any:
+    def weigher(self, spec: WeigherSpec, options: object) -> object:
         return spec.build(options)
 
     @pytest.fixture
@@ -55,7 +55,7 @@ class WeigherConformance:
     def test_it_reads_known_facts_only(self, spec: WeigherSpec) -> None:
         assert not columns.unknown(spec.reads), "name facts from novakit_hookspecs.columns in `reads`"
 
-    def test_it_scores(self, weigher: Any) -> None:
+    def test_it_scores(self, weigher: object) -> None:
         assert isinstance(weigher, ColumnWeigher), "give it score(hosts, ask)"
 
     def test_its_score_is_a_number_for_each_host(self, weigher: Any, requests: Sequence[Ask]) -> None:
@@ -104,7 +104,7 @@ class WeigherConformance:
                 same = np.allclose(whole[rows], part, equal_nan=True)
                 assert same, f"a host's score depends on which others there are; the core does the scaling: {one}"
 
-    def test_it_is_fast_enough(self, weigher: Any, requests: Sequence[Ask]) -> None:
+    def test_it_is_fast_enough(self, weigher: object, requests: Sequence[Ask]) -> None:
         table = many_hosts()
         for one in requests[:3]:
             spent = min(_timed(weigher, table, one) for _ in range(5))

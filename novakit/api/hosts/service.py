@@ -1,7 +1,6 @@
 """The bytes of an image for the compute host that a ticket names, and nothing else for anybody."""
 
 import asyncio
-from typing import Any
 
 import attrs
 from aiohttp import web
@@ -60,7 +59,7 @@ async def _ticket(call: Call[HostImages], action: str) -> Ticket:
     return ticket
 
 
-def _shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+def _shape(error: errors.NovakitError, request_id: str) -> dict[str, object]:
     return {"error": {"code": int(error.status), "message": error.message}}
 
 

@@ -84,11 +84,11 @@ async def _expanded(service: Identity, rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _document(call: Call[Identity], row: Row, named: bool) -> dict[str, Any]:
+def _document(call: Call[Identity], row: Row, named: bool) -> dict[str, object]:
     base = f"{call.service.url}/v3"
-    user: dict[str, Any] = {"id": row["user_id"]}
-    role: dict[str, Any] = {"id": row["role_id"]}
-    project: dict[str, Any] = {"id": row["target_id"]}
+    user: dict[str, object] = {"id": row["user_id"]}
+    role: dict[str, object] = {"id": row["role_id"]}
+    project: dict[str, object] = {"id": row["target_id"]}
     if named:
         role["name"] = row["role_name"]
         user |= {"name": row["user_name"], "domain": _domain(row, "user")}

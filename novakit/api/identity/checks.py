@@ -17,11 +17,11 @@ FLAG = {"type": "boolean"}
 PASSWORD = {"type": "string", "minLength": 1, "maxLength": 4096}
 
 
-def check(schema: Mapping[str, Any]) -> Check:
+def check(schema: Mapping[str, object]) -> Check:
     """Make a function that gives a value which fits the schema. Raises BadRequest with the place and the reason."""
     known = Schema(schema, words)
 
-    def checked(value: Any) -> Any:
+    def checked(value: object) -> object:
         known.check(value)
         return value
 

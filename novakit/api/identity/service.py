@@ -1,7 +1,6 @@
 """The identity service over HTTP: its routes and its error shape."""
 
 from http import HTTPStatus
-from typing import Any
 
 from novakit import errors
 from novakit.api.identity import assignments, auth, passwords, resources, versions
@@ -10,7 +9,7 @@ from novakit.api.service import Service
 from novakit.identity import Identity
 
 
-def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+def shape(error: errors.NovakitError, request_id: str) -> dict[str, object]:
     """Write an error as identity clients read it."""
     status = HTTPStatus(error.status)
     return {"error": {"code": int(status), "message": error.message, "title": status.phrase}}

@@ -84,8 +84,8 @@ def _ids(query: Mapping[str, str]) -> list[str] | None:
     return _values(query["id"]) if "id" in query else None
 
 
-def _equal(query: Mapping[str, str]) -> dict[str, Sequence[Any]]:
-    equal: dict[str, Sequence[Any]] = {name: _values(query[name]) for name in _COLUMNS if name in query}
+def _equal(query: Mapping[str, str]) -> dict[str, Sequence[object]]:
+    equal: dict[str, Sequence[object]] = {name: _values(query[name]) for name in _COLUMNS if name in query}
     equal |= {name: [number(query, name)] for name in _NUMBERS if name in query}
     for name in _FLAGS:
         if name in query:

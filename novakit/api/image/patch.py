@@ -36,14 +36,14 @@ async def read(request: web.Request) -> Change:
         raise errors.BadRequest("Request body must be a JSON array of operation objects.")
     operations = [_operation(one, version) for one in said]
 
-    def change(image: dict[str, Any]) -> None:
+    def change(image: dict[str, object]) -> None:
         for operation in operations:
             _apply(image, *operation)
 
     return change
 
 
-def _operation(said: dict[str, Any], version: int) -> Operation:
+def _operation(said: dict[str, object], version: int) -> Operation:
     if version == 21:
         verb, path = said.get("op"), said.get("path")
     else:

@@ -72,7 +72,7 @@ MEMBER = {
 }
 
 
-def _plural(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _plural(schema: Mapping[str, object]) -> dict[str, object]:
     name = f"{schema['name']}s"
     links = [{"rel": "describedby", "href": "{schema}"}]
     properties = {name: {"type": "array", "items": schema}, "schema": {"type": "string"}}
@@ -85,11 +85,11 @@ def _plural(schema: Mapping[str, Any]) -> dict[str, Any]:
 PUBLISHED = {"image": IMAGE, "images": _plural(IMAGE), "member": MEMBER, "members": _plural(MEMBER)}
 
 
-def check(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
+def check(schema: Mapping[str, object]) -> Callable[[Any], Any]:
     """Make a function that gives a value which fits the schema. Raises BadRequest with the place and the reason."""
     known = Schema(schema, words)
 
-    def checked(value: Any) -> Any:
+    def checked(value: object) -> object:
         known.check(value)
         return value
 

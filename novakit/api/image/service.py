@@ -1,7 +1,6 @@
 """The image service over HTTP: its routes and its error shape."""
 
 from http import HTTPStatus
-from typing import Any
 
 from novakit import errors
 from novakit.api.image import data, images, members, schemas, versions
@@ -10,7 +9,7 @@ from novakit.api.service import Service
 from novakit.image import Images
 
 
-def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+def shape(error: errors.NovakitError, request_id: str) -> dict[str, object]:
     """Write an error as image clients read it."""
     status = HTTPStatus(error.status)
     return {"code": f"{int(status)} {status.phrase}", "title": status.phrase, "message": error.message}

@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import attrs
 import orjson
@@ -252,7 +251,7 @@ def _sharing(one: Candidate) -> Sequence[int]:
     return range(len(one)) if len(set(one)) == len(one) else tuple(map(one.index, one))
 
 
-def request_of(ask: CandidateRequest, one: Candidate, version: Version) -> dict[str, Any]:
+def request_of(ask: CandidateRequest, one: Candidate, version: Version) -> dict[str, object]:
     """Shape one candidate as a client may send it to PUT /allocations."""
     given = ask.allocations(one)
     # 1.12 made of the list a mapping by provider, which is what PUT /allocations takes from that version on.
@@ -260,7 +259,7 @@ def request_of(ask: CandidateRequest, one: Candidate, version: Version) -> dict[
         return {
             "allocations": [{"resource_provider": {"uuid": id}, "resources": amounts} for id, amounts in given.items()]
         }
-    said: dict[str, Any] = {"allocations": {id: {"resources": amounts} for id, amounts in given.items()}}
+    said: dict[str, object] = {"allocations": {id: {"resources": amounts} for id, amounts in given.items()}}
     if version >= (1, 34):
         said["mappings"] = ask.mappings(one)
     return said
@@ -279,7 +278,7 @@ def _summary(one: Provider, version: Version, wanted: set[str]) -> orjson.Fragme
     kept: orjson.Fragment | None = one.said.get(form)
     if kept is not None:
         return kept
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         "resources": {
             name: {"capacity": stock.capacity, "used": stock.used}
             for name, stock in one.stock.items()

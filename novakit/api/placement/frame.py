@@ -28,10 +28,10 @@ UNDEFINED_CODE = "placement.undefined_code"
 _JSON = frozenset({"*/*", "application/*", "application/json"})
 
 
-def error_body(error: errors.NovakitError, request_id: str, version: Version | None) -> dict[str, Any]:
+def error_body(error: errors.NovakitError, request_id: str, version: Version | None) -> dict[str, object]:
     """Shape an error as Placement's clients read it; the code is told from version 1.23 on."""
     status = HTTPStatus(error.status)
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "status": int(status),
         "title": status.phrase,
         "detail": error.message,

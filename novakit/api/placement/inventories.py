@@ -27,7 +27,7 @@ def stocks(given: Mapping[str, Mapping[str, Any]]) -> dict[str, StatedInventory]
     return {name: stock(one) for name, one in by_class(given).items()}
 
 
-def _document(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _document(row: Mapping[object, object]) -> dict[str, object]:
     return {name: row[name] for name in _FIELDS}
 
 

@@ -1,7 +1,5 @@
 """/resource_classes: the kinds of things that can be counted."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
@@ -9,7 +7,7 @@ from novakit.api.placement.schemas import names as schemas
 from novakit.resource_classes import canonical
 
 
-def _document(call: Asked, name: str) -> dict[str, Any]:
+def _document(call: Asked, name: str) -> dict[str, object]:
     return {"name": name, "links": [{"rel": "self", "href": href(call, "resource_classes", name)}]}
 
 

@@ -24,7 +24,7 @@ async def list_all(call: Asked) -> web.Response:
     return answer(call, {"traits": found})
 
 
-def _by_name(value: str) -> dict[str, Any]:
+def _by_name(value: str) -> dict[str, object]:
     form, colon, rest = value.partition(":")
     if not colon:
         raise errors.BadRequest(

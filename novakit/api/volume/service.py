@@ -1,7 +1,6 @@
 """The volume service over HTTP: there are no volumes in this cloud yet, and every answer says so."""
 
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import web
 
@@ -41,14 +40,14 @@ _LIMITS = (
 )
 
 
-def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+def shape(error: errors.NovakitError, request_id: str) -> dict[str, object]:
     """Write an error as volume clients read it."""
     status = HTTPStatus(error.status)
     name = status.phrase.replace(" ", "")
     return {f"{name[:1].lower()}{name[1:]}": {"code": int(status), "message": error.message}}
 
 
-def _document(call: Call[None]) -> dict[str, Any]:
+def _document(call: Call[None]) -> dict[str, object]:
     url = call.request.url
     base = f"{url.origin()}{url.path.rstrip('/').removesuffix('/v3')}"
     version = {
@@ -77,7 +76,7 @@ async def quotas(call: Call[None]) -> web.Response:
     """Say that nobody may have volumes, and nobody has any."""
     call.authorize(call.rule, {"project_id": call.path["target"]})
     usage = call.query.get("usage", "").lower() == "true"
-    limit: Any = {"limit": 0, "in_use": 0, "reserved": 0} if usage else 0
+    limit: object = {"limit": 0, "in_use": 0, "reserved": 0} if usage else 0
     return reply({"quota_set": {"id": call.path["target"], **dict.fromkeys(_QUOTAS, limit)}})
 
 

@@ -1,7 +1,5 @@
 """The images that hold the disks of shelved servers."""
 
-from typing import Any
-
 import structlog
 
 from novakit import errors
@@ -33,7 +31,7 @@ async def drop_snapshot(images: Images, image_id: str) -> None:
         log.info("a snapshot image stays", image=image_id, why=str(error))
 
 
-def image_of(server: Row, image_id: str, disk_format: str) -> dict[str, Any]:
+def image_of(server: Row, image_id: str, disk_format: str) -> dict[str, object]:
     """Write down the image that is to take the copy of a server's root disk."""
     return {
         "id": image_id,

@@ -90,7 +90,7 @@ class Offloading:
         return len(moved)
 
 
-def _offload_of(row: Row) -> dict[str, Any]:
+def _offload_of(row: Row) -> dict[str, object]:
     return {
         "id": world.new_id(),
         "kind": SHELVE_OFFLOAD.kind,

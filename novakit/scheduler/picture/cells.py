@@ -54,7 +54,7 @@ def wanted(ask: Ask) -> CellsRequest | None:
     return None if one is None and near is None else CellsRequest(one, near)
 
 
-def host_of(plain: Sequence[Mapping[str, Any]]) -> NumaHost | None:
+def host_of(plain: Sequence[Mapping[str, object]]) -> NumaHost | None:
     """Read the cells that an agent reported; None where it reported none, or nothing that can be understood."""
     try:
         cells = tuple(to_record(dict(cell), NumaCell) for cell in plain)
@@ -63,7 +63,7 @@ def host_of(plain: Sequence[Mapping[str, Any]]) -> NumaHost | None:
     return NumaHost(cells=cells) if cells else None
 
 
-def renewed(before: NumaHost | None, plain: Sequence[Mapping[str, Any]]) -> NumaHost | None:
+def renewed(before: NumaHost | None, plain: Sequence[Mapping[str, object]]) -> NumaHost | None:
     """Read the cells that an agent reported anew; what servers hold of them is the ledger's and stays."""
     now = host_of(plain)
     return attrs.evolve(now, taken=before.taken) if now is not None and before is not None else now

@@ -316,7 +316,7 @@ class CloudState:
 
     async def _follow_activity(self, session: Session) -> None:
         """Read what goes on on the hosts, and of what kind their servers are, as far as anybody reads it."""
-        sources: list[tuple[str, Callable[[Session], Awaitable[Mapping[str, Any]]], Any]] = [
+        sources: list[tuple[str, Callable[[Session], Awaitable[Mapping[str, Any]]], object]] = [
             ("io_ops", picture.operations_on, 0),
             ("flavors", picture.flavors_on, None),
             ("image_properties", picture.images_on, None),

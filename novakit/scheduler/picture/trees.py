@@ -38,7 +38,7 @@ class Trees:
         self,
         root: str,
         providers: Iterable[str],
-        inventories: Mapping[str, Mapping[str, Row | Mapping[str, Any]]],
+        inventories: Mapping[str, Mapping[str, Row | Mapping[str, object]]],
         traits: Mapping[str, Iterable[str]],
     ) -> tuple[tuple[str, ...], Tree | None]:
         """Return the providers of a host, its own first, and what each can give; None where amounts say all."""

@@ -39,7 +39,7 @@ async def capacity(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, 
     return await _count(pipeline.over(sandbox), sandbox, ask)
 
 
-async def _count(pipeline: Pipeline, sandbox: HostTable, ask: Ask) -> dict[str, Any]:
+async def _count(pipeline: Pipeline, sandbox: HostTable, ask: Ask) -> dict[str, object]:
     outcome = await pipeline.run(sandbox, ask)
     free = {name: sandbox.column(of_class("free", name)).astype(np.float64) for name in ask.resources}
     fits, limiting = await beside(sandbox, ask, *room(free, ask.resources, outcome.alive))
@@ -136,13 +136,13 @@ async def beside(
     return fits, limiting
 
 
-def _number(some: Iterable[Any], most: int) -> int:
+def _number(some: Iterable[object], most: int) -> int:
     return sum(1 for _ in itertools.islice(some, most))
 
 
 def _told(
     table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp], refusing: Mapping[int, str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     classes = [*ask.resources, APART, SPREAD]
     fitting = np.flatnonzero(fits)
     best = fitting[np.argsort(-fits[fitting], kind="stable")][:SHOWN]
@@ -173,7 +173,7 @@ def heaviest(table: HostTable, count: int) -> list[int]:
 
 async def after_loss(
     pipeline: Pipeline, table: HostTable, ask: Ask, lost: Sequence[int], loads: Sequence[HostLoad]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Move the servers of lost hosts to the others, largest first, and count what still fits then.
 
     The moved servers are only held to the amounts they need; zones, groups, traits, cells and devices are not looked

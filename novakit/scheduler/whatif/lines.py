@@ -116,7 +116,7 @@ def read(lines: Iterable[bytes | str]) -> Trace:
     return Trace(hosts=list(hosts.values()), aggregates=aggregates, groups=groups, events=events)
 
 
-def _entry(line: bytes | str) -> Mapping[str, Any]:
+def _entry(line: bytes | str) -> Mapping[str, object]:
     try:
         entry = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -238,7 +238,7 @@ def _event(entry: Mapping[str, Any]) -> TraceEvent:
     raise WrongLine("has neither host, aggregate, group, ask, built nor release")
 
 
-def _ask(plain: Mapping[str, Any]) -> Ask:
+def _ask(plain: Mapping[str, object]) -> Ask:
     try:
         ask = from_plain(plain)
         for name, amount in ask.resources.items():
@@ -272,7 +272,7 @@ def _tally(value: Any, what: str) -> dict[str, int] | None:
     return None if value is None else {name: _whole(count, what) for name, count in _of(dict, value, what).items()}
 
 
-def _text(value: Any, what: str) -> str:
+def _text(value: object, what: str) -> str:
     return str(_of(str, value, what))
 
 

@@ -104,7 +104,7 @@ class Result:
         return told
 
 
-def differences(before: Result, after: Result, most: int) -> dict[str, Any]:
+def differences(before: Result, after: Result, most: int) -> dict[str, object]:
     """Count the requests that went differently. Returns the first of them, too, with both answers."""
     pairs = [(one, two) for one, two in zip(before.answers, after.answers, strict=True) if one.host != two.host]
     first = [

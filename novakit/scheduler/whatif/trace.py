@@ -58,7 +58,7 @@ class _Others:
     """What they leave of the providers of hosts that have several, as plain data."""
 
 
-async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
+async def record(state: CloudState, limit: int) -> list[dict[str, object]]:
     """Return hosts, aggregates, groups and the latest decisions with the ends of their servers."""
     async with state.store.read() as session:
         rows = sorted(await decisions.some(session, limit=limit), key=lambda row: row["number"])
@@ -70,7 +70,7 @@ async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
         built = await standing.built(session, placed)
         released = await standing.released(session, placed)
         present = set(await picture.roots_held(session, placed))
-    entries: list[dict[str, Any]] = []
+    entries: list[dict[str, object]] = []
     turns = Turns()
     for row in range(state.table.size):
         entries.append(_host(state, row, others, metrics))
@@ -78,7 +78,7 @@ async def record(state: CloudState, limit: int) -> list[dict[str, Any]]:
     return [*entries, *_aggregates(state), *groups, *events(rows, built, released, present)]
 
 
-async def _others(session: Session, state: CloudState, but: sa.Select[Any], placed: set[str]) -> _Others:
+async def _others(session: Session, state: CloudState, but: sa.Select[object], placed: set[str]) -> _Others:
     table, others = state.table, _Others()
     held_of: dict[str, int] = {}
     held: dict[tuple[str, str], int] = {}
@@ -109,7 +109,7 @@ async def _others(session: Session, state: CloudState, but: sa.Select[Any], plac
     return others
 
 
-async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, str], int]) -> dict[int, Any]:
+async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, str], int]) -> dict[int, object]:
     """Return by row, as plain data, what each provider of a host has left beside what is `held` of its classes."""
     found = {}
     # The picture may be renewed while the inventories are read, so ids and tree are taken together beforehand.
@@ -140,7 +140,9 @@ async def _metrics(session: Session, state: CloudState) -> dict[str, dict[str, f
     return found
 
 
-async def _groups(session: Session, state: CloudState, rows: Sequence[Row], placed: set[str]) -> list[dict[str, Any]]:
+async def _groups(
+    session: Session, state: CloudState, rows: Sequence[Row], placed: set[str]
+) -> list[dict[str, object]]:
     """Return the groups of the requests, with those members that stand and are not of the trace."""
     ids = {asked["group"]["id"] for row in rows if (asked := row["record"].get("asked", {})).get("group")}
     if not ids:
@@ -160,10 +162,12 @@ async def _groups(session: Session, state: CloudState, rows: Sequence[Row], plac
     return found
 
 
-def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+def _host(
+    state: CloudState, row: int, others: _Others, metrics: Mapping[str, Mapping[str, float]]
+) -> dict[str, object]:
     table = state.table
     name = table.names[row]
-    entry: dict[str, Any] = {"host": name, "traits": table.traits(row)}
+    entry: dict[str, object] = {"host": name, "traits": table.traits(row)}
     entry |= {fact: table.vocabulary(fact)[int(table.codes(fact)[row])] for fact in CATEGORIES}
     entry |= {fact: int(table.column(fact)[row]) for fact in NUMBERS}
     entry |= {fact: bool(table.column(fact)[row]) for fact in FLAGS}
@@ -187,7 +191,7 @@ def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Ma
     return entry
 
 
-def _aggregates(state: CloudState) -> Iterator[dict[str, Any]]:
+def _aggregates(state: CloudState) -> Iterator[dict[str, object]]:
     table = state.table
     for one in table.aggregates:
         members = [name for name, inside in zip(table.names, table.in_aggregate(one.id), strict=True) if inside]
@@ -245,7 +249,7 @@ def _ask(row: Row) -> dict[str, Any]:
     return told
 
 
-def _answer(row: Row) -> dict[str, Any]:
+def _answer(row: Row) -> dict[str, object]:
     if row["outcome"] == "placed":
         return {"placed": row["record"].get("host")}
     return {"refused": row["record"].get("message", "")}

@@ -1,7 +1,6 @@
 """Host aggregates: groups of hosts with metadata, some of them availability zones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -74,7 +73,7 @@ async def add(session: Session, name: str, properties: Mapping[str, str]) -> Row
     return made
 
 
-async def change(session: Session, aggregate_id: int, **values: Any) -> bool:
+async def change(session: Session, aggregate_id: int, **values: object) -> bool:
     """Set `name` or `metadata`. Returns whether there is such an aggregate."""
     return await session.changed(_touch(aggregate_id, await _next_change(session), **values)) > 0
 
@@ -129,7 +128,7 @@ async def _next_change(session: Session) -> int:
     return await last_change(session) + 1
 
 
-def _touch(aggregate_id: int, number: int, **values: Any) -> sa.Update:
+def _touch(aggregate_id: int, number: int, **values: object) -> sa.Update:
     return (
         sa.update(aggregates)
         .where(aggregates.c.id == aggregate_id, aggregates.c.deleted_at.is_(None))

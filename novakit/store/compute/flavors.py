@@ -55,7 +55,7 @@ async def taken(session: Session, flavor_id: str, name: str) -> Row | None:
 
 
 async def page(
-    session: Session, conditions: Sequence[sa.ColumnElement[bool]], order: sa.Column[Any], down: bool
+    session: Session, conditions: Sequence[sa.ColumnElement[bool]], order: sa.Column[object], down: bool
 ) -> list[Row]:
     """Fetch the flavors that meet the conditions, in order; ties by age."""
     columns = (order.desc(), flavors.c.number.desc()) if down else (order.asc(), flavors.c.number.asc())
@@ -67,7 +67,7 @@ async def add(session: Session, row: Mapping[str, Any]) -> None:
     await session.execute(sa.insert(flavors), [{"extra_specs": {}, "created_at": world.now(), **row}])
 
 
-async def change(session: Session, flavor_id: str, **values: Any) -> bool:
+async def change(session: Session, flavor_id: str, **values: object) -> bool:
     """Set columns of a flavor. Returns whether there is one."""
     statement = sa.update(flavors).where(flavors.c.id == flavor_id).values(updated_at=world.now(), **values)
     return await session.changed(statement) > 0

@@ -112,7 +112,7 @@ async def signs(session: Session) -> list[Row]:
     return await session.all(sa.select(hosts.c.name, hosts.c.last_seen, hosts.c.forced_down))
 
 
-async def decide(session: Session, name: str, **values: Any) -> bool:
+async def decide(session: Session, name: str, **values: object) -> bool:
     """Record an operator's decision: `enabled`, `disabled_reason`, `forced_down`. Returns whether the host exists."""
     statement = (
         sa.update(hosts)

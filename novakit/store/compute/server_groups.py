@@ -42,7 +42,7 @@ async def add(session: Session, **values: Any) -> Row:
     return made
 
 
-async def change(session: Session, group_id: str, **values: Any) -> bool:
+async def change(session: Session, group_id: str, **values: object) -> bool:
     """Change columns of a group. Returns whether there is one."""
     return await session.changed(sa.update(server_groups).where(server_groups.c.id == group_id).values(**values)) > 0
 

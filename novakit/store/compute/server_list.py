@@ -67,7 +67,7 @@ async def listed(session: Session, wanted: ServerQuery, columns: Sequence[str] =
     return await session.all(statement.limit(wanted.limit))
 
 
-def _ordered(column: sa.ColumnElement[Any], down: bool) -> sa.ColumnElement[Any]:
+def _ordered(column: sa.ColumnElement[object], down: bool) -> sa.ColumnElement[object]:
     return column.desc().nulls_last() if down else column.asc().nulls_first()
 
 

@@ -95,7 +95,7 @@ async def some(session: Session, ids: Iterable[str]) -> list[Row]:
     return await session.all(sa.select(servers).where(servers.c.id.in_(list(ids))))
 
 
-async def change(session: Session, server_id: str, **values: Any) -> bool:
+async def change(session: Session, server_id: str, **values: object) -> bool:
     """Set columns of one server that is not deleted. Returns whether there is one."""
     statement = (
         sa.update(servers)
@@ -119,7 +119,7 @@ class Change:
     @staticmethod
     async def write(session: Session, changes: "Sequence[Change]") -> None:
         """Write several changes, those of the same columns in one statement."""
-        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
         now = world.now()
         for each in changes:
             values = {"updated_at": now, **each.values}
@@ -136,7 +136,7 @@ def _update(names: tuple[str, ...]) -> sa.Update:
     return sa.update(servers).where(servers.c.id == sa.bindparam("key"), alive).values(values)
 
 
-async def change_if(session: Session, server_id: str, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
+async def change_if(session: Session, server_id: str, *conditions: sa.ColumnElement[bool], **values: object) -> bool:
     """Set columns of one server while `conditions` hold. Returns whether they did."""
     statement = (
         sa.update(servers)

@@ -23,7 +23,7 @@ def again(kind: type[R], noted: NotedRow, **other: object) -> R:
     What was not noted has the column's default; columns that there are no more are passed over.
     Raises ValueError for a moment that is none.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for field in attrs.fields(kind):
         column = kind.table.c[field.name]
         value = other[field.name] if field.name in other else noted.get(field.name, _UNNOTED)
@@ -35,7 +35,7 @@ def again(kind: type[R], noted: NotedRow, **other: object) -> R:
     return kind(**values)
 
 
-def _default(column: sa.Column[Any]) -> object:
+def _default(column: sa.Column[object]) -> object:
     if isinstance(column.type, UTC):
         return world.now()
     if isinstance(column.type, sa.JSON):

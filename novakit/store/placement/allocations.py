@@ -10,7 +10,7 @@ from novakit.store.engine import Row, Session
 from novakit.store.placement.tables import allocations, consumers, inventories, providers
 
 
-def _among(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+def _among(column: sa.Column[object]) -> sa.ColumnElement[bool]:
     return column.in_(sa.bindparam("ids", expanding=True))
 
 
@@ -93,7 +93,7 @@ async def add_consumers(session: Session, rows: Sequence[dict[str, Any]]) -> Non
         await session.execute(_ADD_CONSUMER, list(rows))
 
 
-async def change_consumers(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+async def change_consumers(session: Session, rows: Sequence[dict[str, object]]) -> None:
     """Write the project, user, type and generation of existing consumers; each row names its consumer as `key`."""
     prepared = [{"key": row["key"], **{f"new_{name}": row[name] for name in _OWNER}} for row in rows]
     await session.execute(_CHANGE_CONSUMER, prepared)
@@ -109,7 +109,7 @@ async def clear(session: Session, consumer_ids: Sequence[str]) -> None:
     await session.execute(_CLEAR, {"ids": list(consumer_ids)})
 
 
-async def add(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+async def add(session: Session, rows: Sequence[dict[str, object]]) -> None:
     """Write allocation rows."""
     await session.execute(_ADD, list(rows))
 

@@ -16,11 +16,11 @@ from novakit.store.placement.tables import deleted_providers, providers
 from novakit.store.schema import UTC
 
 
-def _bigint(expression: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+def _bigint(expression: sa.ColumnElement[object]) -> sa.ColumnElement[object]:
     return sa.cast(sa.cast(expression, sa.Text), sa.BigInteger)
 
 
-def _one_more() -> sa.ColumnElement[Any]:
+def _one_more() -> sa.ColumnElement[object]:
     highest, gone = providers.alias(), deleted_providers.alias()
     tops = (sa.select(sa.func.max(one.c.changed)).scalar_subquery() for one in (highest, gone))
     return sa.select(sa.func.max(*(sa.func.coalesce(top, 0) for top in tops)) + 1).correlate(None).scalar_subquery()

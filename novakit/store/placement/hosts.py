@@ -251,7 +251,7 @@ def _offered(inventory: Mapping[str, Inventory]) -> dict[str, Inventory]:
     return {name: given for name, given in inventory.items() if 1 <= given.total <= MAX_AMOUNT}
 
 
-def _inventory_row(provider_id: str, name: str, given: Inventory, old: Row | None) -> dict[str, Any]:
+def _inventory_row(provider_id: str, name: str, given: Inventory, old: Row | None) -> dict[str, object]:
     reported = {part: getattr(given, part) for part in ("total", *POLICY)}
     if given.max_unit is None:
         reported["max_unit"] = given.total

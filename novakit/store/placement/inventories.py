@@ -128,7 +128,7 @@ async def _put(
     await session.execute(statement, rows)
 
 
-def _sides(stock: StatedInventory, old: Row | None) -> dict[str, Any]:
+def _sides(stock: StatedInventory, old: Row | None) -> dict[str, object]:
     """Return what the host says from what the client named and means otherwise; a reservation is the operator's word.
 
     A row of before there were words has what the host said in its columns.
@@ -140,7 +140,7 @@ def _sides(stock: StatedInventory, old: Row | None) -> dict[str, Any]:
     return {"reported": reported, "stated": differing(named, reported or {}) or None}
 
 
-def differing(stated: Mapping[str, Any], reported: Mapping[str, Any]) -> dict[str, Any]:
+def differing(stated: Mapping[str, object], reported: Mapping[str, object]) -> dict[str, object]:
     """Leave what an operator states otherwise than the host reports it."""
     return {name: value for name, value in stated.items() if name not in reported or reported[name] != value}
 

@@ -252,7 +252,7 @@ async def search(
     return await session.many(sa.select(providers).where(*wanted).order_by(providers.c.created_at, providers.c.id))
 
 
-def _has(column: sa.Column[Any], values: set[str]) -> sa.ColumnElement[bool]:
+def _has(column: sa.Column[object], values: set[str]) -> sa.ColumnElement[bool]:
     return providers.c.id.in_(sa.select(column.table.c.provider_id).where(column.in_(sorted(values))))
 
 

@@ -19,7 +19,7 @@ _STOCK = [column for column in inventories.c if column.name not in ("reported", 
 """What is there and who says so is for `hosts` alone, and reading it of ten thousand hosts takes its time."""
 
 
-def _only(statement: sa.Select[Any], column: sa.Column[Any], ids: Iterable[str] | None) -> sa.Select[Any]:
+def _only(statement: sa.Select[object], column: sa.Column[object], ids: Iterable[str] | None) -> sa.Select[object]:
     return statement if ids is None else statement.where(column.in_(list(ids)))
 
 

@@ -148,7 +148,7 @@ async def settled(session: Session, server_ids: Iterable[str]) -> set[str]:
     return found
 
 
-def _on_a_host(but: sa.Select[Any] | None) -> sa.ColumnElement[bool]:
+def _on_a_host(but: sa.Select[object] | None) -> sa.ColumnElement[bool]:
     here = sa.and_(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
     return here if but is None else sa.and_(here, servers.c.id.not_in(but))
 

@@ -17,7 +17,7 @@ Moment = tuple[str, datetime]
 """A server, and when something happened to it."""
 
 
-def placed_by(first: int, last: int) -> sa.Select[Any]:
+def placed_by(first: int, last: int) -> sa.Select[object]:
     """Select the servers that the decisions of these numbers placed."""
     numbers = decisions.c.number.between(first, last)
     return sa.select(decisions.c.server_id).where(numbers, decisions.c.outcome == "placed")

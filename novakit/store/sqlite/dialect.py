@@ -242,7 +242,7 @@ def _patiently(real: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
 
 
 class _Module(AsyncAdapt_aiosqlite_dbapi):
-    def connect(self, *arg: Any, **kw: Any) -> _Connection:
+    def connect(self, *arg: object, **kw: object) -> _Connection:
         connection = self.aiosqlite.connect(*arg, **kw)
         connection._thread.daemon = True
         return _Connection(self, await_(connection))

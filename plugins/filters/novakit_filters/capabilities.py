@@ -120,12 +120,12 @@ def _numbers(hosts: HostColumns, name: str) -> "NDArray[np.float64]":
     return ratio
 
 
-def _there(hosts: HostColumns, path: str, some: "NDArray[np.bool_]") -> list[Any]:
+def _there(hosts: HostColumns, path: str, some: "NDArray[np.bool_]") -> list[object]:
     """Return the different values that some hosts have, the first few."""
     name, *below = path.split(":")
     if name in CATEGORIES:
         words = hosts.vocabulary(name)
-        values: list[Any] = [_below(words[code], below) for code in np.unique(hosts.codes(name)[some])]
+        values: list[object] = [_below(words[code], below) for code in np.unique(hosts.codes(name)[some])]
     elif name in _TEXTS:
         values = sorted({word for word in hosts.column(_TEXTS[name])[some] if word is not None})
     else:
@@ -142,14 +142,14 @@ def _whole(number: float) -> float | int:
 
 
 def _looks_up(path: Sequence[str], value: str) -> Callable[[Any], bool]:
-    def test(found: Any) -> bool:
+    def test(found: object) -> bool:
         found = _below(found, path)
         return found is not None and matches(found, value)
 
     return test
 
 
-def _below(found: Any, path: Sequence[str]) -> Any:
+def _below(found: object, path: Sequence[str]) -> object:
     """Return what lies at a path in a mapping of mappings; None where nothing does."""
     for name in path:
         if not isinstance(found, Mapping) or name not in found:

@@ -80,7 +80,7 @@ class GroupLimit:
         return present(reason("group_limit", everyone, text, remedy=_higher(hosts, ask), shortfall=0.5))
 
 
-def _listed(hint: Any) -> list[str]:
+def _listed(hint: object) -> list[str]:
     return [one for one in (hint if isinstance(hint, list) else [hint]) if isinstance(one, str) and one]
 
 
@@ -144,7 +144,7 @@ class SimpleCidrAffinity:
         return present(reason("not_near", everyone, text, remedy="a wider cidr, or a readable address in the hint"))
 
 
-def _first(hint: Any) -> str:
+def _first(hint: object) -> str:
     found = _listed(hint)
     return found[0] if found else ""
 

@@ -1,7 +1,7 @@
 """How busy a host may be, and what must be known of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
@@ -80,7 +80,7 @@ def _whole(text: str | None) -> bool:
     return text is not None and text.isdecimal() and len(text) < 10
 
 
-def _metrics(instance: object, attribute: Any, value: Sequence[str]) -> None:
+def _metrics(instance: object, attribute: object, value: Sequence[str]) -> None:
     for name in value:
         if metric_name(name) is None:
             raise ValueError(f"{name!r} is not a name of a metric; write one such as cpu.percent or power_usage_watts")

@@ -24,7 +24,7 @@ _MAX_WORDS = 200
 """Words of one comparison; an extra spec has 255 characters, so no honest one comes near."""
 
 
-def matches(value: Any, wanted: str) -> bool:
+def matches(value: object, wanted: str) -> bool:
     """Return whether a host's value satisfies what an extra spec wants.
 
     Without an operator the two are compared as text; `=` means at least, as it always has.
@@ -57,7 +57,7 @@ def is_plain(wanted: str) -> bool:
     return not first or first[0] not in {*_NUMERIC, *_TEXT, "<or>", "<in>", "<all-in>", "<range-in>"}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -73,13 +73,13 @@ def _alternatives(words: list[str]) -> list[str]:
     return [words[index + 1] for index, word in enumerate(words[:-1]) if word == "<or>"]
 
 
-def _contains(value: Any, word: str) -> bool:
+def _contains(value: object, word: str) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return word in {_text(one) for one in value}
     return word in _text(value)
 
 
-def _in_range(value: Any, words: list[str]) -> bool:
+def _in_range(value: object, words: list[str]) -> bool:
     """Take `[ 10 20 ]`, where a round bracket leaves its end out."""
     opening, low, high, closing = words
     if opening not in "[(" or closing not in "])":

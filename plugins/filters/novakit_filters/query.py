@@ -71,7 +71,7 @@ class Query:
         return present(reason("query", everyone, "do not satisfy the hint query", remedy="a wider query"))
 
 
-def _parsed(ask: Ask) -> Any:
+def _parsed(ask: Ask) -> object:
     text = ask.hints.get("query")
     text = text[0] if isinstance(text, list) and len(text) == 1 else text
     if not isinstance(text, str) or len(text) > _MAX_TEXT:
@@ -87,7 +87,7 @@ class _Evaluation:
         self.hosts = hosts
         self.terms = 0
 
-    def mask(self, query: Any, depth: int) -> "NDArray[np.bool_]":
+    def mask(self, query: object, depth: int) -> "NDArray[np.bool_]":
         self.terms += 1
         if depth > _MAX_DEPTH or self.terms > _MAX_TERMS:
             raise _Unreadable("it is too large")
@@ -110,14 +110,14 @@ class _Evaluation:
             return found
         raise _Unreadable("the operators are =, <, >, <=, >=, in, not, and, or")
 
-    def _all(self, name: str, terms: list[Any]) -> "NDArray[np.bool_]":
+    def _all(self, name: str, terms: list[object]) -> "NDArray[np.bool_]":
         """Compare the first term with each of the others."""
         mask = np.ones(self.hosts.size, np.bool_)
         for other in terms[1:]:
             mask &= self._compare(name, terms[0], other)
         return mask
 
-    def _compare(self, name: str, left: Any, right: Any) -> "NDArray[np.bool_]":
+    def _compare(self, name: str, left: object, right: object) -> "NDArray[np.bool_]":
         for side, other in ((left, right), (right, left)):
             fact = side[1:] if isinstance(side, str) and side.startswith("$") else ""
             if fact in _CATEGORIES and name == "=":
@@ -128,7 +128,7 @@ class _Evaluation:
         answer = _COMPARISONS[name](self._value(left), self._value(right))
         return np.broadcast_to(np.asarray(answer, np.bool_), (self.hosts.size,)).copy()
 
-    def _value(self, term: Any) -> Any:
+    def _value(self, term: object) -> object:
         if isinstance(term, str) and term.startswith("$"):
             fact = _NUMBERS.get(term[1:])
             if fact is None:

@@ -1,7 +1,7 @@
 """Weighers by one number of a host, or by how much of several it has left."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
@@ -34,7 +34,7 @@ class Fewest:
         return score
 
 
-def _metrics(instance: object, attribute: Any, value: Mapping[str, float]) -> None:
+def _metrics(instance: object, attribute: object, value: Mapping[str, float]) -> None:
     for name in value:
         if metric_name(name) is None:
             raise ValueError(f"{name!r} is not a name of a metric; write one such as cpu.percent or power_usage_watts")

@@ -13,7 +13,7 @@ from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, LocalImage, 
 from novakit_hookspecs.virt import VirtDriver
 
 
-async def until(check: Callable[[], Awaitable[Any]], what: str, within: float) -> Any:
+async def until(check: Callable[[], Awaitable[Any]], what: str, within: float) -> object:
     """Return the first true answer of `check`; fail with `what` after `within` seconds."""
     try:
         async with asyncio.timeout(within):

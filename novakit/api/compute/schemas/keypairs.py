@@ -1,13 +1,11 @@
 """Bodies of the key pair calls."""
 
-from typing import Any
-
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 from novakit.compute.keypairs import MAX_PUBLIC_KEY
 
 
-def _create(characters: str, extra: types.Schema, *required: str) -> dict[str, Any]:
+def _create(characters: str, extra: types.Schema, *required: str) -> dict[str, object]:
     name = {**types.name, "pattern": rf"^[{characters}]+\Z"}
     properties = {"name": name, "public_key": {"type": "string", "maxLength": MAX_PUBLIC_KEY}, **extra}
     return types.wrapped("keypair", types.record(properties, ["name", *required]))

@@ -1,7 +1,5 @@
 """Bodies of the server calls."""
 
-from typing import Any
-
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 
@@ -58,7 +56,7 @@ _personality = {
 }
 
 
-def _many(properties: Schema, **more: Any) -> Schema:
+def _many(properties: Schema, **more: object) -> Schema:
     return {"type": "array", "items": types.record(properties), "maxItems": MOST, **more}
 
 

@@ -110,6 +110,6 @@ def record(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
-def table(pattern: str, values: dict[str, Any], **more: Any) -> dict[str, Any]:
+def table(pattern: str, values: dict[str, object], **more: object) -> dict[str, object]:
     """Make the schema of an object whose keys follow a pattern."""
     return {"type": "object", "patternProperties": {pattern: values}, "additionalProperties": False, **more}

@@ -1,15 +1,13 @@
 """Query of GET /allocation_candidates."""
 
-from typing import Any
-
 from novakit.api.placement.schemas import GROUP, GROUP_1_33, Schema
 
 _TEXT = {"type": "string"}
 
 
-def _list(version: tuple[int, int]) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    patterns: dict[str, Any] = {}
+def _list(version: tuple[int, int]) -> dict[str, object]:
+    properties: dict[str, object] = {}
+    patterns: dict[str, object] = {}
     if version >= (1, 16):
         properties["limit"] = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
     if version >= (1, 35):

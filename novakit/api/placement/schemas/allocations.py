@@ -43,7 +43,7 @@ def consumer(version: tuple[int, int], *, may_be_empty: bool) -> dict[str, Any]:
     return record(properties, *required)
 
 
-def consumers(version: tuple[int, int], *, at_least: int) -> dict[str, Any]:
+def consumers(version: tuple[int, int], *, at_least: int) -> dict[str, object]:
     """Make the schema of what several consumers are to hold, by consumer id."""
     return table(UUID_KEY, consumer(version, may_be_empty=True), minProperties=at_least)
 

@@ -1,7 +1,5 @@
 """Bodies and queries of the resource provider calls."""
 
-from typing import Any
-
 from novakit.api.placement.schemas import TEXT, Schema, is_dashed_uuid, record
 
 _NAME = {"type": "string", "maxLength": 200, "pattern": TEXT}
@@ -19,9 +17,9 @@ PUT = {
 }
 
 
-def _list(version: tuple[int, int]) -> dict[str, Any]:
+def _list(version: tuple[int, int]) -> dict[str, object]:
     since = {(1, 3): "member_of", (1, 4): "resources", (1, 14): "in_tree", (1, 18): "required"}
-    properties: dict[str, Any] = {"name": _TEXT, "uuid": _UUID}
+    properties: dict[str, object] = {"name": _TEXT, "uuid": _UUID}
     properties |= {name: _UUID if name == "in_tree" else _TEXT for first, name in since.items() if version >= first}
     return record(properties)
 

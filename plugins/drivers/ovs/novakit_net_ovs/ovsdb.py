@@ -197,7 +197,7 @@ def _rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(table["headings"], map(_value, row), strict=True)) for row in table["data"]]
 
 
-def _value(cell: Any) -> Any:
+def _value(cell: object) -> object:
     if isinstance(cell, list) and len(cell) == 2:
         kind, content = cell
         if kind == "uuid":
@@ -209,5 +209,5 @@ def _value(cell: Any) -> Any:
     return cell
 
 
-def _several(value: Any) -> list[Any]:
+def _several(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]

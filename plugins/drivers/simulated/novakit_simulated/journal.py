@@ -34,7 +34,7 @@ class Journal:
         journal._load()
         return journal
 
-    def put(self, key: str, value: Any) -> None:
+    def put(self, key: str, value: object) -> None:
         """Remember `value`; it is on file when this returns."""
         self.change([(key, value)])
 
@@ -43,7 +43,7 @@ class Journal:
         if key in self.records:
             self.change([(key, None)])
 
-    def change(self, changes: Iterable[tuple[str, Any]]) -> None:
+    def change(self, changes: Iterable[tuple[str, object]]) -> None:
         """Make several changes in order, in one write; None forgets."""
         changed = list(changes)
         if not changed:
@@ -77,7 +77,7 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def _rewrite(self, records: Mapping[str, Any]) -> None:
+    def _rewrite(self, records: Mapping[str, object]) -> None:
         fresh = Path(f"{self.path}.new")
         with fresh.open("wb") as file:
             file.write(b"".join(_line(key, value) for key, value in records.items()))
@@ -92,11 +92,11 @@ class Journal:
         self._lines = len(records)
 
 
-def _line(key: str, value: Any) -> bytes:
+def _line(key: str, value: object) -> bytes:
     return json.dumps([key, value], separators=(",", ":")).encode() + b"\n"
 
 
-def _apply(records: dict[str, Any], changes: Iterable[tuple[str, Any]]) -> None:
+def _apply(records: dict[str, object], changes: Iterable[tuple[str, object]]) -> None:
     for key, value in changes:
         if value is None:
             records.pop(key, None)

@@ -79,7 +79,7 @@ class SimulatedNetwork:
             if f"port:{port.id}" not in before and port.id not in faults and self._dice.fails(self.context.host, 0):
                 faults[port.id] = str(self._dice.error(f"port {port.id} was not wired on {self.context.host}"))
         wanted = _wanted(topology, faults)
-        changes: list[tuple[str, Any]] = [(key, None) for key in before if key != _REVISION and key not in wanted]
+        changes: list[tuple[str, object]] = [(key, None) for key in before if key != _REVISION and key not in wanted]
         changes += [(key, record) for key, record in wanted.items() if before.get(key) != record]
         self._journal.change([*changes, (_REVISION, topology.revision)])
         self._faults = faults
@@ -93,10 +93,10 @@ class SimulatedNetwork:
         return Applied(revision=self.revision, vifs=vifs, faults=self._faults)
 
 
-def _wanted(topology: Topology, faults: dict[str, str]) -> dict[str, Any]:
+def _wanted(topology: Topology, faults: dict[str, str]) -> dict[str, object]:
     """Return what the host holds for every part of the topology that can be made."""
     mtus = {network.id: network.mtu for network in topology.networks}
-    wanted: dict[str, Any] = {}
+    wanted: dict[str, object] = {}
     for network in topology.networks:
         if network.dhcp is not None and network.id not in faults:
             wanted[f"dhcp:{network.id}"] = {"namespace": f"qdhcp-{network.id}"}

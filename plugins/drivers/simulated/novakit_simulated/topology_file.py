@@ -50,9 +50,9 @@ def read(path: str, host: str) -> HostTopology:
     return found
 
 
-def _document(path: Path) -> Mapping[str, Any]:
+def _document(path: Path) -> Mapping[str, object]:
     text = path.read_text()
-    document: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    document: object = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     if not isinstance(document, Mapping):
         raise TypeError("it must hold a table with lists `cells` and `pci` and a table `metrics`")
     return document

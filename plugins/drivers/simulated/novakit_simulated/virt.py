@@ -320,7 +320,7 @@ def _devices(attachments: Sequence[Attachment]) -> list[str]:
     return [each.address if isinstance(each, PciAttachment) else each.uuid for each in attachments]
 
 
-def _record(plan: GuestPlan, power: str, boots: list[list[float | None]]) -> dict[str, Any]:
+def _record(plan: GuestPlan, power: str, boots: list[list[float | None]]) -> dict[str, object]:
     return {
         "power": power,
         "why": "",
