@@ -21,7 +21,7 @@ from novakit_hookspecs.hosts import HostContext, PreparesHost
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages, VirtDriver
-from novakit_host.pci_rules import PciRule
+from novakit_host.pci.rules import PciRule
 from novakit_micro_image import build
 from tests.support.device_trees import tree
 

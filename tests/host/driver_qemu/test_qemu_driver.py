@@ -28,7 +28,7 @@ from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages, VirtDriver
 from novakit_host.cpu_traits import cpu_traits
-from novakit_host.pci_rules import PciRule
+from novakit_host.pci.rules import PciRule
 from tests.support.device_trees import tree
 
 pytestmark = [

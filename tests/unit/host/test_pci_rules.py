@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_hookspecs.pci import parse_address
-from novakit_host.pci_rules import PciRule
+from novakit_host.pci.rules import PciRule
 
 LIKELY = st.builds(
     "{:04x}:{:02x}:{:02x}.{}".format,

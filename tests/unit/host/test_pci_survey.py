@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_hookspecs.findings import Verdict
-from novakit_host.pci_rules import PciRule
-from novakit_host.pci_survey import Survey, examine, survey
+from novakit_host.pci.rules import PciRule
+from novakit_host.pci.survey import Survey, examine, survey
 from tests.support.device_trees import tree
 
 GPU = PciRule(kind="a100", vendor_id="10de", product_id="20b2")

@@ -38,7 +38,7 @@ from novakit_host import disks as making
 from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
 from novakit_host.guest_work import WorkByGuest
 from novakit_host.machine import HostMachine
-from novakit_host.pci_survey import Survey, survey
+from novakit_host.pci.survey import Survey, survey
 
 PRESS_AGAIN = 10.0
 """Seconds after which the power button is pressed again: a guest that boots misses the first time."""

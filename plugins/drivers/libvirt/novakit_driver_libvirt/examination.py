@@ -11,9 +11,10 @@ from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
-from novakit_host import known_holes, pci_survey
+from novakit_host import known_holes
 from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
 from novakit_host.examination import confinement
+from novakit_host.pci import survey as pci_survey
 
 QEMU_USER = "libvirt-qemu"
 SLOW = (

@@ -7,7 +7,7 @@ from lxml import etree
 from novakit_hookspecs.errors import DeviceTaken, Refused
 from novakit_hookspecs.pci import addresses, parse_address
 from novakit_hookspecs.servers import GuestPlan
-from novakit_host.pci_survey import Survey
+from novakit_host.pci.survey import Survey
 
 
 def add(devices: etree._Element, plan: GuestPlan) -> None:

@@ -20,7 +20,7 @@ from novakit_host import disks
 from novakit_host.acceleration import QEMU, Acceleration
 from novakit_host.commands import run
 from novakit_host.guest_work import WorkByGuest, end, whole
-from novakit_host.pci_survey import survey
+from novakit_host.pci.survey import survey
 
 TRIM_EVERY = 5.0
 """Seconds between two looks at the length of the consoles' logs."""

@@ -9,10 +9,11 @@ from novakit_driver_qemu.launch import kvm_groups
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
-from novakit_host import guest_users, known_holes, pci_survey
+from novakit_host import guest_users, known_holes
 from novakit_host.acceleration import DEVICE, QEMU, Acceleration, decide
 from novakit_host.commands import SEARCH
 from novakit_host.examination import confinement
+from novakit_host.pci import survey as pci_survey
 
 NEEDS: Mapping[str, str] = {
     QEMU: "qemu-system-x86",

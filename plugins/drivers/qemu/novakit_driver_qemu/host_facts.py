@@ -9,7 +9,7 @@ from novakit_hookspecs.hosts import HostContext, HostFacts
 from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
 from novakit_host.machine import HostMachine
-from novakit_host.pci_survey import survey
+from novakit_host.pci.survey import survey
 
 ABILITIES = frozenset(
     {

@@ -5,7 +5,7 @@ from attrs.validators import ge, gt, in_, lt
 
 from novakit_hookspecs.fields import tuple_field
 from novakit_host import guest_users
-from novakit_host.pci_rules import PciRule
+from novakit_host.pci.rules import PciRule
 
 FOREIGN = (1 << 31) - 1
 """Users above are read as negative numbers by some programs."""

@@ -9,8 +9,8 @@ from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.pci import parse_address
-from novakit_host.pci_in_use import in_use
-from novakit_host.pci_rules import PciRule
+from novakit_host.pci.in_use import in_use
+from novakit_host.pci.rules import PciRule
 from novakit_host.sysfs import hexadecimal, link, names, text
 
 VFIO = "vfio-pci"
