@@ -425,8 +425,11 @@ class Engine:
         for each in batch:
             told = _outcome(cancelled.get(each.work.id), each.values)
             outcomes.append(told)
+            # One operation's commits are written in their order: a failure must not be written before the step that
+            # was to be written later, which then could not be any more.
+            are_joined = all(isinstance(commit, JoinedCommit) for commit in each.commits)
             for commit in each.commits if told is None else ():
-                if isinstance(commit, JoinedCommit):
+                if are_joined and isinstance(commit, JoinedCommit):
                     alike.setdefault(type(commit), []).append(commit)
                 else:
                     await commit(session)

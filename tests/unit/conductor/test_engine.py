@@ -209,6 +209,35 @@ async def test_what_is_not_written_yet_is_written_with_the_failure_of_the_next_s
     assert (row["state"], row["step"]) == ("failed", "first")
 
 
+async def test_what_an_operation_wants_written_is_written_in_its_order(store: Store, diary: Diary) -> None:
+    @attrs.frozen
+    class Together:
+        name: str
+
+        async def __call__(self, session: Session) -> None:
+            diary.lines.append(f"{self.name} written")
+
+        @staticmethod
+        async def write(session: Session, commits: "Sequence[Together]") -> None:
+            for each in commits:
+                await each(session)
+
+    async def first(work: Work[Notes]) -> Commit | None:
+        return Together("first")
+
+    async def second(work: Work[Notes]) -> Commit | None:
+        async def commit(session: Session) -> None:
+            diary.lines.append("second written")
+
+        return commit
+
+    steps = diary.step("first", do=first, is_written_later=True), diary.step("second", do=second)
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", *steps)):
+        await _ended(store, operation)
+    assert diary.lines == ["first", "second", "first written", "second written"]
+
+
 async def test_operations_of_one_server_run_one_after_another_and_those_of_two_side_by_side(
     store: Store, diary: Diary
 ) -> None:
