@@ -55,7 +55,9 @@ async def listed(session: Session, wanted: ServerQuery, columns: Sequence[str] =
 
     A row has six columns of JSON: reading what is not shown costs most of a list of ids and names.
     """
-    order = [*wanted.sort, ("number", wanted.sort[-1][1])]
+    down = wanted.sort[-1][1]
+    # Two transactions of PostgreSQL may count the same number at once; a page would then end between equals.
+    order = [*wanted.sort, ("number", down), ("id", down)]
     what = sa.select(*(servers.c[name] for name in columns)) if columns else sa.select(servers)
     statement = what.where(*_conditions(wanted))
     if wanted.marker is not None:

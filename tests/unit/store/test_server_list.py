@@ -1,0 +1,45 @@
+"""Pages of servers: each server is on one page, whatever the order and whoever is equal to whom."""
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from novakit.store import Store
+from novakit.store.compute.server_list import ServerQuery, listed
+from novakit.store.compute.servers import servers
+
+AT = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def _row(number: int, name: str, key: str) -> dict[str, object]:
+    owner = {"project_id": "p", "user_id": "u", "reservation_id": "r"}
+    size = {"flavor": {}, "vcpus": 1, "memory_mb": 64}
+    what = {"id": key, "number": number, "name": name, "hostname": name, "vm_state": "active"}
+    return {**what, **owner, **size, "created_at": AT, "updated_at": AT}
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 3])
+async def test_servers_that_are_equal_in_all_that_is_sorted_by_are_each_on_one_page(
+    tmp_path: Path, size: int, down: bool
+) -> None:
+    """Two transactions of PostgreSQL may give two servers one number."""
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/s.db")
+    await store.create_all()
+    keys = [f"{place}-{number}" for number, place in itertools.product((1, 2), "cab")]
+    async with store.write() as session:
+        rows = [_row(int(key[2:]), "same", key) for key in keys]
+        await session.execute(sa.insert(servers), rows)
+    seen: list[str] = []
+    async with store.read() as session:
+        while True:
+            wanted = ServerQuery(sort=(("name", down),), limit=size, marker=seen[-1] if seen else None)
+            page = [row["id"] for row in await listed(session, wanted)]
+            seen += page
+            if not page:
+                break
+    await store.close()
+    assert seen == sorted(keys, key=lambda key: (key[2:], key), reverse=down)
