@@ -166,7 +166,10 @@ async def _live(store: Store, directory: Path, boundary: str) -> None:
         if kind in ("shelveOffload", "unshelve") and row["host"] is None:
             # It is shelved as far as the older store knows, and has an image: which of the two it is, an operator says.
             assert "newer than this database" in strange[id], boundary
-            assert ports <= await _wired(cloud), f"the stranger lost its ports after {boundary}"
+            if (
+                boundary != "shelveOffload/offload/done"
+            ):  # there the older store has taken its ports off the host already
+                assert ports <= await _wired(cloud), f"the stranger lost its ports after {boundary}"
             assert (await cloud.desk.adopt(id, None, Asked(user_id="u", request_id="req-1"))).why == ""
         assert ports <= await _wired(cloud), f"the guest lost its ports after {boundary}"
         row = await site.row(id)
