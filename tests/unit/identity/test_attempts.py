@@ -116,7 +116,8 @@ async def test_eighty_at_once_in_several_processes_try_no_more_than_the_free_one
 ) -> None:
     processes = [Attempts(store) for _ in range(4)]
     told = await asyncio.gather(*(guess(processes[number % 4]) for number in range(80)))
-    assert FREE <= told.count(0) <= FREE * 4
+    # Each process lets another one in while fewer than the free ones are counted: all slots, and one for each of those.
+    assert FREE <= told.count(0) <= FREE * 4 + FREE - 1
     clock.go(LONGEST)
     told = await asyncio.gather(*(guess(processes[number % 4]) for number in range(80)))
     assert told.count(0) == 1, "one password is looked at in a pause"
