@@ -16,6 +16,7 @@ from tests.support.distributions import EVERY, ROOT, package
 CORE = ROOT / "novakit"
 GENERATED = CORE / "store" / "migrations" / "versions"
 FLAT = {
+    CORE / "conductor" / "verbs": "a module for each verb, found by its name",
     ROOT / "hookspecs" / "novakit_hookspecs": "plugins import its modules by name",
     ROOT
     / "plugins"
