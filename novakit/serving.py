@@ -32,6 +32,7 @@ from novakit.front.sharing import Shares
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.image.limits import ImageQuotas
+from novakit.image.unknown import UnknownFiles
 from novakit.monitoring import about
 from novakit.monitoring.tallies import RequestTally
 from novakit.network import Networks
@@ -73,7 +74,7 @@ def application(control: Control, bus: Bus, plugins: PluginHost | None = None) -
     mount("/image", image.service, control.images)
     mount("/network", network.service, control.networks)
     mount("/placement", placement.SERVICE, control.placement)
-    mount("/novakit", novakit.service, additions_of(_reports(control, bus, plugins), config, control.store, bus))
+    mount("/novakit", novakit.service, additions_of(_reports(control, bus, plugins), config, control.images, bus))
     mount("/volume", volume.service, None)
     if "compute" in config.api.enabled:
         domain = compute_of(
@@ -112,13 +113,15 @@ def compute_of(
     )
 
 
-def additions_of(reports: SchedulerReports, config: Config, store: Store, bus: Bus) -> Additions:
-    """Compose the domain of the API beside the public ones."""
+def additions_of(reports: SchedulerReports, config: Config, images: Images, bus: Bus) -> Additions:
+    """Compose the domain of the API beside the public ones, on the store that the images are in."""
+    store = images.store
     groups = ServerGroups(store, Quotas(store), bus)
     return Additions(
         reports=reports,
         server_groups=groups,
         image_quotas=ImageQuotas(store, config.image),
+        unknown_files=UnknownFiles(images),
         conductor=client(ConductorCalls, bus, config),
     )
 

@@ -98,13 +98,14 @@ def remove_guests(args: argparse.Namespace) -> int:
         for id in ids:
             told = known.get(id, {})
             print(f"{id}  {told.get('name') or '?'} on {told.get('host', args.host or '?')}, {told.get('power', '?')}")
-        if not _agreed(f"Destroy {'it' if len(ids) == 1 else f'these {len(ids)}'} with all disks? [y/N] "):
+        if not agreed(f"Destroy {'it' if len(ids) == 1 else f'these {len(ids)}'} with all disks? [y/N] "):
             raise ConfigError("Nothing was removed.")
     suffix = f"?host={args.host}" if args.host else ""
     return _each(args, cloud, ids, lambda id: cloud.send("DELETE", "novakit", f"v1/guests/{id}{suffix}"))
 
 
-def _agreed(question: str) -> bool:
+def agreed(question: str) -> bool:
+    """Ask, and return whether the answer is yes."""
     print(question, end="", flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -1,16 +1,24 @@
-"""`novakit image build-micro`: build a small bootable image from Debian packages, and store it in the image service."""
+"""`novakit image`: build a small bootable image from Debian packages; adopt or remove files that no image has."""
 
 import argparse
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import orjson
+from rich.table import Table
+from rich.text import Text
 
 from novakit import world
 from novakit.cli import paths
-from novakit.cli.client import Client, add_options, client
+from novakit.cli.client import Client, RequestRefused, add_options, client
+from novakit.cli.guest import agreed
+from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
 
 NAME = "novakit-micro"
@@ -22,10 +30,35 @@ from Debian packages alone; then upload it as a public image, ready for
   openstack server create --image novakit-micro --flavor m1.tiny ...
 """
 
+STRANGERS = """\
+List files in images/ of the state directory that no image of the database has: the database was lost, is new, or is an
+older backup.  They are left alone until you say what becomes of them:
+
+  novakit image adopt FILE --project demo             an image again, under the id that it had
+  novakit image remove FILE                           removed, after a question
+
+Exits with 1 when there is one.
+"""
+ADOPT = """\
+Make images of files that no image has, in a project.
+
+Each is inspected as an upload is, and has the id of its image again where the file's name says it, so that servers and
+templates that name it find it.  Its name, properties, tags and visibility were in the database alone:
+`openstack image set` sets them.
+"""
+REMOVE = """\
+Remove files that no image has.  They cannot be brought back.
+Asks first; --yes answers.
+"""
+
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `novakit image` to the command line."""
-    image = subparsers.add_parser("image", help="make images", description="Make guest images and store them.")
+    image = subparsers.add_parser(
+        "image",
+        help="make images, and adopt or remove files that no image has",
+        description="Make guest images, store them, and say what becomes of files that no image has.",
+    )
     actions = image.add_subparsers(metavar="ACTION", required=True)
     build = actions.add_parser(
         "build-micro",
@@ -40,6 +73,103 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     build.add_argument("--cache", metavar="DIR", type=paths.absolute, help="where downloaded packages are kept")
     build.set_defaults(func=build_micro)
+    _register_strangers(actions)
+
+
+def _register_strangers(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    listing = actions.add_parser(
+        "strangers", help="list files that no image has", description=STRANGERS, formatter_class=raw
+    )
+    listing.set_defaults(func=list_strangers)
+    adopt = actions.add_parser("adopt", help="make images of such files", description=ADOPT, formatter_class=raw)
+    adopt.add_argument("--project", metavar="PROJECT", help="name or id of the project that is to have the images")
+    adopt.add_argument("--name", metavar="NAME", help="name of the image; default its id")
+    adopt.add_argument("--disk-format", metavar="FORMAT", help="qcow2, raw, ...; default what the content shows")
+    adopt.add_argument("--new-id", action="store_true", help="give it another id: its own is taken, or was deleted")
+    adopt.set_defaults(func=adopt_files)
+    remove = actions.add_parser("remove", help="remove such files", description=REMOVE, formatter_class=raw)
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    remove.set_defaults(func=remove_files)
+    for parser in (adopt, remove):
+        parser.add_argument("files", metavar="IMAGE_FILE", nargs="*", help="as `novakit image strangers` names it")
+        parser.add_argument("--all", action="store_true", help="every file that `novakit image strangers` names")
+    for parser in (listing, adopt, remove):
+        add_options(parser)
+
+
+def list_strangers(args: argparse.Namespace) -> int:
+    """Print the files that no image has; 1 when there are any."""
+    found = _strangers(client(args))
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    elif found:
+        table = Table("file", "bytes", "written", "id of its image")
+        for each in found:
+            written = each["written_at"][:19].replace("T", " ")
+            table.add_row(*(Text(cell) for cell in (each["name"], str(each["size"]), written, each["image_id"])))
+        wide().print(table)
+    else:
+        print("Every image file is an image's.")
+    return 1 if found else 0
+
+
+def adopt_files(args: argparse.Namespace) -> int:
+    """Adopt those that were named; 1 when one could not be."""
+    cloud = client(args)
+    given = {"project": args.project, "name": args.name, "disk_format": args.disk_format, "new_id": args.new_id}
+    body = {name: value for name, value in given.items() if value}
+
+    def adopt(file: str) -> str:
+        image = cloud.post("novakit", f"v1/image-files/{quote(file, safe='')}/adopt", body)["image"]
+        return f"adopted as image {image['id']}, {image['disk_format']}"
+
+    return _each(args, _named(args, cloud), adopt)
+
+
+def remove_files(args: argparse.Namespace) -> int:
+    """Remove those that were named; 1 when one could not be, 2 when the answer was no."""
+    cloud = client(args)
+    names = _named(args, cloud)
+    if not args.yes:
+        sizes = {each["name"]: each["size"] for each in _strangers(cloud)}
+        for name in names:
+            print(f"{name}  {sizes.get(name, '?')} bytes")
+        if not agreed(f"Remove {'it' if len(names) == 1 else f'these {len(names)}'}? [y/N] "):
+            raise ConfigError("Nothing was removed.")
+
+    def remove(file: str) -> str:
+        cloud.send("DELETE", "novakit", f"v1/image-files/{quote(file, safe='')}")
+        return "removed"
+
+    return _each(args, names, remove)
+
+
+def _strangers(cloud: Client) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = cloud.get("novakit", "v1/image-files")["image_files"]
+    return found
+
+
+def _named(args: argparse.Namespace, cloud: Client) -> Sequence[str]:
+    if bool(args.files) == args.all:
+        raise ConfigError("Name one file or more, or --all.")
+    return [each["name"] for each in _strangers(cloud)] if args.all else args.files
+
+
+def _each(args: argparse.Namespace, names: Sequence[str], do: Callable[[str], str]) -> int:
+    outcomes = []
+    for name in names:
+        try:
+            outcomes.append({"file": name, "outcome": do(name), "refused": False})
+        except RequestRefused as error:
+            outcomes.append({"file": name, "outcome": str(error), "refused": True})
+        if args.format == "table":
+            print(f"{name}  {outcomes[-1]['outcome']}", flush=True)
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(outcomes, option=orjson.OPT_INDENT_2) + b"\n")
+    elif not names:
+        print("There is no such file.")
+    return 1 if any(each["refused"] for each in outcomes) else 0
 
 
 def build_micro(args: argparse.Namespace) -> int:

@@ -45,7 +45,8 @@ def examine(state: Path) -> list[Finding]:
         remedy = f"novakit admin reset-password --state {state}"
         return [Finding(check="login", verdict=Verdict.WARN, found=found, remedy=remedy)]
     unknown = cloud.get("novakit", "v1/guests")
-    findings = [
+    findings = [*_image_files(cloud, state)]
+    findings += [
         Finding(
             check=f"host {each['host']}",
             verdict=Verdict.WARN,
@@ -61,6 +62,23 @@ def examine(state: Path) -> list[Finding]:
         remedy = f"novakit guest list --state {state}; then novakit guest adopt, or remove"
         return [*findings, Finding(check="guests", verdict=Verdict.WARN, found=found, remedy=remedy)]
     return [*findings, Finding(check="guests", verdict=Verdict.OK, found="each is a server of the database")]
+
+
+def _image_files(cloud: Client, state: Path) -> list[Finding]:
+    """Return what to do with image files that no image has, where there are any."""
+    found = cloud.get("novakit", "v1/image-files")["image_files"]
+    if not found:
+        return []
+    named = ", ".join(each["name"] for each in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    remedy = f"novakit image strangers --state {state}; then novakit image adopt, or remove"
+    return [
+        Finding(
+            check="image files",
+            verdict=Verdict.WARN,
+            found=f"{len(found)} that no image has: {named}",
+            remedy=remedy,
+        )
+    ]
 
 
 def _login(state: Path) -> Client | RequestRefused | None:

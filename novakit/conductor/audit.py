@@ -35,6 +35,10 @@ _REPORTED = "It is removed after its host has reported it twice, in about two mi
 _LEFT = (
     "It is left alone. Look at `novakit guest list`; then `novakit guest adopt {id}` or `novakit guest remove {id}`."
 )
+_FILE = (
+    "It is left alone. Look at `novakit image strangers`; then `novakit image adopt {name} --project PROJECT` or"
+    " `novakit image remove {name}`."
+)
 _PUSHED = "Its host removes it with the next topology; restart the host's agent if it stays."
 _DELETE = "Delete the server, or have its owner do so."
 
@@ -99,7 +103,7 @@ def _image_file(name: str) -> Finding:
         name=name,
         owner=name.partition(".")[0],
         problem="No image has it: the database is older than it is, or does not know it.",
-        remedy="Make an image of it with `openstack image create --file`, then remove it from images/ in the state.",
+        remedy=_FILE.format(name=name),
     )
 
 

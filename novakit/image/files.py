@@ -5,7 +5,7 @@ An upload has it from its first byte until its row is committed, a deletion from
 gone, so a kill at any moment leaves either a row that names the file or a draft of it.
 A file without a row and without a draft is a stranger: its row may be in a database that was lost, or in one newer
 than the backup in use.
-It is told of and left alone.
+It is told of and left alone, until an operator has it adopted or removed (`novakit.image.unknown`).
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from novakit.concurrency import locks
 from novakit.image.inspection import Inspection
 
 DRAFT = ".draft"
+LOST_AND_FOUND = "lost+found"
+"""What every ext4 file system has in its root, which the directory of images may be."""
 
 
 @attrs.frozen
@@ -38,21 +40,46 @@ class Stored:
 
 
 @attrs.define
-class Upload:
-    """A file under way; nobody else knows it, and a kill leaves it to the next start to remove."""
+class Content:
+    """Counts, digests and inspects the bytes of one image as they pass."""
 
-    path: Path
     inspection: Inspection
     size: int = 0
-    _file: BinaryIO | None = None
     _digests: tuple[Any, ...] = attrs.field(
         factory=lambda: (hashlib.md5(usedforsecurity=False), hashlib.sha256(), hashlib.sha512())
     )
 
+    def feed(self, piece: bytes) -> None:
+        """Look at the next bytes."""
+        self.size += len(piece)
+        for digest in self._digests:
+            digest.update(piece)
+        self.inspection.feed(piece)
+
+    def stored(self, name: str) -> Stored:
+        """Return what is known of the whole, under the name of its file. Raises UnsupportedMedia."""
+        virtual_size = self.inspection.verdict()
+        md5, sha256, sha512 = (digest.hexdigest() for digest in self._digests)
+        return Stored(name, self.size, virtual_size, md5, sha256, sha512)
+
+
+@attrs.define
+class Upload:
+    """A file under way; nobody else knows it, and a kill leaves it to the next start to remove."""
+
+    path: Path
+    content: Content
+    _file: BinaryIO | None = None
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that were written."""
+        return self.content.size
+
     @classmethod
     async def begin(cls, directory: Path, image_id: str, inspection: Inspection) -> "Upload":
         """Open a fresh file below the directory."""
-        draft = cls(directory / f"{image_id}.{world.new_id()}{DRAFT}", inspection)
+        draft = cls(directory / f"{image_id}.{world.new_id()}{DRAFT}", Content(inspection))
         await asyncio.to_thread(draft._open)
         return draft
 
@@ -68,15 +95,12 @@ class Upload:
 
     async def write(self, piece: bytes) -> None:
         """Add bytes."""
-        self.size += len(piece)
         await asyncio.to_thread(self._write, piece)
 
     def _write(self, piece: bytes) -> None:
         assert self._file is not None
         self._file.write(piece)
-        for digest in self._digests:
-            digest.update(piece)
-        self.inspection.feed(piece)
+        self.content.feed(piece)
 
     async def finish(self) -> Stored:
         """Judge the content, make the file durable and give it its name; it stays a draft until it is closed.
@@ -92,13 +116,12 @@ class Upload:
 
     def _finish(self) -> Stored:
         assert self._file is not None
-        virtual_size = self.inspection.verdict()
+        stored = self.content.stored(self.final.name)
         self._file.flush()
         os.fsync(self._file.fileno())
         self.final.hardlink_to(self.path)
         durable.sync_directory(self.path.parent)
-        md5, sha256, sha512 = (digest.hexdigest() for digest in self._digests)
-        return Stored(self.final.name, self.size, virtual_size, md5, sha256, sha512)
+        return stored
 
     async def close(self, *, keep: bool) -> None:
         """Let go of the file, and remove it unless a row names it now."""
@@ -137,7 +160,7 @@ async def collect(directory: Path, known: Callable[[], Awaitable[Collection[str]
     """
     removed = 0
     for draft in await asyncio.to_thread(lambda: sorted(directory.glob(f"*{DRAFT}"))):
-        handle = await asyncio.to_thread(_claimed, draft)
+        handle = await asyncio.to_thread(claimed, draft)
         if handle is None:
             continue
         try:
@@ -159,13 +182,20 @@ async def strangers(directory: Path, known: Callable[[], Awaitable[Collection[st
     )
     # Read after the directory: a file that was given its row meanwhile is none.
     names = await known()
-    return sorted(name for name in there - set(names) if not name.endswith(DRAFT) and name + DRAFT not in there)
+    return sorted(
+        name for name in there - set(names) - {LOST_AND_FOUND} if not name.endswith(DRAFT) and name + DRAFT not in there
+    )
 
 
-def _claimed(path: Path) -> int | None:
-    """Lock a file that nobody is writing."""
+def shown(name: str) -> str:
+    """Return the name of a file as text that any answer can carry; bytes that are no UTF-8 stand escaped."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def claimed(path: Path) -> int | None:
+    """Open and lock a file. Returns None where somebody is at work on it, or it cannot be opened."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # else opening a pipe would wait
     except OSError:
         return None
     if not locks.try_lock(handle):

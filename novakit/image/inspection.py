@@ -40,7 +40,8 @@ class _Pieces(io.RawIOBase):
 class Inspection:
     """Looks at the bytes of one image as they pass."""
 
-    declared: str
+    declared: str | None
+    """The format that it is to have; None to take the one that its content shows, which is here after the verdict."""
     encrypted: bool = False
     """Whether the image is declared to be encrypted, so that LUKS may be found in a raw one."""
     _head: bytes = b""
@@ -75,11 +76,14 @@ class Inspection:
             self._begin()
         self._wrapper.close()
         found = {str(one): one for one in self._wrapper.formats}
-        self._require_declared(set(found) if found.keys() != {"raw"} else {disk_header.vmdk(self._head) or "raw"})
+        formats = set(found) if found.keys() != {"raw"} else {disk_header.vmdk(self._head) or "raw"}
+        if self.declared is None:
+            self.declared = _format(formats)
+        self._require_declared(self.declared, formats)
         self._require_open(set(found))
         for name, inspector in found.items():
             self._require_safe(name, inspector)
-        chief = found.get(self.declared) or next(iter(found.values()))
+        chief = found.get(self.declared or "raw") or next(iter(found.values()))
         size = int(chief.virtual_size)
         if size <= 0:
             raise errors.UnsupportedMedia(
@@ -87,14 +91,14 @@ class Inspection:
             )
         return size
 
-    def _require_declared(self, found: set[str]) -> None:
-        accepted = _ACCEPTED[self.declared]
-        if self.encrypted and self.declared == "raw":
+    def _require_declared(self, declared: str, found: set[str]) -> None:
+        accepted = _ACCEPTED[declared]
+        if self.encrypted and declared == "raw":
             accepted = (*accepted, {"luks"})
         if found not in accepted:
             seen = " and ".join(sorted(found))
             raise errors.UnsupportedMedia(
-                f"The image is declared as {self.declared}, and its content is {seen}; declare it as what it is, or "
+                f"The image is declared as {declared}, and its content is {seen}; declare it as what it is, or "
                 "convert it with qemu-img."
             )
 
@@ -120,6 +124,18 @@ class Inspection:
             ) from error
         except format_inspector.ImageFormatError as error:
             raise errors.UnsupportedMedia(f"The image cannot be read as {self.declared}: {error}.") from error
+
+
+def _format(found: set[str]) -> str:
+    """Return what an image with this content is to be declared as. Raises UnsupportedMedia where it is several."""
+    fitting = [
+        name for name in ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "luks") if found in _ACCEPTED[name]
+    ]
+    if not fitting:
+        raise errors.UnsupportedMedia(
+            f"The content is {' and '.join(sorted(found))}, which is no one image; convert it with qemu-img."
+        )
+    return fitting[0]
 
 
 def _require_one_file(inspector: Any) -> None:

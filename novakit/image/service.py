@@ -67,19 +67,22 @@ class Images:
     async def open(self) -> None:
         """Make the directory, remove what killed uploads and deletions left, and tell of files that no row names."""
         await asyncio.to_thread(durable.directory, self.directory, mode=0o750)
-        removed = await files.collect(self.directory, self._file_names)
+        removed = await files.collect(self.directory, self.file_names)
         if removed:
             log.info("removed image files of uploads and deletions that were cut off", files=removed)
         if left := await self.strangers():
             log.warning(
-                "image files without a row are left alone; see `novakit audit`", files=left[:10], count=len(left)
+                "image files without a row are left alone; see `novakit image strangers`",
+                files=left[:10],
+                count=len(left),
             )
 
     async def strangers(self) -> list[str]:
         """Name the files in the image directory that no row names: of a lost database, or newer than a backup."""
-        return await files.strangers(self.directory, self._file_names)
+        return [files.shown(name) for name in await files.strangers(self.directory, self.file_names)]
 
-    async def _file_names(self) -> set[str]:
+    async def file_names(self) -> set[str]:
+        """Return the names of all files that belong to an image."""
         async with self.store.read() as session:
             return await table.file_names(session)
 
@@ -142,7 +145,6 @@ class Images:
 
     async def create(self, context: RequestContext, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make an image without bytes; `values` are base attributes and `properties`."""
-        now = world.now()
         given = {"properties": {}, "tags": [], **values}
         owner = given.get("owner") or context.project_id
         if not owner:
@@ -151,6 +153,13 @@ class Images:
             raise errors.Forbidden("You are not permitted to create images owned by others.")
         _require_may_show(context, given.get("visibility"), owner)
         _check(given)
+        async with self.store.write() as session:
+            row = await self.add(session, given, owner)
+        return document(row)
+
+    async def add(self, session: Session, given: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
+        """Insert an image without bytes, of values that were looked at. Raises Conflict, and TooLarge."""
+        now = world.now()
         row = {
             "id": given.get("id") or world.new_id(),
             "name": given.get("name"),
@@ -163,16 +172,15 @@ class Images:
             "visibility": given.get("visibility", "shared"),
             "protected": given.get("protected", False),
             "os_hidden": given.get("os_hidden", False),
-            "properties": given["properties"],
-            "tags": table.joined(given["tags"]),
+            "properties": given.get("properties", {}),
+            "tags": table.joined(given.get("tags", [])),
             "created_at": now,
             "updated_at": now,
+            **dict.fromkeys(("size", "virtual_size", "checksum", "os_hash_value", "sha256", "file_name")),
         }
-        empty = dict.fromkeys(("size", "virtual_size", "checksum", "os_hash_value", "sha256", "file_name"))
-        async with self.store.write() as session:
-            await limits.require_image(session, self.limits, owner)
-            await table.create(session, row | empty)
-        return document(row | empty)
+        await limits.require_image(session, self.limits, owner)
+        await table.create(session, row)
+        return row
 
     async def update(self, context: RequestContext, image_id: str, change: Change) -> Mapping[str, Any]:
         """Change an image in one transaction. Raises Forbidden for whom it does not belong to."""
@@ -262,7 +270,10 @@ class Images:
         try:
             await self._receive(draft, pieces)
             stored = await draft.finish()
-            kept = await self._activate(image_id, stored, row["disk_format"])
+            async with self.store.write() as session:
+                session.after_commit(self.forget)
+                await self.activate(session, image_id, stored, row["disk_format"])
+            kept = True
         finally:
             await draft.close(keep=kept)
         return await self.get(context, image_id)
@@ -285,7 +296,8 @@ class Images:
         if self.disk is not None:
             self.disk.require_for_content(more)
 
-    async def _activate(self, image_id: str, stored: files.Stored, declared: str) -> bool:
+    async def activate(self, session: Session, image_id: str, stored: files.Stored, declared: str) -> None:
+        """Make a queued image active with a file that was judged. Raises Gone, Conflict, and TooLarge."""
         values = {
             "size": stored.size,
             "virtual_size": stored.virtual_size,
@@ -295,15 +307,12 @@ class Images:
             "file_name": stored.name,
             "updated_at": world.now(),
         }
-        async with self.store.write() as session:
-            session.after_commit(self.forget)
-            row = await table.locked(session, image_id)
-            if row is None:
-                raise errors.Gone(f"Image {image_id} was deleted during the upload.")
-            await limits.require_bytes(session, self.limits, row["owner"], stored.size)
-            if row["disk_format"] != declared or not await table.activate(session, image_id, values):
-                raise errors.Conflict(f"Image {image_id} was changed by somebody else during the upload.")
-        return True
+        row = await table.locked(session, image_id)
+        if row is None:
+            raise errors.Gone(f"Image {image_id} was deleted during the upload.")
+        await limits.require_bytes(session, self.limits, row["owner"], stored.size)
+        if row["disk_format"] != declared or not await table.activate(session, image_id, values):
+            raise errors.Conflict(f"Image {image_id} was changed by somebody else during the upload.")
 
     async def ingest(
         self,

@@ -144,8 +144,13 @@ async def create(session: Session, row: Mapping[str, object]) -> None:
     except sa.exc.IntegrityError as error:
         raise errors.Conflict(f"An image with the id {row['id']} exists already.") from error
     # After the insert, which waits for a delete that is under way on PostgreSQL: before it, the id could slip through.
-    if await session.first(sa.select(deleted_images.c.id).where(deleted_images.c.id == row["id"])) is not None:
+    if await was_deleted(session, str(row["id"])):
         raise errors.Conflict(f"An image with the id {row['id']} existed; ids of deleted images stay taken.")
+
+
+async def was_deleted(session: Session, image_id: str) -> bool:
+    """Return whether there was an image with the id, which stays taken."""
+    return await session.first(sa.select(deleted_images.c.id).where(deleted_images.c.id == image_id)) is not None
 
 
 async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> Row | None:

@@ -5,6 +5,7 @@ import attrs
 from novakit.calls.conductor import ConductorCalls
 from novakit.compute.server_groups import ServerGroups
 from novakit.image.limits import ImageQuotas
+from novakit.image.unknown import UnknownFiles
 from novakit.scheduler.reports import SchedulerReports
 
 
@@ -15,4 +16,5 @@ class Additions:
     reports: SchedulerReports
     server_groups: ServerGroups
     image_quotas: ImageQuotas
+    unknown_files: UnknownFiles
     conductor: ConductorCalls

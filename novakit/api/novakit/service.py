@@ -8,7 +8,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import servers as schemas
-from novakit.api.novakit import guests, image_quotas, server_groups
+from novakit.api.novakit import guests, image_files, image_quotas, server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.domain import Additions
 from novakit.api.novakit.policies import RULES
@@ -96,6 +96,7 @@ service: Service[Additions] = Service(
         Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity", cost=Cost.HEAVY),
         Route(method="GET", path="/v1/plugins", handler=plugins, rule="novakit:plugins"),
         *guests.ROUTES,
+        *image_files.ROUTES,
         *image_quotas.ROUTES,
         *server_groups.ROUTES,
     ),

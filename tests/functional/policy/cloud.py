@@ -85,7 +85,7 @@ class Cloud:
             "placement": placement,
             "compute": compute_of(config, store, bus, directory_of_users, images, networks),
             "volume": None,
-            "novakit": additions_of(SchedulerReports(store, bus, config, images), config, store, bus),
+            "novakit": additions_of(SchedulerReports(store, bus, config, images), config, images, bus),
         }
         root = web.Application()
         for service in SERVICES:
@@ -183,6 +183,13 @@ async def _active_image(cloud: Cloud, owner: str) -> str:
 async def _image(cloud: Cloud, owner: str) -> str:
     asked = {"name": "i", "disk_format": "raw", "container_format": "bare", "tags": ["blue"], "image_type": "snapshot"}
     return str((await cloud.make(owner, "/image/v2/images", asked))["id"])
+
+
+async def _image_file(cloud: Cloud, owner: str) -> str:
+    """Put a file where images are that no image has."""
+    name = f"file-{cloud.number}"
+    (cloud.domains["image"].directory / name).write_bytes(bytes(1024))
+    return name
 
 
 async def _given_image(cloud: Cloud, owner: str) -> str:
@@ -316,6 +323,7 @@ THINGS: Mapping[str, Callable[[Cloud, str], Awaitable[str]]] = {
     "server": _server,
     "active image": _active_image,
     "image": _image,
+    "image file": _image_file,
     "given image": _given_image,
     "lent image": _lent_image,
     "network": _network_thing("networks", "network", name="n"),

@@ -108,7 +108,8 @@ async def _check(cloud: Cloud, policy: Policy, ask: Ask, name: str) -> list[str]
         paths[which] = path = await ask.path(cloud, whose)
         headers = await ask.headers(cloud, whose)
         answers[which] = answer = await cloud.ask(name, ask.method, path, ask.body(cloud), headers)
-        if ask.method == "DELETE" and answer.status < 300 and whose is not None:
+        uses_up = ask.method == "DELETE" or ask.rule == "novakit:image-files:adopt"
+        if uses_up and answer.status < 300 and whose is not None:
             for kind in ask.kinds.values():
                 cloud.gone(kind, whose)
         said = f"{name}: {ask.name} {ask.action or ''} {which}: {answer.status} {answer.body[:160]!r}"

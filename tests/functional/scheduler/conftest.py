@@ -15,6 +15,7 @@ from novakit.api.novakit.domain import Additions
 from novakit.bus import Bus, MemoryBus
 from novakit.config import Config
 from novakit.context import RequestContext
+from novakit.image import Images
 from novakit.placement import HostReport, Placement
 from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.pipeline.ask import from_plain
@@ -154,7 +155,8 @@ class Desk:
 def additions(store: Store, bus: Bus) -> Additions:
     """Make what the API beside the public ones asks of, with one image."""
     config = Config(state=Path("nowhere"))
-    return additions_of(SchedulerReports(store, bus, config, OneImage()), config, store, bus)
+    images = Images(store, config.state / "images")
+    return additions_of(SchedulerReports(store, bus, config, OneImage()), config, images, bus)
 
 
 @pytest.fixture

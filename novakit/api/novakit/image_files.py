@@ -1,0 +1,61 @@
+"""`/v1/image-files`: files in the directory of images that no image has; for operators only."""
+
+from aiohttp import web
+
+from novakit.api.bodies import Body
+from novakit.api.novakit.domain import Additions
+from novakit.api.queries import refuse_unknown
+from novakit.api.service import Call, Route, reply
+from novakit.image.inspection import FORMATS
+from novakit.image.unknown import ImageAdoption
+from novakit_hookspecs.plain import to_plain
+
+ADOPT = Body(
+    [
+        (
+            (0, 0),
+            {
+                "type": "object",
+                "properties": {
+                    "project": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "name": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "disk_format": {"enum": list(FORMATS)},
+                    "new_id": {"type": "boolean"},
+                },
+                "additionalProperties": False,
+            },
+        )
+    ]
+)
+
+
+async def list_files(call: Call[Additions]) -> web.Response:
+    """List the files that no image has."""
+    return reply({"image_files": to_plain(await call.service.unknown_files.every())})
+
+
+async def adopt(call: Call[Additions]) -> web.Response:
+    """Make an image of one."""
+    asked = await ADOPT.read(call)
+    project = asked.get("project")
+    adoption = ImageAdoption(
+        project=await call.service.reports.project_called(project) if project else None,
+        name=asked.get("name"),
+        disk_format=asked.get("disk_format"),
+        new_id=asked.get("new_id", False),
+    )
+    return reply({"image": await call.service.unknown_files.adopt(call.path["name"], adoption)})
+
+
+async def remove(call: Call[Additions]) -> web.Response:
+    """Remove one."""
+    refuse_unknown(call.query, ())
+    await call.service.unknown_files.remove(call.path["name"])
+    return web.Response(status=204)
+
+
+ROUTES = (
+    Route(method="GET", path="/v1/image-files", handler=list_files, rule="novakit:image-files:list"),
+    Route(method="POST", path="/v1/image-files/{name}/adopt", handler=adopt, rule="novakit:image-files:adopt"),
+    Route(method="DELETE", path="/v1/image-files/{name}", handler=remove, rule="novakit:image-files:remove"),
+)
