@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import attrs
 import structlog
 
 from novakit import world
 from novakit.compute.states import status_of
-from novakit.conductor.work import Work
+from novakit.conductor.work import AnyWork
 from novakit.plughost import tell_all
 from novakit.plughost.offers import Listening
 from novakit.store import Store
@@ -27,7 +26,7 @@ class Announcer:
 
     store: Store
     observers: Sequence[Listening]
-    _queue: asyncio.Queue[tuple[Work[Any], str]] = attrs.field(factory=asyncio.Queue)
+    _queue: asyncio.Queue[tuple[AnyWork, str]] = attrs.field(factory=asyncio.Queue)
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -41,7 +40,7 @@ class Announcer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def note(self, work: Work[Any], state: str) -> None:
+    def note(self, work: AnyWork, state: str) -> None:
         """Take an operation that has `begun`, or has ended as `done` or `failed`."""
         if self.observers and state in _PHASES:
             self._queue.put_nowait((work, state))
@@ -54,7 +53,7 @@ class Announcer:
             except Exception as error:
                 log.error("observers could not be called", operation=work.id, exc_info=error)
 
-    async def _tell(self, work: Work[Any], state: str) -> None:
+    async def _tell(self, work: AnyWork, state: str) -> None:
         async with self.store.read() as session:
             row = await servers.show(session, work.server_id, deleted=True)
         if row is None:

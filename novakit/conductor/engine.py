@@ -13,7 +13,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import attrs
 import structlog
@@ -21,14 +20,13 @@ import structlog
 from novakit import tracing, world
 from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, Unreachable
 from novakit.compute.states import UndefinedMove
-from novakit.concurrency.gather import Gather
+from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
-from novakit.conductor.verb import Step, Verb, undone
-from novakit.conductor.work import SECRETS, Commit, Failed, JoinedCommit, Postponed, Rewind, Unwritten, Work
+from novakit.conductor.verb import AnyStep, AnyVerb, undone
+from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, Postponed, Rewind
 from novakit.store import Store
 from novakit.store import operations as rows
-from novakit.store.compute import servers
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Row
 from novakit.store.faults import is_passing
 
 log = structlog.get_logger(__name__)
@@ -38,30 +36,9 @@ LEASE = timedelta(seconds=15)
 conductor delays its operations by as much."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the leases of others: how much later than `LEASE` a void one may be noticed."""
-RETRY = 0.5
-"""Seconds after which a write is tried again that the store could not take; the outcome waits in memory meanwhile."""
 GATHER = 0.002
 """Seconds the engine waits for more work before it leases a batch: requests that come together are written in one
 transaction, and nobody notices so short a wait."""
-LATER = 0.1
-"""Seconds the end of a step that may be written later waits for the next one to end: no user sees so short a state."""
-
-
-class _Lost(Exception):
-    """The lease has gone to another engine; whatever is under way here is its business now."""
-
-
-class _Cancelled(Exception):
-    """A delete took over."""
-
-
-@attrs.frozen
-class _Progress:
-    """What one operation wants written."""
-
-    work: Work[Any]
-    commits: Sequence[Commit]
-    values: Mapping[str, Any]
 
 
 @attrs.define
@@ -69,20 +46,20 @@ class Engine:
     """Runs operations, up to `limit` at a time."""
 
     parts: Parts
-    verbs: Mapping[str, Verb[Any]]
+    verbs: Mapping[str, AnyVerb]
     limit: int = 64
     patience: float = 600.0
     """Seconds for which a host that is silent is asked again, from the first silence on."""
     boundary: Callable[[str], None] = lambda place: None
     """Called at the begin and end of each step, named `create/place/begin`: where tests kill the process."""
-    note: Callable[[Work[Any], str], None] = lambda work, state: None
+    note: Callable[[AnyWork, str], None] = lambda work, state: None
     """Called when an operation has `begun` for the first time, and after it ended, with its final state."""
     owner: str = attrs.field(factory=world.new_id)
     ended: Counter[tuple[str, str]] = attrs.field(factory=Counter)
     """Operations that this engine ended, by kind and final state."""
     _running: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _interruptible: set[str] = attrs.field(factory=set)
-    _writing: Gather["_Progress", Exception | None] = attrs.field(init=False)
+    _outcomes: Outcomes = attrs.field(init=False)
     _leases: dict[str, tuple[rows.OperationLease, float]] = attrs.field(factory=dict)
     """Leases of operations that do not run here, and since when each is known, by the monotonic clock."""
     _looked_at: float = -1e9
@@ -92,14 +69,14 @@ class Engine:
     _stopping: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self._writing = Gather(self._write_many)
+        self._outcomes = Outcomes(self.parts.store, self.owner)
 
     @property
     def store(self) -> Store:
         """Return the store that operations are in."""
         return self.parts.store
 
-    def measures(self) -> dict[str, Any]:
+    def measures(self) -> dict[str, object]:
         """Return what this engine counted: `operations` that ended by kind and state, and how many are `running`."""
         operations = [{"kind": kind, "state": state, "count": count} for (kind, state), count in self.ended.items()]
         return {"operations": operations, "running": len(self._running)}
@@ -190,7 +167,7 @@ class Engine:
 
     async def stop(self, within: float) -> None:
         """Take no new work, let what runs finish for `within` seconds, then leave the rest to the next start."""
-        self._stopping = True
+        self._stopping = self._outcomes.stopping = True
         self.wake()
         if tasks := list(self._running.values()):
             _, left = await asyncio.wait(tasks, timeout=within)
@@ -201,7 +178,7 @@ class Engine:
     async def _one(self, row: Row) -> None:
         try:
             await self._run(row)
-        except _Lost:
+        except Lost:
             log.warning("lease lost", operation=row["id"], kind=row["kind"])
         except Exception as error:
             # It is leased again once the lease has run out, here or where it is understood.
@@ -224,14 +201,14 @@ class Engine:
                 kind=row["kind"],
             )
             return
-        work: Work[Any] = verb.work(row)
+        work: AnyWork = verb.work(row)
         try:
             if work.attempt == 1:
                 self.note(work, "begun")
             facts = {"operation__id": work.id, "server__id": work.server_id, "operation__attempt": work.attempt}
             with tracing.within(tracing.tracer(), f"operation.{verb.kind}", tracing.parent(work.beside), **facts):
                 await self._walk(verb, work, row)
-        except (_Cancelled, asyncio.CancelledError):
+        except (Cancelled, asyncio.CancelledError):
             if not self._stopping:
                 await self._finish(work, "cancelled", [])
 
@@ -243,7 +220,7 @@ class Engine:
         self._silences.pop(row["id"], None)
         self.ended[row["kind"], "cancelled"] += 1
 
-    async def _walk(self, verb: Verb[Any], work: Work[Any], row: Row) -> None:
+    async def _walk(self, verb: AnyVerb, work: AnyWork, row: Row) -> None:
         """Do what is left of the operation, or take it back, until it ends or has to wait."""
         step, silent = row["step"], self._silence(row)
         undoing = row["state"] == "undoing" and not verb.tireless
@@ -259,8 +236,8 @@ class Engine:
             except Rewind as error:
                 step, silent = verb.before(error.step), None
                 work.end(world.now().isoformat(), "Error", str(error))
-                await self._write(work, [error.commit] if error.commit else [], step=step, reason=str(error))
-            except (_Lost, _Cancelled):
+                await self._outcomes.write(work, [error.commit] if error.commit else [], step=step, reason=str(error))
+            except (Lost, Cancelled):
                 raise
             except Exception as error:
                 if not isinstance(error, Unreachable):
@@ -277,7 +254,7 @@ class Engine:
                 await self._fail(verb, work, failure)
                 undoing = True
 
-    def _failure(self, verb: Verb[Any], work: Work[Any], error: Exception, silent: float | None) -> Failed | None:
+    def _failure(self, verb: AnyVerb, work: AnyWork, error: Exception, silent: float | None) -> Failed | None:
         """Return what an error of a step means for the owner; None when the step is to be done again later."""
         match error:
             case Failed():
@@ -298,7 +275,7 @@ class Engine:
         log.error("a step of an operation failed unexpectedly", operation=work.id, kind=verb.kind, exc_info=error)
         return None if is_passing(error) else Failed("An internal error happened.", details=repr(error))
 
-    async def _do(self, verb: Verb[Any], step: Step[Any], work: Work[Any]) -> None:
+    async def _do(self, verb: AnyVerb, step: AnyStep, work: AnyWork) -> None:
         place, started = f"{verb.kind}/{step.name}", world.monotonic()
         work.begin(verb.event_of(step), world.now().isoformat())
         self.boundary(f"{place}/begin")
@@ -316,20 +293,20 @@ class Engine:
             # The next step begins now, and whoever asks what takes so long is to see it.
             work.begin(verb.event_of(left[0]), world.now().isoformat())
             if step.is_written_later:
-                await self._write_later(work, step.name, commits)
+                await self._outcomes.write_later(work, step.name, commits)
             else:
-                await self._write(work, commits, step=step.name)
+                await self._outcomes.write(work, commits, step=step.name)
         else:
             await self._finish(work, "done", commits, step=step.name)
         self._tell(work, place, "step done", seconds=round(world.monotonic() - started, 3))
         self.boundary(f"{place}/end")
 
-    def _tell(self, work: Work[Any], place: str, what: str, **more: Any) -> None:
+    def _tell(self, work: AnyWork, place: str, what: str, **more: object) -> None:
         """Log one line that a reader can follow a server by."""
         about = {"operation": work.id, "server": work.server_id, "request_id": work.request_id}
         log.info(f"{what}: {place}", host=work.memory.host, **more, **about)
 
-    async def _fail(self, verb: Verb[Any], work: Work[Any], failure: Failed) -> None:
+    async def _fail(self, verb: AnyVerb, work: AnyWork, failure: Failed) -> None:
         work.end(world.now().isoformat(), "Error", failure.details or failure.message)
         log.warning(
             "operation failed", operation=work.id, kind=verb.kind, server=work.server_id, host=work.memory.host,
@@ -337,9 +314,9 @@ class Engine:
         )  # fmt: skip
         work.beside["failure"] = failure.plain()
         shown = [undone(work, work.beside["failure"])] if verb.fails_first else []
-        await self._write(work, shown, state="undoing", reason=failure.message)
+        await self._outcomes.write(work, shown, state="undoing", reason=failure.message)
 
-    async def _undo(self, verb: Verb[Any], work: Work[Any], done: str | None) -> None:
+    async def _undo(self, verb: AnyVerb, work: AnyWork, done: str | None) -> None:
         """Take back what the steps did, the last one first, and end the operation as failed."""
         place, started = f"{verb.kind}/undo", world.monotonic()
         self.boundary(f"{place}/begin")
@@ -359,88 +336,10 @@ class Engine:
         self._tell(work, place, "taken back", seconds=round(world.monotonic() - started, 3), why=failure["message"])
         self.boundary(f"{place}/end")
 
-    async def _write_later(self, work: Work[Any], step: str, commits: Sequence[Commit]) -> None:
-        """Have the end of a step written with what comes next, or in a moment."""
-        before = await self._taken(work)
-        later = work.unwritten = Unwritten(step, [*(before.commits if before else ()), *commits])
-
-        async def write() -> None:
-            try:
-                await self._write_now(work, later.commits, step=step)
-            except Exception as error:
-                # It stays unwritten; whatever is written next comes upon the same, and then it counts.
-                log.debug("the end of a step is not written yet", operation=work.id, why=repr(error))
-            else:
-                work.unwritten = None
-
-        def begin() -> None:
-            later.writing = world.spawn(write(), name=f"operation/{work.id}/later")
-
-        later.due = asyncio.get_running_loop().call_later(LATER, begin)
-
-    async def _taken(self, work: Work[Any]) -> Unwritten | None:
-        """Take what is not written yet, once nobody is at it."""
-        later = work.unwritten
-        if later is not None:
-            if later.due is not None:
-                later.due.cancel()
-            if later.writing is not None:
-                await asyncio.wait([later.writing])
-        left, work.unwritten = work.unwritten, None
-        return left
-
-    async def _write(self, work: Work[Any], commits: Sequence[Commit], **values: Any) -> None:
-        later = await self._taken(work)
-        if later is not None and values.get("state") != "cancelled":
-            commits, values = [*later.commits, *commits], {"step": later.step, **values}
-        await self._write_now(work, commits, **values)
-
-    async def _write_now(self, work: Work[Any], commits: Sequence[Commit], **values: Any) -> None:
-        progress = _Progress(work, commits, {"silent_since": None, **values})
-        outcome = await self._writing(progress)
-        while outcome is not None and is_passing(outcome) and not self._stopping:
-            # Given up here, the operation would stand still until its lease runs out, long after the store is back.
-            log.warning("the outcome of a step waits for the store", operation=work.id, why=type(outcome).__name__)
-            await asyncio.sleep(RETRY)
-            outcome = await self._writing(progress)
-        if outcome is not None:
-            raise outcome
-
-    async def _write_many(self, batch: Sequence["_Progress"]) -> list[Exception | None]:
-        """Write what operations under way came to, in one transaction; one that cannot be written costs only itself."""
-        try:
-            async with self.store.write() as session:
-                return await self._write_together(session, batch)
-        except Exception as error:
-            if len(batch) == 1:
-                return [error]
-        return [(await self._write_many([each]))[0] for each in batch]
-
-    async def _write_together(self, session: Session, batch: Sequence["_Progress"]) -> list[Exception | None]:
-        await servers.lock_some(session, {each.work.server_id for each in batch if each.commits})
-        changes = {each.work.id: {"data": each.work.data, "events": each.work.events, **each.values} for each in batch}
-        cancelled = await rows.change_many(session, self.owner, changes)
-        outcomes: list[Exception | None] = []
-        alike: dict[type[JoinedCommit], list[Any]] = {}
-        for each in batch:
-            told = _outcome(cancelled.get(each.work.id), each.values)
-            outcomes.append(told)
-            # One operation's commits are written in their order: a failure must not be written before the step that
-            # was to be written later, which then could not be any more.
-            are_joined = all(isinstance(commit, JoinedCommit) for commit in each.commits)
-            for commit in each.commits if told is None else ():
-                if are_joined and isinstance(commit, JoinedCommit):
-                    alike.setdefault(type(commit), []).append(commit)
-                else:
-                    await commit(session)
-        for kind, commits in alike.items():
-            await kind.write(session, commits)
-        return outcomes
-
-    async def _finish(self, work: Work[Any], state: str, commits: Sequence[Commit], **values: Any) -> None:
+    async def _finish(self, work: AnyWork, state: str, commits: Sequence[Commit], **values: object) -> None:
         work.forget_secrets()
         self._silences.pop(work.id, None)
-        await self._write(work, commits, state=state, finished_at=world.now(), **values)
+        await self._outcomes.write(work, commits, state=state, finished_at=world.now(), **values)
         self.ended[work.kind, state] += 1
         self.note(work, state)
 
@@ -453,7 +352,7 @@ class Engine:
         behind: float = min(max((world.now() - since).total_seconds(), 0.0), self.patience / 2)
         return self._silences.get(row["id"], world.monotonic() - behind)
 
-    async def _postpone(self, work: Work[Any], error: Exception, silent: float | None) -> None:
+    async def _postpone(self, work: AnyWork, error: Exception, silent: float | None) -> None:
         seconds = getattr(error, "seconds", None) or min(0.5 * 2 ** min(work.attempt, 7), 30)
         self._tell(work, work.kind, "operation waits", why=str(error), seconds=seconds)
         now, silent_since = world.now(), None
@@ -461,16 +360,10 @@ class Engine:
             self._silences[work.id] = silent
             silent_since = now - timedelta(seconds=world.monotonic() - silent)
         later = {"not_before": now + timedelta(seconds=seconds), "lease_until": None}
-        await self._write(work, [], silent_since=silent_since, reason=str(error), **later)
+        await self._outcomes.write(work, [], silent_since=silent_since, reason=str(error), **later)
 
 
-def _outcome(cancelled: bool | None, values: Mapping[str, Any]) -> Exception | None:
-    if cancelled is None:
-        return _Lost()
-    return _Cancelled() if cancelled and values.get("state") != "cancelled" else None
-
-
-def _why(error: Exception) -> dict[str, Any]:
+def _why(error: Exception) -> dict[str, object]:
     """Return why the store did not do it: in a word where that passes by itself, else with all that is known."""
     return {"why": type(error).__name__} if is_passing(error) else {"exc_info": error}
 

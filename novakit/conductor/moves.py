@@ -1,18 +1,17 @@
 """The table of every change of a server's states, collected from the verbs and the reports that make them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from novakit.compute.states import ANY, NEW, Move, State
 from novakit.conductor.reports import MOVES as REPORTED
-from novakit.conductor.verb import Verb
+from novakit.conductor.verb import AnyVerb
 from novakit.conductor.verbs import VERBS
 
 REPORT = "report"
 """What makes a move that no verb makes: the report of a host."""
 
 
-def table(verbs: Mapping[str, Verb[Any]]) -> dict[tuple[str, str], Move]:
+def table(verbs: Mapping[str, AnyVerb]) -> dict[tuple[str, str], Move]:
     """Return the moves by who makes them and the event."""
     made = {(verb.kind, move.event): move for verb in verbs.values() for move in verb.moves}
     return made | {(REPORT, move.event): move for move in REPORTED}
@@ -48,7 +47,7 @@ def pairs(move: Move) -> Iterator[tuple[State, State]]:
             yield (vm_state, task_state), (move.vm_state or vm_state, move.task_state)
 
 
-def joined(verb: Verb[Any]) -> Iterator[tuple[State, State]]:
+def joined(verb: AnyVerb) -> Iterator[tuple[State, State]]:
     """Give the changes that two moves of a verb are seen as where the first one is written with the second."""
     later = {step.name for step in verb.steps if step.is_written_later}
     for first in (move for move in verb.moves if move.event in later):

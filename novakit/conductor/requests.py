@@ -14,7 +14,7 @@ from novakit import errors, tracing, world
 from novakit.bus import Bus, topics
 from novakit.compute.servers import locked, refuse_locked
 from novakit.compute.states import REQUEST, Move, check, move_if
-from novakit.conductor.verb import Asked, Begun, Verb, Version
+from novakit.conductor.verb import AnyVerb, Asked, Begun, Version
 from novakit.conductor.work import Memory
 from novakit.context import RequestContext
 from novakit.store import Session, Store, operations
@@ -35,7 +35,7 @@ class Requests:
         self,
         context: RequestContext,
         server_id: str,
-        verb: Verb[Any],
+        verb: AnyVerb,
         value: object = None,
         version: Version = (2, 1),
     ) -> None:
@@ -54,7 +54,7 @@ class Requests:
         await tell_conductor(self.bus, cancelled)
 
     async def _begin(
-        self, session: Session, context: RequestContext, verb: Verb[Any], row: Row, value: Any, version: Version
+        self, session: Session, context: RequestContext, verb: AnyVerb, row: Row, value: Any, version: Version
     ) -> Sequence[str]:
         _check_state(verb, row)
         if verb.needs is not None:
@@ -76,7 +76,7 @@ class Requests:
         return cancelled
 
 
-def _check_state(verb: Verb[Any], row: Row) -> None:
+def _check_state(verb: AnyVerb, row: Row) -> None:
     """Refuse a server in a state in which no request for the verb is possible, and one that is on no host."""
     ways = [move for move in verb.moves if move.event.startswith(REQUEST)]
     state = row["vm_state"], row["task_state"]
@@ -103,7 +103,7 @@ async def _move(session: Session, kind: str, move: Move, row: Row, values: Any) 
 
 
 def operation_of(
-    context: RequestContext, verb: Verb[Any], server_id: str, memory: Memory, now: datetime
+    context: RequestContext, verb: AnyVerb, server_id: str, memory: Memory, now: datetime
 ) -> dict[str, Any]:
     """Return the row of an operation that is to be run; one without steps is done with the request."""
     row: dict[str, Any] = {

@@ -12,7 +12,7 @@ import attrs
 from novakit import world
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
-from novakit.conductor.work import Commit, M, Memory, Work, move_of
+from novakit.conductor.work import AnyWork, Commit, M, Memory, Work, move_of
 from novakit.context import RequestContext
 from novakit.store.engine import Row, Session
 
@@ -161,6 +161,12 @@ class Verb(Generic[M]):
         return step.shown_as or f"{self.kind}_{step.name}"
 
 
+AnyVerb = Verb[Any]
+"""Whichever verb; its steps take work with its own memory and no other, so that no wider record could stand for all."""
+AnyStep = Step[Any]
+"""A step of whichever verb."""
+
+
 def simple_moves(
     before: Sequence[str], during: str, after: str, step: str, before_task: str | None = None
 ) -> Sequence[Move]:
@@ -185,7 +191,7 @@ async def begin_on_host(asked: Asked) -> Begun[Memory]:
     return Begun(memory=Memory(host=asked.server["host"]))
 
 
-def undone(work: Work[Any], failure: Mapping[str, object]) -> Commit:
+def undone(work: AnyWork, failure: Mapping[str, object]) -> Commit:
     """Make the undo move that the server's state allows, with the reason as its fault; a state that was set stays."""
     shown = {**failure, "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
 

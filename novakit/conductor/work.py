@@ -145,6 +145,10 @@ class Work(Generic[M]):
                 self.events[-1]["details"] = details
 
 
+AnyWork = Work[Any]
+"""Work of whichever verb: a step puts another memory into its own, so that no wider record could stand for all."""
+
+
 class Failed(Exception):
     """The operation cannot succeed; `message` is for the owner, `details` for admins."""
 

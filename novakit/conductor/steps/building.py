@@ -6,7 +6,7 @@ The invariant: a host that was left is written down before it is cleared, so tha
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -18,7 +18,7 @@ from novakit.calls.scheduler import Earlier, Refusal
 from novakit.compute import metadata
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import clearing
-from novakit.conductor.work import Failed, Memory, Postponed, Rewind, Work
+from novakit.conductor.work import AnyWork, Failed, Memory, Postponed, Rewind, Work
 from novakit.context import SERVICE
 from novakit.errors import NotFound
 from novakit.network import PortInfo
@@ -74,7 +74,7 @@ B = TypeVar("B", bound=Building)
 TAKEN = "{} has a guest of it that is newer than the database, which was restored from a backup."
 
 
-async def server_of(work: Work[Any], parts: Parts) -> Row:
+async def server_of(work: AnyWork, parts: Parts) -> Row:
     """Read the server once: what its plan is made of does not change while it is built."""
     if "server" not in work.seen:
         work.seen["server"] = await parts.servers.read(work.server_id)
@@ -109,7 +109,7 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
     return {"host": result.host, "node": result.node, "availability_zone": zone}
 
 
-async def _refuse_twice(work: Work[Any], parts: Parts) -> None:
+async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
     """Refuse to place a server whose guest a host has that is newer than the database; raises `Failed`.
 
     Only an operation that was taken over can be one that a restored backup has open.

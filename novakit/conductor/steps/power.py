@@ -1,17 +1,15 @@
 """Bringing a guest to a power state, which several verbs do."""
 
-from typing import Any
-
 from novakit.compute.records import POWER_NUMBERS
 from novakit.conductor.parts import Parts
-from novakit.conductor.work import Work
+from novakit.conductor.work import AnyWork
 from novakit_hookspecs.servers import Power
 
 GRACE = 60.0
 """Seconds a guest has to shut down by itself before its plug is pulled."""
 
 
-async def set_power(work: Work[Any], parts: Parts, to: Power, within: float = 0.0) -> Power:
+async def set_power(work: AnyWork, parts: Parts, to: Power, within: float = 0.0) -> Power:
     """Have the host bring the guest to a power state, and return the one it reached.
 
     A guest that is to shut down is asked to for `within` seconds first; the host has them for any other state, too.
@@ -19,7 +17,7 @@ async def set_power(work: Work[Any], parts: Parts, to: Power, within: float = 0.
     return (await parts.hosts.at(str(work.memory.host)).set_power(work.id, work.server_id, to, within)).power
 
 
-async def start_wired(work: Work[Any], parts: Parts, within: float = 0.0) -> Power:
+async def start_wired(work: AnyWork, parts: Parts, within: float = 0.0) -> Power:
     """Start the guest, its ports wired first: they may be gone since the host was restarted.
 
     `within` are seconds that this may take beside those of any start.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import attrs
 
@@ -11,7 +10,7 @@ from novakit.compute.states import REQUEST, UNDO, Move, move_if, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.verb import Action, Step, Verb, begin_on_host
-from novakit.conductor.work import Commit, Memory, Work
+from novakit.conductor.work import AnyWork, Commit, Memory
 from novakit.store import operations
 from novakit.store.compute import hosts, servers
 from novakit.store.engine import Row, Session
@@ -20,7 +19,7 @@ from novakit_hookspecs.plain import to_plain
 OFFLOAD = Move("offload", when(("shelved",), "shelving_offloading"), "shelved_offloaded", None)
 
 
-async def offload(work: Work[Any], parts: Parts) -> Commit:
+async def offload(work: AnyWork, parts: Parts) -> Commit:
     """Remove the guest from its host and give back what it had there; the ports keep their addresses."""
     await clear_host(parts, work.server_id, work.memory.host)
     moved = work.moved(OFFLOAD.event, host=None, node=None, availability_zone=None, fault=None)

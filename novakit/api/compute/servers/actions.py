@@ -94,9 +94,7 @@ def _has(version: Version, since: Version | None, until: Version | None) -> bool
     return (since is None or version >= since) and (until is None or version <= until)
 
 
-async def _begin(
-    call: Call[Compute], verb: verbs.Verb[Any], action: verbs.Action, body: dict[str, Any]
-) -> web.Response:
+async def _begin(call: Call[Compute], verb: verbs.AnyVerb, action: verbs.Action, body: dict[str, Any]) -> web.Response:
     """Have a verb done; its record says who may and what the body must be."""
     server = await server_of(call, action.rule)
     BODIES[action.name].check(call.version, body)
