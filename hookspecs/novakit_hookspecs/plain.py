@@ -6,35 +6,38 @@ What a type needs is worked out once: a host's topology has thousands of fields,
 import enum
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 import attrs
 
 T = TypeVar("T")
+_Kind = Any
+"""What may stand as the type of a field: a class, a union, a generic alias. Type checkers have no common type for it."""
 _Turn = Callable[[Any], Any]
+"""Turns a value whose type is known by its `_Kind` only, while the program runs."""
 
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: object) -> Any:
     """Turn a record into dicts, lists, strings, numbers; bytes become Latin-1 text."""
-    kind: Any = type(value)
+    kind: _Kind = type(value)
     return value if kind in _ATOMS else _writer(kind)(value)
 
 
-def to_record(plain: Any, kind: type[T], *, tolerant: bool = False) -> T:
+def to_record(plain: object, kind: type[T], *, tolerant: bool = False) -> T:
     """Build a record of `kind` from plain data. Raises TypeError or ValueError when it does not fit.
 
     A field that the record does not have is refused, or passed over with `tolerant`: the other side may be newer.
     """
-    wanted: Any = kind
+    wanted: _Kind = kind
     return typing.cast(T, _reader(wanted, tolerant)(plain))
 
 
 @cache
-def _writer(kind: Any) -> _Turn:
+def _writer(kind: _Kind) -> _Turn:
     """Choose how values of one class are written."""
     if attrs.has(kind):
         return _record_writer(tuple(field.name for field in attrs.fields(kind)))
@@ -52,11 +55,11 @@ def _writer(kind: Any) -> _Turn:
 
 
 def _record_writer(names: tuple[str, ...]) -> _Turn:
-    def write(value: Any) -> dict[str, Any]:
+    def write(value: object) -> dict[str, object]:
         plain = {}
         for name in names:
             each = getattr(value, name)
-            kind: Any = type(each)
+            kind: _Kind = type(each)
             plain[name] = each if kind in _ATOMS else _writer(kind)(each)
         return plain
 
@@ -64,9 +67,9 @@ def _record_writer(names: tuple[str, ...]) -> _Turn:
 
 
 @cache
-def _reader(kind: Any, tolerant: bool) -> _Turn:
+def _reader(kind: _Kind, tolerant: bool) -> _Turn:
     """Choose how plain data becomes a value of one type."""
-    origin = typing.get_origin(kind)
+    origin: _Kind = typing.get_origin(kind)
     if origin is None:
         return _simple_reader(kind, tolerant)
     arguments = typing.get_args(kind)
@@ -75,8 +78,8 @@ def _reader(kind: Any, tolerant: bool) -> _Turn:
     return _not_null(kind, _collection_reader(origin, arguments, tolerant))
 
 
-def _not_null(kind: Any, read: _Turn) -> _Turn:
-    def read_some(plain: Any) -> Any:
+def _not_null(kind: _Kind, read: _Turn) -> _Turn:
+    def read_some(plain: object) -> object:
         if plain is None:
             raise TypeError(f"expected {kind}, not null")
         return read(plain)
@@ -84,7 +87,7 @@ def _not_null(kind: Any, read: _Turn) -> _Turn:
     return read_some
 
 
-def _collection_reader(origin: Any, arguments: tuple[Any, ...], tolerant: bool) -> _Turn:
+def _collection_reader(origin: _Kind, arguments: tuple[_Kind, ...], tolerant: bool) -> _Turn:
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
         each_one = [_reader(one, tolerant) for one in arguments]
         return lambda plain: tuple([read(each) for each, read in zip(plain, each_one, strict=True)])
@@ -95,21 +98,21 @@ def _collection_reader(origin: Any, arguments: tuple[Any, ...], tolerant: bool) 
     return lambda plain: origin([first(each) for each in _list(plain)])
 
 
-def _object(plain: Any) -> Any:
+def _object(plain: object) -> Mapping[object, object]:
     if not isinstance(plain, Mapping):
         raise TypeError(f"expected an object, not {type(plain).__name__}")
     return plain
 
 
-def _list(plain: Any) -> Any:
+def _list(plain: object) -> Iterable[object]:
     # Text can be iterated over, too, and would become a list of its letters.
     if not isinstance(plain, list | tuple | set | frozenset):
         raise TypeError(f"expected a list, not {type(plain).__name__}")
     return plain
 
 
-def _simple_reader(kind: Any, tolerant: bool) -> _Turn:
-    if kind is Any:
+def _simple_reader(kind: _Kind, tolerant: bool) -> _Turn:
+    if kind is Any or kind is object:
         return lambda plain: plain
     if attrs.has(kind):
         return _record_reader(kind, tolerant)
@@ -118,7 +121,7 @@ def _simple_reader(kind: Any, tolerant: bool) -> _Turn:
     if kind is bytes:
         return _bytes
 
-    def read(plain: Any) -> Any:
+    def read(plain: object) -> object:
         # True counts as a number in Python, and as none for whoever reads a number of a record.
         if isinstance(plain, kind) and not (kind is not bool and type(plain) is bool):
             return plain
@@ -129,17 +132,17 @@ def _simple_reader(kind: Any, tolerant: bool) -> _Turn:
     return read
 
 
-def _bytes(plain: Any) -> bytes:
+def _bytes(plain: object) -> bytes:
     if not isinstance(plain, str):
         raise TypeError(f"expected text, not {type(plain).__name__}")
     return plain.encode("latin-1")
 
 
-def _record_reader(kind: Any, tolerant: bool) -> _Turn:
+def _record_reader(kind: _Kind, tolerant: bool) -> _Turn:
     fields: dict[str, _Turn] = {}
     required = frozenset(field.name for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING)
 
-    def read(plain: Any) -> Any:
+    def read(plain: object) -> object:
         if not isinstance(plain, Mapping):
             raise TypeError(f"expected an object for {kind.__name__}, not {type(plain).__name__}")
         if not fields:  # only now, as a record may hold records of its own kind
@@ -159,7 +162,7 @@ def _record_reader(kind: Any, tolerant: bool) -> _Turn:
     return read
 
 
-def _named(kind: Any, fields: Mapping[str, _Turn], plain: Mapping[str, Any]) -> TypeError | None:
+def _named(kind: _Kind, fields: Mapping[str, _Turn], plain: Mapping[str, object]) -> TypeError | None:
     """Say in which field the trouble is; None where each field alone is right."""
     for name, value in plain.items():
         try:
@@ -169,14 +172,14 @@ def _named(kind: Any, fields: Mapping[str, _Turn], plain: Mapping[str, Any]) -> 
     return None
 
 
-def _union_reader(kinds: tuple[Any, ...], tolerant: bool) -> _Turn:
+def _union_reader(kinds: tuple[_Kind, ...], tolerant: bool) -> _Turn:
     optional = type(None) in kinds
     some = [kind for kind in kinds if kind is not type(None)]
     readers = [_reader(kind, False) for kind in some]
     if tolerant:  # a kind that fits without a field left over comes before one that passes over some
         readers += [_reader(kind, True) for kind in some]
 
-    def read(plain: Any) -> Any:
+    def read(plain: object) -> object:
         if plain is None and optional:
             return None
         problems = []

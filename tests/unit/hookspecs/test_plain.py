@@ -1,5 +1,7 @@
 import json
+from collections.abc import Mapping
 
+import attrs
 import pytest
 
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
@@ -37,6 +39,19 @@ def test_a_plan_keeps_bytes_unions_and_nones():
 def test_what_was_applied_crosses_unchanged():
     applied = Applied(revision=1, vifs={ID: Vif(device="tap1", mtu=1450)}, faults={"x": "why"})
     assert roundtrip(applied) == applied
+
+
+@attrs.frozen
+class Loose:
+    one: object = None
+    named: Mapping[str, object] = attrs.field(factory=dict)
+    listed: tuple[object, ...] = ()
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 1.5, "a", [1, None], {"a": [True]}])
+def test_a_field_that_holds_any_object_takes_what_is_sent(value):
+    record = Loose(one=value, named={"a": value}, listed=(value,))
+    assert to_record(to_plain(record), Loose) == record
 
 
 @pytest.mark.parametrize("wrong", [{"revision": "7"}, {"revision": 7, "extra": 1}, {"revision": 7, "ports": [5]}, 5])
