@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 import libvirt
@@ -114,7 +114,7 @@ class Calls:
     """Called in the loop when the connection broke."""
     _pool: ThreadPoolExecutor | None = attrs.field(init=False, default=None)
     _loop: asyncio.AbstractEventLoop | None = attrs.field(init=False, default=None)
-    _connection: Any = attrs.field(init=False, default=None)
+    _connection: "libvirt.virConnect | None" = attrs.field(init=False, default=None)
     _subscription: int = attrs.field(init=False, default=-1)
     _connecting: threading.Lock = attrs.field(init=False, factory=threading.Lock)
 
@@ -137,7 +137,7 @@ class Calls:
     async def domains(self) -> Sequence[Domain]:
         """List the domains whose name and UUID are of our making."""
 
-        def work(connection: Any) -> list[Domain]:
+        def work(connection: libvirt.virConnect) -> list[Domain]:
             found = []
             for domain in connection.listAllDomains(0):
                 guest = guest_of(domain.name())
@@ -150,7 +150,7 @@ class Calls:
     async def domain(self, guest: str) -> Domain | None:
         """Look one guest's domain up."""
 
-        def work(connection: Any) -> Domain | None:
+        def work(connection: libvirt.virConnect) -> Domain | None:
             found = _find(connection, guest)
             return None if found is None else _describe(found, guest)
 
@@ -159,7 +159,7 @@ class Calls:
     async def host_devices(self) -> Mapping[str, Sequence[str]]:
         """List the PCI addresses of the host's devices that domains have, by the name of any domain."""
 
-        def work(connection: Any) -> dict[str, Sequence[str]]:
+        def work(connection: libvirt.virConnect) -> dict[str, Sequence[str]]:
             return {name: host_devices.read(xml) for name, xml in _texts(connection).items()}
 
         return await self._run(work)
@@ -167,7 +167,7 @@ class Calls:
     async def users(self) -> Collection[int]:
         """List the users that domains have of their own."""
 
-        def work(connection: Any) -> set[int]:
+        def work(connection: libvirt.virConnect) -> set[int]:
             labels = [guest_users.of_domain(xml) for xml in _texts(connection).values()]
             return {label.user for label in labels if label is not None}
 
@@ -180,7 +180,7 @@ class Calls:
     async def start(self, guest: str) -> None:
         """Start a defined domain, with its saved memory if there is some; one that is paused goes on."""
 
-        def work(connection: Any) -> None:
+        def work(connection: libvirt.virConnect) -> None:
             domain = _get(connection, guest)
             # A start that is repeated after its answer was lost finds the domain active and changes nothing.
             if not domain.isActive():
@@ -197,7 +197,7 @@ class Calls:
     async def save(self, guest: str) -> None:
         """Write the domain's memory where libvirt keeps it and end the domain; one that is off is left alone."""
 
-        def work(connection: Any) -> None:
+        def work(connection: libvirt.virConnect) -> None:
             domain = _get(connection, guest)
             if domain.isActive():
                 domain.managedSave(0)
@@ -207,7 +207,7 @@ class Calls:
     async def forget_memory(self, guest: str) -> None:
         """Throw the saved memory of a domain away; none is fine."""
 
-        def work(connection: Any) -> None:
+        def work(connection: libvirt.virConnect) -> None:
             domain = _get(connection, guest)
             if domain.hasManagedSaveImage(0):
                 domain.managedSaveRemove(0)
@@ -226,7 +226,7 @@ class Calls:
     async def undefine(self, guest: str) -> None:
         """Stop the domain and forget it with all that libvirt keeps of it; the unknown is fine."""
 
-        def work(connection: Any) -> None:
+        def work(connection: libvirt.virConnect) -> None:
             if (domain := _find(connection, guest)) is None:
                 return
             _if_active(connection, guest, lambda domain: domain.destroy())
@@ -259,7 +259,7 @@ class Calls:
             lambda connection: str(connection.baselineHypervisorCPU(None, "x86_64", machine, kind, [cpu], flag))
         )
 
-    async def _run(self, work: Callable[[Any], T]) -> T:
+    async def _run(self, work: Callable[[libvirt.virConnect], T]) -> T:
         if self._pool is None:
             raise Busy("the libvirt driver is closed")
         future = asyncio.get_running_loop().run_in_executor(self._pool, self._call, work)
@@ -272,13 +272,13 @@ class Calls:
                 future.exception()
             raise
 
-    def _call(self, work: Callable[[Any], T]) -> T:
+    def _call(self, work: Callable[[libvirt.virConnect], T]) -> T:
         try:
             return work(self._connected())
         except libvirt.libvirtError as error:
             raise _translate(error) from error
 
-    def _connected(self) -> Any:
+    def _connected(self) -> libvirt.virConnect:
         with self._connecting:
             # isAlive says 0 for a connection that was lost and -1 for one that cannot tell.
             if self._connection is not None and self._connection.isAlive() == 1:
@@ -302,17 +302,19 @@ class Calls:
             except libvirt.libvirtError:
                 return  # it is dead, which is what was wanted
 
-    def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
+    def _closed(self, _connection: libvirt.virConnect, _reason: int, _opaque: object) -> None:
         self._in_loop(self.on_lost)
 
-    def _lifecycle(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
+    def _lifecycle(
+        self, _connection: libvirt.virConnect, domain: libvirt.virDomain, event: int, detail: int, _opaque: object
+    ) -> None:
         guest = guest_of(domain.name())
         stopped = event == libvirt.VIR_DOMAIN_EVENT_STOPPED
         told = _STOPPED_DETAILS.get(detail) if stopped else _EVENTS.get(event)
         if guest and told:
             self._in_loop(self.on_event, guest, *told)
 
-    def _in_loop(self, what: Callable[..., None], *facts: Any) -> None:
+    def _in_loop(self, what: Callable[..., None], *facts: object) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed():
             try:
@@ -321,7 +323,7 @@ class Calls:
                 return  # the loop closed in this very moment: nobody listens any more
 
 
-def _texts(connection: Any) -> Mapping[str, str]:
+def _texts(connection: libvirt.virConnect) -> Mapping[str, str]:
     """Return the XML of each domain by its name; one that goes meanwhile is left out."""
     found = {}
     for domain in connection.listAllDomains(0):
@@ -333,7 +335,7 @@ def _texts(connection: Any) -> Mapping[str, str]:
     return found
 
 
-def _find(connection: Any, guest: str) -> Any:
+def _find(connection: libvirt.virConnect, guest: str) -> "libvirt.virDomain | None":
     try:
         return connection.lookupByName(name_of(guest))
     except libvirt.libvirtError as error:
@@ -342,13 +344,13 @@ def _find(connection: Any, guest: str) -> Any:
         raise
 
 
-def _get(connection: Any, guest: str) -> Any:
+def _get(connection: libvirt.virConnect, guest: str) -> libvirt.virDomain:
     if (domain := _find(connection, guest)) is None:
         raise NotFound(f"libvirt knows no guest {guest}")
     return domain
 
 
-def _if_active(connection: Any, guest: str, act: Callable[[Any], Any]) -> None:
+def _if_active(connection: libvirt.virConnect, guest: str, act: Callable[[libvirt.virDomain], object]) -> None:
     domain = _find(connection, guest)
     if domain is None or not domain.isActive():
         return
@@ -359,7 +361,7 @@ def _if_active(connection: Any, guest: str, act: Callable[[Any], Any]) -> None:
             raise  # it may have stopped by itself in between, which is fine
 
 
-def _describe(domain: Any, guest: str) -> Domain | None:
+def _describe(domain: libvirt.virDomain, guest: str) -> Domain | None:
     try:
         state, reason = domain.state()
         power, why = _STATES.get(state, Power.SHUTDOWN), ""
@@ -375,7 +377,7 @@ def _describe(domain: Any, guest: str) -> Domain | None:
         raise
 
 
-def _directory(domain: Any) -> str:
+def _directory(domain: libvirt.virDomain) -> str:
     try:
         text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, METADATA_NAMESPACE)
     except libvirt.libvirtError as error:
@@ -385,7 +387,7 @@ def _directory(domain: Any) -> str:
     return directory_of(text)
 
 
-def _translate(error: Any) -> Exception:
+def _translate(error: libvirt.libvirtError) -> Exception:
     code, said = error.get_error_code(), (error.get_error_message() or str(error))
     if code == libvirt.VIR_ERR_NO_DOMAIN:
         return NotFound(f"libvirt does not know the guest any more: {said}")
