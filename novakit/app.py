@@ -32,6 +32,7 @@ from novakit_hookspecs.hosts import HostContext
 
 if TYPE_CHECKING:
     from novakit.agent.agent import Agent
+    from novakit.agent.images import ImageCache
 
 log = structlog.get_logger(__name__)
 
@@ -252,7 +253,6 @@ async def _serve_http(stack: AsyncExitStack, process: Process, app: web.Applicat
 
 async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     from novakit.agent.agent import Agent
-    from novakit.agent.images import ImageCache
     from novakit.agent.measure import Measuring
     from novakit.agent.membership import Membership
     from novakit.agent.notes import GuestNotes
@@ -267,13 +267,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
         _check_apart(config, process.hosts)
     agents = []
     root = config.state / "agents"
-    cache = _passable(_passable(root) / "images")
-    images = ImageCache(
-        cache,
-        config.disk_of(cache),
-        unused=config.agent.image_cache_unused,
-        limit=int(config.agent.image_cache_gb * (1 << 30)),
-    )
+    images = _image_cache(config, _passable(root))
     runs = RunningPlugins(
         driver=config.driver,
         network=config.network,
@@ -315,6 +309,14 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
         async with process.waits.on("the conductor to know this process's hosts"):
             await asyncio.gather(*(_reported(agent.reported, agent.bus) for agent in agents))
         process.notices += [agent.membership.refusal for agent in agents if agent.membership.refusal]
+
+
+def _image_cache(config: Config, root: Path) -> "ImageCache":
+    from novakit.agent.images import ImageCache
+
+    directory = _passable(root / "images")
+    limit = int(config.agent.image_cache_gb * (1 << 30))
+    return ImageCache(directory, config.disk_of(directory), unused=config.agent.image_cache_unused, limit=limit)
 
 
 async def _started(stack: AsyncExitStack, agents: Sequence["Agent"]) -> None:

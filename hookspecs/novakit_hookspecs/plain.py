@@ -14,7 +14,7 @@ import attrs
 
 T = TypeVar("T")
 _Kind = Any
-"""What may stand as the type of a field: a class, a union, a generic alias. Type checkers have no common type for it."""
+"""What may stand as a field's type: a class, a union, a generic alias. Type checkers have no common type for it."""
 _Turn = Callable[[Any], Any]
 """Turns a value whose type is known by its `_Kind` only, while the program runs."""
 

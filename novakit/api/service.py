@@ -320,17 +320,21 @@ class Service(Generic[S]):
                 told = self._fault(error, explain(error), request_id)
                 answer = self._refusal(request, told, request_id, auth_url, agreed)
             if not answer.prepared:
-                for name in self.request_id_headers:
-                    answer.headers[name] = request_id
-                if versions:
-                    for name, value in versions.headers(version).items():
-                        answer.headers.setdefault(name, value)
-                    answer.headers.add("Vary", versions.vary)
-                    if versions.legacy_header:
-                        answer.headers.add("Vary", versions.legacy_header)
+                self._name(answer, request_id, version)
             return answer
 
         return middleware
+
+    def _name(self, answer: web.StreamResponse, request_id: str, version: Version) -> None:
+        """Say in the headers of an answer which request it belongs to, and which version it is of."""
+        for name in self.request_id_headers:
+            answer.headers[name] = request_id
+        if versions := self.microversions:
+            for name, value in versions.headers(version).items():
+                answer.headers.setdefault(name, value)
+            answer.headers.add("Vary", versions.vary)
+            if versions.legacy_header:
+                answer.headers.add("Vary", versions.legacy_header)
 
     def _fault(self, error: Exception, fault: errors.NovakitError | None, request_id: str) -> errors.NovakitError:
         """Log an error that nobody expected, and say what the client is told of it."""
