@@ -23,7 +23,9 @@ def tracer() -> Tracer | None:
     return provider.get_tracer("novakit")
 
 
-def within(of: Tracer | None, name: str, context: Context | None = None, **facts: Any) -> AbstractContextManager[Any]:
+def within(
+    of: Tracer | None, name: str, context: Context | None = None, **facts: object
+) -> AbstractContextManager[Any]:
     """Open a span below the current one, or below `context`. Returns None where there is no tracer.
 
     Facts are its attributes, with `__` where the attribute has a dot.
@@ -34,7 +36,7 @@ def within(of: Tracer | None, name: str, context: Context | None = None, **facts
 
 
 @contextmanager
-def _open(of: Tracer, name: str, context: Context | None, facts: Mapping[str, Any]) -> Iterator[Span]:
+def _open(of: Tracer, name: str, context: Context | None, facts: Mapping[str, object]) -> Iterator[Span]:
     with of.start_as_current_span(name, context=context) as span:
         note(span, **facts)
         yield span
@@ -54,7 +56,7 @@ def below(name: str, **facts: Any) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def attached(body: Mapping[str, Any]) -> Iterator[None]:
+def attached(body: Mapping[str, object]) -> Iterator[None]:
     """Make the span that a message's body carries the current one, for what is done to answer it."""
     if KEY not in body:
         yield
@@ -84,7 +86,7 @@ def carried() -> dict[str, Any]:
     return {KEY: carrier} if carrier else {}
 
 
-def parent(body: Mapping[str, Any]) -> Context:
+def parent(body: Mapping[str, object]) -> Context:
     """Return the context that a message's body carries; an empty one where it carries none that can be understood."""
     carrier = body.get(KEY)
     if not isinstance(carrier, Mapping) or tracer() is None:

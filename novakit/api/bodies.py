@@ -19,7 +19,7 @@ import fastjsonschema
 from novakit import errors
 from novakit.api.service import Call, S, Version
 
-Definition = dict[str, Any]
+Definition = dict[str, object]
 Fault = fastjsonschema.JsonSchemaValueException
 """Where a value is (`path`), what it is, and which `rule` of which `definition` it does not keep."""
 Words = Callable[[Fault], errors.BadRequest]
@@ -58,7 +58,7 @@ def _address(kind: Callable[[str], object]) -> Callable[[str], bool]:
     return check
 
 
-FORMATS: Mapping[str, Any] = {
+FORMATS: Mapping[str, object] = {
     "name": _name,
     "az_name": _az_name,
     "printable": _printable,
@@ -154,7 +154,7 @@ class Body:
     def __init__(self, since: Sequence[tuple[Version, Definition]]) -> None:
         self._since = [(version, Schema(definition)) for version, definition in since]
 
-    def check(self, version: Version, body: Mapping[str, Any]) -> None:
+    def check(self, version: Version, body: Mapping[str, object]) -> None:
         """Raise `BadRequest` for a body that this version does not take."""
         chosen = [schema for since, schema in self._since if since <= version]
         chosen[-1].check(body)

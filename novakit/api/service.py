@@ -191,7 +191,7 @@ def reply(body: Any = None, status: int = 200, headers: Mapping[str, str] | None
     return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")
 
 
-ErrorShape = Callable[[errors.NovakitError, str], dict[str, Any]]
+ErrorShape = Callable[[errors.NovakitError, str], dict[str, object]]
 """Turns an error and the request id into the body this service's clients expect."""
 
 

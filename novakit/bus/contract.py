@@ -74,7 +74,7 @@ class Encoded:
     """How an argument is written that has a shorter form than its fields: `Annotated[Topology, Encoded(...)]`."""
 
     write: Callable[[Any], Any]
-    read: Callable[[Any], Any]
+    read: Callable[[Any], object]
     is_sealed: bool = False
     """Whether it is so large that it is written only where it leaves the process; nothing in it may be changed."""
 
@@ -111,7 +111,7 @@ class Method:
     name: str
     declared: _Declaration
     arguments: Mapping[str, Encoded]
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
     answer: Encoded
     is_bounded: bool
 
@@ -129,7 +129,7 @@ class Method:
             for name, value in given.items()
         }
 
-    def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, body: Mapping[str, object]) -> dict[str, Any]:
         """Turn the body of a message into arguments. Raises BadCall."""
         if missing := sorted(self.arguments.keys() - self.defaults.keys() - body.keys()):
             raise BadCall(f"{self.name} needs {', '.join(missing)}.")
@@ -144,7 +144,7 @@ class Method:
         return given
 
 
-def key_of(method: Method, given: Mapping[str, Any]) -> Any:
+def key_of(method: Method, given: Mapping[str, object]) -> object:
     """Return what makes two calls of a method the same call; None for one that changes nothing."""
     if method.declared.repeat_by == READS:
         return None
@@ -180,7 +180,7 @@ def _method(name: str, function: Any, declared: _Declaration, is_bounded: bool) 
     )
 
 
-def _encoded(hint: Any) -> Encoded:
+def _encoded(hint: object) -> Encoded:
     for extra in getattr(hint, "__metadata__", ()):
         if isinstance(extra, Encoded):
             return extra
@@ -251,10 +251,10 @@ def _caller(contract: type[Contract]) -> type:
     return type(f"{contract.__name__}Caller", (_Caller, contract), methods)
 
 
-def _asking(method: Method, declared: Any) -> Any:
+def _asking(method: Method, declared: Any) -> object:
     names = tuple(method.arguments)
 
-    async def ask(self: _Caller, *args: Any, **kwargs: Any) -> Any:
+    async def ask(self: _Caller, *args: object, **kwargs: object) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         within = method.seconds(self.config, given)
         body = {**method.write(given), WITHIN: within}
@@ -264,7 +264,7 @@ def _asking(method: Method, declared: Any) -> Any:
     return ask
 
 
-def _read_answer(method: Method, who: str, plain: Any) -> Any:
+def _read_answer(method: Method, who: str, plain: object) -> Any:
     try:
         if method.is_bounded:
             bounds.check(plain, "the answer")
@@ -293,7 +293,7 @@ def serve(
 
 
 def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], None]) -> Handler:
-    async def handle(message: Message) -> Any:
+    async def handle(message: Message) -> object:
         if message.sender.partition(":")[0] not in method.declared.by:
             raise NotPermitted(f"{message.sender} may not call {method.name}.")
         if method.declared.repeat_by != READS:
@@ -309,7 +309,7 @@ def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], 
     return handle
 
 
-def _given(method: Method, message: Message) -> dict[str, Any]:
+def _given(method: Method, message: Message) -> dict[str, object]:
     """Read what a call came with; what is wrong with it is logged in the name of who sent it. Raises BadCall."""
     try:
         if message.sender.startswith("agent:"):

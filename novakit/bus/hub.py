@@ -244,7 +244,7 @@ async def _quietly(work: Any) -> None:
 
 
 async def _each(
-    participant: MemoryParticipant, target: str, method: str, body: Mapping[str, Any], within: float
+    participant: MemoryParticipant, target: str, method: str, body: Mapping[str, object], within: float
 ) -> list[dict[str, Any]]:
     """Write down what each server of a target said."""
     told: list[dict[str, Any]] = []

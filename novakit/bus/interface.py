@@ -13,7 +13,7 @@ class Sealed:
     Writing and reading a host's topology costs more than all else that is done for a new server.
     """
 
-    record: Any
+    record: object
     write: Callable[[Any], Any]
 
     def plain(self) -> Any:
@@ -21,7 +21,7 @@ class Sealed:
         return self.write(self.record)
 
 
-def plain_of(value: Any) -> Any:
+def plain_of(value: object) -> Any:
     """Return what a message holds as plain data, for `orjson.dumps`. Raises TypeError."""
     if isinstance(value, Sealed):
         return value.plain()
@@ -39,7 +39,7 @@ class Message:
     """The id of the deployment whose bus this is; empty where the bus was given none."""
 
 
-Handler = Callable[[Message], Awaitable[Any]]
+Handler = Callable[[Message], Awaitable[object]]
 Listener = Callable[[Message], Awaitable[None]]
 
 
@@ -99,7 +99,7 @@ class Reply:
     """What one of several servers of a target said."""
 
     identity: str
-    answer: Any = None
+    answer: object = None
     error: BusError | None = None
     """Why there is no answer."""
 
@@ -139,11 +139,11 @@ class Bus(Protocol):
         """
 
     async def call_each(
-        self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30
+        self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
     ) -> list[Reply]:
         """Ask every server of `target` the same. Returns what each said within `within` seconds, by identity."""
 
-    async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
+    async def publish(self, topic: str, body: Mapping[str, object]) -> None:
         """Tell everybody who listens to `topic`; nobody listening is fine, and nothing is kept for later."""
 
     def serve(self, target: str, methods: Mapping[str, Handler]) -> Callable[[], None]:

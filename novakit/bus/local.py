@@ -64,18 +64,18 @@ class LocalBus:
         return await self._call("call", target, method, body, within)
 
     async def call_each(
-        self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30
+        self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
     ) -> list[Reply]:
         return [_reply(told) for told in await self._call("call each", target, method, body, within)]
 
-    async def _call(self, kind: str, target: str, method: str, body: Mapping[str, Any] | None, within: float) -> Any:
+    async def _call(self, kind: str, target: str, method: str, body: Mapping[str, object] | None, within: float) -> Any:
         check_permitted(self.identity, "call", target)
         if self._asking is None:
             raise Unreachable(self.refused or "the bus cannot be reached")
         told = {**tracing.carried(), **(body or {})}
         return await self._asking.ask(kind, within, target=target, method=method, body=told)
 
-    async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
+    async def publish(self, topic: str, body: Mapping[str, object]) -> None:
         check_permitted(self.identity, "publish", topic)
         if self._asking:
             self._asking.wire.send(t="publish", topic=topic, body=dict(body))
@@ -178,7 +178,7 @@ class LocalBus:
                     world.spawn(tell(listener, frame["topic"], message), name=f"bus/{frame['topic']}")
 
 
-async def _answer(handler: Handler, message: Message) -> Any:
+async def _answer(handler: Handler, message: Message) -> object:
     with tracing.attached(message.body):
         return await handler(message)
 

@@ -112,7 +112,7 @@ class MemoryParticipant:
         return await self._ask(served, target, method, body, within)
 
     async def call_each(
-        self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30
+        self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
     ) -> list[Reply]:
         check_permitted(self.identity, "call", target)
 
@@ -127,7 +127,7 @@ class MemoryParticipant:
         return sorted(replies, key=lambda reply: reply.identity)
 
     async def _ask(
-        self, served: _Served, target: str, method: str, body: Mapping[str, Any] | None, within: float
+        self, served: _Served, target: str, method: str, body: Mapping[str, object] | None, within: float
     ) -> Any:
         if method not in served.methods:
             raise remote_error("NotFound", f"{target} has no {method}")
@@ -152,7 +152,7 @@ class MemoryParticipant:
             raise remote_error(kind, str(error)) from error
         return orjson.loads(orjson.dumps(answer))
 
-    async def publish(self, topic: str, body: Mapping[str, Any]) -> None:
+    async def publish(self, topic: str, body: Mapping[str, object]) -> None:
         check_permitted(self.identity, "publish", topic)
         listeners = self._bus._topics.get(topic)
         if not listeners:

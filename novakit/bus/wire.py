@@ -38,7 +38,7 @@ class Wire:
             raise ConnectionError("a message must be an object")
         return frame
 
-    def send(self, **frame: Any) -> None:
+    def send(self, **frame: object) -> None:
         encoded = orjson.dumps(frame, default=plain_of)
         # Not awaited: a participant that reads slowly must not stop the hub, which speaks to all of them in one task.
         self.writer.write(len(encoded).to_bytes(4, "big") + encoded)
@@ -64,10 +64,10 @@ class Asking:
     """Questions on a connection that wait for their answers."""
 
     wire: Wire
-    _open: dict[int, asyncio.Future[Any]] = attrs.field(factory=dict)
+    _open: dict[int, asyncio.Future[object]] = attrs.field(factory=dict)
     _last: int = 0
 
-    async def ask(self, kind: str, within: float, **frame: Any) -> Any:
+    async def ask(self, kind: str, within: float, **frame: object) -> Any:
         self._last += 1
         number = self._last
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -114,7 +114,7 @@ class Answering:
         """Return how many are being answered."""
         return len(self._tasks)
 
-    def begin(self, number: int, work: Callable[[], Any], name: str) -> None:
+    def begin(self, number: int, work: Callable[[], object], name: str) -> None:
         task = world.spawn(self._answer(number, work), name=name)
         self._tasks[number] = task
         task.add_done_callback(lambda _: self._tasks.pop(number, None))

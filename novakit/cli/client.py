@@ -50,11 +50,13 @@ class Client:
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
         return self.send("GET", service, path + suffix)
 
-    def post(self, service: str, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, service: str, path: str, body: Mapping[str, object]) -> Any:
         """POST a JSON document and give the answer's."""
         return self.send("POST", service, path, body)
 
-    def send(self, method: str, service: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> Any:
+    def send(
+        self, method: str, service: str, path: str, body: object = None, headers: Mapping[str, str] = {}
+    ) -> object:
         """Send one request; `body` is a document or a file to stream. Raises RequestRefused for error statuses."""
         url = f"{self.url}/{service}/{path.lstrip('/')}"
         sent = {"X-Auth-Token": self.token, "OpenStack-API-Version": "placement 1.39", **headers}
@@ -92,7 +94,7 @@ def login(state: Path, cloud: str) -> Client:
     return Client(keys["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
 
 
-def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[Any, Mapping[str, str]]:
+def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[object, Mapping[str, str]]:
     sent = dict(headers)
     data = body
     if isinstance(body, dict | list):

@@ -168,6 +168,6 @@ def _policies(args: argparse.Namespace) -> "list[Policy]":
     return [service.policy(file) for service in chosen]
 
 
-def _print_json(found: Any) -> int:
+def _print_json(found: object) -> int:
     sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     return 0

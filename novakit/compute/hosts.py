@@ -128,7 +128,7 @@ class Hosts:
                 found.setdefault(row["host"], []).append((row["id"], row["name"]))
         return found
 
-    async def decide(self, name: str, **values: Any) -> None:
+    async def decide(self, name: str, **values: object) -> None:
         """Record an operator's decision: enabled, disabled_reason, forced_down; raise `NotFound`."""
         async with self._store.write() as session:
             if not await hosts.decide(session, name, **values):

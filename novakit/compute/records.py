@@ -53,8 +53,8 @@ class Server:
     reservation_id: str = ""
     launch_index: int = 0
     root_device_name: str = "/dev/vda"
-    scheduler_hints: Mapping[str, Any] = attrs.field(factory=dict)
-    fault: Mapping[str, Any] | None = None
+    scheduler_hints: Mapping[str, object] = attrs.field(factory=dict)
+    fault: Mapping[str, object] | None = None
     """code, message, details (for admins), created."""
     progress: int = 0
     created_at: datetime

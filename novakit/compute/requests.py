@@ -46,4 +46,4 @@ class CreateRequest:
     requested_node: str | None = None
     min_count: int = 1
     max_count: int = 1
-    scheduler_hints: Mapping[str, Any] = attrs.field(factory=dict)
+    scheduler_hints: Mapping[str, object] = attrs.field(factory=dict)

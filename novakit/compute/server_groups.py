@@ -47,7 +47,7 @@ class ServerGroups:
         context: RequestContext,
         name: str,
         policy: str,
-        rules: Mapping[str, Any],
+        rules: Mapping[str, object],
         metadata: Mapping[str, str] | None = None,
     ) -> ServerGroup:
         """Make a group. Raises Forbidden above the quota."""
@@ -109,7 +109,7 @@ class ServerGroups:
             await rows.leave(session, [server_id])
             await _remember(session, server, None)
 
-    async def change(self, context: RequestContext, group_id: str, **values: Any) -> ServerGroup:
+    async def change(self, context: RequestContext, group_id: str, **values: object) -> ServerGroup:
         """Change name, policy, rules or metadata of a group; it holds from the next placement on.
 
         Raises NotFound, and Conflict where its servers already stand otherwise than a hard rule would have it.

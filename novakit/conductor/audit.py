@@ -208,7 +208,7 @@ def _claim_differs(store: Picture, row: Row) -> str | None:
     return None if wanted == total else f"It needs {_amounts(wanted)} and {_amounts(total)} are claimed."
 
 
-def needed(flavor: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, int]:
+def needed(flavor: Mapping[str, Any], properties: Mapping[str, object]) -> dict[str, int]:
     """Return what a server of a flavor and of an image with these properties takes from its host, by resource class."""
     ask = Ask(
         server_id="",

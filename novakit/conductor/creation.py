@@ -47,7 +47,7 @@ class _New:
     context: RequestContext
     request: CreateRequest
     servers: Sequence[dict[str, Any]]
-    operations: Sequence[dict[str, Any]]
+    operations: Sequence[dict[str, object]]
 
     @property
     def project(self) -> str:

@@ -1,6 +1,5 @@
 """Which database a configuration names, checked without opening it."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from novakit.errors import ConfigError
@@ -10,7 +9,7 @@ POSTGRESQL = "postgresql+asyncpg"
 EXAMPLES = f"{SQLITE}:////var/lib/novakit/novakit.db or {POSTGRESQL}://USER:PASSWORD@HOST/NAME"
 
 
-def database_url(place: str, value: Any) -> str:
+def database_url(place: str, value: object) -> str:
     """Return the URL of a database; `place` names the key in errors. Raises ConfigError.
 
     What is secret in it is never repeated in a sentence.

@@ -33,7 +33,7 @@ class Needless:
     """What novakit does without being told, or has no use for; leaving it out changes nothing."""
 
     why: str
-    only: tuple[Any, ...] = ()
+    only: tuple[object, ...] = ()
     """Values that this is true of; other values ask for what novakit does not have. Empty means any value."""
 
 
@@ -47,7 +47,7 @@ class Absent:
 Meaning = Renamed | Needless | Absent
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Take a text."""
     if not isinstance(value, str):
         raise ValueError(f"takes a text, not {quoted(value)}")

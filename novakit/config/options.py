@@ -17,7 +17,7 @@ LARGEST = (1 << 63) - 1
 """What TOML promises that a number can be."""
 
 
-def fill(section: str, kind: type[T], raw: Mapping[str, Any]) -> T:
+def fill(section: str, kind: type[T], raw: Mapping[str, object]) -> T:
     """Make an options record; `section` names it in errors: `[drivers.libvirt]`.
 
     Raises ConfigError naming the key and what is accepted.
@@ -81,7 +81,7 @@ def _sentence(section: str, line: str) -> str:
 def _strict(kind: type, *accepted: type) -> Any:
     """Make a structure hook that converts nothing: a wrong type is a mistake, not a chance to guess."""
 
-    def take(value: Any, _: Any) -> Any:
+    def take(value: object, _: object) -> object:
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise TypeError(f"takes {_PLAIN[kind]}, not {quoted(value)}")
         if isinstance(value, int) and abs(value) > LARGEST:

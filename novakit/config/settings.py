@@ -242,7 +242,7 @@ class Config:
     """Where the file of these options was found; None without a file."""
     plugins: Mapping[str, Any] = attrs.field(factory=dict)
     """`[plugins]`: required, allow, disabled; read by plughost."""
-    options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    options: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict)
     """Options of single plugins by `group.name`: `drivers.libvirt`, `filters.ram`."""
     device_profiles: Mapping[str, DeviceProfile] = attrs.field(factory=dict)
     """What `accel:device_profile` in a flavor means, by name."""
@@ -345,14 +345,14 @@ def parse(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def plugin_options(options: Mapping[str, Mapping[str, Any]], group: str) -> dict[str, dict[str, Any]]:
+def plugin_options(options: Mapping[str, Mapping[str, object]], group: str) -> dict[str, dict[str, object]]:
     """Return the options of each plugin of a group, by its name, out of those by `group.name`."""
     return {key.partition(".")[2]: dict(values) for key, values in options.items() if key.startswith(f"{group}.")}
 
 
 def weigher_options(
-    options: Mapping[str, Mapping[str, Any]], multipliers: Mapping[str, float] | None
-) -> dict[str, dict[str, Any]]:
+    options: Mapping[str, Mapping[str, object]], multipliers: Mapping[str, float] | None
+) -> dict[str, dict[str, object]]:
     """Put the multipliers of `[scheduler] weighers` beside the options of `[weighers.<name>]`."""
     merged = plugin_options(options, "weighers")
     for name, multiplier in (multipliers or {}).items():
@@ -360,7 +360,7 @@ def weigher_options(
     return merged
 
 
-def _table(path: Path, name: str, values: Any) -> Mapping[str, Any]:
+def _table(path: Path, name: str, values: object) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path}: [{name}] is a table of keys, not {quoted(values)}.")
     return values

@@ -53,7 +53,7 @@ class Directory:
         """Return whether what is of a kind has an attribute that is kept by itself, and so can be listed by."""
         return attribute in _TABLES[kind].c
 
-    async def create(self, kind: Kind, values: Mapping[str, Any]) -> Row:
+    async def create(self, kind: Kind, values: Mapping[str, object]) -> Row:
         """Make one. Returns it. Raises Conflict where its name is taken."""
         of = _TABLES[kind]
         row = {"id": new_id(), **await _kept(of, values)}
@@ -65,7 +65,7 @@ class Directory:
         assert made is not None
         return made
 
-    async def update(self, kind: Kind, key: str, values: Mapping[str, Any]) -> Row:
+    async def update(self, kind: Kind, key: str, values: Mapping[str, object]) -> Row:
         """Change one. Returns it; a new password or a disabled account ends the tokens of a user."""
         of = _TABLES[kind]
         row = await _kept(of, values)

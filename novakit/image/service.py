@@ -182,7 +182,7 @@ class Images:
         await table.create(session, row)
         return row
 
-    async def update(self, context: RequestContext, image_id: str, change: Change) -> Mapping[str, Any]:
+    async def update(self, context: RequestContext, image_id: str, change: Change) -> Mapping[str, object]:
         """Change an image in one transaction. Raises Forbidden for whom it does not belong to."""
         async with self.store.write() as session:
             session.after_commit(self.forget)

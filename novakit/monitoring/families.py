@@ -34,7 +34,7 @@ class Numbers:
     """As `Scheduler.measures` gives it, of each."""
     conductor: Mapping[str, Any] = attrs.field(factory=dict)
     """As `Conductor.measures` gives it."""
-    plugins: Sequence[Mapping[str, Any]] = ()
+    plugins: Sequence[Mapping[str, object]] = ()
     """As `tallies_of` gives it, of this process."""
     requests: RequestTally = attrs.field(factory=RequestTally)
     """Of this process."""

@@ -28,7 +28,7 @@ WITHIN = 2.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
-Source = Callable[[], Mapping[str, Any]]
+Source = Callable[[], Mapping[str, object]]
 
 
 @attrs.define(kw_only=True)
@@ -105,7 +105,7 @@ class Monitoring:
             return ([self.sources["scheduler"]()], []) if "scheduler" in self.sources else ([], ["scheduler"])
         return told, [reply.identity.replace(":", " ") for reply in replies if reply.error is not None]
 
-    async def _conductor(self) -> Mapping[str, Any] | None:
+    async def _conductor(self) -> Mapping[str, object] | None:
         if "conductor" in self.sources:
             return self.sources["conductor"]()
         try:

@@ -31,7 +31,7 @@ def build(offer: Offer, raw_options: Mapping[str, object] | None = None, context
     return made
 
 
-def fill(offer: Offer, raw: Mapping[str, Any]) -> Any:
+def fill(offer: Offer, raw: Mapping[str, object]) -> Any:
     """Make the options of a record from plain data. Raises ConfigError naming the key and what is accepted."""
     kind = offer.spec.options
     section = f"[{offer.key}]"

@@ -1,7 +1,6 @@
 """What an operator asks of plugins: which are named, required, allowed, disabled."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -34,7 +33,7 @@ class PluginChoice:
     @classmethod
     def read(
         cls,
-        section: Mapping[str, Any],
+        section: Mapping[str, object],
         *,
         driver: str | None = None,
         network: str | None = None,

@@ -85,7 +85,7 @@ def _records(impl: pluggy.HookImpl) -> Iterable[Any]:
     return yielded  # type: ignore[no-any-return]
 
 
-def _check(plugin: Plugin, spec: Any) -> None:
+def _check(plugin: Plugin, spec: object) -> None:
     group: PluginGroup = plugin.group
     if group.record is None or not isinstance(spec, group.record):
         wanted = group.record.__name__ if group.record else "nothing"

@@ -184,7 +184,7 @@ class Listening:
     """A function of an observer that hears of events."""
 
     plugin: Plugin
-    function: Callable[..., Any]
+    function: Callable[..., object]
     arguments: tuple[str, ...]
     """Which of the hook's arguments it takes."""
     thread: OwnThread = attrs.field(factory=lambda: OwnThread("its thread"))

@@ -38,7 +38,7 @@ def check(options: Mapping[str, Mapping[str, object]], choice: PluginChoice, rol
 
 
 def _check_keys(
-    candidates: Iterable[Candidate], group: str, name: str, choice: PluginChoice, raw: Mapping[str, Any]
+    candidates: Iterable[Candidate], group: str, name: str, choice: PluginChoice, raw: Mapping[str, object]
 ) -> None:
     """Fill the options of one that is installed; one that cannot be loaded has its say when it is chosen."""
     if getattr(choice, CHOSEN_BY[group]) == name:

@@ -18,7 +18,7 @@ logging.getLogger("oslo_policy._parser").setLevel(logging.CRITICAL)
 class FieldCheck(oslo.Check):
     """`field:networks:shared=True`, in rules of the network service: an attribute has a value, or matches `=~`."""
 
-    def __call__(self, target: Any, creds: Any, enforcer: Any, current_rule: str | None = None) -> bool:
+    def __call__(self, target: Any, creds: object, enforcer: object, current_rule: str | None = None) -> bool:
         """Return whether the target has the attribute; a target without it does not."""
         found = FIELD.fullmatch(self.match)
         value = target.get(f"{found['resource']}:{found['field']}") if found else None
@@ -67,7 +67,7 @@ def circle(checks: Mapping[str, str]) -> list[str]:
     return next((way for name in checks if (way := walk(name, ()))), [])
 
 
-def _leaves(check: Any) -> Iterator[Any]:
+def _leaves(check: object) -> Iterator[Any]:
     if hasattr(check, "rules"):
         for one in check.rules:
             yield from _leaves(one)

@@ -18,7 +18,7 @@ They are kept with every server of the request, so that a thousand servers with 
 """
 
 
-def bounded(hints: Mapping[str, Any]) -> Mapping[str, Any]:
+def bounded(hints: Mapping[str, object]) -> Mapping[str, Any]:
     """Return the hints of a new server. Raises BadRequest where they are too long or name too many servers."""
     size = len(orjson.dumps(hints))
     if size > MAX_BYTES:

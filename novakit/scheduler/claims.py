@@ -114,7 +114,7 @@ class _Claims:
 
     state: CloudState
     ledger: Ledger
-    held: dict[str, dict[str, list[Any]]] = attrs.field(factory=dict)
+    held: dict[str, dict[str, list[object]]] = attrs.field(factory=dict)
     """By host's provider and server: the cells."""
     rows: list[Mapping[str, Any]] = attrs.field(factory=list)
     """The rows of cells to be written."""

@@ -1,7 +1,6 @@
 """Between the plugin host and the pipeline: which filters, weighers and driver are asked for, and how they stand."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from novakit import config
 from novakit.plughost import FILTER_SCHEDULER, Offer, PluginHost
@@ -12,7 +11,7 @@ GROUPS = {"filter": "filters", "weigher": "weighers", "scheduler": "schedulers"}
 """By kind: the plugin host's group."""
 
 
-def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]) -> PipelineOptions:
+def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, object]]) -> PipelineOptions:
     """Return what `[scheduler]`, `[filters.*]`, `[weighers.*]` and `[schedulers.*]` of a configuration say."""
     return PipelineOptions(
         filters=section.filters,
@@ -57,7 +56,7 @@ def note_use(plugins: PluginHost, composed: Composed) -> None:
 
 
 def look(
-    plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, Any]]
+    plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, object]]
 ) -> Sequence[str]:
     """Build the pipeline for its own sake and note how each plugin stands. Returns what would stop a start."""
     filters = [offered(one) for one in plugins.filters.values()]

@@ -84,7 +84,7 @@ class SchedulerReports:
             )
         return [_shown(context, row) for row in rows]
 
-    async def decision(self, context: RequestContext, decision_id: str) -> dict[str, Any]:
+    async def decision(self, context: RequestContext, decision_id: str) -> dict[str, object]:
         """Return one decision. Raises NotFound for one of another project, as for one that never was."""
         async with self.store.read() as session:
             row = await decisions.show(session, decision_id)
@@ -92,7 +92,7 @@ class SchedulerReports:
             raise errors.NotFound(f"There is no decision {decision_id}; old ones are dropped after a while.")
         return _shown(context, row)
 
-    async def explain(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def explain(self, context: RequestContext, body: Mapping[str, object]) -> dict[str, object]:
         """Return what would happen to a server of this flavor and image, without making anything."""
         ask = await self._ask(context, body)
         record = dict(await _answered(self._scheduler.dry_run(from_plain(ask))))
@@ -102,7 +102,7 @@ class SchedulerReports:
             record["message"] = f"The scheduler could not decide: {record['failed'].rstrip('.')}."
         return record
 
-    async def capacity(self, context: RequestContext, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def capacity(self, context: RequestContext, body: Mapping[str, object]) -> Mapping[str, Any]:
         """Count how many more servers of a flavor fit, now or with `survive` hosts lost; for operators only."""
         given = dict(body)
         survive = given.pop("survive", 0)
@@ -115,7 +115,7 @@ class SchedulerReports:
         """Return hosts and requests as a trace for `novakit simulate`; for operators only."""
         return await _answered(self._scheduler.trace(MAX_TRACE))
 
-    async def counts(self, context: RequestContext) -> Sequence[Mapping[str, Any]]:
+    async def counts(self, context: RequestContext) -> Sequence[Mapping[str, object]]:
         """Return the counters of each scheduler; for operators only."""
         replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
         told = [reply.value for reply in replies if reply.value is not None]
@@ -123,7 +123,7 @@ class SchedulerReports:
             raise errors.Unavailable(SILENT)
         return told
 
-    async def _ask(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ask(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, object]:
         strange = sorted(set(body) - _ASKABLE)
         if strange or not isinstance(body.get("flavor"), str):
             raise errors.BadRequest(f"Send a flavor and, if wanted, {', '.join(sorted(_ASKABLE - {'flavor'}))}.")
@@ -195,7 +195,7 @@ class SchedulerReports:
             raise errors.NotFound(f"Project {wanted} could not be found.")
         return found[0]
 
-    async def _group(self, context: RequestContext, wanted: str | None, hinted: Any) -> dict[str, Any] | None:
+    async def _group(self, context: RequestContext, wanted: str | None, hinted: object) -> dict[str, Any] | None:
         """Name a group of the caller's; where the members of anybody else's stand is nobody's business.
 
         What the hint names is refused as POST /servers would refuse it.
@@ -208,7 +208,7 @@ class SchedulerReports:
             raise errors.NotFound(f"Instance group {wanted} could not be found.")
         return {"id": hinted or wanted} if hinted or wanted else None
 
-    async def _may_join(self, context: RequestContext, group: Any) -> bool:
+    async def _may_join(self, context: RequestContext, group: object) -> bool:
         async with self.store.read() as session:
             found = await server_groups.show(session, group) if isinstance(group, str) else None
         return found is not None and (context.is_admin or found["project_id"] == context.project_id)
@@ -240,12 +240,12 @@ async def _answered(answer: Awaitable[T]) -> T:
         raise errors.BadRequest(str(error)) from error
 
 
-def _shown(context: RequestContext, row: Row) -> dict[str, Any]:
+def _shown(context: RequestContext, row: Row) -> dict[str, object]:
     told = described(row)
     return told if context.is_admin else tenant_safe(told)
 
 
-def tenant_safe(record: Mapping[str, Any]) -> dict[str, Any]:
+def tenant_safe(record: Mapping[str, Any]) -> dict[str, object]:
     """Return what an owner may know of a decision: counts and reasons, nothing of single hosts."""
     kept = (
         "id",

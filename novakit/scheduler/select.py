@@ -125,13 +125,13 @@ class Scheduler:
             }
         return told
 
-    async def trace(self, limit: int) -> list[dict[str, Any]]:
+    async def trace(self, limit: int) -> list[dict[str, object]]:
         """Return the hosts as they are and the latest decisions as a trace that can be replayed."""
         self.state.mark_stale()
         await self.state.refresh()
         return await trace.record(self.state, limit)
 
-    async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, Any]:
+    async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, object]:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""
         self.state.mark_stale()
         await self.state.refresh()

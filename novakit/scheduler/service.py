@@ -35,8 +35,8 @@ MAX_ASKS = 1000
 def build(
     store: Store,
     placement: Placement,
-    filters: Iterable[Any],
-    weighers: Iterable[Any],
+    filters: Iterable[object],
+    weighers: Iterable[object],
     *,
     options: PipelineOptions | None = None,
     refused: Mapping[str, Sequence[str]] | None = None,

@@ -59,7 +59,7 @@ class Session:
     _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
 
     async def execute(
-        self, statement: Statement, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+        self, statement: Statement, rows: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None
     ) -> sa.CursorResult[Any]:
         """Run a statement; with several rows, once for each."""
         self.tally.statements += 1

@@ -20,7 +20,7 @@ def _named(*rest: object) -> list[object]:
     return [_id("id", primary_key=True), sa.Column("name", sa.String(255), nullable=False), *rest]
 
 
-def _described(*rest: Any) -> list[Any]:
+def _described(*rest: object) -> list[Any]:
     return _named(sa.Column("description", sa.Text, nullable=False, default=""), *rest)
 
 
@@ -138,7 +138,7 @@ async def create(session: Session, table: sa.Table, row: Mapping[str, object]) -
         raise _refusal(table, row, error) from error
 
 
-async def ensure(session: Session, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
+async def ensure(session: Session, table: sa.Table, rows: Iterable[Mapping[str, object]]) -> None:
     """Insert the rows that are not there yet."""
     if several := list(rows):
         await session.execute(session.insert(table).on_conflict_do_nothing(), several)

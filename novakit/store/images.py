@@ -88,7 +88,7 @@ def _within(column: Any, when: datetime) -> Any:
     return sa.and_(column >= begin, column < end)
 
 
-OPERATORS: Mapping[str, Callable[[Any, datetime], Any]] = {
+OPERATORS: Mapping[str, Callable[[Any, datetime], object]] = {
     "eq": _within,
     "neq": lambda column, when: sa.not_(_within(column, when)),
     "gt": lambda column, when: column >= second_of(when)[1],

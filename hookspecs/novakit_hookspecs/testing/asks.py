@@ -10,7 +10,7 @@ SERVER = "6f5b1a52-1d77-4c2c-9d8e-6f6f0a2d7f10"
 OTHER = "0d1c7a3e-3f1b-4a59-8a0b-0d9f3a1c5e77"
 
 
-def ask(**fields: Any) -> Ask:
+def ask(**fields: object) -> Ask:
     """Make a request for a small server, with whatever else is said."""
     small: dict[str, Any] = {
         "server_id": SERVER,

@@ -42,7 +42,7 @@ class FilterConformance:
         return spec.options() if spec.options is not None else None
 
     @pytest.fixture
-    def filter(self, spec: FilterSpec, options: Any) -> Any:
+    def filter(self, spec: FilterSpec, options: object) -> Any:
         return spec.build(options)
 
     @pytest.fixture
@@ -60,11 +60,13 @@ class FilterConformance:
     def test_it_reads_known_facts_only(self, spec: FilterSpec) -> None:
         assert not columns.unknown(spec.reads), "name facts from novakit_hookspecs.columns in `reads`"
 
-    def test_it_has_exactly_one_form(self, filter: Any) -> None:
+    def test_it_has_exactly_one_form(self, filter: object) -> None:
         forms = [isinstance(filter, ColumnFilter), isinstance(filter, HostFilter)]
         assert any(forms), "give it mask(hosts, ask) or passes(host, ask)"
 
-    def test_its_mask_is_a_boolean_for_each_host(self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]) -> None:
+    def test_its_mask_is_a_boolean_for_each_host(
+        self, spec: FilterSpec, filter: object, requests: Sequence[Ask]
+    ) -> None:
         for table in self.tables():
             for one in requests:
                 mask = verdict(spec, filter, table, one)
@@ -72,13 +74,13 @@ class FilterConformance:
                 assert mask.dtype == np.bool_, f"the mask's dtype is {mask.dtype}; compare, or use astype(bool)"
                 assert mask.shape == (table.size,), f"the mask has shape {mask.shape} for {table.size} hosts"
 
-    def test_it_takes_an_empty_table(self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]) -> None:
+    def test_it_takes_an_empty_table(self, spec: FilterSpec, filter: object, requests: Sequence[Ask]) -> None:
         table = random_hosts(0, 1)
         for one in requests:
             assert verdict(spec, filter, table, one).shape == (0,)
 
     def test_the_same_question_has_the_same_answer(
-        self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]
+        self, spec: FilterSpec, filter: object, requests: Sequence[Ask]
     ) -> None:
         for table in self.tables():
             first = [verdict(spec, filter, table, one).copy() for one in requests]
@@ -87,7 +89,7 @@ class FilterConformance:
                 assert np.array_equal(before, after), f"it answers differently the second time: {one}"
 
     def test_it_reads_nothing_that_it_did_not_declare(
-        self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]
+        self, spec: FilterSpec, filter: object, requests: Sequence[Ask]
     ) -> None:
         for table in self.tables():
             for one in requests:
@@ -96,7 +98,7 @@ class FilterConformance:
                 strange = {name for name in table.read if not declared(spec.reads, name)}
                 assert not strange, f"add {sorted(strange)} to `reads`"
 
-    def test_it_leaves_the_columns_alone(self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]) -> None:
+    def test_it_leaves_the_columns_alone(self, spec: FilterSpec, filter: object, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             before = {name: array.copy() for name, array in table.arrays.items()}
             for one in requests:
@@ -105,7 +107,7 @@ class FilterConformance:
                 same = np.array_equal(array, table.arrays[name], equal_nan=array.dtype.kind == "f")
                 assert same, f"it wrote into {name}; work on a copy"
 
-    def test_a_host_is_judged_by_itself(self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]) -> None:
+    def test_a_host_is_judged_by_itself(self, spec: FilterSpec, filter: object, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             rows = list(range(table.size))[::-2]
             for one in requests:
@@ -114,7 +116,7 @@ class FilterConformance:
                     f"the verdict on a host depends on which others there are: {one}"
                 )
 
-    def test_both_forms_agree(self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]) -> None:
+    def test_both_forms_agree(self, spec: FilterSpec, filter: object, requests: Sequence[Ask]) -> None:
         if not (isinstance(filter, ColumnFilter) and isinstance(filter, HostFilter)):
             pytest.skip("it has one form only")
         for table in self.tables():
@@ -122,7 +124,9 @@ class FilterConformance:
                 alone = [filter.passes(table.view(row, spec.reads), one) for row in range(table.size)]
                 assert list(filter.mask(table, one)) == alone, f"mask() and passes() disagree: {one}"
 
-    def test_where_it_abstains_it_removes_nobody(self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]) -> None:
+    def test_where_it_abstains_it_removes_nobody(
+        self, spec: FilterSpec, filter: object, requests: Sequence[Ask]
+    ) -> None:
         if not isinstance(filter, Abstains):
             pytest.skip("it has no applies()")
         for table in self.tables():
@@ -131,7 +135,7 @@ class FilterConformance:
                     assert verdict(spec, filter, table, one).all(), f"applies() is False, but it removes hosts: {one}"
 
     def test_its_reasons_count_every_removed_host_and_name_none(
-        self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]
+        self, spec: FilterSpec, filter: object, requests: Sequence[Ask]
     ) -> None:
         if not isinstance(filter, Explains):
             pytest.skip("it has no why()")
@@ -151,7 +155,7 @@ class FilterConformance:
                     words = {word.strip(".,()") for reason in reasons for word in reason.message.split()}
                     assert not names & words, "a reason's message is for tenants: leave host names out"
 
-    def test_it_is_fast_enough(self, spec: FilterSpec, filter: Any, requests: Sequence[Ask]) -> None:
+    def test_it_is_fast_enough(self, spec: FilterSpec, filter: object, requests: Sequence[Ask]) -> None:
         table = many_hosts()
         budget = self.within_ms + (0 if isinstance(filter, ColumnFilter) else 10.0 + 0.5 * len(spec.reads) * 10)
         for one in requests[:3]:

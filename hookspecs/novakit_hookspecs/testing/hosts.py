@@ -14,7 +14,7 @@ from novakit_hookspecs.columns import Kind
 from novakit_hookspecs.scheduling import Aggregate
 from novakit_hookspecs.trees import ProviderStock, Tree, Units
 
-_WORDS: dict[str, Sequence[Any]] = {
+_WORDS: dict[str, Sequence[object]] = {
     "availability_zone": ("nova", "zone-a", "zone-b"),
     "hypervisor_type": ("QEMU", "KVM", "simulated"),
     "disabled_reason": ("", "broken fan"),
@@ -239,7 +239,7 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-_row_classes: dict[tuple[str, ...], Any] = {}
+_row_classes: dict[tuple[str, ...], object] = {}
 
 
 def _row_class(facts: tuple[str, ...]) -> Any:

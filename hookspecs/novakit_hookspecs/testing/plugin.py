@@ -65,8 +65,8 @@ def _run_coroutine(function: Any, item: Any) -> Any:
     return lambda *args, **kwargs: _runner_of(item).run(function(*args, **kwargs))
 
 
-def _run_generator(function: Any, item: Any, request: pytest.FixtureRequest) -> Any:
-    def run(*args: Any, **kwargs: Any) -> Any:
+def _run_generator(function: Any, item: object, request: pytest.FixtureRequest) -> Any:
+    def run(*args: Any, **kwargs: Any) -> object:
         generator = function(*args, **kwargs)
         runner = _runner_of(item)
         value = runner.run(anext(generator))

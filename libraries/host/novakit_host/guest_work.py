@@ -20,7 +20,7 @@ class WorkByGuest:
     _locks: "WeakValueDictionary[str, asyncio.Lock]" = attrs.field(init=False, factory=WeakValueDictionary)
     _running: dict[str, set["asyncio.Task[Any]"]] = attrs.field(init=False, factory=dict)
 
-    async def do(self, guest: str, work: Coroutine[Any, Any, T]) -> T:
+    async def do(self, guest: str, work: Coroutine[object, object, T]) -> T:
         """Do the work when it is its turn. Raises Refused when a removal of the guest overtook it."""
         task = asyncio.get_running_loop().create_task(self._in_turn(guest, work), name=f"guest {guest}")
         running = self._running.setdefault(guest, set())
@@ -43,7 +43,7 @@ class WorkByGuest:
         async with self._lock(guest):
             yield
 
-    async def _in_turn(self, guest: str, work: Coroutine[Any, Any, T]) -> T:
+    async def _in_turn(self, guest: str, work: Coroutine[object, object, T]) -> T:
         async with self._lock(guest):
             return await work
 

@@ -75,12 +75,12 @@ class Links:
         """Run one of this module's functions in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
-    async def call_inside(self, namespace: str, work: Callable[..., T], *args: Any) -> T:
+    async def call_inside(self, namespace: str, work: Callable[..., T], *args: object) -> T:
         """Run one of this module's functions in a thread inside a namespace."""
         return await self.call(inside, namespace, work, *args)
 
 
-def inside(namespace: str, work: Callable[..., T], *args: Any) -> T:
+def inside(namespace: str, work: Callable[..., T], *args: object) -> T:
     """Run a function in a namespace, in a thread of its own."""
     result: list[T] = []
     failure: list[BaseException] = []

@@ -40,7 +40,7 @@ class Noun:
     name: str
     plural: Kind
     shown: Sequence[str]
-    fixed: Mapping[str, Any] = {}
+    fixed: Mapping[str, object] = {}
     """What every document says besides."""
     required: Sequence[str] = ("name",)
     accepts: Mapping[str, Any]
@@ -98,7 +98,7 @@ class Noun:
 
         return update
 
-    def _with_extra(self, values: Document, before: Mapping[str, Any]) -> Document:
+    def _with_extra(self, values: Document, before: Mapping[str, object]) -> Document:
         """Keep the attributes that the API does not know as clients sent them; null takes one away.
 
         Raises BadRequest where they would be more than a row should hold.

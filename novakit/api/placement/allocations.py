@@ -36,7 +36,7 @@ def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> AllocationRequ
     return AllocationRequest(claim, given["consumer_generation"] if call.version >= (1, 28) else UNCHECKED)
 
 
-def wishes(call: Asked, given: Mapping[str, Mapping[str, Any]]) -> list[AllocationRequest]:
+def wishes(call: Asked, given: Mapping[str, Mapping[str, object]]) -> list[AllocationRequest]:
     """Make of a body what several consumers are to hold. Raises BadRequest when one is named twice."""
     made = {canonical_uuid(consumer) or consumer: one for consumer, one in given.items()}
     if len(made) < len(given):

@@ -22,7 +22,7 @@ def stock(given: Mapping[str, Any]) -> StatedInventory:
     return StatedInventory(**whole, allocation_ratio=ratio, said=frozenset(given) & frozenset(_FIELDS))
 
 
-def stocks(given: Mapping[str, Mapping[str, Any]]) -> dict[str, StatedInventory]:
+def stocks(given: Mapping[str, Mapping[str, object]]) -> dict[str, StatedInventory]:
     """Make inventories of what a client states of several classes."""
     return {name: stock(one) for name, one in by_class(given).items()}
 

@@ -18,7 +18,7 @@ _RESOURCES = (
 _INVALID = "Invalid query string parameters: "
 
 
-def by_version(schemas: Mapping[Version, Any], version: Version) -> Any:
+def by_version(schemas: Mapping[Version, object], version: Version) -> Any:
     """Choose the newest of several that is not newer than the version."""
     return schemas[max(first for first in schemas if first <= version)]
 

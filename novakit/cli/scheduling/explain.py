@@ -120,7 +120,7 @@ def _possible(service: Client, args: argparse.Namespace) -> dict[str, Any]:
     return told
 
 
-def _hints(given: Iterable[str]) -> dict[str, Any]:
+def _hints(given: Iterable[str]) -> dict[str, object]:
     """Return hints by key, a list where a key comes more than once. Raises ConfigError for one without a value."""
     found: dict[str, list[str]] = {}
     for one in given:

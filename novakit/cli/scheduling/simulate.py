@@ -133,7 +133,7 @@ def _record(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(told: Mapping[str, Mapping[str, Any]], differently: Mapping[str, Any]) -> None:
+def _show(told: Mapping[str, Mapping[str, object]], differently: Mapping[str, Any]) -> None:
     console = wide()
     table = Table("", *told)
     for key in dict.fromkeys(key for one in told.values() for key in one):
@@ -158,7 +158,7 @@ def _went(answer: Mapping[str, str]) -> str:
     return answer["host"] if "host" in answer else f"refused by {answer['refused']}"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} {name}" for name, count in value.items()) or "-"
     return str(value)

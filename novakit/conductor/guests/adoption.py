@@ -155,7 +155,7 @@ async def _claim(parts: Parts, session: Session, row: dict[str, Any], note: Note
         await numa.put(session, [{"server_id": row["id"], "provider_id": provider, "taken": to_plain(note.numa)}])
 
 
-def _action(row: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
+def _action(row: Mapping[str, object], asked: Asked) -> dict[str, object]:
     now = world.now()
     event = {"name": EVENT, "started_at": now.isoformat(), "finished_at": now.isoformat(), "result": "Success"}
     return {

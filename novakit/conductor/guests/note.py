@@ -50,7 +50,7 @@ class NotedServer:
     image_properties: Mapping[str, Any] = mapping_field()
     key_name: str | None = None
     public_key: str | None = None
-    metadata: Mapping[str, Any] = mapping_field()
+    metadata: Mapping[str, object] = mapping_field()
     tags: tuple[str, ...] = tuple_field()
     config_drive: bool = False
     user_data: str | None = None

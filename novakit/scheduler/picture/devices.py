@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import attrs
 
@@ -28,7 +27,7 @@ class Function:
 IsFree = Callable[[Function], bool]
 
 
-def of_host(plain: Sequence[Mapping[str, Any]], root: str) -> tuple[Function, ...]:
+def of_host(plain: Sequence[Mapping[str, object]], root: str) -> tuple[Function, ...]:
     """Read the devices that an agent reported, by address; none where they cannot be understood."""
     try:
         told = {one.address: one for one in (to_record(dict(each), PciDevice) for each in plain)}

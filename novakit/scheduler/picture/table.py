@@ -86,7 +86,7 @@ class HostTable:
     """Resource classes for which some host's tree had to be looked at."""
     _traits: dict[str, NDArray[np.bool_]] = attrs.field(factory=dict)
     _members: dict[int, NDArray[np.bool_]] = attrs.field(factory=dict)
-    _readable: dict[Any, NDArray[Any]] = attrs.field(factory=dict)
+    _readable: dict[object, NDArray[Any]] = attrs.field(factory=dict)
     _tagged: dict[str, tuple[Aggregate, ...]] = attrs.field(factory=dict)
     _multipliers: dict[tuple[str, float], float | NDArray[np.float64]] = attrs.field(factory=dict)
 
@@ -123,7 +123,7 @@ class HostTable:
         if hosts > self._room:
             self._grow(hosts)
 
-    def put(self, row: int, **facts: Any) -> None:
+    def put(self, row: int, **facts: object) -> None:
         """Set facts of one host: numbers, flags, categories and objects by their names."""
         self.version += 1
         for name, value in facts.items():

@@ -53,7 +53,7 @@ class Trees:
         made = Tree(providers=(self._stock(own, traits.get(root, ())), *(below[one] for one in ids)))
         return (root, *ids), self._kept(made)
 
-    def _stock(self, rows: Mapping[str, Row | Mapping[str, Any]], traits: Iterable[str]) -> ProviderStock:
+    def _stock(self, rows: Mapping[str, Row | Mapping[str, object]], traits: Iterable[str]) -> ProviderStock:
         return self._kept(
             ProviderStock(stock=tuple((name, _units(rows[name])) for name in sorted(rows)), traits=traits)
         )

@@ -25,7 +25,7 @@ _RESOURCE = re.compile(r"resources:([A-Z][A-Z0-9_]{0,254})")
 _TRAIT = re.compile(r"trait:([A-Z][A-Z0-9_]{0,254})")
 
 
-def from_plain(body: Mapping[str, Any]) -> Ask:
+def from_plain(body: Mapping[str, object]) -> Ask:
     """Make an ask of plain data. Raises BadRequest for a field that is wrong or unknown."""
     known = {field.name for field in attrs.fields(Ask)}
     strange = sorted(set(body) - known)

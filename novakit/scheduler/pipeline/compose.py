@@ -43,7 +43,7 @@ class PipelineOptions:
     filters: Sequence[str] | None = None
     """Names in the order to ask them; None for those that are on by default."""
     weighers: Sequence[str] | None = None
-    filter_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    filter_options: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict)
     """By filter name, the keys of its table; the key `enabled` is the core's, the rest the filter's own."""
     weigher_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     """By weigher name; the keys `multiplier` and `enabled` are the core's, the rest the weigher's own."""
@@ -153,7 +153,7 @@ def _chosen(
     offered: Mapping[str, Offered],
     names: Sequence[str] | None,
     what: str,
-    options: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Mapping[str, object]],
     composed: Composed,
     refused: Sequence[str],
 ) -> list[Offered]:
@@ -208,7 +208,7 @@ def _unknown(where: str, name: str, offered: Sequence[str], refused: Sequence[st
 
 def _unused(
     offered: Mapping[str, Offered],
-    options: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Mapping[str, object]],
     what: str,
     composed: Composed,
     refused: Sequence[str],
@@ -229,7 +229,7 @@ def _unused(
             composed.warnings.append(f"[{what}s.{name}] is for no {what} that is installed")
 
 
-def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Mapping[str, Any]]) -> bool | None:
+def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Mapping[str, object]]) -> bool | None:
     """Return whether the configuration switches one on or off by itself, beside the list; None where it does not."""
     wanted = _own(options, spec).get("enabled")
     if wanted is not None and not isinstance(wanted, bool):
@@ -254,7 +254,7 @@ def _steps(
     offers: Sequence[Offered],
     what: str,
     names: Sequence[str] | None,
-    options: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Mapping[str, object]],
     table: HostTable,
     composed: Composed,
 ) -> list[PipelineStep[Any]]:
@@ -280,7 +280,7 @@ def _steps(
     return steps
 
 
-def _own(options: Mapping[str, Mapping[str, Any]], spec: FilterSpec | WeigherSpec | SchedulerSpec) -> dict[str, Any]:
+def _own(options: Mapping[str, Mapping[str, object]], spec: FilterSpec | WeigherSpec | SchedulerSpec) -> dict[str, Any]:
     """Return what the configuration says of a record, by its name or one of its aliases."""
     merged: dict[str, Any] = {}
     for name in (*getattr(spec, "aliases", ()), spec.name):
@@ -288,7 +288,7 @@ def _own(options: Mapping[str, Mapping[str, Any]], spec: FilterSpec | WeigherSpe
     return merged
 
 
-def _filled(section: str, options: type | None, values: Mapping[str, Any]) -> Any:
+def _filled(section: str, options: type | None, values: Mapping[str, object]) -> Any:
     """Make a plugin's options record of its configuration. Raises ConfigError for unknown keys and wrong values."""
     if options is not None:
         return fill(section, options, values)

@@ -134,7 +134,7 @@ def asked(ask: Ask) -> dict[str, Any]:
     return kept
 
 
-def _group(group: GroupAsk) -> dict[str, Any]:
+def _group(group: GroupAsk) -> dict[str, object]:
     """Where its members stand is left out: that is another thing at another time."""
     optional = {"max_server_per_host": group.max_server_per_host, "strategy": group.strategy}
     rules = {name: value for name, value in optional.items() if value}
@@ -177,7 +177,7 @@ def plain(reason: Reason) -> dict[str, Any]:
     return told
 
 
-def _bare(value: Any) -> Any:
+def _bare(value: object) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, set | frozenset):
@@ -201,7 +201,7 @@ def _detail(message: str, nearest: dict[str, Any] | None) -> str:
     return f"{message} Nearest: {nearest['host']}" + (f"; it would fit if: {remedies}." if remedies else ".")
 
 
-def weights(table: HostTable, outcome: Outcome) -> list[dict[str, Any]]:
+def weights(table: HostTable, outcome: Outcome) -> list[dict[str, object]]:
     """Return the weights of the best hosts, by weigher."""
     ranking = outcome.ranking
     assert ranking is not None

@@ -134,7 +134,7 @@ def applies_mask(
     return lambda view, given_up: _one_by_one(step, view, ask, given_up)
 
 
-def _checked_mask(mask: Any, size: int) -> NDArray[np.bool_]:
+def _checked_mask(mask: object, size: int) -> NDArray[np.bool_]:
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (size,):
         shape = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
         raise Broken(f"its mask is {shape}; return a boolean array with one element for each of the {size} hosts")
@@ -201,7 +201,7 @@ def checked_ranks(
     return task
 
 
-def _numbers(given: Any, size: int, what: str) -> NDArray[np.float64]:
+def _numbers(given: object, size: int, what: str) -> NDArray[np.float64]:
     if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiub" or given.shape != (size,):
         shape = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
         raise Broken(f"its {what} is {shape}; return one number for each of the {size} hosts")
@@ -222,7 +222,7 @@ async def reasons(step: PipelineStep[Any], rows: NDArray[np.intp], ask: Ask) -> 
     return given if given and sum(reason.count for reason in given) == len(rows) else [plain]
 
 
-def _tamed(reason: Any, plain: Reason) -> Reason:
+def _tamed(reason: object, plain: Reason) -> Reason:
     """Make what a plugin says fit to be stored and shown: texts of a bounded length, and plain values."""
     if not isinstance(reason, Reason):
         raise Broken(f"why() gave {type(reason).__name__}; return Reason records")
@@ -238,12 +238,12 @@ def _tamed(reason: Any, plain: Reason) -> Reason:
     )
 
 
-def _text(value: Any, most: int) -> str:
+def _text(value: object, most: int) -> str:
     text = value if isinstance(value, str) else ""
     return text[:most].encode(errors="replace").decode().replace("\0", "?")
 
 
-def _value(value: Any, depth: int = 0) -> Any:
+def _value(value: object, depth: int = 0) -> object:
     """Keep numbers, texts, and lists and tables of them; of anything else keep how it writes itself."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()

@@ -42,7 +42,7 @@ class TraceHost:
     """One host and what stands on it before the first request."""
 
     name: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     """By the names of columns, measurements among them."""
     stock: Mapping[str, HostStock]
     traits: Sequence[str]
@@ -126,12 +126,12 @@ def _entry(line: bytes | str) -> Mapping[str, object]:
     return entry
 
 
-def _strange(entry: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+def _strange(entry: Mapping[str, object], known: Iterable[str], what: str) -> None:
     if strange := sorted(entry.keys() - set(known)):
         raise WrongLine(f"has {', '.join(strange)}, which {what} does not have")
 
 
-def _host(entry: Mapping[str, Any]) -> TraceHost:
+def _host(entry: Mapping[str, object]) -> TraceHost:
     name = _of(str, entry["host"], "host")
     try:
         _strange(entry, _HOST, "a host")
@@ -158,13 +158,13 @@ def _host(entry: Mapping[str, Any]) -> TraceHost:
         raise WrongLine(f"is of host {name} and {error}") from error
 
 
-def _stock(amounts: Any, what: str) -> HostStock:
+def _stock(amounts: object, what: str) -> HostStock:
     given = _of(dict, amounts, what)
     _strange(given, _STOCK, f"the {what}")
     return HostStock(**{part: _whole(amount, f"{part} in the {what}") for part, amount in given.items()})
 
 
-def _metrics(plain: Any) -> dict[str, float]:
+def _metrics(plain: object) -> dict[str, float]:
     found = {}
     for name, value in _of(dict, plain, "metrics").items():
         if (column := columns.metric_name(name)) is None:
@@ -175,17 +175,17 @@ def _metrics(plain: Any) -> dict[str, float]:
     return found
 
 
-def _numa(entry: Mapping[str, Any]) -> NumaHost | None:
+def _numa(entry: Mapping[str, object]) -> NumaHost | None:
     told = _records(entry.get("numa", []), NumaCell, "numa")
     taken = _records(entry.get("taken", []), Taken, "taken")
     return NumaHost(cells=tuple(told), taken=tuple(taken)) if told else None
 
 
-def _pools(plain: Any) -> tuple[PciPool, ...]:
+def _pools(plain: object) -> tuple[PciPool, ...]:
     return tuple(_records(plain, PciPool, "pci"))
 
 
-def _records(plain: Any, kind: type, what: str) -> list[Any]:
+def _records(plain: object, kind: type, what: str) -> list[Any]:
     try:
         return [to_record(each, kind) for each in _of(list, plain, what)]
     except (TypeError, ValueError, AttributeError) as error:
@@ -194,7 +194,7 @@ def _records(plain: Any, kind: type, what: str) -> list[Any]:
         raise WrongLine(f"has {what} that cannot be understood: {error}") from error
 
 
-def _aggregate(entry: Mapping[str, Any], number: int) -> tuple[Aggregate, Sequence[str]]:
+def _aggregate(entry: Mapping[str, object], number: int) -> tuple[Aggregate, Sequence[str]]:
     _strange(entry, ("aggregate",), "an aggregate's line")
     told = _of(dict, entry["aggregate"], "aggregate")
     _strange(told, ("name", "metadata", "hosts"), "an aggregate")
@@ -205,7 +205,7 @@ def _aggregate(entry: Mapping[str, Any], number: int) -> tuple[Aggregate, Sequen
     return one, _texts(told.get("hosts", []), "hosts")
 
 
-def _group(entry: Mapping[str, Any]) -> TraceGroup:
+def _group(entry: Mapping[str, object]) -> TraceGroup:
     _strange(entry, ("group", "policy", "max_server_per_host", "strategy", "members"), "a group")
     members = _of(dict, entry.get("members", {}), "members")
     most = entry.get("max_server_per_host")
@@ -218,7 +218,7 @@ def _group(entry: Mapping[str, Any]) -> TraceGroup:
     )
 
 
-def _event(entry: Mapping[str, Any]) -> TraceEvent:
+def _event(entry: Mapping[str, object]) -> TraceEvent:
     at = entry.get("at", 0.0)
     if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at) or at < 0:
         raise WrongLine(f"has {at!r} as `at`; it takes seconds")
@@ -251,24 +251,24 @@ def _ask(plain: Mapping[str, object]) -> Ask:
     return ask
 
 
-def _of(kind: type, value: Any, what: str) -> Any:
+def _of(kind: type, value: object, what: str) -> Any:
     if not isinstance(value, kind):
         names = {str: "a text", dict: "an object", list: "a list", bool: "true or false"}
         raise WrongLine(f"has {str(value)[:60]!r} as {what}; it takes {names[kind]}")
     return value
 
 
-def _whole(value: Any, what: str) -> int:
+def _whole(value: object, what: str) -> int:
     if type(value) is not int or not 0 <= value <= MOST:
         raise WrongLine(f"has {str(value)[:60]!r} as {what}; it takes a whole number, 0 or more")
     return value
 
 
-def _texts(value: Any, what: str) -> list[str]:
+def _texts(value: object, what: str) -> list[str]:
     return [_of(str, each, what) for each in _of(list, value, what)]
 
 
-def _tally(value: Any, what: str) -> dict[str, int] | None:
+def _tally(value: object, what: str) -> dict[str, int] | None:
     return None if value is None else {name: _whole(count, what) for name, count in _of(dict, value, what).items()}
 
 
@@ -276,7 +276,7 @@ def _text(value: object, what: str) -> str:
     return str(_of(str, value, what))
 
 
-def _or_none(kind: type) -> Callable[[Any, str], Any]:
+def _or_none(kind: type) -> Callable[[Any, str], object]:
     return lambda value, what: None if value is None else _of(kind, value, what)
 
 

@@ -54,7 +54,7 @@ class _Others:
     image_properties: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
     free_devices: set[str] = attrs.field(factory=set)
     """Providers of those PCI devices that they leave."""
-    trees: dict[int, Any] = attrs.field(factory=dict)
+    trees: dict[int, object] = attrs.field(factory=dict)
     """What they leave of the providers of hosts that have several, as plain data."""
 
 

@@ -1,7 +1,6 @@
 """With which drivers the agents of hosts were started, as they told last."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,7 +20,7 @@ host_plugins = sa.Table(
 """`plugins` are `PluginRow` records as plain data; `since` is when the host first told so."""
 
 
-async def put(session: Session, host: str, values: Mapping[str, Any]) -> None:
+async def put(session: Session, host: str, values: Mapping[str, object]) -> None:
     """Write what a host runs in the place of what it ran before."""
     insert = session.insert(host_plugins)
     new = {**values, "since": world.now()}

@@ -1,7 +1,6 @@
 """Guests that hosts have and no server of this database is; rows stand for as long as the host reports them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -47,7 +46,7 @@ async def some(session: Session, guest: str) -> list[Row]:
     return await session.all(sa.select(strangers).where(strangers.c.guest == guest).order_by(strangers.c.host))
 
 
-async def put(session: Session, row: Mapping[str, Any]) -> None:
+async def put(session: Session, row: Mapping[str, object]) -> None:
     """Write a stranger in the place of what was known of it, but for when it was first seen."""
     insert = session.insert(strangers)
     new = {name: insert.excluded[name] for name in row if name not in ("host", "guest", "first_seen")}

@@ -1,7 +1,6 @@
 """Who holds how much of what: the rows a change of allocations reads, and the few statements that write it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -77,7 +76,7 @@ async def lock_stock(session: Session, provider_ids: Iterable[str]) -> list[Row]
     return await _rows(session, _STOCK, wanted)
 
 
-async def add_consumers(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+async def add_consumers(session: Session, rows: Sequence[dict[str, object]]) -> None:
     """Record new consumers. Raises Conflict when another writer made one of them meanwhile."""
     if session.dialect == "postgresql":
         # A row that does not exist yet cannot be locked, so two writers may both believe to make it. The second one

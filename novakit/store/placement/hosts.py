@@ -73,7 +73,7 @@ class _Writes:
 
     providers: list[dict[str, Any]] = attrs.field(factory=list)
     inventories: list[dict[str, Any]] = attrs.field(factory=list)
-    traits: list[dict[str, Any]] = attrs.field(factory=list)
+    traits: list[dict[str, object]] = attrs.field(factory=list)
     dropped_inventories: list[tuple[str, str]] = attrs.field(factory=list)
     dropped_traits: list[tuple[str, str]] = attrs.field(factory=list)
     renamed: list[tuple[str, str]] = attrs.field(factory=list)

@@ -40,7 +40,7 @@ async def of_servers(session: Session, server_ids: Iterable[str]) -> Mapping[str
     return {row["server_id"]: row["taken"] for row in rows}
 
 
-async def put(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+async def put(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Record what servers hold now, instead of what they held."""
     if rows:
         # A server that is placed again has its old row until `prune`, so the new plan takes its place.

@@ -125,10 +125,10 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         self._cursor = outcome  # type: ignore[assignment]
         self._rows.extend(found)
 
-    def _all_of_it(self, work: Callable[[sqlite3.Cursor], object]) -> Callable[[], tuple[_Outcome, Sequence[Any]]]:
+    def _all_of_it(self, work: Callable[[sqlite3.Cursor], object]) -> Callable[[], tuple[_Outcome, Sequence[object]]]:
         first = getattr(self._adapt_connection, "first", None)
 
-        def all_of_it() -> tuple[_Outcome, Sequence[Any]]:
+        def all_of_it() -> tuple[_Outcome, Sequence[object]]:
             real: sqlite3.Connection = self._connection._conn
             if first is not None and not real.in_transaction:
                 real.execute(first)

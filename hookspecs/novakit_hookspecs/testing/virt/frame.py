@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import attrs
 import pytest
@@ -13,7 +12,7 @@ from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, LocalImage, 
 from novakit_hookspecs.virt import VirtDriver
 
 
-async def until(check: Callable[[], Awaitable[Any]], what: str, within: float) -> object:
+async def until(check: Callable[[], Awaitable[object]], what: str, within: float) -> object:
     """Return the first true answer of `check`; fail with `what` after `within` seconds."""
     try:
         async with asyncio.timeout(within):

@@ -170,7 +170,7 @@ def _states(call: Call[Compute], query: dict[str, str]) -> dict[str, Any] | None
     return fields
 
 
-def _deleted(call: Call[Compute], query: dict[str, str], fields: dict[str, Any]) -> bool | None:
+def _deleted(call: Call[Compute], query: dict[str, str], fields: dict[str, object]) -> bool | None:
     if fields.get("vm_states") == ["deleted"]:
         if not call.context.is_admin:
             raise errors.Forbidden("Only administrators may list deleted instances")
@@ -196,7 +196,7 @@ def _matching(query: dict[str, str]) -> dict[str, Any]:
     return {"like": like, "equal": equal, "seconds": seconds, "image_properties": properties}
 
 
-def _tags(query: dict[str, str]) -> dict[str, Any]:
+def _tags(query: dict[str, str]) -> dict[str, object]:
     names = ("tags", "tags-any", "not-tags", "not-tags-any")
     return {name.replace("-", "_"): query[name].split(",") for name in names if name in query}
 

@@ -105,7 +105,7 @@ async def _ports(call: Call[Compute]) -> list[PortInfo]:
     return list((await call.service.servers.ports([server.id])).get(server.id, ()))
 
 
-def _interface(call: Call[Compute], port: PortInfo) -> dict[str, Any]:
+def _interface(call: Call[Compute], port: PortInfo) -> dict[str, object]:
     shown: dict[str, Any] = {
         "net_id": port.network_id,
         "port_id": port.id,

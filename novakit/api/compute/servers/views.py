@@ -201,7 +201,7 @@ def _image(call: Call[Compute], server: Server) -> View | str:
     return shown
 
 
-def _fault(call: Call[Compute], fault: Mapping[str, Any]) -> View:
+def _fault(call: Call[Compute], fault: Mapping[str, object]) -> View:
     shown = {"code": fault["code"], "created": fault["created"], "message": fault["message"]}
     if fault.get("details") and (call.context.is_admin or fault["code"] != 500):
         shown["details"] = fault["details"]

@@ -41,7 +41,7 @@ def is_dashed_uuid(value: str) -> bool:
 class Schema:
     """A JSON schema of a body or of a query, whose faults are said in the words that Placement's clients know."""
 
-    definition: dict[str, Any]
+    definition: dict[str, object]
     is_uuid: Callable[[str], bool] = looks_like_uuid
     _schema: bodies.Schema = attrs.field(init=False)
 
@@ -57,7 +57,7 @@ class Schema:
         self.check(data, "JSON does not validate: ")
         return data
 
-    def check(self, data: Any, complaint: str) -> None:
+    def check(self, data: object, complaint: str) -> None:
         """Raise `BadRequest` when data that was read already does not fit."""
         try:
             self._schema.check(data)

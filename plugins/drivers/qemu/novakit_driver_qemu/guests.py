@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -154,7 +153,7 @@ class Watch:
             if self.process.alive:
                 await asyncio.sleep(RECONNECT)
 
-    def _hear(self, name: str, data: Mapping[str, Any]) -> None:
+    def _hear(self, name: str, data: Mapping[str, object]) -> None:
         if name == "SHUTDOWN":
             self._end = "shut down by the guest" if data.get("guest") else "QEMU was told to end"
         elif name == "RESET":

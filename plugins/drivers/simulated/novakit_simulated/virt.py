@@ -73,7 +73,7 @@ class SimulatedVirt:
     options: VirtOptions
     context: HostContext
     clock: Callable[[], float] = time.time  # noqa: TID251
-    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     _dice: Dice = attrs.field(init=False)
     _journal: Journal = attrs.field(init=False)
     _topology: HostTopology = attrs.field(init=False, default=HostTopology())
@@ -284,7 +284,7 @@ class SimulatedVirt:
         boots = [*record["boots"][:-1], [record["boots"][-1][0], self.clock()]]
         return self._become(guest, {**record, "power": power.value, "why": why, "boots": boots})
 
-    def _halt(self, guest: str, record: dict[str, Any], power: Power) -> Guest:
+    def _halt(self, guest: str, record: dict[str, object], power: Power) -> Guest:
         """Stop a guest's CPUs; it goes on in the boot that it is in."""
         if record["power"] == power.value:
             return _guest(guest, record)
