@@ -1,0 +1,34 @@
+"""The page on the architecture lists each source file that one verb touches."""
+
+import re
+
+from tests.support.distributions import EVERY, ROOT, package
+
+NAMES_PAUSE = re.compile(
+    r"\bPauses\b|os-pause-server|Power\.PAUSED|\bPAUSED = |'paused'|kind='(un)?pause'".replace("'", '"')
+)
+TOPS = ("novakit/", "hookspecs/", "plugins/", "libraries/")
+
+
+def _listed() -> set[str]:
+    """Return the source files that the page names, a short one lying in the folder of the first of its row."""
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    section = page.split("## What one verb touches\n")[1].split("\n## ")[0]
+    found: set[str] = set()
+    for row in re.findall(r"^\| (`.+`) \| (\d+) \|", section, re.MULTILINE):
+        paths = re.findall(r"`([^`]+)`", row[0])
+        assert len(paths) == int(row[1]), row
+        found |= {path if path.startswith(TOPS) else f"{paths[0].rpartition('/')[0]}/{path}" for path in paths}
+    return found
+
+
+def test_the_files_that_pause_touches_are_those_that_the_page_lists() -> None:
+    listed = _listed()
+    naming = {
+        str(path.relative_to(ROOT))
+        for one in EVERY
+        for path in package(one).rglob("*.py")
+        if NAMES_PAUSE.search(path.read_text())
+    }
+    assert naming == listed
+    assert f"named in {len(listed)} source files" in (ROOT / "docs/explanation/architecture.md").read_text()
