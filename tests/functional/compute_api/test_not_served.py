@@ -2,6 +2,10 @@
 
 import pytest
 
+from novakit.api.compute.schemas import not_served
+from novakit.api.compute.servers.actions import PUBLIC, READS
+from novakit.conductor.verbs import ACTIONS
+
 
 @pytest.fixture
 async def active(boot, become, host):
@@ -62,3 +66,8 @@ async def test_what_is_not_served_yet_says_so_and_lists_nothing(api, active):
     assert (await api("POST", f"{place}/action", {"rebuild": {}}, as_="bob")).status == 404
     assert (await api("POST", f"{place}/action", {"rebuild": {}}, as_="rae")).status == 403
     assert (await api("POST", f"{place}/remote-consoles", {}, version="2.5")).status == 404
+
+
+def test_an_action_that_is_served_does_not_stand_among_those_that_are_not():
+    assert PUBLIC.keys() == not_served.ACTIONS.keys()
+    assert not PUBLIC.keys() & {*ACTIONS, *READS}

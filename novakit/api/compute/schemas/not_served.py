@@ -58,12 +58,9 @@ _image = {"name": types.name, "metadata": types.metadata}
 _backup = {"backup_type": {"type": "string", "maxLength": 255}, "rotation": types.number(0), **_image}
 
 ACTIONS: Mapping[str, Body] = {
-    **{name: _action(name, _nothing) for name in ("pause", "unpause", "suspend", "resume", "restore", "unrescue")},
+    **{name: _action(name, _nothing) for name in ("restore", "unrescue")},
     **{name: _action(name, _nothing) for name in ("confirmResize", "revertResize", "trigger_crash_dump")},
     **{name: _action(name, _anything) for name in ("resetNetwork", "injectNetworkInfo")},
-    "os-resetState": _action(
-        "os-resetState", record({"state": {"type": "string", "enum": ["active", "error"]}}, ["state"])
-    ),
     "resize": _action("resize", record({"flavorRef": _id, "OS-DCF:diskConfig": _disk}, ["flavorRef"])),
     "rebuild": Body(
         [

@@ -53,9 +53,9 @@ BODIES: Mapping[str, Body] = {
 }
 
 _ANY_VERSION = (
-    *("pause", "unpause", "suspend", "resume", "resize", "confirmResize", "revertResize", "rebuild"),
+    *("resize", "confirmResize", "revertResize", "rebuild"),
     *("rescue", "unrescue", "migrate", "os-migrateLive", "evacuate", "createImage"),
-    *("createBackup", "changePassword", "os-resetState", "resetNetwork", "injectNetworkInfo", "restore"),
+    *("createBackup", "changePassword", "resetNetwork", "injectNetworkInfo", "restore"),
 )
 
 PUBLIC: Mapping[str, tuple[Version | None, Version | None]] = {
