@@ -68,7 +68,7 @@ quotas = sa.Table(
 """What operators let a project keep, other than the defaults; -1 is no limit."""
 
 SEPARATOR = "\x1f"
-SORTABLE: Mapping[str, Any] = {
+SORTABLE: Mapping[str, sa.ColumnElement[Any]] = {
     name: sa.func.coalesce(images.c[name], missing)
     for name, missing in {
         "name": "",
@@ -83,12 +83,12 @@ SORTABLE: Mapping[str, Any] = {
 } | {"created_at": images.c.created_at, "updated_at": images.c.updated_at}
 
 
-def _within(column: Any, when: datetime) -> Any:
+def _within(column: sa.ColumnElement[datetime], when: datetime) -> sa.ColumnElement[bool]:
     begin, end = second_of(when)
     return sa.and_(column >= begin, column < end)
 
 
-OPERATORS: Mapping[str, Callable[[Any, datetime], object]] = {
+OPERATORS: Mapping[str, Callable[[sa.ColumnElement[datetime], datetime], sa.ColumnElement[bool]]] = {
     "eq": _within,
     "neq": lambda column, when: sa.not_(_within(column, when)),
     "gt": lambda column, when: column >= second_of(when)[1],
@@ -110,7 +110,7 @@ class ImageQuery:
     """One of the four, or `all`; without it, everything but other people's community images."""
     member_status: str = "accepted"
     ids: Collection[str] | None = None
-    equal: Mapping[str, Collection[Any]] = {}
+    equal: Mapping[str, Collection[object]] = {}
     """Columns and the values of which they hold one."""
     properties: Mapping[str, str] = {}
     tags: Collection[str] = ()
@@ -123,7 +123,7 @@ class ImageQuery:
     order: Sequence[tuple[str, bool]] = (("created_at", True),)
     """Columns of `SORTABLE`, and whether they descend."""
     limit: int = 25
-    marker: Mapping[str, Any] | None = None
+    marker: Mapping[str, object] | None = None
     """The row after which the list begins."""
 
 
@@ -239,7 +239,7 @@ async def listed(session: Session, wanted: ImageQuery) -> list[Row]:
     return await session.all(query.limit(wanted.limit))
 
 
-def _seen(wanted: ImageQuery) -> Any:
+def _seen(wanted: ImageQuery) -> sa.ColumnElement[bool]:
     visibility, owner = images.c.visibility, images.c.owner
     mine = owner == wanted.project_id if wanted.project_id is not None else sa.false()
     shared = images.c.id.in_(_shared_with(wanted.project_id, wanted.member_status))
@@ -253,17 +253,19 @@ def _seen(wanted: ImageQuery) -> Any:
     return sa.and_(every, sa.or_(visibility != "community", mine))
 
 
-def _open(wanted: ImageQuery, mine: Any, visibility: Any) -> Any:
+def _open(
+    wanted: ImageQuery, mine: sa.ColumnElement[bool], visibility: sa.ColumnElement[str]
+) -> sa.ColumnElement[bool]:
     return sa.true() if wanted.everything else sa.or_(mine, visibility.in_(("public", "community")))
 
 
-def _shared_with(project_id: str | None, status: str | None) -> Any:
+def _shared_with(project_id: str | None, status: str | None) -> sa.Select[tuple[str]]:
     query = sa.select(members.c.image_id).where(members.c.member_id == project_id)
     return query if status in (None, "all") else query.where(members.c.status == status)
 
 
-def _matching(wanted: ImageQuery) -> list[Any]:
-    conditions: list[Any] = [images.c[name].in_(values) for name, values in wanted.equal.items()]
+def _matching(wanted: ImageQuery) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = [images.c[name].in_(values) for name, values in wanted.equal.items()]
     if wanted.ids is not None:
         conditions.append(images.c.id.in_(wanted.ids))
     if wanted.hashed:
@@ -279,9 +281,9 @@ def _matching(wanted: ImageQuery) -> list[Any]:
     return conditions
 
 
-def _after(wanted: ImageQuery, marker: Mapping[Any, Any]) -> Any:
+def _after(wanted: ImageQuery, marker: Mapping[str, object]) -> sa.ColumnElement[bool]:
     """Say that a row comes behind the marker: behind it in one column and equal in all before that one."""
-    condition: Any = images.c.id < marker["id"]
+    condition: sa.ColumnElement[bool] = images.c.id < marker["id"]
     for name, down in reversed(wanted.order):
         column, value = SORTABLE[name], marker[name]
         if value is None:
