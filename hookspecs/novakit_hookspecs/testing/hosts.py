@@ -14,6 +14,9 @@ from novakit_hookspecs.columns import Kind
 from novakit_hookspecs.scheduling import Aggregate
 from novakit_hookspecs.trees import ProviderStock, Tree, Units
 
+Array = NDArray[Any]
+"""One fact of all hosts: booleans, numbers or codes, as its column says; numpy has no type for either of them."""
+
 _WORDS: dict[str, Sequence[object]] = {
     "availability_zone": ("nova", "zone-a", "zone-b"),
     "hypervisor_type": ("QEMU", "KVM", "simulated"),
@@ -34,7 +37,7 @@ class HostRows:
     """A `HostColumns` of plain arrays that notes which facts were read."""
 
     names: Sequence[str]
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, Array]
     """By fact; of categories the codes."""
     vocabularies: dict[str, Sequence[Any]] = attrs.field(factory=dict)
     traits: dict[str, NDArray[np.bool_]] = attrs.field(factory=dict)
@@ -46,7 +49,7 @@ class HostRows:
     def size(self) -> int:
         return len(self.names)
 
-    def column(self, name: str) -> NDArray[Any]:
+    def column(self, name: str) -> Array:
         self.read.add(name)
         if name not in self.arrays:
             if columns.find(name) is None:
@@ -215,7 +218,7 @@ def _put(rows: HostRows, name: str, values: Sequence[object]) -> None:
         rows.arrays[name] = _read_only(np.array(values, fact.dtype))
 
 
-def _default(name: str, size: int) -> NDArray[Any]:
+def _default(name: str, size: int) -> Array:
     fact = columns.find(name)
     assert fact is not None
     if name.startswith("metric_"):
@@ -234,7 +237,7 @@ def _mask(rows: HostRows, names: Iterable[str]) -> NDArray[np.bool_]:
     return _read_only(mask)
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+def _read_only(array: Array) -> Array:
     array.flags.writeable = False
     return array
 

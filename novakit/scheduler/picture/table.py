@@ -22,6 +22,9 @@ from novakit_hookspecs.columns import Kind, of_class
 from novakit_hookspecs.scheduling import Aggregate
 from novakit_hookspecs.trees import Tree
 
+Array = NDArray[Any]
+"""One fact of all hosts: booleans, numbers or codes, as its column says; numpy has no type for either of them."""
+
 SPARE = 64
 """Values of a category that are kept though no host may have them, beside two for each host."""
 _PARTS = ("total", "reserved", "capacity", "used", "free", "max_unit")
@@ -79,14 +82,14 @@ class HostTable:
     _row: dict[str, int] = attrs.field(factory=dict)
     _row_of_provider: dict[str, int] = attrs.field(factory=dict)
     _room: int = 0
-    _arrays: dict[str, NDArray[Any]] = attrs.field(factory=dict)
+    _arrays: dict[str, Array] = attrs.field(factory=dict)
     _categories: dict[str, _Category] = attrs.field(factory=dict)
-    _stocks: dict[str, dict[str, NDArray[Any]]] = attrs.field(factory=dict)
+    _stocks: dict[str, dict[str, Array]] = attrs.field(factory=dict)
     _spread: set[str] = attrs.field(factory=set)
     """Resource classes for which some host's tree had to be looked at."""
     _traits: dict[str, NDArray[np.bool_]] = attrs.field(factory=dict)
     _members: dict[int, NDArray[np.bool_]] = attrs.field(factory=dict)
-    _readable: dict[object, NDArray[Any]] = attrs.field(factory=dict)
+    _readable: dict[object, Array] = attrs.field(factory=dict)
     _tagged: dict[str, tuple[Aggregate, ...]] = attrs.field(factory=dict)
     _multipliers: dict[tuple[str, float], float | NDArray[np.float64]] = attrs.field(factory=dict)
 
@@ -162,7 +165,7 @@ class HostTable:
             self._array(of_class("spread", name))[row] = name in listed
         self.put(row, nested=tree is not None, tree=tree)
 
-    def _parts(self, resource_class: str) -> dict[str, NDArray[Any]]:
+    def _parts(self, resource_class: str) -> dict[str, Array]:
         parts = self._stocks.get(resource_class)
         if parts is None:
             parts = {part: self._array(of_class(part, resource_class)) for part in _PARTS}
@@ -250,7 +253,7 @@ class HostTable:
         overridden = np.isfinite(lowest)
         return np.where(overridden, lowest, default) if overridden.any() else default
 
-    def column(self, name: str) -> NDArray[Any]:
+    def column(self, name: str) -> Array:
         """Return a read-only array of a number, flag or object fact."""
         readable = self._readable.get(name)
         if readable is None:
@@ -304,7 +307,7 @@ class HostTable:
         """Return the row of each host named, leaving out the unknown."""
         return np.array([self._row[name] for name in names if name in self._row], np.intp)
 
-    def _array(self, name: str) -> NDArray[Any]:
+    def _array(self, name: str) -> Array:
         array = self._arrays.get(name)
         if array is None:
             fact = columns.find(name)
@@ -338,19 +341,19 @@ class HostTable:
 _TEXTS = frozenset({"availability_zone", "hypervisor_type", "disabled_reason", "cell"})
 
 
-def _empty(name: str, room: int, dtype: Any) -> NDArray[Any]:
+def _empty(name: str, room: int, dtype: Any) -> Array:
     if name.startswith("metric_"):
         return np.full(room, np.nan)
     return np.full(room, None, object) if dtype in ("object", np.dtype(object)) else np.zeros(room, dtype)
 
 
-def _padded(array: NDArray[Any], room: int) -> NDArray[Any]:
+def _padded(array: Array, room: int) -> Array:
     grown = np.zeros(room, array.dtype)
     grown[: len(array)] = array
     return grown
 
 
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: Array) -> Array:
     """Return a view through which nobody changes anything."""
     view = array.view()
     view.flags.writeable = False

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from novakit.scheduler.picture.table import HostTable, read_only
+from novakit.scheduler.picture.table import Array, HostTable, read_only
 from novakit_hookspecs.scheduling import Aggregate
 
 Test = Callable[[Any], bool]
@@ -34,7 +34,7 @@ class View:
     def aggregates(self) -> Sequence[Aggregate]:
         return self._table.aggregates
 
-    def column(self, name: str) -> NDArray[Any]:
+    def column(self, name: str) -> Array:
         self._check(name)
         return self._cut(self._table.column(name))
 
@@ -82,5 +82,5 @@ class View:
     def _of_family(self, name: str) -> bool:
         return any(declared.endswith("_*") and name.startswith(declared[:-1]) for declared in self._reads)
 
-    def _cut(self, array: NDArray[Any]) -> NDArray[Any]:
+    def _cut(self, array: Array) -> Array:
         return array if self._some is None else read_only(array[self._some])
