@@ -17,6 +17,7 @@ import attrs
 import fastjsonschema
 
 from novakit import errors
+from novakit.api.documents import Document
 from novakit.api.service import Call, S, Version
 
 Definition = dict[str, object]
@@ -159,14 +160,14 @@ class Body:
         chosen = [schema for since, schema in self._since if since <= version]
         chosen[-1].check(body)
 
-    async def read(self, call: Call[S]) -> dict[str, Any]:
+    async def read(self, call: Call[S]) -> Document:
         """Read and check the body of a call."""
         body = await json_body(call)
         self.check(call.version, body)
         return body
 
 
-async def json_body(call: Call[S]) -> dict[str, Any]:
+async def json_body(call: Call[S]) -> Document:
     """Read the body as a JSON object without NUL characters, which no database text can hold."""
     body = await call.json()
     if b"\\u0000" in await call.raw():

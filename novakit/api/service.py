@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from novakit import errors, tracing, world
+from novakit.api.documents import Document
 from novakit.api.entrance import Authenticate, Entrance
 from novakit.api.reading import STRANGERS_BODY, parse, read_body, refuse_encoded, require_few_values, require_host
 from novakit.context import RequestContext, Target
@@ -136,7 +137,7 @@ class Call(Generic[S]):
             self._raw = await read_body(self.request, most if self._context else min(STRANGERS_BODY, most))
         return self._raw
 
-    async def json(self) -> dict[str, Any]:
+    async def json(self) -> Document:
         """Read the body as a JSON object. Raises BadRequest for anything else."""
         try:
             body = parse(await self.raw())
@@ -212,7 +213,7 @@ class Service(Generic[S]):
     """Says in this service's words that a rule is not met."""
     microversions: Microversions | None = None
     request_id_headers: Sequence[str] = ("x-openstack-request-id",)
-    shape_by_version: Callable[[errors.NovakitError, str, Version | None], dict[str, Any]] | None = None
+    shape_by_version: Callable[[errors.NovakitError, str, Version | None], Document] | None = None
     """Used instead of `shape` where the error body depends on the version; None when no version could be agreed."""
     first_version_at: tuple[str, str] | None = None
     """A prefix under which the routes of another one answer at the first version, whatever a client asks for."""

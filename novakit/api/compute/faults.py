@@ -1,8 +1,7 @@
 """The shape of a refusal in the compute API."""
 
-from typing import Any
-
 from novakit import errors
+from novakit.api.documents import Document
 
 NAMES = {
     400: "badRequest",
@@ -20,7 +19,7 @@ NAMES = {
 """What clients find above code and message; every other status is a computeFault."""
 
 
-def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+def shape(error: errors.NovakitError, request_id: str) -> Document:
     """Write an error as compute clients read it."""
     code = int(error.status)
     if code == 401:

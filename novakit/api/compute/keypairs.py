@@ -1,14 +1,12 @@
 """/os-keypairs: the SSH keys a user boots servers with."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiohttp import web
 
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import keypairs as schemas
+from novakit.api.documents import Document, Row
 from novakit.api.service import Call, Route, reply
 
 BRIEF = ("name", "public_key", "fingerprint")
@@ -23,7 +21,7 @@ async def index(call: Call[Compute]) -> web.Response:
     known_parameters(call, "user_id", "limit", "marker")
     limit, marker = limit_and_marker(call)
     found = await call.service.keypairs.page(user_id, limit=limit, marker=marker)
-    body: dict[str, Any] = {"keypairs": [{"keypair": _view(call, row, BRIEF)} for row in found]}
+    body: Document = {"keypairs": [{"keypair": _view(call, row, BRIEF)} for row in found]}
     if more := next_page(call, "os-keypairs", [row["name"] for row in found]):
         body["keypairs_links"] = more
     return reply(body)
@@ -75,7 +73,7 @@ def _user(call: Call[Compute]) -> str:
     return user_id
 
 
-def _view(call: Call[Compute], row: Mapping[Any, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+def _view(call: Call[Compute], row: Row, fields: tuple[str, ...]) -> Document:
     wanted = (*fields, "type") if call.version >= (2, 2) else fields
     return {name: row[name] for name in wanted}
 

@@ -1,7 +1,6 @@
 """/os-quota-sets and /limits: what a project may have, and what it uses of it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
@@ -10,6 +9,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import quota_sets as schemas
+from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 
@@ -126,7 +126,7 @@ def _refuse_users(call: Call[Compute]) -> None:
 
 
 def _reply(call: Call[Compute], found: Mapping[str, int], project_id: str | None) -> web.Response:
-    shown: dict[str, Any] = {"id": project_id} if project_id is not None else {}
+    shown: Document = {"id": project_id} if project_id is not None else {}
     return reply({"quota_set": {**shown, **{name: found.get(name, -1) for name in _names(call)}}})
 
 

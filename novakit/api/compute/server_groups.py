@@ -10,6 +10,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import MAX_LIMIT
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import server_groups as schemas
+from novakit.api.documents import Document
 from novakit.api.queries import number
 from novakit.api.service import Call, Route, Version, reply, text
 from novakit.compute.server_groups import ServerGroup
@@ -71,9 +72,9 @@ async def delete(call: Call[Compute]) -> web.Response:
     return reply(status=204)
 
 
-def _view(call: Call[Compute], group: ServerGroup) -> dict[str, Any]:
+def _view(call: Call[Compute], group: ServerGroup) -> Document:
     row = group.row
-    shown: dict[str, Any] = {"id": row["id"], "name": row["name"], "members": list(group.members)}
+    shown: Document = {"id": row["id"], "name": row["name"], "members": list(group.members)}
     if call.version >= (2, 64):
         shown |= {"policy": row["policy"], "rules": row["rules"]}
     else:

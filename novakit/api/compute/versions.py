@@ -1,11 +1,10 @@
 """Which versions the compute API speaks, and the documents in which clients find that out."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import root_url
+from novakit.api.documents import Document
 from novakit.api.service import Call, Microversions, Route, reply, text
 
 FIRST, CURRENT = "/v2", "/v2.1"
@@ -15,7 +14,7 @@ MICROVERSIONS = Microversions(
 )
 
 
-def _document(call: Call[Compute]) -> dict[str, Any]:
+def _document(call: Call[Compute]) -> Document:
     return {
         "id": "v2.1",
         "status": "CURRENT",
@@ -26,7 +25,7 @@ def _document(call: Call[Compute]) -> dict[str, Any]:
     }
 
 
-def _first_document(call: Call[Compute]) -> dict[str, Any]:
+def _first_document(call: Call[Compute]) -> Document:
     """Describe v2.0, which old clients look for: the calls of v2.1 at its first version, without microversions."""
     return {
         "id": "v2.0",

@@ -1,19 +1,17 @@
 """Who has which role where."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Document, Row
 from novakit.api.identity import resources
 from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 from novakit.identity.directory import SYSTEM
 from novakit.identity.service import closure
-
-Row = Mapping[Any, Any]
 
 
 def _place(call: Call[Identity]) -> tuple[str, str, str]:
@@ -103,7 +101,7 @@ def _document(call: Call[Identity], row: Row, named: bool) -> dict[str, object]:
     return {"role": role, "user": user, "scope": scope, "links": links}
 
 
-def _domain(row: Row, whose: str) -> dict[str, Any]:
+def _domain(row: Row, whose: str) -> Document:
     return {"id": row[f"{whose}_domain_id"], "name": row[f"{whose}_domain_name"]}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Document
 from novakit.api.identity import checks, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
@@ -142,10 +143,10 @@ def _domain(said: Mapping[str, Any], what: str) -> str:
     return str(found)
 
 
-async def document(service: Identity, grant: Grant, *, catalog: bool) -> dict[str, Any]:
+async def document(service: Identity, grant: Grant, *, catalog: bool) -> Document:
     """Write a token's meaning as clients read it."""
     token = grant.token
-    said: dict[str, Any] = {
+    said: Document = {
         "methods": list(token.methods),
         "user": {
             "domain": {"id": grant.user["domain_id"], "name": grant.user["domain_name"]},

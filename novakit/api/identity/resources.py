@@ -8,13 +8,12 @@ import orjson
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Document, Row
 from novakit.api.identity import checks, filters
 from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 from novakit.identity.directory import Kind
-
-Document = dict[str, Any]
 
 
 def collection(call: Call[Identity], name: str, items: Sequence[Any], *, more: bool = False) -> Document:
@@ -49,7 +48,7 @@ class Noun:
     filters: Sequence[str] = ("name",)
     verbs: Sequence[str] = ("create", "list", "show", "update", "delete")
 
-    def document(self, call: Call[Identity], row: Mapping[Any, Any]) -> Document:
+    def document(self, call: Call[Identity], row: Row) -> Document:
         """Write a row as clients read it."""
         link = f"{call.service.url}/v3/{self.plural}/{row['id']}"
         shown = {name: row[name] for name in self.shown if row[name] is not None or name not in _SILENT}

@@ -1,14 +1,13 @@
 """Where the identity API is and which version it speaks."""
 
-from typing import Any
-
 from aiohttp import web
 
+from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 
 
-def document(base: str) -> dict[str, Any]:
+def document(base: str) -> Document:
     """Describe version 3 as it is served at `base`."""
     return {
         "id": "v3.14",

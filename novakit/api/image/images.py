@@ -1,10 +1,9 @@
 """Images: made, listed, shown, changed, tagged and deleted."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Document
 from novakit.api.image import listing, patch, schemas
 from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
@@ -22,7 +21,7 @@ async def create(call: Call[Images]) -> web.Response:
             raise errors.Forbidden(f"Attribute '{name}' is read-only.")
         patch.require_property_name(name)
     said = dict(_created(body))
-    values: dict[str, Any] = {name: said.pop(name) for name in schemas.WRITABLE if name in said}
+    values: Document = {name: said.pop(name) for name in schemas.WRITABLE if name in said}
     if "id" in values:
         values["id"] = values["id"].lower()
     image = await call.service.create(call.context, {**values, "properties": said})
@@ -69,7 +68,7 @@ async def tag(call: Call[Images]) -> web.Response:
     """Put a tag on an image."""
     name = _tag(call.path["tag"])
 
-    def add(image: dict[str, Any]) -> None:
+    def add(image: Document) -> None:
         image["tags"] = [*image["tags"], name]
 
     await call.service.update(call.context, call.path["id"], add)
@@ -80,7 +79,7 @@ async def untag(call: Call[Images]) -> web.Response:
     """Take a tag off an image."""
     name = call.path["tag"]
 
-    def remove(image: dict[str, Any]) -> None:
+    def remove(image: Document) -> None:
         if name not in image["tags"]:
             raise errors.NotFound(f"The image has no tag {name}.")
         image["tags"] = [one for one in image["tags"] if one != name]

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api.documents import Document
 from novakit.api.image import schemas
 from novakit.api.queries import choice, moment, number, order, strict_boolean
 from novakit.api.service import Call
@@ -56,10 +57,10 @@ async def wanted(call: Call[Images]) -> Wanted:
     )
 
 
-def page(call: Call[Images], wanted: Wanted, images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def page(call: Call[Images], wanted: Wanted, images: Sequence[Mapping[str, Any]]) -> Document:
     """Write one page with the way to the first and the next."""
     others = [(name, value) for name, value in call.request.query.items() if name != "marker"]
-    said: dict[str, Any] = {"images": images, "schema": "/v2/schemas/images", "first": _link(others)}
+    said: Document = {"images": images, "schema": "/v2/schemas/images", "first": _link(others)}
     if images and len(images) == wanted.limit:
         said["next"] = _link([*others, ("marker", images[-1]["id"])])
     return said

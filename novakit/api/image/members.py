@@ -1,11 +1,9 @@
 """With whom an image is shared."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Document, Row
 from novakit.api.image import schemas
 from novakit.api.service import Call, Route, reply
 from novakit.image import Images
@@ -29,7 +27,7 @@ _status = schemas.check(
 )
 
 
-def _document(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _document(row: Row) -> Document:
     return {
         "image_id": row["image_id"],
         "member_id": row["member_id"],
@@ -70,7 +68,7 @@ async def delete(call: Call[Images]) -> web.Response:
     return reply(status=204)
 
 
-async def _one(call: Call[Images]) -> dict[str, Any]:
+async def _one(call: Call[Images]) -> Document:
     for row in await call.service.members.every(call.context, call.path["id"]):
         if row["member_id"] == call.path["member"]:
             return _document(row)

@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Document
 from novakit.api.image import schemas
 from novakit.api.reading import parse, read_body
 from novakit.image.service import Change
@@ -76,7 +77,7 @@ def require_property_name(name: str) -> None:
         raise errors.BadRequest("The name of a property has 1 to 255 characters and no control characters.")
 
 
-def _apply(image: dict[str, Any], verb: str, name: str, value: Any) -> None:
+def _apply(image: Document, verb: str, name: str, value: Any) -> None:
     if name in schemas.WRITABLE:
         image[name] = value
         return

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import Fault, Schema
+from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
 from novakit.image import Images
 from novakit.image.inspection import CONTAINERS, FORMATS
@@ -19,7 +20,7 @@ INTEGER = 2147483647
 
 _name = {"type": ["null", "string"], "maxLength": 255, "pattern": r"^[^\x00]*$"}
 _tag = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f]+$"}
-WRITABLE: dict[str, Any] = {
+WRITABLE: Document = {
     "id": {"type": "string", "pattern": UUID},
     "name": _name,
     "visibility": {"type": "string", "enum": list(VISIBILITIES)},
@@ -32,7 +33,7 @@ WRITABLE: dict[str, Any] = {
     "min_disk": {"type": "integer", "minimum": 0, "maximum": INTEGER},
     "tags": {"type": "array", "items": _tag},
 }
-READ_ONLY: dict[str, Any] = {
+READ_ONLY: Document = {
     "status": {"type": "string", "enum": ["queued", "active", "deactivated"]},
     "checksum": {"type": ["null", "string"], "maxLength": 32},
     "os_hash_algo": {"type": ["null", "string"], "maxLength": 64},

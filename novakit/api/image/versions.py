@@ -1,9 +1,8 @@
 """Where the image API is and which versions it speaks."""
 
-from typing import Any
-
 from aiohttp import web
 
+from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
 from novakit.image import Images
 from novakit.image.limits import BYTES, IMAGES
@@ -13,7 +12,7 @@ CURRENT = "v2.7"
 SUPPORTED = ("v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 
 
-def _document(call: Call[Images]) -> dict[str, Any]:
+def _document(call: Call[Images]) -> Document:
     url = call.request.url
     base = f"{url.origin()}{url.path.removesuffix('/versions').rstrip('/')}"
     links = [{"rel": "self", "href": f"{base}/v2/"}]

@@ -1,7 +1,5 @@
 """`/v1/server-groups`: what server groups can do beyond the compute API: limits for every policy, metadata, changes."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit.api.bodies import Body
@@ -9,6 +7,7 @@ from novakit.api.bodies import Definition as Schema
 from novakit.api.compute.links import MAX_LIMIT
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import types
+from novakit.api.documents import Document
 from novakit.api.novakit.domain import Additions
 from novakit.api.service import Call, Route, reply
 from novakit.compute.server_groups import ServerGroup
@@ -83,7 +82,7 @@ async def take_member(call: Call[Additions]) -> web.Response:
     return reply(status=204)
 
 
-def _columns(asked: dict[str, Any]) -> dict[str, Any]:
+def _columns(asked: Document) -> Document:
     """Return name, policy, rules and metadata as they are stored."""
     columns = {name: value for name, value in asked.items() if name != "policies"}
     if "policies" in asked:
@@ -93,7 +92,7 @@ def _columns(asked: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _view(group: ServerGroup) -> dict[str, Any]:
+def _view(group: ServerGroup) -> Document:
     shown = {name: group.row[name] for name in ("id", "name", "project_id", "user_id", "policy", "rules", "metadata")}
     return {**shown, "members": list(group.members)}
 

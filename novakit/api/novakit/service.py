@@ -1,13 +1,13 @@
 """The routes of `/novakit`, version 1."""
 
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import servers as schemas
+from novakit.api.documents import Document
 from novakit.api.novakit import guests, image_files, image_quotas, server_groups
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.domain import Additions
@@ -22,7 +22,7 @@ ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})
 """What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
 
 
-def shape(error: errors.NovakitError, request_id: str) -> dict[str, Any]:
+def shape(error: errors.NovakitError, request_id: str) -> Document:
     """Write an error as one object with a code, a title and a sentence."""
     status = HTTPStatus(error.status)
     return {"error": {"code": int(status), "title": status.phrase, "message": error.message, "request_id": request_id}}

@@ -1,10 +1,8 @@
 """/resource_providers/{uuid}/aggregates: which free sets a provider is in."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiohttp import web
 
+from novakit.api.documents import Document, Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, body, clean, require_json
 from novakit.api.placement.schemas import resource_providers as schemas
@@ -16,8 +14,8 @@ async def show(call: Asked) -> web.Response:
     return _answer(call, *await call.service.providers.aggregates(clean(call.path["uuid"])))
 
 
-def _answer(call: Asked, provider: Mapping[Any, Any], ids: list[str]) -> web.Response:
-    said: dict[str, Any] = {"aggregates": ids}
+def _answer(call: Asked, provider: Row, ids: list[str]) -> web.Response:
+    said: Document = {"aggregates": ids}
     if call.version >= (1, 19):
         said["resource_provider_generation"] = provider["generation"]
     return answer(call, said)

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Document
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, require_json
 from novakit.api.placement.schemas import allocations as schemas
@@ -48,11 +49,11 @@ async def show(call: Asked) -> web.Response:
     """GET /allocations/{consumer_uuid}; an unknown consumer holds nothing."""
     require_json(call, reads=True)
     rows = await call.service.holders.allocations(clean(call.path["consumer_uuid"]))
-    held: dict[str, dict[str, Any]] = {}
+    held: dict[str, Document] = {}
     for row in rows:
         one = held.setdefault(row["provider_id"], {"resources": {}, "generation": row["provider_generation"]})
         one["resources"][row["resource_class"]] = row["used"]
-    said: dict[str, Any] = {"allocations": held}
+    said: Document = {"allocations": held}
     if rows and call.version >= (1, 12):
         said["project_id"], said["user_id"] = rows[0]["project_id"], rows[0]["user_id"]
         if call.version >= (1, 28):
@@ -66,7 +67,7 @@ async def list_of_provider(call: Asked) -> web.Response:
     """GET /resource_providers/{uuid}/allocations."""
     require_json(call, reads=True)
     provider, rows = await call.service.holders.of_provider(clean(call.path["uuid"]))
-    held: dict[str, dict[str, Any]] = {}
+    held: dict[str, Document] = {}
     for row in rows:
         one = held.setdefault(row["consumer_id"], {"resources": {}})
         one["resources"][row["resource_class"]] = row["used"]

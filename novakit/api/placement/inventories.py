@@ -7,6 +7,7 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.documents import Row
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import inventories as schemas
 from novakit.placement.providers import StatedInventory, refuse_without_capacity
@@ -45,7 +46,7 @@ async def list_all(call: Asked) -> web.Response:
     return _answer_all(call, *await call.service.providers.inventories(clean(call.path["uuid"])))
 
 
-def _answer_all(call: Asked, provider: Mapping[Any, Any], rows: Sequence[Mapping[Any, Any]]) -> web.Response:
+def _answer_all(call: Asked, provider: Row, rows: Sequence[Row]) -> web.Response:
     said = {
         "resource_provider_generation": provider["generation"],
         "inventories": {row["resource_class"]: _document(row) for row in rows},
@@ -60,9 +61,7 @@ async def show(call: Asked) -> web.Response:
     return _answer_one(call, id, name, await call.service.providers.inventories(id))
 
 
-def _answer_one(
-    call: Asked, id: str, name: str, found: tuple[Mapping[Any, Any], Sequence[Mapping[Any, Any]]], status: int = 200
-) -> web.Response:
+def _answer_one(call: Asked, id: str, name: str, found: tuple[Row, Sequence[Row]], status: int = 200) -> web.Response:
     provider, rows = found
     for row in rows:
         if row["resource_class"] == name:

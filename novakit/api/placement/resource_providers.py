@@ -1,11 +1,11 @@
 """/resource_providers: trees of things that hold inventory."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
 from novakit import errors, world
+from novakit.api.documents import Document, Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import (
     Asked,
@@ -24,7 +24,7 @@ from novakit.placement.providers import UNCHANGED
 _LINKS = {"inventories": (1, 0), "usages": (1, 0), "aggregates": (1, 1), "traits": (1, 6), "allocations": (1, 11)}
 
 
-def document(call: Asked, row: Mapping[Any, Any]) -> dict[str, Any]:
+def document(call: Asked, row: Row) -> Document:
     """Describe a provider as of the version that was asked for."""
     own = href(call, "resource_providers", row["id"])
     links = [{"rel": "self", "href": own}]
@@ -58,7 +58,7 @@ async def list_all(call: Asked) -> web.Response:
     return await answer_long(call, _list(call, rows), len(rows), modified=modified)
 
 
-async def _list(call: Asked, rows: Sequence[Mapping[Any, Any]]) -> AsyncIterator[bytes]:
+async def _list(call: Asked, rows: Sequence[Row]) -> AsyncIterator[bytes]:
     yield b'{"resource_providers":['
     async for piece in members(rows, lambda some: [document(call, row) for row in some]):
         yield piece

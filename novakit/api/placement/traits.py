@@ -1,11 +1,11 @@
 """/traits and /resource_providers/{uuid}/traits."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from novakit import errors, world
+from novakit.api.documents import Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import names as schemas
@@ -75,7 +75,7 @@ async def list_of_provider(call: Asked) -> web.Response:
     return _answer(call, *await call.service.providers.traits(clean(call.path["uuid"])))
 
 
-def _answer(call: Asked, provider: Mapping[Any, Any], names: list[str]) -> web.Response:
+def _answer(call: Asked, provider: Row, names: list[str]) -> web.Response:
     said = {"traits": names, "resource_provider_generation": provider["generation"]}
     return answer(call, said, modified=provider["updated_at"])
 

@@ -1,7 +1,5 @@
 """/flavors, their extra specs, and access to private ones."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit import errors
@@ -12,6 +10,7 @@ from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.policies import FLAVOR_ACTIONS
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import flavors as schemas
+from novakit.api.documents import Document
 from novakit.api.queries import boolean, strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.flavors.flavors import SORT_KEYS, Flavor
@@ -134,7 +133,7 @@ async def act(call: Call[Compute]) -> web.Response:
     return _access(flavor_id, projects)
 
 
-def view(call: Call[Compute], flavor: Flavor) -> dict[str, Any]:
+def view(call: Call[Compute], flavor: Flavor) -> Document:
     """Write a flavor in full, as this version shows it."""
     swap = flavor["swap"] or (0 if call.version >= (2, 75) else "")
     shown = {
@@ -157,15 +156,15 @@ def view(call: Call[Compute], flavor: Flavor) -> dict[str, Any]:
     return shown
 
 
-def _brief(call: Call[Compute], flavor: Flavor) -> dict[str, Any]:
+def _brief(call: Call[Compute], flavor: Flavor) -> Document:
     shown = {"id": flavor["id"], "name": flavor["name"], "links": links(call, "flavors", flavor["id"])}
     if call.version >= (2, 55):
         shown["description"] = flavor["description"]
     return shown
 
 
-def _list(call: Call[Compute], shown: list[dict[str, Any]], place: str) -> web.Response:
-    body: dict[str, Any] = {"flavors": shown}
+def _list(call: Call[Compute], shown: list[Document], place: str) -> web.Response:
+    body: Document = {"flavors": shown}
     if more := next_page(call, place, [flavor["id"] for flavor in shown]):
         body["flavors_links"] = more
     return reply(body)

@@ -1,7 +1,6 @@
 """/os-aggregates: groups of hosts."""
 
 import re
-from typing import Any
 
 from aiohttp import web
 
@@ -12,6 +11,7 @@ from novakit.api.compute.parameters import part
 from novakit.api.compute.policies import AGGREGATE_ACTIONS
 from novakit.api.compute.schemas import aggregates as schemas
 from novakit.api.compute.servers.views import precise
+from novakit.api.documents import Document
 from novakit.api.queries import number
 from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, HostAggregate
@@ -83,7 +83,7 @@ def _id(call: Call[Compute]) -> int:
     return number({"id": text}, "id", 0)
 
 
-def _view(call: Call[Compute], aggregate: HostAggregate) -> dict[str, Any]:
+def _view(call: Call[Compute], aggregate: HostAggregate) -> Document:
     row = aggregate.row
     shown = {
         "availability_zone": aggregate.zone,

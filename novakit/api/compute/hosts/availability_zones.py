@@ -1,11 +1,10 @@
 """/os-availability-zone: where servers may be asked to run."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.servers.views import precise
+from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host
 
@@ -27,15 +26,15 @@ async def detail(call: Call[Compute]) -> web.Response:
     return _reply(shown)
 
 
-def _zone(name: str, hosts: list[Host]) -> dict[str, Any]:
+def _zone(name: str, hosts: list[Host]) -> Document:
     return {"zoneName": name, "zoneState": {"available": any(host.enabled for host in hosts)}, "hosts": None}
 
 
-def _service(host: Host) -> dict[str, Any]:
+def _service(host: Host) -> Document:
     return {"available": host.up, "active": host.enabled, "updated_at": precise(host.updated_at)}
 
 
-def _reply(zones: list[dict[str, Any]]) -> web.Response:
+def _reply(zones: list[Document]) -> web.Response:
     """List the zones that can be used first."""
     return reply({"availabilityZoneInfo": sorted(zones, key=lambda zone: not zone["zoneState"]["available"])})
 

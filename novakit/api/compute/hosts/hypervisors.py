@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 from aiohttp import web
@@ -11,6 +10,7 @@ from novakit import errors
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
+from novakit.api.documents import Document
 from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host, Load
@@ -86,7 +86,7 @@ async def _list(call: Call[Compute], *, detail: bool) -> web.Response:
         more = next_page(call, place, [str(_id(call, host)) for host in found])
     guests = await call.service.hosts.servers_on([host.name for host in found]) if _with_servers(call) else None
     loads = await _loads(call) if detail else {}
-    body: dict[str, Any] = {"hypervisors": [_view(call, host, loads, guests, detail=detail) for host in found]}
+    body: Document = {"hypervisors": [_view(call, host, loads, guests, detail=detail) for host in found]}
     if more:
         body["hypervisors_links"] = more
     return reply(body)
@@ -137,8 +137,8 @@ def _id(call: Call[Compute], host: Host) -> str | int:
 
 def _view(
     call: Call[Compute], host: Host, loads: Mapping[str, Load], guests: Guests | None, *, detail: bool
-) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+) -> Document:
+    shown: Document = {
         "id": _id(call, host),
         "hypervisor_hostname": host.hypervisor_hostname,
         "state": "up" if host.up else "down",
@@ -163,7 +163,7 @@ def _view(
     return shown
 
 
-def _old_detail(call: Call[Compute], host: Host, loads: Mapping[str, Load]) -> dict[str, Any]:
+def _old_detail(call: Call[Compute], host: Host, loads: Mapping[str, Load]) -> Document:
     cpu = dict(host.facts.get("cpu_info") or {})
     return {**_usage(host, loads), "cpu_info": cpu if call.version >= (2, 28) else orjson.dumps(cpu).decode()}
 

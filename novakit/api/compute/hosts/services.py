@@ -1,7 +1,5 @@
 """/os-services: the compute service of every host; enable, disable, declare down."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit import errors
@@ -9,6 +7,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import services as schemas
 from novakit.api.compute.servers.views import precise
+from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host
@@ -41,7 +40,7 @@ async def update(call: Call[Compute]) -> web.Response:
             if asked.get("status")
             else "Specifying 'disabled_reason' needs status 'disabled'."
         )
-    values: dict[str, Any] = {}
+    values: Document = {}
     if "status" in asked:
         values = {"enabled": asked["status"] == "enabled", "disabled_reason": asked.get("disabled_reason")}
     if "forced_down" in asked:
@@ -59,8 +58,8 @@ async def _by_name(call: Call[Compute], verb: str) -> web.Response:
     """Enable, disable or declare down by host and binary."""
     if verb == "force-down" and call.version >= (2, 11):
         asked = await schemas.force_down.read(call)
-        values: dict[str, Any] = {"forced_down": boolean(asked["forced_down"])}
-        shown: dict[str, Any] = dict(values)
+        values: Document = {"forced_down": boolean(asked["forced_down"])}
+        shown: Document = dict(values)
     elif verb in ("enable", "disable", "disable-log-reason"):
         asked = await schemas.by_name.read(call)
         reason = asked.get("disabled_reason") if verb == "disable-log-reason" else None
@@ -85,7 +84,7 @@ async def _host(call: Call[Compute], name: str) -> Host:
     return host
 
 
-def _view(call: Call[Compute], host: Host) -> dict[str, Any]:
+def _view(call: Call[Compute], host: Host) -> Document:
     shown = {
         "binary": BINARY,
         "host": host.name,

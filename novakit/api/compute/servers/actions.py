@@ -1,7 +1,6 @@
 """/servers/{id}/action: every verb that is asked for there, and what is no verb."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from aiohttp import web
 
@@ -12,15 +11,16 @@ from novakit.api.compute.policies import SERVER_ACTIONS
 from novakit.api.compute.schemas import not_served, types
 from novakit.api.compute.schemas import server_actions as schemas
 from novakit.api.compute.servers.servers import server_of
+from novakit.api.documents import Document
 from novakit.api.service import Call, Route, Version, reply
 from novakit.compute.records import Server
 from novakit.conductor import verb as verbs
 from novakit.conductor.verbs import ACTIONS
 
-Handler = Callable[[Call[Compute], Server, dict[str, Any]], Awaitable[web.Response]]
+Handler = Callable[[Call[Compute], Server, Document], Awaitable[web.Response]]
 
 
-async def _console_output(call: Call[Compute], server: Server, body: dict[str, Any]) -> web.Response:
+async def _console_output(call: Call[Compute], server: Server, body: Document) -> web.Response:
     asked = body["os-getConsoleOutput"].get("length")
     log = (await call.service.servers.console_log(call.context, server.id)).decode(errors="replace")
     lines = -1 if asked is None else int(asked)
@@ -30,12 +30,12 @@ async def _console_output(call: Call[Compute], server: Server, body: dict[str, A
     return reply({"output": "".join(c for c in log if c in "\n\t" or c.isprintable())})
 
 
-async def _add_group(call: Call[Compute], server: Server, body: dict[str, Any]) -> web.Response:
+async def _add_group(call: Call[Compute], server: Server, body: Document) -> web.Response:
     await call.service.servers.add_security_group(call.context, server.id, body["addSecurityGroup"]["name"])
     return reply(status=202)
 
 
-async def _remove_group(call: Call[Compute], server: Server, body: dict[str, Any]) -> web.Response:
+async def _remove_group(call: Call[Compute], server: Server, body: Document) -> web.Response:
     await call.service.servers.remove_security_group(call.context, server.id, body["removeSecurityGroup"]["name"])
     return reply(status=202)
 
@@ -94,7 +94,7 @@ def _has(version: Version, since: Version | None, until: Version | None) -> bool
     return (since is None or version >= since) and (until is None or version <= until)
 
 
-async def _begin(call: Call[Compute], verb: verbs.AnyVerb, action: verbs.Action, body: dict[str, Any]) -> web.Response:
+async def _begin(call: Call[Compute], verb: verbs.AnyVerb, action: verbs.Action, body: Document) -> web.Response:
     """Have a verb done; its record says who may and what the body must be."""
     server = await server_of(call, action.rule)
     BODIES[action.name].check(call.version, body)

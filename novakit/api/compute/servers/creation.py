@@ -7,6 +7,7 @@ from typing import Any
 
 from novakit import errors, world
 from novakit.api.compute.domain import Compute
+from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call
 from novakit.compute.requests import CreateRequest, NetworkWish
@@ -82,7 +83,7 @@ def _refuse_what_is_not_served(asked: Mapping[str, Any]) -> None:
             raise errors.BadRequest(why)
 
 
-def reached(asked: Mapping[str, Any]) -> dict[str, Any]:
+def reached(asked: Mapping[str, Any]) -> Document:
     """Read the access addresses and the disk configuration of a body, as far as it has them, by their columns."""
     found: dict[str, Any] = {}
     for name, column in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
@@ -11,6 +10,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.servers.views import precise
+from novakit.api.documents import Document
 from novakit.api.queries import moment
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Action, Event
@@ -30,7 +30,7 @@ async def index(call: Call[Compute]) -> web.Response:
             raise errors.BadRequest(f"marker [{marker[:80]}] not found")
         found = found[places[0] + 1 :]
     page = found[:limit]
-    body: dict[str, Any] = {"instanceActions": [_view(call, action) for action in page]}
+    body: Document = {"instanceActions": [_view(call, action) for action in page]}
     place = f"servers/{part(call, 'id')}/os-instance-actions"
     if len(found) > len(page) and (more := next_page(call, place, [action.request_id for action in page])):
         body["links"] = more
@@ -71,8 +71,8 @@ def _between(call: Call[Compute], found: Sequence[Action]) -> list[Action]:
     ]
 
 
-def _view(call: Call[Compute], action: Action) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def _view(call: Call[Compute], action: Action) -> Document:
+    shown: Document = {
         "action": action.action,
         "instance_uuid": action.server_id,
         "request_id": action.request_id,
@@ -86,8 +86,8 @@ def _view(call: Call[Compute], action: Action) -> dict[str, Any]:
     return shown
 
 
-def _event(call: Call[Compute], action: Action, event: Event, operator: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def _event(call: Call[Compute], action: Action, event: Event, operator: bool) -> Document:
+    shown: Document = {
         "event": event.name,
         "start_time": precise(event.started_at),
         "finish_time": precise(event.finished_at),

@@ -1,7 +1,6 @@
 """What a server has on the network: addresses, interfaces, security groups."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
@@ -11,6 +10,7 @@ from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import not_served as schemas
 from novakit.api.compute.servers import views
 from novakit.api.compute.servers.servers import server_of
+from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
 from novakit.network import PortInfo
 from novakit.network.security_group_rules import RuleDetails
@@ -66,7 +66,7 @@ async def security_groups(call: Call[Compute]) -> web.Response:
     return reply({"security_groups": [_group(group, names) for group in found]})
 
 
-def _group(one: SecurityGroupDetails, names: Names) -> dict[str, Any]:
+def _group(one: SecurityGroupDetails, names: Names) -> Document:
     """Show a security group as the compute API did before there was a network API: rules for what comes in alone."""
     group, inward = one.group, [rule for rule in one.rules if rule.direction == "ingress"]
     return {
@@ -78,11 +78,11 @@ def _group(one: SecurityGroupDetails, names: Names) -> dict[str, Any]:
     }
 
 
-def _rule(rule: RuleDetails, names: Names) -> dict[str, Any]:
+def _rule(rule: RuleDetails, names: Names) -> Document:
     low, high, protocol = rule.port_min, rule.port_max, rule.protocol
     if protocol is not None and low is None:
         low, high = (-1, -1) if protocol in ICMP else (1, 65535)
-    shown: dict[str, Any] = {
+    shown: Document = {
         "id": rule.id,
         "parent_group_id": rule.security_group_id,
         "ip_protocol": protocol,
@@ -106,7 +106,7 @@ async def _ports(call: Call[Compute]) -> list[PortInfo]:
 
 
 def _interface(call: Call[Compute], port: PortInfo) -> dict[str, object]:
-    shown: dict[str, Any] = {
+    shown: Document = {
         "net_id": port.network_id,
         "port_id": port.id,
         "mac_addr": port.mac,

@@ -1,7 +1,6 @@
 """/servers: create, list, show, update and delete."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
@@ -13,6 +12,7 @@ from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.servers import views
 from novakit.api.compute.servers.creation import creation, reached
 from novakit.api.compute.servers.filters import Listing, listing
+from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
@@ -98,7 +98,7 @@ async def server_of(call: Call[Compute], rule: str | None = None) -> Server:
     return server
 
 
-async def _full(call: Call[Compute], server: Server) -> dict[str, Any]:
+async def _full(call: Call[Compute], server: Server) -> Document:
     ports = await call.service.servers.ports([server.id])
     statuses = await _host_statuses(call, [server])
     return views.full(call, server, ports.get(server.id, ()), statuses.get(server.id), detail=False)
@@ -119,8 +119,8 @@ async def _page(call: Call[Compute], asked: Listing | None) -> Sequence[Server]:
     return found
 
 
-def _list(call: Call[Compute], place: str, shown: list[dict[str, Any]]) -> web.Response:
-    body: dict[str, Any] = {"servers": shown}
+def _list(call: Call[Compute], place: str, shown: list[Document]) -> web.Response:
+    body: Document = {"servers": shown}
     if more := next_page(call, place, [server["id"] for server in shown]):
         body["servers_links"] = more
     return reply(body)

@@ -4,17 +4,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.image_properties import STANDARD
 from novakit.api.compute.links import bookmark, links
+from novakit.api.documents import Document
 from novakit.api.service import Call
 from novakit.compute.records import Server
 from novakit.compute.states import status_of
 from novakit.network import PortInfo
 
-View = dict[str, Any]
+View = Document
 FAULTY = ("ERROR", "DELETED")
 WITH_PROGRESS = ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING")
 

@@ -10,6 +10,7 @@ import orjson
 
 from novakit import errors
 from novakit.api import bodies
+from novakit.api.documents import Document
 from novakit.api.reading import parse
 
 UUID_KEY = "^[0-9a-fA-F-]{36}$"
@@ -105,7 +106,7 @@ def _sentence(error: bodies.Fault) -> str:
     return str(error)
 
 
-def record(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+def record(properties: Document, *required: str) -> Document:
     """Make the schema of an object with these properties and no others."""
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 

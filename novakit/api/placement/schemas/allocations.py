@@ -1,7 +1,6 @@
 """Bodies of PUT and POST /allocations."""
 
-from typing import Any
-
+from novakit.api.documents import Document
 from novakit.api.placement.schemas import GROUP_1_33, NAME, TEXT, UUID_KEY, Schema, record, table
 
 _OWNER = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}
@@ -18,7 +17,7 @@ _MAPPINGS = {
 _TYPE = {"type": "string", "pattern": NAME, "minLength": 1, "maxLength": 255}
 
 
-def _list(*, owned: bool) -> dict[str, Any]:
+def _list(*, owned: bool) -> Document:
     uuid = record({"uuid": {"type": "string", "format": "uuid"}}, "uuid")
     item = record({"resource_provider": uuid, "resources": _AMOUNTS}, "resource_provider", "resources")
     body = {"allocations": {"type": "array", "minItems": 1, "items": item}}
@@ -27,10 +26,10 @@ def _list(*, owned: bool) -> dict[str, Any]:
     return record({**body, "project_id": _OWNER, "user_id": _OWNER}, "allocations", "project_id", "user_id")
 
 
-def consumer(version: tuple[int, int], *, may_be_empty: bool) -> dict[str, Any]:
+def consumer(version: tuple[int, int], *, may_be_empty: bool) -> Document:
     """Make the schema of what one consumer is to hold."""
     allocations = table(UUID_KEY, _PROVIDER, minProperties=0 if may_be_empty else 1)
-    properties: dict[str, Any] = {"allocations": allocations, "project_id": _OWNER, "user_id": _OWNER}
+    properties: Document = {"allocations": allocations, "project_id": _OWNER, "user_id": _OWNER}
     required = ["allocations", "project_id", "user_id"]
     if version >= (1, 28):
         properties["consumer_generation"] = _GENERATION

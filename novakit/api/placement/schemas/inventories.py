@@ -1,11 +1,10 @@
 """Bodies of the inventory calls."""
 
-from typing import Any
-
+from novakit.api.documents import Document
 from novakit.api.placement.schemas import MAX_INT, NAME, Schema, record
 
 _AMOUNT = {"type": "integer", "minimum": 1, "maximum": MAX_INT}
-_FIELDS: dict[str, Any] = {
+_FIELDS: Document = {
     "total": _AMOUNT,
     "reserved": {"type": "integer", "minimum": 0, "maximum": MAX_INT},
     "min_unit": _AMOUNT,
@@ -15,7 +14,7 @@ _FIELDS: dict[str, Any] = {
 }
 _GENERATION = {"resource_provider_generation": {"type": "integer"}}
 _ONE = record({**_FIELDS, **_GENERATION}, "total")
-SEVERAL: dict[str, Any] = {
+SEVERAL: Document = {
     "type": "object",
     "properties": {**_GENERATION, "inventories": {"type": "object", "additionalProperties": _ONE}},
     "required": ["resource_provider_generation", "inventories"],
