@@ -78,7 +78,7 @@ def of_headers(headers: Mapping[str, str]) -> Context:
     return Context() if tracer() is None else _PROPAGATOR.extract(headers, Context())
 
 
-def carried() -> dict[str, Any]:
+def carried() -> dict[str, object]:
     """Return what a message or an operation takes along of the current span: nothing, or one key."""
     carrier: dict[str, str] = {}
     if trace.get_current_span().get_span_context().is_valid:

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 from aiohttp import web
@@ -74,7 +73,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     return bytes(body)
 
 
-def parse(raw: bytes) -> Any:
+def parse(raw: bytes) -> object:
     """Read JSON. Raises orjson.JSONDecodeError, and BadRequest for what is nested deeper than any body here."""
     document = orjson.loads(raw)
     if raw.count(b"[") + raw.count(b"{") > MOST_NESTED:

@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 C = TypeVar("C", bound="Contract")
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 
 READS = ""
 """The idempotency key of a call that changes nothing."""
@@ -122,7 +122,7 @@ class Method:
         plus = self.declared.plus
         return seconds + float(given.get(plus, self.defaults.get(plus, 0.0))) if plus else seconds
 
-    def write(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def write(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Turn arguments into the body of a message."""
         return {
             name: Sealed(value, kind.write) if (kind := self.arguments[name]).is_sealed else kind.write(value)
@@ -254,7 +254,7 @@ def _caller(contract: type[Contract]) -> type:
 def _asking(method: Method, declared: Any) -> object:
     names = tuple(method.arguments)
 
-    async def ask(self: _Caller, *args: object, **kwargs: object) -> Any:
+    async def ask(self: _Caller, *args: object, **kwargs: object) -> object:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         within = method.seconds(self.config, given)
         body = {**method.write(given), WITHIN: within}

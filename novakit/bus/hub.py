@@ -245,7 +245,7 @@ async def _quietly(work: Any) -> None:
 
 async def _each(
     participant: MemoryParticipant, target: str, method: str, body: Mapping[str, object], within: float
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Write down what each server of a target said."""
     told: list[dict[str, Any]] = []
     for reply in await participant.call_each(target, method, body, within=within):
@@ -257,7 +257,7 @@ async def _each(
 
 
 def _forward(asking: Asking, target: str, method: str) -> Handler:
-    async def handler(message: Message) -> Any:
+    async def handler(message: Message) -> object:
         return await asking.ask(
             "ask",
             3600,

@@ -16,12 +16,12 @@ class Sealed:
     record: object
     write: Callable[[Any], Any]
 
-    def plain(self) -> Any:
+    def plain(self) -> object:
         """Return the record as plain data."""
         return self.write(self.record)
 
 
-def plain_of(value: object) -> Any:
+def plain_of(value: object) -> object:
     """Return what a message holds as plain data, for `orjson.dumps`. Raises TypeError."""
     if isinstance(value, Sealed):
         return value.plain()

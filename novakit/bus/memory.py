@@ -128,7 +128,7 @@ class MemoryParticipant:
 
     async def _ask(
         self, served: _Served, target: str, method: str, body: Mapping[str, object] | None, within: float
-    ) -> Any:
+    ) -> object:
         if method not in served.methods:
             raise remote_error("NotFound", f"{target} has no {method}")
         # Encoded and decoded although both sides are here: a body that only works within one process would be found

@@ -11,7 +11,7 @@ from novakit_hookspecs.plain import to_plain, to_record
 def write(topology: Topology) -> dict[str, Any]:
     """Turn a topology into plain data."""
     places: dict[int, int] = {}
-    shared: list[Any] = []
+    shared: list[object] = []
     ports = []
     for port in topology.ports:
         # By identity: comparing equal rules would cost as much as writing them.

@@ -67,10 +67,10 @@ class Asking:
     _open: dict[int, asyncio.Future[object]] = attrs.field(factory=dict)
     _last: int = 0
 
-    async def ask(self, kind: str, within: float, **frame: object) -> Any:
+    async def ask(self, kind: str, within: float, **frame: object) -> object:
         self._last += 1
         number = self._last
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._open[number] = answer
         try:
             self.wire.send(t=kind, id=number, within=within, **frame)

@@ -199,5 +199,5 @@ class ConductorCalls(Contract):
 
     @call(within=2.0, repeat_by=READS, by=API)
     @abstractmethod
-    async def counts(self) -> Mapping[str, Any]:
+    async def counts(self) -> Mapping[str, object]:
         """Read what was counted since the start, and the calls into the observers of the conductor's process."""

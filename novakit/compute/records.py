@@ -34,7 +34,7 @@ class Server:
     flavor: Mapping[str, Any]
     """id, name, vcpus, ram (MiB), disk (GiB), ephemeral (GiB), swap (MiB), extra_specs, as they were at creation."""
     image_id: str | None = None
-    image_properties: Mapping[str, Any] = attrs.field(factory=dict)
+    image_properties: Mapping[str, object] = attrs.field(factory=dict)
     key_name: str | None = None
     public_key: str | None = None
     metadata: Mapping[str, str] = attrs.field(factory=dict)

@@ -140,7 +140,7 @@ class Servers:
         await self.networks.remove_security_group(context, server_id, name)
 
 
-_EMPTY: Mapping[str, Any] = {
+_EMPTY: Mapping[str, object] = {
     "power_state": 0,
     "host": None,
     "node": None,
@@ -182,7 +182,7 @@ def _visible(row: Row | None, context: RequestContext, server_id: str) -> Row:
     return row
 
 
-def new_server(row: Mapping[str, Any]) -> Server:
+def new_server(row: Mapping[str, object]) -> Server:
     """Return a server of the columns that it is inserted with."""
     return _server({**_EMPTY, **row})
 

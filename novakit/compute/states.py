@@ -126,7 +126,7 @@ class Moved:
                 raise UndefinedMove(f"one of {len(rows)} servers is in no state from which {move.event} may move it")
 
 
-def _together(moves: "Sequence[Moved]") -> dict[str, Any]:
+def _together(moves: "Sequence[Moved]") -> dict[str, object]:
     """Return the columns that moves of one server come to; raise `UndefinedMove` where one cannot follow another."""
     values: dict[str, Any] = {}
     for before, each in zip([None, *moves], moves, strict=False):

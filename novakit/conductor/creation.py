@@ -140,7 +140,7 @@ class Creation:
         books = {project: await self.quotas.book(session, project) for project in projects}
         written: list[int | errors.NovakitError] = []
         rows: list[dict[str, Any]] = []
-        begun: list[dict[str, Any]] = []
+        begun: list[dict[str, object]] = []
         for each in batch:
             try:
                 members = None if each.group is None else await self._members(session, each)

@@ -54,7 +54,7 @@ class Requests:
         await tell_conductor(self.bus, cancelled)
 
     async def _begin(
-        self, session: Session, context: RequestContext, verb: AnyVerb, row: Row, value: Any, version: Version
+        self, session: Session, context: RequestContext, verb: AnyVerb, row: Row, value: object, version: Version
     ) -> Sequence[str]:
         _check_state(verb, row)
         if verb.needs is not None:

@@ -16,7 +16,7 @@ from novakit.conductor.work import AnyWork, Commit, M, Memory, Work, move_of
 from novakit.context import RequestContext
 from novakit.store.engine import Row, Session
 
-Schema = Mapping[str, Any]
+Schema = Mapping[str, object]
 Version = tuple[int, int]
 ANYTHING: Sequence[tuple[Version, Schema]] = (((2, 1), {}),)
 """The body of an action whose value is not looked at."""

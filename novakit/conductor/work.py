@@ -91,7 +91,7 @@ class Work(Generic[M]):
     attempt: int
     memory: M
     """What the steps remember; a step that learns something puts another record here."""
-    events: list[dict[str, Any]]
+    events: list[dict[str, object]]
     """What users are shown of the steps: name, started_at, finished_at, result, host, details."""
     beside: dict[str, Any] = attrs.field(factory=dict)
     """What the engine keeps beside the memory: the trace it belongs to, and why it failed."""

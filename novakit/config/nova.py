@@ -14,7 +14,7 @@ from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 
 Document = dict[str, Any]
-Convert = Callable[[Any], Any]
+Convert = Callable[[Any], object]
 """Makes the value that the option here takes; raises ValueError with what it takes."""
 
 

@@ -50,7 +50,7 @@ def _check_lists(section: str, kind: type, raw: Mapping[str, object]) -> None:
             raise ConfigError(f"{section} {field.alias}: takes a list, not {quoted(value)}.")
 
 
-def _with_records(section: str, kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _with_records(section: str, kind: type, raw: Mapping[str, Any]) -> dict[str, object]:
     """Fill the tables of a list of records one by one, so that an error names its own."""
     filled = dict(raw)
     types = get_type_hints(kind)

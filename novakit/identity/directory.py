@@ -36,7 +36,7 @@ class Directory:
     changed: Callable[[], None]
     """Called after every change that may matter to a token."""
 
-    async def listed(self, kind: Kind, filters: Mapping[str, Any] | None = None) -> Sequence[Row]:
+    async def listed(self, kind: Kind, filters: Mapping[str, object] | None = None) -> Sequence[Row]:
         """Fetch what equals the filters."""
         async with self.store.read() as session:
             return await table.listed(session, _TABLES[kind], filters or {})

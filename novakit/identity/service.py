@@ -233,7 +233,7 @@ class Identity:
         await self._require_password(user, user_id, original, address)
         await self.directory.update("users", user_id, {"password": password})
 
-    async def catalog(self, project_id: str | None) -> list[dict[str, Any]]:
+    async def catalog(self, project_id: str | None) -> list[dict[str, object]]:
         """Return the catalog as a token shows it; endpoints that need a project are left out where there is none."""
         async with self.store.read() as session:
             rows = await table.catalog(session)

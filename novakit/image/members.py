@@ -50,7 +50,7 @@ class Members:
             return members
         return [member for member in members if member["member_id"] == context.project_id]
 
-    async def share(self, context: RequestContext, image_id: str, member_id: str) -> Mapping[str, Any]:
+    async def share(self, context: RequestContext, image_id: str, member_id: str) -> Mapping[str, object]:
         """Share an image with a project, which then may accept it."""
         now = world.now()
         row = {

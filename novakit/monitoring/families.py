@@ -30,7 +30,7 @@ SPREADS = (
 class Numbers:
     """What one scrape found; a part that did not answer is empty and named in `silent`."""
 
-    schedulers: Sequence[Mapping[str, Any]] = ()
+    schedulers: Sequence[Mapping[str, object]] = ()
     """As `Scheduler.measures` gives it, of each."""
     conductor: Mapping[str, Any] = attrs.field(factory=dict)
     """As `Conductor.measures` gives it."""

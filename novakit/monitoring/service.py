@@ -67,7 +67,7 @@ class Monitoring:
             silent=[*silent, *(["conductor"] if conductor is None else [])],
         )
 
-    async def health(self) -> dict[str, Any]:
+    async def health(self) -> dict[str, object]:
         """Return what answers: status, what is degraded and why, and how many hosts are up."""
         degraded: dict[str, str] = {}
         census, (schedulers, silent), conductor = await asyncio.gather(

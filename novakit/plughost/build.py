@@ -1,7 +1,6 @@
 """Makes the working object of a record: options filled and checked, facets compared with what is there."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from novakit.config import options
 from novakit.errors import ConfigError
@@ -31,7 +30,7 @@ def build(offer: Offer, raw_options: Mapping[str, object] | None = None, context
     return made
 
 
-def fill(offer: Offer, raw: Mapping[str, object]) -> Any:
+def fill(offer: Offer, raw: Mapping[str, object]) -> object:
     """Make the options of a record from plain data. Raises ConfigError naming the key and what is accepted."""
     kind = offer.spec.options
     section = f"[{offer.key}]"

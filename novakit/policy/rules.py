@@ -57,7 +57,7 @@ def own(context: RequestContext) -> Target:
     return target
 
 
-def credentials(context: RequestContext) -> dict[str, Any]:
+def credentials(context: RequestContext) -> dict[str, object]:
     """Write a caller as the checks of oslo.policy read it."""
     said: dict[str, Any] = {
         "user_id": context.user_id,

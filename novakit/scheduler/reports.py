@@ -102,7 +102,7 @@ class SchedulerReports:
             record["message"] = f"The scheduler could not decide: {record['failed'].rstrip('.')}."
         return record
 
-    async def capacity(self, context: RequestContext, body: Mapping[str, object]) -> Mapping[str, Any]:
+    async def capacity(self, context: RequestContext, body: Mapping[str, object]) -> Mapping[str, object]:
         """Count how many more servers of a flavor fit, now or with `survive` hosts lost; for operators only."""
         given = dict(body)
         survive = given.pop("survive", 0)
@@ -195,7 +195,7 @@ class SchedulerReports:
             raise errors.NotFound(f"Project {wanted} could not be found.")
         return found[0]
 
-    async def _group(self, context: RequestContext, wanted: str | None, hinted: object) -> dict[str, Any] | None:
+    async def _group(self, context: RequestContext, wanted: str | None, hinted: object) -> dict[str, object] | None:
         """Name a group of the caller's; where the members of anybody else's stand is nobody's business.
 
         What the hint names is refused as POST /servers would refuse it.
@@ -264,7 +264,7 @@ def tenant_safe(record: Mapping[str, Any]) -> dict[str, object]:
     return told
 
 
-def _safe_stage(stage: Mapping[str, Any]) -> dict[str, Any]:
+def _safe_stage(stage: Mapping[str, Any]) -> dict[str, object]:
     told: dict[str, Any] = {name: stage[name] for name in ("name", "before", "after", "asked") if name in stage}
     reasons: Sequence[Mapping[str, Any]] = stage.get("reasons", ())
     if reasons:

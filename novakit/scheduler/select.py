@@ -99,7 +99,7 @@ class Scheduler:
             decision.record["message"] = record.OUT_OF_ORDER
         return {"outcome": "placed" if decision.placed else "refused", **decision.record}
 
-    def measures(self) -> dict[str, Any]:
+    def measures(self) -> dict[str, object]:
         """Return the counters: decisions, conflicts; of each filter and weigher calls, seconds, removals, faults."""
         steps: dict[str, Sequence[PipelineStep[Any]]] = {
             "filters": self.pipeline.filters,

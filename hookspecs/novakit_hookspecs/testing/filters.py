@@ -42,7 +42,7 @@ class FilterConformance:
         return spec.options() if spec.options is not None else None
 
     @pytest.fixture
-    def filter(self, spec: FilterSpec, options: object) -> Any:
+    def filter(self, spec: FilterSpec, options: object) -> object:
         return spec.build(options)
 
     @pytest.fixture

@@ -39,7 +39,7 @@ class HostRows:
     names: Sequence[str]
     arrays: dict[str, Array]
     """By fact; of categories the codes."""
-    vocabularies: dict[str, Sequence[Any]] = attrs.field(factory=dict)
+    vocabularies: dict[str, Sequence[object]] = attrs.field(factory=dict)
     traits: dict[str, NDArray[np.bool_]] = attrs.field(factory=dict)
     aggregates: Sequence[Aggregate] = ()
     members: dict[int, NDArray[np.bool_]] = attrs.field(factory=dict)
@@ -62,7 +62,7 @@ class HostRows:
             self.vocabularies[name] = ("",)
         return self.column(name)
 
-    def vocabulary(self, name: str) -> Sequence[Any]:
+    def vocabulary(self, name: str) -> Sequence[object]:
         self.codes(name)
         return self.vocabularies[name]
 
@@ -190,7 +190,7 @@ _TREE = Tree(
         ProviderStock(stock=(("VGPU", Units(free=2, max_unit=2)), ("FPGA", Units(free=4, max_unit=4, step_size=2)))),
     )
 )
-_OBJECTS: dict[str, Callable[[random.Random], Any]] = {
+_OBJECTS: dict[str, Callable[[random.Random], object]] = {
     "node": lambda chance: f"node{chance.randrange(1000)}",
     "host_ip": lambda chance: chance.choice((None, f"10.0.{chance.randrange(4)}.{chance.randrange(256)}")),
     "flavors": lambda chance: chance.choice((None, {}, {"m1.small": 2}, {"m1.small": 1, "m1.large": 1})),

@@ -66,7 +66,7 @@ def _run_coroutine(function: Any, item: Any) -> Any:
 
 
 def _run_generator(function: Any, item: object, request: pytest.FixtureRequest) -> Any:
-    def run(*args: Any, **kwargs: Any) -> object:
+    def run(*args: object, **kwargs: object) -> object:
         generator = function(*args, **kwargs)
         runner = _runner_of(item)
         value = runner.run(anext(generator))

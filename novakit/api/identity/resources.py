@@ -42,7 +42,7 @@ class Noun:
     fixed: Mapping[str, object] = {}
     """What every document says besides."""
     required: Sequence[str] = ("name",)
-    accepts: Mapping[str, Any]
+    accepts: Mapping[str, object]
     frozen: Sequence[str] = ()
     """What cannot be changed later."""
     filters: Sequence[str] = ("name",)

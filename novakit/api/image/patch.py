@@ -16,7 +16,7 @@ MEDIA = {
     "application/openstack-images-v2.1-json-patch": 21,
     "application/openstack-images-v2.0-json-patch": 20,
 }
-Operation = tuple[str, str, Any]
+Operation = tuple[str, str, object]
 """What to do (add, replace or remove), to which attribute, with which value."""
 
 _base = schemas.check({"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY})

@@ -88,7 +88,7 @@ async def body(call: Asked, schema: Schema) -> Any:
 
 
 def answer(
-    call: Asked, document: Any = None, status: int = 200, *, modified: datetime | None = None, location: str = ""
+    call: Asked, document: object = None, status: int = 200, *, modified: datetime | None = None, location: str = ""
 ) -> web.Response:
     """Answer; from version 1.15 on with the time of the last change wherever there is a document or `modified`."""
     headers: dict[str, str] = {}
@@ -109,7 +109,7 @@ async def answer_long(
     return answered
 
 
-def members(found: Sequence[T], say: Callable[[Sequence[T]], Any]) -> AsyncIterator[bytes]:
+def members(found: Sequence[T], say: Callable[[Sequence[T]], object]) -> AsyncIterator[bytes]:
     """Write a long list or object as JSON, without its brackets; `say` gives that of some of its members."""
     return pieces(found, lambda some: orjson.dumps(say(some))[1:-1])
 

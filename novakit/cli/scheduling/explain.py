@@ -66,7 +66,7 @@ def explain(args: argparse.Namespace) -> int:
     return 0 if decisions and not decisions[0].get("message") else 1
 
 
-def _past(service: Client, wanted: str) -> list[dict[str, Any]]:
+def _past(service: Client, wanted: str) -> list[dict[str, object]]:
     """Return the decisions about a server, by its id or name, or the one decision of that id."""
     if _is_id(wanted):
         found: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=wanted)["decisions"]
@@ -105,7 +105,7 @@ def _named(service: Client, name: str) -> str:
     raise ConfigError(f"No server is named {name}; one that was deleted has its id alone.")
 
 
-def _possible(service: Client, args: argparse.Namespace) -> dict[str, Any]:
+def _possible(service: Client, args: argparse.Namespace) -> dict[str, object]:
     asked = {
         "flavor": args.flavor,
         "image": args.image,

@@ -110,7 +110,7 @@ async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Ask
     }
 
 
-async def _hints(session: Session, server: NotedServer) -> dict[str, Any]:
+async def _hints(session: Session, server: NotedServer) -> dict[str, object]:
     """Leave out a server group that is gone, and join one that is there."""
     hints = dict(server.scheduler_hints)
     group = hints.get("group")

@@ -47,7 +47,7 @@ class NotedServer:
     vcpus: int
     memory_mb: int
     image_id: str | None = None
-    image_properties: Mapping[str, Any] = mapping_field()
+    image_properties: Mapping[str, object] = mapping_field()
     key_name: str | None = None
     public_key: str | None = None
     metadata: Mapping[str, object] = mapping_field()
@@ -62,7 +62,7 @@ class NotedServer:
     reservation_id: str
     launch_index: int = 0
     root_device_name: str = "/dev/vda"
-    scheduler_hints: Mapping[str, Any] = mapping_field()
+    scheduler_hints: Mapping[str, object] = mapping_field()
     created_at: str
     launched_at: str | None = None
 

@@ -277,7 +277,7 @@ async def kept(store: Store, hosts: Sequence[str]) -> Mapping[str, Kept]:
     return {host: Kept(guests=tuple(guests.get(host, ())), networks=tuple(sorted(networks))) for host in hosts}
 
 
-def _wiring(note: Note | None, around: Sequence[str]) -> dict[str, Any]:
+def _wiring(note: Note | None, around: Sequence[str]) -> dict[str, object]:
     """List what a stranger is wired with, by kind."""
     ports = note.ports if note else ()
     addresses: dict[str, list[str]] = {}

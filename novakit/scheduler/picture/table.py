@@ -267,7 +267,7 @@ class HostTable:
             self._readable[key] = read_only(self._category(name).codes[: self.size])
         return self._readable[key]
 
-    def vocabulary(self, name: str) -> Sequence[Any]:
+    def vocabulary(self, name: str) -> Sequence[object]:
         """Return the different values of a category."""
         return self._category(name).values
 

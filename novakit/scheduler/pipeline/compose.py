@@ -45,9 +45,9 @@ class PipelineOptions:
     weighers: Sequence[str] | None = None
     filter_options: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict)
     """By filter name, the keys of its table; the key `enabled` is the core's, the rest the filter's own."""
-    weigher_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    weigher_options: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict)
     """By weigher name; the keys `multiplier` and `enabled` are the core's, the rest the weigher's own."""
-    driver_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    driver_options: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict)
     """By scheduler driver, the keys of its table."""
     placement_strategy: str = "spread"
     """spread fills the emptiest host first, stack the fullest."""
@@ -282,13 +282,13 @@ def _steps(
 
 def _own(options: Mapping[str, Mapping[str, object]], spec: FilterSpec | WeigherSpec | SchedulerSpec) -> dict[str, Any]:
     """Return what the configuration says of a record, by its name or one of its aliases."""
-    merged: dict[str, Any] = {}
+    merged: dict[str, object] = {}
     for name in (*getattr(spec, "aliases", ()), spec.name):
         merged.update(options.get(name, {}))
     return merged
 
 
-def _filled(section: str, options: type | None, values: Mapping[str, object]) -> Any:
+def _filled(section: str, options: type | None, values: Mapping[str, object]) -> object:
     """Make a plugin's options record of its configuration. Raises ConfigError for unknown keys and wrong values."""
     if options is not None:
         return fill(section, options, values)

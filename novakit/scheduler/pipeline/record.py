@@ -170,14 +170,14 @@ async def _stage(stage: Stage, outcome: Outcome, index: int, ask: Ask) -> dict[s
     return told
 
 
-def plain(reason: Reason) -> dict[str, Any]:
+def plain(reason: Reason) -> dict[str, object]:
     """Return a reason as plain data, without what was left unsaid."""
     told = {name: _bare(value) for name, value in attrs.asdict(reason).items() if value not in (None, "")}
     told.pop("shortfall", None)
     return told
 
 
-def _bare(value: object) -> Any:
+def _bare(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, set | frozenset):
@@ -226,7 +226,7 @@ class _Some:
     steps: Sequence[PipelineStep[FilterSpec]] = attrs.field(order=False)
 
 
-async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome) -> dict[str, Any] | None:
+async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome) -> dict[str, object] | None:
     """Find the host that came closest, and the smallest change that would have made it fit; None without hosts.
 
     The closest is refused by the fewest filters, and of those hosts lacks the least, as the filters count it.

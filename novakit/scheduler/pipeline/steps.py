@@ -161,16 +161,16 @@ def _one_by_one(
     return answer
 
 
-def _values(view: View, name: str) -> list[Any]:
+def _values(view: View, name: str) -> list[object]:
     fact = find(name)
     if fact is not None and fact.kind is Kind.CATEGORY:
         words = view.vocabulary(name)
         return [words[code] for code in view.codes(name).tolist()]
-    listed: list[Any] = view.column(name).tolist()
+    listed: list[object] = view.column(name).tolist()
     return listed
 
 
-_row_classes: dict[tuple[str, ...], Any] = {}
+_row_classes: dict[tuple[str, ...], object] = {}
 
 
 def _row_class(facts: tuple[str, ...]) -> Any:

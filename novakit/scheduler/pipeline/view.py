@@ -42,7 +42,7 @@ class View:
         self._check(name)
         return self._cut(self._table.codes(name))
 
-    def vocabulary(self, name: str) -> Sequence[Any]:
+    def vocabulary(self, name: str) -> Sequence[object]:
         self._check(name)
         return tuple(self._table.vocabulary(name))
 

@@ -280,7 +280,7 @@ def _or_none(kind: type) -> Callable[[Any, str], object]:
     return lambda value, what: None if value is None else _of(kind, value, what)
 
 
-_KINDS: Mapping[str, Callable[[Any, str], Any]] = {
+_KINDS: Mapping[str, Callable[[Any, str], object]] = {
     **dict.fromkeys(("availability_zone", "hypervisor_type", "cell", "disabled_reason", "node"), _text),
     "cpu_info": _or_none(dict),
     **dict.fromkeys(("supported_instances", "machine_types"), _or_none(list)),

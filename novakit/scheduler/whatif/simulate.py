@@ -79,7 +79,7 @@ class Result:
         """Count the refused requests by the filter that removed the last host, and its reason."""
         return Counter(answer.reason for answer in self.answers if answer.host is None)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Return it as plain data."""
         ordered = sorted(self.times_ms) or [0.0]
         told = {

@@ -203,7 +203,7 @@ def events(
     built: Sequence[standing.Moment],
     released: Sequence[standing.Moment],
     present: set[str],
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return requests, ends of builds and ends of servers in the order of time, which counts from the first request."""
     if not rows:
         return []

@@ -1,7 +1,6 @@
 """Flavors: what sizes of servers there are, and which projects may use the private ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -62,7 +61,7 @@ async def page(
     return await session.all(sa.select(flavors).where(*conditions).order_by(*columns))
 
 
-async def add(session: Session, row: Mapping[str, Any]) -> None:
+async def add(session: Session, row: Mapping[str, object]) -> None:
     """Insert a flavor."""
     await session.execute(sa.insert(flavors), [{"extra_specs": {}, "created_at": world.now(), **row}])
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -34,7 +33,7 @@ hosts = sa.Table(
 """
 
 
-async def report(session: Session, name: str, facts: Mapping[str, Any]) -> tuple[Row, bool]:
+async def report(session: Session, name: str, facts: Mapping[str, object]) -> tuple[Row, bool]:
     """Record what an agent says of its host. Returns the row and whether anything but the time is new."""
     now = world.now()
     known = await session.first(sa.select(hosts).where(hosts.c.name == name))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import attrs
 import orjson
@@ -23,7 +22,7 @@ class ServerQuery:
     deleted: bool | None = False
     """None lists both those that are deleted and those that are not."""
     ids: Sequence[str] | None = None
-    equal: Mapping[str, Any] = attrs.field(factory=dict)
+    equal: Mapping[str, object] = attrs.field(factory=dict)
     """By column: the value it must have."""
     like: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     """By column: patterns of LIKE with `\\` as the escape, one of which must match, whatever the case."""

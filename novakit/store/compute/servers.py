@@ -67,7 +67,7 @@ servers = sa.Table(
 _NEXT = sa.select(sa.func.coalesce(sa.func.max(servers.c.number), 0) + 1).scalar_subquery()
 
 
-async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert new servers, numbered in the order given."""
     await session.execute(sa.insert(servers).values(number=_NEXT), list(rows))
 

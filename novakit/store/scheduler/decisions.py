@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +22,7 @@ decisions = sa.Table(
 """`outcome` is placed or refused; `record` is the whole of it as plain data."""
 
 
-async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert records of id, server_id, project_id, outcome, at and record."""
     if rows:
         await session.execute(sa.insert(decisions), rows)

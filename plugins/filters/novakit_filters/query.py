@@ -28,7 +28,7 @@ _NUMBERS = {
 _CATEGORIES = ("hypervisor_type", "availability_zone")
 _TEXTS = {"hypervisor_hostname": "node", "node": "node", "host_ip": "host_ip"}
 READS = frozenset({*_NUMBERS.values(), *_CATEGORIES, *_TEXTS.values()})
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+_COMPARISONS: dict[str, Callable[[Any, Any], object]] = {
     "=": operator.eq,
     "<": operator.lt,
     ">": operator.gt,

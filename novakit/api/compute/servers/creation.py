@@ -77,7 +77,7 @@ async def creation(call: Call[Compute], body: Mapping[str, Any]) -> CreateReques
     )
 
 
-def _refuse_what_is_not_served(asked: Mapping[str, Any]) -> None:
+def _refuse_what_is_not_served(asked: Mapping[str, object]) -> None:
     for name, why in NOT_SERVED.items():
         if asked.get(name):
             raise errors.BadRequest(why)
@@ -148,7 +148,7 @@ def _image_id(asked: Mapping[str, Any]) -> str:
     return str(image_id)
 
 
-async def _flavor(call: Call[Compute], reference: str | int) -> Mapping[str, Any]:
+async def _flavor(call: Call[Compute], reference: str | int) -> Mapping[str, object]:
     """Look the flavor up by id, or by a link to it."""
     flavor_id = str(reference).rstrip("/").rpartition("/")[2][:255].replace("\x00", "")
     try:

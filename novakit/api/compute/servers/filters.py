@@ -155,7 +155,7 @@ def _all_tenants(query: dict[str, str]) -> bool:
     return value == "" or strict_boolean(value, "all_tenants")
 
 
-def _states(call: Call[Compute], query: dict[str, str]) -> dict[str, Any] | None:
+def _states(call: Call[Compute], query: dict[str, str]) -> dict[str, object] | None:
     fields: dict[str, Any] = {}
     for name in ("vm_state", "task_state"):
         if name in query:
@@ -180,9 +180,9 @@ def _deleted(call: Call[Compute], query: dict[str, str], fields: dict[str, objec
     return None if fields.keys() & {"changes_since", "changes_before"} else False
 
 
-def _matching(query: dict[str, str]) -> dict[str, Any]:
+def _matching(query: dict[str, str]) -> dict[str, object]:
     like = {column: patterns.parse(query[name]).likes() for name, column in TEXT_COLUMNS.items() if name in query}
-    equal: dict[str, Any] = {column: query[name] for name, column in EXACT_COLUMNS.items() if name in query}
+    equal: dict[str, object] = {column: query[name] for name, column in EXACT_COLUMNS.items() if name in query}
     for name in NUMBERS:
         if name in query:
             if not re.fullmatch(r"-?\d{1,9}", query[name]):

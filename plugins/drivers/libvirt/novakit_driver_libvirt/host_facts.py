@@ -1,7 +1,6 @@
 """What the host has to offer, from /proc, the file system and libvirt's capabilities."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from lxml import etree
 
@@ -81,7 +80,7 @@ def _inventory(machine: HostMachine, options: LibvirtOptions, numa: Sequence[Num
     return machine.inventory(options, shared=shared, dedicated=sum(len(cell.dedicated) for cell in numa))
 
 
-def _cpu_info(tree: etree._Element, machine: HostMachine) -> Mapping[str, Any]:
+def _cpu_info(tree: etree._Element, machine: HostMachine) -> Mapping[str, object]:
     topology = tree.find("host/cpu/topology")
     sizes: Mapping[str, str] = {} if topology is None else {str(key): str(of) for key, of in topology.attrib.items()}
     return {

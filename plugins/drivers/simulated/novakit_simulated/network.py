@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -29,7 +28,7 @@ class SimulatedNetwork:
 
     options: SimulatedNetworkOptions
     context: HostContext
-    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     _dice: Dice = attrs.field(init=False)
     _journal: Journal = attrs.field(init=False)
     _faults: dict[str, str] = attrs.field(init=False, factory=dict)
