@@ -31,7 +31,7 @@ from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline import record
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.record import Decision
-from novakit.scheduler.pipeline.steps import PipelineStep
+from novakit.scheduler.pipeline.steps import AnyPipelineStep
 from novakit.scheduler.whatif import capacity, trace
 from novakit.store import Session, Store
 from novakit.store.engine import Row
@@ -101,7 +101,7 @@ class Scheduler:
 
     def measures(self) -> dict[str, object]:
         """Return the counters: decisions, conflicts; of each filter and weigher calls, seconds, removals, faults."""
-        steps: dict[str, Sequence[PipelineStep[Any]]] = {
+        steps: dict[str, Sequence[AnyPipelineStep]] = {
             "filters": self.pipeline.filters,
             "weighers": self.pipeline.weighers,
         }

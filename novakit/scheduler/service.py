@@ -16,7 +16,7 @@ from novakit.scheduler.picture.measurements import MAX_AGE
 from novakit.scheduler.picture.state import CloudState
 from novakit.scheduler.pipeline.ask import checked
 from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
-from novakit.scheduler.pipeline.steps import PipelineStep
+from novakit.scheduler.pipeline.steps import AnyPipelineStep
 from novakit.scheduler.plugins import offered
 from novakit.scheduler.select import Scheduler
 from novakit.store import Store
@@ -57,7 +57,7 @@ def build(
     state = CloudState(store, placement, down_after=down_after, default_zone=default_zone, refresh_every=refresh_every)
     chosen = options or PipelineOptions()
     composed = compose(_offered(filters), _offered(weighers), state.table, chosen, refused, driver)
-    steps: list[PipelineStep[Any]] = [*composed.pipeline.filters, *composed.pipeline.weighers]
+    steps: list[AnyPipelineStep] = [*composed.pipeline.filters, *composed.pipeline.weighers]
     steps += [composed.pipeline.driver] if composed.pipeline.driver is not None else []
     state.wanted = frozenset(name for step in steps for name in step.spec.reads)
     state.measurements.wanted, state.measurements.max_age = state.wanted, metrics_max_age

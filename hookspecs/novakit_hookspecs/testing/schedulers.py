@@ -34,7 +34,7 @@ class SchedulerConformance:
         return None if spec.options is None else spec.options()
 
     @pytest.fixture
-    def driver(self, spec: SchedulerSpec, options: object) -> object:
+    def driver(self, spec: SchedulerSpec, options: object) -> Ranker:
         """Build what is tested."""
         return spec.build(options)
 
@@ -53,10 +53,10 @@ class SchedulerConformance:
     def test_it_reads_known_facts_only(self, spec: SchedulerSpec) -> None:
         assert not columns.unknown(spec.reads), "name facts from novakit_hookspecs.columns in `reads`"
 
-    def test_it_ranks(self, driver: object) -> None:
+    def test_it_ranks(self, driver: Ranker) -> None:
         assert isinstance(driver, Ranker), "give it rank(hosts, ask)"
 
-    def test_its_ranking_is_a_number_for_each_host(self, driver: Any, requests: Sequence[Ask]) -> None:
+    def test_its_ranking_is_a_number_for_each_host(self, driver: Ranker, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             for one in requests:
                 ranks = driver.rank(table, one)
@@ -65,18 +65,18 @@ class SchedulerConformance:
                 assert ranks.shape == (table.size,), f"the ranking has shape {ranks.shape} for {table.size} hosts"
                 assert not np.isposinf(ranks).any(), f"no host is infinitely good; NaN and -inf refuse one: {one}"
 
-    def test_it_takes_an_empty_table(self, driver: Any, requests: Sequence[Ask]) -> None:
+    def test_it_takes_an_empty_table(self, driver: Ranker, requests: Sequence[Ask]) -> None:
         for one in requests:
             assert driver.rank(random_hosts(0, 1), one).shape == (0,)
 
-    def test_the_same_question_has_the_same_answer(self, driver: Any, requests: Sequence[Ask]) -> None:
+    def test_the_same_question_has_the_same_answer(self, driver: Ranker, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             for one in requests:
                 first, again = np.array(driver.rank(table, one)), driver.rank(table, one)
                 assert np.array_equal(first, again, equal_nan=True), f"it answers differently the second time: {one}"
 
     def test_it_reads_nothing_that_it_did_not_declare(
-        self, spec: SchedulerSpec, driver: Any, requests: Sequence[Ask]
+        self, spec: SchedulerSpec, driver: Ranker, requests: Sequence[Ask]
     ) -> None:
         for table in self.tables():
             for one in requests:
@@ -85,7 +85,7 @@ class SchedulerConformance:
                 strange = {name for name in table.read if not declared(spec.reads, name)}
                 assert not strange, f"add {sorted(strange)} to `reads`"
 
-    def test_it_leaves_the_columns_alone(self, driver: Any, requests: Sequence[Ask]) -> None:
+    def test_it_leaves_the_columns_alone(self, driver: Ranker, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             before = {name: array.copy() for name, array in table.arrays.items()}
             for one in requests:
@@ -94,7 +94,7 @@ class SchedulerConformance:
                 same = np.array_equal(array, table.arrays[name], equal_nan=array.dtype.kind == "f")
                 assert same, f"it wrote into {name}; work on a copy"
 
-    def test_its_reasons_count_every_refused_host_and_name_none(self, driver: Any, requests: Sequence[Ask]) -> None:
+    def test_its_reasons_count_every_refused_host_and_name_none(self, driver: Ranker, requests: Sequence[Ask]) -> None:
         why = driver.why if isinstance(driver, Explains) else None
         if why is None:
             pytest.skip("it does not say why")
@@ -107,14 +107,14 @@ class SchedulerConformance:
                 told = " ".join(reason.message for reason in reasons)
                 assert not any(name in told for name in refused.names), "tenants read the message; name no host in it"
 
-    def test_it_keeps_its_time(self, spec: SchedulerSpec, driver: object, requests: Sequence[Ask]) -> None:
+    def test_it_keeps_its_time(self, spec: SchedulerSpec, driver: Ranker, requests: Sequence[Ask]) -> None:
         table = many_hosts()
         for one in requests[:3]:
             spent = min(_timed(driver, table, one) for _ in range(3))
             assert spent <= spec.within, f"{spent:.2f} s for 10,000 hosts is more than `within`, {spec.within} s"
 
 
-def _timed(driver: Any, table: HostRows, one: Ask) -> float:
+def _timed(driver: Ranker, table: HostRows, one: Ask) -> float:
     started = time.perf_counter()
     driver.rank(table, one)
     return time.perf_counter() - started

@@ -36,7 +36,7 @@ class WeigherConformance:
         return spec.options() if spec.options is not None else None
 
     @pytest.fixture
-    def weigher(self, spec: WeigherSpec, options: object) -> object:
+    def weigher(self, spec: WeigherSpec, options: object) -> ColumnWeigher:
         return spec.build(options)
 
     @pytest.fixture
@@ -55,10 +55,10 @@ class WeigherConformance:
     def test_it_reads_known_facts_only(self, spec: WeigherSpec) -> None:
         assert not columns.unknown(spec.reads), "name facts from novakit_hookspecs.columns in `reads`"
 
-    def test_it_scores(self, weigher: object) -> None:
+    def test_it_scores(self, weigher: ColumnWeigher) -> None:
         assert isinstance(weigher, ColumnWeigher), "give it score(hosts, ask)"
 
-    def test_its_score_is_a_number_for_each_host(self, weigher: Any, requests: Sequence[Ask]) -> None:
+    def test_its_score_is_a_number_for_each_host(self, weigher: ColumnWeigher, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             for one in requests:
                 score = weigher.score(table, one)
@@ -67,18 +67,18 @@ class WeigherConformance:
                 assert score.shape == (table.size,), f"the score has shape {score.shape} for {table.size} hosts"
                 assert not np.isinf(score).any(), f"a score is infinite; divide only where the divisor is not 0: {one}"
 
-    def test_it_takes_an_empty_table(self, weigher: Any, requests: Sequence[Ask]) -> None:
+    def test_it_takes_an_empty_table(self, weigher: ColumnWeigher, requests: Sequence[Ask]) -> None:
         for one in requests:
             assert weigher.score(random_hosts(0, 1), one).shape == (0,)
 
-    def test_the_same_question_has_the_same_answer(self, weigher: Any, requests: Sequence[Ask]) -> None:
+    def test_the_same_question_has_the_same_answer(self, weigher: ColumnWeigher, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             for one in requests:
                 first, again = weigher.score(table, one).copy(), weigher.score(table, one)
                 assert np.array_equal(first, again, equal_nan=True), f"it answers differently the second time: {one}"
 
     def test_it_reads_nothing_that_it_did_not_declare(
-        self, spec: WeigherSpec, weigher: Any, requests: Sequence[Ask]
+        self, spec: WeigherSpec, weigher: ColumnWeigher, requests: Sequence[Ask]
     ) -> None:
         for table in self.tables():
             for one in requests:
@@ -87,7 +87,7 @@ class WeigherConformance:
                 strange = {name for name in table.read if not declared(spec.reads, name)}
                 assert not strange, f"add {sorted(strange)} to `reads`"
 
-    def test_it_leaves_the_columns_alone(self, weigher: Any, requests: Sequence[Ask]) -> None:
+    def test_it_leaves_the_columns_alone(self, weigher: ColumnWeigher, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             before = {name: array.copy() for name, array in table.arrays.items()}
             for one in requests:
@@ -96,7 +96,7 @@ class WeigherConformance:
                 same = np.array_equal(array, table.arrays[name], equal_nan=array.dtype.kind == "f")
                 assert same, f"it wrote into {name}; work on a copy"
 
-    def test_a_host_is_scored_by_itself(self, weigher: Any, requests: Sequence[Ask]) -> None:
+    def test_a_host_is_scored_by_itself(self, weigher: ColumnWeigher, requests: Sequence[Ask]) -> None:
         for table in self.tables():
             rows = list(range(table.size))[::-2]
             for one in requests:
@@ -104,14 +104,14 @@ class WeigherConformance:
                 same = np.allclose(whole[rows], part, equal_nan=True)
                 assert same, f"a host's score depends on which others there are; the core does the scaling: {one}"
 
-    def test_it_is_fast_enough(self, weigher: object, requests: Sequence[Ask]) -> None:
+    def test_it_is_fast_enough(self, weigher: ColumnWeigher, requests: Sequence[Ask]) -> None:
         table = many_hosts()
         for one in requests[:3]:
             spent = min(_timed(weigher, table, one) for _ in range(5))
             assert spent <= self.within_ms, f"{spent:.2f} ms for 10,000 hosts is more than {self.within_ms} ms"
 
 
-def _timed(weigher: Any, table: HostRows, one: Ask) -> float:
+def _timed(weigher: ColumnWeigher, table: HostRows, one: Ask) -> float:
     started = time.perf_counter()
     weigher.score(table, one)
     return (time.perf_counter() - started) * 1000

@@ -12,7 +12,7 @@ from novakit import errors
 from novakit.config.options import fill
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Pipeline
-from novakit.scheduler.pipeline.steps import PipelineStep
+from novakit.scheduler.pipeline.steps import AnyPipelineStep, PipelineStep
 from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs import columns, ranking, scheduling, weighing
 from novakit_hookspecs.ranking import Ranker, SchedulerSpec
@@ -257,9 +257,9 @@ def _steps(
     options: Mapping[str, Mapping[str, object]],
     table: HostTable,
     composed: Composed,
-) -> list[PipelineStep[Any]]:
+) -> list[AnyPipelineStep]:
     """Build those that are chosen; one that nobody named and users were not promised costs only itself."""
-    steps: list[PipelineStep[Any]] = []
+    steps: list[AnyPipelineStep] = []
     forms, methods = FORMS[what]
     for offer in offers:
         spec = offer.spec

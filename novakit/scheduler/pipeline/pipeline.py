@@ -10,7 +10,6 @@ The cost: 0.2 ms at 1,000 hosts, 0.34 ms at 10,000 and 1.8 ms at 100,000 for all
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 import numpy as np
@@ -19,7 +18,14 @@ from numpy.typing import NDArray
 from novakit import tracing, world
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.ranking import Ranking, Vector
-from novakit.scheduler.pipeline.steps import Broken, PipelineStep, applies_mask, checked_ranks, checked_scores
+from novakit.scheduler.pipeline.steps import (
+    AnyPipelineStep,
+    Broken,
+    PipelineStep,
+    applies_mask,
+    checked_ranks,
+    checked_scores,
+)
 from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Ask, FilterSpec
@@ -32,7 +38,7 @@ Mask = NDArray[np.bool_]
 class Stage:
     """What one filter, or the scheduler driver, did to one request."""
 
-    step: PipelineStep[Any]
+    step: AnyPipelineStep
     before: int
     after: int
     ms: float
@@ -61,7 +67,7 @@ class Outcome:
     filter_ms: float = 0.0
     skipped_weighers: list[str] = attrs.field(factory=list)
 
-    def removed(self) -> list[tuple[PipelineStep[Any], int]]:
+    def removed(self) -> list[tuple[AnyPipelineStep, int]]:
         """Return how many hosts each filter removed that was asked."""
         return [(stage.step, stage.before - stage.after) for stage in self.stages if stage.mask is not None]
 
@@ -109,7 +115,7 @@ class Pipeline:
     def over(self, table: HostTable) -> "Pipeline":
         """Return the same filters, weighers and driver, looking at another table."""
 
-        def turned(step: PipelineStep[Any]) -> PipelineStep[Any]:
+        def turned(step: AnyPipelineStep) -> AnyPipelineStep:
             return attrs.evolve(step, view=View(table, step.spec.reads))
 
         driver = None if self.driver is None else turned(self.driver)

@@ -1,13 +1,11 @@
 """The hosts that fit, with their weights, and the best of them."""
 
-from typing import Any
-
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.pipeline.steps import PipelineStep
+from novakit.scheduler.pipeline.steps import AnyPipelineStep
 
 FEW = 12
 """Up to so many maxima, looking for one after the other is quicker than sorting."""
@@ -20,7 +18,7 @@ class Ranking:
 
     rows: NDArray[np.intp]
     total: Vector
-    parts: list[tuple[PipelineStep[Any], Vector]]
+    parts: list[tuple[AnyPipelineStep, Vector]]
     """Each weigher's share of the total, over the same rows."""
     bounds: list[tuple[float, float]]
     """The lowest and highest score each share was scaled by."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from novakit import world
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline, Stage
-from novakit.scheduler.pipeline.steps import Broken, PipelineStep, applies_mask, reasons
+from novakit.scheduler.pipeline.steps import AnyPipelineStep, Broken, PipelineStep, applies_mask, reasons
 from novakit_hookspecs.scheduling import Ask, FilterSpec, GroupAsk, Reason
 
 OUT_OF_ORDER = "The scheduler could not decide: one of its checks is out of order."
@@ -42,7 +42,7 @@ class Decision:
     """For tenants: one or two sentences without names of hosts."""
     detail: str = ""
     """For operators."""
-    removed: Sequence[tuple[PipelineStep[Any], int]] = attrs.field(factory=tuple, repr=False)
+    removed: Sequence[tuple[AnyPipelineStep, int]] = attrs.field(factory=tuple, repr=False)
     """How many hosts each filter removed for it; nothing where an earlier decision's pass served again."""
 
     def count_removed(self) -> None:

@@ -125,6 +125,10 @@ class PipelineStep(Generic[S]):
         return self.spec.if_broken is IfBroken.SKIP
 
 
+AnyPipelineStep = PipelineStep[Any]
+"""A filter or a weigher: what either declares is kept by the step and may be replaced, so neither stands for both."""
+
+
 def applies_mask(
     step: PipelineStep[FilterSpec], ask: Ask
 ) -> Callable[[View, threading.Event | None], NDArray[np.bool_]]:
@@ -208,7 +212,7 @@ def _numbers(given: object, size: int, what: str) -> NDArray[np.float64]:
     return given.astype(np.float64, copy=False)
 
 
-async def reasons(step: PipelineStep[Any], rows: NDArray[np.intp], ask: Ask) -> list[Reason]:
+async def reasons(step: AnyPipelineStep, rows: NDArray[np.intp], ask: Ask) -> list[Reason]:
     """Ask a filter why it removed these hosts; a filter that cannot say gets one plain reason."""
     plain = Reason(
         code=f"{step.name}_refused", count=len(rows), message=f"did not pass the {step.name.replace('_', ' ')} check"
