@@ -15,7 +15,7 @@ import structlog
 
 from novakit import world
 from novakit.bus import RemoteError, RemoteRefused, Unreachable
-from novakit.conductor import engine
+from novakit.conductor import outcomes
 from novakit.conductor.engine import Engine
 from novakit.conductor.verb import Step, Verb
 from novakit.conductor.work import Commit, Failed, Memory, Postponed, Rewind, Work
@@ -167,7 +167,7 @@ async def test_steps_run_in_order_and_each_is_written_before_the_next(store: Sto
 async def test_a_step_that_is_written_later_is_written_with_the_next_one(
     store: Store, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LATER", 60)  # a slow machine would write the first step before the second one ends
+    monkeypatch.setattr(outcomes, "LATER", 60)  # a slow machine would write the first step before the second one ends
     verb = diary.verb("make", diary.step("first", is_written_later=True), diary.step("second"))
     (operation,) = await _ask(store, "make")
     async with _engine(store, verb):
