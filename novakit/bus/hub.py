@@ -12,18 +12,20 @@ participant costs a task, and a sign of life twice a second where it shares a ta
 import asyncio
 import math
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import attrs
 import structlog
 
 from novakit import world
 from novakit.bus.enrolments import Enrolments
-from novakit.bus.interface import BusError, Handler, Message
+from novakit.bus.interface import BusError, Handler, Message, Unreachable
 from novakit.bus.memory import MemoryBus, MemoryParticipant
-from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, Wire
+from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, NotANewQuestion, Wire
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,12 @@ HOST_LIMIT = 16 << 20
 """Bytes of one message of a compute host: the report of one with thousands of guests has a few hundred thousand."""
 HOST_CALLS = 256
 """Calls of one compute host that are answered at a time; the next one is told to ask again."""
+HOST_AT_WORK = 3
+"""Calls of one method of a compute host that are at work at a time, of those that read or write the database.
+
+Its other calls wait their turn: the conductor has a dozen places at its database for all hosts. They are counted by
+method, so that what a host's guests ask of it does not keep its reports from being taken.
+"""
 HELLO = 4096
 """Bytes with which somebody says who they are, at most."""
 
@@ -47,6 +55,45 @@ class _Joined:
     """What stands for the credential it came with."""
     heard: float = attrs.field(factory=world.monotonic)
     """When it gave a sign of life last; moments in which the hub itself slept do not count."""
+
+
+@attrs.frozen
+class _Call:
+    """A call that came over the socket."""
+
+    participant: MemoryParticipant
+    target: str
+    method: str
+    body: Mapping[str, Any]
+    within: float
+    is_each: bool
+    """Whether each server of the target is asked."""
+
+    async def answer(self, waited: float = 0.0) -> Any:
+        ask = _each if self.is_each else MemoryParticipant.call
+        return await ask(self.participant, self.target, self.method, self.body, within=self.within - waited)
+
+
+@attrs.define
+class _HostTurns:
+    """The turns of one compute host's calls, by method."""
+
+    _methods: WeakValueDictionary[str, asyncio.Semaphore] = attrs.field(factory=WeakValueDictionary)
+    """Forgotten with the last call that uses it: the names are the host's."""
+
+    async def take(self, call: _Call) -> Any:
+        """Answer a call when fewer than `HOST_AT_WORK` of its method are at work. Raises what answering it raises."""
+        began = world.monotonic()
+        places = self._methods.setdefault(str(call.method), asyncio.Semaphore(HOST_AT_WORK))
+        try:
+            async with asyncio.timeout(call.within):
+                await places.acquire()
+        except TimeoutError:
+            raise Unreachable(f"no answer within {call.within} s: other calls of {call.method} are at work") from None
+        try:
+            return await call.answer(world.monotonic() - began)
+        finally:
+            places.release()
 
 
 @attrs.define
@@ -73,6 +120,8 @@ class LocalHub:
     _watch: asyncio.Task[None] | None = None
     _wires: set[Wire] = attrs.field(factory=set)
     _joined: set[_Joined] = attrs.field(factory=set)
+    _turns: defaultdict[str, "_HostTurns"] = attrs.field(factory=lambda: defaultdict(_HostTurns))
+    """By compute host, and kept while it is away: a call that was given up may still be ending when it comes back."""
     _strangers: int = 0
 
     async def start(self) -> None:
@@ -103,14 +152,19 @@ class LocalHub:
             if (joined := await self._let_in(wire)) is None:
                 return
             is_host = joined.participant.identity.startswith("agent:")
-            limit = HOST_LIMIT if is_host else LIMIT
+            limit, turns = (HOST_LIMIT, self._turns[joined.participant.identity]) if is_host else (LIMIT, None)
             while True:
                 frame = await wire.read(limit)
                 if is_host and frame["t"] in ("call", "call each") and answering.open >= HOST_CALLS:
                     wire.send(t="reply", id=frame["id"], error="too many calls at once; ask again", kind="Busy")
                     continue
                 joined.heard, joined.participant.silent = world.monotonic(), False
-                self._handle(frame, joined.participant, asking, answering)
+                self._handle(frame, joined.participant, asking, answering, turns)
+        except NotANewQuestion as error:
+            log.warning(
+                "a bus participant is hung up on", identity=joined and joined.participant.identity, why=str(error)
+            )
+            wire.send(t="refused", why=str(error))
         except (*ENDED, TimeoutError, KeyError, TypeError, BusError) as error:
             log.info("bus connection ended", identity=joined and joined.participant.identity, why=repr(error))
         finally:
@@ -196,16 +250,19 @@ class LocalHub:
                     joined.wire.send(t="ping")
 
     def _handle(
-        self, frame: dict[str, Any], participant: MemoryParticipant, asking: Asking, answering: Answering
+        self,
+        frame: dict[str, Any],
+        participant: MemoryParticipant,
+        asking: Asking,
+        answering: Answering,
+        turns: "_HostTurns | None",
     ) -> None:
         match frame["t"]:
-            case "call":
-                call = (frame["target"], frame["method"], frame["body"])
-                within = _seconds(frame["within"])
-                answering.begin(frame["id"], lambda: participant.call(*call, within=within), f"bus/{frame['target']}")
-            case "call each":
-                each = (frame["target"], frame["method"], frame["body"], _seconds(frame["within"]))
-                answering.begin(frame["id"], lambda: _each(participant, *each), f"bus/{frame['target']}")
+            case "call" | "call each" as kind:
+                within, is_each = _seconds(frame["within"]), kind == "call each"
+                call = _Call(participant, frame["target"], frame["method"], frame["body"], within, is_each)
+                work = call.answer if turns is None else lambda: turns.take(call)
+                answering.begin(frame["id"], work, f"bus/{call.target}")
             case "withdraw":
                 participant.withdraw()
                 asking.wire.send(t="reply", id=frame["id"], ok=True)
@@ -244,7 +301,7 @@ async def _quietly(work: Any) -> None:
 
 
 async def _each(
-    participant: MemoryParticipant, target: str, method: str, body: Mapping[str, object], within: float
+    participant: MemoryParticipant, target: str, method: str, body: Mapping[str, object], *, within: float
 ) -> list[dict[str, object]]:
     """Write down what each server of a target said."""
     told: list[dict[str, Any]] = []

@@ -56,6 +56,10 @@ class Wire:
             await self.writer.wait_closed()
 
 
+class NotANewQuestion(ConnectionError):
+    """The number of a question is none, or that of one which is being answered."""
+
+
 ENDED = (asyncio.IncompleteReadError, OSError, orjson.JSONDecodeError)
 
 
@@ -115,6 +119,10 @@ class Answering:
         return len(self._tasks)
 
     def begin(self, number: int, work: Callable[[], object], name: str) -> None:
+        """Answer a question in a task. Raises NotANewQuestion for a number that is being answered already."""
+        # The number is the sender's: one that came twice would take the place of the first, which nobody then counts.
+        if type(number) is not int or number in self._tasks:
+            raise NotANewQuestion(f"{str(number)[:40]!r} is not the number of a new question")
         task = world.spawn(self._answer(number, work), name=name)
         self._tasks[number] = task
         task.add_done_callback(lambda _: self._tasks.pop(number, None))

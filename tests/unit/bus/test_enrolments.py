@@ -10,7 +10,7 @@ import pytest
 
 from novakit.bus import MemoryBus, enrolments
 from novakit.bus.enrolments import Enrolments
-from novakit.bus.hub import HOST_CALLS, HOST_LIMIT, STRANGERS, LocalHub
+from novakit.bus.hub import HOST_AT_WORK, HOST_CALLS, HOST_LIMIT, STRANGERS, LocalHub
 from novakit.errors import ConfigError
 from tests.functional.roles.intruder import Intruder
 from tests.support.credentials import credential_of, joining
@@ -211,3 +211,70 @@ async def test_a_host_that_asks_without_waiting_is_told_to_ask_again_and_a_huge_
         assert {(await rogue.read())["id"] for _ in range(HOST_CALLS)} == set(range(HOST_CALLS))
         rogue.writer.write((HOST_LIMIT + 1).to_bytes(4, "big"))
         assert await rogue.closed()
+
+
+async def test_who_uses_the_number_of_an_open_question_again_is_hung_up_on_with_a_reason(
+    tmp_path: Path, hub: LocalHub
+) -> None:
+    begun, ended = 0, asyncio.Event()
+
+    async def metadata(message: Any) -> None:
+        nonlocal begun
+        begun += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    hub.bus.join("conductor").serve("conductor", {"metadata": metadata})
+    async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as rogue:
+        assert (await rogue.read())["t"] == "welcome"
+        for _ in range(HOST_CALLS * 2):
+            rogue.send(t="call", id=7, target="conductor", method="metadata", body={}, within=20)
+        told = await rogue.read()
+        assert (told["t"], told["why"]) == ("refused", "'7' is not the number of a new question")
+        assert await rogue.closed()
+    assert begun <= 1, "no call beyond the first was begun"
+    if begun:
+        await asyncio.wait_for(ended.wait(), 5)
+    async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as again:
+        assert (await again.read())["t"] == "welcome"
+        again.send(t="call", id=[7], target="conductor", method="metadata", body={}, within=20)
+        assert "not the number" in (await again.read())["why"]
+
+
+async def test_few_calls_of_a_host_are_at_work_at_a_time_and_the_others_take_turns(
+    tmp_path: Path, hub: LocalHub
+) -> None:
+    at_work, most, go = 0, 0, asyncio.Event()
+
+    async def metadata(message: Any) -> str:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        await go.wait()
+        at_work -= 1
+        return str(message.sender)
+
+    async def heartbeat(message: Any) -> str:
+        return "heard"
+
+    hub.bus.join("conductor").serve("conductor", {"metadata": metadata, "heartbeat": heartbeat})
+    async with (
+        Intruder.joined(tmp_path, "agent:h1", "agent:h1") as rogue,
+        Intruder.joined(tmp_path, "agent:h2", "agent:h2") as honest,
+    ):
+        assert [(await each.read())["t"] for each in (rogue, honest)] == ["welcome", "welcome"]
+        for number in range(50):
+            kind = ("call", "call each")[number % 2]
+            rogue.send(t=kind, id=number, target="conductor", method="metadata", body={}, within=20)
+        rogue.send(t="call", id=50, target="conductor", method="metadata", body={}, within=0.2)
+        rogue.send(t="call", id=51, target="conductor", method="heartbeat", body={}, within=20)
+        first, second = await rogue.read(), await rogue.read()
+        assert (first["id"], first["ok"]) == (51, "heard"), "one method does not keep another waiting"
+        assert second["id"] == 50 and second["unreachable"] and "other calls of metadata" in second["error"]
+        assert at_work == HOST_AT_WORK
+        go.set()
+        assert (await honest.call("conductor", "metadata", {}))["ok"] == "agent:h2"
+        assert {(await rogue.read())["id"] for _ in range(50)} == set(range(50))
+        assert most <= HOST_AT_WORK + 1
