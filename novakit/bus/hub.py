@@ -12,7 +12,7 @@ participant costs a task, and a sign of life twice a second where it shares a ta
 import asyncio
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, NotANewQuestion, W
 log = structlog.get_logger(__name__)
 
 STRANGERS = 64
-"""Connections that may be there without having said who they are."""
+"""Connections that may be there without having said who they are; above it the oldest goes of the user with most."""
 HOST_LIMIT = 16 << 20
 """Bytes of one message of a compute host: the report of one with thousands of guests has a few hundred thousand."""
 HOST_CALLS = 256
@@ -122,7 +122,10 @@ class LocalHub:
     _joined: set[_Joined] = attrs.field(factory=set)
     _turns: defaultdict[str, "_HostTurns"] = attrs.field(factory=lambda: defaultdict(_HostTurns))
     """By compute host, and kept while it is away: a call that was given up may still be ending when it comes back."""
-    _strangers: int = 0
+    _strangers: dict[Wire, int] = attrs.field(factory=dict)
+    """Who has not said yet who it is, the oldest first, with the Unix user that connected."""
+    _taking_over: set[str] = attrs.field(factory=set)
+    """Names of which somebody waits to hear whether they are free: one at a time, so those who wait are few."""
 
     async def start(self) -> None:
         """Begin to listen; a socket left by a killed process is replaced."""
@@ -180,35 +183,52 @@ class LocalHub:
 
     async def _let_in(self, wire: Wire) -> _Joined | None:
         """Hear who somebody is, and let them join, or say why not."""
-        if self._strangers >= STRANGERS:
-            wire.send(t="refused", why="too many connections have not said who they are; try again")
-            return None
-        self._strangers += 1
+        self._make_room()
+        self._strangers[wire] = wire.user()
         try:
             async with asyncio.timeout(10):
                 hello = await wire.read(HELLO)
-            identity = str(hello.get("identity", ""))
-            stamp = self.enrolments.admits(identity, str(hello.get("credential", "")))
-            why = ""
-            if stamp is None:
-                why = f"the credential is not that of {identity[:80]}, or it was rotated or revoked"
-            elif not await self._is_free(identity):
-                why = f"another process is joined as {identity}; stop it first, or give this one another name"
-            if stamp is None or why:
-                log.warning("bus participant refused", identity=identity[:80], why=why)
-                wire.send(t="refused", why=why)
-                return None
-            joined = _Joined(wire, self.bus.join(identity), stamp)
-            self._joined.add(joined)
-            wire.send(t="welcome")
-            return joined
         finally:
-            self._strangers -= 1
+            self._strangers.pop(wire, None)
+        identity = str(hello.get("identity", ""))
+        stamp = self.enrolments.admits(identity, str(hello.get("credential", "")))
+        why = ""
+        if stamp is None:
+            why = f"the credential is not that of {identity[:80]}, or it was rotated or revoked"
+        elif not await self._is_free(identity):
+            why = f"another process is joined as {identity}; stop it first, or give this one another name"
+        if stamp is None or why:
+            log.warning("bus participant refused", identity=identity[:80], why=why)
+            wire.send(t="refused", why=why)
+            return None
+        joined = _Joined(wire, self.bus.join(identity), stamp)
+        self._joined.add(joined)
+        wire.send(t="welcome")
+        return joined
+
+    def _make_room(self) -> None:
+        """Hang up on a connection that says nothing, where there are too many: one that speaks is heard at once."""
+        if len(self._strangers) < STRANGERS:
+            return
+        most, _ = Counter(self._strangers.values()).most_common(1)[0]
+        oldest = next(wire for wire, user in self._strangers.items() if user == most)
+        log.warning("a connection to the bus that says nothing makes room for another", user=most)
+        del self._strangers[oldest]
+        oldest.hang_up()
 
     async def _is_free(self, identity: str) -> bool:
         """Return whether a name that only one may have is free; one that gives no sign of life loses its name."""
         if ":" not in identity:
             return True
+        if identity in self._taking_over:
+            return False
+        self._taking_over.add(identity)
+        try:
+            return await self._becomes_free(identity)
+        finally:
+            self._taking_over.discard(identity)
+
+    async def _becomes_free(self, identity: str) -> bool:
         asked = world.monotonic()
         while (old := next((one for one in self._joined if one.participant.identity == identity), None)) is not None:
             if old.heard > asked:

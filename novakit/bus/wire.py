@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +22,9 @@ LIMIT = 64 << 20
 
 BACKLOG = 2 * LIMIT
 """Bytes that may wait for a participant that reads nothing before it is hung up on."""
+
+_PEER = struct.Struct("iII")
+"""Process, user and group of the other side of a Unix socket, as Linux tells them."""
 
 
 @attrs.define(eq=False)
@@ -45,6 +50,12 @@ class Wire:
         if self.writer.transport.get_write_buffer_size() > BACKLOG:
             log.warning("a bus participant does not read what it is sent", waiting=BACKLOG)
             self.hang_up()
+
+    def user(self) -> int:
+        """Return the Unix user on the other side of the socket."""
+        peer = self.writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        _, user, _ = _PEER.unpack(peer)
+        return int(user)
 
     def hang_up(self) -> None:
         """End the connection without waiting for anything that is still to be sent."""

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import stat
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +177,15 @@ async def test_strangers_are_few_and_say_little(tmp_path: Path, hub: LocalHub) -
     silent = [await asyncio.open_unix_connection(hub.path) for _ in range(STRANGERS)]
     await asyncio.sleep(0.1)
     async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as late:
-        assert "too many connections" in (await late.read())["why"]
+        assert (await late.read())["t"] == "welcome", "who says nothing keeps nobody out"
+        async with asyncio.timeout(5):
+            assert await silent[0][0].read() == b"", "the oldest made room"
+        assert not any(reader.at_eof() for reader, _ in silent[1:])
+        late.send(t="call", id=1, target="nowhere", method="x", body={}, within=1)
+        silent += [await asyncio.open_unix_connection(hub.path) for _ in range(STRANGERS)]
+        assert (await late.read())["t"] == "reply", "who has joined is no stranger any more"
     for _, writer in silent:
         writer.close()
-    await asyncio.sleep(0.1)
     reader, writer = await asyncio.open_unix_connection(hub.path)
     writer.write((1 << 20).to_bytes(4, "big"))
     assert await reader.read() == b"", "nobody sends a megabyte before saying who it is"
@@ -278,3 +286,40 @@ async def test_few_calls_of_a_host_are_at_work_at_a_time_and_the_others_take_tur
         assert (await honest.call("conductor", "metadata", {}))["ok"] == "agent:h2"
         assert {(await rogue.read())["id"] for _ in range(50)} == set(range(50))
         assert most <= HOST_AT_WORK + 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+async def test_the_user_with_most_silent_connections_loses_one(tmp_path: Path, hub: LocalHub) -> None:
+    credential_of(tmp_path, "agent:h1")
+    own, _ = await asyncio.open_unix_connection(hub.path)
+    await asyncio.sleep(0.1)
+    flood = (
+        "import os, socket, sys\n"
+        "os.setuid(65534)\n"
+        f"held = [socket.socket(socket.AF_UNIX) for _ in range({STRANGERS * 2})]\n"
+        "for one in held: one.connect(sys.argv[1])\n"
+        "print('all', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    # The other user must reach the socket.
+    for part in (hub.path, *hub.path.parents):
+        if part.is_relative_to("/tmp") and part != Path("/tmp"):
+            part.chmod(part.stat().st_mode | (0o666 if part == hub.path else 0o011))
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", flood, str(hub.path), stdin=PIPE, stdout=PIPE)
+    assert other.stdout is not None
+    assert await other.stdout.readline() == b"all\n"
+    async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as late:
+        assert (await late.read())["t"] == "welcome"
+    assert not own.at_eof(), "the oldest of all, and of another user"
+    await other.communicate(b"")
+
+
+async def test_one_at_a_time_waits_for_a_name(tmp_path: Path, hub: LocalHub) -> None:
+    async with (
+        Intruder.joined(tmp_path, "agent:h1", "agent:h1") as hangs,
+        Intruder.joined(tmp_path, "agent:h1", "agent:h1") as second,
+        Intruder.joined(tmp_path, "agent:h1", "agent:h1") as third,
+    ):
+        assert (await hangs.read())["t"] == "welcome"
+        assert (await third.read())["t"] == "refused"
+        assert (await second.read())["t"] == "welcome"
