@@ -1,0 +1,136 @@
+"""Two deployments on one libvirt: neither sees, adopts or destroys a guest of the other, whatever one of them lost."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from hostlab import Lab, missing
+from libvirt_cloud import REPORT_EVERY, Cloud, until
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.slow,
+    pytest.mark.skipif(missing(libvirt=True) is not None, reason=str(missing(libvirt=True))),
+]
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab(libvirt=True) as lab:
+        yield lab
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Make a directory for state that libvirt's own user gets into, whoever else runs tests."""
+    place = Path(tempfile.mkdtemp(prefix="novakit-state-"))
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place)
+
+
+def begun(lab: Lab, state: Path, number: int = 0) -> Cloud:
+    cloud = Cloud(lab, state, network="simulated", listen=f"127.0.0.1:{8774 + number}")
+    cloud.configure(host=f"host-{number}")
+    cloud.start()
+    return cloud
+
+
+def guest(cloud: Cloud, micro: Any) -> str:
+    """Make a server without a network and wait until its guest runs."""
+    cloud.openstack(f"image create --disk-format qcow2 --container-format bare --file {micro.image} micro")
+    image = cloud.api("GET", "image/v2/images?name=micro")["images"][0]["id"]
+    asked = {"name": cloud.state.name, "flavorRef": "1", "imageRef": image}
+    id = str(cloud.api("POST", "compute/v2.1/servers", {"server": asked})["server"]["id"])
+    until(lambda: cloud.server(id, "ACTIVE"), "the server is built")
+    return id
+
+
+def domains(lab: Lab) -> set[str]:
+    """Give the ids of the servers that libvirt runs a domain of."""
+    listed = lab.run(["virsh", "-q", "list", "--uuid", "--state-running"]).stdout.split()
+    return set(listed)
+
+
+def strangers(cloud: Cloud, code: int) -> list[str]:
+    return [each["id"] for each in json.loads(cloud.novakit("guest", "list", "--format", "json", code=code))["guests"]]
+
+
+def test_two_deployments_share_a_libvirt_and_leave_each_others_guests_alone(lab: Lab, micro: Any, place: Path) -> None:
+    one, two = begun(lab, place / "one"), begun(lab, place / "two", 1)
+    mine, others = guest(one, micro), guest(two, micro)
+    time.sleep(2 * REPORT_EVERY)
+    assert domains(lab) == {mine, others}
+    assert strangers(one, 0) == strangers(two, 0) == [] and one.audit() == two.audit() == []
+
+    one.stop()
+    for file in one.state.glob("novakit.db*"):
+        file.unlink()
+    one.start()
+    time.sleep(2 * REPORT_EVERY)
+    assert domains(lab) == {mine, others} and strangers(one, 1) == [mine]
+    for words in (("adopt", others, "--project", "demo"), ("remove", others, "--yes")):
+        assert "No host has a guest" in one.novakit("guest", *words, code=1)
+    assert "adopted" in one.novakit("guest", "adopt", mine, "--project", "demo")
+    one.api("DELETE", f"compute/v2.1/servers/{mine}")
+    until(lambda: domains(lab) == {others}, "the guest of the one is gone")
+    time.sleep(REPORT_EVERY)
+    assert domains(lab) == {others} and two.server(others, "ACTIVE") and two.audit() == []
+
+
+def test_a_guest_outlives_the_whole_state_directory_and_goes_by_word_alone(lab: Lab, micro: Any, place: Path) -> None:
+    cloud = begun(lab, place / "state")
+    id = guest(cloud, micro)
+    process = cloud.domain()
+    cloud.stop()
+    agents = shutil.move(cloud.state / "agents", place / "agents")
+    shutil.rmtree(cloud.state)
+    cloud.configure(host="host-0")
+    shutil.move(agents, cloud.state / "agents")
+
+    cloud.start()
+    time.sleep(2 * REPORT_EVERY)
+    assert cloud.domain() == process
+    assert cloud.audit() == ["host"], "the host refuses another deployment than its own"
+    cloud.stop()
+    (cloud.state / "agents/host-0/deployment").unlink()
+    cloud.start()
+    until(lambda: "guest" in cloud.audit(), "the guest is told of")
+    assert strangers(cloud, 1) == [id] and cloud.domain() == process
+    assert "adopted" in cloud.novakit("guest", "adopt", id, "--project", "demo")
+    assert cloud.server(id, "ACTIVE") and cloud.domain() == process and cloud.audit() == []
+
+    cloud.stop()
+    shutil.rmtree(cloud.state)
+    cloud.configure(host="host-0")
+    cloud.start()
+    until(lambda: "guest" in cloud.audit(), "the guest without a disk and a note is told of")
+    assert cloud.domain() == process
+    assert "keeps no note" in cloud.novakit("guest", "adopt", id, "--project", "demo", code=1)
+    time.sleep(2 * REPORT_EVERY)
+    assert cloud.domain() == process
+    cloud.novakit("guest", "remove", id, "--yes")
+    assert cloud.domain() == "" and cloud.audit() == []
+
+
+def test_a_guest_outlives_the_directory_of_its_agent(lab: Lab, micro: Any, place: Path) -> None:
+    cloud = begun(lab, place / "state")
+    id = guest(cloud, micro)
+    process = cloud.domain()
+    cloud.stop()
+    shutil.rmtree(cloud.state / "agents")
+    cloud.start()
+    time.sleep(4 * REPORT_EVERY)
+    assert cloud.domain() == process and cloud.server(id, "ACTIVE") and strangers(cloud, 0) == []
+    assert cloud.audit() == []
+    cloud.api("DELETE", f"compute/v2.1/servers/{id}")
+    until(lambda: not domains(lab), "the guest is gone")
+    assert cloud.audit() == []
