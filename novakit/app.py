@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 START_NEEDS = 1 << 20
 """Bytes that must be free on the disk of the state directory: locks, sockets and the database's index."""
+LONGEST_SOCKET = 107
+"""Bytes that Linux takes of the path of a Unix socket, unix(7)."""
 CONTROL_PLANE = ("enrolled", "keys", "clouds.yaml", "novakit.db")
 """What stands in the state directory of a control plane, and is nothing for a compute host."""
 DRAIN = 20.0
@@ -127,6 +129,11 @@ async def running(
 
 def prepare_state(state: Path) -> None:
     """Make the state directory: only its owner may list it, a hypervisor's own user may pass through it."""
+    if len(os.fsencode(state / enrolments.SOCKET)) > LONGEST_SOCKET:
+        raise ConfigError(
+            f"The state directory has a path of {len(os.fsencode(state))} bytes, too long for the socket in it; choose "
+            f"one of at most {LONGEST_SOCKET - len(enrolments.SOCKET) - 1} with --state."
+        )
     try:
         durable.directory(state)
         state.chmod(0o711)

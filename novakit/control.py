@@ -23,6 +23,7 @@ from novakit.conductor.service import Conductor
 from novakit.conductor.verbs import VERBS
 from novakit.conductor.wiring import Wiring
 from novakit.config import Config
+from novakit.config.database import require_place
 from novakit.context import SERVICE
 from novakit.disk import Disk
 from novakit.identity import Identity
@@ -90,6 +91,7 @@ class Control:
             return control
         # Several roles may start at the same moment on an empty directory: one of them makes what all of them need.
         async with locks.one_at_a_time(config.state / "setup.lock"):
+            require_place(config.database)
             await migrate(config.database)
             control = await cls._made(config, None)
             control.deployment = await establishing.establish(control.store, config.state)

@@ -19,6 +19,8 @@ import attrs
 from novakit import durable, world
 from novakit.errors import ConfigError
 
+SOCKET = "bus.sock"
+"""The hub's socket in the state directory."""
 ROLES = ("api", "scheduler")
 """Roles that join from processes of their own; the conductor holds the bus itself."""
 HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
@@ -114,7 +116,7 @@ class Enrolments:
     @property
     def bus(self) -> Path:
         """The hub's socket."""
-        return self.state / "bus.sock"
+        return self.state / SOCKET
 
     def enrol(self, participant: str, *, bus: Path | None = None) -> Credential:
         """Enrol somebody, and return the credential to carry there. Raises ConfigError for one that is enrolled."""

@@ -32,6 +32,9 @@ Without further options this is a whole cloud on hosts that it simulates, with a
 With the driver of a hypervisor that this machine has, --driver NAME, it runs real guests.
 """
 
+MOST_SIMULATED = 10_000
+"""Hosts that one process simulates at most: each has an agent with a heartbeat, and a thousand take a core."""
+
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `novakit serve` to the command line."""
@@ -99,8 +102,8 @@ def serve(args: argparse.Namespace) -> int:
 def read(args: argparse.Namespace) -> config.Config:
     """Make the configuration of file and command line. Raises ConfigError."""
     host, port = _address(args.listen)
-    if args.simulate < 1:
-        raise ConfigError(f"--simulate takes a number of hosts from 1 on, not {args.simulate}.")
+    if not 1 <= args.simulate <= MOST_SIMULATED:
+        raise ConfigError(f"--simulate takes a number of hosts from 1 to {MOST_SIMULATED}, not {args.simulate}.")
     roles = tuple(role for role in config.ROLES if role in (args.role or config.ROLES))
     if args.name is not None:
         _check_name(args.name, roles)

@@ -1,11 +1,14 @@
 """Which database a configuration names, checked without opening it."""
 
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from novakit.errors import ConfigError
 
 SQLITE = "sqlite+aiosqlite"
 POSTGRESQL = "postgresql+asyncpg"
+TLS = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+"""What `ssl` of a PostgreSQL URL may be, as asyncpg names them."""
 EXAMPLES = f"{SQLITE}:////var/lib/novakit/novakit.db or {POSTGRESQL}://USER:PASSWORD@HOST/NAME"
 
 
@@ -42,6 +45,8 @@ def _require_parts(place: str, value: str, scheme: str, rest: str) -> None:
     if scheme == SQLITE:
         if not rest.startswith("/") or len(rest) < 2 or rest.startswith("/:memory:"):
             raise ConfigError(f"{place} names no file: {SQLITE}:// is followed by / and a path, absolute ones by //.")
+        if "?" in rest:
+            raise ConfigError(f"{place} has options behind a ?, and SQLite takes none here; leave them out.")
         return
     try:
         parts = urlsplit(value)
@@ -50,3 +55,25 @@ def _require_parts(place: str, value: str, scheme: str, rest: str) -> None:
         possible = False
     if not possible:
         raise ConfigError(f"{place} names an invalid port; write {POSTGRESQL}://USER:PASSWORD@HOST:PORT/NAME.")
+    for name, said in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in ("ssl", "host", "port"):
+            instead = "write ssl= instead, with the same word" if name == "sslmode" else "it takes ssl, host and port"
+            raise ConfigError(f"{place} has an option ?{name[:40]}= that novakit does not know; {instead}.")
+        if name == "ssl" and said not in TLS:
+            raise ConfigError(f"{place} has an ssl= that is none of {', '.join(TLS)}.")
+
+
+def require_place(url: str) -> None:
+    """Make sure that the file of a SQLite database can be there. Raises ConfigError.
+
+    Asked when it is about to be opened: SQLite itself only says that it cannot, which sounds as if it might later.
+    """
+    if not url.startswith(SQLITE):
+        return
+    path = Path(url.partition(":///")[2])
+    if path.is_dir():
+        raise ConfigError(
+            f"`database` names {path}, which is a directory; name a file in it, such as {path}/novakit.db."
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(f"`database` names a file in {path.parent}, and there is no such directory; make it first.")

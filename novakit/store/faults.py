@@ -5,6 +5,7 @@ bare errors of the operating system.
 """
 
 import errno
+import socket
 import sqlite3
 
 import sqlalchemy as sa
@@ -79,7 +80,8 @@ def on_connecting(error: BaseException) -> StoreAway | None:
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError | TimeoutError) or state.startswith(_PASSING) or is_passing(error):
         # What the error says may hold an address or a name of the operator's; users get its kind.
-        return StoreAway(type(error).__name__)
+        unknown = "the name of its host is not known" if isinstance(error, socket.gaierror) else None
+        return StoreAway(unknown or type(error).__name__)
     return None
 
 

@@ -92,6 +92,18 @@ WRONG_VALUES = [
     Case("no URL", config('database = "novakit.db"'), ("takes a URL such as",)),
     Case("unknown database", config('database = "redis://h/0"'), ("redis://", "not a database that novakit supports")),
     Case("sqlite without file", config('database = "sqlite+aiosqlite://"'), ("names no file",)),
+    Case("sqlite with options", config('database = "sqlite+aiosqlite:////tmp/x?mode=ro"'), ("SQLite takes none here",)),
+    Case(
+        "libpq's word",
+        config('database = "postgresql+asyncpg://u@127.0.0.1:1/n?sslmode=require"'),
+        ("?sslmode=", "write ssl= instead"),
+    ),
+    Case("no such way", config('database = "postgresql+asyncpg://u@h:1/n?ssl=bogus"'), ("none of disable, allow",)),
+    Case(
+        "nonsense", config('database = "postgresql+asyncpg://u@h:1/n?nonsense=1"'), ("?nonsense=", "ssl, host and port")
+    ),
+    Case("a file nowhere", config('database = "sqlite+aiosqlite:////nope/x.db"'), ("no such directory",), ("serve",)),
+    Case("a directory", config('database = "sqlite+aiosqlite:////tmp"'), ("which is a directory",), ("serve",)),
     Case("port that is none", config('database = "postgresql+asyncpg://u@h:99999/n"'), ("names an invalid port",)),
     Case("external_cidr", config('[network]\nexternal_cidr = "172.24.4.0/99"'), ("external_cidr", "172.24.4.0/24")),
     Case("host bits", config('[network]\nexternal_cidr = "172.24.4.1/24"'), ("external_cidr", "host bits")),
@@ -213,6 +225,8 @@ NO_ADDRESSES = (
         *(([f"--listen={address}"], "--listen takes HOST:PORT") for address in NO_ADDRESSES),
         (["--listen", "no.such.host.invalid:8774"], "cannot be listened on"),
         (["--simulate", "0"], "--simulate takes a number"),
+        (["--simulate", "99999999999"], "from 1 to 10000"),
+        (["--state", f"/tmp/{'a' * 60}/{'b' * 60}"], "too long for the socket in it"),
         (["--driver", "nope"], "drivers:nope"),
         (["--network", "nope"], "networks:nope"),
         (["--config", "/nope/novakit.toml"], "does not exist"),
