@@ -165,7 +165,7 @@ def test_a_listed_filter_that_is_installed_and_not_usable_stops_the_start_and_is
     assert len(done.stderr.strip().splitlines()) == 1
     listed = _run(LIST, [folder], "plugin", "list", "--state", ".", cwd=tmp_path)
     assert listed.returncode == 0
-    assert "novakit serve does not start so" in listed.stderr
+    assert "novakit serve would not start with these options" in listed.stderr
 
 
 def test_a_filter_is_active_only_while_it_is_on(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from novakit.store import Store
 from novakit.store.compute import aggregates, flavors, hosts, server_groups
 from novakit.store.scheduler import decisions
 from novakit_filters import novakit_filters
+from novakit_hookspecs.devices import PciAttachment
+from novakit_hookspecs.facets import trait_of_attachment
 from novakit_hookspecs.hosts import Inventory
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
@@ -66,6 +68,8 @@ class Cloud:
                 }
                 row, _ = await hosts.report(session, name, facts)
                 traits = frozenset({"CUSTOM_EVEN"} if number % 2 == 0 else ())
+                if pci:
+                    traits |= {trait_of_attachment(PciAttachment)}
                 reports.append(
                     HostReport(provider_id=row["provider_id"], name=name, inventory=inventory, traits=traits, pci=pci)
                 )
