@@ -17,6 +17,7 @@ from novakit.scheduler.pipeline.ask import complete
 from novakit.store import Store
 from novakit.store.audit import Picture, picture
 from novakit.store.compute import hosts
+from novakit.store.compute.strangers import EVERYWHERE, LOST
 from novakit.store.engine import Row
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.plain import to_plain
@@ -308,7 +309,7 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
 def _kept_for_strangers(store: Picture, host: str, has: Found) -> set[str]:
     """Name what is on a host because of guests that no server is: told of with the guest, not piece by piece.
 
-    Networks and routers of strangers stay wherever they are served.
+    Networks and routers of strangers stay wherever they are served, as far as their notes reach.
     """
     strange = {guest for (at, guest) in store.strangers if at == host and guest in has.guests}
     wired = {id for (at, guest), row in store.strangers.items() if at == host for id in row["keeps"].get("ports", ())}
@@ -317,7 +318,8 @@ def _kept_for_strangers(store: Picture, host: str, has: Found) -> set[str]:
         | wired
         | {
             id
-            for row in store.strangers.values()
+            for (at, _), row in store.strangers.items()
+            if at == host or row["keeps"].get("reach") in (EVERYWHERE, LOST)
             for kind in ("networks", "around")
             for id in row["keeps"].get(kind, ())
         }

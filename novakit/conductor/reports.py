@@ -13,7 +13,7 @@ from novakit.compute import states
 from novakit.compute.records import POWER_NUMBERS
 from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.networks import NetworkNotes
-from novakit.conductor.guests.note import Note
+from novakit.conductor.guests.note import Heard
 from novakit.conductor.guests.renewal import renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
@@ -53,7 +53,7 @@ class _Facts:
     """Without its measurements, which change each time."""
     record: HostFacts
     metrics: Mapping[str, float]
-    strange: Sequence[tuple[Guest, Note | None]] = ()
+    strange: Sequence[tuple[Guest, Heard | None]] = ()
     """Guests that no server of the database is, which are recorded with the facts."""
 
 

@@ -12,15 +12,16 @@ import sqlalchemy as sa
 from novakit import errors, world
 from novakit.compute.records import POWER_NUMBERS
 from novakit.conductor.guests.claims import claim_of, stranger_claim
-from novakit.conductor.guests.note import Note, NotedServer, moment
+from novakit.conductor.guests.note import Heard, Note, NotedServer, moment
 from novakit.conductor.parts import Parts
 from novakit.network.allocation.addresses import number_of
 from novakit.network.hosts import adoption as ports
 from novakit.network.hosts.noted import NotedNetworks
 from novakit.network.hosts.regained import Regaining
 from novakit.placement.ledger import AllocationClaim
-from novakit.store import identity, operations
+from novakit.store import identity, images, operations
 from novakit.store.compute import hosts, server_groups, servers, strangers
+from novakit.store.compute.strangers import EVERYWHERE, LOST
 from novakit.store.engine import Session
 from novakit.store.network.touched import Touched
 from novakit.store.scheduler import numa
@@ -43,18 +44,30 @@ class Asked:
     with_ports: bool = True
 
 
-async def adopt(parts: Parts, host: str, guest: Guest, note: Note, noted: NotedNetworks, asked: Asked) -> Sequence[str]:
+async def adopt(
+    parts: Parts, host: str, guest: Guest, heard: Heard, noted: NotedNetworks, asked: Asked
+) -> Sequence[str]:
     """Make a guest of a host a server again, or nothing. Returns what could not be brought back with it.
 
+    By a note that is not sealed, for which an operator vouches, it gets nothing that its project could not use.
     Raises Conflict with the reason why it cannot be a server.
     """
+    note = heard.note
 
     async def work(session: Session, touched: Touched) -> Sequence[str]:
         there = await _replaced(session, guest.id)
         row = await _row(session, host, guest, note, asked)
-        around = Regaining(session=session, noted=noted, was=note.server.project_id, project_id=row["project_id"])
+        if not heard.is_sealed:
+            await _require_image(session, row)
+        around = Regaining(
+            session=session,
+            noted=noted,
+            was=note.server.project_id,
+            project_id=row["project_id"],
+            is_sealed=heard.is_sealed,
+        )
         if asked.with_ports:
-            await _restore_ports(session, touched, note, row, around)
+            await _restore_ports(session, touched, heard, row, around)
         else:
             around.left.append("Its ports were left out, as was asked; what leads to them was left out with them.")
         await _claim(parts, session, row, note)
@@ -97,7 +110,7 @@ async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Ask
         **to_plain(server),
         "project_id": project_id,
         "user_id": user_id,
-        "scheduler_hints": await _hints(session, server),
+        "scheduler_hints": await _hints(session, server, project_id),
         "created_at": moment(server.created_at),
         "launched_at": moment(server.launched_at) if server.launched_at else now,
         "updated_at": now,
@@ -110,12 +123,22 @@ async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Ask
     }
 
 
-async def _hints(session: Session, server: NotedServer) -> dict[str, object]:
-    """Leave out a server group that is gone, and join one that is there."""
+async def _require_image(session: Session, row: Mapping[str, Any]) -> None:
+    """Refuse a server of an image that its project may not see: its host would be given it. Raises Conflict."""
+    id = row["image_id"]
+    if not id or await images.visible(session, id, None, everything=True) is None:
+        return
+    if await images.visible(session, id, row["project_id"], everything=False) is None:
+        raise errors.Conflict(f"Its note, which is not sealed, names the image {id}, which its project may not see.")
+
+
+async def _hints(session: Session, server: NotedServer, project_id: str) -> dict[str, object]:
+    """Leave out a server group that is gone or another project's, and join one that is there."""
     hints = dict(server.scheduler_hints)
     group = hints.get("group")
     if isinstance(group, str):
-        if await server_groups.show(session, group) is None:
+        there = await server_groups.show(session, group)
+        if there is None or there["project_id"] != project_id:
             del hints["group"]
         else:
             await server_groups.join(session, group, [server.id])
@@ -123,16 +146,19 @@ async def _hints(session: Session, server: NotedServer) -> dict[str, object]:
 
 
 async def _restore_ports(
-    session: Session, touched: Touched, note: Note, row: Mapping[str, Any], around: Regaining
+    session: Session, touched: Touched, heard: Heard, row: Mapping[str, Any], around: Regaining
 ) -> None:
     beyond: dict[str, int] = {}
+    # A sealed guest goes by sealed notes alone; where the database was lost there are none.
+    reach = {EVERYWHERE} if heard.is_sealed else {EVERYWHERE, LOST}
     for other in await strangers.every(session):
-        for subnet, ips in other["keeps"].get("addresses", {}).items():
-            beyond[subnet] = max(beyond.get(subnet, 0), *(number_of(ip) for ip in ips))
+        if other["keeps"].get("reach") in reach:
+            for subnet, ips in other["keeps"].get("addresses", {}).items():
+                beyond[subnet] = max(beyond.get(subnet, 0), *(number_of(ip) for ip in ips))
     await ports.restore(
         session,
         touched,
-        note.ports,
+        heard.note.ports,
         server_id=row["id"],
         project_id=row["project_id"],
         hostname=row["hostname"],

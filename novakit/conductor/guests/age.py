@@ -13,6 +13,7 @@ from datetime import datetime
 import structlog
 
 from novakit.calls.host import GuestNote
+from novakit.conductor.guests import checked
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.note import Note
 from novakit.conductor.parts import Parts
@@ -29,7 +30,7 @@ def read(kept: GuestNote | None) -> Note | None:
     if kept is None:
         return None
     try:
-        return notes.read(kept)
+        return checked.read(kept)
     except ValueError as error:
         log.warning("a note is of no use", guest=kept.server, why=str(error))
         return None

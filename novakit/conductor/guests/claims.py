@@ -35,12 +35,13 @@ def stranger_claim(guest: str, host: str, allocations: Allocations | None = None
 async def claim_of(session: Session, note: Note, provider: str) -> dict[str, dict[str, int]]:
     """Return what the guest of a note takes, by provider: as it was claimed, else as its flavor and devices say.
 
-    `provider` is the host's own. Raises Conflict where the host has lost a provider or a device.
+    `provider` is the host's own: whatever its note names, a guest takes nothing of another host.
+    Raises Conflict where the host has lost a provider or a device.
     """
     if note.claim is not None:
-        ids = await usages.ids_of(session, note.claim)
+        ids = await usages.ids_within(session, provider, note.claim)
         if missing := sorted(note.claim.keys() - ids.keys()):
-            raise errors.Conflict(f"It takes something of {', '.join(missing)}, and there is no such provider.")
+            raise errors.Conflict(f"It takes something of {', '.join(missing)}, and its host has no such provider.")
         return {ids[name]: dict(amounts) for name, amounts in note.claim.items()}
     root = needed(note.server.flavor, note.server.image_properties)
     found: dict[str, dict[str, int]] = {}

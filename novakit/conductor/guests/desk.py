@@ -8,9 +8,10 @@ import structlog
 from novakit import errors
 from novakit.bus import BusError
 from novakit.calls.conductor import RefusedHost, Settled, Stranger, Unknown
-from novakit.conductor.guests import note as notes
+from novakit.conductor.guests import checked
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.networks import noted_by
+from novakit.conductor.guests.note import Heard
 from novakit.conductor.guests.strangers import NO_NOTE
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
@@ -46,13 +47,15 @@ class Desk:
         if isinstance(kept, str):
             return Settled(why=kept)
         try:
-            noted = await noted_by(self.parts, row["host"], sealed=False)
+            noted = await noted_by(self.parts, row["host"], sealed=not self.parts.notary.has_lost_its_seal)
             there = Guest(id=guest, power=Power(row["power"]))
             left = await adopt(self.parts, row["host"], there, kept, noted, asked)
         except BusError as error:
             return Settled(why=f"{row['host']} does not answer: {error}")
         except errors.NovakitError as error:
             return Settled(why=error.message)
+        except (KeyError, TypeError, ValueError) as error:
+            return Settled(why=f"What its host notes of networks is of no use: {error!r}")
         log.warning("a guest was adopted", host=row["host"], guest=guest, by=asked.user_id, left=left)
         return Settled(left=tuple(left))
 
@@ -85,7 +88,7 @@ class Desk:
             return None, f"It is on {' and '.join(row['host'] for row in rows)}; name the host."
         return (rows[0], "") if rows else (None, "")
 
-    async def _note(self, row: Row) -> notes.Note | str:
+    async def _note(self, row: Row) -> Heard | str:
         """Fetch the note of a stranger, whoever sealed it: the operator vouches for it. Else say why there is none."""
         try:
             told = await self.parts.hosts.at(row["host"]).notes((row["guest"],))
@@ -94,7 +97,7 @@ class Desk:
         if not told:
             return NO_NOTE
         try:
-            return notes.read(told[0])
+            return checked.heard(self.parts.notary, row["host"], told[0], checked.read(told[0]))
         except ValueError as error:
             return str(error)
 

@@ -86,6 +86,15 @@ class Note:
     numa: tuple[Taken, ...] = tuple_field()
 
 
+@attrs.frozen
+class Heard:
+    """A note that a host gave back, and whether it is more than that host's word."""
+
+    note: Note
+    is_sealed: bool
+    """Whether this database wrote it for this host."""
+
+
 _MOMENTS = ("created_at", "launched_at")
 
 
@@ -94,6 +103,14 @@ class Notary:
     """Writes notes that nobody else can write."""
 
     deployment: Deployment
+
+    @property
+    def has_lost_its_seal(self) -> bool:
+        """Return whether true notes may be there that it cannot tell: it took the place of a database that was lost.
+
+        The secret that these were sealed with was in that one alone.
+        """
+        return self.deployment.origin == "directory"
 
     def write(
         self,

@@ -8,6 +8,9 @@ guest is in the database and has ended: an older backup lacks the operations of 
 Every other guest is a stranger. It runs on, its ports stay wired, and what it takes of its host is reserved.
 A stranger becomes a server by itself only if this database sealed its note, never had a row of its id, and nothing of
 what it needs is somebody else's; otherwise `why` says what an operator has to decide.
+A note that this database did not seal is its host's word, and goes no further than the host: what it says is taken is
+taken of that host, in nobody's name, and what it says of networks holds on that host. Only a database that took the
+place of a lost one, and so can tell no true note, lets other hosts keep the networks that such notes name.
 What a stranger takes is reserved in the transaction that makes its host known, so that no scheduler ever sees the host
 without it.
 The cost: 0 while a host has no strangers; for each report of one that has, one call and one transaction.
@@ -22,16 +25,17 @@ import structlog
 from novakit import errors, world
 from novakit.bus import RemoteError
 from novakit.calls.host import GuestNote, Kept
-from novakit.conductor.guests import age
+from novakit.conductor.guests import age, checked
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.claims import claim_of, consumer_of, stranger_claim, totals
 from novakit.conductor.guests.networks import noted_by
-from novakit.conductor.guests.note import Note
+from novakit.conductor.guests.note import Heard, Note
 from novakit.conductor.parts import Parts
 from novakit.store import Store, deployment, operations
 from novakit.store.compute import hosts as host_rows
 from novakit.store.compute import servers, strangers
+from novakit.store.compute.strangers import EVERYWHERE, HERE, LOST
 from novakit.store.engine import Row, Session
 from novakit_hookspecs.servers import Guest
 
@@ -44,6 +48,10 @@ NOT_OURS = "Its note was not sealed by this database, which is new or another on
 FOREIGN = "Its note is of deployment {}: it belongs to another cloud, unless you know better."
 MAYBE_PURGED = "It is as old as servers that were purged here, so it may be one that was deleted."
 NEWER = "It is newer than this database, which has its server as {}: adopt it if it is the server."
+MOST = 1024
+"""Strangers of one host that are recorded: more guests than a host runs, and few enough to be read at each push."""
+MOST_AROUND = 1000
+"""Ids of what stands around the guests of a host that audits pass over."""
 ELSEWHERE = "Its server is to run on {}: it may be newer than this database, or left over."
 
 
@@ -86,6 +94,7 @@ class Strangers:
             await self._look_around(host)
         async with self.parts.store.read() as session:
             known = await strangers.of_host(session, host)
+        left = sorted(left, key=lambda each: each.guest.id not in known)[:MOST]
         for each in left:
             doubt = await self._doubt(host, each, kept.get(each.guest.id), newer=each.guest.id in newer)
             await self._take(host, each, kept.get(each.guest.id), doubt, known.get(each.guest.id))
@@ -95,7 +104,7 @@ class Strangers:
             self._had.discard(host)
         return frozenset(over)
 
-    async def noted(self, host: str, guests: Sequence[Guest]) -> Sequence[tuple[Guest, Note | None]]:
+    async def noted(self, host: str, guests: Sequence[Guest]) -> Sequence[tuple[Guest, Heard | None]]:
         """Return those of the guests of a host that are no servers of it, with their notes. Raises Unreachable.
 
         Left out are guests that something is under way with, and those that are recorded already.
@@ -104,18 +113,19 @@ class Strangers:
         async with self.parts.store.read() as session:
             known = {row["id"]: row for row in await servers.some(session, ids)}
             busy = {row["server_id"] for row in await operations.unfinished(session, ids)}
-            ids -= busy | (await strangers.of_host(session, host)).keys()
+            here = (await strangers.of_host(session, host)).keys()
+            ids -= busy | here
         ids -= {id for id, row in known.items() if row["deleted_at"] is not None or row["host"] == host}
-        found = [Found(each, None) for each in guests if each.id in ids]
+        found = [Found(each, None) for each in guests if each.id in ids][: max(MOST - len(here), 0)]
         kept = await self._notes(host, found) if found else {}
         if found:
             await self._look_around(host)
-        return [(each.guest, age.read(kept.get(each.guest.id))) for each in found]
+        return [(each.guest, self._heard(host, kept.get(each.guest.id))) for each in found]
 
-    async def reserve(self, session: Session, host: str, found: Sequence[tuple[Guest, Note | None]]) -> None:
+    async def reserve(self, session: Session, host: str, found: Sequence[tuple[Guest, Heard | None]]) -> None:
         """Record guests, and reserve what they take, in the transaction that makes their host known."""
-        for guest, note in found:
-            await self._put(session, host, guest, note, NEW, None)
+        for guest, heard in found:
+            await self._put(session, host, guest, heard, NEW, None)
 
     async def keep(self, host: str, guest: str) -> None:
         """Record a guest as a stranger that is newer than this database. Raises BusError."""
@@ -128,14 +138,18 @@ class Strangers:
             known = (await strangers.of_host(session, host)).get(guest)
         await self._look_around(host)
         why = NEWER.format(server["vm_state"] if server else "unknown")
-        await self._record(host, told[guest], age.read(kept[0]), why, known)
+        await self._record(host, told[guest], self._heard(host, kept[0]), why, known)
 
     async def _look_around(self, host: str) -> None:
         """Read what the host notes of the networks around its guests. Raises Unreachable."""
-        noted = await noted_by(self.parts, host, sealed=False)
-        self._around[host] = sorted(
-            row["id"] for rows in (noted.ports, noted.routers, noted.floating_ips) for row in rows
-        )
+        noted = await noted_by(self.parts, host, sealed=not self.parts.notary.has_lost_its_seal)
+        rows = [*noted.ports, *noted.routers, *noted.floating_ips]
+        self._around[host] = sorted(str(row.get("id"))[:36] for row in rows)[:MOST_AROUND]
+
+    def _heard(self, host: str, kept: GuestNote | None) -> Heard | None:
+        """Read what a host gave back; None for no note, and for one that cannot be read."""
+        note = age.read(kept)
+        return checked.heard(self.parts.notary, host, kept, note) if kept and note else None
 
     async def _notes(self, host: str, found: Iterable[Found]) -> dict[str, GuestNote]:
         """Ask the host for its notes. Raises Unreachable, so that nobody goes on with the host's report: a topology
@@ -172,11 +186,11 @@ class Strangers:
 
     async def _take(self, host: str, found: Found, kept: GuestNote | None, why: str | None, known: Row | None) -> None:
         """Make a server of a stranger unless there is a doubt, else record why it is not one."""
-        note, guest = age.read(kept), found.guest
-        if why is None and note is not None:
+        heard, guest = self._heard(host, kept), found.guest
+        if why is None and heard is not None:
             try:
                 noted = await noted_by(self.parts, host, sealed=True)
-                left = await adopt(self.parts, host, guest, note, noted, Asked(request_id=REQUEST))
+                left = await adopt(self.parts, host, guest, heard, noted, Asked(request_id=REQUEST))
             except errors.NovakitError as error:
                 why = f"It could not be taken over: {error.message}"
             else:
@@ -184,7 +198,7 @@ class Strangers:
                     "a guest that the database had lost is a server again", host=host, guest=guest.id, left=left
                 )
                 return
-        await self._record(host, guest, note, why or NO_NOTE, known)
+        await self._record(host, guest, heard, why or NO_NOTE, known)
 
     async def _doubt(self, host: str, found: Found, kept: GuestNote | None, *, newer: bool) -> str | None:
         """Return why a guest must not become a server by itself; None where it may."""
@@ -207,27 +221,40 @@ class Strangers:
             return MAYBE_PURGED
         return None
 
-    async def _record(self, host: str, guest: Guest, note: Note | None, why: str, known: Row | None) -> None:
-        if known is not None and known["held"] and (known["why"], known["power"]) == (why, guest.power.value):
+    async def _record(self, host: str, guest: Guest, heard: Heard | None, why: str, known: Row | None) -> None:
+        reach = self._reach(heard)
+        if (
+            known is not None
+            and known["held"]
+            and (known["why"], known["power"], known["keeps"].get("reach")) == (why, guest.power.value, reach)
+        ):
             self._had.add(host)
             return
         async with self.parts.store.write() as session:
-            await self._put(session, host, guest, note, why, known)
+            await self._put(session, host, guest, heard, why, known)
         self._had.add(host)
         if known is None or known["why"] == NEW:
             log.warning(
                 "a guest is unknown to the database and left alone",
                 host=host,
                 guest=guest.id,
-                name=note.server.name if note else "",
+                name=heard.note.server.name if heard else "",
                 why=why,
             )
 
+    def _reach(self, heard: Heard | None) -> str:
+        """Return who goes by what is noted: everybody by a sealed note, which is the database's own word."""
+        if heard is None:
+            return HERE
+        if heard.is_sealed:
+            return EVERYWHERE
+        return LOST if self.parts.notary.has_lost_its_seal else HERE
+
     async def _put(
-        self, session: Session, host: str, guest: Guest, note: Note | None, why: str, known: Row | None
+        self, session: Session, host: str, guest: Guest, heard: Heard | None, why: str, known: Row | None
     ) -> None:
-        held = await self._reserve(session, host, guest, note)
-        server = note.server if note else None
+        held = await self._reserve(session, host, guest, heard)
+        server = heard.note.server if heard else None
         row: dict[str, Any] = {
             "host": host,
             "guest": guest.id,
@@ -236,7 +263,7 @@ class Strangers:
             "project_id": server.project_id if server else "",
             "power": guest.power.value,
             "why": why,
-            "keeps": _wiring(note, self._around.get(host, ())),
+            "keeps": _wiring(heard.note if heard else None, self._around.get(host, ()), self._reach(heard)),
             "held": held,
             "created_at": server.created_at if server else None,
             "first_seen": known["first_seen"] if known else world.now(),
@@ -244,16 +271,20 @@ class Strangers:
         if known is None or any(known[name] != value for name, value in row.items()):
             await strangers.put(session, row)
 
-    async def _reserve(self, session: Session, host: str, guest: Guest, note: Note | None) -> dict[str, int] | None:
-        """Hold in the ledger what a stranger takes of its host; None where that is not known or does not fit."""
+    async def _reserve(self, session: Session, host: str, guest: Guest, heard: Heard | None) -> dict[str, int] | None:
+        """Hold in the ledger what a stranger takes of its host; None where that is not known or does not fit.
+
+        Only a sealed note says in whose name.
+        """
         known = await host_rows.show(session, host)
-        if note is None or known is None:
+        if heard is None or known is None:
             return None
         try:
-            wanted = await claim_of(session, note, known["provider_id"])
-        except errors.NovakitError:
+            wanted = await claim_of(session, heard.note, known["provider_id"])
+        except (errors.NovakitError, ValueError):
             return None
-        owner = {"project_id": note.server.project_id, "user_id": note.server.user_id}
+        server = heard.note.server
+        owner = {"project_id": server.project_id, "user_id": server.user_id} if heard.is_sealed else {}
         (taken,) = await self.parts.placement.claim_many(session, [stranger_claim(guest.id, host, wanted, **owner)])
         return totals(wanted) if taken else None
 
@@ -274,10 +305,12 @@ async def kept(store: Store, hosts: Sequence[str]) -> Mapping[str, Kept]:
     """Return what of the networks of hosts belongs to strangers."""
     async with store.read() as session:
         guests, networks = await strangers.kept(session, hosts)
-    return {host: Kept(guests=tuple(guests.get(host, ())), networks=tuple(sorted(networks))) for host in hosts}
+    return {
+        host: Kept(guests=tuple(guests.get(host, ())), networks=tuple(sorted(networks.get(host, ())))) for host in hosts
+    }
 
 
-def _wiring(note: Note | None, around: Sequence[str]) -> dict[str, object]:
+def _wiring(note: Note | None, around: Sequence[str], reach: str) -> dict[str, object]:
     """List what a stranger is wired with, by kind."""
     ports = note.ports if note else ()
     addresses: dict[str, list[str]] = {}
@@ -289,4 +322,5 @@ def _wiring(note: Note | None, around: Sequence[str]) -> dict[str, object]:
         "networks": sorted({port.network_id for port in ports}),
         "addresses": addresses,
         "around": list(around),
+        "reach": reach,
     }

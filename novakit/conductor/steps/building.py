@@ -115,7 +115,8 @@ async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
     Only an operation that was taken over can be one that a restored backup has open.
     """
     async with parts.store.read() as session:
-        found = await strangers.some(session, work.server_id)
+        told = await strangers.some(session, work.server_id)
+    found = [row for row in told if row["keeps"].get("reach") == strangers.EVERYWHERE]
     if found:
         raise Failed(TAKEN.format("A host"), details=f"{found[0]['host']} has the guest; see `novakit guest list`")
 

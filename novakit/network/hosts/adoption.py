@@ -69,7 +69,9 @@ async def restore(
         if (known := around.port(port.id)) is not None:
             kept = {name: known[name] for name in KEPT if name in known}
             row = attrs.evolve(row, **kept)
-        if await _take_over(session, row):
+        if not around.may_use(network):
+            raise errors.Conflict(f"Its note, which is not sealed, names the network {network.id} of another project.")
+        if await _take_over(session, row, around):
             continue
         await _require_free(session, port, network)
         groups = await _groups(session, port.groups, project_id)
@@ -103,13 +105,15 @@ async def _around(session: Session, noted: Sequence[NotedPort], around: Regainin
         around.left.append(f"{NO_NOTE} That is so of {len(unknown)} of its {len(noted)} ports.")
 
 
-async def _take_over(session: Session, wanted: StoredPort) -> bool:
+async def _take_over(session: Session, wanted: StoredPort, around: Regaining) -> bool:
     """Give the server a port that is there and nobody's. Returns whether it is there. Raises Conflict."""
     there = next(iter(await rows.lock(session, StoredPort, id=wanted.id)), None)
     if there is None:
         return False
     if there.server_id not in (None, wanted.server_id) or (there.server_id is None and there.device_id):
         raise errors.Conflict(f"Its port {wanted.id} belongs to {there.device_id} now.")
+    if not around.is_sealed and there.project_id != wanted.project_id:
+        raise errors.Conflict(f"Its port {wanted.id} is another project's.")
     new = {name: getattr(wanted, name) for name in TAKEN}
     await rows.change(session, StoredPort, wanted.id, **new, hostname=there.hostname or wanted.hostname)
     return True

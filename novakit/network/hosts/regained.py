@@ -38,8 +38,27 @@ class Regaining:
     """The project that the server had."""
     project_id: str
     """The one it has now."""
+    is_sealed: bool
+    """Whether the database wrote what was noted of the server; else it is its host's word, for the server alone."""
     left: list[str] = attrs.field(factory=list)
     """What could not be made again, in words."""
+
+    def __attrs_post_init__(self) -> None:
+        """Pass over what others own, where nothing but a host says that they own it."""
+        if self.is_sealed:
+            return
+        kinds = ("groups", "rules", "routers", "floating_ips")
+        own = {kind: tuple(row for row in getattr(self.noted, kind) if row["project_id"] == self.was) for kind in kinds}
+        trusted = {None, *(row["id"] for row in own["groups"])}
+        own["rules"] = tuple(row for row in own["rules"] if row["remote_group_id"] in trusted)
+        self.noted = attrs.evolve(self.noted, **own)
+
+    def _is_ours(self, router: StoredRouter) -> bool:
+        return self.is_sealed or router.project_id == self.project_id
+
+    def may_use(self, network: StoredNetwork) -> bool:
+        """Return whether the server may be given to a network that is here."""
+        return self.is_sealed or network.shared or network.external or network.project_id == self.project_id
 
     def port(self, id: str) -> NotedRow | None:
         """Return what was noted of a port."""
@@ -106,7 +125,11 @@ class Regaining:
         for router in self.noted.routers:
             if router["id"] not in joined:
                 continue
-            if await rows.one(self.session, StoredRouter, id=router["id"]) is None:
+            there = await rows.one(self.session, StoredRouter, id=router["id"])
+            if there is not None and not self._is_ours(there):
+                self.left.append(f"The router {router['id']} is another project's.")
+                continue
+            if there is None:
                 owner = await self.owner(router["project_id"])
                 bare = {"external_network_id": None, "gateway_port_id": None}
                 await rows.add(self.session, [again(StoredRouter, router, project_id=owner, **bare)])
@@ -124,6 +147,8 @@ class Regaining:
                 f"The router {router['id']} is not joined to the network {leg['network_id']}, which is not here; it "
                 "comes with a guest on that network."
             )
+        elif not self.may_use(network):
+            self.left.append(f"The router {router['id']} is not joined to the network {network.id}: another project's.")
         elif why := await self._place(leg, network):
             self.left.append(f"The router {router['id']} is not joined to the network {network.id}: {why}")
 
@@ -153,7 +178,7 @@ class Regaining:
         if network is None or leg is None:
             return f"there is no external network {floating['external_network_id']}."
         router = await rows.one(self.session, StoredRouter, id=floating["router_id"])
-        if router is None or router.external_network_id != network.id:
+        if router is None or router.external_network_id != network.id or not self._is_ours(router):
             return f"the router {floating['router_id']} does not lead out to {network.id}."
         if why := await self._place(leg, network):
             return why
@@ -167,7 +192,12 @@ class Regaining:
         for id in port_ids:
             leg = self.port(id)
             network = await rows.one(self.session, StoredNetwork, id=leg["network_id"]) if leg else None
-            if leg is not None and network is not None and not await rows.one(self.session, StoredPort, id=id):
+            if (
+                leg is not None
+                and network
+                and self.may_use(network)
+                and not await rows.one(self.session, StoredPort, id=id)
+            ):
                 await self._place(leg, network)
 
     async def external(self, id: str) -> StoredNetwork | None:
@@ -213,6 +243,8 @@ class Regaining:
                 return f"its address {ip_of(line['number'])} is another port's now."
             lines.append(StoredAddress(here, line["number"], leg["id"]))
         owner = await self.owner(leg["project_id"])
+        if owner and not self.is_sealed:
+            owner = self.project_id
         await rows.add(self.session, [again(StoredPort, leg, project_id=owner, network_id=network.id)])
         await rows.add(self.session, lines)
         return None

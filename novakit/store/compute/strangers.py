@@ -26,8 +26,17 @@ strangers = sa.Table(
 """`claim_id` is the consumer that holds in the ledger what the guest takes of its host, `held` how much that is by
 resource class; null where nobody knows, or it does not fit.
 
-`keeps` are the ids of ports and networks that it is wired with; name, project and `created_at` are what its host says.
+`keeps` are the ids of ports and networks that it is wired with, and how far its note reaches; name, project and
+`created_at` are what its host says.
 """
+
+EVERYWHERE, LOST, HERE = "everywhere", "lost", "here"
+"""How far a note reaches: sealed by this database; not sealed, in a database that took the place of a lost one; and not
+sealed at all, so that nobody beyond its host goes by it."""
+MOST_NETWORKS = 256
+"""Networks on which other hosts keep DHCP and routers at the word of one host, by notes that are not sealed."""
+PORTION = 5000
+"""Networks that are asked for at once; SQLite takes 32,766 parameters in a statement."""
 
 
 async def of_host(session: Session, host: str) -> dict[str, Row]:
@@ -59,12 +68,35 @@ async def drop(session: Session, host: str, guests: Collection[str]) -> None:
         await session.execute(sa.delete(strangers).where(strangers.c.host == host, strangers.c.guest.in_(list(guests))))
 
 
-async def kept(session: Session, hosts: Iterable[str]) -> tuple[Mapping[str, Sequence[str]], frozenset[str]]:
-    """Return the strangers of each host, and the networks of all strangers anywhere that there are no rows of."""
+async def kept(
+    session: Session, hosts: Iterable[str]
+) -> tuple[Mapping[str, Sequence[str]], Mapping[str, frozenset[str]]]:
+    """Return the strangers of each host, and by host the networks that stay there and that there are no rows of.
+
+    These are the networks of its own strangers, and those of all others whose notes reach further than their hosts.
+    """
     c = strangers.c
-    found = await session.all(sa.select(c.host, c.guest, c.keeps))
+    found = await session.all(sa.select(c.host, c.guest, c.keeps).order_by(c.host, c.guest))
     if not found:
-        return {}, frozenset()
-    wired = {id for row in found for id in row["keeps"].get("networks", ())}
-    known = set(await session.scalars(sa.select(networks.c.id).where(networks.c.id.in_(wired)))) if wired else set()
-    return {host: [row["guest"] for row in found if row["host"] == host] for host in hosts}, frozenset(wired - known)
+        return {}, {}
+    own: dict[str, set[str]] = {}
+    told: dict[str, set[str]] = {}
+    everywhere: set[str] = set()
+    for row in found:
+        wired, reach = row["keeps"].get("networks", ()), row["keeps"].get("reach")
+        own.setdefault(row["host"], set()).update(wired)
+        if reach == EVERYWHERE:
+            everywhere.update(wired)
+        elif reach == LOST:
+            told.setdefault(row["host"], set()).update(wired)
+    for some in told.values():
+        everywhere.update(sorted(some)[:MOST_NETWORKS])
+    named = list(everywhere.union(*own.values()))
+    known: set[str] = set()
+    for at in range(0, len(named), PORTION):
+        part = named[at : at + PORTION]
+        known.update(await session.scalars(sa.select(networks.c.id).where(networks.c.id.in_(part))))
+    guests: dict[str, list[str]] = {}
+    for row in found:
+        guests.setdefault(row["host"], []).append(row["guest"])
+    return guests, {host: frozenset((own.get(host, set()) | everywhere) - known) for host in hosts}

@@ -55,9 +55,10 @@ async def stock_of(
     return found
 
 
-async def ids_of(session: Session, names: Iterable[str]) -> dict[str, str]:
-    """Return the ids of providers by name; names that none has are left out."""
-    statement = sa.select(providers.c.name, providers.c.id).where(providers.c.name.in_(list(names)))
+async def ids_within(session: Session, root: str, names: Iterable[str]) -> dict[str, str]:
+    """Return the ids of the providers of a tree by name; names that none of them has are left out."""
+    c = providers.c
+    statement = sa.select(c.name, c.id).where(c.name.in_(list(names)), c.root_id == root)
     return {row["name"]: row["id"] for row in await session.all(statement)}
 
 
