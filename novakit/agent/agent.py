@@ -209,7 +209,9 @@ class Agent(HostCalls):
                 self.network_plugin, "apply", self.network.apply(self._topology), _within(self.options.apply_within)
             )
             self._vifs = dict(applied.vifs)
-            self.wires.remember(self._topology)
+            if applied.revision <= self._topology.revision:
+                # Of an older store's topology the driver made nothing: what it stands for must not be forgotten.
+                self.wires.remember(self._topology)
             if self._listeners and isinstance(self.network, ServesMetadata):
                 await self._listeners.follow(await self.network.metadata_sockets())
             return applied
