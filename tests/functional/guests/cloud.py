@@ -59,7 +59,7 @@ class Cloud:
 
     def __init__(self, store: Store, directory: Path, parts: Parts, config: Config, bus: MemoryBus):
         self.store, self.directory, self.parts, self.config, self.bus = store, directory, parts, config, bus
-        self.conductor = Conductor(parts, Engine(store, {}))
+        self.conductor = Conductor(parts, Engine(parts, {}))
         self.agents: dict[str, Agent] = {}
         self.desk = Desk(parts)
         parts.networks.on_change = parts.wiring.poke
