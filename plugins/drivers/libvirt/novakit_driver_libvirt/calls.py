@@ -13,6 +13,7 @@ from novakit_driver_libvirt import guest_users, host_devices
 from novakit_driver_libvirt.naming import METADATA_NAMESPACE, directory_of, guest_of, name_of
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.servers import Power
+from novakit_hookspecs.urls import without_secrets
 
 T = TypeVar("T")
 
@@ -284,13 +285,21 @@ class Calls:
             if self._connection is not None and self._connection.isAlive() == 1:
                 return self._connection
             self._disconnect()
-            connection = libvirt.open(self.uri)
+            connection = self._opened()
             connection.setKeepAlive(_KEEP_ALIVE_S, _KEEP_ALIVE_COUNT)
             connection.registerCloseCallback(self._closed, None)
             lifecycle = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
             self._subscription = connection.domainEventRegisterAny(None, lifecycle, self._lifecycle, None)
             self._connection = connection
             return connection
+
+    def _opened(self) -> libvirt.virConnect:
+        try:
+            return libvirt.open(self.uri)
+        except libvirt.libvirtError as error:
+            # libvirt quotes the whole URI, and a traceback would do so again.
+            told = _translate(error)
+        raise type(told)(str(told).replace(self.uri, without_secrets(self.uri)))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

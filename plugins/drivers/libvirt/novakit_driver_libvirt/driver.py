@@ -34,6 +34,7 @@ from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_hookspecs.urls import without_secrets
 from novakit_host import disks as making
 from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
 from novakit_host.guest_work import WorkByGuest
@@ -88,7 +89,7 @@ class LibvirtDriver:
         except (Busy, Refused) as error:
             await self._calls.close()
             raise Refused(
-                f"libvirt cannot be reached at {self.options.uri}: {error};"
+                f"libvirt cannot be reached at {without_secrets(self.options.uri)}: {error};"
                 " install libvirt-daemon-system and start it (`systemctl start libvirtd`,"
                 " or `virtlogd -d` and `libvirtd -d` where no systemd runs)"
             ) from error

@@ -11,6 +11,7 @@ from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.findings import Finding, Verdict
+from novakit_hookspecs.urls import without_secrets
 from novakit_host import known_holes
 from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
 from novakit_host.examination import confinement
@@ -90,7 +91,9 @@ def _not_running(lacking: Sequence[str]) -> Finding:
 
 
 def _elsewhere(uri: str) -> Finding:
-    return Finding(check="libvirt", verdict=Verdict.OK, found=f"is reached at {uri}, which novakit does not start")
+    return Finding(
+        check="libvirt", verdict=Verdict.OK, found=f"is reached at {without_secrets(uri)}, which novakit does not start"
+    )
 
 
 def _pages() -> Finding:
