@@ -15,6 +15,7 @@ import attrs
 from novakit import clouds
 from novakit.cli import paths
 from novakit.errors import ConfigError
+from novakit_hookspecs.urls import without_secrets
 
 NEEDED = ("username", "user_domain_id", "project_name", "project_domain_id", "auth_url")
 """What a login is made of, besides a password."""
@@ -88,9 +89,8 @@ def login(state: Path, cloud: str) -> Client:
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
     _, headers = _send("POST", f"{keys['auth_url']}/auth/tokens", body, {})
     if "X-Subject-Token" not in headers:
-        raise ConfigError(
-            f"What answers at {keys['auth_url']} is no identity service; is `novakit serve` running there?"
-        )
+        shown = without_secrets(keys["auth_url"])
+        raise ConfigError(f"What answers at {shown} is no identity service; is `novakit serve` running there?")
     return Client(keys["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
 
 
@@ -108,9 +108,14 @@ def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple
     except urllib.error.HTTPError as error:
         raise RequestRefused(error.code, _sentence(error)) from error
     except (OSError, http.client.HTTPException) as error:
-        raise ConfigError(f"The service at {url} does not answer ({error}); is `novakit serve` running?") from error
+        raise ConfigError(
+            f"The service at {without_secrets(url)} does not answer ({error}); is `novakit serve` running?"
+        ) from error
     except ValueError as error:
-        raise ConfigError(f"{url} is not the address of a service, or what answers there is none: {error}.") from error
+        told = str(error).replace(url, without_secrets(url))
+        raise ConfigError(
+            f"{without_secrets(url)} is not the address of a service, or what answers there is none: {told}."
+        ) from error
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:

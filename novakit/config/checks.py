@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from novakit.config.quoting import quoted
+from novakit_hookspecs.urls import without_secrets
 
 HOST_NAME = r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 """A host's name: it is also the name of a directory."""
@@ -64,10 +65,8 @@ def web_address(instance: object, attribute: Any, value: str | None) -> None:
     except ValueError:
         wrong = True
     if wrong or re.search(r"[^!-~]|[\"'<>\\]", value) or parts.username is not None or parts.query or parts.fragment:
-        shown = re.sub(r"//[^/]*@", "//***@", value)
-        raise ValueError(
-            f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {quoted(shown)}"
-        )
+        shown = quoted(without_secrets(value))
+        raise ValueError(f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {shown}")
 
 
 def host_name(instance: object, attribute: Any, value: str | None) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from novakit.errors import ConfigError
+from novakit_hookspecs.urls import without_secrets
 
 SQLITE = "sqlite+aiosqlite"
 POSTGRESQL = "postgresql+asyncpg"
@@ -32,8 +33,9 @@ def database_url(place: str, value: object) -> str:
     if kind == "sqlite" and scheme != SQLITE:
         raise ConfigError(f"{place} begins with {scheme}://; write {SQLITE}:// instead, the rest stays.")
     if scheme not in (SQLITE, POSTGRESQL):
+        shown = without_secrets(scheme)[:40]
         raise ConfigError(
-            f"{place} begins with {scheme[:40]}://, which is not a database that novakit supports; write {EXAMPLES}."
+            f"{place} begins with {shown}://, which is not a database that novakit supports; write {EXAMPLES}."
         )
     _require_parts(place, value, scheme, rest)
     return value

@@ -1,10 +1,16 @@
 """How a wrong value is shown in a sentence: whole where it is short, and never with characters that nobody sees."""
 
+from novakit_hookspecs.urls import without_secrets
+
 MOST_SHOWN = 80
 """Characters of a value that are quoted: a sentence is for reading, and a wrong value may be a megabyte."""
 
 
 def quoted(value: object) -> str:
-    """Return a value as Python writes it, cut to a readable length."""
+    """Return a value as Python writes it, cut to a readable length, and what may be secret in a URL hidden."""
+    if isinstance(value, str) and "//" in value:
+        value = without_secrets(value)
     text = repr(value[: MOST_SHOWN * 2] if isinstance(value, str | list) else value)
+    if not isinstance(value, str) and "//" in text:
+        text = without_secrets(text)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."

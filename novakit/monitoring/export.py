@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from novakit import __version__
 from novakit.config import TracingOptions
 from novakit.errors import ConfigError
+from novakit_hookspecs.urls import without_secrets
 
 DRAIN_MS = 3000
 """Milliseconds that spans not yet sent get when the process ends."""
@@ -25,7 +26,7 @@ def exporting(options: TracingOptions, roles: Sequence[str]) -> Iterator[None]:
         return
     address = urlsplit(options.endpoint)
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise ConfigError(f"[tracing] endpoint takes an http or https URL, not {options.endpoint!r}.")
+        raise ConfigError(f"[tracing] endpoint takes an http or https URL, not {without_secrets(options.endpoint)!r}.")
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
