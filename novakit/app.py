@@ -24,6 +24,7 @@ from novakit.config import Config
 from novakit.errors import ConfigError
 from novakit.front import Door
 from novakit.front.descriptors import raise_limit, room
+from novakit.front.unreadable import anonymous
 from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
 from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, build, settled, tables
@@ -240,6 +241,7 @@ async def _serve_http(stack: AsyncExitStack, process: Process, app: web.Applicat
     config, limits = process.config, process.config.connections
     door = Door(limits, room=process.connections)
     app.middlewares.insert(0, door.middleware)
+    app.on_response_prepare.append(anonymous)
     # Bodies stay as they came: what inflates them does so on the loop, before anybody is asked who he is.
     runner = web.AppRunner(
         app, access_log=None, shutdown_timeout=5, auto_decompress=False, keepalive_timeout=limits.idle_within + 5

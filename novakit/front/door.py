@@ -25,6 +25,7 @@ from novakit import world
 from novakit.config.connections import ConnectionOptions
 from novakit.front.addresses import bucket, client_of, forwarded_scheme, is_trusted
 from novakit.front.descriptors import BACKLOG
+from novakit.front.unreadable import reader
 
 log = structlog.get_logger(__name__)
 
@@ -160,7 +161,7 @@ class Door:
 
     def protocol(self, server: web.Server) -> Callable[[], Connection]:
         """Return what makes the protocol of one client's connection."""
-        return lambda: Connection(self, server())
+        return lambda: Connection(self, reader(server))
 
     async def listen(
         self, server: web.Server, host: str = "", port: int = 0, sock: socket.socket | None = None

@@ -1,6 +1,7 @@
 """The door, before a real server on a real socket, with limits that a test can wait for."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from aiohttp import web
 from novakit import world
 from novakit.front import ConnectionOptions, Door
 from novakit.front.door import Phase
+from novakit.front.unreadable import anonymous
 
 SHORT = ConnectionOptions(total=8, per_address=6, header_within=0.6, body_within=0.6, idle_within=0.6, send_within=0.6)
 LONG = ConnectionOptions(total=8, per_address=6)
@@ -50,6 +52,7 @@ async def serving(limits: ConnectionOptions, room: int | None = None) -> AsyncIt
 
     door = Door(limits, room=room or limits.total)
     app = web.Application(middlewares=[door.middleware])
+    app.on_response_prepare.append(anonymous)
     app.router.add_route("*", "/{tail:.*}", answer)
     runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
     await runner.setup()
@@ -198,3 +201,33 @@ async def test_requests_sent_at_once_are_all_answered() -> None:
         reader, _ = await place.connect(GET * 5)
         for _ in range(5):
             assert b"0 http" in await answered(reader)
+
+
+CANARY = b"kQ7canary3zWx"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Auth-Token: " + CANARY + b"k" * 9000 + b"\r\n\r\n",
+        b"GET /?token=" + CANARY + b"k" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Auth-Token " + CANARY + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Auth-Token: " + CANARY + b"\x01\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + CANARY + b"\r\n\r\n",
+        CANARY + b" \x00\xff\r\n\r\n",
+    ],
+)
+async def test_what_could_not_be_read_is_refused_as_json_and_not_quoted(request_: bytes) -> None:
+    async with serving(SHORT) as place:
+        reader, _ = await place.connect(request_)
+        head, _, body = (await ended(reader)).partition(b"\r\n\r\n")
+        assert head.split()[1] == b"400"
+        assert b"application/json" in head and b"server:" not in head.lower()
+        assert CANARY not in head + body
+        assert json.loads(body)["error"]["code"] == 400
+
+
+async def test_answers_do_not_name_the_program_that_gives_them() -> None:
+    async with serving(SHORT) as place:
+        reader, _ = await place.connect(GET)
+        assert b"server:" not in (await answered(reader)).lower()
