@@ -21,22 +21,30 @@ def configure(path: Path | None, options: LogOptions | None = None, *, verbose: 
     stream: TextIO | LogFile = sys.stderr if path is None else LogFile(path, options.max_bytes, options.keep)
     folding = Folding(options)
     level = logging.DEBUG if verbose else logging.INFO
+    told: list[structlog.typing.Processor] = [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _hide_secrets,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(default=str),
+    ]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             folding,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _hide_secrets,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
+            *told,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(default=str)))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *told],
+        )
+    )
     handler.addFilter(folding.passes)
     handler.addFilter(_hide_input)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

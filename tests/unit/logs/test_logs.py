@@ -1,6 +1,7 @@
 """Logs: lines that repeat are folded, files are put aside, and a disk that is full costs lines alone."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,24 @@ def test_lines_of_libraries_are_folded_too(tmp_path: Path) -> None:
     for number in range(100):
         logging.getLogger("asyncio").error("socket.accept() out of system resource %s", number)
     assert len((tmp_path / "log").read_text().splitlines()) == 4
+
+
+def test_lines_of_libraries_have_time_level_and_a_traceback_that_can_be_read(tmp_path: Path) -> None:
+    import logging
+
+    logs.configure(tmp_path / "log")
+    structlog.get_logger("test").warning("ours")
+    try:
+        raise ValueError("the cause")
+    except ValueError:
+        logging.getLogger("asyncio").exception("Task exception was never retrieved: %s", "x")
+    logging.getLogger("aiohttp.server").warning("no error at all")
+    ours, theirs, plain = lines(tmp_path / "log")
+    assert set(ours) <= set(theirs) and set(ours) <= set(plain)
+    assert (theirs["level"], theirs["logger"], plain["level"]) == ("error", "asyncio", "warning")
+    assert theirs["event"] == "Task exception was never retrieved: x"
+    assert datetime.fromisoformat(str(theirs["timestamp"])).tzinfo is not None
+    told = str(theirs["exception"])
+    assert told.startswith("Traceback (most recent call last)") and told.endswith("ValueError: the cause")
+    assert "object at 0x" not in (tmp_path / "log").read_text()
+    assert "exception" not in plain and "exc_info" not in plain
