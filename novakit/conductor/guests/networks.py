@@ -2,6 +2,8 @@
 
 The idea: whatever a host must see is pushed to it, so a push says that something changed; a change that the host of
 routers sees may be one of anybody's router or floating IP, and concerns every host.
+The invariant: while a host has strangers its note stays as it is, since it may hold what is around them and this
+database does not know it.
 The cost: about ten reads for each host that may have changed, one after another, at most a thirtieth of the time; a
 note that says the same is not sent.
 """
@@ -18,6 +20,7 @@ from novakit.calls.host import NetworksNote
 from novakit.conductor.guests import note as notes
 from novakit.conductor.parts import Parts
 from novakit.network.hosts.noted import NOTHING, NotedNetworks
+from novakit.store.compute import strangers
 from novakit.store.network import hosts as network_hosts
 
 log = structlog.get_logger(__name__)
@@ -72,9 +75,12 @@ class NetworkNotes:
         changed, self._changed = self._changed, set()
         async with self.parts.store.read() as session:
             known = await network_hosts.every(session)
+            strange = {row["host"] for row in await strangers.every(session)}
         everywhere = any(row.gateway and row.host in changed for row in known)
         for row in known:
-            if everywhere or row.host in changed:
+            if row.host in strange:
+                self._versions.pop(row.host, None)  # so that its next report asks for the note again
+            elif everywhere or row.host in changed:
                 await self._write_one(row.host)
 
     async def _write_one(self, host: str) -> None:

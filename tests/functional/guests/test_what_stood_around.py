@@ -109,6 +109,7 @@ async def test_after_a_total_loss_an_adopted_guest_has_its_floating_ip_and_its_r
     await put_back(store, {})
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
         await cloud.report(2)
+        await cloud.note_networks()
         assert {(each.kind, each.name) for each in (await cloud.audit()).orphaned} == {("guest", guest)}
         async with store.read() as session:
             (kept,) = [row["keeps"] for row in await strangers.every(session)]
