@@ -44,13 +44,32 @@ class Retention:
             log.info("gave free space back to the file system", bytes=returned)
         return gone
 
+    async def bound(self) -> dict[str, int]:
+        """Forget what one project has left beyond what is kept of each, however young it is.
+
+        Returns how many of each went. What is deleted counts in no quota, so the ages alone would hold nobody who
+        makes and deletes all day.
+        """
+        gone = {
+            "servers": await self._until_none(retention.bound_servers),
+            "decisions": await self._until_none(decisions.bound),
+            "deleted_images": await self._until_none(retention.bound_deleted_images),
+        }
+        if any(gone.values()):
+            log.info("forgot what projects had left beyond their bounds", **gone)
+        return gone
+
     async def _all(self, purge: Purge, days: float) -> int:
         if days < 0:
             return 0
-        before, gone = world.now() - timedelta(days=days), 0
+        before = world.now() - timedelta(days=days)
+        return await self._until_none(lambda session: purge(session, before))
+
+    async def _until_none(self, some_of: Callable[[Session], Awaitable[int]]) -> int:
+        gone = 0
         while True:
             async with self.store.write() as session:
-                some = await purge(session, before)
+                some = await some_of(session)
             gone += some
             if some == 0:
                 return gone

@@ -67,6 +67,7 @@ class Conductor:
         self._tasks = [
             world.spawn(self.engine.run(alone=alone), name="conductor/engine"),
             world.spawn(_every(self.parts.config.retention.every, self.retention.purge), name="conductor/retention"),
+            world.spawn(_every(SWEEP_EVERY, self.retention.bound), name="conductor/bounds"),
             world.spawn(_every(HEARTBEATS_EVERY, self.reports.write_heartbeats), name="conductor/heartbeats"),
             world.spawn(_every(SWEEP_EVERY, self.sweep), name="conductor/sweep"),
         ]

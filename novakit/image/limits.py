@@ -13,7 +13,7 @@ from novakit.store import Store, quota
 from novakit.store import images as table
 from novakit.store.engine import Session
 
-IMAGES, BYTES, MEMBERS = "images", "image_bytes", "image_members"
+IMAGES, BYTES, MEMBERS, OPENED = "images", "image_bytes", "image_members", "image_openings"
 
 
 def defaults(options: ImageOptions) -> dict[str, int]:
@@ -32,6 +32,20 @@ async def require_image(session: Session, options: ImageOptions, owner: str) -> 
     limit = (await of_project(session, options, owner))[IMAGES]
     if quota.exceeds(limit, (await table.usage(session, owner))[0]):
         raise errors.TooLarge(f"The project has {limit} images and may have no more; delete some first.")
+
+
+MOST_OPENED = 5000
+"""Images that one project may let others see, deleted ones included: their ids stay taken, so nothing may make more."""
+
+
+async def require_opening(session: Session, owner: str) -> None:
+    """Go on only where a project may let others see one image more. Raises TooLarge."""
+    await quota.hold(session, OPENED, [owner])
+    if await table.opened(session, owner) >= MOST_OPENED:
+        raise errors.TooLarge(
+            f"The project has let others see {MOST_OPENED} images, deleted ones included, and may not open more of "
+            "them; ids of deleted images are freed after a time."
+        )
 
 
 async def require_bytes(session: Session, options: ImageOptions, owner: str, more: int) -> None:

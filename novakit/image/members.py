@@ -67,6 +67,8 @@ class Members:
             )
             if image["visibility"] != "shared":
                 raise errors.Forbidden("Only shared images have members; set the visibility to shared first.")
+            if not image["was_open"]:
+                await limits.require_opening(session, image["owner"])
             await limits.require_member(session, self.images.limits, image["owner"], image_id)
             await table.share(session, row)
         return row

@@ -179,6 +179,8 @@ class Images:
             **dict.fromkeys(("size", "virtual_size", "checksum", "os_hash_value", "sha256", "file_name")),
         }
         await limits.require_image(session, self.limits, owner)
+        if row["visibility"] in table.OPEN:
+            await limits.require_opening(session, owner)
         await table.create(session, row)
         return row
 
@@ -191,6 +193,8 @@ class Images:
             after = {**before, "properties": dict(before["properties"]), "tags": table.split(before["tags"])}
             change(after)
             self._require_allowed(context, before, after)
+            if after["visibility"] in table.OPEN and not before["was_open"]:
+                await limits.require_opening(session, after["owner"])
             after |= {"tags": table.joined(after["tags"]), "updated_at": world.now()}
             await table.update(session, image_id, {name: value for name, value in after.items() if name != "id"})
         return document(after)

@@ -34,11 +34,13 @@ images = sa.Table(
     sa.Column("os_hash_value", sa.String(128)),
     sa.Column("sha256", sa.String(64)),
     sa.Column("file_name", sa.String(128)),
+    sa.Column("was_open", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.Column("created_at", UTC, nullable=False),
     sa.Column("updated_at", UTC, nullable=False),
 )
 """`tags` holds every tag between two separators, so that one can be searched for; `file_name` is the file's below
-the image directory, and a file that no row names belongs to nobody."""
+the image directory, and a file that no row names belongs to nobody. `was_open` says that other projects could see it
+at some time, by its visibility or as its members."""
 
 members = sa.Table(
     "image_members",
@@ -55,8 +57,17 @@ deleted_images = sa.Table(
     metadata,
     uuid_column("id", primary_key=True),
     sa.Column("deleted_at", UTC, nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("was_open", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
+    sa.Index("ix_deleted_images_owner", "owner", "was_open", "deleted_at"),
 )
-"""Ids that stay taken: servers and templates name images by id, and nobody may give such a name other bytes."""
+"""Ids that stay taken: servers and templates name images by id, and nobody may give such a name other bytes.
+
+`owner` is null in rows from before it was kept. Of ids that only their project knew, the oldest are freed once it has
+too many; those that others could know stay, and how many a project may have of them is limited instead.
+"""
+OPEN = ("public", "community")
+"""Visibilities by which every project can see an image."""
 
 quotas = sa.Table(
     "image_quotas",
@@ -140,7 +151,7 @@ def split(tags: str) -> list[str]:
 async def create(session: Session, row: Mapping[str, object]) -> None:
     """Insert an image. Raises Conflict where its id is taken, or was by an image that is deleted."""
     try:
-        await session.execute(sa.insert(images), [row])
+        await session.execute(sa.insert(images), [{**row, "was_open": row["visibility"] in OPEN}])
     except sa.exc.IntegrityError as error:
         raise errors.Conflict(f"An image with the id {row['id']} exists already.") from error
     # After the insert, which waits for a delete that is under way on PostgreSQL: before it, the id could slip through.
@@ -175,6 +186,8 @@ async def locked(session: Session, image_id: str) -> Row | None:
 
 async def update(session: Session, image_id: str, values: Mapping[str, object]) -> None:
     """Change an image."""
+    if values.get("visibility") in OPEN:
+        values = {**values, "was_open": True}
     await session.execute(sa.update(images).where(images.c.id == image_id).values(**values))
 
 
@@ -186,8 +199,21 @@ async def activate(session: Session, image_id: str, values: Mapping[str, object]
 
 async def delete(session: Session, image_id: str, now: datetime) -> None:
     """Forget an image and with whom it is shared, but not its id."""
-    if await session.changed(sa.delete(images).where(images.c.id == image_id)):
-        await session.execute(sa.insert(deleted_images), [{"id": image_id, "deleted_at": now}])
+    gone = await session.first(
+        sa.delete(images).where(images.c.id == image_id).returning(images.c.owner, images.c.was_open)
+    )
+    if gone is not None:
+        await session.execute(sa.insert(deleted_images), [{"id": image_id, "deleted_at": now, **gone}])
+
+
+async def opened(session: Session, owner: str) -> int:
+    """Count the images of a project that others could see, those that are there and those that are deleted."""
+    return sum(
+        [
+            int(await session.scalar(sa.select(sa.func.count()).where(each.c.owner == owner, each.c.was_open)))
+            for each in (images, deleted_images)
+        ]
+    )
 
 
 async def usage(session: Session, owner: str) -> tuple[int, int]:
@@ -300,6 +326,7 @@ async def members_of(session: Session, image_id: str) -> list[Row]:
 
 async def share(session: Session, row: Mapping[str, Any]) -> None:
     """Share an image with a project; raise `Conflict` where it is already."""
+    await session.execute(sa.update(images).where(images.c.id == row["image_id"]).values(was_open=True))
     try:
         await session.execute(sa.insert(members), [row])
     except sa.exc.IntegrityError as error:

@@ -71,11 +71,16 @@ MOST_OF_SERVER = 500
 """Operations that ended and are kept of one server: whoever locks and unlocks it all day must not fill the database."""
 
 
-async def trim(session: Session, server_id: str) -> None:
-    """Forget what was done to a server long ago, but for how it was made."""
+MOST_OF_DELETED = 50
+"""Operations that are kept of a server that is deleted: it counts in no quota any more."""
+
+
+async def trim(session: Session, server_id: str, most: int | None = None) -> None:
+    """Forget what was done to a server long ago, but for how it was made; `MOST_OF_SERVER` are kept unless told."""
+    most = MOST_OF_SERVER if most is None else most
     c = operations.c
     ended = sa.and_(c.server_id == server_id, c.finished_at.is_not(None), c.kind != "create")
-    last = sa.select(c.number).where(ended).order_by(c.number.desc()).limit(1).offset(MOST_OF_SERVER - 1)
+    last = sa.select(c.number).where(ended).order_by(c.number.desc()).limit(1).offset(most - 1)
     await session.execute(sa.delete(operations).where(ended, c.number < last.scalar_subquery()))
 
 

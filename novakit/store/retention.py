@@ -26,14 +26,17 @@ from novakit.store.scheduler.numa import numa_claims
 
 AT_ONCE = 200
 """Servers or operations that one transaction forgets: others write in between."""
+MOST_IDS = 10_000
+"""Ids of deleted images that stay taken for one project, of those that no other project could know."""
+MOST_DELETED = 1000
+"""Deleted servers of one project that are kept: about 50 MB with the operations on them, and in no quota."""
 
 
 def _exists(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return sa.exists(sa.select(sa.literal(1)).where(*conditions))
 
 
-async def purge_servers(session: Session, before: datetime) -> int:
-    """Forget servers that were deleted before a moment, at most `AT_ONCE`. Returns how many went."""
+def _unreferred() -> tuple[sa.ColumnElement[bool], ...]:
     c, o = servers.c, operations.c
     referred = (
         _exists(o.server_id == c.id, o.finished_at.is_(None)),
@@ -42,8 +45,37 @@ async def purge_servers(session: Session, before: datetime) -> int:
         _exists(strangers.c.guest == c.id),
         _exists(hosts.c.name == c.host, hosts.c.last_seen <= c.deleted_at),
     )
-    old = sa.select(c.id, c.created_at).where(c.deleted_at < before, *(~each for each in referred))
-    rows = await session.all(old.order_by(c.deleted_at).limit(AT_ONCE))
+    return tuple(~each for each in referred)
+
+
+async def purge_servers(session: Session, before: datetime) -> int:
+    """Forget servers that were deleted before a moment, at most `AT_ONCE`. Returns how many went."""
+    return await _forget(session, AT_ONCE, servers.c.deleted_at < before)
+
+
+async def bound_servers(session: Session) -> int:
+    """Forget the oldest deleted servers of one project that has too many of them, at most `AT_ONCE`.
+
+    A server of which the host has not confirmed that the guest is gone neither counts nor goes: while the host may have
+    the guest, only the row says that it may be removed.
+    Returns how many went.
+    """
+    c = servers.c
+    number, is_over = sa.func.count(), sa.and_(c.deleted_at.is_not(None), c.terminated_at.is_not(None))
+    # The first count is read from an index alone, and most of the time it is all that there is to do.
+    many = sa.select(c.project_id).where(c.deleted_at.is_not(None)).group_by(c.project_id)
+    for project in await session.scalars(many.having(number > MOST_DELETED)):
+        mine = sa.and_(c.project_id == project, is_over)
+        beyond = await session.scalar(sa.select(number).where(mine)) - MOST_DELETED
+        if beyond > 0 and (gone := await _forget(session, min(beyond, AT_ONCE), mine)):
+            return gone
+    return 0
+
+
+async def _forget(session: Session, most: int, *which: sa.ColumnElement[bool]) -> int:
+    c, o = servers.c, operations.c
+    old = sa.select(c.id, c.created_at).where(*which, *_unreferred())
+    rows = await session.all(old.order_by(c.deleted_at).limit(most))
     if not rows:
         return 0
     ids = [row["id"] for row in rows]
@@ -73,3 +105,20 @@ async def purge_deleted_images(session: Session, before: datetime) -> int:
     old = sa.select(c.id).where(c.deleted_at < before, ~_exists(servers.c.image_id == c.id))
     ids = await session.scalars(old.order_by(c.deleted_at).limit(AT_ONCE))
     return await session.changed(sa.delete(deleted_images).where(c.id.in_(ids))) if ids else 0
+
+
+async def bound_deleted_images(session: Session) -> int:
+    """Free the oldest ids of one project that has too many deleted images, at most `AT_ONCE`. Returns how many went.
+
+    Only ids that no other project could know: else whoever gave others an image could free its id by making and
+    deleting many, and give it other bytes.
+    """
+    c, number = deleted_images.c, sa.func.count()
+    theirs = sa.and_(c.owner.is_not(None), c.was_open.is_(False))
+    many = sa.select(c.owner, number.label("number")).where(theirs).group_by(c.owner).having(number > MOST_IDS)
+    for row in await session.all(many):
+        free = sa.select(c.id).where(theirs, c.owner == row["owner"], ~_exists(servers.c.image_id == c.id))
+        ids = await session.scalars(free.order_by(c.deleted_at).limit(min(row["number"] - MOST_IDS, AT_ONCE)))
+        if ids:
+            return await session.changed(sa.delete(deleted_images).where(c.id.in_(ids)))
+    return 0

@@ -14,8 +14,11 @@ from novakit.store.compute import hosts
 log = structlog.get_logger(__name__)
 
 
-async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]]) -> None:
-    """Ask the host, again and again while it lives; a dead one removes what it should not have when it is back."""
+async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]]) -> bool:
+    """Ask the host, again and again while it lives; a dead one removes what it should not have when it is back.
+
+    Returns whether the host did what it was asked.
+    """
     try:
         await ask()
     except RemoteError as error:
@@ -27,6 +30,8 @@ async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]])
         if silent < parts.config.conductor.host_down_after:
             raise
         log.warning("going on without the host, which is down", host=host, silent_seconds=silent, why=str(error))
+        return False
+    return True
 
 
 async def destroy(parts: Parts, host: str, server_id: str) -> None:

@@ -1,5 +1,8 @@
 """Delete: remove the guest, its ports and its claim, then the server; it wins over whatever else is under way."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 
 from novakit import world
@@ -9,6 +12,7 @@ from novakit.conductor.steps import clearing
 from novakit.conductor.steps.snapshots import drop_snapshot, snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
 from novakit.conductor.work import Commit, Memory, Work
+from novakit.store import operations
 from novakit.store.compute import server_groups, servers
 from novakit.store.engine import Session
 
@@ -19,12 +23,26 @@ class Deleting(Memory):
 
     snapshot: str | None = None
     """The image that holds the disk of a shelved server."""
+    may_remain: bool = False
+    """Whether the host, which was down, may have the guest still."""
+
+
+FAULT_LENGTH = 255
+"""Letters that are kept of why a deleted server had failed; Nova keeps as many."""
 
 
 async def begin(asked: Asked) -> Begun[Deleting]:
     """Take the place of everything that is under way."""
     kept = await snapshot_of(asked.session, asked.server)
-    return Begun(memory=Deleting(snapshot=kept), values={"progress": 0}, cancels=True)
+    await operations.trim(asked.session, asked.server["id"], operations.MOST_OF_DELETED)
+    values = {"progress": 0, "fault": _cut(asked.server["fault"])}
+    return Begun(memory=Deleting(snapshot=kept), values=values, cancels=True)
+
+
+def _cut(fault: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if fault is None:
+        return None
+    return {**{name: fault[name] for name in ("code", "created")}, "message": fault["message"][:FAULT_LENGTH]}
 
 
 async def destroy(work: Work[Deleting], parts: Parts) -> None:
@@ -34,7 +52,8 @@ async def destroy(work: Work[Deleting], parts: Parts) -> None:
     host = server["host"] if server else None
     work.memory = attrs.evolve(work.memory, host=host)
     if host:
-        await clearing.on_host(parts, host, lambda: clearing.destroy(parts, host, work.server_id))
+        done = await clearing.on_host(parts, host, lambda: clearing.destroy(parts, host, work.server_id))
+        work.memory = attrs.evolve(work.memory, may_remain=not done)
 
 
 async def unwire(work: Work[Deleting], parts: Parts) -> None:
@@ -53,7 +72,8 @@ async def forget(work: Work[Deleting], parts: Parts) -> Commit:
         await parts.placement.release(session, work.server_id)
         await server_groups.leave(session, [work.server_id])
         now = world.now()
-        gone = {"power_state": 0, "terminated_at": now, "deleted_at": now}
+        ended = None if work.memory.may_remain else now
+        gone = {**servers.DROPPED, "power_state": 0, "terminated_at": ended, "deleted_at": now}
         if not await move_if(session, work.server_id, DELETE.move("forget"), **gone):
             # A server that is gone already is what was wanted; one that somebody has moved is deleted nevertheless.
             await move_if(session, work.server_id, DELETE.move(REQUEST))

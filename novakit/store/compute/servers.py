@@ -60,9 +60,22 @@ servers = sa.Table(
 )
 """`number` orders servers by creation and makes paging stable.
 
+`terminated_at` of a deleted server is when its guest was gone; None where its host, which was down, may have it still.
+
 `vcpus` and `memory_mb` repeat the flavor, so that a project's usage is one sum.
 """
 
+
+DROPPED: Mapping[str, Any] = {
+    "user_data": None,
+    "public_key": None,
+    "metadata": {},
+    "tags": [],
+    "image_properties": {},
+    "scheduler_hints": {},
+    "locked_reason": None,
+}
+"""What a server loses when it is deleted: a deleted one counts in no quota, so nothing of it may be large."""
 
 _NEXT = sa.select(sa.func.coalesce(sa.func.max(servers.c.number), 0) + 1).scalar_subquery()
 

@@ -18,8 +18,12 @@ decisions = sa.Table(
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("at", UTC, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
+    sa.Index("ix_decisions_project_id_number", "project_id", "number"),
 )
 """`outcome` is placed or refused; `record` is the whole of it as plain data."""
+
+MOST_OF_PROJECT = 2000
+"""Decisions that are kept about one project's servers: nobody may push the records of all others out."""
 
 
 async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
@@ -55,6 +59,19 @@ async def purge(session: Session, before: datetime) -> int:
     """Drop decisions that were made before a moment, at most 1,000. Returns how many went."""
     c = decisions.c
     old = await session.scalars(sa.select(c.number).where(c.at < before).order_by(c.number).limit(1000))
+    return await session.changed(sa.delete(decisions).where(c.number.in_(old))) if old else 0
+
+
+async def bound(session: Session) -> int:
+    """Drop the oldest decisions of one project that has more than `MOST_OF_PROJECT`. Returns how many went."""
+    c = decisions.c
+    many = sa.select(c.project_id).group_by(c.project_id).having(sa.func.count() > MOST_OF_PROJECT).limit(1)
+    project = await session.scalar(many)
+    if project is None:
+        return 0
+    mine = sa.select(c.number).where(c.project_id == project).order_by(c.number.desc())
+    last = await session.scalar(mine.offset(MOST_OF_PROJECT - 1).limit(1))
+    old = await session.scalars(sa.select(c.number).where(c.project_id == project, c.number < last).limit(1000))
     return await session.changed(sa.delete(decisions).where(c.number.in_(old))) if old else 0
 
 

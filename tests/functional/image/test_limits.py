@@ -7,14 +7,16 @@ from typing import Any
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from novakit import errors
 from novakit.config import ImageOptions
 from novakit.context import RequestContext
 from novakit.identity import Identity
 from novakit.identity.service import Scope
-from novakit.image import Images
+from novakit.image import Images, limits
 from novakit.store import Store
+from novakit.store.images import deleted_images
 from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
 
 LIMITS = ImageOptions(images_each=5, bytes_each=3000, members_each=3)
@@ -100,3 +102,41 @@ async def test_properties_that_patches_add_up_are_bounded_by_their_bytes(place: 
         await place.images.update(place.context, image, add(4))
     shown = await place.images.show(place.context, image)
     assert "p3" in shown and "p4" not in shown
+
+
+async def test_so_many_images_and_no_more_are_ever_opened_to_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_OPENED", 3)
+    images, context = place.images, place.context
+    common = {"name": "i", "disk_format": "raw", "container_format": "bare"}
+
+    def show(document: dict[str, Any]) -> None:
+        document["visibility"] = "community"
+
+    def hide(document: dict[str, Any]) -> None:
+        document["visibility"] = "private"
+
+    made = (await images.create(context, {**common, "visibility": "community"}))["id"]
+    shared, patched = await place.image(), await place.image()
+    await images.members.share(context, shared, "p")
+    await images.members.share(context, shared, "q")
+    await images.update(context, patched, show)
+    for each in (made, patched):
+        await images.update(context, each, hide)
+        await images.update(context, each, show)
+        await images.update(context, each, hide)
+    for each in (made, shared, patched):
+        await images.delete(context, each)
+    one = await place.image()
+    with pytest.raises(errors.TooLarge, match="let others see 3 images"):
+        await images.update(context, one, show)
+    with pytest.raises(errors.TooLarge):
+        await images.members.share(context, one, "p")
+    with pytest.raises(errors.TooLarge):
+        await images.create(context, {**common, "visibility": "community"})
+    await images.delete(context, one)
+    async with images.store.read() as session:
+        rows = await session.all(sa.select(deleted_images))
+    assert {row["id"]: row["was_open"] for row in rows} == {made: True, shared: True, patched: True, one: False}
+    assert {row["owner"] for row in rows} == {context.project_id}

@@ -18,7 +18,7 @@ NOTHING = "keeps nothing"
 HELD: Mapping[str, str] = {
     r"identity POST /v3/users/\{id\}/password": REPLACED,
     r"image POST /v2/images": QUOTA + "images",
-    r"image PATCH /v2/images/\{id\}|image PUT /v2/images/\{id\}/tags/\{tag\}": "image.service: tags, properties, bytes",
+    r"image PATCH /v2/images/\{id\}|image PUT /v2/images/\{id\}/tags/\{tag\}": "image.service, image.limits",
     r"image POST /v2/images/\{id\}/actions/.*|image PUT /v2/images/\{id\}/members/\{member\}": STATE,
     r"image PUT /v2/images/\{id\}/file": QUOTA + "images",
     r"image POST /v2/images/\{id\}/members": QUOTA + "image_members",

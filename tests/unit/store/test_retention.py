@@ -13,7 +13,7 @@ from novakit import world
 from novakit.conductor.retention import Retention
 from novakit.config import RetentionOptions
 from novakit.store import UTC as UTC_COLUMN
-from novakit.store import Store, deployment, operations
+from novakit.store import Store, deployment, operations, retention
 from novakit.store.compute.hosts import hosts
 from novakit.store.compute.servers import servers
 from novakit.store.compute.strangers import strangers
@@ -24,6 +24,7 @@ from novakit.store.migrate import migrate
 from novakit.store.network.networks import networks
 from novakit.store.network.ports import ports
 from novakit.store.placement.tables import allocations, consumers, providers
+from novakit.store.scheduler import decisions as decision_rows
 from novakit.store.scheduler.decisions import decisions
 from novakit.store.schema import metadata
 
@@ -166,6 +167,61 @@ async def test_counts_of_wrong_passwords_go_when_they_say_nothing_any_more(store
     assert (await Retention(store, OPTIONS).purge())["login_attempts"] == 2
     async with store.read() as session:
         assert set(await session.scalars(sa.select(login_attempts.c.who))) == {"fresh", "known"}
+
+
+async def test_of_what_one_project_deleted_the_oldest_goes_at_once_beyond_its_bound(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_DELETED", 3)
+    busy = [
+        await server(store, ago(1 - number / 100), terminated_at=ago(1), project_id="busy", created_at=ago(2))
+        for number in range(8)
+    ]
+    unsure = await server(store, ago(1.5), project_id="busy")
+    wired, alive = (
+        await server(store, ago(1.4), terminated_at=ago(1.4), project_id="busy"),
+        await server(store, None, project_id="busy"),
+    )
+    network = await put(store, networks, id=world.new_id())
+    await put(store, ports, id=world.new_id(), network_id=network, server_id=wired)
+    calm = {await server(store, ago(9), terminated_at=ago(9), project_id="calm") for _ in range(3)}
+    done = {each: await operation(store, each, ago(0.5)) for each in (busy[0], busy[7])}
+    assert (await Retention(store, OPTIONS).bound())["servers"] == 6
+    assert await left(store, servers) == {*busy[6:], unsure, wired, alive} | calm
+    assert await left(store, operations.operations) == {done[busy[7]]}
+    async with store.read() as session:
+        known = await deployment.show(session)
+    assert known is not None and known.forgotten_before == ago(2)
+    assert sum((await Retention(store, OPTIONS).bound()).values()) == 0
+
+
+async def test_ids_that_only_their_project_knew_are_freed_beyond_its_bound_and_no_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_IDS", 2)
+    shut = [
+        await put(store, deleted_images, id=world.new_id(), deleted_at=ago(5 - number), owner="busy")
+        for number in range(5)
+    ]
+    kept = {
+        await put(store, deleted_images, id=world.new_id(), deleted_at=ago(9), owner=owner, was_open=was_open)
+        for owner, was_open in (("busy", True), ("busy", True), ("busy", True), ("calm", False), (None, False))
+    }
+    await server(store, None, image_id=shut[0])
+    assert (await Retention(store, OPTIONS).bound())["deleted_images"] == 3
+    assert await left(store, deleted_images) == {shut[0], shut[4], *kept}
+
+
+async def test_nobody_pushes_the_decisions_about_others_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decision_rows, "MOST_OF_PROJECT", 4)
+
+    async def decided(project: str) -> str:
+        values = {"server_id": world.new_id(), "at": ago(1), "record": {}, "project_id": project}
+        return str(await put(store, decisions, id=world.new_id(), **values))
+
+    calm, busy = [await decided("calm")], [await decided("busy") for _ in range(9)]
+    assert (await Retention(store, OPTIONS).bound())["decisions"] == 5
+    assert await left(store, decisions) == {*calm, *busy[5:]}
 
 
 OPERATORS = "grows by what operators do alone"
