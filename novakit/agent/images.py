@@ -24,10 +24,11 @@ import attrs
 import structlog
 from oslo_utils.imageutils import format_inspector
 
-from novakit import disk_header, durable, world
+from novakit import durable, world
 from novakit.bus import BusError
 from novakit.calls.host import ImageSource
 from novakit.disk import Disk
+from novakit.disk_images import header
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage
 
@@ -186,14 +187,14 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 def _inspect(path: Path, promised: str) -> int:
     """Look at the file again, whoever wrote it: give the bytes a guest would see, or raise `Refused`."""
     with path.open("rb") as file:
-        head = file.read(disk_header.LENGTH)
-    if method := disk_header.encryption(head):
+        head = file.read(header.LENGTH)
+    if method := header.encryption(head):
         raise Refused(
             f"The image is encrypted with {method}, and this host has no key; decrypt it and upload it again."
         )
     inspector = format_inspector.detect_file_format(str(path))
     found = "raw" if inspector is None or str(inspector) in ("raw", "gpt", "iso") else str(inspector)
-    found = disk_header.vmdk(head) or found
+    found = header.vmdk(head) or found
     if found != promised:
         raise Refused(f"The image is {found}, not {promised} as the image service says.")
     if inspector is None or found == "raw":

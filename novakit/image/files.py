@@ -20,7 +20,7 @@ import attrs
 
 from novakit import durable, world
 from novakit.concurrency import locks
-from novakit.image.inspection import Inspection
+from novakit.disk_images import Inspection
 
 DRAFT = ".draft"
 LOST_AND_FOUND = "lost+found"

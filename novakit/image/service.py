@@ -12,8 +12,8 @@ from novakit import durable, errors, world
 from novakit.config import ImageOptions
 from novakit.context import RequestContext, Target
 from novakit.disk import Disk
+from novakit.disk_images import CONTAINERS, FORMATS, Inspection
 from novakit.image import files, limits
-from novakit.image.inspection import CONTAINERS, FORMATS, Inspection
 from novakit.image.limits import ImageQuotas
 from novakit.image.members import Members
 from novakit.image.records import Image, ImageFile, document, record

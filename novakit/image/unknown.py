@@ -15,8 +15,8 @@ from typing import Any
 import attrs
 
 from novakit import durable, errors
+from novakit.disk_images import FORMATS, Inspection
 from novakit.image import files
-from novakit.image.inspection import FORMATS, Inspection
 from novakit.image.records import document
 from novakit.image.service import PIECE, Images
 from novakit.store import images as table

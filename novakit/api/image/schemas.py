@@ -9,8 +9,8 @@ from novakit import errors
 from novakit.api.bodies import Fault, Schema
 from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
+from novakit.disk_images import CONTAINERS, FORMATS
 from novakit.image import Images
-from novakit.image.inspection import CONTAINERS, FORMATS
 
 VISIBILITIES = ("public", "private", "shared", "community")
 MEMBER_STATUSES = ("pending", "accepted", "rejected")

@@ -6,7 +6,7 @@ from novakit.api.bodies import Body
 from novakit.api.novakit.domain import Additions
 from novakit.api.queries import refuse_unknown
 from novakit.api.service import Call, Route, reply
-from novakit.image.inspection import FORMATS
+from novakit.disk_images import FORMATS
 from novakit.image.unknown import ImageAdoption
 from novakit_hookspecs.plain import to_plain
 

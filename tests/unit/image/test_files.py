@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from novakit.disk_images import Inspection
 from novakit.image import files
-from novakit.image.inspection import Inspection
 
 BYTES = b"\0" * 512
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novakit import disk_header, errors
-from novakit.image.inspection import FORMATS, Inspection
+from novakit import errors
+from novakit.disk_images import FORMATS, Inspection, header
 
 QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, 1 << 26).ljust(4096, b"\0")
 DESCRIPTOR = b'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 9 FLAT "/etc/x" 0\n' + b"# p\n" * 900
@@ -64,5 +64,5 @@ def test_luks_is_taken_where_it_is_declared_alone() -> None:
     luks = b"LUKS\xba\xbe\x00\x01".ljust(592, b"\0")
     assert "encrypted" not in str(verdict("luks", [luks]))
     assert "content is luks" in str(verdict("raw", [luks]))
-    assert disk_header.encryption(luks) == "LUKS"
-    assert disk_header.encryption(b"QFI\xfb\0\0\0\1".ljust(36, b"\0") + b"\0\0\0\1") == "AES"
+    assert header.encryption(luks) == "LUKS"
+    assert header.encryption(b"QFI\xfb\0\0\0\1".ljust(36, b"\0") + b"\0\0\0\1") == "AES"

@@ -7,7 +7,8 @@ from typing import IO, Any, cast
 import attrs
 from oslo_utils.imageutils import format_inspector
 
-from novakit import disk_header, errors
+from novakit import errors
+from novakit.disk_images.header import LENGTH, encryption, vmdk
 
 FORMATS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "luks", "ami", "ari", "aki", "ploop")
 CONTAINERS = ("bare", "ami", "ari", "aki")
@@ -61,7 +62,7 @@ class Inspection:
 
     def _begin(self) -> None:
         self._begun = True
-        self._head = bytes(self._waiting[: disk_header.LENGTH])
+        self._head = bytes(self._waiting[:LENGTH])
         self._wrapper = format_inspector.InspectWrapper(cast(IO[bytes], self._pieces))
         self._look(bytes(self._waiting))
         self._waiting.clear()
@@ -76,7 +77,7 @@ class Inspection:
             self._begin()
         self._wrapper.close()
         found = {str(one): one for one in self._wrapper.formats}
-        formats = set(found) if found.keys() != {"raw"} else {disk_header.vmdk(self._head) or "raw"}
+        formats = set(found) if found.keys() != {"raw"} else {vmdk(self._head) or "raw"}
         if self.declared is None:
             self.declared = _format(formats)
         self._require_declared(self.declared, formats)
@@ -104,7 +105,7 @@ class Inspection:
 
     def _require_open(self, found: set[str]) -> None:
         """Refuse encryption inside another format; a LUKS image is declared as what it is, and no host opens it."""
-        if "luks" not in found and (method := disk_header.encryption(self._head)):
+        if "luks" not in found and (method := encryption(self._head)):
             raise errors.UnsupportedMedia(
                 f"The image is {self.declared} encrypted with {method}, and no host has its key; decrypt it with "
                 "qemu-img convert before the upload."
