@@ -22,13 +22,12 @@ from pathlib import Path
 import aiohttp
 import attrs
 import structlog
-from oslo_utils.imageutils import format_inspector
 
-from novakit import durable, world
+from novakit import durable, errors, world
 from novakit.bus import BusError
 from novakit.calls.host import ImageSource
 from novakit.disk import Disk
-from novakit.disk_images import header
+from novakit.disk_images import header, inspect_file
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.servers import LocalImage
 
@@ -192,15 +191,7 @@ def _inspect(path: Path, promised: str) -> int:
         raise Refused(
             f"The image is encrypted with {method}, and this host has no key; decrypt it and upload it again."
         )
-    inspector = format_inspector.detect_file_format(str(path))
-    found = "raw" if inspector is None or str(inspector) in ("raw", "gpt", "iso") else str(inspector)
-    found = header.vmdk(head) or found
-    if found != promised:
-        raise Refused(f"The image is {found}, not {promised} as the image service says.")
-    if inspector is None or found == "raw":
-        return path.stat().st_size
     try:
-        inspector.safety_check()
-    except format_inspector.SafetyCheckFailed as error:
-        raise Refused(f"The image is not safe to boot: {error}") from error
-    return int(inspector.virtual_size)
+        return inspect_file(path, promised)
+    except errors.UnsupportedMedia as error:
+        raise Refused(error.message) from error

@@ -1,14 +1,20 @@
-"""Whether the bytes of an image are what they are said to be, and safe to hand to a hypervisor."""
+"""Whether the bytes of an image are what they are said to be, and safe to hand to a hypervisor.
+
+The image service judges what is uploaded as it comes, and a host judges its copy again, by the same rules.
+"""
 
 import io
+import struct
+import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any, cast
 
 import attrs
 from oslo_utils.imageutils import format_inspector
 
 from novakit import errors
-from novakit.disk_images.header import LENGTH, encryption, vmdk
+from novakit.disk_images.header import LENGTH, encryption, flaw, guessed
 
 FORMATS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "luks", "ami", "ari", "aki", "ploop")
 CONTAINERS = ("bare", "ami", "ari", "aki")
@@ -23,6 +29,12 @@ _ACCEPTED: Mapping[str, tuple[set[str], ...]] = {
 
 _ACCESS = ("rw", "rdonly", "noaccess")
 """How a line of a VMDK's descriptor begins that names a file with a part of the disk."""
+
+_PARENT_LOCATOR = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
+"""The entry of a VHDX's table of metadata that says where its parent is."""
+
+LARGEST = 1 << 60
+"""Bytes of the largest disk that is believed: 1 EiB, more than any file system of a host holds."""
 
 FIRST = 1 << 20
 """Bytes the inspector must get at once: it looks for VMDK's text descriptor in the first piece alone."""
@@ -71,29 +83,47 @@ class Inspection:
         self._pieces.piece = piece
         self._wrapper.read(len(piece))
 
+    def is_decided(self) -> bool:
+        """Return whether the bytes so far say all that the rest could."""
+        return self._begun and self._wrapper.formats is not None
+
     def verdict(self) -> int:
         """Return the virtual size in bytes. Raises UnsupportedMedia with the reason for what must not be used."""
         if not self._begun:
             self._begin()
         self._wrapper.close()
         found = {str(one): one for one in self._wrapper.formats}
-        formats = set(found) if found.keys() != {"raw"} else {vmdk(self._head) or "raw"}
+        formats = self._formats(set(found))
         if self.declared is None:
             self.declared = _format(formats)
         self._require_declared(self.declared, formats)
         self._require_open(set(found))
         for name, inspector in found.items():
             self._require_safe(name, inspector)
-        chief = found.get(self.declared or "raw") or next(iter(found.values()))
-        size = int(chief.virtual_size)
-        if size <= 0:
+        chief = found.get(self.declared) or next(iter(found.values()))
+        try:
+            size = int(chief.virtual_size)
+        except struct.error as error:
+            raise errors.UnsupportedMedia(f"The image cannot be read as {self.declared}: {error}.") from error
+        if not 0 < size <= LARGEST:
             raise errors.UnsupportedMedia(
                 f"The image claims a disk of {size} bytes, which is impossible; convert it again."
             )
         return size
 
+    def _formats(self, found: set[str]) -> set[str]:
+        """Return what the content is, by the inspector and by QEMU's guess, which is refused if it cannot be judged."""
+        guess = guessed(self._head)
+        if not guess or guess in found:
+            return found
+        if self.declared in (None, guess):
+            raise errors.UnsupportedMedia(
+                f"The image begins as {guess} and cannot be inspected as such; convert it with qemu-img."
+            )
+        return (found - {"raw"}) | {guess}
+
     def _require_declared(self, declared: str, found: set[str]) -> None:
-        accepted = _ACCEPTED[declared]
+        accepted = _ACCEPTED.get(declared, ())
         if self.encrypted and declared == "raw":
             accepted = (*accepted, {"luks"})
         if found not in accepted:
@@ -116,8 +146,9 @@ class Inspection:
             return  # Odd partition tables harm nobody but the guest, and hybrid disks have them.
         try:
             inspector.safety_check()
-            if name == "vmdk":
-                _require_one_file(inspector)
+            why = flaw(name, self._head) or _FLAWS.get(name, _none)(inspector)
+            if why:
+                raise format_inspector.SafetyCheckFailed({"header": format_inspector.SafetyViolation(why)})
         except format_inspector.SafetyCheckFailed as error:
             reasons = "; ".join(f"{check}: {failure}" for check, failure in error.failures.items())
             raise errors.UnsupportedMedia(
@@ -139,18 +170,42 @@ def _format(found: set[str]) -> str:
     return fitting[0]
 
 
-def _require_one_file(inspector: Any) -> None:
-    """Refuse a VMDK that takes from other files: by a parent, or as a descriptor that has no disk behind it.
+def inspect_file(path: Path, declared: str) -> int:
+    """Return the virtual size of an image that is all there; reads no more of it than the verdict needs.
 
-    The inspector looks at the names of extents alone. QEMU takes the parent from wherever the descriptor names it.
-    Raises SafetyCheckFailed.
+    Raises UnsupportedMedia with the reason for what must not be used.
     """
+    inspection = Inspection(declared)
+    with path.open("rb") as file:
+        while not inspection.is_decided() and (piece := file.read(FIRST)):
+            inspection.feed(piece)
+    size = inspection.verdict()
+    return path.stat().st_size if _ACCEPTED.get(declared) is _PLAIN else size
+
+
+def _none(inspector: Any) -> str:
+    return ""
+
+
+def _flaw_of_vmdk(inspector: Any) -> str:
     if not inspector.has_region("header"):
-        why = "It is a descriptor of other files"
-    elif "parentfilenamehint" in inspector.desc_text:
-        why = "It names a parent file"
-    elif sum(line.split(" ")[0] in _ACCESS for line in map(str.strip, inspector.desc_text.split("\n"))) != 1:
-        why = "It consists of several files"
-    else:
-        return
-    raise format_inspector.SafetyCheckFailed({"descriptor": format_inspector.SafetyViolation(why)})
+        return "It is a descriptor of other files"
+    if sum(line.split(" ")[0] in _ACCESS for line in map(str.strip, inspector.desc_text.split("\n"))) != 1:
+        return "It consists of several files"
+    if not inspector.has_region("footer"):
+        return ""
+    # QEMU goes by the footer alone, and looks for it before the end of the last sector, whole or not.
+    if inspector.actual_size % 512:
+        return "It ends within a sector, and its footer is not where it should be"
+    (size,) = struct.unpack_from("<Q", inspector.region("header").data, 12)
+    (believed,) = struct.unpack_from("<Q", inspector.region("footer").data, 512 + 12)
+    return "Its header and its footer differ in size" if size != believed else ""
+
+
+def _flaw_of_vhdx(inspector: Any) -> str:
+    table = inspector.region("metadata").data if inspector.has_region("metadata") else b""
+    return "It names a parent" if _PARENT_LOCATOR in table else ""
+
+
+_FLAWS = {"vmdk": _flaw_of_vmdk, "vhdx": _flaw_of_vhdx}
+"""What the inspector's regions tell beyond the first sectors of an image."""

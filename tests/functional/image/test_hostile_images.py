@@ -29,9 +29,19 @@ def with_features(bits: int) -> bytes:
     return (header + struct.pack(">Q", bits)).ljust(65536, b"\0")
 
 
-def vmdk(extent: str, kind: str = "monolithicSparse", capacity: int = 2048, at: int = 1, table: int = 0) -> bytes:
-    """A sparse extent with its descriptor in it; `at` is the descriptor's sector by the header, `table` the grains'."""
-    header = struct.pack("<4sIIQQQQIQQ", b"KDMV", 1, 3, capacity, 128, at, 20, 512, 0, table).ljust(512, b"\0")
+def vmdk(
+    extent: str,
+    kind: str = "monolithicSparse",
+    capacity: int = 2048,
+    at: int = 1,
+    sectors: int = 20,
+    table: int = 0,
+) -> bytes:
+    """A sparse extent with its descriptor in it.
+
+    By the header the descriptor is `sectors` long and begins with sector `at`, and the grains' table is at `table`.
+    """
+    header = struct.pack("<4sIIQQQQIQQ", b"KDMV", 1, 3, capacity, 128, at, sectors, 512, 0, table).ljust(512, b"\0")
     text = vmdk_descriptor(extent, kind)
     return (header.ljust(at * 512, b"\0") + text.ljust(20 * 512, b"\0")).ljust(1 << 20, b"\0")
 
@@ -70,7 +80,8 @@ REFUSED = {
     "a qcow2 said to be raw": ("raw", with_features(0), "content is qcow2"),
     "a backing file said to be raw": ("raw", with_backing_file(), "content is qcow2"),
     "raw bytes said to be qcow2": ("qcow2", b"x" * 65536, "content is raw"),
-    "a qcow2 cut short": ("qcow2", with_features(0)[:100], "content is raw"),
+    "a qcow2 cut short": ("qcow2", with_features(0)[:100], "cannot be inspected"),
+    "a qcow2 cut short said to be raw": ("raw", with_features(0)[:100], "content is qcow2"),
     "an absolute extent": ("vmdk", vmdk(f'RW 2048 SPARSE "{CANARY}"'), "descriptor"),
     "a flat extent": ("vmdk", vmdk('RW 2048 FLAT "x" 0', "monolithicFlat"), "descriptor"),
     "a text descriptor": ("vmdk", vmdk_text(f'RW 2048 FLAT "{CANARY}" 0'), "descriptor"),
@@ -84,7 +95,19 @@ REFUSED = {
         vmdk('RW 2048 SPARSE "x"', "streamOptimized", table=(1 << 64) - 1),
         "footer",
     ),
-    "a descriptor behind no disk": ("vmdk", vmdk('RW 2048 FLAT "x" 0', capacity=0), "0 bytes"),
+    "a descriptor behind no disk": ("vmdk", vmdk('RW 2048 FLAT "x" 0', capacity=0), "other files"),
+    "a parent behind the descriptor's one sector": (
+        "vmdk",
+        vmdk('RW 2048 SPARSE "x.vmdk"'.ljust(600, "\n") + f'parentFileNameHint="{CANARY}"', sectors=1),
+        "parent file",
+    ),
+    "a descriptor with a strange comment": (
+        "vmdk",
+        b"# \xff\xfe\n" + vmdk_text(f'RW 2048 FLAT "{CANARY}" 0'),
+        "cannot be inspected",
+    ),
+    "another format of QEMU said to be raw": ("raw", b"WithouFreSpacExt".ljust(1 << 20, b"\0"), "content is parallels"),
+    "a qcow2 larger than its table": ("qcow2", with_features(0), "too small"),
     "a descriptor where none is looked for": ("vmdk", vmdk(f'RW 2048 FLAT "{CANARY}" 0', at=3), "descriptor"),
     "a descriptor of a split disk": (
         "vmdk",
