@@ -28,6 +28,7 @@ from novakit.front.unreadable import anonymous
 from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
 from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, build, settled, tables
+from novakit.plughost.build import fill
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
 
@@ -96,22 +97,15 @@ async def running(
     """
     async with AsyncExitStack() as stack:
         prepare_state(config.state)
-        scheduler = config.scheduler.driver if "scheduler" in config.roles else None
-        choice = PluginChoice.read(config.plugins, scheduler=scheduler)
-        if "agent" in config.roles:
-            drivers = settled(attrs.evolve(choice, driver=config.driver, network=config.network))
-            choice = drivers.chosen(choice)
-            config = attrs.evolve(config, driver=drivers.virt, network=drivers.network)
-        tables.check(config.options, choice, config.roles)
+        # All that can be refused without the database is, before anybody waits for one.
+        config, plugins = look_ahead(config)
         stack.enter_context(exporting(config.tracing, config.roles))
         process = Process(
             config=config,
-            plugins=PluginHost.load(choice, config.roles),
+            plugins=plugins,
             waits=waits or Waits(),
             descriptors=raise_limit(config.connections.descriptors),
         )
-        if "agent" in config.roles:
-            _check_simulated(config, process.plugins)
         log.info("starting", roles=config.roles, descriptors=process.descriptors)
         if "conductor" in config.roles:
             stack.enter_context(_only_one(config.state / "conductor.lock"))
@@ -126,6 +120,47 @@ async def running(
         if "agent" in config.roles:
             await _start_agents(stack, process)
         yield process
+
+
+def look_ahead(config: Config) -> tuple[Config, PluginHost]:
+    """Return the configuration with its drivers named, and the plugins that it comes to.
+
+    Raises ConfigError for what no start could use: options of plugins, drivers, filters and weighers that are not
+    there, a policy file that is not understood.
+    """
+    scheduler = config.scheduler.driver if "scheduler" in config.roles else None
+    choice = PluginChoice.read(config.plugins, scheduler=scheduler)
+    if "agent" in config.roles:
+        drivers = settled(attrs.evolve(choice, driver=config.driver, network=config.network))
+        choice = drivers.chosen(choice)
+        config = attrs.evolve(config, driver=drivers.virt, network=drivers.network)
+    tables.check(config.options, choice, config.roles)
+    plugins = PluginHost.load(choice, config.roles)
+    if "agent" in config.roles:
+        _check_drivers(config, plugins)
+    if "scheduler" in config.roles:
+        _check_scheduler(config, plugins)
+    if "api" in config.roles:
+        # Imported here: an agent has no APIs, and need not load them.
+        from novakit.api.services import policy_file
+
+        policy_file(config)
+    return config, plugins
+
+
+def _check_drivers(config: Config, plugins: PluginHost) -> None:
+    virt, network = plugins.driver(config.driver), plugins.network(config.network)
+    if config.simulate > 1 and not virt.spec.simulates:
+        raise ConfigError(f"--simulate goes with a driver that simulates hosts, not with {config.driver}.")
+    for offer in (virt, network):
+        fill(offer, config.options.get(offer.key, {}))
+
+
+def _check_scheduler(config: Config, plugins: PluginHost) -> None:
+    from novakit.scheduler.plugins import wrong  # an agent has no scheduler, and need not load one
+
+    if sentences := wrong(plugins, config.scheduler, config.options):
+        raise ConfigError(sentences[0])
 
 
 def prepare_state(state: Path) -> None:
@@ -146,13 +181,6 @@ def prepare_state(state: Path) -> None:
             f"The disk of the state directory {state} is full: {free >> 10} KiB are free and a start needs "
             f"{START_NEEDS >> 10}. Make room there, then start again."
         )
-
-
-def _check_simulated(config: Config, plugins: PluginHost) -> None:
-    """Raise ConfigError where one process is to have several hosts of a driver for which there is one machine."""
-    offer = plugins.offered("drivers", config.driver)
-    if config.simulate > 1 and not (offer and offer.spec.simulates):
-        raise ConfigError(f"--simulate goes with a driver that simulates hosts, not with {config.driver}.")
 
 
 def _only_one(path: Path) -> IO[str]:

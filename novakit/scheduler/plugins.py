@@ -59,9 +59,22 @@ def look(
     plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, object]]
 ) -> Sequence[str]:
     """Build the pipeline for its own sake and note how each plugin stands. Returns what would stop a start."""
+    composed = _composed(plugins, section, options)
+    note_use(plugins, composed)
+    return composed.wrong
+
+
+def wrong(
+    plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, object]]
+) -> Sequence[str]:
+    """Return what would stop a start, and change nothing of how plugins stand. Raises ConfigError like `survey`."""
+    return _composed(plugins, section, options).wrong
+
+
+def _composed(
+    plugins: PluginHost, section: config.SchedulerOptions, options: Mapping[str, Mapping[str, object]]
+) -> Composed:
     filters = [offered(one) for one in plugins.filters.values()]
     weighers = [offered(one) for one in plugins.weighers.values()]
     one = driver(plugins, section)
-    composed = survey(filters, weighers, HostTable(), chosen(section, options), refused(plugins), one)
-    note_use(plugins, composed)
-    return composed.wrong
+    return survey(filters, weighers, HostTable(), chosen(section, options), refused(plugins), one)
