@@ -1,16 +1,16 @@
 """`novakit config`: translate a nova.conf, and look whether novakit.toml is in order."""
 
 import argparse
+import logging
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
+
+import structlog
 
 from novakit import config
 from novakit.cli import paths
-from novakit.config import files, nova_conf
+from novakit.config import files, nova, nova_conf
 from novakit.errors import ConfigError
-from novakit.plughost import PluginChoice, tables
 
 IMPORT = """\
 Write to standard output what a nova.conf says, as novakit.toml; say on standard error what is left out and why.
@@ -54,11 +54,8 @@ def bring_in(args: argparse.Namespace) -> int:
     content = files.read_text(args.file)
     if content is None:
         raise ConfigError(f"{args.file} does not exist.")
-    translated = nova_conf.translate(content)
-    with tempfile.TemporaryDirectory() as directory:
-        written = Path(directory) / "novakit.toml"
-        written.write_text(translated.toml())
-        _require_order(written)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    translated = nova_conf.translate(content, _require_order)
     print(translated.toml())
     for sentence in translated.left_out:
         print(f"left out: {sentence}.", file=sys.stderr)
@@ -73,15 +70,24 @@ def look(args: argparse.Namespace) -> int:
             raise ConfigError(f"--config {path} does not exist.")
         print(f"There is no {path}; everything has its default.")
         return 0
-    fields = _require_order(path)
-    for sentence in fields.get("warnings", ()):
+    from novakit import app
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    chosen = config.Config(state=paths.resolved(args.state), **config.read(path))
+    app.look_ahead(chosen)
+    for sentence in chosen.warnings:
         print(sentence)
     print(f"{path} is in order.")
     return 0
 
 
-def _require_order(path: Path) -> dict[str, Any]:
-    fields = config.read(path)
-    choice = PluginChoice.read(fields.get("plugins", {}))
-    tables.check(fields.get("options", {}), choice, config.ROLES)
-    return fields
+def _require_order(document: nova.Document) -> None:
+    """Raise ConfigError for what `novakit serve` would refuse, in a directory that has nothing else."""
+    from novakit import app
+
+    written = Path("novakit.toml")
+    try:
+        fields = config.understood(document, written)
+        app.look_ahead(config.Config(state=Path("/nonexistent"), roles=("scheduler", "agent"), **fields))
+    except ConfigError as error:
+        raise ConfigError(str(error).removeprefix(f"{written}: ")) from error

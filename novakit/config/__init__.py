@@ -18,6 +18,7 @@ from novakit.config.settings import (
     TracingOptions,
     plugin_options,
     read,
+    understood,
     weigher_options,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "TracingOptions",
     "plugin_options",
     "read",
+    "understood",
     "weigher_options",
 ]

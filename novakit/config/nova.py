@@ -3,12 +3,13 @@
 `understand` is for whoever writes them into novakit.toml, `novakit config import` for a whole nova.conf.
 """
 
-import json
+import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
+from novakit.config import devices
 from novakit.config.database import database_url
 from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
@@ -26,6 +27,8 @@ class Renamed:
     """Empty for the top of the file."""
     key: str
     convert: Convert
+    adds: bool = False
+    """Whether it may be said twice, under several names: the lists are joined."""
 
 
 @attrs.frozen
@@ -106,27 +109,28 @@ def _megabytes_as_gigabytes(value: object) -> int:
     return -(-int(number(value)) // 1024)
 
 
-def _devices(value: object) -> list[dict[str, str]]:
-    """Take the list of device specifications, in JSON as nova.conf has it or as tables."""
-    found: list[dict[str, str]] = []
-    for one in value if isinstance(value, list) else [value]:
-        try:
-            said = json.loads(one) if isinstance(one, str) else one
-        except ValueError as error:
-            raise ValueError(f"takes JSON: {error}") from None
-        for spec in said if isinstance(said, list) else [said]:
-            if not isinstance(spec, dict) or not (spec.get("vendor_id") or spec.get("address")):
-                raise ValueError(f"takes records with vendor_id and product_id, or an address, not {quoted(spec)}")
-            found.append(_rule(spec))
-    return found
+def _ratio(value: object) -> float:
+    if (ratio := decimal(value)) == 0.0:
+        raise ValueError("0.0 is unset for Nova, so the default of [drivers.libvirt] stands")
+    return ratio
 
 
-def _rule(spec: Mapping[str, object]) -> dict[str, str]:
-    rule = {key: str(spec[key]) for key in ("vendor_id", "product_id", "address") if spec.get(key)}
-    rule["kind"] = str(
-        spec.get("name") or "-".join(rule.get(key, "") for key in ("vendor_id", "product_id")).strip("-")
-    )
-    return {**rule, "kind": rule["kind"] or "device"}
+def _patience(value: object) -> float:
+    if (seconds := decimal(value)) == 0.0:
+        raise ValueError("0 is not to wait, and here a guest starts only when its network is applied")
+    return seconds
+
+
+def _machine(value: object) -> str:
+    """Take a machine type, or one for each architecture: that of the machine which reads this counts."""
+    said = names(value)
+    if not any("=" in one for one in said):
+        return text(value)
+    known = {arch.strip(): machine.strip() for arch, _, machine in (one.partition("=") for one in said)}
+    here = platform.machine()
+    if not known.get(here):
+        raise ValueError(f"names no machine type for {here}, which this machine is")
+    return known[here]
 
 
 LIBVIRT = "drivers.libvirt"
@@ -137,6 +141,10 @@ _MIGRATION = "servers are not moved between hosts while they run"
 _VOLUMES = "there are no volumes, and so no paths to them"
 _NOTIFICATIONS = "there is no queue of notifications; a plugin of the group novakit.observers is told of every change"
 _PROXY = "the proxies named in [connections] trusted_proxies are believed, and nobody else"
+_LISTEN = "say `novakit serve --listen HOST:PORT`, which is one address for all APIs"
+_METADATA = "each host answers its own guests"
+_PLACEMENT = "the placement service is novakit's own, and nobody logs in to it"
+_CPU = "with KVM guests have the host's own CPU (host-passthrough), and without it all that QEMU emulates"
 _CORS = "cross-origin headers are the work of the proxy that speaks TLS; set them there"
 _LINKS = "links name the host and scheme that the client asked for; have the proxy pass on Host and X-Forwarded-Proto"
 
@@ -151,15 +159,32 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "service_down_time"): Renamed("conductor", "host_down_after", decimal),
     ("DEFAULT", "report_interval"): Renamed("agent", "heartbeat_every", decimal),
     ("DEFAULT", "update_resources_interval"): Renamed("agent", "report_every", decimal),
-    ("DEFAULT", "cpu_allocation_ratio"): Renamed(LIBVIRT, "cpu_allocation_ratio", decimal),
-    ("DEFAULT", "ram_allocation_ratio"): Renamed(LIBVIRT, "ram_allocation_ratio", decimal),
-    ("DEFAULT", "disk_allocation_ratio"): Renamed(LIBVIRT, "disk_allocation_ratio", decimal),
+    ("DEFAULT", "cpu_allocation_ratio"): Renamed(LIBVIRT, "cpu_allocation_ratio", _ratio),
+    ("DEFAULT", "ram_allocation_ratio"): Renamed(LIBVIRT, "ram_allocation_ratio", _ratio),
+    ("DEFAULT", "disk_allocation_ratio"): Renamed(LIBVIRT, "disk_allocation_ratio", _ratio),
     ("DEFAULT", "reserved_host_memory_mb"): Renamed(LIBVIRT, "reserved_memory_mb", number),
     ("DEFAULT", "reserved_host_disk_mb"): Renamed(LIBVIRT, "reserved_disk_gb", _megabytes_as_gigabytes),
     ("DEFAULT", "osapi_compute_workers"): Needless(
         "one process answers for all; for more run `novakit serve --role api`"
     ),
-    ("DEFAULT", "metadata_workers"): Needless("each host answers its own guests"),
+    ("DEFAULT", "metadata_workers"): Needless(_METADATA),
+    ("DEFAULT", "osapi_compute_listen"): Needless(_LISTEN),
+    ("DEFAULT", "osapi_compute_listen_port"): Needless(_LISTEN),
+    ("DEFAULT", "metadata_listen"): Needless(_METADATA),
+    ("DEFAULT", "metadata_listen_port"): Needless(_METADATA),
+    ("DEFAULT", "use_forwarded_for"): Needless(_PROXY),
+    ("api", "use_forwarded_for"): Needless(_PROXY),
+    ("oslo_middleware", "enable_proxy_headers_parsing"): Needless(_PROXY),
+    ("DEFAULT", "enable_instance_password"): Renamed("api", "enable_instance_password", yes_or_no),
+    ("api", "enable_instance_password"): Renamed("api", "enable_instance_password", yes_or_no),
+    ("DEFAULT", "force_config_drive"): Absent(
+        "whoever creates a server asks for its config drive, with --config-drive true; the metadata service has the"
+        " rest"
+    ),
+    ("DEFAULT", "default_availability_zone"): Needless("a host of no zone is in the zone nova", only=("nova",)),
+    ("DEFAULT", "default_schedule_zone"): Absent(
+        "a server for which no zone is asked may go to any zone; have its owner say --availability-zone"
+    ),
     ("DEFAULT", "transport_url"): Needless(_BUS),
     ("DEFAULT", "allow_resize_to_same_host"): Needless("a server keeps the flavor it has; there is no resize"),
     ("DEFAULT", "secure_proxy_ssl_header"): Needless(_PROXY),
@@ -183,6 +208,9 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("cors", "expose_headers"): Absent(_CORS),
     ("scheduler", "driver"): Renamed("scheduler", "driver", text),
     ("scheduler", "max_attempts"): Renamed("scheduler", "max_attempts", number),
+    ("conductor", "workers"): Needless(
+        "one process works on many operations, and [conductor] workers of novakit.toml is how many at a time"
+    ),
     ("conductor", "task_log"): Needless(
         "every operation's steps are logged and shown by `openstack server event show`"
     ),
@@ -195,6 +223,10 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("database", "pool_recycle"): Needless(_POOL),
     ("database", "connection_recycle_time"): Needless(_POOL),
     ("database", "pool_pre_ping"): Needless(_POOL),
+    ("database", "max_retries"): Needless(_POOL),
+    ("database", "retry_interval"): Needless(_POOL),
+    ("database", "db_max_retries"): Needless(_POOL),
+    ("database", "db_retry_interval"): Needless(_POOL),
     ("api_database", "connection"): Needless("one database holds everything; `database` names it"),
     ("api_database", "slave_connection"): Needless("one database holds everything; `database` names it"),
     ("cells", "call_timeout"): Needless("there is one cell, and nothing to be called across cells"),
@@ -207,11 +239,15 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("libvirt", "cpu_shared_set"): Renamed(LIBVIRT, "cpu_shared_set", text),
     ("compute", "cpu_dedicated_set"): Renamed(LIBVIRT, "cpu_dedicated_set", text),
     ("compute", "cpu_shared_set"): Renamed(LIBVIRT, "cpu_shared_set", text),
-    ("libvirt", "hw_machine_type"): Renamed(LIBVIRT, "machine", lambda value: text(value).rpartition("=")[2]),
+    ("libvirt", "hw_machine_type"): Renamed(LIBVIRT, "machine", _machine),
     ("libvirt", "connection_uri"): Renamed(LIBVIRT, "uri", text),
     ("libvirt", "virt_type"): Renamed(
         LIBVIRT, "acceleration", lambda value: {"kvm": "kvm", "qemu": "tcg"}.get(value, value)
     ),
+    ("libvirt", "cpu_mode"): Needless(_CPU, only=("host-passthrough",)),
+    ("libvirt", "cpu_models"): Absent(_CPU),
+    ("libvirt", "cpu_model"): Absent(_CPU),
+    ("libvirt", "cpu_model_extra_flags"): Absent(_CPU),
     ("libvirt", "disk_cachemodes"): Absent("the cache mode of disks is chosen by the driver"),
     ("libvirt", "images_type"): Needless("disks are qcow2 files over a shared base", only=("default", "qcow2")),
     ("libvirt", "images_rbd_pool"): Absent(_IMAGES),
@@ -229,8 +265,8 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("libvirt", "use_virtio_for_bridges"): Needless(
         "NICs are virtio unless the image says otherwise", only=(True, "true", "True")
     ),
-    ("libvirt", "vif_plugging_timeout"): Renamed("agent", "apply_within", decimal),
-    ("DEFAULT", "vif_plugging_timeout"): Renamed("agent", "apply_within", decimal),
+    ("libvirt", "vif_plugging_timeout"): Renamed("agent", "apply_within", _patience),
+    ("DEFAULT", "vif_plugging_timeout"): Renamed("agent", "apply_within", _patience),
     ("libvirt", "vif_plugging_is_fatal"): Needless(
         "a guest starts when its network is applied, and not before", only=(True, "true", "True")
     ),
@@ -245,9 +281,9 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("libvirt", "remove_unused_original_minimum_age_seconds"): Needless(
         "unused base images are removed by age and size"
     ),
-    ("pci", "passthrough_whitelist"): Renamed(LIBVIRT, "pci", _devices),
-    ("pci", "device_spec"): Renamed(LIBVIRT, "pci", _devices),
-    ("pci", "alias"): Needless("the kind of a rule in [[drivers.libvirt.pci]] is its alias"),
+    ("pci", "passthrough_whitelist"): Renamed(LIBVIRT, "pci", devices.devices, adds=True),
+    ("pci", "device_spec"): Renamed(LIBVIRT, "pci", devices.devices, adds=True),
+    ("pci", "alias"): Needless("the name is the kind of its rule in [[drivers.libvirt.pci]]"),
     ("devices", "enabled_vgpu_types"): Absent(
         "mediated devices are not given to guests; whole devices are, by [[drivers.libvirt.pci]]"
     ),
@@ -256,7 +292,21 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ),
 }
 
+PLACEMENT_CLIENT = (
+    *("auth_section", "auth_type", "auth_url", "certfile", "cafile", "keyfile", "insecure", "timeout", "username"),
+    *("user_id", "user_domain_id", "user_domain_name", "password", "project_id", "project_name", "project_domain_id"),
+    *("project_domain_name", "domain_id", "domain_name", "default_domain_id", "default_domain_name", "tenant_id"),
+    *("tenant_name", "trust_id", "system_scope", "service_type", "service_name", "valid_interfaces", "region_name"),
+    *("os_region_name", "os_interface", "endpoint_override", "connect_retries", "connect_retry_delay"),
+    *("status_code_retries", "status_code_retry_delay", "collect_timing", "split_loggers", "min_version"),
+    *("max_version", "retriable_status_codes"),
+)
+"""How Nova logs in to the placement service. By name, as `[placement]` is a section of novakit.toml, too."""
+
 SECTIONS: Mapping[str, Meaning] = {
+    "quota": Absent(
+        "what a project may have is kept in the database; set it for each project with `openstack quota set`"
+    ),
     "oslo_messaging_rabbit": Needless(_BUS),
     "oslo_messaging_notifications": Needless(_NOTIFICATIONS),
     "notifications": Needless(_NOTIFICATIONS),
@@ -281,6 +331,8 @@ SECTIONS: Mapping[str, Meaning] = {
 
 def meaning(section: str, name: str) -> Meaning | None:
     """Return what an option of nova.conf is here; None for one that is not known."""
+    if section == "placement" and name in PLACEMENT_CLIENT:
+        return Needless(_PLACEMENT)
     return OPTIONS.get((section, name)) or SECTIONS.get(section)
 
 
@@ -299,9 +351,13 @@ def put(document: Document, moved: Renamed, value: object) -> str:
         if not isinstance(table, dict):
             raise ValueError(f"[{moved.section}] is not a table")
     where = f"[{moved.section}] {moved.key}" if moved.section else moved.key
+    converted = moved.convert(value)
     if moved.key in table:
-        raise ValueError(f"{where} says the same; leave one of them out")
-    table[moved.key] = moved.convert(value)
+        known = table[moved.key]
+        if not (moved.adds and isinstance(known, list) and isinstance(converted, list)):
+            raise ValueError(f"{where} says the same; leave one of them out")
+        converted = [*known, *converted]
+    table[moved.key] = converted
     return f"write {where} instead"
 
 
@@ -312,6 +368,7 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
     Raises ConfigError for one that asks for what novakit does not have.
     """
     sentences: list[str] = []
+    named = document["pci"].get("alias") if isinstance(document.get("pci"), dict) else None
     for section in [name for name, table in document.items() if isinstance(table, dict)]:
         table = document.pop(section)
         for name in list(table):
@@ -322,7 +379,24 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
             raise ConfigError(f"{place}: [database] has no key {next(iter(table))!r}; write database = URL at the top.")
         if table or section in own:
             document.setdefault(section, {}).update(table)
+    if named is not None:
+        sentences += _named(document, f"{place}: [pci] alias", named)
     return sentences
+
+
+def rules_of(document: Document) -> object:
+    """Return the rules of PCI devices that a document has."""
+    table: object = document
+    for part in LIBVIRT.split("."):
+        table = table.get(part, {}) if isinstance(table, dict) else {}
+    return table.get("pci", []) if isinstance(table, dict) else []
+
+
+def _named(document: Document, where: str, value: object) -> list[str]:
+    try:
+        return [f"{where}: {why}" for why in devices.name_kinds(rules_of(document), devices.aliases(value))]
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}.") from None
 
 
 def _understood(document: Document, found: Meaning, where: str, value: object) -> str:

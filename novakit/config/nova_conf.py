@@ -1,16 +1,22 @@
 """A whole nova.conf, translated: what novakit.toml says the same, and a sentence for each option that is left out."""
 
+import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
-from novakit.config import nova, spellings
+from novakit.config import devices, nova, spellings
 from novakit.errors import ConfigError
 
 SCHEDULING = ("scheduler", "filter_scheduler")
 """Sections of which `spellings` knows the rest."""
+UNKNOWN = "novakit has no such option"
+SOURCE = "nova.conf"
+Place = tuple[str, str]
+"""Section and name of an option."""
+ALIAS: Place = ("pci", "alias")
 
 
 @attrs.frozen
@@ -20,36 +26,102 @@ class Translation:
     document: nova.Document
     left_out: tuple[str, ...]
     """A sentence for each option, with why."""
+    refused: tuple[str, ...] = ()
+    """Those of `left_out` whose option is known here, and its value is not: somebody must decide."""
 
     def toml(self) -> str:
-        """Write it as novakit.toml."""
-        return "\n".join(_lines(self.document))
+        """Write it as novakit.toml, with a comment for each value that somebody must decide on."""
+        comments = [f"# left out: {_printable(sentence)}." for sentence in self.refused]
+        return "\n".join([*comments, *_lines(self.document)])
 
 
-def translate(content: str) -> Translation:
-    """Translate the content of a nova.conf. Raises ConfigError for a line that no such file can have."""
+Check = Callable[[nova.Document], None]
+"""Raises ConfigError for a document that `novakit serve` would refuse; may change what it is given."""
+
+
+def translate(content: str, check: Check = lambda document: None) -> Translation:
+    """Translate the content of a nova.conf. Raises ConfigError for a line that no such file can have.
+
+    An option whose value `check` refuses is left out, and costs none of the others.
+    """
+    options = _options(content)
+    translated = _translated(options, lambda document: None)
+    try:
+        check(copy.deepcopy(translated.document))
+    except ConfigError:
+        # One value is wrong. Which one is found by trying each, and that takes far longer.
+        return _translated(options, check)
+    return translated
+
+
+def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Translation:
     document: nova.Document = {}
     left_out: list[str] = []
-    for (section, name), values in _options(content).items():
-        value: object = values[0] if len(values) == 1 else values
+    refused: list[str] = []
+    for (section, name), values in options.items():
         where, found = f"[{section}] {name}", nova.meaning(section, name)
-        try:
-            if isinstance(found, nova.Renamed):
-                nova.put(document, found, value)
-            elif found is not None:
+        if isinstance(found, nova.Needless | nova.Absent):
+            if (section, name) != ALIAS:
                 left_out.append(f"{where}: {found.why}")
-            elif section in SCHEDULING:
-                _schedule(document, section, name, value)
+            continue
+        if found is None and section not in SCHEDULING:
+            left_out.append(f"{where}: {UNKNOWN}")
+            continue
+        more = copy.deepcopy(document)
+        try:
+            value = _literal(values)
+            if found is None:
+                _schedule(more, section, name, value)
             else:
-                left_out.append(f"{where}: novakit has no such option")
+                nova.put(more, found, value)
+            check(copy.deepcopy(more))
         except (ValueError, ConfigError) as error:
-            left_out.append(f"{where}: {str(error).removeprefix(f'{where}: ').rstrip('.')}")
-    return Translation(document, tuple(left_out))
+            sentence = f"{where}: {str(error).removeprefix(f'{SOURCE}: ').removeprefix(f'{where}: ').rstrip('.')}"
+            left_out.append(sentence)
+            if UNKNOWN not in sentence:
+                refused.append(sentence)
+        else:
+            document = more
+    if ALIAS in options:
+        said = _named(document, options[ALIAS], check)
+        left_out, refused = [*left_out, *said], [*refused, *said]
+    return Translation(document, tuple(left_out), tuple(refused))
 
 
-def _options(content: str) -> dict[tuple[str, str], list[str]]:
+def _named(document: nova.Document, values: Sequence[str], check: Check) -> list[str]:
+    """Name the rules of devices as aliases do, one by one; return a sentence for each alias that is left out."""
+    said: list[str] = []
+    rules = nova.rules_of(document)
+    try:
+        aliases = devices.aliases(list(values))
+    except ValueError as error:
+        return [f"[pci] alias: {error}"]
+    before = copy.deepcopy(rules)
+    said += [f"[pci] alias: {why}" for why in devices.name_kinds(rules, aliases)]
+    try:
+        check(copy.deepcopy(document))
+    except ConfigError as error:
+        if isinstance(rules, list) and isinstance(before, list):
+            rules[:] = before
+        said.append(f"[pci] alias: {str(error).rstrip('.')}")
+    return said
+
+
+def _literal(values: Sequence[str]) -> object:
+    """Return the value of an option, or its values. Raises ValueError where another option has them."""
+    for value in values:
+        if other := re.search(r"(?<![$\\])\$(\w+|\{[\w.:]+\})", value):
+            raise ValueError(f"takes its value from another option, {other[0]}, which is not followed; write the value")
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def _options(content: str) -> dict[Place, list[str]]:
     """Read options as oslo.config does: values go on in lines that are indented, and may be given several times."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[Place, list[str]] = {}
     section, last = "DEFAULT", None
     for number, line in enumerate(content.splitlines(), start=1):
         bare = re.sub(r"\s+[#;].*$", "", line).rstrip()
@@ -69,10 +141,10 @@ def _options(content: str) -> dict[tuple[str, str], list[str]]:
 
 def _schedule(document: nova.Document, section: str, name: str, value: object) -> None:
     """Let `spellings` say what one option of the scheduler is, and add that."""
+    if not spellings.knows(name):
+        raise ValueError(UNKNOWN)
     alone: nova.Document = {section: {name: _scalar(value)}}
-    spellings.understand(alone, "nova.conf")
-    if name in alone.get(section, {}):
-        raise ValueError("novakit has no such option")
+    spellings.understand(alone, SOURCE)
     _merge(document, alone)
 
 

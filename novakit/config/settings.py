@@ -296,12 +296,12 @@ _PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", 
 
 def read(path: Path) -> dict[str, Any]:
     """Read `novakit.toml` into the fields of `Config`; a missing file is an empty one. Raises ConfigError."""
-    document = parse(path)
-    fields: dict[str, Any] = {
-        "plugins": _table(path, "plugins", document.pop("plugins", {})),
-        "options": {},
-        "directory": path.absolute().parent,
-    }
+    return {**understood(parse(path), path), "directory": path.absolute().parent}
+
+
+def understood(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return what a document says, as fields of `Config`; `path` is named in errors. Raises ConfigError."""
+    fields: dict[str, Any] = {"plugins": _table(path, "plugins", document.pop("plugins", {})), "options": {}}
     own = {section: frozenset(attrs.fields_dict(kind)) for section, kind in SECTIONS.items()}
     if warnings := [*nova.understand(document, str(path), own), *spellings.understand(document, str(path))]:
         fields["warnings"] = tuple(warnings)

@@ -56,6 +56,11 @@ def understand(document: Document, place: str) -> list[str]:
     return told
 
 
+def knows(name: str) -> bool:
+    """Return whether an option of a scheduler has another spelling here."""
+    return name in _SPELLINGS or _multiplier(name) is not None
+
+
 def _put(document: Document, section: str, key: str, value: object) -> str:
     table = document
     for part in section.split("."):

@@ -33,7 +33,7 @@ class Case:
     name: str
     prepare: Prepare
     words: tuple[str, ...]
-    commands: tuple[str, ...] = ("serve", "doctor", "plugin", "admin")
+    commands: tuple[str, ...] = ("serve", "check", "doctor", "plugin", "admin")
     arguments: tuple[str, ...] = ()
 
 
@@ -53,6 +53,17 @@ def in_place_of_config(make: Callable[[Path], object]) -> Prepare:
     return prepare
 
 
+def policy(rules: str | None) -> Prepare:
+    """Write a policy file, or name one that is not there."""
+
+    def write(state: Path) -> None:
+        config('[policy]\nfile = "nope.yaml"\n')(state)
+        if rules is not None:
+            (state / "nope.yaml").write_text(rules)
+
+    return write
+
+
 def file(name: str, content: bytes = b"x") -> Prepare:
     def write(state: Path) -> None:
         (state / name).parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +80,12 @@ def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-PLUGINS = ("serve", "doctor", "plugin")
-PIPELINE = ("serve", "doctor")  # `plugin list` shows what keeps the scheduler from starting, and lists all the same
+PLUGINS = ("serve", "check", "doctor", "plugin")
+PIPELINE = (
+    "serve",
+    "check",
+    "doctor",
+)  # `plugin list` shows what keeps the scheduler from starting, and lists all the same
 UNREADABLE = [
     Case("a directory", in_place_of_config(Path.mkdir), ("is a directory", "remove it")),
     Case("a pipe", in_place_of_config(os.mkfifo), ("is a pipe", "remove it")),
@@ -134,13 +149,27 @@ PLUGIN_TABLES = [
     Case("unknown network", config("[networks.nope]"), ("[networks.nope]", "there are ovs, simulated"), PLUGINS),
     Case("unknown scheduler", config("[schedulers.nope]"), ("[schedulers.nope]", "Correct the name"), PLUGINS),
     Case(
-        "key of one not in use", config("[networks.ovs]\nbridg = 1"), ("[networks.ovs]", "bridg"), ("serve", "plugin")
+        "key of one not in use",
+        config("[networks.ovs]\nbridg = 1"),
+        ("[networks.ovs]", "bridg"),
+        ("serve", "check", "plugin"),
     ),
-    Case("key of the one in use", config("[drivers.simulated]\nvcpu = 1"), ("vcpu",), ("serve",)),
+    Case("key of the one in use", config("[drivers.simulated]\nvcpu = 1"), ("vcpu",), ("serve", "check")),
+    Case("key of its network", config("[networks.simulated]\nvcpu = 1"), ("vcpu",), ("serve", "check")),
     Case("unknown filter table", config("[filters.nope]\nx = 1"), ("nope",), PIPELINE),
     Case("key of a filter", config("[filters.ram]\nnope = 1"), ("nope",), PIPELINE),
     Case("unknown weigher table", config("[weighers.nope]\nx = 1"), ("nope",), PIPELINE),
-    Case("unknown filter", config('[scheduler]\nfilters = ["nope"]'), ("nope",), PIPELINE),
+    Case("unknown filter", config('[scheduler]\nfilters = ["my.pkg.MyFilter"]'), ("my.pkg.MyFilter",), PIPELINE),
+    Case("unknown scheduler driver", config('[scheduler]\ndriver = "nope"'), ("schedulers:nope",), ("serve", "check")),
+    Case("endless multiplier", config("[weighers.ram]\nmultiplier = inf"), ("finite number, not inf",), PIPELINE),
+    Case("required plugin", config('[plugins]\nrequired = ["filters:nope"]'), ("filters:nope",), ("serve", "check")),
+    Case("no policy file", policy(None), ("nope.yaml", "does not exist"), ("serve", "check")),
+    Case(
+        "policy of no check",
+        policy("'os_compute_api:servers:create': 'rule:nope'"),
+        ("rule:nope",),
+        ("serve", "check"),
+    ),
 ]
 DATABASE = ("serve", "doctor", "admin")
 STATE = [
@@ -165,6 +194,8 @@ def run(command: str, state: Path, *more: str) -> int:
             return main(["serve", *at, "--listen", f"127.0.0.1:{free_port()}", *more])
         case "doctor":
             return main(["doctor", *at, "--driver", "simulated"])
+        case "check":
+            return main(["config", "check", *at])
         case "plugin":
             return main(["plugin", "list", *at])
     return main(["admin", "bootstrap", *at])
@@ -200,6 +231,26 @@ def test_a_database_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.Cap
         assert run(command, tmp_path) == 2
         said = capsys.readouterr().err
         assert "The database cannot be reached" in said and "hush" not in said
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "words"),
+    [
+        ("", ["--driver", "nope"], "drivers:nope"),
+        ("", ["--network", "nope"], "networks:nope"),
+        ('[scheduler]\nfilters = ["nope"]', [], "nope"),
+        ("[scheduler]\nweighers = { nope = 1.0 }", [], "nope"),
+        ("[drivers.simulated]\nvcpu = 1", [], "vcpu"),
+        ('[policy]\nfile = "nope.yaml"', [], "nope.yaml"),
+    ],
+)
+def test_what_needs_no_database_is_refused_before_one_is_asked(
+    lines: str, arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config(f'database = "postgresql+asyncpg://u@127.0.0.1:{free_port()}/n"\n{lines}\n')(tmp_path)
+    assert run("serve", tmp_path, *arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said and "database cannot be reached" not in said
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
