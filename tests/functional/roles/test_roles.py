@@ -53,7 +53,13 @@ async def test_the_service_knows_the_plugins_of_agents_and_schedulers_in_other_p
         assert done.returncode in (0, 1) and not done.stderr, done.stderr
         return json.loads(done.stdout)
 
-    listed = {f"{row['group']}:{row['name']}": row for row in told("plugin", "list")}
+    # An agent tells its plugins with its first report, which comes some seconds after it says that it is ready.
+    deadline = time.monotonic() + 60
+    while True:
+        listed = {f"{row['group']}:{row['name']}": row for row in told("plugin", "list")}
+        if {"drivers:simulated", "networks:simulated", "filters:stock"} <= listed.keys() or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(0.5)
     assert listed["drivers:simulated"]["state"] == "active" and listed["networks:simulated"]["state"] == "active"
     assert (
         listed["drivers:libvirt"]["state"] == "disabled" and "--driver libvirt" in listed["drivers:libvirt"]["reason"]
