@@ -7,14 +7,13 @@ import ipaddress
 import re
 
 import attrs
-import sqlalchemy as sa
 
 from novakit.calls.host import GuestNote
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.note import Heard, Notary, Note, NotedServer
 from novakit.network.allocation.addresses import MAC
 from novakit.network.records import NotedAddress, NotedPort
-from novakit.store.compute.servers import servers
+from novakit.store.compute.servers import LENGTHS
 from novakit_hookspecs.fields import UUID_PATTERN
 
 LONGEST = 1 << 20
@@ -58,8 +57,8 @@ def heard(notary: Notary, host: str, kept: GuestNote, note: Note) -> Heard:
 
 def _require_server(server: NotedServer) -> None:
     for field in attrs.fields(NotedServer):
-        value, kind = getattr(server, field.name), servers.c[field.name].type
-        if isinstance(value, str) and isinstance(kind, sa.String) and kind.length and len(value) > kind.length:
+        value, most = getattr(server, field.name), LENGTHS.get(field.name)
+        if isinstance(value, str) and most is not None and len(value) > most:
             raise ValueError(f"{field.name} is too long.")
     for name in ("vcpus", "ram", "disk"):
         _require_amount(server.flavor.get(name))

@@ -64,6 +64,12 @@ servers = sa.Table(
 
 `vcpus` and `memory_mb` repeat the flavor, so that a project's usage is one sum.
 """
+LENGTHS: Mapping[str, int] = {
+    column.name: column.type.length
+    for column in servers.c
+    if isinstance(column.type, sa.String) and column.type.length is not None
+}
+"""Characters that a column takes at most; PostgreSQL refuses longer texts, and SQLite keeps them."""
 
 
 DROPPED: Mapping[str, Any] = {

@@ -15,7 +15,7 @@ from novakit.front import ConnectionOptions, Door
 from novakit.front.door import Phase
 from novakit.front.unreadable import anonymous
 
-SHORT = ConnectionOptions(total=8, per_address=6, header_within=0.6, body_within=0.6, idle_within=0.6, send_within=0.6)
+SHORT = ConnectionOptions(total=8, per_address=6, header_within=1.5, body_within=0.6, idle_within=0.6, send_within=0.6)
 LONG = ConnectionOptions(total=8, per_address=6)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE = 10.0
