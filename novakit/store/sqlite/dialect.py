@@ -147,7 +147,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
 
 
 class _Connection(AsyncAdapt_aiosqlite_connection):
-    __slots__ = ("first", "reads")
+    __slots__ = ("first", "is_closing", "reads")
 
     _cursor_cls = _Cursor
 
@@ -159,6 +159,16 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
         cursor.close()
         self.first = statement
         self.reads = reads
+
+    async def _terminate_graceful_close(self) -> None:
+        self.is_closing = True
+        await super()._terminate_graceful_close()
+
+    def _terminate_force_close(self) -> None:
+        # Called beside a close that is under way when its caller is cancelled. That close ends the thread by itself; if
+        # this ended it first, the close would wait for an answer of the thread for ever, and so would the process.
+        if not getattr(self, "is_closing", False):
+            super()._terminate_force_close()
 
     def begin_here(self) -> bool:
         """Begin the transaction, once it is our turn; say whether statements of this connection may run on the loop."""
