@@ -7,6 +7,7 @@ from pathlib import Path
 
 from novakit import durable, world
 from novakit.config import files
+from novakit.errors import ConfigError
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 
@@ -18,9 +19,15 @@ _LOST = "      # The password of {user} is not known here; make one: novakit adm
 
 
 def read(path: Path) -> dict[str, dict[str, str]]:
-    """Return, by cloud, the keys of its login as `write` wrote them; empty when there is no file."""
+    """Return, by cloud, the keys of its login as `write` wrote them; empty when there is no file.
+
+    Raises ConfigError for a file of another kind.
+    """
     found: dict[str, dict[str, str]] = {}
-    for block in re.split(r"^  (?=\S)", files.read_text(path) or "", flags=re.MULTILINE)[1:]:
+    text = files.read_text(path) or ""
+    if text.strip() and not re.search(r"^clouds:", text, flags=re.MULTILINE):
+        raise ConfigError(f"{path} is not a clouds.yaml; it would be written over. Move it away, then start again.")
+    for block in re.split(r"^  (?=\S)", text, flags=re.MULTILINE)[1:]:
         keys = re.findall(r"^\s+(\w+): (\S.*)$", block, flags=re.MULTILINE)
         found[block.split(":")[0]] = {name: _value(text) for name, text in keys}
     return found

@@ -13,10 +13,28 @@ HOST_NAME = r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 """A host's name: it is also the name of a directory."""
 
 
+LONGEST = 1e9
+"""The largest number with a fraction, 31 years of seconds: beyond it, times of the database overflow."""
+MOST_DAYS = 36_500.0
+"""A hundred years: moments so long ago can still be calculated."""
+
+
 def positive(instance: object, attribute: Any, value: float) -> None:
     """Refuse what is not a number above 0."""
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must be above 0, not {value}")
+    _not_too_large(attribute.name, value)
+
+
+def days(instance: object, attribute: Any, value: float) -> None:
+    """Refuse what is no number of days that can be counted back from now; a negative one means for ever."""
+    if not (value <= MOST_DAYS and math.isfinite(value)):
+        raise ValueError(f"{attribute.name} must be a number of at most {MOST_DAYS:.0f}, not {value}")
+
+
+def _not_too_large(name: str, value: float) -> None:
+    if isinstance(value, float) and value > LONGEST:
+        raise ValueError(f"{name} must be at most {LONGEST:.0f}, not {value:.3g}")
 
 
 def finite(instance: object, attribute: Any, value: float) -> None:
@@ -44,6 +62,10 @@ def network(instance: object, attribute: Any, value: str) -> None:
         raise ValueError(f"{attribute.name} takes a network such as 172.24.4.0/24: {str(error)[:200]}") from None
     if parsed.num_addresses < 4:
         raise ValueError(f"{attribute.name} takes a network with at least four addresses, not {value}")
+    if parsed.prefixlen == 0 or parsed.is_loopback or parsed.is_multicast or parsed.is_link_local:
+        raise ValueError(
+            f"{attribute.name} takes a network that guests are reached by, such as 172.24.4.0/24, not {value}"
+        )
 
 
 def address(instance: object, attribute: Any, value: str | None) -> None:
@@ -81,6 +103,7 @@ def not_negative(instance: object, attribute: Any, value: float) -> None:
     """Refuse what is not a number from 0 on."""
     if not (value >= 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must not be below 0, and a number, not {value}")
+    _not_too_large(attribute.name, value)
 
 
 def limit(instance: object, attribute: Any, value: int) -> None:

@@ -15,6 +15,7 @@ from novakit.config.database import database_url
 from novakit.config.quoting import quoted
 from novakit.disk import Disk
 from novakit.errors import ConfigError
+from novakit.request_spec import device_profiles
 from novakit.request_spec.device_profiles import DeviceProfile
 
 ROLES = ("api", "scheduler", "conductor", "agent")
@@ -193,13 +194,13 @@ class DiskOptions:
 class RetentionOptions:
     """`[retention]`: for how long the database keeps what has ended. A negative number keeps it for ever."""
 
-    deleted_servers_days: float = 30.0
+    deleted_servers_days: float = attrs.field(default=30.0, validator=checks.days)
     """Days for which a deleted server and what was done to it can still be asked for."""
-    operations_days: float = 90.0
+    operations_days: float = attrs.field(default=90.0, validator=checks.days)
     """Days for which what was done to a server that lives can be asked for; the latest of each kind stays."""
-    decisions_days: float = 14.0
+    decisions_days: float = attrs.field(default=14.0, validator=checks.days)
     """Days for which the scheduler's decisions are kept."""
-    deleted_images_days: float = 365.0
+    deleted_images_days: float = attrs.field(default=365.0, validator=checks.days)
     """Days for which the id of a deleted image cannot be used again; longer while a server was made from the image."""
     every: float = attrs.field(default=3600.0, validator=checks.positive)
     """Seconds between two looks at what is too old."""
@@ -312,6 +313,11 @@ def understood(document: dict[str, Any], path: Path) -> dict[str, Any]:
             _table(path, f"{group}.{name}", values)
             fields["options"][f"{group}.{name}"] = values
     if profiles := _table(path, "device_profiles", document.pop("device_profiles", {})):
+        if strange := next((name for name in profiles if not device_profiles.NAME.fullmatch(name)), None):
+            raise ConfigError(
+                f"{path}: a device profile's name has up to 255 letters, digits, dots, dashes and _, "
+                f"not {quoted(strange)}."
+            )
         fields["device_profiles"] = {
             name: options.fill(f"{path}: [device_profiles.{name}]", DeviceProfile, values)
             for name, values in profiles.items()

@@ -21,16 +21,20 @@ CHOSEN_BY = {group.name: group.option for group in GROUPS.values() if group.opti
 
 
 def check(options: Mapping[str, Mapping[str, object]], choice: PluginChoice, roles: Iterable[str]) -> None:
-    """Look at every table of drivers, networks and schedulers. Raises ConfigError for the first that is wrong."""
+    """Look at every table of drivers, networks, schedulers and accelerators.
+
+    Raises ConfigError for the first that is wrong. The keys of accelerators are checked when these are built.
+    """
     running = frozenset(roles)
     for key, raw in options.items():
         group, _, name = key.partition(".")
-        if group not in CHOSEN_BY:
+        if group not in (*CHOSEN_BY, "accelerators"):
             continue
         candidates = discover([GROUPS[group]])
         named = [one for one in candidates if one.plugin.name == name]
         if named:
-            _check_keys(named, group, name, choice, raw)
+            if group in CHOSEN_BY:
+                _check_keys(named, group, name, choice, raw)
         # Those of the house may stand in a configuration which several machines share, installed here or not.
         elif name not in (ours := own_names(GROUPS[group])):
             installed = sorted({one.plugin.name for one in candidates} | ours)

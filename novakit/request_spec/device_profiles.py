@@ -4,19 +4,29 @@ import re
 from collections.abc import Mapping
 
 import attrs
+import os_resource_classes
 
 from novakit import errors
 from novakit.request_spec.groups import PROFILE
+from novakit.resource_classes import canonical
 
 EXTRA_SPEC = "accel:device_profile"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+"""What a profile may be called: flavors name it, and it is printed."""
 _CLASS = re.compile(r"[A-Z][A-Z0-9_]{0,254}")
 
 
 def _class_names(instance: object, attribute: object, value: Mapping[str, int]) -> None:
     for name, amount in value.items():
-        if not _CLASS.fullmatch(name) or amount < 1:
+        known = (
+            name.startswith(os_resource_classes.CUSTOM_NAMESPACE)
+            or canonical(name) != name
+            or name in os_resource_classes.STANDARDS
+        )
+        if not _CLASS.fullmatch(name) or not known or amount < 1:
             raise ValueError(
-                f"{name} = {amount} is not an amount of a resource class, such as CUSTOM_ACCELERATOR_AI = 1"
+                f"{name[:80]!r} = {amount} is not an amount of a standard resource class, such as PGPU = 1, or of a"
+                " custom one, such as CUSTOM_ACCELERATOR_AI = 1"
             )
 
 

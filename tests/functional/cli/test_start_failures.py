@@ -121,6 +121,16 @@ WRONG_VALUES = [
     Case("a directory", config('database = "sqlite+aiosqlite:////tmp"'), ("which is a directory",), ("serve",)),
     Case("port that is none", config('database = "postgresql+asyncpg://u@h:99999/n"'), ("names an invalid port",)),
     Case("external_cidr", config('[network]\nexternal_cidr = "172.24.4.0/99"'), ("external_cidr", "172.24.4.0/24")),
+    *(
+        Case(
+            f"external_cidr {cidr}", config(f'[network]\nexternal_cidr = "{cidr}"'), ("external_cidr takes a network",)
+        )
+        for cidr in ("0.0.0.0/0", "127.0.0.0/8", "224.0.0.0/4", "169.254.0.0/16")
+    ),
+    Case("beyond time", config("[agent]\nreport_every = 1e300"), ("report_every must be at most",)),
+    Case("beyond days", config("[retention]\ndeleted_servers_days = 99999999999999"), ("at most 36500",)),
+    Case("no class", config("[device_profiles.a]\nresources = {X = 1}"), ("standard resource class",)),
+    Case("name in lines", config('[device_profiles."a\\nb"]\nresources = {PGPU = 1}'), ("profile's name has",)),
     Case("host bits", config('[network]\nexternal_cidr = "172.24.4.1/24"'), ("external_cidr", "host bits")),
     Case("far gateway", config('[network]\nexternal_gateway = "10.0.0.1"'), ("external_gateway", "not in")),
     Case("gateway", config('[network]\nexternal_gateway = "here"'), ("external_gateway", "IP address")),
@@ -146,6 +156,7 @@ WRONG_VALUES = [
 ]
 PLUGIN_TABLES = [
     Case("misspelt driver", config("[drivers.libvirtt]\nx = 1"), ("[drivers.libvirtt]", "[drivers.libvirt]?"), PLUGINS),
+    Case("unknown accelerator", config("[accelerators.zzz]\na = 1"), ("[accelerators.zzz]", "no plugin"), PLUGINS),
     Case("unknown network", config("[networks.nope]"), ("[networks.nope]", "there are ovs, simulated"), PLUGINS),
     Case("unknown scheduler", config("[schedulers.nope]"), ("[schedulers.nope]", "Correct the name"), PLUGINS),
     Case(
@@ -181,6 +192,7 @@ STATE = [
     Case("agents is a file", file("agents"), ("agents", "move it away"), ("serve",)),
     Case("lock is a directory", folder("conductor.lock"), ("conductor.lock", "move it away"), ("serve",)),
     Case("clouds.yaml is a directory", folder("clouds.yaml"), ("clouds.yaml", "is a directory"), ("serve",)),
+    Case("clouds.yaml is another list", file("clouds.yaml", b"- a\n"), ("is not a clouds.yaml", "Move it"), ("serve",)),
     Case("clouds.yaml is no text", file("clouds.yaml", b"\xff\xfe"), ("clouds.yaml", "UTF-8"), ("serve",)),
     Case("deployment is no text", file("deployment", b"\xff\xfe"), ("deployment", "UTF-8"), ("serve",)),
 ]
