@@ -48,6 +48,16 @@ class Load:
     """When a question got something else than success last, by method and path."""
     stopping: bool = False
 
+    async def without_quotas(self) -> None:
+        """Let the project make as much as it can: how many rounds are asked depends on the machine."""
+        project = self.api.project_id
+        for path, body in (
+            (f"/compute/v2.1/os-quota-sets/{project}", {"quota_set": {"key_pairs": -1}}),
+            (f"/network/v2.0/quotas/{project}", {"quota": {"network": -1}}),
+            (f"/novakit/v1/image-quotas/{project}", {"image_quota": {"images": -1}}),
+        ):
+            await self.api.ok("PUT", path, body)
+
     async def run(self, number: int) -> None:
         while not self.stopping:
             for method, path, body in ASKED:
@@ -94,6 +104,7 @@ async def test_without_its_database_every_service_says_so_and_all_is_well_once_i
             api = await Api.login(roles.service, session, "novakit-admin")
             image = await api.image()
             load = Load(api)
+            await load.without_quotas()
             asking = [asyncio.create_task(load.run(number)) for number in range(4)]
             await asyncio.sleep(1.0)
             begun = [await api.server(f"before{number}", image) for number in range(3)]

@@ -45,6 +45,7 @@ async def test_a_database_that_hangs_is_said_to_be_away_and_nothing_is_done_twic
             api = await Api.login(roles.service, session, "novakit-admin")
             image = await api.image()
             load = TimedLoad(api)
+            await load.without_quotas()
             asking = [asyncio.create_task(load.run(number)) for number in range(len(ASKED))]
             await asyncio.sleep(1.0)
             begun = [await api.server(f"before{number}", image) for number in range(3)]
