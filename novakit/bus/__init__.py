@@ -3,7 +3,7 @@
 Who calls is part of every message and cannot be chosen by the caller: the bus knows it from the connection.
 """
 
-from novakit.bus.contract import READS, Answer, Contract, Encoded, Targets, ask_each, call, client, serve, time_left
+from novakit.bus.contract import Answer, Contract, Encoded, Targets, ask_each, call, client, serve, time_left
 from novakit.bus.interface import (
     BadAnswer,
     BadCall,
@@ -20,6 +20,7 @@ from novakit.bus.interface import (
     Unreachable,
 )
 from novakit.bus.memory import MemoryBus
+from novakit.bus.repeats import READS, kept, settles
 
 __all__ = [
     "READS",
@@ -44,6 +45,8 @@ __all__ = [
     "ask_each",
     "call",
     "client",
+    "kept",
     "serve",
+    "settles",
     "time_left",
 ]

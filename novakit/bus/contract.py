@@ -8,8 +8,8 @@ server that lacks a method cannot be made. What crosses is plain data: a field t
 passed over, one that is missing is refused with a sentence, and so is an answer that is not what was declared.
 The cost: one pass over the records on each side; 10 microseconds for a small call, 70 for placing a server.
 
-Every call may come twice: what was asked may have been done although no answer came. `repeat_by` names what makes two
-calls the same call; whoever serves gives them the same end.
+Every call may come twice: what was asked may have been done although no answer came. `repeat_by` says what makes two
+calls the same call, and `serve` holds it: see `novakit.bus.repeats`.
 """
 
 import typing
@@ -34,6 +34,7 @@ from novakit.bus.interface import (
     NotPermitted,
     Sealed,
 )
+from novakit.bus.repeats import READS, KeptAnswers, Repeat
 from novakit_hookspecs.plain import to_plain, to_record
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ C = TypeVar("C", bound="Contract")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 
-READS = ""
-"""The idempotency key of a call that changes nothing."""
 WITHIN = "within"
 """Where a message says how many seconds its caller waits."""
 _DECLARED, _CONTRACT = "__bus_call__", "__bus_contract__"
@@ -83,18 +82,18 @@ class Encoded:
 class _Declaration:
     within: "float | Callable[[Config], float]"
     plus: str | None
-    repeat_by: str
+    repeat_by: Repeat
     by: tuple[str, ...]
 
 
 def call(
-    *, within: "float | Callable[[Config], float]", repeat_by: str, by: tuple[str, ...], plus: str | None = None
+    *, within: "float | Callable[[Config], float]", repeat_by: Repeat, by: tuple[str, ...], plus: str | None = None
 ) -> Callable[[F], F]:
     """Declare an abstract method as a call of its contract.
 
     `within` is the deadline in seconds, or reads it from the caller's configuration; `plus` names an argument whose
-    seconds are added to it. `repeat_by` names the argument, or an attribute of it, that makes two calls the same, or is
-    `READS`. `by` names the roles that may call it.
+    seconds are added to it. `repeat_by` says what makes two calls the same: `kept(...)`, `settles(...)` or `READS`.
+    `by` names the roles that may call it.
     """
 
     def declare(method: F) -> F:
@@ -142,17 +141,6 @@ class Method:
                 except (TypeError, ValueError, LookupError) as error:
                     raise BadCall(f"{self.name} was not understood: {name}: {error}.") from error
         return given
-
-
-def key_of(method: Method, given: Mapping[str, object]) -> object:
-    """Return what makes two calls of a method the same call; None for one that changes nothing."""
-    if method.declared.repeat_by == READS:
-        return None
-    name, *path = method.declared.repeat_by.split(".")
-    value = given[name]
-    for each in path:
-        value = getattr(value, each)
-    return value
 
 
 @cache
@@ -288,21 +276,31 @@ def serve(
     Raises TypeError when it lacks a method of the contract.
     """
     of(bus.identity)
-    handlers = {each: _handler(method, of, require) for each, method in methods_of(contract).items()}
+    answers = KeptAnswers()
+    handlers = {each: _handler(method, of, require, answers) for each, method in methods_of(contract).items()}
     return bus.serve(contract.target.format(name), handlers)
 
 
-def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], None]) -> Handler:
+def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], None], answers: KeptAnswers) -> Handler:
+    repeat = method.declared.repeat_by
+
+    async def answer(sender: str, given: Mapping[str, object]) -> object:
+        return method.answer.write(await getattr(of(sender), method.name)(**given))
+
     async def handle(message: Message) -> object:
         if message.sender.partition(":")[0] not in method.declared.by:
             raise NotPermitted(f"{message.sender} may not call {method.name}.")
-        if method.declared.repeat_by != READS:
+        if repeat != READS:
             require(message.deployment)
         given = _given(method, message)
         within = message.body.get(WITHIN)
         token = _until.set(world.monotonic() + within if isinstance(within, int | float) else None)
         try:
-            return method.answer.write(await getattr(of(message.sender), method.name)(**given))
+            if repeat == READS:
+                return await answer(message.sender, given)
+            return await answers.answer(
+                repeat, method.name, message.sender, given, lambda: answer(message.sender, given)
+            )
         finally:
             _until.reset(token)
 

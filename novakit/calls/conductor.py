@@ -9,7 +9,8 @@ from typing import Any
 
 import attrs
 
-from novakit.bus.contract import READS, Contract, call
+from novakit.bus.contract import Contract, call
+from novakit.bus.repeats import READS, kept, settles
 from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import HostFacts
@@ -150,7 +151,7 @@ class ConductorCalls(Contract):
     __slots__ = ()
     target = "conductor"
 
-    @call(within=60.0, repeat_by="report", by=AGENT)
+    @call(within=60.0, repeat_by=settles("report"), by=AGENT)
     @abstractmethod
     async def report_host(self, report: AgentReport) -> Received:
         """Take what a host has and runs; what differs from what it should run is repaired."""
@@ -160,7 +161,7 @@ class ConductorCalls(Contract):
     async def heartbeat(self) -> None:
         """Note that the host lives."""
 
-    @call(within=30.0, repeat_by="event", by=AGENT)
+    @call(within=30.0, repeat_by=settles("event"), by=AGENT)
     @abstractmethod
     async def guest_event(self, event: GuestEvent) -> None:
         """Take a change of a guest's power state that nobody asked for."""
@@ -185,17 +186,20 @@ class ConductorCalls(Contract):
     async def strangers(self) -> Unknown:
         """List the guests that no server is, and the hosts that belong to another deployment."""
 
-    @call(within=60.0, repeat_by="guest", by=API)
+    @call(within=60.0, repeat_by=kept("request", about="guest"), by=API)
     @abstractmethod
     async def adopt_guest(
         self, guest: str, host: str | None, project: str | None, user: str, request: str, ports: bool
     ) -> Settled:
-        """Make a server of a stranger, in a project or its own; `user` and `request` stand in the instance action."""
+        """Make a server of a stranger, in a project or its own; `user` and `request` stand in the instance action.
 
-    @call(within=150.0, repeat_by="guest", by=API)
+        Done again, after a restart or by another conductor: the guest is a server, and no stranger is found.
+        """
+
+    @call(within=150.0, repeat_by=kept("request", about="guest"), by=API)
     @abstractmethod
-    async def remove_guest(self, guest: str, host: str | None) -> Settled:
-        """Destroy a stranger."""
+    async def remove_guest(self, guest: str, host: str | None, request: str) -> Settled:
+        """Destroy a stranger; done again, after a restart or by another conductor, there is none any more."""
 
     @call(within=2.0, repeat_by=READS, by=API)
     @abstractmethod

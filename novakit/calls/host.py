@@ -1,6 +1,8 @@
 """What one compute host can be asked, over the bus; served by `novakit/agent/agent.py`.
 
-Every call may come again: the same operation, server or revision makes it the same call, with the same end.
+Every call may come again: the same operation, server or revision makes it the same call, with the same end. What is
+declared with `kept` is answered from the agent's memory; after a restart of the agent it is done again, and each method
+says why that has the same end, too.
 """
 
 from abc import abstractmethod
@@ -9,7 +11,8 @@ from typing import Annotated
 import attrs
 
 from novakit.bus import topologies
-from novakit.bus.contract import READS, Contract, Encoded, call
+from novakit.bus.contract import Contract, Encoded, call
+from novakit.bus.repeats import READS, kept, settles
 from novakit_hookspecs.fields import tuple_field, uuid_field
 from novakit_hookspecs.hosts import Holding
 from novakit_hookspecs.networks import Applied, Topology
@@ -116,6 +119,9 @@ class Holdings:
     guests: tuple[Guest, ...] = tuple_field()
 
 
+_BUILD = kept("operation", "plan.guest", "plan.nics", about="plan.guest.id")
+"""Image and note may be others when it is asked again: each try has a ticket of its own."""
+_SNAPSHOT = kept("operation", about="server")
 _TOPOLOGY = Encoded(topologies.write, topologies.read, is_sealed=True)
 
 
@@ -130,7 +136,9 @@ class HostCalls(Contract):
     target = "agent.{}"
     is_bounded = True
 
-    @call(within=lambda config: config.agent.apply_within + MARGIN, repeat_by="topology.revision", by=CONDUCTOR)
+    @call(
+        within=lambda config: config.agent.apply_within + MARGIN, repeat_by=settles("topology.revision"), by=CONDUCTOR
+    )
     @abstractmethod
     async def apply_network(self, topology: Annotated[Topology, _TOPOLOGY], kept: Kept = NOTHING_KEPT) -> Applied:
         """Make the host's network equal to a topology and what is kept, unless it has a newer one.
@@ -138,20 +146,21 @@ class HostCalls(Contract):
         Returns what came.
         """
 
-    @call(within=lambda config: config.agent.create_within + FETCHING, repeat_by="operation", by=CONDUCTOR)
+    @call(within=lambda config: config.agent.create_within + FETCHING, repeat_by=_BUILD, by=CONDUCTOR)
     @abstractmethod
     async def build(self, operation: str, plan: BuildPlan) -> Guest:
         """Fetch the image, build the guest and start it; busy while a port is not wired or the image not there.
 
         Refused where the host has a guest of this id that has been a server at rest: nothing is built on top of it.
+        Done again: to a driver the same plan is the same guest.
         """
 
-    @call(within=120.0, repeat_by="server", by=CONDUCTOR)
+    @call(within=120.0, repeat_by=settles("server", about="server"), by=CONDUCTOR)
     @abstractmethod
     async def destroy(self, server: str) -> None:
         """Remove the guest with everything of it, whatever is under way with it; the unknown is fine."""
 
-    @call(within=30.0, repeat_by="note.version", by=CONDUCTOR)
+    @call(within=30.0, repeat_by=settles("note.version", about="note.server"), by=CONDUCTOR)
     @abstractmethod
     async def keep_note(self, note: GuestNote) -> None:
         """Keep a note in the place of the former one; of a guest that is not there, none is kept."""
@@ -161,7 +170,7 @@ class HostCalls(Contract):
     async def notes(self, servers: tuple[str, ...]) -> tuple[GuestNote, ...]:
         """Read the notes of some guests; those without one are left out."""
 
-    @call(within=30.0, repeat_by="note.version", by=CONDUCTOR)
+    @call(within=30.0, repeat_by=settles("note.version"), by=CONDUCTOR)
     @abstractmethod
     async def keep_networks(self, note: NetworksNote) -> None:
         """Keep the note of the networks around the guests in the place of the former one."""
@@ -171,27 +180,36 @@ class HostCalls(Contract):
     async def noted_networks(self) -> NetworksNote | None:
         """Read the note of the networks around the guests; None where none is kept."""
 
-    @call(within=120.0, plus="grace", repeat_by="operation", by=CONDUCTOR)
+    @call(within=120.0, plus="grace", repeat_by=kept("operation", "to", about="server"), by=CONDUCTOR)
     @abstractmethod
     async def set_power(self, operation: str, server: str, to: Power, grace: float) -> Guest:
-        """Bring the guest to a power state; asked to shut down, it has `grace` seconds to do so by itself."""
+        """Bring the guest to a power state; asked to shut down, it has `grace` seconds to do so by itself.
+
+        Done again: a guest that is in the state stays in it.
+        """
 
     @call(within=40.0, repeat_by=READS, by=API)
     @abstractmethod
     async def console_log(self, server: str, max_bytes: int) -> bytes:
         """Read the last bytes of what the guest printed; `RemoteNotFound` when it is not there."""
 
-    @call(within=lambda config: config.agent.snapshot_within + MARGIN, repeat_by="operation", by=CONDUCTOR)
+    @call(within=lambda config: config.agent.snapshot_within + MARGIN, repeat_by=_SNAPSHOT, by=CONDUCTOR)
     @abstractmethod
     async def snapshot(self, operation: str, server: str) -> Snapshot:
-        """Copy a stopped guest's root disk to a file of the host."""
+        """Copy a stopped guest's root disk to a file of the host.
 
-    @call(within=UPLOADING, repeat_by="operation", by=CONDUCTOR)
+        Done again: the file bears the name of the operation, and one that is there is the copy.
+        """
+
+    @call(within=UPLOADING, repeat_by=settles("operation", about="server"), by=CONDUCTOR)
     @abstractmethod
     async def upload_snapshot(self, operation: str, server: str, to: ImageTarget) -> None:
-        """Send the copy that `snapshot` of the same operation made to the image service, and remove it."""
+        """Send the copy that `snapshot` of the same operation made to the image service, and remove it.
 
-    @call(within=60.0, repeat_by="server", by=CONDUCTOR)
+        Done again, the copy is made anew, and the image service says that it has the image.
+        """
+
+    @call(within=60.0, repeat_by=settles("server", about="server"), by=CONDUCTOR)
     @abstractmethod
     async def discard_snapshot(self, server: str) -> None:
         """Remove every copy of a server's disk; none is fine."""

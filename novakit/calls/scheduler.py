@@ -9,7 +9,8 @@ from typing import Any
 
 import attrs
 
-from novakit.bus.contract import READS, Contract, call
+from novakit.bus.contract import Contract, call
+from novakit.bus.repeats import READS, settles
 from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.scheduling import Ask
 
@@ -61,7 +62,7 @@ class SchedulerCalls(Contract):
     __slots__ = ()
     target = "scheduler"
 
-    @call(within=60.0, repeat_by="asks", by=CONDUCTOR)
+    @call(within=60.0, repeat_by=settles("asks"), by=CONDUCTOR)
     @abstractmethod
     async def select(
         self, asks: tuple[Ask, ...], earlier: Mapping[str, Earlier] | None = None

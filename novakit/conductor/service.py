@@ -160,7 +160,7 @@ class Served(ConductorCalls):
         asked = Asked(project_id=project, user_id=user, request_id=request, with_ports=ports)
         return await Desk(self.conductor.parts).adopt(guest, host, asked)
 
-    async def remove_guest(self, guest: str, host: str | None) -> Settled:
+    async def remove_guest(self, guest: str, host: str | None, request: str) -> Settled:
         return await Desk(self.conductor.parts).remove(guest, host)
 
     async def counts(self) -> Mapping[str, object]:

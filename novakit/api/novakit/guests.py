@@ -60,7 +60,9 @@ async def remove(call: Call[Additions]) -> web.Response:
     """Destroy one."""
     refuse_unknown(call.query, ("host",))
     try:
-        settled = await call.service.conductor.remove_guest(guest=call.path["id"], host=call.query.get("host"))
+        settled = await call.service.conductor.remove_guest(
+            guest=call.path["id"], host=call.query.get("host"), request=call.context.request_id
+        )
     except BusError as error:
         raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
     return _answer(call, settled, "removed")

@@ -27,11 +27,13 @@ from novakit.bus import (
     call,
     client,
     serve,
+    settles,
     time_left,
     topics,
 )
-from novakit.bus.contract import key_of, methods_of
+from novakit.bus.contract import methods_of
 from novakit.bus.interface import plain_of
+from novakit.bus.repeats import named
 from novakit.calls.conductor import AgentReport, ConductorCalls
 from novakit.calls.host import BuildPlan, HostCalls
 from novakit.calls.scheduler import SchedulerCalls
@@ -59,7 +61,12 @@ class Shop(Contract):
     __slots__ = ()
     target = "shop.{}"
 
-    @call(within=lambda config: config.agent.create_within + 5, plus="patience", repeat_by="wish.name", by=("api",))
+    @call(
+        within=lambda config: config.agent.create_within + 5,
+        plus="patience",
+        repeat_by=settles("wish.name"),
+        by=("api",),
+    )
     @abstractmethod
     async def order(self, wish: Wish, patience: float = 0.0) -> Wish | None:
         """Order something."""
@@ -255,7 +262,11 @@ def test_every_call_declares_a_deadline_who_may_and_what_makes_it_the_same_call(
         given = {declared.plus: 0.0} if declared.plus else {}
         assert 0 < method.seconds(config, given) <= 4000, method.name
         assert declared.by and set(declared.by) <= {"api", "conductor", "scheduler", "agent"}, method.name
-        assert declared.repeat_by == READS or declared.repeat_by.partition(".")[0] in method.arguments, method.name
+        repeat = declared.repeat_by
+        assert (repeat == READS) == (not repeat.by), f"{method.name} says what makes two calls the same"
+        named = {path.partition(".")[0] for path in (*repeat.by, repeat.about) if path}
+        assert named <= method.arguments.keys(), method.name
+        assert repeat.about or not repeat.is_kept, f"{method.name}: only what is about something can be kept"
         assert getattr(contract, method.name).__doc__, method.name
 
 
@@ -301,11 +312,14 @@ async def test_an_answer_of_a_host_is_held_to_the_same_bounds(config: Config) ->
         await client(HostCalls, bus.join("conductor"), config, "a").holdings()
 
 
-def test_the_key_of_a_call_is_read_from_what_it_is_given() -> None:
+def test_what_makes_two_calls_the_same_is_read_from_what_they_are_given() -> None:
     methods = methods_of(HostCalls)
-    assert key_of(methods["apply_network"], {"topology": Topology(revision=7)}) == 7
-    assert key_of(methods["set_power"], {"operation": "o", "to": Power.RUNNING}) == "o"
-    assert key_of(methods["holdings"], {}) is None
+    revision = methods["apply_network"].declared.repeat_by.by
+    assert [named(path, {"topology": Topology(revision=7)}) for path in revision] == [7]
+    power = methods["set_power"].declared.repeat_by
+    assert [named(path, {"operation": "o", "to": Power.RUNNING}) for path in power.by] == ["o", Power.RUNNING]
+    assert named(power.about, {"server": "s"}) == "s"
+    assert methods["holdings"].declared.repeat_by == READS
 
 
 def test_a_plan_tells_nothing_secret_when_it_is_printed() -> None:
