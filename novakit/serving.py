@@ -24,8 +24,8 @@ from novakit.compute.keypairs import Keypairs
 from novakit.compute.quotas import Quotas
 from novakit.compute.server_groups import ServerGroups
 from novakit.compute.servers import Servers
-from novakit.conductor.creation import Creation
 from novakit.conductor.requests import Requests
+from novakit.conductor.verbs.create import Creation
 from novakit.config import Config
 from novakit.control import Control
 from novakit.front.sharing import Shares

@@ -9,8 +9,8 @@ from novakit.compute.keypairs import Keypairs
 from novakit.compute.quotas import Quotas
 from novakit.compute.server_groups import ServerGroups
 from novakit.compute.servers import Servers
-from novakit.conductor.creation import Creation
 from novakit.conductor.requests import Requests
+from novakit.conductor.verbs.create import Creation
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.network import Networks

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from novakit.conductor.creation import hostname_of
+from novakit.conductor.verbs.create import hostname_of
 from novakit.store import operations
 
 
