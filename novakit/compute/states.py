@@ -82,10 +82,6 @@ class Move:
         return {**kept, "task_state": self.task_state}
 
 
-NEW: State = ("building", "scheduling")
-"""How every server begins."""
-
-
 def when(vm_states: Sequence[str], *task_states: str | None) -> Before:
     """Return the states that a move begins from, where the task_states are the same for each vm_state."""
     return dict.fromkeys(vm_states, task_states)

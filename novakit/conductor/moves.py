@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from novakit.compute.states import ANY, NEW, Move, State
+from novakit.compute.states import ANY, REQUEST, Move, State
 from novakit.conductor.reports import MOVES as REPORTED
 from novakit.conductor.verb import AnyVerb
 from novakit.conductor.verbs import VERBS
@@ -18,11 +18,17 @@ def table(verbs: Mapping[str, AnyVerb]) -> dict[tuple[str, str], Move]:
 
 
 TABLE: Mapping[tuple[str, str], Move] = table(VERBS)
+NEW: frozenset[State] = frozenset(
+    (str(move.vm_state), move.task_state)
+    for move in TABLE.values()
+    if move.event.startswith(REQUEST) and not move.before
+)
+"""How servers begin: what the requests that begin from no state make of them."""
 
 
 def living(moves: Sequence[Move]) -> Mapping[str, Sequence[str | None]]:
     """Collect the states that a server can be in before it is deleted: task_states by vm_state."""
-    found: dict[str, dict[str | None, None]] = {NEW[0]: {NEW[1]: None}}
+    found: dict[str, dict[str | None, None]] = {vm_state: {task_state: None} for vm_state, task_state in NEW}
     for move in moves:
         for vm_state, task_states in move.before.items():
             if vm_state == ANY:
@@ -59,4 +65,4 @@ def joined(verb: AnyVerb) -> Iterator[tuple[State, State]]:
 PAIRS = frozenset(pair for move in TABLE.values() for pair in pairs(move)) | frozenset(
     pair for verb in VERBS.values() for pair in joined(verb)
 )
-STATES = frozenset({NEW, *(state for pair in PAIRS for state in pair)})
+STATES = frozenset({*NEW, *(state for pair in PAIRS for state in pair)})

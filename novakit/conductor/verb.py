@@ -47,6 +47,21 @@ class Action:
 
 
 @attrs.frozen(kw_only=True)
+class OwnRoute:
+    """A path of its own at which users ask for a verb, beside its action or instead of one.
+
+    Its handler and the schema of its body stand in the API: what is told here is where it is, and who may.
+    """
+
+    method: str
+    path: str
+    """Below `/v2.1`, as `/servers/{id}`."""
+    rule: str
+    """The public name of the rule of the policy that the caller must meet."""
+    fields: Sequence[FieldRule] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Asked:
     """One request for a verb, inside the transaction that is to write its operation; the server's row is locked."""
 
@@ -108,11 +123,16 @@ class Verb(Generic[M]):
     """Its name in the store, in the list of instance actions, and for observers."""
     remembers: type[M]
     moves: Sequence[Move]
-    """Every change of the server's states; all begin with the event `request` or `undo`, or are made by a step."""
+    """Every change of the server's states; all begin with the event `request` or `undo`, or are made by a step.
+
+    A request that begins from no state makes the server.
+    """
     steps: Sequence[Step[M]] = ()
     """What an operation does after the request; without any, the request itself does everything at once."""
     action: Action | None = None
-    """How users ask for it; None for what has a route of its own."""
+    """How users ask for it among a server's actions; None for what no server is asked for."""
+    route: OwnRoute | None = None
+    """Where else they ask for it."""
     begin: Callable[[Asked], Awaitable[Begun[M]]] | None = None
     """Works out what the operation remembers; None for what no action asks for.
 

@@ -32,3 +32,14 @@ def test_the_files_that_pause_touches_are_those_that_the_page_lists() -> None:
     }
     assert naming == listed
     assert f"named in {len(listed)} source files" in (ROOT / "docs/explanation/architecture.md").read_text()
+
+
+def test_nothing_of_the_conductor_but_the_verbs_themselves_names_a_verb() -> None:
+    """What is one verb's stands in its module; the service asks one of them for what is due by itself."""
+    conductor = ROOT / "novakit/conductor"
+    naming = {
+        str(path.relative_to(conductor))
+        for path in conductor.rglob("*.py")
+        if path.parent.name != "verbs" and re.search(r"conductor\.verbs\.\w+ import", path.read_text())
+    }
+    assert naming == {"service.py"}

@@ -17,18 +17,17 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError
-from novakit.compute import states
 from novakit.compute.flavors import hardware
 from novakit.compute.quotas import Book, Quotas
 from novakit.compute.records import POWER_NUMBERS, Server
 from novakit.compute.requests import CreateRequest
 from novakit.compute.servers import new_server
-from novakit.compute.states import ANY, UNDO, Move, when
+from novakit.compute.states import ANY, REQUEST, UNDO, Move, when
 from novakit.concurrency.gather import Gather
 from novakit.conductor.parts import Parts
 from novakit.conductor.requests import operation_of, tell_conductor
 from novakit.conductor.steps import building, clearing
-from novakit.conductor.verb import Step, Verb
+from novakit.conductor.verb import FieldRule, OwnRoute, Step, Verb
 from novakit.conductor.work import Commit, Failed, Work
 from novakit.context import RequestContext
 from novakit.image import Image, Images
@@ -115,8 +114,18 @@ async def _clear(work: Work[Creating], parts: Parts) -> None:
 _BUILDING = ("building",)
 CREATE = Verb(
     kind="create",
+    route=OwnRoute(
+        method="POST",
+        path="/servers",
+        rule="os_compute_api:servers:create",
+        fields=tuple(
+            FieldRule(name, (2, 74), "compute:servers:create:requested_destination")
+            for name in ("host", "hypervisor_hostname")
+        ),
+    ),
     remembers=Creating,
     moves=(
+        Move(REQUEST, {}, "building", "scheduling"),
         Move("place", when(_BUILDING, "scheduling"), None, "networking"),
         Move("wire", when(_BUILDING, "networking"), None, "spawning"),
         Move("elsewhere", when(_BUILDING, "spawning"), None, "scheduling"),
@@ -169,7 +178,7 @@ def _fitting(book: Book, request: CreateRequest, members: int | None = None) -> 
 
 @attrs.define
 class Creation:
-    """Makes servers."""
+    """Begins creates: what `Requests` is for the verbs of servers that are there."""
 
     store: Store
     bus: Bus
@@ -301,8 +310,7 @@ class Creation:
             "name": f"{request.name[: LONGEST_NAME - len(suffix)]}{suffix}",
             "description": request.description,
             "hostname": request.hostname or hostname_of(request.name, suffix) or f"server-{new_id}",
-            "vm_state": states.NEW[0],
-            "task_state": states.NEW[1],
+            **CREATE.move(REQUEST).target(),
             "availability_zone": None,
             "pinned_availability_zone": request.availability_zone,
             "flavor": dict(request.flavor),

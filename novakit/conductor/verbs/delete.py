@@ -10,7 +10,7 @@ from novakit.compute.states import ANY, DELETING, REQUEST, Move, move_if
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import clearing
 from novakit.conductor.steps.snapshots import drop_snapshot, snapshot_of
-from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
+from novakit.conductor.verb import Action, Asked, Begun, OwnRoute, Step, Verb
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store import operations
 from novakit.store.compute import server_groups, servers
@@ -85,6 +85,7 @@ async def forget(work: Work[Deleting], parts: Parts) -> Commit:
 DELETE = Verb(
     kind="delete",
     action=Action(name="forceDelete", rule="os_compute_api:os-deferred-delete:force"),
+    route=OwnRoute(method="DELETE", path="/servers/{id}", rule="os_compute_api:servers:delete"),
     begin=begin,
     remembers=Deleting,
     needs_host=False,

@@ -232,7 +232,7 @@ def in_states(states: Mapping[str, Iterable[str | None]]) -> sa.ColumnElement[bo
 
     `*` is any vm_state, and any task_state but deleting.
     """
-    return sa.or_(*(_in_state(vm_state, tasks) for vm_state, tasks in states.items()))
+    return sa.or_(sa.false(), *(_in_state(vm_state, tasks) for vm_state, tasks in states.items()))
 
 
 def _in_state(vm_state: str, task_states: Iterable[str | None]) -> sa.ColumnElement[bool]:

@@ -8,7 +8,9 @@ import attrs
 import pytest
 
 from novakit.api.compute.policies import RULES, SERVER_ACTIONS
+from novakit.api.compute.servers import servers
 from novakit.api.compute.servers.actions import READS
+from novakit.conductor.moves import NEW
 from novakit.conductor.verbs import ACTIONS, VERBS
 from novakit.conductor.work import remembered
 from novakit_hookspecs.plain import to_plain
@@ -59,6 +61,26 @@ def test_a_verb_asks_the_public_rule_of_its_action(name: str) -> None:
     assert action is not None
     assert action.rule == SERVER_ACTIONS[name]
     assert {field.rule for field in action.fields} <= set(RULES)
+
+
+def test_the_verbs_with_a_route_of_their_own_ask_its_public_rule_and_the_api_reads_both_from_the_record() -> None:
+    routes = {(verb.route.method, verb.route.path): verb.route for verb in VERBS.values() if verb.route}
+    assert routes.keys() == {("POST", "/servers"), ("DELETE", "/servers/{id}")}
+    served = {(route.method, route.path): route.rule for route in servers.ROUTES}
+    for (method, path), route in routes.items():
+        assert served[method, f"/v2.1{path}"] == route.rule
+        for rule in (route.rule, *(field.rule for field in route.fields)):
+            assert f"{method} {path}" in RULES[rule].operations
+
+
+def test_a_user_can_ask_for_every_verb() -> None:
+    assert not [verb.kind for verb in VERBS.values() if verb.action is None and verb.route is None]
+
+
+def test_one_verb_makes_servers() -> None:
+    making = [verb.kind for verb in VERBS.values() for move in verb.moves if not move.before]
+    assert making == ["create"]
+    assert {("building", "scheduling")} == NEW
 
 
 def test_the_reference_of_the_api_names_every_action_that_is_served() -> None:

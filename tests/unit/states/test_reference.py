@@ -16,7 +16,7 @@ def table():
         "|---|---|---|---|---|",
     ]
     for (kind, event), move in sorted(moves.TABLE.items(), key=lambda line: ORDER.get(line[0][0], 1)):
-        before = "; ".join(map(words, move.before.items()))
+        before = "; ".join(map(words, move.before.items())) or "no server yet"
         kept = move.vm_state or "as before"
         lines.append(f"| {kind} | {event} | {before} | {kept} | {move.task_state or 'none'} |")
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.compute.policies import SERVER_ACTIONS
 from novakit.api.compute.schemas import not_served, types
 from novakit.api.compute.schemas import server_actions as schemas
+from novakit.api.compute.servers.rules import authorize_fields
 from novakit.api.compute.servers.servers import server_of
 from novakit.api.documents import Document
 from novakit.api.service import Call, Route, Version, reply
@@ -99,10 +100,7 @@ async def _begin(call: Call[Compute], verb: verbs.AnyVerb, action: verbs.Action,
     server = await server_of(call, action.rule)
     BODIES[action.name].check(call.version, body)
     value = body[action.name]
-    about = {"project_id": server.project_id, "user_id": server.user_id}
-    for field in action.fields:
-        if call.version >= field.since and isinstance(value, dict) and value.get(field.name) is not None:
-            call.authorize(field.rule, about)
+    authorize_fields(call, action, value, {"project_id": server.project_id, "user_id": server.user_id})
     await call.service.requests.begin(call.context, server.id, verb, value, call.version)
     return reply(status=202)
 

@@ -119,13 +119,11 @@ def _place(call: Call[Compute], asked: Mapping[str, Any]) -> tuple[str | None, s
     zone, host, node = (word or None for word in (*words, "", "")[:3])
     if host or node:
         call.authorize("os_compute_api:servers:create:forced_host")
-    if asked.get("host") or asked.get("hypervisor_hostname"):
-        call.authorize("compute:servers:create:requested_destination")
-        if host or node:
-            raise errors.BadRequest(
-                "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are "
-                "mutually exclusive."
-            )
+    if (asked.get("host") or asked.get("hypervisor_hostname")) and (host or node):
+        raise errors.BadRequest(
+            "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are "
+            "mutually exclusive."
+        )
     return zone, host, node
 
 

@@ -12,10 +12,12 @@ from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.servers import views
 from novakit.api.compute.servers.creation import creation, reached
 from novakit.api.compute.servers.filters import Listing, listing
+from novakit.api.compute.servers.rules import authorize_fields, route_of
 from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
+from novakit.conductor.verbs.create import CREATE
 from novakit.conductor.verbs.delete import DELETE
 from novakit.front.sharing import Cost
 
@@ -23,6 +25,7 @@ from novakit.front.sharing import Cost
 async def create(call: Call[Compute]) -> web.Response:
     """Ask for one server or several."""
     body = await schemas.create.read(call)
+    authorize_fields(call, CREATE.route, body["server"])
     spec = await creation(call, body)
     try:
         made = await call.service.creation.create(call.context, spec)
@@ -127,12 +130,12 @@ def _list(call: Call[Compute], place: str, shown: list[Document]) -> web.Respons
 
 
 ROUTES = [
-    Route(method="POST", path="/v2.1/servers", handler=create, rule="os_compute_api:servers:create"),
+    route_of(CREATE, create),
     Route(method="GET", path="/v2.1/servers", handler=index, rule="os_compute_api:servers:index"),
     Route(
         method="GET", path="/v2.1/servers/detail", handler=detail, rule="os_compute_api:servers:detail", cost=Cost.HEAVY
     ),
     Route(method="GET", path="/v2.1/servers/{id}", handler=show, rule="os_compute_api:servers:show"),
     Route(method="PUT", path="/v2.1/servers/{id}", handler=update, rule="os_compute_api:servers:update"),
-    Route(method="DELETE", path="/v2.1/servers/{id}", handler=delete, rule="os_compute_api:servers:delete"),
+    route_of(DELETE, delete),
 ]
