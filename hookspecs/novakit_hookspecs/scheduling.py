@@ -35,6 +35,8 @@ class ImageAsk:
     """The least memory in MiB that it needs."""
     min_disk_gb: int = 0
     """The least disk in GiB that it needs."""
+    disk_format: str = ""
+    """The format of its file, such as qcow2; empty where that is not known or does not matter."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +85,8 @@ class Ask:
     """The image it boots from; None without one."""
     boots_from_volume: bool = False
     """Whether its root disk is a volume and takes nothing of the host's disk."""
+    config_drive: bool = False
+    """Whether the guest is to have a config drive."""
     availability_zone: str | None = None
     """Name of the zone it must be in; None for any."""
     host: str | None = None

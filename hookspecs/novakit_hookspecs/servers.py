@@ -34,7 +34,7 @@ class LocalImage:
     path: str
     """Absolute path of the file on this host; shared by every guest that boots from it."""
     disk_format: str
-    """qcow2 or raw, as inspected."""
+    """One of `facets.IMAGE_FORMATS` whose trait the host reports, such as qcow2; the file was found to be that."""
     virtual_size: int
     """Bytes the guest sees."""
 

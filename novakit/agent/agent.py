@@ -148,7 +148,7 @@ class Agent(HostCalls):
         facts = await self._ask_driver("host", self.driver.host(), 60)
         ip = self.options.address or facts.host_ip or address.own()
         metrics = {**await self.measuring.read(), **facts.metrics}
-        able = traits_of(self.driver, self.spec.facets, self.spec.renders)
+        able = traits_of(self.driver, self.spec.facets, self.spec.renders, wants_images=self.spec.wants_images)
         traits = (facts.traits | able | set(self.options.traits)).difference(self.options.withheld_traits)
         guests = tuple(await self._ask_driver("guests", self.driver.guests(), 60))
         report = AgentReport(

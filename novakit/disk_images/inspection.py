@@ -15,8 +15,9 @@ from oslo_utils.imageutils import format_inspector
 
 from novakit import errors
 from novakit.disk_images.header import LENGTH, encryption, flaw, guessed
+from novakit_hookspecs.facets import IMAGE_FORMATS
 
-FORMATS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "luks", "ami", "ari", "aki", "ploop")
+FORMATS = IMAGE_FORMATS
 CONTAINERS = ("bare", "ami", "ari", "aki")
 
 _PLAIN = ({"raw"}, {"gpt"})

@@ -1,4 +1,4 @@
-"""Abilities of a host that flavor and image imply: each is a trait that the host must have, whatever filters are on.
+"""Abilities of a host that flavor, image and config drive imply: traits that it must have, whatever filters are on.
 
 A driver refuses what it cannot build, when the server has long been placed. What is listed here is known before: hosts
 without the trait are not chosen, and the owner is told which one was lacking.
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from novakit_fit.affinity import devices
 from novakit_hookspecs.devices import PciAttachment
-from novakit_hookspecs.facets import LIMITS_CPUS, LIMITS_DISKS, trait_of_attachment
+from novakit_hookspecs.facets import CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS, trait_of_attachment, trait_of_format
 
 UEFI, SECURE_BOOT = "COMPUTE_FIRMWARE_UEFI", "COMPUTE_SECURITY_UEFI_SECURE_BOOT"
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -29,9 +29,18 @@ LIMITS: Mapping[str, str] = {"quota:cpu_": LIMITS_CPUS, "quota:disk_": LIMITS_DI
 """By how an extra spec begins: the trait of hosts that can set such limits; 0 is none."""
 
 
-def implied(specs: Mapping[str, str], properties: Mapping[str, str]) -> dict[str, str]:
-    """Return the traits without which no host can give what is asked for, each with the words that ask for it."""
+def implied(
+    specs: Mapping[str, str], properties: Mapping[str, str], disk_format: str = "", *, config_drive: bool = False
+) -> dict[str, str]:
+    """Return the traits without which no host can give what is asked for, each with the words that ask for it.
+
+    `disk_format` is the image's, empty where nobody knows it.
+    """
     found = dict((*_by_specs(specs, properties), *_by_properties(properties)))
+    if disk_format:
+        found[trait_of_format(disk_format)] = f"disk_format {disk_format}"
+    if config_drive:
+        found[CONFIG_DRIVES] = "config_drive true"
     if SECURE_BOOT in found:
         # Firmware that boots only what is signed is UEFI, and another is not needed.
         found.pop(UEFI, None)

@@ -223,6 +223,7 @@ class SchedulerReports:
             "properties": properties,
             "min_ram_mb": int(shown.get("min_ram") or 0),
             "min_disk_gb": int(shown.get("min_disk") or 0),
+            "disk_format": shown.get("disk_format"),
         }
 
     @property

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 
+import os_traits
 import pytest
 
+from novakit import disk_images
 from novakit.request_spec.implied import MODELS, implied
 from novakit.scheduler.pipeline.ask import complete
 from novakit_driver_libvirt import domain_xml
 from novakit_driver_libvirt import host_facts as libvirt_facts
 from novakit_driver_qemu import host_facts as qemu_facts
 from novakit_driver_qemu import machine
+from novakit_hookspecs.facets import CONFIG_DRIVES, IMAGE_FORMATS, trait_of_format, traits_of
 from novakit_hookspecs.scheduling import Ask, ImageAsk
 from novakit_simulated.virt import ABILITIES as SIMULATED
 
@@ -37,7 +40,7 @@ SECURE_BOOT = "COMPUTE_SECURITY_UEFI_SECURE_BOOT"
         ({"pci_passthrough:alias": "a100:1"}, {}, {"CUSTOM_COMPUTE_RENDERS_PCI_ATTACHMENT"}),
     ],
 )
-def test_a_decision_requires_what_flavor_and_image_imply(
+def test_a_decision_requires_what_flavor_and_properties_imply(
     specs: Mapping[str, str], properties: Mapping[str, str], traits: set[str]
 ) -> None:
     assert set(implied(specs, properties)) == traits
@@ -56,6 +59,34 @@ def test_a_decision_requires_what_flavor_and_image_imply(
     )
     assert asked.required_traits == {"CUSTOM_OWN", *traits}
     assert set(asked.implied) == traits and all(asked.implied.values())
+
+
+@pytest.mark.parametrize("disk_format", IMAGE_FORMATS)
+def test_a_decision_requires_the_format_of_the_image_and_a_config_drive(disk_format: str) -> None:
+    ask = Ask(server_id="s", image=ImageAsk(disk_format=disk_format), config_drive=True)
+    trait = trait_of_format(disk_format)
+    assert complete(ask).implied == {trait: f"disk_format {disk_format}", CONFIG_DRIVES: "config_drive true"}
+    assert complete(ask).required_traits == {trait, CONFIG_DRIVES}
+    assert trait.startswith("CUSTOM_") or trait in os_traits.get_traits("COMPUTE_")
+    assert not complete(Ask(server_id="s", image=ImageAsk())).required_traits
+
+
+def test_the_formats_of_images_are_those_of_the_image_service() -> None:
+    assert set(IMAGE_FORMATS) == set(disk_images.FORMATS)
+
+
+@pytest.mark.parametrize("abilities", [libvirt_facts.ABILITIES, qemu_facts.ABILITIES], ids=["libvirt", "qemu"])
+def test_a_real_driver_reports_the_formats_that_it_boots_and_its_config_drives(abilities: frozenset[str]) -> None:
+    begin = "COMPUTE_IMAGE_TYPE_"
+    assert {trait for trait in abilities if begin in trait} == {f"{begin}QCOW2", f"{begin}RAW"}
+    assert CONFIG_DRIVES in abilities
+
+
+def test_a_host_whose_driver_wants_no_images_takes_servers_of_every_format() -> None:
+    every = {trait_of_format(each) for each in IMAGE_FORMATS}
+    assert every <= traits_of(object(), (), (), wants_images=False)
+    assert not every & traits_of(object(), (), ())
+    assert CONFIG_DRIVES in SIMULATED
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ class Building(Memory):
     """The availability zone of the host."""
     availability_zone: str | None = None
     """The one that was asked for."""
+    disk_format: str = ""
+    """That of the image that the guest is built from; empty where an older version asked for the server."""
     forced_host: str | None = None
     forced_node: str | None = None
     forced: bool = False
@@ -204,7 +206,8 @@ def ask(server: Row, request_id: str, memory: Building) -> Ask:
         ephemeral_gb=flavor.get("ephemeral", 0),
         swap_mb=flavor.get("swap", 0),
         extra_specs=flavor.get("extra_specs", {}),
-        image=_image_ask(server),
+        image=_image_ask(server, memory.disk_format),
+        config_drive=bool(server["config_drive"]),
         availability_zone=memory.availability_zone,
         host=memory.forced_host,
         node=memory.forced_node,
@@ -216,11 +219,11 @@ def ask(server: Row, request_id: str, memory: Building) -> Ask:
     )
 
 
-def _image_ask(server: Row) -> ImageAsk | None:
+def _image_ask(server: Row, disk_format: str) -> ImageAsk | None:
     if not server["image_id"]:
         return None
     properties = {key: str(value) for key, value in server["image_properties"].items()}
-    return ImageAsk(id=server["image_id"], properties=properties)
+    return ImageAsk(id=server["image_id"], properties=properties, disk_format=disk_format)
 
 
 def _refusal(refused: Refusal, failures: Sequence[str]) -> Failed:

@@ -21,6 +21,14 @@ async def snapshot_of(session: Session, server: Row) -> str | None:
     return await operations.last_of(session, server["id"], "shelve")
 
 
+async def format_of(images: Images, image_id: str) -> str:
+    """Return the disk format of the image; empty for one that is gone, of which the build says so."""
+    try:
+        return (await images.get(SERVICE, image_id)).disk_format or ""
+    except errors.NotFound:
+        return ""
+
+
 async def drop_snapshot(images: Images, image_id: str) -> None:
     """Delete the image; one that is gone is fine, and one that its owner has protected stays."""
     try:

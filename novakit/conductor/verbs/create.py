@@ -210,6 +210,7 @@ class Creation:
             networks=tuple(cards),
             admin_pass=request.admin_pass if request.config_drive else None,
             availability_zone=request.availability_zone,
+            disk_format=image.disk_format or "",
             forced_host=request.forced_host or request.requested_host,
             forced_node=request.forced_node or request.requested_node,
             forced=bool(request.forced_host or request.forced_node),

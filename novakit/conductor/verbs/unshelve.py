@@ -12,7 +12,7 @@ from novakit.conductor.parts import Parts
 from novakit.conductor.steps import building
 from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.steps.power import number, set_power
-from novakit.conductor.steps.snapshots import drop_snapshot, snapshot_of
+from novakit.conductor.steps.snapshots import drop_snapshot, format_of, snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, FieldRule, Step, Verb
 from novakit.conductor.work import Commit, Work
 from novakit.store.compute import hosts, servers
@@ -83,6 +83,8 @@ async def place(work: Work[Unshelving], parts: Parts) -> Commit | None:
         async with parts.store.write() as session:
             await parts.placement.release(session, work.server_id)
         work.memory = attrs.evolve(work.memory, left=None)
+    if work.memory.snapshot:
+        work.memory = attrs.evolve(work.memory, disk_format=await format_of(parts.images, work.memory.snapshot))
     return servers.Change(work.server_id, await building.find_host(work, parts))
 
 

@@ -75,6 +75,7 @@ def _image(body: Mapping[str, Any]) -> ImageAsk:
         properties={str(name): str(value) for name, value in (body.get("properties") or {}).items()},
         min_ram_mb=int(body.get("min_ram_mb") or 0),
         min_disk_gb=int(body.get("min_disk_gb") or 0),
+        disk_format=str(body.get("disk_format") or "")[:16],
     )
 
 
@@ -90,7 +91,8 @@ def _group(body: Mapping[str, Any]) -> GroupAsk:
 def complete(ask: Ask) -> Ask:
     """Add what the extra specs and image properties mean: traits, resources, groups, and amounts left unsaid."""
     properties = ask.image.properties if ask.image else {}
-    because = implied(ask.extra_specs, properties)
+    disk_format = ask.image.disk_format if ask.image else ""
+    because = implied(ask.extra_specs, properties, disk_format, config_drive=ask.config_drive)
     required = {*ask.required_traits, *because}
     forbidden = set(ask.forbidden_traits)
     groups, isolate = _groups(ask)

@@ -34,7 +34,7 @@ FLAGS = ("enabled", "up")
 OBJECTS = ("node", "host_ip")
 PARTS = ("total", "reserved", "capacity", "max_unit")
 _ASKED = (
-    *("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "boots_from_volume", "count"),
+    *("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "boots_from_volume", "config_drive", "count"),
     *("user_id", "availability_zone", "host", "node", "force", "cell", "hints", "server_hosts", "extra_specs"),
     *("required_traits", "forbidden_traits", "group", "excluded_hosts"),
 )
@@ -244,8 +244,13 @@ def _ask(row: Row) -> dict[str, Any]:
         "root_gb": resources.get("DISK_GB", 0),
     }
     told.update({name: asked[name] for name in _ASKED if name in asked})
-    if asked.get("image") or asked.get("image_properties"):
-        told["image"] = {"id": asked.get("image", ""), "properties": asked.get("image_properties", {})}
+    image = {
+        "id": asked.get("image", ""),
+        "disk_format": asked.get("image_format", ""),
+        "properties": asked.get("image_properties", {}),
+    }
+    if any(image.values()):
+        told["image"] = image
     return told
 
 

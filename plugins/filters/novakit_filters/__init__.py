@@ -94,7 +94,7 @@ def _standing() -> Iterable[FilterSpec]:
         reads={"availability_zone"},
         before_driver=True,
     )
-    yield _spec("traits", lambda _: standing.Traits(), order=20, always=True)
+    yield _spec("traits", lambda _: standing.Traits(), order=20, always=True, when_forced=True)
     yield _spec(
         "compute_capabilities",
         lambda _: capabilities.ComputeCapabilities(),

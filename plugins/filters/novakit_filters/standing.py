@@ -1,6 +1,6 @@
 """Hosts that take servers at all, and those that a request names or rules out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,29 +94,40 @@ class RequestedHost:
 
 
 class Traits:
-    """Keep hosts that have every required trait and no forbidden one, anywhere in their tree."""
+    """Keep hosts that have every required trait and no forbidden one, anywhere in their tree.
+
+    Whoever forces a host passes over what operators want of hosts, and not over what the host cannot do.
+    """
 
     def applies(self, ask: Ask) -> bool:
-        return bool(ask.required_traits or ask.forbidden_traits)
+        return bool(_required(ask) or _forbidden(ask))
 
     def mask(self, hosts: HostColumns, ask: Ask) -> "NDArray[np.bool_]":
         mask = np.ones(hosts.size, np.bool_)
-        for trait in ask.required_traits:
+        for trait in _required(ask):
             mask &= hosts.has_trait(trait)
-        for trait in ask.forbidden_traits:
+        for trait in _forbidden(ask):
             mask &= ~hosts.has_trait(trait)
         return mask
 
     def why(self, hosts: HostColumns, ask: Ask) -> Sequence[Reason]:
         required = [
             Demand("trait_missing", _lacks(trait, ask), f"the trait {trait}", hosts.has_trait(trait))
-            for trait in sorted(ask.required_traits)
+            for trait in sorted(_required(ask))
         ]
         forbidden = [
             Demand("trait_forbidden", f"have the forbidden trait {trait}", f"no trait {trait}", ~hosts.has_trait(trait))
-            for trait in sorted(ask.forbidden_traits)
+            for trait in sorted(_forbidden(ask))
         ]
         return unmet([*required, *forbidden])
+
+
+def _required(ask: Ask) -> Collection[str]:
+    return ask.implied.keys() if ask.force else ask.required_traits
+
+
+def _forbidden(ask: Ask) -> Collection[str]:
+    return () if ask.force else ask.forbidden_traits
 
 
 def _lacks(trait: str, ask: Ask) -> str:

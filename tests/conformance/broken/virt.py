@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import ClassVar
 
+import attrs
 import pytest
 
 from novakit_hookspecs.devices import PciAttachment
-from novakit_hookspecs.errors import NotFound
-from novakit_hookspecs.hosts import Holding, HostContext
-from novakit_hookspecs.servers import Guest, GuestPlan, Power
+from novakit_hookspecs.errors import NotFound, Refused
+from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
+from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Power
 from novakit_hookspecs.testing.virt import VirtConformance
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends
 from novakit_simulated.options import VirtOptions
@@ -54,6 +55,19 @@ class Litters(SimulatedVirt):
         return await super().create(plan)
 
     _ever: ClassVar[list[str]] = []
+
+
+class WithoutDrives(SimulatedVirt):
+    async def create(self, plan: GuestPlan) -> Guest:
+        if plan.config_drive is not None:
+            raise Refused("no config drives here")
+        return await super().create(plan)
+
+
+class BootsAnything(SimulatedVirt):
+    async def host(self) -> HostFacts:
+        facts = await super().host()
+        return attrs.evolve(facts, traits=facts.traits | {"COMPUTE_IMAGE_TYPE_QCOW2"})
 
 
 class Generous(SimulatedVirt):
@@ -198,6 +212,26 @@ class TestRestarts(_Suite):
 class TestLitters(_Suite):
     kind = Litters
     caught_by = frozenset({"test_holdings_are_there_with_the_guest_and_gone_after_it"})
+
+
+class TestWithoutDrives(_Suite):
+    kind = WithoutDrives
+    caught_by = frozenset({"test_a_host_that_gives_config_drives_takes_a_plan_with_one"})
+
+
+class TestBootsAnything(_Suite):
+    kind = BootsAnything
+    caught_by = frozenset({"test_the_host_reports_the_formats_of_images_that_it_boots_and_refuses_others"})
+
+    @pytest.fixture
+    def image(self) -> LocalImage:
+        return LocalImage(
+            id="6f5b1a52-1d77-4c2c-9d8e-6f6f0a2d7f10", path="/nowhere", disk_format="qcow2", virtual_size=1 << 30
+        )
+
+
+class TestBootsUnsaid(TestBootsAnything):
+    kind = SimulatedVirt
 
 
 class TestGenerous(_Suite):

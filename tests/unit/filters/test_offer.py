@@ -37,7 +37,7 @@ def test_the_order_in_which_filters_run_and_those_that_nobody_switches_off() -> 
         "provider_tree",
         "numa_topology",
     }
-    assert {one.name for one in on if one.when_forced} == {"requested_host"}
+    assert {one.name for one in on if one.when_forced} == {"requested_host", "traits"}
     assert {one.name for one in on if one.before_driver} == {"compute", "availability_zone", "ram", "core", "disk"}
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -101,6 +102,17 @@ def test_traits_that_lack_or_are_too_many_are_told_apart() -> None:
     assert standing.Traits().applies(ask(required_traits={"CUSTOM_X"}))
     assert standing.Traits().applies(ask(forbidden_traits={"CUSTOM_X"}))
     assert not standing.Traits().applies(ask())
+
+
+def test_who_forces_a_host_passes_over_what_is_wanted_and_not_over_what_it_cannot_do() -> None:
+    table = host_table(["a", "b"], traits={"COMPUTE_IMAGE_TYPE_QCOW2": ["b"], "CUSTOM_Y": ["b"]})
+    wanted = ask(required_traits={"CUSTOM_X"}, forbidden_traits={"CUSTOM_Y"}, host="b", force=True)
+    assert not standing.Traits().applies(wanted)
+    qcow2 = {"COMPUTE_IMAGE_TYPE_QCOW2": "disk_format qcow2"}
+    cannot = attrs.evolve(wanted, required_traits={"CUSTOM_X", *qcow2}, implied=qcow2)
+    assert standing.Traits().applies(cannot) and kept(standing.Traits(), table, cannot) == ["b"]
+    (told,) = standing.Traits().why(table, attrs.evolve(cannot, forbidden_traits=()))
+    assert "disk_format qcow2" in told.message and told.count == 1
 
 
 def test_a_trait_that_is_implied_is_told_in_the_words_that_imply_it() -> None:

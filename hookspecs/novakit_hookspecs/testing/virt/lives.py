@@ -6,7 +6,8 @@ import uuid
 import attrs
 import pytest
 
-from novakit_hookspecs.errors import NotFound
+from novakit_hookspecs.errors import NotFound, Refused
+from novakit_hookspecs.facets import CONFIG_DRIVES, IMAGE_FORMATS, trait_of_format
 from novakit_hookspecs.servers import Guest, GuestPlan, Power
 from novakit_hookspecs.testing.virt.frame import VirtFrame, until, witness
 from novakit_hookspecs.virt import VirtDriver
@@ -95,6 +96,32 @@ class GuestsLive(VirtFrame):
             assert [each.id for each in await driver.guests()] == [plan.id]
         finally:
             await driver.destroy(plan.id)
+
+    # what the host says that it can
+
+    async def test_a_host_that_gives_config_drives_takes_a_plan_with_one(
+        self, driver: VirtDriver, plan: GuestPlan
+    ) -> None:
+        if CONFIG_DRIVES not in (await driver.host()).traits:
+            pytest.skip(f"the host does not report {CONFIG_DRIVES}")
+        told = attrs.evolve(plan, config_drive={"openstack/latest/meta_data.json": b'{"uuid": "x"}'})
+        try:
+            assert (await driver.create(told)).power is Power.RUNNING
+        finally:
+            await driver.destroy(plan.id)
+
+    async def test_the_host_reports_the_formats_of_images_that_it_boots_and_refuses_others(
+        self, driver: VirtDriver, plan: GuestPlan
+    ) -> None:
+        if plan.image is None:
+            pytest.skip("the driver boots no images")
+        traits = (await driver.host()).traits
+        wanted = trait_of_format(plan.image.disk_format)
+        assert wanted in traits, f"report {wanted}: servers with such an image go to no host without it"
+        for other in (each for each in IMAGE_FORMATS if trait_of_format(each) not in traits):
+            with pytest.raises(Refused):
+                await driver.create(attrs.evolve(plan, image=attrs.evolve(plan.image, disk_format=other)))
+            assert await self.power_of(driver, plan.id) is None, "a plan that is refused must leave no guest"
 
     # destroy
 

@@ -7,19 +7,20 @@ from lxml import etree
 from novakit_driver_libvirt import host_cells
 from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_hookspecs.facets import LIMITS_CPUS, LIMITS_DISKS
+from novakit_hookspecs.facets import CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS, trait_of_format
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
 from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
+from novakit_host.disks import FORMATS
 from novakit_host.machine import HostMachine
 
 ABILITIES = frozenset(
     {
         "COMPUTE_NODE",
         "COMPUTE_FIRMWARE_BIOS",
-        "COMPUTE_IMAGE_TYPE_QCOW2",
-        "COMPUTE_IMAGE_TYPE_RAW",
+        *map(trait_of_format, FORMATS),
+        CONFIG_DRIVES,
         "COMPUTE_STORAGE_BUS_VIRTIO",
         "COMPUTE_STORAGE_BUS_SCSI",
         "COMPUTE_STORAGE_BUS_SATA",

@@ -5,9 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from novakit_driver_qemu.options import QemuOptions
+from novakit_hookspecs.facets import CONFIG_DRIVES, trait_of_format
 from novakit_hookspecs.hosts import HostContext, HostFacts
 from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
+from novakit_host.disks import FORMATS
 from novakit_host.machine import HostMachine
 from novakit_host.pci.survey import survey
 
@@ -15,8 +17,8 @@ ABILITIES = frozenset(
     {
         "COMPUTE_NODE",
         "COMPUTE_FIRMWARE_BIOS",
-        "COMPUTE_IMAGE_TYPE_QCOW2",
-        "COMPUTE_IMAGE_TYPE_RAW",
+        *map(trait_of_format, FORMATS),
+        CONFIG_DRIVES,
         "COMPUTE_STORAGE_BUS_VIRTIO",
         "COMPUTE_STORAGE_BUS_SCSI",
         "COMPUTE_NET_VIF_MODEL_VIRTIO",

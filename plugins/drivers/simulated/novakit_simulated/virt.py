@@ -17,7 +17,7 @@ import attrs
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.devices import Attachment, MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import NotFound, Refused
-from novakit_hookspecs.facets import LIMITS_CPUS, LIMITS_DISKS
+from novakit_hookspecs.facets import CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
@@ -33,6 +33,7 @@ ABILITIES = frozenset(
         "COMPUTE_FIRMWARE_BIOS",
         *(f"COMPUTE_STORAGE_BUS_{bus}" for bus in ("VIRTIO", "SCSI", "SATA", "IDE", "USB")),
         *(f"COMPUTE_NET_VIF_MODEL_{model}" for model in ("VIRTIO", "E1000", "E1000E", "RTL8139", "VMXNET3")),
+        CONFIG_DRIVES,
         LIMITS_CPUS,
         LIMITS_DISKS,
     }
