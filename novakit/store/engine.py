@@ -68,7 +68,8 @@ class Session:
 
     async def all(self, statement: Statement) -> list[Row]:
         """Fetch every row as a mapping from column name to value."""
-        return list((await self.execute(statement)).mappings())
+        # Not `list(...)`, which asks the driver for each row by itself.
+        return list((await self.execute(statement)).mappings().all())
 
     async def many(self, statement: Statement) -> list[Row]:
         """Fetch rows as `all` does, but so that others get their turn where there are thousands."""
@@ -109,6 +110,17 @@ class Session:
     def insert(self, table: sa.Table) -> Any:
         """Make an INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
         return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
+
+    def among(self, column: sa.ColumnElement[str], values: Iterable[str]) -> sa.ColumnElement[bool]:
+        """Make the condition that a column of text has one of many values.
+
+        They are one parameter, so that the statement is the same however many there are: it is compiled once.
+        """
+        texts = list(values)
+        if self.dialect == "postgresql":
+            return column == sa.any_(sa.literal(texts, postgresql.ARRAY(sa.String)))
+        given = sa.func.json_each(orjson.dumps(texts).decode()).table_valued("value")
+        return column.in_(sa.select(given.c.value))
 
     async def lock(self, statement: sa.Select[object]) -> list[Row]:
         """Fetch rows and keep other writers off them until the end of the transaction."""

@@ -54,6 +54,15 @@ async def test_counts_keys_and_returned_rows_are_right(store):
         assert await session.changed(sa.delete(notes).where(notes.c.name == "nobody")) == 0
 
 
+async def test_a_condition_of_many_values_is_one_parameter(store):
+    async with store.write() as session:
+        await session.execute(sa.insert(notes), [{"name": name} for name in ("a", "b'\"", "ü")])
+    async with store.read() as session:
+        for asked in ([], ["a"], ["ü", "b'\"", "c"], [str(number) for number in range(2000)] + ["a"]):
+            found = await session.scalars(sa.select(notes.c.name).where(session.among(notes.c.name, asked)))
+            assert set(found) == {"a", "b'\"", "ü"} & set(asked)
+
+
 async def test_a_block_that_raises_writes_nothing_and_tells_nobody(store):
     told = []
     with pytest.raises(RuntimeError):
