@@ -185,11 +185,17 @@ class _Choice:
 _NOTHING = _Choice(())
 
 
+MOMENTS = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+"""How a moment in a document is written: 2026-11-29T22:15:01Z."""
+
+
 def reply(body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Answer with a JSON document, or with no body at all."""
+    """Answer with a JSON document, or with no body at all; moments in it are written to the second."""
     if body is None:
         return web.Response(status=status, headers=headers)
-    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")
+    return web.Response(
+        body=orjson.dumps(body, option=MOMENTS), status=status, headers=headers, content_type="application/json"
+    )
 
 
 ErrorShape = Callable[[errors.NovakitError, str], dict[str, object]]

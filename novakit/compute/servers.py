@@ -14,7 +14,7 @@ from novakit.compute.patterns import Pattern
 from novakit.compute.records import Action, Event, Server
 from novakit.compute.states import ANY, DELETING, Move, check, when
 from novakit.context import RequestContext
-from novakit.network import Networks, PortInfo
+from novakit.network import Networks, PortInfo, ShownPort
 from novakit.network.security_groups import SecurityGroupDetails
 from novakit.store import Session, Store, operations
 from novakit.store.compute import servers as rows
@@ -22,9 +22,7 @@ from novakit.store.compute.server_list import ServerQuery as ServerQuery
 from novakit.store.compute.server_list import listed
 from novakit.store.engine import Row
 
-_COLUMNS = tuple(field.name for field in attrs.fields(Server) if field.name in rows.servers.c)
-_TAKEN = itemgetter(*_COLUMNS)
-_NODE, _HINTS = _COLUMNS.index("node"), _COLUMNS.index("scheduler_hints")
+_TAKEN = itemgetter(*Server._fields)
 
 
 @attrs.define
@@ -40,30 +38,33 @@ class Servers:
         async with self.store.read() as session:
             return _server(_visible(await rows.show(session, server_id), context, server_id))
 
-    async def list(self, wanted: ServerQuery, addresses: Sequence[Pattern] = ()) -> Sequence[Server]:
-        """Return one page of servers; each of `addresses` must match a fixed address of the server.
+    async def list(
+        self, wanted: ServerQuery, addresses: Sequence[Pattern] = (), *, user_data: bool = False
+    ) -> Sequence[Server]:
+        """Return one page of servers, with their user data or without.
 
-        Raises BadRequest for a marker that is not there.
+        Each of `addresses` must match a fixed address of the server. Raises BadRequest for a marker that is not there.
         """
-        return [_of_values(tuple(row.values())) for row in await self._listed(wanted, addresses, _COLUMNS)]
+        without = () if user_data else ("user_data",)
+        return [Server._make(row) for row in await self._listed(wanted, addresses, Server._fields, without)]
 
     async def names(self, wanted: ServerQuery, addresses: Sequence[Pattern] = ()) -> Sequence[tuple[str, str]]:
         """Return the ids and names of what `list` would give."""
-        return [(row["id"], row["name"]) for row in await self._listed(wanted, addresses, ("id", "name"))]
+        return [(row.id, row.name) for row in await self._listed(wanted, addresses, ("id", "name"))]
 
     async def _listed(
-        self, wanted: ServerQuery, addresses: Sequence[Pattern], columns: Sequence[str] = ()
-    ) -> Sequence[Row]:
+        self, wanted: ServerQuery, addresses: Sequence[Pattern], columns: Sequence[str], without: Sequence[str] = ()
+    ) -> Sequence[Any]:
         if addresses:
             wanted = attrs.evolve(wanted, ids=await self._with_addresses(addresses, wanted.ids))
         async with self.store.read() as session:
-            return await listed(session, wanted, columns)
+            return await listed(session, wanted, columns, without)
 
     async def _with_addresses(self, patterns: Sequence[Pattern], ids: Sequence[str] | None) -> Sequence[str]:
         """Name the servers, all or of `ids`, that have an address like each of the patterns."""
         owners = set((await self.networks.owners()).values())
         candidates = owners if ids is None else owners & set(ids)
-        cards = await self.networks.ports_of(sorted(candidates))
+        cards = await self.networks.addresses_of(sorted(candidates))
         return [
             server_id
             for server_id, ports in cards.items()
@@ -119,9 +120,13 @@ class Servers:
                 raise errors.NotFound(f"Instance {server_id} could not be found.")
             return [_action(each) for each in await operations.of_server(session, server_id)]
 
-    async def ports(self, server_ids: Iterable[str]) -> Mapping[str, Sequence[PortInfo]]:
-        """Return the cards of servers, for their addresses and security groups."""
-        return await self.networks.ports_of(list(server_ids))
+    async def ports(self, server_id: str) -> Sequence[PortInfo]:
+        """Return the ports of a server."""
+        return (await self.networks.ports_of([server_id]))[server_id]
+
+    async def addresses(self, server_ids: Iterable[str]) -> Mapping[str, Sequence[ShownPort]]:
+        """Return the ports of servers, with their addresses and security groups alone; none for a server without."""
+        return await self.networks.addresses_of(list(server_ids))
 
     async def security_groups(
         self, server_id: str
@@ -188,15 +193,7 @@ def new_server(row: Mapping[str, object]) -> Server:
 
 
 def _server(row: Mapping[Any, Any]) -> Server:
-    return _of_values(_TAKEN(row))
-
-
-def _of_values(values: Sequence[Any]) -> Server:
-    """Make a server of the values of `_COLUMNS`: read by place, as a list of many pays for each name it looks up."""
-    group = (values[_HINTS] or {}).get("group")
-    groups = [group] if isinstance(group, str) else []
-    named = dict(zip(_COLUMNS, values, strict=True))
-    return Server(**named, hypervisor_hostname=values[_NODE], server_groups=groups)
+    return Server._make(_TAKEN(row))
 
 
 def _action(row: Row) -> Action:

@@ -3,7 +3,7 @@
 import enum
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import attrs
 
@@ -152,6 +152,23 @@ class PortInfo:
     """Whether it was made for the server and goes with it."""
     vif_type: str | None = None
     """How its host wires it; None while it is on no host that has told."""
+
+
+class ShownAddress(NamedTuple):
+    """One fixed address of a server's port, as clients of the compute API see it."""
+
+    ip: str
+    floating_ips: tuple[str, ...] = ()
+
+
+class ShownPort(NamedTuple):
+    """What clients of the compute API see of one port of a server; a tuple, for lists of thousands."""
+
+    network_name: str
+    mac: str
+    addresses: Sequence[ShownAddress]
+    security_groups: Sequence[str]
+    """Names, or ids of those that have none."""
 
 
 @attrs.frozen(kw_only=True)

@@ -20,7 +20,7 @@ from novakit.network.hosts.noted import NotedNetworks
 from novakit.network.networks import NETWORKS, NetworkDetails, NetworksOfAll
 from novakit.network.ports import PORTS, Ports
 from novakit.network.quotas import NetworkQuotas
-from novakit.network.records import NicRequest, PortInfo, Requested
+from novakit.network.records import NicRequest, PortInfo, Requested, ShownPort
 from novakit.network.resources import Resources, Transactions
 from novakit.network.routers import ROUTERS, Routers
 from novakit.network.security_group_rules import RULES, SecurityGroupRules, ensure_default
@@ -194,6 +194,11 @@ class Networks(Transactions):
         """Read the cards of many servers in two statements; a server without any has an empty list."""
         async with self.store.read() as session:
             return await servers.cards_of(session, server_ids)
+
+    async def addresses_of(self, server_ids: Sequence[str]) -> dict[str, list[ShownPort]]:
+        """Read the addresses and groups of many servers in two statements; a server without a port is left out."""
+        async with self.store.read() as session:
+            return await servers.addresses_of(session, server_ids)
 
     async def add_security_group(self, context: RequestContext, server_id: str, name_or_id: str) -> None:
         """Put a server's ports into a security group of the caller's project; raise `NotFound` for an unknown one."""

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC as _UTC
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 metadata = sa.MetaData(
@@ -39,6 +41,25 @@ class UTC(sa.types.TypeDecorator[datetime]):
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+
+
+class SharedJSON(sa.types.TypeDecorator[Any]):
+    """JSON of which a list of many rows has few different texts, each read once; nobody may change what is read.
+
+    `sa.type_coerce` gives it to the column of one query.
+    """
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Read a text that was read lately from memory."""
+        return _shared
+
+
+@lru_cache(maxsize=512)
+def _shared(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
 
 
 def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[Any]:

@@ -9,7 +9,7 @@ from novakit import errors, world
 from novakit.network.allocation.addresses import containing, ip_of, number_of, pairs
 from novakit.network.allocation.drafts import PortDraft, choose, new_port, write
 from novakit.network.quotas import limit_and_used
-from novakit.network.records import Fixed, NicRequest, PortInfo, Requested
+from novakit.network.records import Fixed, NicRequest, PortInfo, Requested, ShownAddress, ShownPort
 from novakit.network.servers.requests import PORTS_EXCEEDED
 from novakit.store import quota
 from novakit.store.engine import Row, Session
@@ -19,6 +19,7 @@ from novakit.store.network.ports import (
     StoredPort,
     groups_of,
     join_group,
+    server_addresses,
     server_groups,
     server_ports,
     servers_with_ports,
@@ -74,6 +75,24 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
                 vif_type=row["vif_type"],
             )
         )
+    return found
+
+
+async def addresses_of(session: Session, server_ids: Sequence[str]) -> dict[str, list[ShownPort]]:
+    """Read what clients see of the ports of servers, in the order of `cards_of`: two statements."""
+    groups: dict[str, list[str]] = {}
+    for port_id, group_id, name in await server_groups(session, server_ids):
+        groups.setdefault(port_id, []).append(name or group_id)
+    found: dict[str, list[ShownPort]] = {}
+    last = ""
+    addresses: list[ShownAddress] = []
+    for port_id, server_id, mac, network_name, number, floating in await server_addresses(session, server_ids):
+        if port_id != last:
+            last, addresses = port_id, []
+            port = ShownPort(network_name, mac, addresses, groups.get(port_id, ()))
+            found.setdefault(server_id, []).append(port)
+        if number is not None:
+            addresses.append(ShownAddress(ip_of(number), (floating,) if floating else ()))
     return found
 
 

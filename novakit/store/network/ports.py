@@ -1,7 +1,7 @@
 """Ports, their addresses and their security groups."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 import sqlalchemy as sa
@@ -237,6 +237,9 @@ async def group_members(session: Session, group_ids: Collection[str]) -> list[Ro
     return await session.all(statement)
 
 
+AddressOfServer = tuple[str, str, str, str, int | None, str | None]
+"""Ids of port and server, MAC, name of the network, address as a number, floating IP."""
+
 SHOWN = ("id", "server_id", "project_id", "network_id", "mac", "status", "fault", "host", "nic_tag", "made")
 """Columns of a port that its server is told of."""
 
@@ -269,10 +272,30 @@ async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]
             floating_ips, (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
         )
         .outerjoin(network_hosts, network_hosts.c.host == ports.c.host)
-        .where(ports.c.server_id.in_(list(server_ids)))
+        .where(session.among(ports.c.server_id, server_ids))
         .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
     )
     return await session.all(statement)
+
+
+async def server_addresses(session: Session, server_ids: Sequence[str]) -> Sequence[AddressOfServer]:
+    """Fetch what clients of servers see of their ports, a row for each address, those of one port side by side."""
+    floats = (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
+    statement = (
+        sa.select(
+            *(ports.c[name] for name in ("id", "server_id", "mac")),
+            networks.c.name,
+            addresses.c.number,
+            floating_ips.c.address,
+        )
+        .join(networks, networks.c.id == ports.c.network_id)
+        .outerjoin(addresses, addresses.c.port_id == ports.c.id)
+        .outerjoin(floating_ips, floats)
+        .where(session.among(ports.c.server_id, server_ids))
+        .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
+    )
+    found: Sequence[Any] = (await session.execute(statement)).all()
+    return found
 
 
 async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> list[str]:
@@ -281,16 +304,17 @@ async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> lis
     return await session.scalars(statement.distinct())
 
 
-async def server_groups(session: Session, server_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+async def server_groups(session: Session, server_ids: Sequence[str]) -> Sequence[tuple[str, str, str]]:
     """Fetch the security groups of the ports of servers: the ids of port and group, and the name of the group."""
     statement = (
         sa.select(port_groups.c.port_id, security_groups.c.id, security_groups.c.name)
         .join(ports, ports.c.id == port_groups.c.port_id)
         .join(security_groups, security_groups.c.id == port_groups.c.group_id)
-        .where(ports.c.server_id.in_(list(server_ids)))
+        .where(session.among(ports.c.server_id, server_ids))
         .order_by(security_groups.c.name)
     )
-    return [tuple(row) for row in await session.execute(statement)]
+    found: Sequence[Any] = (await session.execute(statement)).all()
+    return found
 
 
 async def owners(session: Session) -> dict[str, str]:

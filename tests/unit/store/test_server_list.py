@@ -37,9 +37,23 @@ async def test_servers_that_are_equal_in_all_that_is_sorted_by_are_each_on_one_p
     async with store.read() as session:
         while True:
             wanted = ServerQuery(sort=(("name", down),), limit=size, marker=seen[-1] if seen else None)
-            page = [row["id"] for row in await listed(session, wanted)]
+            page = [row.id for row in await listed(session, wanted, ("id",))]
             seen += page
             if not page:
                 break
     await store.close()
     assert seen == sorted(keys, key=lambda key: (key[2:], key), reverse=down)
+
+
+async def test_a_page_has_the_columns_asked_for_in_their_order_and_none_where_one_is_left_out(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/s.db")
+    await store.create_all()
+    async with store.write() as session:
+        rows = [_row(1, "one", "a"), {**_row(2, "two", "b"), "tags": ["x"]}]
+        await session.execute(sa.insert(servers), [{"tags": [], "user_data": "c2VjcmV0", **row} for row in rows])
+    async with store.read() as session:
+        found = await listed(
+            session, ServerQuery(), ("name", "user_data", "tags", "created_at", "fault"), ("user_data",)
+        )
+    await store.close()
+    assert [tuple(row) for row in found] == [("two", None, ["x"], AT, None), ("one", None, [], AT, None)]

@@ -1,6 +1,6 @@
 """What a server has on the network: addresses, interfaces, security groups."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -24,12 +24,12 @@ NOT_SERVED = "Interfaces are given to a server when it is created; attaching and
 
 async def ips(call: Call[Compute]) -> web.Response:
     """Show the addresses by network."""
-    return reply({"addresses": views.addresses(await _ports(call), with_cards=False)})
+    return reply({"addresses": await _addresses(call)})
 
 
 async def ips_of_network(call: Call[Compute]) -> web.Response:
     """Show the addresses on one network."""
-    shown = views.addresses(await _ports(call), with_cards=False)
+    shown = await _addresses(call)
     name = part(call, "network")
     if name not in shown:
         raise errors.NotFound("Instance is not a member of specified network")
@@ -100,9 +100,15 @@ def _rule(rule: RuleDetails, names: Names) -> Document:
     return shown
 
 
-async def _ports(call: Call[Compute]) -> list[PortInfo]:
+async def _addresses(call: Call[Compute]) -> dict[str, list[Document]]:
     server = await server_of(call)
-    return list((await call.service.servers.ports([server.id])).get(server.id, ()))
+    ports = await call.service.servers.addresses([server.id])
+    return views.addresses(ports.get(server.id, ()), with_cards=False)
+
+
+async def _ports(call: Call[Compute]) -> Sequence[PortInfo]:
+    server = await server_of(call)
+    return await call.service.servers.ports(server.id)
 
 
 def _interface(call: Call[Compute], port: PortInfo) -> dict[str, object]:

@@ -54,11 +54,10 @@ async def detail(call: Call[Compute]) -> web.Response:
     """List servers with all they say."""
     wanted = listing(call, "detail")
     found = await _page(call, wanted)
-    ports = await call.service.servers.ports([server.id for server in found])
+    ports = await call.service.servers.addresses(server.id for server in found)
     statuses = await _host_statuses(call, found)
-    shown = [
-        views.full(call, server, ports.get(server.id, ()), statuses.get(server.id), detail=True) for server in found
-    ]
+    full = views.ServerViews(call).full
+    shown = [full(server, ports.get(server.id, ()), statuses.get(server.id), detail=True) for server in found]
     return _list(call, "servers/detail", shown)
 
 
@@ -77,8 +76,8 @@ async def update(call: Call[Compute]) -> web.Response:
         server = await call.service.servers.update(call.context, server.id, **changes)
     if call.version >= (2, 75):
         return reply({"server": await _full(call, server)})
-    ports = await call.service.servers.ports([server.id])
-    return reply({"server": views.updated(call, server, ports.get(server.id, ()))})
+    ports = await call.service.servers.addresses([server.id])
+    return reply({"server": views.ServerViews(call).updated(server, ports.get(server.id, ()))})
 
 
 async def delete(call: Call[Compute]) -> web.Response:
@@ -102,9 +101,9 @@ async def server_of(call: Call[Compute], rule: str | None = None) -> Server:
 
 
 async def _full(call: Call[Compute], server: Server) -> Document:
-    ports = await call.service.servers.ports([server.id])
+    ports = await call.service.servers.addresses([server.id])
     statuses = await _host_statuses(call, [server])
-    return views.full(call, server, ports.get(server.id, ()), statuses.get(server.id), detail=False)
+    return views.ServerViews(call).full(server, ports.get(server.id, ()), statuses.get(server.id), detail=False)
 
 
 async def _host_statuses(call: Call[Compute], servers: Sequence[Server]) -> dict[str, str]:
@@ -118,7 +117,8 @@ async def _host_statuses(call: Call[Compute], servers: Sequence[Server]) -> dict
 async def _page(call: Call[Compute], asked: Listing | None) -> Sequence[Server]:
     if asked is None or asked.wanted.limit == 0:
         return []
-    found: Sequence[Server] = await call.service.servers.list(asked.wanted, asked.addresses)
+    told = call.allows("os_compute_api:os-extended-server-attributes")
+    found: Sequence[Server] = await call.service.servers.list(asked.wanted, asked.addresses, user_data=told)
     return found
 
 
