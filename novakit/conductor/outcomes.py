@@ -1,6 +1,13 @@
 """What operations under way have come to, written: the outcomes of many steps in one transaction.
 
-The end of a step that may be written later is kept with its operation until the next one ends, or for a moment.
+The idea: all that has an outcome at one moment is written together: the progress of the operations in one statement
+for each set of columns, and the commits of one kind in one statement for all. The end of a step that may be written
+later is kept with its operation until the next one ends, or for `LATER`.
+The invariant: of an operation whose lease has gone to another engine nothing is written, of one that is cancelled only
+its end; its commits stand or fall with its progress, in their order. An outcome that cannot be written costs only
+itself: the others are written without it. What the store cannot take for the moment waits in memory until it can, for
+given up here the operation would stand still until its lease runs out.
+The cost: one statement and 1 to 2 ms of CPU for one alone; for 50 together 2 statements and 50 µs each, for 200 40 µs.
 """
 
 import asyncio

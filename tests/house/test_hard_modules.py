@@ -36,6 +36,7 @@ HARD = (
     "novakit/conductor/engine.py",
     "novakit/conductor/guests/note.py",
     "novakit/conductor/guests/strangers.py",
+    "novakit/conductor/outcomes.py",
     "novakit/conductor/verbs/create.py",
     "novakit/conductor/wiring.py",
     "novakit/conductor/work.py",
