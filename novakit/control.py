@@ -28,7 +28,7 @@ from novakit.context import SERVICE
 from novakit.disk import Disk
 from novakit.identity import Identity
 from novakit.image import Images
-from novakit.monitoring.service import Monitoring, Source
+from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import RequestTally
 from novakit.network import Networks
 from novakit.placement import Placement
@@ -258,17 +258,13 @@ class Control:
 
     def monitoring(self, bus: Bus, plugins: PluginHost | None, requests: RequestTally) -> Monitoring:
         """Make what machines watch at the root of the APIs."""
-        sources: dict[str, Source] = {}
-        if self.scheduler is not None:
-            sources["scheduler"] = self.scheduler.measures
-        if self.engine is not None:
-            sources["conductor"] = self.engine.measures
         return Monitoring(
             config=self.config,
             store=self.store,
             bus=bus,
             plugins=plugins,
-            sources=sources,
+            scheduler=self.scheduler.measures if self.scheduler is not None else None,
+            conductor=self.engine.measures if self.engine is not None else None,
             requests=requests,
             disks=self._disks(),
             is_open=self.config.api.metrics_open,

@@ -11,6 +11,7 @@ import attrs
 
 from novakit.bus.contract import Contract, call
 from novakit.bus.repeats import READS, kept, settles
+from novakit.calls.counts import ConductorCounts
 from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import HostFacts
@@ -203,5 +204,5 @@ class ConductorCalls(Contract):
 
     @call(within=2.0, repeat_by=READS, by=API)
     @abstractmethod
-    async def counts(self) -> Mapping[str, object]:
+    async def counts(self) -> ConductorCounts:
         """Read what was counted since the start, and the calls into the observers of the conductor's process."""

@@ -11,6 +11,7 @@ import attrs
 
 from novakit.bus.contract import Contract, call
 from novakit.bus.repeats import READS, settles
+from novakit.calls.counts import SchedulerCounts
 from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.scheduling import Ask
 
@@ -86,7 +87,7 @@ class SchedulerCalls(Contract):
 
     @call(within=2.0, repeat_by=READS, by=API)
     @abstractmethod
-    async def counts(self) -> Document:
+    async def counts(self) -> SchedulerCounts:
         """Read what this scheduler counted and timed since it started."""
 
     @call(within=2.0, repeat_by=READS, by=API)

@@ -19,6 +19,7 @@ import structlog
 
 from novakit import tracing, world
 from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, Unreachable
+from novakit.calls.counts import ConductorCounts, OperationCounts
 from novakit.compute.states import UndefinedMove
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
@@ -76,10 +77,10 @@ class Engine:
         """Return the store that operations are in."""
         return self.parts.store
 
-    def measures(self) -> dict[str, object]:
-        """Return what this engine counted: `operations` that ended by kind and state, and how many are `running`."""
-        operations = [{"kind": kind, "state": state, "count": count} for (kind, state), count in self.ended.items()]
-        return {"operations": operations, "running": len(self._running)}
+    def measures(self) -> ConductorCounts:
+        """Return what this engine counted."""
+        ended = [OperationCounts(kind=kind, state=state, count=count) for (kind, state), count in self.ended.items()]
+        return ConductorCounts(operations=tuple(ended), running=len(self._running))
 
     def wake(self) -> None:
         """Say that there may be new work."""

@@ -1,7 +1,7 @@
 """One conductor: its engine, what it serves on the bus, and its periodic work."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -10,6 +10,7 @@ import structlog
 from novakit import world
 from novakit.bus import serve, topics
 from novakit.calls.conductor import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Received, Settled, Unknown
+from novakit.calls.counts import ConductorCounts
 from novakit.compute import metadata
 from novakit.conductor.announce import Announcer
 from novakit.conductor.audit import Audit
@@ -163,9 +164,9 @@ class Served(ConductorCalls):
     async def remove_guest(self, guest: str, host: str | None, request: str) -> Settled:
         return await Desk(self.conductor.parts).remove(guest, host)
 
-    async def counts(self) -> Mapping[str, object]:
+    async def counts(self) -> ConductorCounts:
         plugins = {id(one.plugin): one.plugin for one in self.conductor.observers}
-        return {**self.conductor.engine.measures(), "plugins": tallies_of(plugins.values())}
+        return attrs.evolve(self.conductor.engine.measures(), plugins=tuple(tallies_of(plugins.values())))
 
 
 async def _every(seconds: float, work: Callable[[], Any]) -> None:

@@ -1,41 +1,44 @@
-"""From what the roles counted, as plain data, to metric families."""
+"""From what the roles counted to metric families."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
 
 import attrs
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from novakit.calls.counts import ConductorCounts, PluginCounts, SchedulerCounts, SpreadCounts, StepCounts
 from novakit.disk import Room
 from novakit.monitoring.tallies import RequestTally
 from novakit.store.engine import StoreTally
 
-TALLY = {
-    "calls": "Calls",
-    "faults": "Calls that failed or broke the contract",
-    "seconds": "Seconds spent in calls",
+Counted = StepCounts | PluginCounts
+TALLY: Mapping[str, tuple[str, Callable[[Counted], float]]] = {
+    "calls": ("Calls", lambda told: told.calls),
+    "faults": ("Calls that failed or broke the contract", lambda told: told.faults),
+    "seconds": ("Seconds spent in calls", lambda told: told.seconds),
 }
-
-SPREADS = (
-    ("decision_seconds", "Seconds from request to answer", "waited"),
-    ("batch_servers", "Servers decided together", "batched"),
-    ("claim_seconds", "Seconds of a transaction that claims", "claimed"),
+SPREADS: Sequence[tuple[str, str, Callable[[SchedulerCounts], SpreadCounts]]] = (
+    ("decision_seconds", "Seconds from request to answer", lambda told: told.waited),
+    ("batch_servers", "Servers decided together", lambda told: told.batched),
+    ("claim_seconds", "Seconds of a transaction that claims", lambda told: told.claimed),
 )
-"""Histograms of a scheduler: the end of the name, what it counts, and under which key it is told."""
+"""Histograms of a scheduler: the end of the name, what it counts, and where it is found."""
+STEPS: Sequence[tuple[str, Callable[[SchedulerCounts], Mapping[str, StepCounts]]]] = (
+    ("filter", lambda told: told.filters),
+    ("weigher", lambda told: told.weighers),
+    ("driver", lambda told: told.drivers),
+)
 
 
 @attrs.define(kw_only=True)
 class Numbers:
     """What one scrape found; a part that did not answer is empty and named in `silent`."""
 
-    schedulers: Sequence[Mapping[str, object]] = ()
-    """As `Scheduler.measures` gives it, of each."""
-    conductor: Mapping[str, Any] = attrs.field(factory=dict)
-    """As `Conductor.measures` gives it."""
-    plugins: Sequence[Mapping[str, object]] = ()
-    """As `tallies_of` gives it, of this process."""
+    schedulers: Sequence[SchedulerCounts] = ()
+    conductor: ConductorCounts | None = None
+    plugins: Sequence[PluginCounts] = ()
+    """Of this process."""
     requests: RequestTally = attrs.field(factory=RequestTally)
     """Of this process."""
     disks: Mapping[str, Room] = attrs.field(factory=dict)
@@ -69,9 +72,9 @@ class _Collector:
         yield from _store(numbers.store)
         if numbers.schedulers:
             yield from _schedulers(numbers.schedulers)
-        if numbers.conductor:
+        if numbers.conductor is not None:
             yield from _operations(numbers.conductor)
-        yield from _plugins([*numbers.plugins, *numbers.conductor.get("plugins", ())])
+        yield from _plugins([*numbers.plugins, *(numbers.conductor.plugins if numbers.conductor else ())])
 
 
 def _store(told: StoreTally) -> Iterator[Metric]:
@@ -94,7 +97,7 @@ def _requests(told: RequestTally) -> Iterator[Metric]:
         "novakit_api_request_seconds", "Seconds from a request to its answer", labels=["service", "method"]
     )
     for labels, spread in told.seconds.items():
-        seconds.add_metric(list(labels), _buckets(attrs.asdict(spread)), spread.total)
+        seconds.add_metric(list(labels), _buckets(spread.told()), spread.total)
     yield seconds
 
 
@@ -111,7 +114,7 @@ def _disks(rooms: Mapping[str, Room]) -> Iterator[Metric]:
         yield family
 
 
-def _schedulers(several: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+def _schedulers(several: Sequence[SchedulerCounts]) -> Iterator[Metric]:
     decisions = CounterMetricFamily(
         "novakit_scheduler_decisions",
         "RequestTally for one server that were settled, by outcome",
@@ -127,54 +130,54 @@ def _schedulers(several: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         labels=["scheduler", "filter"],
     )
     for told in several:
-        name = told["scheduler"]
-        for outcome in ("placed", "refused", "failed"):
-            decisions.add_metric([name, outcome], told[outcome])
-        conflicts.add_metric([name], told["conflicts"])
-        known.add_metric([name], told["hosts"])
-        for step, counted in told["filters"].items():
-            rejected.add_metric([name, step], counted["removed"])
+        name = told.scheduler
+        for outcome, count in (("placed", told.placed), ("refused", told.refused), ("failed", told.failed)):
+            decisions.add_metric([name, outcome], count)
+        conflicts.add_metric([name], told.conflicts)
+        known.add_metric([name], told.hosts)
+        for step, counted in told.filters.items():
+            rejected.add_metric([name, step], counted.removed)
     yield from (decisions, conflicts, known, rejected)
-    for metric, words, key in SPREADS:
+    for metric, words, spread_of in SPREADS:
         histogram = HistogramMetricFamily(f"novakit_scheduler_{metric}", words, labels=["scheduler"])
         for told in several:
-            histogram.add_metric([told["scheduler"]], _buckets(told[key]), told[key]["total"])
+            histogram.add_metric([told.scheduler], _buckets(spread_of(told)), spread_of(told).total)
         yield histogram
-    for kind in ("filter", "weigher", "driver"):
-        for key, words in TALLY.items():
+    for kind, steps_of in STEPS:
+        for key, (words, value_of) in TALLY.items():
             family = CounterMetricFamily(
                 f"novakit_scheduler_{kind}_{key}", f"{words} of a {kind}", labels=["scheduler", kind, "plugin"]
             )
             for told in several:
-                for step, counted in told.get(f"{kind}s", {}).items():
-                    family.add_metric([told["scheduler"], step, counted["plugin"]], counted[key])
+                for step, counted in steps_of(told).items():
+                    family.add_metric([told.scheduler, step, counted.plugin], value_of(counted))
             yield family
 
 
-def _operations(told: Mapping[str, Any]) -> Iterator[Metric]:
+def _operations(told: ConductorCounts) -> Iterator[Metric]:
     ended = CounterMetricFamily(
         "novakit_operations_ended", "Operations that ended, by final state", labels=["kind", "state"]
     )
-    for one in told["operations"]:
-        ended.add_metric([one["kind"], one["state"]], one["count"])
+    for one in told.operations:
+        ended.add_metric([one.kind, one.state], one.count)
     yield ended
-    yield GaugeMetricFamily("novakit_operations_running", "Operations under way", value=told["running"])
+    yield GaugeMetricFamily("novakit_operations_running", "Operations under way", value=told.running)
 
 
-def _plugins(tallies: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+def _plugins(tallies: Sequence[PluginCounts]) -> Iterator[Metric]:
     summed: dict[tuple[str, str], dict[str, float]] = {}
     for one in tallies:
-        here = summed.setdefault((one["plugin"], one["call"]), dict.fromkeys(TALLY, 0.0))
-        for key in TALLY:
-            here[key] += one[key]
-    for key, words in TALLY.items():
+        here = summed.setdefault((one.plugin, one.call), dict.fromkeys(TALLY, 0.0))
+        for key, (_, value_of) in TALLY.items():
+            here[key] += value_of(one)
+    for key, (words, _) in TALLY.items():
         family = CounterMetricFamily(f"novakit_plugin_{key}", f"{words} into a plugin", labels=["plugin", "call"])
         for labels, values in summed.items():
             family.add_metric(list(labels), values[key])
         yield family
 
 
-def _buckets(spread: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _buckets(spread: SpreadCounts) -> list[tuple[str, float]]:
     """Return how many values do not exceed each bound, as the format wants them."""
-    bounds = [*map(str, spread["bounds"]), "+Inf"]
-    return list(zip(bounds, map(float, accumulate(spread["counts"])), strict=True))
+    bounds = [*map(str, spread.bounds), "+Inf"]
+    return list(zip(bounds, map(float, accumulate(spread.counts)), strict=True))

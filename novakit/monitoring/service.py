@@ -2,8 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import structlog
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from novakit.bus import Bus, BusError, ask_each, client
 from novakit.calls.conductor import ConductorCalls
+from novakit.calls.counts import ConductorCounts, SchedulerCounts
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.disk import Disk
@@ -28,8 +28,6 @@ WITHIN = 2.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
-Source = Callable[[], Mapping[str, object]]
-
 
 @attrs.define(kw_only=True)
 class Monitoring:
@@ -39,8 +37,10 @@ class Monitoring:
     store: Store
     bus: Bus
     plugins: PluginHost | None = None
-    sources: Mapping[str, Source] = attrs.field(factory=dict)
-    """Roles that run in this process, and what reads their numbers; the others are asked over the bus."""
+    scheduler: Callable[[], SchedulerCounts] | None = None
+    """Reads the numbers of a scheduler that runs in this process; None where it is asked over the bus."""
+    conductor: Callable[[], ConductorCounts] | None = None
+    """The same of a conductor."""
     requests: RequestTally = attrs.field(factory=RequestTally)
     """What the APIs of this process answered."""
     disks: Mapping[str, Disk] = attrs.field(factory=dict)
@@ -59,7 +59,7 @@ class Monitoring:
         (schedulers, silent), conductor = await asyncio.gather(self._schedulers(), self._conductor())
         return Numbers(
             schedulers=schedulers,
-            conductor=conductor or {},
+            conductor=conductor,
             plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
             requests=self.requests,
             store=self.store.tally,
@@ -85,29 +85,28 @@ class Monitoring:
         for name in [*silent, *(["conductor"] if conductor is None else [])]:
             degraded[name] = f"The {name} does not answer."
         for told in schedulers:
-            degraded.update(told.get("left_out", {}))
-            degraded.update(told.get("failing", {}))
+            degraded.update({**told.left_out, **told.failing})
         return {
             "status": "degraded" if degraded else "ok",
             "degraded": degraded,
             "hosts": None if isinstance(census, str) else census,
         }
 
-    async def _schedulers(self) -> tuple[list[Mapping[str, Any]], list[str]]:
+    async def _schedulers(self) -> tuple[Sequence[SchedulerCounts], list[str]]:
         """Return the numbers of every scheduler, and who of them is silent."""
         try:
             replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
         except BusError as error:
             log.info("the numbers of a role could not be read", role="scheduler", why=str(error))
             replies = []
-        told: list[Mapping[str, Any]] = [reply.value for reply in replies if reply.value is not None]
+        told = [reply.value for reply in replies if reply.value is not None]
         if not told:
-            return ([self.sources["scheduler"]()], []) if "scheduler" in self.sources else ([], ["scheduler"])
+            return ([self.scheduler()], []) if self.scheduler is not None else ([], ["scheduler"])
         return told, [reply.identity.replace(":", " ") for reply in replies if reply.error is not None]
 
-    async def _conductor(self) -> Mapping[str, object] | None:
-        if "conductor" in self.sources:
-            return self.sources["conductor"]()
+    async def _conductor(self) -> ConductorCounts | None:
+        if self.conductor is not None:
+            return self.conductor()
         try:
             return await client(ConductorCalls, self.bus, self.config).counts()
         except BusError as error:

@@ -1,10 +1,11 @@
-"""Numbers as the roles keep them: plain data that crosses the bus."""
+"""Numbers as the roles keep them; what of them crosses the bus are the records of `novakit.calls.counts`."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 import attrs
 
+from novakit.calls.counts import PluginCounts, SpreadCounts
 from novakit.plughost import Plugin
 
 
@@ -24,6 +25,10 @@ class Spread:
         """Count a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def told(self) -> SpreadCounts:
+        """Return what was counted so far."""
+        return SpreadCounts(bounds=tuple(self.bounds), counts=tuple(self.counts), total=self.total)
 
 
 ANSWERED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -51,10 +56,10 @@ class RequestTally:
         spread.note(seconds)
 
 
-def tallies_of(plugins: Iterable[Plugin]) -> list[dict[str, object]]:
-    """Return one row for each plugin and call that was made: plugin, call, calls, faults, seconds."""
+def tallies_of(plugins: Iterable[Plugin]) -> list[PluginCounts]:
+    """Return one row for each plugin and call that was made."""
     return [
-        {"plugin": plugin.key, "call": call, **attrs.asdict(tally)}
+        PluginCounts(plugin=plugin.key, call=call, calls=tally.calls, faults=tally.faults, seconds=tally.seconds)
         for plugin in plugins
         for call, tally in plugin.tallies.items()
     ]

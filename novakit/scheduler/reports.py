@@ -7,6 +7,7 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable, ask_each, client
+from novakit.calls.counts import SchedulerCounts
 from novakit.calls.plugins import About
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
@@ -115,7 +116,7 @@ class SchedulerReports:
         """Return hosts and requests as a trace for `novakit simulate`; for operators only."""
         return await _answered(self._scheduler.trace(MAX_TRACE))
 
-    async def counts(self, context: RequestContext) -> Sequence[Mapping[str, object]]:
+    async def counts(self, context: RequestContext) -> Sequence[SchedulerCounts]:
         """Return the counters of each scheduler; for operators only."""
         replies = await ask_each(SchedulerCalls.counts, self.bus, self.config)
         told = [reply.value for reply in replies if reply.value is not None]

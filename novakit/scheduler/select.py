@@ -19,6 +19,7 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.calls.counts import SchedulerCounts, StepCounts
 from novakit.calls.scheduler import Earlier, Refusal, Selection
 from novakit.placement import Placement
 from novakit.request_spec.hints import servers_named
@@ -39,8 +40,6 @@ from novakit.store.scheduler import decisions, numa, picture
 from novakit_hookspecs.scheduling import Ask
 
 log = structlog.get_logger(__name__)
-
-_WHAT = {"filters": "filter", "weighers": "weigher", "drivers": "scheduler"}
 
 
 @attrs.define(eq=False)
@@ -99,31 +98,34 @@ class Scheduler:
             decision.record["message"] = record.OUT_OF_ORDER
         return {"outcome": "placed" if decision.placed else "refused", **decision.record}
 
-    def measures(self) -> dict[str, object]:
-        """Return the counters: decisions, conflicts; of each filter and weigher calls, seconds, removals, faults."""
+    def measures(self) -> SchedulerCounts:
+        """Return what this scheduler counted, and what its filters, weighers and driver came to."""
+        pipeline, counts = self.pipeline, self.counts
         steps: dict[str, Sequence[AnyPipelineStep]] = {
-            "filters": self.pipeline.filters,
-            "weighers": self.pipeline.weighers,
+            "filter": pipeline.filters,
+            "weigher": pipeline.weighers,
+            "scheduler": [pipeline.driver] if pipeline.driver else [],
         }
-        steps["drivers"] = [self.pipeline.driver] if self.pipeline.driver else []
-        told: dict[str, Any] = {"scheduler": self.name, "hosts": self.state.table.size, **attrs.asdict(self.counts)}
-        told["left_out"] = dict(self.left_out)
-        told["failing"] = {
-            f"{_WHAT[kind]} {step.name}": step.failing for kind, some in steps.items() for step in some if step.failing
-        }
-        for kind, some in steps.items():
-            told[kind] = {
-                step.name: {
-                    "plugin": step.plugin,
-                    "calls": step.calls,
-                    "seconds": round(step.seconds, 6),
-                    "removed": step.removed,
-                    "faults": step.faults,
-                    "last_fault": step.last_fault,
-                }
-                for step in some
-            }
-        return told
+        return SchedulerCounts(
+            scheduler=self.name,
+            hosts=self.state.table.size,
+            placed=counts.placed,
+            refused=counts.refused,
+            failed=counts.failed,
+            conflicts=counts.conflicts,
+            batches=counts.batches,
+            seconds=counts.seconds,
+            waited=counts.waited.told(),
+            claimed=counts.claimed.told(),
+            batched=counts.batched.told(),
+            left_out=dict(self.left_out),
+            failing={
+                f"{what} {step.name}": step.failing for what, some in steps.items() for step in some if step.failing
+            },
+            filters=_told(steps["filter"]),
+            weighers=_told(steps["weigher"]),
+            drivers=_told(steps["scheduler"]),
+        )
 
     async def trace(self, limit: int) -> list[dict[str, object]]:
         """Return the hosts as they are and the latest decisions as a trace that can be replayed."""
@@ -363,6 +365,20 @@ class Scheduler:
         async with self.store.write() as session:
             await decisions.prune(session, keep=self.limits.keep_decisions, since=since)
             await numa.prune(session)
+
+
+def _told(steps: Sequence[AnyPipelineStep]) -> dict[str, StepCounts]:
+    return {
+        step.name: StepCounts(
+            plugin=step.plugin,
+            calls=step.calls,
+            seconds=round(step.seconds, 6),
+            removed=step.removed,
+            faults=step.faults,
+            last_fault=step.last_fault,
+        )
+        for step in steps
+    }
 
 
 def described(row: Row) -> dict[str, Any]:

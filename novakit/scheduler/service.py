@@ -8,6 +8,7 @@ import attrs
 from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.bus import serve as serve_contract
+from novakit.calls.counts import SchedulerCounts
 from novakit.calls.plugins import PluginRow
 from novakit.calls.scheduler import Document, Earlier, Refusal, SchedulerCalls, Selection
 from novakit.placement import Placement
@@ -110,7 +111,7 @@ class SchedulerService(SchedulerCalls):
     async def capacity(self, ask: Ask, survive: int = 0) -> Document:
         return await self.scheduler.capacity(checked(ask), survive)
 
-    async def counts(self) -> Document:
+    async def counts(self) -> SchedulerCounts:
         return self.scheduler.measures()
 
     async def plugins(self) -> tuple[PluginRow, ...]:

@@ -64,7 +64,7 @@ async def explain(call: Call[Additions]) -> web.Response:
 
 async def counts(call: Call[Additions]) -> web.Response:
     """Show the counters of each scheduler and of its filters and weighers."""
-    found = await call.service.reports.counts(call.context)
+    found = [to_plain(one) for one in await call.service.reports.counts(call.context)]
     return reply({"scheduler": found[0], "schedulers": found})
 
 

@@ -43,8 +43,8 @@ async def test_what_it_chooses_is_claimed_until_the_ledger_is_full(cloud: Any, m
     assert set((await cloud.usage()).values()) == {4096}
     (told,) = await made.decisions(server_id=results[0].server_id)
     assert told["driver"] == "fullest" and list(told["weights"][0]["by"]) == ["fullest"]
-    assert made.measures()["drivers"]["fullest"]["calls"] == 12
-    assert made.measures()["conflicts"] == 0
+    assert made.measures().drivers["fullest"].calls == 12
+    assert made.measures().conflicts == 0
 
 
 async def test_the_service_places_as_an_installed_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

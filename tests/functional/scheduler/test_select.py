@@ -149,9 +149,9 @@ async def test_what_a_filter_removes_counts_once_for_each_decision(cloud: Any, m
     for number in (1, 2):
         (refused,) = await scheduler.select([make(memory_mb=99999)])
         assert isinstance(refused, Refusal)
-        assert scheduler.measures()["filters"]["ram"]["removed"] == 3 * number
+        assert scheduler.measures().filters["ram"].removed == 3 * number
     await scheduler.dry_run(make(memory_mb=99999))
-    assert scheduler.measures()["filters"]["ram"]["removed"] == 6
+    assert scheduler.measures().filters["ram"].removed == 6
 
 
 async def test_a_hosts_flavors_count_from_the_claim_on(cloud: Any, make: Any) -> None:

@@ -150,4 +150,4 @@ async def test_what_goes_on_on_the_hosts_is_followed(cloud: Any, make: Any) -> N
     assert table.column("io_ops")[row] == 0, "what ended is not under way until the next look at the servers"
     assert (await scheduler.select([make()]))[0].host != one.host
     scheduler.state.build_ended(one.host, worked=True)
-    assert scheduler.measures()["filters"]["type_affinity"]["removed"] == 2
+    assert scheduler.measures().filters["type_affinity"].removed == 2

@@ -35,6 +35,7 @@ from novakit.bus.contract import methods_of
 from novakit.bus.interface import plain_of
 from novakit.bus.repeats import named
 from novakit.calls.conductor import AgentReport, ConductorCalls
+from novakit.calls.counts import SchedulerCounts, SpreadCounts
 from novakit.calls.host import BuildPlan, HostCalls
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import AgentOptions, Config
@@ -190,8 +191,13 @@ def test_a_build_may_take_what_its_option_says_and_the_fetching_of_its_image() -
 
 
 async def test_each_server_of_a_target_is_asked_and_what_it_says_is_read(config: Config) -> None:
+    none = SpreadCounts(bounds=(), counts=(0,), total=0.0)
+    counts = dict.fromkeys(("hosts", "placed", "refused", "failed", "conflicts", "batches"), 1)
+    spreads = dict.fromkeys(("waited", "claimed", "batched"), none)
+    told = SchedulerCounts(scheduler="good", seconds=1.0, **counts, **spreads)
+
     async def good() -> Any:
-        return {"placed": 1}
+        return told
 
     async def bad() -> Any:
         return 7
@@ -206,7 +212,7 @@ async def test_each_server_of_a_target_is_asked_and_what_it_says_is_read(config:
     assert [(one.identity, one.value, type(one.error)) for one in found] == [
         ("scheduler:bad", None, BadAnswer),
         ("scheduler:dead", None, Unreachable),
-        ("scheduler:good", {"placed": 1}, type(None)),
+        ("scheduler:good", told, type(None)),
     ]
 
 

@@ -1,33 +1,33 @@
 """Numbers as text for Prometheus."""
 
-from typing import Any
-
 from prometheus_client.parser import text_string_to_metric_families
 
+from novakit.calls.counts import ConductorCounts, OperationCounts, PluginCounts, SchedulerCounts, StepCounts
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import Spread
 
-STEP = {"plugin": "novakit-filters", "calls": 3, "seconds": 0.5, "removed": 7, "faults": 1, "last_fault": "it broke"}
+STEP = StepCounts(plugin="novakit-filters", calls=3, seconds=0.5, removed=7, faults=1, last_fault="it broke")
 
 
-def scheduler_counts(name: str = "scheduler-1") -> dict[str, Any]:
+def scheduler_counts(name: str = "scheduler-1") -> SchedulerCounts:
     waited = Spread((0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 9.0):
         waited.note(seconds)
-    spread = {"bounds": list(waited.bounds), "counts": waited.counts, "total": waited.total}
-    return {
-        "scheduler": name,
-        "hosts": 4,
-        "placed": 3,
-        "refused": 1,
-        "failed": 0,
-        "conflicts": 2,
-        "waited": spread,
-        "batched": spread,
-        "claimed": spread,
-        "filters": {"ram": STEP},
-        "weighers": {"cpu": STEP},
-    }
+    return SchedulerCounts(
+        scheduler=name,
+        hosts=4,
+        placed=3,
+        refused=1,
+        failed=0,
+        conflicts=2,
+        batches=4,
+        seconds=0.5,
+        waited=waited.told(),
+        batched=waited.told(),
+        claimed=waited.told(),
+        filters={"ram": STEP},
+        weighers={"cpu": STEP},
+    )
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
@@ -44,10 +44,13 @@ def test_numbers_become_prometheus_text_that_a_parser_reads() -> None:
         exposition(
             Numbers(
                 schedulers=[scheduler_counts(), scheduler_counts("scheduler-2")],
-                conductor={"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1},
+                conductor=ConductorCounts(
+                    operations=(OperationCounts(kind="create", state="done", count=5),),
+                    running=1,
+                    plugins=(PluginCounts(plugin="drivers:simulated", call="create", calls=1, faults=0, seconds=0.25),),
+                ),
                 plugins=[
-                    {"plugin": "drivers:simulated", "call": "create", "calls": 2, "faults": 1, "seconds": 0.25},
-                    {"plugin": "drivers:simulated", "call": "create", "calls": 1, "faults": 0, "seconds": 0.25},
+                    PluginCounts(plugin="drivers:simulated", call="create", calls=2, faults=1, seconds=0.25),
                 ],
             )
         ).decode()

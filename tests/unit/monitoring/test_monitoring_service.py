@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
 import sqlalchemy as sa
 from aiohttp import web
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from novakit.bus import MemoryBus, Unreachable
 from novakit.calls.conductor import ConductorCalls
+from novakit.calls.counts import ConductorCounts, OperationCounts, SchedulerCounts, StepCounts
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.monitoring.service import Monitoring
@@ -21,27 +23,28 @@ from novakit.store import Store
 from novakit.store.compute import hosts
 from tests.support.targets import serve_some
 
-STEP = {"plugin": "novakit-filters", "calls": 3, "seconds": 0.5, "removed": 7, "faults": 1, "last_fault": "it broke"}
+STEP = StepCounts(plugin="novakit-filters", calls=3, seconds=0.5, removed=7, faults=1, last_fault="it broke")
 
 
-def scheduler_counts(name: str = "scheduler-1") -> dict[str, Any]:
+def scheduler_counts(name: str = "scheduler-1") -> SchedulerCounts:
     waited = Spread((0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 9.0):
         waited.note(seconds)
-    spread = {"bounds": list(waited.bounds), "counts": waited.counts, "total": waited.total}
-    return {
-        "scheduler": name,
-        "hosts": 4,
-        "placed": 3,
-        "refused": 1,
-        "failed": 0,
-        "conflicts": 2,
-        "waited": spread,
-        "batched": spread,
-        "claimed": spread,
-        "filters": {"ram": STEP},
-        "weighers": {"cpu": STEP},
-    }
+    return SchedulerCounts(
+        scheduler=name,
+        hosts=4,
+        placed=3,
+        refused=1,
+        failed=0,
+        conflicts=2,
+        batches=4,
+        seconds=0.5,
+        waited=waited.told(),
+        batched=waited.told(),
+        claimed=waited.told(),
+        filters={"ram": STEP},
+        weighers={"cpu": STEP},
+    )
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
@@ -66,10 +69,10 @@ async def watched(tmp_path: Any, bus: MemoryBus, **fields: Any) -> AsyncIterator
 
 def served(bus: MemoryBus, left_out: dict[str, str] | None = None) -> None:
     async def scheduler() -> Any:
-        return {**scheduler_counts(), "left_out": left_out or {}}
+        return attrs.evolve(scheduler_counts(), left_out=left_out or {})
 
     async def conductor() -> Any:
-        return {"operations": [{"kind": "create", "state": "done", "count": 5}], "running": 1}
+        return ConductorCounts(operations=(OperationCounts(kind="create", state="done", count=5),), running=1)
 
     serve_some(bus.join("scheduler"), SchedulerCalls, counts=scheduler)
     serve_some(bus.join("conductor"), ConductorCalls, counts=conductor)
