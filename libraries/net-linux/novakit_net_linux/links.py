@@ -111,27 +111,27 @@ def namespaces() -> list[str]:
     return [str(name) for name in pyroute2.netns.listnetns()]
 
 
-def make_taps(wanted: Mapping[str, int]) -> dict[str, str]:
+def make_taps(wanted: Mapping[str, int], mark: str) -> dict[str, str]:
     """Make persistent taps, by name with their MTU, still down: they are filtered before they are reachable.
 
-    Gives, by name, why one could not be made.
+    The mark says whose they are. Gives, by name, why one could not be made.
     """
     failures = {}
     with pyroute2.IPRoute() as ip:
         for name, mtu in wanted.items():
             try:
                 with _explained(f"the tap {name}"):
-                    _make_tap(ip, name, mtu)
+                    _make_tap(ip, name, mtu, mark)
             except LinkFailed as error:
                 failures[name] = str(error)
     return failures
 
 
-def _make_tap(ip: Any, name: str, mtu: int) -> None:
+def _make_tap(ip: Any, name: str, mtu: int, mark: str) -> None:
     if name not in devices():
         # vnet_hdr, as QEMU opens taps with it for offloads, and a tap cannot be opened with other flags than it has.
         ip.link("add", ifname=name, kind="tuntap", mode="tap", uid=0, ifr={"no_pi": True, "vnet_hdr": True})
-    ip.link("set", index=socket.if_nametoindex(name), mtu=mtu)
+    ip.link("set", index=socket.if_nametoindex(name), mtu=mtu, ifalias=mark)
     # The host itself says nothing on a guest's wire.
     _write_sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
 
@@ -143,6 +143,17 @@ def raise_links(names: Iterable[str]) -> None:
         for name in names:
             if name in here:
                 ip.link("set", index=here[name], state="up")
+
+
+def marks(names: Iterable[str]) -> dict[str, tuple[str, bool]]:
+    """Return of the devices here who marked each when it was made, nothing where nobody did, and whether it is up."""
+    wanted = set(names)
+    with pyroute2.IPRoute() as ip:
+        return {
+            link.get("ifname"): (link.get("ifalias") or "", bool(link["flags"] & UP))
+            for link in ip.get_links()
+            if link.get("ifname") in wanted
+        }
 
 
 def remove_links(names: Iterable[str]) -> None:

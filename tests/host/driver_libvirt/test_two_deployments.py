@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing
-from libvirt_cloud import REPORT_EVERY, Cloud, until
+from libvirt_cloud import PROGRAMS, REPORT_EVERY, Cloud, until
 
 pytestmark = [
     pytest.mark.host,
@@ -37,18 +37,23 @@ def place() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def begun(lab: Lab, state: Path, number: int = 0) -> Cloud:
-    cloud = Cloud(lab, state, network="simulated", listen=f"127.0.0.1:{8774 + number}")
+def begun(lab: Lab, state: Path, number: int = 0, network: str = "simulated") -> Cloud:
+    cloud = Cloud(lab, state, network=network, listen=f"127.0.0.1:{8774 + number}")
     cloud.configure(host=f"host-{number}")
     cloud.start()
     return cloud
 
 
-def guest(cloud: Cloud, micro: Any) -> str:
-    """Make a server without a network and wait until its guest runs."""
+def guest(cloud: Cloud, micro: Any, *networks: str) -> str:
+    """Make a server on these networks and wait until its guest runs."""
     cloud.openstack(f"image create --disk-format qcow2 --container-format bare --file {micro.image} micro")
     image = cloud.api("GET", "image/v2/images?name=micro")["images"][0]["id"]
-    asked = {"name": cloud.state.name, "flavorRef": "1", "imageRef": image}
+    asked = {
+        "name": cloud.state.name,
+        "flavorRef": "1",
+        "imageRef": image,
+        "networks": [{"uuid": each} for each in networks],
+    }
     id = str(cloud.api("POST", "compute/v2.1/servers", {"server": asked})["server"]["id"])
     until(lambda: cloud.server(id, "ACTIVE"), "the server is built")
     return id
@@ -84,6 +89,25 @@ def test_two_deployments_share_a_libvirt_and_leave_each_others_guests_alone(lab:
     until(lambda: domains(lab) == {others}, "the guest of the one is gone")
     time.sleep(REPORT_EVERY)
     assert domains(lab) == {others} and two.server(others, "ACTIVE") and two.audit() == []
+
+
+def test_a_mistyped_state_directory_unplugs_nobody(lab: Lab, micro: Any, place: Path) -> None:
+    cloud = begun(lab, place / "state", network="ovs")
+    network = cloud.api("POST", "network/v2.0/networks", {"network": {"name": "n"}})["network"]["id"]
+    subnet = {"network_id": network, "ip_version": 4, "cidr": "10.0.0.0/24"}
+    cloud.api("POST", "network/v2.0/subnets", {"subnet": subnet})
+    guest(cloud, micro, network)
+    cloud.stop()
+    plugged = lab.run(["ovs-vsctl", "list-ports", "br-int"]).stdout
+    flows = lab.run(["ovs-ofctl", "dump-flows", "br-int", "--no-stats"]).stdout
+    assert "nkt" in plugged
+
+    argv = [PROGRAMS / "novakit", "serve", "--state", place / "stat", "--listen", "127.0.0.1:8775"]
+    done = lab.run([*argv, "--driver", "simulated", "--network", "ovs"], check=False)
+    assert done.returncode == 2, done.stderr
+    assert f"the bridge br-int belongs to another novakit on this machine, whose state is in {place}" in done.stderr
+    assert lab.run(["ovs-vsctl", "list-ports", "br-int"]).stdout == plugged
+    assert lab.run(["ovs-ofctl", "dump-flows", "br-int", "--no-stats"]).stdout == flows
 
 
 def test_a_guest_outlives_the_whole_state_directory_and_goes_by_word_alone(lab: Lab, micro: Any, place: Path) -> None:

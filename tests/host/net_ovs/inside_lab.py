@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -28,15 +29,19 @@ def command(*argv: str) -> str:
     return subprocess.run(argv, check=True, text=True, capture_output=True).stdout
 
 
+STATE = "/run/alpha"
+"""The bridges of a lab belong to one state directory."""
+
+
 @pytest.fixture
-def build(tmp_path: Path) -> Build:
-    return lambda: OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=str(tmp_path)))
+def build() -> Build:
+    return lambda: OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=STATE))
 
 
 class TestOpenVSwitch(WiresPackets):
     @pytest.fixture
-    def build(self, tmp_path: Path) -> Build:
-        return lambda: OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=str(tmp_path)))
+    def build(self) -> Build:
+        return lambda: OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=STATE))
 
     async def test_a_restarted_switch_is_wired_again(self, driver: OvsNetworks, draft: Draft, pair: Pair) -> None:
         assert pair.first.pings("10.1.0.12")
@@ -135,6 +140,68 @@ class TestHost:
             assert "their-port" in command("ovs-vsctl", "list-ports", "br-int").split()
         finally:
             command("ovs-vsctl", "del-port", "their-port", "--", "del-br", "theirs")
+
+    async def test_bridges_of_another_state_directory_are_refused_and_left_as_they_are(
+        self, driver: OvsNetworks
+    ) -> None:
+        draft = Draft()
+        port = draft.port(draft.network(), "10.1.0.11")
+        applied = await driver.apply(draft.topology())
+        held, flows = await driver.holdings(), command("ovs-ofctl", "dump-flows", "br-int", "--no-stats")
+        other = HostContext(host="beta", state_dir="/run/beta")
+        shared = (OvsOptions(), OvsOptions(integration_bridge="br-beta"), OvsOptions(bridge_mappings={}))
+        for options, bridge in zip(shared, ("br-int", "br-ex", "br-int"), strict=True):
+            with pytest.raises(Refused, match=f"{bridge} belongs to another novakit.*in {STATE}: give.*to /run/beta"):
+                await OvsNetworks(options, other).open()
+        assert command("ovs-vsctl", "list-br").split() == ["br-ex", "br-int"]
+        assert await driver.holdings() == held
+        assert command("ovs-ofctl", "dump-flows", "br-int", "--no-stats") == flows
+        with PacketGuest(port, applied.vifs[port.id]) as guest:
+            assert guest.lease().get("ip") == "10.1.0.11"
+
+    async def test_two_drivers_with_bridges_of_their_own_leave_each_others_guests_alone(
+        self, driver: OvsNetworks
+    ) -> None:
+        options = OvsOptions(integration_bridge="br-beta", bridge_mappings={"public": "br-out"})
+        other = OvsNetworks(options, HostContext(host="beta", state_dir="/run/beta"))
+        await other.open()
+        drafts = (Draft(), Draft())
+        held = []
+        for draft, one in zip(drafts, (driver, other), strict=True):
+            network, external = draft.network(), draft.network("203.0.113", dhcp=False, physical_network="public")
+            draft.port(network, "10.1.0.11", (*OUT, PING))
+            draft.router([network], external, "203.0.113.9")
+            assert not (await one.apply(draft.topology())).faults
+            held.append(sorted(map(repr, await one.holdings())))
+        assert held[0] == sorted(map(repr, await driver.holdings())), "the second took or told of nothing of the first"
+        assert not {*held[0]} & {*held[1]}
+
+        (network, *_), (port,) = drafts[0].networks.values(), drafts[0].ports.values()
+        command("ip", "netns", "del", f"nkd-{network.id}")
+        await other.apply(Topology(revision=50))
+        assert not await other.holdings()
+        applied = await driver.apply(drafts[0].topology())
+        kinds = Counter(each.kind for each in await driver.holdings())
+        assert kinds == {"bridge-port": 4, "tap": 1, "namespace": 2, "process": 1}
+        with PacketGuest(port, applied.vifs[port.id]) as guest:
+            assert guest.lease().get("ip") == "10.1.0.11"
+            guest.take("10.1.0.11/24")
+            assert guest.pings("10.1.0.1")
+        await other.close()
+        command("ovs-vsctl", "del-br", "br-beta", "--", "del-br", "br-out")
+
+    async def test_a_tap_in_no_bridge_goes_only_if_no_guest_can_use_it(self, driver: OvsNetworks) -> None:
+        up, down, others = (f"nkt{number:012x}" for number in range(3))
+        for name in (up, down, others):
+            command("ip", "tuntap", "add", name, "mode", "tap")
+        command("ip", "link", "set", up, "up")
+        command("ip", "link", "set", others, "alias", "novakit /run/beta")
+        await driver.apply(Topology(revision=50))
+        left = command("ip", "-br", "link")
+        assert up in left and others in left and down not in left
+        assert [each.name for each in await driver.holdings()] == [up], "what may be ours is told of"
+        for name in (up, others):
+            command("ip", "link", "del", name)
 
     async def test_the_gateway_address_outside_comes_and_goes_with_its_network(self, driver: OvsNetworks) -> None:
         command("ip", "addr", "add", "192.0.2.7/24", "dev", "br-ex")

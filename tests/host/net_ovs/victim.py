@@ -10,7 +10,7 @@ from novakit_net_ovs import OvsNetworks, OvsOptions
 
 async def main() -> None:
     topology = eval(sys.stdin.readline(), vars(networks))
-    driver = OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir="/run"))
+    driver = OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir="/run/alpha"))
     await driver.open()
     print("now", flush=True)
     await driver.apply(topology)

@@ -2,7 +2,7 @@
 
 The idea: nothing is remembered on disk. A topology is the whole wanted state; the driver works out what that means
 here (`plan`), looks at what is there (OVSDB, links, namespaces), and makes the difference. A first start, a change
-and the repair after a crash are the same call. Whatever is ours is told by its name or its external_ids.
+and the repair after a crash are the same call. What is ours and not another novakit's, `ownership` tells.
 The invariant: a tap is shut and without flows until the flows that guard it are installed, so no guest can send
 before its rules stand; flows are replaced in one bundle, so no packet meets half of a program. A fault costs the
 port, router or network that it belongs to (`faults`), and the rest is made.
@@ -30,6 +30,7 @@ from novakit_net_linux.dhcp import DhcpServers
 from novakit_net_ovs import daemons, examination, ovsdb, plan
 from novakit_net_ovs.options import OvsOptions
 from novakit_net_ovs.ovsdb import BridgePort, BridgeWiring, Switch
+from novakit_net_ovs.ownership import Ownership
 
 PROGRAMS = {
     "ovs-vsctl": "openvswitch-switch",
@@ -53,7 +54,9 @@ class OvsNetworks:
         self._context = context
         self._switch = Switch(self._options.command_timeout)
         self._links = links.Links()
-        self._servers = DhcpServers(Path(self._options.run_dir), self._options.command_timeout)
+        directory = str(Path(context.state_dir).resolve())
+        self._own = Ownership(directory, self._options.integration_bridge, Path(self._options.run_dir))
+        self._servers = DhcpServers(self._own.files, self._options.command_timeout)
         self._lock = asyncio.Lock()
         self._applied: Applied | None = None
         self._topology: Topology | None = None
@@ -129,13 +132,16 @@ class OvsNetworks:
             self._switch.wiring(), self._links.call(links.devices), self._links.call(links.namespaces)
         )
         found = []
-        owners = {bridge_port.name: bridge_port.external_ids[ovsdb.OWNER] for bridge_port in self._ours(wiring)}
+        owners = {
+            bridge_port.name: bridge_port.external_ids[ovsdb.OWNER] for bridge_port in self._own.bridge_ports(wiring)
+        }
         for name, owner in owners.items():
             found.append(Holding(kind="bridge-port", name=name, owner=owner))
         by_tap = {names.tap(port_id): port_id for port_id in self._plan.ports}
-        for name in filter(names.is_tap, devices):
+        taps = await self._links.call(self._own.strange_or_ours, [*filter(names.is_tap, devices)], wiring)
+        for name in taps:
             found.append(Holding(kind="tap", name=name, owner=owners.get(name) or by_tap.get(name, "")))
-        for name in namespaces:
+        for name in set(namespaces) - self._own.namespaces_of_others():
             if room_owner := names.namespace_owner(name):
                 found.append(Holding(kind="namespace", name=name, owner=room_owner))
         for network_id in self._servers.known():
@@ -167,7 +173,7 @@ class OvsNetworks:
         if self._mark[:1] != (self._switch.identity(),):
             # A switch that was started again has no flows of ours, so the next program is installed whole.
             self._switch.forget_flows()
-        wiring = await self._make_bridges(await self._switch.wiring())
+        wiring = found = await self._make_bridges(await self._switch.wiring())
         lost = await self._lost(wanted, wiring)
         await self._make_taps(wanted, wiring)
         wiring = await self._attach(wanted, wiring, lost)
@@ -184,7 +190,7 @@ class OvsNetworks:
         await self._forget_connections(before, wanted)
         await self._links.call(links.raise_links, await self._shut(wanted))
         await self._make_namespaces(before, wanted)
-        await self._sweep(wanted)
+        await self._sweep(wanted, found)
         self._plan = wanted
         self._applied = Applied(
             revision=topology.revision,
@@ -201,6 +207,9 @@ class OvsNetworks:
     async def _make_bridges(self, wiring: BridgeWiring) -> BridgeWiring:
         integration = self._options.integration_bridge
         outside = dict.fromkeys(self._options.bridge_mappings.values())
+        # An address of ours outside would be another's, too, where two gave one to the same bridge.
+        claimed = [integration, *(outside if self._options.external_address else ())]
+        self._own.require(wiring, claimed)
         commands: list[list[str]] = []
         missing = [bridge for bridge in (integration, *outside) if bridge not in wiring.bridges]
         if missing:
@@ -211,16 +220,13 @@ class OvsNetworks:
                     # Without it the switch forwards like any other while it has no flows: guests unfiltered.
                     commands.append(["set-fail-mode", bridge, "secure"])
             self._switch.forget_flows()
-        for bridge in outside:
-            here, there = names.patch(integration, bridge), names.patch(bridge, integration)
-            for at, name, peer in ((integration, here, there), (bridge, there, here)):
-                if name not in wiring.bridge_ports:
-                    commands.append(["--may-exist", "add-port", at, name])
-                    commands.append(["set", "Interface", name, "type=patch", f"options:peer={peer}"])
-        if not commands:
-            return wiring
-        await self._switch.change(commands)
-        return await self._switch.wiring()
+        commands += [
+            line for bridge in outside for line in ovsdb.connect_bridges(integration, bridge, wiring.bridge_ports)
+        ]
+        if commands:
+            await self._switch.change(commands)
+            wiring = await self._switch.wiring()
+        return await self._own.claim(self._switch, wiring, claimed)
 
     async def _datapath(self, wiring: BridgeWiring) -> str:
         """Which kind of switch to make: as the bridges that are there, else what the kernel can do."""
@@ -244,7 +250,7 @@ class OvsNetworks:
         }
         if not fresh:
             return
-        for name, why in (await self._links.call(links.make_taps, fresh)).items():
+        for name, why in (await self._links.call(links.make_taps, fresh, self._own.mark)).items():
             wanted.drop(taps[name].owner, why)
             fresh.pop(name)
         if wiring.bridges.get(self._options.integration_bridge) == "netdev":
@@ -286,7 +292,7 @@ class OvsNetworks:
         integration = self._options.integration_bridge
         removals = [
             ["--if-exists", "del-port", bridge_port.name]
-            for bridge_port in self._ours(wiring)
+            for bridge_port in self._own.bridge_ports(wiring)
             if not _right(bridge_port, wanted)
         ]
         if lost:
@@ -354,6 +360,7 @@ class OvsNetworks:
             namespace, device = wanted.dhcp_namespace(network), names.device(names.DHCP, network.dhcp.id)
             state = (namespace, network, self._switch.identity(), self._servers.process(network_id))
             if not self._as_left(namespace.name, state):
+                await self._own.note_namespace(namespace.name)
                 await self._links.call(links.make_namespace, namespace)
                 index = await self._links.call_inside(namespace.name, socket.if_nametoindex, device)
                 await self._servers.serve(network, device, index)
@@ -373,6 +380,7 @@ class OvsNetworks:
         state = (namespace, router, self._switch.identity())
         if self._as_left(namespace.name, state):
             return
+        await self._own.note_namespace(namespace.name)
         fresh = set(await self._links.call(links.make_namespace, namespace))
         await routers.install(router, self._options.command_timeout)
         known = before.routers.get(router_id)
@@ -395,23 +403,25 @@ class OvsNetworks:
     def _leave(self, namespace: str, state: tuple[object, ...]) -> None:
         self._namespaces[namespace] = (links.namespace_mark(namespace), *state)
 
-    async def _sweep(self, wanted: plan.Plan) -> None:
-        """Remove what is ours and not wanted: namespaces, servers, taps."""
+    async def _sweep(self, wanted: plan.Plan, found: BridgeWiring) -> None:
+        """Remove what is ours and not wanted: namespaces, servers, taps. `found` is what was plugged in before."""
         serving = {network.id for network in wanted.dhcp_networks()}
         for network_id in self._servers.known():
             if network_id not in serving:
                 await self._servers.stop(network_id)
         namespaces = {names.dhcp_namespace(network_id) for network_id in serving}
         namespaces |= {names.router_namespace(router_id) for router_id in wanted.routers}
-        here, known = await asyncio.gather(self._links.call(links.devices), self._links.call(links.namespaces))
-        left = [name for name in known if names.namespace_owner(name) and name not in namespaces]
+        here = await self._links.call(links.devices)
+        left = self._own.namespaces() - namespaces
         left_devices = [
             name for name in here if (names.is_tap(name) or names.is_service(name)) and name not in wanted.bridge_ports
         ]
         if left:
             await self._links.call(links.remove_namespaces, left)
+            await self._own.forget_namespaces(left)
         if left_devices:
-            await self._links.call(links.remove_links, left_devices)
+            ours = await self._links.call(self._own.devices, left_devices, found)
+            await self._links.call(links.remove_links, ours)
         self._namespaces = {name: state for name, state in self._namespaces.items() if name in namespaces}
 
     async def _each(self, wanted: plan.Plan, owners: list[str], step: Callable[[str], Awaitable[None]]) -> None:
@@ -426,9 +436,6 @@ class OvsNetworks:
                     wanted.drop(owner, str(error))
 
         await asyncio.gather(*map(contained, owners))
-
-    def _ours(self, wiring: BridgeWiring) -> list[BridgePort]:
-        return [bridge_port for bridge_port in wiring.bridge_ports.values() if ovsdb.OWNER in bridge_port.external_ids]
 
 
 def _right(bridge_port: BridgePort, wanted: plan.Plan) -> bool:

@@ -2,19 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from novakit_net_linux import names
 from novakit_net_linux.commands import CommandFailed, run
 
 OWNER, KIND, MTU = "novakit-owner", "novakit-kind", "novakit-mtu"
+DIRECTORY = "novakit-directory"
+"""On a bridge: the state directory of the one novakit that it belongs to."""
 SOCKET = Path("/run/openvswitch/db.sock")
 DAEMON = Path("/run/openvswitch/ovs-vswitchd.pid")
 READ = (
-    *("--columns=name,datapath_type,ports", "list", "Bridge"),
+    *("--columns=name,datapath_type,ports,external_ids", "list", "Bridge"),
     *("--", "--columns=_uuid,name,interfaces", "list", "Port"),
     *("--", "--columns=_uuid,name,type,ofport,error,external_ids", "list", "Interface"),
 )
@@ -35,10 +38,11 @@ class BridgePort:
 
 @attrs.frozen(kw_only=True)
 class BridgeWiring:
-    """Every bridge with its datapath type, and every port of one by its name."""
+    """Every bridge with its datapath type and, where it is one's, the directory; every port of one by its name."""
 
     bridges: Mapping[str, str]
     bridge_ports: Mapping[str, BridgePort]
+    directories: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +118,11 @@ class Switch:
                         bridge["name"], by_interface[interface]
                     )
         return BridgeWiring(
-            bridges={row["name"]: row["datapath_type"] or "system" for row in bridges}, bridge_ports=bridge_ports
+            bridges={row["name"]: row["datapath_type"] or "system" for row in bridges},
+            bridge_ports=bridge_ports,
+            directories={
+                row["name"]: row["external_ids"][DIRECTORY] for row in bridges if DIRECTORY in row["external_ids"]
+            },
         )
 
     async def datapaths(self) -> list[str]:
@@ -175,6 +183,23 @@ def add_bridge_port(bridge: str, bridge_port: WantedBridgePort) -> list[list[str
     if bridge_port.internal:
         settings += ["type=internal", f"mac={_quoted(bridge_port.mac)}", f"mtu_request={bridge_port.mtu}"]
     return [["--may-exist", "add-port", bridge, bridge_port.name], ["set", "Interface", bridge_port.name, *settings]]
+
+
+def connect_bridges(integration: str, bridge: str, there: Container[str]) -> list[list[str]]:
+    """Return the commands that lead from one bridge to another, without the ports that are there."""
+    out, back = names.patch(integration, bridge), names.patch(bridge, integration)
+    commands = []
+    for at, name, peer in ((integration, out, back), (bridge, back, out)):
+        if name not in there:
+            commands.append(["--may-exist", "add-port", at, name])
+            commands.append(["set", "Interface", name, "type=patch", f"options:peer={peer}"])
+    return commands
+
+
+def claim_bridge(bridge: str, directory: str) -> list[str]:
+    """Return the command that makes a bridge one directory's; where it is another's already, that stays."""
+    # Unlike `set`, `add` replaces no value that is there: of two that claim at once one wins, and the other reads so.
+    return ["add", "Bridge", bridge, "external_ids", f"{DIRECTORY}={_quoted(directory)}"]
 
 
 def _quoted(value: str) -> str:
