@@ -51,7 +51,9 @@ class Offloading:
 
     How long that is, the monotonic clock of this process says: when a server was shelved is a mark that a wall clock
     wrote, which may have been set since. What was shelved before the process looked first is as old as it lies behind
-    the newest mark in the database then, so that neither a restart nor a clock makes it older than it is.
+    the newest mark in the database then, and at most half as old as it may get: marks that hosts made after a step
+    look like time that has passed, and no step may offload what has just been shelved. So a restart costs at most the
+    other half of the time.
     """
 
     parts: Parts
@@ -73,7 +75,7 @@ class Offloading:
             mark, known = row["updated_at"], self._since.get(row["id"])
             if known is None or known[0] != mark:
                 behind = (self._newest - mark).total_seconds() if first and self._newest else 0.0
-                self._since[row["id"]] = mark, now - behind
+                self._since[row["id"]] = mark, now - min(behind, after / 2)
         for gone in self._since.keys() - {row["id"] for row in rows}:
             del self._since[gone]
         return [row for row in rows if now - self._since[row["id"]][1] >= after]

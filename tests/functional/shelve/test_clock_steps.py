@@ -89,8 +89,32 @@ async def test_a_conductor_that_starts_anew_counts_on_from_the_newest_mark_of_th
             clocks.step(HOUR)
             offloading = Offloading(parts)
             assert await _due(offloading) == set(), "a step while nothing ran is no time"
-            clocks.go(11)
+            clocks.go(AFTER / 2 - 1)
+            assert await _due(offloading) == set()
+            clocks.go(2)
             assert await _due(offloading) == {old}
+    await store.close()
+
+
+async def test_a_step_before_a_conductor_starts_offloads_nothing_that_was_shelved_just_before_it(
+    tmp_path: Path,
+) -> None:
+    store, clocks = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db"), Clocks()
+    await store.create_all()
+    with world.using(clocks):
+        async with Cloud.on(store, tmp_path, ["a"]) as cloud:
+            await cloud.begin()
+            parts = attrs.evolve(cloud.parts, config=attrs.evolve(cloud.config, conductor=_may_stay(cloud)))
+            old, left = await _shelve(cloud), await _shelve(cloud)
+            for step in (HOUR, 24 * HOUR):
+                clocks.step(step)
+                await cloud.report()  # by the clock that was set, before a conductor looks
+                offloading = Offloading(parts)
+                assert await _due(offloading) == set(), "a step is no time, whatever was written after it"
+                clocks.go(AFTER / 2 - 1)
+                assert await _due(offloading) == set()
+            clocks.go(2)
+            assert await _due(offloading) == {old, left}, "and a conductor that started twice offloads it nevertheless"
     await store.close()
 
 
