@@ -27,6 +27,8 @@ HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
 """What a compute host may be called: letters, digits, dots, dashes and underscores, as host names are."""
 _SECRET_BYTES = 32
 """256 bits: not to be guessed, and as long as the HMAC's hash."""
+_REVOKED = ".revoked"
+"""How the file of a credential ends that was revoked, in the place of `.json`."""
 _LARGEST = 4096
 """Bytes of a credential file at most."""
 
@@ -137,8 +139,16 @@ class Enrolments:
     def revoke(self, participant: str) -> None:
         """End a credential at once. Raises ConfigError for one that is not enrolled."""
         path = self._known(participant)
+        # Written first: killed in between, asking again ends the credential. The conductor finds it and gives back
+        # what the host held.
+        durable.write(path.with_suffix(_REVOKED), world.now().isoformat().encode())
         path.unlink(missing_ok=True)
         durable.sync_directory(path.parent)
+
+    def revoked_hosts(self) -> list[str]:
+        """Return the hosts whose credentials were revoked and who were not enrolled again, by name."""
+        found = sorted(self._folder.glob(f"agent.*{_REVOKED}")) if self._folder.is_dir() else []
+        return [path.stem.partition(".")[2] for path in found if not path.with_suffix(".json").exists()]
 
     def ensure_roles(self) -> None:
         """Enrol the roles of this control plane that are not, their credentials beside its state."""
@@ -185,7 +195,9 @@ class Enrolments:
     def _made(self, participant: str, enrolled: bytes) -> bool:
         try:
             durable.directory(self._folder, mode=0o700)
-            return durable.make(self._path(participant), enrolled)
+            made = durable.make(self._path(participant), enrolled)
+            self._path(participant).with_suffix(_REVOKED).unlink(missing_ok=True)
+            return made
         except OSError as error:
             raise ConfigError(f"{self._folder} cannot be written: {error.strerror}.") from error
 

@@ -1,6 +1,6 @@
 """What agents report: hosts and guests; believed only for the host that the sender is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -19,7 +19,7 @@ from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
 from novakit.placement import HostReport
 from novakit.store import operations
-from novakit.store.compute import host_plugins, hosts, refused_hosts, servers
+from novakit.store.compute import host_plugins, hosts, left_guests, refused_hosts, servers, strangers
 from novakit.store.engine import Row, Session
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.columns import metric_name
@@ -64,6 +64,8 @@ class Reports:
     parts: Parts
     _odd: dict[str, dict[str, str]] = attrs.field(factory=dict)
     """What was strange in the last report of a host, by guest; only what is strange twice in a row is acted on."""
+    _absent: dict[str, frozenset[str]] = attrs.field(factory=dict)
+    """Guests that a host was left with and that were not in its last report."""
     _runs: dict[str, RunningPlugins] = attrs.field(factory=dict)
     """What each host runs, as it was last written."""
     _seen: set[str] = attrs.field(factory=set)
@@ -153,6 +155,20 @@ class Reports:
         if changed:
             await topics.HOSTS_CHANGED.publish(self.parts.bus, topics.Changed())
 
+    async def forget(self, host: str) -> None:
+        """Give back what a host held that is not to come back: what its unknown guests took, and who waits for it."""
+        async with self.parts.store.read() as session:
+            known = [*await strangers.of_host(session, host), *await left_guests.of_host(session, host)]
+        if not known:
+            return
+        log.warning("a revoked host holds nothing any more but its servers", host=host, guests=len(known))
+        self._accounted.pop(host, None)
+        async with self.parts.store.write() as session:
+            rows = await strangers.of_host(session, host)
+            await self.parts.placement.release_many(session, [row["claim_id"] for row in rows.values()])
+            await strangers.drop(session, host, list(rows))
+            await left_guests.drop_host(session, host)
+
     def heartbeat(self, host: str) -> None:
         """Note that a host lives; written together with the others soon."""
         self._seen.add(host)
@@ -175,13 +191,15 @@ class Reports:
         guests, building = report.guests, set(report.building)
         async with self.parts.store.read() as session:
             wanted = {row["id"]: row for row in await servers.on_host(session, host)}
-            strangers = [each.id for each in guests if each.id not in wanted]
-            known = {row["id"]: row for row in await servers.some(session, strangers)} if strangers else {}
-            busy = {row["server_id"] for row in await operations.unfinished(session, {*wanted, *strangers})}
+            strange = [each.id for each in guests if each.id not in wanted]
+            known = {row["id"]: row for row in await servers.some(session, strange)} if strange else {}
+            busy = {row["server_id"] for row in await operations.unfinished(session, {*wanted, *strange})}
+            left = await left_guests.of_host(session, host)
+        await self._confirm(host, frozenset(left), {each.id for each in guests} | building, wanted)
         # What an operation works on is its business, unless the guest has been a server at rest: see `guests.age`.
         settled = {id for id, version in report.notes.items() if version}
-        pending = {*strangers} & (busy | building)
-        doubtful = ({*strangers} - pending) | ({*strangers} & settled) - building
+        pending = {*strange} & (busy | building)
+        doubtful = ({*strange} - pending) | ({*strange} & settled) - building
         over = await self._strangers.judge(
             host, [Found(each, known.get(each.id), each.id in busy) for each in guests if each.id in doubtful], pending
         )
@@ -200,6 +218,19 @@ class Reports:
             else:
                 await self._act_on(host, id, what)
         await self._renew_notes(host, [row for id, row in wanted.items() if id in found and id not in busy], report)
+
+    async def _confirm(self, host: str, left: frozenset[str], there: Collection[str], wanted: Collection[str]) -> None:
+        """Take note of guests that a host was left with and does not have any more; said twice, as a report may be old.
+
+        One whose server is to run there again is the server's.
+        """
+        absent, before = left - {*there}, self._absent.pop(host, frozenset())
+        gone = (absent & before) | (left & {*wanted})
+        if absent - gone:
+            self._absent[host] = absent - gone
+        if gone:
+            async with self.parts.store.write() as session:
+                await left_guests.drop(session, host, gone)
 
     async def _act_on(self, host: str, server_id: str, odd: str) -> None:
         log.warning("a server's state differs from what its host reports", server=server_id, host=host, what=odd)

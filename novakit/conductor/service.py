@@ -9,6 +9,7 @@ import structlog
 
 from novakit import world
 from novakit.bus import serve, topics
+from novakit.bus.enrolments import Enrolments
 from novakit.calls.conductor import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Received, Settled, Unknown
 from novakit.calls.counts import ConductorCounts
 from novakit.compute import metadata
@@ -104,6 +105,8 @@ class Conductor:
             await self.parts.networks.release(server_id)
             async with self.parts.store.write() as session:
                 await self.parts.placement.release(session, server_id)
+        for host in await asyncio.to_thread(Enrolments(self.parts.config.state).revoked_hosts):
+            await self.reports.forget(host)
         if await self._offloading.begin_due():
             self.engine.wake()
         await self.parts.store.reserve()

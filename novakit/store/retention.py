@@ -2,8 +2,7 @@
 
 Invariant: no row goes that something refers to.
 A deleted server stays while an operation on it is open, while the ledger, a port or a stranger's note has its id, and
-while its host has not reported since the deletion: that host may have the guest still, and only the row says that the
-guest may be removed.
+while any host that it was on may have its guest still: only the row says that the guest may be removed.
 Of a server that lives the latest operation of each kind stays.
 """
 
@@ -13,7 +12,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from novakit.store import deployment
-from novakit.store.compute.hosts import hosts
+from novakit.store.compute.left_guests import left_guests
 from novakit.store.compute.server_groups import server_group_members
 from novakit.store.compute.servers import servers
 from novakit.store.compute.strangers import strangers
@@ -43,7 +42,7 @@ def _unreferred() -> tuple[sa.ColumnElement[bool], ...]:
         _exists(allocations.c.consumer_id == c.id),
         _exists(ports.c.server_id == c.id),
         _exists(strangers.c.guest == c.id),
-        _exists(hosts.c.name == c.host, hosts.c.last_seen <= c.deleted_at),
+        _exists(left_guests.c.server_id == c.id),
     )
     return tuple(~each for each in referred)
 
@@ -56,8 +55,8 @@ async def purge_servers(session: Session, before: datetime) -> int:
 async def bound_servers(session: Session) -> int:
     """Forget the oldest deleted servers of one project that has too many of them, at most `AT_ONCE`.
 
-    A server of which the host has not confirmed that the guest is gone neither counts nor goes: while the host may have
-    the guest, only the row says that it may be removed.
+    A server of which its host has not confirmed that the guest is gone neither counts nor goes: while the host may have
+    the guest, only the row says that it may be removed. One that an earlier host has not confirmed counts, and stays.
     Returns how many went.
     """
     c = servers.c

@@ -8,6 +8,7 @@ from novakit.store.compute import (
     host_plugins,
     hosts,
     keypairs,
+    left_guests,
     quotas,
     refused_hosts,
     server_groups,

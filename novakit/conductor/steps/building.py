@@ -22,8 +22,8 @@ from novakit.conductor.work import AnyWork, Failed, Memory, Postponed, Rewind, W
 from novakit.context import SERVICE
 from novakit.errors import NotFound
 from novakit.network import PortInfo
-from novakit.store.compute import strangers
-from novakit.store.engine import Row
+from novakit.store.compute import left_guests, strangers
+from novakit.store.engine import Row, Session
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.numa import Taken
@@ -188,7 +188,14 @@ def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: object) -
         tries=memory.tries + 1,
     )
     work.seen.pop("ports", None)
-    return Rewind("place", f"{host}: {error}", work.moved("elsewhere", **left))
+    moved = work.moved("elsewhere", **left)
+
+    async def leave(session: Session) -> None:
+        # Before it is asked to clear up: it may never answer, and a delete takes the place of whoever asks.
+        await left_guests.put(session, host, work.server_id)
+        await moved(session)
+
+    return Rewind("place", f"{host}: {error}", leave)
 
 
 def ask(server: Row, request_id: str, memory: Building) -> Ask:

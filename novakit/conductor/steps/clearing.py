@@ -9,7 +9,7 @@ from novakit.conductor.guests import age
 from novakit.conductor.guests.strangers import Strangers
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
-from novakit.store.compute import hosts
+from novakit.store.compute import hosts, left_guests
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,9 @@ async def leave(parts: Parts, host: str, server_id: str) -> bool:
 
 async def clear_host(parts: Parts, server_id: str, host: str | None) -> None:
     """Remove the guest from its host and its ports from the host's network; a host that is down does it when back."""
-    if host:
-        await on_host(parts, host, lambda: leave(parts, host, server_id))
+    if host and not await on_host(parts, host, lambda: leave(parts, host, server_id)):
+        async with parts.store.write() as session:
+            await left_guests.put(session, host, server_id)
     await parts.networks.unbind(server_id)
     if host:
         await on_host(parts, host, lambda: parts.wiring.ensure(host))

@@ -13,7 +13,7 @@ from novakit.conductor.steps.snapshots import drop_snapshot, snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, OwnRoute, Step, Verb
 from novakit.conductor.work import Commit, Memory, Work
 from novakit.store import operations
-from novakit.store.compute import server_groups, servers
+from novakit.store.compute import left_guests, server_groups, servers
 from novakit.store.engine import Session
 
 
@@ -73,6 +73,8 @@ async def forget(work: Work[Deleting], parts: Parts) -> Commit:
         await server_groups.leave(session, [work.server_id])
         now = world.now()
         ended = None if work.memory.may_remain else now
+        if ended is None and work.memory.host:
+            await left_guests.put(session, work.memory.host, work.server_id)
         gone = {**servers.DROPPED, "power_state": 0, "terminated_at": ended, "deleted_at": now}
         if not await move_if(session, work.server_id, DELETE.move("forget"), **gone):
             # A server that is gone already is what was wanted; one that somebody has moved is deleted nevertheless.

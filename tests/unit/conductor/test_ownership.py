@@ -224,7 +224,7 @@ def _is_own(cloud: Cloud, table: str, before: Any, after: Any, key: Any) -> bool
         match table:
             case "hosts":
                 return bool(row["name"] == "mine")
-            case "servers" | "host_metrics" | "network_hosts" | "strangers" | "refused_hosts":
+            case "servers" | "host_metrics" | "network_hosts" | "strangers" | "refused_hosts" | "left_guests":
                 return bool(row["host"] == "mine")
             case "resource_providers":
                 return bool(row["id"] == provider)
