@@ -3,7 +3,8 @@
 A hole counts when the version is older than the one that mends it in its branch, unless the distribution has mended it
 itself: its package is of a version that is known to have, or the package's changelog names the hole.
 The bounds are the first release that has the mending commits, by the projects' own histories and release notes, and
-the first Debian package, by its changelog.
+the first Debian package, by its changelog. libvirt's are those of its release notes, which give the release and since
+when the hole is there; they do not name CVE-2024-2496, whose bound was not checked against libvirt's own history.
 The table holds what a guest, an image or a tenant's packet can reach in the way novakit uses these programs.
 """
 
@@ -112,6 +113,7 @@ LIBVIRT = Program(
             "CVE-2024-1441",
             "a client can crash libvirtd by listing interfaces",
             ("10.1.0",),
+            since="1.0.0",
             debian=("9.0.0-4+deb12u1",),
         ),
         Hole(
@@ -126,6 +128,7 @@ LIBVIRT = Program(
             ("9.8.0",),
             debian=("9.0.0-4+deb12u1",),
         ),
+        Hole("CVE-2024-8235", "a client can crash libvirtd by listing no interfaces", ("10.7.0",), since="10.4.0"),
     ),
 )
 OPEN_VSWITCH = Program(
