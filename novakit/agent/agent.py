@@ -284,15 +284,22 @@ class Agent(HostCalls):
         if build := self._builds.get(server):
             build.cancel()
             await asyncio.wait([build])
-        await self._alone(server, lambda: self._ask_driver("destroy", self.driver.destroy(server), 100))
+
+        await self._alone(server, lambda: self._remove(server))
+
+    async def _remove(self, server: str) -> None:
+        await self._ask_driver("destroy", self.driver.destroy(server), 100)
         await self.snapshots.discard(server)
         await self.notes_kept.forget(server)
 
     async def keep_note(self, note: GuestNote) -> None:
         async def keep() -> None:
-            guests = await self._ask_driver("guests", self.driver.guests(), 30)
-            if any(each.id == note.server for each in guests):
-                await self.notes_kept.keep(note)
+            # A note goes with its guest, so where there is one no driver has to list its guests.
+            if self.notes_kept.version(note.server) is None:
+                guests = await self._ask_driver("guests", self.driver.guests(), 30)
+                if all(each.id != note.server for each in guests):
+                    return
+            await self.notes_kept.keep(note)
 
         await self._alone(note.server, keep)
 

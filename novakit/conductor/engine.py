@@ -340,7 +340,8 @@ class Engine:
     async def _finish(self, work: AnyWork, state: str, commits: Sequence[Commit], **values: object) -> None:
         work.forget_secrets()
         self._silences.pop(work.id, None)
-        await self._outcomes.write(work, commits, state=state, finished_at=world.now(), **values)
+        ended = work.noted_end if state == "done" else None
+        await self._outcomes.write(work, commits, state=state, finished_at=ended or world.now(), **values)
         self.ended[work.kind, state] += 1
         self.note(work, state)
 

@@ -12,6 +12,7 @@ anyway.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
@@ -51,6 +52,7 @@ class Memory:
 SECRETS = frozenset({"admin_pass"})
 """Fields of memories that are forgotten once an operation has ended, whichever way it ended."""
 
+_NOTED_END = "noted_end"
 M = TypeVar("M", bound=Memory)
 
 
@@ -117,6 +119,19 @@ class Work(Generic[M]):
             events=list(row["events"]),
             beside={name: value for name, value in row["data"].items() if name not in known},
         )
+
+    @property
+    def noted_end(self) -> datetime | None:
+        """Return when the operation ends, where that was noted on the host before it is written; else None.
+
+        It is kept beside the memory: an operation that is taken back after that knows its own note by it.
+        """
+        said = self.beside.get(_NOTED_END)
+        return datetime.fromisoformat(said) if said else None
+
+    @noted_end.setter
+    def noted_end(self, moment: datetime) -> None:
+        self.beside[_NOTED_END] = moment.isoformat()
 
     @property
     def data(self) -> dict[str, object]:

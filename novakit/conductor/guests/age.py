@@ -4,7 +4,9 @@ The idea: the note beside a guest names the last operation on it, and the moment
 just this operation, ended at just this moment, has lived through what the guest has; one that is older lacks the
 operation, has it open still, or has ended it a second time, at another moment.
 A note of a build names an operation that had not ended: it is newer only where the operation is not known at all.
-So what is lost by the word of an older database is at most a guest that was built after the last report of its host.
+The note of its end is on the host before anybody is told that the server is there, so no guest that a user has seen is
+taken back by the word of an older database. An operation that was killed between that note and its own end looks the
+same, and goes on from the guest that it finds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,11 +51,13 @@ def is_left(note: Note, ends: Ends) -> bool:
     return not is_newer(note, ends) and ends[note.operation] is not None
 
 
-async def newer_here(parts: Parts, host: str, guest: str) -> bool:
-    """Ask a host whether it has a guest that has seen more than this database. Raises BusError."""
+async def newer_here(parts: Parts, host: str, guest: str, ours: datetime | None = None) -> bool:
+    """Ask a host whether it has a guest that has seen more than this database; not one whose note says that it was
+    built at the moment `ours`, which this database was about to write. Raises BusError.
+    """
     told: Sequence[GuestNote] = await parts.hosts.at(host).notes((guest,))
     note = read(told[0] if told else None)
-    if note is None:
+    if note is None or (ours is not None and note.ended is not None and notes.moment(note.ended) == ours):
         return False
     async with parts.store.read() as session:
         return is_newer(note, await operations.ends(session, [note.operation]))

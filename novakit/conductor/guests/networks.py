@@ -25,8 +25,10 @@ from novakit.store.network import hosts as network_hosts
 
 log = structlog.get_logger(__name__)
 
+FIRST = 0.05
+"""Seconds from a change that comes after a calm until notes are written."""
 SETTLE = 2.0
-"""Seconds from a change until notes are written, so that a storm of changes is one note."""
+"""Seconds between two rounds, so that a storm of changes is one note."""
 SHARE = 30
 """How many times as long as the last round took the next one waits."""
 
@@ -39,7 +41,8 @@ class NetworkNotes:
     _changed: set[str] = attrs.field(factory=set)
     _versions: dict[str, str] = attrs.field(factory=dict)
     _writing: asyncio.Task[None] | None = None
-    _rest: float = SETTLE
+    _next: float = 0.0
+    """When the next round may begin, by the monotonic clock."""
 
     def changed(self, hosts: Iterable[str]) -> None:
         """Say that what is around the guests of hosts may have changed."""
@@ -56,13 +59,14 @@ class NetworkNotes:
 
     async def _write_soon(self) -> None:
         while self._changed:
-            await asyncio.sleep(self._rest)
+            await asyncio.sleep(max(FIRST, self._next - world.monotonic()))
             began = world.monotonic()
             try:
                 await self.write()
             except Exception as error:  # a border: the next change, or the next report, tries it again
                 log.warning("notes of networks were not written", why=repr(error))
-            self._rest = max(SETTLE, (world.monotonic() - began) * SHARE)
+            ended = world.monotonic()
+            self._next = ended + max(SETTLE, (ended - began) * SHARE)
 
     async def close(self) -> None:
         """Write no more; what is not written is written after the next report of its host."""

@@ -1,7 +1,8 @@
 """What a host keeps of each of its guests, so that a database that never knew the guest can take it over.
 
-The idea: a note holds what the server's row, ports and claim were. The conductor writes it with the build and again
-after the server has changed; the host stores it beside the guest and understands nothing of it.
+The idea: a note holds what the server's row, ports and claim were. The conductor writes it with the build, again
+before the end of the build is acknowledged, and again after the server has changed; the host stores it beside the guest
+and understands nothing of it.
 The invariant: a note is sealed with the deployment's secret, which is in the database alone, and names its host and
 guest. So a host can keep a note, lose it or give back an old one; it cannot make one, alter one, or pass on that of
 another host as its own.
@@ -80,7 +81,7 @@ class Note:
     server: NotedServer
     ports: tuple[NotedPort, ...] = tuple_field()
     claim: Claimed | None = None
-    """None in the note of a build: it follows from the flavor and the devices."""
+    """None in the notes of a build and of its end: it follows from the flavor and the devices."""
     devices: tuple[str, ...] = tuple_field()
     """PCI addresses."""
     numa: tuple[Taken, ...] = tuple_field()
@@ -137,7 +138,7 @@ class Notary:
             numa=tuple(numa),
         )
         text = orjson.dumps(to_plain(note), option=orjson.OPT_SORT_KEYS).decode()
-        version = self.version(server) if claim is not None else ""
+        version = self.version(server) if claim is not None else f"{self.deployment.id}/{operation}" if ended else ""
         return GuestNote(server=server["id"], version=version, text=text, seal=self._seal(host, text))
 
     def write_networks(self, host: str, noted: NotedNetworks) -> NetworksNote:

@@ -1,6 +1,7 @@
 """Taking a server off a host: its guest and its wires, also where the host does not answer."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import structlog
 
@@ -39,22 +40,24 @@ async def destroy(parts: Parts, host: str, server_id: str) -> None:
     await parts.hosts.at(host).destroy(server_id)
 
 
-async def leave(parts: Parts, host: str, server_id: str) -> bool:
+async def leave(parts: Parts, host: str, server_id: str, ours: datetime | None = None) -> bool:
     """Have a host remove the guest, unless the guest has seen more than this database. Returns whether it is removed.
+
+    `ours` is when an operation that is taken back had noted the end of its build.
 
     A restored backup may have a change open that was done long ago, and takes it back when it cannot be done again:
     what guest there is then is the server's, and becomes a stranger that is left alone.
     """
-    if await age.newer_here(parts, host, server_id):
+    if await age.newer_here(parts, host, server_id, ours):
         await Strangers(parts).keep(host, server_id)
         return False
     await destroy(parts, host, server_id)
     return True
 
 
-async def clear_host(parts: Parts, server_id: str, host: str | None) -> None:
+async def clear_host(parts: Parts, server_id: str, host: str | None, ours: datetime | None = None) -> None:
     """Remove the guest from its host and its ports from the host's network; a host that is down does it when back."""
-    if host and not await on_host(parts, host, lambda: leave(parts, host, server_id)):
+    if host and not await on_host(parts, host, lambda: leave(parts, host, server_id, ours)):
         async with parts.store.write() as session:
             await left_guests.put(session, host, server_id)
     await parts.networks.unbind(server_id)

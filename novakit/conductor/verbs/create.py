@@ -88,7 +88,8 @@ async def build(work: Work[Creating], parts: Parts) -> Commit:
         power = await building.build_guest(work, parts, server["image_id"], admin_pass=work.memory.admin_pass)
     except RemoteError as error:
         raise building.elsewhere(work, parts, error, host=None, node=None) from error
-    return work.moved("build", power_state=POWER_NUMBERS[power], launched_at=world.now(), progress=0)
+    launched = await building.note_end(work, parts)
+    return work.moved("build", power_state=POWER_NUMBERS[power], launched_at=launched, progress=0)
 
 
 async def undo(work: Work[Creating], parts: Parts) -> Commit:
@@ -105,7 +106,7 @@ async def _clear(work: Work[Creating], parts: Parts) -> None:
     """Give back what was made for the server, on the host it is on and on the one it left."""
     for host in (work.memory.host, work.memory.left):
         if host:
-            await clearing.leave(parts, host, work.server_id)
+            await clearing.leave(parts, host, work.server_id, work.noted_end)
     await parts.networks.release(work.server_id)
     async with parts.store.write() as session:
         await parts.placement.release(session, work.server_id)

@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 
-from novakit import errors, world
+from novakit import errors
 from novakit.bus import RemoteError
 from novakit.compute.hosts import zone_names
 from novakit.compute.states import REQUEST, UNDO, Move, move_if, status_of, when
@@ -114,7 +114,8 @@ async def forget(work: Work[Unshelving], parts: Parts) -> Commit:
     if work.memory.snapshot:
         await drop_snapshot(parts.images, work.memory.snapshot)
     power = number(work.memory.power or Power.RUNNING)
-    return work.moved("forget", power_state=power, launched_at=world.now(), fault=None)
+    launched = await building.note_end(work, parts)
+    return work.moved("forget", power_state=power, launched_at=launched, fault=None)
 
 
 async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
@@ -122,7 +123,7 @@ async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
     if work.memory.stays:
         return None
     for host in {work.memory.left, work.memory.host} - {None}:
-        await clear_host(parts, work.server_id, host)
+        await clear_host(parts, work.server_id, host, work.noted_end)
 
     async def commit(session: Session) -> None:
         await parts.placement.release(session, work.server_id)

@@ -5,7 +5,7 @@ goes on and ends, hosts report, and then the copy takes the store's place and it
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pytest
 
 from novakit import world
 from novakit.conductor.engine import Engine
+from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.requests import Requests, operation_of
+from novakit.conductor.steps import building
 from novakit.conductor.verb import Verb
 from novakit.conductor.verbs import VERBS
 from novakit.conductor.verbs.create import CREATE, Creating
@@ -131,7 +133,7 @@ async def _wired(cloud: Cloud) -> set[str]:
     return await cloud.wired("a") | await cloud.wired("b")
 
 
-async def _live(store: Store, directory: Path, boundary: str) -> None:
+async def _live(store: Store, directory: Path, boundary: str, *, reported: bool = True) -> None:
     kind = boundary.partition("/")[0]
     async with Cloud.on(store, directory, HOSTS) as cloud:
         await cloud.begin()
@@ -149,7 +151,7 @@ async def _live(store: Store, directory: Path, boundary: str) -> None:
             await cloud.report()
             await site.ask(id, VERBS["unshelve"])
             await site.work()
-        await cloud.report(2)
+        await cloud.report(2 if reported else 0)
         where, ports = await _guests(cloud, id), await _wired(cloud)
         assert len(where) == (kind != "delete"), boundary
     await put_back(store, older)
@@ -177,11 +179,65 @@ async def _live(store: Store, directory: Path, boundary: str) -> None:
         assert await cloud.strangers() == {} and (await cloud.audit()).orphaned == (), boundary
 
 
-@pytest.mark.parametrize("boundary", list(boundaries()))
-async def test_an_older_store_takes_no_guest_back(tmp_path: Path, boundary: str) -> None:
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    try:
-        await store.create_all()
-        await _live(store, tmp_path, boundary)
-    finally:
-        await store.close()
+    await store.create_all()
+    yield store
+    await store.close()
+
+
+@pytest.mark.parametrize("boundary", list(boundaries()))
+async def test_an_older_store_takes_no_guest_back(store: Store, tmp_path: Path, boundary: str) -> None:
+    await _live(store, tmp_path, boundary)
+
+
+BUILT = [each for each in boundaries() if each.partition("/")[0] in ("create", "unshelve") and each.endswith("/done")]
+
+
+@pytest.mark.parametrize("boundary", ["create/place/begin", *BUILT])
+async def test_an_older_store_takes_no_guest_back_that_was_lost_before_its_host_reported_it(
+    store: Store, tmp_path: Path, boundary: str
+) -> None:
+    await _live(store, tmp_path, boundary, reported=False)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+async def test_an_operation_that_has_noted_its_end_goes_on_or_takes_its_own_guest_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """Killed right after the note it ends as it had begun to; where its end cannot be written, nothing is left."""
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        await _serve_scheduler(cloud)
+        site = Site(cloud)
+        id = await site.create()
+        if killed:
+            site.cut_at = "create/build/done"
+            await site.work()
+            (note,) = await cloud.parts.hosts.at("a").notes((id,))
+            assert note.version and await site.open() == 1
+        else:
+            note_end = building.note_end
+
+            async def moved_meanwhile(work: Any, parts: Any) -> Any:
+                ended = await note_end(work, parts)
+                async with store.write() as session:
+                    await servers.change(session, id, vm_state="error", task_state=None)
+                return ended
+
+            monkeypatch.setattr(building, "note_end", moved_meanwhile)
+        await site.work()
+        row = await site.row(id)
+        assert await cloud.guests("a") == ({id} if killed else set()) and row["vm_state"] == (
+            "active" if killed else "error"
+        )
+        if killed:
+            (note,) = await cloud.parts.hosts.at("a").notes((id,))
+            async with store.read() as session:
+                (last,) = (await operations.last_ended(session, [id])).values()
+            read = notes.read(note)
+            assert (read.operation, read.ended) == (last.id, last.at.isoformat()), "noted as it was written"
+        await cloud.parts.wiring.ensure("a")
+        await cloud.report(3)
+        assert await cloud.strangers() == {} and (await cloud.audit()).orphaned == ()
