@@ -292,6 +292,15 @@ class Agent(HostCalls):
         await self.snapshots.discard(server)
         await self.notes_kept.forget(server)
 
+    async def remove_remains(self, server: str) -> None:
+        async def remove() -> None:
+            guests = await self._ask_driver("guests", self.driver.guests(), 30)
+            if server in self._builds or any(each.id == server for each in guests):
+                raise Refused(f"{self.host} has a guest of {server}: see `novakit guest list`")
+            await self._remove(server)
+
+        await self._alone(server, remove)
+
     async def keep_note(self, note: GuestNote) -> None:
         async def keep() -> None:
             # A note goes with its guest, so where there is one no driver has to list its guests.

@@ -85,6 +85,8 @@ class Finding:
     """The id of what it says it belongs to."""
     problem: str
     remedy: str
+    is_removable: bool = False
+    """Whether it is nobody's and no guest, so that `novakit host remove` takes it away."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,6 +100,15 @@ class AuditReport:
     """Hosts that did not say what they hold."""
     counted: Mapping[str, int] = mapping_field()
     """How many servers, allocations, ports, guests and holdings were looked at."""
+
+
+@attrs.frozen(kw_only=True)
+class Remains:
+    """What is nobody's and no guest."""
+
+    things: tuple[Finding, ...] = tuple_field()
+    unchecked: tuple[str, ...] = tuple_field()
+    """Hosts that did not say what they hold."""
 
 
 @attrs.frozen(kw_only=True)
@@ -137,7 +148,7 @@ class Unknown:
 
 @attrs.frozen(kw_only=True)
 class Settled:
-    """What became of an operator's word about a guest."""
+    """What became of an operator's word about a guest, or about what remains of one."""
 
     found: bool = True
     why: str = ""
@@ -201,6 +212,19 @@ class ConductorCalls(Contract):
     @abstractmethod
     async def remove_guest(self, guest: str, host: str | None, request: str) -> Settled:
         """Destroy a stranger; done again, after a restart or by another conductor, there is none any more."""
+
+    @call(within=60.0, repeat_by=READS, by=API)
+    @abstractmethod
+    async def remains(self) -> Remains:
+        """List what on hosts is nobody's and no guest, and the operations whose servers are gone."""
+
+    @call(within=240.0, repeat_by=kept("request", about="id"), by=API)
+    @abstractmethod
+    async def remove_remains(self, id: str, host: str | None, request: str) -> Settled:
+        """Remove all that a host has of an id that nobody knows, or end an operation whose server is gone.
+
+        Done again, after a restart or by another conductor, there is none any more.
+        """
 
     @call(within=2.0, repeat_by=READS, by=API)
     @abstractmethod

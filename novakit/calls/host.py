@@ -160,6 +160,11 @@ class HostCalls(Contract):
     async def destroy(self, server: str) -> None:
         """Remove the guest with everything of it, whatever is under way with it; the unknown is fine."""
 
+    @call(within=120.0, repeat_by=settles("server", about="server"), by=CONDUCTOR)
+    @abstractmethod
+    async def remove_remains(self, server: str) -> None:
+        """Remove what there is of a guest that is not here; refused where it is here or is being built."""
+
     @call(within=30.0, repeat_by=settles("note.version", about="note.server"), by=CONDUCTOR)
     @abstractmethod
     async def keep_note(self, note: GuestNote) -> None:

@@ -1,17 +1,25 @@
-"""`novakit host`: which compute hosts may join the cloud."""
+"""`novakit host`: which compute hosts may join the cloud, and what they have that is nobody's."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import quote
 
+import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from novakit.bus import enrolments
 from novakit.bus.enrolments import Enrolments
 from novakit.cli import paths
+from novakit.cli.client import RequestRefused, add_options, client
+from novakit.cli.guest import agreed
+from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
 
+Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 DESCRIPTION = """\
 Each compute host joins with a credential of its own, which opens nothing but its own part.
 
@@ -20,6 +28,20 @@ Each compute host joins with a credential of its own, which opens nothing but it
   novakit host revoke compute-1 --state ./state                       ends it at once; its guests run on
 
 Run it as the user of the conductor, on its machine. Carry DIR to the host and start the agent with --state DIR.
+
+What hosts have that is nobody's and no guest, such as a disk without a domain, and operations whose servers are gone,
+are left alone until you say that they go:
+
+  novakit host strangers                              which there are
+  novakit host remove 5f0c...                         removed, after a question
+"""
+STRANGERS = """\
+List what hosts have of ids that nobody knows and that is no guest (those are in `novakit guest list`), and operations
+whose servers are gone.  It asks all hosts.  Exits with 1 when there is one, or a host could not be asked.
+"""
+REMOVE = """\
+Remove all that a host has of an id that nobody knows: domain, disks, files; or end an operation whose server is gone.
+It cannot be brought back.  Asks first; --yes answers.
 """
 
 
@@ -27,15 +49,74 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit host` to the command line."""
     parser = subparsers.add_parser(
         "host",
-        help="enrol compute hosts, rotate and revoke their credentials",
+        help="enrol compute hosts, rotate and revoke their credentials, remove what is nobody's on them",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_actions(parser, "agent:", "HOST")
+    _add_strangers(add_actions(parser, "agent:", "HOST"))
 
 
-def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> None:
-    """Add enrol, rotate, revoke and list for participants whose identity begins with `prefix`."""
+def _add_strangers(actions: Actions) -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    listing = actions.add_parser(
+        "strangers", help="list what hosts have that is nobody's", description=STRANGERS, formatter_class=raw
+    )
+    listing.set_defaults(func=list_strangers)
+    remove = actions.add_parser("remove", help="remove such things", description=REMOVE, formatter_class=raw)
+    remove.add_argument("ids", metavar="ID", nargs="+", help="as `novakit host strangers` names the owner")
+    remove.add_argument("--host", metavar="HOST", help="whose, where several hosts have something of the id")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    remove.set_defaults(func=remove_strangers)
+    for parser in (listing, remove):
+        add_options(parser)
+
+
+def list_strangers(args: argparse.Namespace) -> int:
+    """Print what is nobody's; 1 when there is anything, or a host could not be asked."""
+    told = client(args).get("novakit", "v1/strangers")
+    found, unchecked = told["strangers"], told["unchecked"]
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+        return 1 if found or unchecked else 0
+    if found:
+        table = Table("kind", "name", "host", "owner", "why")
+        for each in found:
+            cells = (each["kind"], each["name"], each["host"] or "-", each["owner"] or "-", each["problem"])
+            table.add_row(*(Text(cell) for cell in cells))
+        wide().print(table)
+    else:
+        print("Nothing on any host that could be asked is nobody's.")
+    for host in unchecked:
+        print(f"The host {host} could not be asked: what it has is not known.")
+    return 1 if found or unchecked else 0
+
+
+def remove_strangers(args: argparse.Namespace) -> int:
+    """Remove what was named; 1 when something could not be, 2 when the answer was no."""
+    cloud = client(args)
+    if not args.yes:
+        for each in cloud.get("novakit", "v1/strangers")["strangers"]:
+            if {each["owner"], each["name"]} & {*args.ids} and args.host in (None, each["host"]):
+                print(f"{each['owner']}  {each['kind']} {each['name']} on {each['host'] or 'no host'}")
+        if not agreed(f"Remove {'all of it' if len(args.ids) == 1 else f'all of these {len(args.ids)}'}? [y/N] "):
+            raise ConfigError("Nothing was removed.")
+    suffix = f"?host={quote(args.host, safe='')}" if args.host else ""
+    outcomes = []
+    for id in args.ids:
+        try:
+            cloud.send("DELETE", "novakit", f"v1/strangers/{quote(id, safe='')}{suffix}")
+            outcomes.append({"id": id, "outcome": "removed", "why": ""})
+        except RequestRefused as error:
+            outcomes.append({"id": id, "outcome": "refused", "why": str(error)})
+        if args.format == "table":
+            print(f"{id}  {outcomes[-1]['outcome']}  {outcomes[-1]['why']}".rstrip(), flush=True)
+    if args.format == "json":
+        sys.stdout.buffer.write(orjson.dumps(outcomes, option=orjson.OPT_INDENT_2) + b"\n")
+    return 1 if any(each["outcome"] == "refused" for each in outcomes) else 0
+
+
+def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> Actions:
+    """Add enrol, rotate, revoke and list for participants whose identity begins with `prefix`. Returns where to add."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     helps = {
         "enrol": "make a credential, to be carried there",
@@ -64,6 +145,7 @@ def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> N
     each = actions.add_parser("list", help="name everybody who is enrolled")
     _add_state(each)
     each.set_defaults(func=_listed, prefix=prefix)
+    return actions
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:

@@ -45,7 +45,7 @@ def examine(state: Path) -> list[Finding]:
         remedy = f"novakit admin reset-password --state {state}"
         return [Finding(check="login", verdict=Verdict.WARN, found=found, remedy=remedy)]
     unknown = cloud.get("novakit", "v1/guests")
-    findings = [*_image_files(cloud, state)]
+    findings = [*_image_files(cloud, state), *_strangers(cloud, state)]
     findings += [
         Finding(
             check=f"host {each['host']}",
@@ -79,6 +79,22 @@ def _image_files(cloud: Client, state: Path) -> list[Finding]:
             remedy=remedy,
         )
     ]
+
+
+def _strangers(cloud: Client, state: Path) -> list[Finding]:
+    """Return what to do with what is nobody's on hosts, where there is any."""
+    check = "hosts"
+    try:
+        found = cloud.get("novakit", "v1/strangers")["strangers"]
+    except RequestRefused as error:
+        return [Finding(check=check, verdict=Verdict.WARN, found=f"could not be asked: {error}", remedy="look again")]
+    if not found:
+        return []
+    named = ", ".join(f"{each['kind']} {each['name']}" for each in found[:5])
+    named += f" and {len(found) - 5} more" if len(found) > 5 else ""
+    remedy = f"novakit host strangers --state {state}; then novakit host remove"
+    what = f"{len(found)} things on them are nobody's: {named}"
+    return [Finding(check=check, verdict=Verdict.WARN, found=what, remedy=remedy)]
 
 
 def _login(state: Path) -> Client | RequestRefused | None:

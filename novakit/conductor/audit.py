@@ -36,11 +36,15 @@ _REPORTED = "It is removed after its host has reported it twice, in about two mi
 _LEFT = (
     "It is left alone. Look at `novakit guest list`; then `novakit guest adopt {id}` or `novakit guest remove {id}`."
 )
+_REMAINS = "It is left alone. Look at `novakit host strangers`; then `novakit host remove {id}`."
+OF_GUESTS = frozenset({"domain", "disk", "file", "device", "process"})
+"""Kinds of things that a virt driver keeps for its guests, and removes with them; the others are the network's."""
 _FILE = (
     "It is left alone. Look at `novakit image strangers`; then `novakit image adopt {name} --project PROJECT` or"
     " `novakit image remove {name}`."
 )
 _PUSHED = "Its host removes it with the next topology; restart the host's agent if it stays."
+_RESTART = "Its host removes it when the agent of {host} is started anew; if it stays, the agent's log says why."
 _DELETE = "Delete the server, or have its owner do so."
 
 
@@ -168,8 +172,15 @@ def _operations(store: Picture) -> Iterator[Finding]:
     for row in store.operations:
         if row["server_id"] not in store.servers:
             problem = f"The operation {row['kind']} is open and its server is gone."
-            remedy = "Restart the conductor; if it stays, see the conductor's log."
-            yield Finding(kind="operation", name=row["id"], owner=row["server_id"], problem=problem, remedy=remedy)
+            remedy = _REMAINS.format(id=row["id"])
+            yield Finding(
+                kind="operation",
+                name=row["id"],
+                owner=row["server_id"],
+                problem=problem,
+                remedy=remedy,
+                is_removable=True,
+            )
 
 
 def _allocations(store: Picture, busy: set[str]) -> Iterator[Finding]:
@@ -243,7 +254,7 @@ def _guests(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Itera
             server = store.servers.get(guest)
             if server is not None and server["host"] == host:
                 continue
-            about = {"kind": "guest", "name": guest, "host": host, "owner": guest}
+            about: dict[str, Any] = {"kind": "guest", "name": guest, "host": host, "owner": guest}
             if server is not None:
                 problem = f"Its server is to run on {server['host'] or 'no host'}."
                 yield Finding(**about, problem=problem, remedy=_LEFT.format(id=guest))
@@ -289,10 +300,13 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
             if server is None and port is None and owner in strange:
                 continue
             about: dict[str, Any] = {"kind": kind, "name": name, "host": host, "owner": owner or None}
+            # What is left of a guest that is not there: no report tells of it, so it goes by an operator's word alone.
+            remains = kind in OF_GUESTS and bool(owner) and owner not in has.guests
             if server is not None:
                 if server["host"] != host:
                     problem = f"Its server is to run on {server['host'] or 'no host'}."
-                    yield Finding(**about, problem=problem, remedy=_REPORTED)
+                    remedy = _REMAINS.format(id=owner) if remains else _REPORTED
+                    yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
                 elif kind == "device" and not _is_claimed(store, host, name, owner):
                     problem = "Its server has it, and holds no claim on it."
                     remedy = "Claim it with `openstack resource provider allocation set`, or delete the server."
@@ -303,7 +317,8 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
                     yield Finding(**about, problem=problem, remedy=_PUSHED)
             elif kind != "domain" or owner not in has.guests:
                 problem = f"Nothing has the id {owner}." if owner else "Nobody knows whose it is."
-                yield Finding(**about, problem=problem, remedy=f"Restart the agent of {host}; if it stays, remove it.")
+                remedy = _REMAINS.format(id=owner) if remains else _RESTART.format(host=host)
+                yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
 
 
 def _kept_for_strangers(store: Picture, host: str, has: Found) -> set[str]:

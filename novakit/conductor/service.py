@@ -10,7 +10,16 @@ import structlog
 from novakit import world
 from novakit.bus import serve, topics
 from novakit.bus.enrolments import Enrolments
-from novakit.calls.conductor import AgentReport, AuditReport, ConductorCalls, MetadataAnswer, Received, Settled, Unknown
+from novakit.calls.conductor import (
+    AgentReport,
+    AuditReport,
+    ConductorCalls,
+    MetadataAnswer,
+    Received,
+    Remains,
+    Settled,
+    Unknown,
+)
 from novakit.calls.counts import ConductorCounts
 from novakit.compute import metadata
 from novakit.conductor.announce import Announcer
@@ -18,6 +27,7 @@ from novakit.conductor.audit import Audit
 from novakit.conductor.engine import Engine
 from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.guests.desk import Desk
+from novakit.conductor.guests.remains import RemainsDesk
 from novakit.conductor.parts import Parts
 from novakit.conductor.reports import Reports
 from novakit.conductor.retention import Retention
@@ -166,6 +176,14 @@ class Served(ConductorCalls):
 
     async def remove_guest(self, guest: str, host: str | None, request: str) -> Settled:
         return await Desk(self.conductor.parts).remove(guest, host)
+
+    async def remains(self) -> Remains:
+        return await RemainsDesk(self.conductor.parts).listed()
+
+    async def remove_remains(self, id: str, host: str | None, request: str) -> Settled:
+        settled = await RemainsDesk(self.conductor.parts).remove(id, host)
+        self.conductor.engine.wake()
+        return settled
 
     async def counts(self) -> ConductorCounts:
         plugins = {id(one.plugin): one.plugin for one in self.conductor.observers}

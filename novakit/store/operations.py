@@ -223,7 +223,7 @@ def _update(names: tuple[str, ...]) -> sa.Update:
     return sa.update(operations).where(operations.c.id == sa.bindparam("key")).values(values)
 
 
-async def cancel(session: Session, server_id: str, *, except_for: str) -> list[str]:
+async def cancel(session: Session, server_id: str, *, except_for: str = "") -> list[str]:
     """Ask every open operation of a server to stop at its next step; the result names them."""
     c = operations.c
     mine = sa.and_(c.server_id == server_id, OPEN, c.id != except_for)

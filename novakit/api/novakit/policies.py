@@ -42,5 +42,7 @@ RULES: Mapping[str, Rule] = {
         ("novakit:guests:list", ADMIN, PROJECT, "GET /v1/guests"),
         ("novakit:guests:adopt", ADMIN, PROJECT, "POST /v1/guests/{id}/adopt"),
         ("novakit:guests:remove", ADMIN, PROJECT, "DELETE /v1/guests/{id}"),
+        ("novakit:strangers:list", ADMIN, PROJECT, "GET /v1/strangers"),
+        ("novakit:strangers:remove", ADMIN, PROJECT, "DELETE /v1/strangers/{id}"),
     ),
 }

@@ -8,7 +8,7 @@ from novakit import errors
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.documents import Document
-from novakit.api.novakit import guests, image_files, image_quotas, server_groups
+from novakit.api.novakit import guests, image_files, image_quotas, server_groups, strangers
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.domain import Additions
 from novakit.api.novakit.policies import RULES
@@ -99,6 +99,7 @@ service: Service[Additions] = Service(
         *image_files.ROUTES,
         *image_quotas.ROUTES,
         *server_groups.ROUTES,
+        *strangers.ROUTES,
     ),
     shape=shape,
     policies=RULES,

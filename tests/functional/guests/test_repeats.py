@@ -80,6 +80,7 @@ ORDER: Mapping[str, Ask] = {
     "snapshot": lambda host, url: host.snapshot(OPERATION, SERVER),
     "upload_snapshot": lambda host, url: host.upload_snapshot(OPERATION, SERVER, ImageTarget(url=url, ticket="a.b")),
     "discard_snapshot": lambda host, url: host.discard_snapshot(SERVER),
+    "remove_remains": lambda host, url: host.remove_remains(OPERATION),
     "destroy": lambda host, url: host.destroy(SERVER),
 }
 """How each call is asked for, in the order of a guest's life."""
@@ -143,6 +144,7 @@ def test_two_calls_with_one_key_are_one_call() -> None:
         "snapshot": {"operation": OPERATION, "server": SERVER},
         "upload_snapshot": {"operation": OPERATION, "server": SERVER},
         "discard_snapshot": {"server": SERVER},
+        "remove_remains": {"server": SERVER},
         "destroy": {"server": SERVER},
     }
     assert given.keys() == ORDER.keys()
