@@ -21,6 +21,11 @@ from novakit.store.sqlite import DRIVER, WriteAheadLog, changes, make_incrementa
 Statement = sa.Executable
 T = TypeVar("T")
 Row = sa.RowMapping
+Values = Mapping[str, object]
+"""Values of the parameters of a statement, by name.
+
+A statement that is built once costs 0.06 ms of CPU to run on SQLite, and one that is built each time 0.2 ms.
+"""
 
 PIECE = 500
 """Rows that are turned into mappings in one turn of the loop: about a millisecond."""
@@ -66,10 +71,10 @@ class Session:
         # Not `AsyncConnection.execute`, which refuses a driver that answers without waiting, as ours for SQLite does.
         return await self.connection.run_sync(sa.Connection.execute, statement, rows)
 
-    async def all(self, statement: Statement) -> list[Row]:
-        """Fetch every row as a mapping from column name to value."""
+    async def all(self, statement: Statement, values: Values | None = None) -> list[Row]:
+        """Fetch every row as a mapping from column name to value; `values` are those of a statement built once."""
         # Not `list(...)`, which asks the driver for each row by itself.
-        return list((await self.execute(statement)).mappings().all())
+        return list((await self.execute(statement, values)).mappings().all())
 
     async def many(self, statement: Statement) -> list[Row]:
         """Fetch rows as `all` does, but so that others get their turn where there are thousands."""
@@ -79,29 +84,29 @@ class Session:
                 found += some
         return found
 
-    async def tuples(self, statement: Statement) -> list[Any]:
+    async def tuples(self, statement: Statement, values: Values | None = None) -> list[Any]:
         """Fetch rows as tuples, so that others get their turn where there are thousands."""
         found: list[Any] = []
-        async with self.connection.stream(statement) as result:
+        async with self.connection.stream(statement, values) as result:
             async for some in result.partitions(PIECE):
                 found += some
         return found
 
-    async def first(self, statement: Statement) -> Row | None:
+    async def first(self, statement: Statement, values: Values | None = None) -> Row | None:
         """Fetch the first row, or None."""
-        return (await self.execute(statement)).mappings().first()
+        return (await self.execute(statement, values)).mappings().first()
 
-    async def scalar(self, statement: Statement) -> Any:
+    async def scalar(self, statement: Statement, values: Values | None = None) -> Any:
         """Fetch the first column of the first row, or None."""
-        return (await self.execute(statement)).scalar()
+        return (await self.execute(statement, values)).scalar()
 
-    async def scalars(self, statement: Statement) -> list[Any]:
+    async def scalars(self, statement: Statement, values: Values | None = None) -> list[Any]:
         """Fetch the first column of every row."""
-        return list((await self.execute(statement)).scalars())
+        return list((await self.execute(statement, values)).scalars())
 
-    async def changed(self, statement: Statement) -> int:
+    async def changed(self, statement: Statement, values: Values | None = None) -> int:
         """Run an UPDATE, DELETE or INSERT and say how many rows it touched."""
-        return (await self.execute(statement)).rowcount
+        return (await self.execute(statement, values)).rowcount
 
     async def changed_each(self, statement: Statement, rows: Sequence[Mapping[str, object]]) -> int:
         """Run an UPDATE once for each of `rows` and say how many it touched in all; SQLite alone can tell."""
@@ -122,9 +127,9 @@ class Session:
         given = sa.func.json_each(orjson.dumps(texts).decode()).table_valued("value")
         return column.in_(sa.select(given.c.value))
 
-    async def lock(self, statement: sa.Select[object]) -> list[Row]:
+    async def lock(self, statement: sa.Select[object], values: Values | None = None) -> list[Row]:
         """Fetch rows and keep other writers off them until the end of the transaction."""
-        return await self.all(statement.with_for_update() if self.dialect == "postgresql" else statement)
+        return await self.all(statement.with_for_update() if self.dialect == "postgresql" else statement, values)
 
     async def serialise(self, name: str) -> None:
         """Let nobody else who names the same thing be inside a transaction until this one ends."""

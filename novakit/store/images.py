@@ -164,18 +164,16 @@ async def was_deleted(session: Session, image_id: str) -> bool:
     return await session.first(sa.select(deleted_images.c.id).where(deleted_images.c.id == image_id)) is not None
 
 
+_ONE = sa.select(images).where(images.c.id == sa.bindparam("key"))
+
+
 async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> Row | None:
     """Fetch an image that a project may see."""
-    query = sa.select(images).where(images.c.id == image_id)
-    if not everything:
-        query = query.where(
-            sa.or_(
-                images.c.visibility.in_(("public", "community")),
-                images.c.owner == project_id,
-                sa.and_(images.c.visibility == "shared", images.c.id.in_(_shared_with(project_id, None))),
-            )
-        )
-    return await session.first(query)
+    if everything:
+        return await session.first(_ONE, {"key": image_id})
+    shared = sa.and_(images.c.visibility == "shared", images.c.id.in_(_shared_with(project_id, None)))
+    public = images.c.visibility.in_(("public", "community"))
+    return await session.first(_ONE.where(sa.or_(public, images.c.owner == project_id, shared)), {"key": image_id})
 
 
 async def locked(session: Session, image_id: str) -> Row | None:

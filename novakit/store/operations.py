@@ -56,13 +56,14 @@ operations = sa.Table(
 """
 
 OPEN = operations.c.finished_at.is_(None)
+_ADD = sa.insert(operations)
 
 
 async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert operations that are to be run as soon as this transaction is committed."""
     now = world.now()
     await session.execute(
-        sa.insert(operations),
+        _ADD,
         [{"data": {}, "state": "pending", "created_at": now, "updated_at": now, **row} for row in rows],
     )
 
@@ -96,10 +97,14 @@ class OperationLease:
     until: datetime
 
 
+_LEASES = sa.select(operations.c.id, operations.c.owner, operations.c.lease_until).where(
+    OPEN, operations.c.lease_until.is_not(None)
+)
+
+
 async def leases(session: Session) -> dict[str, OperationLease]:
     """Fetch the leases of open operations, by operation."""
-    c = operations.c
-    found = await session.all(sa.select(c.id, c.owner, c.lease_until).where(OPEN, c.lease_until.is_not(None)))
+    found = await session.all(_LEASES)
     return {row["id"]: OperationLease(row["owner"], row["lease_until"]) for row in found}
 
 
@@ -116,7 +121,29 @@ async def lease(
 
     Free are those without a lease and those whose lease is one of `void`; never those that are `running` here.
     """
-    now = world.now()
+    now, c = world.now(), operations.c
+    values = {"now": now, "unlikely": now + LONGEST_WAIT, "most": limit, "running": list(running)}
+    written = {"new_owner": owner, "new_lease_until": until, "now": now}
+    wanted, took = _FREE, _LEASE
+    if void:
+        ended = (sa.and_(c.id == id, c.owner == one.owner, c.lease_until == one.until) for id, one in void.items())
+        wanted = _free(*ended)
+        took = _leasing(wanted)
+    if session.dialect == "postgresql":
+        # Two engines that look at once get different operations instead of waiting for one another. A statement of its
+        # own: inside of another one it might be run twice, and lock twice as many.
+        ids = await session.scalars(wanted.with_for_update(skip_locked=True), values)
+        found = await session.all(_LEASE_THESE, {**written, "these": ids}) if ids else []
+    else:
+        found = await session.all(took, {**values, **written})
+    return sorted(found, key=lambda row: row["number"])
+
+
+_NOW = sa.bindparam("now", type_=UTC)
+
+
+def _free(*ended: sa.ColumnElement[bool]) -> sa.Select[tuple[str]]:
+    """Build the question for operations that are free, are due and whose server nobody works on; oldest first."""
     c, other = operations.c, operations.alias("other")
     # One at a time for each server, in the order in which they were asked for: a start must not overtake its stop.
     busy = (
@@ -128,34 +155,35 @@ async def lease(
         )
         .exists()
     )
-    ended = [
-        sa.and_(c.id == id, c.owner == known.owner, c.lease_until == known.until) for id, known in (void or {}).items()
-    ]
     free = sa.or_(c.lease_until.is_(None), *ended)
+    unlikely = c.not_before > sa.bindparam("unlikely", type_=UTC)
     # A cancelled one is due at once: the delete that cancelled it waits behind it.
-    due = sa.or_(c.not_before.is_(None), c.not_before <= now, c.not_before > now + LONGEST_WAIT, c.cancelled)
-    wanted = sa.select(c.id).where(OPEN, free, due, ~busy).order_by(c.number).limit(limit)
-    if running:
-        wanted = wanted.where(c.id.not_in(list(running)))
-    if session.dialect == "postgresql":
-        # Two engines that look at once get different operations instead of waiting for one another. A statement of its
-        # own: inside of another one it might be run twice, and lock twice as many.
-        ids = await session.scalars(wanted.with_for_update(skip_locked=True))
-        if not ids:
-            return []
-    took = (
+    due = sa.or_(c.not_before.is_(None), c.not_before <= _NOW, unlikely, c.cancelled)
+    at_rest = c.id.not_in(sa.bindparam("running", expanding=True))
+    most = sa.bindparam("most", type_=sa.Integer)
+    return sa.select(c.id).where(OPEN, free, due, ~busy, at_rest).order_by(c.number).limit(most)
+
+
+def _leasing(wanted: sa.Select[tuple[str]] | sa.BindParameter[str]) -> sa.UpdateBase:
+    """Build the statement that takes operations, and returns them whole."""
+    c = operations.c
+    return (
         sa.update(operations)
-        .where(c.id.in_(ids if session.dialect == "postgresql" else wanted))
+        .where(c.id.in_(wanted))
         .values(
-            owner=owner,
-            lease_until=until,
+            owner=sa.bindparam("new_owner"),
+            lease_until=sa.bindparam("new_lease_until", type_=UTC),
             attempt=c.attempt + 1,
-            updated_at=now,
+            updated_at=_NOW,
             state=sa.case((c.state == "pending", "running"), else_=c.state),
         )
         .returning(operations)
     )
-    return sorted(await session.all(took), key=lambda row: row["number"])
+
+
+_FREE = _free()
+_LEASE = _leasing(_FREE)
+_LEASE_THESE = _leasing(sa.bindparam("these", expanding=True))
 
 
 async def renew(session: Session, owner: str, ids: Iterable[str], until: datetime) -> set[str]:

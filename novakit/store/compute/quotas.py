@@ -17,9 +17,12 @@ limits = sa.Table(
 """A project without a row for a resource has the default; -1 is no limit."""
 
 
+_OF_PROJECT = sa.select(limits.c.resource, limits.c.hard_limit).where(limits.c.project_id == sa.bindparam("project"))
+
+
 async def of_project(session: Session, project_id: str) -> dict[str, int]:
     """Fetch the limits that were set for a project."""
-    rows = await session.all(sa.select(limits.c.resource, limits.c.hard_limit).where(limits.c.project_id == project_id))
+    rows = await session.all(_OF_PROJECT, {"project": project_id})
     return {row["resource"]: row["hard_limit"] for row in rows}
 
 

@@ -1,7 +1,7 @@
 """Servers: one row each, kept after deletion so that it can still be listed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import attrs
@@ -84,23 +84,25 @@ DROPPED: Mapping[str, Any] = {
 """What a server loses when it is deleted: a deleted one counts in no quota, so nothing of it may be large."""
 
 _NEXT = sa.select(sa.func.coalesce(sa.func.max(servers.c.number), 0) + 1).scalar_subquery()
+_ADD = sa.insert(servers).values(number=_NEXT)
+_ANY = sa.select(servers).where(servers.c.id == sa.bindparam("key"))
+_ALIVE = _ANY.where(servers.c.deleted_at.is_(None))
+_SOME = sa.select(servers).where(servers.c.id.in_(sa.bindparam("keys", expanding=True)))
 
 
 async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert new servers, numbered in the order given."""
-    await session.execute(sa.insert(servers).values(number=_NEXT), list(rows))
+    await session.execute(_ADD, list(rows))
 
 
 async def show(session: Session, server_id: str, *, deleted: bool = False) -> Row | None:
     """Fetch one server; a deleted one only when asked to."""
-    statement = sa.select(servers).where(servers.c.id == server_id)
-    return await session.first(statement if deleted else statement.where(servers.c.deleted_at.is_(None)))
+    return await session.first(_ANY if deleted else _ALIVE, {"key": server_id})
 
 
 async def lock(session: Session, server_id: str) -> Row | None:
     """Fetch one server that is not deleted; nobody else writes it until the transaction ends."""
-    statement = sa.select(servers).where(servers.c.id == server_id, servers.c.deleted_at.is_(None))
-    return next(iter(await session.lock(statement)), None)
+    return next(iter(await session.lock(_ALIVE, {"key": server_id})), None)
 
 
 async def lock_some(session: Session, ids: Iterable[str]) -> None:
@@ -111,7 +113,7 @@ async def lock_some(session: Session, ids: Iterable[str]) -> None:
 
 async def some(session: Session, ids: Iterable[str]) -> list[Row]:
     """Fetch several servers by id, deleted ones too, in no order."""
-    return await session.all(sa.select(servers).where(servers.c.id.in_(list(ids))))
+    return await session.all(_SOME, {"keys": list(ids)})
 
 
 async def change(session: Session, server_id: str, **values: object) -> bool:
@@ -142,7 +144,7 @@ class Change:
         now = world.now()
         for each in changes:
             values = {"updated_at": now, **each.values}
-            line = {"key": each.server_id, **{f"new_{name}": value for name, value in values.items()}}
+            line = {"key": each.server_id, **_new(values)}
             alike.setdefault(tuple(values), []).append(line)
         for names, lines in alike.items():
             await session.execute(_update(names), lines)
@@ -157,12 +159,9 @@ def _update(names: tuple[str, ...]) -> sa.Update:
 
 async def change_if(session: Session, server_id: str, *conditions: sa.ColumnElement[bool], **values: object) -> bool:
     """Set columns of one server while `conditions` hold. Returns whether they did."""
-    statement = (
-        sa.update(servers)
-        .where(servers.c.id == server_id, servers.c.deleted_at.is_(None), *conditions)
-        .values(**{"updated_at": world.now(), **values})
-    )
-    return await session.changed(statement) > 0
+    values = {"updated_at": world.now(), **values}
+    statement = _update(tuple(values)).where(*conditions)
+    return await session.changed(statement, {"key": server_id, **_new(values)}) > 0
 
 
 async def change_each_if(session: Session, condition: sa.ColumnElement[bool], rows: Sequence[Mapping[str, Any]]) -> int:
@@ -171,14 +170,26 @@ async def change_each_if(session: Session, condition: sa.ColumnElement[bool], ro
         # asyncpg does not say how many rows a statement that runs once for each has touched.
         changed = 0
         for row in rows:
-            values = {name: value for name, value in row.items() if name != "id"}
-            changed += await change_if(session, row["id"], condition, **values)
+            values = {"updated_at": world.now(), **{name: value for name, value in row.items() if name != "id"}}
+            line = {"key": row["id"], **_new(values)}
+            changed += await session.changed(_update_if(tuple(values), condition), line)
         return changed
     now = world.now()
     lines = [{"updated_at": now, **row} for row in rows]
     names = tuple(name for name in lines[0] if name != "id")
     renamed = [{"key": row["id"], **{f"new_{name}": row[name] for name in names}} for row in lines]
-    return await session.changed_each(_update(names).where(condition), renamed)
+    return await session.changed_each(_update_if(names, condition), renamed)
+
+
+def _new(values: Mapping[str, object]) -> dict[str, object]:
+    """Name values as `_update` does."""
+    return {f"new_{name}": value for name, value in values.items()}
+
+
+@lru_cache(maxsize=500)
+def _update_if(names: tuple[str, ...], condition: sa.ColumnElement[bool]) -> sa.Update:
+    """Build the change of some columns on a condition that is built once, too: moves are few."""
+    return _update(names).where(condition)
 
 
 async def on_host(session: Session, host: str) -> list[Row]:
@@ -203,17 +214,17 @@ async def living(session: Session) -> list[Row]:
     )
 
 
+_USAGE = sa.select(
+    sa.func.count().label("instances"),
+    sa.func.coalesce(sa.func.sum(servers.c.vcpus), 0).label("cores"),
+    sa.func.coalesce(sa.func.sum(servers.c.memory_mb), 0).label("ram"),
+).where(servers.c.project_id == sa.bindparam("project"), servers.c.deleted_at.is_(None))
+
+
 async def usage(session: Session, project_id: str, user_id: str | None = None) -> Row:
     """Sum what a project's servers take from its quota: instances, cores, ram (MiB)."""
-    c = servers.c
-    statement = sa.select(
-        sa.func.count().label("instances"),
-        sa.func.coalesce(sa.func.sum(c.vcpus), 0).label("cores"),
-        sa.func.coalesce(sa.func.sum(c.memory_mb), 0).label("ram"),
-    ).where(c.project_id == project_id, c.deleted_at.is_(None))
-    if user_id is not None:
-        statement = statement.where(c.user_id == user_id)
-    row = await session.first(statement)
+    statement = _USAGE if user_id is None else _USAGE.where(servers.c.user_id == user_id)
+    row = await session.first(statement, {"project": project_id})
     assert row is not None
     return row
 

@@ -68,6 +68,9 @@ async def drop(session: Session, host: str, guests: Collection[str]) -> None:
         await session.execute(sa.delete(strangers).where(strangers.c.host == host, strangers.c.guest.in_(list(guests))))
 
 
+_KEEPS = sa.select(strangers.c.host, strangers.c.guest, strangers.c.keeps).order_by(strangers.c.host, strangers.c.guest)
+
+
 async def kept(
     session: Session, hosts: Iterable[str]
 ) -> tuple[Mapping[str, Sequence[str]], Mapping[str, frozenset[str]]]:
@@ -75,8 +78,7 @@ async def kept(
 
     These are the networks of its own strangers, and those of all others whose notes reach further than their hosts.
     """
-    c = strangers.c
-    found = await session.all(sa.select(c.host, c.guest, c.keeps).order_by(c.host, c.guest))
+    found = await session.all(_KEEPS)
     if not found:
         return {}, {}
     own: dict[str, set[str]] = {}

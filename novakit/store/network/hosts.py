@@ -73,6 +73,9 @@ async def behind(session: Session) -> list[str]:
     return await session.scalars(statement.order_by(network_hosts.c.host))
 
 
+_SOME = sa.select(network_hosts).where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
+
+
 async def show(session: Session, host: str) -> StoredHost | None:
     """Fetch what is known of one host."""
     return next(iter(await some(session, [host])), None)
@@ -80,9 +83,7 @@ async def show(session: Session, host: str) -> StoredHost | None:
 
 async def some(session: Session, hosts: Collection[str]) -> list[StoredHost]:
     """Fetch what is known of hosts; the unknown are left out."""
-    if not hosts:
-        return []
-    return await records(session, StoredHost, sa.select(network_hosts).where(network_hosts.c.host.in_(list(hosts))))
+    return await records(session, StoredHost, _SOME, {"hosts": list(hosts)}) if hosts else []
 
 
 async def every(session: Session) -> list[StoredHost]:

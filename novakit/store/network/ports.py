@@ -110,20 +110,21 @@ def seen_by(project_id: str | None) -> list[Condition]:
     return owned_by(ports, project_id)
 
 
+_USED = sa.select(addresses.c.number).where(
+    addresses.c.subnet_id == sa.bindparam("subnet"),
+    addresses.c.number.between(sa.bindparam("first"), sa.bindparam("last")),
+)
+_SET_CURSOR = sa.update(subnets).where(subnets.c.id == sa.bindparam("subnet")).values(cursor=sa.bindparam("number"))
+
+
 async def used_numbers(session: Session, subnet_id: str, first: int, last: int) -> set[int]:
     """List the addresses in use between two, as numbers."""
-    return set(
-        await session.scalars(
-            sa.select(addresses.c.number).where(
-                addresses.c.subnet_id == subnet_id, addresses.c.number.between(first, last)
-            )
-        )
-    )
+    return set(await session.scalars(_USED, {"subnet": subnet_id, "first": first, "last": last}))
 
 
 async def set_cursor(session: Session, subnet_id: str, number: int) -> None:
     """Remember where the search for a free address goes on."""
-    await session.execute(sa.update(subnets).where(subnets.c.id == subnet_id).values(cursor=number))
+    await session.execute(_SET_CURSOR, {"subnet": subnet_id, "number": number})
 
 
 async def addresses_of(session: Session, port_ids: Collection[str]) -> list[StoredAddress]:
@@ -134,23 +135,25 @@ async def addresses_of(session: Session, port_ids: Collection[str]) -> list[Stor
     return await records(session, StoredAddress, statement)
 
 
+_ADDRESSES_ON = (
+    sa.select(
+        ports.c.id.label("port_id"),
+        ports.c.network_id,
+        ports.c.mac,
+        ports.c.hostname,
+        ports.c.device_owner,
+        addresses.c.subnet_id,
+        addresses.c.number,
+    )
+    .join(addresses, addresses.c.port_id == ports.c.id)
+    .where(ports.c.network_id.in_(sa.bindparam("networks", expanding=True)))
+    .order_by(ports.c.network_id, addresses.c.number)
+)
+
+
 async def addresses_on(session: Session, network_ids: Collection[str]) -> list[Row]:
     """Fetch every address of networks with the MAC and the names of its port."""
-    statement = (
-        sa.select(
-            ports.c.id.label("port_id"),
-            ports.c.network_id,
-            ports.c.mac,
-            ports.c.hostname,
-            ports.c.device_owner,
-            addresses.c.subnet_id,
-            addresses.c.number,
-        )
-        .join(addresses, addresses.c.port_id == ports.c.id)
-        .where(ports.c.network_id.in_(list(network_ids)))
-        .order_by(ports.c.network_id, addresses.c.number)
-    )
-    return await session.all(statement)
+    return await session.all(_ADDRESSES_ON, {"networks": list(network_ids)})
 
 
 async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInGroup]:
@@ -225,16 +228,18 @@ async def wired(session: Session, hosts: Collection[str]) -> list[WiredPort]:
     return [WiredPort(**row) for row in found.mappings()]
 
 
+_GROUP_MEMBERS = (
+    sa.select(port_groups.c.group_id, addresses.c.number)
+    .join(addresses, addresses.c.port_id == port_groups.c.port_id)
+    .where(port_groups.c.group_id.in_(sa.bindparam("groups", expanding=True)))
+    .order_by(addresses.c.number)
+    .distinct()
+)
+
+
 async def group_members(session: Session, group_ids: Collection[str]) -> list[Row]:
     """Fetch the addresses of every port in security groups."""
-    statement = (
-        sa.select(port_groups.c.group_id, addresses.c.number)
-        .join(addresses, addresses.c.port_id == port_groups.c.port_id)
-        .where(port_groups.c.group_id.in_(list(group_ids)))
-        .order_by(addresses.c.number)
-        .distinct()
-    )
-    return await session.all(statement)
+    return await session.all(_GROUP_MEMBERS, {"groups": list(group_ids)})
 
 
 AddressOfServer = tuple[str, str, str, str, int | None, str | None]
@@ -244,38 +249,53 @@ SHOWN = ("id", "server_id", "project_id", "network_id", "mac", "status", "fault"
 """Columns of a port that its server is told of."""
 
 
+_OF_SERVERS = ports.c.server_id.in_(sa.bindparam("servers", expanding=True))
+_SERVER_PORTS = (
+    sa.select(
+        *(ports.c[name] for name in SHOWN),
+        networks.c.name.label("network_name"),
+        networks.c.mtu,
+        addresses.c.subnet_id,
+        addresses.c.number,
+        subnets.c.cidr,
+        subnets.c.gateway_ip,
+        subnets.c.dhcp,
+        sa.cast(subnets.c.dns_servers, sa.Text).label("dns_servers"),
+        sa.cast(subnets.c.host_routes, sa.Text).label("host_routes"),
+        floating_ips.c.address.label("floating_ip"),
+        network_hosts.c.vif_type,
+    )
+    .join(networks, networks.c.id == ports.c.network_id)
+    .outerjoin(addresses, addresses.c.port_id == ports.c.id)
+    .outerjoin(subnets, subnets.c.id == addresses.c.subnet_id)
+    .outerjoin(
+        floating_ips, (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
+    )
+    .outerjoin(network_hosts, network_hosts.c.host == ports.c.host)
+    .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
+)
+_PORTS_OF_FEW = _SERVER_PORTS.where(_OF_SERVERS)
+FEW = 100
+"""Servers up to which a parameter for each costs less than one for all: as many as are made at once."""
+_WITH_PORTS = sa.select(ports.c.server_id).where(_OF_SERVERS).distinct()
+_SERVER_GROUPS = (
+    sa.select(port_groups.c.port_id, security_groups.c.id, security_groups.c.name)
+    .join(ports, ports.c.id == port_groups.c.port_id)
+    .join(security_groups, security_groups.c.id == port_groups.c.group_id)
+    .order_by(security_groups.c.name)
+)
+_GROUPS_OF_FEW = _SERVER_GROUPS.where(_OF_SERVERS)
+
+
 async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]:
     """Fetch the ports of servers, a row for each address, with network, subnet and floating IP.
 
     The subnet's lists come as JSON text: a thousand ports share a few subnets, and reading the text for each of them
     costs as much as the query.
     """
-    statement = (
-        sa.select(
-            *(ports.c[name] for name in SHOWN),
-            networks.c.name.label("network_name"),
-            networks.c.mtu,
-            addresses.c.subnet_id,
-            addresses.c.number,
-            subnets.c.cidr,
-            subnets.c.gateway_ip,
-            subnets.c.dhcp,
-            sa.cast(subnets.c.dns_servers, sa.Text).label("dns_servers"),
-            sa.cast(subnets.c.host_routes, sa.Text).label("host_routes"),
-            floating_ips.c.address.label("floating_ip"),
-            network_hosts.c.vif_type,
-        )
-        .join(networks, networks.c.id == ports.c.network_id)
-        .outerjoin(addresses, addresses.c.port_id == ports.c.id)
-        .outerjoin(subnets, subnets.c.id == addresses.c.subnet_id)
-        .outerjoin(
-            floating_ips, (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
-        )
-        .outerjoin(network_hosts, network_hosts.c.host == ports.c.host)
-        .where(session.among(ports.c.server_id, server_ids))
-        .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
-    )
-    return await session.all(statement)
+    if len(server_ids) <= FEW:
+        return await session.all(_PORTS_OF_FEW, {"servers": list(server_ids)})
+    return await session.all(_SERVER_PORTS.where(session.among(ports.c.server_id, server_ids)))
 
 
 async def server_addresses(session: Session, server_ids: Sequence[str]) -> Sequence[AddressOfServer]:
@@ -300,20 +320,16 @@ async def server_addresses(session: Session, server_ids: Sequence[str]) -> Seque
 
 async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> list[str]:
     """List those of some servers that have a port."""
-    statement = sa.select(ports.c.server_id).where(ports.c.server_id.in_(list(server_ids)))
-    return await session.scalars(statement.distinct())
+    return await session.scalars(_WITH_PORTS, {"servers": list(server_ids)})
 
 
 async def server_groups(session: Session, server_ids: Sequence[str]) -> Sequence[tuple[str, str, str]]:
     """Fetch the security groups of the ports of servers: the ids of port and group, and the name of the group."""
-    statement = (
-        sa.select(port_groups.c.port_id, security_groups.c.id, security_groups.c.name)
-        .join(ports, ports.c.id == port_groups.c.port_id)
-        .join(security_groups, security_groups.c.id == port_groups.c.group_id)
-        .where(session.among(ports.c.server_id, server_ids))
-        .order_by(security_groups.c.name)
-    )
-    found: Sequence[Any] = (await session.execute(statement)).all()
+    if len(server_ids) <= FEW:
+        result = await session.execute(_GROUPS_OF_FEW, {"servers": list(server_ids)})
+    else:
+        result = await session.execute(_SERVER_GROUPS.where(session.among(ports.c.server_id, server_ids)))
+    found: Sequence[Any] = result.all()
     return found
 
 

@@ -1,6 +1,7 @@
 """How many of each resource a project may have."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -34,23 +35,29 @@ _TABLES: Mapping[str, sa.Table] = {
 }
 
 
-def _used(resource: str, project_id: str) -> sa.ScalarSelect[int]:
+def _used(resource: str) -> sa.ScalarSelect[int]:
     table = _TABLES[resource]
-    statement = sa.select(sa.func.count()).select_from(table).where(table.c.project_id == project_id)
-    return statement.scalar_subquery()
+    own = table.c.project_id == sa.bindparam("project")
+    return sa.select(sa.func.count()).select_from(table).where(own).scalar_subquery()
+
+
+@cache
+def _limit_and_used(resource: str) -> sa.Select[tuple[int | None, int]]:
+    own = network_quotas.c
+    limit = sa.select(own.limit).where(own.project_id == sa.bindparam("project"), own.resource == resource)
+    return sa.select(limit.scalar_subquery().label("limit"), _used(resource).label("used"))
 
 
 async def used(session: Session, project_id: str, resources: Iterable[str]) -> dict[str, int]:
     """Count what a project has of each resource; one statement."""
-    row = await session.first(sa.select(*(_used(name, project_id).label(name) for name in resources)))
+    statement = sa.select(*(_used(name).label(name) for name in resources))
+    row = await session.first(statement, {"project": project_id})
     return dict(row or {})
 
 
 async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int | None, int]:
     """Fetch the limit that was set for a project, or None, and count what it has of a resource; one statement."""
-    own = network_quotas.c
-    limit = sa.select(own.limit).where(own.project_id == project_id, own.resource == resource).scalar_subquery()
-    row = await session.first(sa.select(limit.label("limit"), _used(resource, project_id).label("used")))
+    row = await session.first(_limit_and_used(resource), {"project": project_id})
     assert row is not None
     return row["limit"], row["used"]
 

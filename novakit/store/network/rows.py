@@ -3,17 +3,19 @@
 Beside each table stands a record whose fields are its columns, in their order: rows come out of the database and go
 into it as records, so a misspelt column is found by the type checker. Building one costs about 2 microseconds, which is
 why rows are read as tuples and not as mappings.
+Statements are built once for each set of columns that rows are asked for by.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import ClassVar, TypedDict, TypeVar
 
 import attrs
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store.engine import Session
+from novakit.store.engine import Session, Values
 from novakit.store.schema import UTC, metadata, uuid_column
 
 counters = sa.Table(
@@ -118,35 +120,83 @@ def made(kind: type[R], row: Iterable[object]) -> R:
     return make(*row)
 
 
-async def records(session: Session, kind: type[R], statement: sa.Select[tuple[object, ...]]) -> list[R]:
+_Shape = tuple[tuple[str, str], ...]
+"""Columns that rows are asked for by, and for each whether it is to be one `value`, `any` of some, or `null`."""
+
+
+def _shape(wanted: Mapping[str, object]) -> tuple[_Shape, Values]:
+    """Return by what rows are asked for, and the values, as parameters of the statement for it."""
+    shape: list[tuple[str, str]] = []
+    values: dict[str, object] = {}
+    for name, value in wanted.items():
+        if isinstance(value, list | tuple | set | frozenset):
+            shape.append((name, "any"))
+            values[f"is_{name}"] = list(value)
+        elif value is None:
+            shape.append((name, "null"))
+        else:
+            shape.append((name, "value"))
+            values[f"is_{name}"] = value
+    return tuple(shape), values
+
+
+def _conditions(table: sa.Table, shape: _Shape) -> list[Condition]:
+    found: list[Condition] = []
+    for name, how in shape:
+        column = table.c[name]
+        value = sa.bindparam(f"is_{name}", type_=column.type, expanding=how == "any")
+        found.append(column.is_(None) if how == "null" else column.in_(value) if how == "any" else column == value)
+    return found
+
+
+@cache
+def _select(table: sa.Table, shape: _Shape, order: str) -> sa.Select[tuple[object, ...]]:
+    statement = sa.select(table).where(*_conditions(table, shape))
+    if order == "first":
+        return statement.limit(1)
+    return statement.order_by(*(_by_age(table) if order == "age" else table.primary_key.columns))
+
+
+@cache
+def _delete(table: sa.Table, shape: _Shape) -> sa.Delete:
+    return sa.delete(table).where(*_conditions(table, shape))
+
+
+def _by_age(table: sa.Table) -> list[sa.Column[object]]:
+    return [table.c.created_at, table.c.id] if "created_at" in table.c else list(table.primary_key.columns)
+
+
+async def records(
+    session: Session, kind: type[R], statement: sa.Select[tuple[object, ...]], values: Values | None = None
+) -> list[R]:
     """Fetch what a statement over all columns of a record's table finds."""
     make: Callable[..., R] = kind
-    return [make(*row) for row in await session.execute(statement)]
+    return [make(*row) for row in await session.execute(statement, values)]
 
 
 async def find(session: Session, kind: type[R], **wanted: object) -> list[R]:
     """Fetch the rows whose columns have the values, the oldest first."""
-    return await some(session, kind, matching(kind.table, wanted))
+    shape, values = _shape(wanted)
+    return await records(session, kind, _select(kind.table, shape, "age"), values)
 
 
 async def some(session: Session, kind: type[R], conditions: Sequence[Condition]) -> list[R]:
     """Fetch the rows that meet all conditions, the oldest first."""
     table = kind.table
-    order = [table.c.created_at, table.c.id] if "created_at" in table.c else list(table.primary_key.columns)
-    return await records(session, kind, sa.select(table).where(*conditions).order_by(*order))
+    return await records(session, kind, sa.select(table).where(*conditions).order_by(*_by_age(table)))
 
 
 async def one(session: Session, kind: type[R], **wanted: object) -> R | None:
     """Fetch the first row whose columns have the values."""
-    statement = sa.select(kind.table).where(*matching(kind.table, wanted)).limit(1)
-    return next(iter(await records(session, kind, statement)), None)
+    shape, values = _shape(wanted)
+    return next(iter(await records(session, kind, _select(kind.table, shape, "first"), values)), None)
 
 
 async def lock(session: Session, kind: type[R], **wanted: object) -> list[R]:
     """Fetch rows and keep other writers off them until the end of the transaction."""
-    table = kind.table
-    statement = sa.select(table).where(*matching(table, wanted)).order_by(*table.primary_key.columns)
-    return [made(kind, row.values()) for row in await session.lock(statement)]
+    shape, values = _shape(wanted)
+    statement = _select(kind.table, shape, "key")
+    return [made(kind, row.values()) for row in await session.lock(statement, values)]
 
 
 async def count(session: Session, kind: type[StoredRow], **wanted: object) -> int:
@@ -159,7 +209,12 @@ async def add(session: Session, rows: Sequence[StoredRow]) -> None:
     """Insert rows of one table."""
     if rows:
         names = [field.name for field in attrs.fields(type(rows[0]))]
-        await session.execute(sa.insert(rows[0].table), [{name: getattr(row, name) for name in names} for row in rows])
+        await session.execute(_insert(rows[0].table), [{name: getattr(row, name) for name in names} for row in rows])
+
+
+@cache
+def _insert(table: sa.Table) -> sa.Insert:
+    return sa.insert(table)
 
 
 async def change(session: Session, kind: type[StoredResource], key: str, **values: object) -> None:
@@ -173,18 +228,21 @@ async def change_many(session: Session, kind: type[StoredResource], rows: Sequen
     """Change many rows by `id`, all of them in the same columns."""
     if not rows:
         return
-    table, names = kind.table, [name for name in rows[0] if name != "id"]
-    await session.execute(
-        sa.update(table)
-        .where(table.c.id == sa.bindparam("key_id"))
-        .values({name: sa.bindparam(f"new_{name}", type_=table.c[name].type) for name in names}),
-        [{"key_id": row["id"], **{f"new_{name}": row[name] for name in names}} for row in rows],
-    )
+    names = tuple(name for name in rows[0] if name != "id")
+    lines = [{"key_id": row["id"], **{f"new_{name}": row[name] for name in names}} for row in rows]
+    await session.execute(_update(kind.table, names), lines)
+
+
+@cache
+def _update(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
+    values = {name: sa.bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+    return sa.update(table).where(table.c.id == sa.bindparam("key_id")).values(values)
 
 
 async def remove(session: Session, kind: type[StoredRow], **wanted: object) -> int:
     """Delete the rows whose columns have the values. Returns how many there were."""
-    return await session.changed(sa.delete(kind.table).where(*matching(kind.table, wanted)))
+    shape, values = _shape(wanted)
+    return await session.changed(_delete(kind.table, shape), values)
 
 
 def ids(rows: Iterable[StoredResource]) -> list[str]:

@@ -1,12 +1,12 @@
 """Subnets of networks."""
 
-from collections.abc import Collection, Sequence
-from typing import ClassVar
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 import attrs
 import sqlalchemy as sa
 
-from novakit.store.engine import Session
+from novakit.store.engine import Session, Values
 from novakit.store.network.networks import StoredNetwork, networks
 from novakit.store.network.rows import Condition, StoredResource, made, owned_by, standard_columns
 from novakit.store.schema import metadata, uuid_column
@@ -58,27 +58,43 @@ async def usable_networks(
     session: Session, project_id: str | None, only: Collection[str] | None = None
 ) -> list[tuple[StoredNetwork, int]]:
     """Fetch the networks that a project may use: own, shared and external ones, each with its number of subnets."""
-    own = (networks.c.project_id == project_id) | networks.c.shared | networks.c.external
-    conditions = [own] if only is None else [own, networks.c.id.in_(list(only))]
-    return await with_subnet_count(session, conditions)
+    if only is None:
+        return await _with_subnet_count(session, _USABLE, {"project": project_id})
+    return await _with_subnet_count(session, _USABLE_AMONG, {"project": project_id, "networks": list(only)})
 
 
 async def any_network(session: Session, network_id: str) -> list[tuple[StoredNetwork, int]]:
     """Fetch a network, whoever may use it, with its number of subnets."""
-    return await with_subnet_count(session, [networks.c.id == network_id])
+    return await _with_subnet_count(session, _WITH_SUBNET_COUNT.where(networks.c.id == network_id), {})
 
 
-async def with_subnet_count(session: Session, conditions: Sequence[Condition]) -> list[tuple[StoredNetwork, int]]:
-    """Fetch the networks that meet conditions, each with its number of subnets; the oldest first."""
-    subnet_count = (
-        sa.select(sa.func.count())
-        .select_from(subnets)
-        .where(subnets.c.network_id == networks.c.id)
-        .scalar_subquery()
-        .label("subnet_count")
-    )
-    statement = sa.select(networks, subnet_count).where(*conditions).order_by(networks.c.created_at, networks.c.id)
-    return [(made(StoredNetwork, row[:-1]), row[-1]) for row in await session.execute(statement)]
+_WITH_SUBNET_COUNT = sa.select(
+    networks,
+    sa.select(sa.func.count())
+    .select_from(subnets)
+    .where(subnets.c.network_id == networks.c.id)
+    .scalar_subquery()
+    .label("subnet_count"),
+).order_by(networks.c.created_at, networks.c.id)
+_USABLE = _WITH_SUBNET_COUNT.where(
+    (networks.c.project_id == sa.bindparam("project")) | networks.c.shared | networks.c.external
+)
+_USABLE_AMONG = _USABLE.where(networks.c.id.in_(sa.bindparam("networks", expanding=True)))
+
+
+async def _with_subnet_count(
+    session: Session, statement: sa.Select[Any], values: Values
+) -> list[tuple[StoredNetwork, int]]:
+    """Fetch networks, each with its number of subnets; the oldest first."""
+    return [(made(StoredNetwork, row[:-1]), row[-1]) for row in await session.execute(statement, values)]
+
+
+_LOCK = (
+    sa.select(subnets, networks.c.port_security)
+    .join(networks, networks.c.id == subnets.c.network_id)
+    .where(subnets.c.network_id.in_(sa.bindparam("networks", expanding=True)))
+    .order_by(subnets.c.created_at, subnets.c.id)
+)
 
 
 async def lock_of_networks(session: Session, network_ids: Collection[str]) -> list[tuple[StoredSubnet, bool]]:
@@ -86,11 +102,5 @@ async def lock_of_networks(session: Session, network_ids: Collection[str]) -> li
 
     Beside each stands whether new ports on its network are filtered.
     """
-    statement = (
-        sa.select(subnets, networks.c.port_security)
-        .join(networks, networks.c.id == subnets.c.network_id)
-        .where(subnets.c.network_id.in_(list(network_ids)))
-        .order_by(subnets.c.created_at, subnets.c.id)
-    )
-    found = [tuple(row.values()) for row in await session.lock(statement)]
+    found = [tuple(row.values()) for row in await session.lock(_LOCK, {"networks": list(network_ids)})]
     return [(made(StoredSubnet, row[:-1]), bool(row[-1])) for row in found]

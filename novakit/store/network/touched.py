@@ -1,6 +1,7 @@
 """What a transaction changed, and which hosts must therefore see a new state of the network."""
 
-from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -35,29 +36,34 @@ async def touch(session: Session, touched: Touched) -> set[str]:
     """Raise the wanted revision of exactly the hosts that must see a change. Returns which they are."""
     if touched.nothing():
         return set()
-    conditions: list[Condition] = []
-    hosts = network_hosts.c.host
-    if touched.hosts:
-        conditions.append(hosts.in_(list(touched.hosts)))
-    if touched.gateway:
-        conditions.append(network_hosts.c.gateway == 1)
-    bound = sa.select(ports.c.host).where(ports.c.host.is_not(None))
-    if touched.networks:
-        conditions.append(hosts.in_(bound.where(ports.c.network_id.in_(list(touched.networks)))))
-    if touched.groups:
-        conditions.append(hosts.in_(_in_groups(bound, list(touched.groups))))
-    if touched.members:
-        trusting = sa.select(rules.c.security_group_id).where(rules.c.remote_group_id.in_(list(touched.members)))
-        conditions.append(hosts.in_(_in_groups(bound, trusting)))
-    statement = sa.update(network_hosts).where(sa.or_(*conditions)).values(wanted=network_hosts.c.wanted + 1)
-    found = set(await session.scalars(statement.returning(hosts)))
+    wanted = {name: list(getattr(touched, name)) for name in _SETS}
+    which = tuple(name for name, some in wanted.items() if some)
+    values = {name: wanted[name] for name in which}
+    found = set(await session.scalars(_raise(which, gateway=touched.gateway), values))
     if unknown := touched.hosts - found:
         await appear(session, unknown)
     return found | touched.hosts
 
 
-Bound = sa.Select[tuple[str | None]]
+_SETS = ("hosts", "groups", "members", "networks")
 
 
-def _in_groups(bound: Bound, groups: Sequence[str] | sa.Select[tuple[str]]) -> Bound:
-    return bound.join(port_groups, port_groups.c.port_id == ports.c.id).where(port_groups.c.group_id.in_(groups))
+@cache
+def _raise(which: tuple[str, ...], *, gateway: bool) -> sa.UpdateBase:
+    """Build the statement that raises the revision of the hosts that these sets of `Touched` concern."""
+    hosts = network_hosts.c.host
+    among: dict[str, sa.BindParameter[Any]] = {name: sa.bindparam(name, expanding=True) for name in which}
+    bound = sa.select(ports.c.host).where(ports.c.host.is_not(None))
+    in_groups = bound.join(port_groups, port_groups.c.port_id == ports.c.id)
+    conditions: list[Condition] = [network_hosts.c.gateway == 1] if gateway else []
+    if "hosts" in among:
+        conditions.append(hosts.in_(among["hosts"]))
+    if "networks" in among:
+        conditions.append(hosts.in_(bound.where(ports.c.network_id.in_(among["networks"]))))
+    if "groups" in among:
+        conditions.append(hosts.in_(in_groups.where(port_groups.c.group_id.in_(among["groups"]))))
+    if "members" in among:
+        trusting = sa.select(rules.c.security_group_id).where(rules.c.remote_group_id.in_(among["members"]))
+        conditions.append(hosts.in_(in_groups.where(port_groups.c.group_id.in_(trusting))))
+    higher = sa.update(network_hosts).where(sa.or_(*conditions)).values(wanted=network_hosts.c.wanted + 1)
+    return higher.returning(hosts)

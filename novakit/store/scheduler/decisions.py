@@ -26,10 +26,13 @@ MOST_OF_PROJECT = 2000
 """Decisions that are kept about one project's servers: nobody may push the records of all others out."""
 
 
+_ADD = sa.insert(decisions)
+
+
 async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert records of id, server_id, project_id, outcome, at and record."""
     if rows:
-        await session.execute(sa.insert(decisions), rows)
+        await session.execute(_ADD, rows)
 
 
 async def show(session: Session, decision_id: str) -> Row | None:

@@ -50,28 +50,38 @@ async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
     return await session.all(statement), int(count)
 
 
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_TREES = sa.select(providers.c.id, providers.c.root_id).where(
+    providers.c.root_id.in_(sa.select(providers.c.root_id).where(providers.c.id.in_(_IDS)))
+)
+_COUNTED = sa.select(allocations.c.provider_id, sa.func.count(allocations.c.consumer_id.distinct())).group_by(
+    allocations.c.provider_id
+)
+_COUNTED_AMONG = _COUNTED.where(allocations.c.provider_id.in_(_IDS))
+_HELD = (
+    sa.select(allocations.c.consumer_id, providers.c.root_id)
+    .join(providers, providers.c.id == allocations.c.provider_id)
+    .where(allocations.c.consumer_id.in_(_IDS))
+)
+
+
 async def trees(session: Session, provider_ids: Iterable[str] | None) -> dict[str, str]:
     """Give, for every provider in the trees of these (or of all), the id of its root."""
     if provider_ids is None:
         return _pairs(await session.execute(sa.select(providers.c.id, providers.c.root_id)))
     found: dict[str, str] = {}
     for some in chunks(sorted(provider_ids)):
-        roots = sa.select(providers.c.root_id).where(providers.c.id.in_(some))
-        whole = sa.select(providers.c.id, providers.c.root_id).where(providers.c.root_id.in_(roots))
-        found.update(_pairs(await session.execute(whole)))
+        found.update(_pairs(await session.execute(_TREES, {"ids": some})))
     return found
 
 
 async def servers_on(session: Session, provider_ids: Iterable[str] | None) -> dict[str, int]:
     """Count the consumers with a claim, by provider."""
-    counted = sa.select(allocations.c.provider_id, sa.func.count(allocations.c.consumer_id.distinct())).group_by(
-        allocations.c.provider_id
-    )
     if provider_ids is None:
-        return _pairs(await session.execute(counted))
+        return _pairs(await session.execute(_COUNTED))
     found: dict[str, int] = {}
     for some in chunks(sorted(provider_ids)):
-        found.update(_pairs(await session.execute(counted.where(allocations.c.provider_id.in_(some)))))
+        found.update(_pairs(await session.execute(_COUNTED_AMONG, {"ids": some})))
     return found
 
 
@@ -79,16 +89,12 @@ async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_i
     """Give, by consumer, the root provider of what it holds; of one project's consumers only, if named."""
     found: dict[str, str] = {}
     for some in chunks(sorted(consumer_ids)):
-        statement = (
-            sa.select(allocations.c.consumer_id, providers.c.root_id)
-            .join(providers, providers.c.id == allocations.c.provider_id)
-            .where(allocations.c.consumer_id.in_(some))
-        )
+        statement = _HELD
         if project_id is not None:
             statement = statement.join(consumers, consumers.c.id == allocations.c.consumer_id).where(
                 consumers.c.project_id == project_id
             )
-        found.update(_pairs(await session.execute(statement)))
+        found.update(_pairs(await session.execute(statement, {"ids": some})))
     return found
 
 
