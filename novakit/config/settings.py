@@ -1,6 +1,7 @@
 """The options of one process: from `novakit.toml` and the command line, checked before anything starts."""
 
 import ipaddress
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -267,7 +268,7 @@ class Config:
         places = [self.state] if self.directory is None else [self.state, self.directory]
         if self.policy.file is not None:
             return (places[-1] / self.policy.file).absolute()
-        found = [place / "policy.yaml" for place in places if (place / "policy.yaml").exists()]
+        found = [place / "policy.yaml" for place in places if os.path.lexists(place / "policy.yaml")]
         return found[0] if found else self.state / "policy.yaml"
 
     @property

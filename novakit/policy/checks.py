@@ -7,8 +7,14 @@ from typing import Any
 
 from oslo_policy import policy as oslo
 
+from novakit.config.quoting import quoted
+from novakit.context import RequestContext
+from novakit.policy.rules import credentials
+
 FIELD = re.compile(r"(?P<resource>\w+):(?P<field>[\w:]+)=(?P<regex>~?)(?P<value>.*)")
 REMOTE = ("http", "https", "remote")
+MOST_NESTED = 50
+"""How deep checks stand in each other, rules that they refer to included: each level costs a request three calls."""
 
 # oslo.policy writes a traceback for each check that it cannot read; the sentence that is raised here says it better.
 logging.getLogger("oslo_policy._parser").setLevel(logging.CRITICAL)
@@ -31,17 +37,44 @@ class FieldCheck(oslo.Check):
 
 def fault_of(text: str) -> str | None:
     """Return what is wrong with one check, or None."""
-    leaves = list(_leaves(oslo.RuleDefault("checked", text).check))
+    try:
+        check: object = oslo.RuleDefault("checked", text).check
+        levels = _levels(check)
+    except RecursionError:
+        levels = MOST_NESTED + 1
+    if levels > MOST_NESTED:
+        return f"{quoted(text)} is nested too deep; write it with fewer levels"
+    leaves = list(_leaves(check))
     refused = sum(type(leaf).__name__ == "FalseCheck" for leaf in leaves)
     if refused > len(re.findall(r"(?<![\w:])!(?![\w:])", text)):
-        return f"{text!r} is not understood; write checks such as role:member and project_id:%(project_id)s"
-    for leaf in leaves:
-        kind, match = getattr(leaf, "kind", ""), getattr(leaf, "match", "")
-        if kind in REMOTE:
-            return f"{text!r} asks a server over HTTP, which is not served: every request would wait for it"
-        if kind == "field" and not FIELD.fullmatch(match):
-            return f"{text!r} is not understood; write field:RESOURCE:ATTRIBUTE=VALUE"
+        return f"{quoted(text)} is not understood; write checks such as role:member and project_id:%(project_id)s"
+    return next((fault for leaf in leaves if (fault := _fault_of_leaf(leaf, text))), None)
+
+
+def _fault_of_leaf(leaf: Any, text: str) -> str | None:
+    kind, match = getattr(leaf, "kind", ""), getattr(leaf, "match", "")
+    if kind in REMOTE:
+        return f"{quoted(text)} asks a server over HTTP, which is not served: every request would wait for it"
+    if kind == "field" and not FIELD.fullmatch(match):
+        return f"{quoted(text)} is not understood; write field:RESOURCE:ATTRIBUTE=VALUE"
+    if kind != "rule":
+        try:
+            leaf(_Whatever({match.rpartition("=")[0]: ""}), dict(_SOMEBODY), None)
+        except Exception as error:
+            # What fails here would fail in every request that asks the rule.
+            why = str(error).partition(" (<")[0][:80]
+            return f"{quoted(f'{kind}:{match}')} cannot be answered ({why}); write checks such as role:member"
     return None
+
+
+class _Whatever(dict[str, str]):
+    """A target that has every attribute."""
+
+    def __missing__(self, _name: str) -> str:
+        return ""
+
+
+_SOMEBODY = credentials(RequestContext(request_id="", user_id="", project_id="", roles=frozenset({"member"})))
 
 
 def references(text: str) -> Iterator[str]:
@@ -51,20 +84,33 @@ def references(text: str) -> Iterator[str]:
             yield leaf.match
 
 
-def circle(checks: Mapping[str, str]) -> list[str]:
-    """Find rules that refer to each other in a circle, or none."""
-    done: set[str] = set()
+def fault_among(checks: Mapping[str, str]) -> str | None:
+    """Say how rules refer to each other in a circle, or too many levels deep; None where they do neither."""
+    levels: dict[str, int] = {}
 
-    def walk(name: str, above: tuple[str, ...]) -> list[str]:
+    def walk(name: str, above: tuple[str, ...]) -> str | None:
         if name in above:
-            return [*above[above.index(name) :], name]
-        if name in done or name not in checks:
-            return []
-        found = next((way for one in references(checks[name]) if (way := walk(one, (*above, name)))), [])
-        done.add(name)
-        return found
+            return f"rules refer to each other in a circle: {' -> '.join([*above[above.index(name) :], name])}"
+        if name in levels or name not in checks:
+            return None
+        if len(above) > MOST_NESTED:
+            return f"rules refer to each other over more than {MOST_NESTED} levels, from {above[0]} on"
+        named = list(references(checks[name]))
+        if fault := next((fault for one in named if (fault := walk(one, (*above, name)))), None):
+            return fault
+        levels[name] = _levels(oslo.RuleDefault("checked", checks[name]).check)
+        levels[name] += 1 + max((levels.get(one, 0) for one in named), default=0)
+        if levels[name] > MOST_NESTED:
+            return f"the rule {quoted(name)} and those it refers to are nested more than {MOST_NESTED} levels deep"
+        return None
 
-    return next((way for name in checks if (way := walk(name, ()))), [])
+    return next((fault for name in checks if (fault := walk(name, ()))), None)
+
+
+def _levels(check: object) -> int:
+    """Count how deep checks stand in each other."""
+    inner = getattr(check, "rules", None) or [getattr(check, "rule", None)]
+    return 1 + max((_levels(one) for one in inner if one is not None), default=0)
 
 
 def _leaves(check: object) -> Iterator[Any]:

@@ -9,8 +9,10 @@ import structlog
 from oslo_policy import policy as oslo
 
 from novakit import world
+from novakit.config import files
+from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
-from novakit.policy.checks import circle, fault_of, references
+from novakit.policy.checks import fault_among, fault_of, references
 
 log = structlog.get_logger(__name__)
 
@@ -82,27 +84,25 @@ class PolicyFile:
             return None
         try:
             found = self.path.stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigError(f"{self.path} cannot be read: {error.strerror}.") from error
+        except (OSError, ValueError):
+            return None  # who reads it says why
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _read(self) -> dict[str, str]:
-        if self.path is None or (self._stamp is None and not self.required):
+        text = files.read_text(self.path, MOST_BYTES) if self.path is not None else ""
+        if text is None:
+            if self.required:
+                raise ConfigError(f"{self.path}, which [policy] file names, does not exist; correct the name.")
             return {}
         try:
-            if self.path.stat().st_size > MOST_BYTES:
-                raise ConfigError(
-                    f"{self.path} is larger than {MOST_BYTES} bytes, which is too large for a policy file."
-                )
-            document: object = oslo.parse_file_contents(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ConfigError(f"{self.path}, which [policy] file names, does not exist.") from error
-        except OSError as error:
-            raise ConfigError(f"{self.path} cannot be read: {error.strerror}.") from error
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{self.path} is not YAML: {' '.join(str(error).split())[:300]}") from error
+            document: object = oslo.parse_file_contents(text)
+        except RecursionError as error:
+            raise ConfigError(
+                f"{self.path} is not YAML that anybody wrote: its values are nested too deep; write one rule a line."
+            ) from error
+        except ValueError as error:
+            said = " ".join(str(error).partition("; use sys.")[0].split())[:300]
+            raise ConfigError(f"{self.path} is not YAML: {said}. Correct that, or remove the file.") from error
         if not isinstance(document, dict):
             raise ConfigError(f'{self.path} takes one rule a line, such as "os_compute_api:servers:create": "!".')
         return self._checked(document)
@@ -111,17 +111,23 @@ class PolicyFile:
         rules: dict[str, str] = {}
         for name, text in document.items():
             if not isinstance(name, str) or not isinstance(text, str):
-                raise ConfigError(f"{self.path}: the rule {name!r} takes a check as a text, not {text!r:.80}.")
+                raise ConfigError(
+                    f"{self.path}: the rule {quoted(name)} takes a check as a text, such as \"role:member\", "
+                    f"not {quoted(text)}."
+                )
             if fault := fault_of(text):
-                raise ConfigError(f"{self.path}: the rule {name}: {fault}.")
+                raise ConfigError(f"{self.path}: the rule {quoted(name)}: {fault}.")
             rules[name] = text
         every = {**self.known, **rules}
         for name, text in rules.items():
             for one in references(text):
                 if one not in every:
-                    raise ConfigError(f"{self.path}: the rule {name} refers to rule:{one}, which nothing defines.")
-        if way := circle(every):
-            raise ConfigError(f"{self.path}: rules refer to each other in a circle: {' -> '.join(way)}.")
+                    raise ConfigError(
+                        f"{self.path}: the rule {quoted(name)} refers to rule:{quoted(one)}, which nothing defines; "
+                        "correct the name, or define it."
+                    )
+        if fault := fault_among(every):
+            raise ConfigError(f"{self.path}: {fault}.")
         return rules
 
 

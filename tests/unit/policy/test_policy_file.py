@@ -79,7 +79,22 @@ def test_a_changed_file_is_taken_up_and_a_spoilt_one_is_not(tmp_path: Path, monk
         ('"get_image": "https://other/%(name)s"', "over HTTP"),
         ('"get_image": "rule:nothing"', "which nothing defines"),
         ('"a": "rule:b"\n"b": "not rule:a"', "in a circle: a -> b -> a"),
-        (b"\xff\xfe\x00", "is not YAML"),
+        (b"\xff\xfe\x00", "is not UTF-8 at line 1; save it"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deep; write one rule a line"),
+        ("\n".join(" " * depth + "a:" for depth in range(900)), "nested too deep; write one rule a line"),
+        (f'"get_image": "{"not " * 3000}role:a"', "nested too deep; write it with fewer levels"),
+        (f'"get_image": "{"not " * 900}role:a"', "nested too deep; write it with fewer levels"),
+        (f'"get_image": "{"not " * 60}role:a"', "nested too deep; write it with fewer levels"),
+        ("\n".join([*(f'"r{n}": "rule:r{n + 1}"' for n in range(2000)), '"r2000": "@"']), "over more than 50 levels"),
+        ("\n".join([*(f'"r{n}": "not not rule:r{n + 1}"' for n in range(30)), '"r30": "@"']), "more than 50 levels"),
+        ('"a\\nb": "rule:c"', "the rule 'a\\nb' refers to rule:'c', which nothing defines; correct the name"),
+        ("a: 2026-13-45", "month must be in 1..12. Correct that"),
+        (f"a: {'9' * 5000}", "value has 5000 digits. Correct that"),
+        # What oslo.policy takes and cannot answer: each request that asks the rule would fail.
+        *(
+            (f'"get_image": "{check}"', "cannot be answered")
+            for check in ("role:%(y", "role:100%", "role:%d", "1+:x", "roles.x:y", "[:x", "field:a:b=~(")
+        ),
     ],
 )
 def test_a_file_with_a_mistake_is_refused_with_its_reason(tmp_path: Path, text: str | bytes, said: str) -> None:
@@ -94,9 +109,36 @@ def test_a_file_with_a_mistake_is_refused_with_its_reason(tmp_path: Path, text: 
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         PolicyFile.open(tmp_path / "policy.yaml", required=True, known=KNOWN)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is a directory and not a file; name one"):
         PolicyFile.open(tmp_path, required=True, known=KNOWN)
     assert PolicyFile.open(tmp_path / "policy.yaml", required=False, known=KNOWN).overrides == {}
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is a pipe and not a file"):
+        PolicyFile.open(path, required=False, known=KNOWN)
+    for aim, said in (
+        ("/dev/zero", "is a device and not a file"),
+        ("/nope/policy.yaml", "is a link to /nope/policy.yaml, which does not exist; correct it"),
+        ("policy.yaml", "symbolic links; correct its name"),
+    ):
+        path.unlink()
+        path.symlink_to(aim)
+        with pytest.raises(ConfigError, match=said):
+            PolicyFile.open(path, required=False, known=KNOWN)
+
+
+def test_a_file_that_becomes_a_pipe_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(world, "monotonic", lambda: clock[0])
+    path = tmp_path / "policy.yaml"
+    policy = compute(written(path, f'"{DELETE}": "!"'))
+    path.unlink()
+    os.mkfifo(path)
+    clock[0] += policy_file.LOOKED_EVERY
+    assert lets(policy, DELETE) == set()
 
 
 def test_rules_that_nothing_asks_are_named(tmp_path: Path) -> None:
