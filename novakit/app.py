@@ -21,8 +21,9 @@ from novakit.bus.hub import LocalHub
 from novakit.bus.local import LocalBus
 from novakit.concurrency import locks
 from novakit.config import Config
+from novakit.config.quoting import named, quoted
 from novakit.errors import ConfigError
-from novakit.front import Door
+from novakit.front import Door, ports
 from novakit.front.descriptors import raise_limit, room
 from novakit.front.unreadable import anonymous
 from novakit.logs.waiting import Waits
@@ -70,6 +71,8 @@ class Process:
     waits: Waits = attrs.field(factory=Waits)
     """Tells who watches the start what it waits for."""
     _local: MemoryBus | None = None
+    _taken: list[socket.socket] = attrs.field(factory=list)
+    """Sockets with the address of the APIs, on which nobody listens before they are ready."""
 
     @property
     def connections(self) -> int:
@@ -115,6 +118,10 @@ async def running(
             hub = LocalHub(process._local, enrolled.bus, enrolled, group=_group(config.conductor.bus_group))
             await hub.start()
             stack.push_async_callback(hub.stop)
+        if "api" in config.roles:
+            process._taken = await ports.taken(config.host, config.port)
+            for sock in process._taken:
+                stack.callback(sock.close)
         if set(config.roles) - {"agent"}:
             await _start_control(stack, process, boundary)
         if "agent" in config.roles:
@@ -140,6 +147,8 @@ def look_ahead(config: Config) -> tuple[Config, PluginHost]:
         _check_drivers(config, plugins)
     if "scheduler" in config.roles:
         _check_scheduler(config, plugins)
+    if "conductor" in config.roles:
+        _group(config.conductor.bus_group)
     if "api" in config.roles:
         # Imported here: an agent has no APIs, and need not load them.
         from novakit.api.services import policy_file
@@ -174,7 +183,10 @@ def prepare_state(state: Path) -> None:
         durable.directory(state)
         state.chmod(0o711)
     except OSError as error:
-        raise ConfigError(f"The state directory {state} cannot be used: {error.strerror}.") from error
+        raise ConfigError(
+            f"The state directory {named(str(state))} cannot be used: {error.strerror}; correct that, or choose another"
+            " --state."
+        ) from error
     free = os.statvfs(state).f_bavail * os.statvfs(state).f_frsize
     if free < START_NEEDS:
         raise ConfigError(
@@ -208,8 +220,10 @@ def _group(name: str | None) -> int | None:
         return None
     try:
         return grp.getgrnam(name).gr_gid
-    except KeyError as error:
-        raise ConfigError(f"[conductor] bus_group: there is no group {name}; make it, or name another.") from error
+    except (KeyError, ValueError) as error:
+        raise ConfigError(
+            f"[conductor] bus_group: there is no group {quoted(name)}; make it, or name another."
+        ) from error
 
 
 def _scheduler_name(stack: AsyncExitStack, config: Config) -> str:
@@ -277,14 +291,13 @@ async def _serve_http(stack: AsyncExitStack, process: Process, app: web.Applicat
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     assert runner.server is not None
-    try:
-        process.protocol = door.protocol(runner.server)
-        listening = await door.listen(runner.server, config.host, config.port)
-    except OSError as error:
-        raise ConfigError(
-            f"{config.host}:{config.port} cannot be listened on: {error.strerror}; choose another --listen."
-        ) from error
-    stack.callback(listening.close)
+    process.protocol = door.protocol(runner.server)
+    for sock in process._taken:
+        try:
+            listening = await door.listen(runner.server, sock)
+        except OSError as error:  # another process took it in the meantime, and listens
+            raise ports.refused(config.host, config.port, error) from error
+        stack.callback(listening.close)
     stack.callback(world.spawn(door.watch(), name="door").cancel)
 
 

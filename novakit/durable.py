@@ -73,9 +73,13 @@ def sync_directory(path: Path) -> None:
 def read_key(path: Path, length: int) -> bytes:
     """Return the content of a key file. Raises ConfigError unless it has at least `length` bytes."""
     try:
+        if not path.is_file() and path.exists():
+            raise ConfigError(f"The key file {path} is not a file; move it away, and restore it from a backup.")
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"The key file {path} cannot be read: {error.strerror}.") from error
+        raise ConfigError(
+            f"The key file {path} cannot be read: {error.strerror}; move it away, and restore it from a backup."
+        ) from error
     if len(content) < length or not content.strip(b"\0"):
         held = f"has {len(content)} bytes where a key has {length}" if len(content) < length else "holds zeros alone"
         raise ConfigError(

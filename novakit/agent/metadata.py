@@ -63,7 +63,7 @@ class MetadataListeners:
         await runner.setup()
         # A descriptor of our own: one that the driver closes first would stay behind in the event loop, and the next
         # connection that gets its number would never be heard.
-        served = await door.listen(server, sock=listening.dup())
+        served = await door.listen(server, listening.dup())
         return _ServedNetwork(listening, served, runner, world.spawn(door.watch(), name=f"metadata door {network_id}"))
 
     def _handler(self, network_id: str, door: Door) -> Handler:

@@ -89,7 +89,9 @@ def write(credential: Credential, into: Path) -> Path:
         durable.directory(into, mode=0o700)
         durable.write(path, json.dumps(attrs.asdict(credential), indent=1).encode() + b"\n")
     except OSError as error:
-        raise ConfigError(f"The credential {path} cannot be written: {error.strerror}.") from error
+        raise ConfigError(
+            f"The credential {path} cannot be written: {error.strerror}; correct that, or move it away."
+        ) from error
     return path
 
 
@@ -199,7 +201,9 @@ class Enrolments:
             self._path(participant).with_suffix(_REVOKED).unlink(missing_ok=True)
             return made
         except OSError as error:
-            raise ConfigError(f"{self._folder} cannot be written: {error.strerror}.") from error
+            raise ConfigError(
+                f"{self._folder} cannot be written: {error.strerror}; correct that, or move it away."
+            ) from error
 
     def _known(self, participant: str) -> Path:
         path = self._path(participant)

@@ -150,8 +150,7 @@ async def _store(args: argparse.Namespace) -> AsyncIterator[Store]:
 
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
-    if not args.state.is_dir():
-        raise ConfigError(f"There is no state directory {args.state}; name the service's with --state.")
+    paths.existing(args.state)
     chosen = config.Config(state=paths.resolved(args.state), **config.read(args.config or args.state / "novakit.toml"))
     if chosen.store_url is None and not (args.state / "novakit.db").exists():
         raise ConfigError(f"{args.state} has no database; start `novakit serve --state {args.state}` once.")

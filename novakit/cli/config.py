@@ -65,7 +65,7 @@ def bring_in(args: argparse.Namespace) -> int:
 def look(args: argparse.Namespace) -> int:
     """Check; 0 when all is in order."""
     path = args.config or args.state / "novakit.toml"
-    if not path.exists() and not path.is_symlink():
+    if files.read_text(path) is None:
         if args.config:
             raise ConfigError(f"--config {path} does not exist.")
         print(f"There is no {path}; everything has its default.")

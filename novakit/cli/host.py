@@ -155,8 +155,7 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
 
 
 def _enrolments(state: Path) -> Enrolments:
-    if not state.is_dir():
-        raise ConfigError(f"{state} is not there; --state names the state directory of the conductor.")
+    state = paths.existing(state)
     return Enrolments(paths.resolved(state))
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from novakit.config import files
+from novakit.config.quoting import named
 from novakit.errors import ConfigError
 
 
@@ -19,3 +21,11 @@ def resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError) as error:
         raise ConfigError(f"{path} cannot be used: its links go round in a circle; correct them.") from error
+
+
+def existing(state: Path) -> Path:
+    """Return a state directory. Raises ConfigError where there is none, or something else in its place."""
+    if not state.is_dir():
+        wrong = files.not_a_directory(state)
+        raise ConfigError(wrong or f"There is no state directory {named(str(state))}; name the service's with --state.")
+    return state

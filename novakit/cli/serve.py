@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import gc
 import ipaddress
 import os
@@ -11,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from rich.text import Text
 
 from novakit import __version__, allocator, config, logs, world
 from novakit.cli import paths
-from novakit.config.quoting import quoted
+from novakit.config.quoting import named, quoted
 from novakit.errors import ConfigError
 from novakit.logs.waiting import Waits
 
@@ -84,7 +86,7 @@ def serve(args: argparse.Namespace) -> int:
     before = os.umask(0o077)
     try:
         log_file = None if args.log == "-" else paths.absolute(args.log) if args.log else chosen.state / "novakit.log"
-        logs.configure(log_file, chosen.log)
+        _open_log(log_file, chosen)
         return asyncio.run(_serve(chosen, log_file))
     except Exception as error:
         from novakit.store.faults import is_full
@@ -97,6 +99,31 @@ def serve(args: argparse.Namespace) -> int:
         ) from error
     finally:
         os.umask(before)
+
+
+def _open_log(path: Path | None, chosen: config.Config) -> None:
+    try:
+        logs.configure(path, chosen.log)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        why = "nobody is at its other end" if getattr(error, "errno", 0) == errno.ENXIO else _reason(error)
+        raise ConfigError(
+            f"The log {named(str(path))} cannot be written: {why}; move it away, or name another file with --log"
+            " (- is standard error)."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _say(sentence: str) -> None:
+    """Tell who watches; a terminal that is gone, or a full disk behind it, stops no service."""
+    try:
+        print(sentence, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of the process would try again
 
 
 def read(args: argparse.Namespace) -> config.Config:
@@ -171,21 +198,22 @@ async def _serve(chosen: config.Config, log_file: Path | None) -> int:
         loop.add_signal_handler(number, asked_to_stop)
     started = world.monotonic()
     try:
-        waits = Waits(lambda sentence: print(f"novakit is {sentence}", flush=True))
+        waits = Waits(lambda sentence: _say(f"novakit is {sentence}"))
         async with app.running(chosen, boundary=_crash_point(), waits=waits) as process:
             starting = None
             # What the start made stays: a full collection that looks at it stops everybody for tens of milliseconds.
             gc.collect()
             gc.freeze()
-            _show(process, log_file)
-            print(f"novakit ready in {world.monotonic() - started:.1f} s at {chosen.url}", flush=True)
+            with suppress(OSError):  # what is told next finds out, too
+                _show(process, log_file)
+            _say(f"novakit ready in {world.monotonic() - started:.1f} s at {chosen.url}")
             await stop.wait()
             structlog.get_logger(__name__).info("stopping")
-            print("novakit stops: finishing what is under way", flush=True)
+            _say("novakit stops: finishing what is under way")
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
-        print("novakit stops before it was ready", flush=True)
+        _say("novakit stops before it was ready")
     return 0
 
 

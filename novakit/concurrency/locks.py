@@ -3,10 +3,13 @@
 import asyncio
 import fcntl
 import os
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
+
+from novakit.errors import ConfigError
 
 UNKNOWN = "unknown"
 """Who holds a lock of which the file does not say it."""
@@ -39,9 +42,9 @@ def wait_for(handle: int) -> None:
 def hold(path: Path) -> IO[str]:
     """Lock a file, made where it is not there, and write this process's id into it; closing it gives the lock up.
 
-    Raises Held.
+    Raises Held, and ConfigError where the path is no file's.
     """
-    file = path.open("a+")
+    file = _opened(path)
     if not try_lock(file.fileno()):
         file.seek(0)
         with file:
@@ -50,6 +53,16 @@ def hold(path: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _opened(path: Path) -> IO[str]:
+    """Open without waiting, as a pipe makes one wait, and refuse what no process id can be written into."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+    handle = os.open(path, flags, 0o666)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "a+")
+    os.close(handle)
+    raise ConfigError(f"{path} is not a file, and processes lock it; move it away.")
 
 
 def holder(path: Path) -> str | None:
@@ -68,7 +81,7 @@ def holder(path: Path) -> str | None:
 @asynccontextmanager
 async def one_at_a_time(path: Path) -> AsyncIterator[None]:
     """Let one process of this machine inside; the others wait without blocking their loop."""
-    with path.open("a") as file:
+    with _opened(path) as file:
         while not try_lock(file.fileno()):  # noqa: ASYNC110 - no event comes from another process
             await asyncio.sleep(AGAIN)
         yield

@@ -15,6 +15,8 @@ HOST_NAME = r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 
 LONGEST = 1e9
 """The largest number with a fraction, 31 years of seconds: beyond it, times of the database overflow."""
+SHORTEST = 0.001
+"""The smallest one that is not 0: what is done every microsecond leaves no time for anything else."""
 MOST_DAYS = 36_500.0
 """A hundred years: moments so long ago can still be calculated."""
 
@@ -23,6 +25,8 @@ def positive(instance: object, attribute: Any, value: float) -> None:
     """Refuse what is not a number above 0."""
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must be above 0, not {value}")
+    if value < SHORTEST:
+        raise ValueError(f"{attribute.name} must be at least {SHORTEST}, not {value}")
     _not_too_large(attribute.name, value)
 
 
@@ -38,9 +42,10 @@ def _not_too_large(name: str, value: float) -> None:
 
 
 def finite(instance: object, attribute: Any, value: float) -> None:
-    """Refuse inf and nan."""
+    """Refuse inf, nan, and what no time of the database can be away."""
     if not math.isfinite(value):
         raise ValueError(f"{attribute.name} must be a number, not {value}")
+    _not_too_large(attribute.name, value)
 
 
 def networks(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
@@ -104,6 +109,12 @@ def not_negative(instance: object, attribute: Any, value: float) -> None:
     if not (value >= 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must not be below 0, and a number, not {value}")
     _not_too_large(attribute.name, value)
+
+
+def few(instance: object, attribute: Any, value: int) -> None:
+    """Refuse what is no number of files from 0 to a thousand."""
+    if not 0 <= value <= 1000:
+        raise ValueError(f"{attribute.name} must be from 0 to 1000, not {value}")
 
 
 def limit(instance: object, attribute: Any, value: int) -> None:

@@ -61,8 +61,8 @@ class LogOptions:
 
     max_bytes: int = attrs.field(default=100 << 20, validator=checks.positive)
     """Bytes after which the file is put aside as FILE.1 and begun anew."""
-    keep: int = attrs.field(default=5, validator=attrs.validators.ge(0))
-    """How many files put aside are kept."""
+    keep: int = attrs.field(default=5, validator=checks.few)
+    """How many files put aside are kept, at most a thousand: each is renamed when another one is put aside."""
     repeats: int = attrs.field(default=20, validator=checks.positive)
     """Lines of one kind that are written within `repeats_within`; of further ones only the number is written."""
     repeats_within: float = attrs.field(default=10.0, validator=checks.positive)

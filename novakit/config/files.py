@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+from novakit.config.quoting import named
 from novakit.errors import ConfigError
 
 MOST = 1 << 20
@@ -12,32 +13,46 @@ MOST = 1 << 20
 
 def read_text(path: Path, most: int = MOST) -> str | None:
     """Return the text of a file, None where there is none. Raises ConfigError saying what is wrong with it."""
+    shown = named(str(path))
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise ConfigError(f"{path} is a link to {path.readlink()}, which does not exist; correct it.") from error
+            raise ConfigError(
+                f"{shown} is a link to {named(str(path.readlink()))}, which does not exist; correct it."
+            ) from error
         return None
+    except NotADirectoryError as error:
+        raise ConfigError(not_a_directory(path.parent) or f"{shown} cannot be read; correct its name.") from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{str(path)!r} cannot be read: {_reason(error)}; correct its name or its rights.") from error
+        raise ConfigError(f"{shown} cannot be read: {_reason(error)}; correct its name or its rights.") from error
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        raise ConfigError(f"{path} is {_kind(mode)} and not a file; name one, or remove it.")
+        raise ConfigError(f"{shown} is {_kind(mode)} and not a file; name one, or remove it.")
     with os.fdopen(handle, "rb") as file:
         try:
             content = file.read(most + 1)
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {_reason(error)}; check its disk.") from error
+            raise ConfigError(f"{shown} cannot be read: {_reason(error)}; check its disk.") from error
     if len(content) > most:
         raise ConfigError(
-            f"{path} has more than {most} bytes, which is too large for a configuration; name another file."
+            f"{shown} has more than {most} bytes, which is too large for a configuration; name another file."
         )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path} is not UTF-8 at line {line}; save it as UTF-8 text.") from error
+        raise ConfigError(f"{shown} is not UTF-8 at line {line}; save it as UTF-8 text.") from error
+
+
+def not_a_directory(path: Path) -> str | None:
+    """Say what stands where a directory should; None where nothing is wrong with what is there."""
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            what = _kind(place.stat().st_mode)
+            return f"{named(str(place))} is {what} and not a directory; name a directory, or move it away."
+    return None
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -47,4 +62,6 @@ def _reason(error: OSError | ValueError) -> str:
 def _kind(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a directory"
+    if stat.S_ISREG(mode):
+        return "a file"
     return "a pipe" if stat.S_ISFIFO(mode) else "a device"

@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
@@ -12,6 +13,7 @@ from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 
 T = TypeVar("T")
+_EITHER = (Union, UnionType)
 
 LARGEST = (1 << 63) - 1
 """What TOML promises that a number can be."""
@@ -41,13 +43,17 @@ def fill(section: str, kind: type[T], raw: Mapping[str, object]) -> T:
 
 
 def _check_lists(section: str, kind: type, raw: Mapping[str, object]) -> None:
-    """Refuse a text where a list belongs: it would be taken for a list of letters."""
+    """Refuse a text where a list belongs, which would be taken for a list of letters, and what is no table for one."""
     types = get_type_hints(kind)
     for field in attrs.fields(kind):
-        wanted = get_origin(types.get(field.name))
-        value = raw.get(field.alias)
-        if wanted in (tuple, list, set, frozenset) and field.alias in raw and not isinstance(value, list | tuple):
+        if field.alias not in raw:
+            continue
+        value, wanted = raw[field.alias], types.get(field.name)
+        origins = {get_origin(wanted), *(get_origin(one) for one in get_args(wanted) if get_origin(wanted) in _EITHER)}
+        if origins & {tuple, list, set, frozenset} and not isinstance(value, list | tuple):
             raise ConfigError(f"{section} {field.alias}: takes a list, not {quoted(value)}.")
+        if origins & {dict, Mapping} and not isinstance(value, Mapping):
+            raise ConfigError(f"{section} {field.alias}: takes a table of keys, not {quoted(value)}.")
 
 
 def _with_records(section: str, kind: type, raw: Mapping[str, Any]) -> dict[str, object]:

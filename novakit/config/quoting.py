@@ -1,5 +1,7 @@
 """How a wrong value is shown in a sentence: whole where it is short, and never with characters that nobody sees."""
 
+import re
+
 from novakit_hookspecs.urls import without_secrets
 
 MOST_SHOWN = 80
@@ -14,3 +16,8 @@ def quoted(value: object) -> str:
     if not isinstance(value, str) and "//" in text:
         text = without_secrets(text)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def named(text: str) -> str:
+    """Return a name as it is where anybody can read it, else as `quoted` does."""
+    return text if re.fullmatch(r"[\w.:/-]+", text) and len(text) <= MOST_SHOWN else quoted(text)

@@ -116,7 +116,7 @@ class AgentOptions:
     """Seconds a virt driver may take to copy a guest's root disk."""
     image_cache_unused: float = attrs.field(default=86400.0, validator=checks.positive)
     """Seconds for which the file of an image that no guest here needs is kept after its last use."""
-    image_cache_gb: float = attrs.field(default=0.0, validator=attrs.validators.ge(0.0))
+    image_cache_gb: float = attrs.field(default=0.0, validator=checks.not_negative)
     """GiB of image files beyond which those that no guest needs go, the longest unused first; 0 is no limit."""
     apply_within: float = attrs.field(default=110.0, validator=checks.positive)
     """Seconds a network driver may take for one topology."""

@@ -61,12 +61,17 @@ def knows(name: str) -> bool:
     return name in _SPELLINGS or _multiplier(name) is not None
 
 
-def _put(document: Document, section: str, key: str, value: object) -> str:
+def _table(document: Document, section: str) -> Document:
     table = document
     for part in section.split("."):
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise ValueError(f"[{section}] is not a table")
+    return table
+
+
+def _put(document: Document, section: str, key: str, value: object) -> str:
+    table = _table(document, section)
     if key in table:
         raise ValueError(f"[{section}] {key} says the same; leave one of them out")
     table[key] = value
@@ -122,8 +127,7 @@ def _tenants(*, required: bool) -> Take:
             raise ValueError(f"takes true or false, not {quoted(value)}")
         if not value:
             return "leave it out, projects are not bound to aggregates without it"
-        filters: Mapping[str, object] = document.setdefault("filters", {})
-        filters.setdefault("tenant_aggregate", {})["enabled"] = True  # type: ignore[attr-defined]
+        _table(document, "filters.tenant_aggregate")["enabled"] = True
         if not required:
             return "write [filters.tenant_aggregate] enabled = true instead"
         _put(document, "filters.tenant_aggregate", "required", True)

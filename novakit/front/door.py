@@ -163,14 +163,9 @@ class Door:
         """Return what makes the protocol of one client's connection."""
         return lambda: Connection(self, reader(server))
 
-    async def listen(
-        self, server: web.Server, host: str = "", port: int = 0, sock: socket.socket | None = None
-    ) -> asyncio.Server:
-        """Serve at an address, or on a socket that listens already. Raises OSError."""
-        loop, factory = asyncio.get_running_loop(), self.protocol(server)
-        if sock is not None:
-            return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
-        return await loop.create_server(factory, host, port, backlog=BACKLOG)
+    async def listen(self, server: web.Server, sock: socket.socket) -> asyncio.Server:
+        """Serve on a socket that has its address. Raises OSError where another one listens there."""
+        return await asyncio.get_running_loop().create_server(self.protocol(server), sock=sock, backlog=BACKLOG)
 
     async def watch(self) -> None:
         """Sweep until cancelled."""

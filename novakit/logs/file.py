@@ -1,7 +1,11 @@
 """A log file that is put aside when it has grown, also where several processes write to it."""
 
 import os
+import stat
+import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import attrs
 
@@ -13,34 +17,74 @@ LOOK_EVERY = 1.0
 
 
 @attrs.define(eq=False)
+class StandardError:
+    """Where lines go without a file; they are lost where nobody takes them."""
+
+    stream: TextIO
+
+    def write(self, text: str) -> int:
+        """Append; what cannot be written is lost, and there is no other place to say so."""
+        try:
+            return self.stream.write(text)
+        except (OSError, ValueError):
+            return 0
+
+    def flush(self) -> None:
+        """Hand over what was written."""
+        with suppress(OSError, ValueError):
+            self.stream.flush()
+
+
+@attrs.define(eq=False)
 class LogFile:
-    """The file, opened for its owner alone; a full disk costs lines and never a request."""
+    """The file, opened for its owner alone; one that cannot be written costs lines and never a request."""
 
     path: Path
     max_bytes: int
     keep: int
     _handle: int = attrs.field(init=False)
     _looked: float = 0.0
+    _lost: int = attrs.field(default=0, init=False)
+    """Lines that could not be written since the last one that could."""
+    _torn: bool = attrs.field(default=False, init=False)
+    """Whether the last line of the file was cut off: the next one begins after a line's end."""
 
     def __attrs_post_init__(self) -> None:
         self._handle = self._opened()
 
     def write(self, text: str) -> int:
-        """Append, in one call of the system; what cannot be written is lost."""
-        line = text.encode(errors="backslashreplace")
+        """Append, in one call of the system; what cannot be written is lost, which standard error is told once."""
+        line = ("\n" if self._torn else "").encode() + text.encode(errors="backslashreplace")
         try:
             self._turn_over(len(line))
-            os.write(self._handle, line)
-        except OSError:
+            written = os.write(self._handle, line)
+        except OSError as error:
+            self._note_lost(error.strerror or type(error).__name__)
             return 0
+        self._torn = written < len(line)
+        if self._torn:
+            self._note_lost("there was room for a part of a line")
+            return 0
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            _tell(f"the log {self.path} can be written again; {lost} lines were lost.")
         return len(text)
+
+    def _note_lost(self, why: str) -> None:
+        self._lost += 1
+        if self._lost == 1:
+            _tell(
+                f"the log {self.path} cannot be written: {why}. The service goes on, and lines are lost until it can."
+            )
 
     def flush(self) -> None:
         """Do nothing: each line is with the system already."""
 
     def _opened(self) -> int:
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.fchmod(handle, 0o600)
+        # Not waiting: a pipe without a reader is refused, and one whose reader sleeps costs lines.
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        if stat.S_ISREG(os.fstat(handle).st_mode):  # the rights of a device are nobody's to change here
+            os.fchmod(handle, 0o600)
         return handle
 
     def _reopen(self) -> None:
@@ -53,10 +97,11 @@ class LogFile:
         if now - self._looked < LOOK_EVERY:
             return
         self._looked = now
+        there = os.fstat(self._handle)
         if not self._is_current():
             self._reopen()
-        elif os.fstat(self._handle).st_size + length > self.max_bytes:
-            self._put_aside()
+        elif stat.S_ISREG(there.st_mode) and there.st_size + length > self.max_bytes:
+            self._put_aside()  # never a device or a pipe, which nobody would find under another name
 
     def _is_current(self) -> bool:
         try:
@@ -82,3 +127,9 @@ class LogFile:
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
+
+
+def _tell(sentence: str) -> None:
+    """Say something about the log where it cannot be said in it."""
+    with suppress(OSError, ValueError, AttributeError):  # standard error may be closed, or be no better off
+        print(f"novakit: {sentence}", file=sys.stderr, flush=True)

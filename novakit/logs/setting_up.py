@@ -3,14 +3,13 @@
 import logging
 import sys
 from pathlib import Path
-from typing import TextIO
 
 import attrs
 import structlog
 
 from novakit import world
 from novakit.config.connections import LogOptions
-from novakit.logs.file import LogFile
+from novakit.logs.file import LogFile, StandardError
 
 SECRET_WORDS = ("password", "token", "secret", "credential", "private_key")
 
@@ -18,7 +17,7 @@ SECRET_WORDS = ("password", "token", "secret", "credential", "private_key")
 def configure(path: Path | None, options: LogOptions | None = None, *, verbose: bool = False) -> None:
     """Write logs to `path`, or to standard error; library warnings go the same way. Raises OSError."""
     options = options or LogOptions()
-    stream: TextIO | LogFile = sys.stderr if path is None else LogFile(path, options.max_bytes, options.keep)
+    stream = StandardError(sys.stderr) if path is None else LogFile(path, options.max_bytes, options.keep)
     folding = Folding(options)
     level = logging.DEBUG if verbose else logging.INFO
     told: list[structlog.typing.Processor] = [

@@ -9,6 +9,7 @@ import structlog
 from stevedore.named import NamedExtensionManager
 
 from novakit.calls.plugins import PluginRow
+from novakit.config import quoting
 from novakit.errors import ConfigError
 from novakit.plughost.choice import PluginChoice
 from novakit.plughost.discover import Candidate, discover, own_distribution
@@ -172,25 +173,29 @@ class PluginHost:
             group, colon, name = key.partition(":")
             if colon and GROUPS[group] in groups and not any(plugin.key == key for plugin in self.plugins):
                 absent = Plugin(group=GROUPS[group], name=name)
-                absent.refuse(State.ABSENT, f"Nothing installed offers {key}; {_remedy(key)}.")
+                absent.refuse(State.ABSENT, f"Nothing installed offers {quoting.named(key)}; {_remedy(key)}.")
                 self.plugins.append(absent)
 
     def _insist(self, choice: PluginChoice) -> None:
         for name in sorted(choice.required):
             named = [plugin for plugin in self.plugins if choice.names(plugin, frozenset({name}))]
             if not named and ":" not in name:
-                raise ConfigError(f"[plugins] required: {name} is not installed, or has no plugin for these roles.")
+                raise ConfigError(
+                    f"[plugins] required: {quoting.named(name)} is not installed, or has no plugin for these roles."
+                )
             for plugin in named:
                 if plugin.state is not State.ACTIVE:
-                    raise ConfigError(f"Required plugin {plugin.key} is {plugin.state.value}: {plugin.reason}")
+                    raise ConfigError(
+                        f"Required plugin {quoting.named(plugin.key)} is {plugin.state.value}: {plugin.reason}"
+                    )
 
     def _single(self, group: str, name: str) -> Offer:
         if offer := self._offers[group].get(name):
             return offer
         for plugin in self.plugins:
             if plugin.group.name == group and plugin.name == name and plugin.state is not State.ACTIVE:
-                raise ConfigError(f"{plugin.key} is {plugin.state.value}: {plugin.reason}")
-        raise ConfigError(f"Nothing installed offers {group}:{name}; {_remedy(f'{group}:{name}')}.")
+                raise ConfigError(f"{quoting.named(plugin.key)} is {plugin.state.value}: {plugin.reason}")
+        raise ConfigError(f"Nothing installed offers {group}:{quoting.named(name)}; {_remedy(f'{group}:{name}')}.")
 
 
 def _unwanted(candidate: Candidate, choice: PluginChoice) -> str:

@@ -10,7 +10,7 @@ from oslo_policy import policy as oslo
 
 from novakit import world
 from novakit.config import files
-from novakit.config.quoting import quoted
+from novakit.config.quoting import named, quoted
 from novakit.errors import ConfigError
 from novakit.policy.checks import fault_among, fault_of, references
 
@@ -74,6 +74,10 @@ class PolicyFile:
         referred = {name for text in {**self.known, **self.overrides}.values() for name in references(text)}
         return sorted(set(self.overrides) - set(self.known) - referred)
 
+    @property
+    def _shown(self) -> str:
+        return named(str(self.path))
+
     def _tell_unknown(self) -> None:
         for name in self.unknown:
             close = difflib.get_close_matches(name, self.known, n=1)
@@ -92,19 +96,19 @@ class PolicyFile:
         text = files.read_text(self.path, MOST_BYTES) if self.path is not None else ""
         if text is None:
             if self.required:
-                raise ConfigError(f"{self.path}, which [policy] file names, does not exist; correct the name.")
+                raise ConfigError(f"{self._shown}, which [policy] file names, does not exist; correct the name.")
             return {}
         try:
             document: object = oslo.parse_file_contents(text)
         except RecursionError as error:
             raise ConfigError(
-                f"{self.path} is not YAML that anybody wrote: its values are nested too deep; write one rule a line."
+                f"{self._shown} is not YAML that anybody wrote: its values are nested too deep; write one rule a line."
             ) from error
         except ValueError as error:
             said = " ".join(str(error).partition("; use sys.")[0].split())[:300]
-            raise ConfigError(f"{self.path} is not YAML: {said}. Correct that, or remove the file.") from error
+            raise ConfigError(f"{self._shown} is not YAML: {said}. Correct that, or remove the file.") from error
         if not isinstance(document, dict):
-            raise ConfigError(f'{self.path} takes one rule a line, such as "os_compute_api:servers:create": "!".')
+            raise ConfigError(f'{self._shown} takes one rule a line, such as "os_compute_api:servers:create": "!".')
         return self._checked(document)
 
     def _checked(self, document: Mapping[object, object]) -> dict[str, str]:
@@ -112,22 +116,22 @@ class PolicyFile:
         for name, text in document.items():
             if not isinstance(name, str) or not isinstance(text, str):
                 raise ConfigError(
-                    f"{self.path}: the rule {quoted(name)} takes a check as a text, such as \"role:member\", "
+                    f'{self._shown}: the rule {quoted(name)} takes a check as a text, such as "role:member", '
                     f"not {quoted(text)}."
                 )
             if fault := fault_of(text):
-                raise ConfigError(f"{self.path}: the rule {quoted(name)}: {fault}.")
+                raise ConfigError(f"{self._shown}: the rule {quoted(name)}: {fault}.")
             rules[name] = text
         every = {**self.known, **rules}
         for name, text in rules.items():
             for one in references(text):
                 if one not in every:
                     raise ConfigError(
-                        f"{self.path}: the rule {quoted(name)} refers to rule:{quoted(one)}, which nothing defines; "
+                        f"{self._shown}: the rule {quoted(name)} refers to rule:{named(one)}, which nothing defines; "
                         "correct the name, or define it."
                     )
         if fault := fault_among(every):
-            raise ConfigError(f"{self.path}: {fault}.")
+            raise ConfigError(f"{self._shown}: {fault}.")
         return rules
 
 

@@ -33,7 +33,7 @@ def _class_names(instance: object, attribute: object, value: Mapping[str, int]) 
 def _trait_names(instance: object, attribute: object, value: tuple[str, ...]) -> None:
     for name in value:
         if not _CLASS.fullmatch(name):
-            raise ValueError(f"{name} is not a trait, such as CUSTOM_ACCELERATOR_AI")
+            raise ValueError(f"{name[:80]!r} is not a trait, such as CUSTOM_ACCELERATOR_AI")
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,7 @@ import structlog
 
 from novakit import errors
 from novakit.config.options import fill
+from novakit.config.quoting import named
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.steps import AnyPipelineStep, PipelineStep
@@ -201,9 +202,9 @@ def _unknown(where: str, name: str, offered: Sequence[str], refused: Sequence[st
     meant = f"; did it mean {close[0]}?" if close else "."
     if refused:
         out = f"Installed and not in service: {' '.join(refused)} {LOOK}"
-        return f"{where} names {name}, which no plugin in service offers{meant} {out}"
+        return f"{where} names {named(name)}, which no plugin in service offers{meant} {out}"
     there_are = f"There are {', '.join(offered)}."
-    return f"{where} names {name}, which no installed plugin offers{meant} {there_are}"
+    return f"{where} names {named(name)}, which no installed plugin offers{meant} {there_are}"
 
 
 def _unused(

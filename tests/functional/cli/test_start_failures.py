@@ -76,6 +76,14 @@ def folder(name: str) -> Prepare:
     return lambda state: (state / name).mkdir(parents=True)
 
 
+def link(name: str, aim: str) -> Prepare:
+    def make(state: Path) -> None:
+        state.mkdir(exist_ok=True)
+        (state / name).symlink_to(aim)
+
+    return make
+
+
 def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
@@ -141,6 +149,14 @@ WRONG_VALUES = [
     Case("host with slash", config('[agent]\nhost = "/etc"'), ("host takes a host name",)),
     Case("host empty", config('[agent]\nhost = ""'), ("host takes a host name",)),
     Case("agent address", config('[agent]\naddress = "nowhere"'), ("address takes an IP address",)),
+    Case("a moment", config("[agent]\nheartbeat_every = 1e-300"), ("heartbeat_every must be at least 0.001",)),
+    Case("endless cache", config("[agent]\nimage_cache_gb = inf"), ("image_cache_gb must not be below 0",)),
+    Case("beyond the cache", config("[agent]\nimage_cache_gb = 1e308"), ("image_cache_gb must be at most",)),
+    Case("beyond shelving", config("[conductor]\nshelved_offload_after = 1e300"), ("must be at most 1000000000",)),
+    Case("too many logs", config("[log]\nkeep = 9223372036854775807"), ("keep must be from 0 to 1000",)),
+    Case(
+        "filters = 5", config("filters = 5\n[scheduler]\nlimit_tenants_to_placement_aggregate = true"), ("not a table",)
+    ),
     Case("not a number", config("[conductor]\npatience = nan"), ("patience must be above 0",)),
     Case("for ever", config("[agent]\nheartbeat_every = inf"), ("heartbeat_every must be above 0",)),
     Case("below nothing", config("[connections]\ntotal = 0"), ("total must be above 0",)),
@@ -175,6 +191,16 @@ PLUGIN_TABLES = [
     Case("endless multiplier", config("[weighers.ram]\nmultiplier = inf"), ("finite number, not inf",), PIPELINE),
     Case("required plugin", config('[plugins]\nrequired = ["filters:nope"]'), ("filters:nope",), ("serve", "check")),
     Case("no policy file", policy(None), ("nope.yaml", "does not exist"), ("serve", "check")),
+    Case("policy is a directory", folder("policy.yaml"), ("is a directory", "name one"), ("serve",)),
+    Case("policy is endless", link("policy.yaml", "/dev/zero"), ("is a device", "name one"), ("serve",)),
+    Case("policy is nowhere", link("policy.yaml", "/nope/x"), ("/nope/x, which does not exist",), ("serve",)),
+    Case("policy nested deep", policy("a: " + "[" * 3000), ("nested too deep", "one rule a line"), ("serve", "check")),
+    Case("driver in lines", config('[scheduler]\ndriver = "a\\nb"'), (r"'schedulers:a\nb'",), ("serve", "check")),
+    Case("filters is a text", config('[scheduler]\nfilters = "ram"'), ("filters: takes a list, not 'ram'",), PIPELINE),
+    Case("weighers is a number", config("[scheduler]\nweighers = 5"), ("weighers: takes a table of keys",), PIPELINE),
+    Case(
+        "no group", config('[conductor]\nbus_group = "a\\u0000b"'), ("there is no group", "make it"), ("serve", "check")
+    ),
     Case(
         "policy of no check",
         policy("'os_compute_api:servers:create': 'rule:nope'"),
@@ -265,13 +291,46 @@ def test_what_needs_no_database_is_refused_before_one_is_asked(
     assert words in said and "database cannot be reached" not in said
 
 
-def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_said_before_a_database_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config(f'database = "postgresql+asyncpg://u@127.0.0.1:{free_port()}/n"\n')(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        assert main(["serve", "--state", str(tmp_path / "state"), "--listen", address]) == 2
-    assert f"{address} cannot be listened on" in capsys.readouterr().err
+        assert main(["serve", "--state", str(tmp_path), "--listen", address]) == 2
+    assert f"{address} cannot be listened on: Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "doctor", "plugin", "admin", "audit", "policy", "host"])
+def test_a_state_directory_that_is_a_file_is_said(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    state.touch()
+    words = {"audit": ["audit"], "policy": ["policy", "list"], "host": ["host", "list"]}.get(command)
+    assert (main([*words, "--state", str(state)]) if words else run(command, state)) == 2
+    assert f"{state} is a file and not a directory; name a directory" in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_written_stops_no_service_and_is_said_once(tmp_path: Path) -> None:
+    """Neither the log's file nor what the start tells; who sends the signal sees an orderly end."""
+    command = [sys.executable, "-m", "novakit", "serve", "--state", str(tmp_path / "s")]
+    command += ["--listen", f"127.0.0.1:{free_port()}"]
+    with subprocess.Popen([*command, "--log", "/dev/full"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert any(line.startswith(b"novakit ready") for line in process.stdout)
+        process.terminate()
+        assert process.wait(60) == 0
+        said = process.stderr.read().decode()
+    assert said.count("\n") == 1 and "the log /dev/full cannot be written: No space left on device" in said
+    with Path("/dev/full").open("wb", 0) as full:
+        process = subprocess.Popen([*command, "--log", "-"], stdout=full, stderr=full)
+        while not (tmp_path / "s" / "bus.sock").exists():
+            assert process.poll() is None
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 NO_ADDRESSES = (
@@ -293,7 +352,10 @@ NO_ADDRESSES = (
         (["--driver", "nope"], "drivers:nope"),
         (["--network", "nope"], "networks:nope"),
         (["--config", "/nope/novakit.toml"], "does not exist"),
-        (["--log", "/nope/log"], "/nope/log"),
+        (["--log", "/nope/log"], "/nope/log cannot be written: No such file"),
+        (["--log", "/"], "name another file with --log"),
+        (["--listen", f"{'a' * 70}.b:8774"], "cannot be listened on: it is not the name of a host"),
+        (["--driver", "a\nb"], r"'drivers:a\nb'"),
         (["--name", "../x", "--role", "scheduler"], "--name takes up to 64 letters"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from novakit import world
-from novakit.front import ConnectionOptions, Door
+from novakit.front import ConnectionOptions, Door, ports
 from novakit.front.door import Phase
 from novakit.front.unreadable import anonymous
 
@@ -57,7 +57,8 @@ async def serving(limits: ConnectionOptions, room: int | None = None) -> AsyncIt
     runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
-    server = await door.listen(runner.server, "127.0.0.1", 0)
+    [sock] = await ports.taken("127.0.0.1", 0)
+    server = await door.listen(runner.server, sock)
     watch = world.spawn(door.watch(), name="door")
     try:
         yield Place(door, server.sockets[0].getsockname()[1])

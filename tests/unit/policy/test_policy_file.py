@@ -87,7 +87,7 @@ def test_a_changed_file_is_taken_up_and_a_spoilt_one_is_not(tmp_path: Path, monk
         (f'"get_image": "{"not " * 60}role:a"', "nested too deep; write it with fewer levels"),
         ("\n".join([*(f'"r{n}": "rule:r{n + 1}"' for n in range(2000)), '"r2000": "@"']), "over more than 50 levels"),
         ("\n".join([*(f'"r{n}": "not not rule:r{n + 1}"' for n in range(30)), '"r30": "@"']), "more than 50 levels"),
-        ('"a\\nb": "rule:c"', "the rule 'a\\nb' refers to rule:'c', which nothing defines; correct the name"),
+        ('"a\\nb": "rule:c"', "the rule 'a\\nb' refers to rule:c, which nothing defines; correct the name"),
         ("a: 2026-13-45", "month must be in 1..12. Correct that"),
         (f"a: {'9' * 5000}", "value has 5000 digits. Correct that"),
         # What oslo.policy takes and cannot answer: each request that asks the rule would fail.
