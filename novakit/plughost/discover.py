@@ -1,7 +1,7 @@
 """Finds installed plugins by their metadata alone; nothing is imported."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions, version
 
 import attrs
@@ -38,23 +38,31 @@ def discover(
     own = _own()
     found = [
         _candidate(installed, entry_point, wanted[entry_point.group], own)
-        for installed in _installed()
-        for entry_point in installed.entry_points
-        if entry_point.group in wanted
+        for installed, offered in _offering(wanted)
+        for entry_point in offered
     ]
     found.sort(key=lambda one: (not one.stock, one.plugin.group.name, one.plugin.distribution, one.plugin.name))
     _mark_duplicates([candidate for candidate in found if not without(candidate.plugin)])
     return found
 
 
-def _installed() -> Iterator[Distribution]:
-    """Yield each distribution once: the first on the path hides later ones, as it does for imports."""
+def _offering(wanted: Container[str]) -> Iterator[tuple[Distribution, Sequence[EntryPoint]]]:
+    """Yield each distribution that offers something in a group, once, with what it offers there.
+
+    The first on the path hides later ones of its name, as it does for imports.
+    """
     seen: set[str] = set()
     for installed in distributions():
-        name = canonical(installed.metadata["Name"] or "")
-        if name and name not in seen:
+        # Before its name is asked for: to read the metadata of all that is installed takes a quarter of a start.
+        offered = [entry_point for entry_point in installed.entry_points if entry_point.group in wanted]
+        name = canonical(installed.metadata["Name"] or "") if offered else ""
+        if name and name not in seen and _is_first(installed, name):
             seen.add(name)
-            yield installed
+            yield installed, offered
+
+
+def _is_first(installed: Distribution, name: str) -> bool:
+    return distribution(name).locate_file("") == installed.locate_file("")
 
 
 def _candidate(

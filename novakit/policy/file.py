@@ -71,6 +71,8 @@ class PolicyFile:
     @property
     def unknown(self) -> list[str]:
         """Name the rules in the file that no service asks and no rule refers to."""
+        if not self.overrides:  # and most have none: reading every check apart takes a tenth of a start
+            return []
         referred = {name for text in {**self.known, **self.overrides}.values() for name in references(text)}
         return sorted(set(self.overrides) - set(self.known) - referred)
 
