@@ -76,7 +76,9 @@ def _read(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return sa.type_coerce(column, SharedJSON()) if isinstance(column.type, sa.JSON) else column
 
 
-def _ordered(column: sa.ColumnElement[object], down: bool) -> sa.ColumnElement[object]:
+def _ordered(column: sa.Column[Any], down: bool) -> sa.ColumnElement[Any]:
+    if not column.nullable:  # of PostgreSQL's indexes none begins with nulls, were they possible or not
+        return column.desc() if down else column.asc()
     return column.desc().nulls_last() if down else column.asc().nulls_first()
 
 
