@@ -71,6 +71,8 @@ class Ledger:
     held: dict[str, dict[Key, int]]
     generations: dict[str, int]
     """By provider; a provider that is missing here does not exist."""
+    numbers: dict[str, int]
+    """By provider: the change number when it was loaded."""
     _stock: dict[Key, _Stock]
     _before: dict[Key, int] = attrs.field(factory=dict)
     _wanted: dict[str, AllocationClaim] = attrs.field(factory=dict)
@@ -87,14 +89,15 @@ class Ledger:
         named.update(row["provider_id"] for row in kept)
         named.update(also)
         generations: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         stock: dict[Key, _Stock] = {}
         for row in await store.lock_stock(session, named):
-            generations[row["id"]] = row["generation"]
+            generations[row["id"]], numbers[row["id"]] = row["generation"], row["changed"]
             if row["resource_class"] is not None:
                 limits = (row["capacity"], row["used"], row["min_unit"], row["max_unit"], row["step_size"])
                 stock[row["id"], row["resource_class"]] = _Stock(*limits)
         before = {key: one.used for key, one in stock.items()}
-        return cls(session, {row["id"]: row for row in rows}, held, generations, stock, before)
+        return cls(session, {row["id"]: row for row in rows}, held, generations, numbers, stock, before)
 
     def free(self, provider_id: str, resource_class: str) -> int:
         """Return how much of a class can still be claimed of a provider that was loaded."""
@@ -170,16 +173,19 @@ class Ledger:
         """Return whether the consumer holds just this already."""
         return claim.consumer_id in self.held and self.held[claim.consumer_id] == claim.amounts()
 
-    async def write(self, *, generations: bool = True) -> None:
-        """Write what was replaced: usage, provider generations unless told not to, consumers and allocations."""
+    async def write(self, *, generations: bool = True) -> dict[str, int]:
+        """Write what was replaced: usage, provider generations unless told not to, consumers and allocations.
+
+        Returns the new change numbers of the providers of which something was taken or given back.
+        """
         if not self._wanted:
-            return
+            return {}
         shifts = [
             (*key, one.used - self._before[key]) for key, one in self._stock.items() if one.used != self._before[key]
         ]
         if shifts:
             await store.shift_usage(self.session, shifts)
-        await changes.touch(self.session, self._touched, generation=generations)
+        raised = await changes.touch(self.session, self._touched, generation=generations)
         known = [consumer for consumer in self._wanted if consumer in self.consumers]
         if known:
             await store.clear(self.session, known)
@@ -192,6 +198,7 @@ class Ledger:
         ]
         if rows:
             await store.add(self.session, rows)
+        return raised
 
     async def _write_consumers(self, known: Sequence[str]) -> None:
         emptied = [consumer for consumer in known if not self.held[consumer]]

@@ -209,8 +209,11 @@ class Placement:
                 break
         return forest, found[: min(limit, most)], min(limit, len(found)) > most
 
-    async def changed_since(self, session: Session, seen: int) -> tuple[set[str], int]:
-        """Return which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
+    async def changed_since(self, session: Session, seen: int) -> tuple[dict[str, int], int]:
+        """Return the change numbers, by id, of the providers that changed or went away after `seen`; 0 asks for all.
+
+        Beside them is the number to ask with next.
+        """
         return await changes.since(session, seen)
 
 

@@ -42,9 +42,12 @@ class Given:
         return {name: some for name, some in told.items() if some}
 
 
-async def claim(session: Session, state: CloudState, wanted: Sequence[tuple[Ask, int]]) -> list[Given | None]:
+async def claim(
+    session: Session, state: CloudState, wanted: Sequence[tuple[Ask, int]], counted: int
+) -> list[Given | None]:
     """Claim for servers, one after another, on the hosts in these rows; None where a host does not have it any more.
 
+    `counted` is `state.stock_reads` when the table was made to count with them.
     Cells and devices are chosen anew from what the database says: opening the ledger has locked the providers of the
     hosts and of the devices in question, so nobody else gives of the same ones meanwhile.
     """
@@ -55,8 +58,12 @@ async def claim(session: Session, state: CloudState, wanted: Sequence[tuple[Ask,
     if hosts:
         batch.held = await numa.held(session, hosts)
     answers = [batch.given(one) for one in asked]
-    await batch.ledger.write()
+    raised = await batch.ledger.write()
     await numa.put(session, batch.rows)
+    own = [one for one, given in zip(asked, answers, strict=True) if given is not None]
+    otherwise = {one.provider for one in own if not one.is_counted_whole()}
+    known = {id: (batch.ledger.numbers[id], after) for id, after in raised.items() if id not in otherwise}
+    session.after_commit(lambda: state.keep(known, counted))
     return answers
 
 
@@ -82,6 +89,10 @@ class _Asked:
             user_id=self.ask.user_id,
             allocations={self.provider: {}, **allocations},
         )
+
+    def is_counted_whole(self) -> bool:
+        """Return whether the table, which counts amounts of the whole host, says all that was claimed."""
+        return self.request is None and beside_devices(self.ask, with_groups=True) == self.ask.resources
 
     def in_question(self) -> Iterable[str]:
         """Name the providers below the host's own that have some of what is wanted."""

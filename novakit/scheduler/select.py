@@ -191,6 +191,7 @@ class Scheduler:
         await self._resolve(batch)
         pending, looked = list(batch), False
         while pending := [one for one in pending if not one.over]:
+            counted = self.state.stock_reads
             tries, refused = await self.chooser.choose(pending)
             if refused and not looked and not (fresh and self.state.is_sure()):
                 looked = True
@@ -204,7 +205,7 @@ class Scheduler:
                     held = await self._held(session, pending)
                     # Somebody else may have been asked instead by now, so nothing is claimed for who waits no more.
                     wanted = [one for one in tries if one.waiting not in held and not one.waiting.over]
-                    claimed = await self._claim(session, wanted)
+                    claimed = await self._claim(session, wanted, counted)
                     rows = [one.decision.row() for one in claimed]
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
@@ -255,7 +256,7 @@ class Scheduler:
                 held[one] = row
         return held
 
-    async def _claim(self, session: Session, tries: Sequence[Try]) -> list[Try]:
+    async def _claim(self, session: Session, tries: Sequence[Try], counted: int) -> list[Try]:
         grouped = [
             (one.waiting.ask.group.id, one.waiting.ask.server_id, self.state.table.providers[one.row])
             for one in tries
@@ -266,7 +267,7 @@ class Scheduler:
         if not admitted:
             return []
         claimed = []
-        answers = await claims.claim(session, self.state, [(one.waiting.ask, one.row) for one in admitted])
+        answers = await claims.claim(session, self.state, [(one.waiting.ask, one.row) for one in admitted], counted)
         for one, given in zip(admitted, answers, strict=True):
             if given is not None:
                 one.given = given

@@ -21,6 +21,7 @@ _STOCK = (
     sa.select(
         providers.c.id,
         providers.c.generation,
+        providers.c.changed,
         inventories.c.resource_class,
         inventories.c.capacity,
         inventories.c.used,

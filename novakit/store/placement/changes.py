@@ -38,19 +38,23 @@ _TOUCH = {
     (dialect, step): sa.update(providers)
     .where(providers.c.id.in_(sa.bindparam("ids", expanding=True)))
     .values(generation=providers.c.generation + step, changed=expression, updated_at=sa.bindparam("now", type_=UTC))
+    .returning(providers.c.id, providers.c.changed)
     for dialect, expression in _NUMBER.items()
     for step in (0, 1)
 }
 
 
-async def touch(session: Session, provider_ids: Iterable[str], *, generation: bool = True) -> None:
-    """Raise the change number of providers whose inventory, traits, aggregates or usage changed.
+async def touch(session: Session, provider_ids: Iterable[str], *, generation: bool = True) -> dict[str, int]:
+    """Raise the change number of providers whose inventory, traits, aggregates or usage changed. Returns it by id.
 
     Their generation grows too, except where the API leaves it alone: aggregates before 1.19, and giving back.
     """
     ids = sorted(set(provider_ids))
-    if ids:
-        await session.execute(_TOUCH[session.dialect, int(generation)], {"ids": ids, "now": world.now()})
+    if not ids:
+        return {}
+    written = {"ids": ids, "now": world.now()}
+    rows: Sequence[Any] = (await session.execute(_TOUCH[session.dialect, int(generation)], written)).all()
+    return {row[0]: row[1] for row in rows}
 
 
 _SEEN = sa.bindparam("seen", type_=sa.BigInteger)
@@ -71,10 +75,14 @@ _SINCE_SNAPSHOT = sa.union_all(
 """A number from the future comes from a dump of another cluster; it counts only for those who ask for everything."""
 
 
-async def since(session: Session, seen: int) -> tuple[set[str], int]:
-    """Return which providers changed or went away after `seen`, and the number to ask with next; 0 asks for all."""
+async def since(session: Session, seen: int) -> tuple[dict[str, int], int]:
+    """Return the change numbers, by id, of the providers that changed or went away after `seen`; 0 asks for all.
+
+    Beside them is the number to ask with next.
+    """
     by_snapshot = session.dialect == "postgresql"
     rows: Sequence[Any] = (await session.execute(_SINCE_SNAPSHOT if by_snapshot else _SINCE, {"seen": seen})).all()
     if by_snapshot:
-        return {row[0] for row in rows if row[0] is not None}, next(row[1] for row in rows if row[0] is None)
-    return {row[0] for row in rows}, max((row[1] for row in rows), default=seen)
+        changed = {row[0]: row[1] for row in rows if row[0] is not None}
+        return changed, next(row[1] for row in rows if row[0] is None)
+    return {row[0]: row[1] for row in rows}, max((row[1] for row in rows), default=seen)

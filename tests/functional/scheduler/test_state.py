@@ -8,7 +8,9 @@ import sqlalchemy as sa
 
 from novakit import world
 from novakit.calls.scheduler import Refusal, Selection
+from novakit.scheduler import claims
 from novakit.store.compute import aggregates, hosts, servers
+from novakit_hookspecs.columns import of_class
 
 
 def placed(results: list[Any]) -> list[Selection]:
@@ -79,6 +81,64 @@ async def test_nobody_is_refused_on_an_old_picture(cloud: Any, make: Any) -> Non
     assert second.host == "host0"
     await cloud.add_hosts(1, memory_mb=1024, start=1)
     assert (await scheduler.select([make()]))[0].host == "host1"
+
+
+def counted(scheduler: Any) -> dict[str, int]:
+    """Give the memory (MiB) that the picture counts as used, by host."""
+    return dict(
+        zip(scheduler.state.table.names, scheduler.state.table.column(of_class("used", "MEMORY_MB")), strict=True)
+    )
+
+
+async def test_what_was_claimed_here_is_counted_and_not_read_again(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(2)
+    scheduler = cloud.scheduler()
+    scheduler.state.refresh_every = 0
+    await scheduler.open()
+    reads = scheduler.state.stock_reads
+    for _ in range(3):
+        placed(await scheduler.select([make(), make()]))
+    await scheduler.state.refresh()
+    assert scheduler.state.stock_reads == reads
+    assert counted(scheduler) == await cloud.usage() and sum(counted(scheduler).values()) == 6 * 1024
+    assert sum(scheduler.state.table.column("servers")) == 6
+
+
+async def test_what_others_do_to_a_host_is_read_before_and_after_ones_own_claim(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1, memory_mb=8192)
+    scheduler, other = cloud.scheduler(), cloud.scheduler(name="other")
+    for one in (scheduler, other):
+        one.state.refresh_every = 3600
+        await one.open()
+    await other.select([make()])
+    await scheduler.select([make()])  # which does not look, so its picture lacks what the other one claimed
+    assert counted(scheduler) == {"host0": 1024}
+    scheduler.state.mark_stale()
+    await scheduler.state.refresh()
+    assert counted(scheduler) == {"host0": 2048}
+    (mine,) = await scheduler.select([make()])
+    async with cloud.store.write() as session:
+        await cloud.placement.release(session, mine.server_id)
+    scheduler.state.mark_stale()
+    await scheduler.state.refresh()
+    assert counted(scheduler) == await cloud.usage() == {"host0": 2048}
+
+
+async def test_a_claim_that_a_look_has_dropped_from_the_picture_is_read(cloud: Any, make: Any) -> None:
+    await cloud.add_hosts(1)
+    scheduler = cloud.scheduler()
+    state = scheduler.state
+    state.refresh_every = 3600
+    await scheduler.open()
+    ask, reads = make(), state.stock_reads
+    state.table.add_claim(0, ask.resources)
+    await state.reread([0])  # as a look does that comes between the decision and the claim
+    async with cloud.store.write() as session:
+        assert None not in await claims.claim(session, state, [(ask, 0)], reads)
+    assert counted(scheduler) == {"host0": 0}
+    state.mark_stale()
+    await state.refresh()
+    assert counted(scheduler) == {"host0": 1024}
 
 
 async def test_hosts_that_report_again_after_a_pause_are_used_at_once(cloud: Any, make: Any) -> None:
