@@ -18,9 +18,10 @@ import attrs
 import structlog
 
 from novakit import tracing, world
-from novakit.bus import RemoteBusy, RemoteError, RemoteRefused, Unreachable
+from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, Unreachable
 from novakit.calls.counts import ConductorCounts, OperationCounts
 from novakit.compute.states import UndefinedMove
+from novakit.conductor.guests import age
 from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import AnyStep, AnyVerb, undone
@@ -31,6 +32,9 @@ from novakit.store.engine import Row
 from novakit.store.faults import is_passing
 
 log = structlog.get_logger(__name__)
+
+OVERTAKEN = "The server has changed since this was asked for."
+"""What a server's owner is told of a change that an older backup has open, and nobody asks for any more."""
 
 LEASE = timedelta(seconds=15)
 """How long another engine waits before it takes an operation over: three renewals, one of which may fail. A killed
@@ -60,6 +64,8 @@ class Engine:
     """Operations that this engine ended, by kind and final state."""
     _running: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _interruptible: set[str] = attrs.field(factory=set)
+    _found: frozenset[str] = frozenset()
+    """Operations that were open when this engine started; a restored backup has some that ended long ago."""
     _outcomes: Outcomes = attrs.field(init=False)
     _leases: dict[str, tuple[rows.OperationLease, float]] = attrs.field(factory=dict)
     """Leases of operations that do not run here, and since when each is known, by the monotonic clock."""
@@ -88,11 +94,14 @@ class Engine:
 
     async def run(self, *, alone: bool) -> None:
         """Run until `stop`; `alone` says that no other engine shares the store, so old leases are void."""
-        keeper = world.spawn(self._keep_leases(), name="operations/leases")
+        keeper, looked = world.spawn(self._keep_leases(), name="operations/leases"), False
         try:
             while not self._stopping:
                 self._wake.clear()
                 try:
+                    if not looked:
+                        await self._look()
+                        looked = True
                     if alone:
                         await self._take_over()
                         alone = False
@@ -104,6 +113,10 @@ class Engine:
                 await self._rest()
         finally:
             keeper.cancel()
+
+    async def _look(self) -> None:
+        async with self.store.read() as session:
+            self._found = frozenset(row["id"] for row in await rows.unfinished(session))
 
     async def _take_over(self) -> None:
         async with self.store.write() as session:
@@ -224,9 +237,15 @@ class Engine:
     async def _walk(self, verb: AnyVerb, work: AnyWork, row: Row) -> None:
         """Do what is left of the operation, or take it back, until it ends or has to wait."""
         step, silent = row["step"], self._silence(row)
-        undoing = row["state"] == "undoing" and not verb.tireless
+        undoing, asked = row["state"] == "undoing" and not verb.tireless, work.id not in self._found or verb.places
         while True:
             try:
+                if not asked:
+                    work.overtaken = await self._is_overtaken(work, undoing)
+                    asked = True
+                    if work.overtaken and not undoing:
+                        details = "its guest has seen more than this database, which was restored from an older backup"
+                        raise Failed(OVERTAKEN, code=409, details=details)
                 if undoing:
                     await self._undo(verb, work, step)
                     return
@@ -254,6 +273,19 @@ class Engine:
                     return
                 await self._fail(verb, work, failure)
                 undoing = True
+
+    async def _is_overtaken(self, work: AnyWork, undoing: bool) -> bool:
+        """Ask the host whether the guest has lived through what this database has open, and more. Raises BusError.
+
+        To take something back does not wait for a host, which could not be reached for that either.
+        """
+        host = work.memory.host
+        try:
+            return host is not None and await age.newer_here(self.parts, host, work.server_id)
+        except BusError:
+            if undoing:
+                return False
+            raise
 
     def _failure(self, verb: AnyVerb, work: AnyWork, error: Exception, silent: float | None) -> Failed | None:
         """Return what an error of a step means for the owner; None when the step is to be done again later."""

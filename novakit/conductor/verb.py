@@ -142,6 +142,11 @@ class Verb(Generic[M]):
     """The facet that the driver of the server's host must have; the request is refused where it has not."""
     needs_host: bool = True
     """Whether the request is refused for a server that is on no host."""
+    places: bool = False
+    """Whether it brings the guest to a host or takes it away, and judges by itself whether an older backup asks for it.
+
+    Every other verb that an older backup has open is not gone on with where the guest has seen more since.
+    """
     locks_out: bool = True
     """Whether a locked server keeps all but administrators from it."""
     repeats: bool = False

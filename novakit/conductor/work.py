@@ -101,6 +101,8 @@ class Work(Generic[M]):
     """What this process read on the way and the next step may use; never written."""
     unwritten: "Unwritten | None" = None
     """What is done of it and not written yet."""
+    overtaken: bool = False
+    """Whether its guest has seen more than this database, so that nobody asks for it any more; never written."""
 
     @classmethod
     def of(cls, row: Row, moves: Sequence[Move], remembers: type[M]) -> "Work[M]":

@@ -125,6 +125,7 @@ CREATE = Verb(
         ),
     ),
     remembers=Creating,
+    places=True,
     moves=(
         Move(REQUEST, {}, "building", "scheduling"),
         Move("place", when(_BUILDING, "scheduling"), None, "networking"),

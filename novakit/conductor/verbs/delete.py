@@ -90,6 +90,7 @@ DELETE = Verb(
     route=OwnRoute(method="DELETE", path="/servers/{id}", rule="os_compute_api:servers:delete"),
     begin=begin,
     remembers=Deleting,
+    places=True,
     needs_host=False,
     moves=(
         Move(REQUEST, {ANY: (ANY,)}, None, DELETING),

@@ -81,8 +81,10 @@ async def offload_now(work: Work[Shelving], parts: Parts) -> Commit | None:
 
 
 async def undo(work: Work[Shelving], parts: Parts) -> None:
-    """Drop what there is of the snapshot, and start the guest if it ran."""
+    """Drop what there is of the snapshot, and start the guest if it ran and nobody has changed it since."""
     await drop_snapshot(parts.images, work.id)
+    if work.overtaken:
+        return
     try:
         await parts.hosts.at(str(work.memory.host)).discard_snapshot(work.server_id)
         if work.memory.was == "active":

@@ -36,6 +36,7 @@ SHELVE_OFFLOAD = Verb(
     action=Action(name="shelveOffload", rule="os_compute_api:os-shelve:shelve_offload"),
     begin=begin_on_host,
     remembers=Memory,
+    places=True,
     moves=(
         Move(REQUEST, when(("shelved",), None), None, "shelving_offloading"),
         OFFLOAD,

@@ -144,6 +144,7 @@ UNSHELVE = Verb(
     ),
     begin=begin,
     remembers=Unshelving,
+    places=True,
     needs_host=False,
     moves=(
         Move(REQUEST, when(_FROM, None), None, "unshelving"),

@@ -13,7 +13,8 @@ import attrs
 import pytest
 
 from novakit import world
-from novakit.conductor.engine import Engine
+from novakit.agent.agent import Agent
+from novakit.conductor.engine import OVERTAKEN, Engine
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.requests import Requests, operation_of
@@ -27,6 +28,8 @@ from novakit.plughost import PluginChoice, PluginHost
 from novakit.scheduler import service as scheduling
 from novakit.store import Store, operations
 from novakit.store.compute import servers
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.servers import Power
 from tests.functional.guests.cloud import ADMIN, FLAVOR, Cloud, copied, put_back
 
 HOSTS = ("a", "b")
@@ -35,6 +38,15 @@ FROM = {"create": None, "stop": "active", "reboot": "active", "delete": "active"
 FROM |= {"unshelve": "shelved_offloaded", "start": "stopped"}
 """What a server is when the verb is asked for."""
 BODIES = {"reboot": {"type": "HARD"}}
+LATER = {
+    "stop": ("start", Power.RUNNING),
+    "start": ("stop", Power.SHUTDOWN),
+    "reboot": ("stop", Power.SHUTDOWN),
+    "pause": ("unpause", Power.RUNNING),
+    "suspend": ("resume", Power.RUNNING),
+    "shelve": ("stop", Power.SHUTDOWN),
+}
+"""What is done after a verb, and the power state that the guest has then."""
 
 
 def boundaries() -> Iterator[str]:
@@ -179,12 +191,70 @@ async def _live(store: Store, directory: Path, boundary: str, *, reported: bool 
         assert await cloud.strangers() == {} and (await cloud.audit()).orphaned == (), boundary
 
 
+def beginnings() -> Iterator[str]:
+    for kind in LATER:
+        yield from (f"{kind}/{VERBS[kind].steps[0].name}/{moment}" for moment in ("begin", "done"))
+
+
+async def _power(cloud: Cloud, id: str) -> list[Power]:
+    return [each.power for host in HOSTS for each in await cloud.agents[host].driver.guests() if each.id == id]
+
+
+async def _change(store: Store, directory: Path, boundary: str) -> None:
+    kind = boundary.partition("/")[0]
+    then, power = LATER[kind]
+    async with Cloud.on(store, directory, HOSTS) as cloud:
+        await cloud.begin()
+        await _serve_scheduler(cloud)
+        site = Site(cloud)
+        id = await site.made(FROM.get(kind) or "active")
+        await site.ask(id, VERBS[kind])
+        site.cut_at = boundary
+        await site.work()
+        older = await copied(store)
+        await site.work()
+        await site.ask(id, VERBS[then])
+        await site.work()
+        await cloud.report(2)
+        assert await _power(cloud, id) == [power], boundary
+    await put_back(store, older)
+    async with Cloud.on(store, directory, HOSTS) as cloud:
+        await _serve_scheduler(cloud)
+        site = Site(cloud)
+        await site.work()
+        assert await _power(cloud, id) == [power], (
+            f"the guest was changed by the older store, which had {boundary} open"
+        )
+        async with store.read() as session:
+            row = (await operations.of_server(session, id))[0]
+        assert (row["kind"], row["state"], row["reason"]) == (kind, "failed", OVERTAKEN)
+        await cloud.report(3)
+        row = await site.row(id)
+        assert row["vm_state"] == ("active" if power is Power.RUNNING else "stopped") and row["task_state"] is None
+        assert await _power(cloud, id) == [power] and await cloud.strangers() == {}
+        await site.ask(id, VERBS["stop" if power is Power.RUNNING else "start"])
+        await site.work()
+        assert await _power(cloud, id) != [power], "what is asked for now is done"
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
     await store.create_all()
     yield store
     await store.close()
+
+
+@pytest.mark.parametrize("boundary", list(beginnings()))
+async def test_a_change_that_an_older_store_has_open_is_not_done_to_a_newer_guest(
+    store: Store, tmp_path: Path, boundary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*asked: object) -> None:
+        raise Refused("nobody takes images here")
+
+    # So a shelve fails, and leaves the server as it was.
+    monkeypatch.setattr(Agent, "upload_snapshot", refuse)
+    await _change(store, tmp_path, boundary)
 
 
 @pytest.mark.parametrize("boundary", list(boundaries()))

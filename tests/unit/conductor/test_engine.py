@@ -15,6 +15,7 @@ import structlog
 
 from novakit import world
 from novakit.bus import RemoteError, RemoteRefused, Unreachable
+from novakit.calls.host import GuestNote
 from novakit.conductor import outcomes
 from novakit.conductor.engine import Engine
 from novakit.conductor.verb import Step, Verb
@@ -34,11 +35,22 @@ class Notes(Memory):
     admin_pass: str | None = None
 
 
+class Unnoted:
+    """Hosts that keep no notes."""
+
+    def at(self, host: str) -> "Unnoted":
+        return self
+
+    async def notes(self, guests: Sequence[str]) -> Sequence[GuestNote]:
+        return ()
+
+
 @attrs.frozen
 class Tools:
     """What an engine needs of the conductor's parts."""
 
     store: Store
+    hosts: Unnoted = attrs.field(factory=Unnoted)
 
 
 @attrs.define
