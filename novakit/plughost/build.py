@@ -1,6 +1,6 @@
 """Makes the working object of a record: options filled and checked, facets compared with what is there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from novakit.config import options
 from novakit.errors import ConfigError
@@ -25,31 +25,40 @@ def build(offer: Offer, raw_options: Mapping[str, object] | None = None, context
         raise ConfigError(f"{offer.plugin.key} ({offer.plugin.source}) refuses to start: {error}") from error
     except Exception as error:
         raise _broken(offer, f"its build raised {describe(error)}") from error
-    if why := _lacks(offer, made):
+    if why := lacks(offer.spec, offer.plugin.group.bodies, made):
         raise _broken(offer, why)
     return made
 
 
 def fill(offer: Offer, raw: Mapping[str, object]) -> object:
     """Make the options of a record from plain data. Raises ConfigError naming the key and what is accepted."""
-    kind = offer.spec.options
-    section = f"[{offer.key}]"
-    if kind is None:
-        if raw:
-            raise ConfigError(f"{section} has {next(iter(raw))!r}, and {offer.plugin.key} takes no options.")
-        return None
-    return options.fill(section, kind, raw)
+    return fill_any(f"[{offer.key}]", offer.spec.options, raw)
 
 
-def _lacks(offer: Offer, made: object) -> str:
-    """Return what the object does not have though its record promises it."""
-    bodies = offer.plugin.group.bodies
-    if not any(not _missing(body, made) for body in bodies):
-        missing = _missing(bodies[0], made)
-        return f"what it built has no {missing[0]}, which every {bodies[0].__name__} has"
-    for facet in offer.spec.facets if hasattr(offer.spec, "facets") else ():
-        if missing := _missing(facet, made):
-            return f"it declares the facet {facet.__name__}, and what it built has no {missing[0]}"
+def fill_any(section: str, kind: type | None, raw: Mapping[str, object]) -> object:
+    """Make the options of a record that may take none, where `kind` is None; `section` names them in errors.
+
+    Raises ConfigError naming the key and what is accepted.
+    """
+    if kind is not None:
+        return options.fill(section, kind, raw)
+    if raw:
+        raise ConfigError(f"{section} has {next(iter(raw))!r}, and it takes no options.")
+    return None
+
+
+def lacks(spec: object, bodies: Sequence[type], made: object) -> str:
+    """Return what the object that a record built has not, though the record or every one of its group promises it.
+
+    `bodies` are the protocols of which it keeps at least one; the answer is empty for an object that is as it should.
+    """
+    missing = [_missing(body, made) for body in bodies]
+    if all(missing):
+        either = " or ".join(f"{names[0]}()" for names in missing)
+        return f"what it built has no method {either}"
+    for facet in getattr(spec, "facets", ()):
+        if undone := _missing(facet, made):
+            return f"it declares the facet {facet.__name__}, and what it built has no {undone[0]}"
     return ""
 
 

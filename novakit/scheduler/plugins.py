@@ -5,10 +5,7 @@ from collections.abc import Mapping, Sequence
 from novakit import config
 from novakit.plughost import FILTER_SCHEDULER, Offer, PluginHost
 from novakit.scheduler.picture.table import HostTable
-from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, survey
-
-GROUPS = {"filter": "filters", "weigher": "weighers", "scheduler": "schedulers"}
-"""By kind: the plugin host's group."""
+from novakit.scheduler.pipeline.compose import GROUPS, Composed, Offered, PipelineOptions, survey
 
 
 def chosen(section: config.SchedulerOptions, options: Mapping[str, Mapping[str, object]]) -> PipelineOptions:

@@ -3,32 +3,29 @@
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import structlog
 
 from novakit import errors
-from novakit.config.options import fill
 from novakit.config.quoting import named
+from novakit.plughost import GROUPS as PLUGIN_GROUPS
+from novakit.plughost.build import fill_any, lacks
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Pipeline
 from novakit.scheduler.pipeline.steps import AnyPipelineStep, PipelineStep
 from novakit.scheduler.pipeline.view import View
-from novakit_hookspecs import columns, ranking, scheduling, weighing
-from novakit_hookspecs.ranking import Ranker, SchedulerSpec
-from novakit_hookspecs.scheduling import ColumnFilter, FilterSpec, HostFilter
-from novakit_hookspecs.weighing import ColumnWeigher, WeigherSpec
+from novakit_hookspecs.ranking import SchedulerSpec
+from novakit_hookspecs.scheduling import FilterSpec
+from novakit_hookspecs.weighing import WeigherSpec
 
 log = structlog.get_logger(__name__)
-S = TypeVar("S", FilterSpec, WeigherSpec)
-
-"""Distributions whose code runs on the event loop, because it is part of what is tested here."""
 
 
 @attrs.frozen
 class Offered:
-    """A record with the distribution it came from."""
+    """A record with the distribution it came from; the plugin host has checked that it keeps the contract."""
 
     spec: Any
     plugin: str = "-"
@@ -106,8 +103,8 @@ def survey(
     """Build what can be built and note what cannot. Raises ConfigError for options that mean nothing at all."""
     composed = Composed(Pipeline([], [], {}))
     known = refused or {}
-    offered_filters = _usable(filters, "filter", scheduling.API, composed)
-    offered_weighers = _usable(weighers, "weigher", weighing.API, composed)
+    offered_filters = {offer.spec.name: offer for offer in filters}
+    offered_weighers = {offer.spec.name: offer for offer in weighers}
     chosen_filters = _chosen(
         offered_filters, options.filters, "filter", options.filter_options, composed, known.get("filter", ())
     )
@@ -126,28 +123,6 @@ def survey(
     if driver is not None:
         composed.pipeline.driver = _driver(driver, options, table, composed)
     return composed
-
-
-def _usable(offers: Iterable[Offered], what: str, api: int, composed: Composed) -> dict[str, Offered]:
-    usable: dict[str, Offered] = {}
-    for offer in offers:
-        spec = offer.spec
-        unknown = columns.unknown(spec.reads)
-        if spec.api != api:
-            composed.faults[f"{what} {spec.name}"] = (
-                f"{spec.name} of {offer.plugin} speaks API {spec.api}; this novakit speaks {api}"
-            )
-        elif unknown:
-            composed.faults[f"{what} {spec.name}"] = (
-                f"{spec.name} of {offer.plugin} reads {', '.join(unknown)}, which is not a host fact; "
-                "`novakit_hookspecs.columns` lists them"
-            )
-        elif spec.name in usable:
-            other = usable[spec.name].plugin
-            composed.faults[f"{what} {spec.name}"] = f"{spec.name} of {offer.plugin} is already offered by {other}"
-        else:
-            usable[spec.name] = offer
-    return usable
 
 
 def _chosen(
@@ -189,10 +164,7 @@ def _driver(
 ) -> PipelineStep[SchedulerSpec] | None:
     """Build the plugin that decides; it is asked for by name, so one that cannot be used stops the start."""
     name = driver.spec.name
-    usable = _usable([driver], "scheduler", ranking.API, composed)
-    if not usable:
-        composed.fault("scheduler", name, composed.faults[f"scheduler {name}"], wanted=True)
-    steps = _steps(list(usable.values()), "scheduler", [name], options.driver_options, table, composed)
+    steps = _steps([driver], "scheduler", [name], options.driver_options, table, composed)
     return steps[0] if steps else None
 
 
@@ -241,12 +213,8 @@ def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Map
 
 
 LOOK = "`novakit plugin list` shows every plugin, its state and the reason."
-FORMS: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "filter": ((ColumnFilter, HostFilter), "mask() or passes()"),
-    "weigher": ((ColumnWeigher,), "score()"),
-    "scheduler": ((Ranker,), "rank()"),
-}
-"""By kind: what a built object is one of, and the methods that make it so."""
+GROUPS = {"filter": "filters", "weigher": "weighers", "scheduler": "schedulers"}
+"""By kind: the plugin host's group."""
 CORE_KEYS = frozenset({"multiplier", "enabled"})
 """What a filter's or weigher's table says to the core."""
 
@@ -261,11 +229,11 @@ def _steps(
 ) -> list[AnyPipelineStep]:
     """Build those that are chosen; one that nobody named and users were not promised costs only itself."""
     steps: list[AnyPipelineStep] = []
-    forms, methods = FORMS[what]
+    bodies = PLUGIN_GROUPS[GROUPS[what]].bodies
     for offer in offers:
         spec = offer.spec
         own = {key: value for key, value in _own(options, spec).items() if key not in CORE_KEYS}
-        filled = _filled(f"[{what}s.{spec.name}]", spec.options, own)
+        filled = fill_any(f"[{what}s.{spec.name}]", spec.options, own)
         wanted = names is not None or getattr(spec, "always", False) or bool(_switch(spec, what, options))
         try:
             work = spec.build(filled)
@@ -274,8 +242,8 @@ def _steps(
                 what, spec.name, f"{spec.name} of {offer.plugin} could not be built: {error!r}", wanted=wanted
             )
             continue
-        if not isinstance(work, forms):
-            composed.fault(what, spec.name, f"{spec.name} of {offer.plugin} has no method {methods}", wanted=wanted)
+        if why := lacks(spec, bodies, work):
+            composed.fault(what, spec.name, f"{spec.name} of {offer.plugin} cannot be used: {why}", wanted=wanted)
             continue
         steps.append(PipelineStep(spec, work, View(table, spec.reads), offer.plugin, offer.stock))
     return steps
@@ -287,15 +255,6 @@ def _own(options: Mapping[str, Mapping[str, object]], spec: FilterSpec | Weigher
     for name in (*getattr(spec, "aliases", ()), spec.name):
         merged.update(options.get(name, {}))
     return merged
-
-
-def _filled(section: str, options: type | None, values: Mapping[str, object]) -> object:
-    """Make a plugin's options record of its configuration. Raises ConfigError for unknown keys and wrong values."""
-    if options is not None:
-        return fill(section, options, values)
-    if values:
-        raise errors.ConfigError(f"{section} has {next(iter(values))!r}, and it takes no options.")
-    return None
 
 
 def _multipliers(steps: Sequence[PipelineStep[WeigherSpec]], options: PipelineOptions) -> dict[str, float]:

@@ -101,5 +101,5 @@ def test_a_declared_facet_that_is_missing_is_found_before_it_is_used(context: Ho
 
 
 def test_an_object_without_the_required_methods_is_found_before_it_is_used(context: HostContext) -> None:
-    with pytest.raises(Fault, match="no discover"):
+    with pytest.raises(Fault, match=r"no method discover\(\)"):
         build(_offer(build=lambda options, context: object(), options=None), {}, context)

@@ -130,10 +130,8 @@ def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        (vendor(lambda _: Even(), reads={"inlet_celsius"}), "reads inlet_celsius, which is not a host fact"),
-        (vendor(lambda _: Even(), api=2), "speaks API 2; this novakit speaks 1"),
         (vendor(lambda _: 1 / 0), "could not be built: ZeroDivisionError"),
-        (vendor(lambda _: object()), "has no method mask\\(\\) or passes\\(\\)"),
+        (vendor(lambda _: object()), "cannot be used: what it built has no method mask\\(\\) or passes\\(\\)"),
     ],
 )
 def test_a_named_filter_that_cannot_be_used_stops_the_start_with_the_reason(spec: FilterSpec, why: str) -> None:

@@ -172,8 +172,6 @@ async def test_what_it_writes_into_columns_is_seen_by_nobody(table: HostTable) -
 @pytest.mark.parametrize(
     ("fields", "own", "why"),
     [
-        ({"api": 7}, {}, "speaks API 7"),
-        ({"reads": {"free_love"}}, {}, "reads free_love, which is not a host fact"),
         ({"build": lambda _: object()}, {}, r"has no method rank\(\)"),
         ({"build": lambda _: 1 / 0}, {}, "could not be built"),
         ({}, {"speed": 3}, r"\[schedulers.acme\] has 'speed', and it takes no options"),
