@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -94,6 +94,34 @@ class PciPool:
 
 
 @attrs.frozen(kw_only=True)
+class CpuTopology:
+    """How a host's CPUs are arranged."""
+
+    sockets: int = 1
+    """Sockets of the host."""
+    cores: int = 1
+    """Cores of each socket."""
+    threads: int = 1
+    """Threads of each core."""
+
+
+@attrs.frozen(kw_only=True)
+class CpuInfo:
+    """What a host's CPUs are, as clients are shown it; empty texts where it is not known."""
+
+    arch: str = ""
+    """As the kernel names it: x86_64."""
+    model: str = ""
+    """The model, by whatever name the driver has for it."""
+    vendor: str = ""
+    """Who made it: GenuineIntel, AMD."""
+    features: tuple[str, ...] = tuple_field()
+    """What they can do, as the kernel spells it, in order."""
+    topology: CpuTopology = CpuTopology()
+    """How they are arranged."""
+
+
+@attrs.frozen(kw_only=True)
 class HostFacts:
     """What a virt driver reports about its host; it becomes the compute node's resource provider."""
 
@@ -107,8 +135,8 @@ class HostFacts:
     """By resource class: VCPU, MEMORY_MB, DISK_GB, or a CUSTOM_ one."""
     traits: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
     """Names of traits: standard ones of `os-traits`, or CUSTOM_ ones."""
-    cpu_info: Mapping[str, Any] = mapping_field()
-    """arch, model, vendor, features, topology: {sockets, cores, threads}."""
+    cpu_info: CpuInfo = CpuInfo()
+    """What the host's CPUs are."""
     supported_instances: tuple[tuple[str, str, str], ...] = tuple_field()
     """Triples of architecture, hypervisor type and vm mode: ("x86_64", "qemu", "hvm")."""
     machine_types: tuple[str, ...] = tuple_field()

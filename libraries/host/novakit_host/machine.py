@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-from novakit_hookspecs.hosts import Inventory
+from novakit_hookspecs.hosts import CpuInfo, CpuTopology, Inventory
 
 GIB = 1 << 30
 
@@ -53,6 +53,12 @@ class HostMachine:
             flags=frozenset(cpu.get("flags", "").split()),
             model=cpu.get("model name", ""),
             vendor=cpu.get("vendor_id", ""),
+        )
+
+    def cpu_info(self, *, arch: str, topology: CpuTopology) -> CpuInfo:
+        """Return what clients are shown of its CPUs; how they are arranged each hypervisor sees for itself."""
+        return CpuInfo(
+            arch=arch, model=self.model, vendor=self.vendor, features=tuple(sorted(self.flags)), topology=topology
         )
 
     def inventory(self, options: Offers, *, shared: int | None = None, dedicated: int = 0) -> Mapping[str, Inventory]:

@@ -22,7 +22,7 @@ from novakit.network import Networks
 from novakit.serving import compute_of
 from novakit.store import Store, identity
 from novakit.store.compute import hosts, servers
-from novakit_hookspecs.hosts import HostFacts, Inventory
+from novakit_hookspecs.hosts import CpuInfo, HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 
 EVERYTHING = frozenset(("admin", "manager", "member", "reader"))
@@ -165,7 +165,7 @@ async def host(store: Store) -> str:
             "MEMORY_MB": Inventory(total=16384, reserved=512),
             "DISK_GB": Inventory(total=100),
         },
-        cpu_info={"arch": "x86_64", "model": "qemu64"},
+        cpu_info=CpuInfo(arch="x86_64", model="qemu64"),
     )
     async with store.write() as session:
         await hosts.report(session, "alpha", to_plain(facts))

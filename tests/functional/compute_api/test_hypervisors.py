@@ -30,7 +30,13 @@ async def test_hypervisors_add_up_their_servers(api, host, boot, become):
     await become(await boot(), host="alpha", vm_state="active", task_state=None)
     shown = (await api("GET", "/v2.1/os-hypervisors/1", as_="admin", version="2.28")).body["hypervisor"]
     assert (shown["vcpus"], shown["vcpus_used"], shown["memory_mb_used"], shown["running_vms"]) == (8, 1, 1024, 1)
-    assert shown["cpu_info"] == {"arch": "x86_64", "model": "qemu64"}
+    assert shown["cpu_info"] == {
+        "arch": "x86_64",
+        "model": "qemu64",
+        "vendor": "",
+        "features": [],
+        "topology": {"sockets": 1, "cores": 1, "threads": 1},
+    }
     assert shown["local_gb_used"] == 1 and shown["hypervisor_hostname"] == "alpha.example"
     sums = (await api("GET", "/v2.1/os-hypervisors/statistics", as_="admin")).body["hypervisor_statistics"]
     assert (sums["count"], sums["vcpus"], sums["running_vms"]) == (1, 8, 1)

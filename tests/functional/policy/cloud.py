@@ -104,7 +104,6 @@ class Cloud:
             hypervisor_version=1,
             hypervisor_hostname="alpha",
             inventory={"VCPU": Inventory(total=8), "MEMORY_MB": Inventory(total=8192), "DISK_GB": Inventory(total=9)},
-            cpu_info={},
         )
         async with self.store.write() as session:
             domain = {"id": "default", "name": "Default", "enabled": True, "description": ""}

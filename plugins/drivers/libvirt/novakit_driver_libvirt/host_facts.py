@@ -2,36 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+import attrs
 from lxml import etree
 
 from novakit_driver_libvirt import host_cells
 from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.options import LibvirtOptions
-from novakit_hookspecs.facets import CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS, trait_of_format
-from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
+from novakit_hookspecs.facets import LIMITS_CPUS, LIMITS_DISKS
+from novakit_hookspecs.hosts import CpuInfo, CpuTopology, HostFacts, Inventory, PciDevice
 from novakit_hookspecs.numa import NumaCell
+from novakit_host.abilities import OF_QEMU
 from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
-from novakit_host.disks import FORMATS
 from novakit_host.machine import HostMachine
 
-ABILITIES = frozenset(
-    {
-        "COMPUTE_NODE",
-        "COMPUTE_FIRMWARE_BIOS",
-        *map(trait_of_format, FORMATS),
-        CONFIG_DRIVES,
-        "COMPUTE_STORAGE_BUS_VIRTIO",
-        "COMPUTE_STORAGE_BUS_SCSI",
-        "COMPUTE_STORAGE_BUS_SATA",
-        "COMPUTE_NET_VIF_MODEL_VIRTIO",
-        "COMPUTE_NET_VIF_MODEL_E1000",
-        "COMPUTE_NET_VIF_MODEL_E1000E",
-        "COMPUTE_NET_VIF_MODEL_RTL8139",
-        LIMITS_CPUS,
-        LIMITS_DISKS,
-    }
-)
+ABILITIES = OF_QEMU | {"COMPUTE_STORAGE_BUS_SATA", LIMITS_CPUS, LIMITS_DISKS}
 
 
 def facts(
@@ -81,16 +66,13 @@ def _inventory(machine: HostMachine, options: LibvirtOptions, numa: Sequence[Num
     return machine.inventory(options, shared=shared, dedicated=sum(len(cell.dedicated) for cell in numa))
 
 
-def _cpu_info(tree: etree._Element, machine: HostMachine) -> Mapping[str, object]:
+def _cpu_info(tree: etree._Element, machine: HostMachine) -> CpuInfo:
     topology = tree.find("host/cpu/topology")
     sizes: Mapping[str, str] = {} if topology is None else {str(key): str(of) for key, of in topology.attrib.items()}
-    return {
-        "arch": tree.findtext("host/cpu/arch", ""),
-        "model": tree.findtext("host/cpu/model", ""),
-        "vendor": tree.findtext("host/cpu/vendor", ""),
-        "features": sorted(machine.flags),
-        "topology": {key: int(sizes.get(key, 1)) for key in ("sockets", "cores", "threads")},
-    }
+    arranged = CpuTopology(**{key: int(sizes.get(key, 1)) for key in ("sockets", "cores", "threads")})
+    model, vendor = tree.findtext("host/cpu/model", ""), tree.findtext("host/cpu/vendor", "")
+    told = attrs.evolve(machine, model=model, vendor=vendor)
+    return told.cpu_info(arch=tree.findtext("host/cpu/arch", ""), topology=arranged)
 
 
 def _supported(tree: etree._Element, *, kvm: bool) -> tuple[tuple[str, str, str], ...]:

@@ -5,28 +5,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 from novakit_driver_qemu.options import QemuOptions
-from novakit_hookspecs.facets import CONFIG_DRIVES, trait_of_format
-from novakit_hookspecs.hosts import HostContext, HostFacts
+from novakit_hookspecs.hosts import CpuTopology, HostContext, HostFacts
+from novakit_host.abilities import OF_QEMU
 from novakit_host.acceleration import Acceleration
 from novakit_host.cpu_traits import cpu_traits
-from novakit_host.disks import FORMATS
 from novakit_host.machine import HostMachine
 from novakit_host.pci.survey import survey
 
-ABILITIES = frozenset(
-    {
-        "COMPUTE_NODE",
-        "COMPUTE_FIRMWARE_BIOS",
-        *map(trait_of_format, FORMATS),
-        CONFIG_DRIVES,
-        "COMPUTE_STORAGE_BUS_VIRTIO",
-        "COMPUTE_STORAGE_BUS_SCSI",
-        "COMPUTE_NET_VIF_MODEL_VIRTIO",
-        "COMPUTE_NET_VIF_MODEL_E1000",
-        "COMPUTE_NET_VIF_MODEL_E1000E",
-        "COMPUTE_NET_VIF_MODEL_RTL8139",
-    }
-)
+ABILITIES = OF_QEMU
 
 
 def read(
@@ -40,20 +26,13 @@ def read(
     """Read the host and put its record together; `cpu_features` is what the CPUs of guests can do."""
     kvm = verdict.acceleration == "kvm"
     machine = HostMachine.read(Path(context.state_dir))
-    topology = {"sockets": 1, "cores": machine.cpus, "threads": 1}
     return HostFacts(
         hypervisor_type="KVM" if kvm else "QEMU",
         hypervisor_version=version,
         hypervisor_hostname=context.host,
         inventory=machine.inventory(options),
         traits=ABILITIES | cpu_traits(cpu_features),
-        cpu_info={
-            "arch": "x86_64",
-            "model": machine.model,
-            "vendor": machine.vendor,
-            "features": sorted(machine.flags),
-            "topology": topology,
-        },
+        cpu_info=machine.cpu_info(arch="x86_64", topology=CpuTopology(cores=machine.cpus)),
         supported_instances=tuple(("x86_64", kind, "hvm") for kind in (("kvm", "qemu") if kvm else ("qemu",))),
         machine_types=("q35",),
         pci=survey(options.pci, root, bound_only=True).devices,

@@ -18,7 +18,7 @@ from novakit_hookspecs import hookimpl
 from novakit_hookspecs.devices import Attachment, MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.facets import CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS
-from novakit_hookspecs.hosts import Holding, HostContext, HostFacts, Inventory
+from novakit_hookspecs.hosts import CpuInfo, CpuTopology, Holding, HostContext, HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_hookspecs.virt import DriverSpec, ListsHoldings, LogsConsole, Pauses, Snapshots, Suspends
@@ -120,13 +120,9 @@ class SimulatedVirt:
             pci=self._topology.pci,
             metrics=told.metrics,
             traits=ABILITIES | frozenset(options.traits),
-            cpu_info={
-                "arch": "x86_64",
-                "model": "simulated",
-                "vendor": "novakit",
-                "features": [],
-                "topology": {"sockets": 1, "cores": options.vcpus, "threads": 1},
-            },
+            cpu_info=CpuInfo(
+                arch="x86_64", model="simulated", vendor="novakit", topology=CpuTopology(cores=options.vcpus)
+            ),
             supported_instances=(("x86_64", "simulated", "hvm"), ("x86_64", "qemu", "hvm"), ("x86_64", "kvm", "hvm")),
             machine_types=options.machine_types,
             why="This host is simulated; its guests run no code.",
