@@ -1,7 +1,7 @@
 """The disks of shelved guests on their way to the image service; every file is whole or has another name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -10,12 +10,11 @@ import structlog
 
 from novakit import durable
 from novakit.calls.host import ImageTarget
+from novakit.disk.pieces import pieces
 from novakit_hookspecs.errors import Busy, Refused
 
 log = structlog.get_logger(__name__)
 
-CHUNK = 1 << 20
-"""Bytes that are read and sent at once."""
 _READY = ("qcow2", "raw")
 
 
@@ -52,7 +51,7 @@ class SnapshotFiles:
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.put(to.url, data=_pieces(path), headers=headers) as answer,
+                http.put(to.url, data=pieces(path), headers=headers) as answer,
             ):
                 # A conflict says that an earlier try did fill the image, and only its answer was lost.
                 if 400 <= answer.status < 500 and answer.status != 409:
@@ -71,12 +70,3 @@ class SnapshotFiles:
 
     def _path(self, server: str, operation: str, ending: str) -> Path:
         return self.directory / f"{server}.{operation}.{ending}"
-
-
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(path.open, "rb")
-    try:
-        while piece := await asyncio.to_thread(file.read, CHUNK):
-            yield piece
-    finally:
-        file.close()

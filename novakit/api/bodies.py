@@ -148,6 +148,11 @@ class Schema:
         except Fault as fault:
             raise self.words(fault) from fault
 
+    def checked(self, value: object) -> object:
+        """Return a value that fits. Raises BadRequest in the words of the service."""
+        self.check(value)
+        return value
+
 
 class Body:
     """The schemas of one request body, each from some version on."""

@@ -40,16 +40,16 @@ class Quotas:
     async def limits(self, project_id: str) -> dict[str, int]:
         """Return every limit of a project; -1 means no limit."""
         async with self._store.read() as session:
-            return {**self.defaults, **await rows.of_project(session, project_id)}
+            return {**self.defaults, **await rows.LIMITS.of(session, project_id)}
 
     async def limit(self, session: Session, project_id: str, name: str) -> int:
         """Return one limit of a project, within a transaction; -1 means no limit."""
-        return (await rows.of_project(session, project_id)).get(name, self.defaults[name])
+        return (await rows.LIMITS.of(session, project_id)).get(name, self.defaults[name])
 
     async def detail(self, project_id: str) -> dict[str, dict[str, int]]:
         """Return limit, in_use and reserved of every resource; nothing is ever reserved, as usage is what exists."""
         async with self._store.read() as session:
-            limits = {**self.defaults, **await rows.of_project(session, project_id)}
+            limits = {**self.defaults, **await rows.LIMITS.of(session, project_id)}
             used = await self._used(session, project_id)
         return {name: {"limit": limit, "in_use": used.get(name, 0), "reserved": 0} for name, limit in limits.items()}
 
@@ -69,13 +69,13 @@ class Quotas:
                         f"Quota limit {limit} for {name} must be greater than or equal to already used and reserved "
                         f"{used[name]}."
                     )
-            await rows.put(session, project_id, values)
-            return {**self.defaults, **await rows.of_project(session, project_id)}
+            await rows.LIMITS.put(session, project_id, values)
+            return {**self.defaults, **await rows.LIMITS.of(session, project_id)}
 
     async def reset(self, project_id: str) -> None:
         """Give a project the defaults again."""
         async with self._store.write() as session:
-            await rows.reset(session, project_id)
+            await rows.LIMITS.reset(session, project_id)
 
     async def book(self, session: Session, project_id: str) -> "Book":
         """Read in a create's own transaction what a project may have and has, to take servers from.
@@ -83,7 +83,7 @@ class Quotas:
         On a database with several writers the caller first locks what serialises creates of one project.
         """
         used = await servers.usage(session, project_id)
-        limits = {**self.defaults, **await rows.of_project(session, project_id)}
+        limits = {**self.defaults, **await rows.LIMITS.of(session, project_id)}
         return Book(limits, {name: int(used[name]) for name in COUNTED})
 
 

@@ -23,7 +23,7 @@ def defaults(options: ImageOptions) -> dict[str, int]:
 
 async def of_project(session: Session, options: ImageOptions, project_id: str) -> dict[str, int]:
     """Return the limits of a project; -1 means no limit."""
-    return {**defaults(options), **await table.limits_of(session, project_id)}
+    return {**defaults(options), **await table.LIMITS.of(session, project_id)}
 
 
 async def require_image(session: Session, options: ImageOptions, owner: str) -> None:
@@ -82,9 +82,9 @@ class ImageQuotas:
     async def change(self, project_id: str, values: Mapping[str, int]) -> None:
         """Set limits of a project; the others stay. One below what is in use keeps the project from storing more."""
         async with self.store.write() as session:
-            await table.set_limits(session, project_id, values)
+            await table.LIMITS.put(session, project_id, values)
 
     async def reset(self, project_id: str) -> None:
         """Give a project the defaults again."""
         async with self.store.write() as session:
-            await table.reset_limits(session, project_id)
+            await table.LIMITS.reset(session, project_id)

@@ -12,6 +12,7 @@ from novakit import durable, errors, world
 from novakit.config import ImageOptions
 from novakit.context import RequestContext, Target
 from novakit.disk import Disk
+from novakit.disk.pieces import PIECE, pieces
 from novakit.disk_images import CONTAINERS, FORMATS, Inspection
 from novakit.image import files, limits
 from novakit.image.limits import ImageQuotas
@@ -26,9 +27,6 @@ log = structlog.get_logger(__name__)
 Wanted = table.ImageQuery
 """What a list of images can be asked for."""
 OPERATORS, SORTABLE = table.OPERATORS, table.SORTABLE
-
-PIECE = 1 << 20
-"""Bytes that are hashed, inspected and written at once."""
 STALENESS = 1.0
 """Seconds for which `Images.get` believes what it knows."""
 CACHED = 1024
@@ -342,7 +340,7 @@ class Images:
         }
         image = await self.create(context, values)
         try:
-            return await self.upload(context, image["id"], _read(path))
+            return await self.upload(context, image["id"], pieces(path))
         except BaseException:
             await self.delete(context, image["id"])
             raise
@@ -399,12 +397,3 @@ def _check(values: Mapping[str, Any]) -> None:
         raise errors.TooLarge(f"The properties of an image may have {MAX_PROPERTY_BYTES} bytes in all, not {size}.")
     if len(values["tags"]) > MAX_TAGS:
         raise errors.TooLarge(f"The limit of {MAX_TAGS} tags of an image has been exceeded.")
-
-
-async def _read(path: Path) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(path.open, "rb")
-    try:
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            yield piece
-    finally:
-        file.close()

@@ -15,10 +15,11 @@ from typing import Any
 import attrs
 
 from novakit import durable, errors
+from novakit.disk.pieces import PIECE
 from novakit.disk_images import FORMATS, Inspection
 from novakit.image import files
 from novakit.image.records import document
-from novakit.image.service import PIECE, Images
+from novakit.image.service import Images
 from novakit.store import images as table
 from novakit.store.engine import Row
 

@@ -46,7 +46,7 @@ async def reserve(session: Session, project_id: str, resource: str, count: int =
 
 
 async def _limits(session: Session, project_id: str) -> dict[str, int]:
-    return {**DEFAULTS, **await quotas.limits(session, project_id)}
+    return {**DEFAULTS, **await quotas.LIMITS.of(session, project_id)}
 
 
 async def _uses(session: Session, project_id: str) -> dict[str, QuotaUse]:
@@ -88,11 +88,11 @@ class NetworkQuotas:
                         raise errors.BadRequest(
                             f"Quota limit for {name} is less than the {told.used} in use.", kind="QuotaLimitTooSmall"
                         )
-            await quotas.set_limits(session, project_id, values)
+            await quotas.LIMITS.put(session, project_id, values)
             return await _limits(session, project_id)
 
         return await self.transactions.write(work)
 
     async def forget(self, project_id: str) -> None:
         """Give a project the default quotas again."""
-        await self.transactions.write(lambda session, _: quotas.forget(session, project_id))
+        await self.transactions.write(lambda session, _: quotas.LIMITS.reset(session, project_id))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from novakit import errors
 from novakit.store.engine import Row, Session
 from novakit.store.moments import second_of
+from novakit.store.quota import Limits
 from novakit.store.schema import UTC, metadata, uuid_column
 
 images = sa.Table(
@@ -77,6 +78,7 @@ quotas = sa.Table(
     sa.Column("limit", sa.BigInteger, nullable=False),
 )
 """What operators let a project keep, other than the defaults; -1 is no limit."""
+LIMITS = Limits(quotas)
 
 SEPARATOR = "\x1f"
 SORTABLE: Mapping[str, sa.ColumnElement[Any]] = {
@@ -219,27 +221,6 @@ async def usage(session: Session, owner: str) -> tuple[int, int]:
     query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(images.c.size), 0)).where(images.c.owner == owner)
     number, size = (await session.tuples(query))[0]
     return int(number), int(size)
-
-
-async def limits_of(session: Session, project_id: str) -> dict[str, int]:
-    """Return the limits that were set for a project, by resource."""
-    rows = await session.all(sa.select(quotas).where(quotas.c.project_id == project_id))
-    return {row["resource"]: row["limit"] for row in rows}
-
-
-async def set_limits(session: Session, project_id: str, values: Mapping[str, int]) -> None:
-    """Set limits of a project; others stay."""
-    insert = session.insert(quotas)
-    upsert = insert.on_conflict_do_update(
-        index_elements=["project_id", "resource"], set_={"limit": insert.excluded.limit}
-    )
-    rows = [{"project_id": project_id, "resource": name, "limit": limit} for name, limit in sorted(values.items())]
-    await session.execute(upsert, rows)
-
-
-async def reset_limits(session: Session, project_id: str) -> None:
-    """Give a project the default limits again."""
-    await session.execute(sa.delete(quotas).where(quotas.c.project_id == project_id))
 
 
 async def file_names(session: Session) -> set[str]:

@@ -9,7 +9,10 @@ before rows are locked, so that whoever waits for it holds nothing that its hold
 The cost: one round trip on PostgreSQL for all owners of a transaction, and 0 on SQLite.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+import attrs
+import sqlalchemy as sa
 
 from novakit.store.engine import Session
 
@@ -23,6 +26,45 @@ async def hold(session: Session, resource: str, owners: Collection[str]) -> None
         await session.serialise(_name(resource, next(iter(owners))))
     elif owners:
         await session.serialise_each(_name(resource, owner) for owner in owners)
+
+
+@attrs.frozen(eq=False)
+class Limits:
+    """The limits that were set for projects, in a table of its own for each service; without a row the default holds.
+
+    The table has `project_id`, `resource` and the limit, a number or `UNLIMITED`.
+    """
+
+    table: sa.Table
+    number: str = "limit"
+    """The column of the limit."""
+    _of_project: "sa.Select[tuple[object, ...]]" = attrs.field(init=False)
+    """Built once, for every create asks it."""
+
+    @_of_project.default
+    def _select(self) -> "sa.Select[tuple[object, ...]]":
+        return sa.select(self.table).where(self.table.c.project_id == sa.bindparam("project"))
+
+    async def of(self, session: Session, project_id: str) -> dict[str, int]:
+        """Return what was set for a project, by resource."""
+        rows = await session.all(self._of_project, {"project": project_id})
+        return {row["resource"]: row[self.number] for row in rows}
+
+    async def put(self, session: Session, project_id: str, values: Mapping[str, int]) -> None:
+        """Set limits of a project; others stay."""
+        insert = session.insert(self.table)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["project_id", "resource"], set_={self.number: insert.excluded[self.number]}
+        )
+        # In one order, so that two who set the same limits wait for each other and never both.
+        named = sorted(values.items())
+        rows = [{"project_id": project_id, "resource": name, self.number: limit} for name, limit in named]
+        if rows:
+            await session.execute(upsert, rows)
+
+    async def reset(self, session: Session, project_id: str) -> None:
+        """Give a project the defaults again."""
+        await session.execute(sa.delete(self.table).where(self.table.c.project_id == project_id))
 
 
 def exceeds(limit: int, used: int, more: int = 1) -> bool:

@@ -88,13 +88,7 @@ PUBLISHED = {"image": IMAGE, "images": _plural(IMAGE), "member": MEMBER, "member
 
 def check(schema: Mapping[str, object]) -> Callable[[Any], Any]:
     """Make a function that gives a value which fits the schema. Raises BadRequest with the place and the reason."""
-    known = Schema(schema, words)
-
-    def checked(value: object) -> object:
-        known.check(value)
-        return value
-
-    return checked
+    return Schema(schema, words).checked
 
 
 def words(fault: Fault) -> errors.BadRequest:

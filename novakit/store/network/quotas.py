@@ -13,6 +13,7 @@ from novakit.store.network.routers import routers
 from novakit.store.network.security_group_rules import rules
 from novakit.store.network.security_groups import security_groups
 from novakit.store.network.subnets import subnets
+from novakit.store.quota import Limits
 from novakit.store.schema import metadata
 
 network_quotas = sa.Table(
@@ -23,6 +24,7 @@ network_quotas = sa.Table(
     sa.Column("limit", sa.Integer, nullable=False),
 )
 """Only what differs from the defaults; -1 is unlimited."""
+LIMITS = Limits(network_quotas)
 
 _TABLES: Mapping[str, sa.Table] = {
     "network": networks,
@@ -62,28 +64,6 @@ async def limit_and_used(session: Session, project_id: str, resource: str) -> tu
     return row["limit"], row["used"]
 
 
-async def limits(session: Session, project_id: str) -> dict[str, int]:
-    """Fetch what was set for a project."""
-    rows = await session.all(sa.select(network_quotas).where(network_quotas.c.project_id == project_id))
-    return {row["resource"]: row["limit"] for row in rows}
-
-
-async def set_limits(session: Session, project_id: str, values: Mapping[str, int]) -> None:
-    """Set some limits of a project."""
-    statement = session.insert(network_quotas)
-    statement = statement.on_conflict_do_update(
-        index_elements=["project_id", "resource"], set_={"limit": statement.excluded.limit}
-    )
-    rows = [{"project_id": project_id, "resource": name, "limit": limit} for name, limit in values.items()]
-    if rows:
-        await session.execute(statement, rows)
-
-
 async def projects(session: Session) -> list[str]:
     """List the projects that have limits of their own."""
     return await session.scalars(sa.select(network_quotas.c.project_id).distinct())
-
-
-async def forget(session: Session, project_id: str) -> None:
-    """Drop what was set for a project, so that the defaults are its limits."""
-    await session.execute(sa.delete(network_quotas).where(network_quotas.c.project_id == project_id))
