@@ -9,8 +9,8 @@ import pytest
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, guest_cpu, novakit_drivers
 from novakit_driver_libvirt.firmware import NONE, Firmware
 from novakit_driver_libvirt.host_facts import ABILITIES, facts
-from novakit_hookspecs.facets import LIMITS_CPUS, LIMITS_DISKS
-from novakit_hookspecs.hosts import HostContext, HostFacts
+from novakit_hookspecs.facets import CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS
+from novakit_hookspecs.hosts import CpuTopology, HostContext, HostFacts
 from novakit_host.acceleration import Acceleration
 from novakit_host.machine import HostMachine
 
@@ -42,7 +42,7 @@ def made(acceleration: str, *, firmware: Firmware = NONE, cpu_features: Collecti
 
 
 def test_every_trait_is_a_standard_one_or_one_of_the_contract() -> None:
-    assert set(os_traits.get_traits()) >= ABILITIES - {LIMITS_CPUS, LIMITS_DISKS}
+    assert set(os_traits.get_traits()) >= ABILITIES - {CONFIG_DRIVES, LIMITS_CPUS, LIMITS_DISKS}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,8 @@ def test_kvm_shows_the_host_cpu() -> None:
     host = made("kvm")
     assert host.hypervisor_type == "KVM"
     assert ("x86_64", "kvm", "hvm") in host.supported_instances
-    assert host.cpu_info["topology"] == {"sockets": 1, "cores": 4, "threads": 2}
+    assert host.cpu_info.topology == CpuTopology(sockets=1, cores=4, threads=2)
+    assert host.cpu_info.features == tuple(sorted(host.cpu_info.features))
 
 
 def test_emulation_offers_no_kvm() -> None:
