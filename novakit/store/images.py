@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from novakit import errors
 from novakit.store.engine import Row, Session
 from novakit.store.moments import second_of
-from novakit.store.quota import Limits
+from novakit.store.quota import ProjectLimits
 from novakit.store.schema import UTC, metadata, uuid_column
 
 images = sa.Table(
@@ -78,7 +78,7 @@ quotas = sa.Table(
     sa.Column("limit", sa.BigInteger, nullable=False),
 )
 """What operators let a project keep, other than the defaults; -1 is no limit."""
-LIMITS = Limits(quotas)
+LIMITS = ProjectLimits(quotas)
 
 SEPARATOR = "\x1f"
 SORTABLE: Mapping[str, sa.ColumnElement[Any]] = {

@@ -29,7 +29,7 @@ async def hold(session: Session, resource: str, owners: Collection[str]) -> None
 
 
 @attrs.frozen(eq=False)
-class Limits:
+class ProjectLimits:
     """The limits that were set for projects, in a table of its own for each service; without a row the default holds.
 
     The table has `project_id`, `resource` and the limit, a number or `UNLIMITED`.

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from novakit.store.quota import Limits
+from novakit.store.quota import ProjectLimits
 from novakit.store.schema import metadata
 
 limits = sa.Table(
@@ -13,4 +13,4 @@ limits = sa.Table(
     sa.Column("hard_limit", sa.Integer, nullable=False),
 )
 """A project without a row for a resource has the default; -1 is no limit."""
-LIMITS = Limits(limits, "hard_limit")
+LIMITS = ProjectLimits(limits, "hard_limit")

@@ -13,7 +13,7 @@ from novakit.store.network.routers import routers
 from novakit.store.network.security_group_rules import rules
 from novakit.store.network.security_groups import security_groups
 from novakit.store.network.subnets import subnets
-from novakit.store.quota import Limits
+from novakit.store.quota import ProjectLimits
 from novakit.store.schema import metadata
 
 network_quotas = sa.Table(
@@ -24,7 +24,7 @@ network_quotas = sa.Table(
     sa.Column("limit", sa.Integer, nullable=False),
 )
 """Only what differs from the defaults; -1 is unlimited."""
-LIMITS = Limits(network_quotas)
+LIMITS = ProjectLimits(network_quotas)
 
 _TABLES: Mapping[str, sa.Table] = {
     "network": networks,
