@@ -18,7 +18,7 @@ _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def trait_of(facet: type) -> str:
-    """Return the trait of a host whose driver has a facet: `Pauses` is CUSTOM_COMPUTE_PAUSES."""
+    """Return the trait of a host whose driver has a facet: `LogsConsole` is CUSTOM_COMPUTE_LOGS_CONSOLE."""
     return f"CUSTOM_COMPUTE_{_WORD.sub('_', facet.__name__).upper()}"
 
 

@@ -6,11 +6,6 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from novakit_hookspecs.servers import Power
-
-POWER_NUMBERS = {Power.RUNNING: 1, Power.PAUSED: 3, Power.SHUTDOWN: 4, Power.CRASHED: 6, Power.SUSPENDED: 7}
-"""Power states as the compute API counts them; 0 is unknown."""
-
 
 class Server(NamedTuple):
     """One server, as it stands in the store.

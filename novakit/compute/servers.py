@@ -12,7 +12,7 @@ from novakit.bus import BusError, RemoteError, RemoteNotFound, Targets
 from novakit.calls.host import HostCalls
 from novakit.compute.patterns import Pattern
 from novakit.compute.records import Action, Event, Server
-from novakit.compute.states import ANY, DELETING, Move, check, when
+from novakit.compute.states import ANY, AT_REST, DELETING, Move, check, when
 from novakit.context import RequestContext
 from novakit.network import Networks, PortInfo, ShownPort
 from novakit.network.security_groups import SecurityGroupDetails
@@ -159,10 +159,9 @@ _EMPTY: Mapping[str, object] = {
 }
 
 
-_AT_REST = ("active", "paused", "suspended", "stopped")
 EDITS: Mapping[str, Move] = {
-    "metadata": Move("update metadata", when(_AT_REST, None), None, None),
-    "tags": Move("update tags", when(_AT_REST, ANY, DELETING), None, None),
+    "metadata": Move("update metadata", when(AT_REST, None), None, None),
+    "tags": Move("update tags", when(AT_REST, ANY, DELETING), None, None),
 }
 """The states in which details of a server may be changed, by column."""
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from novakit import errors
 from novakit.store.compute import servers
 from novakit.store.engine import Session
+from novakit_hookspecs.servers import Power
 
 State = tuple[str, str | None]
 """vm_state and task_state."""
@@ -54,6 +55,15 @@ STATUSES: Mapping[str, Mapping[str, str]] = {
     "shelved_offloaded": {DEFAULT: "SHELVED_OFFLOADED"},
 }
 """The status by vm_state, then by task_state; clients filter by all of them, also those no server here can have."""
+POWER_NUMBERS = {Power.RUNNING: 1, Power.PAUSED: 3, Power.SHUTDOWN: 4, Power.CRASHED: 6, Power.SUSPENDED: 7}
+"""Power states as the compute API counts them; 0 is unknown."""
+AT_REST: Mapping[str, Power] = {
+    "active": Power.RUNNING,
+    "stopped": Power.SHUTDOWN,
+    "paused": Power.PAUSED,
+    "suspended": Power.SUSPENDED,
+}
+"""The vm_states of a server that is whole and has a guest on its host, each with the power state of that guest."""
 
 
 @attrs.frozen(eq=False)
@@ -82,7 +92,17 @@ class Move:
         return {**kept, "task_state": self.task_state}
 
 
-def when(vm_states: Sequence[str], *task_states: str | None) -> Before:
+def but(*left_out: str) -> Sequence[str]:
+    """Return the vm_states of `AT_REST` without some."""
+    return tuple(vm_state for vm_state in AT_REST if vm_state not in left_out)
+
+
+def at_rest_with(power: Power) -> str:
+    """Return the vm_state at rest of a server whose guest is in a power state; stopped for one that has crashed."""
+    return next((vm_state for vm_state, expected in AT_REST.items() if expected is power), "stopped")
+
+
+def when(vm_states: Iterable[str], *task_states: str | None) -> Before:
     """Return the states that a move begins from, where the task_states are the same for each vm_state."""
     return dict.fromkeys(vm_states, task_states)
 

@@ -12,6 +12,7 @@ import attrs
 from novakit.bus import BusError, Targets
 from novakit.calls.conductor import AuditReport, Finding
 from novakit.calls.host import HostCalls
+from novakit.compute.states import AT_REST
 from novakit.image import Images
 from novakit.scheduler.pipeline.ask import complete
 from novakit.store import Store
@@ -30,7 +31,7 @@ AT_ONCE = 64
 SHOWN = 1000
 """Findings in one report; more of the same help nobody."""
 
-_WITH_GUEST = frozenset({"active", "stopped", "paused", "suspended", "rescued", "resized", "shelved"})
+_WITH_GUEST = frozenset({*AT_REST, "rescued", "resized", "shelved"})
 _SWEPT = "The conductor frees it within two minutes; if it stays, look for its id in the conductor's log."
 _REPORTED = "It is removed after its host has reported it twice, in about two minutes; if it stays, see the host's log."
 _LEFT = (

@@ -10,7 +10,6 @@ from novakit import world
 from novakit.bus import BusError, topics
 from novakit.calls.conductor import AgentReport, Received, RunningPlugins
 from novakit.compute import states
-from novakit.compute.records import POWER_NUMBERS
 from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.networks import NetworkNotes
 from novakit.conductor.guests.note import Heard
@@ -31,11 +30,9 @@ log = structlog.get_logger(__name__)
 
 MAX_METRICS = 64
 """Measurements of one host."""
-_EXPECTED = {"active": Power.RUNNING, "paused": Power.PAUSED, "suspended": Power.SUSPENDED, "stopped": Power.SHUTDOWN}
-"""The power state of the guest of a server at rest, by vm_state."""
-STOPPED = states.Move("stopped", states.when(("active", "paused", "suspended"), None), "stopped", None)
-STARTED = states.Move("started", states.when(("stopped", "paused", "suspended"), None), "active", None)
-LOST = states.Move("lost", states.when(tuple(_EXPECTED), None), "error", None)
+STOPPED = states.Move("stopped", states.when(states.but("stopped"), None), "stopped", None)
+STARTED = states.Move("started", states.when(states.but("active"), None), "active", None)
+LOST = states.Move("lost", states.when(states.AT_REST, None), "error", None)
 MOVES = (STOPPED, STARTED, LOST)
 """What a host's report changes of a server that nothing is being done to."""
 LEFT_OVER = "left over"
@@ -277,7 +274,7 @@ def measurements(told: object) -> dict[str, float]:
 
 
 def _difference(row: Row, power: str | None) -> str | None:
-    expected = _EXPECTED.get(row["vm_state"])
+    expected = states.AT_REST.get(row["vm_state"])
     if row["task_state"] is not None or expected is None:
         return None
     if power is None:
@@ -291,12 +288,12 @@ def _difference(row: Row, power: str | None) -> str | None:
 
 async def _stopped(session: Session, host: str, server_id: str, power: str) -> None:
     here = servers.servers.c.host == host
-    await states.move_if(session, server_id, STOPPED, here, power_state=POWER_NUMBERS[Power(power)])
+    await states.move_if(session, server_id, STOPPED, here, power_state=states.POWER_NUMBERS[Power(power)])
 
 
 async def _started(session: Session, host: str, server_id: str) -> None:
     here = servers.servers.c.host == host
-    await states.move_if(session, server_id, STARTED, here, power_state=POWER_NUMBERS[Power.RUNNING])
+    await states.move_if(session, server_id, STARTED, here, power_state=states.POWER_NUMBERS[Power.RUNNING])
 
 
 async def _lost(session: Session, host: str, server_id: str) -> None:

@@ -10,7 +10,7 @@ import attrs
 import sqlalchemy as sa
 
 from novakit import errors, world
-from novakit.compute.records import POWER_NUMBERS
+from novakit.compute.states import POWER_NUMBERS, at_rest_with
 from novakit.conductor.guests.claims import claim_of, stranger_claim
 from novakit.conductor.guests.note import Heard, Note, NotedServer, moment
 from novakit.conductor.parts import Parts
@@ -26,10 +26,9 @@ from novakit.store.engine import Session
 from novakit.store.network.touched import Touched
 from novakit.store.scheduler import numa
 from novakit_hookspecs.plain import to_plain
-from novakit_hookspecs.servers import Guest, Power
+from novakit_hookspecs.servers import Guest
 
 KIND, EVENT = "adopt", "conductor_adopt_guest"
-_STATES = {Power.RUNNING: "active", Power.PAUSED: "paused", Power.SUSPENDED: "suspended"}
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +113,7 @@ async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Ask
         "created_at": moment(server.created_at),
         "launched_at": moment(server.launched_at) if server.launched_at else now,
         "updated_at": now,
-        "vm_state": _STATES.get(guest.power, "stopped"),
+        "vm_state": at_rest_with(guest.power),
         "task_state": None,
         "power_state": POWER_NUMBERS[guest.power],
         "host": host,

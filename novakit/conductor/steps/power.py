@@ -1,6 +1,6 @@
 """Bringing a guest to a power state, which several verbs do."""
 
-from novakit.compute.records import POWER_NUMBERS
+from novakit.compute.states import POWER_NUMBERS
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import AnyWork
 from novakit_hookspecs.servers import Power

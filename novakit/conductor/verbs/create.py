@@ -19,10 +19,10 @@ from novakit import errors, world
 from novakit.bus import Bus, RemoteError
 from novakit.compute.flavors import hardware
 from novakit.compute.quotas import Book, Quotas
-from novakit.compute.records import POWER_NUMBERS, Server
+from novakit.compute.records import Server
 from novakit.compute.requests import CreateRequest
 from novakit.compute.servers import new_server
-from novakit.compute.states import ANY, REQUEST, UNDO, Move, when
+from novakit.compute.states import ANY, POWER_NUMBERS, REQUEST, UNDO, Move, when
 from novakit.concurrency.gather import Gather
 from novakit.conductor.parts import Parts
 from novakit.conductor.requests import operation_of, tell_conductor

@@ -2,7 +2,7 @@
 
 import attrs
 
-from novakit.compute.states import REQUEST, UNDO, Move, when
+from novakit.compute.states import REQUEST, UNDO, Move, but, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
 from novakit.conductor.verb import Action, Asked, Begun, Step, Verb
@@ -48,7 +48,7 @@ async def up(work: Work[Rebooting], parts: Parts) -> Commit:
 
 
 _REBOOTING, _HARD = "rebooting", "rebooting_hard"
-_DOWN = ("stopped", "paused", "suspended", "error")
+_DOWN = (*but("active"), "error")
 _UNDER_WAY = {"active": (_REBOOTING, _HARD), **when(_DOWN, _HARD)}
 REBOOT = Verb(
     kind="reboot",

@@ -10,7 +10,7 @@ from novakit import errors
 from novakit.bus import BusError, RemoteError
 from novakit.bus.tickets import UPLOAD
 from novakit.calls.host import UPLOADING, ImageTarget
-from novakit.compute.states import REQUEST, UNDO, Move, when
+from novakit.compute.states import AT_REST, REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps.power import GRACE, number, set_power, start_wired
 from novakit.conductor.steps.snapshots import drop_snapshot, image_of
@@ -94,7 +94,6 @@ async def undo(work: Work[Shelving], parts: Parts) -> None:
         log.warning("a server that could not be shelved was not restarted", server=work.server_id, why=str(error))
 
 
-_FROM = ("active", "stopped", "paused", "suspended")
 _PENDING, _UPLOADING = "shelving_image_pending_upload", "shelving_image_uploading"
 SHELVE = Verb(
     kind="shelve",
@@ -103,13 +102,13 @@ SHELVE = Verb(
     remembers=Shelving,
     needs=Snapshots,
     moves=(
-        Move(REQUEST, when(_FROM, None), None, "shelving"),
-        Move("off", when(_FROM, "shelving"), None, _PENDING),
-        Move("image", when(_FROM, _PENDING), None, _UPLOADING),
-        Move("upload", when(_FROM, _UPLOADING), "shelved", None),
-        Move("upload to offload", when(_FROM, _UPLOADING), "shelved", "shelving_offloading"),
+        Move(REQUEST, when(AT_REST, None), None, "shelving"),
+        Move("off", when(AT_REST, "shelving"), None, _PENDING),
+        Move("image", when(AT_REST, _PENDING), None, _UPLOADING),
+        Move("upload", when(AT_REST, _UPLOADING), "shelved", None),
+        Move("upload to offload", when(AT_REST, _UPLOADING), "shelved", "shelving_offloading"),
         shelve_offload.OFFLOAD,
-        Move(UNDO, when(_FROM, "shelving", _PENDING, _UPLOADING), None, None),
+        Move(UNDO, when(AT_REST, "shelving", _PENDING, _UPLOADING), None, None),
         Move("undo offload", shelve_offload.OFFLOAD.before, None, None),
     ),
     steps=(

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 
-from novakit_driver_libvirt.driver import LibvirtDriver
+from novakit_driver_libvirt.driver import FACETS, LibvirtDriver
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.devices import PciAttachment
-from novakit_hookspecs.findings import ExaminesHost
-from novakit_hookspecs.hosts import PreparesHost
-from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole, Pauses, Snapshots, Suspends, UsesImages
+from novakit_hookspecs.virt import API, DriverSpec
 
 __all__ = ["LibvirtDriver", "LibvirtOptions", "novakit_drivers"]
 
@@ -21,9 +19,7 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         api=API,
         build=LibvirtDriver,
         options=LibvirtOptions,
-        facets=frozenset(
-            {LogsConsole, ListsHoldings, PreparesHost, ExaminesHost, Snapshots, Pauses, Suspends, UsesImages}
-        ),
+        facets=FACETS,
         renders=frozenset({PciAttachment}),
         network="ovs",
     )

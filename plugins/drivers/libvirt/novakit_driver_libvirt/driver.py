@@ -31,10 +31,11 @@ from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_fit.hardware import hardware
 from novakit_fit.numa_request import BadTopology
 from novakit_hookspecs.errors import Busy, NotFound, Refused
-from novakit_hookspecs.findings import Finding
-from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
+from novakit_hookspecs.findings import ExaminesHost, Finding
+from novakit_hookspecs.hosts import Holding, HostContext, HostFacts, PreparesHost
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
 from novakit_hookspecs.urls import without_secrets
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Snapshots, Suspends, UsesImages
 from novakit_host import disks as making
 from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
 from novakit_host.guest_work import WorkByGuest
@@ -52,6 +53,10 @@ MACHINE = "q35"
 SETTLED = 5.0
 """Seconds after a reconnection until all guests are looked at: events of what happened meanwhile never come."""
 _OFF = (Power.SHUTDOWN, Power.CRASHED)
+
+
+FACETS = frozenset({LogsConsole, ListsHoldings, PreparesHost, ExaminesHost, Snapshots, Pauses, Suspends, UsesImages})
+"""What the driver can do beside what every one does; the host has a trait for each."""
 
 
 @attrs.define(eq=False)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-from novakit_driver_qemu.driver import QemuDriver
+from novakit_driver_qemu.driver import FACETS, QemuDriver
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.devices import PciAttachment
-from novakit_hookspecs.findings import ExaminesHost
-from novakit_hookspecs.virt import API, DriverSpec, ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages
+from novakit_hookspecs.virt import API, DriverSpec
 
 __all__ = ["QemuDriver", "QemuOptions", "novakit_drivers"]
 
@@ -20,7 +19,7 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         api=API,
         build=QemuDriver,
         options=QemuOptions,
-        facets=frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends, UsesImages}),
+        facets=FACETS,
         renders=frozenset({PciAttachment}),
         network="ovs",
     )

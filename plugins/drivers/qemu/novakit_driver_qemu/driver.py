@@ -13,9 +13,10 @@ from novakit_driver_qemu.instances import Instances
 from novakit_driver_qemu.machine import Machine
 from novakit_driver_qemu.options import QemuOptions
 from novakit_hookspecs.errors import Busy, DeviceTaken, NotFound, Refused
-from novakit_hookspecs.findings import Finding, Verdict
+from novakit_hookspecs.findings import ExaminesHost, Finding, Verdict
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestEvent, GuestPlan, Power
+from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages
 from novakit_host import disks
 from novakit_host.acceleration import QEMU, Acceleration
 from novakit_host.commands import run
@@ -24,6 +25,10 @@ from novakit_host.pci.survey import survey
 
 TRIM_EVERY = 5.0
 """Seconds between two looks at the length of the consoles' logs."""
+
+
+FACETS = frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends, UsesImages})
+"""What the driver can do beside what every one does; the host has a trait for each."""
 
 
 @attrs.define(eq=False)
