@@ -5,6 +5,8 @@ import os
 
 from hypothesis import settings
 
+from tests.support.postgres import postgres_cluster, postgres_url, postgres_with_tables  # noqa: F401
+
 settings.register_profile("default", deadline=None)
 # CI says whether a change is good; the same change must not pass on one day and fail on another.
 settings.register_profile("ci", deadline=None, derandomize=True)

@@ -18,7 +18,6 @@ import pytest
 from novakit.conductor.verb import Verb
 from novakit.conductor.verbs import VERBS
 from novakit.store import Store, operations
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
 from tests.support.service import Api, Service
 
 AT_ONCE = 30
@@ -203,7 +202,7 @@ async def test_every_two_verbs_at_once_end_and_leave_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-async def test_two_verbs_at_once_end_and_leave_nothing_on_postgresql(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+async def test_two_verbs_at_once_end_and_leave_nothing_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     drawn = random.Random(seed)

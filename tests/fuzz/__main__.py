@@ -7,9 +7,9 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from tests.functional.postgres import cluster_of_its_own
 from tests.fuzz.drive import directory, fuzz, replayed, target
 from tests.fuzz.requests import Drawing
+from tests.support.postgres import cluster_of_its_own
 
 
 async def run(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from novakit.config import ConductorOptions, Config
 from novakit.store import Store
 from novakit.store.migrate import migrate
 from novakit_hookspecs.scheduling import Ask
-from tests.functional.postgres import Cluster, programs
+from tests.support.postgres import Cluster, programs
 
 PLACEMENTS = 1_536
 AT_ONCE = ConductorOptions().workers

@@ -24,6 +24,7 @@ from novakit.store import Store, identity
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.hosts import CpuInfo, HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
+from tests.support.stores import sqlite_store
 
 EVERYTHING = frozenset(("admin", "manager", "member", "reader"))
 PEOPLE = {
@@ -83,8 +84,7 @@ class Api:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> Any:
-    opened = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    await opened.create_all()
+    opened = await sqlite_store(tmp_path / "x.db")
     yield opened
     await opened.close()
 

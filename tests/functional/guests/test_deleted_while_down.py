@@ -16,12 +16,12 @@ from novakit.config import ConductorOptions
 from novakit.store import Store, retention
 from novakit.store.compute import servers
 from tests.functional.guests.cloud import Cloud
+from tests.support.stores import sqlite_store
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
 

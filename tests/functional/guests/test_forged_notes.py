@@ -19,6 +19,7 @@ from novakit.store import deployment as deployments
 from novakit.store.compute import servers, strangers
 from novakit.store.placement import usages
 from tests.functional.guests.cloud import Cloud, copied, put_back
+from tests.support.stores import sqlite_store
 
 HOSTS = ("honest", "rogue")
 UNKNOWN = "99999999-0000-4000-8000-000000000001"
@@ -27,8 +28,7 @@ Forge = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
 

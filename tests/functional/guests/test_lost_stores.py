@@ -16,14 +16,14 @@ from novakit.store import deployment as rows
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.networks import Topology
 from tests.functional.guests.cloud import Cloud, copied, put_back
+from tests.support.stores import sqlite_store
 
 A = ("a",)
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
 

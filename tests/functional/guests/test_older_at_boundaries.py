@@ -31,6 +31,7 @@ from novakit.store.compute import servers
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.servers import Power
 from tests.functional.guests.cloud import ADMIN, FLAVOR, Cloud, copied, put_back
+from tests.support.stores import sqlite_store
 
 HOSTS = ("a", "b")
 PLUGINS = PluginHost.load(PluginChoice.read({}, driver="simulated", network="simulated", scheduler=None), ["scheduler"])
@@ -239,8 +240,7 @@ async def _change(store: Store, directory: Path, boundary: str) -> None:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
 

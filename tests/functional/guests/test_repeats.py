@@ -18,10 +18,10 @@ from novakit.bus import READS, RemoteRefused
 from novakit.bus.contract import methods_of
 from novakit.bus.repeats import named
 from novakit.calls.host import BuildPlan, GuestNote, HostCalls, ImageTarget, NetworksNote
-from novakit.store import Store
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import GuestPlan, Power
 from tests.functional.guests.cloud import Cloud
+from tests.support.stores import sqlite_store
 
 SERVER, OPERATION = world.new_id(), world.new_id()
 PLAN = BuildPlan(guest=GuestPlan(id=SERVER, name="s", hostname="s", vcpus=1, memory_mb=64, root_gb=1))
@@ -57,8 +57,7 @@ class Host:
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     uploads, app = Uploads(), web.Application()
     app.router.add_put("/file", uploads.put)
     runner = web.AppRunner(app)

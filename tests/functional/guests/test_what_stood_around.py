@@ -15,14 +15,14 @@ from novakit.store import Store
 from novakit.store.compute import strangers
 from novakit_hookspecs.networks import Topology
 from tests.functional.guests.cloud import ADMIN, Cloud, copied, put_back
+from tests.support.stores import sqlite_store
 
 PUBLIC = {"cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "physical_network": "public"}
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
 

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from novakit.api.identity import service
 from novakit.identity import Identity
-from novakit.store import Store
 from tests.functional.command_line import openstack
+from tests.support.stores import sqlite_store
 
 ADMIN, DEMO = "admin secret", "demo secret"
 
@@ -72,8 +72,7 @@ def password_login(user: str, password: str, scope: Any = None) -> dict[str, Any
 
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/identity.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "identity.db")
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     endpoints = {

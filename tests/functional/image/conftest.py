@@ -17,8 +17,8 @@ from novakit.context import RequestContext
 from novakit.identity import Identity
 from novakit.identity.service import Scope
 from novakit.image import Images
-from novakit.store import Store
 from tests.functional.command_line import openstack
+from tests.support.stores import sqlite_store
 
 SECRET = "a secret"
 LIMIT = 64 << 20
@@ -77,8 +77,7 @@ async def _token(identity: Identity, name: str) -> str:
 
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     endpoints = {

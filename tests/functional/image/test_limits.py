@@ -17,7 +17,7 @@ from novakit.identity.service import Scope
 from novakit.image import Images, limits
 from novakit.store import Store
 from novakit.store.images import deleted_images
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
+from tests.support.stores import sqlite_store
 
 LIMITS = ImageOptions(images_each=5, bytes_each=3000, members_each=3)
 
@@ -40,10 +40,10 @@ class Place:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    on_postgresql = request.param == "postgresql"
-    url = request.getfixturevalue("postgres_url") if on_postgresql else f"sqlite+aiosqlite:///{tmp_path}/x.db"
-    store = await Store.open(url)
-    await store.create_all()
+    if request.param == "sqlite":
+        store = await sqlite_store(tmp_path / "x.db")
+    else:
+        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
     identity = Identity(store, tmp_path / "keys", {})
     await identity.bootstrap(admin_password="a", demo_password="d")
     scope = Scope(project_name="demo", domain="default")

@@ -11,13 +11,11 @@ from novakit.identity.service import Scope
 from novakit.image import Images
 from novakit.store import Store
 from novakit.store.images import ImageQuery
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
 
 
 @pytest.fixture
-async def store(postgres_url: str) -> AsyncIterator[Store]:  # noqa: F811
-    store = await Store.open(postgres_url)
-    await store.create_all()
+async def store(postgres_with_tables: str) -> AsyncIterator[Store]:
+    store = await Store.open(postgres_with_tables)
     yield store
     await store.close()
 

@@ -19,8 +19,8 @@ from novakit.context import RequestContext
 from novakit.image import Images
 from novakit.image.unknown import ImageAdoption, UnknownFiles
 from novakit.store import Store
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
 from tests.support.service import Service
+from tests.support.stores import sqlite_store
 
 ADMIN = RequestContext(
     request_id="req-test", user_id="u", project_id="p", roles=frozenset({"admin"}), user_domain_id="default"
@@ -35,11 +35,10 @@ BACKED = QCOW2[:8] + struct.pack(">QI", 72, 11) + QCOW2[20:72] + b"/etc/shadow".
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def images(request: Any, tmp_path: Path) -> AsyncIterator[Images]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/x.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    store = await Store.open(url)
-    await store.create_all()
+    if request.param == "sqlite":
+        store = await sqlite_store(tmp_path / "x.db")
+    else:
+        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
     images = Images(store, tmp_path / "images", limits=ImageOptions(images_each=3))
     await images.open()
     yield images

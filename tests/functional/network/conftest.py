@@ -16,7 +16,7 @@ from novakit import errors
 from novakit.api.network import service
 from novakit.context import RequestContext
 from novakit.network import Networks
-from novakit.store import Store
+from tests.support.stores import sqlite_store
 
 PROJECTS = {"alice": ("a" * 32, {"member", "reader"}), "bob": ("b" * 32, {"member", "reader"})}
 PROJECTS["admin"] = ("c" * 32, {"admin", "member", "reader"})
@@ -85,8 +85,7 @@ class Cloud:
 
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "x.db")
     networks = Networks(store)
     client: Any = TestClient(TestServer(service.app(networks, authenticate)))
     await client.start_server()

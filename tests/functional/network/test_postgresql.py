@@ -1,15 +1,8 @@
 """The same promises where transactions really run side by side."""
 
 import asyncio
-import contextlib
-import os
-import pwd
-import shutil
-import socket
-import tempfile
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -22,42 +15,11 @@ from novakit.network.subnets import NewSubnet
 from novakit.store import Store
 
 
-def binary(name: str) -> str:
-    found = shutil.which(name) or next((str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), None)
-    if found is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    return found
-
-
-async def run(*words: str, user: str | None) -> None:
-    process = await asyncio.create_subprocess_exec(*words, user=user, stdout=asyncio.subprocess.DEVNULL)
-    assert await process.wait() == 0, words
-
-
 @pytest.fixture
-async def networks() -> AsyncIterator[Networks]:
-    """A network service on a PostgreSQL of its own, run as its own user, reached on loopback alone."""
-    control, initdb = binary("pg_ctl"), binary("initdb")
-    place = Path(tempfile.mkdtemp(prefix="novakit-pg-"))
-    user = None
-    if os.geteuid() == 0:
-        user = "postgres"
-        os.chown(place, pwd.getpwnam(user).pw_uid, -1)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data, options = str(place / "data"), f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {place}"
-    try:
-        await run(initdb, "-D", data, "-A", "trust", "-U", "novakit", "--no-sync", user=user)
-        await run(control, "-D", data, "-o", options, "-l", str(place / "log"), "-w", "start", user=user)
-        store = await Store.open(f"postgresql+asyncpg://novakit@127.0.0.1:{port}/postgres")
-        await store.create_all()
-        yield Networks(store)
-        await store.close()
-    finally:
-        with contextlib.suppress(AssertionError):
-            await run(control, "-D", data, "-m", "immediate", "stop", user=user)
-        shutil.rmtree(place, ignore_errors=True)
+async def networks(postgres_with_tables: str) -> AsyncIterator[Networks]:
+    store = await Store.open(postgres_with_tables)
+    yield Networks(store)
+    await store.close()
 
 
 async def test_no_address_is_given_twice_and_nothing_fails_that_need_not(networks: Networks) -> None:

@@ -9,7 +9,7 @@ from novakit.context import RequestContext
 from novakit.errors import Unauthorized
 from novakit.placement import Placement
 from novakit.store import Store
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
+from tests.support.stores import sqlite_store
 
 
 async def authenticate(token, request_id):
@@ -84,11 +84,9 @@ async def serve(store):
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request, tmp_path):
     if request.param == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path}/placement.db"
+        opened = await sqlite_store(tmp_path / "placement.db")
     else:
-        url = request.getfixturevalue("postgres_url")
-    opened = await Store.open(url)
-    await opened.create_all()
+        opened = await Store.open(request.getfixturevalue("postgres_with_tables"))
     yield opened
     await opened.close()
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from novakit.store import Store
+from tests.support.stores import sqlite_store
 
 A, B, C = (str(uuid.UUID(int=n)) for n in (0xA, 0xB, 0xC))
 
@@ -41,7 +41,6 @@ def allocation(amounts, generation=None):
 @pytest.fixture
 async def store(tmp_path):
     """Give these tests one database of SQLite, whatever others run on."""
-    opened = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/placement.db")
-    await opened.create_all()
+    opened = await sqlite_store(tmp_path / "placement.db")
     yield opened
     await opened.close()

@@ -20,6 +20,7 @@ from novakit.context import RequestContext
 from novakit.placement import Placement
 from novakit.store import Store
 from tests.functional.placement.clouds import CLOUDS
+from tests.support.stores import sqlite_store
 
 _package = importlib.util.find_spec("placement")
 assert _package is not None and _package.submodule_search_locations
@@ -100,22 +101,20 @@ def test_the_package_has_its_files():
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in NOT_RUN])
 async def test_file(name, tmp_path, monkeypatch):
-    await run_file(name, f"sqlite+aiosqlite:///{tmp_path}/placement.db", monkeypatch)
+    await run_file(name, await sqlite_store(tmp_path / "placement.db"), monkeypatch)
 
 
 @pytest.mark.parametrize("name", ON_POSTGRESQL)
-async def test_file_on_postgresql(name, postgres_url, monkeypatch):
-    await run_file(name, postgres_url, monkeypatch)
+async def test_file_on_postgresql(name, postgres_with_tables, monkeypatch):
+    await run_file(name, await Store.open(postgres_with_tables), monkeypatch)
 
 
-async def run_file(name, database, monkeypatch):
+async def run_file(name, store, monkeypatch):
     """Serve a cloud, send the requests of a file to it in their order, and compare what fails with what we know of."""
     (fixture,) = yaml.safe_load((GABBITS / f"{name}.yaml").read_text())["fixtures"]
     cloud = CLOUDS[fixture]
     for variable, value in cloud.variables.items():
         monkeypatch.setenv(variable, value)
-    store = await Store.open(database)
-    await store.create_all()
     placement = Placement(store)
     await store.retrying(lambda session: cloud.build(session, placement))
     app = SERVICE.app(placement, policy(fixture), auth_url="http://127.0.0.1/identity")

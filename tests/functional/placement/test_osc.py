@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from novakit_hookspecs.hosts import Inventory, PciDevice
+from tests.support.stores import sqlite_store
 
 OPENSTACK = shutil.which("openstack", path=str(Path(sys.executable).parent)) or shutil.which("openstack")
 AGGREGATE = "11111111-1111-1111-1111-111111111111"
@@ -18,10 +19,8 @@ CONSUMER = "22222222-2222-2222-2222-222222222222"
 
 @pytest.fixture
 async def store(tmp_path):
-    from novakit.store import Store
 
-    opened = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/placement.db")
-    await opened.create_all()
+    opened = await sqlite_store(tmp_path / "placement.db")
     yield opened
     await opened.close()
 

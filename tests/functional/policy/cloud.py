@@ -29,6 +29,7 @@ from novakit.store import Store, identity
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.hosts import HostFacts, Inventory
 from novakit_hookspecs.plain import to_plain
+from tests.support.stores import sqlite_store
 
 ABSENT = "00000000-0000-4000-8000-00000000dead"
 VERSIONS = {"compute": "compute 2.100", "placement": "placement 1.39", "volume": "volume 3.0"}
@@ -72,8 +73,7 @@ class Cloud:
     @classmethod
     async def open(cls, directory: Path, rules: PolicyFile | None = None) -> "Cloud":
         """Make everything on an empty database."""
-        store = await Store.open(f"sqlite+aiosqlite:///{directory}/x.db")
-        await store.create_all()
+        store = await sqlite_store(directory / "x.db")
         config, bus = Config(state=directory), MemoryBus().join("api")
         images, networks, placement = Images(store, directory / "images"), Networks(store), Placement(store)
         directory_of_users = Identity(store, directory / "keys", {})

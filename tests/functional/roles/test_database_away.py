@@ -11,8 +11,8 @@ import aiohttp
 import attrs
 import pytest
 
-from tests.functional.postgres import cluster_of_its_own
 from tests.functional.roles.processes import ROLES, Roles
+from tests.support.postgres import cluster_of_its_own
 from tests.support.service import Api
 
 AWAY = 4.0

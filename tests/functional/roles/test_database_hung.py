@@ -11,9 +11,9 @@ import attrs
 import pytest
 
 from novakit.store.engine import ANSWERS_WITHIN, CONNECTS_WITHIN
-from tests.functional.postgres import cluster_of_its_own
 from tests.functional.roles.processes import ROLES, Roles
 from tests.functional.roles.test_database_away import ASKED, RECOVERS_WITHIN, Load, _active
+from tests.support.postgres import cluster_of_its_own
 from tests.support.service import Api
 
 HANGS = ANSWERS_WITHIN + CONNECTS_WITHIN + 5.0

@@ -17,7 +17,6 @@ from novakit.store.migrate import migrate
 from novakit.store.schema import metadata
 from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
 from tests.functional.scheduler.conftest import Cloud, request
 
 HOW_TO = Path(__file__).parents[3] / "docs/how-to/run-roles-apart.md"
@@ -25,7 +24,7 @@ PLAIN = {"server_id": "s", "project_id": "p", "user_id": "u"}
 
 
 async def test_on_postgresql_a_scheduler_is_kept_from_other_tables_before_a_statement_is_sent(
-    postgres_url: str,  # noqa: F811
+    postgres_url: str,
 ) -> None:
     owner = await Store.open(postgres_url)
     await owner.create_all()
@@ -46,7 +45,7 @@ async def test_on_postgresql_a_scheduler_is_kept_from_other_tables_before_a_stat
 
 
 async def test_the_role_of_the_how_to_is_enough_for_a_scheduler_and_postgresql_refuses_the_rest(
-    postgres_url: str,  # noqa: F811
+    postgres_url: str,
 ) -> None:
     await migrate(postgres_url)
     owner = await Store.open(postgres_url)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.functional.postgres import postgres_cluster  # noqa: F401
 from tests.functional.roles.several import BIG_EACH, DEVICES, HOSTS, SCHEDULERS, Several, hosts_of, refused_properly
 
 ASKED = 50

@@ -34,7 +34,7 @@ from novakit_hookspecs.hosts import Inventory
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask
 from novakit_weighers import novakit_weighers
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
+from tests.support.stores import sqlite_store
 
 assert aggregates and decisions and server_groups
 
@@ -116,9 +116,10 @@ def make() -> Any:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cloud]:
-    sqlite = f"sqlite+aiosqlite:///{tmp_path}/cloud.db"
-    store = await Store.open(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
-    await store.create_all()
+    if request.param == "sqlite":
+        store = await sqlite_store(tmp_path / "cloud.db")
+    else:
+        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
     yield Cloud(store, Placement(store))
     await store.close()
 

@@ -19,7 +19,7 @@ from aiohttp import web
 from novakit.api import compute, identity, image, network, novakit, placement, volume
 from novakit.api.service import Route
 from tests.functional.policy.requests import BODIES
-from tests.functional.postgres import Cluster
+from tests.support.postgres import Cluster
 from tests.support.service import Api, Service, free_port
 
 CANARY = "kQ7canary3zWx"

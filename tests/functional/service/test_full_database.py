@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from novakit import world
-from tests.functional.postgres import Cluster, cluster_of_its_own, programs
+from tests.support.postgres import Cluster, cluster_of_its_own, programs
 from tests.support.service import Api, Service
 
 RECOVERS_WITHIN = 60.0

@@ -9,9 +9,10 @@ import pytest
 from novakit import world
 from novakit.conductor.verbs.shelve_offload import Offloading
 from novakit.scheduler.picture.measurements import Builds
-from novakit.store import Store, operations
+from novakit.store import operations
 from novakit.store.compute import servers
 from tests.functional.guests.cloud import Cloud
+from tests.support.stores import sqlite_store
 
 AFTER = 1800.0
 HOUR = 3600.0
@@ -55,8 +56,7 @@ async def _shelve(cloud: Cloud) -> str:
 async def test_a_shelved_server_stays_as_long_as_it_may_whatever_the_clock_is_set_to(
     tmp_path: Path, step: float
 ) -> None:
-    store, clocks = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db"), Clocks()
-    await store.create_all()
+    store, clocks = await sqlite_store(tmp_path / "cloud.db"), Clocks()
     with world.using(clocks):
         async with Cloud.on(store, tmp_path, ["a"]) as cloud:
             await cloud.begin()
@@ -77,8 +77,7 @@ async def test_a_shelved_server_stays_as_long_as_it_may_whatever_the_clock_is_se
 
 
 async def test_a_conductor_that_starts_anew_counts_on_from_the_newest_mark_of_the_database(tmp_path: Path) -> None:
-    store, clocks = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db"), Clocks()
-    await store.create_all()
+    store, clocks = await sqlite_store(tmp_path / "cloud.db"), Clocks()
     with world.using(clocks):
         async with Cloud.on(store, tmp_path, ["a"]) as cloud:
             await cloud.begin()
@@ -123,8 +122,7 @@ def _may_stay(cloud: Cloud) -> object:
 
 
 async def test_builds_that_fail_after_the_clock_was_set_back_count_once(tmp_path: Path) -> None:
-    store, clocks = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db"), Clocks()
-    await store.create_all()
+    store, clocks = await sqlite_store(tmp_path / "cloud.db"), Clocks()
 
     async def ended(worked: bool) -> None:
         row = {"id": world.new_id(), "kind": "create", "server_id": world.new_id(), "project_id": "p", "user_id": "u"}

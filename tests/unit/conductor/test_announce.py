@@ -9,14 +9,14 @@ from novakit.conductor.work import Memory, Work
 from novakit.plughost.offers import GROUPS, Listening, Plugin
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import servers
+from tests.support.stores import sqlite_store
 
 ID = "0b3cf1a2-1111-4222-8333-444455556666"
 
 
 @pytest.fixture
 async def store(tmp_path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "x.db")
     now = world.now()
     row = {
         "id": ID, "project_id": "p", "user_id": "u", "name": "s", "hostname": "s", "vm_state": "active", "host": "h1",

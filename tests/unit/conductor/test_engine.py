@@ -22,6 +22,7 @@ from novakit.conductor.verb import Step, Verb
 from novakit.conductor.work import Commit, Failed, Memory, Postponed, Rewind, Work
 from novakit.store import Session, Store, operations
 from novakit.store.engine import Row
+from tests.support.stores import sqlite_store
 
 WITHIN = 30.0
 Do = Callable[["Work[Notes]"], Awaitable[Commit | None]]
@@ -109,8 +110,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/operations.db")
-    await made.create_all()
+    made = await sqlite_store(tmp_path / "operations.db")
     yield made
     await made.close()
 

@@ -12,14 +12,14 @@ from novakit.errors import ConfigError
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store import deployment as rows
 from novakit.store import identity as people
+from tests.support.stores import sqlite_store
 
 OTHER = "00000000-0000-4000-8000-000000000001"
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
 
@@ -45,9 +45,8 @@ async def test_an_empty_database_takes_the_identity_of_its_directory_and_a_secre
     identities.take(tmp_path, OTHER)
     found = await establishing.establish(store, tmp_path)
     assert (found.id, found.origin) == (OTHER, "directory")
-    fresh = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/another.db")
+    fresh = await sqlite_store(tmp_path / "another.db")
     try:
-        await fresh.create_all()
         again = await establishing.establish(fresh, tmp_path)
     finally:
         await fresh.close()

@@ -39,6 +39,7 @@ from novakit.store.compute import servers
 from novakit.store.schema import metadata
 from novakit_hookspecs.hosts import HostFacts, Inventory
 from novakit_hookspecs.servers import Guest, GuestEvent, Power
+from tests.support.stores import sqlite_store
 from tests.support.targets import serve_some
 
 HOSTS = ("mine", "theirs")
@@ -96,8 +97,7 @@ def _server(id: str, host: str | None, *, deleted: bool = False) -> dict[str, An
 
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     config = Config(state=tmp_path)
     bus = MemoryBus()
     networks = Networks(store)

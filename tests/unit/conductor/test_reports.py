@@ -32,13 +32,13 @@ from novakit.store.placement.hosts import device_id
 from novakit.store.scheduler import host_metrics
 from novakit_hookspecs.hosts import HostFacts, Inventory, PciDevice
 from novakit_hookspecs.servers import Guest, Power
+from tests.support.stores import sqlite_store
 from tests.support.targets import serve_some
 
 
 @pytest.fixture
 async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "cloud.db")
     config = Config(state=tmp_path)
     bus, networks = MemoryBus().join("conductor"), Networks(store)
     yield Parts(

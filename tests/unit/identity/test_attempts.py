@@ -12,7 +12,7 @@ from novakit.errors import TooMany
 from novakit.identity import attempts
 from novakit.identity.attempts import FORGOTTEN_AFTER, FREE, FREE_OF_ADDRESS, KNOWN_FOR, LONGEST, Attempts
 from novakit.store import Store, login_attempts
-from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401
+from tests.support.stores import sqlite_store
 
 
 class Clock:
@@ -38,9 +38,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    sqlite = f"sqlite+aiosqlite:///{tmp_path}/x.db"
-    opened = await Store.open(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
-    await opened.create_all()
+    if request.param == "sqlite":
+        opened = await sqlite_store(tmp_path / "x.db")
+    else:
+        opened = await Store.open(request.getfixturevalue("postgres_with_tables"))
     yield opened
     await opened.close()
 

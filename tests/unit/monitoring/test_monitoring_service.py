@@ -19,8 +19,8 @@ from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
-from novakit.store import Store
 from novakit.store.compute import hosts
+from tests.support.stores import sqlite_store
 from tests.support.targets import serve_some
 
 STEP = StepCounts(plugin="novakit-filters", calls=3, seconds=0.5, removed=7, faults=1, last_fault="it broke")
@@ -58,8 +58,7 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
 
 @asynccontextmanager
 async def watched(tmp_path: Any, bus: MemoryBus, **fields: Any) -> AsyncIterator[Any]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "x.db")
     app = web.Application()
     Monitoring(config=Config(state=tmp_path), store=store, bus=bus.join("api"), **fields).mount(app)
     async with TestClient(TestServer(app)) as client:

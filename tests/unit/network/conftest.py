@@ -11,8 +11,8 @@ from novakit.context import RequestContext
 from novakit.network import Networks
 from novakit.network.networks import NewNetwork
 from novakit.network.subnets import NewSubnet
-from novakit.store import Store
 from novakit.store.network.networks import StoredNetwork
+from tests.support.stores import sqlite_store
 
 PROJECT = "11111111111111111111111111111111"
 
@@ -41,8 +41,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "x.db")
     told: list[set[str]] = []
     yield Bench(Networks(store, told.append), told, caller(), caller("admin-project", "admin"))
     await store.close()

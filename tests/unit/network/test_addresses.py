@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from novakit.network.ports import NewPort
 from novakit.network.records import AddressRange, WantedAddress
 from novakit.network.service import Networks
 from novakit.network.subnets import NewSubnet
-from novakit.store import Store
+from tests.support.stores import sqlite_store
 
 CIDR, FIRST, LAST = "10.0.0.0/28", 0x0A000001, 0x0A00000E
 
@@ -44,8 +45,7 @@ def test_no_address_is_ever_given_twice(steps: list[tuple[str, int]], marks: lis
 
 async def play(place: str, steps: list[tuple[str, int]], marks: list[int]) -> None:
     caller = RequestContext(request_id="r", user_id="u", project_id="p", roles={"member"})
-    store = await Store.open(f"sqlite+aiosqlite:///{place}/x.db")
-    await store.create_all()
+    store = await sqlite_store(Path(place) / "x.db")
     networks = Networks(store)
 
     net = (await networks.networks.create(caller, [NewNetwork()]))[0].network.id

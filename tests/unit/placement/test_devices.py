@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from novakit.errors import Conflict
 from novakit.placement import AllocationClaim, HostReport, Placement
-from novakit.store import Store
 from novakit.store.placement import inventories, providers, traits
 from novakit.store.placement.hosts import device_id
 from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import Inventory, PciDevice, pci_name
+from tests.support.stores import sqlite_store
 
 HOST, SERVER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 GPU = PciDevice(address="0000:3b:00.0", kind="a100", vendor_id="10de", product_id="20b5", numa_cell=0)
@@ -23,8 +23,7 @@ GPU_ID, NIC_ID = device_id(HOST, GPU.address), device_id(HOST, NIC.address)
 
 @pytest.fixture
 async def placement(tmp_path: Path) -> AsyncIterator[Placement]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/placement.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "placement.db")
     yield Placement(store)
     await store.close()
 

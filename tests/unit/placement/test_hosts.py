@@ -4,10 +4,10 @@ import pytest
 
 from novakit.errors import BadRequest, Conflict
 from novakit.placement import AllocationClaim, Placement
-from novakit.store import Store
 from novakit.store.placement import inventories, providers, traits
 from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import Inventory
+from tests.support.stores import sqlite_store
 
 HOST, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 STOCK = {"VCPU": Inventory(total=8, allocation_ratio=2.5), "CUSTOM_ACME": Inventory(total=2)}
@@ -15,8 +15,7 @@ STOCK = {"VCPU": Inventory(total=8, allocation_ratio=2.5), "CUSTOM_ACME": Invent
 
 @pytest.fixture
 async def placement(tmp_path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/placement.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "placement.db")
     yield Placement(store)
     await store.close()
 

@@ -6,16 +6,15 @@ import pytest
 
 from novakit.errors import Conflict
 from novakit.placement import AllocationClaim, HostReport, Placement
-from novakit.store import Store
 from novakit_hookspecs.hosts import Inventory
+from tests.support.stores import sqlite_store
 
 HOST, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 
 
 @pytest.fixture
 async def placement(tmp_path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/placement.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "placement.db")
     placement = Placement(store)
     inventory = {"VCPU": Inventory(total=4), "MEMORY_MB": Inventory(total=1000, reserved=200, step_size=10)}
     reports = [

@@ -4,14 +4,13 @@ from novakit import world
 from novakit.compute.states import Moved, UndefinedMove, move_if
 from novakit.conductor import moves
 from novakit.conductor.verbs import VERBS
-from novakit.store import Store
 from novakit.store.compute import servers
+from tests.support.stores import sqlite_store
 
 
 @pytest.fixture
 async def store(tmp_path):
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/states.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "states.db")
     yield store
     await store.close()
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store import Store, operations
+from novakit.store import operations
+from tests.support.stores import sqlite_store
 
 
 async def test_whoever_locks_and_unlocks_a_server_all_day_fills_nothing(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(operations, "MOST_OF_SERVER", 20)
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "x.db")
     busy, other, now = world.new_id(), world.new_id(), world.now()
 
     def row(server: str, kind: str, *, ended: bool = True) -> dict[str, object]:

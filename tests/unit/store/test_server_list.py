@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from novakit.store import Store
 from novakit.store.compute.server_list import ServerQuery, listed
 from novakit.store.compute.servers import servers
+from tests.support.stores import sqlite_store
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -27,8 +27,7 @@ async def test_servers_that_are_equal_in_all_that_is_sorted_by_are_each_on_one_p
     tmp_path: Path, size: int, down: bool
 ) -> None:
     """Two transactions of PostgreSQL may give two servers one number."""
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/s.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "s.db")
     keys = [f"{place}-{number}" for number, place in itertools.product((1, 2), "cab")]
     async with store.write() as session:
         rows = [_row(int(key[2:]), "same", key) for key in keys]

@@ -1,7 +1,7 @@
 """A PostgreSQL cluster of the tests' own: on loopback, in a temporary folder, run by an unprivileged user.
 
-`from tests.functional.postgres import postgres_cluster, postgres_url  # noqa: F401` makes the fixtures known to a
-conftest; a test that takes `postgres_url` gets an empty database, or is skipped where PostgreSQL is not installed.
+A test that takes `postgres_url` gets an empty database, one that takes `postgres_with_tables` gets one with every table
+and no row; both are skipped where PostgreSQL is not installed.
 """
 
 import os
@@ -49,6 +49,9 @@ def _port() -> int:
 class Cluster:
     """A running server; `database()` makes an empty database and gives its URL."""
 
+    original = ""
+    """Name of the database that those with tables are copies of; empty until it is made."""
+
     def __init__(self, programs: Path, home: Path):
         self.programs, self.home, self.user, self.port = programs, home, _user(), _port()
 
@@ -88,11 +91,21 @@ class Cluster:
         """Stop it at once."""
         self.run("pg_ctl", "-D", f"{self.home}/data", "-w", "-m", "immediate", "stop")
 
-    def database(self) -> str:
-        """Make an empty database and give its URL."""
+    def database(self, *, copy_of: str = "template1") -> str:
+        """Make a database, an empty one where no other is named, and give its URL."""
         name = f"test_{uuid.uuid4().hex}"
-        self.run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "novakit", name)
+        self.run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "novakit", "-T", copy_of, name)
         return f"postgresql+asyncpg://novakit@127.0.0.1:{self.port}/{name}"
+
+    def with_tables(self) -> str:
+        """Make a database with every table and no row and give its URL."""
+        from tests.support.stores import make_tables  # the core, which some distributions are tested without
+
+        if not self.original:
+            url = self.database()
+            make_tables(url)
+            self.original = url.rpartition("/")[2]
+        return self.database(copy_of=self.original)
 
 
 @contextmanager
@@ -126,3 +139,9 @@ def postgres_cluster() -> Iterator[Cluster]:
 def postgres_url(postgres_cluster: Cluster) -> str:
     """Give the URL of an empty database."""
     return postgres_cluster.database()
+
+
+@pytest.fixture
+def postgres_with_tables(postgres_cluster: Cluster) -> str:
+    """Give the URL of a database with every table and no row."""
+    return postgres_cluster.with_tables()
