@@ -3,8 +3,10 @@
 import importlib.util
 import os
 
+import pytest
 from hypothesis import settings
 
+from tests.support.order import dear_first
 from tests.support.postgres import postgres_cluster, postgres_url, postgres_with_tables  # noqa: F401
 
 settings.register_profile("default", deadline=None)
@@ -25,3 +27,9 @@ if importlib.util.find_spec("structlog"):
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let several workers have the dear files first; whoever runs some tests alone gets them as they stand."""
+    if hasattr(config, "workerinput"):
+        items[:] = dear_first(items)
