@@ -98,8 +98,7 @@ async def test_a_conductor_that_starts_anew_counts_on_from_the_newest_mark_of_th
 async def test_a_step_before_a_conductor_starts_offloads_nothing_that_was_shelved_just_before_it(
     tmp_path: Path,
 ) -> None:
-    store, clocks = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db"), Clocks()
-    await store.create_all()
+    store, clocks = await sqlite_store(tmp_path / "cloud.db"), Clocks()
     with world.using(clocks):
         async with Cloud.on(store, tmp_path, ["a"]) as cloud:
             await cloud.begin()

@@ -45,8 +45,7 @@ async def test_servers_that_are_equal_in_all_that_is_sorted_by_are_each_on_one_p
 
 
 async def test_a_page_has_the_columns_asked_for_in_their_order_and_none_where_one_is_left_out(tmp_path: Path) -> None:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/s.db")
-    await store.create_all()
+    store = await sqlite_store(tmp_path / "s.db")
     async with store.write() as session:
         rows = [_row(1, "one", "a"), {**_row(2, "two", "b"), "tags": ["x"]}]
         await session.execute(sa.insert(servers), [{"tags": [], "user_data": "c2VjcmV0", **row} for row in rows])
