@@ -29,6 +29,7 @@ from novakit.conductor.verbs.create import Creation
 from novakit.config import Config
 from novakit.control import Control
 from novakit.front.sharing import Shares
+from novakit.front.unreadable import outside
 from novakit.identity import Identity
 from novakit.image import Images
 from novakit.image.limits import ImageQuotas
@@ -48,7 +49,7 @@ def application(control: Control, bus: Bus, plugins: PluginHost | None = None) -
     """Make the application of a process whose domain objects are `control`'s."""
     config = control.config
     _announce(control, bus)
-    root = web.Application(client_max_size=config.api.max_body)
+    root = web.Application(client_max_size=config.api.max_body, middlewares=[outside])
     auth_url, requests, shares = f"{config.url}/identity", RequestTally(), Shares(config.sharing)
     rules = policy_file(config)
 

@@ -25,7 +25,7 @@ from novakit import world
 from novakit.config.connections import ConnectionOptions
 from novakit.front.addresses import bucket, client_of, forwarded_scheme, is_trusted
 from novakit.front.descriptors import BACKLOG
-from novakit.front.unreadable import reader
+from novakit.front.unreadable import reader, written
 
 log = structlog.get_logger(__name__)
 
@@ -256,7 +256,7 @@ class Door:
         transport = connection.transport
         if transport is not None:
             if why == "header" and transport.get_write_buffer_size() == 0:
-                transport.write(_LATE)
+                transport.write(written(408, "The headers of the request did not arrive in time.", {}))
                 transport.close()
             else:
                 transport.abort()
@@ -265,7 +265,7 @@ class Door:
 
     def _refuse(self, transport: asyncio.Transport, why: str) -> bool:
         self.hung_up[why] += 1
-        transport.write(_FULL)
+        transport.write(written(503, "Too many connections are open; try again.", {"Retry-After": "1"}))
         transport.close()
         return False
 
@@ -292,15 +292,6 @@ def vouch() -> None:
     client = _client.get()
     if client and client.connection:
         client.connection.vouched = True
-
-
-def _answer(status: str, sentence: str, more: str = "") -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(sentence)}\r\n{more}"
-    return f"{head}Connection: close\r\n\r\n{sentence}".encode()
-
-
-_LATE = _answer("408 Request Timeout", "The headers of the request did not arrive in time.\n")
-_FULL = _answer("503 Service Unavailable", "Too many connections are open; try again.\n", "Retry-After: 1\r\n")
 
 
 def _take_notice_of_silence(transport: asyncio.Transport, seconds: float) -> None:

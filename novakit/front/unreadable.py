@@ -1,6 +1,7 @@
-"""What a client is told whose request could not be read as HTTP: before there is a request that a service answers."""
+"""What a client is told whose request no service answers: it cannot be read, came too late, or names no service."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -8,10 +9,49 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
+from novakit import world
+
+REQUEST_ID = "x-openstack-request-id"
+
 _SENTENCES = {
     400: "The request could not be read as HTTP, or its first line or one of its headers is too long.",
 }
 _OTHERWISE = "The request could not be answered."
+
+
+def refusal(status: int, sentence: str) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of an answer outside every service, as novakit's own API shapes its errors."""
+    request_id = f"req-{world.new_id()}"
+    fault = {"code": status, "title": HTTPStatus(status).phrase, "message": sentence, "request_id": request_id}
+    return {hdrs.CONTENT_TYPE: "application/json", REQUEST_ID: request_id}, orjson.dumps({"error": fault})
+
+
+def written(status: int, sentence: str, more: Mapping[str, str]) -> bytes:
+    """Return a whole answer that ends its connection, for whom no server speaks yet."""
+    headers, body = refusal(status, sentence)
+    headers = {**headers, **more, hdrs.CONTENT_LENGTH: str(len(body)), hdrs.CONNECTION: "close"}
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {text}" for name, text in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@web.middleware
+async def outside(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+    """Answer in JSON where no service is, as everywhere else; the outermost middleware but for the door's."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        sentence = (
+            f"{request.method} is not served at this path."
+            if error.status == 405
+            else (error.text or error.reason).strip()
+        )
+        if error.status == 404:
+            served = sorted({r.canonical for r in request.app.router.resources() if r.canonical.count("/") == 1})
+            sentence = f"Nothing is served at this path; there are {', '.join(served)}."
+        headers, body = refusal(error.status, sentence)
+        if hdrs.ALLOW in error.headers:
+            headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        return web.Response(body=body, status=error.status, headers=headers)
 
 
 class _Refusal(web.Response):
@@ -45,12 +85,8 @@ class Reader(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         super().handle_error(request, status, exc, "")  # logs, and raises where an answer has begun
-        fault = {
-            "code": status,
-            "title": HTTPStatus(status).phrase,
-            "message": _SENTENCES.get(status, _OTHERWISE),
-        }
-        answer = _Refusal(body=orjson.dumps({"error": fault}), status=status, content_type="application/json")
+        headers, body = refusal(status, _SENTENCES.get(status, _OTHERWISE))
+        answer = _Refusal(body=body, status=status, headers=headers)
         answer.force_close()
         return answer
 

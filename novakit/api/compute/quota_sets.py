@@ -12,6 +12,7 @@ from novakit.api.compute.schemas import quota_sets as schemas
 from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
+from novakit.network import quotas as network_quotas
 
 PER_USER = "Quotas are kept for projects, not for single users: leave user_id out."
 LIMIT_NAMES = {
@@ -36,18 +37,26 @@ USED_NAMES = {
     "totalSecurityGroupsUsed": "security_groups",
     "totalServerGroupsUsed": "server_groups",
 }
+KEPT_BY_THE_NETWORK = {
+    "floating_ips": "floatingip",
+    "security_groups": "security_group",
+    "security_group_rules": "security_group_rule",
+}
+"""What the network service calls its quotas that old versions show; fixed addresses have none there."""
 
 
 async def show(call: Call[Compute]) -> web.Response:
     """Show a project's limits."""
     project_id = await _project(call)
-    return _reply(call, await call.service.quotas.limits(project_id), project_id)
+    limits = await call.service.quotas.limits(project_id)
+    of_network = {name: use.limit for name, use in (await _network_uses(call, project_id)).items()}
+    return _reply(call, {**limits, **of_network}, project_id)
 
 
 async def detail(call: Call[Compute]) -> web.Response:
     """Show a project's limits with what is in use."""
     project_id = await _project(call)
-    found = await call.service.quotas.detail(project_id)
+    found = {**await call.service.quotas.detail(project_id), **await _network_details(call, project_id)}
     shown = {name: found.get(name, {"in_use": 0, "limit": -1, "reserved": 0}) for name in _names(call)}
     return reply({"quota_set": {"id": project_id, **shown}})
 
@@ -55,7 +64,8 @@ async def detail(call: Call[Compute]) -> web.Response:
 async def defaults(call: Call[Compute]) -> web.Response:
     """Show the limits of a project that nobody changed."""
     project_id = await _project(call, lenient=True)
-    return _reply(call, call.service.quotas.defaults, project_id)
+    of_network = {name: network_quotas.DEFAULTS[there] for name, there in KEPT_BY_THE_NETWORK.items()}
+    return _reply(call, {**call.service.quotas.defaults, **of_network}, project_id)
 
 
 async def update(call: Call[Compute]) -> web.Response:
@@ -85,9 +95,7 @@ async def limits(call: Call[Compute]) -> web.Response:
     if "tenant_id" in call.query:
         project_id = call.query["tenant_id"]
         call.authorize("os_compute_api:limits:other_project")
-    found = await call.service.quotas.detail(project_id)
-    for name in schemas.NETWORK:
-        found[name] = {"limit": -1, "in_use": 0}
+    found = {**await call.service.quotas.detail(project_id), **await _network_details(call, project_id)}
     hidden = _hidden(call)
     absolute = {
         shown: found[name]["limit"]
@@ -98,6 +106,19 @@ async def limits(call: Call[Compute]) -> web.Response:
     }
     used = {shown: found[name]["in_use"] for shown, name in USED_NAMES.items() if name not in hidden}
     return reply({"limits": {"rate": [], "absolute": {**absolute, **used}}})
+
+
+async def _network_uses(call: Call[Compute], project_id: str) -> Mapping[str, network_quotas.QuotaUse]:
+    """Ask for what the network service keeps, where the version still shows it."""
+    if call.version >= (2, 36):
+        return {}
+    uses = await call.service.networks.quotas.uses(project_id)
+    return {name: uses[there] for name, there in KEPT_BY_THE_NETWORK.items()}
+
+
+async def _network_details(call: Call[Compute], project_id: str) -> dict[str, dict[str, int]]:
+    uses = await _network_uses(call, project_id)
+    return {name: {"in_use": use.used, "limit": use.limit, "reserved": 0} for name, use in uses.items()}
 
 
 def _hidden(call: Call[Compute]) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 import pytest
 
+from novakit.network.security_groups import NewSecurityGroup
+from tests.functional.compute_api.conftest import authenticate
+
 LIMITS = {"maxTotalRAMSize", "maxTotalInstances", "maxTotalCores", "maxTotalKeypairs", "maxServerMeta"} | {
     "maxServerGroups",
     "maxServerGroupMembers",
@@ -21,6 +24,26 @@ async def test_limits_show_what_is_used(api, boot):
     assert {"maxImageMeta", "maxPersonality", "maxTotalFloatingIps", "maxSecurityGroups"} <= set(old)
     assert "maxImageMeta" not in (await api("GET", "/v2.1/limits", version="2.39")).body["limits"]["absolute"]
     assert (await api("GET", "/v2.1/limits?tenant_id=project-b")).status == 403
+
+
+async def test_old_versions_show_what_the_network_service_keeps(api, compute, projects):
+    told = ("maxSecurityGroups", "maxSecurityGroupRules", "maxTotalFloatingIps", "totalSecurityGroupsUsed")
+    absolute = (await api("GET", "/v2.1/limits")).body["limits"]["absolute"]
+    assert [absolute[name] for name in (*told, "totalFloatingIpsUsed")] == [10, 100, 50, 0, 0]
+    context = await authenticate("ann", "req-0")
+    await compute.networks.security_groups.create(context, [NewSecurityGroup(name="web")])
+    await compute.networks.quotas.set_limits("project-a", {"security_group": 7}, checked=False)
+    absolute = (await api("GET", "/v2.1/limits")).body["limits"]["absolute"]
+    assert absolute["maxSecurityGroups"] == 7
+    assert absolute["totalSecurityGroupsUsed"] == 2  # with the group named default, which comes with the first one
+    shown = (await api("GET", "/v2.1/os-quota-sets/project-a")).body["quota_set"]
+    assert [shown[name] for name in ("security_groups", "security_group_rules", "floating_ips", "fixed_ips")] == [
+        *(7, 100, 50, -1)
+    ]
+    detail = (await api("GET", "/v2.1/os-quota-sets/project-a/detail")).body["quota_set"]
+    assert detail["security_groups"] == {"in_use": 2, "limit": 7, "reserved": 0}
+    defaults = (await api("GET", "/v2.1/os-quota-sets/project-a/defaults")).body["quota_set"]
+    assert defaults["security_groups"] == 10
 
 
 async def test_a_quota_that_is_used_up_refuses_servers_and_says_so(api, projects, image_id, flavor_id):
