@@ -91,7 +91,7 @@ class Aggregates:
         """Put a host into it. Raises NotFound, or Conflict when it is there or in another zone."""
         async with self._changing() as session:
             known = await _load(session, aggregate_id)
-            if await hosts.show(session, host) is None:
+            if await hosts.host(session, host) is None:
                 raise errors.NotFound(f"Compute host {host} could not be found.")
             if known.zone is not None:
                 await _refuse_other_zone(session, host, known.zone, aggregate_id)
@@ -128,7 +128,7 @@ class Aggregates:
 
 
 async def _load(session: Session, aggregate_id: int) -> HostAggregate:
-    row = await rows.show(session, aggregate_id)
+    row = await rows.aggregate(session, aggregate_id)
     if row is None:
         raise errors.NotFound(f"Aggregate {aggregate_id} could not be found.")
     return HostAggregate(row=row, hosts=(await rows.members(session, aggregate_id)).get(aggregate_id, []))

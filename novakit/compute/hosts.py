@@ -93,7 +93,7 @@ class Hosts:
         async with self._store.read() as session:
             row = None
             if name:
-                row = await hosts.show(session, name)
+                row = await hosts.host(session, name)
             elif node:
                 row = await hosts.with_node(session, node)
         if row is None:

@@ -30,7 +30,7 @@ class Keypairs:
     async def show(self, user_id: str, name: str) -> Row:
         """Fetch one key pair. Raises NotFound when the user has none of that name."""
         async with self._store.read() as session:
-            found = await rows.show(session, user_id, name)
+            found = await rows.keypair(session, user_id, name)
         if found is None:
             raise errors.NotFound(f"Keypair {name} not found for user {user_id}")
         return found
@@ -38,7 +38,7 @@ class Keypairs:
     async def page(self, user_id: str, *, limit: int | None = None, marker: str | None = None) -> list[Row]:
         """Fetch a user's key pairs by name, after the marker. Raises BadRequest for an unknown marker."""
         async with self._store.read() as session:
-            if marker is not None and await rows.show(session, user_id, marker) is None:
+            if marker is not None and await rows.keypair(session, user_id, marker) is None:
                 raise errors.BadRequest(f"marker [{marker}] not found")
             return await rows.of_user(session, user_id, limit=limit, after=marker)
 
@@ -66,7 +66,7 @@ class Keypairs:
                 raise errors.Forbidden("Quota exceeded, too many key pairs.")
             if not await rows.add(session, row):
                 raise errors.Conflict(f"Key pair '{name}' already exists.")
-            found = await rows.show(session, user_id, name)
+            found = await rows.keypair(session, user_id, name)
         assert found is not None
         return found
 

@@ -155,7 +155,7 @@ def _broken(policy: str, limit: int | None, places: Mapping[str, Collection[str]
 
 
 async def _visible(session: Session, context: RequestContext, group_id: str) -> Row:
-    row = await rows.show(session, group_id)
+    row = await rows.server_group(session, group_id)
     if row is None or not (context.is_admin or row["project_id"] == context.project_id):
         raise errors.NotFound(f"Instance group {group_id} could not be found.")
     return row

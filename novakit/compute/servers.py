@@ -36,7 +36,7 @@ class Servers:
     async def show(self, context: RequestContext, server_id: str) -> Server:
         """Return one server. Raises NotFound for one that the caller may not see."""
         async with self.store.read() as session:
-            return _server(_visible(await rows.show(session, server_id), context, server_id))
+            return _server(_visible(await rows.server(session, server_id), context, server_id))
 
     async def list(
         self, wanted: ServerQuery, addresses: Sequence[Pattern] = (), *, user_data: bool = False
@@ -115,7 +115,7 @@ class Servers:
     async def actions(self, context: RequestContext, server_id: str) -> Sequence[Action]:
         """Return everything that was done to a server, newest first; of a deleted one too."""
         async with self.store.read() as session:
-            row = await rows.show(session, server_id, deleted=True)
+            row = await rows.server(session, server_id, deleted=True)
             if row is None or not (context.is_admin or row["project_id"] == context.project_id):
                 raise errors.NotFound(f"Instance {server_id} could not be found.")
             return [_action(each) for each in await operations.of_server(session, server_id)]

@@ -55,7 +55,7 @@ class Announcer:
 
     async def _tell(self, work: AnyWork, state: str) -> None:
         async with self.store.read() as session:
-            row = await servers.show(session, work.server_id, deleted=True)
+            row = await servers.server(session, work.server_id, deleted=True)
         if row is None:
             return
         event = ServerEvent(

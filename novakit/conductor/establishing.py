@@ -29,7 +29,7 @@ async def establish(store: Store, state: Path) -> Deployment:
     """
     own = await asyncio.to_thread(read, state)
     async with store.write() as session:
-        found = await rows.show(session) or await _begin(session, own)
+        found = await rows.recorded(session) or await _begin(session, own)
     if own is None:
         await asyncio.to_thread(take, state, found.id)
     else:
@@ -41,7 +41,7 @@ async def check(store: Store, state: Path) -> None:
     """Compare the database with the state directory, for a role that may write neither. Raises ConfigError."""
     own = await asyncio.to_thread(read, state)
     async with store.read() as session:
-        found = await rows.show(session)
+        found = await rows.recorded(session)
     if own is not None and found is not None:
         _require_same(found, own, state)
 

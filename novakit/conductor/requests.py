@@ -88,7 +88,7 @@ def _check_state(verb: AnyVerb, row: Row) -> None:
 
 async def _check_host(session: Session, kind: str, facet: type, row: Row) -> None:
     """Refuse what the driver of the server's host cannot do, before anything is begun."""
-    host = await hosts.show(session, row["host"])
+    host = await hosts.host(session, row["host"])
     if host is None or trait_of(facet) not in host["facts"].get("traits", ()):
         lacking = f"{trait_of(facet)} is not among its traits"
         raise errors.Conflict(f"Cannot '{kind}' instance {row['id']}: its host cannot do that, as {lacking}.")

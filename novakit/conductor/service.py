@@ -151,8 +151,8 @@ class Served(ConductorCalls):
         if port is None or not port.server_id:
             return None
         async with parts.store.read() as session:
-            server = await servers.show(session, port.server_id)
-            serving = await network_hosts.show(session, self._host)
+            server = await servers.server(session, port.server_id)
+            serving = await network_hosts.host(session, self._host)
         if server is None or not (self._host == server["host"] or (serving and serving.gateway)):
             return None
         ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])

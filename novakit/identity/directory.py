@@ -44,7 +44,7 @@ class Directory:
     async def show(self, kind: Kind, key: str) -> Row:
         """Fetch one. Raises NotFound."""
         async with self.store.read() as session:
-            row = await table.show(session, _TABLES[kind], key)
+            row = await table.by_id(session, _TABLES[kind], key)
         if row is None:
             raise missing(kind, key)
         return row
@@ -61,7 +61,7 @@ class Directory:
             row.setdefault("tokens_valid_from", world.now())
         async with self.store.write() as session:
             await table.create(session, of, row)
-            made = await table.show(session, of, row["id"])
+            made = await table.by_id(session, of, row["id"])
         assert made is not None
         return made
 
@@ -91,7 +91,7 @@ class Directory:
         async with self.store.write() as session:
             needed: Sequence[tuple[Kind, str]] = (("users", user_id), ("roles", role_id), ("projects", target_id))
             for kind, key in needed:
-                if key != SYSTEM and await table.show(session, _TABLES[kind], key) is None:
+                if key != SYSTEM and await table.by_id(session, _TABLES[kind], key) is None:
                     raise missing(kind, key)
             await table.assign(session, user_id, target_id, role_id)
         self.changed()

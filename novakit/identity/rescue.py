@@ -36,7 +36,7 @@ async def restore_admin(store: Store) -> list[str]:
     Domain, user and project are enabled; the role admin is given on the project and the system.
     """
     async with store.write() as session:
-        domain = await table.show(session, table.domains, bootstrap.DOMAIN)
+        domain = await table.by_id(session, table.domains, bootstrap.DOMAIN)
         user = await _one(session, table.users, {"name": ADMIN, "domain_id": bootstrap.DOMAIN})
         project = await _one(session, table.projects, {"name": ADMIN, "domain_id": bootstrap.DOMAIN})
         role = await _one(session, table.roles, {"name": ADMIN})

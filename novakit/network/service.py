@@ -241,7 +241,7 @@ class Networks(Transactions):
         The first of all hosts runs routers and DHCP until `set_gateway` says otherwise.
         """
         async with self.store.read() as session:
-            known = await network_hosts.show(session, host)
+            known = await network_hosts.host(session, host)
         told = binding is None or (
             known is not None and (known.vif_type, known.port_filter) == (binding.vif_type, binding.port_filter)
         )

@@ -36,7 +36,7 @@ class Consumers:
     async def of_provider(self, provider_id: str) -> tuple[Row, Rows]:
         """Return a provider, and what is held of it. Raises NotFound."""
         async with self.changes.store.read() as session:
-            return await providers.show(session, provider_id), await allocations.of_provider(session, provider_id)
+            return await providers.provider(session, provider_id), await allocations.of_provider(session, provider_id)
 
     async def replace(self, wishes: Wishes) -> None:
         """Replace what consumers hold, all or none. Raises BadRequest, Conflict."""

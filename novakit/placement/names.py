@@ -48,7 +48,7 @@ class ResourceClasses:
     async def since(self, name: str) -> datetime:
         """Return the time from which a class is known. Raises NotFound."""
         async with self.changes.store.read() as session:
-            return await resource_classes.show(session, name)
+            return await resource_classes.changed_at(session, name)
 
     async def create(self, name: str) -> None:
         """Make a custom class. Raises Conflict for one that is there."""

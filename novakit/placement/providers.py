@@ -26,12 +26,12 @@ class Providers:
     async def require(self, id: str) -> None:
         """Go on only if there is such a provider."""
         async with self.changes.store.read() as session:
-            await providers.show(session, id)
+            await providers.provider(session, id)
 
     async def show(self, id: str) -> Row:
         """Return a provider."""
         async with self.changes.store.read() as session:
-            return await providers.show(session, id)
+            return await providers.provider(session, id)
 
     async def search(
         self,
@@ -81,7 +81,7 @@ class Providers:
     async def usages(self, id: str) -> tuple[Row, dict[str, int]]:
         """Return a provider, and what is used of it by class."""
         async with self.changes.store.read() as session:
-            provider = await providers.show(session, id)
+            provider = await providers.provider(session, id)
             return provider, (await usages.of_providers(session, [id])).get(id, {})
 
     async def usages_of_project(self, project_id: str, *, user_id: str | None, consumer_type: str | None) -> Rows:
@@ -93,7 +93,7 @@ class Providers:
         """Return a provider, and the aggregates it is in."""
         async with self.changes.store.read() as session:
             found = await aggregates.of_provider(session, id)
-            return await providers.show(session, id), found
+            return await providers.provider(session, id), found
 
     async def set_aggregates(self, id: str, wanted: Sequence[str], generation: int | None, *, guarded: bool) -> Row:
         """Put a provider into these aggregates and no others; `guarded` raises its generation. Returns it."""
@@ -101,7 +101,7 @@ class Providers:
         async def work(session: Session) -> Row:
             await providers.locked(session, id, generation=generation)
             await aggregates.replace(session, id, wanted, raise_generation=guarded)
-            return await providers.show(session, id)
+            return await providers.provider(session, id)
 
         return await self.changes.write(work)
 
@@ -195,8 +195,8 @@ def refuse_without_capacity(
 
 
 async def _traits(session: Session, id: str) -> tuple[Row, list[str]]:
-    return await providers.show(session, id), await traits.of_provider(session, id)
+    return await providers.provider(session, id), await traits.of_provider(session, id)
 
 
 async def _inventories(session: Session, id: str) -> tuple[Row, Rows]:
-    return await providers.show(session, id), await inventories.of_provider(session, id)
+    return await providers.provider(session, id), await inventories.of_provider(session, id)

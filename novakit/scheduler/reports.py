@@ -88,7 +88,7 @@ class SchedulerReports:
     async def decision(self, context: RequestContext, decision_id: str) -> dict[str, object]:
         """Return one decision. Raises NotFound for one of another project, as for one that never was."""
         async with self.store.read() as session:
-            row = await decisions.show(session, decision_id)
+            row = await decisions.decision(session, decision_id)
         if row is None or not (context.is_admin or row["project_id"] == context.project_id):
             raise errors.NotFound(f"There is no decision {decision_id}; old ones are dropped after a while.")
         return _shown(context, row)
@@ -161,9 +161,9 @@ class SchedulerReports:
     async def _flavor(self, context: RequestContext, wanted: str) -> Row:
         conditions = () if context.is_admin else (flavors.visible_to(context.project_id),)
         async with self.store.read() as session:
-            found = await flavors.show(session, wanted, *conditions)
+            found = await flavors.flavor(session, wanted, *conditions)
             if found is None and (named := await flavors.taken(session, wanted, wanted)) is not None:
-                found = await flavors.show(session, named["id"], *conditions)
+                found = await flavors.flavor(session, named["id"], *conditions)
         if found is None:
             raise errors.NotFound(f"Flavor {wanted} could not be found.")
         return found
@@ -211,7 +211,7 @@ class SchedulerReports:
 
     async def _may_join(self, context: RequestContext, group: object) -> bool:
         async with self.store.read() as session:
-            found = await server_groups.show(session, group) if isinstance(group, str) else None
+            found = await server_groups.server_group(session, group) if isinstance(group, str) else None
         return found is not None and (context.is_admin or found["project_id"] == context.project_id)
 
     async def _image(self, context: RequestContext, wanted: str | None) -> dict[str, Any] | None:

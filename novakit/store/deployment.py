@@ -47,7 +47,7 @@ class Deployment:
     """Servers that were created before this may have been purged: that their id is unknown says nothing."""
 
 
-async def show(session: Session) -> Deployment | None:
+async def recorded(session: Session) -> Deployment | None:
     """Fetch the deployment, or None while the database has none."""
     row = await session.first(sa.select(deployments))
     if row is None:
@@ -72,7 +72,7 @@ async def begin(session: Session, id: str, origin: Origin) -> Deployment:
         "forgotten_before": None,
     }
     await session.execute(session.insert(deployments).on_conflict_do_nothing(), [row])
-    found = await show(session)
+    found = await recorded(session)
     assert found is not None
     return found
 

@@ -125,7 +125,7 @@ async def listed(
     return await session.all(query)
 
 
-async def show(session: Session, table: sa.Table, key: str) -> Row | None:
+async def by_id(session: Session, table: sa.Table, key: str) -> Row | None:
     """Fetch one row by id."""
     return await session.first(sa.select(table).where(table.c.id == key))
 
@@ -151,7 +151,7 @@ async def update(session: Session, table: sa.Table, key: str, values: Mapping[st
             await session.execute(sa.update(table).where(table.c.id == key).values(**values))
     except sa.exc.IntegrityError as error:
         raise _refusal(table, values, error) from error
-    return await show(session, table, key)
+    return await by_id(session, table, key)
 
 
 async def delete(session: Session, table: sa.Table, key: str) -> bool:

@@ -54,7 +54,7 @@ class Flavors:
             for question in dict.fromkeys(questions):
                 flavor_id, project = question
                 conditions = () if project is None else (rows.visible_to(project),)
-                found[question] = await rows.show(session, flavor_id, *conditions)
+                found[question] = await rows.flavor(session, flavor_id, *conditions)
         return [found[question] for question in questions]
 
     async def page(
@@ -129,7 +129,7 @@ class Flavors:
                 if other is not None:
                     raise _taken(chosen, name, other["name"] == name)
                 await rows.add(session, row)
-                found = await rows.show(session, chosen)
+                found = await rows.flavor(session, chosen)
         except sa.exc.IntegrityError as error:
             raise _taken(chosen, name, "name" in str(error.orig)) from error
         assert found is not None
@@ -140,7 +140,7 @@ class Flavors:
         async with self._store.write() as session:
             if not await rows.change(session, flavor_id, description=description):
                 raise _missing(flavor_id)
-            found = await rows.show(session, flavor_id)
+            found = await rows.flavor(session, flavor_id)
         assert found is not None
         return found
 
@@ -182,7 +182,7 @@ class Flavors:
     async def grant(self, flavor_id: str, project_id: str, *, refuse_public: bool = True) -> list[str]:
         """Let a project use a private flavor; list all that may. Raise `Conflict` when it may already or all may."""
         async with self._store.write() as session:
-            found = await rows.show(session, flavor_id)
+            found = await rows.flavor(session, flavor_id)
             if found is None:
                 raise _missing(flavor_id)
             if refuse_public and found["is_public"]:
@@ -196,7 +196,7 @@ class Flavors:
     async def revoke(self, flavor_id: str, project_id: str) -> list[str]:
         """Take a project's access away; list those left. Raise `NotFound` when it had none."""
         async with self._store.write() as session:
-            if await rows.show(session, flavor_id) is None:
+            if await rows.flavor(session, flavor_id) is None:
                 raise _missing(flavor_id)
             if not await rows.revoke(session, flavor_id, project_id):
                 raise errors.NotFound(f"Flavor access not found for {flavor_id} / {project_id} combination.")

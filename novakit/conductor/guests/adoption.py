@@ -96,13 +96,13 @@ async def _replaced(session: Session, id: str) -> bool:
 
 
 async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Asked) -> dict[str, Any]:
-    known = await hosts.show(session, host)
+    known = await hosts.host(session, host)
     if known is None:
         raise errors.Conflict(f"The host {host} has not reported yet.")
     project_id = asked.project_id or note.server.project_id
-    if await identity.show(session, identity.projects, project_id) is None:
+    if await identity.by_id(session, identity.projects, project_id) is None:
         raise errors.Conflict(f"Its project {project_id} is not in this database; name another one.")
-    user = await identity.show(session, identity.users, note.server.user_id)
+    user = await identity.by_id(session, identity.users, note.server.user_id)
     user_id = note.server.user_id if user is not None or asked.user_id is None else asked.user_id
     server, now = note.server, world.now()
     return {
@@ -136,7 +136,7 @@ async def _hints(session: Session, server: NotedServer, project_id: str) -> dict
     hints = dict(server.scheduler_hints)
     group = hints.get("group")
     if isinstance(group, str):
-        there = await server_groups.show(session, group)
+        there = await server_groups.server_group(session, group)
         if there is None or there["project_id"] != project_id:
             del hints["group"]
         else:

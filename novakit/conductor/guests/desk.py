@@ -65,7 +65,7 @@ class Desk:
         if row is None:
             return Settled(found=bool(why), why=why)
         async with self.parts.store.read() as session:
-            server = await servers.show(session, guest)
+            server = await servers.server(session, guest)
         if server is not None and server["host"] == row["host"]:
             return Settled(why="It is a server of this host now; delete the server.")
         log.warning("a guest is removed at an operator's word", host=row["host"], guest=guest)

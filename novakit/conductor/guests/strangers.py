@@ -134,7 +134,7 @@ class Strangers:
         if guest not in told or not kept:
             return
         async with self.parts.store.read() as session:
-            server = await servers.show(session, guest)
+            server = await servers.server(session, guest)
             known = (await strangers.of_host(session, host)).get(guest)
         await self._look_around(host)
         why = NEWER.format(server["vm_state"] if server else "unknown")
@@ -215,7 +215,7 @@ class Strangers:
         if not notary.is_sealed(host, kept) or note.host != host:
             return NOT_OURS
         async with self.parts.store.read() as session:
-            current = await deployment.show(session)
+            current = await deployment.recorded(session)
         forgotten = current.forgotten_before if current else None
         if forgotten is not None and notes.moment(note.server.created_at) <= forgotten:
             return MAYBE_PURGED
@@ -276,7 +276,7 @@ class Strangers:
 
         Only a sealed note says in whose name.
         """
-        known = await host_rows.show(session, host)
+        known = await host_rows.host(session, host)
         if heard is None or known is None:
             return None
         try:

@@ -26,7 +26,7 @@ async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]])
         raise Postponed(f"{host} could not remove everything: {error}") from error
     except Unreachable as error:
         async with parts.store.read() as session:
-            row = await hosts.show(session, host)
+            row = await hosts.host(session, host)
         silent = parts.liveness.silent(row) if row else float("inf")
         if silent < parts.config.conductor.host_down_after:
             raise

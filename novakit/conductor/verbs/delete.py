@@ -48,7 +48,7 @@ def _cut(fault: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 async def destroy(work: Work[Deleting], parts: Parts) -> None:
     """Have the host remove the guest with everything of it."""
     async with parts.store.read() as session:
-        server = await servers.show(session, work.server_id)
+        server = await servers.server(session, work.server_id)
     host = server["host"] if server else None
     work.memory = attrs.evolve(work.memory, host=host)
     if host:

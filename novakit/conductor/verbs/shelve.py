@@ -49,7 +49,7 @@ async def image(work: Work[Shelving], parts: Parts) -> Commit:
     """Have the host copy the disk, and make the image that is to take the copy."""
     copied = await parts.hosts.at(str(work.memory.host)).snapshot(work.id, work.server_id)
     async with parts.store.read() as session:
-        server = await servers.show(session, work.server_id)
+        server = await servers.server(session, work.server_id)
     if server is None:
         raise Failed("The server was deleted meanwhile.")
     try:

@@ -60,7 +60,7 @@ async def begin(asked: Asked) -> Begun[Unshelving]:
             f"{row['id']} with status {status_of(row['vm_state'], None)} is not supported. "
             "The server status must be SHELVED_OFFLOADED."
         )
-    if host and await hosts.show(session, host) is None:
+    if host and await hosts.host(session, host) is None:
         raise errors.BadRequest(f"Compute host {host} could not be found.")
     unpinned = "availability_zone" in place and zone is None
     pinned = None if unpinned else zone or row["pinned_availability_zone"]

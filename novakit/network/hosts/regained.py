@@ -76,7 +76,7 @@ class Regaining:
         """Return whose a thing is to be that a project had: a project that is gone leaves it to the server's."""
         if project == self.was:
             return self.project_id
-        if project and await identity.show(self.session, identity.projects, project) is None:
+        if project and await identity.by_id(self.session, identity.projects, project) is None:
             return self.project_id
         return project
 

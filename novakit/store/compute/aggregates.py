@@ -38,7 +38,7 @@ async def every(session: Session) -> Sequence[Row]:
     return await session.all(sa.select(aggregates).where(aggregates.c.deleted_at.is_(None)).order_by(aggregates.c.id))
 
 
-async def show(session: Session, aggregate_id: int) -> Row | None:
+async def aggregate(session: Session, aggregate_id: int) -> Row | None:
     """Fetch one aggregate."""
     return await session.first(
         sa.select(aggregates).where(aggregates.c.id == aggregate_id, aggregates.c.deleted_at.is_(None))
@@ -68,7 +68,7 @@ async def add(session: Session, name: str, properties: Mapping[str, str]) -> Row
     answer = await session.execute(sa.insert(aggregates).values(**row))
     key = answer.inserted_primary_key
     assert key is not None
-    made = await show(session, key[0])
+    made = await aggregate(session, key[0])
     assert made is not None
     return made
 

@@ -43,7 +43,7 @@ def visible_to(project_id: str | None) -> sa.ColumnElement[bool]:
     return sa.or_(flavors.c.is_public, flavors.c.id.in_(granted))
 
 
-async def show(session: Session, flavor_id: str, *conditions: sa.ColumnElement[bool]) -> Row | None:
+async def flavor(session: Session, flavor_id: str, *conditions: sa.ColumnElement[bool]) -> Row | None:
     """Fetch one flavor by id, if it meets the conditions."""
     return await session.first(sa.select(flavors).where(flavors.c.id == flavor_id, *conditions))
 

@@ -85,7 +85,7 @@ async def seen(session: Session, names: Iterable[str], at: datetime) -> None:
         )
 
 
-async def show(session: Session, name: str) -> Row | None:
+async def host(session: Session, name: str) -> Row | None:
     """Fetch one host by name."""
     return await session.first(sa.select(hosts).where(hosts.c.name == name))
 

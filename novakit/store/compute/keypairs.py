@@ -23,7 +23,7 @@ keypairs = sa.Table(
 )
 
 
-async def show(session: Session, user_id: str, name: str) -> Row | None:
+async def keypair(session: Session, user_id: str, name: str) -> Row | None:
     """Fetch one key pair of a user."""
     return await session.first(sa.select(keypairs).where(keypairs.c.user_id == user_id, keypairs.c.name == name))
 

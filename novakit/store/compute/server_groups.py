@@ -37,7 +37,7 @@ async def add(session: Session, **values: Any) -> Row:
     """Make a group of project_id, user_id, name, policy, and rules and metadata if any."""
     row = {"id": world.new_id(), "created_at": world.now(), "rules": {}, "metadata": {}, **values}
     await session.execute(sa.insert(server_groups), [row])
-    made = await show(session, row["id"])
+    made = await server_group(session, row["id"])
     assert made is not None
     return made
 
@@ -47,7 +47,7 @@ async def change(session: Session, group_id: str, **values: object) -> bool:
     return await session.changed(sa.update(server_groups).where(server_groups.c.id == group_id).values(**values)) > 0
 
 
-async def show(session: Session, group_id: str) -> Row | None:
+async def server_group(session: Session, group_id: str) -> Row | None:
     """Fetch one group."""
     return await session.first(sa.select(server_groups).where(server_groups.c.id == group_id))
 

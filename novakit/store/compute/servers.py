@@ -97,7 +97,7 @@ async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
     await session.execute(_ADD, list(rows))
 
 
-async def show(session: Session, server_id: str, *, deleted: bool = False) -> Row | None:
+async def server(session: Session, server_id: str, *, deleted: bool = False) -> Row | None:
     """Fetch one server; a deleted one only when asked to."""
     return await session.first(_ANY if deleted else _ALIVE, {"key": server_id})
 

@@ -76,7 +76,7 @@ async def behind(session: Session) -> list[str]:
 _SOME = sa.select(network_hosts).where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
 
 
-async def show(session: Session, host: str) -> StoredHost | None:
+async def host(session: Session, host: str) -> StoredHost | None:
     """Fetch what is known of one host."""
     return next(iter(await some(session, [host])), None)
 

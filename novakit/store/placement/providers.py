@@ -25,7 +25,7 @@ UNCHANGED: Final[Any] = object()
 """Given as a parent to leave it as it is."""
 
 
-async def show(session: Session, id: str) -> Row:
+async def provider(session: Session, id: str) -> Row:
     """Fetch one provider. Raises NotFound when there is none."""
     row = await session.first(sa.select(providers).where(providers.c.id == id))
     if row is None:
@@ -87,7 +87,7 @@ async def create(session: Session, *, id: str, name: str, parent_id: str | None)
     # Two requests may both have passed the check above; the second one waits here for the first to commit.
     if not await session.changed(session.insert(providers).values(values).on_conflict_do_nothing()):
         raise _duplicate(f"name: {name}")
-    return await show(session, id)
+    return await provider(session, id)
 
 
 async def _check_duplicates(session: Session, id: str, name: str) -> None:
@@ -113,7 +113,7 @@ async def update(
     Raises NotFound, Conflict for a name that is taken, BadRequest for a parent that does not exist, is the
     provider itself or stands below it.
     """
-    row = await show(session, id)
+    row = await provider(session, id)
     if parent_id is not UNCHANGED and parent_id != row["parent_id"]:
         await _move(session, id, parent_id, may_move)
     else:
@@ -127,14 +127,14 @@ async def update(
         await session.execute(sa.update(providers).where(providers.c.id == id).values(values))
     except sa.exc.IntegrityError as error:
         raise _duplicate(name) from error
-    return await show(session, id)
+    return await provider(session, id)
 
 
 async def _move(session: Session, id: str, parent_id: str | None, may_move: bool) -> None:
     """Move a subtree; movers wait for one another, because each needs two whole trees to stand still."""
     if session.dialect == "postgresql":
         await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_MOVERS)))
-    row = await show(session, id)
+    row = await provider(session, id)
     refused = f"Unable to save resource provider {id}: Object action update failed because: "
     if parent_id is None and not may_move:
         raise errors.BadRequest(f"{refused}un-parenting a provider is not currently allowed.")

@@ -18,7 +18,7 @@ async def every(session: Session) -> list[tuple[str, datetime]]:
     return [(name, now) for name in names.STANDARD_CLASSES] + [(row["name"], row["updated_at"]) for row in custom]
 
 
-async def show(session: Session, name: str) -> datetime:
+async def changed_at(session: Session, name: str) -> datetime:
     """Return when a class changed last. Raises NotFound for what is no class."""
     if name in names.STANDARD_CLASSES:
         return world.now()
@@ -46,7 +46,7 @@ async def rename(session: Session, old: str, new: str) -> None:
 
     Raises NotFound, BadRequest for a standard class, Conflict when the new name is taken.
     """
-    await show(session, old)
+    await changed_at(session, old)
     if old in names.STANDARD_CLASSES:
         raise errors.BadRequest(f"Cannot update standard resource class {old}")
     if old == new:
@@ -62,7 +62,7 @@ async def rename(session: Session, old: str, new: str) -> None:
 
 async def delete(session: Session, name: str) -> None:
     """Remove a custom class; raise `NotFound`, `BadRequest` for a standard one, `Conflict` while it is in use."""
-    await show(session, name)
+    await changed_at(session, name)
     if name in names.STANDARD_CLASSES:
         raise errors.BadRequest(
             f"Error in delete resource class: Cannot delete standard resource class {name}.",

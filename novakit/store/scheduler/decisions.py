@@ -35,7 +35,7 @@ async def add(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
         await session.execute(_ADD, rows)
 
 
-async def show(session: Session, decision_id: str) -> Row | None:
+async def decision(session: Session, decision_id: str) -> Row | None:
     """Fetch one decision by its id."""
     return await session.first(sa.select(decisions).where(decisions.c.id == decision_id))
 

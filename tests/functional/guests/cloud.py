@@ -229,8 +229,8 @@ class Cloud:
     async def _build(self, id: str, host: str, ports: Any) -> None:
         operation = world.new_id()
         async with self.store.read() as session:
-            row = await servers.show(session, id)
-            known = await hosts.show(session, host)
+            row = await servers.server(session, id)
+            known = await hosts.host(session, host)
         assert row is not None and known is not None
         note = self.parts.notary.write(host, operation, row, ports)
         wanted = await claim_of(session, read(note), known["provider_id"])

@@ -72,8 +72,8 @@ async def test_a_guest_that_a_host_may_have_is_known_to_be_left_over_whatever_it
         await cloud.start_host("a")
         assert (await bounds.bound())["servers"] == 1
         async with store.read() as session:
-            assert await servers.show(session, gone, deleted=True) is None
-            row = await servers.show(session, left, deleted=True)
+            assert await servers.server(session, gone, deleted=True) is None
+            row = await servers.server(session, left, deleted=True)
         assert row is not None and row["terminated_at"] is None and row["metadata"] == {}
         assert await cloud.guests("a") == {left}
         await cloud.report(2)

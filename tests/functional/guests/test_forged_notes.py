@@ -155,7 +155,7 @@ async def test_what_is_not_sealed_reaches_no_other_host(store: Store, tmp_path: 
         assert UNKNOWN in networks["rogue"] and UNKNOWN not in networks["honest"]
         async with store.write() as session:
             await session.execute(sa.update(metadata.tables["deployments"]).values(origin="directory"))
-            current = await deployments.show(session)
+            current = await deployments.recorded(session)
         assert current is not None and current.origin == "directory"
     async with Cloud.on(store, tmp_path, HOSTS) as cloud:
         await cloud.report(2)
@@ -257,6 +257,6 @@ async def test_an_operators_word_gives_a_host_no_image_and_no_group_of_others(st
             await session.execute(sa.update(images).values(visibility="public"))
         assert (await cloud.desk.adopt(guest, None, Asked(user_id="u"))).why == ""
         async with store.read() as session:
-            row = await servers.show(session, guest)
+            row = await servers.server(session, guest)
             members = await session.all(sa.select(metadata.tables["server_group_members"]))
         assert row is not None and row["scheduler_hints"] == {} and members == []

@@ -30,7 +30,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 async def _row(cloud: Cloud, id: str) -> dict[str, object]:
     async with cloud.store.read() as session:
-        row = await servers.show(session, id, deleted=True)
+        row = await servers.server(session, id, deleted=True)
     assert row is not None
     return dict(row)
 

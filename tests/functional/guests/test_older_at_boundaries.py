@@ -92,7 +92,7 @@ class Site:
 
     async def row(self, id: str) -> Any:
         async with self.cloud.store.read() as session:
-            return await servers.show(session, id)
+            return await servers.server(session, id)
 
     async def ask(self, id: str, verb: Verb[Any]) -> None:
         await Requests(self.cloud.store, self.cloud.bus.join("api")).begin(ADMIN, id, verb, BODIES.get(verb.kind))

@@ -46,7 +46,7 @@ async def placed(desk: Desk, make: Any, host: str | None = None, **fields: Any) 
 
 async def hints(cloud: Cloud, server_id: str) -> Any:
     async with cloud.store.read() as session:
-        row = await servers.show(session, server_id)
+        row = await servers.server(session, server_id)
     assert row is not None
     return row["scheduler_hints"]
 

@@ -142,13 +142,13 @@ async def test_measurements_alone_are_no_change_of_a_host(cloud: Cloud, clock: C
         scheduler = cloud.scheduler()
         await scheduler.open()
         async with cloud.store.read() as session:
-            before = await hosts.show(session, "host0")
+            before = await hosts.host(session, "host0")
         await measured(cloud, host0=EFFICIENT)
         version = scheduler.state.table.version
         clock.move(1)
         await scheduler.state.refresh()
         async with cloud.store.read() as session:
-            assert await hosts.show(session, "host0") == before
+            assert await hosts.host(session, "host0") == before
         assert scheduler.state.table.version == version
 
 

@@ -77,7 +77,7 @@ async def test_the_database_of_another_deployment_is_refused_and_nothing_is_writ
             await start(store, tmp_path)
     assert identities.read(tmp_path) == OTHER
     async with store.read() as session:
-        assert await rows.show(session) == found
+        assert await rows.recorded(session) == found
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", OTHER[:-1]])

@@ -158,7 +158,7 @@ async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its
         async with parts.store.read() as session:
             traits = await parts.placement.traits(session, [id])
             stock = await parts.placement.inventories(session, [id])
-            generation = (await providers.show(session, id))["generation"]
+            generation = (await providers.provider(session, id))["generation"]
         return set(traits[id]), set(stock.get(id, {})), generation
 
     whole = await state()

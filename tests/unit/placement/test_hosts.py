@@ -27,7 +27,7 @@ async def report(placement, id=HOST, name="host", inventory=STOCK, traits=("HW_C
 
 async def state(placement, id=HOST):
     async with placement.store.read() as session:
-        generation = (await providers.show(session, id))["generation"]
+        generation = (await providers.provider(session, id))["generation"]
         stock = {name: row["capacity"] for name, row in (await placement.inventories(session))[id].items()}
         return generation, stock, (await placement.traits(session)).get(id, frozenset())
 

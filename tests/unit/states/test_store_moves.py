@@ -32,7 +32,7 @@ async def test_a_move_is_written_from_the_states_of_the_table_and_from_no_other(
             await servers.add(session, list(rows.values()))
             for state, row in rows.items():
                 moved = await move_if(session, row["id"], move)
-                shown = await servers.show(session, row["id"])
+                shown = await servers.server(session, row["id"])
                 assert moved == (state in allowed)
                 assert (shown["vm_state"], shown["task_state"]) == allowed.get(state, state)
 
@@ -46,4 +46,4 @@ async def test_an_undefined_move_is_an_error_and_changes_nothing(store):
             moved = Moved(server_id=row["id"], move=VERBS["start"].move("up"), values={"power_state": 1})
             await moved(session)
     async with store.read() as session:
-        assert (await servers.show(session, row["id"]))["power_state"] == 0
+        assert (await servers.server(session, row["id"]))["power_state"] == 0

@@ -95,7 +95,7 @@ async def test_a_server_that_was_deleted_long_ago_goes_with_all_that_was_done_to
     assert await left(store, servers) == {recent, alive}
     assert await left(store, operations.operations) == {done[recent], done[alive]}
     async with store.read() as session:
-        known = await deployment.show(session)
+        known = await deployment.recorded(session)
     # Ids of that time are no longer known to be unused, so a guest of a purged server is a stranger and stays.
     assert known is not None and known.forgotten_before == ago(400)
 
@@ -189,7 +189,7 @@ async def test_of_what_one_project_deleted_the_oldest_goes_at_once_beyond_its_bo
     assert await left(store, servers) == {*busy[6:], unsure, wired, alive} | calm
     assert await left(store, operations.operations) == {done[busy[7]]}
     async with store.read() as session:
-        known = await deployment.show(session)
+        known = await deployment.recorded(session)
     assert known is not None and known.forgotten_before == ago(2)
     assert sum((await Retention(store, OPTIONS).bound()).values()) == 0
 
