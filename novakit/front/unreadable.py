@@ -72,6 +72,12 @@ class Reader(RequestHandler):
         if self._manager is not None:
             await super().start()
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Begin no request that came together with the end: aiohttp would, on a protocol that it has just emptied."""
+        if self._waiter is not None and self._waiter.done() and self._task_handler is not None:
+            self._task_handler.cancel()
+        super().connection_lost(exc)
+
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log what failed, but for a client that has left, which is its own affair."""
         if not isinstance(kw.get("exc_info"), ConnectionError):
