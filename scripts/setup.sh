@@ -119,6 +119,18 @@ place_state() {
   ln -s "$elsewhere" "$state"
 }
 
+# Each guest's QEMU gets a user of its own, which must get through libvirt's directory to what libvirt makes for it there.
+# Debian closes it to others; 0751, libvirt's own default, lets pass who knows a name and nobody list.
+open_libvirt() {
+  local directory
+  for directory in /var/lib/libvirt/qemu{,/channel,/channel/target}; do
+    if [ -d "$directory" ] && ! dpkg-statoverride --list "$directory" >/dev/null; then
+      say "letting the users of guests pass through $directory"
+      dpkg-statoverride --update --add libvirt-qemu libvirt-qemu 0751 "$directory"
+    fi
+  done
+}
+
 command -v dpkg-query >/dev/null || fail "this is not a Debian machine; install by hand what stands in scripts/setup.sh"
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
 missing=()
@@ -126,6 +138,7 @@ for package in "${packages[@]}"; do
   [[ $'\n'"$installed"$'\n' == *$'\n'"$package installed"$'\n'* ]] || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+[ "$purpose" = test ] || [ "$(id -u)" != 0 ] || open_libvirt
 
 stamp=.venv/.novakit-$purpose
 is_installed || install_novakit

@@ -1,6 +1,9 @@
 """A guest that has taken over the QEMU that libvirt started is nobody: real guests, libvirt as Debian has it."""
 
+import grp
 import os
+import pwd
+import re
 import shutil
 import sys
 import tempfile
@@ -11,10 +14,11 @@ from pathlib import Path
 import attrs
 import pytest
 
-from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
+from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, guest_users
+from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic, Power
-from novakit_host import guest_users
+from novakit_host.guest_users import FIRST
 from tests.support.confinement import emulator_in, require_nobody
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -32,9 +36,37 @@ SHARED = "/run/libvirt/qemu/dbus"
 """libvirt lets its whole group write here, for what passes state over D-Bus, which no guest of ours does."""
 
 
+HOME = "lib-libvirt/qemu"
+
+
+def _as_debian_has_it(lab: Lab) -> None:
+    """Make libvirt's directories as Debian's package makes them: closed to all but libvirt's user and group."""
+    owner = pwd.getpwnam("libvirt-qemu").pw_uid, grp.getgrnam("libvirt-qemu").gr_gid
+    for name in ("", "channel", "channel/target"):
+        (lab.directory / HOME / name).mkdir()
+        os.chown(lab.directory / HOME / name, *owner)
+        (lab.directory / HOME / name).chmod(0o750)
+
+
+def _open_as_the_setup_does(lab: Lab) -> None:
+    """Run what `scripts/setup.sh host` runs, twice, inside the host and with a list of overrides of its own."""
+    script = (Path(__file__).parents[3] / "scripts/setup.sh").read_text()
+    [function] = re.findall(r"^open_libvirt\(\) \{.*?^\}", script, re.DOTALL | re.MULTILINE)
+    dpkg = lab.directory / "dpkg"
+    dpkg.mkdir()
+    (dpkg / "statoverride").touch()
+    words = ["env", f"DPKG_ADMINDIR={dpkg}", "bash", "-euc", f"say() {{ :; }}\n{function}\nopen_libvirt\nopen_libvirt"]
+    lab.run(words)
+    kept = (dpkg / "statoverride").read_text().splitlines()
+    home = "/var/lib/libvirt/qemu"
+    wanted = [f"libvirt-qemu libvirt-qemu 751 {home}{each}" for each in ("", "/channel", "/channel/target")]
+    assert sorted(kept) == sorted(wanted)
+
+
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with Lab(libvirt=True, openvswitch=False, daemons=False, as_installed=True) as lab:
+        _as_debian_has_it(lab)
         for daemon in ("virtlogd", "libvirtd"):
             lab.run([daemon, "-d", "-p", f"/run/{daemon}.pid"])
         yield lab
@@ -54,8 +86,8 @@ def state() -> Iterator[Path]:
 @pytest.fixture
 async def driver(lab: Lab, state: Path) -> AsyncIterator[LibvirtDriver]:
     uri = f"qemu:///system?socket={lab.run_dir}/libvirt/libvirt-sock"
-    options = LibvirtOptions(uri=uri, acceleration="tcg", first_user=guest_users.FIRST)
-    driver = LibvirtDriver(options, HostContext(host="alpha", state_dir=str(state)))
+    options, context = LibvirtOptions(uri=uri, acceleration="tcg"), HostContext(host="alpha", state_dir=str(state))
+    driver = LibvirtDriver(options, context, libvirt_home=lab.directory / HOME)
     await driver.open()
     yield driver
     for guest in await driver.guests():
@@ -99,6 +131,32 @@ async def test_an_emulator_is_nobody_and_has_a_user_of_its_own(
             assert not second.can_read(path), path
     assert "not permitted" in second.tries("kill", "-0", str(first.pid), walled=False).stderr
     assert [each.power for each in await driver.guests()] == [Power.RUNNING] * 2
+
+
+async def test_where_kvm_is_another_groups_guests_have_that_one_and_a_way_that_the_setup_opens(
+    driver: LibvirtDriver, lab: Lab, plan: GuestPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group of /dev/kvm on Debian is not libvirt's; whether its directories let it pass, real guests tell."""
+    kvm, home = grp.getgrnam("kvm").gr_gid, lab.directory / HOME
+    monkeypatch.setattr(guest_users, "_group", lambda *_: kvm)
+    monkeypatch.setattr(driver, "_own", guest_users.Choice(group=kvm))
+    with pytest.raises((Busy, Refused)):
+        await driver.create(plan)
+    await driver.destroy(plan.id)
+    base = guest_users.Label(driver._base.user, kvm)
+    closed = guest_users.choose(base, "kvm", FIRST, home)
+    assert closed.group is None and closed.remedy.endswith(f"0751 {home}")
+    _open_as_the_setup_does(lab)
+    try:
+        assert guest_users.choose(base, "kvm", FIRST, home).group == kvm
+        await driver.create(plan)
+        qemu = emulator_in(lab.run_dir, plan.id)
+        require_nobody(qemu)
+        assert qemu.user >= FIRST and set(qemu.says("Gid").split()) == {str(kvm)}
+        assert not qemu.can_read(home, walled=False), "who passes does not list"
+    finally:
+        for name in ("", "channel", "channel/target"):
+            (home / name).chmod(0o750)
 
 
 async def test_what_an_emulator_holds_is_its_guests_and_the_image_stays_roots(

@@ -8,9 +8,10 @@ import pytest
 from lxml import etree
 
 from novakit_driver_libvirt.domain_xml import Surroundings, render
-from novakit_driver_libvirt.guest_users import ROOT, Label, of_domain, of_libvirt, own, parse, possible
+from novakit_driver_libvirt.guest_users import ROOT, Label, choose, of_domain, of_libvirt, parse
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.servers import GuestPlan
+from novakit_host import guest_users
 
 GUEST = "11111111-2222-3333-4444-555555555555"
 PLAN = GuestPlan(id=GUEST, name="web", hostname="web", vcpus=1, memory_mb=512, root_gb=1)
@@ -34,37 +35,44 @@ def test_what_is_no_label_of_numbers_is_none(text: str) -> None:
 
 
 def test_a_domain_tells_the_user_it_was_given() -> None:
-    label = own(GUEST, BASE, (), 2000)
-    assert label.group == BASE.group
-    assert label.user >= 2000
+    label = Label(2000, BASE.group)
     xml = render(PLAN, (), attrs.evolve(AROUND, label=str(label)))
     assert of_domain(xml) == label
     assert [each.get("relabel") for each in etree.fromstring(xml).iterfind("seclabel")] == ["yes"]
     assert of_domain(render(PLAN, (), AROUND)) is None
     assert "seclabel" not in render(PLAN, (), AROUND)
-    assert own(GUEST, BASE, {label.user}, 2000) != label
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 @pytest.mark.parametrize(
-    ("base", "acceleration", "mode", "group", "can"),
+    ("base", "acceleration", "mode", "group", "home", "of_all"),
     [
-        (ROOT, "tcg", 0o666, 0, False),
-        (BASE, "tcg", 0o600, 0, True),
-        (BASE, "kvm", 0o666, 0, True),
-        (BASE, "kvm", 0o660, 109, True),
-        (BASE, "kvm", 0o660, 110, False),
-        (BASE, "kvm", 0o600, 109, False),
+        (ROOT, "tcg", 0o666, 0, 0o751, None),
+        (BASE, "tcg", 0o600, 0, 0o750, BASE.group),
+        (BASE, "kvm", 0o666, 0, 0o750, BASE.group),
+        (BASE, "kvm", 0o660, BASE.group, 0o750, BASE.group),
+        (BASE, "kvm", 0o660, 36, 0o750, None),
+        (BASE, "kvm", 0o660, 36, 0o751, 36),
+        (BASE, "kvm", 0o600, BASE.group, 0o751, None),
+        (BASE, "tcg", 0o600, 0, 0o701, None),
     ],
 )
+@pytest.mark.parametrize("closed", ["", "channel", "channel/target"])
 def test_guests_share_libvirts_user_where_no_other_gets_to_what_they_need(
-    tmp_path: Path, base: Label, acceleration: str, mode: int, group: int, can: bool
+    tmp_path: Path, base: Label, acceleration: str, mode: int, group: int, home: int, of_all: int | None, closed: str
 ) -> None:
-    device = tmp_path / "kvm"
+    device, libvirts = tmp_path / "kvm", tmp_path / "qemu"
     device.touch()
     device.chmod(mode)
     os.chown(device, 0, group)
-    assert possible(base, acceleration, device) is can
+    (libvirts / "channel/target").mkdir(parents=True)
+    for each in ("", "channel", "channel/target"):
+        os.chown(libvirts / each, BASE.user, BASE.group)
+        (libvirts / each).chmod(home if each == closed else 0o751)
+    choice = choose(base, acceleration, guest_users.FIRST, libvirts, device)
+    assert choice.group == of_all
+    assert bool(choice.why) is bool(choice.remedy) is (of_all is None)
+    assert choose(base, acceleration, 0, libvirts, device).group is None
 
 
 def test_users_that_no_guest_can_have_are_refused() -> None:

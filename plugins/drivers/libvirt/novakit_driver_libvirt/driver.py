@@ -38,6 +38,7 @@ from novakit_hookspecs.urls import without_secrets
 from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Snapshots, Suspends, UsesImages
 from novakit_host import disks as making
 from novakit_host.acceleration import DEVICE, Acceleration, decide, fault_of
+from novakit_host.guest_users import unused
 from novakit_host.guest_work import WorkByGuest
 from novakit_host.machine import HostMachine
 from novakit_host.pci.survey import Survey, survey
@@ -74,8 +75,9 @@ class LibvirtDriver:
     _listeners: "WeakSet[asyncio.Queue[GuestEvent]]" = attrs.field(init=False, factory=WeakSet)
     _verdict: Acceleration | None = attrs.field(init=False, default=None)
     _shared_cpus: Mapping[int, Sequence[int]] = attrs.field(init=False, factory=dict)
+    libvirt_home: Path = guest_users.HOME
     _base: Label = attrs.field(init=False, default=guest_users.ROOT)
-    """Whom libvirt runs QEMU as by itself."""
+    _own: guest_users.Choice = attrs.field(init=False, factory=guest_users.Choice)
     _users: dict[str, int] = attrs.field(init=False, factory=dict)
     """Users that guests were given; of one that is being made no domain tells yet."""
     _reconnecting: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)
@@ -102,6 +104,8 @@ class LibvirtDriver:
         capabilities = await self._calls.capabilities()
         self._shared_cpus = self._sharing(capabilities)
         self._base = guest_users.of_libvirt(capabilities)
+        accelerated, first = self._verdict.acceleration, self.options.first_user
+        self._own = guest_users.choose(self._base, accelerated, first, self.libvirt_home)
         self._require_way_to(self._disks.root / "disk")
 
     async def close(self) -> None:
@@ -260,21 +264,18 @@ class LibvirtDriver:
             await self._calls.define(render(plan, disks, around))
         return await self._running(plan.id)
 
-    def _has_own_users(self) -> bool:
-        return bool(self.options.first_user) and guest_users.possible(self._base, self._decided().acceleration)
-
     async def _label(self, guest: str) -> str:
         """Give the guest a user of its own; empty where libvirt's own choice stands."""
-        if not self._has_own_users():
+        if self._own.group is None:
             return ""
         used = await self._calls.users()
         # Nothing is awaited from here on: two guests that are made at once must not find the same one free.
         try:
-            label = guest_users.own(guest, self._base, {*used, *self._users.values()}, self.options.first_user)
+            user = unused(guest, {*used, *self._users.values()}, self.options.first_user)
         except ValueError as error:
             raise Refused(f"guest {guest} cannot be given a user: {error}") from error
-        self._users[guest] = label.user
-        return str(label)
+        self._users[guest] = user
+        return str(Label(user, self._own.group))
 
     async def _set_power(self, guest: str, to: Power, within: float) -> Guest:
         domain = await self._known(guest)
@@ -370,17 +371,13 @@ class LibvirtDriver:
     async def _require_cpu_limits(self, plan: GuestPlan) -> None:
         wanted = hardware(plan.vcpus, plan.extra_specs, plan.image_properties).cpu_limits
         if wanted and self._has_own_libvirt() and not await asyncio.to_thread(daemons.cpus_are_limited):
-            raise Refused(
-                "limits of CPUs need the host's control group cpu, and it is not mounted below /sys/fs/cgroup"
-            )
+            raise Refused("limits of CPUs need the host's control group cpu, which is not below /sys/fs/cgroup")
 
     def _require_way_to(self, path: Path) -> None:
-        user = self.options.first_user if self._has_own_users() else self._base.user
+        user = self._base.user if self._own.group is None else self.options.first_user
         if (closed := unsearchable(path, user)) is not None:
-            raise Refused(
-                f"QEMU runs as user {user} and cannot get to {path.parent} through {closed}:"
-                f" run `chmod o+x {closed}`, or keep the state elsewhere"
-            )
+            what = f"QEMU runs as user {user} and cannot get to {path.parent} through {closed}"
+            raise Refused(f"{what}: run `chmod o+x {closed}`, or keep the state elsewhere")
 
     def _listen(self) -> "asyncio.Queue[GuestEvent]":
         queue: asyncio.Queue[GuestEvent] = asyncio.Queue()

@@ -1,12 +1,13 @@
 """What of the host's furniture is there, for `novakit doctor`; changes nothing."""
 
 import asyncio
+import grp
 import os
 import pwd
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from novakit_driver_libvirt import daemons, firmware, kvm_device
+from novakit_driver_libvirt import daemons, firmware, guest_users, kvm_device
 from novakit_driver_libvirt.disks import unsearchable
 from novakit_driver_libvirt.options import LibvirtOptions
 from novakit_hookspecs.errors import Refused
@@ -36,6 +37,7 @@ async def examine(
     findings.append(await _libvirt(run_dir, state_dir, lacking) if own_host else _elsewhere(options.uri))
     findings.append(await _acceleration(options, state_dir, run_dir, own_host))
     findings.append(await asyncio.to_thread(_way, state_dir))
+    findings.append(await _users(options, state_dir))
     findings.append(await confinement())
     findings += [*await known_holes.examine(known_holes.QEMU), *await known_holes.examine(known_holes.LIBVIRT)]
     findings += await asyncio.to_thread(pci_survey.examine, options.pci, root)
@@ -126,6 +128,21 @@ def _way(state_dir: Path) -> Finding:
         found=f"{QEMU_USER} cannot get through {wall}",
         remedy=f"chmod o+x {wall}, or keep the state elsewhere",
     )
+
+
+async def _users(options: LibvirtOptions, state_dir: Path) -> Finding:
+    """Whether each guest's QEMU gets a user of its own, as far as libvirt's configuration is Debian's."""
+    check = "users of guests"
+    try:
+        base = guest_users.Label(pwd.getpwnam(QEMU_USER).pw_uid, grp.getgrnam(QEMU_USER).gr_gid)
+        accelerated = (await decide(options.acceleration, state_dir)).acceleration
+    except (KeyError, Refused):
+        return Finding(check=check, verdict=Verdict.OK, found="libvirt says later who runs QEMU")
+    choice = await asyncio.to_thread(guest_users.choose, base, accelerated, options.first_user)
+    if choice.group is not None:
+        return Finding(check=check, verdict=Verdict.OK, found=f"one for each, from {options.first_user} on")
+    found = f"guests share {QEMU_USER}, and may read each other's disks: {choice.why}"
+    return Finding(check=check, verdict=Verdict.WARN, found=found, remedy=choice.remedy)
 
 
 async def _acceleration(options: LibvirtOptions, state_dir: Path, run_dir: Path, own_host: bool) -> Finding:

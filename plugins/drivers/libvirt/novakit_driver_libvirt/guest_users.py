@@ -1,10 +1,10 @@
 """Whom libvirt runs a guest's QEMU as: a user of its own for each guest, where that can be.
 
 libvirt's one user for all of them would let a guest that has taken its QEMU over read the disks of all others.
-The group stays libvirt's: by it QEMU gets through libvirt's own directories, and to /dev/kvm.
+The group is one that QEMU needs. libvirt's own leads through libvirt's directories, which Debian closes to others;
+where /dev/kvm is another group's, that one is taken, and the directories have to be open to all who know a name there.
 """
 
-from collections.abc import Collection
 from pathlib import Path
 
 import attrs
@@ -26,6 +26,8 @@ class Label:
 
 
 ROOT = Label(0, 0)
+HOME = Path("/var/lib/libvirt/qemu")
+"""Where libvirt keeps sockets and keys of guests."""
 
 
 def of_libvirt(capabilities: str) -> Label:
@@ -50,19 +52,47 @@ def parse(text: str) -> Label | None:
     return Label(int(user), int(group)) if user.isdigit() and group.isdigit() else None
 
 
-def possible(base: Label, acceleration: str, device: Path = DEVICE) -> bool:
-    """Return whether guests can have users of their own beside the one that libvirt was configured for.
+@attrs.frozen(kw_only=True)
+class Choice:
+    """Whether guests get users of their own."""
 
-    Not where an operator chose root, or where that user alone gets to /dev/kvm, as a member of another group.
+    group: int | None = None
+    """The group of all of them; None where guests share libvirt's own user."""
+    why: str = ""
+    """Why they share it."""
+    remedy: str = ""
+
+
+def choose(base: Label, acceleration: str, first: int, home: Path = HOME, device: Path = DEVICE) -> Choice:
+    """Choose whether guests can have users of their own, from `first` on, beside libvirt's, which is `base`.
+
+    Not where an operator chose root or `first_user = 0`, this root cannot become those users, libvirt's user alone gets
+    to /dev/kvm, or there is no way through libvirt's directories in `home`.
     """
-    if base.user == 0:
-        return False
+    if base.user == 0 or first == 0:
+        said = "qemu.conf names root" if base.user == 0 else "[drivers.libvirt] first_user is 0"
+        return Choice(why=said, remedy="leave that out, and start libvirtd and the agent again")
+    if guest_users.unmapped(first):
+        return Choice(why=f"users from {first} on are not mapped here", remedy="map them, or set first_user")
+    group = _group(base, acceleration, device)
+    if group is None:
+        return Choice(why=f"only {base.user} gets to {device}", remedy=f"chmod g+rw {device}")
+    for directory in (home, *(home / each for each in ("channel", "channel/target"))):
+        if directory.is_dir() and not _is_open(directory, group):
+            overridden = f"dpkg-statoverride --update --add libvirt-qemu libvirt-qemu 0751 {directory}"
+            return Choice(why=f"group {group} cannot get through {directory}", remedy=overridden)
+    return Choice(group=group)
+
+
+def _group(base: Label, acceleration: str, device: Path) -> int | None:
     if acceleration != "kvm":
-        return True
+        return base.group
     status = device.stat()
-    return status.st_mode & 0o006 == 0o006 or (status.st_gid == base.group and status.st_mode & 0o060 == 0o060)
+    if status.st_mode & 0o006 == 0o006:
+        return base.group
+    return status.st_gid if status.st_mode & 0o060 == 0o060 else None
 
 
-def own(guest: str, base: Label, used: Collection[int], first: int) -> Label:
-    """Return the label of a new guest. Raises ValueError when every user is used."""
-    return Label(guest_users.unused(guest, used, first), base.group)
+def _is_open(directory: Path, group: int) -> bool:
+    status = directory.stat()
+    return bool(status.st_mode & (0o010 if status.st_gid == group else 0o001))

@@ -34,10 +34,10 @@ class LibvirtOptions:
     """How many GiB may be promised for each GiB of the state directory's file system."""
     pci: tuple[PciRule, ...] = tuple_field()
     """Which of the host's PCI devices guests may have."""
-    first_user: int = attrs.field(default=0, validator=[ge(0), lt((1 << 31) - guest_users.COUNT)])
+    first_user: int = attrs.field(default=guest_users.FIRST, validator=[ge(0), lt((1 << 31) - guest_users.COUNT)])
     """The first of 65,536 numeric users that no account has, one for each guest's QEMU; 0 for libvirt's one user.
 
-    They need a way through libvirt's own directory, which Debian closes to all but libvirt's user.
+    Where they cannot be used, guests share libvirt's user, and `novakit doctor` says why.
     """
     vnc: bool = False
     """Give guests a screen, served by VNC on 127.0.0.1."""
