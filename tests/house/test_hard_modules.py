@@ -37,6 +37,7 @@ HARD = (
     "novakit/conductor/guests/note.py",
     "novakit/conductor/guests/strangers.py",
     "novakit/conductor/outcomes.py",
+    "novakit/concurrency/shares.py",
     "novakit/conductor/verbs/create.py",
     "novakit/conductor/wiring.py",
     "novakit/conductor/work.py",
