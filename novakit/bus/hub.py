@@ -12,11 +12,12 @@ participant costs a task, and a sign of life twice a second where it shares a ta
 import asyncio
 import math
 import os
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import attrs
 import structlog
@@ -25,6 +26,7 @@ from novakit import world
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.interface import BusError, Handler, Message, Unreachable
 from novakit.bus.memory import MemoryBus, MemoryParticipant
+from novakit.bus.places import HostPace, HostPlaces
 from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, NotANewQuestion, Wire
 
 log = structlog.get_logger(__name__)
@@ -35,12 +37,6 @@ HOST_LIMIT = 16 << 20
 """Bytes of one message of a compute host: the report of one with thousands of guests has a few hundred thousand."""
 HOST_CALLS = 256
 """Calls of one compute host that are answered at a time; the next one is told to ask again."""
-HOST_AT_WORK = 3
-"""Calls of one method of a compute host that are at work at a time, of those that read or write the database.
-
-Its other calls wait their turn: the conductor has a dozen places at its database for all hosts. They are counted by
-method, so that what a host's guests ask of it does not keep its reports from being taken.
-"""
 HELLO = 4096
 """Bytes with which somebody says who they are, at most."""
 
@@ -75,25 +71,23 @@ class _Call:
 
 
 @attrs.define
-class _HostTurns:
-    """The turns of one compute host's calls, by method."""
+class _FromHost:
+    """What one compute host sends."""
 
-    _methods: WeakValueDictionary[str, asyncio.Semaphore] = attrs.field(factory=WeakValueDictionary)
-    """Forgotten with the last call that uses it: the names are the host's."""
+    name: str
+    pace: HostPace = attrs.field(factory=HostPace)
 
-    async def take(self, call: _Call) -> Any:
-        """Answer a call when fewer than `HOST_AT_WORK` of its method are at work. Raises what answering it raises."""
+    async def take(self, call: _Call, places: HostPlaces, method: str) -> Any:
+        """Answer a call once it has a place among those of its method. Raises what answering it raises."""
         began = world.monotonic()
-        places = self._methods.setdefault(str(call.method), asyncio.Semaphore(HOST_AT_WORK))
-        try:
-            async with asyncio.timeout(call.within):
-                await places.acquire()
-        except TimeoutError:
-            raise Unreachable(f"no answer within {call.within} s: other calls of {call.method} are at work") from None
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(call.within):
+                    await stack.enter_async_context(places.at_work(self.name, method))
+            except TimeoutError:
+                why = f"no answer within {call.within} s: other calls of {call.method} are at work"
+                raise Unreachable(why) from None
             return await call.answer(world.monotonic() - began)
-        finally:
-            places.release()
 
 
 @attrs.define
@@ -120,8 +114,9 @@ class LocalHub:
     _watch: asyncio.Task[None] | None = None
     _wires: set[Wire] = attrs.field(factory=set)
     _joined: set[_Joined] = attrs.field(factory=set)
-    _turns: defaultdict[str, "_HostTurns"] = attrs.field(factory=lambda: defaultdict(_HostTurns))
-    """By compute host, and kept while it is away: a call that was given up may still be ending when it comes back."""
+    _hosts: dict[str, "_FromHost"] = attrs.field(factory=dict)
+    """By compute host, and kept while it is away: coming back gives it no new burst."""
+    _places: HostPlaces = attrs.field(factory=lambda: HostPlaces(HOST_CALLS))
     _strangers: dict[Wire, int] = attrs.field(factory=dict)
     """Who has not said yet who it is, the oldest first, with the Unix user that connected."""
     _taking_over: set[str] = attrs.field(factory=set)
@@ -155,14 +150,17 @@ class LocalHub:
             if (joined := await self._let_in(wire)) is None:
                 return
             is_host = joined.participant.identity.startswith("agent:")
-            limit, turns = (HOST_LIMIT, self._turns[joined.participant.identity]) if is_host else (LIMIT, None)
+            name = joined.participant.identity
+            host = self._hosts.setdefault(name, _FromHost(name)) if is_host else None
             while True:
-                frame = await wire.read(limit)
+                frame = await wire.read(LIMIT if host is None else HOST_LIMIT)
+                if host is not None:
+                    await self._places.sent(host.pace, wire.size)
                 if is_host and frame["t"] in ("call", "call each") and answering.open >= HOST_CALLS:
                     wire.send(t="reply", id=frame["id"], error="too many calls at once; ask again", kind="Busy")
                     continue
                 joined.heard, joined.participant.silent = world.monotonic(), False
-                self._handle(frame, joined.participant, asking, answering, turns)
+                self._handle(frame, joined.participant, asking, answering, host)
         except NotANewQuestion as error:
             log.warning(
                 "a bus participant is hung up on", identity=joined and joined.participant.identity, why=str(error)
@@ -275,13 +273,17 @@ class LocalHub:
         participant: MemoryParticipant,
         asking: Asking,
         answering: Answering,
-        turns: "_HostTurns | None",
+        host: "_FromHost | None",
     ) -> None:
         match frame["t"]:
             case "call" | "call each" as kind:
                 within, is_each = _seconds(frame["within"]), kind == "call each"
                 call = _Call(participant, frame["target"], frame["method"], frame["body"], within, is_each)
-                work = call.answer if turns is None else lambda: turns.take(call)
+                work: Callable[[], object] = call.answer
+                if host is not None:
+                    # Names that nobody serves are the host's own: they share one count, or each would have one.
+                    method = str(call.method) if self.bus.has(call.target, call.method) else ""
+                    work = partial(host.take, call, self._places, method)
                 answering.begin(frame["id"], work, f"bus/{call.target}")
             case "withdraw":
                 participant.withdraw()

@@ -27,6 +27,7 @@ from novakit.bus.interface import (
     check_permitted,
     remote_error,
 )
+from novakit.bus.places import waiting_for_a_host
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +77,10 @@ class MemoryBus:
     members: Counter[str] = attrs.field(factory=Counter)
     """How many participants have joined under each identity."""
 
+    def has(self, target: str, method: object) -> bool:
+        """Return whether anybody serves a method of a target."""
+        return any(method in served.methods for served in self._targets.get(target, ()))
+
     def join(self, identity: str) -> "MemoryParticipant":
         """Give a participant its connection."""
         self.members[identity] += 1
@@ -109,7 +114,10 @@ class MemoryParticipant:
             # To the end: of servers that are equally busy, `min` takes the first, so they take turns.
             servers.remove(served)
             servers.append(served)
-        return await self._ask(served, target, method, body, within)
+        if not _is_alone(target):
+            return await self._ask(served, target, method, body, within)
+        async with waiting_for_a_host():
+            return await self._ask(served, target, method, body, within)
 
     async def call_each(
         self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30

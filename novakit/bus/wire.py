@@ -33,11 +33,14 @@ class Wire:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    size: int = 0
+    """Bytes of the message that was read last."""
 
     async def read(self, limit: int = LIMIT) -> dict[str, Any]:
         size = int.from_bytes(await self.reader.readexactly(4), "big")
         if size > limit:
             raise ConnectionError(f"a message of {size} bytes is above {limit}")
+        self.size = size
         frame = orjson.loads(await self.reader.readexactly(size))
         if not isinstance(frame, dict):
             raise ConnectionError("a message must be an object")

@@ -30,13 +30,14 @@ class Share:
     @asynccontextmanager
     async def place(self, party: str) -> AsyncIterator[None]:
         """Hold a place while the block runs. Raises TooMany where the party has too many waiting."""
-        await self._enter(party)
+        await self.enter(party)
         try:
             yield
         finally:
-            self._leave(party)
+            self.leave(party)
 
-    async def _enter(self, party: str) -> None:
+    async def enter(self, party: str) -> None:
+        """Take a place, to be given back by `leave`. Raises TooMany where the party has too many waiting."""
         if party not in self._waiting and self._taken < self.total and self._active[party] < self.each:
             self._take(party)
             return
@@ -52,14 +53,15 @@ class Share:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave(party)
+                self.leave(party)
             raise
 
     def _take(self, party: str) -> None:
         self._active[party] += 1
         self._taken += 1
 
-    def _leave(self, party: str) -> None:
+    def leave(self, party: str) -> None:
+        """Give a place back."""
         self._taken -= 1
         self._active[party] -= 1
         if not self._active[party]:

@@ -30,6 +30,7 @@ HARD = (
     "novakit/agent/notes.py",
     "novakit/bus/contract.py",
     "novakit/bus/hub.py",
+    "novakit/bus/places.py",
     "novakit/bus/repeats.py",
     "novakit/concurrency/gather.py",
     "novakit/concurrency/own_thread.py",

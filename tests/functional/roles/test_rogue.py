@@ -3,6 +3,8 @@
 The processes are those that a reader of `docs/how-to/run-roles-apart.md` has, and the rogue has what such a host has.
 """
 
+import asyncio
+import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from novakit import world
 from novakit.bus import enrolments
 from tests.functional.roles.intruder import Intruder
 from tests.functional.roles.page import HOST, AsThePageSays, lines
@@ -108,6 +111,50 @@ async def _others_are_out_of_reach(roles: AsThePageSays) -> None:
             assert (await other.read())["t"] == "welcome"
             other.send(**frame)
             assert await other.closed(), frame
+
+
+@pytest.mark.slow
+async def test_several_hosts_that_were_taken_over_keep_no_honest_one_from_its_work(roles: AsThePageSays) -> None:
+    """They report guests that nobody knows and answer nothing, and ask what guests ask, as fast as they can."""
+    names = [ROGUE, *(f"rogue-{number}" for number in range(4))]
+    for name in names[1:]:
+        roles.enrol(name)
+    facts = {"hypervisor_type": "x", "hypervisor_version": 1, "hypervisor_hostname": "x", "inventory": {}}
+    strange = [{"id": world.new_id(), "power": "running", "why": ""} for _ in range(300)]
+    report = {"facts": facts, "guests": strange, "building": [], "started": False}
+    question = {"network_id": world.new_id(), "ip": "10.0.0.9", "path": "/openstack/latest/meta_data.json"}
+
+    async def flood(name: str) -> None:
+        path = enrolments.directory(roles.directory / name) / f"agent.{name}"
+        async with Intruder.with_file(path, f"agent:{name}") as other:
+            assert (await other.read())["t"] == "welcome"
+            other.send(t="serve", target=f"agent.{name}", methods=["notes", "destroy", "keep_note"])
+            for number in itertools.count(1):
+                method, body = [("report_host", {"report": report}), ("metadata", question)][number % 2]
+                other.send(t="call", id=number, target="conductor", method=method, body=body, within=3600)
+                await other.writer.drain()
+                if number % 50 == 0:
+                    await asyncio.sleep(0.05)
+
+    async with aiohttp.ClientSession() as session:
+        admin = await Api.login(roles.service, session, "novakit-admin")
+        image, network = await admin.image(content=bytes(512)), await admin.network()
+        floods = [asyncio.ensure_future(flood(name)) for name in names]
+        try:
+            await asyncio.sleep(2)
+            for number in range(3):
+                server = await admin.server(f"s{number}", image, networks=[{"uuid": network}])
+                shown = await admin.reach(server, "ACTIVE")
+                assert shown["OS-EXT-SRV-ATTR:host"] == HONEST
+                await admin.ok("DELETE", f"/compute/v2.1/servers/{server}")
+                await admin.gone(server)
+            services = (await admin.ok("GET", "/compute/v2.1/os-services"))["services"]
+            assert {each["state"] for each in services if each["host"] == HONEST} == {"up"}
+            assert not any(each.done() and each.exception() for each in floods), "nobody was hung up on"
+        finally:
+            for each in floods:
+                each.cancel()
+            await asyncio.gather(*floods, return_exceptions=True)
 
 
 @pytest.mark.slow

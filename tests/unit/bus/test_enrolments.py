@@ -13,7 +13,8 @@ import pytest
 
 from novakit.bus import MemoryBus, enrolments
 from novakit.bus.enrolments import Enrolments
-from novakit.bus.hub import HOST_AT_WORK, HOST_CALLS, HOST_LIMIT, STRANGERS, LocalHub
+from novakit.bus.hub import HOST_CALLS, HOST_LIMIT, STRANGERS, LocalHub
+from novakit.bus.places import HOST_AT_WORK
 from novakit.errors import ConfigError
 from tests.functional.roles.intruder import Intruder
 from tests.support.credentials import credential_of, joining

@@ -85,12 +85,12 @@ async def test_a_place_given_at_the_moment_of_a_cancel_is_not_lost() -> None:
 async def test_too_many_waiting_are_told_so_and_others_are_not() -> None:
     share = Share(total=1, each=1, waiting_each=3)
     async with share.place("a"):
-        waiting = [asyncio.create_task(share._enter("a")) for _ in range(3)]
+        waiting = [asyncio.create_task(share.enter("a")) for _ in range(3)]
         await settle()
         with pytest.raises(errors.TooMany) as told:
-            await share._enter("a")
+            await share.enter("a")
         assert told.value.headers == {"Retry-After": "1"}
-        other = asyncio.create_task(share._enter("b"))
+        other = asyncio.create_task(share.enter("b"))
         await settle()
         assert not other.done()
         for task in (*waiting, other):
