@@ -139,7 +139,7 @@ async def test_where_kvm_is_another_groups_guests_have_that_one_and_a_way_that_t
     """The group of /dev/kvm on Debian is not libvirt's; whether its directories let it pass, real guests tell."""
     kvm, home = grp.getgrnam("kvm").gr_gid, lab.directory / HOME
     monkeypatch.setattr(guest_users, "_group", lambda *_: kvm)
-    monkeypatch.setattr(driver, "_own", guest_users.Choice(group=kvm))
+    monkeypatch.setattr(driver, "_own", guest_users.UsersOfGuests(group=kvm))
     with pytest.raises((Busy, Refused)):
         await driver.create(plan)
     await driver.destroy(plan.id)

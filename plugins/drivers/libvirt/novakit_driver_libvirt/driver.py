@@ -77,7 +77,7 @@ class LibvirtDriver:
     _shared_cpus: Mapping[int, Sequence[int]] = attrs.field(init=False, factory=dict)
     libvirt_home: Path = guest_users.HOME
     _base: Label = attrs.field(init=False, default=guest_users.ROOT)
-    _own: guest_users.Choice = attrs.field(init=False, factory=guest_users.Choice)
+    _own: guest_users.UsersOfGuests = attrs.field(init=False, factory=guest_users.UsersOfGuests)
     _users: dict[str, int] = attrs.field(init=False, factory=dict)
     """Users that guests were given; of one that is being made no domain tells yet."""
     _reconnecting: "asyncio.Task[None] | None" = attrs.field(init=False, default=None)

@@ -53,7 +53,7 @@ def parse(text: str) -> Label | None:
 
 
 @attrs.frozen(kw_only=True)
-class Choice:
+class UsersOfGuests:
     """Whether guests get users of their own."""
 
     group: int | None = None
@@ -63,7 +63,7 @@ class Choice:
     remedy: str = ""
 
 
-def choose(base: Label, acceleration: str, first: int, home: Path = HOME, device: Path = DEVICE) -> Choice:
+def choose(base: Label, acceleration: str, first: int, home: Path = HOME, device: Path = DEVICE) -> UsersOfGuests:
     """Choose whether guests can have users of their own, from `first` on, beside libvirt's, which is `base`.
 
     Not where an operator chose root or `first_user = 0`, this root cannot become those users, libvirt's user alone gets
@@ -71,17 +71,17 @@ def choose(base: Label, acceleration: str, first: int, home: Path = HOME, device
     """
     if base.user == 0 or first == 0:
         said = "qemu.conf names root" if base.user == 0 else "[drivers.libvirt] first_user is 0"
-        return Choice(why=said, remedy="leave that out, and start libvirtd and the agent again")
+        return UsersOfGuests(why=said, remedy="leave that out, and start libvirtd and the agent again")
     if guest_users.unmapped(first):
-        return Choice(why=f"users from {first} on are not mapped here", remedy="map them, or set first_user")
+        return UsersOfGuests(why=f"users from {first} on are not mapped here", remedy="map them, or set first_user")
     group = _group(base, acceleration, device)
     if group is None:
-        return Choice(why=f"only {base.user} gets to {device}", remedy=f"chmod g+rw {device}")
+        return UsersOfGuests(why=f"only {base.user} gets to {device}", remedy=f"chmod g+rw {device}")
     for directory in (home, *(home / each for each in ("channel", "channel/target"))):
         if directory.is_dir() and not _is_open(directory, group):
             overridden = f"dpkg-statoverride --update --add libvirt-qemu libvirt-qemu 0751 {directory}"
-            return Choice(why=f"group {group} cannot get through {directory}", remedy=overridden)
-    return Choice(group=group)
+            return UsersOfGuests(why=f"group {group} cannot get through {directory}", remedy=overridden)
+    return UsersOfGuests(group=group)
 
 
 def _group(base: Label, acceleration: str, device: Path) -> int | None:
