@@ -25,7 +25,10 @@ from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 
-NO_NOTE = "Its host keeps no note of what was around its ports: routers, floating IPs and rules are not known."
+NO_NOTE = (
+    "Its host keeps no note that this database sealed of what was around its ports: routers, floating IPs and rules are"
+    " not known."
+)
 
 
 @attrs.define(kw_only=True)

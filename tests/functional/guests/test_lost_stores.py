@@ -192,6 +192,36 @@ async def test_a_host_takes_no_orders_of_another_deployment(store: Store, tmp_pa
         assert await cloud.guests("a") == {mine} and (await cloud.audit()).orphaned == ()
 
 
+async def test_after_the_loss_of_all_but_the_hosts_a_guest_is_adopted_by_its_own_note_and_nothing_around_it(
+    store: Store, tmp_path: Path
+) -> None:
+    """Every seal is of a key that is gone, and the deployment is another one: notes are the word of their hosts."""
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        lost = await cloud.create("a")
+        await cloud.report()
+        await cloud.note_networks()
+        before, ports = await _row(cloud, lost), await cloud.wired("a")
+    await put_back(store, {})
+    (tmp_path / identities.NAME).unlink()
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        assert cloud.agents["a"].membership.refusal and await cloud.strangers() == {}
+    (tmp_path / "agents" / "a" / identities.NAME).unlink()
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.report(3)
+        assert not cloud.parts.notary.has_lost_its_seal
+        assert "it belongs to another cloud" in (await cloud.strangers())[lost], "nothing is adopted by itself"
+        assert await cloud.guests("a") == {lost} and await cloud.wired("a") == ports
+        await cloud.begin()
+        settled = await cloud.desk.adopt(lost, None, Asked(user_id="u"))
+        assert settled.why == "" and "no note that this database sealed" in settled.left[0]
+        after = await _row(cloud, lost)
+        assert {name for name in before if before[name] != after[name]} <= {"number", "updated_at"}
+        await cloud.report(2)
+        assert await cloud.guests("a") == {lost} and await cloud.wired("a") == ports
+        assert await cloud.strangers() == {} and (await cloud.audit()).orphaned == ()
+
+
 async def test_no_scheduler_sees_a_host_without_what_its_strangers_take(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
