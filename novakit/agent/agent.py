@@ -383,6 +383,9 @@ class Agent(HostCalls):
             if hasattr(driver, "holdings"):
                 found += await guarded(plugin, "holdings", driver.holdings(), 60)
         guests = await self._ask_driver("guests", self.driver.guests(), 60)
+        # What no driver knows: copies of disks, and notes without a guest, which nothing else would tell of.
+        own = [*await self.snapshots.held(), *self.notes_kept.beside([each.id for each in guests])]
+        found += [Holding(kind="file", name=str(path), owner=server) for server, path in own]
         return Holdings(holdings=tuple(found), guests=tuple(guests))
 
     async def _alone(self, server: str, work: Callable[[], Awaitable[T]]) -> T:

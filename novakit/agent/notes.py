@@ -10,7 +10,7 @@ are not.
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -57,6 +57,10 @@ class GuestNotes:
         """Read the notes of some guests; those without one are left out."""
         wanted = [each for each in servers if each in self._versions]
         return [note for note in await asyncio.to_thread(lambda: [self._read(each) for each in wanted]) if note]
+
+    def beside(self, guests: Collection[str]) -> Sequence[tuple[str, Path]]:
+        """List the notes of guests other than these, each with the guest's id."""
+        return [(guest, self._path(guest)) for guest in sorted(self._versions.keys() - {*guests})]
 
     async def forget(self, server: str) -> None:
         """Remove a guest's note, once the guest is gone; none is fine."""

@@ -1,7 +1,7 @@
 """The disks of shelved guests on their way to the image service; every file is whole or has another name."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -67,6 +67,13 @@ class SnapshotFiles:
         if self.directory.is_dir():
             for path in await asyncio.to_thread(lambda: list(self.directory.glob(f"{server}.*"))):
                 await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def held(self) -> Sequence[tuple[str, Path]]:
+        """List the files that are there, each with the id of its server."""
+        if not self.directory.is_dir():
+            return []
+        found = await asyncio.to_thread(lambda: sorted(self.directory.iterdir()))
+        return [(path.name.partition(".")[0], path) for path in found]
 
     def _path(self, server: str, operation: str, ending: str) -> Path:
         return self.directory / f"{server}.{operation}.{ending}"

@@ -71,6 +71,29 @@ async def test_a_disk_of_nobody_outlives_everything_but_an_operators_word(store:
         assert (await cloud.audit()).orphaned == ()
 
 
+async def test_a_copy_of_a_disk_and_a_note_of_nobody_are_told_of_and_removed(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        mine, gone = await cloud.create("a"), await cloud.create("a")
+        await cloud.agents["a"].driver.destroy(gone)
+        async with store.write() as session:
+            await session.execute(servers.servers.delete().where(servers.servers.c.id == gone))
+            await cloud.parts.placement.release(session, gone)
+        await cloud.parts.networks.release(gone)
+        await cloud.parts.wiring.ensure("a")
+        home = tmp_path / "agents" / "a"
+        (home / "snapshots").mkdir()
+        for server in (mine, gone):
+            (home / "snapshots" / f"{server}.{world.new_id()}.qcow2").write_bytes(b"disk")
+        await _restart(cloud, "a")
+        desk = RemainsDesk(cloud.parts)
+        things = {(each.kind, Path(each.name).parent.name, each.owner) for each in (await desk.listed()).things}
+        assert things == {("file", "snapshots", gone), ("file", "guests", gone)}
+        assert (await desk.remove(gone, None)).why == "" and (await desk.listed()).things == ()
+        assert {path.name.partition(".")[0] for path in (home / "snapshots").iterdir()} == {mine}
+        assert (await cloud.audit()).orphaned == ()
+
+
 async def test_what_is_somebodys_is_not_taken_for_nobodys(store: Store, tmp_path: Path) -> None:
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
         await cloud.begin()
