@@ -17,23 +17,26 @@ SERVICE_PORTS = ("network:dhcp", "network:router_interface", "network:router_gat
 
 async def record(session: Session, made: Mapping[str, Applied]) -> None:
     """Write the states on some hosts that are new; what stays the same is not written."""
-    states = await hosts.some(session, made)
+    states: dict[str, int | None] = {}
     changes: Changes = []
-    for port in await wired(session, [state.host for state in states]):
-        applied = made[port.host]
+    # Where all is well, nothing is said of ports that were well before; a host has thousands of those.
+    for host, gateway, port in await wired(session, made, settled=any(each.faults for each in made.values())):
+        states[host], applied = gateway, made[host]
+        if port is None:
+            continue
         fault = applied.faults.get(port.id) or applied.faults.get(port.network_id)
         if fault:
             changes += _differs(port, "DOWN", fault)
         elif port.id in applied.vifs:
             changes += _differs(port, "ACTIVE" if port.admin_state_up else "DOWN", None)
-    for state in states:
-        if state.gateway:
-            applied = made[state.host]
+    for host, gateway in states.items():
+        if gateway:
+            applied = made[host]
             changes += await _service_ports(session, applied)
             await rows.change_many(session, StoredRouter, await _routers(session, applied))
             await rows.change_many(session, StoredFloatingIp, await _floating(session, applied))
     await rows.change_many(session, StoredPort, changes)
-    await hosts.applied(session, {state.host: made[state.host].revision for state in states})
+    await hosts.applied(session, {host: made[host].revision for host in states})
 
 
 class _HasState(Protocol):

@@ -203,9 +203,20 @@ async def guest_groups(session: Session, hosts: Collection[str]) -> list[Row]:
     return list((await session.execute(_GUEST_GROUPS, {"hosts": list(hosts)})).mappings()) if hosts else []
 
 
-_WIRED = sa.select(
-    *(ports.c[name] for name in ("id", "host", "network_id", "admin_state_up", "status", "fault"))
-).where(ports.c.host.in_(sa.bindparam("hosts", expanding=True)))
+_IS_SETTLED = ports.c.fault.is_(None) & (ports.c.status == sa.case((ports.c.admin_state_up, "ACTIVE"), else_="DOWN"))
+
+
+def _wired(of_host: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    names = ("id", "network_id", "admin_state_up", "status", "fault")
+    return (
+        sa.select(network_hosts.c.host, network_hosts.c.gateway, *(ports.c[name] for name in names))
+        .outerjoin(ports, of_host)
+        .where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
+    )
+
+
+_OF_HOST = ports.c.host == network_hosts.c.host
+_WIRED, _UNSETTLED = _wired(_OF_HOST), _wired(_OF_HOST & ~_IS_SETTLED)
 
 
 @attrs.frozen
@@ -213,19 +224,22 @@ class WiredPort:
     """What a host made of one port on it."""
 
     id: str
-    host: str
     network_id: str
     admin_state_up: bool
     status: str
     fault: str | None
 
 
-async def wired(session: Session, hosts: Collection[str]) -> list[WiredPort]:
-    """Fetch what hosts made of the ports on them."""
-    if not hosts:
-        return []
-    found = await session.execute(_WIRED, {"hosts": list(hosts)})
-    return [WiredPort(**row) for row in found.mappings()]
+async def wired(
+    session: Session, hosts: Collection[str], *, settled: bool
+) -> list[tuple[str, int | None, WiredPort | None]]:
+    """Fetch what hosts made of the ports on them; without `settled`, of those that have a fault or another status yet.
+
+    Beside each port stand its host and whether that is the gateway; a host that has none stands there without a port.
+    """
+    result = await session.execute(_WIRED if settled else _UNSETTLED, {"hosts": list(hosts)})
+    rows: Sequence[Any] = result.all()
+    return [(row[0], row[1], None if row[2] is None else WiredPort(*row[2:])) for row in rows]
 
 
 _GROUP_MEMBERS = (

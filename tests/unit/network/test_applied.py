@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from novakit.network.ports import PortChange
 from novakit_hookspecs.networks import Applied, Vif
 from tests.unit.network.scenes import bound
 
@@ -18,3 +19,27 @@ async def test_the_state_of_a_port_is_what_its_host_made_of_it(bench: Any) -> No
     await bench.networks.record_applied("a", Applied(revision=seen.revision, vifs=vifs))
     (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
     assert (card.status, card.fault) == ("ACTIVE", None)
+    await bench.networks.record_applied("a", Applied(revision=seen.revision, faults={card.id: "the tap is gone"}))
+    (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
+    assert (card.status, card.fault) == ("DOWN", "the tap is gone")
+
+
+async def test_a_port_that_is_switched_off_is_down_once_its_host_knows(bench: Any) -> None:
+    await bench.network()
+    card = await bound(bench, "a")
+    vifs = {card.id: Vif(device="tap0", mtu=1450)}
+    await bench.networks.record_applied("a", Applied(revision=1, vifs=vifs))
+    for up, status in ((False, "DOWN"), (True, "ACTIVE")):
+        await bench.networks.ports.update(bench.member, card.id, PortChange(admin_state_up=up))
+        await bench.networks.record_applied("a", Applied(revision=1, vifs=vifs))
+        (card,) = (await bench.networks.ports_of([card.server_id]))[card.server_id]
+        assert (card.status, card.fault) == (status, None)
+
+
+async def test_a_host_without_ports_has_its_revision_recorded_and_an_unknown_one_nothing(bench: Any) -> None:
+    await bench.networks.host_up("a")
+    seen = await bench.networks.topology("a")
+    assert await bench.networks.hosts_behind() == ["a"]
+    await bench.networks.record_applied("unknown", Applied(revision=7))
+    await bench.networks.record_applied("a", Applied(revision=seen.revision))
+    assert await bench.networks.hosts_behind() == []
