@@ -1,7 +1,8 @@
 """Notes of the networks around guests, written again a moment after networks have changed.
 
 The idea: whatever a host must see is pushed to it, so a push says that something changed; a change that the host of
-routers sees may be one of anybody's router or floating IP, and concerns every host.
+routers sees may be one of anybody's router or floating IP, and then concerns every host. Mostly it is a guest's port
+instead, and concerns the host of that guest alone.
 The invariant: while a host has strangers its note stays as it is, since it may hold what is around them and this
 database does not know it.
 The cost: about ten reads for each host that may have changed, one after another, at most a thirtieth of the time; a
@@ -22,6 +23,7 @@ from novakit.conductor.parts import Parts
 from novakit.network.hosts.noted import NOTHING, NotedNetworks
 from novakit.store.compute import strangers
 from novakit.store.network import hosts as network_hosts
+from novakit.store.network import surroundings
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +45,8 @@ class NetworkNotes:
     _writing: asyncio.Task[None] | None = None
     _next: float = 0.0
     """When the next round may begin, by the monotonic clock."""
+    _mark: surroundings.Mark = ()
+    """What stood around guests when the notes of all hosts were written the last time."""
 
     def changed(self, hosts: Iterable[str]) -> None:
         """Say that what is around the guests of hosts may have changed."""
@@ -80,12 +84,15 @@ class NetworkNotes:
         async with self.parts.store.read() as session:
             known = await network_hosts.every(session)
             strange = {row["host"] for row in await strangers.every(session)}
-        everywhere = any(row.gateway and row.host in changed for row in known)
+            is_served = any(row.gateway and row.host in changed for row in known)
+            mark = await surroundings.mark(session) if is_served else self._mark
+        everywhere = mark != self._mark
         for row in known:
             if row.host in strange:
                 self._versions.pop(row.host, None)  # so that its next report asks for the note again
             elif everywhere or row.host in changed:
                 await self._write_one(row.host)
+        self._mark = mark
 
     async def _write_one(self, host: str) -> None:
         note = self.parts.notary.write_networks(host, await self.parts.networks.noted(host))
