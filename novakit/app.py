@@ -21,6 +21,7 @@ from novakit.bus.hub import LocalHub
 from novakit.bus.local import LocalBus
 from novakit.concurrency import locks
 from novakit.config import Config
+from novakit.config.database import sqlite_file
 from novakit.config.quoting import named, quoted
 from novakit.errors import ConfigError
 from novakit.front import Door, ports
@@ -112,6 +113,8 @@ async def running(
         log.info("starting", roles=config.roles, descriptors=process.descriptors)
         if "conductor" in config.roles:
             stack.enter_context(_only_one(config.state / "conductor.lock"))
+            if (file := sqlite_file(config.database)) is not None:
+                stack.enter_context(_only_on(file))
             process._local = MemoryBus()
             enrolled = Enrolments(config.state)
             enrolled.ensure_roles()
@@ -201,6 +204,17 @@ def _only_one(path: Path) -> IO[str]:
     except locks.Held as error:
         raise ConfigError(
             f"Another novakit (process {error.holder}) runs on {path.parent}; stop it first, or choose another --state."
+        ) from error
+
+
+def _only_on(database: Path) -> IO[str]:
+    """Keep another conductor off a file of SQLite: with a state directory of its own its lock would be another."""
+    try:
+        return locks.hold(database.with_name(f"{database.name}.lock"))
+    except locks.Held as error:
+        raise ConfigError(
+            f"Another novakit (process {error.holder}) runs on the database {database}, with another state directory;"
+            " stop it first, or name another database. On SQLite there is one conductor; several need PostgreSQL."
         ) from error
 
 

@@ -10,6 +10,8 @@ from novakit_hookspecs.fields import UUID_PATTERN
 
 NAME = "deployment"
 """The file, in a state directory and in a host's own directory."""
+OWN = "directory"
+"""The file in a host's own directory that holds an id of that directory."""
 
 
 def read(directory: Path) -> str | None:
@@ -30,3 +32,22 @@ def read(directory: Path) -> str | None:
 def take(directory: Path, id: str) -> None:
     """Give a directory the identity, for good. Raises OSError."""
     durable.write(directory / NAME, f"{id}\n".encode(), mode=0o644)
+
+
+def read_own(directory: Path) -> str | None:
+    """Return the id of a host's own directory, which tells it from another of the same name; None for none.
+
+    Raises ConfigError for a file that holds no id.
+    """
+    path = directory / OWN
+    text = files.read_text(path)
+    if text is None:
+        return None
+    if not re.fullmatch(UUID_PATTERN, text.strip()):
+        raise ConfigError(f"{path} holds no id: it was cut off or overwritten. Restore it from a backup, or remove it.")
+    return text.strip()
+
+
+def make_own(directory: Path, id: str) -> None:
+    """Give a host's directory an id of its own. Raises OSError."""
+    durable.write(directory / OWN, f"{id}\n".encode(), mode=0o644)

@@ -162,10 +162,11 @@ class Agent(HostCalls):
             runs=self.runs,
             binding=self.binding,
             deployment=self.membership.deployment,
+            directory=self.membership.own,
         )
         received = await self.conductor.report_host(report)
         if received.refused:
-            self.membership.refused(received.deployment)
+            self.membership.refused(received)
         else:
             await self.membership.joined(received.deployment)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import attrs
 import structlog
 
-from novakit import identities
+from novakit import identities, world
+from novakit.calls.conductor import Received
 from novakit_hookspecs.errors import Refused
 
 log = structlog.get_logger(__name__)
@@ -31,26 +32,40 @@ class Membership:
     directory: Path
     deployment: str = ""
     """Empty until the host has joined one."""
+    own: str = ""
+    """The id of the host's directory: another one of the same name does not have its guests."""
+    _is_kept: bool = False
     refusal: str = ""
     """Why the host does not take part; empty while it does."""
 
     def open(self) -> None:
         """Read what the host belongs to. Raises ConfigError for a file that holds no identity."""
         self.deployment = identities.read(self.directory) or ""
+        kept = identities.read_own(self.directory)
+        self.own, self._is_kept = kept or world.new_id(), kept is not None
 
     async def joined(self, deployment: str) -> None:
         """Belong to a deployment from now on, unless the host belongs to one."""
+        if not self._is_kept:
+            await asyncio.to_thread(identities.make_own, self.directory, self.own)
+            self._is_kept = True
         if not self.deployment:
             await asyncio.to_thread(identities.take, self.directory, deployment)
             self.deployment = deployment
             log.info("host joined a deployment", host=self.host, deployment=deployment)
         self.refusal = ""
 
-    def refused(self, deployment: str) -> None:
-        """Take no part: the control plane that answers is of another deployment."""
-        sentence = self.sentence(deployment)
+    def refused(self, received: Received) -> None:
+        """Take no part: the control plane is of another deployment, or misses guests in what this directory has."""
+        sentence = self.sentence(received.deployment)
+        if received.why:
+            sentence = (
+                f"{received.why} Start the agent on the directory that has them, instead of {self.directory}. If that"
+                f" one is lost, and its guests with it, delete these servers, or write {received.directory} into"
+                f" {self.directory / identities.OWN} and start the agent again: they then show that they are lost."
+            )
         if sentence != self.refusal:
-            log.error("host belongs to another deployment", host=self.host, why=sentence)
+            log.error("host takes no part", host=self.host, why=sentence)
         self.refusal = sentence
 
     def require(self, deployment: str) -> None:

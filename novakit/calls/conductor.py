@@ -36,6 +36,8 @@ class AgentReport:
 
     deployment: str = ""
     """Which deployment the host belongs to; empty before it has joined one."""
+    directory: str = ""
+    """The id of the host's own directory; empty of an agent of a version that does not tell."""
 
     facts: HostFacts
     """Without its measurements."""
@@ -63,7 +65,11 @@ class Received:
     deployment: str
     """Which deployment it has reported to."""
     refused: bool = False
-    """Whether the host belongs to another one, so that nothing of the report was taken."""
+    """Whether the host is not to take part, so that nothing of the report was taken."""
+    why: str = ""
+    """Why; empty where the host belongs to another deployment."""
+    directory: str = ""
+    """The id of the directory that reported for this host before; empty where none did."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,11 +137,13 @@ class Stranger:
 
 @attrs.frozen(kw_only=True)
 class RefusedHost:
-    """A host that belongs to another deployment."""
+    """A host whose reports are not taken."""
 
     host: str
     deployment: str
     since: str
+    why: str
+    """In a sentence, for operators."""
 
 
 @attrs.frozen(kw_only=True)

@@ -67,7 +67,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def list_guests(args: argparse.Namespace) -> int:
-    """Print the strangers, and hosts of other deployments; 1 when there are any."""
+    """Print the strangers, and hosts that are refused; 1 when there are any."""
     unknown = _unknown(client(args))
     guests, hosts = unknown["guests"], unknown["refused_hosts"]
     if args.format == "json":
@@ -77,7 +77,7 @@ def list_guests(args: argparse.Namespace) -> int:
     else:
         print("Every guest on every host of this deployment is a server's.")
     for each in hosts if args.format == "table" else ():
-        print(f"The host {each['host']} belongs to deployment {each['deployment']} and refuses this one.")
+        print(f"The host {each['host']} is refused. {each['why']}")
     return 1 if guests or hosts else 0
 
 

@@ -50,7 +50,7 @@ def examine(state: Path) -> list[Finding]:
         Finding(
             check=f"host {each['host']}",
             verdict=Verdict.WARN,
-            found=f"belongs to deployment {each['deployment']} and refuses this one",
+            found=f"is refused. {each['why']}",
             remedy="its agent's log says what to do",
         )
         for each in unknown["refused_hosts"]

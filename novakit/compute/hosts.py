@@ -76,7 +76,7 @@ class Hosts:
         async with self._store.read() as session:
             rows = await hosts.every(session)
             zones = await _zones(session)
-            away = await refused_hosts.every(session)
+            away = {name: row for name, row in (await refused_hosts.every(session)).items() if not row["why"]}
         return [self._host(row, zones, away.get(row["name"])) for row in rows]
 
     async def statuses(self, names: Iterable[str]) -> dict[str, str]:

@@ -146,7 +146,7 @@ def _refused(store: Picture) -> Iterator[Finding]:
             name=host,
             host=host,
             owner=row["deployment"],
-            problem=f"It belongs to deployment {row['deployment']} and refuses this one.",
+            problem=row["why"] or f"It belongs to deployment {row['deployment']} and refuses this one.",
             remedy="Its agent's log says what to do.",
         )
 

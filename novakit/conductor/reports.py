@@ -33,9 +33,14 @@ MAX_METRICS = 64
 STOPPED = states.Move("stopped", states.when(states.but("stopped"), None), "stopped", None)
 STARTED = states.Move("started", states.when(states.but("active"), None), "active", None)
 LOST = states.Move("lost", states.when(states.AT_REST, None), "error", None)
-MOVES = (STOPPED, STARTED, LOST)
+FOUND = {to: states.Move(f"found {to}", states.when(("error",), None), to, None) for to in states.AT_REST}
+MOVES = (STOPPED, STARTED, LOST, *FOUND.values())
 """What a host's report changes of a server that nothing is being done to."""
+DISAPPEARED = "The guest is not on its host. The server goes on by itself once the host has it again."
+"""The fault of such a server, by which it is known again."""
 LEFT_OVER = "left over"
+BACK = "back, "
+"""Before the power state of the guest of a server that had disappeared."""
 RENEWED = 200
 """Notes that are written again after one report at most; the next ones follow with the next report."""
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
@@ -46,6 +51,7 @@ class _Facts:
     """What one host says of itself, as it came and as a record that was checked."""
 
     host: str
+    directory: str
     plain: Mapping[str, Any]
     """Without its measurements, which change each time."""
     record: HostFacts
@@ -81,8 +87,8 @@ class Reports:
     async def host(self, host: str, report: AgentReport) -> Received:
         """Take a full report: facts, guests, builds under way, and whether the agent has just started."""
         mine = self.parts.notary.deployment.id
-        if await self._refuses(host, report, mine):
-            return Received(deployment=mine, refused=True)
+        if (refused := await self._refused(host, report, mine)) is not None:
+            return refused
         facts = attrs.evolve(report.facts, metrics={})
         plain = to_plain(facts)
         del plain["metrics"]
@@ -90,7 +96,8 @@ class Reports:
             each for each in report.guests if each.id not in self._accounted.get(host, frozenset()) | {*report.building}
         ]
         strange = await self._strangers.noted(host, new) if new else ()
-        if (error := await self._write(_Facts(host, plain, facts, measurements(report.metrics), strange))) is not None:
+        told = _Facts(host, report.directory, plain, facts, measurements(report.metrics), strange)
+        if (error := await self._write(told)) is not None:
             raise error
         await self._note_plugins(host, report.runs)
         # Before the host is told anything: a topology would take down what unknown guests are wired with.
@@ -109,21 +116,38 @@ class Reports:
             await host_plugins.put(session, host, to_plain(runs))
         self._runs[host] = runs
 
-    async def _refuses(self, host: str, report: AgentReport, mine: str) -> bool:
-        """Return whether the host belongs to another deployment, and remember it for those who look."""
-        refuses = report.deployment not in ("", mine)
-        if not (refuses or report.started):
-            return False
+    async def _refused(self, host: str, report: AgentReport, mine: str) -> Received | None:
+        """Return the refusal of a report, and remember it for those who look; None for a report that is taken.
+
+        Refused are hosts of other deployments, and a directory that is not the one which the host's guests are in: an
+        empty one, put in the place of one that is not mounted, would say that all of them are gone.
+        """
+        is_away = report.deployment not in ("", mine)
         async with self.parts.store.read() as session:
-            known = (await refused_hosts.every(session)).get(host)
-        if refuses and (known is None or known["deployment"] != report.deployment):
-            log.error("host belongs to another deployment", host=host, deployment=report.deployment, ours=mine)
+            known = await refused_hosts.refused_host(session, host)
+            row = await hosts.host(session, host)
+            is_other = bool(row and row["directory"] and report.directory not in ("", row["directory"]))
+            wanted = await servers.on_host(session, host) if is_other and not is_away else ()
+        there = {each.id for each in report.guests}
+        lost = [each for each in wanted if each["id"] not in there and _difference(each, None)]
+        if not is_away and not lost:
+            if known is not None:
+                async with self.parts.store.write() as session:
+                    await refused_hosts.drop(session, host)
+            return None
+        refused = Received(deployment=mine, refused=True)
+        if lost and row is not None:
+            why = (
+                f"Servers of the host {host} have no guest in the directory that reports for it now, {len(lost)} in"
+                f" all, such as {lost[0]['id']}; it is not the directory that reported before."
+            )
+            refused = Received(deployment=mine, refused=True, why=why, directory=row["directory"])
+        theirs = report.deployment if is_away else mine
+        if known is None or (known["deployment"], known["why"]) != (theirs, refused.why):
+            log.error("host is refused", host=host, deployment=report.deployment, ours=mine, why=refused.why)
             async with self.parts.store.write() as session:
-                await refused_hosts.put(session, host, report.deployment)
-        elif known is not None and not refuses:
-            async with self.parts.store.write() as session:
-                await refused_hosts.drop(session, host)
-        return refuses
+                await refused_hosts.put(session, host, theirs, refused.why)
+        return refused
 
     async def _write_facts(self, batch: Sequence["_Facts"]) -> list[Exception | None]:
         """Write the facts of hosts that reported at the same time; one that cannot be written costs only itself."""
@@ -141,7 +165,7 @@ class Reports:
             known: dict[str, HostReport] = {}
             changed: dict[str, HostReport] = {}
             for each in batch:
-                row, is_new = await hosts.report(session, each.host, each.plain)
+                row, is_new = await hosts.report(session, each.host, each.plain, each.directory)
                 (changed if is_new else known)[row["provider_id"]] = _report(row["provider_id"], each)
             changed.update({host: known[host] for host in await placement.stale(session, known)})
             if changed:
@@ -234,6 +258,8 @@ class Reports:
         async with self.parts.store.write() as session:
             if odd == "missing":
                 await _lost(session, host, server_id)
+            elif odd.startswith(BACK):
+                await _found(session, host, server_id, Power(odd.removeprefix(BACK)))
             elif odd in _OFF:
                 await _stopped(session, host, server_id, odd)
             else:
@@ -274,6 +300,8 @@ def measurements(told: object) -> dict[str, float]:
 
 
 def _difference(row: Row, power: str | None) -> str | None:
+    if row["vm_state"] == "error" and (row["fault"] or {}).get("message") == DISAPPEARED:
+        return f"{BACK}{power}" if power is not None and row["task_state"] is None else None
     expected = states.AT_REST.get(row["vm_state"])
     if row["task_state"] is not None or expected is None:
         return None
@@ -299,9 +327,16 @@ async def _started(session: Session, host: str, server_id: str) -> None:
 async def _lost(session: Session, host: str, server_id: str) -> None:
     fault = {
         "code": 500,
-        "message": "The guest disappeared from its host; delete the server.",
+        "message": DISAPPEARED,
         "details": f"{host} does not list the guest",
         "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     here = servers.servers.c.host == host
     await states.move_if(session, server_id, LOST, here, power_state=0, fault=fault)
+
+
+async def _found(session: Session, host: str, server_id: str, power: Power) -> None:
+    """Let a server whose guest had disappeared be what its guest is."""
+    here = servers.servers.c.host == host
+    move = FOUND[states.at_rest_with(power)]
+    await states.move_if(session, server_id, move, here, power_state=states.POWER_NUMBERS[power], fault=None)

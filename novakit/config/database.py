@@ -1,7 +1,7 @@
 """Which database a configuration names, checked without opening it."""
 
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from novakit.errors import ConfigError
 from novakit_hookspecs.urls import without_secrets
@@ -39,6 +39,12 @@ def database_url(place: str, value: object) -> str:
         )
     _require_parts(place, value, scheme, rest)
     return value
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a URL that `database_url` let through; None for another database."""
+    scheme, _, rest = url.partition("://")
+    return Path(unquote(rest[1:])).absolute() if scheme == SQLITE else None
 
 
 def _require_parts(place: str, value: str, scheme: str, rest: str) -> None:

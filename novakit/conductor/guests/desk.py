@@ -29,11 +29,16 @@ class Desk:
     parts: Parts
 
     async def listed(self) -> Unknown:
-        """List all strangers, and the hosts of other deployments."""
+        """List all strangers, and the hosts that are refused."""
         async with self.parts.store.read() as session:
             rows, away = await strangers.every(session), await refused_hosts.every(session)
         hosts = [
-            RefusedHost(host=row["host"], deployment=row["deployment"], since=row["since"].isoformat())
+            RefusedHost(
+                host=row["host"],
+                deployment=row["deployment"],
+                since=row["since"].isoformat(),
+                why=row["why"] or f"It belongs to deployment {row['deployment']} and refuses this one.",
+            )
             for row in away.values()
         ]
         return Unknown(guests=tuple(_shown(row) for row in rows), hosts=tuple(hosts))

@@ -24,16 +24,18 @@ hosts = sa.Table(
     sa.Column("created_at", UTC, nullable=False),
     sa.Column("updated_at", UTC, nullable=False),
     sa.Column("last_seen", UTC, nullable=False),
+    sa.Column("directory", sa.String(36), nullable=False, server_default=""),
 )
 """`id` is the compute service's id, `provider_id` the hypervisor's and the resource provider's.
 
 `facts` is a `HostFacts` record as plain data.
+`directory` is the id of the host's own directory that reported last; empty where none has told.
 `last_seen` is a mark that changes with each sign of life; how old it is tells `liveness` alone.
 `changed` grows with every change a scheduler must see; heartbeats leave it alone.
 """
 
 
-async def report(session: Session, name: str, facts: Mapping[str, object]) -> tuple[Row, bool]:
+async def report(session: Session, name: str, facts: Mapping[str, object], directory: str = "") -> tuple[Row, bool]:
     """Record what an agent says of its host. Returns the row and whether anything but the time is new."""
     now = world.now()
     known = await session.first(sa.select(hosts).where(hosts.c.name == name))
@@ -51,16 +53,18 @@ async def report(session: Session, name: str, facts: Mapping[str, object]) -> tu
             "created_at": now,
             "updated_at": now,
             "last_seen": now,
+            "directory": directory,
         }
         await session.execute(sa.insert(hosts), [row])
     elif known["facts"] != facts:
         await session.execute(
             sa.update(hosts)
             .where(hosts.c.name == name)
-            .values(facts=facts, updated_at=now, last_seen=now, changed=await next_change(session))
+            .values(facts=facts, updated_at=now, last_seen=now, changed=await next_change(session), directory=directory)
         )
     else:
-        await session.execute(sa.update(hosts).where(hosts.c.name == name).values(last_seen=now))
+        seen = {"last_seen": now, "directory": directory}
+        await session.execute(sa.update(hosts).where(hosts.c.name == name).values(seen))
         return known, False
     fresh = await session.first(sa.select(hosts).where(hosts.c.name == name))
     assert fresh is not None

@@ -1,6 +1,7 @@
 """Whatever store a control plane finds, no guest is lost: what it does not know runs on, wired, and is told of."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from novakit import identities
 from novakit.bus import RemoteError
 from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.guests.strangers import NOT_OURS
-from novakit.conductor.reports import Reports
+from novakit.conductor.reports import DISAPPEARED, Reports
 from novakit.store import Store
 from novakit.store import deployment as rows
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.networks import Topology
+from novakit_hookspecs.servers import Power
 from tests.functional.guests.cloud import Cloud, copied, put_back
 from tests.support.stores import sqlite_store
 
@@ -247,3 +249,76 @@ async def test_no_scheduler_sees_a_host_without_what_its_strangers_take(
         await cloud.start_host("a")
         await cloud.report()
         assert {*(await cloud.strangers()).values()} == {NOT_OURS}
+
+
+async def test_a_directory_without_the_guests_takes_no_part_in_the_place_of_the_one_that_has_them(
+    store: Store, tmp_path: Path
+) -> None:
+    own, away = tmp_path / "agents" / "a", tmp_path / "away"
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        mine = await cloud.create("a")
+        await cloud.report(2)
+        wired = await cloud.wired("a")
+        first = identities.read_own(own)
+        await cloud.stop_host("a")
+        own.rename(away)
+        await cloud.start_host("a")
+        await cloud.report(3)
+        refusal = cloud.agents["a"].membership.refusal
+        assert f"1 in all, such as {mine}" in refusal and f"write {first} into {own / 'directory'}" in refusal
+        assert (await _row(cloud, mine))["vm_state"] == "active"
+        (told,) = (await cloud.desk.listed()).hosts
+        assert told.host == "a" and mine in told.why
+        assert [(each.kind, each.name) for each in (await cloud.audit()).orphaned][:1] == [("host", "a")]
+        await cloud.stop_host("a")
+        shutil.rmtree(own)
+        away.rename(own)
+        await cloud.start_host("a")
+        await cloud.report(3)
+        assert (await _row(cloud, mine))["vm_state"] == "active" and await cloud.wired("a") == wired
+        assert (await cloud.desk.listed()).hosts == () and (await cloud.audit()).orphaned == ()
+
+
+async def test_an_operator_says_that_a_directory_is_lost_and_its_guests_come_back_with_it(
+    store: Store, tmp_path: Path
+) -> None:
+    own, away = tmp_path / "agents" / "a", tmp_path / "away"
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        running, off = await cloud.create("a"), await cloud.create("a")
+        await cloud.agents["a"].driver.set_power(off, Power.SHUTDOWN, 0.0)
+        await cloud.report(2)
+        assert (await _row(cloud, off))["vm_state"] == "stopped"
+        first = str(identities.read_own(own))
+        await cloud.stop_host("a")
+        own.rename(away)
+        own.mkdir()
+        identities.make_own(own, first)
+        await cloud.start_host("a")
+        await cloud.report(3)
+        lost = await _row(cloud, running)
+        assert (lost["vm_state"], lost["fault"]["message"]) == ("error", DISAPPEARED)
+        await cloud.stop_host("a")
+        shutil.rmtree(own)
+        away.rename(own)
+        await cloud.start_host("a")
+        await cloud.report(2)
+        for id, state in ((running, "active"), (off, "stopped")):
+            row = await _row(cloud, id)
+            assert (row["vm_state"], row["fault"]) == (state, None)
+        assert await cloud.guests("a") == {running, off} and (await cloud.audit()).orphaned == ()
+
+
+async def test_another_directory_takes_the_place_of_one_that_had_nothing(store: Store, tmp_path: Path) -> None:
+    own = tmp_path / "agents" / "a"
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        await cloud.begin()
+        await cloud.delete(await cloud.create("a"), "a")
+        await cloud.stop_host("a")
+        shutil.rmtree(own)
+        await cloud.start_host("a")
+        await cloud.report(2)
+        assert cloud.agents["a"].membership.refusal == ""
+        async with store.read() as session:
+            assert (await hosts.host(session, "a"))["directory"] == identities.read_own(own)
