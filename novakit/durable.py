@@ -8,12 +8,17 @@ The cost: two flushes of the disk, 1 ms where one takes 0.5 ms, and 0.5 ms of CP
 thread.
 """
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from novakit import world
 from novakit.errors import ConfigError
+
+MOST = 64 << 20
+"""Bytes of a file that this service wrote: notes of hosts, keys, credentials."""
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -70,12 +75,25 @@ def sync_directory(path: Path) -> None:
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def read(path: Path, most: int = MOST) -> bytes:
+    """Return the content of a file of at most so many bytes, without waiting for a pipe or reading a device.
+
+    Raises OSError, also for what is no file, or larger.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "It is not a file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"It has more than {most} bytes", str(path))
+    return content
+
+
 def read_key(path: Path, length: int) -> bytes:
     """Return the content of a key file. Raises ConfigError unless it has at least `length` bytes."""
     try:
-        if not path.is_file() and path.exists():
-            raise ConfigError(f"The key file {path} is not a file; move it away, and restore it from a backup.")
-        content = path.read_bytes()
+        content = read(path)
     except OSError as error:
         raise ConfigError(
             f"The key file {path} cannot be read: {error.strerror}; move it away, and restore it from a backup."

@@ -84,7 +84,7 @@ class GuestNotes:
     def _read_networks(self) -> NetworksNote | None:
         path = self.directory / NETWORKS
         try:
-            return to_record(orjson.loads(path.read_bytes()), NetworksNote, tolerant=True)
+            return to_record(orjson.loads(durable.read(path)), NetworksNote, tolerant=True)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, LookupError) as error:
@@ -98,7 +98,7 @@ class GuestNotes:
 
     def _read(self, server: str) -> GuestNote | None:
         try:
-            return to_record(orjson.loads(self._path(server).read_bytes()), GuestNote, tolerant=True)
+            return to_record(orjson.loads(durable.read(self._path(server))), GuestNote, tolerant=True)
         except (OSError, ValueError, TypeError, LookupError) as error:
             log.warning("the note of a guest cannot be read", guest=server, why=str(error))
             return None

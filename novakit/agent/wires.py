@@ -38,7 +38,7 @@ class Wires:
     def open(self) -> None:
         """Read what was remembered; a file that cannot be read is no memory."""
         try:
-            self._last = topologies.read(orjson.loads(self.path.read_bytes()))
+            self._last = topologies.read(orjson.loads(durable.read(self.path)))
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, LookupError) as error:

@@ -29,8 +29,6 @@ _SECRET_BYTES = 32
 """256 bits: not to be guessed, and as long as the HMAC's hash."""
 _REVOKED = ".revoked"
 """How the file of a credential ends that was revoked, in the place of `.json`."""
-_LARGEST = 4096
-"""Bytes of a credential file at most."""
 
 
 def host_name(text: str) -> str:
@@ -66,9 +64,11 @@ def directory(state: Path) -> Path:
 def read(path: Path) -> Credential:
     """Return the credential of a file. Raises ConfigError for one that is missing, empty or cut off."""
     try:
-        text = path.read_bytes()[: _LARGEST + 1]
+        text = durable.read(path)
     except OSError as error:
-        raise ConfigError(f"The credential {path} cannot be read: {error.strerror}.") from error
+        raise ConfigError(
+            f"The credential {path} cannot be read: {error.strerror}; restore it, or have a new one enrolled."
+        ) from error
     try:
         told = json.loads(text)
         found = Credential(participant=told["participant"], secret=told["secret"], bus=told["bus"])
@@ -227,7 +227,7 @@ def _digest(secret: str) -> str:
 
 def _enrolled(path: Path) -> Enrolled | None:
     try:
-        told = json.loads(path.read_bytes())
+        told = json.loads(durable.read(path))
         return Enrolled(
             participant=told["participant"], digest=told["digest"], since=datetime.fromisoformat(told["since"])
         )

@@ -1,5 +1,6 @@
 """Which database a configuration names, checked without opening it."""
 
+import os
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -83,5 +84,7 @@ def require_place(url: str) -> None:
         raise ConfigError(
             f"`database` names {path}, which is a directory; name a file in it, such as {path}/novakit.db."
         )
+    if os.path.lexists(path) and not path.is_file():
+        raise ConfigError(f"`database` names {path}, which is not a file; move it away, or name another one.")
     if not path.parent.is_dir():
         raise ConfigError(f"`database` names a file in {path.parent}, and there is no such directory; make it first.")

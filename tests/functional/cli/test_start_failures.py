@@ -76,6 +76,14 @@ def folder(name: str) -> Prepare:
     return lambda state: (state / name).mkdir(parents=True)
 
 
+def pipe(name: str) -> Prepare:
+    def make(state: Path) -> None:
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(state / name)
+
+    return make
+
+
 def link(name: str, aim: str) -> Prepare:
     def make(state: Path) -> None:
         state.mkdir(exist_ok=True)
@@ -212,6 +220,13 @@ DATABASE = ("serve", "doctor", "admin")
 STATE = [
     Case("a database that is none", file("novakit.db", b"no database" * 100), ("restore a backup",), DATABASE),
     Case("a database that is a directory", folder("novakit.db"), ("database",), DATABASE),
+    Case(
+        "a database that is a pipe", pipe("novakit.db"), ("novakit.db, which is not a file", "move it away"), ("serve",)
+    ),
+    Case("a database nowhere", link("novakit.db", "/nope/x"), ("which is not a file", "move it away"), ("serve",)),
+    Case("key is a pipe", pipe("keys/0"), ("The key file", "It is not a file; move it away"), ("serve",)),
+    Case("lock is a pipe", pipe("conductor.lock"), ("conductor.lock is not a file", "move it away"), ("serve",)),
+    Case("log is a pipe", pipe("novakit.log"), ("nobody is at its other end", "--log"), ("serve",)),
     Case("log is a directory", folder("novakit.log"), ("novakit.log", "move it away"), ("serve",)),
     Case("images is a file", file("images"), ("images", "move it away"), ("serve",)),
     Case("keys is a file", file("keys"), ("keys", "move it away"), ("serve",)),
