@@ -52,9 +52,9 @@ class SharedJSON(sa.types.TypeDecorator[Any]):
     impl = sa.JSON
     cache_ok = True
 
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Read a text that was read lately from memory."""
-        return _shared
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read a text that was read lately from memory; PostgreSQL's driver gives no text, but what was read of it."""
+        return _shared if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
 @lru_cache(maxsize=512)
