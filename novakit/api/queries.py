@@ -11,6 +11,8 @@ TRUE = frozenset(("true", "1", "on", "yes", "t", "y"))
 FALSE = frozenset(("false", "0", "off", "no", "f", "n"))
 MOST_DIGITS = 18
 """Digits of a number that every database can hold."""
+LARGEST_COLUMN = (1 << 31) - 1
+"""The largest number of most columns; nothing is found by a larger one, and PostgreSQL fails to look for it."""
 
 
 def boolean(value: bool | str | int | None, default: bool = False) -> bool:

@@ -11,7 +11,7 @@ from multidict import MultiMapping
 from novakit import errors
 from novakit.api.documents import Document
 from novakit.api.image import schemas
-from novakit.api.queries import choice, moment, number, order, strict_boolean
+from novakit.api.queries import LARGEST_COLUMN, choice, moment, number, order, strict_boolean
 from novakit.api.service import Call
 from novakit.image import Images
 from novakit.image.records import HASH_ALGORITHM
@@ -87,7 +87,8 @@ def _ids(query: Mapping[str, str]) -> list[str] | None:
 
 def _equal(query: Mapping[str, str]) -> dict[str, Sequence[object]]:
     equal: dict[str, Sequence[object]] = {name: _values(query[name]) for name in _COLUMNS if name in query}
-    equal |= {name: [number(query, name)] for name in _NUMBERS if name in query}
+    asked = {name: number(query, name, 0) for name in _NUMBERS if name in query}
+    equal |= {name: [amount] if amount <= LARGEST_COLUMN else [] for name, amount in asked.items()}
     for name in _FLAGS:
         if name in query:
             equal[name] = [strict_boolean(query[name], name)]

@@ -74,8 +74,8 @@ class Flavors:
         Raises BadRequest for a marker that is not among them.
         """
         conditions: list[sa.ColumnElement[bool]] = [
-            rows.flavors.c.ram >= min_ram,
-            rows.flavors.c.disk >= min_disk,
+            rows.flavors.c.ram >= sa.literal(min_ram, sa.BigInteger),
+            rows.flavors.c.disk >= sa.literal(min_disk, sa.BigInteger),
         ]
         if not context.is_admin:
             conditions += [rows.visible_to(context.project_id), rows.flavors.c.disabled.is_(False)]

@@ -12,7 +12,7 @@ from novakit.api.compute.policies import AGGREGATE_ACTIONS
 from novakit.api.compute.schemas import aggregates as schemas
 from novakit.api.compute.servers.views import precise
 from novakit.api.documents import Document
-from novakit.api.queries import number
+from novakit.api.queries import LARGEST_COLUMN, number
 from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, HostAggregate
 
@@ -78,9 +78,10 @@ def _id(call: Call[Compute]) -> int:
     Raises BadRequest for a name, which clients try first, and NotFound for a number that no aggregate can have.
     """
     text = part(call, "id")
-    if re.fullmatch(r"-[0-9]{1,18}", text, re.ASCII):
+    negative = re.fullmatch(r"-[0-9]{1,18}", text, re.ASCII)
+    if negative or (found := number({"id": text}, "id", 0)) > LARGEST_COLUMN:
         raise errors.NotFound(f"Aggregate {text} could not be found.")
-    return number({"id": text}, "id", 0)
+    return found
 
 
 def _view(call: Call[Compute], aggregate: HostAggregate) -> Document:
