@@ -231,7 +231,8 @@ def _pairs(asked: Sequence[AddressPair] | LeftOut | None, mac: str, secure: bool
             net = ipaddress.IPv4Network(pair.ip_address, strict=False)
         except ValueError as error:
             raise invalid(f"'{pair.ip_address[:64]}' is not a valid IPv4 address or subnet.") from error
-        text = str(net.network_address) if net.prefixlen == 32 and "/" not in pair.ip_address else str(net)
+        # With its host bits, as it was sent: clients compare. Hosts are told the range.
+        text = str(ipaddress.IPv4Interface(pair.ip_address)) if "/" in pair.ip_address else str(net.network_address)
         found.append((read_mac(pair.mac_address) if pair.mac_address else mac, text))
     if len(set(found)) < len(found):
         raise bad("DuplicateAddressPairInRequest", "Request contains duplicate address pair.")

@@ -9,6 +9,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api import queries
 from novakit.api.network.bodies.kinds import shown
+from novakit.api.network.bodies.spellings import spelt
 from novakit.api.network.resources import View
 
 CONTROLS = {"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"}
@@ -26,13 +27,13 @@ MOST = 10000
 
 
 def wanted(query: Mapping[str, str]) -> dict[str, list[str]]:
-    """Read the filters of a query, with all values of each."""
+    """Read the filters of a query, with all values of each, as they are shown."""
     found: dict[str, list[str]] = {}
     for key, value in query.items():
         if "\0" in value or "\0" in key:
             raise _bad("A query parameter contains a character that is not text.")
         if key not in CONTROLS:
-            found.setdefault("project_id" if key == "tenant_id" else key, []).append(value)
+            found.setdefault("project_id" if key == "tenant_id" else key, []).extend(spelt(key, value))
     return found
 
 

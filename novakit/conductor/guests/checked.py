@@ -11,7 +11,7 @@ import attrs
 from novakit.calls.host import GuestNote
 from novakit.conductor.guests import note as notes
 from novakit.conductor.guests.note import Heard, Notary, Note, NotedServer
-from novakit.network.allocation.addresses import MAC
+from novakit.network.allocation.addresses import normal_mac
 from novakit.network.records import NotedAddress, NotedPort
 from novakit.store.compute.servers import LENGTHS
 from novakit_hookspecs.fields import UUID_PATTERN
@@ -78,7 +78,7 @@ def _require_amount(value: object, *, least: int = 0) -> None:
 def _require_port(port: NotedPort) -> None:
     if not re.fullmatch(UUID_PATTERN, port.id) or not re.fullmatch(UUID_PATTERN, port.network_id):
         raise ValueError("The id of a port or of its network is none.")
-    if not MAC.fullmatch(port.mac) or not 0 < port.mtu < 1 << 16:
+    if normal_mac(port.mac) != port.mac or not 0 < port.mtu < 1 << 16:
         raise ValueError(f"The MAC address or the MTU of port {port.id} is none.")
     if len(port.network_name) > 255 or len(port.addresses) > MOST_PORTS or len(port.groups) > MOST_CLAIMED:
         raise ValueError(f"The note says too much of port {port.id}.")

@@ -13,7 +13,13 @@ from novakit.store.network import ports as port_rows
 from novakit.store.network.subnets import StoredSubnet
 
 Pool = tuple[int, int]
-MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+MAC_FORMS = (
+    (re.compile(r"[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}"), 2),
+    (re.compile(r"[0-9a-f]{1,2}(-[0-9a-f]{1,2}){5}"), 2),
+    (re.compile(r"[0-9a-f]{1,4}(\.[0-9a-f]{1,4}){2}"), 4),
+    (re.compile(r"[0-9a-f]{12}"), 12),
+)
+"""How a MAC address is written, and how many digits a part of it has."""
 
 
 def number_of(ip: str) -> int:
@@ -54,10 +60,20 @@ def new_mac() -> str:
     return f"fa:16:3e:{bits >> 16:02x}:{bits >> 8 & 255:02x}:{bits & 255:02x}"
 
 
+def normal_mac(text: str) -> str | None:
+    """Return a MAC address as `fa:16:3e:00:0a:0b`, from any form that people write; None for what is none."""
+    lower = text.lower()
+    for form, width in MAC_FORMS:
+        if form.fullmatch(lower):
+            digits = "".join(part.zfill(width) for part in re.split("[:.-]", lower))
+            return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
+    return None
+
+
 def read_mac(text: str) -> str:
     """Read a unicast MAC address in its usual form."""
-    mac = text.lower().replace("-", ":")
-    if not MAC.fullmatch(mac) or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
+    mac = normal_mac(text)
+    if mac is None or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
         raise invalid(f"'{text[:64]}' is not a valid MAC address of one card.")
     return mac
 

@@ -190,7 +190,7 @@ def _port(port: Row, lines: Sequence[Row], segments: _Segments, rules_of: Mappin
         server_id=port["server_id"],
         mac=port["mac"],
         addresses=_addresses(line for line in lines if line["subnet_id"]),
-        allowed_pairs=pairs(port["allowed_pairs"]),
+        allowed_pairs=tuple(dict.fromkeys((mac, _without_host_bits(ip)) for mac, ip in port["allowed_pairs"])),
         port_security=port["port_security"],
         admin_up=port["admin_state_up"] and segments.networks[port["network_id"]].admin_state_up,
         rules=rules_of.get(port["id"], ()),
@@ -223,6 +223,10 @@ async def _rules(session: Session, groups: Collection[str]) -> dict[str, list[Ru
     for line in lines:
         found[line.security_group_id].append(_rule(line, members))
     return found
+
+
+def _without_host_bits(ip: str) -> str:
+    return str(ipaddress.IPv4Network(ip, strict=False)) if "/" in ip else ip
 
 
 def _rule(line: StoredRule, members: Mapping[str, Sequence[str]]) -> Rule:

@@ -74,3 +74,51 @@ async def test_only_the_chosen_fields_are_shown(cloud: Any) -> None:
         {"id": made["id"], "name": "a"}
     ]
     assert (await cloud.call("GET", f"networks/{made['id']}?fields=mtu"))[1] == {"network": {"mtu": 1450}}
+
+
+async def test_a_filter_finds_a_thing_in_every_spelling(cloud: Any) -> None:
+    net = await cloud.network()
+    mac = {"mac_address": "FA-16-3E-00-0A-0B", "fixed_ips": [{"ip_address": "10.0.0.9"}]}
+    port = await cloud.make("ports", network_id=net["id"].upper(), **mac)
+    assert port["mac_address"] == "fa:16:3e:00:0a:0b" and port["network_id"] == net["id"]
+    macs = ("fa:16:3e:00:0a:0b", "FA:16:3E:00:0A:0B", "fa-16-3e-00-0a-0b", "fa:16:3e:0:a:b", "fa16.3e00.0a0b")
+    subnet = net["subnet"]["id"]
+    for query in (
+        *(f"mac_address={each}" for each in (*macs, "fa163e000a0b")),
+        *(f"network_id={each}" for each in (net["id"].upper(), net["id"].replace("-", ""))),
+        *(f"id={port['id'].upper()}", f"fixed_ips=subnet_id={subnet.upper()}", "fixed_ips=ip_address=10.0.0.9"),
+    ):
+        _, body = await cloud.call("GET", f"ports?{query}")
+        assert [one["id"] for one in body["ports"]] == [port["id"]], query
+    for query in ("cidr=10.0.0.0/24", "cidr=10.0.0.7/24", "cidr=10.0.0.0/255.255.255.0"):
+        _, body = await cloud.call("GET", f"subnets?{query}")
+        assert [one["id"] for one in body["subnets"]] == [subnet], query
+
+
+async def test_a_filter_finds_a_rule_by_every_word_for_its_protocol(cloud: Any) -> None:
+    group = await cloud.make("security-groups", name="g")
+    rule = {"security_group_id": group["id"].replace("-", ""), "direction": "ingress", "port_range_min": 80}
+    made = await cloud.make("security-group-rules", **rule, port_range_max=80, protocol="6")
+    sent = {"security_group_id": group["id"], "direction": "ingress", "ethertype": "IPv6"}
+    prefix = await cloud.make("security-group-rules", **sent, remote_ip_prefix="FD00::5/64")
+    assert prefix["remote_ip_prefix"] == "fd00::5/64"
+    for query, rules in (
+        *((f"protocol={word}", [made]) for word in ("6", "tcp", "TCP")),
+        *((f"remote_ip_prefix={text}", [prefix]) for text in ("fd00::5/64", "FD00:0::5/64")),
+        ("normalized_cidr=fd00::9/64", [prefix]),
+        ("direction=INGRESS&ethertype=ipv6", [prefix]),
+    ):
+        _, body = await cloud.call("GET", f"security-group-rules?security_group_id={group['id'].upper()}&{query}")
+        assert [one["id"] for one in body["security_group_rules"]] == [one["id"] for one in rules], query
+
+
+async def test_what_clients_compare_is_shown_as_it_was_sent_and_a_range_of_a_subnet_is_normal(cloud: Any) -> None:
+    net = await cloud.network()
+    subnet = await cloud.make("subnets", network_id=net["id"], cidr="10.7.0.5/24", ip_version=4)
+    assert subnet["cidr"] == "10.7.0.0/24"
+    pairs = [{"ip_address": "10.7.0.9/24"}, {"ip_address": "10.7.0.9", "mac_address": "FA163E000A0C"}]
+    port = await cloud.make("ports", network_id=net["id"], allowed_address_pairs=pairs)
+    assert port["allowed_address_pairs"] == [
+        {"mac_address": port["mac_address"], "ip_address": "10.7.0.9/24"},
+        {"mac_address": "fa:16:3e:00:0a:0c", "ip_address": "10.7.0.9"},
+    ]

@@ -5,6 +5,7 @@ Clients write numbers as texts and booleans as words; what is kept is a number a
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID as UUID_
 
 import attrs
 
@@ -12,7 +13,7 @@ from novakit import errors
 from novakit.api.bodies import Definition, Fault, Schema, absent, unexpected
 from novakit.api.queries import FALSE, TRUE
 
-UUID = r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z"
+UUID = r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z"
 HOST_NAME = r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?\Z"
 MOST_SMALL = 4096
 """Characters of an object of any content."""
@@ -122,8 +123,10 @@ def integer(lowest: int, highest: int) -> ValueKind:
     return ValueKind(definition, int)
 
 
-uuid = ValueKind({"type": "string", "pattern": UUID, "says": "{value} is not a valid UUID."})
-"""The id of something."""
+uuid = ValueKind(
+    {"type": "string", "pattern": UUID, "says": "{value} is not a valid UUID."}, lambda value: str(UUID_(value))
+)
+"""The id of something; capitals, and an id without dashes, are the same one."""
 
 
 def one_of(*choices: str | bool | None) -> ValueKind:
