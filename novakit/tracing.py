@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
 
 KEY = "trace"
 """Where a bus message's body, and what an operation remembers, carry the trace context."""
+Fact = AttributeValue | None
+"""The value of an attribute of a span; one that is None is left out."""
 _PROPAGATOR = TraceContextTextMapPropagator()
-_NOTHING: AbstractContextManager[None] = nullcontext()
+_NOTHING: AbstractContextManager[Span | None] = nullcontext()
 
 
 def tracer() -> Tracer | None:
@@ -24,8 +26,8 @@ def tracer() -> Tracer | None:
 
 
 def within(
-    of: Tracer | None, name: str, context: Context | None = None, **facts: object
-) -> AbstractContextManager[Any]:
+    of: Tracer | None, name: str, context: Context | None = None, **facts: Fact
+) -> AbstractContextManager[Span | None]:
     """Open a span below the current one, or below `context`. Returns None where there is no tracer.
 
     Facts are its attributes, with `__` where the attribute has a dot.
@@ -36,23 +38,23 @@ def within(
 
 
 @contextmanager
-def _open(of: Tracer, name: str, context: Context | None, facts: Mapping[str, object]) -> Iterator[Span]:
+def _open(of: Tracer, name: str, context: Context | None, facts: Mapping[str, Fact]) -> Iterator[Span]:
     with of.start_as_current_span(name, context=context) as span:
         note(span, **facts)
         yield span
 
 
-def note(span: Span | None, **facts: Any) -> None:
+def note(span: Span | None, **facts: Fact) -> None:
     """Set attributes of a span, with `__` where the attribute has a dot; None is no span."""
     if span is not None:
         span.set_attributes({key.replace("__", "."): value for key, value in facts.items() if value is not None})
 
 
-def below(name: str, **facts: Any) -> AbstractContextManager[Any]:
+def below(name: str, **facts: Fact) -> AbstractContextManager[Span | None]:
     """Open a span below the current one; where there is no current one, nothing is opened."""
     if not trace.get_current_span().get_span_context().is_valid:
         return _NOTHING
-    return within(tracer(), name, **facts)
+    return within(tracer(), name, None, **facts)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 import structlog
@@ -58,7 +58,7 @@ class SystemWorld:
 
 
 _world: contextvars.ContextVar[World] = contextvars.ContextVar("novakit_world", default=SystemWorld())  # noqa: B039
-_alive: set[asyncio.Task[Any]] = set()
+_alive: set[asyncio.Task[object]] = set()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Observers: plugins that are told what happened, after it is true."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -28,7 +27,7 @@ class ServerEvent:
     """Name of the host it is on; None without one."""
     request_id: str = ""
     """Id of the API request that led to it."""
-    details: Mapping[str, Any] = mapping_field()
+    details: Mapping[str, object] = mapping_field()
     """What else is known, by name."""
 
 

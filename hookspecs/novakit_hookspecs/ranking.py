@@ -6,7 +6,7 @@ A driver is pure: plain data in, an answer out; what it asks an outside allocato
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
@@ -38,7 +38,7 @@ class SchedulerSpec:
     """What the configuration says; lower case, digits and underscores."""
     api: int
     """Number of this interface: 1."""
-    build: Callable[[Any], Ranker]
+    build: Callable[[object], Ranker]
     """Called once with the filled options, or None without `options`."""
     reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
     """Names of facts from `columns.FACTS`; nothing else can be read."""

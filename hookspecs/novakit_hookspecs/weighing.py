@@ -1,7 +1,7 @@
 """Scheduler weighers: which of the hosts that fit is best."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
@@ -46,7 +46,7 @@ class WeigherSpec:
     """What the configuration says; lower case, digits and underscores."""
     api: int
     """Number of this interface: 1."""
-    build: Callable[[Any], ColumnWeigher]
+    build: Callable[[object], ColumnWeigher]
     """Called once with the filled options, or None without `options`."""
     reads: frozenset[str] = attrs.field(factory=frozenset, converter=frozen_names)
     """Names of facts from `columns.FACTS`; nothing else can be read."""

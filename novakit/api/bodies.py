@@ -132,10 +132,10 @@ def _why(fault: Fault) -> str:
 class Schema:
     """A JSON schema, compiled when it is first used."""
 
-    definition: Mapping[str, Any]
+    definition: Mapping[str, object]
     words: Words = words
     formats: Mapping[str, Any] = FORMATS
-    _compiled: Callable[[Any], object] | None = attrs.field(default=None, init=False)
+    _compiled: Callable[[object], object] | None = attrs.field(default=None, init=False)
 
     def check(self, value: object) -> None:
         """Go on only with a value that fits. Raises BadRequest in the words of the service."""

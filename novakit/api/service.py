@@ -8,6 +8,8 @@ import attrs
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler as AiohttpHandler
+from aiohttp.typedefs import Middleware
 
 from novakit import errors, tracing, world
 from novakit.api.documents import Document
@@ -189,7 +191,7 @@ MOMENTS = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 """How a moment in a document is written: 2026-11-29T22:15:01Z."""
 
 
-def reply(body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def reply(body: object = None, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer with a JSON document, or with no body at all; moments in it are written to the second."""
     if body is None:
         return web.Response(status=status, headers=headers)
@@ -251,7 +253,7 @@ class Service(Generic[S]):
         by_place: dict[tuple[str, str], list[Route]] = {}
         for route in self.routes:
             by_place.setdefault((route.method, route.path), []).append(route)
-        choices: dict[Any, _Choice] = {}
+        choices: dict[object, _Choice] = {}
         entrance = Entrance(authenticate, shares or Shares(), admit)
         middleware = self._middleware(service, choices, entrance, auth_url, policy, explain)
         app = web.Application(middlewares=[self._counting(requests), middleware])
@@ -263,13 +265,13 @@ class Service(Generic[S]):
                 choices[place.handler] = _Choice(routes, first=True)
         return app
 
-    def _counting(self, requests: RequestTally | None) -> Any:
+    def _counting(self, requests: RequestTally | None) -> Middleware:
         """Count answers, those to what no route is for too."""
 
         @web.middleware
-        async def counting(request: web.Request, handler: Any) -> web.StreamResponse:
+        async def counting(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
             started = world.monotonic()
-            answer: web.StreamResponse = await handler(request)
+            answer = await handler(request)
             if requests is not None:
                 requests.note(self.name, request.method, answer.status, world.monotonic() - started)
             return answer
@@ -279,16 +281,16 @@ class Service(Generic[S]):
     def _middleware(
         self,
         service: S,
-        choices: "Mapping[Any, _Choice]",
+        choices: "Mapping[object, _Choice]",
         entrance: Entrance,
         auth_url: str,
         policy: Policy,
         explain: Explain,
-    ) -> Any:
+    ) -> Middleware:
         versions = self.microversions
 
         @web.middleware
-        async def middleware(request: web.Request, handler: Any) -> web.StreamResponse:
+        async def middleware(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
             request_id = f"req-{world.new_id()}"
             version: Version = versions.minimum if versions else (1, 0)
             agreed: Version | None = None

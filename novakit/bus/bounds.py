@@ -4,8 +4,7 @@ Without bounds a host that was taken over makes the conductor keep, compare and 
 The cost: one pass over the plain data of a message, about a millisecond for a report of a thousand guests.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 LONGEST = 4 << 20
 """Characters of one text: a console log is the longest that is asked for."""
@@ -17,7 +16,7 @@ HIGHEST = 1 << 63
 """No number of a host reaches this far from zero; databases take none that does."""
 
 
-def check(value: Any, name: str, depth: int = 0) -> None:
+def check(value: object, name: str, depth: int = 0) -> None:
     """Raise ValueError, with the name of what is too much, for plain data above the bounds."""
     if isinstance(value, str):
         if len(value) > LONGEST:
@@ -29,6 +28,8 @@ def check(value: Any, name: str, depth: int = 0) -> None:
             raise ValueError(f"{name} is a number that is not accepted")
     elif depth >= DEEPEST:
         raise ValueError(f"{name} has more than {DEEPEST} levels")
+    elif not isinstance(value, Mapping | Sequence):
+        raise ValueError(f"{name} is a {type(value).__name__}, which no message holds")
     elif len(value) > MOST:
         raise ValueError(f"{name} has {len(value)} members; at most {MOST} are accepted")
     elif isinstance(value, Mapping):

@@ -17,6 +17,7 @@ from abc import ABC
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -72,7 +73,7 @@ class Contract(ABC):
 class Encoded:
     """How an argument is written that has a shorter form than its fields: `Annotated[Topology, Encoded(...)]`."""
 
-    write: Callable[[Any], Any]
+    write: Callable[[Any], object]
     read: Callable[[Any], object]
     is_sealed: bool = False
     """Whether it is so large that it is written only where it leaves the process; nothing in it may be changed."""
@@ -114,21 +115,22 @@ class Method:
     answer: Encoded
     is_bounded: bool
 
-    def seconds(self, config: "Config", given: Mapping[str, Any]) -> float:
+    def seconds(self, config: "Config", given: Mapping[str, object]) -> float:
         """Say for how long its caller waits."""
         within = self.declared.within
         seconds = float(within(config) if callable(within) else within)
         plus = self.declared.plus
-        return seconds + float(given.get(plus, self.defaults.get(plus, 0.0))) if plus else seconds
+        more = given.get(plus, self.defaults.get(plus)) if plus else None
+        return seconds + more if isinstance(more, int | float) else seconds
 
-    def write(self, given: Mapping[str, object]) -> dict[str, Any]:
+    def write(self, given: Mapping[str, object]) -> dict[str, object]:
         """Turn arguments into the body of a message."""
         return {
             name: Sealed(value, kind.write) if (kind := self.arguments[name]).is_sealed else kind.write(value)
             for name, value in given.items()
         }
 
-    def read(self, body: Mapping[str, object]) -> dict[str, Any]:
+    def read(self, body: Mapping[str, object]) -> dict[str, object]:
         """Turn the body of a message into arguments. Raises BadCall."""
         if missing := sorted(self.arguments.keys() - self.defaults.keys() - body.keys()):
             raise BadCall(f"{self.name} needs {', '.join(missing)}.")
@@ -154,7 +156,7 @@ def methods_of(contract: type[Contract]) -> Mapping[str, Method]:
     return found
 
 
-def _method(name: str, function: Any, declared: _Declaration, is_bounded: bool) -> Method:
+def _method(name: str, function: FunctionType, declared: _Declaration, is_bounded: bool) -> Method:
     hints = typing.get_type_hints(function, include_extras=True)
     answer = hints.pop("return")
     defaults = function.__defaults__ or ()
@@ -172,7 +174,7 @@ def _encoded(hint: object) -> Encoded:
     for extra in getattr(hint, "__metadata__", ()):
         if isinstance(extra, Encoded):
             return extra
-    kind: Any = hint
+    kind = typing.cast("type[object]", hint)
     return Encoded(to_plain, lambda plain: to_record(plain, kind, tolerant=True))
 
 
@@ -181,8 +183,7 @@ def client(contract: type[C], bus: Bus, config: "Config", name: str = "") -> C:
 
     Its methods raise what `Bus.call` raises, and `BadAnswer` for an answer that is not what was declared.
     """
-    caller: Any = _caller(contract)
-    made: C = caller(bus, config, contract.target.format(name))
+    made: C = _caller(contract)(bus, config, contract.target.format(name))
     return made
 
 
@@ -215,10 +216,10 @@ async def ask_each(method: Callable[[C], Awaitable[T]], bus: Bus, config: "Confi
     one = methods_of(contract)[method.__name__]
     answers = []
     for reply in await bus.call_each(contract.target, one.name, within=one.seconds(config, {})):
-        error, value = reply.error, None
+        error, value = reply.error, typing.cast("T | None", None)
         if error is None:
             try:
-                value = _read_answer(one, reply.identity, reply.answer)
+                value = typing.cast(T, _read_answer(one, reply.identity, reply.answer))
             except BusError as bad:
                 error = bad
         answers.append(Answer(identity=reply.identity, value=value, error=error))
@@ -239,7 +240,7 @@ def _caller(contract: type[Contract]) -> type:
     return type(f"{contract.__name__}Caller", (_Caller, contract), methods)
 
 
-def _asking(method: Method, declared: Any) -> object:
+def _asking(method: Method, declared: FunctionType) -> object:
     names = tuple(method.arguments)
 
     async def ask(self: _Caller, *args: object, **kwargs: object) -> object:
@@ -252,7 +253,7 @@ def _asking(method: Method, declared: Any) -> object:
     return ask
 
 
-def _read_answer(method: Method, who: str, plain: object) -> Any:
+def _read_answer(method: Method, who: str, plain: object) -> object:
     try:
         if method.is_bounded:
             bounds.check(plain, "the answer")
@@ -281,7 +282,9 @@ def serve(
     return bus.serve(contract.target.format(name), handlers)
 
 
-def _handler(method: Method, of: Callable[[str], Any], require: Callable[[str], None], answers: KeptAnswers) -> Handler:
+def _handler(
+    method: Method, of: Callable[[str], Contract], require: Callable[[str], None], answers: KeptAnswers
+) -> Handler:
     repeat = method.declared.repeat_by
 
     async def answer(sender: str, given: Mapping[str, object]) -> object:

@@ -60,12 +60,12 @@ class _Call:
     participant: MemoryParticipant
     target: str
     method: str
-    body: Mapping[str, Any]
+    body: Mapping[str, object]
     within: float
     is_each: bool
     """Whether each server of the target is asked."""
 
-    async def answer(self, waited: float = 0.0) -> Any:
+    async def answer(self, waited: float = 0.0) -> object:
         ask = _each if self.is_each else MemoryParticipant.call
         return await ask(self.participant, self.target, self.method, self.body, within=self.within - waited)
 
@@ -308,14 +308,14 @@ class LocalHub:
                 participant.listen(topic, tell)
 
 
-def _seconds(said: Any) -> float:
+def _seconds(said: object) -> float:
     """Read for how many seconds a caller waits. Raises TypeError for what is not a finite number."""
-    if type(said) not in (int, float) or not math.isfinite(said):
+    if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said):
         raise TypeError(f"{str(said)[:40]!r} is not a number of seconds")
     return float(said)
 
 
-async def _quietly(work: Any) -> None:
+async def _quietly(work: Awaitable[object]) -> None:
     try:
         await work
     except BusError as error:
@@ -326,7 +326,7 @@ async def _each(
     participant: MemoryParticipant, target: str, method: str, body: Mapping[str, object], *, within: float
 ) -> list[dict[str, object]]:
     """Write down what each server of a target said."""
-    told: list[dict[str, Any]] = []
+    told: list[dict[str, object]] = []
     for reply in await participant.call_each(target, method, body, within=within):
         one = {"identity": reply.identity, "answer": reply.answer}
         if reply.error is not None:

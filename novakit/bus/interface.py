@@ -1,7 +1,7 @@
 """What every bus does, in one process or across many."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
@@ -14,7 +14,7 @@ class Sealed:
     """
 
     record: object
-    write: Callable[[Any], Any]
+    write: Callable[[object], object]
 
     def plain(self) -> object:
         """Return the record as plain data."""
@@ -34,7 +34,7 @@ class Message:
 
     sender: str
     """The authenticated identity of the caller: `conductor`, `api`, `scheduler:<name>` or `agent:<host>`."""
-    body: Mapping[str, Any]
+    body: Mapping[str, object]
     deployment: str = ""
     """The id of the deployment whose bus this is; empty where the bus was given none."""
 
@@ -128,7 +128,9 @@ class Bus(Protocol):
     def identity(self) -> str:
         """Return who this participant is to the others."""
 
-    async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
+    async def call(
+        self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
+    ) -> object:
         """Ask one server of `target` and wait for its answer for `within` seconds.
 
         Several servers share the calls to a target: each call goes to one of them, to one that has less to do rather

@@ -60,15 +60,20 @@ class LocalBus:
         """Wait until the hub has let this participant in."""
         await self._up.wait()
 
-    async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
+    async def call(
+        self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
+    ) -> object:
         return await self._call("call", target, method, body, within)
 
     async def call_each(
         self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
     ) -> list[Reply]:
-        return [_reply(told) for told in await self._call("call each", target, method, body, within)]
+        told = await self._call("call each", target, method, body, within)
+        return [_reply(one) for one in told] if isinstance(told, list) else []
 
-    async def _call(self, kind: str, target: str, method: str, body: Mapping[str, object] | None, within: float) -> Any:
+    async def _call(
+        self, kind: str, target: str, method: str, body: Mapping[str, object] | None, within: float
+    ) -> object:
         check_permitted(self.identity, "call", target)
         if self._asking is None:
             raise Unreachable(self.refused or "the bus cannot be reached")

@@ -8,7 +8,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import attrs
 import orjson
@@ -104,7 +103,9 @@ class MemoryParticipant:
         """Return whether it serves a target that others may serve, too."""
         return any(not _is_alone(target) for target, _ in self._serves)
 
-    async def call(self, target: str, method: str, body: Mapping[str, Any] | None = None, *, within: float = 30) -> Any:
+    async def call(
+        self, target: str, method: str, body: Mapping[str, object] | None = None, *, within: float = 30
+    ) -> object:
         check_permitted(self.identity, "call", target)
         servers = self._bus._targets.get(target)
         if not servers:

@@ -8,7 +8,7 @@ from novakit_hookspecs.networks import Port, Rule, Topology
 from novakit_hookspecs.plain import to_plain, to_record
 
 
-def write(topology: Topology) -> dict[str, Any]:
+def write(topology: Topology) -> dict[str, object]:
     """Turn a topology into plain data."""
     places: dict[int, int] = {}
     shared: list[object] = []
@@ -19,7 +19,7 @@ def write(topology: Topology) -> dict[str, Any]:
             places[id(port.rules)] = len(shared)
             shared.append(to_plain(port.rules))
         ports.append(to_plain(attrs.evolve(port, rules=())) | {"rules": places[id(port.rules)]})
-    plain: dict[str, Any] = to_plain(attrs.evolve(topology, ports=()))
+    plain: dict[str, object] = to_plain(attrs.evolve(topology, ports=()))
     return plain | {"ports": ports, "rules": shared}
 
 

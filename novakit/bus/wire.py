@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -36,7 +36,7 @@ class Wire:
     size: int = 0
     """Bytes of the message that was read last."""
 
-    async def read(self, limit: int = LIMIT) -> dict[str, Any]:
+    async def read(self, limit: int = LIMIT) -> dict[str, object]:
         size = int.from_bytes(await self.reader.readexactly(4), "big")
         if size > limit:
             raise ConnectionError(f"a message of {size} bytes is above {limit}")
@@ -132,7 +132,7 @@ class Answering:
         """Return how many are being answered."""
         return len(self._tasks)
 
-    def begin(self, number: int, work: Callable[[], object], name: str) -> None:
+    def begin(self, number: int, work: Callable[[], Awaitable[object]], name: str) -> None:
         """Answer a question in a task. Raises NotANewQuestion for a number that is being answered already."""
         # The number is the sender's: one that came twice would take the place of the first, which nobody then counts.
         if type(number) is not int or number in self._tasks:
@@ -141,7 +141,7 @@ class Answering:
         self._tasks[number] = task
         task.add_done_callback(lambda _: self._tasks.pop(number, None))
 
-    async def _answer(self, number: int, work: Callable[[], Any]) -> None:
+    async def _answer(self, number: int, work: Callable[[], Awaitable[object]]) -> None:
         try:
             self.wire.send(t="reply", id=number, ok=await work())
         except Unreachable as error:

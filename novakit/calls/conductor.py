@@ -5,7 +5,6 @@ A host tells of itself alone: the bus says which host it is, never the message.
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -41,7 +40,7 @@ class AgentReport:
 
     facts: HostFacts
     """Without its measurements."""
-    metrics: Mapping[str, Any] = mapping_field()
+    metrics: Mapping[str, object] = mapping_field()
     """Measurements by name; one that is no finite number costs only itself."""
     guests: tuple[Guest, ...] = tuple_field()
     notes: Mapping[str, str] = mapping_field()

@@ -32,7 +32,7 @@ class Selection:
     decision_id: str
     alternates: tuple[dict[str, str], ...] = ()
     """The next best hosts as host, node and provider_id; nothing is claimed there."""
-    numa: tuple[Mapping[str, Any], ...] = ()
+    numa: tuple[Mapping[str, object], ...] = ()
     """One `Taken` record as plain data for each guest cell: the host's cell, CPUs, pins, pages."""
     devices: tuple[Mapping[str, str], ...] = ()
     """Address and kind of each PCI device that the guest is to be handed, by address."""

@@ -29,7 +29,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def audit(args: argparse.Namespace) -> int:
     """Print what is orphaned; give 1 when something is, or when a host could not be asked."""
-    found: dict[str, Any] = client(args).get("novakit", "v1/audit")["audit"]
+    found: dict[str, object] = client(args).get("novakit", "v1/audit")["audit"]
     if args.format == "json":
         sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     else:

@@ -111,7 +111,7 @@ def agreed(question: str) -> bool:
 
 
 def _unknown(cloud: Client) -> dict[str, Any]:
-    found: dict[str, Any] = cloud.get("novakit", "v1/guests")
+    found: dict[str, object] = cloud.get("novakit", "v1/guests")
     return found
 
 

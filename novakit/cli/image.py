@@ -146,7 +146,7 @@ def remove_files(args: argparse.Namespace) -> int:
 
 
 def _strangers(cloud: Client) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = cloud.get("novakit", "v1/image-files")["image_files"]
+    found: Sequence[Mapping[str, object]] = cloud.get("novakit", "v1/image-files")["image_files"]
     return found
 
 

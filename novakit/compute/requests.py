@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-NetworkWish = str | Sequence[Mapping[str, Any]] | None
+NetworkWish = str | Sequence[Mapping[str, str | None]] | None
 """None (the project's only network, if it has one), `auto`, `none`, or uuid, port, fixed_ip and tag of each card."""
 
 

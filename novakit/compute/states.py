@@ -8,7 +8,6 @@ two changes at once one is refused, on every database; `novakit.conductor.moves`
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -117,7 +116,7 @@ class Moved:
 
     server_id: str
     move: Move
-    values: Mapping[str, Any] = attrs.field(factory=dict)
+    values: Mapping[str, object] = attrs.field(factory=dict)
 
     async def __call__(self, session: Session) -> None:
         """Write it; raise `UndefinedMove` where the server is in no state that the move begins from."""
@@ -133,7 +132,7 @@ class Moved:
         each_server: dict[str, list[Moved]] = {}
         for each in moves:
             each_server.setdefault(each.server_id, []).append(each)
-        alike: dict[tuple[Move, frozenset[str]], list[dict[str, Any]]] = {}
+        alike: dict[tuple[Move, frozenset[str]], list[dict[str, object]]] = {}
         for server_id, some in each_server.items():
             values = _together(some)
             alike.setdefault((some[0].move, frozenset(values)), []).append({"id": server_id, **values})
@@ -144,7 +143,7 @@ class Moved:
 
 def _together(moves: "Sequence[Moved]") -> dict[str, object]:
     """Return the columns that moves of one server come to; raise `UndefinedMove` where one cannot follow another."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for before, each in zip([None, *moves], moves, strict=False):
         if before is not None and not _may_follow(before.move, each.move):
             raise UndefinedMove(f"{before.move.event} moves no server to where {each.move.event} may move it from")

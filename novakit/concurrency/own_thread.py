@@ -70,7 +70,7 @@ class OwnThread:
         answer: asyncio.Future[T] = loop.create_future()
         given_up = threading.Event()
 
-        def tell(deliver: Callable[[Any], None], value: object) -> None:
+        def tell(deliver: Callable[[object], None], value: object) -> None:
             self._hangs = False
             self._idle.set()
             if not answer.done():

@@ -219,7 +219,11 @@ class Engine:
         try:
             if work.attempt == 1:
                 self.note(work, "begun")
-            facts = {"operation__id": work.id, "server__id": work.server_id, "operation__attempt": work.attempt}
+            facts: dict[str, tracing.Fact] = {
+                "operation__id": work.id,
+                "server__id": work.server_id,
+                "operation__attempt": work.attempt,
+            }
             with tracing.within(tracing.tracer(), f"operation.{verb.kind}", tracing.parent(work.beside), **facts):
                 await self._walk(verb, work, row)
         except (Cancelled, asyncio.CancelledError):

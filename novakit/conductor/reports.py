@@ -1,7 +1,6 @@
 """What agents report: hosts and guests; believed only for the host that the sender is."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import attrs
 import structlog
@@ -52,7 +51,7 @@ class _Facts:
 
     host: str
     directory: str
-    plain: Mapping[str, Any]
+    plain: Mapping[str, object]
     """Without its measurements, which change each time."""
     record: HostFacts
     metrics: Mapping[str, float]

@@ -1,8 +1,7 @@
 """One conductor: its engine, what it serves on the bus, and its periodic work."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import structlog
@@ -190,7 +189,7 @@ class Served(ConductorCalls):
         return attrs.evolve(self.conductor.engine.measures(), plugins=tuple(tallies_of(plugins.values())))
 
 
-async def _every(seconds: float, work: Callable[[], Any]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:

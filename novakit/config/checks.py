@@ -3,7 +3,7 @@
 import ipaddress
 import math
 import re
-from typing import Any
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from novakit.config.quoting import quoted
@@ -21,7 +21,15 @@ MOST_DAYS = 36_500.0
 """A hundred years: moments so long ago can still be calculated."""
 
 
-def positive(instance: object, attribute: Any, value: float) -> None:
+class Option(Protocol):
+    """What a check knows of the option that it checks: an `attrs.Attribute`, of a value of any type."""
+
+    @property
+    def name(self) -> str:
+        """Return the key."""
+
+
+def positive(instance: object, attribute: Option, value: float) -> None:
     """Refuse what is not a number above 0."""
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must be above 0, not {value}")
@@ -30,7 +38,7 @@ def positive(instance: object, attribute: Any, value: float) -> None:
     _not_too_large(attribute.name, value)
 
 
-def days(instance: object, attribute: Any, value: float) -> None:
+def days(instance: object, attribute: Option, value: float) -> None:
     """Refuse what is no number of days that can be counted back from now; a negative one means for ever."""
     if not (value <= MOST_DAYS and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must be a number of at most {MOST_DAYS:.0f}, not {value}")
@@ -41,14 +49,14 @@ def _not_too_large(name: str, value: float) -> None:
         raise ValueError(f"{name} must be at most {LONGEST:.0f}, not {value:.3g}")
 
 
-def finite(instance: object, attribute: Any, value: float) -> None:
+def finite(instance: object, attribute: Option, value: float) -> None:
     """Refuse inf, nan, and what no time of the database can be away."""
     if not math.isfinite(value):
         raise ValueError(f"{attribute.name} must be a number, not {value}")
     _not_too_large(attribute.name, value)
 
 
-def networks(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+def networks(instance: object, attribute: Option, value: tuple[str, ...]) -> None:
     """Refuse what is neither an address nor a network."""
     for text in value:
         try:
@@ -59,7 +67,7 @@ def networks(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
             ) from None
 
 
-def network(instance: object, attribute: Any, value: str) -> None:
+def network(instance: object, attribute: Option, value: str) -> None:
     """Refuse what is no network with room for a gateway and an address."""
     try:
         parsed = ipaddress.ip_network(value)
@@ -73,7 +81,7 @@ def network(instance: object, attribute: Any, value: str) -> None:
         )
 
 
-def address(instance: object, attribute: Any, value: str | None) -> None:
+def address(instance: object, attribute: Option, value: str | None) -> None:
     """Refuse what is no IP address."""
     try:
         if value is not None:
@@ -82,7 +90,7 @@ def address(instance: object, attribute: Any, value: str | None) -> None:
         raise ValueError(f"{attribute.name} takes an IP address such as 192.0.2.1, not {quoted(value)}") from None
 
 
-def web_address(instance: object, attribute: Any, value: str | None) -> None:
+def web_address(instance: object, attribute: Option, value: str | None) -> None:
     """Refuse what no client could take for the address of a service."""
     if not value:
         return
@@ -96,7 +104,7 @@ def web_address(instance: object, attribute: Any, value: str | None) -> None:
         raise ValueError(f"{attribute.name} takes an http or https URL such as https://cloud.example.org, not {shown}")
 
 
-def host_name(instance: object, attribute: Any, value: str | None) -> None:
+def host_name(instance: object, attribute: Option, value: str | None) -> None:
     """Refuse a name that is no host's: it becomes the name of a directory."""
     if value is not None and not re.fullmatch(HOST_NAME, value):
         raise ValueError(
@@ -104,26 +112,26 @@ def host_name(instance: object, attribute: Any, value: str | None) -> None:
         )
 
 
-def not_negative(instance: object, attribute: Any, value: float) -> None:
+def not_negative(instance: object, attribute: Option, value: float) -> None:
     """Refuse what is not a number from 0 on."""
     if not (value >= 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must not be below 0, and a number, not {value}")
     _not_too_large(attribute.name, value)
 
 
-def few(instance: object, attribute: Any, value: int) -> None:
+def few(instance: object, attribute: Option, value: int) -> None:
     """Refuse what is no number of files from 0 to a thousand."""
     if not 0 <= value <= 1000:
         raise ValueError(f"{attribute.name} must be from 0 to 1000, not {value}")
 
 
-def limit(instance: object, attribute: Any, value: int) -> None:
+def limit(instance: object, attribute: Option, value: int) -> None:
     """Refuse what is neither a limit nor -1, which means no limit."""
     if value < -1:
         raise ValueError(f"{attribute.name} must be -1, which is no limit, or from 0 on, not {value}")
 
 
-def strategy(instance: object, attribute: Any, value: str) -> None:
+def strategy(instance: object, attribute: Option, value: str) -> None:
     """Refuse what is no strategy of placement."""
     if value not in ("spread", "stack"):
         raise ValueError(f"{attribute.name} takes spread or stack, not {quoted(value)}")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -73,8 +72,8 @@ def name_kinds(rules: object, named: list[Alias]) -> list[str]:
     return said
 
 
-def _records(value: object) -> list[Any]:
-    found: list[Any] = []
+def _records(value: object) -> list[object]:
+    found: list[object] = []
     for one in value if isinstance(value, list) else [value]:
         try:
             said = json.loads(one) if isinstance(one, str) else one

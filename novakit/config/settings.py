@@ -24,13 +24,13 @@ MONITORS = ("cpu.virt_driver", "uptime", "power")
 """What an agent can measure of its machine; reading all of it takes well under a millisecond."""
 
 
-def _monitors(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+def _monitors(instance: object, attribute: checks.Option, value: tuple[str, ...]) -> None:
     for name in value:
         if name not in MONITORS:
             raise ValueError(f"{attribute.name} takes {', '.join(MONITORS)}; there is no monitor {quoted(name)}")
 
 
-def _traits(instance: object, attribute: Any, value: tuple[str, ...]) -> None:
+def _traits(instance: object, attribute: checks.Option, value: tuple[str, ...]) -> None:
     standard = [name for name in value if not re.fullmatch(r"CUSTOM_[A-Z0-9_]{1,248}", name)]
     if not standard:
         return

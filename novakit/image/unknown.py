@@ -10,7 +10,6 @@ import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -61,7 +60,7 @@ class UnknownFiles:
         paths = await self._paths()
         return await asyncio.to_thread(lambda: [each for path in paths.values() if (each := _described(path))])
 
-    async def adopt(self, name: str, asked: ImageAdoption) -> dict[str, Any]:
+    async def adopt(self, name: str, asked: ImageAdoption) -> dict[str, object]:
         """Make an image of a file after an inspection like that of an upload; return it as the image API shows it.
 
         Raises NotFound, UnsupportedMedia for what is not safe, and Conflict where its id is not free.
@@ -90,7 +89,7 @@ class UnknownFiles:
         finally:
             os.close(handle)
 
-    async def _adopt(self, path: Path, handle: int, asked: ImageAdoption) -> dict[str, Any]:
+    async def _adopt(self, path: Path, handle: int, asked: ImageAdoption) -> dict[str, object]:
         image_id = _image_id(path.name, new=asked.new_id)
         queued = await self._queued(image_id, asked)
         content = files.Content(Inspection(queued["disk_format"] if queued else asked.disk_format))

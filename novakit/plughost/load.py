@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint
-from typing import Any
 
 import attrs
 import structlog
@@ -218,10 +217,10 @@ def _remedy(key: str) -> str:
     return "install the distribution that does, or correct the name"
 
 
-class _One(NamedExtensionManager[Any]):
+class _One(NamedExtensionManager[object]):
     """stevedore's loader for the one entry point that was found, without its cache, which forgets distributions."""
 
-    def __init__(self, entry_point: EntryPoint, failed: Callable[[Any, Any, BaseException], None]) -> None:
+    def __init__(self, entry_point: EntryPoint, failed: Callable[[object, object, BaseException], None]) -> None:
         self._found = entry_point
         super().__init__(entry_point.group, [entry_point.name], on_load_failure_callback=failed)
 

@@ -1,7 +1,6 @@
 """What scheduler hints say of other servers, bounded before anything is looked up."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
@@ -18,7 +17,7 @@ They are kept with every server of the request, so that a thousand servers with 
 """
 
 
-def bounded(hints: Mapping[str, object]) -> Mapping[str, Any]:
+def bounded(hints: Mapping[str, object]) -> Mapping[str, object]:
     """Return the hints of a new server. Raises BadRequest where they are too long or name too many servers."""
     size = len(orjson.dumps(hints))
     if size > MAX_BYTES:

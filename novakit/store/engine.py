@@ -84,6 +84,10 @@ class Session:
                 found += some
         return found
 
+    async def rows(self, statement: Statement, values: Values | None = None) -> list[Any]:
+        """Fetch every row as a tuple of its columns, of the types that the statement says."""
+        return list((await self.execute(statement, values)).all())
+
     async def tuples(self, statement: Statement, values: Values | None = None) -> list[Any]:
         """Fetch rows as tuples, so that others get their turn where there are thousands."""
         found: list[Any] = []

@@ -11,7 +11,7 @@ from novakit.store.engine import Row, Session
 from novakit.store.schema import UTC, metadata
 
 
-def _id(name: str, *rest: Any, **options: Any) -> sa.Column[Any]:
+def _id(name: str, *rest: Any, **options: Any) -> sa.Column[object]:
     return sa.Column(name, sa.String(64), *rest, **options)
 
 
@@ -24,16 +24,16 @@ def _described(*rest: object) -> list[Any]:
     return _named(sa.Column("description", sa.Text, nullable=False, default=""), *rest)
 
 
-def _extra() -> sa.Column[Any]:
+def _extra() -> sa.Column[object]:
     """Make the column of the attributes that clients keep besides those of the API."""
     return sa.Column("extra", sa.JSON)
 
 
-def _enabled() -> sa.Column[Any]:
+def _enabled() -> sa.Column[object]:
     return sa.Column("enabled", sa.Boolean, nullable=False, default=True)
 
 
-def _domain() -> sa.Column[Any]:
+def _domain() -> sa.Column[object]:
     return _id("domain_id", sa.ForeignKey("identity_domains.id"), nullable=False)
 
 

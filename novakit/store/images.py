@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -81,7 +80,7 @@ quotas = sa.Table(
 LIMITS = ProjectLimits(quotas)
 
 SEPARATOR = "\x1f"
-SORTABLE: Mapping[str, sa.ColumnElement[Any]] = {
+SORTABLE: Mapping[str, sa.ColumnElement[object]] = {
     name: sa.func.coalesce(images.c[name], missing)
     for name, missing in {
         "name": "",
@@ -303,7 +302,7 @@ async def members_of(session: Session, image_id: str) -> list[Row]:
     return await session.all(sa.select(members).where(members.c.image_id == image_id).order_by("created_at"))
 
 
-async def share(session: Session, row: Mapping[str, Any]) -> None:
+async def share(session: Session, row: Mapping[str, object]) -> None:
     """Share an image with a project; raise `Conflict` where it is already."""
     await session.execute(sa.update(images).where(images.c.id == row["image_id"]).values(was_open=True))
     try:

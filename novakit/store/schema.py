@@ -62,6 +62,6 @@ def _shared(text: str | None) -> Any:
     return None if text is None else orjson.loads(text)
 
 
-def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[Any]:
+def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[object]:
     """Make a column for a UUID in text form."""
     return sa.Column(name, sa.String(36), *rest, **options)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from novakit_hookspecs.networks import Port, Vif
 from novakit_hookspecs.testing import wire
@@ -242,7 +242,7 @@ def can_make_guests() -> str | None:
     return None if Path("/dev/net/tun").exists() else "guests for packet tests need /dev/net/tun"
 
 
-__all__: Sequence[Any] = [
+__all__: Sequence[str] = [
     "PATIENCE",
     "SILENCE",
     "Ear",

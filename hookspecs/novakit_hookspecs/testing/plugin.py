@@ -7,8 +7,7 @@ It steps back for tests that pytest-asyncio or anyio claim.
 import asyncio
 import functools
 import inspect
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 
 import pytest
 
@@ -25,14 +24,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
             runner.close()
 
 
-def _runner_of(item: Any) -> asyncio.Runner:
+def _runner_of(item: pytest.Item) -> asyncio.Runner:
     if _runner not in item.stash:
         item.stash[_runner] = asyncio.Runner()
     runner: asyncio.Runner = item.stash[_runner]
     return runner
 
 
-def _foreign(item: Any) -> bool:
+def _foreign(item: pytest.Item) -> bool:
     return any(item.get_closest_marker(name) for name in ("asyncio", "anyio", "trio"))
 
 
@@ -47,7 +46,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> Iterator[None]:
     function = fixturedef.func
     item = request.node
     if request.scope == "function" and not _foreign(item):
@@ -61,11 +60,15 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.Fix
         fixturedef.func = function  # type: ignore[misc]
 
 
-def _run_coroutine(function: Any, item: Any) -> Any:
+def _run_coroutine(
+    function: Callable[..., Coroutine[object, object, object]], item: pytest.Item
+) -> Callable[..., object]:
     return lambda *args, **kwargs: _runner_of(item).run(function(*args, **kwargs))
 
 
-def _run_generator(function: Any, item: object, request: pytest.FixtureRequest) -> Any:
+def _run_generator(
+    function: Callable[..., AsyncGenerator[object, None]], item: pytest.Item, request: pytest.FixtureRequest
+) -> Callable[..., object]:
     def run(*args: object, **kwargs: object) -> object:
         generator = function(*args, **kwargs)
         runner = _runner_of(item)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ class SchedulerConformance:
         raise AssertionError("define a fixture `spec` that gives your SchedulerSpec")
 
     @pytest.fixture
-    def options(self, spec: SchedulerSpec) -> Any:
+    def options(self, spec: SchedulerSpec) -> object:
         """Return the options to build it with: the defaults, unless a subclass says otherwise."""
         return None if spec.options is None else spec.options()
 

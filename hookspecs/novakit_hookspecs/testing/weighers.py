@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ class WeigherConformance:
         raise AssertionError("define a fixture `spec` that gives your WeigherSpec")
 
     @pytest.fixture
-    def options(self, spec: WeigherSpec) -> Any:
+    def options(self, spec: WeigherSpec) -> object:
         """Return the options to build it with: the defaults, unless a subclass says otherwise."""
         return spec.options() if spec.options is not None else None
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import attrs
@@ -18,7 +18,7 @@ class WorkByGuest:
     """One thing at a time for each guest."""
 
     _locks: "WeakValueDictionary[str, asyncio.Lock]" = attrs.field(init=False, factory=WeakValueDictionary)
-    _running: dict[str, set["asyncio.Task[Any]"]] = attrs.field(init=False, factory=dict)
+    _running: dict[str, set["asyncio.Task[object]"]] = attrs.field(init=False, factory=dict)
 
     async def do(self, guest: str, work: Coroutine[object, object, T]) -> T:
         """Do the work when it is its turn. Raises Refused when a removal of the guest overtook it."""
@@ -50,14 +50,14 @@ class WorkByGuest:
     def _lock(self, guest: str) -> asyncio.Lock:
         return self._locks.setdefault(guest, asyncio.Lock())
 
-    def _forget(self, guest: str, task: "asyncio.Task[Any]") -> None:
+    def _forget(self, guest: str, task: "asyncio.Task[object]") -> None:
         running = self._running.get(guest, set())
         running.discard(task)
         if not running:
             self._running.pop(guest, None)
 
 
-async def end(tasks: "Collection[asyncio.Task[Any]]") -> None:
+async def end(tasks: "Collection[asyncio.Task[object]]") -> None:
     """Cancel tasks and wait until they have ended."""
     for task in tasks:
         task.cancel()

@@ -6,7 +6,7 @@ from typing import Any
 from novakit import errors
 from novakit.api.bodies import Fault, Schema
 
-Check = Callable[[Any], Any]
+Check = Callable[[object], Any]
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
 SHORT_NAME = {**NAME, "maxLength": 64}

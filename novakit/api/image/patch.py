@@ -1,7 +1,6 @@
 """JSON patches of an image: both media types, each operation checked before anything is changed."""
 
 import re
-from typing import Any
 
 import orjson
 from aiohttp import web
@@ -77,7 +76,7 @@ def require_property_name(name: str) -> None:
         raise errors.BadRequest("The name of a property has 1 to 255 characters and no control characters.")
 
 
-def _apply(image: Document, verb: str, name: str, value: Any) -> None:
+def _apply(image: Document, verb: str, name: str, value: object) -> None:
     if name in schemas.WRITABLE:
         image[name] = value
         return

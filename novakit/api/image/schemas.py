@@ -86,7 +86,7 @@ def _plural(schema: Mapping[str, object]) -> dict[str, object]:
 PUBLISHED = {"image": IMAGE, "images": _plural(IMAGE), "member": MEMBER, "members": _plural(MEMBER)}
 
 
-def check(schema: Mapping[str, object]) -> Callable[[Any], Any]:
+def check(schema: Mapping[str, object]) -> Callable[[object], Any]:
     """Make a function that gives a value which fits the schema. Raises BadRequest with the place and the reason."""
     return Schema(schema, words).checked
 

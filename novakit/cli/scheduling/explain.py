@@ -69,7 +69,7 @@ def explain(args: argparse.Namespace) -> int:
 def _past(service: Client, wanted: str) -> list[dict[str, object]]:
     """Return the decisions about a server, by its id or name, or the one decision of that id."""
     if _is_id(wanted):
-        found: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=wanted)["decisions"]
+        found: list[dict[str, object]] = service.get("novakit", "v1/decisions", server_id=wanted)["decisions"]
         if found:
             return found
         try:
@@ -78,7 +78,9 @@ def _past(service: Client, wanted: str) -> list[dict[str, object]]:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
             return []
-    named: list[dict[str, Any]] = service.get("novakit", "v1/decisions", server_id=_named(service, wanted))["decisions"]
+    named: list[dict[str, object]] = service.get("novakit", "v1/decisions", server_id=_named(service, wanted))[
+        "decisions"
+    ]
     return named
 
 
@@ -116,7 +118,7 @@ def _possible(service: Client, args: argparse.Namespace) -> dict[str, object]:
         "hints": _hints(args.hint) or None,
     }
     body = {name: value for name, value in asked.items() if value is not None}
-    told: dict[str, Any] = service.post("novakit", "v1/explain", body)["decision"]
+    told: dict[str, object] = service.post("novakit", "v1/explain", body)["decision"]
     return told
 
 

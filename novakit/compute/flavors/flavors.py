@@ -1,7 +1,6 @@
 """Flavors: the sizes of servers, their extra specs, and who may use the private ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -18,7 +17,7 @@ Flavor = Row
 
 _PLAIN = ("created_at", "description", "disabled", "is_public", "name", "rxtx_factor", "swap", "updated_at", "vcpus")
 
-SORT_KEYS: Mapping[str, sa.Column[Any]] = {
+SORT_KEYS: Mapping[str, sa.Column[object]] = {
     "flavorid": rows.flavors.c.id,
     "id": rows.flavors.c.number,
     "memory_mb": rows.flavors.c.ram,

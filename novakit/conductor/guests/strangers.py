@@ -17,7 +17,6 @@ The cost: 0 while a host has no strangers; for each report of one that has, one 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 import structlog
@@ -255,7 +254,7 @@ class Strangers:
     ) -> None:
         held = await self._reserve(session, host, guest, heard)
         server = heard.note.server if heard else None
-        row: dict[str, Any] = {
+        row: dict[str, object] = {
             "host": host,
             "guest": guest.id,
             "claim_id": consumer_of(guest.id, host),

@@ -1,7 +1,6 @@
 """What one filter or weigher sees of the table."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import attrs
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from novakit.scheduler.picture.table import Array, HostTable, read_only
 from novakit_hookspecs.scheduling import Aggregate
 
-Test = Callable[[Any], bool]
+Test = Callable[[object], bool]
 
 
 @attrs.define(eq=False)

@@ -1,7 +1,6 @@
 """Key pairs: the public halves users registered; the private halves are never here."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -41,7 +40,7 @@ async def count(session: Session, user_id: str) -> int:
     return int(await session.scalar(sa.select(sa.func.count()).where(keypairs.c.user_id == user_id)))
 
 
-async def add(session: Session, row: Mapping[str, Any]) -> bool:
+async def add(session: Session, row: Mapping[str, object]) -> bool:
     """Insert a key pair; False when the user has one of that name."""
     statement = session.insert(keypairs).values(created_at=world.now(), **row).on_conflict_do_nothing()
     return await session.changed(statement) > 0

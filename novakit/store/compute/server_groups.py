@@ -124,7 +124,7 @@ async def places(
     if provider_ids is not None:
         held = held.where(providers.c.root_id.in_(list(provider_ids)))
     found: dict[str, dict[str, set[str]]] = {}
-    rows: Sequence[Any] = (await session.execute(held)).all()
+    rows = await session.rows(held)
     for group, root, server in rows:
         found.setdefault(group, {}).setdefault(root, set()).add(server)
     return {group: {root: frozenset(ids) for root, ids in by.items()} for group, by in found.items()}

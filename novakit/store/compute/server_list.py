@@ -72,7 +72,7 @@ async def listed(
     return (await session.execute(statement.limit(wanted.limit))).all()
 
 
-def _read(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+def _read(column: sa.ColumnElement[object]) -> sa.ColumnElement[object]:
     return sa.type_coerce(column, SharedJSON()) if isinstance(column.type, sa.JSON) else column
 
 

@@ -1,7 +1,7 @@
 """Ports, their addresses and their security groups."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import sqlalchemy as sa
@@ -328,8 +328,7 @@ async def server_addresses(session: Session, server_ids: Sequence[str]) -> Seque
         .where(session.among(ports.c.server_id, server_ids))
         .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
     )
-    found: Sequence[Any] = (await session.execute(statement)).all()
-    return found
+    return await session.rows(statement)
 
 
 async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> list[str]:
@@ -340,11 +339,8 @@ async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> lis
 async def server_groups(session: Session, server_ids: Sequence[str]) -> Sequence[tuple[str, str, str]]:
     """Fetch the security groups of the ports of servers: the ids of port and group, and the name of the group."""
     if len(server_ids) <= FEW:
-        result = await session.execute(_GROUPS_OF_FEW, {"servers": list(server_ids)})
-    else:
-        result = await session.execute(_SERVER_GROUPS.where(session.among(ports.c.server_id, server_ids)))
-    found: Sequence[Any] = result.all()
-    return found
+        return await session.rows(_GROUPS_OF_FEW, {"servers": list(server_ids)})
+    return await session.rows(_SERVER_GROUPS.where(session.among(ports.c.server_id, server_ids)))
 
 
 async def owners(session: Session) -> dict[str, str]:

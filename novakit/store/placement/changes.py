@@ -5,8 +5,7 @@ On PostgreSQL it is the transaction's id, so that writers do not wait for one an
 oldest transaction that was still open, and may hear of a change twice but never misses one.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 
@@ -29,7 +28,7 @@ def _one_more() -> sa.ColumnElement[object]:
 _NUMBER = {"postgresql": _bigint(sa.func.pg_current_xact_id()), "sqlite": _one_more()}
 
 
-def number(session: Session) -> sa.ColumnElement[Any]:
+def number(session: Session) -> sa.ColumnElement[object]:
     """Return the SQL expression of this transaction's change number."""
     return _NUMBER[session.dialect]
 
@@ -53,7 +52,7 @@ async def touch(session: Session, provider_ids: Iterable[str], *, generation: bo
     if not ids:
         return {}
     written = {"ids": ids, "now": world.now()}
-    rows: Sequence[Any] = (await session.execute(_TOUCH[session.dialect, int(generation)], written)).all()
+    rows = await session.rows(_TOUCH[session.dialect, int(generation)], written)
     return {row[0]: row[1] for row in rows}
 
 
@@ -81,7 +80,7 @@ async def since(session: Session, seen: int) -> tuple[dict[str, int], int]:
     Beside them is the number to ask with next.
     """
     by_snapshot = session.dialect == "postgresql"
-    rows: Sequence[Any] = (await session.execute(_SINCE_SNAPSHOT if by_snapshot else _SINCE, {"seen": seen})).all()
+    rows = await session.rows(_SINCE_SNAPSHOT if by_snapshot else _SINCE, {"seen": seen})
     if by_snapshot:
         changed = {row[0]: row[1] for row in rows if row[0] is not None}
         return changed, next(row[1] for row in rows if row[0] is None)

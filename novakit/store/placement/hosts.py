@@ -216,7 +216,7 @@ async def _stock(session: Session, ids: Sequence[str]) -> dict[str, dict[str, Ro
 async def _traits(session: Session, ids: Sequence[str]) -> dict[str, dict[str, bool]]:
     found: dict[str, dict[str, bool]] = {}
     statement = sa.select(provider_traits).where(provider_traits.c.provider_id.in_(ids))
-    rows: Sequence[Any] = (await session.execute(statement)).all()
+    rows = await session.rows(statement)
     for provider, trait, by_host in rows:
         found.setdefault(provider, {})[trait] = by_host
     return found

@@ -1,8 +1,7 @@
 """Whole-cloud reads for schedulers and audits: one query each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,7 +19,9 @@ _STOCK = [column for column in inventories.c if column.name not in ("reported", 
 """What is there and who says so is for `hosts` alone, and reading it of ten thousand hosts takes its time."""
 
 
-def _only(statement: sa.Select[object], column: sa.Column[object], ids: Iterable[str] | None) -> sa.Select[object]:
+def _only(
+    statement: sa.Select[*tuple[object, ...]], column: sa.Column[object], ids: Iterable[str] | None
+) -> sa.Select[*tuple[object, ...]]:
     return statement if ids is None else statement.where(column.in_(list(ids)))
 
 
@@ -29,13 +30,13 @@ async def of_providers(session: Session, ids: Iterable[str] | None = None) -> di
     columns = (inventories.c.provider_id, inventories.c.resource_class, inventories.c.used)
     found: dict[str, dict[str, int]] = {}
     statement = _only(sa.select(*columns), inventories.c.provider_id, ids)
-    rows: Sequence[Any] = (await session.execute(statement)).all()
+    rows = await session.rows(statement)
     for provider, name, used in rows:
         found.setdefault(provider, {})[name] = used
     return found
 
 
-_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_IDS: sa.BindParameter[object] = sa.bindparam("ids", expanding=True)
 _INVENTORIES = sa.select(*_STOCK)
 _INVENTORIES_AMONG = _INVENTORIES.where(inventories.c.provider_id.in_(_IDS))
 
@@ -94,13 +95,13 @@ async def aggregates_of(session: Session, ids: Iterable[str] | None = None) -> d
 
 
 @lru_cache(maxsize=100)
-def _together(provider: sa.Column[Any], value: sa.Column[Any], *, among: bool) -> sa.Select[tuple[Any, Any]]:
+def _together(provider: sa.Column[object], value: sa.Column[object], *, among: bool) -> sa.Select[*tuple[object, ...]]:
     statement = sa.select(provider, sa.func.aggregate_strings(value, ",")).group_by(provider)
     return statement.where(provider.in_(_IDS)) if among else statement
 
 
 async def _sets(
-    session: Session, provider: sa.Column[Any], value: sa.Column[Any], ids: Iterable[str] | None
+    session: Session, provider: sa.Column[object], value: sa.Column[object], ids: Iterable[str] | None
 ) -> dict[str, frozenset[str]]:
     """Gather values by provider in the database: one row a provider, and equal sets are one object.
 

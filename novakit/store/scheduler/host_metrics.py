@@ -1,7 +1,6 @@
 """What hosts measured of themselves last, apart from their facts: it changes with every report and matters to few."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -26,7 +25,7 @@ async def put(session: Session, metrics: Mapping[str, Mapping[str, float]]) -> N
         return
     await session.serialise("host_metrics")
     last = await session.scalar(sa.select(sa.func.coalesce(sa.func.max(host_metrics.c.changed), 0)))
-    common: dict[str, Any] = {"received_at": world.now(), "changed": int(last) + 1}
+    common: dict[str, object] = {"received_at": world.now(), "changed": int(last) + 1}
     insert = session.insert(host_metrics)
     new = {name: insert.excluded[name] for name in ("metrics", *common)}
     await session.execute(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 import orjson
@@ -39,7 +39,7 @@ _LATEST = sa.select(
 
 async def latest(session: Session) -> Latest:
     """Read how many hosts there are, and the latest changes of hosts and aggregates."""
-    row: Any = (await session.execute(_LATEST)).one()
+    row = (await session.execute(_LATEST)).one()
     return Latest(*(int(number) for number in row))
 
 
@@ -50,7 +50,7 @@ async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
     return await session.all(statement), int(count)
 
 
-_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_IDS: sa.BindParameter[object] = sa.bindparam("ids", expanding=True)
 _TREES = sa.select(providers.c.id, providers.c.root_id).where(
     providers.c.root_id.in_(sa.select(providers.c.root_id).where(providers.c.id.in_(_IDS)))
 )
@@ -68,20 +68,20 @@ _HELD = (
 async def trees(session: Session, provider_ids: Iterable[str] | None) -> dict[str, str]:
     """Give, for every provider in the trees of these (or of all), the id of its root."""
     if provider_ids is None:
-        return _pairs(await session.execute(sa.select(providers.c.id, providers.c.root_id)))
+        return _pairs(await session.rows(sa.select(providers.c.id, providers.c.root_id)))
     found: dict[str, str] = {}
     for some in chunks(sorted(provider_ids)):
-        found.update(_pairs(await session.execute(_TREES, {"ids": some})))
+        found.update(_pairs(await session.rows(_TREES, {"ids": some})))
     return found
 
 
 async def servers_on(session: Session, provider_ids: Iterable[str] | None) -> dict[str, int]:
     """Count the consumers with a claim, by provider."""
     if provider_ids is None:
-        return _pairs(await session.execute(_COUNTED))
+        return _pairs(await session.rows(_COUNTED))
     found: dict[str, int] = {}
     for some in chunks(sorted(provider_ids)):
-        found.update(_pairs(await session.execute(_COUNTED_AMONG, {"ids": some})))
+        found.update(_pairs(await session.rows(_COUNTED_AMONG, {"ids": some})))
     return found
 
 
@@ -94,7 +94,7 @@ async def roots_held(session: Session, consumer_ids: Iterable[str], *, project_i
             statement = statement.join(consumers, consumers.c.id == allocations.c.consumer_id).where(
                 consumers.c.project_id == project_id
             )
-        found.update(_pairs(await session.execute(statement, {"ids": some})))
+        found.update(_pairs(await session.rows(statement, {"ids": some})))
     return found
 
 
@@ -107,37 +107,37 @@ async def nested_held(session: Session, consumer_ids: Iterable[str]) -> dict[str
             .join(providers, providers.c.id == allocations.c.provider_id)
             .where(allocations.c.consumer_id.in_(some), providers.c.parent_id.is_not(None))
         )
-        rows: Sequence[Any] = (await session.execute(statement)).all()
+        rows = await session.rows(statement)
         for consumer, provider in rows:
             found.setdefault(consumer, set()).add(provider)
     return found
 
 
-async def operations_on(session: Session, but: sa.Select[Any] | None = None) -> dict[str, int]:
+async def operations_on(session: Session, but: sa.Select[object] | None = None) -> dict[str, int]:
     """Count the servers that something is being done to, by host; leave out those that `but` selects."""
     here = sa.and_(_on_a_host(but), servers.c.task_state.is_not(None))
     counted = sa.select(servers.c.host, sa.func.count()).where(here).group_by(servers.c.host)
-    return _pairs(await session.execute(counted))
+    return _pairs(await session.rows(counted))
 
 
-async def flavors_on(session: Session, but: sa.Select[Any] | None = None) -> dict[str, dict[str, int]]:
+async def flavors_on(session: Session, but: sa.Select[object] | None = None) -> dict[str, dict[str, int]]:
     """Count the servers of each flavor, by host; leave out those that `but` selects."""
     name = servers.c.flavor["name"].as_string()
     counted = sa.select(servers.c.host, name, sa.func.count()).where(_on_a_host(but)).group_by(servers.c.host, name)
     found: dict[str, dict[str, int]] = {}
-    rows: Sequence[Any] = (await session.execute(counted)).all()
+    rows = await session.rows(counted)
     for host, flavor, count in rows:
         found.setdefault(host, {})[flavor] = count
     return found
 
 
-async def images_on(session: Session, but: sa.Select[Any] | None = None) -> dict[str, dict[str, int]]:
+async def images_on(session: Session, but: sa.Select[object] | None = None) -> dict[str, dict[str, int]]:
     """Count the servers whose image has a property, by host and `key=value`; leave out those that `but` selects."""
     # Grouped as text: hosts have few images, so this is few rows, and JSON itself cannot be grouped by on PostgreSQL.
     text = sa.cast(servers.c.image_properties, sa.Text)
     counted = sa.select(servers.c.host, text, sa.func.count()).where(_on_a_host(but)).group_by(servers.c.host, text)
     found: dict[str, dict[str, int]] = {}
-    rows: Sequence[Any] = (await session.execute(counted)).all()
+    rows = await session.rows(counted)
     for host, properties, count in rows:
         there = found.setdefault(host, {})
         for key, value in orjson.loads(properties).items():
@@ -177,15 +177,14 @@ async def loads_on(session: Session, root_ids: Iterable[str]) -> dict[str, dict[
             .join(providers, providers.c.id == allocations.c.provider_id)
             .where(providers.c.root_id.in_(some))
         )
-        rows: Sequence[Any] = (await session.execute(statement)).all()
+        rows = await session.rows(statement)
         for consumer, resource_class, used in rows:
             amounts = held.setdefault(consumer, {})
             amounts[resource_class] = amounts.get(resource_class, 0) + used
     return held
 
 
-def _pairs(result: sa.CursorResult[Any]) -> dict[str, Any]:
-    rows: Sequence[Any] = result.all()
+def _pairs(rows: Iterable[tuple[str, T]]) -> dict[str, T]:
     return {row[0]: row[1] for row in rows}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +22,7 @@ def placed_by(first: int, last: int) -> sa.Select[object]:
     return sa.select(decisions.c.server_id).where(numbers, decisions.c.outcome == "placed")
 
 
-async def held_by_others(session: Session, but: sa.Select[Any]) -> list[tuple[str, str, str, int]]:
+async def held_by_others(session: Session, but: sa.Select[object]) -> list[tuple[str, str, str, int]]:
     """Return root, provider, class and amount of what is held by others than the consumers that `but` selects."""
     a = allocations.c
     statement = (
@@ -35,7 +34,7 @@ async def held_by_others(session: Session, but: sa.Select[Any]) -> list[tuple[st
     return [(root, provider, name, int(used)) for root, provider, name, used in await session.tuples(statement)]
 
 
-async def others_on(session: Session, but: sa.Select[Any]) -> dict[str, int]:
+async def others_on(session: Session, but: sa.Select[object]) -> dict[str, int]:
     """Count these consumers, by provider."""
     a = allocations.c
     counted = sa.select(a.provider_id, sa.func.count(a.consumer_id.distinct())).group_by(a.provider_id)

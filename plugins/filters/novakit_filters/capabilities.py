@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def _whole(number: float) -> float | int:
     return int(number) if float(number).is_integer() else number
 
 
-def _looks_up(path: Sequence[str], value: str) -> Callable[[Any], bool]:
+def _looks_up(path: Sequence[str], value: str) -> Callable[[object], bool]:
     def test(found: object) -> bool:
         found = _below(found, path)
         return found is not None and matches(found, value)

@@ -1,7 +1,7 @@
 """Filters that demand several things of a host at once: what is lacking, and all that the nearest host would need."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
@@ -21,8 +21,8 @@ class Demand:
     remedy: str
     fits: "NDArray[np.bool_]"
     """Which hosts have it."""
-    wanted: Any = None
-    there: "Callable[[NDArray[np.bool_]], Any] | None" = None
+    wanted: object = None
+    there: "Callable[[NDArray[np.bool_]], object] | None" = None
     """Tells what some hosts have instead."""
 
 

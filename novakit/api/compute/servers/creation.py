@@ -85,7 +85,7 @@ def _refuse_what_is_not_served(asked: Mapping[str, object]) -> None:
 
 def reached(asked: Mapping[str, Any]) -> Document:
     """Read the access addresses and the disk configuration of a body, as far as it has them, by their columns."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, column in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):
         if name in asked:
             found[column] = str(ipaddress.ip_address(asked[name])) if asked[name] else None

@@ -156,7 +156,7 @@ def _all_tenants(query: dict[str, str]) -> bool:
 
 
 def _states(call: Call[Compute], query: dict[str, str]) -> dict[str, object] | None:
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     for name in ("vm_state", "task_state"):
         if name in query:
             fields[f"{name}s"] = [query[name]]

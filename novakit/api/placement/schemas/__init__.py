@@ -3,7 +3,6 @@
 import re
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 import orjson
@@ -49,7 +48,7 @@ class Schema:
     def __attrs_post_init__(self) -> None:
         self._schema = bodies.Schema(self.definition, words, {"uuid": self.is_uuid})
 
-    def checked(self, raw: bytes) -> Any:
+    def checked(self, raw: bytes) -> object:
         """Read JSON text that must fit. Raises BadRequest otherwise."""
         try:
             data = parse(raw)
