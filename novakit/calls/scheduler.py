@@ -12,6 +12,7 @@ import attrs
 from novakit.bus.contract import Contract, call
 from novakit.bus.repeats import READS, settles
 from novakit.calls.counts import SchedulerCounts
+from novakit.calls.decisions import DecisionRecord
 from novakit.calls.plugins import PluginRow
 from novakit_hookspecs.scheduling import Ask
 
@@ -77,8 +78,8 @@ class SchedulerCalls(Contract):
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod
-    async def dry_run(self, ask: Ask) -> Document:
-        """Decide without claiming anything. Returns the record of the decision."""
+    async def dry_run(self, ask: Ask) -> DecisionRecord:
+        """Decide without claiming anything."""
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod

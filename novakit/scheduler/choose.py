@@ -16,6 +16,7 @@ import attrs
 import numpy as np
 
 from novakit import tracing, world
+from novakit.calls.decisions import TriedHost
 from novakit.calls.scheduler import Earlier, Refusal, Selection
 from novakit.concurrency.turns import Turns
 from novakit.scheduler.claims import Given
@@ -44,7 +45,7 @@ class Waiting:
     trace: tracing.Context = attrs.field(factory=tracing.here)
     """Below what the decision's span hangs."""
     earlier: Earlier | None = None
-    conflicts: list[dict[str, str]] = attrs.field(factory=list)
+    conflicts: list[TriedHost] = attrs.field(factory=list)
 
     @property
     def over(self) -> bool:
@@ -82,8 +83,13 @@ class _Last:
 
     def again(self, ask: Ask, state: CloudState) -> Decision:
         """Make the record of a further server of the same request."""
-        told = {**self.decision.record, "server_id": ask.server_id, "request_id": ask.request_id}
-        told.update(with_decision=self.decision.id, timings={})
+        told = attrs.evolve(
+            self.decision.record,
+            server_id=ask.server_id,
+            request_id=ask.request_id,
+            with_decision=self.decision.id,
+            timings={},
+        )
         return Decision(world.new_id(), ask, told)
 
 
@@ -133,13 +139,13 @@ class Chooser:
             return await self._decided(one, batch)
         with tracing.within(tracer, "scheduler.decision", one.trace, server__id=one.ask.server_id) as span:
             decision, ranking = await self._decided(one, batch)
-            asked = [stage["name"] for stage in decision.record["filters"] if stage.get("asked", True)]
+            asked = [stage.name for stage in decision.record.filters if stage.asked]
             tracing.note(
                 span,
                 decision__id=decision.id,
                 decision__outcome="refused" if ranking is None else "placed",
-                decision__follows=decision.record.get("with_decision"),
-                hosts__before=decision.record["hosts"],
+                decision__follows=decision.record.with_decision or None,
+                hosts__before=decision.record.hosts,
                 hosts__after=0 if ranking is None else int(np.isfinite(ranking.total).sum()),
                 filters__count=len(asked),
                 filters__list=asked,
@@ -152,7 +158,7 @@ class Chooser:
         if group is not None:
             ask = attrs.evolve(ask, group=group.ask(ask.server_id))
         if one.conflicts:
-            ask = attrs.evolve(ask, excluded_hosts=ask.excluded_hosts | {tried["host"] for tried in one.conflicts})
+            ask = attrs.evolve(ask, excluded_hosts=ask.excluded_hosts | {tried.host for tried in one.conflicts})
         last = batch.last
         if last is not None and not one.conflicts and one.earlier is None and last.serves(one.asked):
             await self.pipeline.reconsider(self.state.table, ask, last.ranking, last.place)
@@ -161,7 +167,7 @@ class Chooser:
         outcome = await self.pipeline.run(self.state.table, ask)
         decision = await record.compose(self.pipeline, self.state.table, ask, outcome, self.name)
         if one.conflicts:
-            decision.record["conflicts"] = one.conflicts
+            decision.record = attrs.evolve(decision.record, conflicts=tuple(one.conflicts))
         ranking = None if outcome.failed else outcome.ranking
         # A ranking may serve the next server only if nothing but the chosen host has changed for it. That is not so
         # after a conflict, for a driver (which may remember), and for a policy under which every host's fitness moves
@@ -176,7 +182,7 @@ class Chooser:
         table = self.state.table
         places = self._next_best(one, ranking)
         if places and one.earlier:
-            decision.record["next_best_of"] = one.earlier.decision_id
+            decision.record = attrs.evolve(decision.record, next_best_of=one.earlier.decision_id)
         else:
             places = self._best(ranking)
         rows = self._name(decision, ranking, places)
@@ -198,11 +204,12 @@ class Chooser:
         table = self.state.table
         rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
         decision.placed = True
-        decision.record.update(
+        decision.record = attrs.evolve(
+            decision.record,
             host=table.names[rows[0]],
             node=table.column("node")[rows[0]],
             availability_zone=self.state.zone(rows[0]),
-            alternates=[table.names[row] for row in rows[1:]],
+            alternates=tuple([table.names[row] for row in rows[1:]]),
         )
         return rows
 

@@ -31,15 +31,10 @@ from novakit_hookspecs.trees import ProviderStock
 class Given:
     """What a server holds beside amounts, as plain data."""
 
-    numa: tuple[Mapping[str, Any], ...] = ()
+    numa: tuple[Mapping[str, object], ...] = ()
     """One `Taken` record for each guest cell."""
     devices: tuple[Mapping[str, str], ...] = ()
     """Address and kind of each device, by address."""
-
-    def described(self) -> dict[str, Any]:
-        """Return what a decision tells of it; what is empty is left out."""
-        told = {"numa": list(self.numa), "devices": list(self.devices)}
-        return {name: some for name, some in told.items() if some}
 
 
 async def claim(

@@ -8,6 +8,7 @@ import attrs
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable, ask_each, client
 from novakit.calls.counts import SchedulerCounts
+from novakit.calls.decisions import written
 from novakit.calls.plugins import About
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
@@ -69,7 +70,7 @@ class SchedulerReports:
     about: Callable[[], Awaitable[About]] = nothing_known
     """Says with which drivers and plugins the service runs."""
 
-    async def decisions(self, context: RequestContext, wanted: DecisionQuery) -> list[dict[str, Any]]:
+    async def decisions(self, context: RequestContext, wanted: DecisionQuery) -> list[dict[str, object]]:
         """List decisions, latest first; an owner sees those of the own project, without anything of hosts."""
         project = wanted.project_id
         if project is None and not context.is_admin:
@@ -96,12 +97,12 @@ class SchedulerReports:
     async def explain(self, context: RequestContext, body: Mapping[str, object]) -> dict[str, object]:
         """Return what would happen to a server of this flavor and image, without making anything."""
         ask = await self._ask(context, body)
-        record = dict(await _answered(self._scheduler.dry_run(from_plain(ask))))
+        told = await _answered(self._scheduler.dry_run(from_plain(ask)))
         if not context.is_admin:
-            return tenant_safe(record)
-        if "failed" in record:
-            record["message"] = f"The scheduler could not decide: {record['failed'].rstrip('.')}."
-        return record
+            return tenant_safe(written(told))
+        if told.failed:
+            told = attrs.evolve(told, message=f"The scheduler could not decide: {told.failed.rstrip('.')}.")
+        return written(told)
 
     async def capacity(self, context: RequestContext, body: Mapping[str, object]) -> Mapping[str, object]:
         """Count how many more servers of a flavor fit, now or with `survive` hosts lost; for operators only."""
@@ -247,7 +248,7 @@ def _shown(context: RequestContext, row: Row) -> dict[str, object]:
     return told if context.is_admin else tenant_safe(told)
 
 
-def tenant_safe(record: Mapping[str, Any]) -> dict[str, object]:
+def tenant_safe(record: Mapping[str, object]) -> dict[str, object]:
     """Return what an owner may know of a decision: counts and reasons, nothing of single hosts."""
     kept = (
         "id",
@@ -262,13 +263,17 @@ def tenant_safe(record: Mapping[str, Any]) -> dict[str, object]:
         "availability_zone",
     )
     told = {name: record[name] for name in kept if name in record}
-    told["filters"] = [_safe_stage(stage) for stage in record.get("filters", ())]
+    told["filters"] = [_safe_stage(stage) for stage in _objects(record.get("filters"))]
     return told
 
 
-def _safe_stage(stage: Mapping[str, Any]) -> dict[str, object]:
-    told: dict[str, Any] = {name: stage[name] for name in ("name", "before", "after", "asked") if name in stage}
-    reasons: Sequence[Mapping[str, Any]] = stage.get("reasons", ())
-    if reasons:
+def _safe_stage(stage: Mapping[str, object]) -> dict[str, object]:
+    told = {name: stage[name] for name in ("name", "before", "after", "asked") if name in stage}
+    if reasons := _objects(stage.get("reasons")):
         told["reasons"] = [{name: reason[name] for name in ("code", "count", "message")} for reason in reasons]
     return told
+
+
+def _objects(some: object) -> list[Mapping[str, object]]:
+    """Return the JSON objects of a list; none where it is no list."""
+    return [one for one in some if isinstance(one, Mapping)] if isinstance(some, list) else []

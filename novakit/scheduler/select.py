@@ -13,13 +13,13 @@ more transaction (`limits.tries` at most).
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import attrs
 import structlog
 
 from novakit import world
 from novakit.calls.counts import SchedulerCounts, StepCounts
+from novakit.calls.decisions import DecisionRecord, TriedHost, read
 from novakit.calls.scheduler import Earlier, Refusal, Selection
 from novakit.placement import Placement
 from novakit.request_spec.hints import servers_named
@@ -88,15 +88,14 @@ class Scheduler:
             self._drain = world.spawn(self._work(), name="scheduler/select")
         return list(await asyncio.gather(*(one.answer for one in waiting)))
 
-    async def dry_run(self, ask: Ask) -> dict[str, Any]:
+    async def dry_run(self, ask: Ask) -> DecisionRecord:
         """Decide without claiming or storing anything. Returns the record."""
         await self.state.refresh()
         waiting = Waiting(ask, asyncio.get_running_loop().create_future(), ask)
         await self._resolve([waiting])
         decision, _ = await self.chooser.decide(waiting)
-        if "failed" in decision.record:
-            decision.record["message"] = record.OUT_OF_ORDER
-        return {"outcome": "placed" if decision.placed else "refused", **decision.record}
+        told = attrs.evolve(decision.record, outcome="placed" if decision.placed else "refused")
+        return attrs.evolve(told, message=record.OUT_OF_ORDER) if told.failed else told
 
     def measures(self) -> SchedulerCounts:
         """Return what this scheduler counted, and what its filters, weighers and driver came to."""
@@ -152,11 +151,11 @@ class Scheduler:
             told["survive"] = await capacity.after_loss(self.pipeline, table, ask, lost, loads)
         return told
 
-    async def decisions(self, *, server_id: str) -> list[dict[str, Any]]:
+    async def decisions(self, *, server_id: str) -> list[DecisionRecord]:
         """Return the records of the decisions about a server, latest first."""
         async with self.store.read() as session:
             rows = await decisions.some(session, server_id=server_id)
-        return [described(row) for row in rows]
+        return [read(described(row)) for row in rows]
 
     async def _work(self) -> None:
         if self.limits.wait:
@@ -271,7 +270,7 @@ class Scheduler:
         for one, given in zip(admitted, answers, strict=True):
             if given is not None:
                 one.given = given
-                one.decision.record.update(given.described())
+                one.decision.record = attrs.evolve(one.decision.record, numa=given.numa, devices=given.devices)
                 claimed.append(one)
         return claimed
 
@@ -316,7 +315,9 @@ class Scheduler:
         """Somebody else was faster: read what others have taken, here and elsewhere, and try the next best hosts."""
         self.counts.conflicts += len(conflicts)
         for one in conflicts:
-            one.waiting.conflicts.append({"host": self.state.table.names[one.row], "why": "claimed by somebody else"})
+            one.waiting.conflicts.append(
+                TriedHost(host=self.state.table.names[one.row], why="claimed by somebody else")
+            )
         await self.state.reread({one.row for one in conflicts})
         # Who was faster on one host is so on others, too, and a try costs a transaction.
         self.state.mark_stale()
@@ -332,7 +333,9 @@ class Scheduler:
                     f"No valid host was found. {len(waiting.conflicts)} hosts were taken by others while this server "
                     "was being placed; try again."
                 )
-                one.decision.record.update(message=one.decision.message, conflicts=waiting.conflicts, host=None)
+                one.decision.record = attrs.evolve(
+                    one.decision.record, message=one.decision.message, conflicts=tuple(waiting.conflicts), host=None
+                )
                 async with self.store.write() as session:
                     await decisions.add(session, [one.decision.row()])
                 self.counts.refused += 1
@@ -382,8 +385,8 @@ def _told(steps: Sequence[AnyPipelineStep]) -> dict[str, StepCounts]:
     }
 
 
-def described(row: Row) -> dict[str, Any]:
-    """Return a stored decision as plain data."""
+def described(row: Row) -> dict[str, object]:
+    """Return a stored decision as the JSON object that `novakit.calls.decisions.read` reads."""
     told = {"id": row["id"], "outcome": row["outcome"], "at": row["at"].isoformat(), "number": row["number"]}
     return {**told, **row["record"]}
 

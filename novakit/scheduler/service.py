@@ -9,6 +9,7 @@ from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.bus import serve as serve_contract
 from novakit.calls.counts import SchedulerCounts
+from novakit.calls.decisions import DecisionRecord
 from novakit.calls.plugins import PluginRow
 from novakit.calls.scheduler import Document, Earlier, Refusal, SchedulerCalls, Selection
 from novakit.placement import Placement
@@ -105,7 +106,7 @@ class SchedulerService(SchedulerCalls):
                 raise Busy(f"The database could not take the claim just now: {type(error).__name__}.") from error
             raise
 
-    async def dry_run(self, ask: Ask) -> Document:
+    async def dry_run(self, ask: Ask) -> DecisionRecord:
         return await self.scheduler.dry_run(checked(ask))
 
     async def capacity(self, ask: Ask, survive: int = 0) -> Document:

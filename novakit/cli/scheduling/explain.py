@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from novakit.calls.decisions import DecisionRecord, DecisionStage, HostWeight, read
 from novakit.cli.client import Client, RequestRefused, add_options, client
 from novakit.errors import ConfigError
 
@@ -55,15 +55,16 @@ def explain(args: argparse.Namespace) -> int:
     if args.hint and not args.flavor:
         raise ConfigError("--hint is for a dry run; say --flavor, too.")
     service = client(args)
-    decisions = _past(service, args.server) if args.server else [_possible(service, args)]
+    found = _past(service, args.server) if args.server else [_possible(service, args)]
+    decisions = [read(one) for one in found]
     if args.format == "json":
-        sys.stdout.buffer.write(orjson.dumps(decisions, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     elif not decisions:
         print(f"There is no decision about {args.server}; old ones are dropped after a while.", file=sys.stderr)
     else:
         for decision in decisions:
             show(decision, wide())
-    return 0 if decisions and not decisions[0].get("message") else 1
+    return 0 if decisions and not decisions[0].message else 1
 
 
 def _past(service: Client, wanted: str) -> list[dict[str, object]]:
@@ -139,68 +140,64 @@ def wide() -> Console:
     return console if console.is_terminal else Console(width=200)
 
 
-def show(decision: Mapping[str, Any], console: Console) -> None:
+def show(decision: DecisionRecord, console: Console) -> None:
     """Print one decision for people."""
     console.print(Text(_headline(decision), style="bold"))
-    console.print(_filters(decision.get("filters", ())))
-    if decision.get("weights"):
-        console.print(_weights(decision["weights"]))
-    if decision.get("devices"):
-        devices = ", ".join(f"{one['address']} ({one['kind']})" for one in decision["devices"])
+    console.print(_filters(decision.filters))
+    if decision.weights:
+        console.print(_weights(decision.weights))
+    if decision.devices:
+        devices = ", ".join(f"{one['address']} ({one['kind']})" for one in decision.devices)
         console.print(Text(f"given devices: {devices}"))
-    nearest = decision.get("nearest")
-    if nearest:
-        console.print(Text(f"nearest miss: {nearest['host']}"))
-        for miss in nearest["misses"]:
-            wanted = f"; it would fit with {miss['remedy']}" if miss.get("remedy") else ""
-            console.print(Text(f"  {miss['filter']}: {miss['message']}{wanted}"))
-    if decision.get("next_best_of"):
-        console.print(Text(f"taken as the next best host of decision {decision['next_best_of']}, whose host failed"))
-    for conflict in decision.get("conflicts", ()):
-        console.print(Text(f"tried before: {conflict['host']}, {conflict['why']}"))
+    if decision.nearest is not None:
+        console.print(Text(f"nearest miss: {decision.nearest.host}"))
+        for miss in decision.nearest.misses:
+            wanted = f"; it would fit with {miss.remedy}" if miss.remedy else ""
+            console.print(Text(f"  {miss.filter}: {miss.message}{wanted}"))
+    if decision.next_best_of:
+        console.print(Text(f"taken as the next best host of decision {decision.next_best_of}, whose host failed"))
+    for conflict in decision.conflicts:
+        console.print(Text(f"tried before: {conflict.host}, {conflict.why}"))
 
 
-def _headline(decision: Mapping[str, Any]) -> str:
-    when = f"{decision['at']}  " if "at" in decision else ""
-    if decision.get("message"):
-        return f"{when}{decision['message']}"
-    is_past = "id" in decision
-    if decision.get("host"):
-        others = ", ".join(decision.get("alternates", ()))
+def _headline(decision: DecisionRecord) -> str:
+    when = f"{decision.at}  " if decision.at else ""
+    if decision.message:
+        return f"{when}{decision.message}"
+    is_past = bool(decision.id)
+    if decision.host:
+        others = ", ".join(decision.alternates or ())
         if is_past:
-            return f"{when}placed on {decision['host']}" + (f"; next best: {others}" if others else "")
-        equal = decision.get("equally_good", 0)
+            return f"{when}placed on {decision.host}" + (f"; next best: {others}" if others else "")
+        equal = decision.equally_good
         good = f" or one of {equal - 1} others that are as good" if equal else ""
-        return f"{when}it would go to {decision['host']}{good}" + (f"; next best: {others}" if others else "")
-    zone = decision.get("availability_zone")
+        return f"{when}it would go to {decision.host}{good}" + (f"; next best: {others}" if others else "")
+    zone = decision.availability_zone
     where = f"{'placed' if is_past else 'it would be placed'}{f' in zone {zone}' if zone else ''}"
-    fit = f"{_fitting(decision)} of {decision.get('hosts', 0)} hosts fit"
+    fit = f"{_fitting(decision)} of {decision.hosts} hosts fit"
     return f"{when}{where}; {fit}, administrators see which it {'was' if is_past else 'would be'}"
 
 
-def _fitting(decision: Mapping[str, Any]) -> int:
+def _fitting(decision: DecisionRecord) -> int:
     """Return how many hosts the last filter left over."""
-    stages = [stage for stage in decision.get("filters", ()) if "after" in stage]
-    return int(stages[-1]["after"] if stages else decision.get("hosts", 0))
+    return decision.filters[-1].after if decision.filters else decision.hosts
 
 
-def _filters(stages: Iterable[Mapping[str, Any]]) -> Table:
+def _filters(stages: Iterable[DecisionStage]) -> Table:
     table = Table("filter", "hosts before", "after", "ms", "why")
     for stage in stages:
-        if stage.get("asked") is False:
+        if not stage.asked:
             continue
-        reasons = "\n".join(f"{reason['count']} {reason['message']}" for reason in stage.get("reasons", ()))
-        time = f"{stage['ms']:.3f}" if "ms" in stage else ""
-        cells = [str(stage["before"]), str(stage["after"]), time, stage.get("broken") or reasons]
-        table.add_row(Text(stage["name"]), *(Text(cell) for cell in cells))
+        reasons = "\n".join(f"{reason.count} {reason.message}" for reason in stage.reasons)
+        time = f"{stage.ms:.3f}" if stage.ms else ""
+        cells = [str(stage.before), str(stage.after), time, stage.broken or reasons]
+        table.add_row(Text(stage.name), *(Text(cell) for cell in cells))
     return table
 
 
-def _weights(hosts: Iterable[Mapping[str, Any]]) -> Table:
-    rows = list(hosts)
-    names = [name for name in rows[0]["by"] if any(row["by"].get(name) for row in rows)]
+def _weights(hosts: Sequence[HostWeight]) -> Table:
+    names = [name for name in hosts[0].by if any(one.by.get(name) for one in hosts)]
     table = Table("host", "weight", *names)
-    for row in rows:
-        shares = (f"{row['by'].get(name, 0):g}" for name in names)
-        table.add_row(Text(row["host"]), f"{row['total']:g}", *shares)
+    for one in hosts:
+        table.add_row(Text(one.host), f"{one.total:g}", *(f"{one.by.get(name, 0):g}" for name in names))
     return table

@@ -11,13 +11,22 @@ all hosts and then up to `LOOKS` times about some of them: 1.3 ms at 1,000 hosts
 
 import heapq
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from novakit import world
+from novakit.calls.decisions import (
+    DecisionReason,
+    DecisionRecord,
+    DecisionStage,
+    HostWeight,
+    Miss,
+    NearestMiss,
+    written,
+)
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline, Stage
 from novakit.scheduler.pipeline.steps import AnyPipelineStep, Broken, PipelineStep, applies_mask, reasons
@@ -32,11 +41,12 @@ LOOKS = 100
 
 @attrs.define
 class Decision:
-    """Everything worth knowing about one decision, as it will be stored."""
+    """One decision on its way to the store."""
 
     id: str
     ask: Ask
-    record: dict[str, Any]
+    record: DecisionRecord
+    """What is known of it so far."""
     placed: bool = False
     message: str = ""
     """For tenants: one or two sentences without names of hosts."""
@@ -50,7 +60,7 @@ class Decision:
         for step, count in self.removed:
             step.removed += count
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """Return the row to store."""
         return {
             "id": self.id,
@@ -58,41 +68,44 @@ class Decision:
             "project_id": self.ask.project_id,
             "outcome": "placed" if self.placed else "refused",
             "at": world.now(),
-            "record": self.record,
+            "record": written(self.record),
         }
 
 
 async def compose(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome, scheduler: str) -> Decision:
     """Make the record of one pass of the pipeline, before anything is claimed."""
     stages = [await _stage(stage, outcome, index, ask) for index, stage in enumerate(outcome.stages)]
-    record: dict[str, Any] = {
-        "server_id": ask.server_id,
-        "request_id": ask.request_id,
-        "project_id": ask.project_id,
-        "scheduler": scheduler,
-        "asked": asked(ask),
-        "hosts": outcome.looked_at,
-        "filters": stages,
-        "timings": {"filter_ms": round(outcome.filter_ms, 3), "weigh_ms": round(outcome.weigh_ms, 3)},
-    }
-    decision = Decision(world.new_id(), ask, record, removed=outcome.removed())
-    if pipeline.driver is not None:
-        record["driver"] = pipeline.driver.name
-    if outcome.skipped_weighers:
-        record["skipped_weighers"] = outcome.skipped_weighers
+    id, message, detail = world.new_id(), "", ""
+    best: tuple[HostWeight, ...] = ()
+    equal, miss = 0, None
     if outcome.failed:
-        record["failed"] = decision.detail = outcome.failed
-        decision.message = f"{OUT_OF_ORDER} The operator finds it as decision {decision.id}."
+        detail = outcome.failed
+        message = f"{OUT_OF_ORDER} The operator finds it as decision {id}."
     elif outcome.ranking is not None:
-        record["weights"] = weights(table, outcome)
-        if (equal := int((outcome.ranking.total == outcome.ranking.total.max()).sum())) > 1:
-            record["equally_good"] = equal
+        best = weights(table, outcome)
+        equal = int((outcome.ranking.total == outcome.ranking.total.max()).sum())
     else:
-        record["nearest"] = await nearest(pipeline, table, ask, outcome)
-        decision.message = sentence(outcome.looked_at, stages)
-        decision.detail = _detail(decision.message, record["nearest"])
-    record["message"] = decision.message
-    return decision
+        miss = await nearest(pipeline, table, ask, outcome)
+        message = sentence(outcome.looked_at, stages)
+        detail = _detail(message, miss)
+    record = DecisionRecord(
+        server_id=ask.server_id,
+        request_id=ask.request_id,
+        project_id=ask.project_id,
+        scheduler=scheduler,
+        asked=asked(ask),
+        hosts=outcome.looked_at,
+        filters=tuple(stages),
+        timings={"filter_ms": round(outcome.filter_ms, 3), "weigh_ms": round(outcome.weigh_ms, 3)},
+        driver=pipeline.driver.name if pipeline.driver is not None else "",
+        skipped_weighers=tuple(outcome.skipped_weighers),
+        failed=outcome.failed,
+        weights=best,
+        equally_good=equal if equal > 1 else 0,
+        nearest=miss,
+        message=message,
+    )
+    return Decision(id, ask, record, message=message, detail=detail, removed=outcome.removed())
 
 
 async def why_none(outcome: Outcome, ask: Ask) -> str:
@@ -103,9 +116,9 @@ async def why_none(outcome: Outcome, ask: Ask) -> str:
     return sentence(outcome.looked_at, stages)
 
 
-def asked(ask: Ask) -> dict[str, Any]:
+def asked(ask: Ask) -> dict[str, object]:
     """Return the parts of a request that say why it fits or not."""
-    kept: dict[str, Any] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}
+    kept: dict[str, object] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}
     optional = {
         "user_id": ask.user_id,
         "vcpus": ask.vcpus,
@@ -149,34 +162,58 @@ async def refusal(outcome: Outcome, ask: Ask) -> str:
         return next((f"{stage.name}: broken" for stage in reversed(outcome.stages) if stage.broken), "broken")
     for index in reversed(range(len(outcome.stages))):
         told = await _stage(outcome.stages[index], outcome, index, ask)
-        if found := told.get("reasons"):
-            return f"{told['name']}: {max(found, key=lambda reason: reason['count'])['code']}"
+        if told.reasons:
+            return f"{told.name}: {max(told.reasons, key=lambda reason: reason.count).code}"
     return "no_hosts"
 
 
-async def _stage(stage: Stage, outcome: Outcome, index: int, ask: Ask) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": stage.name, "before": stage.before, "after": stage.after}
-    if stage.ms:
-        told["ms"] = round(stage.ms, 4)
-    if stage.broken:
-        told["broken"] = stage.broken
-    elif stage.mask is None:
-        told["asked"] = False
-    elif stage.after < stage.before:
+async def _stage(stage: Stage, outcome: Outcome, index: int, ask: Ask) -> DecisionStage:
+    why: tuple[DecisionReason, ...] = ()
+    if not stage.broken and stage.mask is not None and stage.after < stage.before:
         before = np.ones(outcome.looked_at, np.bool_)
         for earlier in outcome.stages[:index]:
             if earlier.mask is not None:
                 before &= earlier.mask
         removed = np.flatnonzero(before & ~stage.mask)
-        told["reasons"] = [plain(reason) for reason in await reasons(stage.step, removed, ask)]
-    return told
+        why = tuple([_kept(reason) for reason in await reasons(stage.step, removed, ask)])
+    return DecisionStage(
+        name=stage.name,
+        before=stage.before,
+        after=stage.after,
+        ms=round(stage.ms, 4),
+        broken=stage.broken,
+        asked=bool(stage.broken) or stage.mask is not None,
+        reasons=why,
+    )
 
 
-def plain(reason: Reason) -> dict[str, object]:
-    """Return a reason as plain data, without what was left unsaid."""
-    told = {name: _bare(value) for name, value in attrs.asdict(reason).items() if value not in (None, "")}
-    told.pop("shortfall", None)
-    return told
+def _kept(reason: Reason) -> DecisionReason:
+    """Return of a filter's reason what is kept."""
+    return DecisionReason(**_parts(reason))
+
+
+def _missed(step: AnyPipelineStep, reason: Reason) -> Miss:
+    return Miss(filter=step.name, **_parts(reason))
+
+
+class _Parts(TypedDict):
+    code: str
+    count: int
+    message: str
+    wanted: object
+    available: object
+    remedy: str
+
+
+def _parts(reason: Reason) -> _Parts:
+    return {
+        "code": reason.code,
+        "count": int(reason.count),
+        "message": reason.message,
+        "wanted": _bare(reason.wanted),
+        "available": _bare(reason.available),
+        "remedy": reason.remedy,
+    }
 
 
 def _bare(value: object) -> object:
@@ -184,37 +221,37 @@ def _bare(value: object) -> object:
         return value.item()
     if isinstance(value, set | frozenset):
         return sorted(value)
-    return value if isinstance(value, str | int | float | list | tuple | dict) else str(value)
+    return value if value is None or isinstance(value, str | int | float | list | tuple | dict) else str(value)
 
 
-def sentence(looked_at: int, stages: Sequence[dict[str, Any]]) -> str:
+def sentence(looked_at: int, stages: Sequence[DecisionStage]) -> str:
     """Say to a tenant why no host was found, in counts alone."""
     if not looked_at:
         return "No valid host was found. There are no compute hosts yet."
-    told = [f"{reason['count']} {reason['message']}" for stage in stages for reason in stage.get("reasons", ())]
+    told = [f"{reason.count} {reason.message}" for stage in stages for reason in stage.reasons]
     hosts = "1 host" if looked_at == 1 else f"{looked_at} hosts"
     return f"No valid host was found. {hosts} looked at: {', '.join(told)}."
 
 
-def _detail(message: str, nearest: dict[str, Any] | None) -> str:
+def _detail(message: str, nearest: NearestMiss | None) -> str:
     if not nearest:
         return message
-    remedies = "; ".join(miss["remedy"] for miss in nearest["misses"] if miss.get("remedy"))
-    return f"{message} Nearest: {nearest['host']}" + (f"; it would fit if: {remedies}." if remedies else ".")
+    remedies = "; ".join(miss.remedy for miss in nearest.misses if miss.remedy)
+    return f"{message} Nearest: {nearest.host}" + (f"; it would fit if: {remedies}." if remedies else ".")
 
 
-def weights(table: HostTable, outcome: Outcome) -> list[dict[str, object]]:
+def weights(table: HostTable, outcome: Outcome) -> tuple[HostWeight, ...]:
     """Return the weights of the best hosts, by weigher."""
     ranking = outcome.ranking
     assert ranking is not None
-    return [
-        {
-            "host": table.names[int(ranking.rows[place])],
-            "total": round(float(ranking.total[place]), 6),
-            "by": {step.name: round(float(share[place]), 6) for step, share in ranking.parts},
-        }
+    return tuple(
+        HostWeight(
+            host=table.names[int(ranking.rows[place])],
+            total=round(float(ranking.total[place]), 6),
+            by={step.name: round(float(share[place]), 6) for step, share in ranking.parts},
+        )
         for place in ranking.top(TOP)
-    ]
+    )
 
 
 @attrs.define(order=True)
@@ -228,7 +265,7 @@ class _Some:
     steps: Sequence[PipelineStep[FilterSpec]] = attrs.field(order=False)
 
 
-async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome) -> dict[str, object] | None:
+async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outcome) -> NearestMiss | None:
     """Find the host that came closest, and the smallest change that would have made it fit; None without hosts.
 
     The closest is refused by the fewest filters, and of those hosts lacks the least, as the filters count it.
@@ -249,7 +286,7 @@ async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
     rows = np.flatnonzero(misses == misses.min())
     row = await _closest(rows, refusing, [step for step, _ in masks], ask)
     told = [
-        {"filter": step.name, **plain(reason)}
+        _missed(step, reason)
         for step, mask in masks
         if not mask[row]
         for reason in await reasons(step, np.array([row], np.intp), ask)
@@ -257,8 +294,8 @@ async def nearest(pipeline: Pipeline, table: HostTable, ask: Ask, outcome: Outco
     told += await _last_misses(asked, ask, row)
     if driver is not None and driver.mask is not None and not driver.mask[row]:
         why = await reasons(driver.step, np.array([row], np.intp), ask)
-        told += [{"filter": driver.name, **plain(reason)} for reason in why]
-    return {"host": table.names[row], "misses": told}
+        told += [_missed(driver.step, reason) for reason in why]
+    return NearestMiss(host=table.names[row], misses=tuple(told))
 
 
 def _asked(pipeline: Pipeline, ask: Ask, outcome: Outcome) -> tuple[Sequence[PipelineStep[FilterSpec]], Stage | None]:
@@ -308,9 +345,9 @@ def _shortfall(reason: Reason) -> float:
     return float(told) if isinstance(told, int | float) and np.isfinite(told) else 1.0
 
 
-async def _last_misses(steps: Sequence[PipelineStep[FilterSpec]], ask: Ask, row: int) -> list[dict[str, Any]]:
+async def _last_misses(steps: Sequence[PipelineStep[FilterSpec]], ask: Ask, row: int) -> list[Miss]:
     """Ask the filters of the simple form about the one host."""
-    told: list[dict[str, Any]] = []
+    told: list[Miss] = []
     some = np.array([row], np.intp)
     for step in steps:
         if step.skips(ask) or step.by_column:
@@ -320,5 +357,5 @@ async def _last_misses(steps: Sequence[PipelineStep[FilterSpec]], ask: Ask, row:
         except Broken:
             continue
         if not passes:
-            told.extend({"filter": step.name, **plain(reason)} for reason in await reasons(step, some, ask))
+            told.extend(_missed(step, reason) for reason in await reasons(step, some, ask))
     return told

@@ -61,7 +61,7 @@ async def test_nobody_decides_on_a_picture_that_is_half_painted(cloud: Any, make
     scheduler = cloud.scheduler()
     first = asyncio.create_task(scheduler.state.refresh())
     await asyncio.sleep(0)
-    assert (await scheduler.dry_run(make()))["hosts"] == 3
+    assert (await scheduler.dry_run(make())).hosts == 3
     await first
 
 

@@ -124,7 +124,7 @@ async def test_when_a_host_failed_the_next_best_of_the_same_decision_is_taken(cl
     assert second.host == first.alternates[0]["host"]
     assert [each["host"] for each in second.alternates] == [each["host"] for each in first.alternates[1:]]
     latest = (await scheduler.decisions(server_id=one.server_id))[0]
-    assert latest["next_best_of"] == first.decision_id and latest["host"] == second.host
+    assert latest.next_best_of == first.decision_id and latest.host == second.host
     assert (await cloud.usage())[first.host] == 0
 
 
@@ -149,4 +149,4 @@ async def test_without_an_alternate_that_fits_the_best_of_all_hosts_is_taken(clo
         [make(server_id=one.server_id, excluded_hosts=[first.host])], earlier=after(first)
     )
     assert second.host not in {first.host, *(each["host"] for each in first.alternates)}
-    assert "next_best_of" not in (await scheduler.decisions(server_id=one.server_id))[0]
+    assert not (await scheduler.decisions(server_id=one.server_id))[0].next_best_of

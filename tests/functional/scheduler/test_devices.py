@@ -63,8 +63,8 @@ async def test_a_decision_names_the_devices(cloud: Any, make: Any) -> None:
     scheduler, one = cloud.scheduler(), make(extra_specs={"pci_passthrough:alias": "a100:1"})
     await scheduler.select([one])
     (decision,) = await scheduler.decisions(server_id=one.server_id)
-    assert decision["devices"] == [{"address": "0000:10:00.0", "kind": "a100"}]
-    assert decision["asked"]["resources"]["CUSTOM_PCI_A100"] == 1
+    assert decision.devices == ({"address": "0000:10:00.0", "kind": "a100"},)
+    assert decision.asked["resources"]["CUSTOM_PCI_A100"] == 1
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -144,7 +144,7 @@ async def test_facts_and_stock_may_come_in_either_order(cloud: Any, make: Any, f
     specs = {"pci_passthrough:alias": "nic:1"}
     for name in sorted(steps, key=lambda name: name != first):
         told = await scheduler.dry_run(make(extra_specs=specs))
-        assert any(stage["after"] == 0 for stage in told["filters"])
+        assert any(stage.after == 0 for stage in told.filters)
         async with cloud.store.write() as session:
             await steps[name](session)
     await scheduler.state.refresh()

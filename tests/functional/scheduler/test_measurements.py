@@ -55,8 +55,8 @@ async def heartbeats(cloud: Cloud, count: int) -> None:
 
 async def efficiency(scheduler: Scheduler, ask: Any) -> dict[str, float]:
     """Give each host's share by the weigher, as a decision's record tells it."""
-    weights = (await scheduler.dry_run(ask))["weights"]
-    return {each["host"]: each["by"]["energy_efficiency"] for each in weights}
+    weights = (await scheduler.dry_run(ask)).weights
+    return {each.host: each.by["energy_efficiency"] for each in weights}
 
 
 async def column(scheduler: Scheduler, name: str) -> list[float | None]:
@@ -107,13 +107,13 @@ async def test_a_host_that_lacks_a_required_measurement_is_removed_and_the_recor
         await heartbeats(cloud, 3)
         assert await removed(scheduler, make()) == (3, 0)
         record = await scheduler.dry_run(make())
-        assert "measure" in record["message"] and "3" in record["message"], record
+        assert "measure" in record.message and "3" in record.message, record
 
 
 async def removed(scheduler: Scheduler, ask: Any) -> tuple[int, int]:
     """Give how many hosts there were before and after the filter."""
-    (stage,) = [one for one in (await scheduler.dry_run(ask))["filters"] if one["name"] == "metrics"]
-    return stage["before"], stage["after"]
+    (stage,) = [one for one in (await scheduler.dry_run(ask)).filters if one.name == "metrics"]
+    return stage.before, stage.after
 
 
 async def test_a_measurement_that_the_next_report_lacks_is_gone_and_names_are_bounded(

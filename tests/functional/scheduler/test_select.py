@@ -59,12 +59,12 @@ async def test_the_record_says_how_and_why(cloud: Any, make: Any) -> None:
     scheduler = cloud.scheduler()
     (chosen,) = await scheduler.select([make(required_traits=["CUSTOM_EVEN"])])
     (record,) = await scheduler.decisions(server_id=chosen.server_id)
-    assert record["id"] == chosen.decision_id
-    assert (record["outcome"], record["host"], record["hosts"]) == ("placed", chosen.host, 4)
-    stages = {stage["name"]: stage for stage in record["filters"]}
-    assert (stages["compute"]["before"], stages["compute"]["after"]) == (4, 3)
-    assert stages["traits"]["reasons"][0]["message"] == "lack the trait CUSTOM_EVEN"
-    assert {one["host"] for one in record["weights"]} == {"host0", "host2"}
+    assert record.id == chosen.decision_id
+    assert (record.outcome, record.host, record.hosts) == ("placed", chosen.host, 4)
+    stages = {stage.name: stage for stage in record.filters}
+    assert (stages["compute"].before, stages["compute"].after) == (4, 3)
+    assert stages["traits"].reasons[0].message == "lack the trait CUSTOM_EVEN"
+    assert {one.host for one in record.weights} == {"host0", "host2"}
 
 
 async def test_a_refusal_names_the_nearest_miss_to_the_operator_alone(cloud: Any, make: Any) -> None:
@@ -78,18 +78,18 @@ async def test_a_refusal_names_the_nearest_miss_to_the_operator_alone(cloud: Any
     larger = "a largest unit of 4096 MiB memory instead of 3072"
     assert none.detail.endswith(f"Nearest: host2; it would fit if: 1024 MiB more memory free and {larger}.")
     (record,) = await scheduler.decisions(server_id=none.server_id)
-    assert record["nearest"]["host"] == "host2"
+    assert record.nearest.host == "host2"
 
 
 async def test_a_dry_run_answers_as_the_hosts_are_at_that_moment(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2)
     scheduler = cloud.scheduler()
-    assert len((await scheduler.dry_run(make()))["weights"]) == 2
+    assert len((await scheduler.dry_run(make())).weights) == 2
     async with cloud.store.write() as session:
         for number in range(2):
             await hosts.decide(session, f"host{number}", enabled=False)
     scheduler.state.mark_stale()
-    assert "2 disabled" in (await scheduler.dry_run(make()))["message"]
+    assert "2 disabled" in (await scheduler.dry_run(make())).message
 
 
 async def test_a_filter_that_was_repaired_is_believed_in_the_next_dry_run(cloud: Any, make: Any) -> None:
@@ -109,15 +109,15 @@ async def test_a_filter_that_was_repaired_is_believed_in_the_next_dry_run(cloud:
     for broken in (False, True, False):
         rack.broken = broken
         record = await scheduler.dry_run(make())
-        assert ("failed" in record) == broken
-        assert bool(record["message"]) == broken
+        assert bool(record.failed) == broken
+        assert bool(record.message) == broken
 
 
 async def test_a_dry_run_claims_and_stores_nothing(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2)
     scheduler = cloud.scheduler()
     record = await scheduler.dry_run(make())
-    assert {one["host"] for one in record["weights"]} == {"host0", "host1"}
+    assert {one.host for one in record.weights} == {"host0", "host1"}
     assert sum((await cloud.usage()).values()) == 0
     async with cloud.store.read() as session:
         assert await decisions.some(session) == []

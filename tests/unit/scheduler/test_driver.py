@@ -11,6 +11,7 @@ import pytest
 from novakit import errors
 from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
+from novakit.calls.decisions import DecisionReason
 from novakit.scheduler.pipeline.record import compose as recorded
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec
@@ -71,14 +72,14 @@ async def test_it_decides_among_the_hosts_that_keep_what_users_are_promised(tabl
     says = Says({"host0": 1.0, "host1": 7.0, "host2": 99.0, "host3": 99.0})
     record, host = await decide(table, says)
     assert (host, says.seen) == ("host1", ["host0", "host1", "host4"])
-    assert record["driver"] == "acme"
-    assert [(one["host"], one["total"], one["by"]) for one in record["weights"]] == [
+    assert record.driver == "acme"
+    assert [(one.host, one.total, one.by) for one in record.weights] == [
         ("host1", 7.0, {"acme": 7.0}),
         ("host0", 1.0, {"acme": 1.0}),
     ]
-    stage = record["filters"][-1]
-    assert (stage["name"], stage["before"], stage["after"]) == ("acme", 3, 2)
-    assert stage["reasons"] == [{"code": "unloved", "count": 1, "message": "are not loved"}]
+    stage = record.filters[-1]
+    assert (stage.name, stage.before, stage.after) == ("acme", 3, 2)
+    assert stage.reasons == (DecisionReason(code="unloved", count=1, message="are not loved"),)
 
 
 async def test_the_rules_of_groups_hold_whatever_it_says(table: HostTable) -> None:
@@ -90,8 +91,8 @@ async def test_the_rules_of_groups_hold_whatever_it_says(table: HostTable) -> No
 async def test_when_it_refuses_every_host_the_record_says_why(table: HostTable) -> None:
     record, host = await decide(table, Says({}))
     assert host is None
-    assert "3 are not loved" in record["message"]
-    assert record["nearest"]["misses"][0]["filter"] == "acme"
+    assert "3 are not loved" in record.message
+    assert record.nearest.misses[0].filter == "acme"
 
 
 async def test_a_forced_host_is_taken_without_asking_it(table: HostTable) -> None:
@@ -122,9 +123,9 @@ FAULTS = [(Raises, "the allocator is away"), (AnswersShort, "one number for each
 async def test_a_fault_fails_the_request_and_names_it(table: HostTable, kind: Any, why: str) -> None:
     record, host = await decide(table, kind())
     assert host is None
-    assert "acme of novakit-acme failed" in record["failed"] and why in record["failed"]
-    assert record["filters"][-1]["broken"] == record["failed"]
-    assert "weights" not in record
+    assert "acme of novakit-acme failed" in record.failed and why in record.failed
+    assert record.filters[-1].broken == record.failed
+    assert not record.weights
 
 
 @pytest.mark.parametrize(("kind", "why"), FAULTS)
@@ -133,9 +134,9 @@ async def test_one_that_may_be_skipped_leaves_the_decision_to_filters_and_weighe
 ) -> None:
     record, host = await decide(table, kind(), if_broken=IfBroken.SKIP)
     assert host == "host4"
-    names = [stage["name"] for stage in record["filters"]]
+    names = [stage.name for stage in record.filters]
     assert {"image_properties", "different_host"} <= set(names[names.index("acme") :])
-    assert why in record["filters"][names.index("acme")]["broken"]
+    assert why in record.filters[names.index("acme")].broken
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ async def test_one_that_blocks_is_given_up(table: HostTable, gate: threading.Eve
             return np.zeros(hosts.size)
 
     record, host = await decide(table, Blocks(), within=0.01)
-    assert host is None and "took longer than its 0.01 s" in record["failed"]
+    assert host is None and "took longer than its 0.01 s" in record.failed
 
 
 async def test_what_it_writes_into_columns_is_seen_by_nobody(table: HostTable) -> None:

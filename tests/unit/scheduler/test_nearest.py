@@ -161,20 +161,20 @@ async def _mend(cloud: Cloud, ask: Ask) -> None:
         return
     told = await record.nearest(pipeline, table, ask, outcome)
     assert told is not None
-    place = cast(int, table.row(told["host"]))
+    place = cast(int, table.row(told.host))
 
     async def takes(but: str = "") -> bool:
         """Mend the host, by one less where the filter `but` names a number."""
         mended = cloud
-        for miss in told["misses"]:
-            mended = mended.mended(place, miss["remedy"], by=int(miss["filter"] == but))
+        for miss in told.misses:
+            mended = mended.mended(place, miss.remedy, by=int(miss.filter == but))
         _, _, after = await mended.outcome(ask)
         return bool(after.alive[place])
 
     assert await takes(), told
-    for miss in told["misses"]:
-        if re.search(r"\d", miss["remedy"]):
-            assert not await takes(miss["filter"]), told
+    for miss in told.misses:
+        if re.search(r"\d", miss.remedy):
+            assert not await takes(miss.filter), told
 
 
 @several
@@ -190,7 +190,7 @@ async def _compare(cloud: Cloud, ask: Ask) -> None:
     told = await record.nearest(pipeline, table, ask, outcome)
     assert told is not None
     off = [await distance(pipeline, ask, row, table.size) for row in range(table.size)]
-    assert off[cast(int, table.row(told["host"]))] == pytest.approx(min(off))
+    assert off[cast(int, table.row(told.host))] == pytest.approx(min(off))
 
 
 async def distance(pipeline: Pipeline, ask: Ask, row: int, size: int) -> tuple[int, float]:
@@ -228,7 +228,7 @@ async def misses(names: Sequence[str], ask: Ask, **facts: Any) -> list[str]:
     pipeline = compose([*filters, *own], [], table, PipelineOptions(filters=["compute", "red", "blue"])).pipeline
     told = await record.nearest(pipeline, table, ask, await pipeline.run(table, ask))
     assert told is not None
-    return [miss["filter"] for miss in told["misses"]]
+    return [miss.filter for miss in told.misses]
 
 
 async def test_of_the_simple_filters_those_that_refuse_the_nearest_host_are_told_and_no_other() -> None:
@@ -254,4 +254,4 @@ async def test_the_nearest_of_thousands_is_found_among_them_all() -> None:
     ask = from_plain({"server_id": "s", "resources": {"MEMORY_MB": 1024}})
     told = await record.nearest(pipeline, table, ask, await pipeline.run(table, ask))
     assert told is not None
-    assert (told["host"], [miss["remedy"] for miss in told["misses"]]) == ("host4321", ["1 MiB more memory free"])
+    assert (told.host, [miss.remedy for miss in told.misses]) == ("host4321", ["1 MiB more memory free"])

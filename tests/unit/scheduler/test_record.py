@@ -88,5 +88,5 @@ async def test_whatever_a_reason_says_can_be_stored_and_read(said: Any, message:
     outcome = await made.pipeline.run(table, ask())
     decision = await record.compose(made.pipeline, table, ask(), outcome, "scheduler")
     assert message in decision.message
-    assert orjson.loads(orjson.dumps(decision.record))["filters"][-1]["reasons"][0]["message"] == message
-    assert len(orjson.dumps(decision.record)) < 20_000
+    assert orjson.loads(orjson.dumps(decision.row()["record"]))["filters"][-1]["reasons"][0]["message"] == message
+    assert len(orjson.dumps(decision.row()["record"])) < 20_000

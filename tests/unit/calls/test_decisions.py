@@ -1,0 +1,78 @@
+"""A decision as it crosses the bus, is kept, and is shown."""
+
+import orjson
+
+from novakit.calls.decisions import (
+    DecisionReason,
+    DecisionRecord,
+    DecisionStage,
+    HostWeight,
+    Miss,
+    NearestMiss,
+    TriedHost,
+    read,
+    written,
+)
+from novakit_hookspecs.plain import to_plain
+
+LACKS = {"code": "not_enough_memory_mb", "count": 2, "message": "lack memory", "wanted": 4096, "available": 2048}
+REFUSED = DecisionRecord(
+    server_id="s",
+    request_id="req-1",
+    project_id="p",
+    hosts=3,
+    filters=(
+        DecisionStage(name="compute", before=3, after=2, ms=0.1, reasons=(DecisionReason(**LACKS),)),
+        DecisionStage(name="traits", before=2, after=2, asked=False),
+    ),
+    message="No valid host was found.",
+    asked={"flavor": "tiny", "resources": {"VCPU": 1}},
+    timings={"filter_ms": 0.5},
+    nearest=NearestMiss(host="b", misses=(Miss(filter="ram", remedy="2048 MiB more memory free", **LACKS),)),
+    conflicts=(TriedHost(host="a", why="claimed by somebody else"),),
+)
+PLACED = DecisionRecord(
+    server_id="s",
+    request_id="req-1",
+    project_id="p",
+    hosts=3,
+    filters=(),
+    message="",
+    host="a",
+    alternates=("b",),
+    weights=(HostWeight(host="a", total=1.5, by={"ram": 1.0, "cpu": 0.5}),),
+    devices=({"address": "0000:10:00.0", "kind": "a100"},),
+)
+
+
+def test_what_is_written_is_json_and_is_read_again() -> None:
+    for told in (REFUSED, PLACED):
+        assert read(orjson.loads(orjson.dumps(written(told)))) == told
+        assert read(orjson.loads(orjson.dumps(to_plain(told)))) == told, "as it crosses the bus"
+
+
+def test_what_was_not_said_is_left_out() -> None:
+    assert written(PLACED) == {
+        "server_id": "s",
+        "request_id": "req-1",
+        "project_id": "p",
+        "hosts": 3,
+        "filters": [],
+        "message": "",
+        "host": "a",
+        "alternates": ["b"],
+        "weights": [{"host": "a", "total": 1.5, "by": {"ram": 1.0, "cpu": 0.5}}],
+        "devices": [{"address": "0000:10:00.0", "kind": "a100"}],
+    }
+    compute, traits = REFUSED.filters
+    kept = written(REFUSED)["filters"]
+    assert kept == [
+        {"name": compute.name, "before": 3, "after": 2, "ms": 0.1, "reasons": [LACKS]},
+        {"name": traits.name, "before": 2, "after": 2, "asked": False},
+    ]
+
+
+def test_what_a_later_version_kept_is_passed_over() -> None:
+    assert read(
+        {**written(PLACED), "mood": "good", "filters": [{"name": "a", "before": 1, "after": 1, "x": 2}]}
+    ).filters
