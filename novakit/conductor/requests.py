@@ -62,7 +62,7 @@ class Requests:
         if verb.begin is None:
             raise TypeError(f"{verb.kind} is not asked for like this")
         asked = Asked(session=session, context=context, server=row, version=version, value=value)
-        begun: Begun[Any] = await verb.begin(asked)
+        begun: Begun[Memory] = await verb.begin(asked)
         operation = operation_of(context, verb, row["id"], begun.memory, world.now())
         cancelled: Sequence[str] = ()
         if begun.cancels:

@@ -186,9 +186,9 @@ class Verb(Generic[M]):
         return step.shown_as or f"{self.kind}_{step.name}"
 
 
-AnyVerb = Verb[Any]
+AnyVerb = Verb[Memory]
 """Whichever verb; its steps take work with its own memory and no other, so that no wider record could stand for all."""
-AnyStep = Step[Any]
+AnyStep = Step[Memory]
 """A step of whichever verb."""
 
 

@@ -53,7 +53,7 @@ SECRETS = frozenset({"admin_pass"})
 """Fields of memories that are forgotten once an operation has ended, whichever way it ended."""
 
 _NOTED_END = "noted_end"
-M = TypeVar("M", bound=Memory)
+M = TypeVar("M", bound=Memory, covariant=True)  # what runs a verb reads memories of any
 
 
 def remembered(kind: type[M], data: Mapping[str, object]) -> M:
@@ -162,8 +162,8 @@ class Work(Generic[M]):
                 self.events[-1]["details"] = details
 
 
-AnyWork = Work[Any]
-"""Work of whichever verb: a step puts another memory into its own, so that no wider record could stand for all."""
+AnyWork = Work[Memory]
+"""Work of whichever verb; only the verb's own steps put another memory into it."""
 
 
 class Failed(Exception):

@@ -12,9 +12,10 @@ import attrs
 from novakit.config import devices
 from novakit.config.database import database_url
 from novakit.config.quoting import quoted
+from novakit.config.spellings import table_in
 from novakit.errors import ConfigError
 
-Document = dict[str, Any]
+Document = dict[str, object]
 Convert = Callable[[Any], object]
 """Makes the value that the option here takes; raises ValueError with what it takes."""
 
@@ -345,11 +346,7 @@ def told(place: str, found: Needless | Absent, value: object) -> str:
 
 def put(document: Document, moved: Renamed, value: object) -> str:
     """Put a value where it belongs, and return what to write instead. Raises ValueError."""
-    table = document
-    for part in moved.section.split(".") if moved.section else ():
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ValueError(f"[{moved.section}] is not a table")
+    table = table_in(document, moved.section)
     where = f"[{moved.section}] {moved.key}" if moved.section else moved.key
     converted = moved.convert(value)
     if moved.key in table:
@@ -368,9 +365,10 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
     Raises ConfigError for one that asks for what novakit does not have.
     """
     sentences: list[str] = []
-    named = document["pci"].get("alias") if isinstance(document.get("pci"), dict) else None
-    for section in [name for name, table in document.items() if isinstance(table, dict)]:
-        table = document.pop(section)
+    pci = document.get("pci")
+    named = pci.get("alias") if isinstance(pci, dict) else None
+    for section, table in [(name, table) for name, table in document.items() if isinstance(table, dict)]:
+        del document[section]
         for name in list(table):
             found = None if name in own.get(section, ()) else meaning(section, name)
             if found is not None:
@@ -378,7 +376,7 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
         if table and section == "database":
             raise ConfigError(f"{place}: [database] has no key {next(iter(table))!r}; write database = URL at the top.")
         if table or section in own:
-            document.setdefault(section, {}).update(table)
+            table_in(document, section).update(table)
     if named is not None:
         sentences += _named(document, f"{place}: [pci] alias", named)
     return sentences

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 
 from novakit.config import devices, nova, spellings
+from novakit.config.spellings import table_in
 from novakit.errors import ConfigError
 
 SCHEDULING = ("scheduler", "filter_scheduler")
@@ -160,7 +161,7 @@ def _scalar(value: object) -> object:
 def _merge(document: nova.Document, more: nova.Document) -> None:
     for key, value in more.items():
         if isinstance(value, dict):
-            _merge(document.setdefault(key, {}), value)
+            _merge(table_in(document, key), value)
         else:
             document[key] = value
 

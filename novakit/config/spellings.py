@@ -1,13 +1,12 @@
 """Scheduler options as guides for other compute services spell them, turned into novakit's own."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 
-Document = dict[str, Any]
-Take = Callable[[Document, Any], str]
+Document = dict[str, object]
+Take = Callable[[Document, object], str]
 """Puts one value where it belongs and gives what to write instead; raises `ValueError` with what it takes."""
 
 _WEIGHERS = {
@@ -36,7 +35,8 @@ def understand(document: Document, place: str) -> list[str]:
                 told.append(f"{place}: [{section}] {name} is understood; {take(document, value)}")
             except ValueError as error:
                 raise ConfigError(f"{place}: [{section}] {name}: {error}.") from None
-    if strange := document.pop("filter_scheduler", {}):
+    strange = document.pop("filter_scheduler", None)
+    if isinstance(strange, dict) and strange:
         known = ", ".join(sorted(_SPELLINGS))
         raise ConfigError(
             f"{place}: [filter_scheduler] {next(iter(strange))} has no meaning here; understood are {known} and "
@@ -61,17 +61,18 @@ def knows(name: str) -> bool:
     return name in _SPELLINGS or _multiplier(name) is not None
 
 
-def _table(document: Document, section: str) -> Document:
-    table = document
-    for part in section.split("."):
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
+def table_in(document: Document, section: str) -> Document:
+    """Return a table of a document, made where it is not there; `a.b` is one in another. Raises ValueError."""
+    for part in section.split(".") if section else ():
+        found = document.setdefault(part, {})
+        if not isinstance(found, dict):
             raise ValueError(f"[{section}] is not a table")
-    return table
+        document = found
+    return document
 
 
 def _put(document: Document, section: str, key: str, value: object) -> str:
-    table = _table(document, section)
+    table = table_in(document, section)
     if key in table:
         raise ValueError(f"[{section}] {key} says the same; leave one of them out")
     table[key] = value
@@ -127,7 +128,7 @@ def _tenants(*, required: bool) -> Take:
             raise ValueError(f"takes true or false, not {quoted(value)}")
         if not value:
             return "leave it out, projects are not bound to aggregates without it"
-        _table(document, "filters.tenant_aggregate")["enabled"] = True
+        table_in(document, "filters.tenant_aggregate")["enabled"] = True
         if not required:
             return "write [filters.tenant_aggregate] enabled = true instead"
         _put(document, "filters.tenant_aggregate", "required", True)

@@ -34,7 +34,9 @@ def written(status: int, sentence: str, more: Mapping[str, str]) -> bytes:
 
 
 @web.middleware
-async def outside(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+async def outside(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
     """Answer in JSON where no service is, as everywhere else; the outermost middleware but for the door's."""
     try:
         return await handler(request)

@@ -1,7 +1,6 @@
 """The query string of identity's lists: every filter is obeyed, or refused by its name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 from multidict import MultiMapping
@@ -26,7 +25,7 @@ TAGS: Mapping[str, Callable[[set[str], set[str]], bool]] = {
 }
 PAGING = ("limit", "marker")
 
-Document = Mapping[str, Any]
+Document = Mapping[str, object]
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +79,7 @@ def read(query: MultiMapping[str], exact: Sequence[str], shown: Sequence[str]) -
 
 def _tagged(holds: Callable[[set[str], set[str]], bool], value: str) -> Callable[[Document], bool]:
     asked = set(value.split(","))
-    return lambda one: holds(asked, set(one["tags"]))
+    return lambda one: isinstance(tags := one["tags"], list | tuple) and holds(asked, set(tags))
 
 
 def _flag(name: str, value: str) -> Callable[[Document], bool]:
@@ -94,4 +93,4 @@ def _equal(name: str, value: str) -> Callable[[Document], bool]:
 
 
 def _inexact(holds: Callable[[str, str], bool], name: str, value: str) -> Callable[[Document], bool]:
-    return lambda one: isinstance(one.get(name), str) and holds(one[name], value)
+    return lambda one: isinstance(found := one.get(name), str) and holds(found, value)

@@ -14,7 +14,7 @@ from novakit.plughost import GROUPS as PLUGIN_GROUPS
 from novakit.plughost.build import fill_any, lacks
 from novakit.scheduler.picture.table import HostTable
 from novakit.scheduler.pipeline.pipeline import Pipeline
-from novakit.scheduler.pipeline.steps import AnyPipelineStep, PipelineStep
+from novakit.scheduler.pipeline.steps import PipelineStep, Spec
 from novakit.scheduler.pipeline.view import View
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import FilterSpec
@@ -164,7 +164,9 @@ def _driver(
 ) -> PipelineStep[SchedulerSpec] | None:
     """Build the plugin that decides; it is asked for by name, so one that cannot be used stops the start."""
     name = driver.spec.name
-    steps = _steps([driver], "scheduler", [name], options.driver_options, table, composed)
+    steps: list[PipelineStep[SchedulerSpec]] = _steps(
+        [driver], "scheduler", [name], options.driver_options, table, composed
+    )
     return steps[0] if steps else None
 
 
@@ -226,9 +228,9 @@ def _steps(
     options: Mapping[str, Mapping[str, object]],
     table: HostTable,
     composed: Composed,
-) -> list[AnyPipelineStep]:
+) -> list[PipelineStep[Spec]]:
     """Build those that are chosen; one that nobody named and users were not promised costs only itself."""
-    steps: list[AnyPipelineStep] = []
+    steps: list[PipelineStep[Spec]] = []
     bodies = PLUGIN_GROUPS[GROUPS[what]].bodies
     for offer in offers:
         spec = offer.spec

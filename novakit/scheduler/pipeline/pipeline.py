@@ -10,6 +10,7 @@ The cost: 0.2 ms at 1,000 hosts, 0.34 ms at 10,000 and 1.8 ms at 100,000 for all
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import attrs
 import numpy as np
@@ -22,6 +23,7 @@ from novakit.scheduler.pipeline.steps import (
     AnyPipelineStep,
     Broken,
     PipelineStep,
+    Spec,
     applies_mask,
     checked_ranks,
     checked_scores,
@@ -115,7 +117,7 @@ class Pipeline:
     def over(self, table: HostTable) -> "Pipeline":
         """Return the same filters, weighers and driver, looking at another table."""
 
-        def turned(step: AnyPipelineStep) -> AnyPipelineStep:
+        def turned(step: PipelineStep[Spec]) -> PipelineStep[Spec]:
             return attrs.evolve(step, view=View(table, step.spec.reads))
 
         driver = None if self.driver is None else turned(self.driver)
@@ -269,7 +271,8 @@ class Pipeline:
                 ranking.total[place] = -np.inf
                 return
         total = 0.0
-        for (weigher, share), (low, high) in zip(ranking.parts, ranking.bounds, strict=True):
+        for (each, share), (low, high) in zip(ranking.parts, ranking.bounds, strict=True):
+            weigher = cast(PipelineStep[WeigherSpec], each)  # a driver's ranking serves no second server
             factor = self._factor(table, weigher, ask)
             try:
                 score = await weigher.call(checked_scores(weigher, ask), some)

@@ -5,7 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novakit import world
-from novakit.scheduler.pipeline.steps import AnyPipelineStep
+from novakit.scheduler.pipeline.steps import PipelineStep
+from novakit_hookspecs.ranking import SchedulerSpec
+from novakit_hookspecs.weighing import WeigherSpec
 
 FEW = 12
 """Up to so many maxima, looking for one after the other is quicker than sorting."""
@@ -18,7 +20,7 @@ class Ranking:
 
     rows: NDArray[np.intp]
     total: Vector
-    parts: list[tuple[AnyPipelineStep, Vector]]
+    parts: list[tuple[PipelineStep[WeigherSpec | SchedulerSpec], Vector]]
     """Each weigher's share of the total, over the same rows."""
     bounds: list[tuple[float, float]]
     """The lowest and highest score each share was scaled by."""

@@ -26,7 +26,7 @@ from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Abstains, Ask, ColumnFilter, Explains, FilterSpec, IfBroken, Reason
 from novakit_hookspecs.weighing import ColumnWeigher, ScalesItself, WeigherSpec
 
-S = TypeVar("S", FilterSpec, WeigherSpec, SchedulerSpec)
+Spec = TypeVar("Spec", bound=FilterSpec | WeigherSpec | SchedulerSpec, covariant=True)
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -43,10 +43,10 @@ class Broken(Exception):
 
 
 @attrs.define(eq=False)
-class PipelineStep(Generic[S]):
+class PipelineStep(Generic[Spec]):
     """An installed filter or weigher and what became of its calls."""
 
-    spec: S
+    spec: Spec
     work: Any
     view: View
     plugin: str
@@ -125,7 +125,7 @@ class PipelineStep(Generic[S]):
         return self.spec.if_broken is IfBroken.SKIP
 
 
-AnyPipelineStep = PipelineStep[Any]
+AnyPipelineStep = PipelineStep[FilterSpec | WeigherSpec | SchedulerSpec]
 """A filter or a weigher: what either declares is kept by the step and may be replaced, so neither stands for both."""
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from novakit import errors
+from novakit.calls.decisions import DecisionReason
 from novakit.scheduler.picture.table import HostStock, HostTable
 from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOptions, compose
-from novakit.calls.decisions import DecisionReason
 from novakit.scheduler.pipeline.record import compose as recorded
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec

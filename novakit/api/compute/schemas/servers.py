@@ -1,5 +1,7 @@
 """Bodies of the server calls."""
 
+from collections.abc import Mapping
+
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 
@@ -56,7 +58,7 @@ _personality = {
 }
 
 
-def _many(properties: Schema, **more: object) -> Schema:
+def _many(properties: Mapping[str, object], **more: object) -> Schema:
     return {"type": "array", "items": types.record(properties), "maxItems": MOST, **more}
 
 

@@ -1,8 +1,8 @@
 """Field kinds that request bodies share."""
 
-from typing import Any
+from collections.abc import Mapping
 
-Schema = dict[str, Any]
+Schema = dict[str, object]
 
 MAX_INT = 0x7FFFFFFF
 """What a signed 32-bit column holds; Nova refuses more with 400."""
@@ -47,7 +47,7 @@ def _digits(minimum: int) -> str:
     return r"^[0-9]{1,9}\Z" if minimum == 0 else r"^0{0,9}[1-9][0-9]{0,8}\Z" if minimum == 1 else r"^(-1|[0-9]{1,9})\Z"
 
 
-def record(properties: Schema, required: list[str] | None = None) -> Schema:
+def record(properties: Mapping[str, object], required: list[str] | None = None) -> Schema:
     """Describe an object with exactly these properties."""
     described: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**described, "required": required} if required else described
