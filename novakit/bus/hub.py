@@ -13,7 +13,7 @@ import asyncio
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,7 @@ class _FromHost:
     name: str
     pace: HostPace = attrs.field(factory=HostPace)
 
-    async def take(self, call: _Call, places: HostPlaces, method: str) -> Any:
+    async def take(self, call: _Call, places: HostPlaces, method: str) -> object:
         """Answer a call once it has a place among those of its method. Raises what answering it raises."""
         began = world.monotonic()
         async with AsyncExitStack() as stack:
@@ -279,7 +279,7 @@ class LocalHub:
             case "call" | "call each" as kind:
                 within, is_each = _seconds(frame["within"]), kind == "call each"
                 call = _Call(participant, frame["target"], frame["method"], frame["body"], within, is_each)
-                work: Callable[[], object] = call.answer
+                work: Callable[[], Awaitable[object]] = call.answer
                 if host is not None:
                     # Names that nobody serves are the host's own: they share one count, or each would have one.
                     method = str(call.method) if self.bus.has(call.target, call.method) else ""

@@ -79,7 +79,7 @@ class Reader(RequestHandler):
             self._task_handler.cancel()
         super().connection_lost(exc)
 
-    def log_exception(self, *args: Any, **kw: Any) -> None:
+    def log_exception(self, *args: object, **kw: object) -> None:
         """Log what failed, but for a client that has left, which is its own affair."""
         if not isinstance(kw.get("exc_info"), ConnectionError):
             super().log_exception(*args, **kw)

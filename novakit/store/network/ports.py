@@ -206,7 +206,7 @@ async def guest_groups(session: Session, hosts: Collection[str]) -> list[Row]:
 _IS_SETTLED = ports.c.fault.is_(None) & (ports.c.status == sa.case((ports.c.admin_state_up, "ACTIVE"), else_="DOWN"))
 
 
-def _wired(of_host: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _wired(of_host: sa.ColumnElement[bool]) -> sa.Select[*tuple[object, ...]]:
     names = ("id", "network_id", "admin_state_up", "status", "fault")
     return (
         sa.select(network_hosts.c.host, network_hosts.c.gateway, *(ports.c[name] for name in names))
@@ -237,8 +237,7 @@ async def wired(
 
     Beside each port stand its host and whether that is the gateway; a host that has none stands there without a port.
     """
-    result = await session.execute(_WIRED if settled else _UNSETTLED, {"hosts": list(hosts)})
-    rows: Sequence[Any] = result.all()
+    rows = await session.rows(_WIRED if settled else _UNSETTLED, {"hosts": list(hosts)})
     return [(row[0], row[1], None if row[2] is None else WiredPort(*row[2:])) for row in rows]
 
 
