@@ -11,6 +11,7 @@ import attrs
 
 from novakit.bus.contract import Contract, call
 from novakit.bus.repeats import READS, settles
+from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts
 from novakit.calls.decisions import DecisionRecord
 from novakit.calls.plugins import PluginRow
@@ -83,7 +84,7 @@ class SchedulerCalls(Contract):
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod
-    async def capacity(self, ask: Ask, survive: int = 0) -> Document:
+    async def capacity(self, ask: Ask, survive: int = 0) -> CapacityReport:
         """Count how many more servers like this one fit, and after the loss of `survive` hosts."""
 
     @call(within=2.0, repeat_by=READS, by=API)

@@ -7,6 +7,7 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable, ask_each, client
+from novakit.calls import capacity
 from novakit.calls.counts import SchedulerCounts
 from novakit.calls.decisions import written
 from novakit.calls.plugins import About
@@ -111,7 +112,7 @@ class SchedulerReports:
         if type(survive) is not int or not 0 <= survive <= 100_000:
             raise errors.BadRequest("survive must be a number of hosts, 0 or more.")
         ask = from_plain(await self._ask(context, given))
-        return await _answered(self._scheduler.capacity(ask, survive))
+        return capacity.written(await _answered(self._scheduler.capacity(ask, survive)))
 
     async def trace(self, context: RequestContext) -> Sequence[Mapping[str, Any]]:
         """Return hosts and requests as a trace for `novakit simulate`; for operators only."""

@@ -18,6 +18,7 @@ import attrs
 import structlog
 
 from novakit import world
+from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts, StepCounts
 from novakit.calls.decisions import DecisionRecord, TriedHost, read
 from novakit.calls.scheduler import Earlier, Refusal, Selection
@@ -132,7 +133,7 @@ class Scheduler:
         await self.state.refresh()
         return await trace.record(self.state, limit)
 
-    async def capacity(self, ask: Ask, survive: int = 0) -> dict[str, object]:
+    async def capacity(self, ask: Ask, survive: int = 0) -> CapacityReport:
         """Count how many more servers like this fit, and with `survive` the same after losing that many hosts."""
         self.state.mark_stale()
         await self.state.refresh()
@@ -148,7 +149,8 @@ class Scheduler:
             async with self.store.read() as session:
                 held = await picture.loads_on(session, [table.providers[row] for row in lost])
             loads = [capacity.HostLoad(server, resources) for server, resources in held.items()]
-            told["survive"] = await capacity.after_loss(self.pipeline, table, ask, lost, loads)
+            after = await capacity.after_loss(self.pipeline, table, ask, lost, loads)
+            told = attrs.evolve(told, survive=after)
         return told
 
     async def decisions(self, *, server_id: str) -> list[DecisionRecord]:

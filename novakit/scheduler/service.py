@@ -8,6 +8,7 @@ import attrs
 from novakit import errors
 from novakit.bus import Bus, topics
 from novakit.bus import serve as serve_contract
+from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts
 from novakit.calls.decisions import DecisionRecord
 from novakit.calls.plugins import PluginRow
@@ -109,7 +110,7 @@ class SchedulerService(SchedulerCalls):
     async def dry_run(self, ask: Ask) -> DecisionRecord:
         return await self.scheduler.dry_run(checked(ask))
 
-    async def capacity(self, ask: Ask, survive: int = 0) -> Document:
+    async def capacity(self, ask: Ask, survive: int = 0) -> CapacityReport:
         return await self.scheduler.capacity(checked(ask), survive)
 
     async def counts(self) -> SchedulerCounts:

@@ -2,16 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from novakit.calls.capacity import CapacityReport
 from novakit.cli.client import add_options, client
 from novakit.cli.scheduling.explain import wide
+from novakit_hookspecs.plain import to_record
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,34 +42,33 @@ def capacity(args: argparse.Namespace) -> int:
         "survive": args.survive or None,
     }
     body = {name: value for name, value in asked.items() if value is not None}
-    told: dict[str, Any] = client(args).post("novakit", "v1/capacity", body)["capacity"]
+    shown = client(args).post("novakit", "v1/capacity", body)["capacity"]
+    told = to_record(shown, CapacityReport, tolerant=True)
     if args.format == "json":
-        sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2) + b"\n")
     else:
         _show(told, wide())
-    worst = told.get("survive", told)
-    return 0 if worst["fits"] and not worst.get("homeless") else 1
+    after = told.survive
+    return 0 if (after or told).fits and not (after and after.homeless) else 1
 
 
-def _show(told: Mapping[str, Any], console: Console) -> None:
-    by = told["counted_by"]
-    counted = "" if by == "filters" else f", as the scheduler driver {by} accepts them"
-    fits = f"{told['fits']} more {told['flavor']} fit on {told['hosts_in_question']} hosts{counted}"
+def _show(told: CapacityReport, console: Console) -> None:
+    counted = "" if told.counted_by == "filters" else f", as the scheduler driver {told.counted_by} accepts them"
+    fits = f"{told.fits} more {told.flavor} fit on {told.hosts_in_question} hosts{counted}"
     console.print(Text(fits, style="bold"))
-    if told.get("failed"):
-        console.print(Text(f"it could not be counted: {told['failed']}"))
-    if told.get("message"):
-        console.print(Text(told["message"]))
-    if told["runs_out_first"]:
-        ends = ", ".join(f"{name} on {count} hosts" for name, count in told["runs_out_first"].items())
+    if told.failed:
+        console.print(Text(f"it could not be counted: {told.failed}"))
+    if told.message:
+        console.print(Text(told.message))
+    if told.runs_out_first:
+        ends = ", ".join(f"{name} on {count} hosts" for name, count in told.runs_out_first.items())
         console.print(Text(f"what runs out first: {ends}"))
     table = Table("host", "fits", "runs out")
-    for host in told["hosts"][:20]:
-        table.add_row(Text(host["host"]), str(host["fits"]), host["runs_out"])
+    for one in told.hosts[:20]:
+        table.add_row(Text(one.host), str(one.fits), one.runs_out)
     console.print(table)
-    after = told.get("survive")
-    if after:
-        lost = ", ".join(after["lost"][:10]) + (", ..." if len(after["lost"]) > 10 else "")
+    if (after := told.survive) is not None:
+        lost = ", ".join(after.lost[:10]) + (", ..." if len(after.lost) > 10 else "")
         console.print(Text(f"after losing {lost}:", style="bold"))
-        console.print(Text(f"  {after['moved']} servers move elsewhere, {after['homeless']} find no room"))
-        console.print(Text(f"  {after['fits']} more {after['flavor']} fit then"))
+        console.print(Text(f"  {after.moved} servers move elsewhere, {after.homeless} find no room"))
+        console.print(Text(f"  {after.fits} more {after.flavor} fit then"))

@@ -3,12 +3,13 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from novakit.calls.capacity import CapacityAfterLoss, CapacityReport, HostRoom
 from novakit.concurrency.turns import Turns
 from novakit.scheduler.picture import cells, trees
 from novakit.scheduler.picture.table import HostTable
@@ -33,26 +34,51 @@ class HostLoad:
     resources: Mapping[str, int]
 
 
-async def capacity(pipeline: Pipeline, table: HostTable, ask: Ask) -> dict[str, Any]:
+async def capacity(pipeline: Pipeline, table: HostTable, ask: Ask) -> CapacityReport:
     """Count how many servers like this one fit on each host, by what filters and scheduler driver say of each."""
     sandbox = table.copy()
-    return await _count(pipeline.over(sandbox), sandbox, ask)
+    return CapacityReport(**await _count(pipeline.over(sandbox), sandbox, ask))
 
 
-async def _count(pipeline: Pipeline, sandbox: HostTable, ask: Ask) -> dict[str, object]:
+class _Counted(TypedDict):
+    """The fields of `Capacity`."""
+
+    flavor: str
+    resources: dict[str, int]
+    fits: int
+    hosts: tuple[HostRoom, ...]
+    runs_out_first: dict[str, int]
+    hosts_in_question: int
+    counted_by: str
+    failed: str
+    message: str
+
+
+async def _count(pipeline: Pipeline, sandbox: HostTable, ask: Ask) -> _Counted:
     outcome = await pipeline.run(sandbox, ask)
     free = {name: sandbox.column(of_class("free", name)).astype(np.float64) for name in ask.resources}
     fits, limiting = await beside(sandbox, ask, *room(free, ask.resources, outcome.alive))
     accepted, refusing, failed = await _accepted(pipeline, sandbox, ask, fits)
-    told = _told(sandbox, ask, accepted, limiting, refusing)
-    told["hosts_in_question"] = int(np.count_nonzero(outcome.alive))
+    classes = [*ask.resources, APART, SPREAD]
+    fitting = np.flatnonzero(accepted)
+    best = fitting[np.argsort(-accepted[fitting], kind="stable")][:SHOWN]
+    ends = {int(row): refusing.get(int(row), classes[limiting[row]]) for row in fitting}
+    # The first server of an affinity group binds the others to its host.
+    bound = ask.group is not None and ask.group.policy == "affinity"
     driver = next((stage for stage in outcome.stages if stage.step is pipeline.driver and not stage.broken), None)
-    told["counted_by"] = driver.name if driver is not None else "filters"
-    if failed := outcome.failed or failed:
-        told["failed"] = failed
-    if message := await record.why_none(outcome, ask):
-        told["message"] = message
-    return told
+    return {
+        "flavor": ask.flavor_name,
+        "resources": dict(ask.resources),
+        "fits": int(accepted.max(initial=0) if bound else accepted.sum()),
+        "hosts": tuple(
+            [HostRoom(host=sandbox.names[row], fits=int(accepted[row]), runs_out=ends[int(row)]) for row in best]
+        ),
+        "runs_out_first": dict(Counter(ends.values()).most_common()),
+        "hosts_in_question": int(np.count_nonzero(outcome.alive)),
+        "counted_by": driver.name if driver is not None else "filters",
+        "failed": outcome.failed or failed,
+        "message": await record.why_none(outcome, ask),
+    }
 
 
 async def _accepted(
@@ -140,31 +166,6 @@ def _number(some: Iterable[object], most: int) -> int:
     return sum(1 for _ in itertools.islice(some, most))
 
 
-def _told(
-    table: HostTable, ask: Ask, fits: NDArray[np.int64], limiting: NDArray[np.intp], refusing: Mapping[int, str]
-) -> dict[str, object]:
-    classes = [*ask.resources, APART, SPREAD]
-    fitting = np.flatnonzero(fits)
-    best = fitting[np.argsort(-fits[fitting], kind="stable")][:SHOWN]
-    ends = Counter(refusing.get(int(row), classes[limiting[row]]) for row in fitting)
-    # The first server of an affinity group binds the others to its host.
-    bound = ask.group is not None and ask.group.policy == "affinity"
-    return {
-        "flavor": ask.flavor_name,
-        "resources": dict(ask.resources),
-        "fits": int(fits.max(initial=0) if bound else fits.sum()),
-        "hosts": [
-            {
-                "host": table.names[row],
-                "fits": int(fits[row]),
-                "runs_out": refusing.get(int(row), classes[limiting[row]]),
-            }
-            for row in best
-        ],
-        "runs_out_first": dict(ends.most_common()),
-    }
-
-
 def heaviest(table: HostTable, count: int) -> list[int]:
     """Return the rows of the hosts whose servers hold the most memory, and where that is equal, the most CPUs."""
     order = np.lexsort((-table.column("used_vcpus"), -table.column("used_memory_mb")))
@@ -173,7 +174,7 @@ def heaviest(table: HostTable, count: int) -> list[int]:
 
 async def after_loss(
     pipeline: Pipeline, table: HostTable, ask: Ask, lost: Sequence[int], loads: Sequence[HostLoad]
-) -> dict[str, object]:
+) -> CapacityAfterLoss:
     """Move the servers of lost hosts to the others, largest first, and count what still fits then.
 
     The moved servers are only held to the amounts they need; zones, groups, traits, cells and devices are not looked
@@ -190,9 +191,12 @@ async def after_loss(
     for row, load in moves:
         sandbox.add_claim(row, load.resources)
         sandbox.put(row, io_ops=int(table.column("io_ops")[row]))
-    told = await _count(pipeline.over(sandbox), sandbox, ask)
-    told.update(lost=[table.names[row] for row in lost], moved=len(moves), homeless=len(loads) - len(moves))
-    return told
+    return CapacityAfterLoss(
+        **await _count(pipeline.over(sandbox), sandbox, ask),
+        lost=tuple([table.names[row] for row in lost]),
+        moved=len(moves),
+        homeless=len(loads) - len(moves),
+    )
 
 
 async def _moves(table: HostTable, loads: Sequence[HostLoad], *, roomiest: bool) -> list[tuple[int, HostLoad]]:

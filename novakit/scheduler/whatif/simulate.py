@@ -286,7 +286,7 @@ class _Run:
             anywhere: dict[str, Any] = {"host": None, "node": None, "force": False, "availability_zone": None}
             anywhere |= {"group": None, "hints": {}, "server_hosts": {}, "excluded_hosts": frozenset(), "cell": None}
             told = await capacity(pipeline, self.table, attrs.evolve(largest, **anywhere))
-            self.result.largest, self.result.largest_fit = largest.flavor_name, told["fits"]
+            self.result.largest, self.result.largest_fit = largest.flavor_name, told.fits
 
 
 def _fullness(table: HostTable, rows: Sequence[int]) -> list[float]:

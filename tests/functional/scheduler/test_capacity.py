@@ -33,10 +33,10 @@ async def test_as_many_can_be_claimed_as_are_said_to_fit(
     await cloud.add_hosts(3, memory_mb=3500, start=2)
     scheduler = cloud.scheduler()
     told = await scheduler.capacity(make(**ask))
-    assert (told["fits"], told["runs_out_first"]) == (fits, ends)
+    assert (told.fits, told.runs_out_first) == (fits, ends)
     results = await scheduler.select([make(**ask) for _ in range(fits + 1)])
     assert sum(isinstance(one, Selection) for one in results) == fits
-    assert (await scheduler.capacity(make(**ask)))["fits"] == 0
+    assert (await scheduler.capacity(make(**ask))).fits == 0
 
 
 async def test_a_lower_ratio_of_an_aggregate_counts(cloud: Any, make: Any) -> None:
@@ -46,12 +46,12 @@ async def test_a_lower_ratio_of_an_aggregate_counts(cloud: Any, make: Any) -> No
         await aggregates.add_host(session, half["id"], "host0")
     scheduler = cloud.scheduler()
     told = await scheduler.capacity(make())
-    assert {each["host"]: (each["fits"], each["runs_out"]) for each in told["hosts"]} == {
+    assert {each.host: (each.fits, each.runs_out) for each in told.hosts} == {
         "host0": (2, "ram"),
         "host1": (4, "MEMORY_MB"),
     }
     results = await scheduler.select([make() for _ in range(7)])
-    assert sum(isinstance(one, Selection) for one in results) == told["fits"] == 6
+    assert sum(isinstance(one, Selection) for one in results) == told.fits == 6
 
 
 async def test_the_members_of_a_group_that_stand_already_count(cloud: Any, make: Any) -> None:
@@ -61,8 +61,8 @@ async def test_the_members_of_a_group_that_stand_already_count(cloud: Any, make:
     group = {"id": (await cloud.group("anti-affinity", servers))["id"]}
     first = await scheduler.select([make(server_id=servers[0], group=group)])
     told = await scheduler.capacity(make(group=group))
-    assert told["fits"] == 3 and first[0].host not in {each["host"] for each in told["hosts"]}
-    assert set(told["runs_out_first"]) == {"group_anti_affinity"}
+    assert told.fits == 3 and first[0].host not in {each.host for each in told.hosts}
+    assert set(told.runs_out_first) == {"group_anti_affinity"}
     rest = await scheduler.select([make(server_id=server, group=group) for server in servers[1:]])
     assert sum(isinstance(one, Selection) for one in rest) == 3
 
@@ -71,5 +71,5 @@ async def test_where_nothing_fits_the_reason_is_told(cloud: Any, make: Any) -> N
     await cloud.add_hosts(2)
     scheduler = cloud.scheduler()
     told = await scheduler.capacity(make(extra_specs={"hw:cpu_policy": "dedicated"}))
-    assert told["fits"] == 0 and "2 lack PCPU (wanted 1, at most 0 free)" in told["message"]
-    assert "message" not in await scheduler.capacity(make())
+    assert told.fits == 0 and "2 lack PCPU (wanted 1, at most 0 free)" in told.message
+    assert not (await scheduler.capacity(make())).message

@@ -186,14 +186,14 @@ async def test_eight_gpus_over_two_cells_are_not_given_as_four_and_four_where_th
 async def test_capacity_counts_devices(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2, memory_mb=65536, vcpus=64, pci=some("a100", [0] * 5))
     told = await cloud.scheduler().capacity(make(memory_mb=64, extra_specs={"pci_passthrough:alias": "a100:2"}))
-    assert told["fits"] == 4 and told["runs_out_first"] == {"CUSTOM_PCI_A100": 2}
+    assert told.fits == 4 and told.runs_out_first == {"CUSTOM_PCI_A100": 2}
 
 
 async def test_capacity_counts_only_devices_that_are_together(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(2, memory_mb=65536, vcpus=64, pci=some("a100", [0, 0, 0, 1, 1, 1]))
     gpus = {"gpu:type": "a100", "gpu:count": "2", "gpu:numa_affinity": "true"}
     told = await cloud.scheduler().capacity(make(memory_mb=64, extra_specs=gpus))
-    assert told["fits"] == 4 and told["runs_out_first"] == {"NUMA cells and devices": 2}
+    assert told.fits == 4 and told.runs_out_first == {"NUMA cells and devices": 2}
 
 
 async def test_devices_asked_for_by_resource_class_are_particular_ones_too(cloud: Any, make: Any) -> None:

@@ -43,8 +43,8 @@ async def test_capacity_counts_the_cells_that_servers_fit_on(cloud: Any, make: A
     scheduler = cloud.scheduler()
     asks = [make(vcpus=3, memory_mb=512, extra_specs=PINNED) for _ in range(9)]
     told = await scheduler.capacity(asks[0])
-    assert (told["fits"], told["runs_out_first"]) == (8, {"NUMA cells and devices": 2}), "5 by amounts, 2 a cell"
-    assert sum(isinstance(one, Selection) for one in await scheduler.select(asks)) == told["fits"]
+    assert (told.fits, told.runs_out_first) == (8, {"NUMA cells and devices": 2}), "5 by amounts, 2 a cell"
+    assert sum(isinstance(one, Selection) for one in await scheduler.select(asks)) == told.fits
 
 
 async def test_a_host_that_tells_something_new_of_itself_keeps_its_cores_given(cloud: Any, make: Any) -> None:

@@ -131,13 +131,13 @@ async def check(some: Sequence[Host], ask: Ask, driver: Offered | None = None) -
     pipeline, table = build(some, driver)
     told = await capacity.capacity(pipeline, table, ask)
     wanted = [await one_after_another(some, ask, row, driver) for row in range(len(some))]
-    assert {each["host"]: each["fits"] for each in told["hosts"]} == {
+    assert {each.host: each.fits for each in told.hosts} == {
         f"host{row}": count for row, count in enumerate(wanted) if count
     }
     is_bound = ask.group is not None and ask.group.policy == "affinity"
-    assert told["fits"] == (max(wanted) if is_bound else sum(wanted))
-    assert sum(told["runs_out_first"].values()) == sum(count > 0 for count in wanted)
-    for each in told["hosts"]:
+    assert told.fits == (max(wanted) if is_bound else sum(wanted))
+    assert sum(told.runs_out_first.values()) == sum(count > 0 for count in wanted)
+    for each in told.hosts:
         await ends(build(some, driver), ask, each)
     before = build(some, driver)[1]
     for name in ("used_memory_mb", "free_vcpus", "servers"):
@@ -147,9 +147,9 @@ async def check(some: Sequence[Host], ask: Ask, driver: Offered | None = None) -
 async def ends(built: tuple[Pipeline, HostTable], ask: Ask, told: Mapping[str, Any]) -> None:
     """See that what is said to run out on a host is what refuses one more."""
     pipeline, table = built
-    row, what = table.row(told["host"]), told["runs_out"]
+    row, what = table.row(told.host), told.runs_out
     assert row is not None
-    for _ in range(told["fits"]):
+    for _ in range(told.fits):
         table.add_claim(row, ask.resources)
         cells.take(table, row, ask)
     if what in ask.resources:
@@ -202,9 +202,9 @@ async def test_it_says_who_counted_and_what_of_it_ended_a_host() -> None:
     some = [Host(total=room, used=dict.fromkeys(NAMES, 0), max_unit=room)] * 2
     ask = from_plain({"server_id": "s", "resources": {"MEMORY_MB": 1}})
     told = await capacity.capacity(*build(some, PICKY), ask)
-    assert (told["counted_by"], told["fits"], told["runs_out_first"]) == ("picky", 4 + 3, {"picky": 2})
+    assert (told.counted_by, told.fits, told.runs_out_first) == ("picky", 4 + 3, {"picky": 2})
     told = await capacity.capacity(*build(some), ask)
-    assert (told["counted_by"], told["fits"], told["runs_out_first"]) == ("filters", 10, {"num_instances": 2})
+    assert (told.counted_by, told.fits, told.runs_out_first) == ("filters", 10, {"num_instances": 2})
 
 
 class Broken:
@@ -219,7 +219,7 @@ async def test_a_broken_filter_is_told_and_nothing_fits() -> None:
         [Host(total=room, used=dict.fromkeys(NAMES, 0), max_unit=room)], None, Offered(spec, "acme")
     )
     told = await capacity.capacity(pipeline, table, from_plain({"server_id": "s", "resources": {"VCPU": 1}}))
-    assert told["fits"] == 0 and "out of order" in told["failed"]
+    assert told.fits == 0 and "out of order" in told.failed
 
 
 servers = st.lists(
@@ -242,16 +242,16 @@ async def _lose(some: Sequence[Host], amounts_of: Sequence[Mapping[str, int]], a
     assert sorted((held[row] for row in gone), reverse=True) == sorted(held, reverse=True)[:count]
     loads = [capacity.HostLoad(str(number), amounts) for number, amounts in enumerate(amounts_of)]
     told = await capacity.after_loss(pipeline, table, ask, gone, loads)
-    assert (told["moved"] + told["homeless"], told["lost"]) == (len(loads), [table.names[row] for row in gone])
+    assert (told.moved + told.homeless, told.lost) == (len(loads), tuple(table.names[row] for row in gone))
     placings = list(_packings(some, set(gone), amounts_of))
     most = max(sum(row is not None for row in placing) for placing in placings)
-    assert told["moved"] <= most, "it moved servers where there is no room"
-    assert most == 0 or told["moved"] > 0
+    assert told.moved <= most, "it moved servers where there is no room"
+    assert most == 0 or told.moved > 0
     fits = set()
     for placing in placings:
-        if sum(row is not None for row in placing) == told["moved"]:
+        if sum(row is not None for row in placing) == told.moved:
             fits.add(await _left(some, set(gone), amounts_of, placing, ask))
-    assert told["fits"] in fits, "no way to move that many servers leaves room for that many more"
+    assert told.fits in fits, "no way to move that many servers leaves room for that many more"
 
 
 def _packings(
