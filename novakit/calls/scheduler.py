@@ -5,7 +5,6 @@ Several schedulers share the calls, so each of them may come twice, to two of th
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -15,11 +14,10 @@ from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts
 from novakit.calls.decisions import DecisionRecord
 from novakit.calls.plugins import PluginRow
+from novakit.calls.traces import SchedulerTrace
 from novakit_hookspecs.scheduling import Ask
 
 API, CONDUCTOR = ("api",), ("conductor",)
-Document = Mapping[str, Any]
-"""A JSON object that is shown or kept as it is: a decision's record, counters, a line of a trace."""
 
 
 @attrs.frozen(kw_only=True)
@@ -99,5 +97,5 @@ class SchedulerCalls(Contract):
 
     @call(within=30.0, repeat_by=READS, by=API)
     @abstractmethod
-    async def trace(self, limit: int) -> tuple[Document, ...]:
-        """Write down the hosts and the latest `limit` decisions as lines of a trace."""
+    async def trace(self, limit: int) -> SchedulerTrace:
+        """Write down the hosts and the latest `limit` decisions."""

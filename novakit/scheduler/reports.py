@@ -7,7 +7,7 @@ import attrs
 
 from novakit import errors, world
 from novakit.bus import Bus, RemoteError, Unreachable, ask_each, client
-from novakit.calls import capacity
+from novakit.calls import capacity, traces
 from novakit.calls.counts import SchedulerCounts
 from novakit.calls.decisions import written
 from novakit.calls.plugins import About
@@ -114,9 +114,9 @@ class SchedulerReports:
         ask = from_plain(await self._ask(context, given))
         return capacity.written(await _answered(self._scheduler.capacity(ask, survive)))
 
-    async def trace(self, context: RequestContext) -> Sequence[Mapping[str, Any]]:
+    async def trace(self, context: RequestContext) -> Sequence[Mapping[str, object]]:
         """Return hosts and requests as a trace for `novakit simulate`; for operators only."""
-        return await _answered(self._scheduler.trace(MAX_TRACE))
+        return list(traces.lines(await _answered(self._scheduler.trace(MAX_TRACE))))
 
     async def counts(self, context: RequestContext) -> Sequence[SchedulerCounts]:
         """Return the counters of each scheduler; for operators only."""

@@ -22,6 +22,7 @@ from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts, StepCounts
 from novakit.calls.decisions import DecisionRecord, TriedHost, read
 from novakit.calls.scheduler import Earlier, Refusal, Selection
+from novakit.calls.traces import SchedulerTrace
 from novakit.placement import Placement
 from novakit.request_spec.hints import servers_named
 from novakit.scheduler import claims
@@ -127,7 +128,7 @@ class Scheduler:
             drivers=_told(steps["scheduler"]),
         )
 
-    async def trace(self, limit: int) -> list[dict[str, object]]:
+    async def trace(self, limit: int) -> SchedulerTrace:
         """Return the hosts as they are and the latest decisions as a trace that can be replayed."""
         self.state.mark_stale()
         await self.state.refresh()

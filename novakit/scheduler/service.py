@@ -12,7 +12,8 @@ from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts
 from novakit.calls.decisions import DecisionRecord
 from novakit.calls.plugins import PluginRow
-from novakit.calls.scheduler import Document, Earlier, Refusal, SchedulerCalls, Selection
+from novakit.calls.scheduler import Earlier, Refusal, SchedulerCalls, Selection
+from novakit.calls.traces import SchedulerTrace
 from novakit.placement import Placement
 from novakit.scheduler.limits import SchedulerLimits
 from novakit.scheduler.picture.measurements import MAX_AGE
@@ -119,8 +120,8 @@ class SchedulerService(SchedulerCalls):
     async def plugins(self) -> tuple[PluginRow, ...]:
         return tuple(self.rows())
 
-    async def trace(self, limit: int) -> tuple[Document, ...]:
-        return tuple(await self.scheduler.trace(min(limit, MAX_TRACE)))
+    async def trace(self, limit: int) -> SchedulerTrace:
+        return await self.scheduler.trace(min(limit, MAX_TRACE))
 
     async def build_ended(self, news: topics.BuildEnded) -> None:
         """Hear how a build ended."""

@@ -5,13 +5,13 @@ Hosts are as they are now, without what the servers of the decisions hold; the s
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import attrs
 import numpy as np
 import sqlalchemy as sa
 
 from novakit import world
+from novakit.calls.traces import SchedulerTrace, TracedAggregate, TracedEvent, TracedGroup, TracedHost
 from novakit.concurrency.turns import Turns
 from novakit.scheduler.picture import cells
 from novakit.scheduler.picture.devices import pools_of
@@ -47,7 +47,7 @@ class _Others:
 
     used: dict[int, dict[str, int]] = attrs.field(factory=dict)
     servers: dict[int, int] = attrs.field(factory=dict)
-    taken: dict[int, list[Any]] = attrs.field(factory=dict)
+    taken: dict[int, tuple[object, ...]] = attrs.field(factory=dict)
     io_ops: Mapping[str, int] = attrs.field(factory=dict)
     """By host name, as the next two."""
     flavors: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
@@ -58,7 +58,7 @@ class _Others:
     """What they leave of the providers of hosts that have several, as plain data."""
 
 
-async def record(state: CloudState, limit: int) -> list[dict[str, object]]:
+async def record(state: CloudState, limit: int) -> SchedulerTrace:
     """Return hosts, aggregates, groups and the latest decisions with the ends of their servers."""
     async with state.store.read() as session:
         rows = sorted(await decisions.some(session, limit=limit), key=lambda row: row["number"])
@@ -70,12 +70,17 @@ async def record(state: CloudState, limit: int) -> list[dict[str, object]]:
         built = await standing.built(session, placed)
         released = await standing.released(session, placed)
         present = set(await picture.roots_held(session, placed))
-    entries: list[dict[str, object]] = []
+    hosts: list[TracedHost] = []
     turns = Turns()
     for row in range(state.table.size):
-        entries.append(_host(state, row, others, metrics))
+        hosts.append(_host(state, row, others, metrics))
         await turns.pause()
-    return [*entries, *_aggregates(state), *groups, *events(rows, built, released, present)]
+    return SchedulerTrace(
+        hosts=tuple(hosts),
+        aggregates=tuple(_aggregates(state)),
+        groups=tuple(groups),
+        events=tuple(events(rows, built, released, present)),
+    )
 
 
 async def _others(session: Session, state: CloudState, but: sa.Select[object], placed: set[str]) -> _Others:
@@ -105,7 +110,7 @@ async def _others(session: Session, state: CloudState, but: sa.Select[object], p
             row = table.row_of_provider(provider)
             left = {server: plan for server, plan in plans.items() if server not in placed}
             if row is not None and left:
-                others.taken[row] = to_plain(cells.with_taken(table.column("numa")[row], left).taken)
+                others.taken[row] = tuple(to_plain(cells.with_taken(table.column("numa")[row], left).taken))
     return others
 
 
@@ -140,9 +145,7 @@ async def _metrics(session: Session, state: CloudState) -> dict[str, dict[str, f
     return found
 
 
-async def _groups(
-    session: Session, state: CloudState, rows: Sequence[Row], placed: set[str]
-) -> list[dict[str, object]]:
+async def _groups(session: Session, state: CloudState, rows: Sequence[Row], placed: set[str]) -> list[TracedGroup]:
     """Return the groups of the requests, with those members that stand and are not of the trace."""
     ids = {asked["group"]["id"] for row in rows if (asked := row["record"].get("asked", {})).get("group")}
     if not ids:
@@ -156,46 +159,57 @@ async def _groups(
             at = state.table.row_of_provider(root)
             if at is not None:
                 members.update(dict.fromkeys(servers - placed, state.table.names[at]))
-        told = {"policy": row["policy"], "max_server_per_host": row["rules"].get("max_server_per_host")}
-        strategy = str(row["metadata"].get("placement_strategy", ""))
-        found.append({"group": id, **told, "strategy": strategy, "members": members})
+        found.append(
+            TracedGroup(
+                group=id,
+                policy=row["policy"],
+                max_server_per_host=row["rules"].get("max_server_per_host"),
+                strategy=str(row["metadata"].get("placement_strategy", "")),
+                members=members,
+            )
+        )
     return found
 
 
-def _host(
-    state: CloudState, row: int, others: _Others, metrics: Mapping[str, Mapping[str, float]]
-) -> dict[str, object]:
+def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Mapping[str, float]]) -> TracedHost:
     table = state.table
     name = table.names[row]
-    entry: dict[str, object] = {"host": name, "traits": table.traits(row)}
-    entry |= {fact: table.vocabulary(fact)[int(table.codes(fact)[row])] for fact in CATEGORIES}
-    entry |= {fact: int(table.column(fact)[row]) for fact in NUMBERS}
-    entry |= {fact: bool(table.column(fact)[row]) for fact in FLAGS}
-    entry |= {fact: table.column(fact)[row] for fact in OBJECTS}
-    entry |= {"servers": others.servers.get(row, 0), "io_ops": others.io_ops.get(name, 0)}
-    entry |= {"flavors": others.flavors.get(name), "image_properties": others.image_properties.get(name)}
+    facts: dict[str, object] = {fact: table.vocabulary(fact)[int(table.codes(fact)[row])] for fact in CATEGORIES}
+    facts |= {fact: int(table.column(fact)[row]) for fact in NUMBERS}
+    facts |= {fact: bool(table.column(fact)[row]) for fact in FLAGS}
+    facts |= {fact: table.column(fact)[row] for fact in OBJECTS}
     used = others.used.get(row, {})
-    entry["stock"] = {
+    stock = {
         each: {part: int(table.column(of_class(part, each))[row]) for part in PARTS} | {"used": used.get(each, 0)}
         for each in table.resource_classes()
         if table.column(of_class("total", each))[row]
     }
-    if host := table.column("numa")[row]:
-        entry |= {"numa": to_plain(host.cells), "taken": others.taken.get(row, [])}
+    numa = table.column("numa")[row]
+    pools = None
     if row in state.functions:
-        entry["pci"] = to_plain(pools_of(state.functions[row], lambda one: one.provider in others.free_devices))
-    if row in others.trees:
-        entry["tree"] = others.trees[row]
-    if measured := metrics.get(name):
-        entry["metrics"] = {each: float(value) for each, value in measured.items() if np.isfinite(value)}
-    return entry
+        pools = pools_of(state.functions[row], lambda one: one.provider in others.free_devices)
+    return TracedHost(
+        host=name,
+        traits=tuple(table.traits(row)),
+        facts=facts,
+        servers=others.servers.get(row, 0),
+        io_ops=others.io_ops.get(name, 0),
+        flavors=others.flavors.get(name),
+        image_properties=others.image_properties.get(name),
+        stock=stock,
+        numa=tuple(to_plain(numa.cells)) if numa else None,
+        taken=others.taken.get(row, ()) if numa else (),
+        pci=None if pools is None else tuple(to_plain(pools)),
+        tree=others.trees.get(row),
+        metrics={each: float(value) for each, value in metrics.get(name, {}).items() if np.isfinite(value)},
+    )
 
 
-def _aggregates(state: CloudState) -> Iterator[dict[str, object]]:
+def _aggregates(state: CloudState) -> Iterator[TracedAggregate]:
     table = state.table
     for one in table.aggregates:
         members = [name for name, inside in zip(table.names, table.in_aggregate(one.id), strict=True) if inside]
-        yield {"aggregate": {"name": one.name, "metadata": dict(one.metadata), "hosts": members}}
+        yield TracedAggregate(name=one.name, metadata=dict(one.metadata), hosts=tuple(members))
 
 
 def events(
@@ -203,37 +217,39 @@ def events(
     built: Sequence[standing.Moment],
     released: Sequence[standing.Moment],
     present: set[str],
-) -> list[dict[str, object]]:
+) -> list[TracedEvent]:
     """Return requests, ends of builds and ends of servers in the order of time, which counts from the first request."""
     if not rows:
         return []
     start = rows[0]["at"]
-    found: list[tuple[datetime, dict[str, Any]]] = []
+    found: list[tuple[datetime, TracedEvent]] = []
     stood: dict[str, str] = {}
     last: dict[str, datetime] = {}
     for row in rows:
         asked = _ask(row)
-        if stood.get(row["server_id"]) in asked.get("excluded_hosts", ()) and not asked.get("cell"):
-            found.append((row["at"], {"release": row["server_id"]}))
-        found.append((row["at"], {"ask": asked, **_answer(row)}))
+        excluded = asked.get("excluded_hosts", ())
+        if isinstance(excluded, list) and stood.get(row["server_id"]) in excluded and not asked.get("cell"):
+            found.append((row["at"], TracedEvent(at=0.0, release=row["server_id"])))
+        found.append((row["at"], _answered(row, asked)))
         if row["outcome"] == "placed":
             stood[row["server_id"]], last[row["server_id"]] = row["record"].get("host", ""), row["at"]
     ended = [
-        *((at, {"built": server}) for server, at in built),
-        *((at, {"release": server}) for server, at in released),
+        *((at, TracedEvent(at=0.0, built=server)) for server, at in built),
+        *((at, TracedEvent(at=0.0, release=server)) for server, at in released),
     ]
     found += [(at, event) for at, event in ended if at >= start]
     gone = {server for server, at in released if at >= last[server]}
-    found += [(world.now(), {"release": server}) for server in sorted(stood.keys() - gone - present)]
+    found += [(world.now(), TracedEvent(at=0.0, release=server)) for server in sorted(stood.keys() - gone - present)]
     return [
-        {"at": round((at - start).total_seconds(), 3), **event} for at, event in sorted(found, key=lambda pair: pair[0])
+        attrs.evolve(event, at=round((at - start).total_seconds(), 3))
+        for at, event in sorted(found, key=lambda pair: pair[0])
     ]
 
 
-def _ask(row: Row) -> dict[str, Any]:
-    asked: Mapping[str, Any] = row["record"].get("asked", {})
+def _ask(row: Row) -> dict[str, object]:
+    asked = row["record"].get("asked", {})
     resources = asked.get("resources", {})
-    told: dict[str, Any] = {
+    told: dict[str, object] = {
         "server_id": row["server_id"],
         "project_id": row["project_id"],
         "user_id": "",
@@ -254,7 +270,7 @@ def _ask(row: Row) -> dict[str, Any]:
     return told
 
 
-def _answer(row: Row) -> dict[str, object]:
+def _answered(row: Row, asked: Mapping[str, object]) -> TracedEvent:
     if row["outcome"] == "placed":
-        return {"placed": row["record"].get("host")}
-    return {"refused": row["record"].get("message", "")}
+        return TracedEvent(at=0.0, ask=asked, placed=row["record"].get("host"))
+    return TracedEvent(at=0.0, ask=asked, refused=row["record"].get("message", ""))

@@ -70,7 +70,7 @@ async def test_the_role_of_the_how_to_is_enough_for_a_scheduler_and_postgresql_r
     assert len({each.host for each in answers[:2]}) == 2 and answers[2].devices and answers[2].numa
     assert await scheduler.select(asks[:1]) != []
     assert (await scheduler.dry_run(request())).weights
-    assert await scheduler.trace(10) and await scheduler.capacity(request(), 1)
+    assert (await scheduler.trace(10)).hosts and await scheduler.capacity(request(), 1)
     await scheduler._prune(1000)
     assert len(await scheduler.decisions(server_id=asks[2].server_id)) == 1
 

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from novakit import world
+from novakit.calls import traces
 from novakit.cli import main
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.whatif import lines, simulate
@@ -39,7 +40,7 @@ WEIGHERS = [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_we
 
 async def written(scheduler: Any, limit: int = 1000) -> lines.Trace:
     """Record a trace and read it again, as a file would hold it."""
-    return lines.read([orjson.dumps(entry) for entry in await scheduler.trace(limit)])
+    return lines.read([orjson.dumps(entry) for entry in traces.lines(await scheduler.trace(limit))])
 
 
 async def replayed(trace: lines.Trace, driver: Offered | None = None, **options: Any) -> simulate.Result:

@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 
 from novakit import world
+from novakit.calls import traces
 from novakit.calls.scheduler import Refusal, Selection
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.whatif import lines, simulate
@@ -26,7 +27,7 @@ WEIGHERS = [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_we
 
 async def written(scheduler: Any, limit: int = 1000) -> lines.Trace:
     """Record a trace and read it again, as a file would hold it."""
-    return lines.read([orjson.dumps(entry) for entry in await scheduler.trace(limit)])
+    return lines.read([orjson.dumps(entry) for entry in traces.lines(await scheduler.trace(limit))])
 
 
 async def replayed(trace: lines.Trace, driver: Offered | None = None, **options: Any) -> simulate.Result:

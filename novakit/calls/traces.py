@@ -1,0 +1,113 @@
+"""What a scheduler saw and decided, as records that cross the bus, and as the lines of a trace that is replayed.
+
+The lines are read by `novakit.scheduler.whatif.lines`, which says of a file of anybody's what is wrong with it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from novakit_hookspecs.fields import mapping_field, tuple_field
+
+
+@attrs.frozen(kw_only=True)
+class TracedHost:
+    """One host without what the servers of the decisions hold."""
+
+    host: str
+    traits: tuple[str, ...]
+    facts: Mapping[str, object]
+    """The columns that are one value of the host, by name: text, number, or whether."""
+    servers: int
+    io_ops: int
+    flavors: Mapping[str, int] | None
+    image_properties: Mapping[str, int] | None
+    """How many of the servers have each."""
+    stock: Mapping[str, Mapping[str, int]]
+    """By resource class: total, reserved, capacity, max_unit and used."""
+    numa: tuple[object, ...] | None = None
+    taken: tuple[object, ...] = ()
+    """What of the cells is taken by other servers."""
+    pci: tuple[object, ...] | None = None
+    tree: object = None
+    """Cells, pools and resource providers as plain data; nothing where the host has none."""
+    metrics: Mapping[str, float] = mapping_field()
+
+
+@attrs.frozen(kw_only=True)
+class TracedAggregate:
+    """One aggregate with its hosts."""
+
+    name: str
+    metadata: Mapping[str, str]
+    hosts: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class TracedGroup:
+    """One server group, and where those of its members stand that are not of the trace."""
+
+    group: str
+    policy: str
+    max_server_per_host: int | None
+    strategy: str
+    members: Mapping[str, str]
+    """Host by server."""
+
+
+@attrs.frozen(kw_only=True)
+class TracedEvent:
+    """What happened: a request with its answer, or the end of a build or of a server."""
+
+    at: float
+    """Seconds since the first request."""
+    ask: Mapping[str, object] | None = None
+    placed: str | None = None
+    refused: str | None = None
+    """Why; None of a request that was placed."""
+    release: str = ""
+    built: str = ""
+    """Ids of servers."""
+
+
+@attrs.frozen(kw_only=True)
+class SchedulerTrace:
+    """What one scheduler saw and decided."""
+
+    hosts: tuple[TracedHost, ...] = tuple_field()
+    aggregates: tuple[TracedAggregate, ...] = tuple_field()
+    groups: tuple[TracedGroup, ...] = tuple_field()
+    events: tuple[TracedEvent, ...] = tuple_field()
+    """In the order of time."""
+
+
+def lines(trace: SchedulerTrace) -> Iterator[dict[str, object]]:
+    """Write a trace as JSON objects, one a line."""
+    yield from map(_host, trace.hosts)
+    for aggregate in trace.aggregates:
+        yield {"aggregate": {"name": aggregate.name, "metadata": dict(aggregate.metadata), "hosts": aggregate.hosts}}
+    for group in trace.groups:
+        yield {**attrs.asdict(group, recurse=False), "members": dict(group.members)}
+    yield from map(_event, trace.events)
+
+
+def _host(one: TracedHost) -> dict[str, object]:
+    line: dict[str, object] = {"host": one.host, "traits": one.traits, **one.facts}
+    line |= {"servers": one.servers, "io_ops": one.io_ops}
+    line |= {"flavors": one.flavors, "image_properties": one.image_properties, "stock": one.stock}
+    if one.numa is not None:
+        line |= {"numa": one.numa, "taken": one.taken}
+    if one.pci is not None:
+        line["pci"] = one.pci
+    if one.tree is not None:
+        line["tree"] = one.tree
+    if one.metrics:
+        line["metrics"] = dict(one.metrics)
+    return line
+
+
+def _event(one: TracedEvent) -> dict[str, object]:
+    if one.ask is not None:
+        answer = {"placed": one.placed} if one.refused is None else {"refused": one.refused}
+        return {"at": one.at, "ask": one.ask, **answer}
+    return {"at": one.at, "release": one.release} if one.release else {"at": one.at, "built": one.built}
