@@ -25,9 +25,10 @@ from tests.functional.guests.cloud import Cloud
 LATER = timedelta(days=400)
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/cloud.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    sqlite = f"sqlite+aiosqlite:///{tmp_path}/cloud.db"
+    store = await Store.open(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
     await store.create_all()
     yield store
     await store.close()
@@ -52,7 +53,7 @@ async def _left(cloud: Cloud, host: str) -> set[str]:
 
 async def _move_off(cloud: Cloud, id: str, host: str) -> None:
     """Take a server off a host that is down, as shelving does, and build it elsewhere."""
-    impatient = attrs.evolve(cloud.config, conductor=ConductorOptions(host_down_after=1e-9))
+    impatient = attrs.evolve(cloud.config, conductor=ConductorOptions(host_down_after=0.001))
     parts = attrs.evolve(cloud.parts, config=impatient)
     async with asyncio.timeout(20):
         while not await _left(cloud, host):
@@ -79,7 +80,12 @@ async def test_the_guest_on_an_earlier_host_is_removed_though_its_server_was_del
         assert await cloud.guests("a") == {id} and await _left(cloud, "a") == {id}
         await cloud.report(2)
         assert await cloud.guests("a") == set() and await cloud.strangers() == {}, "removed by what is known of it"
+        async with store.write() as session:  # as a delete leaves it whose host was down
+            await session.execute(servers.servers.update().where(servers.servers.c.id == id).values(terminated_at=None))
         await cloud.report(2)
+        async with store.read() as session:
+            row = await servers.server(session, id, deleted=True)
+        assert row is not None and row["terminated_at"] is not None, "now it is known to be gone"
         assert await _left(cloud, "a") == set() and await _purge(cloud) == 1
 
 
