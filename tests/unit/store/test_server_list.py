@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from novakit.store import Store
 from novakit.store.compute.server_list import ServerQuery, listed
 from novakit.store.compute.servers import servers
 from tests.support.stores import sqlite_store
@@ -44,14 +45,23 @@ async def test_servers_that_are_equal_in_all_that_is_sorted_by_are_each_on_one_p
     assert seen == sorted(keys, key=lambda key: (key[2:], key), reverse=down)
 
 
-async def test_a_page_has_the_columns_asked_for_in_their_order_and_none_where_one_is_left_out(tmp_path: Path) -> None:
-    store = await sqlite_store(tmp_path / "s.db")
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_a_page_has_the_columns_asked_for_in_their_order_and_none_where_one_is_left_out(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if database == "sqlite":
+        store = await sqlite_store(tmp_path / "s.db")
+    else:
+        store = await Store.open(request.getfixturevalue("postgres_with_tables"))
     async with store.write() as session:
         rows = [_row(1, "one", "a"), {**_row(2, "two", "b"), "tags": ["x"]}]
         await session.execute(sa.insert(servers), [{"tags": [], "user_data": "c2VjcmV0", **row} for row in rows])
     async with store.read() as session:
         found = await listed(
-            session, ServerQuery(), ("name", "user_data", "tags", "created_at", "fault"), ("user_data",)
+            session, ServerQuery(), ("name", "user_data", "tags", "flavor", "created_at", "fault"), ("user_data",)
         )
     await store.close()
-    assert [tuple(row) for row in found] == [("two", None, ["x"], AT, None), ("one", None, [], AT, None)]
+    assert [tuple(row) for row in found] == [
+        ("two", None, ["x"], {}, AT, None),
+        ("one", None, [], {}, AT, None),
+    ]
