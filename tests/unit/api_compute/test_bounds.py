@@ -56,6 +56,8 @@ def _within(value: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             for key, inner in value.items():
                 if isinstance(inner, Attribute | Schema | ValueKind | Body):
                     yield from _within(inner, f"{place}[{key}]")
+        case _ if isinstance(getattr(value, "__self__", None), Schema):
+            yield place, value.__self__.definition
         case _ if callable(value) and getattr(value, "__closure__", None):
             for cell in value.__closure__:
                 if isinstance(cell.cell_contents, Schema):
