@@ -4,7 +4,8 @@ from novakit.api.compute.policies import RULES
 from novakit.api.services import SERVICES
 from novakit.policy import Policy, PolicyFile
 from novakit.policy.checks import fault_of, references
-from novakit.policy.personas import PERSONAS, foreign
+from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, foreign
+from novakit.policy.rules import own
 
 DELETE = "os_compute_api:servers:delete"
 
@@ -31,6 +32,20 @@ def test_a_rule_lets_by_role_and_by_whose_the_thing_is() -> None:
     assert [name for name, who in PERSONAS.items() if policy.allows(policy.admitted(who), DELETE, foreign())] == [
         "admin"
     ]
+
+
+def test_a_foreign_thing_has_an_owner_wherever_ones_own_has_and_it_is_nobody_who_asks() -> None:
+    mine, strange = own(PERSONAS["admin"]), foreign()
+    assert {name for name, value in strange.items() if value == STRANGER} == {
+        name for name, value in mine.items() if value in (ME, MINE)
+    }
+    assert {"user_id", "project_id", "owner", "target.user.id"} <= set(strange)
+
+
+def test_a_check_is_understood_with_fifty_levels_and_refused_with_one_more() -> None:
+    assert fault_of(f"{'not ' * 49}role:a") is None
+    assert "nested too deep" in str(fault_of(f"{'not ' * 50}role:a"))
+    assert fault_of(" and ".join(["role:a"] * 200)) is None
 
 
 def test_a_token_of_another_scope_or_of_none_meets_no_rule_about_projects() -> None:
