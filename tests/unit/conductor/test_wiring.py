@@ -14,8 +14,10 @@ from novakit.conductor import wiring as module
 from novakit.conductor.wiring import Wiring
 from novakit.conductor.work import Postponed
 from novakit.config import Config
-from novakit_hookspecs.networks import Applied, Topology
+from novakit_hookspecs.networks import Applied, Router, Topology
 from novakit_hookspecs.plain import to_plain
+
+ROUTER = Router(id="7a1f3c1e-5b1e-4a6c-9d59-0c2f5c3c9a10", interfaces=())
 
 
 @attrs.define
@@ -26,9 +28,13 @@ class Revisions:
     reads: list[set[str]] = attrs.field(factory=list)
     recorded: list[tuple[str, int]] = attrs.field(factory=list)
     broken: set[str] = attrs.field(factory=set)
+    serving: set[str] = attrs.field(factory=set)
 
     async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
-        read = {host: Topology(revision=self.wanted.get(host, 0)) for host in hosts}
+        read = {
+            host: Topology(revision=self.wanted.get(host, 0), routers=(ROUTER,) if host in self.serving else ())
+            for host in hosts
+        }
         self.reads.append(set(hosts))
         await asyncio.sleep(0)
         if self.broken & set(hosts):
@@ -158,3 +164,22 @@ async def test_an_agent_that_refuses_is_heard(wiring: Wiring, agents: Agents) ->
     agents.refusal = RemoteRefused("Refused", "no bridge")
     with pytest.raises(RemoteError, match="no bridge"):
         await wiring.ensure("h")
+
+
+async def test_a_host_that_nobody_waits_for_rests_the_longer_the_longer_its_push_took(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    agents.slow = {"slow": asyncio.Event(), "gateway": asyncio.Event()}
+    networks.serving.add("gateway")
+    loop = asyncio.get_running_loop()
+    wiring.poke(["slow", "gateway"])
+    await until(lambda: networks.reads)
+    await asyncio.sleep(0.2)
+    for event in agents.slow.values():
+        event.set()
+    await until(lambda: len(agents.taken) == 2)
+    ended = loop.time()
+    wiring.poke(["slow", "gateway"])
+    assert ended + 0.2 * module.CALM <= wiring._waiting["slow"].due <= ended + module.LONGEST
+    assert wiring._waiting["gateway"].due <= ended + module.REST
+    assert (await wiring.ensure("slow")).revision == 0 and loop.time() < ended + module.REST
