@@ -115,6 +115,8 @@ class Aggregates:
     async def _changing(self) -> AsyncIterator[Session]:
         """Open a transaction, and tell of the change once it is durable."""
         async with self._store.write() as session:
+            # What one may do depends on the zones of all others.
+            await session.serialise("aggregates")
             yield session
         await topics.AGGREGATES_CHANGED.publish(self._bus, topics.Changed())
 

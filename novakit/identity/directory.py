@@ -91,7 +91,7 @@ class Directory:
         async with self.store.write() as session:
             needed: Sequence[tuple[Kind, str]] = (("users", user_id), ("roles", role_id), ("projects", target_id))
             for kind, key in needed:
-                if key != SYSTEM and await table.by_id(session, _TABLES[kind], key) is None:
+                if key != SYSTEM and await table.locked(session, _TABLES[kind], key) is None:
                     raise missing(kind, key)
             await table.assign(session, user_id, target_id, role_id)
         self.changed()

@@ -164,13 +164,21 @@ async def _associate(
 
 
 async def _reaching(session: Session, external: str, port: StoredPort, subnet_id: str) -> str:
-    legs = await rows.find(session, StoredPort, network_id=port.network_id, device_owner="network:router_interface")
+    if joined := await _joined(session, port.network_id, subnet_id):
+        found = await rows.lock(session, StoredRouter, id=joined, external_network_id=external)
+        # Whoever held the router until now may have parted it from the subnet.
+        left = await _joined(session, port.network_id, subnet_id) if found else set()
+        for router in found:
+            if router.id in left:
+                return router.id
+    raise _out_of_reach(external, subnet_id, port.id)
+
+
+async def _joined(session: Session, network_id: str, subnet_id: str) -> set[str]:
+    """Return the ids of the routers that have an interface on a subnet."""
+    legs = await rows.find(session, StoredPort, network_id=network_id, device_owner="network:router_interface")
     on_subnet = {line.port_id for line in await addresses_of(session, rows.ids(legs)) if line.subnet_id == subnet_id}
-    joined = [leg.device_id for leg in legs if leg.id in on_subnet]
-    found = await rows.lock(session, StoredRouter, id=joined, external_network_id=external) if joined else []
-    if not found:
-        raise _out_of_reach(external, subnet_id, port.id)
-    return found[0].id
+    return {leg.device_id for leg in legs if leg.id in on_subnet}
 
 
 def _out_of_reach(external: str, subnet_id: str, port_id: str) -> NotFound:

@@ -57,7 +57,7 @@ async def check_moved(session: Session, port: StoredPort, before: set[str], afte
     """
     if not after:
         raise bad("BadRequest", "Bad router request: Router port must have at least one fixed IP.")
-    (router,) = await rows.find(session, StoredRouter, id=port.device_id)
+    (router,) = await rows.lock(session, StoredRouter, id=port.device_id)
     await refuse_overlap(session, router.id, await rows.find(session, StoredSubnet, id=after), besides=port.id)
     if lost := before - after:
         await refuse_needed(session, router, await rows.find(session, StoredSubnet, id=lost))

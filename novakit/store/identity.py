@@ -130,6 +130,12 @@ async def by_id(session: Session, table: sa.Table, key: str) -> Row | None:
     return await session.first(sa.select(table).where(table.c.id == key))
 
 
+async def locked(session: Session, table: sa.Table, key: str) -> Row | None:
+    """Fetch one row by id and keep other writers off it until the end of the transaction."""
+    found = await session.lock(sa.select(table).where(table.c.id == key))
+    return found[0] if found else None
+
+
 async def create(session: Session, table: sa.Table, row: Mapping[str, object]) -> None:
     """Insert a row; raise `Conflict` where its name or id is taken, `BadRequest` where it refers to nothing."""
     try:
@@ -157,6 +163,8 @@ async def update(session: Session, table: sa.Table, key: str, values: Mapping[st
 async def delete(session: Session, table: sa.Table, key: str) -> bool:
     """Delete a row with the assignments that name it. Returns whether it was there."""
     if table is projects:
+        # A role that is granted on it at this moment is seen by the next statement.
+        await locked(session, table, key)
         await session.execute(sa.delete(assignments).where(assignments.c.target_id == key))
     try:
         return await session.changed(sa.delete(table).where(table.c.id == key)) > 0

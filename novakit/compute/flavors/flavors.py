@@ -181,7 +181,7 @@ class Flavors:
     async def grant(self, flavor_id: str, project_id: str, *, refuse_public: bool = True) -> list[str]:
         """Let a project use a private flavor; list all that may. Raise `Conflict` when it may already or all may."""
         async with self._store.write() as session:
-            found = await rows.flavor(session, flavor_id)
+            found = await rows.locked(session, flavor_id)
             if found is None:
                 raise _missing(flavor_id)
             if refuse_public and found["is_public"]:
