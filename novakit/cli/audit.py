@@ -2,15 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import orjson
 from rich.table import Table
 from rich.text import Text
 
+from novakit.calls.conductor import AuditReport, Finding
 from novakit.cli.client import add_options, client
 from novakit.cli.scheduling.explain import wide
+from novakit_hookspecs.plain import to_record
 
 _LISTED = 20
 """Unchecked hosts that are named on the screen."""
@@ -29,34 +30,35 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def audit(args: argparse.Namespace) -> int:
     """Print what is orphaned; give 1 when something is, or when a host could not be asked."""
-    found: dict[str, object] = client(args).get("novakit", "v1/audit")["audit"]
+    shown = client(args).get("novakit", "v1/audit")["audit"]
+    found = to_record(shown, AuditReport, tolerant=True)
     if args.format == "json":
-        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2) + b"\n")
     else:
         _show(found)
-    return 1 if found["orphaned"] or found["unchecked"] else 0
+    return 1 if found.orphaned or found.unchecked else 0
 
 
-def _show(found: Mapping[str, Any]) -> None:
+def _show(found: AuditReport) -> None:
     console = wide()
-    if found["foreign"]:
+    if found.foreign:
         console.print(Text("Claimed by others through Placement:", style="bold"))
-        console.print(_table(found["foreign"]))
-    if found["unchecked"]:
-        named = ", ".join(found["unchecked"][:_LISTED]) + (", ..." if len(found["unchecked"]) > _LISTED else "")
-        console.print(Text(f"{len(found['unchecked'])} hosts could not be asked: {named}", style="bold"))
+        console.print(_table(found.foreign))
+    if found.unchecked:
+        named = ", ".join(found.unchecked[:_LISTED]) + (", ..." if len(found.unchecked) > _LISTED else "")
+        console.print(Text(f"{len(found.unchecked)} hosts could not be asked: {named}", style="bold"))
         console.print(Text("Start their agents and look again: what they hold is not known."))
-    if found["orphaned"]:
-        console.print(Text(f"{len(found['orphaned'])} orphaned:", style="bold"))
-        console.print(_table(found["orphaned"]))
+    if found.orphaned:
+        console.print(Text(f"{len(found.orphaned)} orphaned:", style="bold"))
+        console.print(_table(found.orphaned))
         return
-    looked = ", ".join(f"{count} {what}" for what, count in found["counted"].items())
+    looked = ", ".join(f"{count} {what}" for what, count in found.counted.items())
     console.print(Text("nothing is orphaned", style="bold"), Text(f"({looked})"))
 
 
-def _table(findings: Sequence[Mapping[str, Any]]) -> Table:
+def _table(findings: Sequence[Finding]) -> Table:
     table = Table("kind", "name", "host", "owner", "what to do")
     for each in findings:
-        cells = (each["kind"], each["name"], each["host"] or "-", each["owner"] or "-")
-        table.add_row(*(Text(cell) for cell in cells), Text(f"{each['problem']} {each['remedy']}"))
+        cells = (each.kind, each.name, each.host or "-", each.owner or "-")
+        table.add_row(*(Text(cell) for cell in cells), Text(f"{each.problem} {each.remedy}"))
     return table

@@ -2,16 +2,18 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 from rich.table import Table
 from rich.text import Text
 
+from novakit.calls.conductor import RefusedHost, Stranger
 from novakit.cli.client import Client, RequestRefused, add_options, client
 from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
+from novakit_hookspecs.plain import to_record
 
 DESCRIPTION = """\
 A guest that a host has and no server of the database is, is a stranger: the database was lost, is new, or is an older
@@ -68,16 +70,16 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def list_guests(args: argparse.Namespace) -> int:
     """Print the strangers, and hosts that are refused; 1 when there are any."""
-    unknown = _unknown(client(args))
-    guests, hosts = unknown["guests"], unknown["refused_hosts"]
+    shown = _unknown(client(args))
+    guests, hosts = _guests(shown), to_record(shown["refused_hosts"], tuple[RefusedHost, ...], tolerant=True)
     if args.format == "json":
-        sys.stdout.buffer.write(orjson.dumps(unknown, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2) + b"\n")
     elif guests:
         wide().print(_table(guests))
     else:
         print("Every guest on every host of this deployment is a server's.")
-    for each in hosts if args.format == "table" else ():
-        print(f"The host {each['host']} is refused. {each['why']}")
+    for host in hosts if args.format == "table" else ():
+        print(f"The host {host.host} is refused since {host.since}: it belongs to the deployment {host.deployment}.")
     return 1 if guests or hosts else 0
 
 
@@ -93,11 +95,12 @@ def remove_guests(args: argparse.Namespace) -> int:
     """Remove those that were named; 1 when one could not be, 2 when the answer was no."""
     cloud = client(args)
     ids = _named(args, cloud)
-    known = {each["id"]: each for each in _listed(cloud)}
+    known = {each.id: each for each in _listed(cloud)}
     if not args.yes:
         for id in ids:
-            told = known.get(id, {})
-            print(f"{id}  {told.get('name') or '?'} on {told.get('host', args.host or '?')}, {told.get('power', '?')}")
+            told = known.get(id)
+            name, host, power = (told.name, told.host, told.power) if told else ("", args.host, "?")
+            print(f"{id}  {name or '?'} on {host or '?'}, {power}")
         if not agreed(f"Destroy {'it' if len(ids) == 1 else f'these {len(ids)}'} with all disks? [y/N] "):
             raise ConfigError("Nothing was removed.")
     suffix = f"?host={args.host}" if args.host else ""
@@ -110,13 +113,17 @@ def agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _unknown(cloud: Client) -> dict[str, Any]:
+def _unknown(cloud: Client) -> dict[str, object]:
     found: dict[str, object] = cloud.get("novakit", "v1/guests")
     return found
 
 
-def _listed(cloud: Client) -> list[dict[str, Any]]:
-    return list(_unknown(cloud)["guests"])
+def _listed(cloud: Client) -> Sequence[Stranger]:
+    return _guests(_unknown(cloud))
+
+
+def _guests(shown: Mapping[str, object]) -> Sequence[Stranger]:
+    return to_record(shown["guests"], tuple[Stranger, ...], tolerant=True)
 
 
 def _named(args: argparse.Namespace, cloud: Client) -> list[str]:
@@ -124,10 +131,10 @@ def _named(args: argparse.Namespace, cloud: Client) -> list[str]:
         raise ConfigError("Name one guest or more, or --all.")
     if not args.all:
         return list(args.ids)
-    return [each["id"] for each in _listed(cloud) if args.host in (None, each["host"])]
+    return [each.id for each in _listed(cloud) if args.host in (None, each.host)]
 
 
-def _each(args: argparse.Namespace, cloud: Client, ids: Sequence[str], ask: Any) -> int:
+def _each(args: argparse.Namespace, cloud: Client, ids: Sequence[str], ask: Callable[[str], Any]) -> int:
     outcomes = []
     for id in ids:
         try:
@@ -148,11 +155,11 @@ def _each(args: argparse.Namespace, cloud: Client, ids: Sequence[str], ask: Any)
     return 1 if any(each["outcome"] == "refused" for each in outcomes) else 0
 
 
-def _table(found: Sequence[Mapping[str, Any]]) -> Table:
+def _table(found: Sequence[Stranger]) -> Table:
     table = Table("id", "name", "host", "project", "power", "since", "reserved", "why it is not a server")
     for each in found:
-        held = ", ".join(f"{amount} {name}" for name, amount in sorted((each["held"] or {}).items()))
-        cells = (each["id"], each["name"] or "-", each["host"], each["project_id"] or "-", each["power"])
-        since = each["first_seen"][:19].replace("T", " ")
-        table.add_row(*(Text(cell) for cell in cells), Text(since), Text(held or "nothing"), Text(each["why"]))
+        held = ", ".join(f"{amount} {name}" for name, amount in sorted((each.held or {}).items()))
+        cells = (each.id, each.name or "-", each.host, each.project_id or "-", each.power)
+        since = each.first_seen[:19].replace("T", " ")
+        table.add_row(*(Text(cell) for cell in cells), Text(since), Text(held or "nothing"), Text(each.why))
     return table

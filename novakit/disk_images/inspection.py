@@ -142,7 +142,7 @@ class Inspection:
                 "qemu-img convert before the upload."
             )
 
-    def _require_safe(self, name: str, inspector: Any) -> None:
+    def _require_safe(self, name: str, inspector: format_inspector.FileInspector) -> None:
         if name == "gpt":
             return  # Odd partition tables harm nobody but the guest, and hybrid disks have them.
         try:
@@ -184,7 +184,7 @@ def inspect_file(path: Path, declared: str) -> int:
     return path.stat().st_size if _ACCEPTED.get(declared) is _PLAIN else size
 
 
-def _none(inspector: Any) -> str:
+def _none(inspector: format_inspector.FileInspector) -> str:
     return ""
 
 
@@ -203,7 +203,7 @@ def _flaw_of_vmdk(inspector: Any) -> str:
     return "Its header and its footer differ in size" if size != believed else ""
 
 
-def _flaw_of_vhdx(inspector: Any) -> str:
+def _flaw_of_vhdx(inspector: format_inspector.FileInspector) -> str:
     table = inspector.region("metadata").data if inspector.has_region("metadata") else b""
     return "It names a parent" if _PARENT_LOCATOR in table else ""
 

@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +71,7 @@ class Links:
         """End the threads once they have nothing to do."""
         self._pool.shutdown(wait=False)
 
-    async def call(self, work: Callable[..., T], *args: Any) -> T:
+    async def call(self, work: Callable[..., T], *args: object) -> T:
         """Run one of this module's functions in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
@@ -127,7 +127,7 @@ def make_taps(wanted: Mapping[str, int], mark: str) -> dict[str, str]:
     return failures
 
 
-def _make_tap(ip: Any, name: str, mtu: int, mark: str) -> None:
+def _make_tap(ip: pyroute2.IPRoute, name: str, mtu: int, mark: str) -> None:
     if name not in devices():
         # vnet_hdr, as QEMU opens taps with it for offloads, and a tap cannot be opened with other flags than it has.
         ip.link("add", ifname=name, kind="tuntap", mode="tap", uid=0, ifr={"no_pi": True, "vnet_hdr": True})
@@ -219,7 +219,7 @@ def _furnish(namespace: NamespacePlan) -> list[str]:
     return fresh
 
 
-def _furnish_leg(ip: Any, link: Any, leg: Leg) -> list[str]:
+def _furnish_leg(ip: pyroute2.IPRoute, link: Any, leg: Leg) -> list[str]:
     index = link["index"]
     # An address of ours is never somebody else's, so nothing waits for duplicate detection.
     _write_sysctl(f"ipv6/conf/{leg.device}/accept_dad", "0")
@@ -232,7 +232,7 @@ def _furnish_leg(ip: Any, link: Any, leg: Leg) -> list[str]:
     return set_addresses(ip, index, leg.addresses)
 
 
-def set_addresses(ip: Any, index: int, wanted: Sequence[str]) -> list[str]:
+def set_addresses(ip: pyroute2.IPRoute, index: int, wanted: Sequence[str]) -> list[str]:
     """Make these all the addresses of a device, except link-local ones. Returns those that are new."""
     have = {
         f"{ipaddress.ip_address(item.get('address'))}/{item['prefixlen']}"
@@ -277,7 +277,7 @@ def set_outside_addresses(wanted: Mapping[str, str | None]) -> None:
                 ip.link("set", index=here[device], state="up")
 
 
-def _furnish_routes(ip: Any, routes: Iterable[tuple[str, str]]) -> None:
+def _furnish_routes(ip: pyroute2.IPRoute, routes: Iterable[tuple[str, str]]) -> None:
     for family in (socket.AF_INET, socket.AF_INET6):
         version = 4 if family == socket.AF_INET else 6
         wanted = {(dst, via) for dst, via in routes if ipaddress.ip_address(via).version == version}
@@ -341,7 +341,7 @@ def _write_sysctl(name: str, value: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained(what: str) -> Any:
+def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except (NetlinkError, OSError) as error:

@@ -81,7 +81,7 @@ def _timed(operation: str, work: Callable[[], T]) -> T:
 class _Outcome:
     """What is left of a cursor once its rows are fetched."""
 
-    description: Any = None
+    description: object = None
     rowcount = -1
     lastrowid: int | None = None
     arraysize = 1
@@ -102,10 +102,10 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         self._soft_closed_memoized = sa.util.EMPTY_DICT
         self._rows = deque()
 
-    def execute(self, operation: Any, parameters: Any = None) -> Any:
+    def execute(self, operation: str, parameters: Any = None) -> None:
         return self._run(operation, lambda cursor: cursor.execute(operation, parameters or ()), rows=1)
 
-    def executemany(self, operation: Any, seq_of_parameters: Any) -> Any:
+    def executemany(self, operation: str, seq_of_parameters: Any) -> None:
         rows = len(seq_of_parameters)
         return self._run(operation, lambda cursor: cursor.executemany(operation, seq_of_parameters), rows=rows)
 
