@@ -1,11 +1,9 @@
 """/traits and /resource_providers/{uuid}/traits."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit import errors, world
-from novakit.api.documents import Row
+from novakit.api.documents import Document, Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import names as schemas
@@ -15,7 +13,7 @@ async def list_all(call: Asked) -> web.Response:
     """GET /traits; `name` is in:A,B or startswith:PREFIX, `associated` true or false."""
     require_json(call, reads=True)
     given = query.checked(call.request.query, schemas.LIST_TRAITS)
-    chosen: dict[str, Any] = _by_name(given["name"]) if "name" in given else {}
+    chosen: Document = _by_name(given["name"]) if "name" in given else {}
     if "associated" in given:
         if given["associated"].lower() not in ("true", "false"):
             raise errors.BadRequest('The query parameter "associated" only accepts "true" or "false"')

@@ -1,7 +1,5 @@
 """Unshelve: build a shelved server anew from its image, anywhere, or start the guest that stayed on its host."""
 
-from typing import Any
-
 import attrs
 
 from novakit import errors
@@ -49,7 +47,7 @@ class Unshelving(building.Building):
 async def begin(asked: Asked) -> Begun[Unshelving]:
     """Work out where the server may go. Raises Conflict or BadRequest for a place that cannot be."""
     row, session = asked.server, asked.session
-    place: dict[str, Any] = (asked.value if asked.version >= (2, 77) else None) or {}
+    place = (asked.value if asked.version >= (2, 77) else None) or {}
     zone, host = place.get("availability_zone"), place.get("host")
     if zone is not None and zone not in await zone_names(session):
         raise errors.BadRequest(f"The requested availability zone is not available: {zone}")

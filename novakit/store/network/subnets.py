@@ -1,7 +1,7 @@
 """Subnets of networks."""
 
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import sqlalchemy as sa
@@ -83,7 +83,7 @@ _USABLE_AMONG = _USABLE.where(networks.c.id.in_(sa.bindparam("networks", expandi
 
 
 async def _with_subnet_count(
-    session: Session, statement: sa.Select[Any], values: Values
+    session: Session, statement: sa.Select[*tuple[object, ...]], values: Values
 ) -> list[tuple[StoredNetwork, int]]:
     """Fetch networks, each with its number of subnets; the oldest first."""
     return [(made(StoredNetwork, row[:-1]), row[-1]) for row in await session.execute(statement, values)]

@@ -4,8 +4,6 @@ That are networks, subnets, routers, floating IPs, security groups with their ru
 rows, which change seldom, while the ports of servers come and go all the time.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from novakit.store.engine import Session
@@ -21,7 +19,7 @@ Mark = tuple[object, ...]
 """Equal to another one where nothing changed in between."""
 
 
-def _marks(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> list[sa.ScalarSelect[Any]]:
+def _marks(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> list[sa.ScalarSelect[object]]:
     # Not the moment alone, which is the same for a row that is gone and after a clock was set back.
     told = (sa.func.count(), sa.func.sum(table.c.revision), sa.func.max(table.c.updated_at))
     return [sa.select(one).select_from(table).where(*conditions).scalar_subquery() for one in told]

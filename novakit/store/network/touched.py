@@ -1,7 +1,6 @@
 """What a transaction changed, and which hosts must therefore see a new state of the network."""
 
 from functools import cache
-from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -52,7 +51,7 @@ _SETS = ("hosts", "groups", "members", "networks")
 def _raise(which: tuple[str, ...], *, gateway: bool) -> sa.UpdateBase:
     """Build the statement that raises the revision of the hosts that these sets of `Touched` concern."""
     hosts = network_hosts.c.host
-    among: dict[str, sa.BindParameter[Any]] = {name: sa.bindparam(name, expanding=True) for name in which}
+    among: dict[str, sa.BindParameter[object]] = {name: sa.bindparam(name, expanding=True) for name in which}
     bound = sa.select(ports.c.host).where(ports.c.host.is_not(None))
     in_groups = bound.join(port_groups, port_groups.c.port_id == ports.c.id)
     conditions: list[Condition] = [network_hosts.c.gateway == 1] if gateway else []

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -149,7 +149,7 @@ def _first(hint: object) -> str:
     return found[0] if found else ""
 
 
-def _inside(ip: str | None, network: Any) -> bool:
+def _inside(ip: str | None, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     try:
         return bool(ip) and ipaddress.ip_address(ip or "") in network
     except ValueError:
