@@ -207,11 +207,14 @@ async def target(directory: Path, database: str | None, *, through_socket: bool 
         # Whoever guesses passwords is made to wait, and then nobody would see what comes after a wrong one.
         patched.setattr(attempts, "FREE", 1 << 40)
         patched.setattr(attempts, "FREE_OF_ADDRESS", 1 << 40)
-        async with running(config) as process:
-            found = Target(process, state, through_socket)
-            await found.login()
-            await found.lift()
-            yield found
+        try:
+            async with running(config) as process:
+                found = Target(process, state, through_socket)
+                await found.login()
+                await found.lift()
+                yield found
+        finally:
+            logs.configure(None)  # a line of the end would make the file again while its directory is removed
 
 
 @attrs.define
