@@ -82,7 +82,7 @@ def _ids(query: Mapping[str, str]) -> list[str] | None:
     """Read which ids are asked for; none has a hash of another algorithm than this service's one."""
     if "os_hash_algo" in query and HASH_ALGORITHM not in _values(query["os_hash_algo"]):
         return []
-    return _values(query["id"]) if "id" in query else None
+    return [one.lower() for one in _values(query["id"])] if "id" in query else None
 
 
 def _equal(query: Mapping[str, str]) -> dict[str, Sequence[object]]:

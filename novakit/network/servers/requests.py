@@ -127,8 +127,8 @@ async def _named(session: Session, context: RequestContext, wish: Mapping[str, s
                 "Failed to launch multiple instances with one port ID; name the network instead.",
                 kind="MultiplePortsNotApplicable",
             )
-        return await _port(session, context, str(port_id), tag)
-    network_id, fixed_ip = str(wish.get("uuid") or ""), wish.get("fixed_ip") or None
+        return await _port(session, context, str(port_id).lower(), tag)
+    network_id, fixed_ip = str(wish.get("uuid") or "").lower(), wish.get("fixed_ip") or None
     found = await usable_networks(session, context.project_id, [network_id])
     if context.is_admin and not found:
         found = await any_network(session, network_id)

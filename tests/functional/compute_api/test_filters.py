@@ -54,6 +54,7 @@ async def test_filters_choose(api, three, query, found):
 
 async def test_filters_by_image_and_id(api, three, image_id):
     assert len(await names(api, f"?image={image_id}")) == 3
+    assert len(await names(api, f"?image={image_id.upper()}")) == 3
     assert await names(api, f"?uuid={three['a1']}&all_tenants=1", as_="admin") == ["a1"]
 
 

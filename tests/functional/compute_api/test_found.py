@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from novakit.conductor.verbs.create import hostname_of
+from novakit.network.networks import NewNetwork
+from novakit.network.subnets import NewSubnet
 from novakit.store import operations
+from tests.functional.compute_api.conftest import authenticate
 
 
 async def _shown(api: Any, server_id: str, as_: str = "ann") -> dict[str, Any]:
@@ -128,3 +131,19 @@ async def test_a_password_is_never_shown_again(api: Any, image_id: str, flavor_i
     for path in (place, "/v2.1/servers/detail", f"{place}/os-instance-actions"):
         answer = await api("GET", path, as_="admin", version="2.100")
         assert answer.status == 200 and "correct horse" not in str(answer.body)
+
+
+async def test_ids_in_capitals_are_the_same_ids(
+    api: Any, compute: Any, projects: None, image_id: str, flavor_id: str
+) -> None:
+    context = await authenticate("ann", "req-0")
+    (made,) = await compute.networks.networks.create(context, [NewNetwork(name="n")])
+    await compute.networks.subnets.create(context, [NewSubnet(network_id=made.network.id, cidr="10.0.0.0/24")])
+    asked = {"name": "x", "imageRef": image_id.upper(), "flavorRef": flavor_id}
+    body = {"server": {**asked, "networks": [{"uuid": made.network.id.upper()}]}}
+    answer = await api("POST", "/v2.1/servers", body, version="2.37")
+    assert answer.status == 202, answer.body
+    shown = await _shown(api, answer.body["server"]["id"])
+    assert shown["image"]["id"] == image_id
+    found = await api("GET", f"/v2.1/servers?all_tenants=1&uuid={shown['id'].upper()}", as_="admin")
+    assert [one["id"] for one in found.body["servers"]] == [shown["id"]]

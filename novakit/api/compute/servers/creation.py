@@ -131,10 +131,10 @@ def _image_id(asked: Mapping[str, Any]) -> str:
     """Return which image the server boots from. Raises BadRequest for none and for volumes."""
     if asked.get("block_device_mapping"):
         raise errors.BadRequest(NO_VOLUMES)
-    image_id = asked.get("imageRef")
+    image_id = (asked.get("imageRef") or "").lower()
     for disk in asked.get("block_device_mapping_v2", ()):
         source, to = disk.get("source_type", "image"), disk.get("destination_type", "local")
-        named = disk.get("uuid") or disk.get("image_id")
+        named = str(disk.get("uuid") or disk.get("image_id") or "").lower()
         root = str(disk.get("boot_index", 0)) == "0" and not disk.get("volume_size")
         if (source, to) != ("image", "local") or not root or not named:
             raise errors.BadRequest(NO_VOLUMES)
@@ -143,7 +143,7 @@ def _image_id(asked: Mapping[str, Any]) -> str:
         image_id = named
     if not image_id:
         raise errors.BadRequest("Invalid imageRef provided." if "imageRef" in asked else "Missing imageRef attribute")
-    return str(image_id)
+    return image_id
 
 
 async def _flavor(call: Call[Compute], reference: str | int) -> Mapping[str, object]:

@@ -128,7 +128,7 @@ def listing(call: Call[Compute], verb: str) -> Listing | None:
     if "locked" in query and call.version >= (2, 73):
         fields["locked"] = strict_boolean(query["locked"], "locked")
     if "uuid" in query:
-        fields["ids"] = call.request.query.getall("uuid")
+        fields["ids"] = [one.lower() for one in call.request.query.getall("uuid")]
     addresses = [patterns.parse(query[name]) for name in ("ip", "ip6") if name in query]
     return Listing(wanted=ServerQuery(**fields), addresses=addresses)
 
@@ -183,6 +183,8 @@ def _deleted(call: Call[Compute], query: dict[str, str], fields: dict[str, objec
 def _matching(query: dict[str, str]) -> dict[str, object]:
     like = {column: patterns.parse(query[name]).likes() for name, column in TEXT_COLUMNS.items() if name in query}
     equal: dict[str, object] = {column: query[name] for name, column in EXACT_COLUMNS.items() if name in query}
+    if "image_id" in equal:
+        equal["image_id"] = str(equal["image_id"]).lower()
     for name in NUMBERS:
         if name in query:
             if not re.fullmatch(r"-?\d{1,9}", query[name]):
