@@ -4,11 +4,14 @@ The idea: the host keeps notes and reads nothing in them but whose they are; whe
 to judge.
 The invariant: a note is on disk before its guest is started, and goes only after its guest is gone, so that no guest
 is ever without one, whatever is killed when. A note is replaced whole, and its name is made of a checked id.
+The note of networks that one database wrote is not replaced by that of another one, which may not know the half of it:
+it is moved aside first.
 The cost: two flushes of the disk for a note, 1 ms, in a thread. The versions of all notes are in memory, their texts
 are not.
 """
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -74,6 +77,11 @@ class GuestNotes:
 
     async def keep_networks(self, note: NetworksNote) -> None:
         """Keep the note of the networks around the guests. Raises OSError."""
+        before = self._networks
+        if before is not None and _writer(before) != _writer(note):
+            aside = self.directory / f"{NETWORKS}.{_writer(before)}"
+            log.warning("the note of networks that another database wrote is kept aside", file=str(aside))
+            await asyncio.to_thread(durable.write, aside, orjson.dumps(to_plain(before)))
         await asyncio.to_thread(durable.write, self.directory / NETWORKS, orjson.dumps(to_plain(note)))
         self._networks = note
 
@@ -102,3 +110,11 @@ class GuestNotes:
         except (OSError, ValueError, TypeError, LookupError) as error:
             log.warning("the note of a guest cannot be read", guest=server, why=str(error))
             return None
+
+
+def _writer(note: NetworksNote) -> str:
+    """Return which database wrote a note, as a part of a file's name: a digest of all but the last part of its version.
+
+    What the version says is not used as it is, since it came over the bus.
+    """
+    return hashlib.sha256(note.version.rpartition("/")[0].encode()).hexdigest()[:16]

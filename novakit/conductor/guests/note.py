@@ -145,7 +145,11 @@ class Notary:
         """Write and seal the note of the networks around a host's guests."""
         text = orjson.dumps(to_plain(noted), option=orjson.OPT_SORT_KEYS).decode()
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-        return NetworksNote(version=f"{self.deployment.id}/{digest}", text=text, seal=self._seal(f"{host}\0*", text))
+        # A database made anew under the same id is told apart, so that the host keeps aside what it cannot write again.
+        key = self._seal("*", "")[:8]
+        return NetworksNote(
+            version=f"{self.deployment.id}/{key}/{digest}", text=text, seal=self._seal(f"{host}\0*", text)
+        )
 
     def version(self, server: Mapping[Any, Any]) -> str:
         """Name the state of a server that a note describes; it differs for every other one."""
