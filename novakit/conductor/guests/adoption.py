@@ -16,7 +16,7 @@ from novakit.conductor.guests.note import Heard, Note, NotedServer, moment
 from novakit.conductor.parts import Parts
 from novakit.network.allocation.addresses import number_of
 from novakit.network.hosts import adoption as ports
-from novakit.network.hosts.noted import NotedNetworks
+from novakit.network.hosts.noted import HeardNetworks
 from novakit.network.hosts.regained import Regaining
 from novakit.placement.ledger import AllocationClaim
 from novakit.store import identity, images, operations
@@ -44,7 +44,7 @@ class Asked:
 
 
 async def adopt(
-    parts: Parts, host: str, guest: Guest, heard: Heard, noted: NotedNetworks, asked: Asked
+    parts: Parts, host: str, guest: Guest, heard: Heard, around: HeardNetworks, asked: Asked
 ) -> Sequence[str]:
     """Make a guest of a host a server again, or nothing. Returns what could not be brought back with it.
 
@@ -58,17 +58,18 @@ async def adopt(
         row = await _row(session, host, guest, note, asked)
         if not heard.is_sealed:
             await _require_image(session, row)
-        around = Regaining(
+        regaining = Regaining(
             session=session,
-            noted=noted,
+            heard=around,
             was=note.server.project_id,
             project_id=row["project_id"],
             is_sealed=heard.is_sealed,
+            may_open=parts.notary.has_lost_its_seal,
         )
         if asked.with_ports:
-            await _restore_ports(session, touched, heard, row, around)
+            await _restore_ports(session, touched, heard, row, regaining)
         else:
-            around.left.append("Its ports were left out, as was asked; what leads to them was left out with them.")
+            regaining.left.append("Its ports were left out, as was asked; what leads to them was left out with them.")
         await _claim(parts, session, row, note)
         if there:
             await servers.change(session, row["id"], fault=None, **row)
@@ -76,7 +77,7 @@ async def adopt(
             await servers.add(session, [row])
         await operations.add(session, [_action(row, asked)])
         await strangers.drop(session, host, [guest.id])
-        return around.left
+        return regaining.left
 
     try:
         return await parts.networks.write(work)

@@ -52,7 +52,9 @@ class Desk:
         if isinstance(kept, str):
             return Settled(why=kept)
         try:
-            noted = await noted_by(self.parts, row["host"], sealed=not self.parts.notary.has_lost_its_seal)
+            # What an operator takes a host's word for, with the guest, is also what was around it.
+            is_sealed = kept.is_sealed and not self.parts.notary.has_lost_its_seal
+            noted = await noted_by(self.parts, row["host"], sealed=is_sealed)
             there = Guest(id=guest, power=Power(row["power"]))
             left = await adopt(self.parts, row["host"], there, kept, noted, asked)
         except BusError as error:

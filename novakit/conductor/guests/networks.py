@@ -4,7 +4,7 @@ The idea: whatever a host must see is pushed to it, so a push says that somethin
 routers sees may be one of anybody's router or floating IP, and then concerns every host. Mostly it is a guest's port
 instead, and concerns the host of that guest alone.
 The invariant: while a host has strangers its note stays as it is, since it may hold what is around them and this
-database does not know it.
+database does not know it. So it does until the host has reported to this process, as only then its strangers are known.
 The cost: about ten reads for each host that may have changed, one after another, at most a thirtieth of the time; a
 note that says the same is not sent.
 """
@@ -20,7 +20,7 @@ from novakit.bus import BusError, RemoteError
 from novakit.calls.host import NetworksNote
 from novakit.conductor.guests import note as notes
 from novakit.conductor.parts import Parts
-from novakit.network.hosts.noted import NOTHING, NotedNetworks
+from novakit.network.hosts.noted import NO_NOTE, NOTHING, UNREADABLE, UNSEALED, HeardNetworks
 from novakit.store.compute import strangers
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import surroundings
@@ -42,6 +42,7 @@ class NetworkNotes:
     parts: Parts
     _changed: set[str] = attrs.field(factory=set)
     _versions: dict[str, str] = attrs.field(factory=dict)
+    _reported: set[str] = attrs.field(factory=set)
     _writing: asyncio.Task[None] | None = None
     _next: float = 0.0
     """When the next round may begin, by the monotonic clock."""
@@ -56,6 +57,7 @@ class NetworkNotes:
 
     def told(self, host: str, version: str) -> None:
         """Take from a host which note it keeps."""
+        self._reported.add(host)
         known = self._versions.get(host)
         self._versions[host] = version
         if known != version:
@@ -90,7 +92,7 @@ class NetworkNotes:
         for row in known:
             if row.host in strange:
                 self._versions.pop(row.host, None)  # so that its next report asks for the note again
-            elif everywhere or row.host in changed:
+            elif row.host in self._reported and (everywhere or row.host in changed):
                 await self._write_one(row.host)
         self._mark = mark
 
@@ -107,20 +109,24 @@ class NetworkNotes:
             self._versions[host] = note.version
 
 
-async def noted_by(parts: Parts, host: str, *, sealed: bool) -> NotedNetworks:
+async def noted_by(parts: Parts, host: str, *, sealed: bool) -> HeardNetworks:
     """Ask a host for what it noted of networks; nothing where it has no note, or with `sealed` none of this database.
 
+    Without `sealed` it is the host's word, which an operator vouches for as for the note of the guest.
     Raises Unreachable.
     """
     try:
         kept: NetworksNote | None = await parts.hosts.at(host).noted_networks()
     except RemoteError as error:
         log.warning("the note of a host's networks could not be read", host=host, why=str(error))
-        return NOTHING
-    if kept is None or (sealed and not parts.notary.has_sealed_networks(host, kept)):
-        return NOTHING
+        return HeardNetworks(NOTHING, UNREADABLE)
+    if kept is None:
+        return HeardNetworks(NOTHING, NO_NOTE)
+    is_sealed = parts.notary.has_sealed_networks(host, kept)
+    if sealed and not is_sealed:
+        return HeardNetworks(NOTHING, UNSEALED)
     try:
-        return notes.read_networks(kept)
+        return HeardNetworks(notes.read_networks(kept), is_sealed=is_sealed)
     except ValueError as error:
         log.warning("a note is of no use", host=host, why=str(error))
-        return NOTHING
+        return HeardNetworks(NOTHING, UNREADABLE)

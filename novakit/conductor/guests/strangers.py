@@ -74,6 +74,8 @@ class Strangers:
     _looked: set[str] = attrs.field(factory=set)
     _around: dict[str, Sequence[str]] = attrs.field(factory=dict)
     """By host: ids of what its note of networks says is around its guests."""
+    _told: set[str] = attrs.field(factory=set)
+    """Hosts whose note of networks was not sealed here: it speaks for them alone."""
 
     async def judge(self, host: str, found: Sequence[Found], pending: Collection[str] = ()) -> frozenset[str]:
         """Adopt or record the strangers of a host, and return the guests that are known to be left over.
@@ -141,8 +143,12 @@ class Strangers:
 
     async def _look_around(self, host: str) -> None:
         """Read what the host notes of the networks around its guests. Raises Unreachable."""
-        noted = await noted_by(self.parts, host, sealed=not self.parts.notary.has_lost_its_seal)
-        rows = [*noted.ports, *noted.routers, *noted.floating_ips]
+        heard = await noted_by(self.parts, host, sealed=False)
+        if heard.is_sealed:
+            self._told.discard(host)
+        else:
+            self._told.add(host)
+        rows = [*heard.noted.ports, *heard.noted.routers, *heard.noted.floating_ips]
         self._around[host] = sorted(str(row.get("id"))[:36] for row in rows)[:MOST_AROUND]
 
     def _heard(self, host: str, kept: GuestNote | None) -> Heard | None:
@@ -253,7 +259,9 @@ class Strangers:
         self, session: Session, host: str, guest: Guest, heard: Heard | None, why: str, known: Row | None
     ) -> None:
         held = await self._reserve(session, host, guest, heard)
-        server = heard.note.server if heard else None
+        server, reach = heard.note.server if heard else None, self._reach(heard)
+        # Everybody goes by a sealed note, and so by none of what its host alone says.
+        around = () if reach == EVERYWHERE and host in self._told else self._around.get(host, ())
         row: dict[str, object] = {
             "host": host,
             "guest": guest.id,
@@ -262,7 +270,7 @@ class Strangers:
             "project_id": server.project_id if server else "",
             "power": guest.power.value,
             "why": why,
-            "keeps": _wiring(heard.note if heard else None, self._around.get(host, ()), self._reach(heard)),
+            "keeps": _wiring(heard.note if heard else None, around, reach),
             "held": held,
             "created_at": server.created_at if server else None,
             "first_seen": known["first_seen"] if known else world.now(),

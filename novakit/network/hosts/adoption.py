@@ -13,7 +13,7 @@ from novakit import errors
 from novakit.network.allocation.addresses import number_of, range_of, usable
 from novakit.network.allocation.drafts import PortDraft, new_port, write
 from novakit.network.hosts.dhcp import dhcp_port_id
-from novakit.network.hosts.regained import NO_NOTE, Regaining
+from novakit.network.hosts.regained import Regaining
 from novakit.network.networks import HIGHEST_SEGMENT
 from novakit.network.records import NotedAddress, NotedPort
 from novakit.network.security_group_rules import ensure_default
@@ -102,7 +102,7 @@ async def _around(session: Session, noted: Sequence[NotedPort], around: Regainin
     await around.routers(own)
     await around.floating([port.id for port in noted])
     if unknown := [port.id for port in noted if around.port(port.id) is None]:
-        around.left.append(f"{NO_NOTE} That is so of {len(unknown)} of its {len(noted)} ports.")
+        around.left.append(f"{around.heard.lack} That is so of {len(unknown)} of its {len(noted)} ports.")
 
 
 async def _take_over(session: Session, wanted: StoredPort, around: Regaining) -> bool:
@@ -153,6 +153,7 @@ async def _network(session: Session, port: NotedPort, around: Regaining, beyond:
             is_default=False,
             physical_network=None,
             external=False,
+            shared=bool(known.get("shared")) and around.may_make_open,
         )
         await rows.add(session, [network])
     if not network.external:

@@ -47,6 +47,22 @@ class NotedNetworks:
 
 
 NOTHING = NotedNetworks()
+_UNKNOWN = "routers, floating IPs and rules are not known."
+NO_NOTE = f"Its host keeps no note of what was around its ports: {_UNKNOWN}"
+UNNAMED = f"Its host's note of networks does not name its ports: {_UNKNOWN}"
+UNREADABLE = f"Its host's note of networks cannot be read, see the conductor's log: {_UNKNOWN}"
+UNSEALED = f"Its host's note of networks was not sealed by this database, as its own note was: {_UNKNOWN}"
+
+
+@attrs.frozen
+class HeardNetworks:
+    """What is believed of a host's note of networks."""
+
+    noted: NotedNetworks = NOTHING
+    lack: str = UNNAMED
+    """Why nothing is known of a port that is not in it, in a sentence."""
+    is_sealed: bool = False
+    """Whether the database wrote it; else it is its host's word."""
 
 
 async def read(session: Session, host: str) -> NotedNetworks:

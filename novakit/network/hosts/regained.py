@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 import attrs
 
 from novakit.network.allocation.addresses import ip_of
-from novakit.network.hosts.noted import NotedNetworks
+from novakit.network.hosts.noted import HeardNetworks, NotedNetworks
 from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import default_group_id
 from novakit.store import identity
@@ -25,29 +25,29 @@ from novakit.store.network.security_group_rules import StoredRule
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 
-NO_NOTE = (
-    "Its host keeps no note that this database sealed of what was around its ports: routers, floating IPs and rules are"
-    " not known."
-)
-
 
 @attrs.define(kw_only=True)
 class Regaining:
     """Makes again what one adopted server needs."""
 
     session: Session
-    noted: NotedNetworks
+    heard: HeardNetworks
     was: str
     """The project that the server had."""
     project_id: str
     """The one it has now."""
     is_sealed: bool
     """Whether the database wrote what was noted of the server; else it is its host's word, for the server alone."""
+    may_open: bool = True
+    """Whether networks of all projects, and external ones, are made by what is not sealed: by one database alone, that
+    which took the place of a lost one, since all such networks may be lost with it."""
+    noted: NotedNetworks = attrs.field(init=False)
     left: list[str] = attrs.field(factory=list)
     """What could not be made again, in words."""
 
     def __attrs_post_init__(self) -> None:
         """Pass over what others own, where nothing but a host says that they own it."""
+        self.noted = self.heard.noted
         if self.is_sealed:
             return
         kinds = ("groups", "rules", "routers", "floating_ips")
@@ -63,6 +63,11 @@ class Regaining:
         """Return whether the server may be given to a network that is here."""
         return self.is_sealed or network.shared or network.external or network.project_id == self.project_id
 
+    @property
+    def may_make_open(self) -> bool:
+        """Return whether networks that more than the server's project uses may be made."""
+        return self.is_sealed or self.may_open
+
     def port(self, id: str) -> NotedRow | None:
         """Return what was noted of a port."""
         return _by_id(self.noted.ports, id)
@@ -76,8 +81,11 @@ class Regaining:
         return _by_id(self.noted.subnets, id)
 
     async def owner(self, project: str) -> str:
-        """Return whose a thing is to be that a project had: a project that is gone leaves it to the server's."""
-        if project == self.was:
+        """Return whose a thing is to be that a project had: a project that is gone leaves it to the server's.
+
+        By a note that is not sealed everything is the server's project's, so that it takes no other one's quota.
+        """
+        if project == self.was or not self.may_make_open:
             return self.project_id
         if project and await identity.by_id(self.session, identity.projects, project) is None:
             return self.project_id
@@ -222,7 +230,7 @@ class Regaining:
             self.session, StoredNetwork, physical_network=noted["physical_network"]
         ):
             return None
-        if await rows.one(self.session, StoredNetwork, segment=noted["segment"]):
+        if not self.may_make_open or await rows.one(self.session, StoredNetwork, segment=noted["segment"]):
             return None
         await rows.add(self.session, [again(StoredNetwork, noted, project_id=await self.owner(noted["project_id"]))])
         new = [again(StoredSubnet, each, project_id=await self.owner(each["project_id"]), cursor=0) for each in ranges]

@@ -219,6 +219,36 @@ async def test_an_operators_word_makes_no_router_for_another_project(store: Stor
             assert await session.all(sa.select(metadata.tables["routers"])) == []
 
 
+@pytest.mark.parametrize("origin", ["new", "directory"])
+async def test_an_operators_word_opens_a_network_to_all_only_where_the_database_was_lost(
+    store: Store, tmp_path: Path, origin: str
+) -> None:
+    def on_its_own(note: dict[str, Any]) -> None:
+        (port,) = note["ports"]
+        port["network_id"] = port["addresses"][0]["subnet"]["id"] = UNKNOWN
+
+    async with Cloud.on(store, tmp_path, HOSTS) as cloud:
+        await cloud.begin()
+        guest = await _invent(cloud)
+        async with store.write() as session:
+            await session.execute(sa.update(metadata.tables["deployments"]).values(origin=origin))
+            project = metadata.tables["identity_projects"]
+            (row,) = await session.all(sa.select(project))
+            await session.execute(sa.insert(project), [{**row, "id": "q", "name": "q"}])
+    _forge(tmp_path, guest, on_its_own)
+    told = {"id": UNKNOWN, "name": "all", "project_id": "p", "shared": True, "external": True, "segment": 77}
+    path = _guests(tmp_path, "rogue") / "networks.json"
+    note = {"version": "1", "text": orjson.dumps({"networks": [told]}).decode(), "seal": "0" * 64}
+    path.write_bytes(orjson.dumps(note))
+    async with Cloud.on(store, tmp_path, HOSTS) as cloud:
+        await cloud.report(2)
+        assert (await cloud.desk.adopt(guest, None, Asked(user_id="u"))).why == ""
+        async with store.read() as session:
+            table = metadata.tables["networks"]
+            (made,) = await session.all(sa.select(table).where(table.c.id == UNKNOWN))
+        assert (made["project_id"], made["external"], made["shared"]) == ("p", False, origin == "directory")
+
+
 async def test_an_operators_word_gives_a_host_no_image_and_no_group_of_others(store: Store, tmp_path: Path) -> None:
     def reach(note: dict[str, Any]) -> None:
         note["server"].update(image_id=UNKNOWN, scheduler_hints={"group": UNKNOWN})

@@ -129,6 +129,68 @@ async def test_after_a_total_loss_an_adopted_guest_has_its_floating_ip_and_its_r
         assert (await cloud.audit()).orphaned == () and await cloud.guests("a") == {guest}
 
 
+async def test_a_host_that_joins_a_new_deployment_brings_back_what_stood_around_at_an_operators_word(
+    store: Store, tmp_path: Path
+) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        guest = await cloud.create("a")
+        made = await _surround(cloud, guest)
+        await cloud.report()
+        await cloud.parts.wiring.ensure("a")
+        await cloud.note_networks()
+        before = _seen(await _topology(cloud, "a"), same_store=False)
+    notes = tmp_path / "agents" / "a" / "guests"
+    only = (notes / "networks.json").read_bytes()
+    await put_back(store, {})
+    (tmp_path / "deployment").unlink()
+    (tmp_path / "agents" / "a" / "deployment").unlink()
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        assert cloud.parts.notary.deployment.origin == "new"
+        await cloud.report(2)
+        await cloud.note_networks()
+        assert (notes / "networks.json").read_bytes() == only, "the only note stays while there are strangers"
+        assert {(each.kind, each.name) for each in (await cloud.audit()).orphaned} == {("guest", guest)}
+        await cloud.begin(project="other")
+        await _public(cloud)
+        settled = await cloud.desk.adopt(guest, None, Asked(project_id="other", user_id="u"))
+        assert settled.why == "" and settled.left == ()
+        await cloud.parts.wiring.ensure("a")
+        assert _seen(await _topology(cloud, "a"), same_store=False) == before
+        ((port,),) = (await cloud.parts.networks.ports_of([guest])).values()
+        assert port.addresses[0].floating_ips == (made["address"],)
+        await cloud.report(2)
+        await cloud.note_networks()
+        assert (await cloud.audit()).orphaned == ()
+        (aside,) = notes.glob("networks.json.*")
+        assert aside.read_bytes() == only != (notes / "networks.json").read_bytes()
+
+
+async def test_a_note_of_another_database_is_kept_aside_also_where_nobody_is_adopted(
+    store: Store, tmp_path: Path
+) -> None:
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.begin()
+        guest = await cloud.create("a")
+        made = await _surround(cloud, guest)
+        await cloud.report()
+        await cloud.note_networks()
+        await cloud.report()
+        await cloud.note_networks()
+    notes = tmp_path / "agents" / "a" / "guests"
+    assert list(notes.glob("networks.json.*")) == [], "a database replaces its own note"
+    await put_back(store, {})
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        await cloud.report(2)
+        assert (await cloud.desk.remove(guest, None)).why == ""
+        await cloud.note_networks()
+        assert made["floating"] not in (notes / "networks.json").read_text()
+        (aside,) = notes.glob("networks.json.*")
+        assert made["floating"] in aside.read_text()
+    async with Cloud.on(store, tmp_path, ("a",)) as cloud:
+        assert list(cloud.agents["a"].notes_kept._versions) == [], "what was kept aside is no guest's note"
+
+
 async def test_what_somebody_else_has_now_is_left_out_and_said(store: Store, tmp_path: Path) -> None:
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
         await cloud.begin()
@@ -163,7 +225,7 @@ async def test_an_adoption_without_a_note_of_networks_says_what_is_not_known(sto
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
         await cloud.begin()
         settled = await cloud.desk.adopt(guest, None, Asked(user_id="u"))
-        assert settled.why == "" and "are not known" in settled.left[0]
+        assert settled.why == "" and "keeps no note" in settled.left[0] and "are not known" in settled.left[0]
 
 
 async def test_guests_newer_than_a_backup_bring_back_what_is_newer_around_them(store: Store, tmp_path: Path) -> None:
