@@ -33,6 +33,7 @@ class Disks:
 
     async def build(self, plan: GuestPlan) -> Sequence[DomainDisk]:
         """Make whatever disk of the plan is missing; what is there is whole and stays."""
+        making.root_bytes(plan)  # refuse before anything is made
         directory = self.of(plan.id)
         durable.directory(directory)
         directory.chmod(SEARCHABLE)
