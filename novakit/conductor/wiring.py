@@ -8,8 +8,8 @@ what comes meanwhile is the next round. What a host keeps for strangers is read 
 adopted in between is in one of them at least.
 The cost: a round is 1 reading for all hosts that are due and 1 call for each. `SHARE` keeps the reading to a third of
 the time. A host that nobody waits for has one push a second at most (`REST`), and where the news of one port go to
-hundreds of hosts, as they do in a large security group, they take a tenth of the time at most (`CALM`), so that a
-server costs the same however many hosts hear of it. Only routers and DHCP, which the new guest asks, hear at once.
+hundreds of hosts, as they do in a large security group, they take a tenth of the time at most (`CALM`), down to
+one push to a host in `LONGEST`. Only routers and DHCP, which the new guest asks, hear at once.
 """
 
 import asyncio
