@@ -129,7 +129,7 @@ async def test_what_is_busy_elsewhere_or_foreign_does_not_join(desk: Desk, make:
 async def test_the_quota_of_members_holds_for_joins_at_once(desk: Desk) -> None:
     made = await group(desk, "soft-affinity")
     async with desk.cloud.store.write() as session:
-        await quotas.put(session, "p", {"server_group_members": 2})
+        await quotas.LIMITS.put(session, "p", {"server_group_members": 2})
     some = [await server(desk.cloud) for _ in range(4)]
     answers = await asyncio.gather(*(put(desk, made, each) for each in some))
     assert sorted(status for status, _ in answers) == [200, 200, 403, 403]
