@@ -42,7 +42,7 @@ async def test_what_it_chooses_is_claimed_until_the_ledger_is_full(cloud: Any, m
     assert all(len(set(hosts[start : start + 4])) == 1 for start in (0, 4, 8))
     assert set((await cloud.usage()).values()) == {4096}
     (told,) = await made.decisions(server_id=results[0].server_id)
-    assert told["driver"] == "fullest" and list(told["weights"][0]["by"]) == ["fullest"]
+    assert told.driver == "fullest" and list(told.weights[0].by) == ["fullest"]
     assert made.measures().drivers["fullest"].calls == 12
     assert made.measures().conflicts == 0
 
