@@ -47,12 +47,12 @@ class Client:
     token: str = attrs.field(repr=False)
 
     def get(self, service: str, path: str, **query: str) -> Any:
-        """GET `/service/path` and give the JSON document."""
+        """GET `/service/path`. Returns the JSON document."""
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
         return self.send("GET", service, path + suffix)
 
     def post(self, service: str, path: str, body: Mapping[str, object]) -> Any:
-        """POST a JSON document and give the answer's."""
+        """POST a JSON document. Returns that of the answer."""
         return self.send("POST", service, path, body)
 
     def send(

@@ -50,7 +50,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def bring_in(args: argparse.Namespace) -> int:
-    """Translate; 0, or 2 where the file cannot be read."""
+    """Translate. Returns 0, or 2 where the file cannot be read."""
     content = files.read_text(args.file)
     if content is None:
         raise ConfigError(f"{args.file} does not exist.")
@@ -63,7 +63,7 @@ def bring_in(args: argparse.Namespace) -> int:
 
 
 def look(args: argparse.Namespace) -> int:
-    """Check; 0 when all is in order."""
+    """Check. Returns 0 when all is in order. Raises ConfigError where it is not."""
     path = args.config or args.state / "novakit.toml"
     if files.read_text(path) is None:
         if args.config:

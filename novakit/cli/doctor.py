@@ -57,7 +57,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Print the findings; 1 when something is missing."""
+    """Print the findings. Returns 1 when something is missing, 2 when that keeps `novakit serve` from starting."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     findings = asyncio.run(_look(args))
     if args.format == "json":

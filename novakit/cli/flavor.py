@@ -38,7 +38,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def name(args: argparse.Namespace) -> int:
-    """Print what a name says; 1 when it does not follow the convention."""
+    """Print what a name says. Returns 1 when it does not follow the convention."""
     if args.name is None and args.size is None:
         print("novakit: give a name to take apart, or --size to put one together.", file=sys.stderr)
         return 2

@@ -16,9 +16,9 @@ from novakit.errors import ConfigError
 from novakit_hookspecs.plain import to_record
 
 DESCRIPTION = """\
-A guest that a host has and no server of the database is, is a stranger: the database was lost, is new, or is an older
+A stranger is a guest on a host that is no server of the database: the database was lost, is new, or is an older
 backup, or the guest was left over.  Strangers run on, stay wired, and what they take of their host is reserved.
-Nothing but your word makes a server of one or removes it:
+Only you decide whether one becomes a server or is removed:
 
   novakit guest list                                  which there are, and why each is not a server by itself
   novakit guest adopt 5f0c...                         a server again, as its host noted it: ports, flavor, key, metadata
@@ -84,7 +84,7 @@ def list_guests(args: argparse.Namespace) -> int:
 
 
 def adopt_guests(args: argparse.Namespace) -> int:
-    """Adopt those that were named; 1 when one could not be."""
+    """Adopt those that were named. Returns 1 when one could not be."""
     cloud = client(args)
     body = {"ports": not args.without_ports}
     body |= {name: value for name, value in (("project", args.project), ("host", args.host)) if value}
@@ -92,7 +92,7 @@ def adopt_guests(args: argparse.Namespace) -> int:
 
 
 def remove_guests(args: argparse.Namespace) -> int:
-    """Remove those that were named; 1 when one could not be, 2 when the answer was no."""
+    """Remove those that were named. Returns 1 when one could not be, 2 when the answer was no."""
     cloud = client(args)
     ids = _named(args, cloud)
     known = {each.id: each for each in _listed(cloud)}

@@ -1,4 +1,4 @@
-"""`novakit host`: which compute hosts may join the cloud, and what they have that is nobody's."""
+"""`novakit host`: which compute hosts may join the cloud, and what they have that belongs to nobody."""
 
 import argparse
 import sys
@@ -29,8 +29,8 @@ Each compute host joins with a credential of its own, which opens nothing but it
 
 Run it as the user of the conductor, on its machine. Carry DIR to the host and start the agent with --state DIR.
 
-What hosts have that is nobody's and no guest, such as a disk without a domain, and operations whose servers are gone,
-are left alone until you say that they go:
+What hosts have that belongs to nobody and is no guest, such as a disk without a domain, and operations whose servers
+are gone, are left alone until you remove them:
 
   novakit host strangers                              which there are
   novakit host remove 5f0c...                         removed, after a question
@@ -49,7 +49,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit host` to the command line."""
     parser = subparsers.add_parser(
         "host",
-        help="enrol compute hosts, rotate and revoke their credentials, remove what is nobody's on them",
+        help="enrol compute hosts, rotate and revoke their credentials, remove what belongs to nobody on them",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,7 +59,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_strangers(actions: Actions) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     listing = actions.add_parser(
-        "strangers", help="list what hosts have that is nobody's", description=STRANGERS, formatter_class=raw
+        "strangers", help="list what hosts have that belongs to nobody", description=STRANGERS, formatter_class=raw
     )
     listing.set_defaults(func=list_strangers)
     remove = actions.add_parser("remove", help="remove such things", description=REMOVE, formatter_class=raw)
@@ -72,7 +72,7 @@ def _add_strangers(actions: Actions) -> None:
 
 
 def list_strangers(args: argparse.Namespace) -> int:
-    """Print what is nobody's; 1 when there is anything, or a host could not be asked."""
+    """Print what belongs to nobody. Returns 1 when there is anything, or a host could not be asked."""
     told = client(args).get("novakit", "v1/strangers")
     found, unchecked = told["strangers"], told["unchecked"]
     if args.format == "json":
@@ -85,14 +85,14 @@ def list_strangers(args: argparse.Namespace) -> int:
             table.add_row(*(Text(cell) for cell in cells))
         wide().print(table)
     else:
-        print("Nothing on any host that could be asked is nobody's.")
+        print("The hosts that could be asked have nothing that belongs to nobody.")
     for host in unchecked:
         print(f"The host {host} could not be asked: what it has is not known.")
     return 1 if found or unchecked else 0
 
 
 def remove_strangers(args: argparse.Namespace) -> int:
-    """Remove what was named; 1 when something could not be, 2 when the answer was no."""
+    """Remove what was named. Returns 1 when something could not be, 2 when the answer was no."""
     cloud = client(args)
     if not args.yes:
         for each in cloud.get("novakit", "v1/strangers")["strangers"]:
@@ -121,7 +121,7 @@ def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> A
     helps = {
         "enrol": "make a credential, to be carried there",
         "rotate": "replace a credential; the old one ends at once",
-        "revoke": "end a credential at once; who joined with it is hung up on",
+        "revoke": "end a credential at once, and the connection of whoever uses it",
     }
     for action, text in helps.items():
         each = actions.add_parser(action, help=text)

@@ -32,7 +32,7 @@ from Debian packages alone; then upload it as a public image, ready for
 
 STRANGERS = """\
 List files in images/ of the state directory that no image of the database has: the database was lost, is new, or is an
-older backup.  They are left alone until you say what becomes of them:
+older backup.  They are left alone until you decide what becomes of them:
 
   novakit image adopt FILE --project demo             an image again, under the id that it had
   novakit image remove FILE                           removed, after a question
@@ -99,7 +99,7 @@ def _register_strangers(actions: "argparse._SubParsersAction[argparse.ArgumentPa
 
 
 def list_strangers(args: argparse.Namespace) -> int:
-    """Print the files that no image has; 1 when there are any."""
+    """Print the files that no image has. Returns 1 when there are any."""
     found = _strangers(client(args))
     if args.format == "json":
         sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
@@ -115,7 +115,7 @@ def list_strangers(args: argparse.Namespace) -> int:
 
 
 def adopt_files(args: argparse.Namespace) -> int:
-    """Adopt those that were named; 1 when one could not be."""
+    """Adopt those that were named. Returns 1 when one could not be."""
     cloud = client(args)
     given = {"project": args.project, "name": args.name, "disk_format": args.disk_format, "new_id": args.new_id}
     body = {name: value for name, value in given.items() if value}
@@ -128,7 +128,7 @@ def adopt_files(args: argparse.Namespace) -> int:
 
 
 def remove_files(args: argparse.Namespace) -> int:
-    """Remove those that were named; 1 when one could not be, 2 when the answer was no."""
+    """Remove those that were named. Returns 1 when one could not be, 2 when the answer was no."""
     cloud = client(args)
     names = _named(args, cloud)
     if not args.yes:
@@ -173,7 +173,7 @@ def _each(args: argparse.Namespace, names: Sequence[str], do: Callable[[str], st
 
 
 def build_micro(args: argparse.Namespace) -> int:
-    """Build, and unless `--out` is given upload; 0, or 2 with what is missing."""
+    """Build the image, and upload it unless `--out` is given. Returns 0, or 2 with what is missing."""
     try:
         from novakit_micro_image import CannotBuild, build
     except ModuleNotFoundError as error:

@@ -88,7 +88,7 @@ def list_rules(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Tell whom a rule lets; give 1 when somebody was named whom it does not."""
+    """Print whom a rule lets. Returns 1 when somebody was named whom it does not."""
     policies = list(_policies(args))
     if args.rule is None:
         if args.role or args.foreign:

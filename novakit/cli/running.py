@@ -82,7 +82,7 @@ def _image_files(cloud: Client, state: Path) -> list[Finding]:
 
 
 def _strangers(cloud: Client, state: Path) -> list[Finding]:
-    """Return what to do with what is nobody's on hosts, where there is any."""
+    """Return what to do with what belongs to nobody on hosts, where there is any."""
     check = "hosts"
     try:
         found = cloud.get("novakit", "v1/strangers")["strangers"]
@@ -93,7 +93,7 @@ def _strangers(cloud: Client, state: Path) -> list[Finding]:
     named = ", ".join(f"{each['kind']} {each['name']}" for each in found[:5])
     named += f" and {len(found) - 5} more" if len(found) > 5 else ""
     remedy = f"novakit host strangers --state {state}; then novakit host remove"
-    what = f"{len(found)} things on them are nobody's: {named}"
+    what = f"{len(found)} things on them belong to nobody: {named}"
     return [Finding(check=check, verdict=Verdict.WARN, found=what, remedy=remedy)]
 
 

@@ -22,7 +22,7 @@ _PHASES = {"begun": "start", "done": "end", "failed": "error"}
 
 @attrs.define
 class Announcer:
-    """Queues events and tells them one after another; an observer that dawdles delays others by a second at most."""
+    """Queues events and tells them one after another; a slow observer delays others by a second at most."""
 
     store: Store
     observers: Sequence[Listening]
@@ -35,7 +35,7 @@ class Announcer:
             self._task = world.spawn(self._run(), name="conductor/announce")
 
     async def stop(self) -> None:
-        """Stop telling; what is not told yet is not told."""
+        """Stop; events that still wait are dropped."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

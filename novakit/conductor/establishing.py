@@ -1,10 +1,10 @@
 """The identity that the database, the state directory and every host of a deployment share.
 
-A service on a database that was lost, mixed up or restored must not take the guests of its hosts for rubbish, so each
-of the three says which deployment it is of, and whoever finds another one stops.
+A service on a database that was lost, mixed up or restored must not remove the guests of its hosts as leftovers, so
+each of the three says which deployment it is of, and a process that finds two stops.
 The database has a row, the state directory and each host's own directory a file; all hold the same id.
-The row is made first and the file after it: a database without a row beside a directory with a file is therefore one
-that the directory has outlived.
+The row is made first and the file after it: where the file is there and the row is not, the database is a new one
+beside an older directory.
 """
 
 import asyncio

@@ -54,7 +54,7 @@ def pairs(move: Move) -> Iterator[tuple[State, State]]:
 
 
 def joined(verb: AnyVerb) -> Iterator[tuple[State, State]]:
-    """Give the changes that two moves of a verb are seen as where the first one is written with the second."""
+    """Yield the changes that two moves of a verb are seen as where the first one is written with the second."""
     later = {step.name for step in verb.steps if step.is_written_later}
     for first in (move for move in verb.moves if move.event in later):
         for before, between in pairs(first):

@@ -34,7 +34,7 @@ LATER = 0.1
 
 
 class Lost(Exception):
-    """The lease has gone to another engine; whatever is under way here is its business now."""
+    """The lease has gone to another engine; which goes on with the operation; nothing is written here."""
 
 
 class Cancelled(Exception):

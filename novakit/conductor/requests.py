@@ -26,7 +26,7 @@ from novakit_hookspecs.plain import to_plain
 
 @attrs.frozen
 class Requests:
-    """Begins verbs."""
+    """Begins verbs on servers that are there."""
 
     store: Store
     bus: Bus

@@ -1,4 +1,4 @@
-"""Forgets what is old, a little at a time, and gives the room back to the file system."""
+"""Deletes rows that are too old, in short transactions, and returns their space to the file system."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -18,13 +18,13 @@ Purge = Callable[[Session, datetime], Awaitable[int]]
 
 @attrs.frozen
 class Retention:
-    """The ages of `[retention]`, put into practice."""
+    """Deletes what is older than `[retention]` says."""
 
     store: Store
     options: RetentionOptions
 
     async def purge(self) -> dict[str, int]:
-        """Forget all that is too old.
+        """Delete all that is too old.
 
         Returns how many of each went. Each transaction is short, so nobody waits long.
         """

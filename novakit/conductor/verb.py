@@ -24,7 +24,7 @@ ANYTHING: Sequence[tuple[Version, Schema]] = (((2, 1), {}),)
 
 @attrs.frozen
 class FieldRule:
-    """What a caller must be allowed besides, when the value has a field."""
+    """A further rule that the caller must meet when the value has a field."""
 
     name: str
     since: Version
@@ -79,7 +79,7 @@ class Asked:
 
 @attrs.frozen(kw_only=True)
 class Begun(Generic[M]):
-    """What a request for a verb comes to."""
+    """What `begin` of a verb makes of a request."""
 
     memory: M
     event: str = REQUEST
@@ -92,7 +92,7 @@ class Begun(Generic[M]):
 
 @attrs.frozen(kw_only=True)
 class Step(Generic[M]):
-    """One step of a verb; doing it twice is doing it once."""
+    """One step of a verb; done again, also after it was cut off, it comes to the same."""
 
     name: str
     do: Callable[[Work[M], Parts], Awaitable[Commit | None]]
@@ -212,12 +212,15 @@ def same_state(before: Sequence[str]) -> Sequence[Move]:
 
 
 async def begin_on_host(asked: Asked) -> Begun[Memory]:
-    """Remember nothing but where the server is."""
+    """Begin a verb that has to remember nothing but the server's host."""
     return Begun(memory=Memory(host=asked.server["host"]))
 
 
 def undone(work: AnyWork, failure: Mapping[str, object]) -> Commit:
-    """Make the undo move that the server's state allows, with the reason as its fault; a state that was set stays."""
+    """Return the commit of the undo move that the server's state allows, with the failure as its fault.
+
+    It changes nothing where somebody has set the state meanwhile.
+    """
     shown = {**failure, "created": world.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     async def commit(session: Session) -> None:

@@ -1,13 +1,13 @@
-"""Wrong passwords cost time: whoever guesses waits longer with each one, and others do not.
+"""Wrong passwords cost time: after some free ones, each next one has to wait twice as long as the one before.
 
-What is counted is a user as seen from one client address, so that a stranger cannot lock a user out from elsewhere,
-and the address alone, so that one address cannot try a list of users; who logged in from that address lately does not
+Counted are a user together with a client address, so that a stranger cannot lock a user out from elsewhere, and the
+address alone, so that one address cannot try a list of users. A user who logged in from an address lately does not
 wait for what others do there.
 
 Counts are in the database, so several processes count together and a restart forgets nothing.
-Invariant: once the free ones are used up, one password is looked at in each pause, whoever asks how often at once and
-wherever: the turn is taken by one conditional write before the password is compared.
-Before that, as many are under way at a time as are free.
+Invariant: once the free ones are used up, one password is compared in each pause, however many are sent at once and to
+whichever process: the turn is taken by one conditional write before the comparison.
+Until then as many are compared at a time as are free.
 Cost: one read for a login, a write for the first one of a day and for a wrong one.
 """
 
@@ -105,7 +105,7 @@ class Attempts:
 
 @attrs.frozen
 class Turn:
-    """One password that is compared; exactly one of the two is to be said of it."""
+    """One password that is compared; then exactly one of `right` and `wrong` is called."""
 
     _attempts: Attempts
     _pair: str

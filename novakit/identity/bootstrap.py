@@ -30,8 +30,8 @@ async def run(
 ) -> None:
     """Make what is missing; `people` are names with passwords, each with a project of the same name.
 
-    Who is there already keeps the password that the database has; None is fine for those.
-    Endpoints that the catalog has are changed with `moves_endpoints` alone.
+    A user who is there already keeps the password of the database; the one given here may be None.
+    Endpoints that the catalog has are changed only with `moves_endpoints`.
     """
     known = await user_names(store)
     new = {name: secret for name, secret in people.items() if name not in known and secret is not None}

@@ -50,7 +50,7 @@ class Directory:
         return row
 
     def has(self, kind: Kind, attribute: str) -> bool:
-        """Return whether what is of a kind has an attribute that is kept by itself, and so can be listed by."""
+        """Return whether a kind keeps this attribute in a column of its own, so that its list can be filtered by it."""
         return attribute in _TABLES[kind].c
 
     async def create(self, kind: Kind, values: Mapping[str, object]) -> Row:
@@ -79,7 +79,7 @@ class Directory:
         return after
 
     async def delete(self, kind: Kind, key: str) -> None:
-        """Remove one with its assignments; raise `NotFound`."""
+        """Remove one with its assignments. Raises NotFound."""
         async with self.store.write() as session:
             found = await table.delete(session, _TABLES[kind], key)
         if not found:
@@ -87,7 +87,7 @@ class Directory:
         self.changed()
 
     async def assign(self, user_id: str, target_id: str, role_id: str) -> None:
-        """Give a user a role on a project or the system; raise `NotFound` for whichever does not exist."""
+        """Give a user a role on a project or the system. Raises NotFound for whichever of them does not exist."""
         async with self.store.write() as session:
             needed: Sequence[tuple[Kind, str]] = (("users", user_id), ("roles", role_id), ("projects", target_id))
             for kind, key in needed:
@@ -97,7 +97,7 @@ class Directory:
         self.changed()
 
     async def unassign(self, user_id: str, target_id: str, role_id: str) -> None:
-        """Take a role back; raise `NotFound` where it was not assigned."""
+        """Take a role back. Raises NotFound where it was not assigned."""
         async with self.store.write() as session:
             found = await table.unassign(session, user_id, target_id, role_id)
         if not found:

@@ -133,7 +133,7 @@ class Identity:
         return context
 
     def forget(self) -> None:
-        """Ask the store again about every token: something changed."""
+        """Forget what is known of tokens, as something has changed; the store is asked again about each."""
         self._known.clear()
 
     async def login(
@@ -277,7 +277,10 @@ async def _project(session: Session, scope: Scope) -> str | None:
 
 
 async def _granted(session: Session, token: Token) -> Grant:
-    """Return what a token stands for, with everything that can take it away checked."""
+    """Return what a token stands for now.
+
+    Raises Unauthorized where it was revoked, or its user, project or roles are gone or disabled.
+    """
     user = await table.user_of(session, key=token.user_id)
     if user is None or not (user["enabled"] and user["domain_enabled"]):
         raise errors.Unauthorized(REFUSED)

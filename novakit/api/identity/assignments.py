@@ -65,7 +65,7 @@ async def every(call: Call[Identity]) -> web.Response:
 
 
 def _flag(said: str | None) -> bool:
-    """A parameter that is there counts, unless it says no."""
+    """Return whether a parameter is set: it is there, with any value but one that means no."""
     return said is not None and boolean(said, default=True)
 
 

@@ -197,7 +197,7 @@ async def _looked_at(call: Call[Identity]) -> Grant:
 
 
 def _target(call: Call[Identity], text: str) -> Target:
-    """Return whose token it is; of one that cannot be read nobody knows."""
+    """Return what rules are told of a token: its user, or nothing where it cannot be read."""
     try:
         return {"target.token.user_id": call.service.ring.read(text).user_id}
     except errors.Unauthorized:

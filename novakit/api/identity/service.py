@@ -16,7 +16,7 @@ def shape(error: errors.NovakitError, request_id: str) -> dict[str, object]:
 
 
 def denied(rule: str) -> errors.Forbidden:
-    """Say as identity clients know it that a rule is not met."""
+    """Return the refusal that identity clients expect where a rule is not met."""
     return errors.Forbidden(f"You are not authorized to perform the requested action: {rule}.")
 
 

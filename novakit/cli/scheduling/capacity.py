@@ -32,7 +32,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def capacity(args: argparse.Namespace) -> int:
-    """Print the counts; give 1 when nothing fits or servers would be homeless."""
+    """Print the counts. Returns 1 when nothing fits, or when servers of the lost hosts would find no room."""
     asked = {
         "flavor": args.flavor,
         "image": args.image,

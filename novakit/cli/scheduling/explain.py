@@ -51,9 +51,9 @@ def explain(args: argparse.Namespace) -> int:
     if args.server is not None and not args.server.strip():
         raise ConfigError("SERVER is empty; give a server's id or name, or the id of a decision.")
     if bool(args.server) == bool(args.flavor):
-        raise ConfigError("Say either a server or decision, or --flavor for a dry run.")
+        raise ConfigError("Give either a server or decision, or --flavor for a dry run.")
     if args.hint and not args.flavor:
-        raise ConfigError("--hint is for a dry run; say --flavor, too.")
+        raise ConfigError("--hint is for a dry run; give --flavor, too.")
     service = client(args)
     found = _past(service, args.server) if args.server else [_possible(service, args)]
     decisions = [read(one) for one in found]

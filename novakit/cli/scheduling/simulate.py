@@ -49,7 +49,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def simulate(args: argparse.Namespace) -> int:
-    """Print both outcomes side by side; give 1 when the new set fails more requests."""
+    """Print both outcomes side by side. Returns 1 when the new set fails more requests."""
     fields = _fields(args)
     if args.record:
         return _record(args)

@@ -78,7 +78,7 @@ class Building(Memory):
 
 
 B = TypeVar("B", bound=Building)
-TAKEN = "{} has a guest of it that is newer than the database, which was restored from a backup."
+TAKEN = "{} has a guest of this server that is newer than the database, which was restored from a backup."
 
 
 async def server_of(work: AnyWork, parts: Parts) -> Row:
@@ -117,7 +117,7 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
 
 
 async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
-    """Refuse to place a server whose guest a host has that is newer than the database; raises `Failed`.
+    """Raise `Failed` for a server of which a host already has a guest that is newer than the database.
 
     Only an operation that was taken over can be one that a restored backup has open.
     """
@@ -336,7 +336,7 @@ async def _image_source(parts: Parts, host: str, image_id: str | None) -> ImageS
     except NotFound as error:
         raise Failed("The image was deleted before the server was built.") from error
     if image.sha256 is None or image.size is None or image.disk_format is None:
-        raise Failed("The image has no content.")
+        raise Failed("The image has no data: upload some, or use another image.")
     return ImageSource(
         id=image.id,
         sha256=image.sha256,

@@ -1,4 +1,4 @@
-"""Taking a server off a host: its guest and its wires, also where the host does not answer."""
+"""Taking a server off a host: its guest and its ports there, also where the host does not answer."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]]) -> bool:
-    """Ask the host, again and again while it lives; a dead one removes what it should not have when it is back.
+    """Ask the host, and again for as long as it is up; one that is down removes the rest when it is back.
 
     Returns whether the host did what it was asked.
     """
@@ -36,7 +36,7 @@ async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]])
 
 
 async def destroy(parts: Parts, host: str, server_id: str) -> None:
-    """Have a host remove the guest with everything of it."""
+    """Have a host remove the guest with all that it keeps of it."""
     await parts.hosts.at(host).destroy(server_id)
 
 

@@ -6,7 +6,7 @@ from novakit.conductor.work import AnyWork
 from novakit_hookspecs.servers import Power
 
 GRACE = 60.0
-"""Seconds a guest has to shut down by itself before its plug is pulled."""
+"""Seconds a guest has to shut down by itself before it is turned off."""
 
 
 async def set_power(work: AnyWork, parts: Parts, to: Power, within: float = 0.0) -> Power:
@@ -18,9 +18,9 @@ async def set_power(work: AnyWork, parts: Parts, to: Power, within: float = 0.0)
 
 
 async def start_wired(work: AnyWork, parts: Parts, within: float = 0.0) -> Power:
-    """Start the guest, its ports wired first: they may be gone since the host was restarted.
+    """Wire the ports, which may be gone since the host restarted, and start the guest.
 
-    `within` are seconds that this may take beside those of any start.
+    `within` are the seconds that this may take beyond those of every start.
     """
     await parts.wiring.ensure(str(work.memory.host))
     return await set_power(work, parts, Power.RUNNING, within)

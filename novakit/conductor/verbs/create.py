@@ -93,7 +93,7 @@ async def build(work: Work[Creating], parts: Parts) -> Commit:
 
 
 async def undo(work: Work[Creating], parts: Parts) -> Commit:
-    """Leave nothing of the server but its row."""
+    """Take everything back, so that nothing is left of the server but its row."""
     await _clear(work, parts)
 
     async def commit(session: Session) -> None:
@@ -103,7 +103,7 @@ async def undo(work: Work[Creating], parts: Parts) -> Commit:
 
 
 async def _clear(work: Work[Creating], parts: Parts) -> None:
-    """Give back what was made for the server, on the host it is on and on the one it left."""
+    """Give back what was made for the server, on its host and on one that it has left."""
     for host in (work.memory.host, work.memory.left):
         if host:
             await clearing.leave(parts, host, work.server_id, work.noted_end)
@@ -225,7 +225,7 @@ class Creation:
         return [new_server(row) for row in new[:written]]
 
     async def _bounded(self, context: RequestContext, request: CreateRequest) -> CreateRequest:
-        """Cut what is asked for to what the quota leaves and one request may make, before anything grows with it."""
+        """Return the request with no more servers than quota and `MAX_SERVERS` leave, before any is made."""
         if request.max_count == 1:
             return request
         async with self.store.read() as session:
@@ -235,7 +235,7 @@ class Creation:
         return attrs.evolve(request, max_count=min(count, MAX_SERVERS))
 
     async def _create_many(self, batch: Sequence["_New"]) -> "list[int | errors.NovakitError]":
-        """Write what requests that came together ask for; say of each how many of its servers that was, or why none."""
+        """Write what requests that came together ask for; return how many servers of each, or why it is refused."""
         async with self.store.write() as session:
             return await self._write_new(session, batch)
 

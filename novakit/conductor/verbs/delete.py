@@ -28,11 +28,11 @@ class Deleting(Memory):
 
 
 FAULT_LENGTH = 255
-"""Letters that are kept of why a deleted server had failed; Nova keeps as many."""
+"""Characters of the fault of a deleted server that are kept; Nova keeps as many."""
 
 
 async def begin(asked: Asked) -> Begun[Deleting]:
-    """Take the place of everything that is under way."""
+    """Cancel what is under way, for the delete takes its place."""
     kept = await snapshot_of(asked.session, asked.server)
     await operations.trim(asked.session, asked.server["id"], operations.MOST_OF_DELETED)
     values = {"progress": 0, "fault": _cut(asked.server["fault"])}
@@ -46,7 +46,7 @@ def _cut(fault: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 async def destroy(work: Work[Deleting], parts: Parts) -> None:
-    """Have the host remove the guest with everything of it."""
+    """Have the host remove the guest with all that it keeps of it."""
     async with parts.store.read() as session:
         server = await servers.server(session, work.server_id)
     host = server["host"] if server else None

@@ -11,7 +11,7 @@ _REASON = {
 
 
 async def begin(asked: Asked) -> Begun[Memory]:
-    """Lock it at once."""
+    """Lock the server with the request itself; nothing is left to be done."""
     context, server = asked.context, asked.server
     by = "admin" if context.is_admin else "owner"
     reason = (asked.value or {}).get("locked_reason") if asked.version >= (2, 73) else None

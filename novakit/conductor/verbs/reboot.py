@@ -1,4 +1,4 @@
-"""Reboot: shut the guest down and start it again; a hard one does not ask the guest, and gets others out of its way."""
+"""Reboot: shut the guest down and start it again; a hard one does not ask the guest first."""
 
 import attrs
 
@@ -23,7 +23,7 @@ class Rebooting(Memory):
 
 
 async def begin(asked: Asked) -> Begun[Rebooting]:
-    """Take the place of a reboot that still waits for the guest, when this one is hard."""
+    """Remember which kind it is; a hard reboot cancels one that is under way, which may wait for the guest."""
     hard = asked.value["type"].upper() == "HARD"
     return Begun(
         memory=Rebooting(host=asked.server["host"], hard=hard),
@@ -33,7 +33,7 @@ async def begin(asked: Asked) -> Begun[Rebooting]:
 
 
 async def down(work: Work[Rebooting], parts: Parts) -> Commit:
-    """Shut the guest down: asked first, then unplugged; a hard reboot does not ask."""
+    """Ask the guest to shut down, and turn it off after `GRACE` seconds; a hard reboot turns it off at once."""
     power = await set_power(work, parts, Power.SHUTDOWN, 0.0 if work.memory.hard else GRACE)
 
     async def commit(session: Session) -> None:

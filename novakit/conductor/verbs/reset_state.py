@@ -1,4 +1,4 @@
-"""Reset state: an administrator says what a server is, whatever is known of it, and nothing is done on its host.
+"""Reset state: an administrator sets a server to active or error, whatever it was; nothing is done on its host.
 
 An operation that is under way finds the state changed at its next step, takes back what it did, and leaves the state.
 """
@@ -17,7 +17,7 @@ _BODY = {
 
 
 async def begin(asked: Asked) -> Begun[Memory]:
-    """Set the state at once. Raises Conflict for a server that is to be active without being on a host."""
+    """Set the state with the request itself. Raises Conflict for active where the server is on no host."""
     host, state = asked.server["host"], asked.value["state"]
     if state == "active" and host is None:
         raise errors.Conflict(

@@ -9,7 +9,7 @@ from novakit_hookspecs.virt import Suspends
 
 
 async def resume(work: Work[Memory], parts: Parts) -> Commit:
-    """Wire its ports, which a restart of the host took, and have the host read the guest's memory."""
+    """Wire its ports, which may be gone since the host restarted, and have the host load the guest's memory."""
     return work.moved("resume", power_state=number(await start_wired(work, parts, SAVING)))
 
 

@@ -1,4 +1,4 @@
-"""Shelve: keep a server's disk as an image and, unless it is to stay for a time, give its host's room back.
+"""Shelve: keep a server's disk as an image and free its host, at once or once it has stayed there for a time.
 
 The snapshot image has the id of the operation that makes it.
 """
@@ -46,7 +46,7 @@ async def off(work: Work[Shelving], parts: Parts) -> Commit:
 
 
 async def image(work: Work[Shelving], parts: Parts) -> Commit:
-    """Have the host copy the disk, and make the image that is to take the copy."""
+    """Have the host copy the disk, and make the image to which the copy is uploaded."""
     copied = await parts.hosts.at(str(work.memory.host)).snapshot(work.id, work.server_id)
     async with parts.store.read() as session:
         server = await servers.server(session, work.server_id)
@@ -60,7 +60,7 @@ async def image(work: Work[Shelving], parts: Parts) -> Commit:
 
 
 async def upload(work: Work[Shelving], parts: Parts) -> Commit:
-    """Have the host fill the image; from then on the server is shelved."""
+    """Have the host upload the copy; from then on the server is shelved."""
     try:
         found = await parts.images.visible(SERVICE, work.id)
     except errors.NotFound as error:

@@ -1,4 +1,4 @@
-"""Shelve offload: give back the room that a shelved server still has on its host."""
+"""Shelve offload: free what a shelved server still holds on its host."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -48,20 +48,20 @@ SHELVE_OFFLOAD = Verb(
 
 @attrs.define
 class Offloading:
-    """Has servers offloaded that have been shelved on their hosts for as long as they may.
+    """Begins to offload servers that have stayed on their hosts for `[conductor] shelved_offload_after` seconds.
 
-    How long that is, the monotonic clock of this process says: when a server was shelved is a mark that a wall clock
-    wrote, which may have been set since. What was shelved before the process looked first is as old as it lies behind
-    the newest mark in the database then, and at most half as old as it may get: marks that hosts made after a step
-    look like time that has passed, and no step may offload what has just been shelved. So a restart costs at most the
-    other half of the time.
+    The monotonic clock of this process measures that: the time stamp of a shelving comes from a wall clock, which may
+    have been set since. A server that was shelved before the process first looked counts as old as its stamp lies
+    behind the newest stamp in the database then, but at most half as old as it may get: after a clock step, stamps of
+    hosts look as if time had passed, and a step must not offload what has just been shelved. So a restart delays an
+    offload by at most the other half.
     """
 
     parts: Parts
     _since: dict[str, tuple[datetime, float]] = attrs.field(factory=dict)
-    """By server: its mark, and since when it has it, by the monotonic clock."""
+    """By server: its time stamp, and the moment of the monotonic clock from which it counts."""
     _newest: datetime | None = None
-    """The newest mark at the first look."""
+    """The newest time stamp at the first look."""
 
     async def look(self) -> Sequence[Row]:
         """Return the servers that have been shelved on their hosts for too long."""

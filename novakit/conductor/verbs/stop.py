@@ -1,4 +1,4 @@
-"""Stop: shut the guest down; it keeps its place on its host."""
+"""Stop: shut the guest down; its disk and what it claims stay on its host."""
 
 from novakit.compute.states import REQUEST, UNDO, Move, when
 from novakit.conductor.parts import Parts
@@ -9,7 +9,7 @@ from novakit_hookspecs.servers import Power
 
 
 async def down(work: Work[Memory], parts: Parts) -> Commit:
-    """Ask the guest to shut down, then pull its plug."""
+    """Ask the guest to shut down, and turn it off after `GRACE` seconds."""
     return work.moved("down", power_state=number(await set_power(work, parts, Power.SHUTDOWN, GRACE)))
 
 

@@ -1,4 +1,4 @@
-"""Unlock: let a server be changed again; only who may override locks undoes an administrator's."""
+"""Unlock: let a server be changed again; the lock of an administrator yields only to who may override locks."""
 
 from novakit import errors
 from novakit.conductor.verb import Action, Asked, Begun, Verb
@@ -8,7 +8,7 @@ OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
 
 
 async def begin(asked: Asked) -> Begun[Memory]:
-    """Unlock it at once. Raises Forbidden where an administrator locked it."""
+    """Unlock the server with the request itself. Raises Forbidden where an administrator locked it."""
     if asked.server["locked_by"] == "admin" and not asked.may(OVERRIDE):
         raise errors.Forbidden("Policy doesn't allow os_compute_api:os-lock-server:unlock to be performed.")
     return Begun(memory=Memory(host=asked.server["host"]), values={"locked_by": None, "locked_reason": None})

@@ -45,7 +45,7 @@ class Unshelving(building.Building):
 
 
 async def begin(asked: Asked) -> Begun[Unshelving]:
-    """Work out where the server may go. Raises Conflict or BadRequest for a place that cannot be."""
+    """Work out where the server may go. Raises Conflict or BadRequest for a zone or host it cannot have."""
     row, session = asked.server, asked.session
     place = (asked.value if asked.version >= (2, 77) else None) or {}
     zone, host = place.get("availability_zone"), place.get("host")
@@ -117,7 +117,7 @@ async def forget(work: Work[Unshelving], parts: Parts) -> Commit:
 
 
 async def undo(work: Work[Unshelving], parts: Parts) -> Commit | None:
-    """Hold nothing that the server did not hold while it was shelved."""
+    """Give back everything that the server did not hold while it was shelved."""
     if work.memory.stays:
         return None
     for host in {work.memory.left, work.memory.host} - {None}:
