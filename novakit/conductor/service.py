@@ -20,7 +20,7 @@ from novakit.calls.conductor import (
     Unknown,
 )
 from novakit.calls.counts import ConductorCounts
-from novakit.compute import metadata
+from novakit.compute import guest_metadata
 from novakit.conductor.announce import Announcer
 from novakit.conductor.audit import Audit
 from novakit.conductor.engine import Engine
@@ -155,7 +155,7 @@ class Served(ConductorCalls):
         if server is None or not (self._host == server["host"] or (serving and serving.gateway)):
             return None
         ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
-        body = metadata.answer(path, server, ports)
+        body = guest_metadata.answer(path, server, ports)
         return None if body is None else MetadataAnswer(body=body)
 
     async def ticket_key(self) -> str:

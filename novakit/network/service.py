@@ -26,7 +26,7 @@ from novakit.network.routers import ROUTERS, Routers
 from novakit.network.security_group_rules import RULES, SecurityGroupRules, ensure_default
 from novakit.network.security_groups import SECURITY_GROUPS, SecurityGroupDetails, SecurityGroups
 from novakit.network.security_groups import details as group_details
-from novakit.network.servers import cards as servers
+from novakit.network.servers import nics as servers
 from novakit.network.servers import requests
 from novakit.network.subnets import SUBNETS, Subnets
 from novakit.store.engine import Session

@@ -8,9 +8,9 @@ from novakit import errors
 from novakit.concurrency.gather import Gather
 from novakit.placement.allocations import AllocationRequest, replace, replace_each
 from novakit.placement.names import Changes
-from novakit.placement.reshape import NewInventories, reshape
+from novakit.placement.reshaper import NewInventories, reshape
 from novakit.store.engine import Row, Session
-from novakit.store.placement import allocations, names, providers
+from novakit.store.placement import allocations, names, resource_providers
 
 Rows = Sequence[Row]
 Wishes = Sequence[AllocationRequest]
@@ -36,7 +36,8 @@ class Consumers:
     async def of_provider(self, provider_id: str) -> tuple[Row, Rows]:
         """Return a provider, and what is held of it. Raises NotFound."""
         async with self.changes.store.read() as session:
-            return await providers.provider(session, provider_id), await allocations.of_provider(session, provider_id)
+            provider = await resource_providers.provider(session, provider_id)
+            return provider, await allocations.of_provider(session, provider_id)
 
     async def replace(self, wishes: Wishes) -> None:
         """Replace what consumers hold, all or none. Raises BadRequest, Conflict."""

@@ -10,7 +10,7 @@ from novakit.placement.candidates import Candidate, CandidateRequest, Forest, Fo
 from novakit.placement.consumers import Consumers
 from novakit.placement.ledger import AllocationClaim, Ledger
 from novakit.placement.names import Changes, ResourceClasses, Traits
-from novakit.placement.providers import Providers
+from novakit.placement.resource_providers import Providers
 from novakit.store.engine import Row, Session, Store
 from novakit.store.placement import allocations, changes, hosts, usages
 from novakit.store.placement.hosts import HostReport

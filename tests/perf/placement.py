@@ -62,24 +62,24 @@ async def fill(placement: Placement, hosts: int) -> float:
 
 async def fill_nested(placement: Placement, hosts: int) -> None:
     """Give each host two NUMA nodes with CPU and memory, and each node two network cards with 8 functions."""
-    from novakit.store.placement import inventories, providers
+    from novakit.store.placement import inventories, resource_providers
     from novakit.store.placement.inventories import StatedInventory as Stated
 
     for first in range(0, hosts, 50):
         async with placement.store.write() as session:
             for number in range(first, min(first + 50, hosts)):
                 root = str(uuid.UUID(int=number + 1))
-                await providers.create(session, id=root, name=f"host-{number:05}", parent_id=None)
+                await resource_providers.create(session, id=root, name=f"host-{number:05}", parent_id=None)
                 await inventories.replace(session, root, {"DISK_GB": Stated(total=4000)})
                 for node in range(2):
                     cell = str(uuid.uuid4())
-                    await providers.create(session, id=cell, name=f"{root}-{node}", parent_id=root)
+                    await resource_providers.create(session, id=cell, name=f"{root}-{node}", parent_id=root)
                     await inventories.replace(
                         session, cell, {"VCPU": Stated(total=32), "MEMORY_MB": Stated(total=131072)}
                     )
                     for card in range(2):
                         nic = str(uuid.uuid4())
-                        await providers.create(session, id=nic, name=f"{cell}-{card}", parent_id=cell)
+                        await resource_providers.create(session, id=nic, name=f"{cell}-{card}", parent_id=cell)
                         await inventories.replace(session, nic, {"SRIOV_NET_VF": Stated(total=8)})
 
 
@@ -338,15 +338,15 @@ async def group_answers(policy: str, limit: int | None) -> Bench:
     """Time the same over HTTP, with all that is written and sent."""
 
     async def prepare(placement: Placement) -> None:
-        from novakit.store.placement import inventories, providers
+        from novakit.store.placement import inventories, resource_providers
         from novakit.store.placement.inventories import StatedInventory as Stated
 
         async with placement.store.write() as session:
             host = str(uuid.uuid4())
-            await providers.create(session, id=host, name="host", parent_id=None)
+            await resource_providers.create(session, id=host, name="host", parent_id=None)
             for number in range(GROUPS):
                 card = str(uuid.uuid4())
-                await providers.create(session, id=card, name=f"card-{number}", parent_id=host)
+                await resource_providers.create(session, id=card, name=f"card-{number}", parent_id=host)
                 await inventories.replace(session, card, {"VGPU": Stated(total=1)})
 
     async def measure(session: aiohttp.ClientSession) -> Bench:

@@ -10,7 +10,7 @@ from novakit import errors
 from novakit.api.documents import Row
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import inventories as schemas
-from novakit.placement.providers import StatedInventory, refuse_without_capacity
+from novakit.placement.resource_providers import StatedInventory, refuse_without_capacity
 from novakit.resource_classes import aliased, by_class, canonical
 
 _FIELDS = tuple(field.name for field in attrs.fields(StatedInventory) if field.name != "said")

@@ -7,7 +7,7 @@ from novakit.api.placement.allocations import wishes
 from novakit.api.placement.frame import Asked, answer, body, require_json
 from novakit.api.placement.inventories import stocks
 from novakit.api.placement.schemas import reshaper as schemas
-from novakit.placement.reshape import NewInventories
+from novakit.placement.reshaper import NewInventories
 from novakit.resource_classes import aliased
 
 

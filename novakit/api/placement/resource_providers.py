@@ -19,7 +19,7 @@ from novakit.api.placement.frame import (
     require_json,
 )
 from novakit.api.placement.schemas import resource_providers as schemas
-from novakit.placement.providers import UNCHANGED
+from novakit.placement.resource_providers import UNCHANGED
 
 _LINKS = {"inventories": (1, 0), "usages": (1, 0), "aggregates": (1, 1), "traits": (1, 6), "allocations": (1, 11)}
 

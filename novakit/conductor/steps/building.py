@@ -17,7 +17,7 @@ from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, topics
 from novakit.bus.tickets import DOWNLOAD
 from novakit.calls.host import BuildPlan, ImageSource, NicPlan
 from novakit.calls.scheduler import Earlier, Refusal
-from novakit.compute import metadata
+from novakit.compute import guest_metadata
 from novakit.conductor.guests import age
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import clearing
@@ -299,7 +299,7 @@ async def _plan(
 ) -> BuildPlan:
     """Write down everything the host needs to build the guest."""
     flavor = server["flavor"]
-    drive = metadata.config_drive(server, ports, admin_pass=admin_pass) if server["config_drive"] else None
+    drive = guest_metadata.config_drive(server, ports, admin_pass=admin_pass) if server["config_drive"] else None
     guest = GuestPlan(
         id=server["id"],
         name=server["name"],

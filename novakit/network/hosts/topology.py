@@ -16,7 +16,7 @@ from novakit.network.allocation.addresses import ip_of, pairs, range_of
 from novakit.network.hosts.dhcp import dhcp_port_id
 from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import protocol_number
-from novakit.network.servers.cards import subnet_of
+from novakit.network.servers.nics import subnet_of
 from novakit.store.engine import Row, Session
 from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows

@@ -13,7 +13,7 @@ import structlog
 
 from novakit import errors, world
 from novakit.store.engine import Row, Session
-from novakit.store.placement import changes, names, providers
+from novakit.store.placement import changes, names, resource_providers
 from novakit.store.placement.inventories import POLICY, StatedInventory, differing
 from novakit.store.placement.inventories import values as inventory_values
 from novakit.store.placement.tables import inventories, provider_aggregates, provider_traits
@@ -341,7 +341,7 @@ async def _write(session: Session, writes: _Writes) -> None:
         await session.execute(sa.update(provider_rows).where(c.id == provider_id).values(name=name))
     removed = await _removable(session, writes.emptied)
     if removed:
-        await providers.remove(session, removed)
+        await resource_providers.remove(session, removed)
     fresh = {row["id"] for row in writes.providers}
     await changes.touch(session, writes.touched.difference(fresh, removed))
 

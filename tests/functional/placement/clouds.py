@@ -7,7 +7,7 @@ import attrs
 
 from novakit.placement import Placement
 from novakit.store import Session
-from novakit.store.placement import aggregates, inventories, names, providers, resource_classes, traits
+from novakit.store.placement import aggregates, inventories, names, resource_classes, resource_providers, traits
 from novakit.store.placement.inventories import StatedInventory
 
 SHARES = "MISC_SHARES_VIA_AGGREGATE"
@@ -57,7 +57,7 @@ class Cloud:
         for one in self.providers:
             id = id_of(one.name)
             below = id_of(one.below) if one.below else None
-            await providers.create(session, id=id, name=_name(one.name), parent_id=below)
+            await resource_providers.create(session, id=id, name=_name(one.name), parent_id=below)
             if one.sets:
                 await aggregates.replace(session, id, [id_of(name) for name in one.sets], raise_generation=False)
             for name, amount in one.stock.items():

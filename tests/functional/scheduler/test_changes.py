@@ -15,7 +15,7 @@ from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session
 from novakit.store.compute import server_groups
 from novakit.store.engine import Row
-from novakit.store.placement import inventories, providers, traits
+from novakit.store.placement import inventories, resource_providers, traits
 from novakit_hookspecs.hosts import Inventory
 
 
@@ -109,5 +109,5 @@ async def test_a_host_gets_back_what_it_lost_in_placement_and_its_provider_too(c
         await inventories.replace(session, id, {})
     assert await restored() == (True, {"CUSTOM_A", "CUSTOM_B"}, {"VCPU"})
     async with cloud.store.write() as session:
-        await providers.delete(session, id)
+        await resource_providers.delete(session, id)
     assert await restored() == (True, {"CUSTOM_A", "CUSTOM_B"}, {"VCPU"})

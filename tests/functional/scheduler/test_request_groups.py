@@ -10,7 +10,7 @@ from novakit import errors, world
 from novakit.calls.scheduler import Refusal, Selection
 from novakit.scheduler.limits import SchedulerLimits
 from novakit.store.compute import hosts
-from novakit.store.placement import inventories, names, providers, traits
+from novakit.store.placement import inventories, names, resource_providers, traits
 from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import PciDevice
 
@@ -26,7 +26,7 @@ async def card(cloud: Any, host: str, traits_of: str = "", **stock: int | Stated
         (root,) = [row["provider_id"] for row in await hosts.every(session) if row["name"] == host]
         await names.ensure_classes(session, amounts)
         await names.ensure_traits(session, bears)
-        await providers.create(session, id=made, name=f"{host}-{made}", parent_id=root)
+        await resource_providers.create(session, id=made, name=f"{host}-{made}", parent_id=root)
         await inventories.replace(session, made, amounts)
         await traits.replace(session, made, bears)
     return str(made)

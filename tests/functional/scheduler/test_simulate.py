@@ -18,7 +18,7 @@ from novakit.cli import main
 from novakit.scheduler.pipeline.compose import Offered, PipelineOptions
 from novakit.scheduler.whatif import lines, simulate
 from novakit.store.compute import aggregates, hosts, servers
-from novakit.store.placement import inventories, providers, traits
+from novakit.store.placement import inventories, resource_providers, traits
 from novakit.store.placement.inventories import StatedInventory
 from novakit.store.scheduler import host_metrics
 from novakit_filters import novakit_filters
@@ -69,7 +69,7 @@ async def everything(cloud: Any, make: Any) -> Any:
     await cloud.add_hosts(3, start=2)
     async with cloud.store.write() as session:
         (root,) = [row["provider_id"] for row in await hosts.every(session) if row["name"] == "host1"]
-        await providers.create(session, id=(card := world.new_id()), name="card", parent_id=root)
+        await resource_providers.create(session, id=(card := world.new_id()), name="card", parent_id=root)
         even = StatedInventory(total=64, max_unit=64, step_size=2)
         await inventories.replace(session, card, dict.fromkeys(("VCPU", "MEMORY_MB", "DISK_GB"), even))
         await traits.replace(session, card, {"HW_CPU_X86_AVX2"})

@@ -26,7 +26,7 @@ from novakit.placement import Placement
 from novakit.store import Store, tables  # noqa: F401
 from novakit.store.compute import hosts, servers
 from novakit.store.network import hosts as network_hosts
-from novakit.store.placement import inventories, providers
+from novakit.store.placement import inventories, resource_providers
 from novakit.store.placement import traits as placement_traits
 from novakit.store.placement.hosts import device_id
 from novakit.store.scheduler import host_metrics
@@ -158,7 +158,7 @@ async def test_what_somebody_took_from_a_hosts_provider_is_there_again_after_its
         async with parts.store.read() as session:
             traits = await parts.placement.traits(session, [id])
             stock = await parts.placement.inventories(session, [id])
-            generation = (await providers.provider(session, id))["generation"]
+            generation = (await resource_providers.provider(session, id))["generation"]
         return set(traits[id]), set(stock.get(id, {})), generation
 
     whole = await state()

@@ -4,7 +4,7 @@ import attrs
 import orjson
 import pytest
 
-from novakit.compute import metadata
+from novakit.compute import guest_metadata
 from novakit.network import Fixed, PortInfo
 from novakit_hookspecs.networks import Subnet
 
@@ -33,23 +33,23 @@ def ports():
 
 
 def test_the_openstack_tree_is_walked_from_its_root(server, ports):
-    assert b"latest" in metadata.answer("/openstack", server, ports).splitlines()
-    names = metadata.answer("/openstack/latest", server, ports).decode().splitlines()
+    assert b"latest" in guest_metadata.answer("/openstack", server, ports).splitlines()
+    names = guest_metadata.answer("/openstack/latest", server, ports).decode().splitlines()
     assert {"meta_data.json", "network_data.json", "user_data", "vendor_data.json"} <= set(names)
-    document = orjson.loads(metadata.answer("/openstack/latest/meta_data.json", server, ports))
+    document = orjson.loads(guest_metadata.answer("/openstack/latest/meta_data.json", server, ports))
     assert document["uuid"] == ID and document["hostname"] == "a-name.novalocal"
     assert document["public_keys"] == {"mine": "ssh-ed25519 AAAA me"} and document["meta"] == {"k": "v"}
-    assert metadata.answer("/openstack/2018-08-27/user_data", server, ports) == b"#!/bin/sh\n\xff"
+    assert guest_metadata.answer("/openstack/2018-08-27/user_data", server, ports) == b"#!/bin/sh\n\xff"
 
 
 def test_the_type_of_a_link_is_what_its_hosts_network_driver_says(server, ports):
     wired = [attrs.evolve(port, vif_type="bridge") for port in ports]
-    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, wired))
+    document = orjson.loads(guest_metadata.answer("/openstack/latest/network_data.json", server, wired))
     assert [link["type"] for link in document["links"]] == ["bridge"]
 
 
 def test_the_network_document_names_card_address_and_resolver(server, ports):
-    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, ports))
+    document = orjson.loads(guest_metadata.answer("/openstack/latest/network_data.json", server, ports))
     assert document["links"][0]["ethernet_mac_address"] == "fa:16:3e:00:00:01"
     assert document["links"][0]["type"] == "tap"
     assert document["networks"][0]["type"] == "ipv4_dhcp"
@@ -71,7 +71,7 @@ def test_the_network_document_names_card_address_and_resolver(server, ports):
     ],
 )
 def test_the_ec2_tree_says(server, ports, path, says):
-    assert metadata.answer(path, server, ports) == says
+    assert guest_metadata.answer(path, server, ports) == says
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_the_ec2_tree_says(server, ports, path, says):
     ],
 )
 def test_where_there_is_nothing_there_is_none(server, ports, path):
-    assert metadata.answer(path, server, ports) is None
+    assert guest_metadata.answer(path, server, ports) is None
 
 
 def test_a_config_drive_has_the_same_files(server, ports):
-    files = metadata.config_drive(server, ports)
+    files = guest_metadata.config_drive(server, ports)
     assert files["openstack/latest/user_data"] == b"#!/bin/sh\n\xff"
     assert orjson.loads(files["openstack/latest/meta_data.json"])["uuid"] == ID
 
@@ -97,7 +97,7 @@ def test_a_config_drive_has_the_same_files(server, ports):
 def test_without_dhcp_the_network_document_says_all_that_dhcp_would_have_said(server, ports):
     subnet = attrs.evolve(SUBNET, dhcp=False, host_routes=(("10.9.0.0/16", "10.0.0.9"),))
     static = attrs.evolve(ports[0], addresses=(Fixed(ip="10.0.0.7", subnet=subnet),))
-    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, [static]))
+    document = orjson.loads(guest_metadata.answer("/openstack/latest/network_data.json", server, [static]))
     assert document["networks"] == [
         {
             "id": "network0",
@@ -114,21 +114,21 @@ def test_without_dhcp_the_network_document_says_all_that_dhcp_would_have_said(se
         }
     ]
     alone = attrs.evolve(static, addresses=(Fixed(ip="10.0.0.7", subnet=attrs.evolve(subnet, gateway_ip=None)),))
-    document = orjson.loads(metadata.answer("/openstack/latest/network_data.json", server, [alone]))
+    document = orjson.loads(guest_metadata.answer("/openstack/latest/network_data.json", server, [alone]))
     assert [route["gateway"] for route in document["networks"][0]["routes"]] == ["10.0.0.9"]
 
 
 def test_the_guest_is_told_the_tags_of_its_nics(server, ports):
     tagged = [attrs.evolve(ports[0], tag="uplink"), attrs.evolve(ports[0], mac="fa:16:3e:00:00:02")]
-    document = orjson.loads(metadata.answer("/openstack/latest/meta_data.json", server, tagged))
+    document = orjson.loads(guest_metadata.answer("/openstack/latest/meta_data.json", server, tagged))
     assert [(one["type"], one["mac"], one["tags"]) for one in document["devices"]] == [
         ("nic", "fa:16:3e:00:00:01", ["uplink"])
     ]
 
 
 def test_a_password_is_told_by_the_config_drive_and_by_nothing_else(server, ports):
-    drive = metadata.config_drive(server, ports, admin_pass="correct horse")
+    drive = guest_metadata.config_drive(server, ports, admin_pass="correct horse")
     document = orjson.loads(drive["openstack/latest/meta_data.json"])
     assert document["admin_pass"] == "correct horse"
-    assert b"admin_pass" not in metadata.config_drive(server, ports)["openstack/latest/meta_data.json"]
-    assert b"admin_pass" not in metadata.answer("/openstack/latest/meta_data.json", server, ports)
+    assert b"admin_pass" not in guest_metadata.config_drive(server, ports)["openstack/latest/meta_data.json"]
+    assert b"admin_pass" not in guest_metadata.answer("/openstack/latest/meta_data.json", server, ports)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from novakit.errors import Conflict
 from novakit.placement import AllocationClaim, HostReport, Placement
-from novakit.store.placement import inventories, providers, traits
+from novakit.store.placement import inventories, resource_providers, traits
 from novakit.store.placement.hosts import device_id
 from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import Inventory, PciDevice, pci_name
@@ -46,7 +46,7 @@ async def tree(placement: Placement) -> dict[str, dict[str, int]]:
     """Give what can be allocated, by provider name and class."""
     async with placement.store.read() as session:
         stock = await placement.inventories(session)
-        rows = await providers.search(session, in_tree=HOST)
+        rows = await resource_providers.search(session, in_tree=HOST)
     return {
         row["name"]: {name: one["capacity"] for name, one in stock.get(row["id"], {}).items()}
         for row in rows
@@ -145,7 +145,7 @@ async def test_providers_that_operators_hang_below_a_host_are_left_alone(placeme
     await report(placement, GPU)
     mine = "33333333-3333-3333-3333-333333333333"
     async with placement.store.write() as session:
-        await providers.create(session, id=mine, name="host_0000:3b:00.7", parent_id=HOST)
+        await resource_providers.create(session, id=mine, name="host_0000:3b:00.7", parent_id=HOST)
         await inventories.create(session, mine, "VGPU", StatedInventory(total=1))
     await report(placement)
     assert await tree(placement) == {"host": {"VCPU": 8}, "host_0000:3b:00.7": {"VGPU": 1}}

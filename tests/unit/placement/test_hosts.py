@@ -4,7 +4,7 @@ import pytest
 
 from novakit.errors import BadRequest, Conflict
 from novakit.placement import AllocationClaim, Placement
-from novakit.store.placement import inventories, providers, traits
+from novakit.store.placement import inventories, resource_providers, traits
 from novakit.store.placement.inventories import StatedInventory
 from novakit_hookspecs.hosts import Inventory
 from tests.support.stores import sqlite_store
@@ -27,7 +27,7 @@ async def report(placement, id=HOST, name="host", inventory=STOCK, traits=("HW_C
 
 async def state(placement, id=HOST):
     async with placement.store.read() as session:
-        generation = (await providers.provider(session, id))["generation"]
+        generation = (await resource_providers.provider(session, id))["generation"]
         stock = {name: row["capacity"] for name, row in (await placement.inventories(session))[id].items()}
         return generation, stock, (await placement.traits(session)).get(id, frozenset())
 

@@ -141,10 +141,10 @@ async def test_changes_are_told_once_and_deletions_too(placement):
     async with placement.store.read() as session:
         changed, later = await placement.changed_since(session, seen)
     assert set(changed) == {OTHER} and later > seen
-    from novakit.store.placement import providers
+    from novakit.store.placement import resource_providers
 
     async with placement.store.write() as session:
-        await providers.delete(session, HOST)
+        await resource_providers.delete(session, HOST)
     async with placement.store.read() as session:
         changed, last = await placement.changed_since(session, later)
     assert set(changed) == {HOST} and last > later

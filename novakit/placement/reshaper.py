@@ -7,7 +7,7 @@ import attrs
 from novakit import errors
 from novakit.placement.allocations import AllocationRequest, replace
 from novakit.store.engine import Session
-from novakit.store.placement import inventories, providers
+from novakit.store.placement import inventories, resource_providers
 from novakit.store.placement.inventories import StatedInventory
 
 
@@ -28,7 +28,7 @@ async def reshape(session: Session, wanted: Sequence[NewInventories], wishes: Se
     """
     for one in sorted(wanted, key=lambda one: one.provider_id):
         try:
-            await providers.locked(session, one.provider_id, generation=one.generation)
+            await resource_providers.locked(session, one.provider_id, generation=one.generation)
         except errors.NotFound as error:
             raise errors.BadRequest(
                 f"Resource provider {one.provider_id} in inventories not found: {error.message}",

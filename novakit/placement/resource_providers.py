@@ -6,11 +6,11 @@ import attrs
 
 from novakit.placement.names import Changes
 from novakit.store.engine import Row, Session
-from novakit.store.placement import aggregates, inventories, names, providers, traits, usages
+from novakit.store.placement import aggregates, inventories, names, resource_providers, traits, usages
 from novakit.store.placement.inventories import StatedInventory as StatedInventory
 
 Rows = Sequence[Row]
-UNCHANGED = providers.UNCHANGED
+UNCHANGED = resource_providers.UNCHANGED
 """A parent that stays as it is."""
 
 
@@ -26,12 +26,12 @@ class Providers:
     async def require(self, id: str) -> None:
         """Go on only if there is such a provider."""
         async with self.changes.store.read() as session:
-            await providers.provider(session, id)
+            await resource_providers.provider(session, id)
 
     async def show(self, id: str) -> Row:
         """Return a provider."""
         async with self.changes.store.read() as session:
-            return await providers.provider(session, id)
+            return await resource_providers.provider(session, id)
 
     async def search(
         self,
@@ -50,7 +50,7 @@ class Providers:
         `resources` are amounts that must still fit; of each set in `member_of` and `required` one must be there.
         """
         async with self.changes.store.read() as session:
-            return await providers.search(
+            return await resource_providers.search(
                 session,
                 id=id,
                 name=name,
@@ -65,23 +65,23 @@ class Providers:
     async def create(self, id: str, name: str, parent_id: str | None) -> Row:
         """Make a provider and return it. Raises Conflict for a name or id that is taken, BadRequest for the parent."""
         return await self.changes.write(
-            lambda session: providers.create(session, id=id, name=name, parent_id=parent_id)
+            lambda session: resource_providers.create(session, id=id, name=name, parent_id=parent_id)
         )
 
     async def update(self, id: str, *, name: str, parent_id: str | None = UNCHANGED, may_move: bool) -> Row:
         """Rename a provider, put it below another, and return it. Raises Conflict, BadRequest."""
         return await self.changes.write(
-            lambda session: providers.update(session, id, name=name, parent_id=parent_id, may_move=may_move)
+            lambda session: resource_providers.update(session, id, name=name, parent_id=parent_id, may_move=may_move)
         )
 
     async def delete(self, id: str) -> None:
         """Remove a provider of which nothing is held. Raises Conflict."""
-        await self.changes.write(lambda session: providers.delete(session, id))
+        await self.changes.write(lambda session: resource_providers.delete(session, id))
 
     async def usages(self, id: str) -> tuple[Row, dict[str, int]]:
         """Return a provider, and what is used of it by class."""
         async with self.changes.store.read() as session:
-            provider = await providers.provider(session, id)
+            provider = await resource_providers.provider(session, id)
             return provider, (await usages.of_providers(session, [id])).get(id, {})
 
     async def usages_of_project(self, project_id: str, *, user_id: str | None, consumer_type: str | None) -> Rows:
@@ -93,15 +93,15 @@ class Providers:
         """Return a provider, and the aggregates it is in."""
         async with self.changes.store.read() as session:
             found = await aggregates.of_provider(session, id)
-            return await providers.provider(session, id), found
+            return await resource_providers.provider(session, id), found
 
     async def set_aggregates(self, id: str, wanted: Sequence[str], generation: int | None, *, guarded: bool) -> Row:
         """Put a provider into these aggregates and no others; `guarded` raises its generation. Returns it."""
 
         async def work(session: Session) -> Row:
-            await providers.locked(session, id, generation=generation)
+            await resource_providers.locked(session, id, generation=generation)
             await aggregates.replace(session, id, wanted, raise_generation=guarded)
-            return await providers.provider(session, id)
+            return await resource_providers.provider(session, id)
 
         return await self.changes.write(work)
 
@@ -114,7 +114,7 @@ class Providers:
         """Give a provider these traits and no others. Returns both. Raises BadRequest for an unknown trait."""
 
         async def work(session: Session) -> tuple[Row, list[str]]:
-            await providers.locked(session, id, generation=generation)
+            await resource_providers.locked(session, id, generation=generation)
             await traits.replace(session, id, wanted)
             return await _traits(session, id)
 
@@ -134,7 +134,7 @@ class Providers:
         """
 
         async def work(session: Session) -> tuple[Row, Rows]:
-            await providers.locked(session, id)
+            await resource_providers.locked(session, id)
             await names.ensure_classes(session, aliases)
             await inventories.create(session, id, name, stock)
             return await _inventories(session, id)
@@ -156,7 +156,7 @@ class Providers:
         """
 
         async def work(session: Session) -> tuple[Row, Rows]:
-            await providers.locked(session, id, generation=generation)
+            await resource_providers.locked(session, id, generation=generation)
             refuse_without_capacity(id, wanted, may_reserve_all=may_reserve_all)
             await names.ensure_classes(session, aliases)
             await inventories.replace(session, id, wanted)
@@ -170,7 +170,7 @@ class Providers:
         """Change one inventory of a provider. Returns it and all its inventories. Raises BadRequest, Conflict."""
 
         async def work(session: Session) -> tuple[Row, Rows]:
-            await providers.locked(session, id, generation=generation)
+            await resource_providers.locked(session, id, generation=generation)
             refuse_without_capacity(id, {name: stock}, may_reserve_all=may_reserve_all)
             await inventories.update(session, id, name, stock)
             return await _inventories(session, id)
@@ -181,7 +181,7 @@ class Providers:
         """Take one inventory from a provider. Raises NotFound, Conflict where something is allocated from it."""
 
         async def work(session: Session) -> None:
-            await providers.locked(session, id)
+            await resource_providers.locked(session, id)
             await inventories.delete(session, id, name)
 
         await self.changes.write(work)
@@ -195,8 +195,8 @@ def refuse_without_capacity(
 
 
 async def _traits(session: Session, id: str) -> tuple[Row, list[str]]:
-    return await providers.provider(session, id), await traits.of_provider(session, id)
+    return await resource_providers.provider(session, id), await traits.of_provider(session, id)
 
 
 async def _inventories(session: Session, id: str) -> tuple[Row, Rows]:
-    return await providers.provider(session, id), await inventories.of_provider(session, id)
+    return await resource_providers.provider(session, id), await inventories.of_provider(session, id)
