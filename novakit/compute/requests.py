@@ -5,8 +5,8 @@ from typing import Any
 
 import attrs
 
-NetworkWish = str | Sequence[Mapping[str, str | None]] | None
-"""None (the project's only network, if it has one), `auto`, `none`, or uuid, port, fixed_ip and tag of each card."""
+NetworksAsked = str | Sequence[Mapping[str, str | None]] | None
+"""None (the project's only network, if it has one), `auto`, `none`, or uuid, port, fixed_ip and tag of each NIC."""
 
 
 @attrs.frozen(kw_only=True)
@@ -21,7 +21,7 @@ class CreateRequest:
     description: str | None = None
     hostname: str | None = None
     """None is made from the name."""
-    networks: NetworkWish = None
+    networks: NetworksAsked = None
     security_groups: Sequence[str] = ()
     """Names or ids; empty is the default group."""
     key_name: str | None = None

@@ -64,10 +64,10 @@ class Servers:
         """Name the servers, all or of `ids`, that have an address like each of the patterns."""
         owners = set((await self.networks.owners()).values())
         candidates = owners if ids is None else owners & set(ids)
-        cards = await self.networks.addresses_of(sorted(candidates))
+        nics = await self.networks.addresses_of(sorted(candidates))
         return [
             server_id
-            for server_id, ports in cards.items()
+            for server_id, ports in nics.items()
             if all(
                 any(pattern.matches(address.ip) for port in ports for address in port.addresses) for pattern in patterns
             )

@@ -89,7 +89,7 @@ def _texts(values: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Requested:
-    """One card a new server is to have, as resolved when the server was asked for.
+    """One NIC a new server is to have, as resolved when the server was asked for.
 
     Plain data: `attrs.asdict` and `Requested(**data)` carry it through the database.
     """
@@ -103,18 +103,18 @@ class Requested:
     """Ids of the security groups of a port that is made."""
 
 
-def _cards(values: Iterable[Requested]) -> tuple[Requested, ...]:
+def _nics(values: Iterable[Requested]) -> tuple[Requested, ...]:
     return tuple(values)
 
 
 @attrs.frozen(kw_only=True)
 class NicRequest:
-    """The cards one server is to have."""
+    """The NICs one server is to have."""
 
     server_id: str
     project_id: str
     hostname: str
-    requested: tuple[Requested, ...] = attrs.field(converter=_cards)
+    requested: tuple[Requested, ...] = attrs.field(converter=_nics)
     host: str | None = None
     """Where its ports are to be wired; None for nowhere yet."""
     zone: str = "nova"
@@ -122,7 +122,7 @@ class NicRequest:
 
 @attrs.frozen(kw_only=True)
 class Fixed:
-    """One address of a server's card."""
+    """One address of a server's NIC."""
 
     ip: str
     subnet: Subnet
@@ -131,7 +131,7 @@ class Fixed:
 
 @attrs.frozen(kw_only=True)
 class PortInfo:
-    """One card of a server: what clients see under `addresses`, and what the guest is told."""
+    """One NIC of a server: what clients see under `addresses`, and what the guest is told."""
 
     id: str
     server_id: str

@@ -74,12 +74,12 @@ class Networks(Transactions):
     async def check_request(
         self,
         context: RequestContext,
-        requested: requests.Wish,
+        requested: requests.NetworksAsked,
         security_groups: Sequence[str] = (),
         *,
         servers: int = 1,
     ) -> list[Requested]:
-        """Return which cards each of `servers` new servers would have, in the errors of the compute API.
+        """Return which NICs each of `servers` new servers would have, in the errors of the compute API.
 
         `requested` is None, "auto", "none" or a list of `{uuid, fixed_ip, port, tag}`; `security_groups` are names or
         ids. Raises BadRequest, Forbidden (quota, external network) and Conflict (ambiguous, port in use).
@@ -119,7 +119,7 @@ class Networks(Transactions):
         host: str | None = None,
         zone: str = "nova",
     ) -> list[PortInfo]:
-        """Make and adopt the cards of a server, and say where it runs; the second time they are the same ones.
+        """Make and adopt the NICs of a server, and say where it runs; the second time they are the same ones.
 
         Calls that come together share a transaction.
         """
@@ -131,7 +131,7 @@ class Networks(Transactions):
         return await self._allocating(ask)
 
     async def allocate_many(self, asks: Sequence[NicRequest]) -> list[list[PortInfo]]:
-        """Make and adopt the cards of many servers in one transaction, all or nothing."""
+        """Make and adopt the NICs of many servers in one transaction, all or nothing."""
         fresh = servers.distinct(asks)
         found = await self.write(lambda session, touched: servers.allocate(session, touched, fresh))
         return [found[ask.server_id] for ask in asks]
@@ -153,20 +153,20 @@ class Networks(Transactions):
         """
 
         async def work(session: Session, touched: Touched) -> PortInfo:
-            have = (await servers.cards_of(session, [server_id]))[server_id]
-            if not any(card.id == port_id for card in have):
+            have = (await servers.nics_of(session, [server_id]))[server_id]
+            if not any(nic.id == port_id for nic in have):
                 ask = NicRequest(server_id=server_id, project_id=project_id, hostname=hostname, requested=[requested])
                 await servers.check_quota(session, [ask])
                 await servers.make(session, touched, [(ask, len(have), requested)], port_id=port_id)
             if host:
                 await servers.bind(session, touched, {server_id: (host, zone)})
-            have = (await servers.cards_of(session, [server_id]))[server_id]
-            return next(card for card in have if card.id == port_id)
+            have = (await servers.nics_of(session, [server_id]))[server_id]
+            return next(nic for nic in have if nic.id == port_id)
 
         return await self.write(work)
 
     async def detach(self, server_id: str, port_id: str) -> None:
-        """Take one card from a server: deleted when it was made for it, else given back; the unknown is fine."""
+        """Take one NIC from a server: deleted when it was made for it, else given back; the unknown is fine."""
         await self.write(lambda session, touched: servers.release(session, touched, [server_id], port_id=port_id))
 
     async def bind(self, server_id: str, host: str, zone: str = "nova") -> list[PortInfo]:
@@ -191,9 +191,9 @@ class Networks(Transactions):
         return [None] * len(server_ids)
 
     async def ports_of(self, server_ids: Sequence[str]) -> dict[str, list[PortInfo]]:
-        """Read the cards of many servers in two statements; a server without any has an empty list."""
+        """Read the NICs of many servers in two statements; a server without any has an empty list."""
         async with self.store.read() as session:
-            return await servers.cards_of(session, server_ids)
+            return await servers.nics_of(session, server_ids)
 
     async def addresses_of(self, server_ids: Sequence[str]) -> dict[str, list[ShownPort]]:
         """Read the addresses and groups of many servers in two statements; a server without a port is left out."""
@@ -222,16 +222,16 @@ class Networks(Transactions):
         return found[0] if found else await self.write(lambda session, _: ensure_default(session, project))
 
     async def metadata_port(self, network_id: str, ip: str) -> PortInfo | None:
-        """Return whose card is behind a connection that comes from an address on a network."""
+        """Return whose NIC is behind a connection that comes from an address on a network."""
         try:
             number = number_of(ip)
         except errors.BadRequest:
             return None
         async with self.store.read() as session:
             server_id = await server_at(session, network_id, number)
-            cards = (await servers.cards_of(session, [server_id]))[server_id] if server_id else []
+            nics = (await servers.nics_of(session, [server_id]))[server_id] if server_id else []
         return next(
-            (card for card in cards if card.network_id == network_id and ip in (fixed.ip for fixed in card.addresses)),
+            (nic for nic in nics if nic.network_id == network_id and ip in (fixed.ip for fixed in nic.addresses)),
             None,
         )
 

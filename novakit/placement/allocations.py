@@ -27,13 +27,13 @@ class AllocationRequest:
     """None when the caller expects that the consumer does not exist."""
 
 
-async def replace(session: Session, wishes: Sequence[AllocationRequest]) -> None:
+async def replace(session: Session, asked: Sequence[AllocationRequest]) -> None:
     """Let consumers hold what is wished, all of them or none.
 
     Raises Conflict for a consumer that changed meanwhile or for inventory that does not suffice, BadRequest for
     providers and classes that do not exist.
     """
-    for refused in await replace_each(session, [wishes]):
+    for refused in await replace_each(session, [asked]):
         if refused is not None:
             raise refused
 
@@ -48,8 +48,8 @@ async def replace_each(
         # The ledger knows what consumers held when it was opened; who asks about one again is for the next ledger.
         together = left[: _distinct(left)]
         left = left[len(together) :]
-        ledger = await Ledger.open(session, [wish.claim for wishes in together for wish in wishes])
-        answers += [await _refusal(session, ledger, wishes) for wishes in together]
+        ledger = await Ledger.open(session, [each.claim for asked in together for each in asked])
+        answers += [await _refusal(session, ledger, asked) for asked in together]
         await ledger.write()
     return answers
 
@@ -57,20 +57,20 @@ async def replace_each(
 def _distinct(requests: Sequence[Sequence[AllocationRequest]]) -> int:
     """Count the requests from the first on that name no consumer of an earlier one."""
     named: set[str] = set()
-    for count, wishes in enumerate(requests):
-        consumers = {wish.claim.consumer_id for wish in wishes}
+    for count, asked in enumerate(requests):
+        consumers = {each.claim.consumer_id for each in asked}
         if named & consumers:
             return count
         named |= consumers
     return len(requests)
 
 
-async def _refusal(session: Session, ledger: Ledger, wishes: Sequence[AllocationRequest]) -> errors.NovakitError | None:
+async def _refusal(session: Session, ledger: Ledger, asked: Sequence[AllocationRequest]) -> errors.NovakitError | None:
     """Let the ledger take one request. Returns why it cannot, and leaves the ledger as it was then."""
-    claims = [wish.claim for wish in wishes]
+    claims = [each.claim for each in asked]
     try:
-        for wish in wishes:
-            check_generation(ledger, wish)
+        for each in asked:
+            check_generation(ledger, each)
         ledger.replace(claims)
     except OutOfStock as error:
         try:
@@ -83,14 +83,14 @@ async def _refusal(session: Session, ledger: Ledger, wishes: Sequence[Allocation
     return None
 
 
-def check_generation(ledger: Ledger, wish: AllocationRequest) -> None:
+def check_generation(ledger: Ledger, request: AllocationRequest) -> None:
     """Raise `Conflict` when the consumer is not as the caller has seen it."""
-    if wish.generation is UNCHECKED:
+    if request.generation is UNCHECKED:
         return
-    row = ledger.consumers.get(wish.claim.consumer_id)
+    row = ledger.consumers.get(request.claim.consumer_id)
     actual = row["generation"] if row else None
-    if actual != wish.generation:
-        said = ["null" if one is None else str(one) for one in (actual, wish.generation)]
+    if actual != request.generation:
+        said = ["null" if one is None else str(one) for one in (actual, request.generation)]
         raise errors.Conflict(
             f"consumer generation conflict - expected {said[0]} but got {said[1]}", kind=CONCURRENT_UPDATE
         )

@@ -13,7 +13,7 @@ from novakit.store.engine import Row, Session
 from novakit.store.placement import allocations, names, resource_providers
 
 Rows = Sequence[Row]
-Wishes = Sequence[AllocationRequest]
+AllocationRequests = Sequence[AllocationRequest]
 TOGETHER = 20
 """Consumers of a request up to which it is done together with others: a larger one would only make small ones wait."""
 
@@ -24,7 +24,7 @@ class Consumers:
 
     changes: Changes
     _release: Callable[[Session, str], Awaitable[bool]]
-    _replacing: Gather[Wishes, errors.NovakitError | None] = attrs.field(
+    _replacing: Gather[AllocationRequests, errors.NovakitError | None] = attrs.field(
         init=False, default=attrs.Factory(lambda self: Gather(self._replace_each, most=50), takes_self=True)
     )
 
@@ -39,14 +39,14 @@ class Consumers:
             provider = await resource_providers.provider(session, provider_id)
             return provider, await allocations.of_provider(session, provider_id)
 
-    async def replace(self, wishes: Wishes) -> None:
+    async def replace(self, asked: AllocationRequests) -> None:
         """Replace what consumers hold, all or none. Raises BadRequest, Conflict."""
-        if len(wishes) > TOGETHER:
-            await self.changes.write(lambda session: replace(session, wishes))
-        elif (refused := await self._replacing(wishes)) is not None:
+        if len(asked) > TOGETHER:
+            await self.changes.write(lambda session: replace(session, asked))
+        elif (refused := await self._replacing(asked)) is not None:
             raise refused
 
-    async def _replace_each(self, requests: Sequence[Wishes]) -> Sequence[errors.NovakitError | None]:
+    async def _replace_each(self, requests: Sequence[AllocationRequests]) -> Sequence[errors.NovakitError | None]:
         return await self.changes.write(lambda session: replace_each(session, requests))
 
     async def release(self, consumer_id: str) -> bool:
@@ -54,12 +54,12 @@ class Consumers:
         return await self.changes.write(lambda session: self._release(session, consumer_id))
 
     async def reshape(
-        self, inventories: Sequence[NewInventories], wishes: Sequence[AllocationRequest], aliases: Collection[str]
+        self, inventories: Sequence[NewInventories], asked: Sequence[AllocationRequest], aliases: Collection[str]
     ) -> None:
         """Replace inventories and what is held of them in one step; `aliases` are classes that are made if missing."""
 
         async def work(session: Session) -> None:
             await names.ensure_classes(session, aliases)
-            await reshape(session, inventories, wishes)
+            await reshape(session, inventories, asked)
 
         await self.changes.write(work)

@@ -20,7 +20,7 @@ class NewInventories:
     inventories: Mapping[str, StatedInventory]
 
 
-async def reshape(session: Session, wanted: Sequence[NewInventories], wishes: Sequence[AllocationRequest]) -> None:
+async def reshape(session: Session, wanted: Sequence[NewInventories], asked: Sequence[AllocationRequest]) -> None:
     """Replace inventories and allocations in one step.
 
     New inventory is there before allocations move, old inventory goes after they moved.
@@ -36,6 +36,6 @@ async def reshape(session: Session, wanted: Sequence[NewInventories], wishes: Se
             ) from error
     for one in wanted:
         await inventories.add(session, one.provider_id, one.inventories)
-    await replace(session, wishes)
+    await replace(session, asked)
     for one in wanted:
         await inventories.replace(session, one.provider_id, one.inventories)

@@ -18,7 +18,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 """Project and user of consumers that were made in versions without them."""
 
 
-def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> AllocationRequest:
+def request_of(call: Asked, consumer: str, given: Mapping[str, Any]) -> AllocationRequest:
     """Make of a body what one consumer is to hold."""
     stated = given["allocations"]
     if isinstance(stated, list):
@@ -37,12 +37,12 @@ def wish(call: Asked, consumer: str, given: Mapping[str, Any]) -> AllocationRequ
     return AllocationRequest(claim, given["consumer_generation"] if call.version >= (1, 28) else UNCHECKED)
 
 
-def wishes(call: Asked, given: Mapping[str, Mapping[str, object]]) -> list[AllocationRequest]:
+def requests_of(call: Asked, given: Mapping[str, Mapping[str, object]]) -> list[AllocationRequest]:
     """Make of a body what several consumers are to hold. Raises BadRequest when one is named twice."""
     made = {canonical_uuid(consumer) or consumer: one for consumer, one in given.items()}
     if len(made) < len(given):
         raise errors.BadRequest("A consumer is named twice, in different spellings of its UUID; name it once.")
-    return [wish(call, consumer, one) for consumer, one in made.items()]
+    return [request_of(call, consumer, one) for consumer, one in made.items()]
 
 
 async def show(call: Asked) -> web.Response:
@@ -84,7 +84,7 @@ async def put(call: Asked) -> web.Response:
     if consumer is None:
         raise errors.BadRequest(f"Malformed consumer_uuid: {call.path['consumer_uuid']}")
     given = await body(call, query.by_version(schemas.PUT, call.version))
-    await call.service.holders.replace([wish(call, consumer, given)])
+    await call.service.holders.replace([request_of(call, consumer, given)])
     return answer(call, None, 204)
 
 
@@ -92,7 +92,7 @@ async def post(call: Asked) -> web.Response:
     """POST /allocations: replace what several consumers hold, all or none."""
     require_json(call, writes=True)
     given = await body(call, query.by_version(schemas.POST, call.version))
-    await call.service.holders.replace(wishes(call, given))
+    await call.service.holders.replace(requests_of(call, given))
     return answer(call, None, 204)
 
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from novakit.api.placement import query
-from novakit.api.placement.allocations import wishes
+from novakit.api.placement.allocations import requests_of
 from novakit.api.placement.frame import Asked, answer, body, require_json
 from novakit.api.placement.inventories import stocks
 from novakit.api.placement.schemas import reshaper as schemas
@@ -19,7 +19,7 @@ async def post(call: Asked) -> web.Response:
         NewInventories(id, one["resource_provider_generation"], stocks(one["inventories"]))
         for id, one in given["inventories"].items()
     ]
-    held = wishes(call, given["allocations"])
+    held = requests_of(call, given["allocations"])
     aliases = aliased(name for one in given["inventories"].values() for name in one["inventories"])
     await call.service.holders.reshape(wanted, held, aliases)
     return answer(call, None, 204)

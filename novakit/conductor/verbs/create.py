@@ -203,13 +203,13 @@ class Creation:
         request = attrs.evolve(request, flavor={**request.flavor, "extra_specs": specs})
         image = await self._image(context, request)
         hardware.check(request.flavor, image.properties)
-        cards = await self.networks.check_request(
+        nics = await self.networks.check_request(
             context, request.networks, request.security_groups, servers=request.max_count
         )
         now, reservation = world.now(), f"r-{world.new_id()[:8]}"
         new = [self._row(context, request, image, index, reservation, now) for index in range(request.max_count)]
         memory = Creating(
-            networks=tuple(cards),
+            networks=tuple(nics),
             admin_pass=request.admin_pass if request.config_drive else None,
             availability_zone=request.availability_zone,
             disk_format=image.disk_format or "",

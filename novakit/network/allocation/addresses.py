@@ -74,7 +74,7 @@ def read_mac(text: str) -> str:
     """Read a unicast MAC address in its usual form."""
     mac = normal_mac(text)
     if mac is None or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
-        raise invalid(f"'{text[:64]}' is not a valid MAC address of one card.")
+        raise invalid(f"'{text[:64]}' is not a valid MAC address of one device.")
     return mac
 
 

@@ -1,4 +1,4 @@
-"""The cards of servers: made, adopted, bound to hosts and given back, for many servers in one transaction."""
+"""The NICs of servers: made, adopted, bound to hosts and given back, for many servers in one transaction."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ from novakit.store.network.subnets import StoredSubnet, lock_of_networks
 from novakit.store.network.touched import Touched
 from novakit_hookspecs.networks import Subnet
 
-Cards = dict[str, list[PortInfo]]
+Nics = dict[str, list[PortInfo]]
 
 
-async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
-    """Read the cards of servers, in the order they were asked for: two statements."""
-    found: Cards = {server_id: [] for server_id in server_ids}
+async def nics_of(session: Session, server_ids: Sequence[str]) -> Nics:
+    """Read the NICs of servers, in the order they were asked for: two statements."""
+    found: Nics = {server_id: [] for server_id in server_ids}
     if not server_ids:
         return found
     groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -41,12 +41,12 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
         groups[port_id].append((group_id, name))
     known: dict[str, Subnet] = {}
     fixed: dict[str, list[Fixed]] = {}
-    cards: list[Row] = []
+    nics: list[Row] = []
     for row in await server_ports(session, server_ids):
         port_id, subnet_id = row["id"], row["subnet_id"]
         if port_id not in fixed:
             fixed[port_id] = []
-            cards.append(row)
+            nics.append(row)
         if subnet_id:
             if subnet_id not in known:
                 known[subnet_id] = _subnet(row)
@@ -54,7 +54,7 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
             fixed[port_id].append(
                 Fixed(ip=ip_of(row["number"]), subnet=known[subnet_id], floating_ips=(floating,) if floating else ())
             )
-    for row in cards:
+    for row in nics:
         port_id, server_id = row["id"], row["server_id"]
         found[server_id].append(
             PortInfo(
@@ -79,7 +79,7 @@ async def cards_of(session: Session, server_ids: Sequence[str]) -> Cards:
 
 
 async def addresses_of(session: Session, server_ids: Sequence[str]) -> dict[str, list[ShownPort]]:
-    """Read what clients see of the ports of servers, in the order of `cards_of`: two statements."""
+    """Read what clients see of the ports of servers, in the order of `nics_of`: two statements."""
     groups: dict[str, list[str]] = {}
     for port_id, group_id, name in await server_groups(session, server_ids):
         groups.setdefault(port_id, []).append(name or group_id)
@@ -119,27 +119,27 @@ def subnet_of(row: StoredSubnet) -> Subnet:
     )
 
 
-async def allocate(session: Session, touched: Touched, asks: Sequence[NicRequest]) -> Cards:
-    """Make and adopt the cards of servers, and bind them to hosts; a server that has some already keeps them."""
+async def allocate(session: Session, touched: Touched, asks: Sequence[NicRequest]) -> Nics:
+    """Make and adopt the NICs of servers, and bind them to hosts; a server that has some already keeps them."""
     keys = [ask.server_id for ask in asks]
     settled = set(await servers_with_ports(session, keys))
     fresh = [ask for ask in asks if ask.requested and ask.server_id not in settled]
     if fresh:
         await check_quota(session, fresh)
-        await make(session, touched, [(ask, place, card) for ask in fresh for place, card in enumerate(ask.requested)])
+        await make(session, touched, [(ask, place, nic) for ask in fresh for place, nic in enumerate(ask.requested)])
     # Those that were just made are bound already; those that were there before may not be.
-    adopting = {ask.server_id for ask in fresh if any(card.port_id for card in ask.requested)}
+    adopting = {ask.server_id for ask in fresh if any(nic.port_id for nic in ask.requested)}
     places = {ask.server_id: (ask.host, ask.zone) for ask in asks if ask.host and ask.server_id in adopting | settled}
     if places:
         await _bind(session, touched, places)
-    return await cards_of(session, keys)
+    return await nics_of(session, keys)
 
 
 async def check_quota(session: Session, asks: Sequence[NicRequest]) -> None:
     """Make sure that the projects may have the new ports that are asked for. Raises Forbidden."""
     new: dict[str, int] = defaultdict(int)
     for ask in asks:
-        if count := sum(card.port_id is None for card in ask.requested):
+        if count := sum(nic.port_id is None for nic in ask.requested):
             new[ask.project_id] += count
     await quota.hold(session, "port", new)
     for project_id, count in new.items():
@@ -150,20 +150,20 @@ async def check_quota(session: Session, asks: Sequence[NicRequest]) -> None:
 async def make(
     session: Session,
     touched: Touched,
-    cards: Sequence[tuple[NicRequest, int, Requested]],
+    nics: Sequence[tuple[NicRequest, int, Requested]],
     *,
     port_id: str | None = None,
 ) -> None:
     """Make new ports, one statement for all of them, and adopt the given ones."""
-    fresh = [(ask, place, card) for ask, place, card in cards if card.port_id is None]
+    fresh = [(ask, place, nic) for ask, place, nic in nics if nic.port_id is None]
     subnets: dict[str, list[StoredSubnet]] = defaultdict(list)
     secure: dict[str, bool] = {}
-    for row, filtered in await lock_of_networks(session, {card.network_id for _, _, card in fresh}) if fresh else ():
+    for row, filtered in await lock_of_networks(session, {nic.network_id for _, _, nic in fresh}) if fresh else ():
         subnets[row.network_id].append(row)
         secure[row.network_id] = filtered
     drafts = [
-        _draft(ask, place, card, subnets[card.network_id], port_id, secure=secure.get(card.network_id, True))
-        for ask, place, card in fresh
+        _draft(ask, place, nic, subnets[nic.network_id], port_id, secure=secure.get(nic.network_id, True))
+        for ask, place, nic in fresh
     ]
     await choose(session, drafts, subnets)
     await write(session, drafts)
@@ -171,15 +171,15 @@ async def make(
     for draft in drafts:
         touched.members.update(draft.groups)
     touched.hosts |= {ask.host for ask, _, _ in fresh if ask.host}
-    for ask, place, card in cards:
-        if card.port_id is not None:
-            await _adopt(session, touched, ask, place, card)
+    for ask, place, nic in nics:
+        if nic.port_id is not None:
+            await _adopt(session, touched, ask, place, nic)
 
 
 def _draft(
     ask: NicRequest,
     place: int,
-    card: Requested,
+    nic: Requested,
     subnets: Sequence[StoredSubnet],
     port_id: str | None,
     *,
@@ -187,18 +187,18 @@ def _draft(
 ) -> PortDraft:
     if not subnets:
         raise errors.BadRequest(
-            f"Network {card.network_id} requires at least one subnet in order to boot instances on.",
+            f"Network {nic.network_id} requires at least one subnet in order to boot instances on.",
             kind="NetworkRequiresSubnet",
         )
     wants: list[tuple[str, int | None]] | None = None
-    if card.fixed_ip is not None:
-        number = number_of(card.fixed_ip)
+    if nic.fixed_ip is not None:
+        number = number_of(nic.fixed_ip)
         subnet = containing(subnets, number)
         if subnet is None:
-            raise errors.BadRequest(f"Fixed IP {card.fixed_ip} is not on network {card.network_id}.")
+            raise errors.BadRequest(f"Fixed IP {nic.fixed_ip} is not on network {nic.network_id}.")
         wants = [(subnet.id, number)]
     row = new_port(
-        card.network_id,
+        nic.network_id,
         id=port_id,
         project_id=ask.project_id,
         device_id=ask.server_id,
@@ -208,21 +208,21 @@ def _draft(
         status="BUILD" if ask.host else "DOWN",
         made=True,
         position=place,
-        nic_tag=card.tag,
+        nic_tag=nic.tag,
         hostname=ask.hostname,
         port_security=secure,
     )
-    return PortDraft(row=row, wants=wants, groups=card.groups if secure else ())
+    return PortDraft(row=row, wants=wants, groups=nic.groups if secure else ())
 
 
-async def _adopt(session: Session, touched: Touched, ask: NicRequest, place: int, card: Requested) -> None:
-    port = next(iter(await rows.lock(session, StoredPort, id=card.port_id)), None)
+async def _adopt(session: Session, touched: Touched, ask: NicRequest, place: int, nic: Requested) -> None:
+    port = next(iter(await rows.lock(session, StoredPort, id=nic.port_id)), None)
     if port is None:
-        raise errors.BadRequest(f"Port id {card.port_id} could not be found.", kind="PortNotFound")
+        raise errors.BadRequest(f"Port id {nic.port_id} could not be found.", kind="PortNotFound")
     if port.server_id == ask.server_id:
         return
     if port.server_id or port.device_id:
-        raise errors.Conflict(f"Port {card.port_id} is still in use.", kind="PortInUse")
+        raise errors.Conflict(f"Port {nic.port_id} is still in use.", kind="PortInUse")
     values = {"device_id": ask.server_id, "device_owner": "compute:nova", "server_id": ask.server_id, "made": False}
     await rows.change(
         session,
@@ -230,16 +230,16 @@ async def _adopt(session: Session, touched: Touched, ask: NicRequest, place: int
         port.id,
         **values,
         position=place,
-        nic_tag=card.tag,
+        nic_tag=nic.tag,
         hostname=port.hostname or ask.hostname,
     )
     touched.gateway = True
 
 
-async def bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> Cards:
+async def bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> Nics:
     """Say on which host and in which zone servers run, so that their ports are wired there."""
     await _bind(session, touched, places)
-    return await cards_of(session, list(places))
+    return await nics_of(session, list(places))
 
 
 async def _bind(session: Session, touched: Touched, places: Mapping[str, tuple[str, str]]) -> None:

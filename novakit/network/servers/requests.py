@@ -19,7 +19,7 @@ from novakit.store.network.ports import StoredAddress, StoredPort
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet, any_network, usable_networks
 
-Wish = str | Sequence[Mapping[str, str | None]] | None
+NetworksAsked = str | Sequence[Mapping[str, str | None]] | None
 PORTS_EXCEEDED = "Maximum number of ports exceeded"
 
 
@@ -29,44 +29,44 @@ class Question:
 
     context: RequestContext = attrs.field(eq=False)
     caller: tuple[str, bool]
-    wish: bytes
+    asked: bytes
     names: tuple[str, ...]
     servers: int
 
     @classmethod
-    def of(cls, context: RequestContext, requested: Wish, names: Sequence[str], servers: int) -> "Question":
+    def of(cls, context: RequestContext, requested: NetworksAsked, names: Sequence[str], servers: int) -> "Question":
         """Make the question of one request."""
         caller = (context.project_id or "", context.is_admin)
         asked = requested if requested is None or isinstance(requested, str) else list(requested)
-        return cls(context=context, caller=caller, wish=orjson.dumps(asked), names=tuple(names), servers=servers)
+        return cls(context=context, caller=caller, asked=orjson.dumps(asked), names=tuple(names), servers=servers)
 
 
 async def resolve(store: Store, question: Question) -> list[Requested]:
-    """Return which cards each new server would have; see `Networks.check_request`."""
+    """Return which NICs each new server would have; see `Networks.check_request`."""
     context, names, servers = question.context, question.names, question.servers
-    requested: Wish = orjson.loads(question.wish)
+    requested: NetworksAsked = orjson.loads(question.asked)
     project = context.project_id or ""
     async with store.read() as session:
         groups = await resolve_groups(session, project, names)
         if requested == "none":
             return []
         if requested is None or isinstance(requested, str):
-            cards = await _automatic(session, project, must=requested == "auto")
+            nics = await _automatic(session, project, must=requested == "auto")
         else:
-            cards = [await _named(session, context, wish, servers) for wish in requested]
-            _refuse_duplicates(cards)
-        new = servers * sum(card.port_id is None for card in cards)
+            nics = [await _named(session, context, one, servers) for one in requested]
+            _refuse_duplicates(nics)
+        new = servers * sum(nic.port_id is None for nic in nics)
         if new and quota.exceeds(*await limit_and_used(session, project, "port"), new):
             raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
-    if groups is None and any(card.port_id is None for card in cards):
+    if groups is None and any(nic.port_id is None for nic in nics):
         async with store.write() as session:
             await ensure_default(session, project)
             groups = await resolve_groups(session, project, names)
     return [
-        card
-        if card.port_id
-        else Requested(network_id=card.network_id, fixed_ip=card.fixed_ip, tag=card.tag, groups=groups or ())
-        for card in cards
+        nic
+        if nic.port_id
+        else Requested(network_id=nic.network_id, fixed_ip=nic.fixed_ip, tag=nic.tag, groups=groups or ())
+        for nic in nics
     ]
 
 
@@ -119,16 +119,16 @@ def _need_subnet(network: StoredNetwork, subnet_count: int) -> None:
         )
 
 
-async def _named(session: Session, context: RequestContext, wish: Mapping[str, str | None], servers: int) -> Requested:
-    tag = wish.get("tag")
-    if port_id := wish.get("port"):
+async def _named(session: Session, context: RequestContext, one: Mapping[str, str | None], servers: int) -> Requested:
+    tag = one.get("tag")
+    if port_id := one.get("port"):
         if servers > 1:
             raise errors.BadRequest(
                 "Failed to launch multiple instances with one port ID; name the network instead.",
                 kind="MultiplePortsNotApplicable",
             )
         return await _port(session, context, str(port_id).lower(), tag)
-    network_id, fixed_ip = str(wish.get("uuid") or "").lower(), wish.get("fixed_ip") or None
+    network_id, fixed_ip = str(one.get("uuid") or "").lower(), one.get("fixed_ip") or None
     found = await usable_networks(session, context.project_id, [network_id])
     if context.is_admin and not found:
         found = await any_network(session, network_id)
@@ -172,8 +172,8 @@ async def _port(session: Session, context: RequestContext, port_id: str, tag: st
     return Requested(network_id=port.network_id, port_id=port_id, tag=tag)
 
 
-def _refuse_duplicates(cards: Sequence[Requested]) -> None:
-    for values in ([c.port_id for c in cards if c.port_id], [c.fixed_ip for c in cards if c.fixed_ip]):
+def _refuse_duplicates(nics: Sequence[Requested]) -> None:
+    for values in ([c.port_id for c in nics if c.port_id], [c.fixed_ip for c in nics if c.fixed_ip]):
         if len(set(values)) < len(values):
             raise errors.BadRequest(
                 f"The same port or address is asked for twice: {', '.join(values)}.", kind="InvalidInput"

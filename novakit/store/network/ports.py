@@ -40,7 +40,7 @@ ports = sa.Table(
 )
 """`server_id` is set by the compute service alone; `device_id` is what a client may write.
 
-`made` says that the port was made for its server and goes with it; `position` orders the cards of a server.
+`made` says that the port was made for its server and goes with it; `position` orders the NICs of a server.
 """
 
 

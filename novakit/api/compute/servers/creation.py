@@ -10,7 +10,7 @@ from novakit.api.compute.domain import Compute
 from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call
-from novakit.compute.requests import CreateRequest, NetworkWish
+from novakit.compute.requests import CreateRequest, NetworksAsked
 from novakit.request_spec.hints import bounded
 
 NOT_SERVED = {
@@ -165,24 +165,24 @@ async def _public_key(call: Call[Compute], name: str | None) -> str | None:
         raise errors.BadRequest("Invalid key_name provided.") from error
 
 
-def _networks(asked: Any) -> NetworkWish:
-    """Check each card that is asked for; the network service resolves them."""
+def _networks(asked: Any) -> NetworksAsked:
+    """Check each NIC that is asked for; the network service resolves them."""
     if asked is None or isinstance(asked, str):
         return asked
     seen = set()
-    for card in asked:
-        port = card.get("port")
+    for nic in asked:
+        port = nic.get("port")
         if port:
             if port in seen:
                 raise errors.BadRequest(
                     f"Port ID '{port}' was specified twice: you cannot attach a port multiple times."
                 )
             seen.add(port)
-            if card.get("fixed_ip"):
+            if nic.get("fixed_ip"):
                 raise errors.BadRequest(
-                    f"Specified Fixed IP '{card['fixed_ip']}' cannot be used with port '{port}': the two cannot be "
+                    f"Specified Fixed IP '{nic['fixed_ip']}' cannot be used with port '{port}': the two cannot be "
                     "specified together."
                 )
-        elif not card.get("uuid"):
+        elif not nic.get("uuid"):
             raise errors.BadRequest("Bad network format: missing 'uuid'")
     return list(asked) or None

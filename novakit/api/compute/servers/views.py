@@ -206,7 +206,7 @@ def _address(ip: str, kind: str, mac: str | None) -> View:
 
 
 def security_groups(ports: Sequence[ShownPort]) -> list[dict[str, str]]:
-    """Name every security group of a server's ports once for each of its cards, as clients expect."""
+    """Name every security group of a server's ports once for each of its NICs, as clients expect."""
     return [{"name": name} for port in ports for name in port.security_groups]
 
 
