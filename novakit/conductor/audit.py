@@ -37,6 +37,11 @@ _REPORTED = "It is removed after its host has reported it twice, in about two mi
 _LEFT = (
     "It is left alone. Look at `novakit guest list`; then `novakit guest adopt {id}` or `novakit guest remove {id}`."
 )
+_UNDECIDED = (
+    "It is removed after its host has reported it twice, if this database knows it to be left over. One that is newer"
+    " stays: `novakit guest list` names it."
+)
+_BESIDE = "It stays or goes with its guest, which is named here too."
 _REMAINS = "It is left alone. Look at `novakit host strangers`; then `novakit host remove {id}`."
 OF_GUESTS = frozenset({"domain", "disk", "file", "device", "process"})
 """Kinds of things that a virt driver keeps for its guests, and removes with them; the others are the network's."""
@@ -251,19 +256,22 @@ def _amounts(amounts: Mapping[str, int]) -> str:
 
 def _guests(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
     for host, has in found.items():
-        for guest in sorted(has.guests - busy):
-            server = store.servers.get(guest)
-            if server is not None and server["host"] == host:
+        for guest in sorted(has.guests):
+            server, row = store.servers.get(guest), store.strangers.get((host, guest))
+            # What an operation works on is its business, unless the guest is one that it leaves alone.
+            if (server is not None and server["host"] == host) or (guest in busy and row is None):
                 continue
             about: dict[str, Any] = {"kind": "guest", "name": guest, "host": host, "owner": guest}
             if server is not None:
                 problem = f"Its server is to run on {server['host'] or 'no host'}."
-                yield Finding(**about, problem=problem, remedy=_LEFT.format(id=guest))
+                if row is not None:
+                    problem += f" {row['why']}"
+                remedy = _LEFT.format(id=guest) if row is not None else _UNDECIDED
+                yield Finding(**about, problem=problem, remedy=remedy)
             elif guest in store.once:
                 yield Finding(**about, problem="Its server is deleted.", remedy=_REPORTED)
             else:
-                problem = _stranger(store.strangers.get((host, guest)))
-                yield Finding(**about, problem=problem, remedy=_LEFT.format(id=guest))
+                yield Finding(**about, problem=_stranger(row), remedy=_LEFT.format(id=guest))
 
 
 def _stranger(row: Row | None) -> str:
@@ -292,11 +300,14 @@ def _ports(store: Picture, busy: set[str]) -> Iterator[Finding]:
 def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iterator[Finding]:
     others = store.networks | store.routers | (set(store.held) - store.once)
     for host, has in found.items():
-        strange = _kept_for_strangers(store, host, has)
+        own = _of_strangers(store, host, has)
+        strange = own | _kept_for_strangers(store, host)
         for each in has.holdings:
             kind, name, owner = each["kind"], each["name"], each["owner"]
             port, server = store.ports.get(owner), store.servers.get(owner)
             if owner in busy or (owner in others and server is None) or (port and port["server_id"] in busy):
+                continue
+            if owner in own or (port and port["server_id"] in own):
                 continue
             if server is None and port is None and owner in strange:
                 continue
@@ -306,7 +317,7 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
             if server is not None:
                 if server["host"] != host:
                     problem = f"Its server is to run on {server['host'] or 'no host'}."
-                    remedy = _REMAINS.format(id=owner) if remains else _REPORTED
+                    remedy = _REMAINS.format(id=owner) if remains else _BESIDE
                     yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
                 elif kind == "device" and not _is_claimed(store, host, name, owner):
                     problem = "Its server has it, and holds no claim on it."
@@ -315,31 +326,33 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
             elif port is not None:
                 if port["server_id"] and port["host"] != host:
                     problem = f"Its port is bound to {port['host'] or 'no host'}."
-                    yield Finding(**about, problem=problem, remedy=_PUSHED)
+                    remedy = _BESIDE if port["server_id"] in has.guests else _PUSHED
+                    yield Finding(**about, problem=problem, remedy=remedy)
             elif kind != "domain" or owner not in has.guests:
                 problem = f"Nothing has the id {owner}." if owner else "Nobody knows whose it is."
                 remedy = _REMAINS.format(id=owner) if remains else _RESTART.format(host=host)
                 yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
 
 
-def _kept_for_strangers(store: Picture, host: str, has: Found) -> set[str]:
-    """Name what is on a host because of guests that no server is: told of with the guest, not piece by piece.
+def _of_strangers(store: Picture, host: str, has: Found) -> set[str]:
+    """Name the strangers that a host has, and their ports: told of as guests, and not piece by piece.
 
-    Networks and routers of strangers stay wherever they are served, as far as their notes reach.
+    The rows of such a guest's server and ports may be there: of an older backup they say where it was to run then.
     """
     strange = {guest for (at, guest) in store.strangers if at == host and guest in has.guests}
     wired = {id for (at, guest), row in store.strangers.items() if at == host for id in row["keeps"].get("ports", ())}
-    return (
-        strange
-        | wired
-        | {
-            id
-            for (at, _), row in store.strangers.items()
-            if at == host or row["keeps"].get("reach") in (EVERYWHERE, LOST)
-            for kind in ("networks", "around")
-            for id in row["keeps"].get(kind, ())
-        }
-    )
+    return strange | wired
+
+
+def _kept_for_strangers(store: Picture, host: str) -> set[str]:
+    """Name networks, and what is around them, that stay on a host because of strangers, as far as their notes reach."""
+    return {
+        id
+        for (at, _), row in store.strangers.items()
+        if at == host or row["keeps"].get("reach") in (EVERYWHERE, LOST)
+        for kind in ("networks", "around")
+        for id in row["keeps"].get(kind, ())
+    }
 
 
 def _is_claimed(store: Picture, host: str, address: str, server_id: str) -> bool:

@@ -130,6 +130,34 @@ def test_what_is_wrong_on_a_host_is_found(found: dict[str, Found], kind: str, se
     assert finding.kind == kind and sentence in finding.problem and finding.remedy
 
 
+@pytest.mark.parametrize("is_busy", [True, False])
+@pytest.mark.parametrize("host", [None, "b"])
+def test_a_guest_that_is_newer_than_the_database_is_named_once_and_nothing_is_said_to_remove_it(
+    is_busy: bool, host: str | None
+) -> None:
+    row = {"host": "a", "guest": "s1", "why": "It is newer than this database.", "keeps": {"ports": ["p1"]}}
+    opened = ({"id": "o", "kind": "shelve", "server_id": "s1"},) if is_busy else ()
+    picture = _picture(
+        servers={"s1": {**SERVER, "vm_state": "shelved_offloaded", "host": host}},
+        held={},
+        ports={"p1": {"id": "p1", "server_id": "s1", "host": host, "project_id": "p"}},
+        operations=opened,
+        strangers={("a", "s1"): {**row, "claim_id": "c"}},
+    )
+    (told,) = (each for each in compare(picture, IN_ORDER).orphaned if each.kind not in ("allocation", "port"))
+    assert (told.kind, told.name, told.host) == ("guest", "s1", "a")
+    assert "newer than this database" in told.problem and "guest adopt s1" in told.remedy
+
+
+def test_what_is_beside_a_guest_that_is_not_judged_yet_is_not_said_to_go_by_itself() -> None:
+    picture = _picture(**_server(host="b"), ports={"p1": {"id": "p1", "server_id": "s1", "host": "b"}})
+    told = {each.kind: each.remedy for each in compare(picture, IN_ORDER).orphaned if each.host == "a"}
+    assert "if this database knows it to be left over" in told["guest"]
+    assert {told[kind] for kind in ("domain", "disk", "tap")} == {
+        "It stays or goes with its guest, which is named here too."
+    }
+
+
 def test_what_an_operation_works_on_is_left_alone() -> None:
     busy = {"operations": ({"id": "o", "kind": "delete", "server_id": "s1"},)}
     everything_odd = {**_server(task_state="deleting", host="b"), "held": {}}
