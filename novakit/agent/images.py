@@ -170,6 +170,8 @@ class ImageCache:
         ):
             if answer.status in (403, 404):
                 raise Refused(f"The image {source.id} is not there any more.")
+            if answer.status == 409:
+                raise Refused(f"The image service does not have the data of image {source.id} whole any more.")
             answer.raise_for_status()
             with part.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(CHUNK):

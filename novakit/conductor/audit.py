@@ -90,6 +90,7 @@ class Audit:
             store = await picture(session, {guest for each in found.values() for guest in each.guests})
         report = compare(store, found)
         files = [_image_file(name) for name in await self.images.strangers()]
+        files += [_damaged(id, name, what) for id, (name, what) in (await self.images.damaged()).items()]
         return attrs.evolve(report, orphaned=(*report.orphaned, *files))
 
     async def _ask_hosts(self, names: Iterable[str]) -> dict[str, Found]:
@@ -115,6 +116,16 @@ def _image_file(name: str) -> Finding:
         owner=name.partition(".")[0],
         problem="No image has it: the database is older than it is, or does not know it.",
         remedy=_FILE.format(name=name),
+    )
+
+
+def _damaged(image: str, name: str, what: str) -> Finding:
+    return Finding(
+        kind="image file",
+        name=name,
+        owner=image,
+        problem=f"The data of image {image} {what}: it is not given out.",
+        remedy=f"Restore the file from a backup, or delete the image: `openstack image delete {image}`.",
     )
 
 

@@ -187,6 +187,17 @@ async def strangers(directory: Path, known: Callable[[], Awaitable[Collection[st
     )
 
 
+def damage(path: Path, size: int | None) -> str | None:
+    """Return in words how the file of an image differs from what its row says, by one look at its size; else None."""
+    try:
+        found = path.stat().st_size
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if size is None or found == size else f"has {found} bytes where {size} were uploaded"
+
+
 def shown(name: str) -> str:
     """Return the name of a file as text that any answer can carry; bytes that are no UTF-8 stand escaped."""
     return os.fsencode(name).decode(errors="backslashreplace")

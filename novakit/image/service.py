@@ -79,6 +79,23 @@ class Images:
         """Name the files in the image directory that no row names: of a lost database, or newer than a backup."""
         return [files.shown(name) for name in await files.strangers(self.directory, self.file_names)]
 
+    async def damaged(self) -> Mapping[str, tuple[str, str]]:
+        """Name the files whose size is not that of what was uploaded: by image, the file's name and what it has.
+
+        A process that has no directory of images names none.
+        """
+        async with self.store.read() as session:
+            rows = await table.stored(session)
+
+        def look() -> dict[str, tuple[str, str]]:
+            if not self.directory.is_dir():
+                return {}
+            found = {row["id"]: (row["file_name"], row["size"]) for row in rows}
+            seen = {id: (name, files.damage(self.directory / name, size)) for id, (name, size) in found.items()}
+            return {id: (name, what) for id, (name, what) in seen.items() if what is not None}
+
+        return await asyncio.to_thread(look)
+
     async def file_names(self) -> set[str]:
         """Return the names of all files that belong to an image."""
         async with self.store.read() as session:
@@ -133,8 +150,15 @@ class Images:
             return None
         if row["status"] == "deactivated" and not context.is_admin:
             raise errors.Forbidden(f"Image {image_id} is deactivated; an administrator can still read it.")
+        path = self.directory / row["file_name"]
+        if (what := await asyncio.to_thread(files.damage, path, row["size"])) is not None:
+            log.error("the file of an image is not what was uploaded", image=image_id, file=str(path), what=what)
+            raise errors.Conflict(
+                f"The data of image {image_id} {what}: it is not given out. Tell the operator to restore its file from"
+                " a backup; or upload the image anew."
+            )
         return ImageFile(
-            path=self.directory / row["file_name"],
+            path=path,
             format=row["disk_format"],
             size=row["size"],
             sha256=row["sha256"],

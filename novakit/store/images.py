@@ -227,6 +227,12 @@ async def file_names(session: Session) -> set[str]:
     return set(await session.scalars(sa.select(images.c.file_name).where(images.c.file_name.is_not(None))))
 
 
+async def stored(session: Session) -> list[Row]:
+    """Fetch id, file_name and size of all images that have a file."""
+    c = images.c
+    return await session.all(sa.select(c.id, c.file_name, c.size).where(c.file_name.is_not(None)))
+
+
 async def names(session: Session, ids: Collection[str]) -> dict[str, str]:
     """Return the names of images by id."""
     rows = await session.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)))

@@ -43,3 +43,18 @@ async def test_of_two_uploads_at_once_one_wins_whole(cloud: Any) -> None:
     _, data = await cloud.ask("GET", f"/v2/images/{image['id']}/file")
     assert len(set(data)) == 1
     assert len(cloud.files()) == 1
+
+
+async def test_data_that_is_not_what_was_uploaded_is_not_given_out_and_is_named(cloud: Any) -> None:
+    image = await cloud.image()
+    await cloud.upload(image["id"], b"x" * 1024)
+    (file,) = cloud.files()
+    (path,) = (path for path in cloud.images.directory.iterdir() if path.name == getattr(file, "name", file))
+    assert await cloud.images.damaged() == {}
+    path.write_bytes(b"x" * 100)
+    status, said = await cloud.ask("GET", f"/v2/images/{image['id']}/file")
+    assert status == 409 and "has 100 bytes where 1024 were uploaded" in str(said)
+    assert await cloud.images.damaged() == {image["id"]: (path.name, "has 100 bytes where 1024 were uploaded")}
+    path.unlink()
+    status, said = await cloud.ask("GET", f"/v2/images/{image['id']}/file")
+    assert status == 409 and "is gone" in str(said)
