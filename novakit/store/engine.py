@@ -61,6 +61,8 @@ class Session:
     connection: AsyncConnection
     dialect: str
     tally: StoreTally = attrs.field(factory=StoreTally)
+    has_written: bool = False
+    """Whether a statement was run that may have written."""
     _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
 
     async def execute(
@@ -68,6 +70,7 @@ class Session:
     ) -> sa.CursorResult[Any]:
         """Run a statement; with several rows, once for each."""
         self.tally.statements += 1
+        self.has_written = self.has_written or isinstance(statement, sa.sql.dml.UpdateBase)
         # Not `AsyncConnection.execute`, which refuses a driver that answers without waiting, as ours for SQLite does.
         return await self.connection.run_sync(sa.Connection.execute, statement, rows)
 
@@ -162,6 +165,8 @@ class Store:
     _turn: asyncio.Lock | None
     _log: WriteAheadLog | None = None
     _tally: StoreTally = attrs.field(factory=StoreTally)
+    _was_full: bool = False
+    """Whether the last transaction of this process that was to write ended because the database's disk is full."""
 
     @classmethod
     async def open(cls, url: str, *, writes: Iterable[str] | None = None) -> "Store":
@@ -224,7 +229,9 @@ class Store:
     @property
     def fault(self) -> str:
         """Return why nothing is written any more, or nothing where all is well."""
-        return self._log.fault if self._log is not None else ""
+        if self._log is not None and self._log.fault:
+            return self._log.fault
+        return "it is full; make room, since deleting needs some, too" if self._was_full else ""
 
     async def reclaim(self) -> int:
         """Return free pages of SQLite's file to the file system. Returns how many bytes that were.
@@ -262,13 +269,19 @@ class Store:
         """Open a transaction: committed and on the disk at the end of the block, rolled back when it raises."""
         if self._log is not None:
             self._log.require_sound()
-        async with self._turn or nullcontext(), _connected(self.writer) as connection, connection.begin():
-            session = Session(connection, self.dialect, self._tally)
-            self._tally.transactions += 1
-            before = changes(connection)
-            yield session
-            # What wrote nothing has nothing to flush: a conditional write that did not hold answers at once.
-            changed = changes(connection) != before
+        try:
+            async with self._turn or nullcontext(), _connected(self.writer) as connection, connection.begin():
+                session = Session(connection, self.dialect, self._tally)
+                self._tally.transactions += 1
+                before = changes(connection)
+                yield session
+                # What wrote nothing has nothing to flush: a conditional write that did not hold answers at once.
+                changed = changes(connection) != before
+        except sa.exc.DBAPIError as error:
+            self._was_full = self._was_full or faults.is_full(error)
+            raise
+        if session.has_written:
+            self._was_full = False
         try:
             if changed and self._log is not None:
                 await self._log.flush()

@@ -18,6 +18,11 @@ RETRY_AFTER = 2
 _PASSING = ("08", "40", "53", "55P03", "57P", "25P03")
 """How the SQLSTATEs begin of what passes: connections, collisions, resources, locks, a server that goes down."""
 _FULL = "53100"
+NO_SCHEMA = (
+    "The database has no schema of novakit: it was made anew, or is being restored. Tell the operator to restore it, or"
+    " to start novakit anew, which makes a new one."
+)
+_NO_TABLE = ("42P01", "3F000")
 _BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DISK_CODES = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -43,6 +48,7 @@ def is_passing(error: BaseException) -> bool:
     return (
         error.connection_invalidated
         or _state(error).startswith(_PASSING)
+        or lacks_schema(error)
         or code in (*_BUSY_CODES, *_DISK_CODES, sqlite3.SQLITE_FULL)
         or "database is locked" in str(error.orig)
     )
@@ -60,6 +66,13 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, sa.exc.DBAPIError) and (_state(error) == _FULL or _code(error) == sqlite3.SQLITE_FULL)
 
 
+def lacks_schema(error: BaseException) -> bool:
+    """Return whether a table of novakit is not there: the database was made anew, or is just being restored."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    return _state(error) in _NO_TABLE or (_code(error) is not None and "no such table: " in str(error.orig))
+
+
 def as_answer(error: BaseException) -> NovakitError | None:
     """Return what a client is told of a fault of database or disk; None when the fault is another one."""
     if isinstance(error, NovakitError):
@@ -68,6 +81,8 @@ def as_answer(error: BaseException) -> NovakitError | None:
         return InsufficientStorage(
             "There is no room left on the disk of this service. Delete what is not needed, or tell its operator."
         )
+    if lacks_schema(error):
+        return Unavailable(NO_SCHEMA, headers={"Retry-After": str(RETRY_AFTER)})
     if is_passing(error):
         return Unavailable(
             "The database could not do it just now; try again in a moment.", headers={"Retry-After": str(RETRY_AFTER)}
