@@ -360,6 +360,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
                 bus=bus,
                 conductor=client(ConductorCalls, bus, config),
                 measuring=measuring,
+                disk=config.disk_of(directory),
                 options=config.agent,
                 runs=runs,
                 serve_metadata="metadata" in config.api.enabled,

@@ -35,6 +35,7 @@ from novakit.calls.host import (
     Snapshot,
 )
 from novakit.config import AgentOptions
+from novakit.disk import Disk
 from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused
@@ -72,6 +73,8 @@ class Agent(HostCalls):
     bus: Bus
     conductor: ConductorCalls
     measuring: Measuring
+    disk: Disk | None = None
+    """The file system of the host's directory; None where nobody watches it."""
     options: AgentOptions
     runs: RunningPlugins | None = None
     serve_metadata: bool = True
@@ -148,6 +151,8 @@ class Agent(HostCalls):
         facts = await self._ask_driver("host", self.driver.host(), 60)
         ip = self.options.address or facts.host_ip or address.own()
         metrics = {**await self.measuring.read(), **facts.metrics}
+        if self.disk is not None:
+            metrics |= self.disk.room().metrics
         able = traits_of(self.driver, self.spec.facets, self.spec.renders, wants_images=self.spec.wants_images)
         traits = (facts.traits | able | set(self.options.traits)).difference(self.options.withheld_traits)
         guests = tuple(await self._ask_driver("guests", self.driver.guests(), 60))
@@ -242,6 +247,9 @@ class Agent(HostCalls):
             self._builds.pop(plan.guest.id, None)
 
     async def _build_guest(self, plan: BuildPlan) -> Guest:
+        if self.disk is not None:
+            # Before the guest is begun: on a full disk it would fail in the middle, with whatever its driver says then.
+            self.disk.require_for_records()
         nics = []
         for nic in plan.nics:
             vif = self._vifs.get(nic.port_id)

@@ -26,6 +26,7 @@ from novakit.conductor.outcomes import Cancelled, Lost, Outcomes
 from novakit.conductor.parts import Parts
 from novakit.conductor.verb import AnyStep, AnyVerb, undone
 from novakit.conductor.work import SECRETS, AnyWork, Commit, Failed, Postponed, Rewind
+from novakit.errors import InsufficientStorage
 from novakit.store import Store
 from novakit.store import operations as rows
 from novakit.store.engine import Row
@@ -408,4 +409,6 @@ def _why(error: Exception) -> dict[str, object]:
 
 def _as_failure(error: RemoteError) -> Failed:
     message = str(error) if isinstance(error, RemoteRefused) else "The host could not do it."
+    if error.kind == InsufficientStorage.__name__:
+        message = "The host's disk is full."
     return Failed(message, details=f"{error.kind}: {error}")

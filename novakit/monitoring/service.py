@@ -13,18 +13,22 @@ from novakit.calls.conductor import ConductorCalls
 from novakit.calls.counts import ConductorCounts, SchedulerCounts
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
-from novakit.disk import Disk
+from novakit.disk import Disk, Room, reported_room
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import RequestTally, tallies_of
 from novakit.plughost import PluginHost
 from novakit.store import Store
 from novakit.store.compute import hosts
 from novakit.store.compute.liveness import Liveness
+from novakit.store.faults import NO_SCHEMA, lacks_schema
+from novakit.store.scheduler import host_metrics
 
 log = structlog.get_logger(__name__)
 
 WITHIN = 2.0
 """Seconds for which a part may be silent before it counts as not answering."""
+NAMED = 100
+"""Hosts without room that one answer names."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
@@ -56,23 +60,30 @@ class Monitoring:
 
     async def numbers(self) -> Numbers:
         """Read everything there is to count; what does not answer is named, and nothing raises."""
-        (schedulers, silent), conductor = await asyncio.gather(self._schedulers(), self._conductor())
+        (schedulers, silent), conductor, rooms = await asyncio.gather(
+            self._schedulers(), self._conductor(), self._rooms()
+        )
+        disks = {name: disk.room() for name, disk in self.disks.items()}
         return Numbers(
             schedulers=schedulers,
             conductor=conductor,
             plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
             requests=self.requests,
             store=self.store.tally,
-            disks={name: disk.room() for name, disk in self.disks.items()},
+            disks={**disks, **{f"host {name}": room for name, room in rooms.items()}},
             silent=[*silent, *(["conductor"] if conductor is None else [])],
         )
 
     async def health(self) -> dict[str, object]:
-        """Return what answers: status, what is degraded and why, and how many hosts are up."""
+        """Return what answers: status, what is degraded and why, how many hosts are up, and which lack room."""
         degraded: dict[str, str] = {}
-        census, (schedulers, silent), conductor = await asyncio.gather(
-            self._hosts(), self._schedulers(), self._conductor()
+        census, (schedulers, silent), conductor, rooms = await asyncio.gather(
+            self._hosts(), self._schedulers(), self._conductor(), self._rooms()
         )
+        short = {name: room.fault for name, room in rooms.items() if room.fault}
+        if short and len(short) == len(rooms):
+            # As with hosts that are down: where some have room, new servers go there, and the service is well.
+            degraded["disks of hosts"] = f"No host has room on its disk, {min(short)} neither: {short[min(short)]}"
         if isinstance(census, str):
             degraded["store"] = census
         elif census["total"] and not census["up"]:
@@ -90,6 +101,7 @@ class Monitoring:
             "status": "degraded" if degraded else "ok",
             "degraded": degraded,
             "hosts": None if isinstance(census, str) else census,
+            "disks_of_hosts": dict(sorted(short.items())[:NAMED]),
         }
 
     async def _schedulers(self) -> tuple[Sequence[SchedulerCounts], list[str]]:
@@ -123,7 +135,19 @@ class Monitoring:
             return f"The store did not answer within {WITHIN:g} s."
         except Exception as error:
             log.warning("the store does not answer", exc_info=error)
+            if lacks_schema(error):
+                return NO_SCHEMA
             return f"The store does not answer: {type(error).__name__}."
+
+    async def _rooms(self) -> dict[str, Room]:
+        """Read what hosts last reported of the file systems of their directories; nothing where the store is silent."""
+        try:
+            async with asyncio.timeout(WITHIN), self.store.read() as session:
+                found = {row["host"]: reported_room(row["metrics"]) for row in await host_metrics.every(session)}
+        except Exception as error:
+            log.info("what hosts said of their disks could not be read", why=type(error).__name__)
+            return {}
+        return {name: room for name, room in found.items() if room is not None}
 
     async def _metrics(self, request: web.Request) -> web.Response:
         self._refuse_strangers(request)

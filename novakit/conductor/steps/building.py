@@ -23,7 +23,7 @@ from novakit.conductor.parts import Parts
 from novakit.conductor.steps import clearing
 from novakit.conductor.work import AnyWork, Failed, Memory, Postponed, Rewind, Work
 from novakit.context import SERVICE
-from novakit.errors import NotFound
+from novakit.errors import InsufficientStorage, NotFound
 from novakit.network import PortInfo
 from novakit.store.compute import left_guests, strangers
 from novakit.store.engine import Row, Session
@@ -64,6 +64,8 @@ class Building(Memory):
     """Hosts that failed."""
     failures: tuple[str, ...] = tuple_field()
     """What each of them said."""
+    full: int = 0
+    """How many of them had no room on their disks."""
     tries: int = 1
     decision: str | None = None
     """The decision that chose the host."""
@@ -102,7 +104,7 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
     (result,) = await parts.scheduler.select((ask(server, work.request_id, memory),), earlier)
     work.memory = memory = attrs.evolve(memory, decision=result.decision_id)
     if isinstance(result, Refusal):
-        raise _refusal(result, memory.failures)
+        raise _refusal(result, memory.failures, memory.full)
     zone = result.availability_zone or "nova"
     work.memory = attrs.evolve(
         memory,
@@ -231,6 +233,7 @@ def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: object) -
         left=host,
         excluded=(*memory.excluded, host),
         failures=(*memory.failures, f"{host}: {error}"[:500]),
+        full=memory.full + (error.kind == InsufficientStorage.__name__),
         tries=memory.tries + 1,
     )
     work.seen.pop("ports", None)
@@ -279,12 +282,13 @@ def _image_ask(server: Row, disk_format: str) -> ImageAsk | None:
     return ImageAsk(id=server["image_id"], properties=properties, disk_format=disk_format)
 
 
-def _refusal(refused: Refusal, failures: Sequence[str]) -> Failed:
+def _refusal(refused: Refusal, failures: Sequence[str], full: int) -> Failed:
     """Return why no host was found, and that some were tried before: to the owner how many, to admins which and why."""
     message, detail = refused.message, refused.detail
     if failures:
         hosts = "1 host" if len(failures) == 1 else f"{len(failures)} hosts"
-        message += f" Before that, the server could not be built on {hosts}."
+        of_them = "the host's disk is full" if len(failures) == 1 else f"the disks of {full} of them are full"
+        message += f" Before that, the server could not be built on {hosts}{f': {of_them}' if full else ''}."
         detail += f" Builds that failed: {'; '.join(failures)}."
     return Failed(message, details=detail)
 

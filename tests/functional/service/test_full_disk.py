@@ -1,6 +1,7 @@
 """A disk that runs full: first uploads stop, then everything new; deleting works to the last byte, and so does a start
 once there is room again."""
 
+import asyncio
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.service import Api
+from tests.support.service import Api, Service
 from tests.support.small_disk import ServiceOnSmallDisk, SmallDisk
 
 MIB = 1 << 20
@@ -67,8 +68,9 @@ async def test_a_disk_that_runs_full_stops_what_is_new_and_never_what_is_deleted
                 assert status == 507 and f"{LOW} MiB" in said, (status, said)
                 status, health = await api.call("GET", "/healthcheck")
                 assert status == 503 and "uploads" in health["degraded"]["disk of images"], health
-                assert (await free_bytes(api)).keys() == {"images", "database"}
-                assert max((await free_bytes(api)).values()) < LOW * MIB
+                assert (await free_bytes(api)).keys() == {"images", "database", "host vm"}
+                free = await free_bytes(api)
+                assert max(free["images"], free["database"]) < LOW * MIB
                 await api.reach(await api.server("still", image), "ACTIVE")
 
                 disk.fill()
@@ -99,3 +101,44 @@ async def test_a_disk_that_runs_full_stops_what_is_new_and_never_what_is_deleted
                 assert (await api.call("GET", "/healthcheck"))[0] == 200
                 assert (await upload(api, "again"))[0] == 204
                 assert [each["name"] for each in (await api.ok("GET", "/compute/v2.1/servers"))["servers"]] == ["still"]
+
+
+class HostOnSmallDisk(Service):
+    """A service whose hosts' directory alone is on a small disk."""
+
+    def __init__(self, state: Path, disk: SmallDisk):
+        super().__init__(state)
+        self.disk = disk
+
+    def command(self) -> list[str]:
+        return self.disk.command(*super().command())
+
+
+async def test_a_host_whose_own_disk_is_full_is_named_and_the_fault_of_a_build_says_so(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with SmallDisk(state / "agents", 16) as disk:
+        (state / "novakit.toml").write_text('[agent]\nhost = "vm"\nreport_every = 1\n')
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            with HostOnSmallDisk(state, disk) as service:
+                api = await Api.login(service, session, "novakit-admin")
+                image = await api.image()
+                before = await api.server("before", image)
+                await api.reach(before, "ACTIVE")
+                assert (await api.call("GET", "/healthcheck"))[0] == 200
+                disk.fill()
+                async with asyncio.timeout(30):
+                    while (told := await api.call("GET", "/healthcheck"))[0] == 200:
+                        await asyncio.sleep(0.2)
+                assert "nothing new is made" in told[1]["disks_of_hosts"]["vm"], told
+                assert "No host has room" in told[1]["degraded"]["disks of hosts"], told
+                assert (await free_bytes(api))["host vm"] < MIB
+                for where in ({}, {"availability_zone": "nova:vm"}):
+                    late = await api.server("late", image, **where)
+                    fault = (await api.reach(late, "ERROR"))["fault"]
+                    assert "disk is full" in fault["message"], fault
+                    await api.ok("DELETE", f"/compute/v2.1/servers/{late}")
+                    await api.gone(late)
+                await api.ok("POST", f"/compute/v2.1/servers/{before}/action", {"os-stop": None})
+                await api.reach(before, "SHUTOFF")
+                disk.clear()
+                await api.reach(await api.server("after", image), "ACTIVE")

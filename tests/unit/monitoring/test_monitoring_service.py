@@ -1,5 +1,6 @@
 """Who asks whom for numbers and health."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +18,11 @@ from novakit.calls.conductor import ConductorCalls
 from novakit.calls.counts import ConductorCounts, OperationCounts, SchedulerCounts, StepCounts
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
+from novakit.disk import MIB, Room
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
 from novakit.store.compute import hosts
+from novakit.store.scheduler import host_metrics
 from tests.support.stores import sqlite_store
 from tests.support.targets import serve_some
 
@@ -77,6 +80,51 @@ def served(bus: MemoryBus, left_out: dict[str, str] | None = None) -> None:
     serve_some(bus.join("conductor"), ConductorCalls, counts=conductor)
 
 
+async def test_hosts_whose_disks_are_full_are_named_and_degrade_where_no_host_has_room(tmp_path: Any) -> None:
+    full = Room(size=100 * MIB, free=MIB, low_water=20 * MIB, reserved=4 * MIB)
+    bus = MemoryBus()
+    served(bus)
+    async with watched(tmp_path, bus) as (store, client):
+
+        async def report(**rooms: Room) -> Any:
+            async with store.write() as session:
+                for name in rooms:
+                    await hosts.report(session, name, {})
+                await host_metrics.put(session, {name: room.metrics for name, room in rooms.items()})
+            return await (await client.get("/healthcheck")).json()
+
+        health = await report(a=full, b=attrs.evolve(full, free=50 * MIB))
+        assert list(health["disks_of_hosts"]) == ["a"] and "nothing new is made" in health["disks_of_hosts"]["a"]
+        assert health["status"] == "ok"
+        told = samples(await (await client.get("/metrics")).text())
+        assert told["novakit_disk_free_bytes", "host a"] == MIB
+        health = await report(b=full)
+        assert "No host has room" in health["degraded"]["disks of hosts"]
+        health = await report(a=attrs.evolve(full, free=50 * MIB), b=attrs.evolve(full, free=50 * MIB))
+        assert (health["status"], health["disks_of_hosts"]) == ("ok", {})
+
+
+async def test_a_full_database_and_one_without_schema_are_named(tmp_path: Any) -> None:
+    bus = MemoryBus()
+    served(bus)
+    async with watched(tmp_path, bus) as (store, client):
+        cause = sqlite3.OperationalError("full")
+        cause.sqlite_errorcode = sqlite3.SQLITE_FULL
+        with pytest.raises(sa.exc.OperationalError):
+            async with store.write():
+                raise sa.exc.OperationalError("INSERT", {}, cause)
+        health = await (await client.get("/healthcheck")).json()
+        assert "it is full; make room" in health["degraded"]["store"]
+        async with store.write() as session:
+            await hosts.report(session, "a", {})
+        assert (await (await client.get("/healthcheck")).json())["status"] == "ok"
+        async with store.write() as session:
+            for table in ("host_metrics", "hosts"):
+                await session.execute(sa.text(f"DROP TABLE {table}"))
+        health = await (await client.get("/healthcheck")).json()
+        assert "has no schema of novakit" in health["degraded"]["store"]
+
+
 async def test_roles_elsewhere_are_asked_over_the_bus_and_silent_ones_cost_only_themselves(tmp_path: Any) -> None:
     bus = MemoryBus()
     async with watched(tmp_path, bus) as (_, client):
@@ -123,7 +171,12 @@ async def test_the_healthcheck_names_what_is_degraded(tmp_path: Any) -> None:
             await hosts.decide(session, "two", forced_down=True)
         answer = await client.get("/healthcheck")
         assert answer.status == 200
-        assert await answer.json() == {"status": "ok", "degraded": {}, "hosts": {"total": 2, "up": 1}}
+        assert await answer.json() == {
+            "status": "ok",
+            "degraded": {},
+            "hosts": {"total": 2, "up": 1},
+            "disks_of_hosts": {},
+        }
         async with store.write() as session:
             await hosts.decide(session, "one", forced_down=True)
         answer = await client.get("/healthcheck")
