@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from novakit import world
 from novakit.errors import ConfigError
 from novakit.store import faults
 from novakit.store.schema import metadata
@@ -36,6 +37,9 @@ what it has locked is free for others; nothing ends it on SQLite."""
 
 CONNECTS_WITHIN = 10
 """Seconds in which PostgreSQL must take a connection, or one of the pool must become free."""
+
+FULL_FOR = 60.0
+"""Seconds for which a disk of the database counts as full after a write ended so."""
 
 ANSWERS_WITHIN = 20
 """Seconds in which PostgreSQL must answer a statement, waits for locks included: the longest of ours takes one on a
@@ -61,8 +65,6 @@ class Session:
     connection: AsyncConnection
     dialect: str
     tally: StoreTally = attrs.field(factory=StoreTally)
-    has_written: bool = False
-    """Whether a statement was run that may have written."""
     _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
 
     async def execute(
@@ -70,7 +72,6 @@ class Session:
     ) -> sa.CursorResult[Any]:
         """Run a statement; with several rows, once for each."""
         self.tally.statements += 1
-        self.has_written = self.has_written or isinstance(statement, sa.sql.dml.UpdateBase)
         # Not `AsyncConnection.execute`, which refuses a driver that answers without waiting, as ours for SQLite does.
         return await self.connection.run_sync(sa.Connection.execute, statement, rows)
 
@@ -165,8 +166,8 @@ class Store:
     _turn: asyncio.Lock | None
     _log: WriteAheadLog | None = None
     _tally: StoreTally = attrs.field(factory=StoreTally)
-    _was_full: bool = False
-    """Whether the last transaction of this process that was to write ended because the database's disk is full."""
+    _full_at: float | None = None
+    """When a transaction of this process last ended because the database's disk is full, by the monotonic clock."""
 
     @classmethod
     async def open(cls, url: str, *, writes: Iterable[str] | None = None) -> "Store":
@@ -231,7 +232,12 @@ class Store:
         """Return why nothing is written any more, or nothing where all is well."""
         if self._log is not None and self._log.fault:
             return self._log.fault
-        return "it is full; make room, since deleting needs some, too" if self._was_full else ""
+        return "it is full; make room, since deleting needs some, too" if self._is_full else ""
+
+    @property
+    def _is_full(self) -> bool:
+        # Not until the next write succeeds: a small one may find room in a page that is there.
+        return self._full_at is not None and world.monotonic() - self._full_at < FULL_FOR
 
     async def reclaim(self) -> int:
         """Return free pages of SQLite's file to the file system. Returns how many bytes that were.
@@ -278,10 +284,9 @@ class Store:
                 # What wrote nothing has nothing to flush: a conditional write that did not hold answers at once.
                 changed = changes(connection) != before
         except sa.exc.DBAPIError as error:
-            self._was_full = self._was_full or faults.is_full(error)
+            if faults.is_full(error):
+                self._full_at = world.monotonic()
             raise
-        if session.has_written:
-            self._was_full = False
         try:
             if changed and self._log is not None:
                 await self._log.flush()

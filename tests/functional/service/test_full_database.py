@@ -143,6 +143,9 @@ async def test_a_database_without_room_says_so_and_works_again_once_it_has_some(
 
                 fill(disk)
                 refused = await write_until_full(api)
+                _, health, _ = await ask(api, "GET", "/healthcheck")
+                assert "store" in health["degraded"], health
+                assert "full" in health["degraded"]["store"] or part is everything, health
                 assert refused == {507} or part is everything, "a server that is up says that it is full"
                 for method, path, body in (
                     ("POST", "/compute/v2.1/servers", {"server": {"name": "s", "imageRef": image, "flavorRef": "1"}}),
@@ -177,3 +180,29 @@ def has_ended(cluster: Cluster) -> bool:
     except AssertionError:
         return True
     return False
+
+
+async def test_a_database_that_is_made_anew_in_use_is_answered_with_what_to_do(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with cluster_of_its_own() as cluster:
+        url = cluster.database()
+        name, at = url.rpartition("/")[2], ["-h", "127.0.0.1", "-p", str(cluster.port), "-U", "novakit"]
+        (state / "novakit.toml").write_text(f'database = "{url}"\n[agent]\nhost = "vm"\n')
+        async with aiohttp.ClientSession() as session:
+            with Service(state) as service:
+                api = await Api.login(service, session)
+                kept = await api.server("kept", await api.image())
+                await api.reach(kept, "ACTIVE")
+                cluster.run("dropdb", *at, "-f", name)
+                cluster.run("createdb", *at, name)
+                for method, path in (("GET", "/compute/v2.1/servers"), ("POST", "/image/v2/images")):
+                    status, said, headers = await ask(api, method, path, {"name": "i"} if method == "POST" else None)
+                    assert status == 503 and "Retry-After" in headers, (status, said)
+                    assert "has no schema of novakit" in str(said) and "start novakit anew" in str(said), said
+                _, health, _ = await ask(api, "GET", "/healthcheck")
+                assert "has no schema" in health["degraded"]["store"], health
+            with Service(state) as service:
+                api = await Api.login(service, session, "novakit-admin")
+                unknown = (await api.ok("GET", "/novakit/v1/guests"))["guests"]
+                assert [each["id"] for each in unknown] == [kept], "the guest is there, and waits for an operator"

@@ -21,6 +21,7 @@ from novakit.config import Config
 from novakit.disk import MIB, Room
 from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
+from novakit.store import engine
 from novakit.store.compute import hosts
 from novakit.store.scheduler import host_metrics
 from tests.support.stores import sqlite_store
@@ -104,7 +105,7 @@ async def test_hosts_whose_disks_are_full_are_named_and_degrade_where_no_host_ha
         assert (health["status"], health["disks_of_hosts"]) == ("ok", {})
 
 
-async def test_a_full_database_and_one_without_schema_are_named(tmp_path: Any) -> None:
+async def test_a_full_database_and_one_without_schema_are_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bus = MemoryBus()
     served(bus)
     async with watched(tmp_path, bus) as (store, client):
@@ -115,6 +116,7 @@ async def test_a_full_database_and_one_without_schema_are_named(tmp_path: Any) -
                 raise sa.exc.OperationalError("INSERT", {}, cause)
         health = await (await client.get("/healthcheck")).json()
         assert "it is full; make room" in health["degraded"]["store"]
+        monkeypatch.setattr(engine, "FULL_FOR", 0.0)
         async with store.write() as session:
             await hosts.report(session, "a", {})
         assert (await (await client.get("/healthcheck")).json())["status"] == "ok"
