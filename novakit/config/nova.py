@@ -74,7 +74,10 @@ def number(value: object) -> int | float:
 
 def decimal(value: object) -> float:
     """Take a number as one with a point."""
-    return float(number(value))
+    try:
+        return float(number(value))
+    except OverflowError:
+        raise ValueError(f"takes a number that is not so large, not {quoted(value)}") from None
 
 
 def yes_or_no(value: object) -> bool:

@@ -14,6 +14,8 @@ from novakit.errors import ConfigError
 
 T = TypeVar("T")
 _EITHER = (Union, UnionType)
+MOST_WORDS = 400
+"""Characters of what is told of a value: some validators quote it whole."""
 
 LARGEST = (1 << 63) - 1
 """What TOML promises that a number can be."""
@@ -75,7 +77,8 @@ def _lines(error: BaseException) -> list[str]:
 def _words(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return "is required"
-    return str(error.args[0]) if error.args else type(error).__name__
+    words = str(error.args[0]) if error.args else type(error).__name__
+    return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}..."
 
 
 def _sentence(section: str, line: str) -> str:

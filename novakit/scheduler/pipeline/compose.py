@@ -1,7 +1,6 @@
 """From the filters and weighers on offer and the configuration to the pipeline in force."""
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,8 @@ import attrs
 import structlog
 
 from novakit import errors
-from novakit.config.quoting import named
+from novakit.config.options import LARGEST
+from novakit.config.quoting import named, quoted
 from novakit.plughost import GROUPS as PLUGIN_GROUPS
 from novakit.plughost.build import fill_any, lacks
 from novakit.scheduler.picture.table import HostTable
@@ -188,7 +188,12 @@ def _unused(
     composed: Composed,
     refused: Sequence[str],
 ) -> None:
-    """Refuse options for what is not there, unless it may be of a plugin that is installed and out of service."""
+    """Refuse options for what is not there, unless it may be of a plugin that is installed and out of service.
+
+    Those of what is there and not in use are looked at, too: a misspelt key would change nothing, and say nothing.
+    """
+    for offer in offered.values():
+        _fill(options, offer.spec, what)
     known = {name for offer in offered.values() for name in (offer.spec.name, *offer.spec.aliases)}
     for name in sorted(name for name in options if name.rpartition(".")[2] not in known):
         if options[name].get("enabled") is True:
@@ -234,8 +239,7 @@ def _steps(
     bodies = PLUGIN_GROUPS[GROUPS[what]].bodies
     for offer in offers:
         spec = offer.spec
-        own = {key: value for key, value in _own(options, spec).items() if key not in CORE_KEYS}
-        filled = fill_any(f"[{what}s.{spec.name}]", spec.options, own)
+        filled = _fill(options, spec, what)
         wanted = names is not None or getattr(spec, "always", False) or bool(_switch(spec, what, options))
         try:
             work = spec.build(filled)
@@ -259,6 +263,14 @@ def _own(options: Mapping[str, Mapping[str, object]], spec: FilterSpec | Weigher
     return merged
 
 
+def _fill(
+    options: Mapping[str, Mapping[str, object]], spec: FilterSpec | WeigherSpec | SchedulerSpec, what: str
+) -> object:
+    """Make the options of a plugin, without what its table says to the core. Raises ConfigError."""
+    own = {key: value for key, value in _own(options, spec).items() if key not in CORE_KEYS}
+    return fill_any(f"[{what}s.{spec.name}]", spec.options, own)
+
+
 def _multipliers(steps: Sequence[PipelineStep[WeigherSpec]], options: PipelineOptions) -> dict[str, float]:
     if options.placement_strategy not in ("spread", "stack"):
         raise errors.ConfigError(
@@ -270,8 +282,10 @@ def _multipliers(steps: Sequence[PipelineStep[WeigherSpec]], options: PipelineOp
         if given is not None:
             if isinstance(given, bool) or not isinstance(given, int | float):
                 raise errors.ConfigError(f"[weighers.{step.name}] multiplier takes a number, not {given!r}.")
-            if not math.isfinite(given):
-                raise errors.ConfigError(f"[weighers.{step.name}] multiplier takes a finite number, not {given}.")
+            if not -LARGEST <= given <= LARGEST:
+                raise errors.ConfigError(
+                    f"[weighers.{step.name}] multiplier takes a finite number, not {quoted(given)}."
+                )
             multipliers[step.name] = float(given)
         elif options.placement_strategy == "stack" and step.spec.stacks:
             multipliers[step.name] = -step.spec.multiplier
