@@ -99,7 +99,7 @@ class Resources(Generic[R, D, N, C]):
             await noun.before_looking(self.transactions, context.project_id)
         async with self.transactions.store.read() as session:
             conditions = [*noun.seen_by(reach(context)), *rows.matching(noun.stored.table, wanted)]
-            return await noun.details(session, await rows.some(session, noun.stored, conditions))
+            return await noun.details(session, await rows.shown(session, noun.stored, conditions))
 
     async def show(self, context: RequestContext, key: str) -> D:
         """Show one; what belongs to others is not found. Raises NotFound."""

@@ -44,10 +44,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 class SharedJSON(sa.types.TypeDecorator[Any]):
-    """JSON of which a list of many rows has few different texts, each read once; nobody may change what is read.
-
-    `sa.type_coerce` gives it to the column of one query.
-    """
+    """JSON of which a list of many rows has few different texts, each read once; nobody may change what is read."""
 
     impl = sa.JSON
     cache_ok = True
@@ -55,6 +52,11 @@ class SharedJSON(sa.types.TypeDecorator[Any]):
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """Read a text that was read lately from memory; PostgreSQL's driver gives no text, but what was read of it."""
         return _shared if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def shared(column: sa.ColumnElement[object]) -> sa.ColumnElement[object]:
+    """Read a column for a list that is only shown: what is read of JSON may not be changed."""
+    return sa.type_coerce(column, SharedJSON()) if isinstance(column.type, sa.JSON) else column
 
 
 @lru_cache(maxsize=512)

@@ -12,7 +12,7 @@ from novakit import errors
 from novakit.store.compute.servers import servers
 from novakit.store.engine import Row, Session
 from novakit.store.moments import second_of
-from novakit.store.schema import SharedJSON
+from novakit.store.schema import shared
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +61,7 @@ async def listed(
     down = wanted.sort[-1][1]
     # Two transactions of PostgreSQL may count the same number at once; a page would then end between equals.
     order = [*wanted.sort, ("number", down), ("id", down)]
-    what = (sa.null().label(name) if name in without else _read(servers.c[name]) for name in columns)
+    what = (sa.null().label(name) if name in without else shared(servers.c[name]) for name in columns)
     statement = sa.select(*what).where(*_conditions(wanted, session))
     if wanted.marker is not None:
         at = await session.first(sa.select(servers).where(servers.c.id == wanted.marker))
@@ -70,10 +70,6 @@ async def listed(
         statement = statement.where(_behind(at, order))
     statement = statement.order_by(*(_ordered(servers.c[name], down) for name, down in order))
     return (await session.execute(statement.limit(wanted.limit))).all()
-
-
-def _read(column: sa.ColumnElement[object]) -> sa.ColumnElement[object]:
-    return sa.type_coerce(column, SharedJSON()) if isinstance(column.type, sa.JSON) else column
 
 
 def _ordered(column: sa.Column[Any], down: bool) -> sa.ColumnElement[Any]:

@@ -131,8 +131,8 @@ async def addresses_of(session: Session, port_ids: Collection[str]) -> list[Stor
     """Fetch the addresses of ports."""
     if not port_ids:
         return []
-    statement = sa.select(addresses).where(addresses.c.port_id.in_(list(port_ids))).order_by(addresses.c.number)
-    return await records(session, StoredAddress, statement)
+    of_ports = session.among(addresses.c.port_id, port_ids)
+    return await records(session, StoredAddress, sa.select(addresses).where(of_ports).order_by(addresses.c.number))
 
 
 _ADDRESSES_ON = (
@@ -165,7 +165,7 @@ async def group_pairs(session: Session, port_ids: Collection[str]) -> list[tuple
     """Fetch the ids of ports and their security groups, for lists of thousands."""
     if not port_ids:
         return []
-    of_ports = port_groups.c.port_id.in_(list(port_ids))
+    of_ports = session.among(port_groups.c.port_id, port_ids)
     statement = sa.select(port_groups.c.port_id, port_groups.c.group_id).where(of_ports)
     found: list[tuple[str, str]] = await session.tuples(statement.order_by(port_groups.c.group_id))
     return found

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from novakit import world
 from novakit.store.engine import Session, Values
-from novakit.store.schema import UTC, metadata, uuid_column
+from novakit.store.schema import UTC, metadata, shared, uuid_column
 
 counters = sa.Table(
     "network_counters",
@@ -171,7 +171,7 @@ async def records(
 ) -> list[R]:
     """Fetch what a statement over all columns of a record's table finds."""
     make: Callable[..., R] = kind
-    return [make(*row) for row in await session.execute(statement, values)]
+    return [make(*row) for row in (await session.execute(statement, values)).all()]
 
 
 async def find(session: Session, kind: type[R], **wanted: object) -> list[R]:
@@ -180,10 +180,10 @@ async def find(session: Session, kind: type[R], **wanted: object) -> list[R]:
     return await records(session, kind, _select(kind.table, shape, "age"), values)
 
 
-async def some(session: Session, kind: type[R], conditions: Sequence[Condition]) -> list[R]:
-    """Fetch the rows that meet all conditions, the oldest first."""
-    table = kind.table
-    return await records(session, kind, sa.select(table).where(*conditions).order_by(*_by_age(table)))
+async def shown(session: Session, kind: type[R], conditions: Sequence[Condition]) -> list[R]:
+    """Fetch the rows that meet all conditions, the oldest first, to show them: nobody may change their lists."""
+    columns = (shared(column) for column in kind.table.c)
+    return await records(session, kind, sa.select(*columns).where(*conditions).order_by(*_by_age(kind.table)))
 
 
 async def one(session: Session, kind: type[R], **wanted: object) -> R | None:
