@@ -34,10 +34,11 @@ Without further options this is a whole cloud on hosts that it simulates, with a
 With the driver of a hypervisor that this machine has, --driver NAME, it runs real guests.
 """
 
-COLLECTED = (10_000, 10, 10)
-"""Containers made since the last collection that make the next one due, and of how many collections one goes further.
+COLLECTED = (10_000, 2, 2)
+"""Containers made since the last collection that make the next one due, and after how many one goes further.
 
 At Python's 700 a list of 1,000 servers is looked through thirty times while it is built, to find nothing: 6 of 54 ms.
+All there is is looked through as often as before, so that no more garbage waits.
 """
 
 MOST_SIMULATED = 10_000
