@@ -1,4 +1,4 @@
-"""How fast servers are made: the answer to POST /servers, servers a second to ACTIVE, CPU for each."""
+"""How fast servers are made, listed and deleted, and how soon a service that has many is back after a restart."""
 
 import asyncio
 import os
@@ -17,15 +17,15 @@ COUNT = 500
 HOSTS = 20
 CLIENTS = 16
 LISTED = 1000
+MANY, HOSTS_OF_MANY = 2000, 40
+"""A simulated host has 64 virtual CPUs, and each server has one."""
 
 
 async def _measure(service: Service, count: int) -> list[dict[str, Any]]:
     async with aiohttp.ClientSession() as session:
         admin = await Api.login(service, session, "novakit-admin")
         api = await Api.login(service, session)
-        unlimited = {"quota_set": {"instances": -1, "cores": -1, "ram": -1, "force": True}}
-        await admin.ok("PUT", f"/compute/v2.1/os-quota-sets/{api.project_id}", unlimited, version="2.56")
-        await admin.ok("PUT", f"/network/v2.0/quotas/{api.project_id}", {"quota": {"port": -1}})
+        await _unlimit(admin, api)
         image, network = await api.image(), await api.network()
         await api.server("warm-up", image, networks=[{"uuid": network}])
         await api.settled()
@@ -61,7 +61,6 @@ async def _measure(service: Service, count: int) -> list[dict[str, Any]]:
         assert active == count + 31, f"{active} of {count + 31} are ACTIVE"
         alone = await _alone(service, api, image, network)
         lists = await _lists(service, api, image, network)
-        deleted = await _deletes(service, api)
     one_by_one.sort()
     times.sort()
     made = {
@@ -79,7 +78,14 @@ async def _measure(service: Service, count: int) -> list[dict[str, Any]]:
         **{f"{name}_per_server": round(number / count, 2) for name, number in asked.items()},
         "rss_mb": round(rss, 1),
     }
-    return [made, alone, *lists, deleted]
+    return [made, alone, *lists]
+
+
+async def _unlimit(admin: Api, api: Api) -> None:
+    """Give a project as much as it asks for."""
+    unlimited = {"quota_set": {"instances": -1, "cores": -1, "ram": -1, "force": True}}
+    await admin.ok("PUT", f"/compute/v2.1/os-quota-sets/{api.project_id}", unlimited, version="2.56")
+    await admin.ok("PUT", f"/network/v2.0/quotas/{api.project_id}", {"quota": {"port": -1}})
 
 
 async def _asked(api: Api) -> dict[str, float]:
@@ -126,28 +132,65 @@ async def _lists(service: Service, api: Api, image: str, network: str, count: in
     for number in range(there, count):
         await api.server(f"listed{number}", image, networks=[{"uuid": network}])
     await api.settled()
-    found = []
-    for name, path in (
-        ("servers.list", f"/compute/v2.1/servers?limit={count}"),
-        ("servers.list_detail", f"/compute/v2.1/servers/detail?limit={count}"),
-        ("ports.list", f"/network/v2.0/ports?limit={count}"),
-    ):
-        times, cpu = [], service.cpu_seconds()
-        for _ in range(20):
-            began = time.perf_counter()
-            await api.ok("GET", path)
-            times.append((time.perf_counter() - began) * 1000)
-        cpu = (service.cpu_seconds() - cpu) / 20 * 1000
-        times.sort()
-        figures = {"median_ms": round(statistics.median(times), 1), "cpu_ms": round(cpu, 1)}
-        found.append({"bench": name, "servers": count, **figures, "rss_mb": round(service.rss_mb(), 1)})
-    return found
+    return [
+        await _list(service, api, "servers.list", f"/compute/v2.1/servers?limit={count}", count),
+        await _list(service, api, "servers.list_detail", f"/compute/v2.1/servers/detail?limit={count}", count),
+        await _list(service, api, "ports.list", f"/network/v2.0/ports?limit={count}", count),
+    ]
 
 
-async def _deletes(service: Service, api: Api) -> dict[str, Any]:
-    """Delete all there are, for as many clients as made them."""
-    left = [each["id"] for each in (await api.ok("GET", "/compute/v2.1/servers?limit=1000"))["servers"]]
-    count, cpu, began = len(left), service.cpu_seconds(), time.perf_counter()
+async def _list(service: Service, api: Api, name: str, path: str, count: int) -> dict[str, Any]:
+    """Ask for one list again and again; the time of one ends with its last byte, before the client reads the JSON."""
+    times, cpu = [], service.cpu_seconds()
+    for _ in range(20):
+        began = time.perf_counter()
+        async with api.session.get(api.url + path, headers=api.headers()) as answer:
+            assert answer.status == 200
+            await answer.read()
+        times.append((time.perf_counter() - began) * 1000)
+    cpu = (service.cpu_seconds() - cpu) / 20 * 1000
+    figures = {"median_ms": round(statistics.median(times), 1), "cpu_ms": round(cpu, 1)}
+    return {"bench": name, "servers": count, **figures, "rss_mb": round(service.rss_mb(), 1)}
+
+
+async def _fill(service: Service, count: int) -> dict[str, Any]:
+    """Make so many servers, and list their ports."""
+    async with aiohttp.ClientSession() as session:
+        admin = await Api.login(service, session, "novakit-admin")
+        api = await Api.login(service, session)
+        await _unlimit(admin, api)
+        image, network = await api.image(), await api.network()
+        numbers = iter(range(count))
+
+        async def client() -> None:
+            for number in numbers:
+                await api.server(f"many{number}", image, networks=[{"uuid": network}])
+
+        await asyncio.gather(*(client() for _ in range(CLIENTS)))
+        active = sum(each["status"] == "ACTIVE" for each in await api.settled(600))
+        assert active == count, f"{active} of {count} are ACTIVE"
+        return await _list(service, api, "ports.list", f"/network/v2.0/ports?limit={count}", count)
+
+
+def _restart(service: Service, count: int) -> dict[str, Any]:
+    """Stop a service that has so many servers, and start it again."""
+    service.stop()
+    began = time.perf_counter()
+    service.start()
+    figures = {"ready_s": round(time.perf_counter() - began, 2), "cpu_s": round(service.cpu_seconds(), 2)}
+    return {"bench": "service.restart", "servers": count, "hosts": HOSTS_OF_MANY, **figures}
+
+
+async def _deletes(service: Service, count: int) -> dict[str, Any]:
+    """Delete so many, which are all there are, for as many clients as made them."""
+    async with aiohttp.ClientSession() as session:
+        return await _delete_all(service, await Api.login(service, session), count)
+
+
+async def _delete_all(service: Service, api: Api, count: int) -> dict[str, Any]:
+    left = [each["id"] for each in await api.settled()]
+    assert len(left) == count, f"there are {len(left)} servers and not {count}"
+    cpu, began = service.cpu_seconds(), time.perf_counter()
 
     async def client() -> None:
         while left:
@@ -160,7 +203,8 @@ async def _deletes(service: Service, api: Api) -> dict[str, Any]:
     return {
         "bench": "servers.delete",
         "servers": count,
-        "hosts": HOSTS,
+        "hosts": HOSTS_OF_MANY,
+        "seconds": round(elapsed, 1),
         "deleted_per_s": round(count / elapsed, 1),
         "cpu_ms_per_server": round(cpu / count * 1000, 2),
     }
@@ -184,4 +228,9 @@ def run(count: int = COUNT) -> list[dict[str, Any]]:
                 "idle_rss_mb": round(idle_mb, 1),
                 "idle_cpu_percent": round(idle_cpu, 2),
             }
-            return [start, *asyncio.run(_measure(service, count))]
+            measured = asyncio.run(_measure(service, count))
+        many = Service(Path(directory) / "many", "--simulate", str(HOSTS_OF_MANY))
+        with many:
+            ports = asyncio.run(_fill(many, MANY))
+            restarted = _restart(many, MANY)
+            return [start, *measured, ports, restarted, asyncio.run(_deletes(many, MANY))]

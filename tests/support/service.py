@@ -136,9 +136,12 @@ class Api:
             token = answer.headers["X-Subject-Token"]
         return cls(service.url, token, document["token"]["project"]["id"], session)
 
+    def headers(self, version: str = "2.100") -> dict[str, str]:
+        """Give the headers of a request of this login at a version of the compute API."""
+        return {"X-Auth-Token": self.token, "OpenStack-API-Version": f"compute {version}, placement 1.39"}
+
     async def call(self, method: str, path: str, body: Any = None, *, version: str = "2.100", **options: Any) -> Any:
-        headers = {"X-Auth-Token": self.token, "OpenStack-API-Version": f"compute {version}, placement 1.39"}
-        headers |= options.pop("headers", {})
+        headers = self.headers(version) | options.pop("headers", {})
         async with self.session.request(method, self.url + path, json=body, headers=headers, **options) as answer:
             text = await answer.read()
             try:
