@@ -1,10 +1,12 @@
-"""What users ask to be done to servers: each request is one transaction that also writes the operation for it.
+"""What users ask to be done to servers: each request is written together with the operation for it.
 
+Requests that come together share a transaction, for each is flushed to the disk; one that is refused costs only itself,
+as those that came with it are then done one by one.
 The invariant: a request is decided on the server's state and written only while that state holds. Of two requests at
 the same moment the later one is therefore decided on what the first one made of the server, on every database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from novakit import errors, tracing, world
 from novakit.bus import Bus, topics
 from novakit.compute.servers import locked, refuse_locked
 from novakit.compute.states import REQUEST, Move, check, move_if
+from novakit.concurrency.gather import Gather
 from novakit.conductor.verb import AnyVerb, Asked, Begun, Version
 from novakit.conductor.work import Memory
 from novakit.context import RequestContext
@@ -23,6 +26,22 @@ from novakit.store.engine import Row
 from novakit_hookspecs.facets import trait_of
 from novakit_hookspecs.plain import to_plain
 
+TOGETHER = 50
+"""Requests that share a transaction at most: others wait for it."""
+
+
+@attrs.frozen(eq=False)
+class _Wish:
+    """One request, as it came."""
+
+    context: RequestContext
+    server_id: str
+    verb: AnyVerb
+    value: object
+    version: Version
+    carried: Mapping[str, object] = attrs.field(factory=tracing.carried)
+    """Its own trace: what writes it belongs to the first of those that came together."""
+
 
 @attrs.frozen
 class Requests:
@@ -30,6 +49,9 @@ class Requests:
 
     store: Store
     bus: Bus
+    _together: Gather[_Wish, None] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Gather(self._begin_all, most=TOGETHER), takes_self=True)
+    )
 
     async def begin(
         self,
@@ -44,26 +66,36 @@ class Requests:
         Raises NotFound, and Conflict for a server that is locked, is in a state that does not allow it, or is on a
         host that cannot do it; a verb may raise BadRequest for its value.
         """
-        async with self.store.write() as session:
-            row = await locked(session, context, server_id)
-            if verb.locks_out:
-                refuse_locked(context, row)
-            if verb.repeats and row["task_state"] == verb.move(REQUEST).task_state:
-                return
-            cancelled = await self._begin(session, context, verb, row, value, version)
-        await tell_conductor(self.bus, cancelled)
+        await self._together(_Wish(context, server_id, verb, value, version))
 
-    async def _begin(
-        self, session: Session, context: RequestContext, verb: AnyVerb, row: Row, value: object, version: Version
-    ) -> Sequence[str]:
+    async def _begin_all(self, wishes: Sequence[_Wish]) -> Sequence[None]:
+        cancelled: set[str] = set()
+        begun = False
+        async with self.store.write() as session:
+            # In one order, so that two processes never wait for each other's servers; what is asked of one stays in
+            # the order it came.
+            for wish in sorted(wishes, key=lambda wish: wish.server_id):
+                row = await locked(session, wish.context, wish.server_id)
+                if wish.verb.locks_out:
+                    refuse_locked(wish.context, row)
+                if wish.verb.repeats and row["task_state"] == wish.verb.move(REQUEST).task_state:
+                    continue
+                cancelled.update(await self._begin(session, wish, row))
+                begun = True
+        if begun:
+            await tell_conductor(self.bus, cancelled)
+        return [None] * len(wishes)
+
+    async def _begin(self, session: Session, wish: _Wish, row: Row) -> Sequence[str]:
+        verb = wish.verb
         _check_state(verb, row)
         if verb.needs is not None:
             await _check_host(session, verb.kind, verb.needs, row)
         if verb.begin is None:
             raise TypeError(f"{verb.kind} is not asked for like this")
-        asked = Asked(session=session, context=context, server=row, version=version, value=value)
+        asked = Asked(session=session, context=wish.context, server=row, version=wish.version, value=wish.value)
         begun: Begun[Memory] = await verb.begin(asked)
-        operation = operation_of(context, verb, row["id"], begun.memory, world.now())
+        operation = operation_of(wish.context, verb, row["id"], begun.memory, world.now(), wish.carried)
         cancelled: Sequence[str] = ()
         if begun.cancels:
             cancelled = await operations.cancel(session, row["id"], except_for=operation["id"])
@@ -103,9 +135,17 @@ async def _move(session: Session, kind: str, move: Move, row: Row, values: Any) 
 
 
 def operation_of(
-    context: RequestContext, verb: AnyVerb, server_id: str, memory: Memory, now: datetime
+    context: RequestContext,
+    verb: AnyVerb,
+    server_id: str,
+    memory: Memory,
+    now: datetime,
+    carried: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """Return the row of an operation that is to be run; one without steps is done with the request."""
+    """Return the row of an operation that is to be run; one without steps is done with the request.
+
+    It belongs to the trace that is `carried`; None is that of the caller.
+    """
     row: dict[str, Any] = {
         "id": world.new_id(),
         "kind": verb.kind,
@@ -113,7 +153,7 @@ def operation_of(
         "project_id": context.project_id or "",
         "user_id": context.user_id,
         "request_id": context.request_id,
-        "data": {**to_plain(memory), **tracing.carried()},
+        "data": {**to_plain(memory), **(tracing.carried() if carried is None else carried)},
     }
     at = now.isoformat()
     if verb.steps:
@@ -122,6 +162,6 @@ def operation_of(
     return {**row, "events": [event], "state": "done", "finished_at": now}
 
 
-async def tell_conductor(bus: Bus, cancelled: Sequence[str] = ()) -> None:
+async def tell_conductor(bus: Bus, cancelled: Collection[str] = ()) -> None:
     """Say that there is work, and which operations were cancelled."""
     await topics.OPERATIONS_NEW.publish(bus, topics.NewWork(cancelled=frozenset(cancelled)))
