@@ -54,7 +54,7 @@ class SharedJSON(sa.types.TypeDecorator[Any]):
         return _shared if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
-def shared(column: sa.ColumnElement[object]) -> sa.ColumnElement[object]:
+def shared(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """Read a column for a list that is only shown: what is read of JSON may not be changed."""
     return sa.type_coerce(column, SharedJSON()) if isinstance(column.type, sa.JSON) else column
 
