@@ -31,7 +31,7 @@ TOGETHER = 50
 
 
 @attrs.frozen(eq=False)
-class _Wish:
+class _VerbRequest:
     """One request, as it came."""
 
     context: RequestContext
@@ -49,7 +49,7 @@ class Requests:
 
     store: Store
     bus: Bus
-    _together: Gather[_Wish, None] = attrs.field(
+    _together: Gather[_VerbRequest, None] = attrs.field(
         init=False, default=attrs.Factory(lambda self: Gather(self._begin_all, most=TOGETHER), takes_self=True)
     )
 
@@ -66,36 +66,38 @@ class Requests:
         Raises NotFound, and Conflict for a server that is locked, is in a state that does not allow it, or is on a
         host that cannot do it; a verb may raise BadRequest for its value.
         """
-        await self._together(_Wish(context, server_id, verb, value, version))
+        await self._together(_VerbRequest(context, server_id, verb, value, version))
 
-    async def _begin_all(self, wishes: Sequence[_Wish]) -> Sequence[None]:
+    async def _begin_all(self, together: Sequence[_VerbRequest]) -> Sequence[None]:
         cancelled: set[str] = set()
         begun = False
         async with self.store.write() as session:
             # In one order, so that two processes never wait for each other's servers; what is asked of one stays in
             # the order it came.
-            for wish in sorted(wishes, key=lambda wish: wish.server_id):
-                row = await locked(session, wish.context, wish.server_id)
-                if wish.verb.locks_out:
-                    refuse_locked(wish.context, row)
-                if wish.verb.repeats and row["task_state"] == wish.verb.move(REQUEST).task_state:
+            for request in sorted(together, key=lambda request: request.server_id):
+                row = await locked(session, request.context, request.server_id)
+                if request.verb.locks_out:
+                    refuse_locked(request.context, row)
+                if request.verb.repeats and row["task_state"] == request.verb.move(REQUEST).task_state:
                     continue
-                cancelled.update(await self._begin(session, wish, row))
+                cancelled.update(await self._begin(session, request, row))
                 begun = True
         if begun:
             await tell_conductor(self.bus, cancelled)
-        return [None] * len(wishes)
+        return [None] * len(together)
 
-    async def _begin(self, session: Session, wish: _Wish, row: Row) -> Sequence[str]:
-        verb = wish.verb
+    async def _begin(self, session: Session, request: _VerbRequest, row: Row) -> Sequence[str]:
+        verb = request.verb
         _check_state(verb, row)
         if verb.needs is not None:
             await _check_host(session, verb.kind, verb.needs, row)
         if verb.begin is None:
             raise TypeError(f"{verb.kind} is not asked for like this")
-        asked = Asked(session=session, context=wish.context, server=row, version=wish.version, value=wish.value)
+        asked = Asked(
+            session=session, context=request.context, server=row, version=request.version, value=request.value
+        )
         begun: Begun[Memory] = await verb.begin(asked)
-        operation = operation_of(wish.context, verb, row["id"], begun.memory, world.now(), wish.carried)
+        operation = operation_of(request.context, verb, row["id"], begun.memory, world.now(), request.carried)
         cancelled: Sequence[str] = ()
         if begun.cancels:
             cancelled = await operations.cancel(session, row["id"], except_for=operation["id"])
