@@ -79,7 +79,7 @@ def list_guests(args: argparse.Namespace) -> int:
     else:
         print("Every guest on every host of this deployment is a server's.")
     for host in hosts if args.format == "table" else ():
-        print(f"The host {host.host} is refused since {host.since}: it belongs to the deployment {host.deployment}.")
+        print(f"The host {host.host} is refused since {host.since}. {host.why}")
     return 1 if guests or hosts else 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -96,3 +97,45 @@ async def test_serve_takes_no_other_database_than_its_own_and_destroys_nothing_o
             await asyncio.sleep(REPORTS)
             clouds = await asyncio.to_thread(novakit, mine, "audit", code=0)
             assert clouds["orphaned"] == [] and clouds["counted"]["servers"] == clouds["counted"]["guests"] == 1
+
+
+@pytest.mark.slow
+async def test_another_state_directory_on_the_same_database_takes_no_guest_for_lost(
+    database: Callable[[str], str], tmp_path: Path
+) -> None:
+    mine, typo = tmp_path / "mine", tmp_path / "mien"
+    async with aiohttp.ClientSession() as session:
+        with set_up(mine, database("mine")) as service:
+            api = await Api.login(service, session)
+            server = await api.server("web", await api.image())
+            await api.reach(server, "ACTIVE")
+            await asyncio.sleep(REPORTS / 2)
+            second = set_up(typo, database("mine"))
+            if database("mine").startswith("sqlite"):
+                done = await asyncio.to_thread(
+                    subprocess.run, second.command(), capture_output=True, text=True, timeout=60, check=False
+                )
+                assert done.returncode == 2 and f"runs on the database {tmp_path}/mine.db" in done.stderr, done.stderr
+            else:
+                process = subprocess.Popen(second.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                await asyncio.sleep(2 * REPORTS)
+                process.terminate()
+                process.wait(60)
+            await api.reach(server, "ACTIVE")
+
+        second = set_up(typo, database("mine"))
+        shutil.copy(mine / "clouds.yaml", typo)
+        process = subprocess.Popen(second.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        await asyncio.sleep(2 * REPORTS)
+        listing = [sys.executable, "-m", "novakit", "guest", "list", "--state", str(typo)]
+        done = await asyncio.to_thread(subprocess.run, listing, capture_output=True, text=True, check=False)
+        process.terminate()
+        process.wait(60)
+        assert "The host vm is refused since" in done.stdout and server in done.stdout, done.stdout + done.stderr
+
+        with set_up(mine, database("mine")) as service:
+            api = await Api.login(service, session)
+            await asyncio.sleep(REPORTS)
+            await api.reach(server, "ACTIVE")
+            clouds = await asyncio.to_thread(novakit, mine, "audit", code=0)
+            assert clouds["orphaned"] == []
