@@ -113,7 +113,10 @@ async def test_headers_that_drip_have_no_more_time_than_those_that_stop() -> Non
         while not waiting.done() and world.monotonic() - started < PATIENCE:
             writer.write(b"A: b\r\n")
             await asyncio.sleep(0.05)
-        assert (await waiting).startswith(b"HTTP/1.1 408 ")
+        # What was sent after the last look resets the connection, and an answer that was not read yet goes with it.
+        told = await waiting
+        assert told == b"" or told.startswith(b"HTTP/1.1 408 ")
+        assert place.door.hung_up["header"] == 1
 
 
 async def test_a_body_that_stops_ends_the_connection_and_one_that_keeps_up_does_not() -> None:
