@@ -81,6 +81,7 @@ class Agent(HostCalls):
     waits: Waits = attrs.field(factory=Waits)
     reported: asyncio.Event = attrs.field(factory=asyncio.Event)
     """Set once the conductor knows this host."""
+    _tells_room: bool = True
     _vifs: dict[str, Vif] = attrs.field(factory=dict)
     _topology: Topology | None = None
     _applying: asyncio.Lock = attrs.field(factory=asyncio.Lock)
@@ -151,8 +152,11 @@ class Agent(HostCalls):
         facts = await self._ask_driver("host", self.driver.host(), 60)
         ip = self.options.address or facts.host_ip or address.own()
         metrics = {**await self.measuring.read(), **facts.metrics}
-        if self.disk is not None:
-            metrics |= self.disk.room().metrics
+        room = self.disk.room() if self.disk is not None else None
+        # Where nothing is measured a report has no measurements, and the last ones count for a while: so it says how
+        # much room there is once, while there is too little, and once more when there is enough again.
+        if room is not None and (metrics or room.fault or self._tells_room):
+            metrics |= room.metrics
         able = traits_of(self.driver, self.spec.facets, self.spec.renders, wants_images=self.spec.wants_images)
         traits = (facts.traits | able | set(self.options.traits)).difference(self.options.withheld_traits)
         guests = tuple(await self._ask_driver("guests", self.driver.guests(), 60))
@@ -170,6 +174,7 @@ class Agent(HostCalls):
             directory=self.membership.own,
         )
         received = await self.conductor.report_host(report)
+        self._tells_room = room is not None and bool(room.fault)
         if received.refused:
             self.membership.refused(received)
         else:

@@ -70,7 +70,7 @@ class Monitoring:
             plugins=tallies_of(self.plugins.plugins) if self.plugins else (),
             requests=self.requests,
             store=self.store.tally,
-            disks={**disks, **{f"host {name}": room for name, room in rooms.items()}},
+            disks={**disks, **{f"host {name}": room for name, room in rooms.items() if room.fault}},
             silent=[*silent, *(["conductor"] if conductor is None else [])],
         )
 

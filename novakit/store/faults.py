@@ -48,7 +48,6 @@ def is_passing(error: BaseException) -> bool:
     return (
         error.connection_invalidated
         or _state(error).startswith(_PASSING)
-        or lacks_schema(error)
         or code in (*_BUSY_CODES, *_DISK_CODES, sqlite3.SQLITE_FULL)
         or "database is locked" in str(error.orig)
     )
