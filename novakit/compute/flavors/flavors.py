@@ -73,8 +73,8 @@ class Flavors:
         Raises BadRequest for a marker that is not among them.
         """
         conditions: list[sa.ColumnElement[bool]] = [
-            rows.flavors.c.ram >= sa.literal(min_ram, sa.BigInteger),
-            rows.flavors.c.disk >= sa.literal(min_disk, sa.BigInteger),
+            rows.at_least(rows.flavors.c.ram, min_ram),
+            rows.at_least(rows.flavors.c.disk, min_disk),
         ]
         if not context.is_admin:
             conditions += [rows.visible_to(context.project_id), rows.flavors.c.disabled.is_(False)]

@@ -43,6 +43,11 @@ def visible_to(project_id: str | None) -> sa.ColumnElement[bool]:
     return sa.or_(flavors.c.is_public, flavors.c.id.in_(granted))
 
 
+def at_least(size: sa.Column[int], wanted: int) -> sa.ColumnElement[bool]:
+    """Tell apart the flavors of at least this size; the size wanted may be larger than the column can hold."""
+    return size >= sa.literal(wanted, sa.BigInteger)
+
+
 async def flavor(session: Session, flavor_id: str, *conditions: sa.ColumnElement[bool]) -> Row | None:
     """Fetch one flavor by id, if it meets the conditions."""
     return await session.first(sa.select(flavors).where(flavors.c.id == flavor_id, *conditions))
