@@ -134,7 +134,7 @@ class DhcpServers:
     async def serve(self, network: Network, device: str, index: int) -> None:
         """Make the network's server run with these leases: start it, or tell it what changed, or leave it alone."""
         home = self._home(network.id)
-        _make_passable(home)
+        make_passable(home)
         files = render(network, device, index)
         replaced = _write(home / "dnsmasq.conf", files.config)
         told = [_write(home / "hosts", files.hosts), _write(home / "options", files.options)]
@@ -190,10 +190,10 @@ class DhcpServers:
         ]
 
 
-def _make_passable(directory: Path) -> None:
+def make_passable(directory: Path) -> None:
     """Make a directory that others may pass through: dnsmasq reads its files again as a user without rights."""
     if not directory.is_dir():
-        _make_passable(directory.parent)
+        make_passable(directory.parent)
         directory.mkdir(exist_ok=True)
         directory.chmod(0o755)
 

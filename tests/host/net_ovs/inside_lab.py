@@ -110,6 +110,24 @@ class TestHost:
             guest.take("10.1.0.11/24")
             assert guest.pings("10.1.0.1")
 
+    async def test_a_dhcp_server_reads_leases_that_come_later_whatever_the_umask(self) -> None:
+        driver = OvsNetworks(OvsOptions(run_dir="/run/closed/net-ovs"), HostContext(host="alpha", state_dir=STATE))
+        before = os.umask(0o077)
+        try:
+            await driver.open()
+            draft = Draft()
+            network = draft.network()
+            draft.router([network])
+            await driver.apply(draft.topology())
+            port = draft.port(network, "10.1.0.11")
+            applied = await driver.apply(draft.topology())
+            with PacketGuest(port, applied.vifs[port.id]) as guest:
+                assert guest.lease().get("ip") == "10.1.0.11"
+            await driver.apply(Topology(revision=2**40))
+            await driver.close()
+        finally:
+            os.umask(before)
+
     async def test_a_changed_mtu_and_mac_reach_the_dhcp_server(self, driver: OvsNetworks) -> None:
         draft = Draft()
         network = draft.network(mtu=1442)

@@ -17,6 +17,7 @@ import attrs
 
 from novakit_hookspecs.errors import Refused
 from novakit_net_linux import links
+from novakit_net_linux.dhcp import make_passable
 from novakit_net_ovs import ovsdb
 from novakit_net_ovs.ovsdb import BridgePort, BridgeWiring, Switch
 
@@ -120,5 +121,6 @@ def _listed(directory: Path) -> set[str]:
 
 
 def _touch(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # The directory above is that of dnsmasq's files, too, which a user without rights reads.
+    make_passable(path.parent)
     path.touch()
