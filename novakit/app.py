@@ -22,7 +22,7 @@ from novakit.bus.local import LocalBus
 from novakit.concurrency import locks
 from novakit.config import Config
 from novakit.config.database import sqlite_file
-from novakit.config.quoting import named, quoted
+from novakit.config.quoting import located, quoted
 from novakit.errors import ConfigError
 from novakit.front import Door, ports
 from novakit.front.descriptors import raise_limit, room
@@ -187,7 +187,7 @@ def prepare_state(state: Path) -> None:
         state.chmod(0o711)
     except OSError as error:
         raise ConfigError(
-            f"The state directory {named(str(state))} cannot be used: {error.strerror}; correct that, or choose another"
+            f"The state directory {located(state)} cannot be used: {error.strerror}; correct that, or choose another"
             " --state."
         ) from error
     free = os.statvfs(state).f_bavail * os.statvfs(state).f_frsize

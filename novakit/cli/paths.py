@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from novakit.config import files
-from novakit.config.quoting import named
+from novakit.config.quoting import located
 from novakit.errors import ConfigError
 
 
@@ -27,5 +27,5 @@ def existing(state: Path) -> Path:
     """Return a state directory. Raises ConfigError where there is none, or something else in its place."""
     if not state.is_dir():
         wrong = files.not_a_directory(state)
-        raise ConfigError(wrong or f"There is no state directory {named(str(state))}; name the service's with --state.")
+        raise ConfigError(wrong or f"There is no state directory {located(state)}; name the service's with --state.")
     return state

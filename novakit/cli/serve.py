@@ -23,7 +23,7 @@ from rich.text import Text
 
 from novakit import __version__, allocator, config, logs, world
 from novakit.cli import paths
-from novakit.config.quoting import named, quoted
+from novakit.config.quoting import located, quoted
 from novakit.errors import ConfigError
 from novakit.logs.waiting import Waits
 
@@ -116,8 +116,8 @@ def _open_log(path: Path | None, chosen: config.Config) -> None:
             raise
         why = "nobody is at its other end" if getattr(error, "errno", 0) == errno.ENXIO else _reason(error)
         raise ConfigError(
-            f"The log {named(str(path))} cannot be written: {why}; move it away, or name another file with --log"
-            " (- is standard error)."
+            f"The log {located(path) if path else '-'} cannot be written: {why}; move it away, or name another file"
+            " with --log (- is standard error)."
         ) from error
 
 

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from novakit.config.quoting import named
+from novakit.config.quoting import located
 from novakit.errors import ConfigError
 
 MOST = 1 << 20
@@ -13,13 +13,13 @@ MOST = 1 << 20
 
 def read_text(path: Path, most: int = MOST) -> str | None:
     """Return the text of a file, None where there is none. Raises ConfigError saying what is wrong with it."""
-    shown = named(str(path))
+    shown = located(path)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         if path.is_symlink():
             raise ConfigError(
-                f"{shown} is a link to {named(str(path.readlink()))}, which does not exist; correct it."
+                f"{shown} is a link to {located(path.readlink())}, which does not exist; correct it."
             ) from error
         return None
     except NotADirectoryError as error:
@@ -51,7 +51,7 @@ def not_a_directory(path: Path) -> str | None:
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
             what = _kind(place.stat().st_mode)
-            return f"{named(str(place))} is {what} and not a directory; name a directory, or move it away."
+            return f"{located(place)} is {what} and not a directory; name a directory, or move it away."
     return None
 
 

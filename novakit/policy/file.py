@@ -10,7 +10,7 @@ from oslo_policy import policy as oslo
 
 from novakit import world
 from novakit.config import files
-from novakit.config.quoting import named, quoted
+from novakit.config.quoting import located, named, quoted
 from novakit.errors import ConfigError
 from novakit.policy.checks import fault_among, fault_of, references
 
@@ -78,7 +78,7 @@ class PolicyFile:
 
     @property
     def _shown(self) -> str:
-        return named(str(self.path))
+        return located(self.path) if self.path is not None else "no policy file"
 
     def _tell_unknown(self) -> None:
         for name in self.unknown:
