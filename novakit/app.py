@@ -21,7 +21,7 @@ from novakit.bus.hub import LocalHub
 from novakit.bus.local import LocalBus
 from novakit.concurrency import locks
 from novakit.config import Config
-from novakit.config.database import sqlite_file
+from novakit.config.database import require_place, sqlite_file
 from novakit.config.quoting import located, quoted
 from novakit.errors import ConfigError
 from novakit.front import Door, ports
@@ -114,6 +114,7 @@ async def running(
         if "conductor" in config.roles:
             stack.enter_context(_only_one(config.state / "conductor.lock"))
             if (file := sqlite_file(config.database)) is not None:
+                require_place(config.database)
                 stack.enter_context(_only_on(file))
             process._local = MemoryBus()
             enrolled = Enrolments(config.state)

@@ -88,3 +88,8 @@ def require_place(url: str) -> None:
         raise ConfigError(f"`database` names {path}, which is not a file; move it away, or name another one.")
     if not path.parent.is_dir():
         raise ConfigError(f"`database` names a file in {path.parent}, and there is no such directory; make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise ConfigError(
+            f"`database` names a file in {path.parent}, and SQLite cannot write there; mount it for writing, give"
+            " novakit's user the right to it, or name another file."
+        )

@@ -408,6 +408,21 @@ def test_a_state_directory_that_is_read_only_is_said(command: str, tmp_path: Pat
     assert "ead-only" in done.stderr or "no database" in done.stderr, done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare, for a mount")
+def test_a_database_in_a_directory_that_is_read_only_is_said(tmp_path: Path) -> None:
+    """Its lock is made beside it before it is opened, and is not what an operator has named."""
+    place = tmp_path / "db"
+    place.mkdir()
+    config(f'database = "sqlite+aiosqlite:///{place}/novakit.db"')(tmp_path / "s")
+    listen = ["--listen", f"127.0.0.1:{free_port()}"]
+    typed = shlex.join([sys.executable, "-m", "novakit", "serve", "--state", str(tmp_path / "s"), *listen])
+    script = f"mount --bind {place} {place} && mount -o remount,bind,ro {place} && exec {typed}"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert re.match(r"novakit: [^\n]+\n\Z", done.stderr), done.stderr
+    assert f"names a file in {place}, and SQLite cannot write there; mount it for writing" in done.stderr, done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare, for a small disk")
 @pytest.mark.parametrize("size", ["64k"])
 def test_a_disk_that_is_full_is_said(size: str, tmp_path: Path) -> None:
