@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from rich.console import Console
@@ -106,6 +106,8 @@ def serve(args: argparse.Namespace) -> int:
         ) from error
     finally:
         os.umask(before)
+        if sys.stderr is not None:  # as where it was closed before the start
+            _hand_over(sys.stderr)
 
 
 def _open_log(path: Path | None, chosen: config.Config) -> None:
@@ -127,10 +129,17 @@ def _reason(error: Exception) -> str:
 
 def _say(sentence: str) -> None:
     """Tell who watches; a terminal that is gone, or a full disk behind it, stops no service."""
+    with suppress(OSError):
+        print(sentence)
+    _hand_over(sys.stdout)
+
+
+def _hand_over(stream: TextIO) -> None:
+    """Write what a stream still keeps, and drop what is not taken: Python's end would try again and exit with 120."""
     try:
-        print(sentence, flush=True)
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of the process would try again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def read(args: argparse.Namespace) -> config.Config:
