@@ -77,9 +77,9 @@ def require_place(url: str) -> None:
 
     Asked when it is about to be opened: SQLite itself only says that it cannot, which sounds as if it might later.
     """
-    if not url.startswith(SQLITE):
+    path = sqlite_file(url)
+    if path is None:
         return
-    path = Path(url.partition(":///")[2])
     if path.is_dir():
         raise ConfigError(
             f"`database` names {path}, which is a directory; name a file in it, such as {path}/novakit.db."
