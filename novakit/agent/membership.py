@@ -4,7 +4,7 @@ The idea: a host that has guests must not obey a control plane that never heard 
 database, a wrong URL, a copied configuration.
 The invariant: every call that changes something carries the deployment of whoever calls, which the bus vouches for,
 and is refused unless it is this host's. What a host belongs to is on disk before it does anything for it.
-The cost: a comparison of two texts for each call, below 1 µs, and one durable file for the life of the host.
+The cost: a comparison of two texts for each call, below 1 µs, and two durable files for the life of the host.
 """
 
 import asyncio
@@ -35,6 +35,9 @@ class Membership:
     own: str = ""
     """The id of the host's directory: another one of the same name does not have its guests."""
     _is_kept: bool = False
+    """Whether that id is on disk."""
+    _lacks_guests: bool = False
+    """Whether the control plane misses guests here: what it asks for is meant for another directory."""
     refusal: str = ""
     """Why the host does not take part; empty while it does."""
 
@@ -53,7 +56,7 @@ class Membership:
             await asyncio.to_thread(identities.take, self.directory, deployment)
             self.deployment = deployment
             log.info("host joined a deployment", host=self.host, deployment=deployment)
-        self.refusal = ""
+        self.refusal, self._lacks_guests = "", False
 
     def refused(self, received: Received) -> None:
         """Take no part: the control plane is of another deployment, or misses guests in what this directory has."""
@@ -66,12 +69,19 @@ class Membership:
             )
         if sentence != self.refusal:
             log.error("host takes no part", host=self.host, why=sentence)
-        self.refusal = sentence
+        self.refusal, self._lacks_guests = sentence, bool(received.why)
 
     def require(self, deployment: str) -> None:
-        """Let a control plane change something here. Raises WrongDeployment for another one than ours."""
+        """Let a control plane change something here.
+
+        Raises WrongDeployment for another one than ours, and Refused where ours means another directory than this:
+        a guest that was built or removed here now would be wrong there.
+        """
         if self.deployment and deployment != self.deployment:
             raise WrongDeployment(self.sentence(deployment))
+        if self._lacks_guests:
+            # Owners of servers read this; where directories are is for the log.
+            raise Refused("The host takes no part now; its agent's log says why and what to do.")
 
     def sentence(self, deployment: str) -> str:
         """Return what is wrong and what to do."""

@@ -270,6 +270,8 @@ async def test_a_directory_without_the_guests_takes_no_part_in_the_place_of_the_
         assert (await _row(cloud, mine))["vm_state"] == "active"
         (told,) = (await cloud.desk.listed()).hosts
         assert told.host == "a" and mine in told.why
+        with pytest.raises(RemoteError, match="takes no part"):
+            await cloud.parts.hosts.at("a").destroy(mine)
         assert [(each.kind, each.name) for each in (await cloud.audit()).orphaned][:1] == [("host", "a")]
         await cloud.stop_host("a")
         shutil.rmtree(own)
