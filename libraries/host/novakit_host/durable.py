@@ -1,11 +1,16 @@
 """Files of a host that are there whole after a power cut, or not at all.
 
 The content is flushed before the file gets its name, and the directory after: a name is content of its directory.
+What a killed write leaves is called `NAME.new`: the next write of the same file, which whoever was killed owes, takes
+its place. One process writes in a directory at a time.
 """
 
 import os
 import threading
 from pathlib import Path
+
+_TURNS = tuple(threading.Lock() for _ in range(64))
+"""Who writes a file, by a part of the digest of its path: more locks than a process has threads that write."""
 
 
 def publish(fresh: Path, path: Path) -> None:
@@ -17,10 +22,11 @@ def publish(fresh: Path, path: Path) -> None:
 
 def write(path: Path, text: str) -> None:
     """Replace a file; the old one or the new one is there, whatever happens. Raises OSError."""
-    # A thread whose caller was cancelled goes on writing: the next one must not find its file taken away.
-    fresh = path.with_name(f"{path.name}.{threading.get_ident()}.new")
-    fresh.write_text(text)
-    publish(fresh, path)
+    fresh = path.with_name(f"{path.name}.new")
+    # A thread whose caller was cancelled goes on writing: the next one must not take its file away.
+    with _TURNS[hash(path) % len(_TURNS)]:
+        fresh.write_text(text)
+        publish(fresh, path)
 
 
 def directory(path: Path, mode: int = 0o777) -> None:

@@ -29,7 +29,8 @@ pytestmark = [
     pytest.mark.skipif(missing(libvirt=True) is not None, reason=str(missing(libvirt=True))),
 ]
 WITHIN = 120.0
-FLAGS = re.compile(r"\bflags\t+: (.*)")
+FLAGS = re.compile(r"\bflags\t+: (.*)\n")
+"""With the line's end: the console may be read in the middle of a line."""
 PRINT_FLAGS = b"#!/bin/sh\ngrep -m 1 ^flags /proc/cpuinfo\n"
 SECURE = re.compile(r"Secure boot (enabled)")
 PRINT_SECURE = b"#!/bin/sh\ndmesg | grep -o 'Secure boot .*'\n"
@@ -186,7 +187,11 @@ async def test_secure_boot_starts_what_is_signed_and_nothing_that_was_changed(
     await cloud.delete(guest)
     audit = (await cloud.admin.ok("GET", "/novakit/v1/audit"))["audit"]
     assert not audit["orphaned"] and not audit["unchecked"], audit
-    assert not list(cloud.service.state.glob("agents/*/virt/instances/*"))
+    assert not [
+        path
+        for each in (refused, started, guest)
+        for path in cloud.service.state.glob(f"agents/*/virt/instances/{each}")
+    ]
 
 
 async def test_what_operators_say_of_a_host_outlives_what_it_reports(cloud: Cloud) -> None:
