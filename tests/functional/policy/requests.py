@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from novakit.api.compute.servers.actions import PUBLIC
+from novakit.api.compute.schemas import not_served
 from novakit.api.service import Route, Service, text
 from novakit.policy.personas import ME, MINE, STRANGER
 from tests.functional.policy.cloud import ABSENT, Cloud
@@ -225,7 +225,8 @@ class Ask:
 
     async def headers(self, cloud: Cloud, whose: str | None) -> dict[str, str]:
         said = {"Content-Type": MEDIA[self.name]} if self.name in MEDIA else {}
-        last = self.route.until or (PUBLIC.get(self.action or "", (None, None))[1])
+        other = not_served.ACTIONS.get(self.action or "")
+        last = self.route.until or (other and other.until)
         if last is not None:
             said["OpenStack-API-Version"] = f"{self.service.name} {text(last)}"
         if self.route.path == "/v3/auth/tokens":

@@ -2,7 +2,7 @@ import pytest
 
 from novakit import errors
 from novakit.api.compute.schemas import keypairs, not_served, quota_sets, servers
-from novakit.api.compute.servers.actions import BODIES, PUBLIC
+from novakit.api.compute.servers.actions import BODIES
 from novakit.compute.states import STATUSES, states_of, status_of
 
 IMAGE = "70a599e0-31e7-49b7-b260-868f441e862b"
@@ -70,12 +70,12 @@ def test_every_status_is_found_again_from_its_states():
 
 
 def test_every_action_that_is_not_served_has_a_body_that_is_checked_first():
-    for name, (since, until) in PUBLIC.items():
-        for version in {since or (2, 1), until or (2, 100)}:
+    for name, action in not_served.ACTIONS.items():
+        for version in {action.since or (2, 1), action.until or (2, 100)}:
             with pytest.raises(errors.BadRequest):
-                not_served.ACTIONS[name].check(version, {name: None, "other": None})
-    not_served.ACTIONS["rebuild"].check((2, 1), {"rebuild": {"imageRef": "x"}})
-    not_served.ACTIONS["migrate"].check((2, 56), {"migrate": {"host": "alpha"}})
+                action.body.check(version, {name: None, "other": None})
+    not_served.ACTIONS["rebuild"].body.check((2, 1), {"rebuild": {"imageRef": "x"}})
+    not_served.ACTIONS["migrate"].body.check((2, 56), {"migrate": {"host": "alpha"}})
     for name, wrong, version in (
         ("rebuild", {}, (2, 100)),
         ("rebuild", {"imageRef": "x", "personality": []}, (2, 57)),
@@ -87,4 +87,4 @@ def test_every_action_that_is_not_served_has_a_body_that_is_checked_first():
         ("changePassword", {"adminPass": 5}, (2, 1)),
     ):
         with pytest.raises(errors.BadRequest):
-            not_served.ACTIONS[name].check(version, {name: wrong})
+            not_served.ACTIONS[name].body.check(version, {name: wrong})

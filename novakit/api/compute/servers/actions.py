@@ -53,22 +53,6 @@ BODIES: Mapping[str, Body] = {
     if verb.action
 }
 
-_ANY_VERSION = (
-    *("resize", "confirmResize", "revertResize", "rebuild"),
-    *("rescue", "unrescue", "migrate", "os-migrateLive", "evacuate", "createImage"),
-    *("createBackup", "changePassword", "resetNetwork", "injectNetworkInfo", "restore"),
-)
-
-PUBLIC: Mapping[str, tuple[Version | None, Version | None]] = {
-    **dict.fromkeys(_ANY_VERSION, (None, None)),
-    "trigger_crash_dump": ((2, 17), None),
-    **dict.fromkeys(
-        ("os-getVNCConsole", "os-getSPICEConsole", "os-getSerialConsole", "os-getRDPConsole"), (None, (2, 5))
-    ),
-    **dict.fromkeys(("addFixedIp", "removeFixedIp", "addFloatingIp", "removeFloatingIp"), (None, (2, 43))),
-}
-"""Other actions of the public API, with the first and last version that has them; what is no verb is refused."""
-
 
 async def act(call: Call[Compute]) -> web.Response:
     """Do one thing to a server."""
@@ -84,10 +68,11 @@ async def act(call: Call[Compute]) -> web.Response:
         server = await server_of(call, policy)
         schema.check(call.version, body)
         return await action(call, server, body)
-    if verb is not None or name not in PUBLIC or not _has(call.version, *PUBLIC[name]):
+    other = not_served.ACTIONS.get(name)
+    if verb is not None or other is None or not _has(call.version, other.since, other.until):
         raise errors.BadRequest(f"There is no such action: {name[:80]}")
     await server_of(call, SERVER_ACTIONS[name])
-    not_served.ACTIONS[name].check(call.version, body)
+    other.body.check(call.version, body)
     raise errors.NotImplementedHere(f"The action {name} is not served by this cloud yet; the server is as it was.")
 
 
