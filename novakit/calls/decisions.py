@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from novakit_hookspecs.plain import to_record
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.plain import to_plain, to_record
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +78,57 @@ class TriedHost:
 
 
 @attrs.frozen(kw_only=True)
+class GivenDevice:
+    """A PCI device that a server was given."""
+
+    address: str
+    kind: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class DecisionGroup:
+    """The server group of a request; where its members stood is left out: that is another thing at another time."""
+
+    id: str
+    policy: str
+    max_server_per_host: int | None = None
+    strategy: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class DecisionRequest:
+    """The parts of a request that say why it fits or not, by the names that an `Ask` has for most of them."""
+
+    flavor: str
+    resources: Mapping[str, int]
+    user_id: str = ""
+    vcpus: int = 0
+    memory_mb: int = 0
+    root_gb: int = 0
+    ephemeral_gb: int = 0
+    swap_mb: int = 0
+    boots_from_volume: bool = False
+    count: int = 1
+    availability_zone: str | None = None
+    host: str | None = None
+    node: str | None = None
+    force: bool = False
+    cell: str | None = None
+    image: str = ""
+    """The image's id."""
+    extra_specs: Mapping[str, str] = attrs.field(factory=dict)
+    image_format: str = ""
+    image_properties: Mapping[str, str] = attrs.field(factory=dict)
+    config_drive: bool = False
+    hints: Mapping[str, object] = attrs.field(factory=dict)
+    required_traits: tuple[str, ...] = ()
+    forbidden_traits: tuple[str, ...] = ()
+    server_hosts: Mapping[str, str] = attrs.field(factory=dict)
+    group: DecisionGroup | None = None
+    excluded_hosts: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class DecisionRecord:
     """Everything worth knowing about one decision; what its owner may not know has its default in what owners see."""
 
@@ -89,8 +141,7 @@ class DecisionRecord:
     message: str
     """For tenants; empty where a host was found."""
     scheduler: str = ""
-    asked: Mapping[str, object] = attrs.field(factory=dict)
-    """The parts of the request that say why it fits or not, as `novakit.scheduler.pipeline.record.asked` names them."""
+    asked: DecisionRequest | None = None
     timings: Mapping[str, float] = attrs.field(factory=dict)
     """Milliseconds."""
     driver: str = ""
@@ -112,8 +163,8 @@ class DecisionRecord:
     alternates: tuple[str, ...] | None = None
     """The next best hosts; None where no host was found."""
     conflicts: tuple[TriedHost, ...] = ()
-    numa: tuple[Mapping[str, object], ...] = ()
-    devices: tuple[Mapping[str, str], ...] = ()
+    numa: tuple[Taken, ...] = ()
+    devices: tuple[GivenDevice, ...] = ()
     outcome: str = ""
     """placed or refused."""
     id: str = ""
@@ -156,6 +207,8 @@ def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Taken):  # of the contract: others read it in the form that it has everywhere
+        return to_plain(value)
     if attrs.has(type(value)):
         return _fields_of(value)
     if isinstance(value, Mapping):

@@ -12,12 +12,22 @@ from novakit.bus.contract import Contract, call
 from novakit.bus.repeats import READS, settles
 from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts
-from novakit.calls.decisions import DecisionRecord
+from novakit.calls.decisions import DecisionRecord, GivenDevice
 from novakit.calls.plugins import PluginRow
 from novakit.calls.traces import SchedulerTrace
+from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.scheduling import Ask
 
 API, CONDUCTOR = ("api",), ("conductor",)
+
+
+@attrs.frozen(kw_only=True)
+class NextBest:
+    """A host that may be tried where the one before it fails."""
+
+    host: str
+    node: str
+    provider_id: str
 
 
 @attrs.frozen(kw_only=True)
@@ -30,12 +40,12 @@ class Selection:
     provider_id: str
     availability_zone: str
     decision_id: str
-    alternates: tuple[dict[str, str], ...] = ()
-    """The next best hosts as host, node and provider_id; nothing is claimed there."""
-    numa: tuple[Mapping[str, object], ...] = ()
-    """One `Taken` record as plain data for each guest cell: the host's cell, CPUs, pins, pages."""
-    devices: tuple[Mapping[str, str], ...] = ()
-    """Address and kind of each PCI device that the guest is to be handed, by address."""
+    alternates: tuple[NextBest, ...] = ()
+    """The next best hosts; nothing is claimed there."""
+    numa: tuple[Taken, ...] = ()
+    """One for each guest cell: the host's cell, CPUs, pins, pages."""
+    devices: tuple[GivenDevice, ...] = ()
+    """The PCI devices that the guest is to be handed, by address."""
 
 
 @attrs.frozen(kw_only=True)

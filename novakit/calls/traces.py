@@ -8,6 +8,10 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from novakit_hookspecs.fields import mapping_field, tuple_field
+from novakit_hookspecs.hosts import PciPool
+from novakit_hookspecs.numa import NumaCell, Taken
+from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.trees import Tree
 
 
 @attrs.frozen(kw_only=True)
@@ -25,12 +29,12 @@ class TracedHost:
     """How many of the servers have each."""
     stock: Mapping[str, Mapping[str, int]]
     """By resource class: total, reserved, capacity, max_unit and used."""
-    numa: tuple[object, ...] | None = None
-    taken: tuple[object, ...] = ()
+    numa: tuple[NumaCell, ...] | None = None
+    taken: tuple[Taken, ...] = ()
     """What of the cells is taken by other servers."""
-    pci: tuple[object, ...] | None = None
-    tree: object = None
-    """Cells, pools and resource providers as plain data; nothing where the host has none."""
+    pci: tuple[PciPool, ...] | None = None
+    tree: Tree | None = None
+    """Its resource providers, where it has several."""
     metrics: Mapping[str, float] = mapping_field()
 
 
@@ -45,7 +49,7 @@ class TracedAggregate:
 
 @attrs.frozen(kw_only=True)
 class TracedGroup:
-    """One server group, and where those of its members stand that are not of the trace."""
+    """One server group, and where those of its members stand before the first request."""
 
     group: str
     policy: str
@@ -96,11 +100,11 @@ def _host(one: TracedHost) -> dict[str, object]:
     line |= {"servers": one.servers, "io_ops": one.io_ops}
     line |= {"flavors": one.flavors, "image_properties": one.image_properties, "stock": one.stock}
     if one.numa is not None:
-        line |= {"numa": one.numa, "taken": one.taken}
+        line |= {"numa": to_plain(one.numa), "taken": to_plain(one.taken)}
     if one.pci is not None:
-        line["pci"] = one.pci
+        line["pci"] = to_plain(one.pci)
     if one.tree is not None:
-        line["tree"] = one.tree
+        line["tree"] = to_plain(one.tree)
     if one.metrics:
         line["metrics"] = dict(one.metrics)
     return line

@@ -17,7 +17,7 @@ import numpy as np
 
 from novakit import tracing, world
 from novakit.calls.decisions import TriedHost
-from novakit.calls.scheduler import Earlier, Refusal, Selection
+from novakit.calls.scheduler import Earlier, NextBest, Refusal, Selection
 from novakit.concurrency.turns import Turns
 from novakit.scheduler.claims import Given
 from novakit.scheduler.limits import SchedulerLimits
@@ -60,7 +60,7 @@ class Try:
     waiting: Waiting
     decision: Decision
     row: int
-    alternates: tuple[dict[str, str], ...]
+    alternates: tuple[NextBest, ...]
     choice: Choice | None = None
     """What the table counts as given to it of cells and devices."""
     shares: Shares = ()
@@ -186,7 +186,7 @@ class Chooser:
         else:
             places = self._best(ranking)
         rows = self._name(decision, ranking, places)
-        alternates = tuple(self._described(row) for row in rows[1:])
+        alternates = tuple(self._next(row) for row in rows[1:])
         if batch.last is not None:
             batch.last.place = places[0]
         table.add_claim(rows[0], one.ask.resources)
@@ -219,9 +219,9 @@ class Chooser:
         places = [int(place) for row in rows if row is not None for place in np.flatnonzero(ranking.rows == row)]
         return [place for place in places if np.isfinite(ranking.total[place])]
 
-    def _described(self, row: int) -> dict[str, str]:
+    def _next(self, row: int) -> NextBest:
         table = self.state.table
-        return {"host": table.names[row], "node": table.column("node")[row], "provider_id": table.providers[row]}
+        return NextBest(host=table.names[row], node=table.column("node")[row], provider_id=table.providers[row])
 
     def take_back(self, tries: Sequence[Try]) -> None:
         """Count no more what servers were chosen for and not given after all."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from novakit.calls.decisions import GivenDevice
 from novakit.placement import AllocationClaim
 from novakit.placement.ledger import Ledger
 from novakit.scheduler.picture import cells, devices, trees
@@ -22,19 +23,20 @@ from novakit.scheduler.picture.state import CloudState
 from novakit.store import Session
 from novakit.store.scheduler import numa, picture
 from novakit_fit.affinity import Choice, beside_devices
-from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.plain import to_plain, to_record
 from novakit_hookspecs.scheduling import Ask
 from novakit_hookspecs.trees import ProviderStock
 
 
 @attrs.frozen
 class Given:
-    """What a server holds beside amounts, as plain data."""
+    """What a server holds beside amounts."""
 
-    numa: tuple[Mapping[str, object], ...] = ()
-    """One `Taken` record for each guest cell."""
-    devices: tuple[Mapping[str, str], ...] = ()
-    """Address and kind of each device, by address."""
+    numa: tuple[Taken, ...] = ()
+    """One for each guest cell."""
+    devices: tuple[GivenDevice, ...] = ()
+    """By address."""
 
 
 async def claim(
@@ -166,7 +168,7 @@ class _Claims:
         if plan:
             self.held.setdefault(provider, {})[server] = plan
             self.rows.append({"server_id": server, "provider_id": provider, "taken": plan})
-        return Given(tuple(plan), tuple(one.described() for one in some))
+        return Given(tuple(choice.cells), tuple(one.given() for one in some))
 
 
 async def given(session: Session, state: CloudState, held: Mapping[str, int]) -> dict[str, Given]:
@@ -177,5 +179,6 @@ async def given(session: Session, state: CloudState, held: Mapping[str, int]) ->
     for server, row in held.items():
         providers = nested.get(server, ())
         some = [one for one in state.functions.get(row, ()) if one.provider in providers]
-        found[server] = Given(tuple(plans.get(server, ())), tuple(one.described() for one in some))
+        held_cells = to_record(plans.get(server, []), tuple[Taken, ...])
+        found[server] = Given(held_cells, tuple(one.given() for one in some))
     return found

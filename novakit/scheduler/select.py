@@ -21,7 +21,7 @@ from novakit import world
 from novakit.calls.capacity import CapacityReport
 from novakit.calls.counts import SchedulerCounts, StepCounts
 from novakit.calls.decisions import DecisionRecord, TriedHost, read
-from novakit.calls.scheduler import Earlier, Refusal, Selection
+from novakit.calls.scheduler import Earlier, NextBest, Refusal, Selection
 from novakit.calls.traces import SchedulerTrace
 from novakit.placement import Placement
 from novakit.request_spec.hints import servers_named
@@ -344,9 +344,7 @@ class Scheduler:
                 self.counts.refused += 1
                 self._answer(waiting, _refusal(one.decision))
 
-    def _selection(
-        self, waiting: Waiting, row: int, decision_id: str, alternates: tuple[dict[str, str], ...]
-    ) -> Selection:
+    def _selection(self, waiting: Waiting, row: int, decision_id: str, alternates: tuple[NextBest, ...]) -> Selection:
         table = self.state.table
         return Selection(
             server_id=waiting.ask.server_id,

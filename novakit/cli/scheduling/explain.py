@@ -147,7 +147,7 @@ def show(decision: DecisionRecord, console: Console) -> None:
     if decision.weights:
         console.print(_weights(decision.weights))
     if decision.devices:
-        devices = ", ".join(f"{one['address']} ({one['kind']})" for one in decision.devices)
+        devices = ", ".join(f"{one.address} ({one.kind})" for one in decision.devices)
         console.print(Text(f"given devices: {devices}"))
     if decision.nearest is not None:
         console.print(Text(f"nearest miss: {decision.nearest.host}"))

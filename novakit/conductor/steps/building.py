@@ -15,6 +15,7 @@ import structlog
 from novakit import world
 from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, topics
 from novakit.bus.tickets import DOWNLOAD
+from novakit.calls.decisions import GivenDevice
 from novakit.calls.host import BuildPlan, ImageSource, NicPlan
 from novakit.calls.scheduler import Earlier, Refusal
 from novakit.compute import guest_metadata
@@ -30,19 +31,10 @@ from novakit.store.engine import Row, Session
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.numa import Taken
-from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 from novakit_hookspecs.servers import GuestPlan, Power
 
 log = structlog.get_logger(__name__)
-
-
-@attrs.frozen(kw_only=True)
-class GivenDevice:
-    """A PCI device that was claimed for the guest."""
-
-    address: str
-    kind: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -111,9 +103,9 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
         host=result.host,
         node=result.node,
         zone=zone,
-        numa=to_record(result.numa, tuple[Taken, ...]),
-        devices=tuple(GivenDevice(address=each["address"], kind=each.get("kind", "")) for each in result.devices),
-        alternates=tuple(each["host"] for each in result.alternates),
+        numa=result.numa,
+        devices=result.devices,
+        alternates=tuple(each.host for each in result.alternates),
     )
     return {"host": result.host, "node": result.node, "availability_zone": zone}
 

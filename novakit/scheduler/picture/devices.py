@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import attrs
 
+from novakit.calls.decisions import GivenDevice
 from novakit.store.placement.hosts import device_id
 from novakit_hookspecs.hosts import PciDevice, PciPool
 from novakit_hookspecs.plain import to_record
@@ -19,9 +20,9 @@ class Function:
     provider: str
     resource_class: str
 
-    def described(self) -> dict[str, str]:
-        """Return what a decision tells of it."""
-        return {"address": self.device.address, "kind": self.device.kind}
+    def given(self) -> GivenDevice:
+        """Return what is told of it to the server that has it."""
+        return GivenDevice(address=self.device.address, kind=self.device.kind)
 
 
 IsFree = Callable[[Function], bool]

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from novakit import world
 from novakit.calls.decisions import (
+    DecisionGroup,
     DecisionReason,
     DecisionRecord,
+    DecisionRequest,
     DecisionStage,
     HostWeight,
     Miss,
@@ -116,44 +118,46 @@ async def why_none(outcome: Outcome, ask: Ask) -> str:
     return sentence(outcome.looked_at, stages)
 
 
-def asked(ask: Ask) -> dict[str, object]:
+def asked(ask: Ask) -> DecisionRequest:
     """Return the parts of a request that say why it fits or not."""
-    kept: dict[str, object] = {"flavor": ask.flavor_name, "resources": dict(ask.resources)}
-    optional = {
-        "user_id": ask.user_id,
-        "vcpus": ask.vcpus,
-        "memory_mb": ask.memory_mb,
-        "root_gb": ask.root_gb,
-        "ephemeral_gb": ask.ephemeral_gb,
-        "swap_mb": ask.swap_mb,
-        "boots_from_volume": ask.boots_from_volume,
-        "count": ask.count if ask.count > 1 else None,
-        "availability_zone": ask.availability_zone,
-        "host": ask.host,
-        "node": ask.node,
-        "force": ask.force,
-        "cell": ask.cell,
-        "image": ask.image.id if ask.image else None,
-        "extra_specs": dict(ask.extra_specs),
-        "image_format": ask.image.disk_format if ask.image else None,
-        "image_properties": dict(ask.image.properties) if ask.image else {},
-        "config_drive": ask.config_drive,
-        "hints": dict(ask.hints),
-        "required_traits": sorted(ask.required_traits),
-        "forbidden_traits": sorted(ask.forbidden_traits),
-        "server_hosts": dict(ask.server_hosts),
-        "group": _group(ask.group) if ask.group else None,
-        "excluded_hosts": sorted(ask.excluded_hosts),
-    }
-    kept.update({name: value for name, value in optional.items() if value})
-    return kept
+    image = ask.image
+    return DecisionRequest(
+        flavor=ask.flavor_name,
+        resources=dict(ask.resources),
+        user_id=ask.user_id,
+        vcpus=ask.vcpus,
+        memory_mb=ask.memory_mb,
+        root_gb=ask.root_gb,
+        ephemeral_gb=ask.ephemeral_gb,
+        swap_mb=ask.swap_mb,
+        boots_from_volume=ask.boots_from_volume,
+        count=max(1, ask.count),
+        availability_zone=ask.availability_zone or None,
+        host=ask.host or None,
+        node=ask.node or None,
+        force=ask.force,
+        cell=ask.cell or None,
+        image=image.id if image else "",
+        extra_specs=dict(ask.extra_specs),
+        image_format=image.disk_format if image else "",
+        image_properties=dict(image.properties) if image else {},
+        config_drive=ask.config_drive,
+        hints=dict(ask.hints),
+        required_traits=tuple(sorted(ask.required_traits)),
+        forbidden_traits=tuple(sorted(ask.forbidden_traits)),
+        server_hosts=dict(ask.server_hosts),
+        group=_group(ask.group) if ask.group else None,
+        excluded_hosts=tuple(sorted(ask.excluded_hosts)),
+    )
 
 
-def _group(group: GroupAsk) -> dict[str, object]:
-    """Where its members stand is left out: that is another thing at another time."""
-    optional = {"max_server_per_host": group.max_server_per_host, "strategy": group.strategy}
-    rules = {name: value for name, value in optional.items() if value}
-    return {"id": group.id, "policy": group.policy, **rules}
+def _group(group: GroupAsk) -> DecisionGroup:
+    return DecisionGroup(
+        id=group.id,
+        policy=group.policy,
+        max_server_per_host=group.max_server_per_host or None,
+        strategy=group.strategy,
+    )
 
 
 async def refusal(outcome: Outcome, ask: Ask) -> str:

@@ -11,6 +11,7 @@ import attrs
 import orjson
 
 from novakit import errors
+from novakit.calls.traces import TracedGroup
 from novakit.request_spec.hints import servers_named
 from novakit.scheduler.picture.table import HostStock
 from novakit.scheduler.pipeline.ask import from_plain
@@ -50,18 +51,6 @@ class TraceHost:
 
 
 @attrs.frozen(kw_only=True)
-class TraceGroup:
-    """A server group, and those of its members that stand before the first request."""
-
-    id: str
-    policy: str
-    max_server_per_host: int | None
-    strategy: str
-    members: Mapping[str, str]
-    """Host by server."""
-
-
-@attrs.frozen(kw_only=True)
 class TraceEvent:
     """What happened: one of these is set."""
 
@@ -81,7 +70,7 @@ class Trace:
 
     hosts: Sequence[TraceHost]
     aggregates: Sequence[tuple[Aggregate, Sequence[str]]]
-    groups: Mapping[str, TraceGroup]
+    groups: Mapping[str, TracedGroup]
     events: Sequence[TraceEvent]
 
 
@@ -89,7 +78,7 @@ def read(lines: Iterable[bytes | str]) -> Trace:
     """Read a trace. Raises ConfigError naming the line that cannot be understood, and what is wrong with it."""
     hosts: dict[str, TraceHost] = {}
     aggregates: list[tuple[Aggregate, Sequence[str]]] = []
-    groups: dict[str, TraceGroup] = {}
+    groups: dict[str, TracedGroup] = {}
     events: list[TraceEvent] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -105,7 +94,7 @@ def read(lines: Iterable[bytes | str]) -> Trace:
                 aggregates.append(_aggregate(entry, len(aggregates) + 1))
             elif "group" in entry:
                 group = _group(entry)
-                groups[group.id] = group
+                groups[group.group] = group
             else:
                 event = _event(entry)
                 if events and event.at < events[-1].at:
@@ -205,12 +194,12 @@ def _aggregate(entry: Mapping[str, object], number: int) -> tuple[Aggregate, Seq
     return one, _texts(told.get("hosts", []), "hosts")
 
 
-def _group(entry: Mapping[str, object]) -> TraceGroup:
+def _group(entry: Mapping[str, object]) -> TracedGroup:
     _strange(entry, ("group", "policy", "max_server_per_host", "strategy", "members"), "a group")
     members = _of(dict, entry.get("members", {}), "members")
     most = entry.get("max_server_per_host")
-    return TraceGroup(
-        id=_of(str, entry["group"], "group"),
+    return TracedGroup(
+        group=_of(str, entry["group"], "group"),
         policy=_of(str, entry.get("policy", ""), "policy"),
         max_server_per_host=None if most is None else _whole(most, "max_server_per_host"),
         strategy=_of(str, entry.get("strategy", ""), "strategy"),

@@ -172,7 +172,7 @@ class _Run:
     """Servers of which the trace says when their build ended."""
 
     def __attrs_post_init__(self) -> None:
-        self._members = {group.id: dict(group.members) for group in self.trace.groups.values()}
+        self._members = {id: dict(group.members) for id, group in self.trace.groups.items()}
         self._asked = frozenset(event.ask.server_id for event in self.trace.events if event.ask)
         self._built = frozenset(event.built for event in self.trace.events if event.built)
         self._in_use.update({int(row): 1 for row in np.flatnonzero(self.table.column("servers"))})

@@ -23,7 +23,8 @@ from novakit.store.engine import Row
 from novakit.store.scheduler import decisions, host_metrics, numa, picture, standing
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
-from novakit_hookspecs.plain import to_plain
+from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.trees import Tree
 
 CATEGORIES = (
     *("availability_zone", "hypervisor_type", "cpu_info", "supported_instances", "machine_types", "cell"),
@@ -47,15 +48,15 @@ class _Others:
 
     used: dict[int, dict[str, int]] = attrs.field(factory=dict)
     servers: dict[int, int] = attrs.field(factory=dict)
-    taken: dict[int, tuple[object, ...]] = attrs.field(factory=dict)
+    taken: dict[int, tuple[Taken, ...]] = attrs.field(factory=dict)
     io_ops: Mapping[str, int] = attrs.field(factory=dict)
     """By host name, as the next two."""
     flavors: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
     image_properties: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
     free_devices: set[str] = attrs.field(factory=set)
     """Providers of those PCI devices that they leave."""
-    trees: dict[int, object] = attrs.field(factory=dict)
-    """What they leave of the providers of hosts that have several, as plain data."""
+    trees: dict[int, Tree] = attrs.field(factory=dict)
+    """What they leave of the providers of hosts that have several."""
 
 
 async def record(state: CloudState, limit: int) -> SchedulerTrace:
@@ -110,12 +111,12 @@ async def _others(session: Session, state: CloudState, but: sa.Select[object], p
             row = table.row_of_provider(provider)
             left = {server: plan for server, plan in plans.items() if server not in placed}
             if row is not None and left:
-                others.taken[row] = tuple(to_plain(cells.with_taken(table.column("numa")[row], left).taken))
+                others.taken[row] = tuple(cells.with_taken(table.column("numa")[row], left).taken)
     return others
 
 
-async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, str], int]) -> dict[int, object]:
-    """Return by row, as plain data, what each provider of a host has left beside what is `held` of its classes."""
+async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, str], int]) -> dict[int, Tree]:
+    """Return by row what each provider of a host has left beside what is `held` of its classes."""
     found = {}
     # The picture may be renewed while the inventories are read, so ids and tree are taken together beforehand.
     known = [(row, ids, state.table.column("tree")[row]) for row, ids in sorted(state.providers.items())]
@@ -129,7 +130,7 @@ async def _trees(session: Session, state: CloudState, held: Mapping[tuple[str, s
             traits = {id: one.traits for id, one in zip(ids, tree.providers, strict=True)}
             _, grown = state.trees.grown(state.table.providers[row], ids, left, traits)
             if grown is not None:
-                found[row] = to_plain(grown)
+                found[row] = grown
     return found
 
 
@@ -197,9 +198,9 @@ def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Ma
         flavors=others.flavors.get(name),
         image_properties=others.image_properties.get(name),
         stock=stock,
-        numa=tuple(to_plain(numa.cells)) if numa else None,
+        numa=tuple(numa.cells) if numa else None,
         taken=others.taken.get(row, ()) if numa else (),
-        pci=None if pools is None else tuple(to_plain(pools)),
+        pci=pools,
         tree=others.trees.get(row),
         metrics={each: float(value) for each, value in metrics.get(name, {}).items() if np.isfinite(value)},
     )

@@ -110,7 +110,7 @@ async def test_an_excluded_host_is_left_and_its_claim_moves_with_the_server(clou
 
 
 def after(first: Selection) -> dict[str, Earlier]:
-    hosts = tuple(each["host"] for each in first.alternates)
+    hosts = tuple(each.host for each in first.alternates)
     return {first.server_id: Earlier(decision_id=first.decision_id, hosts=hosts)}
 
 
@@ -118,11 +118,11 @@ async def test_when_a_host_failed_the_next_best_of_the_same_decision_is_taken(cl
     await cloud.add_hosts(6)
     one, scheduler = make(), cloud.scheduler()
     (first,) = await scheduler.select([one])
-    await scheduler.select([make(memory_mb=512, host=each["host"]) for each in first.alternates])
+    await scheduler.select([make(memory_mb=512, host=each.host) for each in first.alternates])
     again = make(server_id=one.server_id, excluded_hosts=[first.host])
     (second,) = await scheduler.select([again], earlier=after(first))
-    assert second.host == first.alternates[0]["host"]
-    assert [each["host"] for each in second.alternates] == [each["host"] for each in first.alternates[1:]]
+    assert second.host == first.alternates[0].host
+    assert [each.host for each in second.alternates] == [each.host for each in first.alternates[1:]]
     latest = (await scheduler.decisions(server_id=one.server_id))[0]
     assert latest.next_best_of == first.decision_id and latest.host == second.host
     assert (await cloud.usage())[first.host] == 0
@@ -132,21 +132,21 @@ async def test_an_alternate_that_fits_no_more_is_passed_over(cloud: Any, make: A
     await cloud.add_hosts(5, memory_mb=4096)
     one, scheduler = make(), cloud.scheduler()
     (first,) = await scheduler.select([one])
-    full, next_one, last = (each["host"] for each in first.alternates)
+    full, next_one, last = (each.host for each in first.alternates)
     await scheduler.select([make(memory_mb=4096, host=full)])
     (second,) = await scheduler.select(
         [make(server_id=one.server_id, excluded_hosts=[first.host])], earlier=after(first)
     )
-    assert (second.host, [each["host"] for each in second.alternates]) == (next_one, [last])
+    assert (second.host, [each.host for each in second.alternates]) == (next_one, [last])
 
 
 async def test_without_an_alternate_that_fits_the_best_of_all_hosts_is_taken(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(5, memory_mb=4096)
     one, scheduler = make(), cloud.scheduler()
     (first,) = await scheduler.select([one])
-    await scheduler.select([make(memory_mb=4096, host=each["host"]) for each in first.alternates])
+    await scheduler.select([make(memory_mb=4096, host=each.host) for each in first.alternates])
     (second,) = await scheduler.select(
         [make(server_id=one.server_id, excluded_hosts=[first.host])], earlier=after(first)
     )
-    assert second.host not in {first.host, *(each["host"] for each in first.alternates)}
+    assert second.host not in {first.host, *(each.host for each in first.alternates)}
     assert not (await scheduler.decisions(server_id=one.server_id))[0].next_best_of

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from novakit import world
+from novakit.calls.decisions import GivenDevice
 from novakit.calls.scheduler import Refusal, Selection
 from novakit.scheduler.limits import SchedulerLimits
 from novakit.store.compute import hosts
@@ -31,7 +32,7 @@ def some(kind: str, cells: Iterable[int | None], bus: int = 0x10) -> tuple[PciDe
 
 def given(results: Sequence[Any]) -> list[tuple[str, str]]:
     """Give host and address of every device that was given."""
-    return [(one.host, each["address"]) for one in results if isinstance(one, Selection) for each in one.devices]
+    return [(one.host, each.address) for one in results if isinstance(one, Selection) for each in one.devices]
 
 
 async def held(cloud: Any, server: str) -> dict[str, int]:
@@ -48,11 +49,11 @@ async def test_a_server_holds_the_devices_it_is_to_be_handed(cloud: Any, make: A
     await cloud.add_hosts(1, pci=(*some("a100", [0, 0, 1]), *some("qat", [None], bus=0x40)))
     one = make(extra_specs={"pci_passthrough:alias": "a100:2,qat"})
     (first,) = await cloud.scheduler().select([one])
-    assert [each["kind"] for each in first.devices] == ["a100", "a100", "qat"]
+    assert [each.kind for each in first.devices] == ["a100", "a100", "qat"]
     assert await held(cloud, one.server_id) == {"CUSTOM_PCI_A100": 2, "CUSTOM_PCI_QAT": 1}
     async with cloud.store.read() as session:
         claim = (await cloud.placement.consumers(session))[one.server_id]
-    expected = {device_id(first.provider_id, each["address"]) for each in first.devices}
+    expected = {device_id(first.provider_id, each.address) for each in first.devices}
     assert set(claim.allocations) == {first.provider_id, *expected}
     (again,) = await cloud.scheduler().select([one])
     assert (again.host, again.devices) == (first.host, first.devices)
@@ -63,8 +64,8 @@ async def test_a_decision_names_the_devices(cloud: Any, make: Any) -> None:
     scheduler, one = cloud.scheduler(), make(extra_specs={"pci_passthrough:alias": "a100:1"})
     await scheduler.select([one])
     (decision,) = await scheduler.decisions(server_id=one.server_id)
-    assert decision.devices == ({"address": "0000:10:00.0", "kind": "a100"},)
-    assert decision.asked["resources"]["CUSTOM_PCI_A100"] == 1
+    assert decision.devices == (GivenDevice(address="0000:10:00.0", kind="a100"),)
+    assert decision.asked is not None and decision.asked.resources["CUSTOM_PCI_A100"] == 1
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -93,7 +94,7 @@ async def test_a_batch_gives_the_devices_of_one_host_without_conflicts(cloud: An
     assert len(set(given(results))) == 8 and scheduler.counts.conflicts == 0
     on_cell = {device.address: device.numa_cell for device in some("nic", [0, 1] * 4)}
     for one in results[:4]:
-        assert {on_cell[each["address"]] for each in one.devices} == {taken["cell"] for taken in one.numa}
+        assert {on_cell[each.address] for each in one.devices} == {taken.cell for taken in one.numa}
 
 
 async def test_a_device_that_another_took_meanwhile_leads_to_the_next_host(cloud: Any, make: Any) -> None:
@@ -177,7 +178,7 @@ async def test_eight_gpus_over_two_cells_are_not_given_as_four_and_four_where_th
     (refused,) = await scheduler.select([make(extra_specs=specs)])
     assert isinstance(refused, Refusal) and "but at most 4 on one NUMA cell" in refused.message
     (four,) = await scheduler.select([make(extra_specs={**specs, "gpu:count": "4"})])
-    assert {each["address"] for each in four.devices} == {f"0000:{bus:02x}:00.0" for bus in (0x10, 0x12, 0x14, 0x16)}
+    assert {each.address for each in four.devices} == {f"0000:{bus:02x}:00.0" for bus in (0x10, 0x12, 0x14, 0x16)}
     (two,) = await scheduler.select([make(extra_specs={**specs, "gpu:count": "2", "gpu:numa_affinity": "false"})])
     assert len(two.devices) == 2
     assert await held(cloud, two.server_id) == {"CUSTOM_PCI_A100": 2}
@@ -201,7 +202,7 @@ async def test_devices_asked_for_by_resource_class_are_particular_ones_too(cloud
     scheduler = cloud.scheduler()
     one = make(extra_specs={"pci_passthrough:alias": "A100:1", "resources:CUSTOM_PCI_A100": "2"})
     results = await scheduler.select([one, make(extra_specs={"resources:CUSTOM_PCI_A100": "1"})])
-    assert [each["kind"] for each in results[0].devices] == ["a100", "a100", "A100"]
+    assert [each.kind for each in results[0].devices] == ["a100", "a100", "A100"]
     assert await held(cloud, one.server_id) == {"CUSTOM_PCI_A100": 3}
     assert "lack CUSTOM_PCI_A100 (wanted 1, at most 0 free)" in results[1].message
     (nic,) = await scheduler.select([make(extra_specs={"resources:CUSTOM_PCI_NIC": "1"})])

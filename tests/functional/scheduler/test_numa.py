@@ -31,7 +31,7 @@ async def test_no_core_is_given_twice_under_concurrency(cloud: Any, make: Any) -
     work = (schedulers[number % 3].select([one]) for number, one in enumerate(asks))
     results = [one for (one,) in await asyncio.gather(*work)]
     placed = [one for one in results if isinstance(one, Selection)]
-    given = [(one.host, cpu) for one in placed for taken in one.numa for cpu in taken["cpus"]]
+    given = [(one.host, cpu) for one in placed for taken in one.numa for cpu in taken.cpus]
     assert len(placed) == 24
     assert len(given) == len(set(given)) == 48
     refused = next(one for one in results if isinstance(one, Refusal))
@@ -64,10 +64,10 @@ async def test_cpus_that_are_asked_for_by_class_are_the_guests_own(cloud: Any, m
     one = make(vcpus=2, memory_mb=512, extra_specs={"resources:PCPU": "2"})
     assert one.resources == {"PCPU": 2, "MEMORY_MB": 512, "DISK_GB": 1}
     (placed,) = await cloud.scheduler().select([one])
-    assert len(placed.numa[0]["pins"]) == 2
+    assert len(placed.numa[0].pins) == 2
     alone = {"resources:PCPU": "2", "trait:HW_CPU_HYPERTHREADING": "forbidden"}
     (placed,) = await cloud.scheduler().select([make(vcpus=2, memory_mb=512, extra_specs=alone)])
-    assert len(placed.numa[0]["cpus"]) == 4, "each on a core of its own"
+    assert len(placed.numa[0].cpus) == 4, "each on a core of its own"
 
 
 async def test_a_server_that_goes_gives_its_cores_back(cloud: Any, make: Any) -> None:
@@ -91,7 +91,7 @@ async def test_asking_again_gives_the_same_cores(cloud: Any, make: Any) -> None:
     one = make(vcpus=4, memory_mb=512, extra_specs={**PINNED, "hw:numa_nodes": "2"})
     (first,) = await cloud.scheduler().select([one])
     (again,) = await cloud.scheduler().select([one])
-    assert first.numa == again.numa and {taken["cell"] for taken in first.numa} == {0, 1}
+    assert first.numa == again.numa and {taken.cell for taken in first.numa} == {0, 1}
 
 
 async def test_pages_run_out_and_the_refusal_says_so(cloud: Any, make: Any) -> None:
@@ -104,7 +104,7 @@ async def test_pages_run_out_and_the_refusal_says_so(cloud: Any, make: Any) -> N
     await cloud.add_hosts(1, memory_mb=65536, numa=shared, start=1)
     scheduler = cloud.scheduler()
     results = await scheduler.select([make(memory_mb=4096, extra_specs={"hw:mem_page_size": "2MB"}) for _ in range(2)])
-    assert isinstance(results[0], Selection) and results[0].numa[0]["page_kb"] == 2048
+    assert isinstance(results[0], Selection) and results[0].numa[0].page_kb == 2048
     assert "1 lack shared CPUs (wanted 1, at most 0 free)" in results[1].message
     assert "1 lack pages of 2 MiB in one NUMA cell (wanted 4096 MiB, at most 0 free)" in results[1].message
 
@@ -131,7 +131,7 @@ async def test_mixed_guests_and_emulator_threads_claim_what_they_hold(cloud: Any
     claimed = [{name: one.resources.get(name, 0) for name in ("VCPU", "PCPU")} for one in asks]
     assert [tuple(one.values()) for one in claimed] == [(2, 2), (0, 3), (0, 2), (2, 0)]
     results = await cloud.scheduler().select(asks)
-    assert [sum(len(taken["cpus"]) for taken in one.numa) for one in results] == [2, 3, 2, 0]
+    assert [sum(len(taken.cpus) for taken in one.numa) for one in results] == [2, 3, 2, 0]
 
 
 async def test_the_claim_gives_the_cells_that_the_devices_are_near(cloud: Any, make: Any) -> None:
@@ -141,9 +141,9 @@ async def test_the_claim_gives_the_cells_that_the_devices_are_near(cloud: Any, m
     asks = [make(vcpus=4, memory_mb=512, extra_specs=specs) for _ in range(3)]
     results = await cloud.scheduler().select(asks)
     placed = [one for one in results if isinstance(one, Selection)]
-    assert [taken["cell"] for one in placed for taken in one.numa] == [1, 1]
+    assert [taken.cell for one in placed for taken in one.numa] == [1, 1]
     (refused,) = (one for one in results if isinstance(one, Refusal))
     assert "not near the guest's NUMA cells" in refused.message
     specs["hw:pci_numa_affinity_policy"] = "preferred"
     (apart,) = await cloud.scheduler().select([make(vcpus=4, memory_mb=512, extra_specs=specs)])
-    assert [taken["cell"] for taken in apart.numa] == [0]
+    assert [taken.cell for taken in apart.numa] == [0]

@@ -167,7 +167,7 @@ async def test_a_group_may_name_a_device_of_the_host_by_its_model(cloud: Any, ma
     specs = {"resources1:CUSTOM_PCI_A100": "1", "trait1:CUSTOM_PCI_10DE_20B5": "required"}
     one = make(extra_specs={**specs, "pci_passthrough:alias": "a100:1"})
     (placed,) = await cloud.scheduler().select([one])
-    assert [each["address"] for each in placed.devices] == ["0000:10:00.0", "0000:11:00.0"]
+    assert [each.address for each in placed.devices] == ["0000:10:00.0", "0000:11:00.0"]
     (again,) = await cloud.scheduler().select([one])
     assert again.devices == placed.devices
     (refused,) = await cloud.scheduler().select([make(extra_specs=specs)])

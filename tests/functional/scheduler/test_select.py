@@ -28,11 +28,11 @@ async def test_a_batch_spreads_and_gives_alternates(cloud: Any, make: Any) -> No
     await cloud.add_hosts(8)
     results = await cloud.scheduler().select([make() for _ in range(16)])
     assert set(Counter(one.host for one in results).values()) == {2}
-    assert all(len(one.alternates) == 3 and one.host not in {a["host"] for a in one.alternates} for one in results)
+    assert all(len(one.alternates) == 3 and one.host not in {a.host for a in one.alternates} for one in results)
 
 
 def after(first: Selection) -> dict[str, Earlier]:
-    hosts = tuple(each["host"] for each in first.alternates)
+    hosts = tuple(each.host for each in first.alternates)
     return {first.server_id: Earlier(decision_id=first.decision_id, hosts=hosts)}
 
 

@@ -3,9 +3,12 @@
 import orjson
 
 from novakit.calls.decisions import (
+    DecisionGroup,
     DecisionReason,
     DecisionRecord,
+    DecisionRequest,
     DecisionStage,
+    GivenDevice,
     HostWeight,
     Miss,
     NearestMiss,
@@ -13,6 +16,7 @@ from novakit.calls.decisions import (
     read,
     written,
 )
+from novakit_hookspecs.numa import Taken
 from novakit_hookspecs.plain import to_plain
 
 LACKS = {"code": "not_enough_memory_mb", "count": 2, "message": "lack memory", "wanted": 4096, "available": 2048}
@@ -26,7 +30,13 @@ REFUSED = DecisionRecord(
         DecisionStage(name="traits", before=2, after=2, asked=False),
     ),
     message="No valid host was found.",
-    asked={"flavor": "tiny", "resources": {"VCPU": 1}},
+    asked=DecisionRequest(
+        flavor="tiny",
+        resources={"VCPU": 1},
+        hints={"group": "g", "query": ["=", "$a", 1]},
+        group=DecisionGroup(id="g", policy="affinity"),
+        excluded_hosts=("c",),
+    ),
     timings={"filter_ms": 0.5},
     nearest=NearestMiss(host="b", misses=(Miss(filter="ram", remedy="2048 MiB more memory free", **LACKS),)),
     conflicts=(TriedHost(host="a", why="claimed by somebody else"),),
@@ -41,7 +51,8 @@ PLACED = DecisionRecord(
     host="a",
     alternates=("b",),
     weights=(HostWeight(host="a", total=1.5, by={"ram": 1.0, "cpu": 0.5}),),
-    devices=({"address": "0000:10:00.0", "kind": "a100"},),
+    numa=(Taken(cell=1, cpus=(2, 3), pins=((0, 2), (1, 3)), vcpus=(0, 1), memory_mb=64),),
+    devices=(GivenDevice(address="0000:10:00.0", kind="a100"),),
 )
 
 
@@ -62,7 +73,15 @@ def test_what_was_not_said_is_left_out() -> None:
         "host": "a",
         "alternates": ["b"],
         "weights": [{"host": "a", "total": 1.5, "by": {"ram": 1.0, "cpu": 0.5}}],
+        "numa": [{"cell": 1, "cpus": [2, 3], "pins": [[0, 2], [1, 3]], "vcpus": [0, 1], "memory_mb": 64, "page_kb": 4}],
         "devices": [{"address": "0000:10:00.0", "kind": "a100"}],
+    }
+    assert written(REFUSED)["asked"] == {
+        "flavor": "tiny",
+        "resources": {"VCPU": 1},
+        "hints": {"group": "g", "query": ["=", "$a", 1]},
+        "group": {"id": "g", "policy": "affinity"},
+        "excluded_hosts": ["c"],
     }
     compute, traits = REFUSED.filters
     kept = written(REFUSED)["filters"]
