@@ -361,6 +361,13 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] 
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, _record: object) -> None:
+        try:
+            prepare(connection)
+        except Exception:
+            connection.close()  # the pool forgets it, and its thread would go on
+            raise
+
+    def prepare(connection: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         # Of the file itself the writer alone decides, before there is anything in it, so that it can shrink: both

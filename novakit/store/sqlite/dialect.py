@@ -255,7 +255,12 @@ class _Module(AsyncAdapt_aiosqlite_dbapi):
     def connect(self, *arg: object, **kw: object) -> _Connection:
         connection = self.aiosqlite.connect(*arg, **kw)
         connection._thread.daemon = True
-        return _Connection(self, await_(connection))
+        try:
+            return _Connection(self, await_(connection))
+        except sqlite3.Error:
+            # aiosqlite tells its thread to end and does not wait: its last word may find the event loop closed.
+            connection._thread.join()
+            raise
 
 
 class Dialect(SQLiteDialect_aiosqlite):

@@ -1,12 +1,15 @@
 import asyncio
 import sqlite3
+import threading
 from contextlib import AsyncExitStack, closing
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from novakit import world
 from novakit.store import UTC, Store
+from novakit.store.faults import StoreAway
 
 book = sa.MetaData()
 notes = sa.Table(
@@ -215,3 +218,22 @@ async def count_turns():
     while True:
         TURNS["taken"] += 1
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("content", [b"no database " * 100, None], ids=["no database", "a directory"])
+async def test_what_cannot_be_opened_leaves_no_thread_whose_last_word_finds_the_loop_closed(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "novakit.db"
+    path.mkdir() if content is None else path.write_bytes(content)
+    before = set(threading.enumerate())
+    store = await Store.open(f"sqlite+aiosqlite:///{path}")
+    with pytest.raises((sa.exc.DatabaseError, StoreAway)) as refused:
+        async with store.write():
+            raise AssertionError("opened")
+    left = set(threading.enumerate()) - before
+    if content is not None:  # it was opened, and who closed it has heard the thread's last word
+        for thread in left:
+            thread.join(5)
+    assert not any(thread.is_alive() for thread in left), refused
+    await store.close()
