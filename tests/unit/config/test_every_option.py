@@ -49,7 +49,7 @@ def options() -> Iterator[tuple[str, str]]:
             yield section, option.name
 
 
-@pytest.mark.parametrize(("section", "option"), options())
+@pytest.mark.parametrize(("section", "option"), list(options()))
 def test_an_option_takes_its_own_type_and_refuses_the_others(section: str, option: str, tmp_path: Path) -> None:
     taken = kinds_of(get_type_hints(SECTIONS[section])[option]) | ALSO.get((section, option), set())
     path, accepted = tmp_path / "novakit.toml", 0
