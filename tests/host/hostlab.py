@@ -94,7 +94,7 @@ ovsdb-server /var/lib/openvswitch/conf.db --remote=punix:/run/openvswitch/db.soc
   --log-file=/run/openvswitch/ovsdb.log --detach --no-chdir
 ovs-vsctl --no-wait init
 ovs-vswitchd unix:/run/openvswitch/db.sock --pidfile=/run/openvswitch/ovs-vswitchd.pid \\
-  --unixctl=/run/openvswitch/vswitchd.ctl --log-file=/run/openvswitch/vswitchd.log --detach --no-chdir
+  --log-file=/run/openvswitch/vswitchd.log --detach --no-chdir
 """
 
 LIBVIRT = """\

@@ -316,4 +316,4 @@ def restart_switch() -> None:
     pid = int(Path(f"{run}/ovs-vswitchd.pid").read_text())
     end(pid)
     daemon = ["ovs-vswitchd", f"unix:{run}/db.sock", f"--pidfile={run}/ovs-vswitchd.pid", "--detach", "--no-chdir"]
-    command(*daemon, f"--unixctl={run}/vswitchd.ctl", f"--log-file={run}/vswitchd.log")
+    command(*daemon, f"--log-file={run}/vswitchd.log")

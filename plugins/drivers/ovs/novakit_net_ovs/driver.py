@@ -35,6 +35,7 @@ from novakit_net_ovs.ownership import Ownership
 PROGRAMS = {
     "ovs-vsctl": "openvswitch-switch",
     "ovs-ofctl": "openvswitch-switch",
+    "ovs-appctl": "openvswitch-switch",
     "dnsmasq": "dnsmasq-base",
     "nft": "nftables",
     "nsenter": "util-linux",

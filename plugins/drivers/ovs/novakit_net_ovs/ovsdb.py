@@ -137,6 +137,9 @@ class Switch:
         known = self._flows.pop(bridge, None)
         if known != wanted:
             await (self._install(bridge, wanted) if known is None else self._amend(bridge, known, wanted))
+            # The switch goes on as before with connections and packets it has seen, until it has looked at each again;
+            # on a busy machine a rule that is gone lets in for a second more.
+            await self._quietly("ovs-appctl", "-t", "ovs-vswitchd", "revalidator/wait")
         self._flows[bridge] = wanted
         return known != wanted
 
@@ -160,7 +163,7 @@ class Switch:
         try:
             await run(argv, timeout=self._timeout)
         except CommandFailed:
-            # Before Open vSwitch 3.1 there is no such command; the rules judge every packet anyway.
+            # Before Open vSwitch 3.1 there is no `ct-flush`; the rules judge every packet anyway, a moment later.
             return
 
     async def _install(self, bridge: str, flows: frozenset[str]) -> None:
