@@ -14,14 +14,14 @@ import attrs
 import structlog
 
 from novakit import identities, world
+from novakit.bus import Unreachable
 from novakit.calls.conductor import Received
-from novakit_hookspecs.errors import Refused
 
 log = structlog.get_logger(__name__)
 
 
-class WrongDeployment(Refused):
-    """The host belongs to another deployment than the control plane that calls it."""
+TAKES_NO_PART = "The host takes no part now; its agent's log says why and what to do."
+"""What callers are told. Owners of servers read this; where directories are, and whose, is for the log."""
 
 
 @attrs.define
@@ -74,14 +74,13 @@ class Membership:
     def require(self, deployment: str) -> None:
         """Let a control plane change something here.
 
-        Raises WrongDeployment for another one than ours, and Refused where ours means another directory than this:
-        a guest that was built or removed here now would be wrong there.
+        Raises Unreachable for another deployment than ours, and where ours means another directory than this: a guest
+        that was built or removed here now would be wrong there. To whoever asks for something such a host is as good
+        as silent: it may take part again, so what is asked waits for it, and a delete ends without it.
         """
-        if self.deployment and deployment != self.deployment:
-            raise WrongDeployment(self.sentence(deployment))
-        if self._lacks_guests:
-            # Owners of servers read this; where directories are is for the log.
-            raise Refused("The host takes no part now; its agent's log says why and what to do.")
+        is_foreign = bool(self.deployment) and deployment != self.deployment
+        if is_foreign or self._lacks_guests:
+            raise Unreachable(TAKES_NO_PART)
 
     def sentence(self, deployment: str) -> str:
         """Return what is wrong and what to do."""

@@ -76,7 +76,7 @@ class Hosts:
         async with self._store.read() as session:
             rows = await hosts.every(session)
             zones = await _zones(session)
-            away = {name: row for name, row in (await refused_hosts.every(session)).items() if not row["why"]}
+            away = await refused_hosts.every(session)
         return [self._host(row, zones, away.get(row["name"])) for row in rows]
 
     async def statuses(self, names: Iterable[str]) -> dict[str, str]:
@@ -136,13 +136,18 @@ class Hosts:
         await topics.HOSTS_CHANGED.publish(self._bus, topics.Changed())
 
     def _host(self, row: Row, zones: Mapping[str, str], away: Row | None = None) -> Host:
-        """Make a host of its row; `away` says that it belongs to another deployment now, which is why it is down."""
+        """Make a host of its row; `away` says why it is refused.
+
+        One of another deployment is down. Of two directories under one name, the right one may be up beside the other.
+        """
         same = ("name", "number", "enabled", "forced_down", "facts")
-        refused = f"refused: the host belongs to deployment {away['deployment']}" if away else None
+        up, refused = self.liveness.is_up(row), None
+        if away is not None and not (away["why"] and up):
+            up, refused = False, f"refused: {away['why'] or _FOREIGN.format(away['deployment'])}"
         return Host(
             service_id=row["id"],
             hypervisor_id=row["provider_id"],
-            up=away is None and self.liveness.is_up(row),
+            up=up,
             disabled_reason=row["disabled_reason"] or refused,
             zone=zones.get(row["name"], DEFAULT_ZONE),
             updated_at=max(row["last_seen"], row["updated_at"]),
@@ -150,6 +155,7 @@ class Hosts:
         )
 
 
+_FOREIGN = "the host belongs to deployment {}"
 LOADS = tuple(field.name for field in attrs.fields(Load))
 
 

@@ -1,0 +1,153 @@
+"""A host that takes no part, as its directory lacks its guests: what is asked of it waits, and a delete ends."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from novakit.agent.membership import TAKES_NO_PART
+from novakit.compute.hosts import Hosts
+from novakit.conductor.engine import Engine
+from novakit.conductor.requests import Requests
+from novakit.conductor.verbs import VERBS
+from novakit.config import ConductorOptions
+from novakit.store import Store, operations
+from novakit.store.compute import servers
+from novakit.store.compute.liveness import Liveness
+from tests.functional.guests.cloud import ADMIN, Cloud
+from tests.support.stores import sqlite_store
+
+A = ("a",)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await sqlite_store(tmp_path / "cloud.db")
+    yield store
+    await store.close()
+
+
+@attrs.define
+class Host:
+    """The one host of a cloud, whose directory can be taken away and brought back."""
+
+    cloud: Cloud
+    own: Path
+    away: Path
+
+    async def lose(self) -> None:
+        """Start the host on an empty directory, as where a disk is not mounted."""
+        await self.cloud.stop_host("a")
+        self.own.rename(self.away)
+        await self.cloud.start_host("a")
+        await self.cloud.report()
+        assert self.cloud.agents["a"].membership.refusal
+
+    async def find(self) -> None:
+        await self.cloud.stop_host("a")
+        shutil.rmtree(self.own)
+        self.away.rename(self.own)
+        await self.cloud.start_host("a")
+        await self.cloud.report()
+        assert not self.cloud.agents["a"].membership.refusal
+
+
+@asynccontextmanager
+async def running(engine: Engine) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(engine.run(alone=True))
+    try:
+        async with asyncio.timeout(60):
+            yield
+    finally:
+        await engine.stop(0)
+        await task
+
+
+async def ask(cloud: Cloud, id: str, kind: str) -> None:
+    await Requests(cloud.store, cloud.bus.join("api")).begin(ADMIN, id, VERBS[kind])
+
+
+async def latest(store: Store, id: str) -> Any:
+    async with store.read() as session:
+        return (await operations.of_server(session, id))[0]
+
+
+async def server(store: Store, id: str) -> Any:
+    async with store.read() as session:
+        return await servers.server(session, id, deleted=True)
+
+
+async def test_a_stop_waits_until_the_right_directory_is_back(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        host = Host(cloud, tmp_path / "agents" / "a", tmp_path / "away")
+        await cloud.begin()
+        id = await cloud.create("a")
+        await cloud.report()
+        await host.lose()
+        await ask(cloud, id, "stop")
+        async with running(Engine(cloud.parts, VERBS)):
+            while (await latest(store, id))["reason"] is None:
+                await asyncio.sleep(0.02)
+            waiting = await latest(store, id)
+            assert waiting["state"] == "running" and waiting["reason"] == TAKES_NO_PART
+            assert (await server(store, id))["task_state"] == "powering-off"
+            await host.find()
+            while (await server(store, id))["task_state"] is not None:
+                await asyncio.sleep(0.02)
+        assert (await server(store, id))["vm_state"] == "stopped"
+        assert await cloud.guests("a") == {id}
+
+
+async def test_a_stop_ends_with_its_patience_and_the_event_says_why(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        host = Host(cloud, tmp_path / "agents" / "a", tmp_path / "away")
+        await cloud.begin()
+        id = await cloud.create("a")
+        await cloud.report()
+        await host.lose()
+        await ask(cloud, id, "stop")
+        async with running(Engine(cloud.parts, VERBS, patience=0.2)):
+            while (await server(store, id))["task_state"] is not None:
+                await asyncio.sleep(0.02)
+        ended = await latest(store, id)
+        assert ended["state"] == "failed" and ended["attempt"] > 1
+        assert TAKES_NO_PART in ended["events"][0]["details"] and str(tmp_path) not in str(ended["events"])
+        assert (await server(store, id))["vm_state"] == "active"
+
+
+async def test_servers_of_a_directory_that_is_lost_can_be_deleted(store: Store, tmp_path: Path) -> None:
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        host = Host(cloud, tmp_path / "agents" / "a", tmp_path / "away")
+        await cloud.begin()
+        id = await cloud.create("a")
+        await cloud.report()
+        await host.lose()
+        await ask(cloud, id, "delete")
+        short = attrs.evolve(cloud.config, conductor=ConductorOptions(host_down_after=0.1))
+        async with running(Engine(attrs.evolve(cloud.parts, config=short), VERBS)):
+            while not (await server(store, id))["deleted_at"]:
+                await asyncio.sleep(0.02)
+        await cloud.report()
+        assert cloud.agents["a"].membership.refusal == "", "nothing is missing in this directory any more"
+        assert (await server(store, id))["terminated_at"] is None, "the lost directory may come back with the guest"
+
+
+@pytest.mark.parametrize(("down_after", "is_up"), [(3600.0, True), (1e-9, False)])
+async def test_the_services_say_why_a_refused_host_is_down(
+    store: Store, tmp_path: Path, down_after: float, is_up: bool
+) -> None:
+    """One whose right directory reports beside the wrong one is up, and shown so."""
+    async with Cloud.on(store, tmp_path, A) as cloud:
+        host = Host(cloud, tmp_path / "agents" / "a", tmp_path / "away")
+        await cloud.begin()
+        id = await cloud.create("a")
+        await cloud.report()
+        await host.lose()
+        (shown,) = await Hosts(store, cloud.bus.join("api"), Liveness(down_after)).every()
+        reason = shown.disabled_reason or ""
+        assert shown.up is is_up and (id in reason, reason.startswith("refused: Servers")) == (not is_up, not is_up)
