@@ -81,7 +81,6 @@ class Agent(HostCalls):
     waits: Waits = attrs.field(factory=Waits)
     reported: asyncio.Event = attrs.field(factory=asyncio.Event)
     """Set once the conductor knows this host."""
-    _tells_room: bool = True
     _vifs: dict[str, Vif] = attrs.field(factory=dict)
     _topology: Topology | None = None
     _applying: asyncio.Lock = attrs.field(factory=asyncio.Lock)
@@ -151,18 +150,16 @@ class Agent(HostCalls):
     async def _report(self, *, started: bool) -> None:
         facts = await self._ask_driver("host", self.driver.host(), 60)
         ip = self.options.address or facts.host_ip or address.own()
+        # Where nothing is measured a report has no measurements, and the last ones count for a while: so how much room
+        # there is, which is always known, is not one of them.
         metrics = {**await self.measuring.read(), **facts.metrics}
-        room = self.disk.room() if self.disk is not None else None
-        # Where nothing is measured a report has no measurements, and the last ones count for a while: so it says how
-        # much room there is once, while there is too little, and once more when there is enough again.
-        if room is not None and (metrics or room.fault or self._tells_room):
-            metrics |= room.metrics
         able = traits_of(self.driver, self.spec.facets, self.spec.renders, wants_images=self.spec.wants_images)
         traits = (facts.traits | able | set(self.options.traits)).difference(self.options.withheld_traits)
         guests = tuple(await self._ask_driver("guests", self.driver.guests(), 60))
         report = AgentReport(
             facts=attrs.evolve(facts, host_ip=ip, metrics={}, traits=traits),
             metrics=metrics,
+            room=self.disk.room() if self.disk is not None else None,
             guests=guests,
             notes={each.id: kept for each in guests if (kept := self.notes_kept.version(each.id)) is not None},
             networks=self.notes_kept.networks_version,
@@ -174,7 +171,6 @@ class Agent(HostCalls):
             directory=self.membership.own,
         )
         received = await self.conductor.report_host(report)
-        self._tells_room = room is not None and bool(room.fault)
         if received.refused:
             self.membership.refused(received)
         else:

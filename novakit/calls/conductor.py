@@ -12,6 +12,7 @@ from novakit.bus.contract import Contract, call
 from novakit.bus.repeats import READS, kept, settles
 from novakit.calls.counts import ConductorCounts
 from novakit.calls.plugins import PluginRow
+from novakit.disk import Room
 from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import HostFacts
 from novakit_hookspecs.networks import VifBinding
@@ -42,6 +43,8 @@ class AgentReport:
     """Without its measurements."""
     metrics: Mapping[str, object] = mapping_field()
     """Measurements by name; one that is no finite number costs only itself."""
+    room: Room | None = None
+    """Of the file system that its directory is on; None where nobody watches it."""
     guests: tuple[Guest, ...] = tuple_field()
     notes: Mapping[str, str] = mapping_field()
     """By guest, which version of its note is kept here."""

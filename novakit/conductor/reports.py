@@ -15,6 +15,7 @@ from novakit.conductor.guests.note import Heard
 from novakit.conductor.guests.renewal import renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
+from novakit.disk import Room
 from novakit.placement import HostReport
 from novakit.store import operations
 from novakit.store.compute import host_plugins, hosts, left_guests, refused_hosts, servers, strangers
@@ -55,6 +56,7 @@ class _Facts:
     """Without its measurements, which change each time."""
     record: HostFacts
     metrics: Mapping[str, float]
+    room: Room | None = None
     strange: Sequence[tuple[Guest, Heard | None]] = ()
     """Guests that no server of the database is, which are recorded with the facts."""
 
@@ -95,7 +97,7 @@ class Reports:
             each for each in report.guests if each.id not in self._accounted.get(host, frozenset()) | {*report.building}
         ]
         strange = await self._strangers.noted(host, new) if new else ()
-        told = _Facts(host, report.directory, plain, facts, measurements(report.metrics), strange)
+        told = _Facts(host, report.directory, plain, facts, measurements(report.metrics), report.room, strange)
         if (error := await self._write(told)) is not None:
             raise error
         await self._note_plugins(host, report.runs)
@@ -164,7 +166,9 @@ class Reports:
             known: dict[str, HostReport] = {}
             changed: dict[str, HostReport] = {}
             for each in batch:
-                row, is_new = await hosts.report(session, each.host, each.plain, each.directory)
+                row, is_new = await hosts.report(
+                    session, each.host, each.plain, each.directory, to_plain(each.room) if each.room else None
+                )
                 (changed if is_new else known)[row["provider_id"]] = _report(row["provider_id"], each)
             changed.update({host: known[host] for host in await placement.stale(session, known)})
             if changed:

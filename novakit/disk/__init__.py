@@ -1,5 +1,5 @@
 """The disks under the service: how much room they have."""
 
-from novakit.disk.room import MIB, Disk, Room, reported_room
+from novakit.disk.room import MIB, Disk, Room
 
-__all__ = ["MIB", "Disk", "Room", "reported_room"]
+__all__ = ["MIB", "Disk", "Room"]

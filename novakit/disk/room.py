@@ -9,7 +9,6 @@ The cost: one system call for each look, 3 µs.
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -42,22 +41,6 @@ class Room:
         stopped = "nothing new is made" if self.free < self.reserved else "uploads and copies of images are refused"
         mark = self.reserved if self.free < self.reserved else self.low_water
         return f"{self.free // MIB} MiB are free of {self.size // MIB}, below the mark of {mark // MIB}: {stopped}."
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Return it as measurements that a host reports."""
-        return {name: float(getattr(self, field)) for field, name in _METRICS.items()}
-
-
-_METRICS = {field.name: f"disk_of_host_{field.name}" for field in attrs.fields(Room)}
-
-
-def reported_room(metrics: Mapping[str, float]) -> Room | None:
-    """Read what a host reported of its file system; None where it told nothing, or what no look can find."""
-    try:
-        return Room(**{field: int(metrics[name]) for field, name in _METRICS.items()})
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
 
 
 @attrs.frozen(kw_only=True)

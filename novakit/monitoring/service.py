@@ -13,7 +13,7 @@ from novakit.calls.conductor import ConductorCalls
 from novakit.calls.counts import ConductorCounts, SchedulerCounts
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
-from novakit.disk import Disk, Room, reported_room
+from novakit.disk import Disk, Room
 from novakit.monitoring.families import Numbers, exposition
 from novakit.monitoring.tallies import RequestTally, tallies_of
 from novakit.plughost import PluginHost
@@ -21,7 +21,7 @@ from novakit.store import Store
 from novakit.store.compute import hosts
 from novakit.store.compute.liveness import Liveness
 from novakit.store.faults import NO_SCHEMA, lacks_schema
-from novakit.store.scheduler import host_metrics
+from novakit_hookspecs.plain import to_record
 
 log = structlog.get_logger(__name__)
 
@@ -143,11 +143,10 @@ class Monitoring:
         """Read what hosts last reported of the file systems of their directories; nothing where the store is silent."""
         try:
             async with asyncio.timeout(WITHIN), self.store.read() as session:
-                found = {row["host"]: reported_room(row["metrics"]) for row in await host_metrics.every(session)}
+                return {name: to_record(room, Room) for name, room in (await hosts.rooms(session)).items()}
         except Exception as error:
             log.info("what hosts said of their disks could not be read", why=type(error).__name__)
             return {}
-        return {name: room for name, room in found.items() if room is not None}
 
     async def _metrics(self, request: web.Request) -> web.Response:
         self._refuse_strangers(request)

@@ -25,19 +25,28 @@ hosts = sa.Table(
     sa.Column("updated_at", UTC, nullable=False),
     sa.Column("last_seen", UTC, nullable=False),
     sa.Column("directory", sa.String(36), nullable=False, server_default=""),
+    sa.Column("room", sa.JSON(none_as_null=True)),
 )
 """`id` is the compute service's id, `provider_id` the hypervisor's and the resource provider's.
 
 `facts` is a `HostFacts` record as plain data.
 `directory` is the id of the host's own directory that reported last; empty where none has told.
+`room` is a `Room` record of the file system that this directory is on; null where the host watches none.
 `last_seen` is a mark that changes with each sign of life; how old it is tells `liveness` alone.
 `changed` grows with every change a scheduler must see; heartbeats leave it alone.
 """
 
 
-async def report(session: Session, name: str, facts: Mapping[str, object], directory: str = "") -> tuple[Row, bool]:
-    """Record what an agent says of its host. Returns the row and whether anything but the time is new."""
+async def report(
+    session: Session,
+    name: str,
+    facts: Mapping[str, object],
+    directory: str = "",
+    room: Mapping[str, object] | None = None,
+) -> tuple[Row, bool]:
+    """Record what an agent says of its host. Returns the row and whether anything that schedulers see is new."""
     now = world.now()
+    seen = {"last_seen": now, "directory": directory, "room": room}
     known = await session.first(sa.select(hosts).where(hosts.c.name == name))
     if known is None:
         count = await session.scalar(sa.select(sa.func.coalesce(sa.func.max(hosts.c.number), 0)))
@@ -52,18 +61,16 @@ async def report(session: Session, name: str, facts: Mapping[str, object], direc
             "changed": await next_change(session),
             "created_at": now,
             "updated_at": now,
-            "last_seen": now,
-            "directory": directory,
+            **seen,
         }
         await session.execute(sa.insert(hosts), [row])
     elif known["facts"] != facts:
         await session.execute(
             sa.update(hosts)
             .where(hosts.c.name == name)
-            .values(facts=facts, updated_at=now, last_seen=now, changed=await next_change(session), directory=directory)
+            .values(facts=facts, updated_at=now, changed=await next_change(session), **seen)
         )
     else:
-        seen = {"last_seen": now, "directory": directory}
         await session.execute(sa.update(hosts).where(hosts.c.name == name).values(seen))
         return known, False
     fresh = await session.first(sa.select(hosts).where(hosts.c.name == name))
@@ -113,6 +120,12 @@ async def every(session: Session) -> Sequence[Row]:
 async def signs(session: Session) -> list[Row]:
     """Fetch name, last_seen and forced_down of every host."""
     return await session.all(sa.select(hosts.c.name, hosts.c.last_seen, hosts.c.forced_down))
+
+
+async def rooms(session: Session) -> Mapping[str, Mapping[str, object]]:
+    """Fetch what hosts told of the file systems of their directories, by name; those that told nothing are left out."""
+    told = await session.all(sa.select(hosts.c.name, hosts.c.room).where(hosts.c.room.is_not(None)))
+    return {row["name"]: row["room"] for row in told}
 
 
 async def decide(session: Session, name: str, **values: object) -> bool:

@@ -34,11 +34,6 @@ async def put(session: Session, metrics: Mapping[str, Mapping[str, float]]) -> N
     )
 
 
-async def every(session: Session) -> list[Row]:
-    """Fetch host and metrics of all, by host."""
-    return await session.all(sa.select(host_metrics.c.host, host_metrics.c.metrics).order_by(host_metrics.c.host))
-
-
 async def since(session: Session, seen: int) -> list[Row]:
     """Fetch host, metrics, received_at and changed of all that measured after the change `seen`."""
     return await session.all(sa.select(host_metrics).where(host_metrics.c.changed > seen))

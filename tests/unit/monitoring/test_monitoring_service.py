@@ -23,7 +23,6 @@ from novakit.monitoring.service import Monitoring
 from novakit.monitoring.tallies import Spread
 from novakit.store import engine
 from novakit.store.compute import hosts
-from novakit.store.scheduler import host_metrics
 from tests.support.stores import sqlite_store
 from tests.support.targets import serve_some
 
@@ -89,9 +88,8 @@ async def test_hosts_whose_disks_are_full_are_named_and_degrade_where_no_host_ha
 
         async def report(**rooms: Room) -> Any:
             async with store.write() as session:
-                for name in rooms:
-                    await hosts.report(session, name, {})
-                await host_metrics.put(session, {name: room.metrics for name, room in rooms.items()})
+                for name, room in rooms.items():
+                    await hosts.report(session, name, {}, room=attrs.asdict(room))
             return await (await client.get("/healthcheck")).json()
 
         health = await report(a=full, b=attrs.evolve(full, free=50 * MIB))
