@@ -35,7 +35,8 @@ from novakit.calls.host import (
     Snapshot,
 )
 from novakit.config import AgentOptions
-from novakit.disk import Disk
+from novakit.disk import Disk, means_full
+from novakit.errors import InsufficientStorage
 from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused
@@ -399,10 +400,19 @@ class Agent(HostCalls):
         return Holdings(holdings=tuple(found), guests=tuple(guests))
 
     async def _alone(self, server: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Do one thing at a time to each server."""
+        """Do one thing at a time to each server; raises InsufficientStorage for what a full disk brought to an end."""
         turn = self._turns.setdefault(server, asyncio.Lock())
         async with turn:
-            return await work()
+            try:
+                return await work()
+            except Exception as error:
+                # However a driver says it: the request is not at fault, and another host may have room.
+                if isinstance(error, InsufficientStorage) or not means_full(error):
+                    raise
+                raise InsufficientStorage(
+                    f"A disk of the host {self.host} is full: {error or type(error).__name__} Make room there, where"
+                    f" {self.membership.directory} is first of all; until then such work goes to other hosts."
+                ) from error
 
 
 def _within(seconds: float) -> float:

@@ -1,5 +1,5 @@
 """The disks under the service: how much room they have."""
 
-from novakit.disk.room import MIB, Disk, Room
+from novakit.disk.room import MIB, Disk, Room, means_full
 
-__all__ = ["MIB", "Disk", "Room"]
+__all__ = ["MIB", "Disk", "Room", "means_full"]

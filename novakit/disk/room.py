@@ -8,6 +8,7 @@ the records that deleting writes.
 The cost: one system call for each look, 3 µs.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import attrs
 from novakit.errors import InsufficientStorage
 
 MIB = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where nothing more can be written."""
 _SHARE, _MOST = 20, 1024 * MIB
 """The low-water mark where none is set: 1/20 of the file system, at most 1 GiB."""
 _RESERVED = 16
@@ -78,3 +81,19 @@ class Disk:
                 f"The disk has {room.free // MIB} MiB left, so nothing new is made now. Delete what is not needed, or"
                 " tell the operator."
             )
+
+
+def means_full(error: BaseException | None) -> bool:
+    """Return whether something failed because a disk is full, by its own errors or by the words of a program it ran.
+
+    Programs that run under `LC_ALL=C`, and libraries that quote them, say it in the system's words.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(os.strerror(number) in str(error) for number in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
