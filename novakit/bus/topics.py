@@ -66,6 +66,13 @@ class NetworksChanged:
 
 
 @attrs.frozen(kw_only=True)
+class ServersChanged:
+    """What is noted of servers changed, with nothing done on their hosts: names, metadata, tags, locks."""
+
+    servers: frozenset[str] = attrs.field(converter=frozen_names)
+
+
+@attrs.frozen(kw_only=True)
 class GroupChanged:
     """A server group has another rule or other members."""
 
@@ -83,6 +90,7 @@ class BuildEnded:
 
 OPERATIONS_NEW = Topic("operations.new", NewWork)
 NETWORKS_CHANGED = Topic("networks.changed", NetworksChanged)
+SERVERS_CHANGED = Topic("servers.changed", ServersChanged)
 HOSTS_CHANGED = Topic("hosts.changed", Changed)
 PLACEMENT_CHANGED = Topic("placement.changed", Changed)
 AGGREGATES_CHANGED = Topic("aggregates.changed", Changed)

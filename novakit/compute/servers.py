@@ -1,6 +1,7 @@
 """Servers as users see them, and what of them is changed without anything being done on a host."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import attrs
 
 from novakit import errors, world
-from novakit.bus import BusError, RemoteError, RemoteNotFound, Targets
+from novakit.bus import BusError, RemoteError, RemoteNotFound, Targets, topics
 from novakit.calls.host import HostCalls
 from novakit.compute.patterns import Pattern
 from novakit.compute.records import Action, Event, Server
@@ -78,6 +79,7 @@ class Servers:
         async with self.store.write() as session:
             row = await locked(session, context, server_id)
             await rows.change(session, server_id, **values)
+        await self._tell_changed(server_id)
         return _server({**row, **values, "updated_at": world.now()})
 
     async def edit(self, context: RequestContext, server_id: str, column: str, change: Any) -> Any:
@@ -93,7 +95,12 @@ class Servers:
             check(f"update {column}", EDITS[column], server_id, row["vm_state"], row["task_state"])
             value = change(row[column])
             await rows.change(session, server_id, **{column: value})
+        await self._tell_changed(server_id)
         return value
+
+    async def _tell_changed(self, server_id: str) -> None:
+        with suppress(BusError):  # the change is made, and noted with the next report of the server's host
+            await topics.SERVERS_CHANGED.publish(self.agents.bus, topics.ServersChanged(servers=[server_id]))
 
     async def console_log(self, context: RequestContext, server_id: str, max_bytes: int = 1 << 20) -> bytes:
         """Return what the guest printed on its console, the last `max_bytes` of it."""

@@ -12,7 +12,7 @@ from novakit.compute import states
 from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.networks import NetworkNotes
 from novakit.conductor.guests.note import Heard
-from novakit.conductor.guests.renewal import renew
+from novakit.conductor.guests.renewal import TOGETHER, Renewal, renew
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
 from novakit.disk import Room
@@ -41,8 +41,6 @@ DISAPPEARED = "The guest is not on its host. The server goes on by itself once t
 LEFT_OVER = "left over"
 BACK = "back, "
 """Before the power state of the guest of a server that had disappeared."""
-RENEWED = 200
-"""Notes that are written again after one report at most; the next ones follow with the next report."""
 _OFF = (Power.SHUTDOWN.value, Power.CRASHED.value)
 
 
@@ -76,13 +74,14 @@ class Reports:
     _accounted: dict[str, frozenset[str]] = attrs.field(factory=dict)
     """Guests that were compared with the database already, by host."""
     network_notes: NetworkNotes = attrs.field(init=False)
+    renewal: Renewal = attrs.field(init=False)
     _strangers: Strangers = attrs.field(init=False)
     _write: Gather["_Facts", Exception | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._write = Gather(self._write_facts)
         self._strangers = Strangers(self.parts)
-        self.network_notes = NetworkNotes(self.parts)
+        self.network_notes, self.renewal = NetworkNotes(self.parts), Renewal(self.parts)
         self.parts.wiring.on_pushed = lambda host: self.network_notes.changed([host])
 
     async def host(self, host: str, report: AgentReport) -> Received:
@@ -105,6 +104,7 @@ class Reports:
         await self._compare(host, report)
         self._accounted[host] = frozenset(each.id for each in report.guests)
         self.network_notes.told(host, report.networks)
+        self.renewal.told(host)
         if report.started:
             await self.parts.networks.host_up(host, report.binding)
             self.parts.wiring.poke([host])
@@ -209,6 +209,7 @@ class Reports:
         if event.power.value in _OFF:
             async with self.parts.store.write() as session:
                 await _stopped(session, host, event.guest, event.power.value)
+            self.renewal.changed([event.guest])
 
     async def _compare(self, host: str, report: AgentReport) -> None:
         """Compare the host's guests with the servers it is to run."""
@@ -267,6 +268,7 @@ class Reports:
                 await _stopped(session, host, server_id, odd)
             else:
                 await _started(session, host, server_id)
+        self.renewal.changed([server_id])
 
     async def _remove(self, host: str, server_id: str) -> None:
         """Remove a guest of which it is known that its server has left the host."""
@@ -281,7 +283,7 @@ class Reports:
         version = self.parts.notary.version
         stale = [row for row in rows if row["task_state"] is None and report.notes.get(row["id"]) != version(row)]
         if stale:
-            await renew(self.parts, host, stale[:RENEWED])
+            await renew(self.parts, host, stale[:TOGETHER])
 
 
 def _report(provider_id: str, facts: _Facts) -> HostReport:

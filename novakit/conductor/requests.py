@@ -70,6 +70,7 @@ class Requests:
 
     async def _begin_all(self, together: Sequence[_VerbRequest]) -> Sequence[None]:
         cancelled: set[str] = set()
+        at_once: set[str] = set()
         begun = False
         async with self.store.write() as session:
             # In one order, so that two processes never wait for each other's servers; what is asked of one stays in
@@ -82,8 +83,12 @@ class Requests:
                     continue
                 cancelled.update(await self._begin(session, request, row))
                 begun = True
+                if not request.verb.steps:
+                    at_once.add(request.server_id)
         if begun:
             await tell_conductor(self.bus, cancelled)
+        if at_once:
+            await topics.SERVERS_CHANGED.publish(self.bus, topics.ServersChanged(servers=at_once))
         return [None] * len(together)
 
     async def _begin(self, session: Session, request: _VerbRequest, row: Row) -> Sequence[str]:

@@ -31,6 +31,7 @@ from novakit.conductor.parts import Parts
 from novakit.conductor.reports import Reports
 from novakit.conductor.retention import Retention
 from novakit.conductor.verbs.shelve_offload import Offloading
+from novakit.conductor.work import AnyWork
 from novakit.monitoring.tallies import tallies_of
 from novakit.plughost.offers import Listening
 from novakit.store import operations
@@ -64,7 +65,7 @@ class Conductor:
         self._offloading = Offloading(self.parts)
         self.retention = Retention(self.parts.store, self.parts.config.retention)
         self._announcer = Announcer(self.parts.store, self.observers)
-        self.engine.note = self._announcer.note
+        self.engine.note = self._note
 
     async def start(self, *, alone: bool) -> None:
         """Begin to serve and to work; `alone` says that no other conductor shares the store."""
@@ -74,6 +75,7 @@ class Conductor:
         serve(bus, ConductorCalls, lambda sender: Served(self, sender))
         topics.OPERATIONS_NEW.listen(bus, self._new_work)
         topics.NETWORKS_CHANGED.listen(bus, self._networks_changed)
+        topics.SERVERS_CHANGED.listen(bus, self._servers_changed)
         self._announcer.start()
         self._tasks = [
             world.spawn(self.engine.run(alone=alone), name="conductor/engine"),
@@ -90,11 +92,21 @@ class Conductor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.reports.network_notes.close()
+        await self.reports.renewal.close()
         await self._announcer.stop()
 
     async def _new_work(self, news: topics.NewWork) -> None:
         self.engine.interrupt(set(news.cancelled))
         self.engine.wake()
+
+    async def _servers_changed(self, news: topics.ServersChanged) -> None:
+        self.reports.renewal.changed(news.servers)
+
+    def _note(self, work: AnyWork, state: str) -> None:
+        self._announcer.note(work, state)
+        # What notes its own end is noted already, and what is noted with the next report of it is what was claimed.
+        if state in ("done", "failed") and work.noted_end is None:
+            self.reports.renewal.changed([work.server_id])
 
     async def _networks_changed(self, news: topics.NetworksChanged) -> None:
         self.parts.wiring.poke(news.hosts)

@@ -9,15 +9,14 @@ The cost: about ten reads for each host that may have changed, one after another
 note that says the same is not sent.
 """
 
-import asyncio
 from collections.abc import Iterable
 
 import attrs
 import structlog
 
-from novakit import world
 from novakit.bus import BusError, RemoteError
 from novakit.calls.host import NetworksNote
+from novakit.concurrency.paced import Paced
 from novakit.conductor.guests import note as notes
 from novakit.conductor.parts import Parts
 from novakit.network.hosts.noted import NO_NOTE, NOTHING, UNREADABLE, UNSEALED, HeardNetworks
@@ -27,8 +26,6 @@ from novakit.store.network import surroundings
 
 log = structlog.get_logger(__name__)
 
-FIRST = 0.05
-"""Seconds from a change that comes after a calm until notes are written."""
 SETTLE = 2.0
 """Seconds between two rounds, so that a storm of changes is one note."""
 SHARE = 30
@@ -43,17 +40,18 @@ class NetworkNotes:
     _changed: set[str] = attrs.field(factory=set)
     _versions: dict[str, str] = attrs.field(factory=dict)
     _reported: set[str] = attrs.field(factory=set)
-    _writing: asyncio.Task[None] | None = None
-    _next: float = 0.0
-    """When the next round may begin, by the monotonic clock."""
     _mark: surroundings.Mark = ()
     """What stood around guests when the notes of all hosts were written the last time."""
+    _pace: Paced = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._pace = Paced(name="conductor/network-notes", work=self.write, settle=SETTLE, share=SHARE)
 
     def changed(self, hosts: Iterable[str]) -> None:
         """Say that what is around the guests of hosts may have changed."""
         self._changed.update(hosts)
-        if self._changed and (self._writing is None or self._writing.done()):
-            self._writing = world.spawn(self._write_soon(), name="conductor/network-notes")
+        if self._changed:
+            self._pace.poke()
 
     def told(self, host: str, version: str) -> None:
         """Take from a host which note it keeps."""
@@ -63,22 +61,9 @@ class NetworkNotes:
         if known != version:
             self.changed([host])
 
-    async def _write_soon(self) -> None:
-        while self._changed:
-            await asyncio.sleep(max(FIRST, self._next - world.monotonic()))
-            began = world.monotonic()
-            try:
-                await self.write()
-            except Exception as error:  # a border: the next change, or the next report, tries it again
-                log.warning("notes of networks were not written", why=repr(error))
-            ended = world.monotonic()
-            self._next = ended + max(SETTLE, (ended - began) * SHARE)
-
     async def close(self) -> None:
         """Write no more; what is not written is written after the next report of its host."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+        await self._pace.close()
 
     async def write(self) -> None:
         """Have all hosts that may have changed keep their notes."""

@@ -99,6 +99,7 @@ class Cloud:
             for name in list(cloud.agents):
                 await cloud.stop_host(name)
             await cloud.conductor.reports.network_notes.close()
+            await cloud.conductor.reports.renewal.close()
             await mine.close()
 
     async def start_host(self, name: str) -> None:
@@ -149,6 +150,18 @@ class Cloud:
         notes = self.conductor.reports.network_notes
         notes.changed(self.agents)
         await notes.write()
+
+    async def noted(self, id: str) -> None:
+        """Wait until the host of a server notes it as it is, without a report."""
+        async with asyncio.timeout(20):
+            while True:
+                async with self.store.read() as session:
+                    row = await servers.server(session, id)
+                assert row is not None
+                (note,) = await self.parts.hosts.at(row["host"]).notes((id,))
+                if note.version == self.parts.notary.version(row):
+                    return
+                await asyncio.sleep(0.02)
 
     async def guests(self, host: str) -> set[str]:
         """Name the guests on a host."""

@@ -77,7 +77,7 @@ class Site:
                 cut.set()
                 raise Cut
 
-        engine = Engine(self.cloud.parts, VERBS, boundary=boundary)
+        engine = Engine(self.cloud.parts, VERBS, boundary=boundary, note=self.cloud.conductor._note)
         running = asyncio.ensure_future(engine.run(alone=True))
         async with asyncio.timeout(60):
             while not cut.is_set() and await self.open():
@@ -201,7 +201,7 @@ async def _power(cloud: Cloud, id: str) -> list[Power]:
     return [each.power for host in HOSTS for each in await cloud.agents[host].driver.guests() if each.id == id]
 
 
-async def _change(store: Store, directory: Path, boundary: str) -> None:
+async def _change(store: Store, directory: Path, boundary: str, *, reported: bool) -> None:
     kind = boundary.partition("/")[0]
     then, power = LATER[kind]
     async with Cloud.on(store, directory, HOSTS) as cloud:
@@ -216,7 +216,7 @@ async def _change(store: Store, directory: Path, boundary: str) -> None:
         await site.work()
         await site.ask(id, VERBS[then])
         await site.work()
-        await cloud.report(2)
+        await (cloud.report(2) if reported else cloud.noted(id))
         assert await _power(cloud, id) == [power], boundary
     await put_back(store, older)
     async with Cloud.on(store, directory, HOSTS) as cloud:
@@ -245,16 +245,17 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+@pytest.mark.parametrize("reported", [True, False], ids=["reported", "noted"])
 @pytest.mark.parametrize("boundary", list(beginnings()))
 async def test_a_change_that_an_older_store_has_open_is_not_done_to_a_newer_guest(
-    store: Store, tmp_path: Path, boundary: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, boundary: str, reported: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*asked: object) -> None:
         raise Refused("nobody takes images here")
 
     # So a shelve fails, and leaves the server as it was.
     monkeypatch.setattr(Agent, "upload_snapshot", refuse)
-    await _change(store, tmp_path, boundary)
+    await _change(store, tmp_path, boundary, reported=reported)
 
 
 @pytest.mark.parametrize("boundary", list(boundaries()))
