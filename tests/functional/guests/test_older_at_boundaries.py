@@ -82,7 +82,8 @@ class Site:
         async with asyncio.timeout(60):
             while not cut.is_set() and await self.open():
                 await asyncio.sleep(0.02)
-        await engine.stop(0)
+        # What is written may still be told to whoever notes it.
+        await engine.stop(0 if cut.is_set() else 20)
         await running
         self.cut_at = ""
 
