@@ -1,6 +1,5 @@
 """Pause, suspend, reset state and locks through a whole service, and what a host that cannot is not asked to do."""
 
-import asyncio
 import json
 
 import aiohttp
@@ -16,15 +15,6 @@ withheld_traits = ["CUSTOM_COMPUTE_PAUSES", "CUSTOM_COMPUTE_SUSPENDS", "CUSTOM_C
 """
 
 
-async def reach(api, server, status):
-    async with asyncio.timeout(60):
-        while True:
-            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
-            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
-                return shown
-            await asyncio.sleep(0.05)
-
-
 async def act(api, server, action, value=None):
     return await api.call("POST", f"/compute/v2.1/servers/{server}/action", {action: value})
 
@@ -32,7 +22,7 @@ async def act(api, server, action, value=None):
 async def ready(service, session):
     api = await Api.login(service, session, "novakit-admin")
     server = await api.server("s", await api.image(content=bytes(1 << 16)))
-    await reach(api, server, "ACTIVE")
+    await api.reach(server, "ACTIVE")
     return api, server
 
 
@@ -45,23 +35,23 @@ async def test_a_server_is_paused_and_suspended_and_comes_back_where_it_was(tmp_
             for away, back, status, power in (("pause", "unpause", "PAUSED", 3), ("suspend", "resume", "SUSPENDED", 7)):
                 boots = (await api.ok("POST", path, console))["output"].count("Linux version")
                 assert (await act(api, server, away))[0] == 202
-                assert (await reach(api, server, status))["OS-EXT-STS:power_state"] == power
+                assert (await api.reach(server, status))["OS-EXT-STS:power_state"] == power
                 for refused in (away, "os-stop", "os-start"):
                     code, answer = await act(api, server, refused)
                     assert code == 409 and f"vm_state {status.lower()}" in answer["conflictingRequest"]["message"]
                 assert (await act(api, server, back))[0] == 202
-                assert (await reach(api, server, "ACTIVE"))["OS-EXT-STS:power_state"] == 1
+                assert (await api.reach(server, "ACTIVE"))["OS-EXT-STS:power_state"] == 1
                 assert (await api.ok("POST", path, console))["output"].count("Linux version") == boots
             for status, action in (("PAUSED", "pause"), ("SUSPENDED", "suspend")):
                 await act(api, server, action)
-                await reach(api, server, status)
+                await api.reach(server, status)
                 assert (await act(api, server, "reboot", {"type": "SOFT"}))[0] == 409
                 assert (await act(api, server, "reboot", {"type": "HARD"}))[0] == 202
-                await reach(api, server, "ACTIVE")
+                await api.reach(server, "ACTIVE")
             await act(api, server, "suspend")
-            await reach(api, server, "SUSPENDED")
+            await api.reach(server, "SUSPENDED")
             assert (await act(api, server, "shelve"))[0] == 202
-            await reach(api, server, "SHELVED_OFFLOADED")
+            await api.reach(server, "SHELVED_OFFLOADED")
             await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
 
 
@@ -98,9 +88,9 @@ async def test_the_openstack_command_shows_who_did_what_and_each_step(tmp_path):
 
             for verb, status in (("pause", "PAUSED"), ("unpause", "ACTIVE"), ("suspend", "SUSPENDED")):
                 await run("server", verb, server)
-                await reach(api, server, status)
+                await api.reach(server, status)
             await run("server", "resume", server)
-            await reach(api, server, "ACTIVE")
+            await api.reach(server, "ACTIVE")
             await run("server", "lock", "--reason", "hands off", server, "--os-compute-api-version", "2.73")
             await run("server", "unlock", server)
             await run("server", "set", "--state", "error", "--auto-approve", server)

@@ -1,19 +1,8 @@
 """The state of a server is set by an administrator."""
 
-import asyncio
-
 import aiohttp
 
 from tests.support.service import Api, Service
-
-
-async def reach(api, server, status):
-    async with asyncio.timeout(60):
-        while True:
-            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
-            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
-                return shown
-            await asyncio.sleep(0.05)
 
 
 async def act(api, server, action, value=None):
@@ -23,7 +12,7 @@ async def act(api, server, action, value=None):
 async def ready(service, session):
     api = await Api.login(service, session, "novakit-admin")
     server = await api.server("s", await api.image(content=bytes(1 << 16)))
-    await reach(api, server, "ACTIVE")
+    await api.reach(server, "ACTIVE")
     return api, server
 
 
@@ -35,12 +24,12 @@ async def test_an_administrator_resets_the_state_and_nothing_is_done_on_the_host
                 assert (await act(api, server, "os-resetState", bad))[0] == 400
             assert (await act(api, server, "lock"))[0] == 202
             assert (await act(api, server, "os-resetState", {"state": "error"}))[0] == 202
-            shown = await reach(api, server, "ERROR")
+            shown = await api.reach(server, "ERROR")
             assert shown["OS-EXT-STS:power_state"] == 1
             assert (await act(api, server, "os-resetState", {"state": "active"}))[0] == 202
-            await reach(api, server, "ACTIVE")
+            await api.reach(server, "ACTIVE")
             await act(api, server, "shelve")
-            await reach(api, server, "SHELVED_OFFLOADED")
+            await api.reach(server, "SHELVED_OFFLOADED")
             code, answer = await act(api, server, "os-resetState", {"state": "active"})
             assert code == 409 and "on no host" in answer["conflictingRequest"]["message"]
             user = await Api.login(service, session, "novakit")

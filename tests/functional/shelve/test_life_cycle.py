@@ -13,15 +13,6 @@ POINTS = [
 ]
 
 
-async def reach(api, server, status):
-    async with asyncio.timeout(60):
-        while True:
-            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
-            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
-                return shown
-            await asyncio.sleep(0.05)
-
-
 async def act(api, server, action):
     return (await api.call("POST", f"/compute/v2.1/servers/{server}/action", {action: None}))[0]
 
@@ -35,20 +26,20 @@ async def test_a_power_cut_at_any_step_changes_nothing_about_the_outcome(tmp_pat
         async with aiohttp.ClientSession(connector=connector) as session:
             api = await Api.login(service, session, "novakit-admin")
             server = await api.server("s", await api.image())
-            await reach(api, server, "ACTIVE")
+            await api.reach(server, "ACTIVE")
             await act(api, server, "shelve")
             if point.startswith("unshelve"):
-                await reach(api, server, "SHELVED_OFFLOADED")
+                await api.reach(server, "SHELVED_OFFLOADED")
                 await act(api, server, "unshelve")
             await asyncio.to_thread(service.wait_for_death)
             service.environment.clear()
             service.start()
             if point.startswith("shelve"):
-                await reach(api, server, "SHELVED_OFFLOADED")
+                await api.reach(server, "SHELVED_OFFLOADED")
                 assert (await api.ok("GET", f"/placement/allocations/{server}"))["allocations"] == {}
                 assert len((await api.ok("GET", "/image/v2/images"))["images"]) == 2
                 assert await act(api, server, "unshelve") == 202
-            assert "fault" not in await reach(api, server, "ACTIVE")
+            assert "fault" not in await api.reach(server, "ACTIVE")
             assert len((await api.ok("GET", f"/placement/allocations/{server}"))["allocations"]) == 1
             assert len((await api.ok("GET", "/image/v2/images"))["images"]) == 1
     finally:

@@ -1,50 +1,8 @@
-import aiohttp
+"""A server is shelved."""
+
 import pytest
 
-from tests.support.service import Api, Service
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with Service(tmp_path_factory.mktemp("shelve") / "state", "--simulate", "3") as running:
-        yield running
-
-
-@pytest.fixture
-async def api(service):
-    async with aiohttp.ClientSession() as session:
-        yield await Api.login(service, session)
-
-
-@pytest.fixture
-async def admin(service):
-    async with aiohttp.ClientSession() as session:
-        yield await Api.login(service, session, "novakit-admin")
-
-
-@pytest.fixture
-async def image(api):
-    found = (await api.ok("GET", "/image/v2/images?name=tiny"))["images"]
-    return found[0]["id"] if found else await api.image()
-
-
-async def act(api, server, body, **options):
-    return await api.call("POST", f"/compute/v2.1/servers/{server}/action", body, **options)
-
-
-async def claimed(admin, server):
-    return (await admin.ok("GET", f"/placement/allocations/{server}"))["allocations"]
-
-
-async def snapshots(api, server):
-    images = (await api.ok("GET", "/image/v2/images"))["images"]
-    return [each for each in images if each.get("instance_uuid") == server]
-
-
-async def remove(api, *servers):
-    for server in servers:
-        await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
-    await api.gone(*servers)
+from tests.functional.shelve.lives import act, claimed, remove, snapshots
 
 
 async def test_shelving_frees_the_host_and_stopping_does_not(api, admin, image):

@@ -1,7 +1,5 @@
 """A shelved server leaves its host."""
 
-import asyncio
-
 import aiohttp
 
 from tests.support.service import Api, Service
@@ -10,15 +8,6 @@ KEPT = """
 [conductor]
 shelved_offload_after = -1
 """
-
-
-async def reach(api, server, status):
-    async with asyncio.timeout(60):
-        while True:
-            shown = (await api.ok("GET", f"/compute/v2.1/servers/{server}"))["server"]
-            if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
-                return shown
-            await asyncio.sleep(0.05)
 
 
 async def act(api, server, action):
@@ -33,17 +22,17 @@ async def test_a_server_may_stay_shelved_on_its_host_until_it_is_offloaded(tmp_p
         async with aiohttp.ClientSession() as session:
             api = await Api.login(service, session, "novakit-admin")
             server = await api.server("s", await api.image())
-            await reach(api, server, "ACTIVE")
+            await api.reach(server, "ACTIVE")
             assert await act(api, server, "shelve") == 202
-            assert (await reach(api, server, "SHELVED"))["OS-EXT-SRV-ATTR:host"]
+            assert (await api.reach(server, "SHELVED"))["OS-EXT-SRV-ATTR:host"]
             assert (await api.ok("GET", f"/placement/allocations/{server}"))["allocations"]
             assert await act(api, server, "unshelve") == 202
-            await reach(api, server, "ACTIVE")
+            await api.reach(server, "ACTIVE")
             assert len((await api.ok("GET", "/image/v2/images"))["images"]) == 1
             assert await act(api, server, "shelve") == 202
-            await reach(api, server, "SHELVED")
+            await api.reach(server, "SHELVED")
             assert await act(api, server, "shelveOffload") == 202
-            assert (await reach(api, server, "SHELVED_OFFLOADED"))["OS-EXT-SRV-ATTR:host"] is None
+            assert (await api.reach(server, "SHELVED_OFFLOADED"))["OS-EXT-SRV-ATTR:host"] is None
             assert (await api.ok("GET", f"/placement/allocations/{server}"))["allocations"] == {}
             assert await act(api, server, "unshelve") == 202
-            await reach(api, server, "ACTIVE")
+            await api.reach(server, "ACTIVE")

@@ -11,52 +11,19 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from prometheus_client.parser import text_string_to_metric_families
 
 from novakit.bus import MemoryBus, Unreachable
 from novakit.calls.conductor import ConductorCalls
-from novakit.calls.counts import ConductorCounts, OperationCounts, SchedulerCounts, StepCounts
+from novakit.calls.counts import ConductorCounts, OperationCounts
 from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import Config
 from novakit.disk import MIB, Room
 from novakit.monitoring.service import Monitoring
-from novakit.monitoring.tallies import Spread
 from novakit.store import engine
 from novakit.store.compute import hosts
 from tests.support.stores import sqlite_store
 from tests.support.targets import serve_some
-
-STEP = StepCounts(plugin="novakit-filters", calls=3, seconds=0.5, removed=7, faults=1, last_fault="it broke")
-
-
-def scheduler_counts(name: str = "scheduler-1") -> SchedulerCounts:
-    waited = Spread((0.1, 1.0))
-    for seconds in (0.05, 0.1, 0.5, 9.0):
-        waited.note(seconds)
-    return SchedulerCounts(
-        scheduler=name,
-        hosts=4,
-        placed=3,
-        refused=1,
-        failed=0,
-        conflicts=2,
-        batches=4,
-        seconds=0.5,
-        waited=waited.told(),
-        batched=waited.told(),
-        claimed=waited.told(),
-        filters={"ram": STEP},
-        weighers={"cpu": STEP},
-    )
-
-
-def samples(text: str) -> dict[tuple[str, ...], float]:
-    """Give the values by name and labels, which the text orders by their names."""
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+from tests.unit.monitoring.told import samples, scheduler_counts
 
 
 @asynccontextmanager
