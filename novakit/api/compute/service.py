@@ -1,6 +1,6 @@
 """The compute API as a whole: every route, in one table."""
 
-from novakit.api.compute import keypairs, not_served, quota_sets, server_groups, versions
+from novakit.api.compute import keypairs, not_served, quotas, server_groups, versions
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.faults import shape
 from novakit.api.compute.flavors import flavors
@@ -22,7 +22,7 @@ SERVICE: Service[Compute] = Service(
         *networks.ROUTES,
         *instance_actions.ROUTES,
         *server_groups.ROUTES,
-        *quota_sets.ROUTES,
+        *quotas.ROUTES,
         *availability_zones.ROUTES,
         *services.ROUTES,
         *hypervisors.ROUTES,

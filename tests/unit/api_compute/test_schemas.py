@@ -1,7 +1,7 @@
 import pytest
 
 from novakit import errors
-from novakit.api.compute.schemas import keypairs, not_served, quota_sets, servers
+from novakit.api.compute.schemas import keypairs, not_served, quotas, servers
 from novakit.api.compute.servers.actions import BODIES
 from novakit.compute.states import STATUSES, states_of, status_of
 
@@ -58,8 +58,8 @@ def test_other_bodies_follow_their_versions():
     BODIES["lock"].check((2, 72), {"lock": "anything"})
     refused({"lock": "anything"}, (2, 73), BODIES["lock"])
     refused({"keypair": {"name": "a"}}, (2, 92), keypairs.create)
-    quota_sets.update.check((2, 56), {"quota_set": {"injected_files": "-1"}})
-    refused({"quota_set": {"injected_files": 1}}, (2, 57), quota_sets.update)
+    quotas.update.check((2, 56), {"quota_set": {"injected_files": "-1"}})
+    refused({"quota_set": {"injected_files": 1}}, (2, 57), quotas.update)
 
 
 def test_every_status_is_found_again_from_its_states():

@@ -8,7 +8,7 @@ from novakit import errors
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.projects import require_project
-from novakit.api.compute.schemas import quota_sets as schemas
+from novakit.api.compute.schemas import quotas as schemas
 from novakit.api.documents import Document
 from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
