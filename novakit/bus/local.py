@@ -144,6 +144,7 @@ class LocalBus:
                     log.error("the bus refused this process", why=why)
                 self.refused, self._refusals = why, min(self._refusals + 1, 10)
                 return
+            # One that is about to end must not get new calls because the hub was away for a moment.
             for target, methods in ({} if self._withdrawn else self._served).items():
                 wire.send(t="serve", target=target, methods=list(methods))
             for topic in self._listened:
@@ -168,6 +169,7 @@ class LocalBus:
                 message = Message(frame["sender"], frame["body"], frame.get("deployment", ""))
                 handler = self._served.get(frame["target"], {}).get(frame["method"])
                 if handler is None:
+                    # Sent before the hub knew that it is withdrawn. Nothing was begun, so the caller may ask another.
                     asking.wire.send(
                         t="reply", id=frame["id"], error="a target is not served any more", unreachable=True
                     )

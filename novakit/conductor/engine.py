@@ -132,6 +132,7 @@ class Engine:
         void = await self._void_leases()
         async with self.store.write() as session:
             until = world.now() + LEASE
+            # Not what runs here, whatever its lease says: a wall clock that is set forward makes every lease look void.
             taken = await rows.lease(session, self.owner, until, free, running=self._running, void=void)
         for row in taken:
             self._running[row["id"]] = world.spawn(self._one(row), name=f"operation/{row['kind']}/{row['id']}")
@@ -228,6 +229,7 @@ class Engine:
             with tracing.within(tracing.tracer(), f"operation.{verb.kind}", tracing.parent(work.beside), **facts):
                 await self._walk(verb, work, row)
         except (Cancelled, asyncio.CancelledError):
+            # Cut off by the end of this engine it stays open, and the next one goes on with it.
             if not self._stopping:
                 await self._finish(work, "cancelled", [])
 
@@ -350,6 +352,7 @@ class Engine:
             "operation failed", operation=work.id, kind=verb.kind, server=work.server_id, host=work.memory.host,
             why=failure.message, details=failure.details,
         )  # fmt: skip
+        # Written before anything is taken back: whoever goes on after a kill must take back, too, and not build again.
         work.beside["failure"] = failure.plain()
         shown = [undone(work, work.beside["failure"])] if verb.fails_first else []
         await self._outcomes.write(work, shown, state="undoing", reason=failure.message)
@@ -358,6 +361,7 @@ class Engine:
         """Take back what the steps did, the last one first, and end the operation as failed."""
         place, started = f"{verb.kind}/undo", world.monotonic()
         self.boundary(f"{place}/begin")
+        # A delete may stop it anywhere: it removes all that is taken back here, and need not wait for a silent host.
         self._interruptible.add(work.id)
         commits: list[Commit] = []
         failure = work.beside["failure"]
@@ -398,6 +402,7 @@ class Engine:
         if silent is not None:
             self._silences[work.id] = silent
             silent_since = now - timedelta(seconds=world.monotonic() - silent)
+        # The lease is given back: whichever engine looks at that moment goes on.
         later = {"not_before": now + timedelta(seconds=seconds), "lease_until": None}
         await self._outcomes.write(work, [], silent_since=silent_since, reason=str(error), **later)
 

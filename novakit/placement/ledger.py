@@ -115,6 +115,7 @@ class Ledger:
     def take(self, claim: AllocationClaim) -> bool:
         """Let a consumer hold what a claim says, or tell that the inventories do not allow it."""
         if self.holds(claim):
+            # Asked for again by one that has it: a capacity that was lowered since must not take it away.
             return True
         try:
             self.replace([claim])

@@ -39,6 +39,7 @@ HARD = (
     "novakit/conductor/guests/note.py",
     "novakit/conductor/guests/strangers.py",
     "novakit/conductor/outcomes.py",
+    "novakit/conductor/steps/building.py",
     "novakit/conductor/verbs/create.py",
     "novakit/conductor/wiring.py",
     "novakit/conductor/work.py",

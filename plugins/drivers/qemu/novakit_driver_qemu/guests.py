@@ -158,7 +158,7 @@ class Watch:
             self._end = "shut down by the guest" if data.get("guest") else "QEMU was told to end"
         elif name == "RESET":
             self._change(Power.RUNNING, "reset by the guest" if data.get("guest") else "reset")
-        elif name == "STOP" and not self._end:
+        elif name == "STOP" and not self._end:  # QEMU stops the CPUs of a guest that shuts down, too
             self._change(Power.PAUSED, "paused")
         elif name == "RESUME":
             self._change(Power.RUNNING, "resumed")
