@@ -4,18 +4,19 @@ import asyncio
 import grp
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO
 
 import attrs
 import structlog
 from aiohttp import web
 
 from novakit import durable, world
-from novakit.bus import Bus, MemoryBus, client, enrolments
+from novakit.bus import Bus, MemoryBus, enrolments
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.hub import LocalHub
 from novakit.bus.local import LocalBus
@@ -29,14 +30,8 @@ from novakit.front.descriptors import raise_limit, room
 from novakit.front.unreadable import anonymous
 from novakit.logs.waiting import Waits
 from novakit.monitoring.export import exporting
-from novakit.plughost import Fault, Offer, PluginChoice, PluginHost, build, settled, tables
+from novakit.plughost import PluginChoice, PluginHost, settled, tables
 from novakit.plughost.build import fill
-from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.hosts import HostContext
-
-if TYPE_CHECKING:
-    from novakit.agent.agent import Agent
-    from novakit.agent.images import ImageCache
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +39,6 @@ START_NEEDS = 1 << 20
 """Bytes that must be free on the disk of the state directory: locks, sockets and the database's index."""
 LONGEST_SOCKET = 107
 """Bytes that Linux takes of the path of a Unix socket, unix(7)."""
-CONTROL_PLANE = ("enrolled", "keys", "clouds.yaml", "novakit.db")
-"""What stands in the state directory of a control plane, and is nothing for a compute host."""
 DRAIN = 20.0
 """Seconds that operations under way get to finish after SIGTERM."""
 
@@ -219,16 +212,6 @@ def _only_on(database: Path) -> IO[str]:
         ) from error
 
 
-def _only_agent(path: Path, host: str) -> IO[str]:
-    try:
-        return locks.hold(path)
-    except locks.Held as error:
-        raise ConfigError(
-            f"Another agent (process {error.holder}) runs for the host {host} on {path.parents[2]}; stop it first, or"
-            " give this one another name with [agent] host."
-        ) from error
-
-
 def _group(name: str | None) -> int | None:
     """Look up the Unix group whose members may join the bus."""
     if name is None:
@@ -317,132 +300,16 @@ async def _serve_http(stack: AsyncExitStack, process: Process, app: web.Applicat
 
 
 async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
-    from novakit.agent.agent import Agent
-    from novakit.agent.measure import Measuring
-    from novakit.agent.membership import Membership
-    from novakit.agent.notes import GuestNotes
-    from novakit.agent.snapshots import SnapshotFiles
-    from novakit.agent.wires import Wires
-    from novakit.calls.conductor import ConductorCalls, RunningPlugins
+    from novakit.agent import starting  # a process without agents need not load them
 
-    config = process.config
-    drivers = process.plugins.driver(config.driver), process.plugins.network(config.network)
-    process.hosts, process.has_real_guests = host_names(config), not drivers[0].spec.simulates
+    config, hosts = process.config, starting.host_names(process.config)
+    process.hosts, process.has_real_guests = hosts, not process.plugins.driver(config.driver).spec.simulates
     if process._local is None:
-        _check_apart(config, process.hosts)
-    agents = []
-    root = config.state / "agents"
-    images = _image_cache(config, _passable(root))
-    runs = RunningPlugins(
-        driver=config.driver,
-        network=config.network,
-        plugins=tuple(process.plugins.rows("drivers", "networks", "accelerators")),
+        starting.check_apart(config, hosts)
+    agents = await starting.start(
+        stack, config, process.plugins, hosts, partial(_joined, stack, process), process.waits
     )
-    measuring = Measuring.of(config.agent.compute_monitors)
-    for host in process.hosts:
-        directory = _passable(root / host)
-        if len(process.hosts) == 1:  # of a thousand simulated ones each would cost a descriptor
-            stack.enter_context(_only_agent(directory / "agent.lock", host))
-        bus = await _joined(stack, process, f"agent:{host}")
-        agents.append(
-            Agent(
-                host=host,
-                spec=drivers[0].spec,
-                driver=_built(drivers[0], config, HostContext(host=host, state_dir=str(directory / "virt"))),
-                driver_plugin=drivers[0].plugin,
-                network_plugin=drivers[1].plugin,
-                binding=drivers[1].spec.binding,
-                network=_built(drivers[1], config, HostContext(host=host, state_dir=str(directory / "network"))),
-                images=images,
-                snapshots=SnapshotFiles(directory / "snapshots"),
-                notes_kept=GuestNotes(directory / "guests"),
-                wires=Wires(directory / "topology.json"),
-                membership=Membership(host, directory),
-                bus=bus,
-                conductor=client(ConductorCalls, bus, config),
-                measuring=measuring,
-                disk=config.disk_of(directory),
-                options=config.agent,
-                runs=runs,
-                serve_metadata="metadata" in config.api.enabled,
-                waits=process.waits,
-            )
-        )
-    await _started(stack, agents)
     facts = await agents[0].driver.host()
     process.acceleration = facts.why or facts.acceleration
     if len(agents) == 1 or "conductor" in config.roles:
-        async with process.waits.on("the conductor to know this process's hosts"):
-            await asyncio.gather(*(_reported(agent.reported, agent.bus) for agent in agents))
-        process.notices += [agent.membership.refusal for agent in agents if agent.membership.refusal]
-
-
-def _image_cache(config: Config, root: Path) -> "ImageCache":
-    from novakit.agent.images import ImageCache
-
-    directory = _passable(root / "images")
-    limit = int(config.agent.image_cache_gb * (1 << 30))
-    return ImageCache(directory, config.disk_of(directory), unused=config.agent.image_cache_unused, limit=limit)
-
-
-async def _started(stack: AsyncExitStack, agents: Sequence["Agent"]) -> None:
-    for agent in agents:
-        try:
-            await agent.start()
-        except Refused as error:
-            raise ConfigError(str(error)) from error
-        stack.push_async_callback(agent.stop)
-
-
-async def _reported(reported: asyncio.Event, bus: Bus) -> None:
-    """Wait until the conductor knows a host; raise `ConfigError` where the bus does not let it in."""
-    while not reported.is_set():
-        if isinstance(bus, LocalBus) and bus.refused:
-            raise ConfigError(bus.refused)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await reported.wait()
-
-
-def _check_apart(config: Config, hosts: Sequence[str]) -> None:
-    """Hold agents to a directory of their own, with a credential for each host; raise `ConfigError`."""
-    state = config.state
-    if config.roles == ("agent",) and any((state / name).exists() for name in CONTROL_PLANE):
-        raise ConfigError(
-            f"{state} is the control plane's, and an agent must be able to read nothing of it:"
-            f" run `novakit host enrol {hosts[0]} --state {state} --into DIR`, then start the agent with --state DIR."
-        )
-    for host in hosts:
-        if not (file := enrolments.directory(state) / f"agent.{host}").exists():
-            raise ConfigError(
-                f"There is no credential {file}: run `novakit host enrol {host} --state CONTROL-PLANE --into {state}`"
-                " where the conductor runs, and carry the file here."
-            )
-        enrolments.read(file)
-
-
-def _built(offer: Offer, config: Config, context: HostContext) -> Any:
-    """Make the driver of one host, which works in a directory of its own."""
-    _passable(Path(context.state_dir))
-    try:
-        return build(offer, config.options.get(offer.key), context)
-    except Fault as error:
-        raise ConfigError(str(error)) from error
-
-
-def _passable(directory: Path) -> Path:
-    """Make a directory through which a hypervisor's own user gets to its disks, whatever the umask."""
-    durable.directory(directory)
-    directory.chmod(0o711)
-    return directory
-
-
-def host_names(config: Config) -> list[str]:
-    """Name the compute hosts of this process: the machine, or as many that are simulated as were asked for."""
-    enrolled = enrolments.hosts_of(config.state)
-    alone = enrolled[0] if len(enrolled) == 1 and config.simulate == 1 else None
-    name = enrolments.host_name(config.agent.host or alone or socket.gethostname())
-    if config.simulate == 1:
-        return [name]
-    width = len(str(config.simulate))
-    return [f"{name}-{number:0{width}}" for number in range(1, config.simulate + 1)]
+        process.notices += await starting.known(agents, process.waits)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from novakit import config
-from novakit.app import host_names
+from novakit.agent.starting import host_names
 from tests.support.service import Service, free_port
 
 WITHIN = 120.0
