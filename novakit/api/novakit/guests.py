@@ -4,10 +4,9 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.bodies import Body
-from novakit.api.novakit.domain import Additions
+from novakit.api.novakit.domain import Additions, conductor_asked
 from novakit.api.queries import refuse_unknown
 from novakit.api.service import Call, Route, reply
-from novakit.bus import BusError
 from novakit.calls.conductor import Settled
 from novakit_hookspecs.plain import to_plain
 
@@ -31,10 +30,8 @@ ADOPT = Body(
 
 async def list_guests(call: Call[Additions]) -> web.Response:
     """List the guests that no server is."""
-    try:
+    with conductor_asked():
         found = await call.service.conductor.strangers()
-    except BusError as error:
-        raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
     return reply({"guests": to_plain(found.guests), "refused_hosts": to_plain(found.hosts)})
 
 
@@ -42,7 +39,7 @@ async def adopt(call: Call[Additions]) -> web.Response:
     """Make a server of one."""
     asked = await ADOPT.read(call)
     project = asked.get("project")
-    try:
+    with conductor_asked():
         settled = await call.service.conductor.adopt_guest(
             guest=call.path["id"],
             host=asked.get("host"),
@@ -51,20 +48,16 @@ async def adopt(call: Call[Additions]) -> web.Response:
             request=call.context.request_id,
             ports=asked.get("ports", True),
         )
-    except BusError as error:
-        raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
     return _answer(call, settled, "adopted")
 
 
 async def remove(call: Call[Additions]) -> web.Response:
     """Destroy one."""
     refuse_unknown(call.query, ("host",))
-    try:
+    with conductor_asked():
         settled = await call.service.conductor.remove_guest(
             guest=call.path["id"], host=call.query.get("host"), request=call.context.request_id
         )
-    except BusError as error:
-        raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
     return _answer(call, settled, "removed")
 
 

@@ -3,10 +3,9 @@
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.novakit.domain import Additions
+from novakit.api.novakit.domain import Additions, conductor_asked
 from novakit.api.queries import refuse_unknown
 from novakit.api.service import Call, Route, reply
-from novakit.bus import BusError
 from novakit.front.sharing import Cost
 from novakit_hookspecs.plain import to_plain
 
@@ -14,10 +13,8 @@ from novakit_hookspecs.plain import to_plain
 async def list_strangers(call: Call[Additions]) -> web.Response:
     """List what may be removed, and the hosts that could not be asked."""
     refuse_unknown(call.query, ())
-    try:
+    with conductor_asked("did not look at the hosts"):
         found = await call.service.conductor.remains()
-    except BusError as error:
-        raise errors.Unavailable(f"The conductor did not look at the hosts: {error}.") from error
     return reply({"strangers": to_plain(found.things), "unchecked": list(found.unchecked)})
 
 
@@ -25,12 +22,10 @@ async def remove(call: Call[Additions]) -> web.Response:
     """Remove all that a host has of an id, or end an operation."""
     refuse_unknown(call.query, ("host",))
     id = call.path["id"]
-    try:
+    with conductor_asked():
         settled = await call.service.conductor.remove_remains(
             id=id, host=call.query.get("host"), request=call.context.request_id
         )
-    except BusError as error:
-        raise errors.Unavailable(f"The conductor does not answer: {error}.") from error
     if not settled.found:
         raise errors.NotFound(
             f"No host has anything of {id} that nobody knows, and no operation is called so; see `novakit host"
