@@ -10,6 +10,7 @@ import orjson
 from novakit import world
 from novakit.network import Fixed, PortInfo
 from novakit.store.engine import Row
+from novakit_fit.numa_request import BadTopology, requested_cells
 from novakit_hookspecs.networks import VifBinding
 
 OPENSTACK_VERSIONS = (
@@ -120,12 +121,22 @@ def _meta_data(server: Row, ports: Sequence[PortInfo]) -> dict[str, object]:
         "meta": server["metadata"],
         "random_seed": base64.b64encode(world.chance().randbytes(512)).decode(),
         "devices": [_device(port) for port in ports if port.tag],
-        "dedicated_cpus": [],
+        "dedicated_cpus": _dedicated_cpus(server),
     }
     if server["key_name"]:
         document["public_keys"] = {server["key_name"]: server["public_key"]}
         document["keys"] = [{"name": server["key_name"], "type": "ssh", "data": server["public_key"]}]
     return document
+
+
+def _dedicated_cpus(server: Row) -> list[int]:
+    """Return which of the guest's CPUs are its own, and shared with no other guest."""
+    flavor, properties = server["flavor"], {key: str(value) for key, value in server["image_properties"].items()}
+    try:
+        wanted = requested_cells(flavor["vcpus"], flavor["ram"], flavor.get("extra_specs", {}), properties)
+    except BadTopology:
+        return []  # an older version let it pass; such a server is placed nowhere
+    return sorted(cpu for cell in wanted.cells for cpu in cell.pinned) if wanted else []
 
 
 def _device(port: PortInfo) -> dict[str, object]:

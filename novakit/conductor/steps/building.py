@@ -109,7 +109,10 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
         devices=result.devices,
         alternates=tuple(each.host for each in result.alternates),
     )
-    return {"host": result.host, "node": result.node, "availability_zone": zone}
+    placed: dict[str, object] = {"host": result.host, "node": result.node, "availability_zone": zone}
+    # The config drive and the guest's note tell where the server is, and are written from what was read before that.
+    work.seen["server"] = {**server, **placed}
+    return placed
 
 
 async def _refuse_twice(work: AnyWork, parts: Parts) -> None:

@@ -17,7 +17,8 @@ def server():
     return {
         "id": ID, "number": 5, "name": 'a "name"', "hostname": "a-name", "launch_index": 0, "project_id": "p",
         "availability_zone": "nova", "metadata": {"k": "v"}, "key_name": "mine", "public_key": "ssh-ed25519 AAAA me",
-        "user_data": base64.b64encode(b"#!/bin/sh\n\xff").decode(), "flavor": {"name": "m1.tiny"},
+        "user_data": base64.b64encode(b"#!/bin/sh\n\xff").decode(), "image_properties": {},
+        "flavor": {"name": "m1.tiny", "vcpus": 4, "ram": 512},
         "reservation_id": "r-1", "root_device_name": "/dev/vda",
     }  # fmt: skip
 
@@ -132,3 +133,20 @@ def test_a_password_is_told_by_the_config_drive_and_by_nothing_else(server, port
     assert document["admin_pass"] == "correct horse"
     assert b"admin_pass" not in guest_metadata.config_drive(server, ports)["openstack/latest/meta_data.json"]
     assert b"admin_pass" not in guest_metadata.answer("/openstack/latest/meta_data.json", server, ports)
+
+
+@pytest.mark.parametrize(
+    ("specs", "properties", "dedicated"),
+    [
+        ({}, {}, []),
+        ({"hw:cpu_policy": "shared", "hw:numa_nodes": "2"}, {}, []),
+        ({"hw:cpu_policy": "dedicated", "hw:numa_nodes": "2"}, {}, [0, 1, 2, 3]),
+        ({"resources:PCPU": "4"}, {}, [0, 1, 2, 3]),
+        ({"hw:cpu_policy": "mixed", "hw:cpu_dedicated_mask": "^0-1"}, {}, [2, 3]),
+        ({}, {"hw_cpu_policy": "dedicated"}, [0, 1, 2, 3]),
+    ],
+)
+def test_a_guest_is_told_which_of_its_cpus_are_its_own(server, specs, properties, dedicated):
+    server |= {"flavor": {**server["flavor"], "extra_specs": specs}, "image_properties": properties}
+    document = orjson.loads(guest_metadata.answer("/openstack/latest/meta_data.json", server, []))
+    assert document["dedicated_cpus"] == dedicated
