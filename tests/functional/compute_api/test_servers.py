@@ -216,6 +216,25 @@ async def test_a_mapping_that_only_names_the_image_is_taken(api, image_id, flavo
     assert (await api("POST", "/v2.1/servers", body, version="2.100")).status == 202
 
 
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"device_name": "/dev/vda", "device_type": "disk", "delete_on_termination": True}, 202),
+        ({"disk_bus": "", "device_type": "", "guest_format": ""}, 202),
+        ({"tag": "root"}, 400),
+        ({"disk_bus": "scsi"}, 400),
+        ({"guest_format": "ext4"}, 400),
+        ({"device_type": "cdrom"}, 400),
+    ],
+)
+async def test_a_mapping_that_asks_for_what_nobody_does_is_refused(api, image_id, flavor_id, more, status):
+    disk = {"boot_index": 0, "uuid": image_id, "source_type": "image", "destination_type": "local", **more}
+    body = {"server": {"name": "web", "flavorRef": flavor_id, "block_device_mapping_v2": [disk], "networks": "none"}}
+    answer = await api("POST", "/v2.1/servers", body, version="2.100")
+    assert answer.status == status, answer.body
+    assert status == 202 or next(iter(more)) in answer.body["badRequest"]["message"]
+
+
 async def test_what_the_user_chose_is_kept(api, boot):
     await api("POST", "/v2.1/os-keypairs", {"keypair": {"name": "k", "public_key": KEY}})
     data = base64.b64encode(b"#!/bin/sh").decode()

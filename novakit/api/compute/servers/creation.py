@@ -138,12 +138,25 @@ def _image_id(asked: Mapping[str, Any]) -> str:
         root = str(disk.get("boot_index", 0)) == "0" and not disk.get("volume_size")
         if (source, to) != ("image", "local") or not root or not named:
             raise errors.BadRequest(NO_VOLUMES)
+        _require_plain(disk)
         if image_id and named != image_id:
             raise errors.BadRequest(f"imageRef says {image_id}, block_device_mapping_v2 {named}; name one image.")
         image_id = named
     if not image_id:
         raise errors.BadRequest("Invalid imageRef provided." if "imageRef" in asked else "Missing imageRef attribute")
     return image_id
+
+
+def _require_plain(disk: Mapping[str, Any]) -> None:
+    """Raise BadRequest for what nobody would do for the root disk: how guests see it is the image's to say."""
+    odd = [name for name in ("tag", "disk_bus", "guest_format") if disk.get(name)]
+    if (disk.get("device_type") or "disk") != "disk":
+        odd.append("device_type")
+    if odd:
+        raise errors.BadRequest(
+            f"{odd[0]} of the root disk is not supported: leave it out; the property hw_disk_bus of the image chooses "
+            "the bus, and the guest finds the disk as its first."
+        )
 
 
 async def _flavor(call: Call[Compute], reference: str | int) -> Mapping[str, object]:
