@@ -2,16 +2,25 @@
 
 from collections.abc import Iterable
 
+import attrs
 from aiohttp import web
+from multidict import MultiMapping
 
 from novakit import errors
 from novakit.api.documents import Document, Row
 from novakit.api.identity import resources
-from novakit.api.queries import boolean
+from novakit.api.queries import choice, strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 from novakit.identity.directory import SYSTEM
 from novakit.identity.service import closure
+
+INHERITED = "scope.OS-INHERIT:inherited_to"
+FILTERS = (
+    *("user.id", "group.id", "role.id", "scope.project.id", "scope.domain.id", "scope.system", INHERITED),
+    *("effective", "include_names", "include_subtree"),
+)
+"""What the list of assignments can be asked for."""
 
 
 def _place(call: Call[Identity]) -> tuple[str, str, str]:
@@ -46,27 +55,90 @@ async def roles(call: Call[Identity]) -> web.Response:
 
 async def every(call: Call[Identity]) -> web.Response:
     """List role assignments; `effective` adds the implied ones, `include_names` the names."""
-    query = call.query
-    filters = {"user_id": query.get("user.id"), "target_id": query.get("scope.project.id")}
-    if "scope.system" in query:
-        filters["target_id"] = SYSTEM
-    call.authorize(call.rule, {} if filters["user_id"] is None else {"target.user.id": filters["user_id"]})
+    user = call.query.get("user.id")
+    call.authorize(call.rule, {} if user is None else {"target.user.id": user})
+    asked = _asked(call.request.query)
+    filters = {"user_id": user, "target_id": SYSTEM if asked.system else asked.project if not asked.subtree else None}
     rows: Iterable[Row] = await call.service.directory.assigned(
         {name: value for name, value in filters.items() if value is not None}
     )
-    if "group.id" in query or "scope.domain.id" in query:
+    if asked.subtree:
+        within = await _subtree(call.service, str(asked.project))
+        rows = [row for row in rows if row["target_id"] in within]
+    if asked.nobodys:
         rows = []
-    if _flag(query.get("effective")):
+    if asked.effective:
         rows = await _expanded(call.service, rows)
-    named = _flag(query.get("include_names"))
-    wanted = query.get("role.id")
-    items = [_document(call, row, named) for row in rows if wanted in (None, row["role_id"])]
+    items = [_document(call, row, asked.named) for row in rows if asked.role in (None, row["role_id"])]
     return reply(resources.collection(call, "role_assignments", items))
 
 
-def _flag(said: str | None) -> bool:
-    """Return whether a parameter is set: it is there, with any value but one that means no."""
-    return said is not None and boolean(said, default=True)
+@attrs.frozen(kw_only=True)
+class _Sought:
+    """What the list was asked to hold."""
+
+    project: str | None
+    role: str | None
+    system: bool
+    subtree: bool
+    """Whether the projects below `project` count, too."""
+    effective: bool
+    named: bool
+    nobodys: bool
+    """Whether it is asked for what no role is given to or on here: groups, domains, and what is inherited."""
+
+
+def _asked(query: MultiMapping[str]) -> _Sought:
+    """Read the query. Raises BadRequest for what the list cannot obey, and for what no assignment can be."""
+    if odd := next((name for name in query if name not in FILTERS), None):
+        raise errors.BadRequest(f"This list cannot be filtered by {odd[:80]!r}; it can by {', '.join(FILTERS)}.")
+    flags = {name: _flag(query, name) for name in ("effective", "include_names", "include_subtree", "scope.system")}
+    wheres = [name for name in ("scope.project.id", "scope.domain.id") if name in query]
+    wheres += ["scope.system"] if flags["scope.system"] else []
+    if len(wheres) > 1:
+        raise errors.BadRequest(f"{wheres[0]} and {wheres[1]} exclude one another; ask for one of them.")
+    if "user.id" in query and "group.id" in query:
+        raise errors.BadRequest("user.id and group.id exclude one another; ask for one of them.")
+    for name in ("group.id", INHERITED):
+        if flags["effective"] and name in query:
+            raise errors.BadRequest(f"effective with {name} finds nothing, ever; leave one of them out.")
+    if flags["include_subtree"] and "scope.project.id" not in query:
+        raise errors.BadRequest("include_subtree takes the projects below one; name it with scope.project.id.")
+    choice(query, INHERITED, ("projects",))
+    return _Sought(
+        project=query.get("scope.project.id"),
+        role=query.get("role.id"),
+        system=flags["scope.system"],
+        subtree=flags["include_subtree"],
+        effective=flags["effective"],
+        named=flags["include_names"],
+        nobodys=any(name in query for name in ("group.id", "scope.domain.id", INHERITED)),
+    )
+
+
+def _flag(query: MultiMapping[str], name: str) -> bool:
+    """Return whether a parameter is set: it is there without a value, or with one that means yes.
+
+    Raises BadRequest for a value that is neither yes nor no.
+    """
+    said = query.get(name)
+    if said is None or not said or (name, said) == ("scope.system", "all"):
+        return said is not None
+    return strict_boolean(said, name)
+
+
+async def _subtree(service: Identity, project: str) -> set[str]:
+    """Return the ids of a project and of all below it."""
+    found: set[str] = set()
+    below: dict[str, list[str]] = {}
+    for row in await service.directory.listed("projects"):
+        below.setdefault(row["parent_id"], []).append(row["id"])
+    rest = [project]
+    while rest:
+        if (one := rest.pop()) not in found:
+            found.add(one)
+            rest += below.get(one, [])
+    return found
 
 
 async def _expanded(service: Identity, rows: Iterable[Row]) -> list[Row]:
