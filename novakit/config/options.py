@@ -1,6 +1,7 @@
 """Options records from plain data: strict about types, and clear about which key is wrong and what it takes."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -95,6 +96,8 @@ def _strict(kind: type, *accepted: type) -> Any:
             raise TypeError(f"takes {_PLAIN[kind]}, not {quoted(value)}")
         if isinstance(value, int) and abs(value) > LARGEST:
             raise TypeError(f"takes {_PLAIN[kind]} of at most {LARGEST}, not {quoted(value)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TypeError(f"takes a finite number, not {value}")
         return kind(value)
 
     return take

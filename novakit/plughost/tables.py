@@ -23,7 +23,7 @@ CHOSEN_BY = {group.name: group.option for group in GROUPS.values() if group.opti
 def check(options: Mapping[str, Mapping[str, object]], choice: PluginChoice, roles: Iterable[str]) -> None:
     """Look at every table of drivers, networks, schedulers and accelerators.
 
-    Raises ConfigError for the first that is wrong. The keys of accelerators are checked when these are built.
+    Raises ConfigError for the first that is wrong.
     """
     running = frozenset(roles)
     for key, raw in options.items():
@@ -33,8 +33,7 @@ def check(options: Mapping[str, Mapping[str, object]], choice: PluginChoice, rol
         candidates = discover([GROUPS[group]])
         named = [one for one in candidates if one.plugin.name == name]
         if named:
-            if group in CHOSEN_BY:
-                _check_keys(named, group, name, choice, raw)
+            _check_keys(named, group, name, choice, raw)
         # Those of the house may stand in a configuration which several machines share, installed here or not.
         elif name not in (ours := own_names(GROUPS[group])):
             installed = sorted({one.plugin.name for one in candidates} | ours)
@@ -45,10 +44,12 @@ def _check_keys(
     candidates: Iterable[Candidate], group: str, name: str, choice: PluginChoice, raw: Mapping[str, object]
 ) -> None:
     """Fill the options of one that is installed; one that cannot be loaded has its say when it is chosen."""
-    if getattr(choice, CHOSEN_BY[group]) == name:
-        return
     looked = PluginHost()
-    wanted: dict[str, Any] = {CHOSEN_BY[group]: name}
+    wanted: dict[str, Any] = {}
+    if option := CHOSEN_BY.get(group):
+        if getattr(choice, option) == name:
+            return
+        wanted = {option: name}
     for candidate in candidates:
         looked.admit(candidate, attrs.evolve(choice, **wanted))
     if offer := looked.offered(group, name):

@@ -107,3 +107,33 @@ def _read(tmp_path: Path, text: str) -> config.Config:
     path = tmp_path / "novakit.toml"
     path.write_text(text)
     return config.Config(state=tmp_path, **config.read(path))
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "words"),
+    [
+        ("drivers.libvirt", "cpu_allocation_ratio = inf", "takes a finite number, not inf"),
+        ("drivers.libvirt", "snapshot_within = nan", "takes a finite number, not nan"),
+        ("drivers.libvirt", "disk_allocation_ratio = 1e300", "1000000"),
+        ("drivers.qemu", "ram_allocation_ratio = inf", "takes a finite number, not inf"),
+        ("drivers.qemu", "disk_allocation_ratio = nan", "takes a finite number, not nan"),
+        ("drivers.simulated", "cpu_allocation_ratio = inf", "takes a finite number, not inf"),
+        ("drivers.simulated", "boot_seconds = -inf", "takes a finite number, not -inf"),
+        ("networks.simulated", "apply_seconds = inf", "takes a finite number, not inf"),
+        ("networks.ovs", "command_timeout = nan", "takes a finite number, not nan"),
+        ("networks.ovs", "command_timeout = inf", "takes a finite number, not inf"),
+        ("networks.ovs", "command_timeout = -1", "command_timeout"),
+        ("networks.ovs", "command_timeout = 0", "command_timeout"),
+        ("networks.ovs", "command_timeout = 1e9", "command_timeout"),
+        ("accelerators.simulated", "gpus = 65", "gpus"),
+        ("accelerators.simulated", "gpu = 1", "it takes gpus, "),
+        ("filters.tenant_aggregate", "enabled = 1", "enabled"),
+    ],
+)
+def test_no_plugin_takes_what_it_could_not_use(
+    table: str, line: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "novakit.toml").write_text(f"[{table}]\n{line}\n")
+    assert main(["config", "check", "--state", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert f"[{table}]" in told and words in told

@@ -1,11 +1,14 @@
 """What an operator may set in `[drivers.libvirt]`."""
 
 import attrs
-from attrs.validators import ge, gt, in_, lt
+from attrs.validators import ge, gt, in_, le, lt
 
 from novakit_hookspecs.fields import tuple_field
 from novakit_host import guest_users
 from novakit_host.pci.rules import PciRule
+
+MOST = 1_000_000
+"""How often one thing may be promised: more would overflow what counts them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -26,11 +29,11 @@ class LibvirtOptions:
     """Host CPUs that are given to one guest CPU each, such as 2-15,^8."""
     cpu_shared_set: str | None = None
     """Host CPUs that guests share; without it all, or none where there are dedicated ones."""
-    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=gt(0))
+    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=[gt(0), le(MOST)])
     """How many guest CPUs may be promised for each of the host's."""
-    ram_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    ram_allocation_ratio: float = attrs.field(default=1.0, validator=[gt(0), le(MOST)])
     """How many MiB may be promised for each MiB of the host's memory."""
-    disk_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    disk_allocation_ratio: float = attrs.field(default=1.0, validator=[gt(0), le(MOST)])
     """How many GiB may be promised for each GiB of the state directory's file system."""
     pci: tuple[PciRule, ...] = tuple_field()
     """Which of the host's PCI devices guests may have."""

@@ -28,5 +28,7 @@ class OvsOptions:
     """Kernel (`system`) or userspace (`netdev`) switching for bridges that are made; `auto` tries the kernel first."""
     run_dir: str = "/run/novakit/net-ovs"
     """Where the DHCP servers' files live; lost at a reboot, as they are."""
-    command_timeout: float = 30.0
-    """Seconds a single command may take."""
+    command_timeout: float = attrs.field(
+        default=30.0, validator=[attrs.validators.ge(0.1), attrs.validators.le(86400.0)]
+    )
+    """Seconds a single command may take, from 0.1 to a day."""

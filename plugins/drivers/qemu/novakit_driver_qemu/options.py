@@ -1,7 +1,7 @@
 """What an operator may set in `[drivers.qemu]`."""
 
 import attrs
-from attrs.validators import ge, gt, in_, lt
+from attrs.validators import ge, gt, in_, le, lt
 
 from novakit_hookspecs.fields import tuple_field
 from novakit_host import guest_users
@@ -9,6 +9,8 @@ from novakit_host.pci.rules import PciRule
 
 FOREIGN = (1 << 31) - 1
 """Users above are read as negative numbers by some programs."""
+MOST = 1_000_000
+"""How often one thing may be promised: more would overflow what counts them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -21,11 +23,11 @@ class QemuOptions:
     """MiB of memory kept for the host itself."""
     reserved_disk_gb: int = attrs.field(default=0, validator=ge(0))
     """GiB of the state directory's file system kept for the host itself."""
-    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=gt(0))
+    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=[gt(0), le(MOST)])
     """How many guest CPUs may be promised for each of the host's."""
-    ram_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    ram_allocation_ratio: float = attrs.field(default=1.0, validator=[gt(0), le(MOST)])
     """How many MiB may be promised for each MiB of the host's memory."""
-    disk_allocation_ratio: float = attrs.field(default=1.0, validator=gt(0))
+    disk_allocation_ratio: float = attrs.field(default=1.0, validator=[gt(0), le(MOST)])
     """How many GiB may be promised for each GiB of the state directory's file system."""
     first_user: int = attrs.field(default=guest_users.FIRST, validator=[gt(0), lt(FOREIGN - guest_users.COUNT)])
     """The first of 65,536 numeric users that no account has; each guest's QEMU runs as one of its own."""

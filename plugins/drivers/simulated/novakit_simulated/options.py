@@ -13,9 +13,9 @@ class VirtOptions:
     vcpus: int = attrs.field(default=16, validator=ge(0))
     memory_mb: int = attrs.field(default=65536, validator=ge(0))
     disk_gb: int = attrs.field(default=1000, validator=ge(0))
-    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=ge(0.0))
-    ram_allocation_ratio: float = attrs.field(default=1.0, validator=ge(0.0))
-    disk_allocation_ratio: float = attrs.field(default=1.0, validator=ge(0.0))
+    cpu_allocation_ratio: float = attrs.field(default=4.0, validator=[ge(0.0), le(1_000_000)])
+    ram_allocation_ratio: float = attrs.field(default=1.0, validator=[ge(0.0), le(1_000_000)])
+    disk_allocation_ratio: float = attrs.field(default=1.0, validator=[ge(0.0), le(1_000_000)])
     traits: tuple[str, ...] = ()
     machine_types: tuple[str, ...] = ("pc", "q35")
     """Machine types that guests may have."""
