@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler as AiohttpHandler
 from aiohttp.typedefs import Middleware
 
 from novakit import errors, tracing, world
+from novakit.api import ids
 from novakit.api.documents import Document
 from novakit.api.entrance import Authenticate, Entrance
 from novakit.api.reading import STRANGERS_BODY, parse, read_body, refuse_encoded, require_few_values, require_host
@@ -124,8 +125,10 @@ class Call(Generic[S]):
 
     @property
     def path(self) -> Mapping[str, str]:
-        """Return the variable parts of the path, decoded."""
-        return self.request.match_info
+        """Return the variable parts of the path, decoded, with ids as they are kept."""
+        return {
+            name: ids.kept(part) if name in ids.IN_PATHS else part for name, part in self.request.match_info.items()
+        }
 
     @property
     def query(self) -> Mapping[str, str]:

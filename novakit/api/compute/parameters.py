@@ -13,7 +13,11 @@ def known_parameters(call: Call[S], *known: str) -> None:
 
 def part(call: Call[S], name: str) -> str:
     """Return a variable part of the path. Raises NotFound for what cannot be the name of anything."""
-    value = call.path[name]
+    return named(call.path[name])
+
+
+def named(value: str) -> str:
+    """Return text that names something. Raises NotFound for what cannot be the name of anything."""
     if "\x00" in value or len(value) > 255:
         raise errors.NotFound("The resource could not be found.")
     return value

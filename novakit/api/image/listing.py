@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.documents import Document
 from novakit.api.image import schemas
 from novakit.api.queries import LARGEST_COLUMN, choice, moment, number, order, strict_boolean
@@ -35,7 +36,7 @@ async def wanted(call: Call[Images]) -> Wanted:
     marker = None
     if "marker" in query:
         try:
-            marker = await call.service.visible(context, query["marker"])
+            marker = await call.service.visible(context, ids.kept(query["marker"]))
         except errors.NotFound as error:
             raise errors.BadRequest(f"The marker {query['marker'][:64]} is not an image that you can see.") from error
     return Wanted(

@@ -7,7 +7,7 @@ from datetime import datetime
 from aiohttp import web
 
 from novakit import errors
-from novakit.api import queries
+from novakit.api import ids, queries
 from novakit.api.network.bodies.kinds import shown
 from novakit.api.network.bodies.spellings import spelt
 from novakit.api.network.resources import View
@@ -131,7 +131,7 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
     start, stop = 0, len(views)
     back = _flag("page_reverse", query.get("page_reverse", "false"))
     if marker := query.get("marker"):
-        place = next((index for index, view in enumerate(views) if view["id"] == marker), None)
+        place = next((index for index, view in enumerate(views) if view["id"] == ids.kept(marker)), None)
         if place is None:
             raise _bad(f"Marker {shown(marker)} could not be found.")
         start, stop = (0, place) if back else (place + 1, stop)

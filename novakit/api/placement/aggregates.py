@@ -4,7 +4,7 @@ from aiohttp import web
 
 from novakit.api.documents import Document, Row
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, answer, body, clean, require_json
+from novakit.api.placement.frame import Asked, answer, body, clean, kept_id, require_json
 from novakit.api.placement.schemas import resource_providers as schemas
 
 
@@ -28,8 +28,7 @@ async def replace(call: Asked) -> web.Response:
     await call.service.providers.require(id)
     given = await body(call, query.by_version(schemas.PUT_AGGREGATES, call.version))
     guarded = call.version >= (1, 19)
-    wanted = given["aggregates"] if guarded else given
-
+    wanted = [*dict.fromkeys(map(kept_id, given["aggregates"] if guarded else given))]
     generation = given["resource_provider_generation"] if guarded else None
     provider = await call.service.providers.set_aggregates(id, wanted, generation, guarded=guarded)
     return _answer(call, provider, wanted)

@@ -8,7 +8,7 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.documents import Document
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, require_json
+from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, one_spelling, require_json
 from novakit.api.placement.schemas import allocations as schemas
 from novakit.placement.allocations import UNCHECKED, AllocationRequest
 from novakit.placement.ledger import AllocationClaim
@@ -25,7 +25,7 @@ def request_of(call: Asked, consumer: str, given: Mapping[str, Any]) -> Allocati
         stated = {item["resource_provider"]["uuid"]: item for item in stated}
     amounts = {
         provider: {name: int(amount) for name, amount in by_class(one["resources"]).items()}
-        for provider, one in stated.items()
+        for provider, one in one_spelling(stated, "resource provider").items()
     }
     claim = AllocationClaim(
         consumer_id=consumer,
@@ -39,10 +39,7 @@ def request_of(call: Asked, consumer: str, given: Mapping[str, Any]) -> Allocati
 
 def requests_of(call: Asked, given: Mapping[str, Mapping[str, object]]) -> list[AllocationRequest]:
     """Make of a body what several consumers are to hold. Raises BadRequest when one is named twice."""
-    made = {canonical_uuid(consumer) or consumer: one for consumer, one in given.items()}
-    if len(made) < len(given):
-        raise errors.BadRequest("A consumer is named twice, in different spellings of its UUID; name it once.")
-    return [request_of(call, consumer, one) for consumer, one in made.items()]
+    return [request_of(call, consumer, one) for consumer, one in one_spelling(given, "consumer").items()]
 
 
 async def show(call: Asked) -> web.Response:

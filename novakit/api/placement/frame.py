@@ -3,7 +3,7 @@
 import asyncio
 import html
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -136,6 +136,19 @@ def clean(value: str) -> str:
     if "\x00" in value or not value.isprintable():
         raise errors.NotFound("No resource has control characters in its name.")
     return value
+
+
+def kept_id(value: str) -> str:
+    """Return an id as it is kept: a UUID in lower case with dashes, anything else as it is."""
+    return canonical_uuid(value) or value
+
+
+def one_spelling(given: Mapping[str, T], noun: str) -> dict[str, T]:
+    """Return what is said by id under the ids as they are kept. Raises BadRequest when one is named twice."""
+    kept = {kept_id(id): one for id, one in given.items()}
+    if len(kept) < len(given):
+        raise errors.BadRequest(f"A {noun} is named twice, in different spellings of its UUID; name it once.")
+    return kept
 
 
 def canonical_uuid(value: str) -> str | None:

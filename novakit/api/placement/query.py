@@ -6,6 +6,7 @@ from typing import Any
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api.placement.frame import kept_id
 from novakit.api.placement.schemas import MAX_INT, Schema, looks_like_uuid
 from novakit.api.service import Version
 from novakit.resource_classes import by_class
@@ -127,7 +128,7 @@ def _aggregates(value: str) -> set[str]:
     for one in ids:
         if not looks_like_uuid(one):
             raise errors.BadRequest(f"{_INVALID}Expected 'member_of' parameter to contain valid UUID(s). Got: {one}")
-    return set(ids)
+    return {kept_id(one) for one in ids}
 
 
 def in_tree(value: str) -> str:
@@ -135,4 +136,4 @@ def in_tree(value: str) -> str:
     found = value.strip()
     if not looks_like_uuid(found):
         raise errors.BadRequest(f"{_INVALID}Expected 'in_tree' parameter to be a format of uuid. Got: {value}")
-    return found
+    return kept_id(found)

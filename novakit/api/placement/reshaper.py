@@ -4,7 +4,7 @@ from aiohttp import web
 
 from novakit.api.placement import query
 from novakit.api.placement.allocations import requests_of
-from novakit.api.placement.frame import Asked, answer, body, require_json
+from novakit.api.placement.frame import Asked, answer, body, one_spelling, require_json
 from novakit.api.placement.inventories import stocks
 from novakit.api.placement.schemas import reshaper as schemas
 from novakit.placement.reshaper import NewInventories
@@ -17,7 +17,7 @@ async def post(call: Asked) -> web.Response:
     given = await body(call, query.by_version(schemas.POST, call.version))
     wanted = [
         NewInventories(id, one["resource_provider_generation"], stocks(one["inventories"]))
-        for id, one in given["inventories"].items()
+        for id, one in one_spelling(given["inventories"], "resource provider").items()
     ]
     held = requests_of(call, given["allocations"])
     aliases = aliased(name for one in given["inventories"].values() for name in one["inventories"])

@@ -15,6 +15,7 @@ from novakit.api.placement.frame import (
     canonical_uuid,
     clean,
     href,
+    kept_id,
     members,
     require_json,
 )
@@ -45,9 +46,9 @@ async def list_all(call: Asked) -> web.Response:
     resources = query.resources(given["resources"]) if "resources" in given else {}
     await _check_names(call, resources, set().union(forbidden, *required))
     rows = await call.service.providers.search(
-        id=given.get("uuid"),
+        id=kept_id(given["uuid"]) if "uuid" in given else None,
         name=given.get("name") or None,
-        in_tree=given.get("in_tree"),
+        in_tree=kept_id(given["in_tree"]) if "in_tree" in given else None,
         resources=resources,
         member_of=member_of,
         not_member_of=not_member_of,
@@ -86,12 +87,16 @@ async def create(call: Asked) -> web.Response:
         )
     id = canonical_uuid(given["uuid"]) if "uuid" in given else world.new_id()
     assert id is not None
-    parent = given.get("parent_provider_uuid")
+    parent = _parent(given.get("parent_provider_uuid"))
     row = await call.service.providers.create(id, given["name"], parent)
     location = href(call, "resource_providers", row["id"])
     if call.version < (1, 20):
         return answer(call, None, 201, location=location)
     return answer(call, document(call, row), modified=row["updated_at"], location=location)
+
+
+def _parent(said: str | None) -> str | None:
+    return said and kept_id(said)
 
 
 async def show(call: Asked) -> web.Response:
@@ -107,7 +112,7 @@ async def update(call: Asked) -> web.Response:
     id = clean(call.path["uuid"])
     await call.service.providers.require(id)
     given = await body(call, query.by_version(schemas.PUT, call.version))
-    parent = given.get("parent_provider_uuid", UNCHANGED)
+    parent = _parent(given["parent_provider_uuid"]) if "parent_provider_uuid" in given else UNCHANGED
     row = await call.service.providers.update(
         id, name=given["name"], parent_id=parent, may_move=call.version >= (1, 37)
     )

@@ -78,13 +78,15 @@ async def resolve_groups(session: Session, project_id: str, names: Sequence[str]
     own = await rows.find(session, StoredSecurityGroup, project_id=project_id)
     found = []
     for name in dict.fromkeys(names or ["default"]):
-        matches = [group.id for group in own if group.id == name] or [group.id for group in own if group.name == name]
+        matches = [group.id for group in own if group.id == name.lower()] or [
+            group.id for group in own if group.name == name
+        ]
         if len(matches) > 1:
             raise errors.Conflict(
                 f"Multiple security groups found matching '{name}'. Use an ID to be more specific.",
                 kind="NoUniqueMatch",
             )
-        if not matches and name in ("default", default_group_id(project_id)):
+        if not matches and (name == "default" or name.lower() == default_group_id(project_id)):
             return None
         if not matches:
             raise errors.BadRequest(f"Security group {name} not found.", kind="SecurityGroupNotFound")

@@ -10,7 +10,7 @@ import pytest
 
 from novakit.placement import HostReport
 from novakit_hookspecs.hosts import Inventory
-from tests.functional.placement.resources import A, B, C, make, store  # noqa: F401
+from tests.functional.placement.resources import A, B, C, allocation, make, store  # noqa: F401
 
 
 async def test_providers_are_made_listed_renamed_and_deleted(http):
@@ -111,3 +111,29 @@ async def test_a_query_takes_a_uuid_with_dashes_alone(http, name):
         answer = await http("GET", f"/resource_providers?{name}={other}")
         assert (answer.status, f"{other!r} is not a 'uuid'" in answer.detail) == (400, True)
     assert (await http("GET", f"/allocation_candidates?resources=VCPU:1&in_tree={id.replace('-', '')}")).status == 200
+
+
+async def test_an_id_in_capitals_is_the_same_id(http):
+    root, rack, holder = (str(uuid.UUID(int=0xABCDEF << 96 | number)) for number in (1, 2, 3))
+    await make(http, "root", id=root.upper(), inventory={"VCPU": 8}, aggregates=[rack.upper()])
+    child = await make(http, "child", parent=root.upper())
+    for spelt in (root.upper(), root):
+        assert (await http("GET", f"/resource_providers/{spelt}")).body["name"] == "root"
+        for query in (f"uuid={spelt}", f"in_tree={spelt}", f"member_of={rack.upper()}", f"member_of=in:{rack}"):
+            found = (await http("GET", f"/resource_providers?{query}")).body["resource_providers"]
+            assert root in {one["uuid"] for one in found}, query
+        found = (await http("GET", f"/allocation_candidates?resources=VCPU:1&in_tree={spelt}")).body
+        assert len(found["allocation_requests"]) == 1
+    assert (await http("GET", f"/resource_providers/{root}/aggregates")).body["aggregates"] == [rack]
+    shown = (await http("GET", f"/resource_providers/{child}")).body
+    assert shown["parent_provider_uuid"] == shown["root_provider_uuid"] == root
+    wanted = allocation({root.upper(): {"VCPU": 2}})
+    assert (await http("PUT", f"/allocations/{holder.upper()}", wanted)).status == 204
+    for spelt in (holder.upper(), holder):
+        held = (await http("GET", f"/allocations/{spelt}")).body["allocations"]
+        assert held[root]["resources"] == {"VCPU": 2}
+    twice = allocation({root: {"VCPU": 2}, root.upper(): {"VCPU": 1}}, 1)
+    refused = await http("PUT", f"/allocations/{holder}", twice)
+    assert refused.status == 400 and "named twice" in refused.detail
+    assert (await http("DELETE", f"/allocations/{holder.upper()}")).status == 204
+    assert (await http("GET", f"/allocations/{holder}")).body["allocations"] == {}

@@ -6,7 +6,7 @@ from novakit import errors
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.api.compute.links import limit_and_marker, links, next_page
-from novakit.api.compute.parameters import known_parameters, part
+from novakit.api.compute.parameters import known_parameters, named, part
 from novakit.api.compute.policies import FLAVOR_ACTIONS
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import flavors as schemas
@@ -16,6 +16,11 @@ from novakit.api.service import Call, Route, reply
 from novakit.compute.flavors.flavors import SORT_KEYS, Flavor
 
 QUERY = ("limit", "marker", "is_public", "minRam", "minDisk", "sort_key", "sort_dir")
+
+
+def _id(call: Call[Compute]) -> str:
+    """Return the flavor's id as it was sent: operators choose it, and it need be no UUID."""
+    return named(call.request.match_info["id"])
 
 
 async def index(call: Call[Compute]) -> web.Response:
@@ -32,7 +37,7 @@ async def detail(call: Call[Compute]) -> web.Response:
 
 async def show(call: Call[Compute]) -> web.Response:
     """Show one flavor that the caller may use."""
-    return reply({"flavor": view(call, await call.service.flavors.show(call.context, part(call, "id")))})
+    return reply({"flavor": view(call, await call.service.flavors.show(call.context, _id(call)))})
 
 
 async def create(call: Call[Compute]) -> web.Response:
@@ -57,26 +62,26 @@ async def create(call: Call[Compute]) -> web.Response:
 async def update(call: Call[Compute]) -> web.Response:
     """Change a flavor's description, the only part that may change."""
     body = (await schemas.update.read(call))["flavor"]
-    flavor = await call.service.flavors.describe(part(call, "id"), body["description"])
+    flavor = await call.service.flavors.describe(_id(call), body["description"])
     return reply({"flavor": view(call, flavor)})
 
 
 async def delete(call: Call[Compute]) -> web.Response:
     """Delete a flavor."""
-    await call.service.flavors.remove(part(call, "id"))
+    await call.service.flavors.remove(_id(call))
     return reply(status=202)
 
 
 async def list_extra_specs(call: Call[Compute]) -> web.Response:
     """Show every extra spec of a flavor."""
-    flavor = await call.service.flavors.show(call.context, part(call, "id"))
+    flavor = await call.service.flavors.show(call.context, _id(call))
     return reply({"extra_specs": flavor["extra_specs"]})
 
 
 async def show_extra_spec(call: Call[Compute]) -> web.Response:
     """Show one extra spec."""
     key = part(call, "key")
-    flavor = await call.service.flavors.show(call.context, part(call, "id"))
+    flavor = await call.service.flavors.show(call.context, _id(call))
     if key not in flavor["extra_specs"]:
         raise errors.NotFound(f"Flavor {flavor['id']} has no extra specs with key {key}.")
     return reply({key: flavor["extra_specs"][key]})
@@ -86,7 +91,7 @@ async def create_extra_specs(call: Call[Compute]) -> web.Response:
     """Add or replace extra specs."""
     specs = {key: str(value) for key, value in (await schemas.extra_specs.read(call))["extra_specs"].items()}
     check_extra_specs(call.version, specs)
-    await call.service.flavors.set_extra_specs(part(call, "id"), specs)
+    await call.service.flavors.set_extra_specs(_id(call), specs)
     return reply({"extra_specs": specs})
 
 
@@ -98,25 +103,25 @@ async def update_extra_spec(call: Call[Compute]) -> web.Response:
         raise errors.BadRequest("Request body and URI mismatch")
     specs = {key: str(body[key])}
     check_extra_specs(call.version, specs)
-    await call.service.flavors.set_extra_specs(part(call, "id"), specs)
+    await call.service.flavors.set_extra_specs(_id(call), specs)
     return reply(specs)
 
 
 async def delete_extra_spec(call: Call[Compute]) -> web.Response:
     """Delete one extra spec."""
-    await call.service.flavors.remove_extra_spec(part(call, "id"), part(call, "key"))
+    await call.service.flavors.remove_extra_spec(_id(call), part(call, "key"))
     return reply(status=200)
 
 
 async def list_access(call: Call[Compute]) -> web.Response:
     """List the projects that may use a private flavor."""
-    flavor_id = part(call, "id")
+    flavor_id = _id(call)
     return _access(flavor_id, await call.service.flavors.projects_of(call.context, flavor_id))
 
 
 async def act(call: Call[Compute]) -> web.Response:
     """Give a project access to a private flavor, or take it away."""
-    flavor_id = part(call, "id")
+    flavor_id = _id(call)
     body = await call.json()
     if "addTenantAccess" in body:
         call.authorize("os_compute_api:os-flavor-access:add_tenant_access")

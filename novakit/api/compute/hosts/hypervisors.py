@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
@@ -81,7 +82,7 @@ async def _list(call: Call[Compute], *, detail: bool) -> web.Response:
         found = _matching(found, pattern)
     elif call.version >= (2, 33):
         limit, marker = limit_and_marker(call)
-        found = _behind(call, found, marker)[:limit]
+        found = _behind(call, found, marker and ids.kept(marker))[:limit]
         place = "os-hypervisors/detail" if detail else "os-hypervisors"
         more = next_page(call, place, [str(_id(call, host)) for host in found])
     guests = await call.service.hosts.servers_on([host.name for host in found]) if _with_servers(call) else None

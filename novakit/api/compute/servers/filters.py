@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker
 from novakit.api.queries import moment, strict_boolean
@@ -106,7 +107,7 @@ def listing(call: Call[Compute], verb: str) -> Listing | None:
     query = _allowed(call)
     limit, marker = limit_and_marker(call)
     everybody = _all_tenants(query)
-    fields: dict[str, Any] = {"sort": _sort(call), "limit": limit, "marker": marker}
+    fields: dict[str, Any] = {"sort": _sort(call), "limit": limit, "marker": marker and ids.kept(marker)}
     if everybody:
         call.authorize(f"os_compute_api:servers:{verb}:get_all_tenants")
         fields["project_id"] = query.get("project_id", query.get("tenant_id"))
