@@ -58,7 +58,7 @@ def bring_in(args: argparse.Namespace) -> int:
     translated = nova_conf.translate(content, _require_order)
     print(translated.toml())
     for sentence in translated.left_out:
-        print(f"left out: {sentence}.", file=sys.stderr)
+        print(f"left out: {nova_conf.printable(sentence)}.", file=sys.stderr)
     return 0
 
 
@@ -76,7 +76,7 @@ def look(args: argparse.Namespace) -> int:
     chosen = config.Config(state=paths.resolved(args.state), **config.read(path))
     app.look_ahead(chosen)
     for sentence in chosen.warnings:
-        print(sentence)
+        print(nova_conf.printable(sentence))
     print(f"{path} is in order.")
     return 0
 

@@ -38,7 +38,9 @@ class Needless:
 
     why: str
     only: tuple[object, ...] = ()
-    """Values that this is true of; other values ask for what novakit does not have. Empty means any value."""
+    """Values that this is true of, in whatever words a file has them; other values ask for what novakit does not have.
+
+    Empty means any value."""
 
 
 @attrs.frozen
@@ -125,6 +127,10 @@ def _patience(value: object) -> float:
     return seconds
 
 
+def _acceleration(value: object) -> str:
+    return {"qemu": "tcg"}.get(text(value), text(value))
+
+
 def _machine(value: object) -> str:
     """Take a machine type, or one for each architecture: that of the machine which reads this counts."""
     said = names(value)
@@ -151,6 +157,9 @@ _PLACEMENT = "the placement service is novakit's own, and nobody logs in to it"
 _CPU = "with KVM guests have the host's own CPU (host-passthrough), and without it all that QEMU emulates"
 _CORS = "cross-origin headers are the work of the proxy that speaks TLS; set them there"
 _LINKS = "links name the host and scheme that the client asked for; have the proxy pass on Host and X-Forwarded-Proto"
+_CACHE = ("image_cache", "libvirt", "DEFAULT")
+"""Sections in which versions of Nova have their options of cached images."""
+_UNUSED = "the agent removes cached images that nobody uses, after [agent] image_cache_unused seconds"
 
 OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "enabled_apis"): Renamed("api", "enabled", _apis),
@@ -202,7 +211,7 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "compute_driver"): Needless("say `novakit serve --driver libvirt`"),
     ("DEFAULT", "use_neutron"): Needless("networks are served by novakit itself"),
     ("api", "auth_strategy"): Needless("every call is asked for a token", only=("keystone",)),
-    ("api", "max_limit"): Needless("a page has at most 1000", only=(1000, "1000")),
+    ("api", "max_limit"): Needless("a page has at most 1000", only=(1000,)),
     ("api", "compute_link_prefix"): Needless(_LINKS),
     ("api", "glance_link_prefix"): Needless(_LINKS),
     ("wsgi", "api_paste_config"): Needless("there is no pipeline to be pasted: every request goes the same way"),
@@ -245,9 +254,7 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("compute", "cpu_shared_set"): Renamed(LIBVIRT, "cpu_shared_set", text),
     ("libvirt", "hw_machine_type"): Renamed(LIBVIRT, "machine", _machine),
     ("libvirt", "connection_uri"): Renamed(LIBVIRT, "uri", text),
-    ("libvirt", "virt_type"): Renamed(
-        LIBVIRT, "acceleration", lambda value: {"kvm": "kvm", "qemu": "tcg"}.get(value, value)
-    ),
+    ("libvirt", "virt_type"): Renamed(LIBVIRT, "acceleration", _acceleration),
     ("libvirt", "cpu_mode"): Needless(_CPU, only=("host-passthrough",)),
     ("libvirt", "cpu_models"): Absent(_CPU),
     ("libvirt", "cpu_model"): Absent(_CPU),
@@ -266,24 +273,23 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("libvirt", "live_migration_with_native_luks"): Needless(_MIGRATION),
     ("libvirt", "live_migration_completion_timeout"): Needless(_MIGRATION),
     ("libvirt", "live_migration_progress_timeout"): Needless(_MIGRATION),
-    ("libvirt", "use_virtio_for_bridges"): Needless(
-        "NICs are virtio unless the image says otherwise", only=(True, "true", "True")
-    ),
+    ("libvirt", "use_virtio_for_bridges"): Needless("NICs are virtio unless the image says otherwise", only=(True,)),
     ("libvirt", "vif_plugging_timeout"): Renamed("agent", "apply_within", _patience),
     ("DEFAULT", "vif_plugging_timeout"): Renamed("agent", "apply_within", _patience),
     ("libvirt", "vif_plugging_is_fatal"): Needless(
-        "a guest starts when its network is applied, and not before", only=(True, "true", "True")
+        "a guest starts when its network is applied, and not before", only=(True,)
     ),
     ("DEFAULT", "vif_plugging_is_fatal"): Needless(
-        "a guest starts when its network is applied, and not before", only=(True, "true", "True")
+        "a guest starts when its network is applied, and not before", only=(True,)
     ),
     ("libvirt", "uid"): Needless("the owner of QEMU's processes is set in libvirt's own qemu.conf (user, group)"),
     ("libvirt", "gid"): Needless("the owner of QEMU's processes is set in libvirt's own qemu.conf (user, group)"),
     ("libvirt", "sysinfo_serial"): Absent("the serial number that a guest sees is the id of its server"),
-    ("libvirt", "mem_stats_period_seconds"): Needless("memory statistics of guests are not read", only=(0, "0")),
-    ("libvirt", "remove_unused_base_images"): Needless("unused base images are removed by age and size"),
-    ("libvirt", "remove_unused_original_minimum_age_seconds"): Needless(
-        "unused base images are removed by age and size"
+    ("libvirt", "mem_stats_period_seconds"): Needless("memory statistics of guests are not read", only=(0,)),
+    **dict.fromkeys([(section, "remove_unused_base_images") for section in _CACHE], Needless(_UNUSED, only=(True,))),
+    **dict.fromkeys(
+        [(section, "remove_unused_original_minimum_age_seconds") for section in _CACHE],
+        Renamed("agent", "image_cache_unused", number),
     ),
     ("pci", "passthrough_whitelist"): Renamed(LIBVIRT, "pci", devices.devices, adds=True),
     ("pci", "device_spec"): Renamed(LIBVIRT, "pci", devices.devices, adds=True),
@@ -328,6 +334,7 @@ SECTIONS: Mapping[str, Meaning] = {
     "serial_console": Needless("`openstack console log show` has what a guest prints"),
     "cells": Needless("there is one cell"),
     "cache": Needless("nothing outside novakit caches for it"),
+    "image_cache": Needless(_UNUSED),
     "privsep": Needless("drivers call programs with lists of arguments, and libvirt itself"),
 }
 """What all options of a section are that has no names above."""
@@ -342,9 +349,18 @@ def meaning(section: str, name: str) -> Meaning | None:
 
 def told(place: str, found: Needless | Absent, value: object) -> str:
     """Return why an option is left out. Raises ConfigError for one that asks for what novakit does not have."""
-    if isinstance(found, Absent) or (found.only and value not in found.only):
+    if isinstance(found, Absent) or (found.only and not any(_says(value, one) for one in found.only)):
         raise ConfigError(f"{place} = {str(value)[:60]!r} is not supported: {found.why}. Remove it.")
     return f"{place} is not needed; {found.why}"
+
+
+def _says(value: object, meant: object) -> bool:
+    """Return whether a value of a file says this text, flag or number."""
+    take: Convert = yes_or_no if isinstance(meant, bool) else number if isinstance(meant, int) else text
+    try:
+        return take(value) == meant
+    except ValueError:
+        return False
 
 
 def put(document: Document, moved: Renamed, value: object) -> str:

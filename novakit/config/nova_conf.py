@@ -32,7 +32,7 @@ class Translation:
 
     def toml(self) -> str:
         """Write it as novakit.toml, with a comment for each value that somebody must decide on."""
-        comments = [f"# left out: {_printable(sentence)}." for sentence in self.refused]
+        comments = [f"# left out: {printable(sentence)}." for sentence in self.refused]
         return "\n".join([*comments, *_lines(self.document)])
 
 
@@ -69,8 +69,11 @@ def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Transla
             left_out.append(f"{where}: {UNKNOWN}")
             continue
         more = copy.deepcopy(document)
+        adds = isinstance(found, nova.Renamed) and found.adds
+        if len(values) > 1 and not adds:
+            left_out.append(f"{where}: it is given {len(values)} times, of which the last counts")
         try:
-            value = _literal(values)
+            value = _literal(values if adds else values[-1:])
             if found is None:
                 _schedule(more, section, name, value)
             else:
@@ -116,7 +119,8 @@ def _literal(values: Sequence[str]) -> object:
     return values[0] if len(values) == 1 else list(values)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return text that a terminal shows and does not obey."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 

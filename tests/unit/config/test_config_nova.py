@@ -251,3 +251,78 @@ def test_what_is_wrong_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "novakit.toml").write_text("[drivers.libvirtt]\nx = 1\n")
     assert main(["config", "check", "--state", str(tmp_path)]) == 2
     assert "[drivers.libvirt]?" in capsys.readouterr().err
+
+
+def test_of_an_option_that_is_given_twice_the_last_counts() -> None:
+    text = """
+[database]
+connection = mysql+pymysql://nova@old/nova
+connection = postgresql+asyncpg://nova@new/nova
+[libvirt]
+virt_type = kvm
+virt_type = qemu
+[filter_scheduler]
+enabled_filters = ComputeFilter
+ram_weight_multiplier = 2.0
+enabled_filters = ComputeFilter,RamFilter
+[pci]
+device_spec = {"vendor_id": "10de", "product_id": "1db6"}
+device_spec = {"vendor_id": "8086", "product_id": "154d"}
+"""
+    made = nova_conf.translate(text)
+    assert made.document["database"] == "postgresql+asyncpg://nova@new/nova"
+    assert made.document["scheduler"] == {"filters": ["ComputeFilter", "RamFilter"]}
+    driver = made.document["drivers"]["libvirt"]
+    assert driver["acceleration"] == "tcg" and [one["vendor_id"] for one in driver["pci"]] == ["10de", "8086"]
+    assert set(made.left_out) == {
+        f"{where}: it is given 2 times, of which the last counts"
+        for where in ("[database] connection", "[libvirt] virt_type", "[filter_scheduler] enabled_filters")
+    }
+    assert not made.refused
+
+
+@pytest.mark.parametrize("section", ["image_cache", "libvirt", "DEFAULT"])
+def test_how_long_unused_images_are_kept_is_the_agents_to_say(section: str, tmp_path: Path) -> None:
+    made = read(tmp_path, f"[{section}]\nremove_unused_original_minimum_age_seconds = 3600\n")
+    assert made.agent.image_cache_unused == 3600.0
+    text = f"[{section}]\nremove_unused_original_minimum_age_seconds = 3600\nremove_unused_base_images = true\n"
+    assert nova_conf.translate(text).document == {"agent": {"image_cache_unused": 3600}}
+    with pytest.raises(ConfigError, match="is not supported: the agent removes cached images"):
+        read(tmp_path, f"[{section}]\nremove_unused_base_images = false\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ('use_virtio_for_bridges = "YES"', True),
+        ("use_virtio_for_bridges = true", True),
+        ('use_virtio_for_bridges = "1"', True),
+        ('use_virtio_for_bridges = "off"', False),
+        ("use_virtio_for_bridges = []", False),
+        ('mem_stats_period_seconds = "0"', True),
+        ("mem_stats_period_seconds = 10", False),
+        ('images_type = "qcow2"', True),
+        ('images_type = ["qcow2"]', False),
+        ('virt_type = "qemu"', True),
+        ('virt_type = ["kvm"]', False),
+        ("virt_type = {}", False),
+    ],
+)
+def test_what_is_needless_in_one_word_is_so_in_every_other(text: str, taken: bool, tmp_path: Path) -> None:
+    try:
+        read(tmp_path, f"[libvirt]\n{text}\n")
+    except ConfigError as error:
+        assert not taken, error
+    else:
+        assert taken
+
+
+def test_what_is_said_of_a_file_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "[\x1b[31mred]\nx = 1\n[libvirt]\n\x1b]0;title\x07 = 1\nimages_type = \x1b[2Jraw\n[DEFAULT]\nmy_ip = \x1b[31m\n"
+    )
+    (tmp_path / "nova.conf").write_text(text)
+    assert main(["config", "import", str(tmp_path / "nova.conf")]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("left out: ") >= 3
+    assert all(line.isprintable() for line in [*said.err.splitlines(), *said.out.splitlines()])
