@@ -54,7 +54,7 @@ def _address(kind: Callable[[str], object]) -> Callable[[str], bool]:
             kind(text)
         except ValueError:
             return False
-        return True
+        return "%" not in text  # a zone means something on one machine alone
 
     return check
 

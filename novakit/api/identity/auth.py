@@ -8,7 +8,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.documents import Document
-from novakit.api.identity import checks, resources
+from novakit.api.identity import checks, filters, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
 from novakit.front.addresses import bucket
@@ -224,8 +224,11 @@ async def revoke(call: Call[Identity]) -> web.Response:
 
 async def projects(call: Call[Identity]) -> web.Response:
     """List the projects that the caller can log in to."""
+    noun = resources.PROJECT
+    asked = filters.read(call.request.query, noun.filters, (*noun.shown, *noun.fixed))
     rows = await call.service.directory.projects_of(call.context.user_id)
-    return reply(resources.collection(call, "projects", [resources.PROJECT.document(call, row) for row in rows]))
+    page, more = asked.page([noun.document(call, row) for row in rows])
+    return reply(resources.collection(call, noun.plural, page, more=more))
 
 
 async def domains(call: Call[Identity]) -> web.Response:

@@ -32,6 +32,8 @@ _ELSEWHERE |= {"size_min", "size_max", "os_hash_algo", "created_at", "updated_at
 async def wanted(call: Call[Images]) -> Wanted:
     """Read what a list is to hold. Raises BadRequest for a filter that says nothing."""
     query = call.request.query
+    if "changes-since" in query:
+        raise errors.BadRequest("Version 2 has no filter changes-since; ask for updated_at=gte:TIME.")
     context = call.context
     marker = None
     if "marker" in query:

@@ -28,7 +28,12 @@ async def test_where_a_server_is_reached_is_kept_and_changed(api: Any, boot: Any
     for query, count in (("access_ip_v4=192.0.2.8", 1), ("access_ip_v4=192.0.2.7", 0), ("access_ip_v6=db8", 1)):
         found = await api("GET", f"/v2.1/servers?all_tenants=1&{query}", as_="admin")
         assert len(found.body["servers"]) == count, query
-    for wrong in ({"accessIPv4": "2001:db8::7"}, {"accessIPv6": "192.0.2.7"}, {"accessIPv4": "x"}):
+    for wrong in (
+        {"accessIPv4": "2001:db8::7"},
+        {"accessIPv6": "192.0.2.7"},
+        {"accessIPv4": "x"},
+        {"accessIPv6": "2001:db8::7%eth0"},
+    ):
         assert (await api("PUT", f"/v2.1/servers/{server_id}", {"server": wrong})).status == 400
 
 

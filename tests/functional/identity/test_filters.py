@@ -37,6 +37,34 @@ async def test_lists_of_projects_obey_every_filter(cloud: Any, query: str, found
         assert said["projects"] == []
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", {"one", "two"}),
+        ("name=two", {"two"}),
+        ("tags=green", {"one"}),
+        ("enabled=false", set()),
+        ("name__startswith=o", {"one"}),
+        ("no_such=1", None),
+        ("enabled=maybe", None),
+        ("marker=none-such", None),
+    ],
+)
+async def test_the_projects_of_a_caller_are_listed_as_all_are(cloud: Any, query: str, found: set[str] | None) -> None:
+    token = await cloud.token()
+    await _projects(cloud, token)
+    people = {one["name"]: one["id"] for one in (await cloud.ask("GET", "/v3/users", token=token))[1]["users"]}
+    roles = {one["name"]: one["id"] for one in (await cloud.ask("GET", "/v3/roles", token=token))[1]["roles"]}
+    for project in (await cloud.ask("GET", "/v3/projects?tags=blue", token=token))[1]["projects"]:
+        place = f"/v3/projects/{project['id']}/users/{people['admin']}/roles/{roles['member']}"
+        assert (await cloud.ask("PUT", place, token=token))[0] == 204
+    status, said = await cloud.ask("GET", f"/v3/auth/projects?{query}", token=token)
+    if found is None:
+        assert status == 400, said
+    else:
+        assert status == 200 and {one["name"] for one in said["projects"]} - {"admin"} == found
+
+
 @pytest.mark.parametrize("plural", ["domains", "projects", "users", "roles", "regions", "services", "endpoints"])
 @pytest.mark.parametrize("query", ["no_such=1", "limit=-1", "marker=none-such", "name__like=a"])
 async def test_what_a_list_cannot_obey_is_refused(cloud: Any, plural: str, query: str) -> None:

@@ -43,6 +43,11 @@ async def test_an_age_that_is_none_is_refused(cloud: Any, said: str) -> None:
     assert status == 400, answer
 
 
+async def test_the_filter_of_version_1_by_age_is_refused(cloud: Any) -> None:
+    status, answer = await cloud.ask("GET", "/v2/images?changes-since=2000-01-01T00:00:00Z")
+    assert status == 400 and "updated_at=gte:" in str(answer)
+
+
 async def test_images_are_filtered_by_the_algorithm_of_their_hash(cloud: Any) -> None:
     await cloud.image(name="empty")
     full = await cloud.image(name="full")
