@@ -4,28 +4,42 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from novakit import __version__
 from novakit.errors import NovakitError
 
+
+class Command(NamedTuple):
+    """What `novakit --help` says of a command, which is imported once somebody names it."""
+
+    module: str
+    """Its module, below this one."""
+    help: str
+
+
 COMMANDS = {
-    "serve": "serve",
-    "host": "host",
-    "role": "role",
-    "doctor": "doctor",
-    "plugin": "plugin",
-    "explain": "scheduling.explain",
-    "audit": "audit",
-    "admin": "admin",
-    "policy": "policy",
-    "config": "config",
-    "guest": "guest",
-    "image": "image",
-    "flavor": "flavor",
-    "capacity": "scheduling.capacity",
-    "simulate": "scheduling.simulate",
+    "serve": Command("serve", "run the service"),
+    "host": Command(
+        "host", "enrol compute hosts, rotate and revoke their credentials, remove what belongs to nobody on them"
+    ),
+    "role": Command("role", "rotate and revoke the credentials of API and scheduler"),
+    "doctor": Command("doctor", "see what this machine can and cannot do, with a remedy per line"),
+    "plugin": Command("plugin", "look at the plugins that are installed"),
+    "explain": Command("scheduling.explain", "say why a server is where it is, or where one would go"),
+    "audit": Command("audit", "find what belongs to nobody: claims, guests, ports, disks, files"),
+    "admin": Command("admin", "get back in: new passwords, a working administrator"),
+    "policy": Command("policy", "see the rules of who may do what, and whom they let"),
+    "config": Command("config", "translate a nova.conf, check novakit.toml"),
+    "guest": Command("guest", "see, adopt or remove guests that the database does not know"),
+    "image": Command("image", "make images, and adopt or remove files that no image has"),
+    "flavor": Command("flavor", "read and build flavor names"),
+    "capacity": Command("scheduling.capacity", "count how many more servers of a flavor fit"),
+    "simulate": Command(
+        "scheduling.simulate",
+        "replay a trace of requests under other filters and weighers, or another scheduler driver",
+    ),
 }
-"""By name of a command, its module below this one."""
 
 EPILOG = """\
 first steps:
@@ -47,9 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"novakit {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # A command that is named is the only one imported: what the others need costs half a second and is not its part.
-    for name in given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS:
-        importlib.import_module(f"novakit.cli.{COMMANDS[name]}").register(subparsers)
+    # Only the command that is named is imported: to import all of them takes a second.
+    if given[:1] == ["--"]:
+        del given[0]
+    if given and given[0] in COMMANDS:
+        importlib.import_module(f"novakit.cli.{COMMANDS[given[0]].module}").register(subparsers)
+    else:
+        for name, command in COMMANDS.items():
+            subparsers.add_parser(name, help=command.help)
     options = parser.parse_args(given)
     try:
         return int(options.func(options))

@@ -41,7 +41,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit admin` to the command line."""
     admin = subparsers.add_parser(
         "admin",
-        help="get back in: new passwords, a working administrator",
         description="Get back into a cloud whose passwords or administrator were lost.",
     )
     actions = admin.add_subparsers(metavar="ACTION", required=True)

@@ -21,7 +21,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit audit` to the command line."""
     parser = subparsers.add_parser(
         "audit",
-        help="find what belongs to nobody: claims, guests, ports, disks, files",
         description="Compare servers with claims, guests, ports, disks and files; exit with 1 when one is orphaned.",
     )
     add_options(parser)

@@ -23,7 +23,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit config` to the command line."""
     parser = subparsers.add_parser(
         "config",
-        help="translate a nova.conf, check novakit.toml",
         description="Translate the configuration of another compute service, or check this one's.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)

@@ -40,7 +40,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit doctor` to the command line."""
     parser = subparsers.add_parser(
         "doctor",
-        help="see what this machine can and cannot do, with a remedy per line",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

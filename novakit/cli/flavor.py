@@ -18,9 +18,7 @@ Flavor names follow a convention: class letter and generation, a dot, an optiona
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `novakit flavor` to the command line."""
-    flavor = subparsers.add_parser(
-        "flavor", help="read and build flavor names", description="Read and build flavor names by the usual convention."
-    )
+    flavor = subparsers.add_parser("flavor", description="Read and build flavor names by the usual convention.")
     actions = flavor.add_subparsers(metavar="ACTION", required=True)
     parser = actions.add_parser(
         "name",

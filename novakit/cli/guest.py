@@ -44,7 +44,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     raw = argparse.RawDescriptionHelpFormatter
     guest = subparsers.add_parser(
         "guest",
-        help="see, adopt or remove guests that the database does not know",
         description=DESCRIPTION,
         formatter_class=raw,
     )

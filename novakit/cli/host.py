@@ -49,7 +49,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit host` to the command line."""
     parser = subparsers.add_parser(
         "host",
-        help="enrol compute hosts, rotate and revoke their credentials, remove what belongs to nobody on them",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -56,7 +56,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit image` to the command line."""
     image = subparsers.add_parser(
         "image",
-        help="make images, and adopt or remove files that no image has",
         description="Make guest images, store them, and say what becomes of files that no image has.",
     )
     actions = image.add_subparsers(metavar="ACTION", required=True)

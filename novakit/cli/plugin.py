@@ -27,7 +27,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit plugin` to the command line."""
     plugin = subparsers.add_parser(
         "plugin",
-        help="look at the plugins that are installed",
         description="Everything that decides, drives or observes is a plugin: see which are there, and how they stand.",
     )
     actions = plugin.add_subparsers(dest="action", required=True)

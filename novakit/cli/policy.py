@@ -34,7 +34,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit policy` to the command line."""
     parser = subparsers.add_parser(
         "policy",
-        help="see the rules of who may do what, and whom they let",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,7 +16,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit role` to the command line."""
     parser = subparsers.add_parser(
         "role",
-        help="rotate and revoke the credentials of API and scheduler",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -49,7 +49,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit serve` to the command line."""
     parser = subparsers.add_parser(
         "serve",
-        help="run the service",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -18,7 +18,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit capacity` to the command line."""
     parser = subparsers.add_parser(
         "capacity",
-        help="count how many more servers of a flavor fit",
         description="Count how many more servers of a flavor fit, where, and what runs out first; nothing is made.",
     )
     parser.add_argument("--flavor", required=True, help="name or id of the flavor")

@@ -20,7 +20,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit explain` to the command line."""
     parser = subparsers.add_parser(
         "explain",
-        help="say why a server is where it is, or where one would go",
         description="With SERVER or DECISION: what was decided. With --flavor: a dry run that makes nothing.",
     )
     parser.add_argument(

@@ -32,7 +32,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit simulate` to the command line."""
     parser = subparsers.add_parser(
         "simulate",
-        help="replay a trace of requests under other filters and weighers, or another scheduler driver",
         description="Compares novakit's defaults with the filters, weighers, strategy and driver that are given.",
     )
     parser.add_argument("trace", metavar="TRACE", type=paths.absolute, help="a file of one JSON object a line")

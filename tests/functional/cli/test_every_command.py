@@ -64,8 +64,8 @@ def commands() -> dict[str, Command]:
     """Walk the parsers of all commands."""
     parser = argparse.ArgumentParser()
     subparsers = parser.add_subparsers()
-    for module in COMMANDS.values():
-        importlib.import_module(f"novakit.cli.{module}").register(subparsers)
+    for command in COMMANDS.values():
+        importlib.import_module(f"novakit.cli.{command.module}").register(subparsers)
     found = {each.name: each for each in _leaves((), parser)}
     del found[RUNS_ON]
     return found
