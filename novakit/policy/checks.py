@@ -1,15 +1,12 @@
 """What checks are made of: read apart so that a file with a mistake is refused instead of failing closed in silence."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from oslo_policy import _checks
-from oslo_policy import policy as oslo
-
 from novakit.config.quoting import quoted
 from novakit.context import RequestContext
+from novakit.policy import language
 from novakit.policy.rules import credentials
 
 FIELD = re.compile(r"(?P<resource>\w+):(?P<field>[\w:]+)=(?P<regex>~?)(?P<value>.*)")
@@ -17,15 +14,8 @@ REMOTE = ("http", "https", "remote")
 MOST_NESTED = 50
 """How deep checks stand in each other, rules that they refer to included: each level costs a request three calls."""
 
-# oslo.policy writes a traceback for each check that it cannot read; the sentence that is raised here says it better.
-logging.getLogger("oslo_policy._parser").setLevel(logging.CRITICAL)
 
-# Else oslo.policy imports what any installed distribution offers as a check before it parses its first rule. Its own
-# ask a server, with an HTTP client that costs each start 6 MiB and 0.1 s; neutron-lib's would hide ours.
-_checks.extension_checks = {}
-
-
-class RemoteCheck(oslo.Check):
+class RemoteCheck(language.Check):
     """`http://...`, `https://...` and `remote:...`, which are known so that they can be refused by name."""
 
     def __call__(self, target: object, creds: object, enforcer: object, current_rule: str | None = None) -> bool:
@@ -34,11 +24,11 @@ class RemoteCheck(oslo.Check):
 
 
 for _kind in REMOTE:
-    oslo.register(_kind, RemoteCheck)
+    language.register(_kind, RemoteCheck)
 
 
-@oslo.register("field")
-class FieldCheck(oslo.Check):
+@language.register("field")
+class FieldCheck(language.Check):
     """`field:networks:shared=True`, in rules of the network service: an attribute has a value, or matches `=~`."""
 
     def __call__(self, target: Any, creds: object, enforcer: object, current_rule: str | None = None) -> bool:
@@ -55,7 +45,7 @@ class FieldCheck(oslo.Check):
 def fault_of(text: str) -> str | None:
     """Return what is wrong with one check, or None."""
     try:
-        check: object = oslo.RuleDefault("checked", text).check
+        check: object = language.parse(text)
         levels = _levels(check)
     except RecursionError:
         levels = MOST_NESTED + 1
@@ -96,7 +86,7 @@ _SOMEBODY = credentials(RequestContext(request_id="", user_id="", project_id="",
 
 def references(text: str) -> Iterator[str]:
     """Name the rules that a check refers to."""
-    for leaf in _leaves(oslo.RuleDefault("checked", text).check):
+    for leaf in _leaves(language.parse(text)):
         if getattr(leaf, "kind", "") == "rule":
             yield leaf.match
 
@@ -115,7 +105,7 @@ def fault_among(checks: Mapping[str, str]) -> str | None:
         named = list(references(checks[name]))
         if fault := next((fault for one in named if (fault := walk(one, (*above, name)))), None):
             return fault
-        levels[name] = _levels(oslo.RuleDefault("checked", checks[name]).check)
+        levels[name] = _levels(language.parse(checks[name]))
         levels[name] += 1 + max((levels.get(one, 0) for one in named), default=0)
         if levels[name] > MOST_NESTED:
             return f"the rule {quoted(name)} and those it refers to are nested more than {MOST_NESTED} levels deep"

@@ -8,12 +8,11 @@ decision takes about 2 microseconds, a new one about 100 (oslo.policy inspects t
 from collections.abc import Callable, Mapping
 
 import attrs
-from oslo_config import cfg
-from oslo_policy import policy as oslo
 
 from novakit.context import RequestContext, Target
 from novakit.errors import Forbidden
 from novakit.policy.file import PolicyFile
+from novakit.policy.language import Checks
 from novakit.policy.rules import ANY_SCOPE, Rule, credentials, own, scope_of
 
 REMEMBERED = 8192
@@ -31,7 +30,7 @@ class Policy:
     """The rule by which callers are administrators of this service."""
     refusal: Callable[[str], Forbidden] = lambda rule: Forbidden(f"Policy doesn't allow {rule} to be performed.")
     """Says in the service's words that a rule is not met."""
-    _enforcer: oslo.Enforcer = attrs.field(init=False)
+    _checks: Checks = attrs.field(init=False)
     _decided: dict[object, bool] = attrs.field(factory=dict, init=False)
     _revision: int = attrs.field(default=-1, init=False)
 
@@ -40,9 +39,7 @@ class Policy:
 
     def _load(self) -> None:
         self._revision = self.file.revision
-        self._enforcer = oslo.Enforcer(cfg.ConfigOpts(), use_conf=False)
-        texts = {name: self.check_of(name) for name in {*self.table, *self.file.overrides}}
-        self._enforcer.set_rules(oslo.Rules.from_dict(texts), use_conf=False)
+        self._checks = Checks.read({name: self.check_of(name) for name in {*self.table, *self.file.overrides}})
         self._decided.clear()
 
     def check_of(self, name: str) -> str:
@@ -86,4 +83,4 @@ class Policy:
         if rule.scopes and scope not in rule.scopes and not (scope is None and set(ANY_SCOPE) <= set(rule.scopes)):
             return False
         about = own(context) if target is None else target
-        return bool(self._enforcer.enforce(rule.name, dict(about), credentials(context)))
+        return self._checks.allow(rule.name, about, credentials(context))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import attrs
 import structlog
-from oslo_policy import policy as oslo
 
 from novakit import world
 from novakit.config import files
 from novakit.config.quoting import located, named, quoted
 from novakit.errors import ConfigError
+from novakit.policy import language
 from novakit.policy.checks import fault_among, fault_of, references
 
 log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ class PolicyFile:
                 raise ConfigError(f"{self._shown}, which [policy] file names, does not exist; correct the name.")
             return {}
         try:
-            document: object = oslo.parse_file_contents(text)
+            document = language.document(text)
         except RecursionError as error:
             raise ConfigError(
                 f"{self._shown} is not YAML that anybody wrote: its values are nested too deep; write one rule a line."

@@ -71,6 +71,8 @@ def credentials(context: RequestContext) -> dict[str, object]:
         "service_roles": [],
         "token": {"user": {"id": context.user_id, "domain": {"id": context.user_domain_id}}},
     }
+    if context.system:
+        said["system"] = "all"
     if context.project_id is not None:
         said["project_domain_id"] = context.project_domain_id
         said["token"]["project"] = {"id": context.project_id, "domain": {"id": context.project_domain_id}}
