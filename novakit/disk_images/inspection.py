@@ -8,14 +8,16 @@ import struct
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import attrs
-from oslo_utils.imageutils import format_inspector
 
 from novakit import errors
 from novakit.disk_images.header import LENGTH, encryption, flaw, guessed
 from novakit_hookspecs.facets import IMAGE_FORMATS
+
+if TYPE_CHECKING:
+    from oslo_utils.imageutils.format_inspector import FileInspector
 
 FORMATS = IMAGE_FORMATS
 CONTAINERS = ("bare", "ami", "ari", "aki")
@@ -74,6 +76,9 @@ class Inspection:
                 self._begin()
 
     def _begin(self) -> None:
+        # Imported with the first image: it brings four hundred regular expressions, of which none is needed for it.
+        from oslo_utils.imageutils import format_inspector
+
         self._begun = True
         self._head = bytes(self._waiting[:LENGTH])
         self._wrapper = format_inspector.InspectWrapper(cast(IO[bytes], self._pieces))
@@ -142,7 +147,9 @@ class Inspection:
                 "qemu-img convert before the upload."
             )
 
-    def _require_safe(self, name: str, inspector: format_inspector.FileInspector) -> None:
+    def _require_safe(self, name: str, inspector: "FileInspector") -> None:
+        from oslo_utils.imageutils import format_inspector
+
         if name == "gpt":
             return  # Odd partition tables harm nobody but the guest, and hybrid disks have them.
         try:
@@ -184,7 +191,7 @@ def inspect_file(path: Path, declared: str) -> int:
     return path.stat().st_size if _ACCEPTED.get(declared) is _PLAIN else size
 
 
-def _none(inspector: format_inspector.FileInspector) -> str:
+def _none(inspector: "FileInspector") -> str:
     return ""
 
 
@@ -203,7 +210,7 @@ def _flaw_of_vmdk(inspector: Any) -> str:
     return "Its header and its footer differ in size" if size != believed else ""
 
 
-def _flaw_of_vhdx(inspector: format_inspector.FileInspector) -> str:
+def _flaw_of_vhdx(inspector: "FileInspector") -> str:
     table = inspector.region("metadata").data if inspector.has_region("metadata") else b""
     return "It names a parent" if _PARENT_LOCATOR in table else ""
 
