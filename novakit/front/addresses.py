@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -49,6 +50,7 @@ def forwarded_scheme(request: web.BaseRequest, proxies: Sequence[Network]) -> st
     return said if said in ("http", "https") and is_trusted(request.remote, proxies) else None
 
 
+@lru_cache(maxsize=4096)
 def _parsed(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address((text or "").partition("%")[0])
