@@ -12,7 +12,7 @@ from novakit.network.allocation.addresses import containing, ip_of, number_of
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
 from novakit.network.records import LEFT_OUT, LeftOut
 from novakit.network.refusals import bad, conflict, forbidden
-from novakit.network.resources import ResourceKind, Resources
+from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.store.engine import Session
 from novakit.store.network import floating_ips, rows
 from novakit.store.network.floating_ips import FREE, StoredFloatingIp
@@ -224,7 +224,7 @@ FLOATING_IPS = ResourceKind(
     called="floating IP",
     stored=StoredFloatingIp,
     seen_by=floating_ips.seen_by,
-    details=details,
+    listed=in_rows(StoredFloatingIp, details),
     create=create,
     update=update,
     delete=delete,

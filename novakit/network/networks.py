@@ -10,7 +10,7 @@ from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network
 from novakit.network.records import LEFT_OUT, LeftOut, either, sent
 from novakit.network.refusals import conflict, forbidden, invalid
-from novakit.network.resources import ResourceKind, Resources
+from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.store.engine import Session
 from novakit.store.network import networks, rows
 from novakit.store.network.floating_ips import StoredFloatingIp
@@ -183,7 +183,7 @@ NETWORKS = ResourceKind(
     called="network",
     stored=StoredNetwork,
     seen_by=networks.seen_by,
-    details=details,
+    listed=in_rows(StoredNetwork, details),
     create=create,
     update=update,
     delete=delete,

@@ -2,7 +2,8 @@
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -18,7 +19,7 @@ from novakit.network.security_group_rules import ensure_default
 from novakit.store.engine import Session
 from novakit.store.network import floating_ips, hosts, ports, rows
 from novakit.store.network.networks import StoredNetwork
-from novakit.store.network.ports import PortInGroup, StoredAddress, StoredPort, addresses_of, group_pairs, groups_of
+from novakit.store.network.ports import ListedPort, PortInGroup, StoredAddress, StoredPort, addresses_of, groups_of
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 from novakit.store.network.touched import Touched
@@ -72,35 +73,46 @@ class NewPort(PortChange):
     tags: Sequence[str] = ()
 
 
-@attrs.frozen
-class PortDetails:
+class PortAddress(NamedTuple):
+    """An address of a port."""
+
+    subnet_id: str
+    number: int
+
+
+class PortDetails(NamedTuple):
     """A port with its addresses, the ids of its security groups, and how its host wires it."""
 
-    port: StoredPort
-    addresses: Sequence[StoredAddress]
+    port: ListedPort
+    addresses: Sequence[PortAddress]
     groups: Sequence[str]
     binding: VifBinding | None
     """None while it is on no host that has told."""
 
 
-async def details(session: Session, found: Sequence[StoredPort]) -> list[PortDetails]:
-    """Add addresses and groups: three statements for any number of ports."""
-    keys = rows.ids(found)
-    fixed: dict[str, list[StoredAddress]] = defaultdict(list)
-    for line in await addresses_of(session, keys):
-        fixed[line.port_id].append(line)
+async def listed(session: Session, conditions: Sequence[rows.Condition]) -> list[PortDetails]:
+    """Find ports with their addresses and groups: four statements for any number of them."""
+    found = await ports.listed(session, conditions)
+    fixed: dict[str, list[PortAddress]] = defaultdict(list)
     groups: dict[str, list[str]] = defaultdict(list)
-    for port_id, group_id in await group_pairs(session, keys):
-        groups[port_id].append(group_id)
-    bindings = await _bindings(session, found)
-    return [PortDetails(row, fixed[row.id], groups[row.id], bindings.get(row.host)) for row in found]
+    if found:
+        for port_id, subnet_id, number in await ports.listed_addresses(session, conditions):
+            fixed[port_id].append(PortAddress(subnet_id, number))
+        for port_id, group_id in await ports.listed_groups(session, conditions):
+            groups[port_id].append(group_id)
+    bindings = await _bindings(session, {port.host for port in found if port.host})
+    return [PortDetails(port, fixed[port.id], groups[port.id], bindings.get(port.host)) for port in found]
 
 
-async def _bindings(session: Session, found: Sequence[StoredPort]) -> dict[str | None, VifBinding]:
-    told = await hosts.some(session, {row.host for row in found if row.host})
+async def _bindings(session: Session, names: Collection[str]) -> dict[str | None, VifBinding]:
+    told = await hosts.some(session, names)
     return {
         one.host: VifBinding(vif_type=one.vif_type, port_filter=bool(one.port_filter)) for one in told if one.vif_type
     }
+
+
+async def _shown(session: Session, key: str) -> PortDetails:
+    return (await listed(session, rows.matching(StoredPort.table, {"id": key})))[0]
 
 
 async def create(session: Session, touched: Touched, context: RequestContext, values: NewPort) -> PortDetails:
@@ -141,8 +153,8 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
     await write(session, [draft])
     touched.gateway = True
     touched.members |= set(groups)
-    fixed = [StoredAddress(key, number, row.id) for key, number in draft.numbers]
-    return PortDetails(row, fixed, groups, (await _bindings(session, [row])).get(row.host))
+    bindings = await _bindings(session, {row.host} if row.host else ())
+    return PortDetails(ListedPort.of(row), [PortAddress(*one) for one in draft.numbers], groups, bindings.get(row.host))
 
 
 def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:
@@ -309,7 +321,7 @@ async def update(
     await rows.change(session, StoredPort, key, **new)
     touched.gateway = True
     touched.hosts |= {row.host} if row.host else set()
-    return (await details(session, await rows.find(session, StoredPort, id=key)))[0]
+    return await _shown(session, key)
 
 
 def _guard_change(context: RequestContext, network: StoredNetwork, row: StoredPort, values: PortChange) -> None:
@@ -408,7 +420,7 @@ PORTS = ResourceKind(
     called="port",
     stored=StoredPort,
     seen_by=ports.seen_by,
-    details=details,
+    listed=listed,
     create=create,
     update=update,
     delete=delete,

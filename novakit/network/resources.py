@@ -29,6 +29,8 @@ N = TypeVar("N")
 C = TypeVar("C")
 Work = Callable[[Session, Touched], Awaitable[T]]
 OnChange = Callable[[set[str]], object]
+Listed = Callable[[Session, Sequence[Condition]], Awaitable[list[T]]]
+"""Fetches what meets all conditions, the oldest first, to show it."""
 
 
 def _nobody(_hosts: set[str]) -> None:
@@ -75,8 +77,8 @@ class ResourceKind(Generic[R, D, N, C]):
     stored: type[R]
     seen_by: Callable[[str | None], list[Condition]]
     """Keeps to what a project may see; None keeps everything."""
-    details: Callable[[Session, Sequence[R]], Awaitable[list[D]]]
-    """Adds what stands in other tables, in a fixed number of statements for any number of rows."""
+    listed: Listed[D]
+    """Finds things with what stands in other tables, in a fixed number of statements for any number of them."""
     create: Callable[[Session, Touched, RequestContext, N], Awaitable[D]]
     update: Callable[[Session, Touched, RequestContext, str, C], Awaitable[D]] | None
     """None for what cannot be changed."""
@@ -99,7 +101,7 @@ class Resources(Generic[R, D, N, C]):
             await noun.before_looking(self.transactions, context.project_id)
         async with self.transactions.store.read() as session:
             conditions = [*noun.seen_by(reach(context)), *rows.matching(noun.stored.table, wanted)]
-            return await noun.details(session, await rows.shown(session, noun.stored, conditions))
+            return await noun.listed(session, conditions)
 
     async def show(self, context: RequestContext, key: str) -> D:
         """Show one; what belongs to others is not found. Raises NotFound."""
@@ -150,6 +152,15 @@ class Resources(Generic[R, D, N, C]):
             return tags
 
         return await self.transactions.write(work)
+
+
+def in_rows(stored: type[R], details: Callable[[Session, Sequence[R]], Awaitable[list[D]]]) -> Listed[D]:
+    """Make what reads whole rows and adds their details."""
+
+    async def listed(session: Session, conditions: Sequence[Condition]) -> list[D]:
+        return await details(session, await rows.shown(session, stored, conditions))
+
+    return listed
 
 
 async def as_it_is(_: Session, found: Sequence[T]) -> list[T]:

@@ -19,7 +19,7 @@ from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port,
 from novakit.network.interfaces import GATEWAY, INTERFACE, ports_of, refuse_needed, refuse_overlap
 from novakit.network.records import LEFT_OUT, Hop, LeftOut, WantedAddress, WantedGateway, either, sent
 from novakit.network.refusals import bad, conflict, not_found
-from novakit.network.resources import ResourceKind, Resources
+from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.network.subnets import read_routes
 from novakit.store.engine import Session
 from novakit.store.network import routers, rows
@@ -359,7 +359,7 @@ ROUTERS = ResourceKind(
     called="router",
     stored=StoredRouter,
     seen_by=routers.seen_by,
-    details=details,
+    listed=in_rows(StoredRouter, details),
     create=create,
     update=update,
     delete=delete,

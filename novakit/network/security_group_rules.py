@@ -14,7 +14,7 @@ from novakit.network import quotas
 from novakit.network.access import the_own
 from novakit.network.records import LEFT_OUT, LeftOut, derived_id, either
 from novakit.network.refusals import bad, conflict
-from novakit.network.resources import ResourceKind, Resources, Transactions, as_it_is
+from novakit.network.resources import ResourceKind, Resources, Transactions, as_it_is, in_rows
 from novakit.store.engine import Session
 from novakit.store.network import rows, security_group_rules, security_groups
 from novakit.store.network.security_group_rules import StoredRule
@@ -279,7 +279,7 @@ RULES: ResourceKind[StoredRule, StoredRule, NewRule, NewRule] = ResourceKind(
     called="security group rule",
     stored=StoredRule,
     seen_by=security_group_rules.seen_by,
-    details=as_it_is,
+    listed=in_rows(StoredRule, as_it_is),
     create=create,
     update=None,
     delete=delete,

@@ -10,7 +10,7 @@ from novakit.network import quotas
 from novakit.network.access import project_of, the_own
 from novakit.network.records import LEFT_OUT, LeftOut, sent
 from novakit.network.refusals import bad, conflict
-from novakit.network.resources import ResourceKind, Resources
+from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.network.security_group_rules import default_group_id, ensure_default, make_default, open_egress
 from novakit.store.engine import Session
 from novakit.store.network import rows, security_groups
@@ -112,7 +112,7 @@ SECURITY_GROUPS = ResourceKind(
     called="security group",
     stored=StoredSecurityGroup,
     seen_by=security_groups.seen_by,
-    details=details,
+    listed=in_rows(StoredSecurityGroup, details),
     create=create,
     update=update,
     delete=delete,

@@ -13,7 +13,7 @@ from novakit.network.allocation.addresses import Pool, ip_of, number_of, range_o
 from novakit.network.hosts import dhcp
 from novakit.network.records import LEFT_OUT, AddressRange, Hop, LeftOut, either
 from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
-from novakit.network.resources import ResourceKind, Resources, as_it_is
+from novakit.network.resources import ResourceKind, Resources, as_it_is, in_rows
 from novakit.store.engine import Session
 from novakit.store.network import rows, subnets
 from novakit.store.network.ports import StoredAddress, StoredPort
@@ -240,7 +240,7 @@ SUBNETS = ResourceKind(
     called="subnet",
     stored=StoredSubnet,
     seen_by=subnets.seen_by,
-    details=as_it_is,
+    listed=in_rows(StoredSubnet, as_it_is),
     create=create,
     update=update,
     delete=delete,

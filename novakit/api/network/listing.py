@@ -10,7 +10,7 @@ from novakit import errors
 from novakit.api import ids, queries
 from novakit.api.network.bodies.kinds import shown
 from novakit.api.network.bodies.spellings import spelt
-from novakit.api.network.resources import View
+from novakit.api.network.resources import View, moment
 
 CONTROLS = {"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"}
 SINCE = "changed_since"
@@ -68,8 +68,8 @@ def passing(views: list[View], filters: Mapping[str, Sequence[str]]) -> list[Vie
 
 def _has(view: View, key: str, values: Sequence[str]) -> bool:
     if key == SINCE:
-        return queries.moment(str(view["updated_at"]), SINCE) >= _moment(values[-1])
-    value = view.get("tags" if key in TAGGED else key)
+        return queries.moment(str(_text(view["updated_at"])), SINCE) >= _moment(values[-1])
+    value = _text(view.get("tags" if key in TAGGED else key))
     several = value if isinstance(value, list) else []
     if key in TAGGED:
         asked = {tag for value in values for tag in value.split(",")}
@@ -126,7 +126,7 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
     for key, direction in reversed(pairs):
         if key not in known:
             raise _bad(f"[{shown(key)}] is invalid attribute for sort_keys")
-        views.sort(key=lambda view: _rank(view.get(key)), reverse=direction == "desc")
+        views.sort(key=lambda view: _rank(_text(view.get(key))), reverse=direction == "desc")
     limit = _limit(query)
     start, stop = 0, len(views)
     back = _flag("page_reverse", query.get("page_reverse", "false"))
@@ -145,6 +145,11 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
         if start > 0:
             links.append({"rel": "previous", "href": _href(request, str(chosen[0]["id"]), page_reverse="True")})
     return chosen, links
+
+
+def _text(value: object) -> object:
+    """Return a moment as clients see it, and anything else as it is."""
+    return moment(value) if isinstance(value, datetime) else value
 
 
 def _rank(value: object) -> tuple[bool, str | float]:

@@ -12,7 +12,7 @@ from novakit.api.network.bodies.kinds import (
     text,
     uuid,
 )
-from novakit.api.network.resources import STANDARD, Resource, View, moment
+from novakit.api.network.resources import STANDARD, Resource, View
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.floating_ips import OWNER as FLOATING
 from novakit.network.ports import NewPort, PortChange, PortDetails
@@ -42,7 +42,6 @@ ATTRIBUTES: Attributes = {
 def view(one: PortDetails) -> View:
     """Show a port; all in one go, for there are lists of thousands."""
     row = one.port
-    created = moment(row.created_at)
     return {
         "id": row.id,
         "name": row.name,
@@ -51,15 +50,15 @@ def view(one: PortDetails) -> View:
         "tenant_id": row.project_id,
         "tags": row.tags,
         "revision_number": row.revision,
-        "created_at": created,
-        "updated_at": created if row.updated_at == row.created_at else moment(row.updated_at),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
         "network_id": row.network_id,
         "mac_address": row.mac,
         "admin_state_up": row.admin_state_up,
         "status": "N/A" if row.device_owner == FLOATING else row.status,
         "device_id": row.device_id,
         "device_owner": row.device_owner,
-        "fixed_ips": [{"subnet_id": line.subnet_id, "ip_address": ip_of(line.number)} for line in one.addresses],
+        "fixed_ips": [{"subnet_id": subnet, "ip_address": ip_of(number)} for subnet, number in one.addresses],
         "security_groups": list(one.groups),
         "port_security_enabled": row.port_security,
         "allowed_address_pairs": [{"mac_address": mac, "ip_address": ip} for mac, ip in row.allowed_pairs],

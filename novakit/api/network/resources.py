@@ -15,6 +15,7 @@ D = TypeVar("D")
 N = TypeVar("N")
 C = TypeVar("C")
 View = dict[str, object]
+"""What clients see of one thing; `reply` writes the moments in it to the second, as `moment` does."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,8 +90,8 @@ def standard(row: _Standard) -> View:
         "tenant_id": row.project_id,
         "tags": row.tags,
         "revision_number": row.revision,
-        "created_at": moment(row.created_at),
-        "updated_at": moment(row.updated_at),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
     }
 
 

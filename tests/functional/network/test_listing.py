@@ -1,5 +1,6 @@
 """Lists: filters, fields, order and pages."""
 
+import re
 from typing import Any
 
 import pytest
@@ -41,6 +42,39 @@ async def test_changed_since_keeps_what_changed_since(cloud: Any) -> None:
     for moment, count in (("2000-01-01T00:00:00Z", 1), (made["updated_at"], 1), ("2999-01-01T00:00:00", 0)):
         _, body = await cloud.call("GET", f"networks?changed_since={moment}")
         assert len(body["networks"]) == count, moment
+
+
+@pytest.mark.parametrize("path", ["networks", "subnets", "ports", "security-groups", "security-group-rules"])
+async def test_moments_are_shown_and_looked_for_to_the_second(cloud: Any, path: str) -> None:
+    network = await cloud.network()
+    await cloud.make("ports", network_id=network["id"])
+    key = path.replace("-", "_")
+    shown = (await cloud.call("GET", path))[1][key]
+    assert shown and all(re.fullmatch(r"\d{4}(-\d\d){2}T\d\d(:\d\d){2}Z", one["created_at"]) for one in shown)
+    moment = shown[0]["created_at"]
+    found = (await cloud.call("GET", f"{path}?created_at={moment}&sort_key=created_at&sort_dir=desc"))[1][key]
+    assert {one["id"] for one in found} == {one["id"] for one in shown if one["created_at"] == moment}
+    assert (await cloud.call("GET", f"{path}?updated_at=2000-01-01T00:00:00Z"))[1][key] == []
+
+
+async def test_ports_are_listed_as_each_was_made(cloud: Any) -> None:
+    network = await cloud.network()
+    groups = [(await cloud.make("security-groups", name=name))["id"] for name in "ab"]
+    subnet = network["subnet"]["id"]
+    made = [
+        await cloud.make("ports", network_id=network["id"], **values)
+        for values in (
+            {"fixed_ips": [{"subnet_id": subnet, "ip_address": f"10.0.0.{last}"} for last in (9, 8)]},
+            {"security_groups": groups, "allowed_address_pairs": [{"ip_address": "10.9.0.0/16"}]},
+            {"fixed_ips": [], "security_groups": [], "name": "bare"},
+        )
+    ]
+    listed = {one["id"]: one for one in (await cloud.call("GET", "ports"))[1]["ports"]}
+    for one in made:
+        there = listed[one["id"]]
+        for several in ("fixed_ips", "security_groups"):
+            assert sorted(map(str, there.pop(several))) == sorted(map(str, one.pop(several)))
+        assert there == one
 
 
 async def test_lists_are_filtered_by_any_attribute_and_repeated_values(cloud: Any) -> None:
