@@ -1,11 +1,17 @@
 """The engine of the policy: scopes, targets, the operator's file, and what is remembered."""
 
+from typing import Any
+
+import attrs
+import pytest
+
 from novakit.api.compute.policies import RULES
 from novakit.api.services import SERVICES
-from novakit.policy import Policy, PolicyFile
+from novakit.context import RequestContext
+from novakit.policy import Policy, PolicyFile, engine
 from novakit.policy.checks import fault_of, references
 from novakit.policy.personas import ME, MINE, PERSONAS, STRANGER, foreign
-from novakit.policy.rules import own
+from novakit.policy.rules import own, table
 
 DELETE = "os_compute_api:servers:delete"
 
@@ -61,3 +67,37 @@ def test_a_token_without_a_scope_reads_its_own_user_and_nobody_elses() -> None:
     assert policy.allows(nobody, "identity:get_user", {"target.user.id": nobody.user_id})
     assert not policy.allows(nobody, "identity:get_user", {"target.user.id": "another"})
     assert not policy.allows(nobody, "identity:create_project")
+
+
+ASKER = RequestContext(
+    request_id="", user_id="u", project_id="p", roles={"member"}, user_domain_id="d", project_domain_id="d"
+)
+
+
+@pytest.mark.parametrize(
+    ("check", "other"),
+    [
+        ("user_id:u", {"user_id": "v"}),
+        ("project_id:p", {"project_id": "q"}),
+        ("role:member", {"roles": frozenset({"reader"})}),
+        ("is_admin:False", {"is_admin": True}),
+        ("not system_scope:all", {"system": True}),
+        ("user_domain_id:d", {"user_domain_id": "e"}),
+        ("project_domain_id:d", {"project_domain_id": "e"}),
+    ],
+)
+def test_what_was_decided_about_one_caller_is_not_remembered_of_another_who_differs_in_one_thing(
+    check: str, other: dict[str, Any]
+) -> None:
+    policy = Policy("any", table(("asked", check, (), "")))
+    assert policy.allows(ASKER, "asked")
+    assert not policy.allows(attrs.evolve(ASKER, **other), "asked")
+
+
+def test_decisions_about_ever_new_things_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "REMEMBERED", 4)
+    policy = Policy("any", table(("asked", "project_id:%(project_id)s", (), "")))
+    for number in range(10):
+        assert not policy.allows(ASKER, "asked", {"project_id": str(number)})
+        assert policy.allows(ASKER, "asked", {"project_id": "p"})
+    assert len(policy._decided) <= 4
