@@ -6,12 +6,13 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.support.examples import examples
 from tests.support.order import dear_first
 from tests.support.postgres import postgres_cluster, postgres_url, postgres_with_tables  # noqa: F401
 
-settings.register_profile("default", deadline=None)
+settings.register_profile("default", deadline=None, max_examples=examples())
 # CI says whether a change is good; the same change must not pass on one day and fail on another.
-settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=examples())
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 # A plugin's or library's tests run without the core and its logs, too.

@@ -74,7 +74,7 @@ def _uv() -> str | None:
 
 def _run(command: list[str], cwd: Path | None = None, path: Sequence[Path] = (), within: float = 500) -> str:
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    clean["UV_SYSTEM_CERTS"] = "1"
+    clean |= {"UV_SYSTEM_CERTS": "1", "NOVAKIT_TEST_EXAMPLES": "10"}
     if path:
         clean["PYTHONPATH"] = os.pathsep.join(map(str, path))
     done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=within, check=False)

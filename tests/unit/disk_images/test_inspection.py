@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from novakit import errors
 from novakit.disk_images import FORMATS, Inspection, header
+from tests.support.examples import examples
 
 QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, 1 << 26).ljust(4096, b"\0")
 DESCRIPTOR = b'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 9 FLAT "/etc/x" 0\n' + b"# p\n" * 900
@@ -24,7 +25,7 @@ def verdict(declared: str, pieces: list[bytes]) -> int | str:
         return error.message
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     data=st.sampled_from([QCOW2, DESCRIPTOR, b"x" * 4096, b"\0" * 3 * (1 << 20)]),
     cuts=st.lists(st.integers(0, 4096), max_size=6),
@@ -36,7 +37,7 @@ def test_the_verdict_does_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts:
     assert verdict(declared, pieces) == verdict(declared, [data])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     data=st.binary(max_size=3000), head=st.sampled_from([b"", b"QFI\xfb", b"KDMV", b"QED\0", b"vhdxfile", b"conectix"])
 )

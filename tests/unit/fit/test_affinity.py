@@ -14,6 +14,7 @@ from novakit_fit.numa import NumaHost, fit
 from novakit_fit.numa_request import CellRequest, NumaRequest
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
+from tests.support.examples import examples
 
 
 def choices(host: NumaHost, wanted: NumaRequest) -> Iterator[Sequence[NumaCell]]:
@@ -79,7 +80,7 @@ def gpu_cells(pools: Sequence[PciPool], near: DeviceRequest) -> Iterator[list[Pc
             yield [PciPool(kind=kind, numa_cell=cell, free=number) for (kind, cell), number in left.items()]
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 @given(cases())
 def test_cells_and_devices_are_chosen_exactly_where_some_choice_is_as_wanted(
     case: tuple[NumaHost, list[PciPool], NumaRequest | None, DeviceRequest],

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from novakit_fit.matching import matching, one_each
 from novakit_fit.search.masks import bits, mask_of
+from tests.support.examples import examples
 
 PLACES = 4
 
@@ -19,7 +20,7 @@ def can(wanted: list[set[int]], room: list[int]) -> bool:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(st.sets(st.integers(0, PLACES - 1)), max_size=5),
     st.lists(st.integers(1, 3), min_size=PLACES, max_size=PLACES),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from novakit_fit.trees import Shares, assign
 from novakit_hookspecs.trees import ProviderStock, RequestGroup, Units
+from tests.support.examples import examples
 from tests.support.provider_trees import CLASSES, providers, requests
 
 
@@ -59,7 +60,7 @@ def holds(tree: Sequence[ProviderStock], wants: Wants, chosen: Sequence[int], is
     return not isolate or len(grouped) == len(set(grouped))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.lists(providers, min_size=1, max_size=4),
     st.dictionaries(st.sampled_from((*CLASSES, "VCPU")), st.integers(1, 3)),

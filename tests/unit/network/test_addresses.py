@@ -16,6 +16,7 @@ from novakit.network.ports import NewPort
 from novakit.network.records import AddressRange, WantedAddress
 from novakit.network.service import Networks
 from novakit.network.subnets import NewSubnet
+from tests.support.examples import examples
 from tests.support.stores import sqlite_store
 
 CIDR, FIRST, LAST = "10.0.0.0/28", 0x0A000001, 0x0A00000E
@@ -36,7 +37,7 @@ def pools_of(marks: list[int]) -> list[AddressRange] | None:
     return [AddressRange(start=addresses.ip_of(a), end=addresses.ip_of(b)) for a, b in pairs] or None
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(steps=steps, marks=cuts)
 def test_no_address_is_ever_given_twice(steps: list[tuple[str, int]], marks: list[int]) -> None:
     with tempfile.TemporaryDirectory() as place:

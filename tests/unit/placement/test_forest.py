@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from novakit.placement.candidates import CandidateRequest, Forest, Group, Provider, Stock, search
 from novakit_fit.trees import Shares, assign
 from novakit_hookspecs.trees import ProviderStock, RequestGroup
+from tests.support.examples import examples
 from tests.support.provider_trees import CLASSES, providers, requests
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(providers, min_size=1, max_size=4),
     st.dictionaries(st.sampled_from(CLASSES), st.integers(1, 3)),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from novakit.placement.candidates import CandidateRequest, Forest, Group, Provider, Stock, search
 from novakit.placement.candidates.forest import SHARES
 from novakit_fit.matching import matching
+from tests.support.examples import examples
 
 CLASSES = ("VCPU", "DISK_GB")
 TRAITS = ("T1", "T2")
@@ -212,14 +213,14 @@ def asks(draw):
 
 
 @pytest.mark.slow
-@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(600), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(forests(), asks())
 def test_the_search_finds_exactly_what_trying_everything_finds(forest, ask):
     assert found_by_search(forest, ask) == found_by_trying_everything(forest, ask)
 
 
 @pytest.mark.slow
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(forests(), asks(), st.integers())
 def test_chance_changes_the_order_and_nothing_else(forest, ask, seed):
     by_chance = candidates(forest, ask, Random(seed))
@@ -227,7 +228,7 @@ def test_chance_changes_the_order_and_nothing_else(forest, ask, seed):
     assert len(set(by_chance)) == len(found_by_search(forest, ask)), "equal candidates name the same providers"
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 3), st.booleans(), st.data())
 def test_many_groups_on_many_devices_are_complete(devices, wanted, capacity, isolate, data):
     tree = [provider("host")]
@@ -243,7 +244,7 @@ def test_many_groups_on_many_devices_are_complete(devices, wanted, capacity, iso
 
 
 @pytest.mark.slow
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(forests(), forests(), asks())
 def test_a_renewed_forest_answers_like_one_grown_anew(before, after, ask):
     seeds = {id: attrs.evolve(one, said={}) for id, one in after.providers.items()}

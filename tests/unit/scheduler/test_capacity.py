@@ -23,10 +23,11 @@ from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec
+from tests.support.examples import examples
 
 NAMES = ("MEMORY_MB", "VCPU", "DISK_GB")
 FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
-several = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+several = settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @attrs.frozen(kw_only=True)

@@ -19,6 +19,7 @@ from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline
 from novakit.scheduler.pipeline.steps import reasons
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec, Reason
+from tests.support.examples import examples
 
 TRAITS = ("CUSTOM_A", "CUSTOM_B", "CUSTOM_C")
 FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
@@ -144,7 +145,7 @@ requests = st.fixed_dictionaries(
         "extra_specs": st.dictionaries(st.sampled_from(("ssd", "rack")), st.just("true"), max_size=2),
     }
 )
-several = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+several = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @several
