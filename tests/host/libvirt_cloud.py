@@ -13,7 +13,7 @@ import attrs
 from hostlab import Lab
 
 WITHIN = 180.0
-REPORT_EVERY = 4.0
+REPORT_EVERY = 1.5
 PROGRAMS = Path(sys.executable).parent
 T = TypeVar("T")
 ASK = """

@@ -65,7 +65,8 @@ def test_a_guest_outlives_its_database_answers_and_is_adopted(cloud: Cloud, micr
         file.unlink()
 
     assert "The database was empty" in cloud.start()
-    time.sleep(3 * REPORT_EVERY)
+    until(lambda: "guest" in cloud.audit(), "the guest is told of")
+    time.sleep(2 * REPORT_EVERY)
     assert cloud.domain() == process and cloud.answers(network, address)
     [stranger] = json.loads(cloud.novakit("guest", "list", "--format", "json", code=1))["guests"]
     assert (stranger["id"], stranger["name"], stranger["power"]) == (guest, "g", "running")
