@@ -60,9 +60,9 @@ async def test_a_place_of_one_who_left_while_waiting_goes_to_the_next() -> None:
         tasks["a"].cancel()
         tasks["c"].cancel()
         await settle()
-    await asyncio.wait_for(tasks["b"], 5)
+    await asyncio.wait_for(tasks["b"], 30)
     assert done == ["b"]
-    await asyncio.wait_for(work("d"), 5)
+    await asyncio.wait_for(work("d"), 30)
 
 
 async def test_a_place_given_at_the_moment_of_a_cancel_is_not_lost() -> None:
@@ -79,7 +79,7 @@ async def test_a_place_given_at_the_moment_of_a_cancel_is_not_lost() -> None:
         waiter.cancel()
         with suppress(asyncio.CancelledError):
             await waiter
-    await asyncio.wait_for(work(), 5)
+    await asyncio.wait_for(work(), 30)
 
 
 async def test_too_many_waiting_are_told_so_and_others_are_not() -> None:

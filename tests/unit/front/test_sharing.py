@@ -1,13 +1,13 @@
 """Whoever is no party yet has a pace."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from novakit import errors, world
+from novakit.front import sharing
 from novakit.front.sharing import Pace
-
-A_WHILE = 0.01
 
 
 async def settle() -> None:
@@ -15,18 +15,29 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_pace_lets_a_burst_through_and_then_so_many_a_second() -> None:
+async def test_a_pace_lets_a_burst_through_and_then_so_many_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, slept = 1000.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        slept.append(seconds)
+
+    monkeypatch.setattr(world, "monotonic", lambda: now)
+    monkeypatch.setattr(sharing, "asyncio", SimpleNamespace(sleep=sleep))
     pace = Pace(rate=50.0)
-    started = world.monotonic()
     for _ in range(100):
         await pace.turn("a")
-    assert world.monotonic() - started < 0.5
+    assert not slept
     for _ in range(10):
         await pace.turn("a")
-    assert world.monotonic() - started >= 0.15
-    before = world.monotonic()
+    assert slept == pytest.approx([1 / 50] * 10)
     await pace.turn("b")
-    assert world.monotonic() - before < 0.1
+    assert len(slept) == 10, "another party has a burst of its own"
+    now += 1.0
+    for _ in range(50):
+        await pace.turn("a")
+    assert len(slept) == 10, "a second without a turn is worth fifty"
 
 
 async def test_who_is_far_too_fast_is_sent_away() -> None:

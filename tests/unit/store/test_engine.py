@@ -167,7 +167,7 @@ async def test_a_new_reading_connection_waits_for_no_writer(tmp_path):
     await store.create_all()
     async with store.write() as session:
         await session.execute(sa.text("CREATE TABLE held (x)"))
-        async with asyncio.timeout(3), AsyncExitStack() as stack:
+        async with asyncio.timeout(12), AsyncExitStack() as stack:
             for _ in range(10):  # more than any pool has at the start, so that each is new
                 reader = await stack.enter_async_context(store.read())
                 assert await reader.scalar(sa.text("SELECT count(*) FROM sqlite_master WHERE name = 'held'")) == 0
@@ -186,7 +186,7 @@ async def test_a_write_that_waits_for_another_process_holds_nobody_up(store):
         waiting = asyncio.create_task(write())
         for _ in range(20):
             # Were it waiting on the loop, none of these would come back before the other one ends.
-            assert await asyncio.wait_for(names(store), 5) == []
+            assert await asyncio.wait_for(names(store), 30) == []
             await asyncio.sleep(0.01)
         assert not waiting.done()
         other.execute("COMMIT")
