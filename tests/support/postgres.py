@@ -76,6 +76,8 @@ class Cluster:
     def resume(self) -> None:
         """Run the cluster that is there, on the same port, and wait until it takes connections."""
         options = f"-p {self.port} -k {self.home} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+        # Vacuuming goes round all databases for ever, and each test has its own.
+        options += " -c autovacuum=off -c full_page_writes=off"
         options += " -c huge_pages=off"  # those that a test of guests has set aside are not for it
         log = f"{self.home}/postgresql.log"
         self.run("pg_ctl", "-D", f"{self.home}/data", "-l", log, "-w", "-o", options, "start")

@@ -101,3 +101,24 @@ def test_decisions_about_ever_new_things_are_not_remembered_without_end(monkeypa
         assert not policy.allows(ASKER, "asked", {"project_id": str(number)})
         assert policy.allows(ASKER, "asked", {"project_id": "p"})
     assert len(policy._decided) <= 4
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "let"),
+    [
+        ("field:networks:shared=True", True, True),
+        ("field:networks:shared=True", False, False),
+        ("field:networks:name=~net", "net-1", True),
+        ("field:networks:name=~net", "subnet", False),
+        ("field:networks:name=net", "net-1", False),
+        ("field:networks:owner=None", None, False),
+        ("field:networks:owner=~.*", None, False),
+    ],
+)
+def test_a_field_is_matched_from_its_begin_and_one_that_is_not_there_is_nothing(
+    check: str, value: str | bool | None, let: bool
+) -> None:
+    policy = Policy("any", table(("asked", check, (), "")))
+    name = check.partition("=")[0].removeprefix("field:")
+    assert policy.allows(ASKER, "asked", {name: value}) is let
+    assert not policy.allows(ASKER, "asked", {})

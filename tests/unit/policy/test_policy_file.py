@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import structlog
 
 from novakit import world
 from novakit.api.compute.policies import RULES
@@ -144,3 +145,40 @@ def test_a_file_that_becomes_a_pipe_changes_nothing(tmp_path: Path, monkeypatch:
 def test_rules_that_nothing_asks_are_named(tmp_path: Path) -> None:
     text = '"os_compute_api:servers:crate": "!"\n"mine": "role:x"\n"get_image": "rule:mine"\n'
     assert written(tmp_path / "policy.yaml", text).unknown == ["os_compute_api:servers:crate"]
+
+
+def test_a_circle_that_a_file_closes_through_a_default_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text('"b": "rule:a"')
+    with pytest.raises(ConfigError, match="in a circle: a -> b -> a"):
+        PolicyFile.open(path, required=True, known={"a": "rule:b", "b": "@"})
+
+
+def test_a_file_that_takes_the_place_of_one_as_large_and_as_old_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(world, "monotonic", lambda: clock[0])
+    path, other = tmp_path / "policy.yaml", tmp_path / "other.yaml"
+    path.write_text(f'"{DELETE}": "!"')
+    other.write_text(f'"{DELETE}": "@"')
+    for one in (path, other):
+        os.utime(one, ns=(5, 5))
+    policy = compute(PolicyFile.open(path, required=False, known=KNOWN))
+    assert lets(policy, DELETE) == set()
+    other.replace(path)
+    clock[0] += policy_file.LOOKED_EVERY
+    assert "reader" in lets(policy, DELETE)
+
+
+def test_a_spoilt_file_is_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(world, "monotonic", lambda: clock[0])
+    path = tmp_path / "policy.yaml"
+    policy = compute(written(path, ""))
+    path.write_text("spoilt: [")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            clock[0] += policy_file.LOOKED_EVERY
+            policy.refresh()
+    assert [each["log_level"] for each in logs] == ["error"]
