@@ -14,6 +14,7 @@ from novakit.scheduler.service import build
 from novakit_filters import novakit_filters
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_weighers import novakit_weighers
+from tests.support.patience import PATIENT
 from tests.support.service import Api, Service
 
 PLUGIN = Path(__file__).parents[2] / "data" / "plugins" / "allocator"
@@ -28,7 +29,7 @@ class Fullest:
 
 async def test_what_it_chooses_is_claimed_until_the_ledger_is_full(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(3)
-    spec = SchedulerSpec(name="fullest", api=1, build=lambda _: Fullest(), reads={"free_memory_mb"})
+    spec = SchedulerSpec(name="fullest", api=1, build=lambda _: Fullest(), reads={"free_memory_mb"}, within=PATIENT)
     made, _ = build(
         cloud.store,
         cloud.placement,

@@ -14,6 +14,7 @@ from novakit.store.compute import hosts
 from novakit.store.scheduler import decisions
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import FilterSpec
+from tests.support.patience import PATIENT
 
 
 def placed(results: list[Any]) -> list[Selection]:
@@ -103,7 +104,7 @@ async def test_a_filter_that_was_repaired_is_believed_in_the_next_dry_run(cloud:
 
     rack = Rack()
     await cloud.add_hosts(2)
-    spec = FilterSpec(name="rack", api=1, build=lambda _: rack)
+    spec = FilterSpec(name="rack", api=1, build=lambda _: rack, within=PATIENT)
     offered = [Offered(spec, "novakit-acme") for spec in (*novakit_filters(), spec)]
     scheduler, _ = build(cloud.store, cloud.placement, offered, [], options=PipelineOptions(filters=["rack"]))
     for broken in (False, True, False):

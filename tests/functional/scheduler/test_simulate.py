@@ -28,6 +28,7 @@ from novakit_hookspecs.hosts import PciDevice
 from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_weighers import novakit_weighers
+from tests.support.patience import PATIENT
 
 PLUGIN = Path(__file__).parents[2] / "data" / "plugins" / "allocator"
 
@@ -152,7 +153,7 @@ async def test_a_driver_decides_in_a_replay_and_its_refusals_are_its_own(cloud: 
     scheduler = cloud.scheduler()
     await scheduler.select([make() for _ in range(5)])
     trace = await written(scheduler)
-    spec = SchedulerSpec(name="third", api=1, build=lambda _: OnlyThird())
+    spec = SchedulerSpec(name="third", api=1, build=lambda _: OnlyThird(), within=PATIENT)
     result = await replayed(trace, Offered(spec, "novakit-acme"))
     assert [answer.host for answer in result.answers] == ["host2"] * 4 + [None]
     before = await replayed(trace)

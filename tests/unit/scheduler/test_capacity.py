@@ -24,6 +24,7 @@ from novakit_hookspecs.numa import NumaCell
 from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec
 from tests.support.examples import examples
+from tests.support.patience import PATIENT
 
 NAMES = ("MEMORY_MB", "VCPU", "DISK_GB")
 FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
@@ -124,7 +125,8 @@ class Picky:
 
 
 PICKY = Offered(
-    SchedulerSpec(name="picky", api=1, build=lambda _: Picky(3), reads={"free_memory_mb", "servers"}), "novakit-acme"
+    SchedulerSpec(name="picky", api=1, build=lambda _: Picky(3), reads={"free_memory_mb", "servers"}, within=PATIENT),
+    "novakit-acme",
 )
 
 
@@ -214,7 +216,7 @@ class Broken:
 
 
 async def test_a_broken_filter_is_told_and_nothing_fits() -> None:
-    spec = FilterSpec(name="acme", api=1, build=lambda _: Broken(), default=True)
+    spec = FilterSpec(name="acme", api=1, build=lambda _: Broken(), default=True, within=PATIENT)
     room = dict.fromkeys(NAMES, 8)
     pipeline, table = build(
         [Host(total=room, used=dict.fromkeys(NAMES, 0), max_unit=room)], None, Offered(spec, "acme")

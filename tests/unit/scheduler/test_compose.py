@@ -13,6 +13,7 @@ from novakit.scheduler.pipeline.compose import Composed, Offered, PipelineOption
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import FilterSpec
 from novakit_hookspecs.testing.asks import ask
+from tests.support.patience import PATIENT
 from tests.unit.scheduler.pipelines import VENDOR, alive, composed, run, table_of
 
 
@@ -87,7 +88,7 @@ def test_a_wrong_option_is_named() -> None:
 
 
 def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
-    return FilterSpec(name="acme", api=fields.pop("api", 1), build=build, **fields)
+    return FilterSpec(**{"name": "acme", "api": 1, "build": build, "within": PATIENT, **fields})
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from novakit_hookspecs.ranking import SchedulerSpec
 from novakit_hookspecs.scheduling import GroupAsk, IfBroken, Reason
 from novakit_hookspecs.testing.asks import ask
 from novakit_weighers import novakit_weighers
+from tests.support.patience import PATIENT
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ class Says:
 
 
 def composed(table: HostTable, driver: Any, own: Any = None, **fields: Any) -> Composed:
-    spec = SchedulerSpec(**{"name": "acme", "api": 1, "build": lambda _: driver, **fields})
+    spec = SchedulerSpec(**{"name": "acme", "api": 1, "build": lambda _: driver, "within": PATIENT, **fields})
     return compose(
         [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()],
         [Offered(spec, "novakit-weighers", stock=True) for spec in novakit_weighers()],

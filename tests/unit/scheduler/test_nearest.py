@@ -20,6 +20,7 @@ from novakit.scheduler.pipeline.steps import reasons
 from novakit_filters import novakit_filters
 from novakit_hookspecs.scheduling import Aggregate, Ask, FilterSpec, Reason
 from tests.support.examples import examples
+from tests.support.patience import PATIENT
 
 TRAITS = ("CUSTOM_A", "CUSTOM_B", "CUSTOM_C")
 FILTERS = [Offered(spec, "novakit-filters", stock=True) for spec in novakit_filters()]
@@ -222,7 +223,10 @@ async def misses(names: Sequence[str], ask: Ask, **facts: Any) -> list[str]:
     for number, name in enumerate(names):
         table.put(table.add(name, f"p{number}"), node=name, **{"up": True, "enabled": True, **facts})
     own = [
-        Offered(FilterSpec(name=word, api=1, build=lambda _, word=word: Cautious(word), reads={"node"}), "novakit-acme")
+        Offered(
+            FilterSpec(name=word, api=1, build=lambda _, word=word: Cautious(word), reads={"node"}, within=PATIENT),
+            "novakit-acme",
+        )
         for word in ("red", "blue")
     ]
     filters = list(FILTERS)

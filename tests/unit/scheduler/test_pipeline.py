@@ -9,6 +9,7 @@ import pytest
 from novakit.scheduler.picture.table import HostStock
 from novakit_hookspecs.scheduling import Aggregate, FilterSpec, GroupAsk
 from novakit_hookspecs.testing.asks import ask
+from tests.support.patience import PATIENT
 from tests.unit.scheduler.pipelines import alive, run, table_of
 
 
@@ -61,7 +62,7 @@ async def test_unknown_scores_count_as_the_middle() -> None:
 
 
 def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
-    return FilterSpec(name="acme", api=fields.pop("api", 1), build=build, **fields)
+    return FilterSpec(**{"name": "acme", "api": 1, "build": build, "within": PATIENT, **fields})
 
 
 async def test_ties_are_broken_by_chance_and_alternates_are_the_next_best() -> None:

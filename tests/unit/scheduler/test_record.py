@@ -11,11 +11,12 @@ import pytest
 from novakit.scheduler.pipeline import record
 from novakit_hookspecs.scheduling import FilterSpec, Reason
 from novakit_hookspecs.testing.asks import ask
+from tests.support.patience import PATIENT
 from tests.unit.scheduler.pipelines import composed, table_of
 
 
 def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
-    return FilterSpec(name="acme", api=fields.pop("api", 1), build=build, **fields)
+    return FilterSpec(**{"name": "acme", "api": 1, "build": build, "within": PATIENT, **fields})
 
 
 @attrs.frozen

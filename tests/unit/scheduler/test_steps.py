@@ -12,11 +12,12 @@ import pytest
 from novakit_hookspecs.scheduling import FilterSpec, IfBroken
 from novakit_hookspecs.testing.asks import ask
 from novakit_hookspecs.weighing import WeigherSpec
+from tests.support.patience import PATIENT
 from tests.unit.scheduler.pipelines import VENDOR, alive, composed, run, table_of
 
 
 def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
-    return FilterSpec(name="acme", api=fields.pop("api", 1), build=build, **fields)
+    return FilterSpec(**{"name": "acme", "api": 1, "build": build, "within": PATIENT, **fields})
 
 
 async def test_a_host_filter_sees_only_what_the_others_left_over() -> None:
@@ -138,7 +139,7 @@ class BadScores:
 
 async def test_a_broken_weigher_is_left_out_of_the_weight() -> None:
     table = table_of([4096, 8192])
-    spec = WeigherSpec(name="acme", api=1, build=lambda _: BadScores())
+    spec = WeigherSpec(name="acme", api=1, build=lambda _: BadScores(), within=PATIENT)
     outcome = await run(table, spec, weighers=["acme", "ram"])
     assert outcome.skipped_weighers == ["acme"]
     assert outcome.ranking is not None
