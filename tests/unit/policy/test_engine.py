@@ -122,3 +122,11 @@ def test_a_field_is_matched_from_its_begin_and_one_that_is_not_there_is_nothing(
     name = check.partition("=")[0].removeprefix("field:")
     assert policy.allows(ASKER, "asked", {name: value}) is let
     assert not policy.allows(ASKER, "asked", {})
+
+
+def test_a_manager_reads_the_roles_that_managers_give_and_no_other() -> None:
+    policy = SERVICES[0].policy()
+    manager = policy.admitted(PERSONAS["manager"])
+    assert policy.allows(manager, "identity:get_role"), "there are roles that it may read"
+    assert policy.allows(manager, "identity:get_role", {"target.role.name": "reader"})
+    assert not policy.allows(manager, "identity:get_role", {"target.role.name": "admin"})
