@@ -1,11 +1,15 @@
 """What is kept of what was done to a server."""
 
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.store import operations
+from novakit.store import Store, operations
+from novakit.store.engine import Row
 from tests.support.stores import sqlite_store
 
 
@@ -34,3 +38,64 @@ async def test_whoever_locks_and_unlocks_a_server_all_day_fills_nothing(tmp_path
     assert {"create", "stop", "lock49"} <= set(kinds) and "lock0" not in kinds
     assert len(kinds) == 20 + 2 and others == 11
     await store.close()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await sqlite_store(tmp_path / "x.db")
+    yield store
+    await store.close()
+
+
+async def leased(store: Store, owner: str, count: int = 1) -> list[str]:
+    """Make operations, each on a server of its own, and lease them; give their ids."""
+    more = {"kind": "stop", "project_id": "p", "user_id": "u", "request_id": "r"}
+    made = [{"id": world.new_id(), "server_id": world.new_id(), **more} for _ in range(count)]
+    async with store.write() as session:
+        await operations.add(session, made)
+        taken = await operations.lease(session, owner, world.now() + timedelta(seconds=15), count)
+    assert [row["attempt"] for row in taken] == [1] * count
+    return [row["id"] for row in taken]
+
+
+async def row_of(store: Store, id: str) -> Row:
+    async with store.read() as session:
+        (row,) = [row for row in await operations.unfinished(session) if row["id"] == id]
+    return row
+
+
+async def test_a_lease_is_renewed_by_who_has_it_and_by_nobody_else(store: Store) -> None:
+    [id] = await leased(store, "one")
+    before, later = (await row_of(store, id))["lease_until"], world.now() + timedelta(hours=1)
+    for owner, expected in (("two", before), ("one", later)):
+        async with store.write() as session:
+            assert await operations.renew(session, owner, [id], later) == set()
+        assert (await row_of(store, id))["lease_until"] == expected
+
+
+async def test_a_lease_is_void_only_as_it_was_seen(store: Store) -> None:
+    [id] = await leased(store, "one")
+    async with store.write() as session:
+        [seen] = (await operations.leases(session)).values()
+        for owner, until in (("two", seen.until), ("one", seen.until + timedelta(seconds=1))):
+            void = {id: operations.OperationLease(owner, until)}
+            assert await operations.lease(session, "three", world.now(), 9, void=void) == []
+        [taken] = await operations.lease(session, "three", world.now(), 9, void={id: seen})
+    assert (taken["id"], taken["owner"], taken["attempt"]) == (id, "three", 2)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_of_what_is_cancelled_or_somebody_elses_nothing_is_written(store: Store, count: int) -> None:
+    ids = await leased(store, "one", count)
+    cancelled = ids[-1]
+    async with store.write() as session:
+        await operations.cancel(session, (await row_of(store, cancelled))["server_id"])
+    async with store.write() as session:
+        assert await operations.change_many(session, "two", {id: {"step": "x"} for id in ids}) == {}
+        told = await operations.change_many(session, "one", {id: {"step": "down"} for id in ids})
+    assert told == {id: id == cancelled for id in ids}
+    assert [(await row_of(store, id))["step"] for id in ids] == [None if id == cancelled else "down" for id in ids]
+    async with store.write() as session:
+        ended = {"state": "cancelled", "finished_at": world.now()}
+        assert await operations.change_many(session, "one", {cancelled: ended}) == {cancelled: True}
+        assert cancelled not in {row["id"] for row in await operations.unfinished(session)}
