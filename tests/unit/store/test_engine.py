@@ -237,3 +237,20 @@ async def test_what_cannot_be_opened_leaves_no_thread_whose_last_word_finds_the_
             thread.join(5)
     assert not any(thread.is_alive() for thread in left), refused
     await store.close()
+
+
+@pytest.mark.parametrize("twins", [True, False])
+async def test_a_row_that_another_one_wrote_first_is_tried_again_where_that_is_asked_for(store, twins):
+    wanted = ["same", "other"]
+    async with store.write() as session:
+        await session.execute(sa.insert(notes), [{"name": "same"}])
+
+    async def work(session):
+        await session.execute(sa.insert(notes), [{"name": wanted.pop(0)}])
+
+    if twins:
+        await store.retrying(work, twins=True)
+    else:
+        with pytest.raises(sa.exc.IntegrityError):
+            await store.retrying(work)
+    assert await names(store) == (["same", "other"] if twins else ["same"])
