@@ -45,3 +45,15 @@ def test_a_clock_that_was_set_uses_half_of_the_patience_at_most(written: int, co
     with world.using(clock):
         since = engine._silence(row)
     assert since == pytest.approx(clock.at - counted, abs=5)
+
+
+async def test_an_operation_ends_when_its_host_has_noted_that_it_did(store: Store, diary: Diary) -> None:
+    noted = world.now() - timedelta(minutes=1)
+
+    async def build(work: Work[Notes]) -> None:
+        work.noted_end = noted
+
+    (operation,) = await _ask(store, "make")
+    async with _engine(store, diary.verb("make", diary.step("build", do=build))):
+        await _until(lambda: _is_done(store, operation))
+    assert (await _row(store, operation))["finished_at"] == noted

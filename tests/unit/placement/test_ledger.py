@@ -2,6 +2,7 @@
 
 import uuid
 
+import attrs
 import pytest
 
 from novakit.errors import Conflict
@@ -150,3 +151,14 @@ async def test_changes_are_told_once_and_deletions_too(placement):
     assert set(changed) == {HOST} and last > later
     forest = await placement.forest()
     assert set(forest.providers) == {OTHER}
+
+
+async def test_who_says_nothing_of_the_consumers_type_leaves_it(placement):
+    one = claim({HOST: {"VCPU": 1}})
+    assert await claimed(placement, one) == [True]
+    for kind, expected in ((None, "INSTANCE"), ("MIGRATION", "MIGRATION"), (None, "MIGRATION")):
+        amount = {"VCPU": 2 if expected == "INSTANCE" else 3 if kind else 4}
+        again = attrs.evolve(one, consumer_type=kind, allocations={HOST: amount})
+        assert await claimed(placement, again) == [True]
+        async with placement.store.read() as session:
+            assert (await placement.consumers(session))[one.consumer_id].consumer_type == expected
