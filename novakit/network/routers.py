@@ -24,6 +24,7 @@ from novakit.network.subnets import read_routes
 from novakit.store.engine import Session
 from novakit.store.network import routers, rows
 from novakit.store.network.floating_ips import StoredFloatingIp
+from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import StoredAddress, StoredPort, addresses_of
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.subnets import StoredSubnet
@@ -252,7 +253,14 @@ async def _by_subnet(
     own = await rows.lock(session, StoredSubnet, id=key)
     if not own:
         raise not_found("subnet", key)
-    await _usable(session, context, own[0])
+    network = await _usable(session, context, own[0])
+    if not owns(context, network):
+        # At the gateway's address the router would stand between all others on the network and what they reach.
+        raise bad(
+            "BadRequest",
+            f"Bad router request: Cannot add interface to router because subnet {key} is not owned by project making "
+            "the request; make a port on it, and add that.",
+        )
     if own[0].gateway_ip is None:
         raise bad("BadRequest", "Bad router request: Subnet for router interface must have a gateway IP.")
     await refuse_overlap(session, router.id, own)
@@ -270,7 +278,7 @@ async def _by_subnet(
     return row.id, own
 
 
-async def _usable(session: Session, context: RequestContext, subnet: StoredSubnet) -> None:
+async def _usable(session: Session, context: RequestContext, subnet: StoredSubnet) -> StoredNetwork:
     try:
         network = await the_network(session, context, subnet.network_id)
     except NotFound as error:
@@ -282,6 +290,7 @@ async def _usable(session: Session, context: RequestContext, subnet: StoredSubne
             "BadRequest",
             "Bad router request: an external network is joined as external_gateway_info, not as interface.",
         )
+    return network
 
 
 async def _by_port(

@@ -53,10 +53,10 @@ class Cloud:
         assert status == 201, body
         return dict(body[key])
 
-    async def network(self, cidr: str = "10.0.0.0/24", **values: Any) -> dict[str, Any]:
+    async def network(self, cidr: str = "10.0.0.0/24", token: str | None = None, **values: Any) -> dict[str, Any]:
         """Make a network with one subnet."""
-        made = await self.make("networks", name="net", **values)
-        made["subnet"] = await self.make("subnets", network_id=made["id"], cidr=cidr, ip_version=4)
+        made = await self.make("networks", token, name="net", **values)
+        made["subnet"] = await self.make("subnets", token, network_id=made["id"], cidr=cidr, ip_version=4)
         return made
 
     async def refused(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, str]:

@@ -37,3 +37,19 @@ async def test_subnets_that_overlap_are_not_joined_by_one_router(cloud: Any) -> 
     assert (await cloud.refused("PUT", join, {}))[0] == 400
     port = await cloud.make("ports", network_id=other["id"])
     assert (await cloud.refused("PUT", join, {"port_id": port["id"]}))[0] == 400
+
+
+async def test_nobody_puts_a_router_at_the_gateway_of_a_network_that_others_share(cloud: Any) -> None:
+    """It would stand between every other project on the network and what they reach."""
+    net = await cloud.network("10.5.0.0/24", token="bob")
+    await cloud.call("PUT", f"networks/{net['id']}", {"network": {"shared": True}}, "admin")
+    router = await cloud.make("routers")
+    join = f"routers/{router['id']}/add_router_interface"
+    by_subnet = {"subnet_id": net["subnet"]["id"]}
+    assert await cloud.refused("PUT", join, by_subnet) == (400, "BadRequest")
+    port = await cloud.make("ports", network_id=net["id"])
+    assert (await cloud.call("PUT", join, {"port_id": port["id"]}))[0] == 200
+    _, shown = await cloud.call("GET", f"ports/{port['id']}")
+    assert [one["ip_address"] for one in shown["port"]["fixed_ips"]] == ["10.5.0.2"]
+    theirs = await cloud.make("routers", token="bob")
+    assert (await cloud.call("PUT", f"routers/{theirs['id']}/add_router_interface", by_subnet, "bob"))[0] == 200
