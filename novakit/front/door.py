@@ -25,7 +25,7 @@ from novakit import world
 from novakit.config.connections import ConnectionOptions
 from novakit.front.addresses import bucket, client_of, forwarded_scheme, is_trusted
 from novakit.front.descriptors import BACKLOG
-from novakit.front.unreadable import reader, written
+from novakit.front.unreadable import MOST_AHEAD, Reader, reader, written
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,11 @@ TICK = 0.5
 """Seconds between two sweeps; limits are kept to within as much."""
 SAY_EVERY = 10.0
 """Seconds between two lines in the log about connections that were hung up on."""
+
+_TOLD = {
+    "header": (408, "The headers of the request did not arrive in time."),
+    "ahead": (431, f"The first line of the request and its headers are more than {MOST_AHEAD} bytes."),
+}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,7 +60,7 @@ class Connection(asyncio.Protocol):
     """One client: hands everything on to aiohttp, and keeps the time."""
 
     door: "Door"
-    inner: asyncio.Protocol
+    inner: Reader
     transport: asyncio.Transport | None = None
     address: str = ""
     phase: Phase = Phase.HEAD
@@ -85,9 +90,11 @@ class Connection(asyncio.Protocol):
             self.more_came = True
         if self in self.door.open:
             self.inner.data_received(data)
+            if self.inner.ahead > MOST_AHEAD:
+                self.door.hang_up(self, "ahead")
 
-    def eof_received(self) -> bool | None:
-        return self.inner.eof_received()
+    def eof_received(self) -> None:
+        self.inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.door.forget(self):
@@ -237,7 +244,7 @@ class Door:
         now = world.monotonic()
         for connection in list(self.open):
             if why := connection.overdue(self.limits, now):
-                self._hang_up(connection, why)
+                self.hang_up(connection, why)
         if self.hung_up != self._said and now - self._said_at > SAY_EVERY:
             fresh = {why: count - self._said[why] for why, count in self.hung_up.items() if count > self._said[why]}
             log.warning("connections hung up", **fresh, open=len(self.open))
@@ -248,15 +255,17 @@ class Door:
         idle = [one for one in among if not one.is_busy]
         if not idle:
             return False
-        self._hang_up(min(idle, key=lambda one: one.worth), why)
+        self.hang_up(min(idle, key=lambda one: one.worth), why)
         return True
 
-    def _hang_up(self, connection: Connection, why: str) -> None:
+    def hang_up(self, connection: Connection, why: str) -> None:
+        """End a connection, and count why; a client that is in the midst of its headers is told."""
         self.hung_up[why] += 1
         transport = connection.transport
         if transport is not None:
-            if why == "header" and transport.get_write_buffer_size() == 0:
-                transport.write(written(408, "The headers of the request did not arrive in time.", {}))
+            told = _TOLD.get(why) if connection.phase is Phase.HEAD else None
+            if told is not None and transport.get_write_buffer_size() == 0:
+                transport.write(written(*told, {}))
                 transport.close()
             else:
                 transport.abort()

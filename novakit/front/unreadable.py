@@ -1,16 +1,21 @@
 """What a client is told whose request no service answers: it cannot be read, came too late, or names no service."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from novakit import world
 
 REQUEST_ID = "x-openstack-request-id"
+MOST_AHEAD = 32 << 10
+"""Bytes that a client may send ahead: a first line with its headers, and requests that wait for the one before."""
+_PIECE = 16 << 10
+"""Bytes that the parser is given at once: what comes after a whole request in them is not counted."""
 
 _SENTENCES = {
     400: "The request could not be read as HTTP, or its first line or one of its headers is too long.",
@@ -63,10 +68,50 @@ class _Refusal(web.Response):
         self.headers.popall(hdrs.SERVER, None)
 
 
-class Reader(RequestHandler):
-    """aiohttp's protocol, but for its error page: that one quotes what came, tokens included, and is no JSON."""
+def _size(message: object) -> int:
+    """Return how many bytes the headers of a request are, about; none where it could not be read."""
+    headers: Iterable[tuple[bytes, bytes]] = getattr(message, "raw_headers", ())
+    return len(getattr(message, "path", "")) + sum(len(name) + len(text) + 4 for name, text in headers)
 
-    __slots__ = ()
+
+class Reader(RequestHandler):
+    """aiohttp's protocol, but for two things.
+
+    Its error page quotes what came, tokens included, and is no JSON.
+    It bounds each header and their number, and not what they are together: 1,500 clients who began 128 long ones each
+    held 2.6 GB. So what of headers is kept is counted here: of those that are not complete, and of requests that wait.
+    """
+
+    __slots__ = ("_last_body", "_partial", "_waiting")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._partial = 0
+        self._waiting: deque[int] = deque()
+        self._last_body: StreamReader | None = None
+        super().connection_made(transport)
+
+    @property
+    def ahead(self) -> int:
+        """Return how many bytes of headers came for which nothing has begun yet."""
+        while len(self._waiting) > len(self._messages):
+            self._waiting.popleft()
+        return self._partial + sum(self._waiting)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand data to the parser, in pieces, and count what is of headers."""
+        for start in range(0, max(len(data), 1), _PIECE):
+            self._feed(data[start : start + _PIECE])
+
+    def _feed(self, piece: bytes) -> None:
+        is_body = self._last_body is not None and not self._last_body.is_eof()
+        before = self._request_count
+        super().data_received(piece)
+        if new := min(self._request_count - before, len(self._messages)):
+            latest = list(self._messages)[-new:]
+            self._waiting.extend(_size(message) for message, _ in latest)
+            self._last_body, self._partial = latest[-1][1], 0
+        elif not is_body:
+            self._partial += len(piece)
 
     async def start(self) -> None:
         """Answer the requests of the connection, unless it ended before this could begin."""

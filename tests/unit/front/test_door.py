@@ -119,6 +119,45 @@ async def test_headers_that_drip_have_no_more_time_than_those_that_stop() -> Non
         assert place.door.hung_up["header"] == 1
 
 
+def long_headers(number: int) -> bytes:
+    return b"".join(b"h%d: " % one + b"a" * 1000 + b"\r\n" for one in range(number))
+
+
+async def test_headers_that_are_too_much_together_end_the_connection_before_they_are_complete() -> None:
+    async with serving(LONG) as place:
+        reader, writer = await place.connect(b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n" + long_headers(20))
+        await place.phases(Phase.HEAD)
+        writer.write(long_headers(14))
+        # What was sent after the last look resets the connection, and an answer that was not read yet goes with it.
+        if told := await ended(reader):
+            check_refusal(told, 431, "more than 32768 bytes")
+        assert place.door.hung_up == {"ahead": 1} and not place.door.open
+
+
+async def test_whole_requests_that_are_sent_far_ahead_end_the_connection() -> None:
+    """Each would wait in memory for its turn: 32 of them are what aiohttp keeps, with 128 long headers each."""
+    async with serving(LONG) as place:
+        request = GET[:-2] + long_headers(3) + b"\r\n"
+        reader, _ = await place.connect(GET.replace(b"/", b"/slow", 1) + request * 60)
+        await ended(reader)
+        assert place.door.hung_up == {"ahead": 1} and not place.door.open
+
+
+async def test_bodies_and_requests_whose_turn_has_come_count_as_nothing_sent_ahead() -> None:
+    async with serving(LONG) as place:
+        upload = (
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n" + long_headers(9) + b"\r\n" + b"x" * 100_000
+        )
+        chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunked += b"c350\r\n" + b"x" * 50_000 + b"\r\n" + b"c350\r\n" + b"\r\n\r\n" * 12_500 + b"\r\n0\r\n\r\n"
+        reader, writer = await place.connect()
+        for _ in range(5):
+            writer.write(upload + chunked + GET + GET[:-2] + long_headers(9) + b"\r\n" + upload)
+            for size in (b"100000", b"100000", b"0", b"0", b"100000"):
+                assert size + b" http" in await answered(reader)
+        assert place.door.hung_up == {}
+
+
 async def test_a_body_that_stops_ends_the_connection_and_one_that_keeps_up_does_not() -> None:
     async with serving(attrs.evolve(SHORT, body_rate=1000)) as place:
         reader, writer = await place.connect(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n")
