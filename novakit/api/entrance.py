@@ -45,6 +45,8 @@ class Entrance:
                 await self.shares.pace.turn(address)
             raise
         if context is None:
+            if shows_token:
+                await self.shares.pace.turn(address)
             async with self.shares[Cost.STRANGER].place(address):
                 yield None
             return
