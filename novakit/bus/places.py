@@ -27,8 +27,8 @@ HOSTS_AT_WORK = 8
 """Calls of one method of all compute hosts that are at work at a time; the conductor has a dozen places to read."""
 BURST, PACE, PACE_OF_ALL = 64 << 20, 16 << 20, 64 << 20
 """Bytes that a host may send at once, four of its longest messages, and a second; and all that are ahead, a second."""
-FRAME = 512
-"""Bytes that a message counts beyond its own: a short one costs time, too."""
+FRAME = 16 << 10
+"""Bytes that a message counts beyond its own: the shortest costs 60 µs, too. So 4,096 at once, and 1,024 a second."""
 _place: ContextVar["_Place | None"] = ContextVar("place", default=None)
 
 
@@ -62,9 +62,11 @@ class HostPlaces:
     """Hosts that are ahead of their pace and wait."""
 
     async def sent(self, pace: "HostPace", size: int) -> None:
-        """Wait while a host that has sent so many bytes is ahead of its pace."""
+        """Wait while a host that has sent so many bytes is ahead of its pace, and let others go on in any case."""
         wait = pace.add(size, world.monotonic(), min(PACE, PACE_OF_ALL / (self._ahead + 1)))
         if wait <= 0:
+            # Hundreds of messages may be in the buffer, and reading those does not wait for anything.
+            await asyncio.sleep(0)
             return
         self._ahead += 1
         try:

@@ -106,6 +106,7 @@ async def _others_are_out_of_reach(roles: AsThePageSays) -> None:
         {"t": "serve", "target": f"agent.{HONEST}", "methods": ["set_power", "destroy", "build"]},
         {"t": "serve", "target": "conductor", "methods": ["report_host"]},
         {"t": "listen", "topic": "operations.new"},
+        {"t": "publish", "topic": "operations.new", "body": {}},
     ):
         async with rogue(roles) as other:
             assert (await other.read())["t"] == "welcome"

@@ -351,3 +351,12 @@ async def test_who_says_nonsense_of_seconds_is_hung_up_on_and_nobody_waits_longe
         rogue.send(t="call", id=1, target="conductor", method="heartbeat", body={}, within=within)
         assert await rogue.closed()
     await hub.stop()
+
+
+async def test_a_host_that_publishes_is_hung_up_on_at_the_first_word(tmp_path):
+    hub = await a_hub(MemoryBus(), tmp_path)
+    async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as rogue:
+        assert (await rogue.read())["t"] == "welcome"
+        rogue.send(t="publish", topic="operations.new", body={})
+        assert await rogue.closed()
+    await hub.stop()

@@ -11,7 +11,7 @@ import pytest
 from novakit.bus import BusError, MemoryBus
 from novakit.bus.enrolments import Enrolments
 from novakit.bus.hub import LocalHub
-from novakit.bus.places import BURST, FRAME, HOST_AT_WORK, HOSTS_AT_WORK, PACE, HostPace
+from novakit.bus.places import BURST, FRAME, HOST_AT_WORK, HOSTS_AT_WORK, PACE, HostPace, HostPlaces
 from tests.functional.roles.intruder import Intruder
 
 ROGUES, CALLS = 12, 60
@@ -122,3 +122,22 @@ def test_a_host_sends_a_burst_at_once_and_then_at_its_pace() -> None:
     slow = HostPace()
     assert slow.add(BURST - FRAME, 100.0) <= 0
     assert slow.add(message, 100.0, PACE / 4) == pytest.approx(4 * (16 << 20) / PACE), "less where many are ahead"
+
+
+def test_the_shortest_messages_are_counted_for_the_time_that_they_cost() -> None:
+    pace = HostPace()
+    assert all(pace.add(20, 100.0) <= 0 for _ in range(4000))
+    assert sum(pace.add(20, 100.0) > 0 for _ in range(200)) > 100
+
+
+async def test_others_go_on_between_two_messages_of_a_host() -> None:
+    """What is in the buffer is read without waiting, and there may be hundreds in it."""
+    ran: list[str] = []
+
+    async def other() -> None:
+        ran.append("other")
+
+    waiting = asyncio.create_task(other())
+    await HostPlaces(4).sent(HostPace(), 20)
+    assert ran == ["other"]
+    await waiting
