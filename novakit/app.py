@@ -309,7 +309,7 @@ async def _start_agents(stack: AsyncExitStack, process: Process) -> None:
     agents = await starting.start(
         stack, config, process.plugins, hosts, partial(_joined, stack, process), process.waits
     )
-    facts = await agents[0].driver.host()
+    facts = await starting.facts(agents[0])
     process.acceleration = facts.why or facts.acceleration
     if len(agents) == 1 or "conductor" in config.roles:
         process.notices += await starting.known(agents, process.waits)

@@ -50,6 +50,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+OPEN_WITHIN = 600.0
+"""Seconds for which a driver may open, or start what it needs; libvirt with a broken KVM takes a minute."""
 REFUSED_EVERY = 10.0
 """Seconds between reports to a control plane of another deployment: it may be the right one the next time."""
 
@@ -92,18 +94,21 @@ class Agent(HostCalls):
     _undo: Callable[[], None] | None = None
 
     async def start(self) -> None:
-        """Open the drivers and begin to serve; raise `Refused` with a remedy when the host cannot be used."""
+        """Open the drivers and begin to serve.
+
+        Raises Refused with a remedy when the host cannot be used, and Fault for a driver that breaks.
+        """
         self.membership.open()
-        for driver in (self.driver, self.network):
+        for plugin, driver in ((self.driver_plugin, self.driver), (self.network_plugin, self.network)):
             if isinstance(driver, PreparesHost):
                 async with self.waits.on(f"{type(driver).__name__} to start what it needs on this host"):
-                    said = await driver.prepare_host()
+                    said = await guarded(plugin, "prepare_host", driver.prepare_host(), OPEN_WITHIN)
                 for sentence in said:
                     log.info("prepared the host", did=sentence)
         async with self.waits.on(f"the network driver {self.network_plugin.name} to open"):
-            await self.network.open()
+            await guarded(self.network_plugin, "open", self.network.open(), OPEN_WITHIN)
         async with self.waits.on(f"the virt driver {self.spec.name} to open"):
-            await self.driver.open()
+            await guarded(self.driver_plugin, "open", self.driver.open(), OPEN_WITHIN)
         self.images.open()
         self.images.users.append(self._images_in_use)
         await asyncio.to_thread(self.notes_kept.open)

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,9 +22,9 @@ from novakit.concurrency import locks
 from novakit.config import Config
 from novakit.errors import ConfigError
 from novakit.logs.waiting import Waits
-from novakit.plughost import Fault, Offer, PluginHost, build
+from novakit.plughost import Fault, Offer, PluginHost, build, guarded
 from novakit_hookspecs.errors import Refused
-from novakit_hookspecs.hosts import HostContext
+from novakit_hookspecs.hosts import HostContext, HostFacts
 
 CONTROL_PLANE = ("enrolled", "keys", "clouds.yaml", "novakit.db")
 """What stands in the state directory of a control plane, and is nothing for a compute host."""
@@ -107,12 +107,27 @@ async def start(
             )
         )
     for agent in agents:
-        try:
+        with _usable():
             await agent.start()
-        except Refused as error:
-            raise ConfigError(str(error)) from error
         stack.push_async_callback(agent.stop)
     return agents
+
+
+async def facts(agent: Agent) -> HostFacts:
+    """Return what a driver says of its host. Raises ConfigError where it cannot."""
+    with _usable():
+        return await guarded(agent.driver_plugin, "host", agent.driver.host(), 60)
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Tell in one sentence why a driver cannot be used. Raises ConfigError."""
+    try:
+        yield
+    except Refused as error:
+        raise ConfigError(str(error)) from error
+    except Fault as error:
+        raise ConfigError(f"{error.message} The log says where; mend that, or choose another driver.") from error
 
 
 async def known(agents: Sequence[Agent], waits: Waits) -> list[str]:

@@ -86,7 +86,7 @@ def pipe(name: str) -> Prepare:
 
 def link(name: str, aim: str) -> Prepare:
     def make(state: Path) -> None:
-        state.mkdir(exist_ok=True)
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
         (state / name).symlink_to(aim)
 
     return make
@@ -220,6 +220,8 @@ PLUGIN_TABLES = [
     ),
 ]
 DATABASE = ("serve", "doctor", "admin")
+OF_HOST = f"agents/{socket.gethostname()}"
+WIRES, GUESTS = f"{OF_HOST}/network/network.journal", f"{OF_HOST}/virt/guests.journal"
 STATE = [
     Case("a database that is none", file("novakit.db", b"no database" * 100), ("restore a backup",), DATABASE),
     Case("a database that is a directory", folder("novakit.db"), ("database",), DATABASE),
@@ -235,6 +237,13 @@ STATE = [
     Case("keys is a file", file("keys"), ("keys", "move it away"), ("serve",)),
     Case("agents is a file", file("agents"), ("agents", "move it away"), ("serve",)),
     Case("lock is a directory", folder("conductor.lock"), ("conductor.lock", "move it away"), ("serve",)),
+    Case("wires are a pipe", pipe(WIRES), ("network.journal is not a file; move it away",), ("serve",)),
+    Case("wires are endless", link(WIRES, "/dev/zero"), ("network.journal is not a file",), ("serve",)),
+    Case("wires are no text", file(WIRES, b"\xff\xfe\n"), ("network.journal, line 1", "Restore it"), ("serve",)),
+    Case("wires are others", file(WIRES, b'["a", 1]\n{"a": 1}\n'), ("line 2 is nothing", "Restore it"), ("serve",)),
+    Case("wires are a directory", folder(WIRES), ("networks:simulated", "broke in open", "Is a directory"), ("serve",)),
+    Case("guests are a pipe", pipe(GUESTS), ("guests.journal is not a file; move it away",), ("serve",)),
+    Case("guests are others", file(GUESTS, b"5\n"), ("guests.journal, line 1 is nothing",), ("serve",)),
     Case("clouds.yaml is a directory", folder("clouds.yaml"), ("clouds.yaml", "is a directory"), ("serve",)),
     Case("clouds.yaml is another list", file("clouds.yaml", b"- a\n"), ("is not a clouds.yaml", "Move it"), ("serve",)),
     Case("clouds.yaml is no text", file("clouds.yaml", b"\xff\xfe"), ("clouds.yaml", "UTF-8"), ("serve",)),

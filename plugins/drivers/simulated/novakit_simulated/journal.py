@@ -9,11 +9,15 @@ The file is held open only for the moment of a change: ten thousand simulated ho
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
+
+from novakit_hookspecs.errors import Refused
 
 _ROOM = 64
 """Lines that may be dead weight before the file is written anew."""
@@ -29,7 +33,10 @@ class Journal:
 
     @classmethod
     def open(cls, path: str) -> "Journal":
-        """Read back what was remembered; a missing file is an empty memory."""
+        """Read back what was remembered; a missing file is an empty memory.
+
+        Raises Refused for what is no journal, and OSError for a file that cannot be read.
+        """
         journal = cls(path)
         journal._load()
         return journal
@@ -56,17 +63,15 @@ class Journal:
 
     def _load(self) -> None:
         try:
-            with open(self.path, "rb") as file:
-                content = file.read()
+            content = _content(self.path)
         except FileNotFoundError:
             return
         whole, newline, torn = content.rpartition(b"\n")
         if torn:
             os.truncate(self.path, len(whole) + len(newline))
         for line in whole.splitlines():
-            key, value = json.loads(line)
-            _apply(self.records, [(key, value)])
             self._lines += 1
+            _apply(self.records, [_change(line, f"{self.path}, line {self._lines}")])
 
     def _append(self, content: bytes) -> None:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -90,6 +95,26 @@ class Journal:
         finally:
             os.close(directory)
         self._lines = len(records)
+
+
+def _content(path: str) -> bytes:
+    """Return what a file holds, without waiting for a pipe or reading a device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Refused(f"{path} is not a file; move it away.")
+        return file.read()
+
+
+def _change(line: bytes, place: str) -> tuple[str, object]:
+    with suppress(ValueError, RecursionError):
+        match json.loads(line):
+            case [str(key), value]:
+                return key, value
+    raise Refused(
+        f"{place} is nothing that a journal has: it was overwritten. Restore it from a backup, or move it away,"
+        " which forgets what the simulated host had."
+    )
 
 
 def _line(key: str, value: object) -> bytes:
