@@ -151,15 +151,18 @@ class Identity:
         Raises Unauthorized without saying what was wrong, and TooMany after too many wrong passwords.
         """
         async with self.store.read() as session:
-            user = await table.user_of(session, key=user_id, name=user_name, domain=user_domain)
-        await self._require_password(user, user_id or f"{user_name}@{user_domain}", password, address)
+            # Whether the user exists or not: a domain has two names, under which nobody counts apart.
+            domain = user_domain if user_id else await table.domain_of(session, user_domain) or user_domain
+            user = await table.user_of(session, key=user_id, name=user_name, domain=domain)
+        await self._require_password(user, user_id or f"{user_name}@{domain}", password, address)
         assert user is not None
         return await self._issue(user, scope, default=user["default_project_id"])
 
     async def _require_password(self, user: Row | None, asked: str, password: str, address: str) -> None:
         """Compare a password, and count it where it is wrong. Raises Unauthorized, TooMany.
 
-        A user that does not exist is counted by the name that was asked for, so that nobody learns who does.
+        A user that does not exist is counted by the name that was asked for, in its domain however that was named, so
+        that nobody learns who does.
         """
         async with self.attempts.turn(str(user["id"]) if user else asked, address) as turn:
             right = await passwords.matches(password, user["password_hash"] if user else None)

@@ -191,6 +191,14 @@ async def user_of(session: Session, *, key: str | None = None, name: str = "", d
     return await session.first(query.where(*_who(users, key, name, domain)))
 
 
+async def domain_of(session: Session, said: str) -> str | None:
+    """Return the id of the domain with this id or name; None where there is none."""
+    found: str | None = await session.scalar(
+        sa.select(domains.c.id).where(sa.or_(domains.c.id == said, domains.c.name == said))
+    )
+    return found
+
+
 async def project_of(session: Session, *, key: str | None = None, name: str = "", domain: str = "") -> Row | None:
     """Fetch a project by id, or by name within a domain (by id or name), with the state and name of its domain."""
     query = sa.select(

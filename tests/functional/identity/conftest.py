@@ -36,6 +36,8 @@ class Cloud:
     async def login(self, user: str = "admin", password: str = ADMIN, **auth: Any) -> tuple[int, Any, str]:
         scope = auth.pop("scope", {"project": {"name": user, "domain": {"id": "default"}}})
         body = password_login(user, password, scope)
+        if "domain" in auth:
+            body["auth"]["identity"]["password"]["user"]["domain"] = auth["domain"]
         async with self.http.post(f"{self.url}/v3/auth/tokens", json=body) as answer:
             return answer.status, await answer.json(), answer.headers.get("X-Subject-Token", "")
 

@@ -48,3 +48,13 @@ async def test_whoever_guesses_a_password_is_made_to_wait(cloud: Any) -> None:
     for user in ("demo", "nobody-of-that-name"):
         assert [(await cloud.login(user, "wrong"))[0] for _ in range(6)] == [401] * 5 + [429]
     assert (await cloud.login())[0] == 201
+
+
+async def test_whoever_guesses_is_made_to_wait_alike_under_both_names_of_a_domain(cloud: Any) -> None:
+    """Else it would show who exists: a user has one count, and a name that nobody has had one for each."""
+    for user in ("demo", "nobody-of-that-name"):
+        for number in range(5):
+            domain = {"id": "default"} if number % 2 else {"name": "Default"}
+            assert (await cloud.login(user, "wrong", domain=domain))[0] == 401
+        for domain in ({"id": "default"}, {"name": "Default"}):
+            assert (await cloud.login(user, "wrong", domain=domain))[0] == 429, (user, domain)
