@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import attrs
@@ -23,6 +23,8 @@ from novakit.errors import Unauthorized
 DOWNLOAD, UPLOAD = "download", "upload"
 LIFETIME = 600.0
 """Seconds within which a host begins to fetch an image; one that began goes on to the end."""
+MOST_SHOWN = 64
+"""How often one ticket may be shown: a host asks again where a transfer broke off, and each showing is kept."""
 MAX_LENGTH = 1024
 """Characters; nothing longer is ever issued."""
 
@@ -85,36 +87,51 @@ class Tickets:
 class UsedTickets:
     """Which showings of tickets were taken, in a directory that every API of a deployment shares.
 
-    A file is made or is there already, so of two who come with the same at once one is refused, whichever API they ask.
+    Each ticket has a directory of its own in it, with a file for each showing. A file is made or is there already, so
+    of two who come with the same at once one is refused, whichever API they ask.
     """
 
     directory: Path
 
     def take(self, ticket: Ticket) -> None:
-        """Remember that a ticket was shown. Raises Unauthorized for one that was shown in the same way before."""
-        self.directory.mkdir(mode=0o700, exist_ok=True)
-        now = world.now().timestamp()
-        for path, until in self._kept():
-            if until < now:
-                path.unlink(missing_ok=True)
-        name = hashlib.sha256(ticket.once.encode()).hexdigest()
+        """Remember that a ticket was shown.
+
+        Raises Unauthorized for one that was shown in the same way before, or in more ways than a host needs.
+        """
+        # One second more than the ticket has: it is refused by then for what it says itself.
+        until, issued = int(ticket.until) + 1, ".".join(ticket.once.split(".")[:2])
+        own = self.directory / f"{until}-{_digest(issued)}"
+        if not own.is_dir():
+            self.directory.mkdir(mode=0o700, exist_ok=True)
+            self._forget()
+            own.mkdir(mode=0o700, exist_ok=True)
         try:
-            # One second more than the ticket has: it is refused by then for what it says itself.
-            (self.directory / f"{int(ticket.until) + 1}-{name}").touch(0o600, exist_ok=False)
+            if sum(1 for _ in own.iterdir()) >= MOST_SHOWN:
+                raise Unauthorized(f"The ticket was shown {MOST_SHOWN} times; ask for a new one.")
+            (own / _digest(ticket.once)).touch(0o600, exist_ok=False)
         except FileExistsError:
             raise Unauthorized("The ticket was shown before; each showing opens one request.") from None
+        except FileNotFoundError:  # another one has found meanwhile that it is over
+            raise Unauthorized("The ticket has expired; ask for a new one.") from None
 
-    def _kept(self) -> Iterator[tuple[Path, int]]:
+    def _forget(self) -> None:
+        """Remove what is left of tickets that are over."""
+        now = world.now().timestamp()
         for path in self.directory.iterdir():
             until, _, name = path.name.partition("-")
-            if until.isdigit() and name:
-                yield path, int(until)
+            if until.isdigit() and name and int(until) < now:
+                # A version before this one kept files here.
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def show(host_key: str, ticket: str) -> str:
     """Return what a host sends for one request: the ticket, and what shows that this host sends it, and once."""
     shown = f"{ticket}.{secrets.token_urlsafe(16)}"
     return f"{shown}.{_proof(host_key, shown)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _proof(host_key: str, shown: str) -> str:

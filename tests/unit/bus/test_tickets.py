@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from novakit import world
-from novakit.bus.tickets import DOWNLOAD, UPLOAD, Tickets, UsedTickets, show
+from novakit.bus.tickets import DOWNLOAD, MOST_SHOWN, UPLOAD, Tickets, UsedTickets, show
 from novakit.errors import Unauthorized
 
 SECRET = b"s" * 32
@@ -108,3 +108,22 @@ def test_what_was_shown_is_forgotten_once_the_ticket_is_over(tmp_path: Path) -> 
         clock.by = timedelta(seconds=700)
         used.take(tickets.read(shown(tickets)))
         assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_host_that_shows_a_ticket_without_end_fills_nothing(tmp_path: Path) -> None:
+    tickets, used = Tickets(SECRET), UsedTickets(tmp_path / "tickets")
+    ticket, key = tickets.issue("a", "image", DOWNLOAD), tickets.host_key("a")
+    for _ in range(MOST_SHOWN):
+        used.take(tickets.read(show(key, ticket)))
+    for _ in range(3):
+        with pytest.raises(Unauthorized, match="ask for a new one"):
+            used.take(tickets.read(show(key, ticket)))
+    used.take(tickets.read(shown(tickets, image="another")))
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == MOST_SHOWN + 1
+
+
+def test_what_another_version_kept_is_forgotten_too(tmp_path: Path) -> None:
+    tickets, used = Tickets(SECRET), UsedTickets(tmp_path)
+    (tmp_path / "1000-of-an-older-version").touch()
+    used.take(tickets.read(shown(tickets)))
+    assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
