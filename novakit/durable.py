@@ -3,15 +3,20 @@
 The idea: a file system keeps what was written in memory until it is told otherwise, and the name of a file apart from
 its content. So content is written under another name, flushed, given its name, and then the directory is flushed.
 The invariant: at no moment is a part of a file there under its own name, and when a call returns the file is safe.
-What a killed call leaves is a draft, whose name begins with a dot; nobody reads it.
+What a killed call leaves is a draft, whose name begins with a dot; nobody reads it, and whoever opens the directory the
+next time removes it. A draft that is being written is locked, by its open file and so for as long as its writer lives:
+one that can be locked by somebody else is nobody's.
 The cost: two flushes of the disk, 1 ms where one takes 0.5 ms, and 0.5 ms of CPU; callers on an event loop use a
-thread.
+thread. Opening a directory lists it, 1 µs for each file.
 """
 
 import errno
+import fcntl
 import os
+import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from novakit import world
@@ -19,16 +24,13 @@ from novakit.errors import ConfigError
 
 MOST = 64 << 20
 """Bytes of a file that this service wrote: notes of hosts, keys, credentials."""
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace a file; the old one or the new one is there, whatever happens. Raises OSError."""
-    draft = _draft(path, content, mode)
-    try:
+    with _draft(path, content, mode) as draft:
         draft.rename(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
     sync_directory(path.parent)
 
 
@@ -37,13 +39,12 @@ def make(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
 
     Raises OSError.
     """
-    draft = _draft(path, content, mode)
     try:
-        path.hardlink_to(draft)
+        with _draft(path, content, mode) as draft:
+            path.hardlink_to(draft)
     except FileExistsError:
         return False
     finally:
-        draft.unlink()
         sync_directory(path.parent)
     return True
 
@@ -56,13 +57,17 @@ def publish(draft: Path, path: Path) -> None:
 
 
 def directory(path: Path, *, mode: int = 0o777) -> None:
-    """Make a directory with those above it, unless it is there; no power cut takes it away again. Raises OSError."""
+    """Make a directory with those above it, unless it is there; no power cut takes it away again. Raises OSError.
+
+    What killed writers left in it is removed.
+    """
     for each in reversed([each for each in path.parents if not each.exists()]):
         each.mkdir(exist_ok=True)
         sync_directory(each.parent)
     path.mkdir(mode=mode, exist_ok=True)
     # Also of one that was there: who made it may have been killed before this.
     sync_directory(path.parent)
+    _sweep(path)
 
 
 def sync_file(path: Path) -> None:
@@ -107,19 +112,51 @@ def read_key(path: Path, length: int) -> bytes:
     return content
 
 
-def _draft(path: Path, content: bytes, mode: int) -> Path:
-    draft = path.with_name(f".{path.name}.{world.new_id()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+@contextmanager
+def _draft(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """Write content under another name, which is gone at the end unless the file has got its own by then."""
+    draft, descriptor = _locked(path, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
-    return draft
+            yield draft
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+def _locked(path: Path, mode: int) -> tuple[Path, int]:
+    """Make an empty draft that is ours, and open it."""
+    while True:
+        draft = path.with_name(f".{path.name}.{world.new_id()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with suppress(OSError):  # as on a file system without locks, where nothing is swept either
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever opened the directory between the two lines above took it for nobody's.
+            if os.fstat(descriptor).st_nlink:
+                return draft, descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the drafts in a directory that nobody writes any more."""
+    with os.scandir(path) as found:
+        drafts = [each.path for each in found if _DRAFT.fullmatch(each.name)]
+    for draft in drafts:
+        with suppress(OSError):  # somebody's: locked, renamed meanwhile, or of a user whose files are closed to us
+            descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    Path(draft).unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _sync(path: Path, flags: int) -> None:
