@@ -154,6 +154,8 @@ class Unknown:
 
     guests: tuple[Stranger, ...] = tuple_field()
     hosts: tuple[RefusedHost, ...] = tuple_field()
+    full: tuple[str, ...] = tuple_field()
+    """Sentences, each on a host of which more guests may be unknown than are recorded."""
 
 
 @attrs.frozen(kw_only=True)

@@ -79,6 +79,8 @@ def list_guests(args: argparse.Namespace) -> int:
         print("Every guest on every host of this deployment is a server's.")
     for host in hosts if args.format == "table" else ():
         print(f"The host {host.host} is refused since {host.since}. {host.why}")
+    for sentence in shown.get("full", ()) if args.format == "table" else ():
+        print(sentence)
     return 1 if guests or hosts else 0
 
 
@@ -112,8 +114,8 @@ def agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _unknown(cloud: Client) -> dict[str, object]:
-    found: dict[str, object] = cloud.get("novakit", "v1/guests")
+def _unknown(cloud: Client) -> dict[str, Any]:
+    found: dict[str, Any] = cloud.get("novakit", "v1/guests")
     return found
 
 

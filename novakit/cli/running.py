@@ -55,6 +55,10 @@ def examine(state: Path) -> list[Finding]:
         )
         for each in unknown["refused_hosts"]
     ]
+    findings += [
+        Finding(check="guests", verdict=Verdict.WARN, found=sentence, remedy=f"novakit guest list --state {state}")
+        for sentence in unknown.get("full", ())
+    ]
     if guests := unknown["guests"]:
         named = ", ".join(f"{each['name'] or each['id']} on {each['host']}" for each in guests[:5])
         more = f" and {len(guests) - 5} more" if len(guests) > 5 else ""

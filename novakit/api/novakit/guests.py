@@ -32,7 +32,8 @@ async def list_guests(call: Call[Additions]) -> web.Response:
     """List the guests that no server is."""
     with conductor_asked():
         found = await call.service.conductor.strangers()
-    return reply({"guests": to_plain(found.guests), "refused_hosts": to_plain(found.hosts)})
+    told = {"guests": to_plain(found.guests), "refused_hosts": to_plain(found.hosts), "full": list(found.full)}
+    return reply(told)
 
 
 async def adopt(call: Call[Additions]) -> web.Response:

@@ -12,7 +12,7 @@ from novakit.conductor.guests import checked
 from novakit.conductor.guests.adoption import Asked, adopt
 from novakit.conductor.guests.networks import noted_by
 from novakit.conductor.guests.note import Heard
-from novakit.conductor.guests.strangers import NO_NOTE
+from novakit.conductor.guests.strangers import NO_NOTE, full
 from novakit.conductor.parts import Parts
 from novakit.conductor.work import Postponed
 from novakit.store.compute import refused_hosts, servers, strangers
@@ -32,6 +32,7 @@ class Desk:
         """List all strangers, and the hosts that are refused."""
         async with self.parts.store.read() as session:
             rows, away = await strangers.every(session), await refused_hosts.every(session)
+            cut = await full(session)
         hosts = [
             RefusedHost(
                 host=row["host"],
@@ -41,7 +42,7 @@ class Desk:
             )
             for row in away.values()
         ]
-        return Unknown(guests=tuple(_shown(row) for row in rows), hosts=tuple(hosts))
+        return Unknown(guests=tuple(_shown(row) for row in rows), hosts=tuple(hosts), full=tuple(cut))
 
     async def adopt(self, guest: str, host: str | None, asked: Asked) -> Settled:
         """Make a server of a stranger."""

@@ -49,6 +49,11 @@ MAYBE_PURGED = "It is as old as servers that were purged here, so it may be one 
 NEWER = "It is newer than this database, which has its server as {}: adopt it if it is the server."
 MOST = 1024
 """Strangers of one host that are recorded: more guests than a host runs, and few enough to be read at each push."""
+MOST_IN_ALL = 20_000
+"""Strangers of all hosts together beyond which those of a host are recorded up to its `SHARE` only: all that are
+recorded are read at each push."""
+SHARE = 64
+"""Strangers of a host that are recorded however many others have: hostile hosts that come first take none of them."""
 MOST_AROUND = 1000
 """Ids of what stands around the guests of a host that audits pass over."""
 ELSEWHERE = "Its server is to run on {}: it may be newer than this database, or left over."
@@ -74,6 +79,8 @@ class Strangers:
     _looked: set[str] = attrs.field(factory=set)
     _around: dict[str, Sequence[str]] = attrs.field(factory=dict)
     """By host: ids of what its note of networks says is around its guests."""
+    _left_out: dict[str, int] = attrs.field(factory=dict)
+    """By host: how many strangers were too many at the last look."""
     _told: set[str] = attrs.field(factory=set)
     """Hosts whose note of networks was not sealed here: it speaks for them alone."""
 
@@ -95,7 +102,8 @@ class Strangers:
             await self._look_around(host)
         async with self.parts.store.read() as session:
             known = await strangers.of_host(session, host)
-        left = sorted(left, key=lambda each: each.guest.id not in known)[:MOST]
+            most = max(len(known), _most(await strangers.counts(session), host)) if left else 0
+        left = self._cut(host, sorted(left, key=lambda each: each.guest.id not in known), most)
         for each in left:
             doubt = await self._doubt(host, each, kept.get(each.guest.id), newer=each.guest.id in newer)
             await self._take(host, each, kept.get(each.guest.id), doubt, known.get(each.guest.id))
@@ -117,7 +125,11 @@ class Strangers:
             here = (await strangers.of_host(session, host)).keys()
             ids -= busy | here
         ids -= {id for id, row in known.items() if row["deleted_at"] is not None or row["host"] == host}
-        found = [Found(each, None) for each in guests if each.id in ids][: max(MOST - len(here), 0)]
+        if not ids:
+            return []
+        async with self.parts.store.read() as session:
+            most = _most(await strangers.counts(session), host)
+        found = self._cut(host, [Found(each, None) for each in guests if each.id in ids], max(most - len(here), 0))
         kept = await self._notes(host, found) if found else {}
         if found:
             await self._look_around(host)
@@ -140,6 +152,20 @@ class Strangers:
         await self._look_around(host)
         why = NEWER.format(server["vm_state"] if server else "unknown")
         await self._record(host, told[guest], self._heard(host, kept[0]), why, known)
+
+    def _cut(self, host: str, found: Sequence[Found], most: int) -> Sequence[Found]:
+        """Leave out the guests above the most that are recorded, and say so once for each number of them."""
+        left_out = max(len(found) - most, 0)
+        if left_out and self._left_out.get(host) != left_out:
+            log.error(
+                "guests of a host are unknown and too many to be recorded: nothing is reserved for them, and their"
+                " ports are not kept wired",
+                host=host,
+                left_out=left_out,
+                recorded=len(found) - left_out,
+            )
+        self._left_out[host] = left_out
+        return found[:most]
 
     async def _look_around(self, host: str) -> None:
         """Read what the host notes of the networks around its guests. Raises Unreachable."""
@@ -301,6 +327,23 @@ class Strangers:
             async with self.parts.store.write() as session:
                 await self.parts.placement.release_many(session, [row["claim_id"] for row in gone.values()])
                 await strangers.drop(session, host, list(gone))
+
+
+def _most(counted: Mapping[str, int], host: str) -> int:
+    """Return how many strangers of a host are recorded at most, where so many are recorded of each."""
+    others = sum(count for name, count in counted.items() if name != host)
+    return min(max(SHARE, MOST_IN_ALL - others), MOST)
+
+
+async def full(session: Session) -> Sequence[str]:
+    """Say in sentences of which hosts more guests may be unknown than are recorded."""
+    counted = await strangers.counts(session)
+    return [
+        f"{count} unknown guests of the host {name} are recorded, and no more: what else it has of them is not wired"
+        " and nothing is reserved for it. Adopt or remove some; the others follow with its next reports."
+        for name, count in sorted(counted.items())
+        if count >= _most(counted, name)
+    ]
 
 
 def _failed_create(server: Row) -> bool:
