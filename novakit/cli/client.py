@@ -94,6 +94,25 @@ def login(state: Path, cloud: str) -> Client:
     return Client(keys["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
 
 
+def health(auth_url: str) -> Mapping[str, Any]:
+    """Return what a service on this machine says of its health. Raises ConfigError when it does not answer."""
+    url = f"{auth_url.removesuffix('/identity/v3')}/healthcheck"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            told = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        if error.code == 403:
+            return {"degraded": {}}  # it runs on another machine, or behind a proxy: /healthcheck is for its own
+        with error:
+            try:
+                told = json.loads(error.read())
+            except ValueError:
+                told = {"degraded": {"http": f"/healthcheck answers {error.code} {error.reason}"}}
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ConfigError(f"{without_secrets(url)} does not answer: {error}.") from error
+    return told if isinstance(told, dict) and isinstance(told.get("degraded"), dict) else {"degraded": {}}
+
+
 def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[object, Mapping[str, str]]:
     sent = dict(headers)
     data = body

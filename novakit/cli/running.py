@@ -1,11 +1,12 @@
 """What the service that runs on a state directory says of itself, for commands that are typed beside it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
 from novakit import clouds
-from novakit.cli.client import Client, RequestRefused, login
+from novakit.cli.client import Client, RequestRefused, health, login
 from novakit.concurrency import locks
 from novakit.errors import ConfigError
 from novakit.plughost import PluginRow
@@ -13,6 +14,8 @@ from novakit_hookspecs.findings import Finding, Verdict
 from novakit_hookspecs.plain import to_record
 
 CLOUD = "novakit-admin"
+NAMED = 5
+"""Things of one kind that a line names."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,12 +43,16 @@ def examine(state: Path) -> list[Finding]:
     cloud = _login(state)
     if cloud is None:
         return []
+    health = _health(state)
+    if isinstance(cloud, RequestRefused) and cloud.status_code not in (401, 403):
+        remedy = "what else is named here of the service comes first"
+        return [*health, Finding(check="login", verdict=Verdict.WARN, found=f"failed: {cloud}", remedy=remedy)]
     if isinstance(cloud, RequestRefused):
         found = f"the password in {state}/clouds.yaml is not the administrator's: {cloud}"
         remedy = f"novakit admin reset-password --state {state}"
         return [Finding(check="login", verdict=Verdict.WARN, found=found, remedy=remedy)]
     unknown = cloud.get("novakit", "v1/guests")
-    findings = [*_image_files(cloud, state), *_strangers(cloud, state)]
+    findings = [*health, *_image_files(cloud, state), *_strangers(cloud, state)]
     findings += [
         Finding(
             check=f"host {each['host']}",
@@ -60,29 +67,45 @@ def examine(state: Path) -> list[Finding]:
         for sentence in unknown.get("full", ())
     ]
     if guests := unknown["guests"]:
-        named = ", ".join(f"{each['name'] or each['id']} on {each['host']}" for each in guests[:5])
-        more = f" and {len(guests) - 5} more" if len(guests) > 5 else ""
-        found = f"{len(guests)} that the database does not know: {named}{more}"
+        named = _some([f"{each['name'] or each['id']} on {each['host']}" for each in guests])
+        found = f"{len(guests)} that the database does not know: {named}"
         remedy = f"novakit guest list --state {state}; then novakit guest adopt, or remove"
         return [*findings, Finding(check="guests", verdict=Verdict.WARN, found=found, remedy=remedy)]
     return [*findings, Finding(check="guests", verdict=Verdict.OK, found="each is a server of the database")]
 
 
-def _image_files(cloud: Client, state: Path) -> list[Finding]:
-    """Return what to do with image files that no image has, where there are any."""
-    found = cloud.get("novakit", "v1/image-files")["image_files"]
-    if not found:
-        return []
-    named = ", ".join(each["name"] for each in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-    remedy = f"novakit image strangers --state {state}; then novakit image adopt, or remove"
+def _health(state: Path) -> list[Finding]:
+    """Return what the service says of itself that is not well, such as a full disk of its database."""
+    try:
+        degraded = health(clouds.read(state / "clouds.yaml")[CLOUD]["auth_url"])["degraded"]
+    except (ConfigError, KeyError) as error:
+        return [Finding(check="health", verdict=Verdict.WARN, found=str(error), remedy="look again")]
+    remedy = "mend what it says; /healthcheck of the service tells when it is well again"
     return [
-        Finding(
-            check="image files",
-            verdict=Verdict.WARN,
-            found=f"{len(found)} that no image has: {named}",
-            remedy=remedy,
-        )
+        Finding(check=f"health of {part}", verdict=Verdict.WARN, found=str(what), remedy=remedy)
+        for part, what in degraded.items()
     ]
+
+
+def _image_files(cloud: Client, state: Path) -> list[Finding]:
+    """Return what to do with image files that no image has, and with images whose files are damaged."""
+    told = cloud.get("novakit", "v1/image-files")
+    findings = []
+    if found := told["image_files"]:
+        named = _some([each["name"] for each in found])
+        remedy = f"novakit image strangers --state {state}; then novakit image adopt, or remove"
+        what = f"{len(found)} that no image has: {named}"
+        findings.append(Finding(check="image files", verdict=Verdict.WARN, found=what, remedy=remedy))
+    if damaged := told.get("damaged"):
+        named = _some([f"{each['image_id']} ({each['problem']})" for each in damaged])
+        what = f"{len(damaged)} whose data is not given out: {named}"
+        remedy = "restore their files from a backup, or openstack image delete"
+        findings.append(Finding(check="images", verdict=Verdict.WARN, found=what, remedy=remedy))
+    return findings
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _strangers(cloud: Client, state: Path) -> list[Finding]:
@@ -94,8 +117,7 @@ def _strangers(cloud: Client, state: Path) -> list[Finding]:
         return [Finding(check=check, verdict=Verdict.WARN, found=f"could not be asked: {error}", remedy="look again")]
     if not found:
         return []
-    named = ", ".join(f"{each['kind']} {each['name']}" for each in found[:5])
-    named += f" and {len(found) - 5} more" if len(found) > 5 else ""
+    named = _some([f"{each['kind']} {each['name']}" for each in found])
     remedy = f"novakit host strangers --state {state}; then novakit host remove"
     what = f"{len(found)} things on them belong to nobody: {named}"
     return [Finding(check=check, verdict=Verdict.WARN, found=what, remedy=remedy)]

@@ -38,6 +38,15 @@ class UnknownFile:
 
 
 @attrs.frozen(kw_only=True)
+class DamagedFile:
+    """The file of an image that is gone, or not what was uploaded."""
+
+    name: str
+    image_id: str
+    problem: str
+
+
+@attrs.frozen(kw_only=True)
 class ImageAdoption:
     """What an image is to be that is made of a file; what is None is found out."""
 
@@ -54,6 +63,11 @@ class UnknownFiles:
     """The files in the directory of images that no row names."""
 
     images: Images
+
+    async def damaged(self) -> list[DamagedFile]:
+        """List the files of images whose data is not given out, by image."""
+        found = await self.images.damaged()
+        return [DamagedFile(name=name, image_id=id, problem=what) for id, (name, what) in sorted(found.items())]
 
     async def every(self) -> list[UnknownFile]:
         """List them by name."""

@@ -77,6 +77,12 @@ def as_answer(error: BaseException) -> NovakitError | None:
     if isinstance(error, NovakitError):
         return error
     if is_full(error):
+        if isinstance(error, sa.exc.DBAPIError) and _state(error) == _FULL:
+            # PostgreSQL has nothing set aside for deleting, as SQLite's file has.
+            return InsufficientStorage(
+                "There is no room left on the disk of the database: nothing is stored now, and nothing deleted either,"
+                " until its operator makes room there."
+            )
         return InsufficientStorage(
             "There is no room left on the disk of this service. Delete what is not needed, or tell its operator."
         )

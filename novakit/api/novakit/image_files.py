@@ -30,8 +30,9 @@ ADOPT = Body(
 
 
 async def list_files(call: Call[Additions]) -> web.Response:
-    """List the files that no image has."""
-    return reply({"image_files": to_plain(await call.service.unknown_files.every())})
+    """List the files that no image has, and those of images that are gone or not what was uploaded."""
+    files = call.service.unknown_files
+    return reply({"image_files": to_plain(await files.every()), "damaged": to_plain(await files.damaged())})
 
 
 async def adopt(call: Call[Additions]) -> web.Response:

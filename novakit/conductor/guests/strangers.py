@@ -103,11 +103,12 @@ class Strangers:
         async with self.parts.store.read() as session:
             known = await strangers.of_host(session, host)
             most = max(len(known), _most(await strangers.counts(session), host)) if left else 0
-        left = self._cut(host, sorted(left, key=lambda each: each.guest.id not in known), most)
-        for each in left:
+        kept_first = sorted(left, key=lambda each: each.guest.id not in known)
+        recorded = self._cut(host, kept_first, most)
+        for each in recorded:
             doubt = await self._doubt(host, each, kept.get(each.guest.id), newer=each.guest.id in newer)
             await self._take(host, each, kept.get(each.guest.id), doubt, known.get(each.guest.id))
-        stay = {each.guest.id for each in left} | {*pending}
+        stay = {each.guest.id for each in recorded} | {*pending}
         await self._forget(host, {guest: row for guest, row in known.items() if guest not in stay})
         if not left:
             self._had.discard(host)

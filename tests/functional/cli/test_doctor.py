@@ -1,5 +1,6 @@
 """`novakit doctor`: one row per check, a remedy for all that is not well, and an exit code that scripts can use."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -8,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from novakit.cli.doctor import STOPS
-from tests.support.service import Service
+from tests.support.service import Api, Service
 
 WITHIN = 120.0
 
@@ -54,6 +56,28 @@ def test_a_running_service_and_its_schema_are_seen(tmp_path: Path) -> None:
     assert code == 0
     assert rows["state directory"]["state"] == "warn"
     assert "chmod 600" in rows["state directory"]["remedy"]
+
+
+async def test_damaged_images_and_what_the_service_lacks_are_named(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "novakit.toml").write_text("[disk]\nlow_water_mb = 1073741824\nreserved_mb = 1\n")
+    with Service(state) as service:
+        (state / "novakit.toml").unlink()
+        _, rows = await asyncio.to_thread(doctor, state)
+        assert "uploads and copies of images are refused" in rows["health of disk of images"]["found"]
+        assert "images" not in rows and service.stop() == 0
+    with Service(state) as service:
+        async with aiohttp.ClientSession() as session:
+            api = await Api.login(service, session)
+            whole, cut = await api.image("whole"), await api.image("cut")
+        (file,) = (state / "images").glob(f"{cut}*")
+        os.truncate(file, 5)
+        _, rows = await asyncio.to_thread(doctor, state)
+        found = rows["images"]["found"]
+        assert cut in found and whole not in found and found.startswith("1 whose data is not given out")
+        assert "openstack image delete" in rows["images"]["remedy"]
+        assert not [check for check in rows if check.startswith("health of")]
 
 
 def test_the_libvirt_and_open_vswitch_drivers_tell_what_they_find(tmp_path: Path) -> None:

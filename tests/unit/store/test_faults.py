@@ -62,6 +62,12 @@ def test_what_passes_is_503_with_a_time_and_what_is_full_is_507(error: Exception
         assert faults.is_passing(error) != faults.lacks_schema(error)
 
 
+def test_a_full_disk_of_postgresql_is_said_to_take_no_deletions_and_sqlites_asks_for_some() -> None:
+    for error, deletes in ((_postgresql("53100"), False), (_sqlite(sqlite3.SQLITE_FULL), True)):
+        said = str(faults.as_answer(error))
+        assert ("nothing deleted either" in said, "Delete what is not needed" in said) == (not deletes, deletes)
+
+
 async def test_a_refused_connection_is_a_passing_fault_and_says_nothing_of_where_it_went() -> None:
     store = await Store.open("postgresql+asyncpg://user:hunter2@127.0.0.1:1/secretname")
     for opened in (store.read, store.write):
