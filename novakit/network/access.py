@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from novakit.context import RequestContext
-from novakit.network.records import LeftOut
+from novakit.left_out import LeftOut
 from novakit.network.refusals import forbidden, not_found
 from novakit.store.engine import Session
 from novakit.store.network import rows

@@ -6,11 +6,11 @@ import attrs
 
 from novakit.context import RequestContext
 from novakit.errors import NotFound
+from novakit.left_out import LEFT_OUT, LeftOut
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.allocation.addresses import containing, ip_of, number_of
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
-from novakit.network.records import LEFT_OUT, LeftOut
 from novakit.network.refusals import bad, conflict, forbidden
 from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.store.engine import Session

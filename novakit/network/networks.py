@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import attrs
 
 from novakit.context import RequestContext
+from novakit.left_out import LEFT_OUT, LeftOut, either, sent
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network
-from novakit.network.records import LEFT_OUT, LeftOut, either, sent
 from novakit.network.refusals import conflict, forbidden, invalid
 from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.store.engine import Session

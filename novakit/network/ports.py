@@ -8,11 +8,12 @@ from typing import NamedTuple
 import attrs
 
 from novakit.context import RequestContext, Target
+from novakit.left_out import LEFT_OUT, LeftOut, either, sent
 from novakit.network import interfaces, quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.allocation.addresses import containing, new_mac, number_of, range_of, read_mac, usable
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
-from novakit.network.records import LEFT_OUT, AddressPair, LeftOut, WantedAddress, either, sent
+from novakit.network.records import AddressPair, WantedAddress
 from novakit.network.refusals import bad, conflict, disallowed, forbidden, invalid, not_found
 from novakit.network.resources import ResourceKind, Resources
 from novakit.network.security_group_rules import ensure_default

@@ -1,12 +1,12 @@
 """What other services and clients tell the network service, and what it tells the compute service."""
 
-import enum
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import attrs
 
+from novakit.left_out import LEFT_OUT, LeftOut
 from novakit_hookspecs.fields import tuple_field
 from novakit_hookspecs.networks import Subnet
 
@@ -17,29 +17,6 @@ NAMESPACE = uuid.UUID("7b1f6f7e-52c5-4c0e-8f5a-5c6a2d0e8a44")
 def derived_id(kind: str, key: str) -> str:
     """Make the id of a thing of which there is one for each key, so that two makers make the same."""
     return str(uuid.uuid5(NAMESPACE, f"{kind}:{key}"))
-
-
-class LeftOut(enum.Enum):
-    """What stands for an attribute that a client did not send; it is false, and no null that was sent."""
-
-    LEFT_OUT = "left out"
-
-    def __bool__(self) -> Literal[False]:
-        return False
-
-
-LEFT_OUT: Final = LeftOut.LEFT_OUT
-
-
-def either(value: T | LeftOut, default: T) -> T:
-    """Return what was sent, or the default where nothing was."""
-    return default if isinstance(value, LeftOut) else value
-
-
-def sent(values: attrs.AttrsInstance) -> dict[str, object]:
-    """Return the attributes of a record of values that a client did send."""
-    found = attrs.asdict(values, recurse=False)
-    return {name: value for name, value in found.items() if value is not LEFT_OUT}
 
 
 @attrs.frozen(kw_only=True)

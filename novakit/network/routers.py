@@ -12,12 +12,13 @@ import attrs
 
 from novakit.context import RequestContext
 from novakit.errors import NotFound
+from novakit.left_out import LEFT_OUT, LeftOut, either, sent
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.allocation.addresses import containing, ip_of, number_of
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
 from novakit.network.interfaces import GATEWAY, INTERFACE, ports_of, refuse_needed, refuse_overlap
-from novakit.network.records import LEFT_OUT, Hop, LeftOut, WantedAddress, WantedGateway, either, sent
+from novakit.network.records import Hop, WantedAddress, WantedGateway
 from novakit.network.refusals import bad, conflict, not_found
 from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.network.subnets import read_routes

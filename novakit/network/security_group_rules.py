@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import attrs
 
 from novakit.context import RequestContext
+from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.network import quotas
 from novakit.network.access import the_own
-from novakit.network.records import LEFT_OUT, LeftOut, derived_id, either
+from novakit.network.records import derived_id
 from novakit.network.refusals import bad, conflict
 from novakit.network.resources import ResourceKind, Resources, Transactions, as_it_is, in_rows
 from novakit.store.engine import Session

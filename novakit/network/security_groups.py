@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import attrs
 
 from novakit.context import RequestContext
+from novakit.left_out import LEFT_OUT, LeftOut, sent
 from novakit.network import quotas
 from novakit.network.access import project_of, the_own
-from novakit.network.records import LEFT_OUT, LeftOut, sent
 from novakit.network.refusals import bad, conflict
 from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.network.security_group_rules import default_group_id, ensure_default, make_default, open_egress

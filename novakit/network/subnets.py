@@ -7,11 +7,12 @@ import attrs
 
 from novakit.context import RequestContext
 from novakit.errors import NotFound, NotImplementedHere
+from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network
 from novakit.network.allocation.addresses import Pool, ip_of, number_of, range_of, usable, without
 from novakit.network.hosts import dhcp
-from novakit.network.records import LEFT_OUT, AddressRange, Hop, LeftOut, either
+from novakit.network.records import AddressRange, Hop
 from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
 from novakit.network.resources import ResourceKind, Resources, as_it_is, in_rows
 from novakit.store.engine import Session

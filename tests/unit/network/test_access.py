@@ -4,8 +4,8 @@ import pytest
 
 from novakit import errors
 from novakit.context import RequestContext
+from novakit.left_out import LEFT_OUT
 from novakit.network import access
-from novakit.network.records import LEFT_OUT
 
 MEMBER = RequestContext(request_id="r", user_id="u", project_id="p", roles=frozenset({"member"}))
 ADMIN = RequestContext(request_id="r", user_id="u", project_id="a", roles=frozenset({"admin"}))

@@ -1,19 +1,6 @@
-"""What was left out of a request is told from null."""
+"""What is derived is the same for whoever derives it."""
 
-from novakit.network.ports import PortChange
-from novakit.network.records import LEFT_OUT, WantedAddress, derived_id, either, sent
-
-
-def test_what_was_left_out_is_false_and_gives_way_to_the_default() -> None:
-    assert not LEFT_OUT
-    assert either(LEFT_OUT, 7) == 7
-    assert either(0, 7) == 0
-    assert either(None, 7) is None
-
-
-def test_what_was_sent_is_told_from_what_was_not() -> None:
-    assert sent(PortChange(host=None, port_security=False)) == {"host": None, "port_security": False}
-    assert sent(WantedAddress()) == {}
+from novakit.network.records import derived_id
 
 
 def test_two_makers_of_one_thing_give_it_the_same_id() -> None:
