@@ -11,15 +11,16 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import attrs
 import fastjsonschema
 
 from novakit import errors
-from novakit.api.documents import Document
+from novakit.api import records
 from novakit.api.service import Call, S, Version
 
+R = TypeVar("R")
 Definition = dict[str, object]
 Fault = fastjsonschema.JsonSchemaValueException
 """Where a value is (`path`), what it is, and which `rule` of which `definition` it does not keep."""
@@ -59,7 +60,9 @@ def _address(kind: Callable[[str], object]) -> Callable[[str], bool]:
     return check
 
 
-FORMATS: Mapping[str, object] = {
+Formats = Mapping[str, str | Callable[[str], bool]]
+"""Patterns and tests of texts, by the name of a format."""
+FORMATS: Formats = {
     "name": _name,
     "az_name": _az_name,
     "printable": _printable,
@@ -134,7 +137,7 @@ class Schema:
 
     definition: Mapping[str, object]
     words: Words = words
-    formats: Mapping[str, Any] = FORMATS
+    formats: Formats = FORMATS
     _compiled: Callable[[object], object] | None = attrs.field(default=None, init=False)
 
     def check(self, value: object) -> None:
@@ -148,31 +151,66 @@ class Schema:
         except Fault as fault:
             raise self.words(fault) from fault
 
-    def checked(self, value: object) -> object:
-        """Return a value that fits. Raises BadRequest in the words of the service."""
-        self.check(value)
-        return value
+
+@attrs.frozen
+class BodyReader(Generic[R]):
+    """The schema of a body of one form, and the record that a handler gets of it."""
+
+    schema: Schema
+    kind: type[R]
+
+    def __call__(self, value: object) -> R:
+        """Return the record of a value. Raises BadRequest in the words of the service for one that does not fit."""
+        self.schema.check(value)
+        return records.read(self.kind, value)
 
 
-class Body:
+def wrapped(key: str, inner: Definition) -> Definition:
+    """Describe a body that is one object under one key."""
+    return {"type": "object", "properties": {key: inner}, "additionalProperties": False, "required": [key]}
+
+
+class Versions:
     """The schemas of one request body, each from some version on."""
 
     def __init__(self, since: Sequence[tuple[Version, Definition]]) -> None:
         self._since = [(version, Schema(definition)) for version, definition in since]
+        self._of: dict[Version, Schema] = {}
+        """The schema of each version that was asked for."""
 
-    def check(self, version: Version, body: Mapping[str, object]) -> None:
+    def check(self, version: Version, body: object) -> None:
         """Raise `BadRequest` for a body that this version does not take."""
-        chosen = [schema for since, schema in self._since if since <= version]
-        chosen[-1].check(body)
+        if (schema := self._of.get(version)) is None:
+            schema = self._of[version] = [one for since, one in self._since if since <= version][-1]
+        schema.check(body)
 
-    async def read(self, call: Call[S]) -> Document:
-        """Read and check the body of a call."""
-        body = await json_body(call)
-        self.check(call.version, body)
-        return body
+    async def require(self, call: Call[S]) -> None:
+        """Check the body of a call that nothing is made of. Raises BadRequest."""
+        self.check(call.version, await json_body(call))
 
 
-async def json_body(call: Call[S]) -> Document:
+class Body(Versions, Generic[R]):
+    """A request body: the schemas of its versions, and the record that a handler gets of it.
+
+    With `under` the body is one object under that key, which the schemas describe and the record is made of.
+    """
+
+    def __init__(self, kind: type[R], since: Sequence[tuple[Version, Definition]], *, under: str | None = None) -> None:
+        super().__init__([(version, wrapped(under, one) if under else one) for version, one in since])
+        self.kind = kind
+        self.under = under
+
+    def record(self, version: Version, body: dict[str, object]) -> R:
+        """Make a record of a body. Raises BadRequest for one that this version does not take."""
+        self.check(version, body)
+        return records.read(self.kind, body[self.under] if self.under else body)
+
+    async def read(self, call: Call[S]) -> R:
+        """Read the body of a call. Raises BadRequest for one that its version does not take."""
+        return self.record(call.version, await json_body(call))
+
+
+async def json_body(call: Call[S]) -> dict[str, object]:
     """Read the body as a JSON object without NUL characters, which no database text can hold."""
     body = await call.json()
     if b"\\u0000" in await call.raw():

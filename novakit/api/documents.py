@@ -1,10 +1,28 @@
-"""What handlers read and write: the JSON of a body, and the rows that are shown in one."""
+"""What handlers write: the JSON of an answer, and the rows that are shown in one."""
 
-from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Literal, Protocol, overload
 
-Document = dict[str, Any]
-"""A JSON object of a body. What its members are is said by the schema that has checked it, for each microversion
-another, which a type checker cannot read; a handler makes records of it for the domain."""
-Row = Mapping[Any, Any]
-"""A row as the domain gives it, by column name: SQLAlchemy's rows have keys and values of any type."""
+Document = dict[str, object]
+"""A JSON object of an answer. What a handler reads is a record, which `novakit/api/bodies.py` makes of a body."""
+Moment = Literal["created_at", "updated_at"]
+Text = Literal["id", "name", "type", "resource_class", "provider_id", "consumer_id"]
+Number = Literal["used", "generation", "consumers"]
+
+
+class Row(Protocol):
+    """A row as the domain gives it, to be shown: by their names its columns, of which these have one type everywhere.
+
+    Whatever else a column holds is shown as it is.
+    """
+
+    @overload
+    def __getitem__(self, column: Moment, /) -> datetime: ...
+    @overload
+    def __getitem__(self, column: Text, /) -> str: ...
+    @overload
+    def __getitem__(self, column: Number, /) -> int: ...
+    @overload
+    def __getitem__(self, column: str, /) -> object: ...
+    def __getitem__(self, column: str, /) -> object:
+        """Return the value of a column."""

@@ -6,21 +6,12 @@ from typing import overload
 
 from novakit import errors
 from novakit.api.bodies import additional
+from novakit.api.records import FALSE, TRUE
 
-TRUE = frozenset(("true", "1", "on", "yes", "t", "y"))
-FALSE = frozenset(("false", "0", "off", "no", "f", "n"))
 MOST_DIGITS = 18
 """Digits of a number that every database can hold."""
 LARGEST_COLUMN = (1 << 31) - 1
 """The largest number of most columns; nothing is found by a larger one, and PostgreSQL fails to look for it."""
-
-
-def boolean(value: bool | str | int | None, default: bool = False) -> bool:
-    """Read a boolean as clients write it in a body; what is neither true nor false is the default."""
-    if isinstance(value, bool):
-        return value
-    word = str(value).strip().lower()
-    return True if word in TRUE else False if word in FALSE else default
 
 
 def strict_boolean(value: str, name: str) -> bool:

@@ -142,7 +142,7 @@ class Call(Generic[S]):
             self._raw = await read_body(self.request, most if self._context else min(STRANGERS_BODY, most))
         return self._raw
 
-    async def json(self) -> Document:
+    async def json(self) -> dict[str, object]:
         """Read the body as a JSON object. Raises BadRequest for anything else."""
         try:
             body = parse(await self.raw())

@@ -1,10 +1,10 @@
 """Servers as users see them, and what of them is changed without anything being done on a host."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -23,6 +23,7 @@ from novakit.store.compute.server_list import ServerQuery as ServerQuery
 from novakit.store.compute.server_list import listed
 from novakit.store.engine import Row
 
+T = TypeVar("T")
 _TAKEN = itemgetter(*Server._fields)
 
 
@@ -82,7 +83,7 @@ class Servers:
         await self._tell_changed(server_id)
         return _server({**row, **values, "updated_at": world.now()})
 
-    async def edit(self, context: RequestContext, server_id: str, column: str, change: Any) -> Any:
+    async def edit(self, context: RequestContext, server_id: str, column: str, change: Callable[[T], T]) -> T:
         """Change `metadata` or `tags` by a function of what they are. Returns what they are then.
 
         Raises Conflict while the server is being built, has failed or is shelved; of metadata also while something is

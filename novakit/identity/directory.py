@@ -28,6 +28,25 @@ _TABLES: Mapping[Kind, sa.Table] = {
 }
 
 
+@attrs.frozen(kw_only=True)
+class Assignment:
+    """A role that a user has on a project or the system, with the names of all of them."""
+
+    user_id: str
+    user_name: str
+    user_domain_id: str
+    user_domain_name: str
+    target_id: str
+    """A project's id, or `SYSTEM`."""
+    project_name: str | None
+    project_domain_id: str | None
+    project_domain_name: str | None
+    role_id: str
+    role_name: str
+    prior: str | None = None
+    """The role that was given, where it implies this one."""
+
+
 @attrs.frozen
 class Directory:
     """The rows of identity, changed one transaction at a time."""
@@ -104,10 +123,10 @@ class Directory:
             raise errors.NotFound(f"Could not find role assignment with role: {role_id}, user: {user_id}.")
         self.changed()
 
-    async def assigned(self, filters: Mapping[str, str]) -> Sequence[Row]:
+    async def assigned(self, filters: Mapping[str, str]) -> Sequence[Assignment]:
         """Fetch assignments with the names of all they speak of."""
         async with self.store.read() as session:
-            return await table.assigned(session, filters)
+            return [Assignment(**row) for row in await table.assigned(session, filters)]
 
     async def role_graph(self) -> tuple[dict[str, str], dict[str, list[str]]]:
         """Fetch the names of roles by id, and which roles each directly implies."""

@@ -51,7 +51,7 @@ class Grant:
     token: Token
     user: Row
     project: Row | None
-    roles: Sequence[Mapping[str, Any]]
+    roles: Sequence[Mapping[str, str]]
     """Effective roles, `id` and `name`, sorted by name."""
 
     def context(self, request_id: str) -> RequestContext:
@@ -300,7 +300,7 @@ async def _granted(session: Session, token: Token) -> Grant:
     return Grant(token=token, user=user, project=project, roles=roles)
 
 
-async def _effective(session: Session, token: Token) -> list[dict[str, Any]]:
+async def _effective(session: Session, token: Token) -> list[dict[str, str]]:
     target = table.SYSTEM if token.system else token.project_id
     names, implies = await table.role_graph(session)
     if target is None:

@@ -1,7 +1,8 @@
 """With whom images are shared, and whether they want them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
 
 import attrs
 
@@ -12,6 +13,18 @@ from novakit.image import limits
 from novakit.store import Store
 from novakit.store import images as table
 from novakit.store.engine import Row, Session
+
+
+@attrs.frozen(kw_only=True)
+class Member:
+    """A project that an image is shared with."""
+
+    image_id: str
+    member_id: str
+    status: str
+    """Whether it wants the image: pending, accepted or rejected."""
+    created_at: datetime
+    updated_at: datetime
 
 
 class SharesImages(Protocol):
@@ -39,27 +52,21 @@ class Members:
 
     images: SharesImages
 
-    async def every(self, context: RequestContext, image_id: str) -> Sequence[Row]:
+    async def every(self, context: RequestContext, image_id: str) -> Sequence[Member]:
         """List with whom an image is shared; a member sees itself alone."""
         row = await self.images.visible(context, image_id)
         if row["visibility"] != "shared":
             raise errors.Forbidden("Only shared images have members.")
         async with self.images.store.read() as session:
-            members = await table.members_of(session, image_id)
+            members = [Member(**one) for one in await table.members_of(session, image_id)]
         if context.is_admin or row["owner"] == context.project_id:
             return members
-        return [member for member in members if member["member_id"] == context.project_id]
+        return [member for member in members if member.member_id == context.project_id]
 
-    async def share(self, context: RequestContext, image_id: str, member_id: str) -> Mapping[str, object]:
+    async def share(self, context: RequestContext, image_id: str, member_id: str) -> Member:
         """Share an image with a project, which then may accept it."""
         now = world.now()
-        row = {
-            "image_id": image_id,
-            "member_id": member_id,
-            "status": "pending",
-            "created_at": now,
-            "updated_at": now,
-        }
+        member = Member(image_id=image_id, member_id=member_id, status="pending", created_at=now, updated_at=now)
         async with self.images.store.write() as session:
             session.after_commit(self.images.forget)
             image = await self.images.owned(
@@ -70,8 +77,8 @@ class Members:
             if not image["was_open"]:
                 await limits.require_opening(session, image["owner"])
             await limits.require_member(session, self.images.limits, image["owner"], image_id)
-            await table.share(session, row)
-        return row
+            await table.share(session, attrs.asdict(member))
+        return member
 
     async def answer(self, context: RequestContext, image_id: str, member_id: str, status: str) -> None:
         """Record whether a member accepts an image; only the member itself decides."""
@@ -94,7 +101,7 @@ class Members:
             )
         await self._member_write(image_id, member_id, lambda session: table.unshare(session, image_id, member_id))
 
-    async def _member_write(self, image_id: str, member_id: str, work: Callable[[Any], Awaitable[bool]]) -> None:
+    async def _member_write(self, image_id: str, member_id: str, work: Callable[[Session], Awaitable[bool]]) -> None:
         async with self.images.store.write() as session:
             session.after_commit(self.images.forget)
             found = await work(session)

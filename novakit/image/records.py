@@ -1,13 +1,13 @@
 """An image as the rest of the cloud sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
-from novakit.store.images import split
+from novakit.store.images import joined, split
 
 HASH_ALGORITHM = "sha512"
 
@@ -39,6 +39,33 @@ class Image:
     sha256: str | None
     created_at: datetime
     updated_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class ImageValues:
+    """What an image's owner says of it; `min_disk` in GiB, `min_ram` in MiB."""
+
+    KEEPS_THE_REST: ClassVar = "properties"
+
+    name: str | None = None
+    visibility: str = "shared"
+    protected: bool = False
+    os_hidden: bool = False
+    owner: str | None = None
+    disk_format: str | None = None
+    container_format: str | None = None
+    min_disk: int = 0
+    min_ram: int = 0
+    tags: Sequence[str] = ()
+    properties: Mapping[str, str] = {}
+
+
+@attrs.frozen(kw_only=True)
+class NewImage(ImageValues):
+    """An image that is to be made."""
+
+    id: str | None = None
+    """None for one that is to be given an id."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +104,17 @@ def record(row: Mapping[Any, Any]) -> Image:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
+
+
+def values(row: Mapping[Any, Any]) -> ImageValues:
+    """Return what the owner said of an image, of its row."""
+    said = {field.name: row[field.name] for field in attrs.fields(ImageValues)}
+    return ImageValues(**{**said, "tags": split(row["tags"])})
+
+
+def columns(said: ImageValues) -> dict[str, object]:
+    """Return what is said of an image by column."""
+    return {**{field.name: getattr(said, field.name) for field in attrs.fields(ImageValues)}, "tags": joined(said.tags)}
 
 
 def document(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import structlog
@@ -17,7 +16,8 @@ from novakit.disk_images import CONTAINERS, FORMATS, Inspection
 from novakit.image import files, limits
 from novakit.image.limits import ImageQuotas
 from novakit.image.members import Members
-from novakit.image.records import Image, ImageFile, document, record
+from novakit.image.records import Image, ImageFile, ImageValues, NewImage, columns, document, record
+from novakit.image.records import values as values_of
 from novakit.store import Store
 from novakit.store import images as table
 from novakit.store.engine import Row, Session
@@ -38,8 +38,8 @@ MAX_TAGS = 128
 MAX_PROPERTY_BYTES = 1 << 18
 """Bytes of names and values of all properties of one image; patches add up, so the size of a body bounds nothing."""
 
-Change = Callable[[dict[str, Any]], None]
-"""Changes the document of an image in place: base attributes under their names, the rest under `properties`."""
+Change = Callable[[ImageValues], ImageValues]
+"""Gives what is to be said of an image, from what is said of it."""
 
 
 @attrs.define
@@ -101,7 +101,7 @@ class Images:
         async with self.store.read() as session:
             return await table.file_names(session)
 
-    async def show(self, context: RequestContext, image_id: str) -> Mapping[str, Any]:
+    async def show(self, context: RequestContext, image_id: str) -> Mapping[str, object]:
         """Return an image as the image API shows it. Raises NotFound where the caller cannot see it."""
         return document(await self.visible(context, image_id))
 
@@ -132,7 +132,7 @@ class Images:
         async with self.store.read() as session:
             return await table.names(session, set(ids))
 
-    async def list(self, wanted: table.ImageQuery) -> Sequence[Mapping[str, Any]]:
+    async def list(self, wanted: table.ImageQuery) -> Sequence[Mapping[str, object]]:
         """Return one page of images as the image API shows them."""
         async with self.store.read() as session:
             return [document(row) for row in await table.listed(session, wanted)]
@@ -165,43 +165,33 @@ class Images:
             checksum=row["checksum"],
         )
 
-    async def create(self, context: RequestContext, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Make an image without bytes; `values` are base attributes and `properties`."""
-        given = {"properties": {}, "tags": [], **values}
-        owner = given.get("owner") or context.project_id
+    async def create(self, context: RequestContext, new: NewImage) -> Mapping[str, object]:
+        """Make an image without bytes. Returns it as the image API shows it."""
+        owner = new.owner or context.project_id
         if not owner:
             raise errors.Forbidden("An image belongs to a project; log in to one.")
         if owner != context.project_id and not context.is_admin:
             raise errors.Forbidden("You are not permitted to create images owned by others.")
-        _require_may_show(context, given.get("visibility"), owner)
-        _check(given)
+        _require_may_show(context, new.visibility, owner)
+        _check(new)
         async with self.store.write() as session:
-            row = await self.add(session, given, owner)
+            row = await self.add(session, new, owner)
         return document(row)
 
-    async def add(self, session: Session, given: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
+    async def add(self, session: Session, new: NewImage, owner: str) -> Mapping[str, object]:
         """Insert an image without bytes, of values that were looked at. Raises Conflict, and TooLarge."""
         now = world.now()
         row = {
-            "id": given.get("id") or world.new_id(),
-            "name": given.get("name"),
-            "status": "queued",
-            "disk_format": given.get("disk_format"),
-            "container_format": given.get("container_format"),
-            "min_disk": given.get("min_disk", 0),
-            "min_ram": given.get("min_ram", 0),
+            **columns(new),
+            "id": (new.id or world.new_id()).lower(),
             "owner": owner,
-            "visibility": given.get("visibility", "shared"),
-            "protected": given.get("protected", False),
-            "os_hidden": given.get("os_hidden", False),
-            "properties": given.get("properties", {}),
-            "tags": table.joined(given.get("tags", [])),
+            "status": "queued",
             "created_at": now,
             "updated_at": now,
             **dict.fromkeys(("size", "virtual_size", "checksum", "os_hash_value", "sha256", "file_name")),
         }
         await limits.require_image(session, self.limits, owner)
-        if row["visibility"] in table.OPEN:
+        if new.visibility in table.OPEN:
             await limits.require_opening(session, owner)
         await table.create(session, row)
         return row
@@ -212,27 +202,30 @@ class Images:
             session.after_commit(self.forget)
             row = await table.locked(session, image_id)
             before = await self.owned(session, context, image_id, row, "modify_image")
-            after = {**before, "properties": dict(before["properties"]), "tags": table.split(before["tags"])}
-            change(after)
-            self._require_allowed(context, before, after)
-            if after["visibility"] in table.OPEN and not before["was_open"]:
-                await limits.require_opening(session, after["owner"])
-            after |= {"tags": table.joined(after["tags"]), "updated_at": world.now()}
-            await table.update(session, image_id, {name: value for name, value in after.items() if name != "id"})
-        return document(after)
+            after = change(values_of(before))
+            owner = self._require_allowed(context, before, after)
+            if after.visibility in table.OPEN and not before["was_open"]:
+                await limits.require_opening(session, owner)
+            changed = {**columns(after), "updated_at": world.now()}
+            await table.update(session, image_id, changed)
+        return document({**before, **changed})
 
-    def _require_allowed(self, context: RequestContext, before: Row, after: Mapping[str, Any]) -> None:
-        if after["visibility"] != before["visibility"]:
-            _require_may_show(context, after["visibility"], after["owner"])
-        if after["owner"] != before["owner"]:
+    def _require_allowed(self, context: RequestContext, before: Row, after: ImageValues) -> str:
+        """Return whose image it is then. Raises Forbidden and BadRequest for what may not be."""
+        owner: str = after.owner or before["owner"]
+        if after.visibility != before["visibility"]:
+            _require_may_show(context, after.visibility, owner)
+        if after.owner != before["owner"]:
             if not context.is_admin:
                 raise errors.Forbidden("Only an administrator gives an image to another project.")
-            if not after["owner"]:
+            if not after.owner:
                 raise errors.BadRequest("An image belongs to a project; name the one that is to have it.")
-        for name in ("disk_format", "container_format"):
-            if after[name] != before[name] and before["status"] != "queued":
+        formats = {"disk_format": after.disk_format, "container_format": after.container_format}
+        for name, value in formats.items():
+            if value != before[name] and before["status"] != "queued":
                 raise errors.Forbidden(f"Attribute {name} can be replaced only for a queued image.")
         _check(after)
+        return owner
 
     async def owned(self, session: Session, context: RequestContext, image_id: str, row: Row | None, rule: str) -> Row:
         """Return the row to its owner, who may do what `rule` is about.
@@ -353,20 +346,20 @@ class Images:
         min_ram: int = 0,
     ) -> Image:
         """Store a local file as a new image; one that is refused leaves nothing behind."""
-        values = {
-            "name": name,
-            "disk_format": disk_format,
-            "container_format": "bare",
-            "visibility": visibility,
-            "properties": dict(properties or {}),
-            "min_disk": min_disk,
-            "min_ram": min_ram,
-        }
-        image = await self.create(context, values)
+        new = NewImage(
+            name=name,
+            disk_format=disk_format,
+            container_format="bare",
+            visibility=visibility,
+            properties=dict(properties or {}),
+            min_disk=min_disk,
+            min_ram=min_ram,
+        )
+        image_id = str((await self.create(context, new))["id"])
         try:
-            return await self.upload(context, image["id"], pieces(path))
+            return await self.upload(context, image_id, pieces(path))
         except BaseException:
-            await self.delete(context, image["id"])
+            await self.delete(context, image_id)
             raise
 
 
@@ -409,15 +402,16 @@ def _ask(context: RequestContext, rule: str, target: Target) -> None:
         raise errors.Forbidden(f"You are not authorized to complete {rule} action.")
 
 
-def _check(values: Mapping[str, Any]) -> None:
+def _check(said: ImageValues) -> None:
     """Refuse what this service could not keep or would not know how to inspect."""
-    for name, known in (("disk_format", FORMATS), ("container_format", CONTAINERS)):
-        if values.get(name) is not None and values[name] not in known:
-            raise errors.BadRequest(f"Invalid {name} {values[name]!r}; this cloud takes {', '.join(known)}.")
-    if len(values["properties"]) > MAX_PROPERTIES:
+    formats = (("disk_format", said.disk_format, FORMATS), ("container_format", said.container_format, CONTAINERS))
+    for name, value, known in formats:
+        if value is not None and value not in known:
+            raise errors.BadRequest(f"Invalid {name} {value!r}; this cloud takes {', '.join(known)}.")
+    if len(said.properties) > MAX_PROPERTIES:
         raise errors.TooLarge(f"The limit of {MAX_PROPERTIES} properties of an image has been exceeded.")
-    size = sum(len(text.encode(errors="replace")) for pair in values["properties"].items() for text in pair)
+    size = sum(len(text.encode(errors="replace")) for pair in said.properties.items() for text in pair)
     if size > MAX_PROPERTY_BYTES:
         raise errors.TooLarge(f"The properties of an image may have {MAX_PROPERTY_BYTES} bytes in all, not {size}.")
-    if len(values["tags"]) > MAX_TAGS:
+    if len(said.tags) > MAX_TAGS:
         raise errors.TooLarge(f"The limit of {MAX_TAGS} tags of an image has been exceeded.")

@@ -17,7 +17,7 @@ from novakit import durable, errors
 from novakit.disk.pieces import PIECE
 from novakit.disk_images import FORMATS, Inspection
 from novakit.image import files
-from novakit.image.records import document
+from novakit.image.records import NewImage, document
 from novakit.image.service import Images
 from novakit.store import images as table
 from novakit.store.engine import Row
@@ -117,13 +117,9 @@ class UnknownFiles:
         async with self.images.store.write() as session:
             session.after_commit(self.images.forget)
             if queued is None:
-                values = {
-                    "id": image_id,
-                    "name": asked.name or image_id,
-                    "disk_format": declared,
-                    "container_format": "bare",
-                }
-                await self.images.add(session, values, asked.project or "")
+                name = asked.name or image_id
+                new = NewImage(id=image_id, name=name, disk_format=declared, container_format="bare")
+                await self.images.add(session, new, asked.project or "")
             elif queued["disk_format"] is None:
                 missing = {"disk_format": declared, "container_format": queued["container_format"] or "bare"}
                 await table.update(session, image_id, missing)

@@ -5,17 +5,14 @@ clients' requests cost about as many statements as one. Each is still all or not
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
 
 import attrs
 
 from novakit import errors
+from novakit.left_out import LEFT_OUT, LeftOut
 from novakit.placement.ledger import CONCURRENT_UPDATE, AllocationClaim, Ledger, NoSuchStock, OutOfStock
 from novakit.store.engine import Session
 from novakit.store.placement import names
-
-UNCHECKED: Final[Any] = object()
-"""In place of a generation: whatever it is now."""
 
 
 @attrs.frozen
@@ -23,8 +20,8 @@ class AllocationRequest:
     """What a consumer is to hold, and which generation of the consumer the caller has seen."""
 
     claim: AllocationClaim
-    generation: int | None = UNCHECKED
-    """None when the caller expects that the consumer does not exist."""
+    generation: int | LeftOut | None = LEFT_OUT
+    """None when the caller expects that the consumer does not exist; left out for whatever it is now."""
 
 
 async def replace(session: Session, asked: Sequence[AllocationRequest]) -> None:
@@ -85,7 +82,7 @@ async def _refusal(session: Session, ledger: Ledger, asked: Sequence[AllocationR
 
 def check_generation(ledger: Ledger, request: AllocationRequest) -> None:
     """Raise `Conflict` when the consumer is not as the caller has seen it."""
-    if request.generation is UNCHECKED:
+    if isinstance(request.generation, LeftOut):
         return
     row = ledger.consumers.get(request.claim.consumer_id)
     actual = row["generation"] if row else None

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
+from novakit.left_out import LEFT_OUT, LeftOut
 from novakit.placement.names import Changes
 from novakit.store.engine import Row, Session
 from novakit.store.placement import aggregates, inventories, names, resource_providers, traits, usages
 from novakit.store.placement.inventories import StatedInventory as StatedInventory
 
 Rows = Sequence[Row]
-UNCHANGED = resource_providers.UNCHANGED
 """A parent that stays as it is."""
 
 
@@ -68,7 +68,7 @@ class Providers:
             lambda session: resource_providers.create(session, id=id, name=name, parent_id=parent_id)
         )
 
-    async def update(self, id: str, *, name: str, parent_id: str | None = UNCHANGED, may_move: bool) -> Row:
+    async def update(self, id: str, *, name: str, parent_id: str | LeftOut | None = LEFT_OUT, may_move: bool) -> Row:
         """Rename a provider, put it below another, and return it. Raises Conflict, BadRequest."""
         return await self.changes.write(
             lambda session: resource_providers.update(session, id, name=name, parent_id=parent_id, may_move=may_move)

@@ -10,6 +10,7 @@ from tests.house.figures import Figure, Source
 
 HELD = (
     figures.uses_of_any,
+    figures.uses_of_aliases_of_any,
     figures.twice_defined,
     figures.widest_folder,
     figures.calls_by_string,

@@ -43,15 +43,14 @@ async def show(call: Call[Compute]) -> web.Response:
 
 async def create(call: Call[Compute]) -> web.Response:
     """Register a public key; before 2.92, make a pair when none is given."""
-    asked = (await schemas.create.read(call))["keypair"]
-    user_id = asked.get("user_id") or call.context.user_id
+    new = await schemas.create.read(call)
+    user_id = new.user_id or call.context.user_id
     call.authorize(call.rule, {"user_id": user_id})
-    kind = asked.get("type", "ssh")
     private, project_id = None, call.context.project_id or ""
-    if "public_key" in asked:
-        row = await call.service.keypairs.add(project_id, user_id, asked["name"], asked["public_key"], kind)
+    if new.public_key is not None:
+        row = await call.service.keypairs.add(project_id, user_id, new.name, new.public_key, new.type)
     else:
-        row, private = await call.service.keypairs.generate(project_id, user_id, asked["name"], kind)
+        row, private = await call.service.keypairs.generate(project_id, user_id, new.name, new.type)
     shown = _view(call, row, (*BRIEF, "user_id"))
     if private is not None:
         shown["private_key"] = private

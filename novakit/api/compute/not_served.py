@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import Body
+from novakit.api.bodies import Versions
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.schemas import not_served as schemas
 from novakit.api.compute.servers.servers import server_of
@@ -24,12 +24,12 @@ def nothing_of_server(key: str) -> Handler:
     return handler
 
 
-def refused_of_server(what: str, body: Body) -> Handler:
+def refused_of_server(what: str, body: Versions) -> Handler:
     """Refuse something about a server that the caller may change."""
 
     async def handler(call: Call[Compute]) -> web.Response:
         await server_of(call)
-        await body.read(call)
+        await body.require(call)
         raise errors.NotImplementedHere(f"{what} is not served by this cloud yet; the server is as it was.")
 
     return handler

@@ -10,7 +10,6 @@ from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import quotas as schemas
 from novakit.api.documents import Document
-from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.network import quotas as network_quotas
 
@@ -71,13 +70,11 @@ async def defaults(call: Call[Compute]) -> web.Response:
 async def update(call: Call[Compute]) -> web.Response:
     """Change limits of a project."""
     project_id = await _project(call)
-    asked = (await schemas.update.read(call))["quota_set"]
-    force = boolean(asked.pop("force", False))
-    values = {name: int(limit) for name, limit in asked.items()}
-    proxied = sorted(name for name in schemas.NETWORK if name in values)
+    change = await schemas.update.read(call)
+    proxied = sorted(name for name in schemas.NETWORK if name in change.limits)
     if proxied:
         raise errors.BadRequest(f"{', '.join(proxied)}: the network service keeps these quotas; change them there.")
-    return _reply(call, await call.service.quotas.change(project_id, values, force=force), None)
+    return _reply(call, await call.service.quotas.change(project_id, change.limits, force=change.force), None)
 
 
 async def delete(call: Call[Compute]) -> web.Response:

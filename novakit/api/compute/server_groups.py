@@ -1,7 +1,5 @@
 """/os-server-groups: servers that shall run together or apart."""
 
-from typing import Any
-
 from aiohttp import web
 
 from novakit import errors
@@ -40,19 +38,19 @@ async def create(call: Call[Compute]) -> web.Response:
     """Make a group."""
     body = await json_body(call)
     _refuse_other_versions(call.version, body.get("server_group"))
-    schemas.create.check(call.version, body)
-    asked = body["server_group"]
-    policy = asked["policy"] if "policy" in asked else asked["policies"][0]
-    rules = {name: int(value) for name, value in asked.get("rules", {}).items()}
-    if rules and policy != "anti-affinity":
+    new = schemas.create.record(call.version, body)
+    policy = new.policies[0] if new.policy is None else new.policy
+    if new.rules and policy != "anti-affinity":
         raise errors.BadRequest("Only anti-affinity policy supports rules.")
-    made = await call.service.server_groups.create(call.context, asked["name"], policy, rules)
+    made = await call.service.server_groups.create(call.context, new.name, policy, new.rules)
     return reply({"server_group": _view(call, made)})
 
 
-def _refuse_other_versions(version: Version, asked: Any) -> None:
+def _refuse_other_versions(version: Version, asked: object) -> None:
     """Say which microversion a request needs that is right in another one; raise `BadRequest`."""
-    fields = set(asked) if isinstance(asked, dict) else set()
+    if not isinstance(asked, dict):
+        return
+    fields = set(asked)
     if version >= SPELLED_SINCE and "policies" in fields:
         raise errors.BadRequest(f"'policies' is for microversions before 2.64; {text(version)} takes 'policy', a text.")
     if version < SPELLED_SINCE and fields & {"policy", "rules"}:
@@ -61,7 +59,7 @@ def _refuse_other_versions(version: Version, asked: Any) -> None:
         raise errors.BadRequest(
             f"{named} {verb} microversion 2.64 or later; {text(version)} takes 'policies', a list of one."
         )
-    policies = asked.get("policies") if fields else None
+    policies = asked.get("policies")
     if version < schemas.SOFT_SINCE and isinstance(policies, list) and any(each in schemas.SOFT for each in policies):
         raise errors.BadRequest(f"Soft policies need microversion {text(schemas.SOFT_SINCE)} or later.")
 

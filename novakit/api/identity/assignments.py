@@ -7,12 +7,12 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from novakit import errors
-from novakit.api.documents import Document, Row
+from novakit.api.documents import Document
 from novakit.api.identity import resources
 from novakit.api.queries import choice, strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
-from novakit.identity.directory import SYSTEM
+from novakit.identity.directory import SYSTEM, Assignment
 from novakit.identity.service import closure
 
 INHERITED = "scope.OS-INHERIT:inherited_to"
@@ -59,17 +59,17 @@ async def every(call: Call[Identity]) -> web.Response:
     call.authorize(call.rule, {} if user is None else {"target.user.id": user})
     asked = _asked(call.request.query)
     filters = {"user_id": user, "target_id": SYSTEM if asked.system else asked.project if not asked.subtree else None}
-    rows: Iterable[Row] = await call.service.directory.assigned(
+    found: Iterable[Assignment] = await call.service.directory.assigned(
         {name: value for name, value in filters.items() if value is not None}
     )
     if asked.subtree:
         within = await _subtree(call.service, str(asked.project))
-        rows = [row for row in rows if row["target_id"] in within]
+        found = [one for one in found if one.target_id in within]
     if asked.nobodys:
-        rows = []
+        found = []
     if asked.effective:
-        rows = await _expanded(call.service, rows)
-    items = [_document(call, row, asked.named) for row in rows if asked.role in (None, row["role_id"])]
+        found = await _expanded(call.service, found)
+    items = [_document(call, one, asked.named) for one in found if asked.role in (None, one.role_id)]
     return reply(resources.collection(call, "role_assignments", items))
 
 
@@ -141,40 +141,36 @@ async def _subtree(service: Identity, project: str) -> set[str]:
     return found
 
 
-async def _expanded(service: Identity, rows: Iterable[Row]) -> list[Row]:
+async def _expanded(service: Identity, assigned: Iterable[Assignment]) -> list[Assignment]:
     names, implies = await service.directory.role_graph()
-    found: dict[tuple[str, str, str], Row] = {}
-    for row in rows:
-        for role in sorted(closure([row["role_id"]], implies), key=lambda key: names[key]):
-            same = role == row["role_id"]
-            expanded = {**row, "role_id": role, "role_name": names[role], "prior": None if same else row["role_id"]}
-            key = (row["user_id"], row["target_id"], role)
+    found: dict[tuple[str, str, str], Assignment] = {}
+    for one in assigned:
+        for role in sorted(closure([one.role_id], implies), key=lambda key: names[key]):
+            same = role == one.role_id
+            key = (one.user_id, one.target_id, role)
             if same or key not in found:
-                found[key] = expanded
+                prior = None if same else one.role_id
+                found[key] = attrs.evolve(one, role_id=role, role_name=names[role], prior=prior)
     return list(found.values())
 
 
-def _document(call: Call[Identity], row: Row, named: bool) -> dict[str, object]:
+def _document(call: Call[Identity], one: Assignment, named: bool) -> Document:
     base = f"{call.service.url}/v3"
-    user: dict[str, object] = {"id": row["user_id"]}
-    role: dict[str, object] = {"id": row["role_id"]}
-    project: dict[str, object] = {"id": row["target_id"]}
+    user: Document = {"id": one.user_id}
+    role: Document = {"id": one.role_id}
+    project: Document = {"id": one.target_id}
     if named:
-        role["name"] = row["role_name"]
-        user |= {"name": row["user_name"], "domain": _domain(row, "user")}
-        project |= {"name": row["project_name"], "domain": _domain(row, "project")}
-    on_system = row["target_id"] == SYSTEM
+        role["name"] = one.role_name
+        user |= {"name": one.user_name, "domain": {"id": one.user_domain_id, "name": one.user_domain_name}}
+        domain = {"id": one.project_domain_id, "name": one.project_domain_name}
+        project |= {"name": one.project_name, "domain": domain}
+    on_system = one.target_id == SYSTEM
     scope = {"system": {"all": True}} if on_system else {"project": project}
-    given = row.get("prior") or row["role_id"]
-    where = "system" if on_system else f"projects/{row['target_id']}"
-    links = {"assignment": f"{base}/{where}/users/{row['user_id']}/roles/{given}"}
-    if row.get("prior"):
-        links["prior_role"] = f"{base}/roles/{row['prior']}"
+    where = "system" if on_system else f"projects/{one.target_id}"
+    links = {"assignment": f"{base}/{where}/users/{one.user_id}/roles/{one.prior or one.role_id}"}
+    if one.prior:
+        links["prior_role"] = f"{base}/roles/{one.prior}"
     return {"role": role, "user": user, "scope": scope, "links": links}
-
-
-def _domain(row: Row, whose: str) -> Document:
-    return {"id": row[f"{whose}_domain_id"], "name": row[f"{whose}_domain_name"]}
 
 
 def _routes_at(place: str, whole: str, one: str) -> list[Route]:

@@ -1,13 +1,12 @@
 """Logging in, looking at tokens and taking them back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.documents import Document
 from novakit.api.identity import checks, filters, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
@@ -25,7 +24,88 @@ _reference = {
     },
 }
 _owned = {"type": "object", "properties": {**_reference["properties"], "domain": _reference}}  # type: ignore[dict-item]
-_checked = checks.check(
+
+
+@attrs.frozen(kw_only=True)
+class Named:
+    """A thing by its id or its name."""
+
+    id: str | None = None
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NamedInDomain(Named):
+    """A thing by its id, or by its name and its domain."""
+
+    domain: Named = Named()
+
+
+@attrs.frozen(kw_only=True)
+class NamedUser(NamedInDomain):
+    """Who logs in, and the proof of it."""
+
+    password: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class PasswordLogin:
+    """A login by password."""
+
+    user: NamedUser
+
+
+@attrs.frozen(kw_only=True)
+class TokenLogin:
+    """A login by a token that the user has."""
+
+    id: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Proof:
+    """How a user shows who it is."""
+
+    methods: Sequence[str]
+    password: PasswordLogin | None = None
+    token: TokenLogin | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WantedSystem:
+    """Whether all of the system is wanted, which is the only part that there is."""
+
+    all: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class WantedScope:
+    """What a token is to be for; one of them at most."""
+
+    project: NamedInDomain | None = None
+    domain: Named | None = None
+    unscoped: Mapping[str, object] | None = None
+    system: WantedSystem | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Authentication:
+    """Who wants a token, and for what."""
+
+    identity: Proof
+    scope: str | WantedScope = WantedScope()
+    """A text is `unscoped`."""
+
+
+@attrs.frozen(kw_only=True)
+class Login:
+    """The body of POST /auth/tokens."""
+
+    auth: Authentication
+
+
+_read = checks.body(
+    Login,
     {
         "type": "object",
         "required": ["auth"],
@@ -75,78 +155,76 @@ _checked = checks.check(
                 },
             }
         },
-    }
+    },
 )
 
 
 async def login(call: Call[Identity]) -> web.Response:
     """Return a token for a password, or for another token."""
-    auth = _checked(await call.json())["auth"]
-    scope = _scope(auth.get("scope", {}))
-    identity = auth["identity"]
-    match sorted(set(identity["methods"])):
+    auth = _read(await call.json()).auth
+    scope = _scope(auth.scope)
+    match sorted(set(auth.identity.methods)):
         case ["password"]:
-            text, grant = await _by_password(call.service, identity.get("password"), scope)
+            text, grant = await _by_password(call.service, auth.identity.password, scope)
         case ["token"]:
-            if "token" not in identity:
+            if auth.identity.token is None:
                 raise errors.BadRequest("Expecting to find token in identity.")
-            text, grant = await call.service.exchange(identity["token"]["id"], scope)
+            text, grant = await call.service.exchange(auth.identity.token.id, scope)
         case _:
             raise errors.Unauthorized("Attempted to authenticate with an unsupported method; use password or token.")
     body = await document(call.service, grant, catalog="nocatalog" not in call.query)
     return reply(body, 201, {"X-Subject-Token": text, "Vary": "X-Auth-Token"})
 
 
-async def _by_password(service: Identity, said: Mapping[str, Any] | None, scope: Scope) -> tuple[str, Grant]:
+async def _by_password(service: Identity, said: PasswordLogin | None, scope: Scope) -> tuple[str, Grant]:
     if said is None:
         raise errors.BadRequest("Expecting to find password in identity.")
-    user = said["user"]
-    if "id" in user:
+    user = said.user
+    if user.id is not None:
         return await service.login(
-            user_id=user["id"], password=user["password"], scope=scope, address=bucket(client_address())
+            user_id=user.id, password=user.password, scope=scope, address=bucket(client_address())
         )
-    if "name" not in user:
+    if user.name is None:
         raise errors.BadRequest("Expecting to find id or name in user.")
     return await service.login(
-        user_name=user["name"],
+        user_name=user.name,
         user_domain=_domain(user, "user"),
-        password=user["password"],
+        password=user.password,
         scope=scope,
         address=bucket(client_address()),
     )
 
 
-def _scope(said: Any) -> Scope:
-    if said == "unscoped" or "unscoped" in said:
+def _scope(said: str | WantedScope) -> Scope:
+    if isinstance(said, str) or said.unscoped is not None:
         return Scope(unscoped=True)
-    if "system" in said:
-        if said["system"].get("all") is not True:
+    if said.system is not None:
+        if not said.system.all:
             raise errors.BadRequest('Expecting to find {"all": true} in system.')
         return Scope(system=True)
-    if "domain" in said:
+    if said.domain is not None:
         raise errors.Unauthorized("There are no roles on domains here; ask for a project or the system.")
-    if "project" not in said:
+    project = said.project
+    if project is None:
         return Scope()
-    project = said["project"]
-    if "id" in project:
-        return Scope(project_id=project["id"])
-    if "name" not in project:
+    if project.id is not None:
+        return Scope(project_id=project.id)
+    if project.name is None:
         raise errors.BadRequest("Expecting to find id or name in project.")
-    return Scope(project_name=project["name"], domain=_domain(project, "project"))
+    return Scope(project_name=project.name, domain=_domain(project, "project"))
 
 
-def _domain(said: Mapping[str, Any], what: str) -> str:
-    domain = said.get("domain", {})
-    found = domain.get("id") or domain.get("name")
+def _domain(said: NamedInDomain, what: str) -> str:
+    found = said.domain.id or said.domain.name
     if not found:
         raise errors.BadRequest(f"Expecting to find domain in {what}.")
-    return str(found)
+    return found
 
 
-async def document(service: Identity, grant: Grant, *, catalog: bool) -> Document:
+async def document(service: Identity, grant: Grant, *, catalog: bool) -> dict[str, object]:
     """Write a token's meaning as clients read it."""
     token = grant.token
-    said: Document = {
+    said: dict[str, object] = {
         "methods": list(token.methods),
         "user": {
             "domain": {"id": grant.user["domain_id"], "name": grant.user["domain_name"]},

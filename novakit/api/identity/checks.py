@@ -1,13 +1,12 @@
 """What a request to the identity API may hold."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 
 from novakit import errors
-from novakit.api.bodies import Fault, Schema
+from novakit.api.bodies import BodyReader, Fault, Schema
 
-Check = Callable[[object], Any]
-
+R = TypeVar("R")
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
 SHORT_NAME = {**NAME, "maxLength": 64}
 """Of projects and domains."""
@@ -17,9 +16,9 @@ FLAG = {"type": "boolean"}
 PASSWORD = {"type": "string", "minLength": 1, "maxLength": 4096}
 
 
-def check(schema: Mapping[str, object]) -> Check:
-    """Make a function that gives a value which fits the schema. Raises BadRequest with the place and the reason."""
-    return Schema(schema, words).checked
+def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
+    """Make what reads a body that fits a schema. It raises BadRequest with the place and the reason."""
+    return BodyReader(Schema(schema, words), kind)
 
 
 def words(fault: Fault) -> errors.BadRequest:

@@ -1,5 +1,6 @@
 """A user's own password and own projects."""
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
@@ -9,7 +10,24 @@ from novakit.front.addresses import bucket
 from novakit.front.door import client_address
 from novakit.identity import Identity
 
-_checked = checks.check(
+
+@attrs.frozen(kw_only=True)
+class NewPassword:
+    """A password, and the one before it."""
+
+    password: str = attrs.field(repr=False)
+    original_password: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class PasswordChange:
+    """The body of a change."""
+
+    user: NewPassword
+
+
+_read = checks.body(
+    PasswordChange,
     {
         "type": "object",
         "required": ["user"],
@@ -20,7 +38,7 @@ _checked = checks.check(
                 "properties": {"password": checks.PASSWORD, "original_password": {"type": "string"}},
             }
         },
-    }
+    },
 )
 
 
@@ -28,11 +46,11 @@ async def change(call: Call[Identity]) -> web.Response:
     """Give the caller a new password."""
     if not call.allows(call.rule, {"target.user.id": call.path["id"]}):
         raise errors.Forbidden("A user changes its own password; an administrator sets another's with PATCH.")
-    user = _checked(await call.json())["user"]
+    new = _read(await call.json()).user
     await call.service.change_password(
         call.context.user_id,
-        original=user["original_password"],
-        password=user["password"],
+        original=new.original_password,
+        password=new.password,
         address=bucket(client_address()),
     )
     return reply(status=204)

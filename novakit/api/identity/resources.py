@@ -1,27 +1,32 @@
 """The nouns of identity that are created, listed, shown, changed and deleted all in the same way."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 import orjson
 from aiohttp import web
 
 from novakit import errors
+from novakit.api.bodies import BodyReader
 from novakit.api.documents import Document, Row
 from novakit.api.identity import checks, filters
 from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
-from novakit.api.service import Call, Route, reply
+from novakit.api.service import Call, Handler, Route, reply
 from novakit.identity import Identity
 from novakit.identity.directory import Kind
 
+Values = dict[str, object]
+"""What is to be kept of a thing, by column; what it may be its noun says."""
 
-def collection(call: Call[Identity], name: str, items: Sequence[Any], *, more: bool = False) -> Document:
+
+def collection(
+    call: Call[Identity], name: str, items: Sequence[Mapping[str, object]], *, more: bool = False
+) -> Document:
     """Write a list as clients read it; `more` says that another page follows."""
     here = f"{call.service.url}{_below(call)}"
     following = None
     if more and items:
-        query = call.request.rel_url.update_query(marker=items[-1]["id"]).raw_query_string
+        query = call.request.rel_url.update_query(marker=str(items[-1]["id"])).raw_query_string
         following = f"{here.partition('?')[0]}?{query}"
     return {name: items, "links": {"next": following, "self": here, "previous": None}}
 
@@ -52,7 +57,9 @@ class Noun:
         """Write a row as clients read it."""
         link = f"{call.service.url}/v3/{self.plural}/{row['id']}"
         shown = {name: row[name] for name in self.shown if row[name] is not None or name not in _SILENT}
-        return {**(row["extra"] or {}), "id": row["id"], **shown, **self.fixed, "links": {"self": link}}
+        extra = row["extra"]
+        kept = extra if isinstance(extra, dict) else {}
+        return {**kept, "id": row["id"], **shown, **self.fixed, "links": {"self": link}}
 
     def routes(self) -> list[Route]:
         """Return the routes of this noun."""
@@ -66,27 +73,28 @@ class Noun:
         }
         return [choice[verb] for verb in self.verbs]
 
-    def _body(self, required: Sequence[str]) -> checks.Check:
+    def _body(self, required: Sequence[str]) -> BodyReader[dict[str, Values]]:
         inner = {"type": "object", "required": list(required), "properties": dict(self.accepts)}
-        return checks.check({"type": "object", "required": [self.name], "properties": {self.name: inner}})
+        whole = {"type": "object", "required": [self.name], "properties": {self.name: inner}}
+        return checks.body(dict[str, Values], whole)
 
-    def _creator(self) -> Any:
-        check = self._body(self.required)
+    def _creator(self) -> Handler:
+        read = self._body(self.required)
 
         async def create(call: Call[Identity]) -> web.Response:
-            values = dict(check(await call.json())[self.name])
+            values = read(await call.json())[self.name]
             values = await _completed(call, self, self._with_extra(values, {}))
             row = await call.service.directory.create(self.plural, values)
             return reply({self.name: self.document(call, row)}, 201)
 
         return create
 
-    def _updater(self) -> Any:
-        check = self._body(())
+    def _updater(self) -> Handler:
+        read = self._body(())
 
         async def update(call: Call[Identity]) -> web.Response:
             directory = call.service.directory
-            values = dict(check(await call.json())[self.name])
+            values = dict(read(await call.json())[self.name])
             before = await directory.show(self.plural, call.path["id"])
             for name in [name for name in self.frozen if name in values]:
                 if values.pop(name) != before[name]:
@@ -97,7 +105,7 @@ class Noun:
 
         return update
 
-    def _with_extra(self, values: Document, before: Mapping[str, object]) -> Document:
+    def _with_extra(self, values: Values, before: Mapping[str, object]) -> Values:
         """Keep the attributes that the API does not know as clients sent them; null takes one away.
 
         Raises BadRequest where they would be more than a row should hold.
@@ -147,23 +155,23 @@ _SILENT = frozenset({"email", "default_project_id"})
 """Left out of a document that has no value for it."""
 
 
-def _plain(values: Document) -> Document:
+def _plain(values: Values) -> Values:
     """Write a missing description as an empty one."""
     return {name: "" if name == "description" and value is None else value for name, value in values.items()}
 
 
-async def _completed(call: Call[Identity], noun: Noun, values: Document) -> Document:
+async def _completed(call: Call[Identity], noun: Noun, values: Values) -> Values:
     """Fill in what a new thing has when its creator does not say."""
     values = _plain(values)
     if call.service.directory.has(noun.plural, "domain_id"):
-        values["domain_id"] = values.get("domain_id") or call.context.user_domain_id
-        await _exists(call, "domains", values["domain_id"])
-    if noun.plural == "projects":
-        values["parent_id"] = values.get("parent_id") or values["domain_id"]
-        if values["parent_id"] != values["domain_id"]:
-            await _exists(call, "projects", values["parent_id"])
-    if noun.plural == "users" and values.get("default_project_id"):
-        await _exists(call, "projects", values["default_project_id"])
+        values["domain_id"] = domain = str(values.get("domain_id") or call.context.user_domain_id)
+        await _exists(call, "domains", domain)
+        if noun.plural == "projects":
+            values["parent_id"] = parent = str(values.get("parent_id") or domain)
+            if parent != domain:
+                await _exists(call, "projects", parent)
+    if noun.plural == "users" and (project := values.get("default_project_id")):
+        await _exists(call, "projects", str(project))
     if noun.plural == "services":
         values.setdefault("name", "")
     if noun.plural == "endpoints" and "region" in values:

@@ -2,12 +2,11 @@
 
 from aiohttp import web
 
-from novakit.api.documents import Document
 from novakit.api.service import Call, Route, reply
 from novakit.identity import Identity
 
 
-def document(base: str) -> Document:
+def document(base: str) -> dict[str, object]:
     """Describe version 3 as it is served at `base`."""
     return {
         "id": "v3.14",

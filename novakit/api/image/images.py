@@ -1,16 +1,19 @@
 """Images: made, listed, shown, changed, tagged and deleted."""
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.documents import Document
 from novakit.api.image import listing, patch, schemas
 from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
 from novakit.image import Images
+from novakit.image.records import ImageValues, NewImage
 
-_created = schemas.check({"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY})
-_tag = schemas.check(schemas.WRITABLE["tags"]["items"])
+_new = schemas.body(
+    NewImage, {"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY}
+)
+_tag = schemas.body(str, schemas.TAG)
 
 
 async def create(call: Call[Images]) -> web.Response:
@@ -20,11 +23,7 @@ async def create(call: Call[Images]) -> web.Response:
         if name in schemas.READ_ONLY or name in schemas.FORBIDDEN:
             raise errors.Forbidden(f"Attribute '{name}' is read-only.")
         patch.require_property_name(name)
-    said = dict(_created(body))
-    values: Document = {name: said.pop(name) for name in schemas.WRITABLE if name in said}
-    if "id" in values:
-        values["id"] = values["id"].lower()
-    image = await call.service.create(call.context, {**values, "properties": said})
+    image = await call.service.create(call.context, _new(body))
     return reply(image, 201, {"Location": f"{call.request.url.with_query(None)}/{image['id']}"})
 
 
@@ -68,8 +67,8 @@ async def tag(call: Call[Images]) -> web.Response:
     """Put a tag on an image."""
     name = _tag(call.path["tag"])
 
-    def add(image: Document) -> None:
-        image["tags"] = [*image["tags"], name]
+    def add(image: ImageValues) -> ImageValues:
+        return attrs.evolve(image, tags=[*image.tags, name])
 
     await call.service.update(call.context, call.path["id"], add)
     return reply(status=204)
@@ -79,10 +78,10 @@ async def untag(call: Call[Images]) -> web.Response:
     """Take a tag off an image."""
     name = call.path["tag"]
 
-    def remove(image: Document) -> None:
-        if name not in image["tags"]:
+    def remove(image: ImageValues) -> ImageValues:
+        if name not in image.tags:
             raise errors.NotFound(f"The image has no tag {name}.")
-        image["tags"] = [one for one in image["tags"] if one != name]
+        return attrs.evolve(image, tags=[one for one in image.tags if one != name])
 
     await call.service.update(call.context, call.path["id"], remove)
     return reply(status=204)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from multidict import MultiMapping
@@ -60,12 +59,12 @@ async def wanted(call: Call[Images]) -> Wanted:
     )
 
 
-def page(call: Call[Images], wanted: Wanted, images: Sequence[Mapping[str, Any]]) -> Document:
+def page(call: Call[Images], wanted: Wanted, images: Sequence[Mapping[str, object]]) -> Document:
     """Write one page with the way to the first and the next."""
     others = [(name, value) for name, value in call.request.query.items() if name != "marker"]
     said: Document = {"images": images, "schema": "/v2/schemas/images", "first": _link(others)}
     if images and len(images) == wanted.limit:
-        said["next"] = _link([*others, ("marker", images[-1]["id"])])
+        said["next"] = _link([*others, ("marker", str(images[-1]["id"]))])
     return said
 
 

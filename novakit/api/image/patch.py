@@ -2,13 +2,16 @@
 
 import re
 
+import attrs
 import orjson
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.documents import Document
+from novakit.api import records
+from novakit.api.bodies import Schema
 from novakit.api.image import schemas
 from novakit.api.reading import parse, read_body
+from novakit.image.records import ImageValues
 from novakit.image.service import Change
 
 MEDIA = {
@@ -18,7 +21,9 @@ MEDIA = {
 Operation = tuple[str, str, object]
 """What to do (add, replace or remove), to which attribute, with which value."""
 
-_base = schemas.check({"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY})
+_attribute = Schema(
+    {"type": "object", "properties": schemas.WRITABLE, "additionalProperties": schemas.PROPERTY}, schemas.words
+)
 
 
 async def read(request: web.Request) -> Change:
@@ -36,9 +41,12 @@ async def read(request: web.Request) -> Change:
         raise errors.BadRequest("Request body must be a JSON array of operation objects.")
     operations = [_operation(one, version) for one in said]
 
-    def change(image: dict[str, object]) -> None:
+    def change(image: ImageValues) -> ImageValues:
+        own = attrs.asdict(image, recurse=False, filter=lambda field, _: field.name != "properties")
+        document = {**image.properties, **own}
         for operation in operations:
-            _apply(image, *operation)
+            _apply(document, *operation)
+        return records.read(ImageValues, document)
 
     return change
 
@@ -66,7 +74,7 @@ def _operation(said: dict[str, object], version: int) -> Operation:
         raise errors.Forbidden(f"Property {name} may not be removed.")
     value = said.get("value")
     if verb != "remove":
-        _base({name: value})
+        _attribute.check({name: value})
     return verb, name, value
 
 
@@ -76,14 +84,11 @@ def require_property_name(name: str) -> None:
         raise errors.BadRequest("The name of a property has 1 to 255 characters and no control characters.")
 
 
-def _apply(image: Document, verb: str, name: str, value: object) -> None:
-    if name in schemas.WRITABLE:
-        image[name] = value
-        return
-    properties = image["properties"]
-    if verb != "add" and name not in properties:
+def _apply(image: dict[str, object], verb: str, name: str, value: object) -> None:
+    """Do an operation to the attributes and properties of an image."""
+    if verb != "add" and name not in image:
         raise errors.Conflict(f"Property {name} does not exist.")
     if verb == "remove":
-        del properties[name]
+        del image[name]
     else:
-        properties[name] = value
+        image[name] = value

@@ -1,17 +1,17 @@
 """What images look like: the published schemas, and the checks made from the same."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import Fault, Schema
-from novakit.api.documents import Document
+from novakit.api.bodies import BodyReader, Fault, Schema
 from novakit.api.service import Call, Route, reply
 from novakit.disk_images import CONTAINERS, FORMATS
 from novakit.image import Images
 
+R = TypeVar("R")
 VISIBILITIES = ("public", "private", "shared", "community")
 MEMBER_STATUSES = ("pending", "accepted", "rejected")
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
@@ -19,8 +19,8 @@ INTEGER = 2147483647
 """What a signed 32-bit column holds."""
 
 _name = {"type": ["null", "string"], "maxLength": 255, "pattern": r"^[^\x00]*$"}
-_tag = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f]+$"}
-WRITABLE: Document = {
+TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f]+$"}
+WRITABLE: Mapping[str, Mapping[str, object]] = {
     "id": {"type": "string", "pattern": UUID},
     "name": _name,
     "visibility": {"type": "string", "enum": list(VISIBILITIES)},
@@ -31,9 +31,9 @@ WRITABLE: Document = {
     "disk_format": {"type": ["null", "string"], "enum": [None, *FORMATS]},
     "min_ram": {"type": "integer", "minimum": 0, "maximum": INTEGER},
     "min_disk": {"type": "integer", "minimum": 0, "maximum": INTEGER},
-    "tags": {"type": "array", "items": _tag},
+    "tags": {"type": "array", "items": TAG},
 }
-READ_ONLY: Document = {
+READ_ONLY: Mapping[str, Mapping[str, object]] = {
     "status": {"type": "string", "enum": ["queued", "active", "deactivated"]},
     "checksum": {"type": ["null", "string"], "maxLength": 32},
     "os_hash_algo": {"type": ["null", "string"], "maxLength": 64},
@@ -86,9 +86,9 @@ def _plural(schema: Mapping[str, object]) -> dict[str, object]:
 PUBLISHED = {"image": IMAGE, "images": _plural(IMAGE), "member": MEMBER, "members": _plural(MEMBER)}
 
 
-def check(schema: Mapping[str, object]) -> Callable[[object], Any]:
-    """Make a function that gives a value which fits the schema. Raises BadRequest with the place and the reason."""
-    return Schema(schema, words).checked
+def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
+    """Make what reads a body that fits a schema. It raises BadRequest with the place and the reason."""
+    return BodyReader(Schema(schema, words), kind)
 
 
 def words(fault: Fault) -> errors.BadRequest:

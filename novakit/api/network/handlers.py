@@ -124,12 +124,12 @@ async def delete(resource: Resource[D, N, C], call: NetworkCall) -> web.Response
     return web.Response(status=204)
 
 
-def _update_rule(resource: AnyResource) -> str:
+def _update_rule(resource: Resource[D, N, C]) -> str:
     """Name the rule of a change; what can never be changed has no public one."""
     return f"update_{resource.one}" if resource.change is not None else f"novakit:{resource.one}:update"
 
 
-def _routes_of(resource: AnyResource) -> list[Route]:
+def _routes_of(resource: Resource[D, N, C]) -> list[Route]:
     many, single = f"/v2.0/{resource.path}", f"/v2.0/{resource.path}/{{id}}"
     return [
         Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}", cost=Cost.HEAVY),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -9,14 +10,19 @@ from novakit import errors
 from novakit.api.network.bodies.attributes import MOST_TAGS
 from novakit.api.network.bodies.kinds import Wrong, several, text
 from novakit.api.network.handlers import RESOURCES, NetworkCall
-from novakit.api.network.resources import AnyResource
+from novakit.api.network.resources import Resource
 from novakit.api.service import Route, reply
 from novakit.network.refusals import not_found
 
+D = TypeVar("D")
+N = TypeVar("N")
+C = TypeVar("C")
 TAGS = several(text(60), MOST_TAGS)
 
 
-async def _change(resource: AnyResource, call: NetworkCall, change: Callable[[list[str]], list[str]]) -> list[str]:
+async def _change(
+    resource: Resource[D, N, C], call: NetworkCall, change: Callable[[list[str]], list[str]]
+) -> list[str]:
     return await resource.things(call.service).change_tags(call.context, call.path["id"], change)
 
 
@@ -29,12 +35,12 @@ def _checked(value: object) -> list[str]:
     return sorted({str(tag) for tag in value}) if isinstance(value, list) else []
 
 
-async def index(resource: AnyResource, call: NetworkCall) -> web.Response:
+async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """List the tags of one resource."""
     return reply({"tags": await resource.things(call.service).tags(call.context, call.path["id"])})
 
 
-async def check(resource: AnyResource, call: NetworkCall) -> web.Response:
+async def check(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Return whether a resource has a tag. Raises TagNotFound for one that is not there."""
     tag = call.path["tag"]
     if tag not in await resource.things(call.service).tags(call.context, call.path["id"]):
@@ -42,20 +48,20 @@ async def check(resource: AnyResource, call: NetworkCall) -> web.Response:
     return web.Response(status=204)
 
 
-async def replace(resource: AnyResource, call: NetworkCall) -> web.Response:
+async def replace(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Replace all tags."""
     tags = _checked((await call.json()).get("tags"))
     return reply({"tags": await _change(resource, call, lambda _: tags)})
 
 
-async def add(resource: AnyResource, call: NetworkCall) -> web.Response:
+async def add(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Add one tag."""
     (tag,) = _checked([call.path["tag"]])
     await _change(resource, call, lambda tags: _checked([*tags, tag]) if tag not in tags else tags)
     return web.Response(status=201)
 
 
-async def remove(resource: AnyResource, call: NetworkCall) -> web.Response:
+async def remove(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Remove one tag. Raises TagNotFound for one that is not there."""
     tag = call.path["tag"]
 
@@ -68,13 +74,13 @@ async def remove(resource: AnyResource, call: NetworkCall) -> web.Response:
     return web.Response(status=204)
 
 
-async def clear(resource: AnyResource, call: NetworkCall) -> web.Response:
+async def clear(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Remove all tags."""
     await _change(resource, call, lambda _: [])
     return web.Response(status=204)
 
 
-def _routes_of(resource: AnyResource) -> list[Route]:
+def _routes_of(resource: Resource[D, N, C]) -> list[Route]:
     every, one = f"/v2.0/{resource.path}/{{id}}/tags", f"/v2.0/{resource.path}/{{id}}/tags/{{tag}}"
     look, change, drop = (f"{verb}_{resource.one}:tags" for verb in ("get", "update", "delete"))
     return [

@@ -1,5 +1,6 @@
 """`/v1/guests`: guests on hosts that no server of this database is; for operators only."""
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
@@ -10,7 +11,21 @@ from novakit.api.service import Call, Route, reply
 from novakit.calls.conductor import Settled
 from novakit_hookspecs.plain import to_plain
 
+
+@attrs.frozen(kw_only=True)
+class GuestAdoption:
+    """How a guest is to become a server."""
+
+    host: str | None = None
+    """Where it is; None where only one host has it."""
+    project: str | None = None
+    """Whose it becomes; None for whose it was."""
+    ports: bool = True
+    """Whether it keeps its ports."""
+
+
 ADOPT = Body(
+    GuestAdoption,
     [
         (
             (0, 0),
@@ -24,7 +39,7 @@ ADOPT = Body(
                 "additionalProperties": False,
             },
         )
-    ]
+    ],
 )
 
 
@@ -39,15 +54,14 @@ async def list_guests(call: Call[Additions]) -> web.Response:
 async def adopt(call: Call[Additions]) -> web.Response:
     """Make a server of one."""
     asked = await ADOPT.read(call)
-    project = asked.get("project")
     with conductor_asked():
         settled = await call.service.conductor.adopt_guest(
             guest=call.path["id"],
-            host=asked.get("host"),
-            project=await call.service.reports.project_called(project) if project else None,
+            host=asked.host,
+            project=await call.service.reports.project_called(asked.project) if asked.project else None,
             user=call.context.user_id,
             request=call.context.request_id,
-            ports=asked.get("ports", True),
+            ports=asked.ports,
         )
     return _answer(call, settled, "adopted")
 

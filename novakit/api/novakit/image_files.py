@@ -1,5 +1,6 @@
 """`/v1/image-files`: files in the directory of images that no image has; for operators only."""
 
+import attrs
 from aiohttp import web
 
 from novakit.api.bodies import Body
@@ -10,7 +11,19 @@ from novakit.disk_images import FORMATS
 from novakit.image.unknown import ImageAdoption
 from novakit_hookspecs.plain import to_plain
 
+
+@attrs.frozen(kw_only=True)
+class FileAdoption:
+    """How a file is to become an image; what is None is as it was, or as the file says."""
+
+    project: str | None = None
+    name: str | None = None
+    disk_format: str | None = None
+    new_id: bool = False
+
+
 ADOPT = Body(
+    FileAdoption,
     [
         (
             (0, 0),
@@ -25,7 +38,7 @@ ADOPT = Body(
                 "additionalProperties": False,
             },
         )
-    ]
+    ],
 )
 
 
@@ -38,12 +51,11 @@ async def list_files(call: Call[Additions]) -> web.Response:
 async def adopt(call: Call[Additions]) -> web.Response:
     """Make an image of one."""
     asked = await ADOPT.read(call)
-    project = asked.get("project")
     adoption = ImageAdoption(
-        project=await call.service.reports.project_called(project) if project else None,
-        name=asked.get("name"),
-        disk_format=asked.get("disk_format"),
-        new_id=asked.get("new_id", False),
+        project=await call.service.reports.project_called(asked.project) if asked.project else None,
+        name=asked.name,
+        disk_format=asked.disk_format,
+        new_id=asked.new_id,
     )
     return reply({"image": await call.service.unknown_files.adopt(call.path["name"], adoption)})
 

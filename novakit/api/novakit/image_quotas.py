@@ -13,7 +13,7 @@ MOST = 1 << 60
 """Far above any disk, and far below what a 64-bit column holds when a few of them are added."""
 _limit: types.Schema = {"type": "integer", "minimum": -1, "maximum": MOST}
 _limits: types.Schema = {**types.record(dict.fromkeys((IMAGES, BYTES, MEMBERS), _limit)), "minProperties": 1}
-CHANGE = Body([((0, 0), types.wrapped("image_quota", _limits))])
+CHANGE = Body(dict[str, int], [((0, 0), _limits)], under="image_quota")
 
 
 async def show(call: Call[Additions]) -> web.Response:
@@ -26,7 +26,7 @@ async def show(call: Call[Additions]) -> web.Response:
 async def update(call: Call[Additions]) -> web.Response:
     """Change limits of a project."""
     project_id = await call.service.reports.project_called(part(call, "project"))
-    await call.service.image_quotas.change(project_id, (await CHANGE.read(call))["image_quota"])
+    await call.service.image_quotas.change(project_id, await CHANGE.read(call))
     return await _reply(call, project_id)
 
 

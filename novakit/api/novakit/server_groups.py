@@ -1,5 +1,8 @@
 """`/v1/server-groups`: what server groups can do beyond the compute API: limits for every policy, metadata, changes."""
 
+from collections.abc import Mapping, Sequence
+
+import attrs
 from aiohttp import web
 
 from novakit.api.bodies import Body
@@ -11,6 +14,7 @@ from novakit.api.documents import Document
 from novakit.api.novakit.domain import Additions
 from novakit.api.service import Call, Route, reply
 from novakit.compute.server_groups import ServerGroup
+from novakit.left_out import LEFT_OUT, LeftOut, either
 
 POLICIES = ("affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity")
 STRATEGIES = ("distribute", "consolidate", "balanced")
@@ -32,8 +36,39 @@ _new: Schema = {
     "oneOf": [{"required": ["policy"]}, {"required": ["policies"]}],
 }
 _changed: Schema = {**types.record(_fields), "minProperties": 1, "not": {"required": ["policy", "policies"]}}
-CREATE = Body([((0, 0), types.wrapped("server_group", _new))])
-CHANGE = Body([((0, 0), types.wrapped("server_group", _changed))])
+
+
+@attrs.frozen(kw_only=True)
+class GroupChange:
+    """What of a server group is to change."""
+
+    name: str | LeftOut = LEFT_OUT
+    policy: str | LeftOut = LEFT_OUT
+    policies: Sequence[str] = ()
+    """Its one policy, as old versions of the compute API have it."""
+    rules: Mapping[str, int] | LeftOut = LEFT_OUT
+    metadata: Mapping[str, str] | LeftOut = LEFT_OUT
+
+    def columns(self) -> dict[str, object]:
+        """Return what was sent of name, policy, rules and metadata, as it is stored."""
+        found = {"name": self.name, "policy": self.one_policy, "rules": self.rules, "metadata": self.metadata}
+        return {name: value for name, value in found.items() if value is not LEFT_OUT}
+
+    @property
+    def one_policy(self) -> str | LeftOut:
+        """Return its policy, however it was sent."""
+        return self.policies[0] if self.policies else self.policy
+
+
+@attrs.frozen(kw_only=True)
+class NewGroup(GroupChange):
+    """A server group that is to be made."""
+
+    name: str
+
+
+CREATE = Body(NewGroup, [((0, 0), _new)], under="server_group")
+CHANGE = Body(GroupChange, [((0, 0), _changed)], under="server_group")
 
 
 async def index(call: Call[Additions]) -> web.Response:
@@ -49,18 +84,18 @@ async def show(call: Call[Additions]) -> web.Response:
 
 async def create(call: Call[Additions]) -> web.Response:
     """Make a group; every policy takes `max_server_per_host`."""
-    asked = _columns((await CREATE.read(call))["server_group"])
+    new = await CREATE.read(call)
     made = await call.service.server_groups.create(
-        call.context, asked["name"], asked["policy"], asked.get("rules", {}), asked.get("metadata")
+        call.context, new.name, either(new.one_policy, ""), either(new.rules, {}), either(new.metadata, {})
     )
     return reply({"server_group": _view(made)}, status=201)
 
 
 async def change(call: Call[Additions]) -> web.Response:
     """Change what is named of a group; the rest stays."""
-    asked = _columns((await CHANGE.read(call))["server_group"])
+    columns = (await CHANGE.read(call)).columns()
     return reply(
-        {"server_group": _view(await call.service.server_groups.change(call.context, part(call, "id"), **asked))}
+        {"server_group": _view(await call.service.server_groups.change(call.context, part(call, "id"), **columns))}
     )
 
 
@@ -80,16 +115,6 @@ async def take_member(call: Call[Additions]) -> web.Response:
     """Take a server out of a group; it stays where it is."""
     await call.service.server_groups.take(call.context, part(call, "id"), part(call, "server_id"))
     return reply(status=204)
-
-
-def _columns(asked: Document) -> Document:
-    """Return name, policy, rules and metadata as they are stored."""
-    columns = {name: value for name, value in asked.items() if name != "policies"}
-    if "policies" in asked:
-        columns["policy"] = asked["policies"][0]
-    if "rules" in asked:
-        columns["rules"] = {name: int(value) for name, value in asked["rules"].items()}
-    return columns
 
 
 def _view(group: ServerGroup) -> Document:

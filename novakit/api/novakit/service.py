@@ -18,7 +18,7 @@ from novakit.front.sharing import Cost
 from novakit.scheduler.reports import OUTCOMES, DecisionQuery
 from novakit_hookspecs.plain import to_plain
 
-ASK = Body([((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
+ASK = Body(dict[str, object], [((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
 """What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
 
 

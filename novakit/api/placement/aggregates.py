@@ -1,9 +1,10 @@
 """/resource_providers/{uuid}/aggregates: which free sets a provider is in."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
-from novakit.api.documents import Document, Row
-from novakit.api.placement import query
+from novakit.api.documents import Row
 from novakit.api.placement.frame import Asked, answer, body, clean, kept_id, require_json
 from novakit.api.placement.schemas import resource_providers as schemas
 
@@ -14,8 +15,8 @@ async def show(call: Asked) -> web.Response:
     return _answer(call, *await call.service.providers.aggregates(clean(call.path["uuid"])))
 
 
-def _answer(call: Asked, provider: Row, ids: list[str]) -> web.Response:
-    said: Document = {"aggregates": ids}
+def _answer(call: Asked, provider: Row, ids: Sequence[str]) -> web.Response:
+    said: dict[str, object] = {"aggregates": ids}
     if call.version >= (1, 19):
         said["resource_provider_generation"] = provider["generation"]
     return answer(call, said)
@@ -26,9 +27,16 @@ async def replace(call: Asked) -> web.Response:
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
     await call.service.providers.require(id)
-    given = await body(call, query.by_version(schemas.PUT_AGGREGATES, call.version))
     guarded = call.version >= (1, 19)
-    wanted = [*dict.fromkeys(map(kept_id, given["aggregates"] if guarded else given))]
-    generation = given["resource_provider_generation"] if guarded else None
-    provider = await call.service.providers.set_aggregates(id, wanted, generation, guarded=guarded)
+    given = await (body(call, schemas.PUT_AGGREGATES) if guarded else _unguarded(call))
+    wanted = [*dict.fromkeys(map(kept_id, given.aggregates))]
+    provider = await call.service.providers.set_aggregates(
+        id, wanted, given.resource_provider_generation, guarded=guarded
+    )
     return _answer(call, provider, wanted)
+
+
+async def _unguarded(call: Asked) -> schemas.WantedAggregates:
+    """Read the body of versions before 1.19, which is a list alone."""
+    ids = await body(call, schemas.PUT_AGGREGATES_UNGUARDED)
+    return schemas.WantedAggregates(aggregates=ids)

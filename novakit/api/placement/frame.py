@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 from aiohttp import web
 
 from novakit import errors, world
-from novakit.api.placement.schemas import Schema
+from novakit.api.placement.schemas import PlacementBody
 from novakit.api.service import Call, Version, reply, text
 from novakit.placement import Placement
 
@@ -82,9 +82,9 @@ def _kinds(accept: str) -> list[str]:
     return [item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()]
 
 
-async def body(call: Asked, schema: Schema) -> Any:
-    """Read the JSON body. Raises BadRequest when it is missing or does not match the schema."""
-    return schema.checked(await call.raw())
+async def body(call: Asked, wanted: PlacementBody[T]) -> T:
+    """Read the JSON body. Raises BadRequest when it is missing or does not match the schema of the version."""
+    return wanted.read(await call.raw(), call.version)
 
 
 def answer(

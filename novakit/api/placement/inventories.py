@@ -1,7 +1,6 @@
 """/resource_providers/{uuid}/inventories: how much of each class a provider holds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 from aiohttp import web
@@ -9,26 +8,35 @@ from aiohttp import web
 from novakit import errors
 from novakit.api.documents import Row
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
+from novakit.api.placement.schemas import MAX_INT
 from novakit.api.placement.schemas import inventories as schemas
+from novakit.api.placement.schemas.inventories import WantedInventory
+from novakit.left_out import either, sent
 from novakit.placement.resource_providers import StatedInventory, refuse_without_capacity
 from novakit.resource_classes import aliased, by_class, canonical
 
 _FIELDS = tuple(field.name for field in attrs.fields(StatedInventory) if field.name != "said")
 
 
-def stock(given: Mapping[str, Any]) -> StatedInventory:
+def stock(given: WantedInventory) -> StatedInventory:
     """Make an inventory of what a client states of it."""
-    whole = {name: int(given[name]) for name in _FIELDS if name in given and name != "allocation_ratio"}
-    ratio = float(given.get("allocation_ratio", 1.0))
-    return StatedInventory(**whole, allocation_ratio=ratio, said=frozenset(given) & frozenset(_FIELDS))
+    return StatedInventory(
+        total=given.total,
+        reserved=either(given.reserved, 0),
+        min_unit=either(given.min_unit, 1),
+        max_unit=either(given.max_unit, MAX_INT),
+        step_size=either(given.step_size, 1),
+        allocation_ratio=either(given.allocation_ratio, 1.0),
+        said=frozenset(sent(given)) & frozenset(_FIELDS),
+    )
 
 
-def stocks(given: Mapping[str, Mapping[str, object]]) -> dict[str, StatedInventory]:
+def stocks(given: Mapping[str, WantedInventory]) -> dict[str, StatedInventory]:
     """Make inventories of what a client states of several classes."""
     return {name: stock(one) for name, one in by_class(given).items()}
 
 
-def _document(row: Mapping[object, object]) -> dict[str, object]:
+def _document(row: Row) -> dict[str, object]:
     return {name: row[name] for name in _FIELDS}
 
 
@@ -77,9 +85,9 @@ async def create(call: Asked) -> web.Response:
     id = clean(call.path["uuid"])
     await call.service.providers.require(id)
     given = await body(call, schemas.POST)
-    name, wanted = canonical(given["resource_class"]), stock(given)
+    name, wanted = canonical(given.resource_class), stock(given)
     refuse_without_capacity(id, {name: wanted}, may_reserve_all=_may_reserve_all(call), doing="create")
-    aliases = aliased([given["resource_class"]])
+    aliases = aliased([given.resource_class])
     found = await call.service.providers.add_inventory(id, name, wanted, aliases)
     return _answer_one(call, id, name, found, 201)
 
@@ -92,9 +100,9 @@ async def replace(call: Asked) -> web.Response:
     given = await body(call, schemas.PUT)
     found = await call.service.providers.set_inventories(
         id,
-        stocks(given["inventories"]),
-        given["resource_provider_generation"],
-        aliases=aliased(given["inventories"]),
+        stocks(given.inventories),
+        given.resource_provider_generation,
+        aliases=aliased(given.inventories),
         may_reserve_all=_may_reserve_all(call),
     )
     return _answer_all(call, *found)
@@ -106,9 +114,8 @@ async def update(call: Asked) -> web.Response:
     id, name = clean(call.path["uuid"]), _class(call)
     await call.service.providers.require(id)
     given = await body(call, schemas.PUT_ONE)
-    generation, may_reserve_all = given["resource_provider_generation"], _may_reserve_all(call)
     found = await call.service.providers.set_inventory(
-        id, name, stock(given), generation, may_reserve_all=may_reserve_all
+        id, name, stock(given), given.resource_provider_generation, may_reserve_all=_may_reserve_all(call)
     )
     return _answer_one(call, id, name, found)
 

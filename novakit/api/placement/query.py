@@ -1,7 +1,6 @@
 """The little languages of Placement's query parameters."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from multidict import MultiMapping
 
@@ -19,7 +18,7 @@ _RESOURCES = (
 _INVALID = "Invalid query string parameters: "
 
 
-def by_version(schemas: Mapping[Version, object], version: Version) -> Any:
+def by_version(schemas: Mapping[Version, Schema], version: Version) -> Schema:
     """Choose the newest of several that is not newer than the version."""
     return schemas[max(first for first in schemas if first <= version)]
 

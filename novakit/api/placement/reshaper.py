@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from novakit.api.placement import query
 from novakit.api.placement.allocations import requests_of
 from novakit.api.placement.frame import Asked, answer, body, one_spelling, require_json
 from novakit.api.placement.inventories import stocks
@@ -14,12 +13,12 @@ from novakit.resource_classes import aliased
 async def post(call: Asked) -> web.Response:
     """Replace inventories and allocations in one step, or nothing at all; for services, not for administrators."""
     require_json(call, writes=True)
-    given = await body(call, query.by_version(schemas.POST, call.version))
+    given = await body(call, schemas.POST)
     wanted = [
-        NewInventories(id, one["resource_provider_generation"], stocks(one["inventories"]))
-        for id, one in one_spelling(given["inventories"], "resource provider").items()
+        NewInventories(id, one.resource_provider_generation, stocks(one.inventories))
+        for id, one in one_spelling(given.inventories, "resource provider").items()
     ]
-    held = requests_of(call, given["allocations"])
-    aliases = aliased(name for one in given["inventories"].values() for name in one["inventories"])
+    held = requests_of(call, given.allocations)
+    aliases = aliased(name for one in given.inventories.values() for name in one.inventories)
     await call.service.holders.reshape(wanted, held, aliases)
     return answer(call, None, 204)

@@ -22,7 +22,7 @@ async def list_all(call: Asked) -> web.Response:
 async def create(call: Asked) -> web.Response:
     """POST /resource_classes: a custom one."""
     require_json(call, writes=True)
-    name = (await body(call, schemas.RESOURCE_CLASS))["name"]
+    name = (await body(call, schemas.RESOURCE_CLASS)).name
     await call.service.resource_classes.create(name)
     return answer(call, None, 201, location=href(call, "resource_classes", name))
 
@@ -39,7 +39,7 @@ async def rename(call: Asked) -> web.Response:
     """PUT /resource_classes/{name} up to 1.6: another name for a custom class."""
     require_json(call, writes=True)
     old = canonical(clean(call.path["name"]))
-    new = (await body(call, schemas.RESOURCE_CLASS))["name"]
+    new = (await body(call, schemas.RESOURCE_CLASS)).name
     await call.service.resource_classes.rename(old, new)
     return answer(call, _document(call, new))
 
@@ -48,7 +48,7 @@ async def ensure(call: Asked) -> web.Response:
     """PUT /resource_classes/{name} from 1.7 on: make a custom class, or see that it is there."""
     require_json(call)
     name = canonical(call.path["name"])
-    schemas.RESOURCE_CLASS.check({"name": name}, "JSON does not validate: ")
+    schemas.CUSTOM_CLASS.check({"name": name}, "JSON does not validate: ")
     new = await call.service.resource_classes.ensure(name)
     return answer(call, None, 201 if new else 204, location=href(call, "resource_classes", name))
 

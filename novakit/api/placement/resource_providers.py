@@ -20,7 +20,7 @@ from novakit.api.placement.frame import (
     require_json,
 )
 from novakit.api.placement.schemas import resource_providers as schemas
-from novakit.placement.resource_providers import UNCHANGED
+from novakit.left_out import LeftOut
 
 _LINKS = {"inventories": (1, 0), "usages": (1, 0), "aggregates": (1, 1), "traits": (1, 6), "allocations": (1, 11)}
 
@@ -80,15 +80,14 @@ async def _check_names(call: Asked, resources: dict[str, int], traits: set[str])
 async def create(call: Asked) -> web.Response:
     """POST /resource_providers."""
     require_json(call, writes=True)
-    given = await body(call, query.by_version(schemas.POST, call.version))
-    if not given["name"]:
+    given = await body(call, schemas.POST)
+    if not given.name:
         raise errors.BadRequest(
             "Unable to create resource provider: Object action create failed because: name is required"
         )
-    id = canonical_uuid(given["uuid"]) if "uuid" in given else world.new_id()
+    id = world.new_id() if given.uuid is None else canonical_uuid(given.uuid)
     assert id is not None
-    parent = _parent(given.get("parent_provider_uuid"))
-    row = await call.service.providers.create(id, given["name"], parent)
+    row = await call.service.providers.create(id, given.name, _parent(given.parent_provider_uuid))
     location = href(call, "resource_providers", row["id"])
     if call.version < (1, 20):
         return answer(call, None, 201, location=location)
@@ -111,11 +110,10 @@ async def update(call: Asked) -> web.Response:
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
     await call.service.providers.require(id)
-    given = await body(call, query.by_version(schemas.PUT, call.version))
-    parent = _parent(given["parent_provider_uuid"]) if "parent_provider_uuid" in given else UNCHANGED
-    row = await call.service.providers.update(
-        id, name=given["name"], parent_id=parent, may_move=call.version >= (1, 37)
-    )
+    given = await body(call, schemas.PUT)
+    said = given.parent_provider_uuid
+    parent = said if isinstance(said, LeftOut) else _parent(said)
+    row = await call.service.providers.update(id, name=given.name, parent_id=parent, may_move=call.version >= (1, 37))
     return answer(call, document(call, row), modified=row["updated_at"])
 
 

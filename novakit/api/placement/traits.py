@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from novakit import errors, world
-from novakit.api.documents import Document, Row
+from novakit.api.documents import Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import names as schemas
@@ -13,16 +13,18 @@ async def list_all(call: Asked) -> web.Response:
     """GET /traits; `name` is in:A,B or startswith:PREFIX, `associated` true or false."""
     require_json(call, reads=True)
     given = query.checked(call.request.query, schemas.LIST_TRAITS)
-    chosen: Document = _by_name(given["name"]) if "name" in given else {}
-    if "associated" in given:
-        if given["associated"].lower() not in ("true", "false"):
-            raise errors.BadRequest('The query parameter "associated" only accepts "true" or "false"')
-        chosen["associated"] = given["associated"].lower() == "true"
-    found = await call.service.trait_names.every(**chosen)
+    within, prefix = _by_name(given["name"]) if "name" in given else (None, "")
+    associated = given.get("associated", "").lower()
+    if "associated" in given and associated not in ("true", "false"):
+        raise errors.BadRequest('The query parameter "associated" only accepts "true" or "false"')
+    found = await call.service.trait_names.every(
+        within=within, prefix=prefix, associated=associated == "true" if associated else None
+    )
     return answer(call, {"traits": found})
 
 
-def _by_name(value: str) -> dict[str, object]:
+def _by_name(value: str) -> tuple[list[str] | None, str]:
+    """Return the names, or what they begin with, of which a list is to be."""
     form, colon, rest = value.partition(":")
     if not colon:
         raise errors.BadRequest(
@@ -30,8 +32,8 @@ def _by_name(value: str) -> dict[str, object]:
             f'?name=[in|startswith]:[name1,name2|prefix]. Got: "{value}"'
         )
     if form == "in":
-        return {"within": rest.split(",")}
-    return {"prefix": rest} if form == "startswith" else {}
+        return rest.split(","), ""
+    return None, rest if form == "startswith" else ""
 
 
 async def show(call: Asked) -> web.Response:
@@ -83,8 +85,8 @@ async def replace(call: Asked) -> web.Response:
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
     given = await body(call, schemas.PUT_TRAITS)
-    generation = given["resource_provider_generation"]
-    return _answer(call, *await call.service.providers.set_traits(id, given["traits"], generation))
+    generation = given.resource_provider_generation
+    return _answer(call, *await call.service.providers.set_traits(id, given.traits, generation))
 
 
 async def delete_of_provider(call: Asked) -> web.Response:

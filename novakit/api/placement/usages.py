@@ -1,10 +1,10 @@
 """/usages and /resource_providers/{uuid}/usages."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
+from novakit.api.documents import Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import Asked, answer, clean, require_json
 from novakit.api.placement.schemas import names as schemas
@@ -35,7 +35,7 @@ async def of_project(call: Asked) -> web.Response:
     return answer(call, {"usages": _grouped(rows, together=wanted_type == "all")})
 
 
-def _sum(rows: Sequence[Any]) -> dict[str, int]:
+def _sum(rows: Sequence[Row]) -> dict[str, int]:
     total: dict[str, int] = {}
     for row in rows:
         if row["resource_class"] is not None:
@@ -43,8 +43,8 @@ def _sum(rows: Sequence[Any]) -> dict[str, int]:
     return total
 
 
-def _grouped(rows: Sequence[Any], *, together: bool) -> dict[str, dict[str, int]]:
-    groups: dict[str, list[Any]] = {}
+def _grouped(rows: Sequence[Row], *, together: bool) -> dict[str, dict[str, int]]:
+    groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault("all" if together else row["type"] or "unknown", []).append(row)
     counts = {

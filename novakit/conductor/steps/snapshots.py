@@ -5,6 +5,7 @@ import structlog
 from novakit import errors
 from novakit.context import SERVICE
 from novakit.image import Images
+from novakit.image.records import NewImage
 from novakit.store import operations
 from novakit.store.engine import Row, Session
 
@@ -39,20 +40,20 @@ async def drop_snapshot(images: Images, image_id: str) -> None:
         log.info("a snapshot image stays", image=image_id, why=str(error))
 
 
-def image_of(server: Row, image_id: str, disk_format: str) -> dict[str, object]:
+def image_of(server: Row, image_id: str, disk_format: str) -> NewImage:
     """Write down the image that is to take the copy of a server's root disk."""
-    return {
-        "id": image_id,
-        "name": f"{server['name'][:247]}-shelved",
-        "owner": server["project_id"],
-        "visibility": "private",
-        "disk_format": disk_format,
-        "container_format": "bare",
-        "min_disk": server["flavor"]["disk"],
-        "properties": {
+    return NewImage(
+        id=image_id,
+        name=f"{server['name'][:247]}-shelved",
+        owner=server["project_id"],
+        visibility="private",
+        disk_format=disk_format,
+        container_format="bare",
+        min_disk=server["flavor"]["disk"],
+        properties={
             "image_type": "snapshot",
             "base_image_ref": server["image_id"] or "",
             "instance_uuid": server["id"],
             "user_id": server["user_id"],
         },
-    }
+    )

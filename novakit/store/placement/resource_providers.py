@@ -1,11 +1,11 @@
 """Resource providers: trees of things that hold inventory."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
 
 import sqlalchemy as sa
 
 from novakit import errors, world
+from novakit.left_out import LEFT_OUT, LeftOut
 from novakit.store.engine import Row, Session
 from novakit.store.placement import changes
 from novakit.store.placement.tables import (
@@ -21,8 +21,6 @@ DUPLICATE_NAME = "placement.duplicate_name"
 CONCURRENT_UPDATE = "placement.concurrent_update"
 _MOVERS = 0x6E6F76616B6974
 """Key of PostgreSQL's advisory lock that those who move trees hold, one at a time; any number that nobody else uses."""
-UNCHANGED: Final[Any] = object()
-"""Given as a parent to leave it as it is."""
 
 
 async def provider(session: Session, id: str) -> Row:
@@ -105,7 +103,7 @@ def _duplicate(what: str) -> errors.Conflict:
 
 
 async def update(
-    session: Session, id: str, *, name: str, parent_id: str | None = UNCHANGED, may_move: bool = True
+    session: Session, id: str, *, name: str, parent_id: str | LeftOut | None = LEFT_OUT, may_move: bool = True
 ) -> Row:
     """Rename a provider and put it below another parent, or make it a root with None.
 
@@ -114,7 +112,7 @@ async def update(
     provider itself or stands below it.
     """
     row = await provider(session, id)
-    if parent_id is not UNCHANGED and parent_id != row["parent_id"]:
+    if not isinstance(parent_id, LeftOut) and parent_id != row["parent_id"]:
         await _move(session, id, parent_id, may_move)
     else:
         row = await locked(session, id)

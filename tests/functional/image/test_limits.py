@@ -1,9 +1,8 @@
 """What one project may keep of images holds on both databases, also for many who ask at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -15,10 +14,13 @@ from novakit.context import RequestContext
 from novakit.identity import Identity
 from novakit.identity.service import Scope
 from novakit.image import Images, limits
+from novakit.image.records import ImageValues, NewImage
+from novakit.image.service import Change
 from novakit.store import Store
 from novakit.store.images import deleted_images
 from tests.support.stores import sqlite_store
 
+NEW = NewImage(name="i", disk_format="raw", container_format="bare")
 LIMITS = ImageOptions(images_each=5, bytes_each=3000, members_each=3)
 
 
@@ -28,8 +30,7 @@ class Place:
     context: RequestContext
 
     async def image(self) -> str:
-        values = {"name": "i", "disk_format": "raw", "container_format": "bare"}
-        return str((await self.images.create(self.context, values))["id"])
+        return str((await self.images.create(self.context, NEW))["id"])
 
     async def upload(self, image_id: str, size: int, *, announced: int | None = None) -> None:
         async def pieces() -> AsyncIterator[bytes]:
@@ -93,8 +94,8 @@ async def test_an_image_is_shared_with_so_many_projects(place: Place) -> None:
 async def test_properties_that_patches_add_up_are_bounded_by_their_bytes(place: Place) -> None:
     image = await place.image()
 
-    def add(number: int) -> Callable[[dict[str, Any]], None]:
-        return lambda document: document["properties"].update({f"p{number}": "ü" * 30_000})
+    def add(number: int) -> Change:
+        return lambda image: attrs.evolve(image, properties={**image.properties, f"p{number}": "ü" * 30_000})
 
     for number in range(4):
         await place.images.update(place.context, image, add(number))
@@ -109,15 +110,14 @@ async def test_so_many_images_and_no_more_are_ever_opened_to_others(
 ) -> None:
     monkeypatch.setattr(limits, "MOST_OPENED", 3)
     images, context = place.images, place.context
-    common = {"name": "i", "disk_format": "raw", "container_format": "bare"}
 
-    def show(document: dict[str, Any]) -> None:
-        document["visibility"] = "community"
+    def show(image: ImageValues) -> ImageValues:
+        return attrs.evolve(image, visibility="community")
 
-    def hide(document: dict[str, Any]) -> None:
-        document["visibility"] = "private"
+    def hide(image: ImageValues) -> ImageValues:
+        return attrs.evolve(image, visibility="private")
 
-    made = (await images.create(context, {**common, "visibility": "community"}))["id"]
+    made = str((await images.create(context, attrs.evolve(NEW, visibility="community")))["id"])
     shared, patched = await place.image(), await place.image()
     await images.members.share(context, shared, "p")
     await images.members.share(context, shared, "q")
@@ -134,7 +134,7 @@ async def test_so_many_images_and_no_more_are_ever_opened_to_others(
     with pytest.raises(errors.TooLarge):
         await images.members.share(context, one, "p")
     with pytest.raises(errors.TooLarge):
-        await images.create(context, {**common, "visibility": "community"})
+        await images.create(context, attrs.evolve(NEW, visibility="community"))
     await images.delete(context, one)
     async with images.store.read() as session:
         rows = await session.all(sa.select(deleted_images))

@@ -9,6 +9,7 @@ from novakit.errors import Conflict, Unauthorized
 from novakit.identity import Identity
 from novakit.identity.service import Scope
 from novakit.image import Images
+from novakit.image.records import NewImage
 from novakit.store import Store
 from novakit.store.images import ImageQuery
 
@@ -45,8 +46,8 @@ async def test_images_are_filtered_and_paged_on_postgresql(store: Store, tmp_pat
     (tmp_path / "disk").write_bytes(b"x" * 2048)
     await images.ingest(context, name="n0", path=tmp_path / "disk", disk_format="raw", properties={"kind": "0"})
     for number in (1, 2, 3):
-        values = {"name": f"n{number}", "tags": ["Odd" if number % 2 else "even"], "properties": {"kind": "1"}}
-        await images.create(context, values)
+        tags = ["Odd" if number % 2 else "even"]
+        await images.create(context, NewImage(name=f"n{number}", tags=tags, properties={"kind": "1"}))
 
     async def names(**wanted: object) -> list[str]:
         return [one["name"] for one in await images.list(ImageQuery(project_id=context.project_id, **wanted))]  # type: ignore[arg-type]

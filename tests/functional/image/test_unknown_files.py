@@ -17,6 +17,7 @@ from novakit import errors, world
 from novakit.config import ImageOptions
 from novakit.context import RequestContext
 from novakit.image import Images
+from novakit.image.records import NewImage
 from novakit.image.unknown import ImageAdoption, UnknownFiles
 from novakit.store import Store
 from tests.support.service import Service
@@ -69,7 +70,7 @@ async def test_a_file_of_a_lost_database_is_an_image_again_under_its_id(images: 
 
 
 async def test_a_file_that_is_newer_than_a_backup_fills_the_image_that_waits_for_it(images: Images) -> None:
-    waiting = await images.create(ADMIN, {"name": "kept", "properties": {"os_type": "linux"}})
+    waiting = await images.create(ADMIN, NewImage(name="kept", properties={"os_type": "linux"}))
     put(images, f"{waiting['id']}.upload")
     with pytest.raises(errors.Conflict, match="waits for this data in project p"):
         await UnknownFiles(images).adopt(f"{waiting['id']}.upload", ImageAdoption(project="q"))
@@ -97,7 +98,7 @@ async def test_what_an_upload_would_refuse_is_refused_and_stays(
 
 async def test_an_id_that_is_taken_or_was_deleted_is_not_given_again(images: Images) -> None:
     files = UnknownFiles(images)
-    first = await images.create(ADMIN, {"name": "x"})
+    first = await images.create(ADMIN, NewImage(name="x"))
     put(images, f"{first['id']}.1")
     put(images, f"{first['id']}.2")
     await files.adopt(f"{first['id']}.1", IN_P)

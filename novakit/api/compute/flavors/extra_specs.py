@@ -11,7 +11,7 @@ import os_resource_classes
 import os_traits
 
 from novakit import errors
-from novakit.api.queries import FALSE, TRUE
+from novakit.api.records import FALSE, TRUE
 from novakit.api.service import Version
 from novakit.compute.flavors import unsupported
 from novakit.resource_classes import canonical

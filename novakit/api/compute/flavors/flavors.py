@@ -1,5 +1,7 @@
 """/flavors, their extra specs, and access to private ones."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from novakit import errors
@@ -11,7 +13,7 @@ from novakit.api.compute.policies import FLAVOR_ACTIONS
 from novakit.api.compute.projects import require_project
 from novakit.api.compute.schemas import flavors as schemas
 from novakit.api.documents import Document
-from novakit.api.queries import boolean, strict_boolean
+from novakit.api.queries import strict_boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.flavors.flavors import SORT_KEYS, Flavor
 
@@ -26,13 +28,13 @@ def _id(call: Call[Compute]) -> str:
 async def index(call: Call[Compute]) -> web.Response:
     """List flavors by id and name."""
     found = await _page(call)
-    return _list(call, [_brief(call, flavor) for flavor in found], "flavors")
+    return _list(call, found, [_brief(call, flavor) for flavor in found], "flavors")
 
 
 async def detail(call: Call[Compute]) -> web.Response:
     """List flavors with all they say."""
     found = await _page(call)
-    return _list(call, [view(call, flavor) for flavor in found], "flavors/detail")
+    return _list(call, found, [view(call, flavor) for flavor in found], "flavors/detail")
 
 
 async def show(call: Call[Compute]) -> web.Response:
@@ -42,27 +44,26 @@ async def show(call: Call[Compute]) -> web.Response:
 
 async def create(call: Call[Compute]) -> web.Response:
     """Add a flavor."""
-    body = (await schemas.create.read(call))["flavor"]
-    chosen = body.get("id")
+    new = await schemas.create.read(call)
     flavor = await call.service.flavors.create(
-        name=body["name"],
-        flavor_id=None if chosen is None else str(chosen),
-        vcpus=int(body["vcpus"]),
-        ram=int(body["ram"]),
-        disk=int(body["disk"]),
-        ephemeral=int(body.get("OS-FLV-EXT-DATA:ephemeral", 0)),
-        swap=int(body.get("swap", 0)),
-        rxtx_factor=float(body.get("rxtx_factor", 1.0)),
-        is_public=boolean(body.get("os-flavor-access:is_public", True)),
-        description=body.get("description"),
+        name=new.name,
+        flavor_id=new.id,
+        vcpus=new.vcpus,
+        ram=new.ram,
+        disk=new.disk,
+        ephemeral=new.ephemeral,
+        swap=new.swap,
+        rxtx_factor=new.rxtx_factor,
+        is_public=new.is_public,
+        description=new.description,
     )
     return reply({"flavor": view(call, flavor)})
 
 
 async def update(call: Call[Compute]) -> web.Response:
     """Change a flavor's description, the only part that may change."""
-    body = (await schemas.update.read(call))["flavor"]
-    flavor = await call.service.flavors.describe(_id(call), body["description"])
+    change = await schemas.update.read(call)
+    flavor = await call.service.flavors.describe(_id(call), change.description)
     return reply({"flavor": view(call, flavor)})
 
 
@@ -89,7 +90,7 @@ async def show_extra_spec(call: Call[Compute]) -> web.Response:
 
 async def create_extra_specs(call: Call[Compute]) -> web.Response:
     """Add or replace extra specs."""
-    specs = {key: str(value) for key, value in (await schemas.extra_specs.read(call))["extra_specs"].items()}
+    specs = await schemas.extra_specs.read(call)
     check_extra_specs(call.version, specs)
     await call.service.flavors.set_extra_specs(_id(call), specs)
     return reply({"extra_specs": specs})
@@ -101,7 +102,7 @@ async def update_extra_spec(call: Call[Compute]) -> web.Response:
     body = await schemas.extra_spec.read(call)
     if key not in body:
         raise errors.BadRequest("Request body and URI mismatch")
-    specs = {key: str(body[key])}
+    specs = {key: body[key]}
     check_extra_specs(call.version, specs)
     await call.service.flavors.set_extra_specs(_id(call), specs)
     return reply(specs)
@@ -125,14 +126,13 @@ async def act(call: Call[Compute]) -> web.Response:
     body = await call.json()
     if "addTenantAccess" in body:
         call.authorize("os_compute_api:os-flavor-access:add_tenant_access")
-        schemas.add_tenant_access.check(call.version, body)
-        project_id = body["addTenantAccess"]["tenant"]
+        project_id = schemas.add_tenant_access.record(call.version, body).tenant
         await require_project(call, project_id)
         projects = await call.service.flavors.grant(flavor_id, project_id, refuse_public=call.version >= (2, 7))
     elif "removeTenantAccess" in body:
         call.authorize("os_compute_api:os-flavor-access:remove_tenant_access")
-        schemas.remove_tenant_access.check(call.version, body)
-        projects = await call.service.flavors.revoke(flavor_id, body["removeTenantAccess"]["tenant"])
+        project_id = schemas.remove_tenant_access.record(call.version, body).tenant
+        projects = await call.service.flavors.revoke(flavor_id, project_id)
     else:
         raise errors.BadRequest("There is no such action: flavors have addTenantAccess and removeTenantAccess.")
     return _access(flavor_id, projects)
@@ -168,9 +168,9 @@ def _brief(call: Call[Compute], flavor: Flavor) -> Document:
     return shown
 
 
-def _list(call: Call[Compute], shown: list[Document], place: str) -> web.Response:
+def _list(call: Call[Compute], found: Sequence[Flavor], shown: list[Document], place: str) -> web.Response:
     body: Document = {"flavors": shown}
-    if more := next_page(call, place, [flavor["id"] for flavor in shown]):
+    if more := next_page(call, place, [flavor["id"] for flavor in found]):
         body["flavors_links"] = more
     return reply(body)
 

@@ -15,6 +15,7 @@ from novakit.api.documents import Document
 from novakit.api.queries import LARGEST_COLUMN, number
 from novakit.api.service import Call, Route, reply
 from novakit.compute.aggregates import ZONE, HostAggregate
+from novakit.left_out import LeftOut
 
 ACTIONS = ("add_host", "remove_host", "set_metadata")
 
@@ -31,8 +32,8 @@ async def show(call: Call[Compute]) -> web.Response:
 
 async def create(call: Call[Compute]) -> web.Response:
     """Make an aggregate."""
-    asked = (await schemas.create.read(call))["aggregate"]
-    made = await call.service.aggregates.create(asked["name"], asked.get("availability_zone"))
+    asked = await schemas.create.read(call)
+    made = await call.service.aggregates.create(asked.name, asked.availability_zone)
     shown = _view(call, made)
     del shown["hosts"], shown["metadata"]
     return reply({"aggregate": shown})
@@ -40,9 +41,10 @@ async def create(call: Call[Compute]) -> web.Response:
 
 async def update(call: Call[Compute]) -> web.Response:
     """Rename an aggregate or change its zone."""
-    asked = (await schemas.update.read(call))["aggregate"]
-    properties = {ZONE: asked[ZONE]} if ZONE in asked else {}
-    changed = await call.service.aggregates.update(_id(call), name=asked.get("name"), properties=properties)
+    asked = await schemas.update.read(call)
+    zone = asked.availability_zone
+    properties = {} if isinstance(zone, LeftOut) else {ZONE: zone}
+    changed = await call.service.aggregates.update(_id(call), name=asked.name, properties=properties)
     return reply({"aggregate": _view(call, changed)})
 
 
@@ -61,14 +63,12 @@ async def act(call: Call[Compute]) -> web.Response:
     call.authorize(AGGREGATE_ACTIONS[name])
     aggregates, aggregate_id = call.service.aggregates, _id(call)
     if name == "add_host":
-        schemas.add_host.check(call.version, body)
-        changed = await aggregates.add_host(aggregate_id, body[name]["host"])
+        changed = await aggregates.add_host(aggregate_id, schemas.add_host.record(call.version, body).host)
     elif name == "remove_host":
-        schemas.remove_host.check(call.version, body)
-        changed = await aggregates.remove_host(aggregate_id, body[name]["host"])
+        changed = await aggregates.remove_host(aggregate_id, schemas.remove_host.record(call.version, body).host)
     else:
-        schemas.set_metadata.check(call.version, body)
-        changed = await aggregates.update(aggregate_id, name=None, properties=body[name]["metadata"])
+        metadata = schemas.set_metadata.record(call.version, body).metadata
+        changed = await aggregates.update(aggregate_id, name=None, properties=metadata)
     return reply({"aggregate": _view(call, changed)})
 
 

@@ -1,5 +1,7 @@
 """/os-availability-zone: where servers may be asked to run."""
 
+from collections.abc import Mapping, Sequence
+
 from aiohttp import web
 
 from novakit.api.compute.domain import Compute
@@ -12,22 +14,31 @@ from novakit.compute.hosts import Host
 async def index(call: Call[Compute]) -> web.Response:
     """List the zones and whether any host of them can be used."""
     zones = await call.service.hosts.zones()
-    return _reply([_zone(name, hosts) for name, hosts in zones.items()])
+    return _reply([_zone(name, hosts) for name, hosts in _ordered(zones)])
 
 
 async def detail(call: Call[Compute]) -> web.Response:
     """List the zones with their hosts and services."""
     shown = []
-    for name, hosts in (await call.service.hosts.zones()).items():
+    for name, hosts in _ordered(await call.service.hosts.zones()):
         zone = _zone(name, hosts)
-        if zone["zoneState"]["available"]:
+        if _available(hosts):
             zone["hosts"] = {host.name: {"nova-compute": _service(host)} for host in hosts if host.enabled}
         shown.append(zone)
     return _reply(shown)
 
 
-def _zone(name: str, hosts: list[Host]) -> Document:
-    return {"zoneName": name, "zoneState": {"available": any(host.enabled for host in hosts)}, "hosts": None}
+def _ordered(zones: Mapping[str, Sequence[Host]]) -> list[tuple[str, Sequence[Host]]]:
+    """Put the zones that can be used first."""
+    return sorted(zones.items(), key=lambda zone: not _available(zone[1]))
+
+
+def _available(hosts: Sequence[Host]) -> bool:
+    return any(host.enabled for host in hosts)
+
+
+def _zone(name: str, hosts: Sequence[Host]) -> Document:
+    return {"zoneName": name, "zoneState": {"available": _available(hosts)}, "hosts": None}
 
 
 def _service(host: Host) -> Document:
@@ -35,8 +46,7 @@ def _service(host: Host) -> Document:
 
 
 def _reply(zones: list[Document]) -> web.Response:
-    """List the zones that can be used first."""
-    return reply({"availabilityZoneInfo": sorted(zones, key=lambda zone: not zone["zoneState"]["available"])})
+    return reply({"availabilityZoneInfo": zones})
 
 
 ROUTES = [

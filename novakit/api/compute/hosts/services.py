@@ -8,7 +8,6 @@ from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.schemas import services as schemas
 from novakit.api.compute.servers.views import precise
 from novakit.api.documents import Document
-from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.hosts import Host
 
@@ -32,19 +31,19 @@ async def update(call: Call[Compute]) -> web.Response:
     host = next((each for each in await call.service.hosts.every() if each.service_id == wanted), None)
     if host is None:
         raise errors.NotFound(f"Service {wanted} not found.")
-    if not asked:
+    if asked == schemas.ServiceChange():
         raise errors.BadRequest("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
-    if "disabled_reason" in asked and asked.get("status") != "disabled":
+    if asked.disabled_reason is not None and asked.status != "disabled":
         raise errors.BadRequest(
             "Specifying 'disabled_reason' when status is 'enabled' is invalid."
-            if asked.get("status")
+            if asked.status
             else "Specifying 'disabled_reason' needs status 'disabled'."
         )
-    values: Document = {}
-    if "status" in asked:
-        values = {"enabled": asked["status"] == "enabled", "disabled_reason": asked.get("disabled_reason")}
-    if "forced_down" in asked:
-        values["forced_down"] = boolean(asked["forced_down"])
+    values: dict[str, object] = {}
+    if asked.status is not None:
+        values = {"enabled": asked.status == "enabled", "disabled_reason": asked.disabled_reason}
+    if asked.forced_down is not None:
+        values["forced_down"] = asked.forced_down
     await call.service.hosts.decide(host.name, **values)
     return reply({"service": _view(call, await _host(call, host.name))})
 
@@ -57,12 +56,14 @@ async def delete(call: Call[Compute]) -> web.Response:
 async def _by_name(call: Call[Compute], verb: str) -> web.Response:
     """Enable, disable or declare down by host and binary."""
     if verb == "force-down" and call.version >= (2, 11):
-        asked = await schemas.force_down.read(call)
-        values: Document = {"forced_down": boolean(asked["forced_down"])}
-        shown: Document = dict(values)
+        down = await schemas.force_down.read(call)
+        host, binary = down.host, down.binary
+        values: dict[str, object] = {"forced_down": down.forced_down}
+        shown: dict[str, object] = dict(values)
     elif verb in ("enable", "disable", "disable-log-reason"):
-        asked = await schemas.by_name.read(call)
-        reason = asked.get("disabled_reason") if verb == "disable-log-reason" else None
+        named = await schemas.by_name.read(call)
+        host, binary = named.host, named.binary
+        reason = named.disabled_reason if verb == "disable-log-reason" else None
         if verb == "disable-log-reason" and reason is None:
             raise errors.BadRequest("Missing disabled reason field")
         values = {"enabled": verb == "enable", "disabled_reason": reason}
@@ -71,12 +72,10 @@ async def _by_name(call: Call[Compute], verb: str) -> web.Response:
             shown["disabled_reason"] = reason
     else:
         raise errors.NotFound("Unknown action")
-    if asked["binary"] != BINARY:
-        raise errors.BadRequest(
-            f"Updating a {asked['binary']} service is not supported. Only {BINARY} services can be updated."
-        )
-    await call.service.hosts.decide(asked["host"], **values)
-    return reply({"service": {"host": asked["host"], "binary": BINARY, **shown}})
+    if binary != BINARY:
+        raise errors.BadRequest(f"Updating a {binary} service is not supported. Only {BINARY} services can be updated.")
+    await call.service.hosts.decide(host, **values)
+    return reply({"service": {"host": host, "binary": BINARY, **shown}})
 
 
 async def _host(call: Call[Compute], name: str) -> Host:
@@ -85,7 +84,7 @@ async def _host(call: Call[Compute], name: str) -> Host:
 
 
 def _view(call: Call[Compute], host: Host) -> Document:
-    shown = {
+    shown: Document = {
         "binary": BINARY,
         "host": host.name,
         "id": host.service_id if call.version >= (2, 53) else host.number,

@@ -1,5 +1,9 @@
 """Bodies of the flavor calls."""
 
+from typing import ClassVar
+
+import attrs
+
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 
@@ -27,20 +31,53 @@ _create: types.Schema = {
 _required = ["name", "ram", "vcpus", "disk"]
 _description: types.Schema = {"type": ["string", "null"], "format": "printable", "maxLength": 65535}
 
-create = Body(
-    [
-        ((2, 1), types.wrapped("flavor", types.record(_create, _required))),
-        ((2, 55), types.wrapped("flavor", types.record({**_create, "description": _description}, _required))),
-    ]
-)
-update = Body([((2, 55), types.wrapped("flavor", types.record({"description": _description}, ["description"])))])
 
-add_tenant_access = Body(
-    [((2, 1), types.wrapped("addTenantAccess", types.record({"tenant": types.identity_id}, ["tenant"])))]
+@attrs.frozen(kw_only=True)
+class NewFlavor:
+    """A flavor that is to be made; sizes in MiB (`ram`, `swap`) and GiB (`disk`, `ephemeral`)."""
+
+    SENT_AS: ClassVar = {"ephemeral": "OS-FLV-EXT-DATA:ephemeral", "is_public": "os-flavor-access:is_public"}
+
+    name: str
+    ram: int
+    vcpus: int
+    disk: int
+    id: str | None = None
+    """None for one that is to be given an id."""
+    ephemeral: int = 0
+    swap: int = 0
+    rxtx_factor: float = 1.0
+    is_public: bool = True
+    description: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class FlavorChange:
+    """What of a flavor can change."""
+
+    description: str | None
+
+
+@attrs.frozen(kw_only=True)
+class TenantAccess:
+    """The project that is to have access to a flavor, or not to have it any more."""
+
+    tenant: str
+
+
+create = Body(
+    NewFlavor,
+    [
+        ((2, 1), types.record(_create, _required)),
+        ((2, 55), types.record({**_create, "description": _description}, _required)),
+    ],
+    under="flavor",
 )
-remove_tenant_access = Body(
-    [((2, 1), types.wrapped("removeTenantAccess", types.record({"tenant": types.identity_id}, ["tenant"])))]
-)
+update = Body(FlavorChange, [((2, 55), types.record({"description": _description}, ["description"]))], under="flavor")
+
+_tenant = types.record({"tenant": types.identity_id}, ["tenant"])
+add_tenant_access = Body(TenantAccess, [((2, 1), _tenant)], under="addTenantAccess")
+remove_tenant_access = Body(TenantAccess, [((2, 1), _tenant)], under="removeTenantAccess")
 
 _extra_specs: types.Schema = {
     "type": "object",
@@ -49,5 +86,5 @@ _extra_specs: types.Schema = {
     },
     "additionalProperties": False,
 }
-extra_specs = Body([((2, 1), types.wrapped("extra_specs", _extra_specs))])
-extra_spec = Body([((2, 1), {**_extra_specs, "minProperties": 1, "maxProperties": 1})])
+extra_specs = Body(dict[str, str], [((2, 1), _extra_specs)], under="extra_specs")
+extra_spec = Body(dict[str, str], [((2, 1), {**_extra_specs, "minProperties": 1, "maxProperties": 1})])

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from novakit.api.bodies import Body
+from novakit.api.bodies import Versions, wrapped
 from novakit.api.compute.schemas import types
-from novakit.api.compute.schemas.types import record, wrapped
+from novakit.api.compute.schemas.types import record
 from novakit.api.service import Version
 
 _nothing: types.Schema = {"type": "null"}
@@ -23,7 +23,7 @@ _auto: types.Schema = {"anyOf": [types.boolean, {"type": "string", "enum": ["aut
 class NotServed:
     """One action of a server, with the first and the last version that has it."""
 
-    body: Body
+    body: Versions
     since: Version | None = None
     until: Version | None = None
 
@@ -64,11 +64,11 @@ def _console(action: str, *kinds: str) -> NotServed:
 def _action(
     action: str, inner: types.Schema, *, since: Version | None = None, until: Version | None = None
 ) -> NotServed:
-    return NotServed(body=Body([((2, 1), wrapped(action, inner))]), since=since, until=until)
+    return NotServed(body=Versions([((2, 1), wrapped(action, inner))]), since=since, until=until)
 
 
 def _by_version(*schemas: tuple[Version, types.Schema]) -> NotServed:
-    return NotServed(body=Body(schemas))
+    return NotServed(body=Versions(schemas))
 
 
 _live = {"host": _host, "block_migration": types.boolean}
@@ -131,7 +131,7 @@ ACTIONS: Mapping[str, NotServed] = {
 """Of a server, by name; none of them is a verb."""
 
 _attachment = {"volumeId": types.uuid, "device": {"type": ["string", "null"], "maxLength": 255}}
-attach_volume = Body(
+attach_volume = Versions(
     [
         ((2, 1), wrapped("volumeAttachment", record(_attachment, ["volumeId"]))),
         ((2, 49), wrapped("volumeAttachment", record({**_attachment, "tag": types.tag}, ["volumeId"]))),
@@ -146,12 +146,12 @@ attach_volume = Body(
 )
 _protocol = {"type": "string", "enum": ["vnc", "spice", "rdp", "serial", "mks"]}
 _kind = {"type": "string", "enum": ["novnc", "xvpvnc", "spice-html5", "spice-direct", "rdp-html5", "serial", "webmks"]}
-remote_console = Body(
+remote_console = Versions(
     [((2, 6), wrapped("remote_console", record({"protocol": _protocol, "type": _kind}, ["protocol", "type"])))]
 )
 _fixed = {"type": "array", "minItems": 1, "maxItems": 1, "items": record({"ip_address": types.ip}, ["ip_address"])}
 _interface = {"net_id": types.uuid, "port_id": types.uuid, "fixed_ips": _fixed}
-attach_interface = Body(
+attach_interface = Versions(
     [
         ((2, 1), record({"interfaceAttachment": record(_interface)})),
         ((2, 49), record({"interfaceAttachment": record({**_interface, "tag": types.tag})})),

@@ -1,5 +1,7 @@
 """Bodies of what is asked of a server and is no verb."""
 
+import attrs
+
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
 
@@ -10,8 +12,25 @@ _length: types.Schema = {
         {"type": "null"},
     ]
 }
-console_output = Body([((2, 1), types.wrapped("os-getConsoleOutput", types.record({"length": _length})))])
+
+
+@attrs.frozen(kw_only=True)
+class ConsoleWanted:
+    """How much of a console is wanted."""
+
+    length: int | None = None
+    """Lines, from the end; -1 and None are all."""
+
+
+@attrs.frozen(kw_only=True)
+class NamedGroup:
+    """A security group by its name or id."""
+
+    name: str
+
+
+console_output = Body(ConsoleWanted, [((2, 1), types.record({"length": _length}))], under="os-getConsoleOutput")
 
 _named = types.record({"name": types.name}, ["name"])
-add_security_group = Body([((2, 1), types.wrapped("addSecurityGroup", _named))])
-remove_security_group = Body([((2, 1), types.wrapped("removeSecurityGroup", _named))])
+add_security_group = Body(NamedGroup, [((2, 1), _named)], under="addSecurityGroup")
+remove_security_group = Body(NamedGroup, [((2, 1), _named)], under="removeSecurityGroup")

@@ -1,9 +1,13 @@
 """Bodies of the server calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import attrs
 
 from novakit.api.bodies import Body
 from novakit.api.compute.schemas import types
+from novakit.left_out import LEFT_OUT, LeftOut
 
 Schema = types.Schema
 
@@ -145,16 +149,113 @@ def _create() -> list[tuple[tuple[int, int], Schema]]:
     return versions
 
 
-create = Body(_create())
+@attrs.frozen(kw_only=True)
+class RootDisk:
+    """What a request says of one of a server's disks."""
+
+    KEEPS_THE_REST: ClassVar = "more"
+
+    source_type: str = "image"
+    destination_type: str = "local"
+    uuid: str | None = None
+    image_id: str | None = None
+    boot_index: str | None = "0"
+    volume_size: int | None = None
+    tag: str | None = None
+    disk_bus: str | None = None
+    guest_format: str | None = None
+    device_type: str | None = None
+    more: Mapping[str, object]
+    """What says nothing to a disk that is made of an image: its name, what becomes of it later."""
+
+
+@attrs.frozen(kw_only=True)
+class ServerChange:
+    """What of a server is to change."""
+
+    SENT_AS: ClassVar = {
+        "access_ip_v4": "accessIPv4",
+        "access_ip_v6": "accessIPv6",
+        "disk_config": "OS-DCF:diskConfig",
+    }
+
+    name: str | LeftOut = LEFT_OUT
+    description: str | LeftOut | None = LEFT_OUT
+    hostname: str | LeftOut = LEFT_OUT
+    access_ip_v4: str | LeftOut = LEFT_OUT
+    access_ip_v6: str | LeftOut = LEFT_OUT
+    disk_config: str | LeftOut = LEFT_OUT
+
+
+@attrs.frozen(kw_only=True)
+class NewServer:
+    """A server that is to be made, or several alike."""
+
+    SENT_AS: ClassVar = {
+        "image": "imageRef",
+        "flavor": "flavorRef",
+        "admin_pass": "adminPass",
+        "access_ip_v4": "accessIPv4",
+        "access_ip_v6": "accessIPv6",
+        "disk_config": "OS-DCF:diskConfig",
+        "disks": "block_device_mapping_v2",
+    }
+
+    name: str
+    flavor: str
+    """Its id, or a link to it."""
+    image: str | LeftOut = LEFT_OUT
+    description: str | None = None
+    hostname: str | None = None
+    admin_pass: str | None = attrs.field(default=None, repr=False)
+    metadata: Mapping[str, str] = {}
+    networks: str | Sequence[Mapping[str, str | None]] | None = None
+    """`auto`, `none`, or uuid, port, fixed_ip and tag of each NIC."""
+    access_ip_v4: str | LeftOut = LEFT_OUT
+    access_ip_v6: str | LeftOut = LEFT_OUT
+    disk_config: str | LeftOut = LEFT_OUT
+    personality: Sequence[object] = ()
+    availability_zone: str | None = None
+    block_device_mapping: Sequence[object] = ()
+    disks: Sequence[RootDisk] = ()
+    config_drive: bool = False
+    key_name: str | None = None
+    min_count: int = 1
+    max_count: int | None = None
+    return_reservation_id: bool = False
+    security_groups: Sequence[Mapping[str, str]] | LeftOut = LEFT_OUT
+    """Each with its name or id as `name`."""
+    user_data: str | None = attrs.field(default=None, repr=False)
+    tags: Sequence[str] = ()
+    trusted_image_certificates: Sequence[str] | None = None
+    host: str | None = None
+    hypervisor_hostname: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewServers:
+    """The body of POST /servers."""
+
+    SENT_AS: ClassVar = {"hints": "os:scheduler_hints", "old_hints": "OS-SCH-HNT:scheduler_hints"}
+
+    server: NewServer
+    hints: Mapping[str, object] | None = None
+    old_hints: Mapping[str, object] = {}
+    """The hints under their old name, for clients that know no other."""
+
+
+create = Body(NewServers, _create())
 
 _update: Schema = {name: _first[name] for name in ("name", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6")}
 _described = {**_update, "description": types.description}
 
 update = Body(
+    ServerChange,
     [
-        ((2, 1), types.wrapped("server", types.record(_update))),
-        ((2, 19), types.wrapped("server", types.record(_described))),
-        ((2, 90), types.wrapped("server", types.record({**_described, "hostname": types.hostname}))),
-        ((2, 94), types.wrapped("server", types.record({**_described, "hostname": types.fqdn}))),
-    ]
+        ((2, 1), types.record(_update)),
+        ((2, 19), types.record(_described)),
+        ((2, 90), types.record({**_described, "hostname": types.hostname})),
+        ((2, 94), types.record({**_described, "hostname": types.fqdn})),
+    ],
+    under="server",
 )

@@ -51,8 +51,3 @@ def record(properties: Mapping[str, object], required: list[str] | None = None) 
     """Describe an object with exactly these properties."""
     described: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**described, "required": required} if required else described
-
-
-def wrapped(key: str, inner: Schema) -> Schema:
-    """Describe a body that is one object under one key."""
-    return record({key: inner}, [key])

@@ -5,50 +5,52 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import Body, json_body
+from novakit.api.bodies import Versions, json_body, wrapped
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.policies import SERVER_ACTIONS
-from novakit.api.compute.schemas import not_served, types
+from novakit.api.compute.schemas import not_served
 from novakit.api.compute.schemas import server_actions as schemas
 from novakit.api.compute.servers.rules import authorize_fields
 from novakit.api.compute.servers.servers import server_of
-from novakit.api.documents import Document
 from novakit.api.service import Call, Route, Version, reply
 from novakit.compute.records import Server
 from novakit.conductor import verb as verbs
 from novakit.conductor.verbs import ACTIONS
 
-Handler = Callable[[Call[Compute], Server, Document], Awaitable[web.Response]]
+Handler = Callable[[Call[Compute], Server, dict[str, object]], Awaitable[web.Response]]
+"""Is given the whole body, of which nothing is checked yet."""
 
 
-async def _console_output(call: Call[Compute], server: Server, body: Document) -> web.Response:
-    asked = body["os-getConsoleOutput"].get("length")
+async def _console_output(call: Call[Compute], server: Server, body: dict[str, object]) -> web.Response:
+    wanted = schemas.console_output.record(call.version, body)
     log = (await call.service.servers.console_log(call.context, server.id)).decode(errors="replace")
-    lines = -1 if asked is None else int(asked)
+    lines = -1 if wanted.length is None else wanted.length
     if lines >= 0:
         log = "\n".join(log.splitlines()[-lines:]) if lines else ""
     # Clients show this on a terminal: control characters of the guest must not reach it.
     return reply({"output": "".join(c for c in log if c in "\n\t" or c.isprintable())})
 
 
-async def _add_group(call: Call[Compute], server: Server, body: Document) -> web.Response:
-    await call.service.servers.add_security_group(call.context, server.id, body["addSecurityGroup"]["name"])
+async def _add_group(call: Call[Compute], server: Server, body: dict[str, object]) -> web.Response:
+    group = schemas.add_security_group.record(call.version, body)
+    await call.service.servers.add_security_group(call.context, server.id, group.name)
     return reply(status=202)
 
 
-async def _remove_group(call: Call[Compute], server: Server, body: Document) -> web.Response:
-    await call.service.servers.remove_security_group(call.context, server.id, body["removeSecurityGroup"]["name"])
+async def _remove_group(call: Call[Compute], server: Server, body: dict[str, object]) -> web.Response:
+    group = schemas.remove_security_group.record(call.version, body)
+    await call.service.servers.remove_security_group(call.context, server.id, group.name)
     return reply(status=202)
 
 
-READS: Mapping[str, tuple[str, Body, Handler]] = {
-    "os-getConsoleOutput": ("os_compute_api:os-console-output", schemas.console_output, _console_output),
-    "addSecurityGroup": ("os_compute_api:os-security-groups:add", schemas.add_security_group, _add_group),
-    "removeSecurityGroup": ("os_compute_api:os-security-groups:remove", schemas.remove_security_group, _remove_group),
+READS: Mapping[str, tuple[str, Handler]] = {
+    "os-getConsoleOutput": ("os_compute_api:os-console-output", _console_output),
+    "addSecurityGroup": ("os_compute_api:os-security-groups:add", _add_group),
+    "removeSecurityGroup": ("os_compute_api:os-security-groups:remove", _remove_group),
 }
-"""Actions that are no verbs, as no operation carries them out: the policy, the body, and what does it."""
-BODIES: Mapping[str, Body] = {
-    name: Body([(since, types.wrapped(name, dict(value))) for since, value in verb.action.bodies])
+"""Actions that are no verbs, as no operation carries them out: the policy, and what does it."""
+BODIES: Mapping[str, Versions] = {
+    name: Versions([(since, wrapped(name, dict(value))) for since, value in verb.action.bodies])
     for name, verb in ACTIONS.items()
     if verb.action
 }
@@ -64,10 +66,8 @@ async def act(call: Call[Compute]) -> web.Response:
     if verb is not None and verb.action is not None and _has(call.version, verb.action.since, verb.action.until):
         return await _begin(call, verb, verb.action, body)
     if name in READS:
-        policy, schema, action = READS[name]
-        server = await server_of(call, policy)
-        schema.check(call.version, body)
-        return await action(call, server, body)
+        policy, action = READS[name]
+        return await action(call, await server_of(call, policy), body)
     other = not_served.ACTIONS.get(name)
     if verb is not None or other is None or not _has(call.version, other.since, other.until):
         raise errors.BadRequest(f"There is no such action: {name[:80]}")
@@ -80,7 +80,9 @@ def _has(version: Version, since: Version | None, until: Version | None) -> bool
     return (since is None or version >= since) and (until is None or version <= until)
 
 
-async def _begin(call: Call[Compute], verb: verbs.AnyVerb, action: verbs.Action, body: Document) -> web.Response:
+async def _begin(
+    call: Call[Compute], verb: verbs.AnyVerb, action: verbs.Action, body: dict[str, object]
+) -> web.Response:
     """Have a verb done; its record says who may and what the body must be."""
     server = await server_of(call, action.rule)
     BODIES[action.name].check(call.version, body)

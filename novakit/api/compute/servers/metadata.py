@@ -23,14 +23,14 @@ async def index(call: Call[Compute]) -> web.Response:
 async def create(call: Call[Compute]) -> web.Response:
     """Add and replace items; the others stay."""
     server = await server_of(call)
-    given = (await schemas.metadata.read(call))["metadata"]
+    given = await schemas.metadata.read(call)
     return reply({"metadata": await _edit(call, server, given)})
 
 
 async def replace(call: Call[Compute]) -> web.Response:
     """Replace all of it."""
     server = await server_of(call)
-    given = (await schemas.metadata.read(call))["metadata"]
+    given = await schemas.metadata.read(call)
     return reply({"metadata": await _edit(call, server, given, keep=False)})
 
 
@@ -45,7 +45,7 @@ async def show(call: Call[Compute]) -> web.Response:
 async def update(call: Call[Compute]) -> web.Response:
     """Set one item."""
     server, key = await server_of(call), part(call, "key")
-    given = (await schemas.meta.read(call))["meta"]
+    given = await schemas.meta.read(call)
     if key not in given:
         raise errors.BadRequest("Request body and URI mismatch")
     await _edit(call, server, given)

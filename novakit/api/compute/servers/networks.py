@@ -55,7 +55,7 @@ async def not_served(call: Call[Compute]) -> web.Response:
     """Refuse to attach or detach."""
     await server_of(call)
     if call.request.method == "POST" and call.request.can_read_body:
-        await schemas.attach_interface.read(call)
+        await schemas.attach_interface.require(call)
     raise errors.NotImplementedHere(NOT_SERVED)
 
 

@@ -20,8 +20,7 @@ def authorize_fields(
 
     `about` says whose server it is; None is one of the caller's own.
     """
-    if way is None or not isinstance(value, dict):
-        return
-    for field in way.fields:
-        if call.version >= field.since and value.get(field.name) is not None:
+    for field in way.fields if way is not None else ():
+        said = value.get(field.name) if isinstance(value, dict) else getattr(value, field.name, None)
+        if call.version >= field.since and said is not None:
             call.authorize(field.rule, about)

@@ -6,48 +6,48 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.compute.domain import Compute
-from novakit.api.compute.links import next_page
+from novakit.api.compute.links import links, next_page
 from novakit.api.compute.parameters import part
 from novakit.api.compute.schemas import servers as schemas
 from novakit.api.compute.servers import views
-from novakit.api.compute.servers.creation import creation, reached
+from novakit.api.compute.servers.creation import changes, creation
 from novakit.api.compute.servers.filters import Listing, listing
 from novakit.api.compute.servers.rules import authorize_fields, route_of
 from novakit.api.documents import Document
-from novakit.api.queries import boolean
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
 from novakit.conductor.verbs.create import CREATE
 from novakit.conductor.verbs.delete import DELETE
 from novakit.front.sharing import Cost
+from novakit.left_out import either
 
 
 async def create(call: Call[Compute]) -> web.Response:
     """Ask for one server or several."""
     body = await schemas.create.read(call)
-    authorize_fields(call, CREATE.route, body["server"])
+    authorize_fields(call, CREATE.route, body.server)
     spec = await creation(call, body)
     try:
         made = await call.service.creation.create(call.context, spec)
     except errors.NotFound as error:
         raise errors.BadRequest(error.message, kind=error.kind) from error
-    asked = body["server"]
-    if boolean(asked.get("return_reservation_id")):
+    if body.server.return_reservation_id:
         return reply({"reservation_id": made[0].reservation_id}, status=202)
-    groups = asked.get("security_groups", [{"name": "default"}])
-    shown = views.created(call, made[0], groups)
+    href = links(call, "servers", made[0].id)[0]["href"]
+    shown = views.created(call, made[0], either(body.server.security_groups, [{"name": "default"}]))
     if call.service.shows_passwords:
         shown["adminPass"] = spec.admin_pass
-    return reply({"server": shown}, status=202, headers={"Location": shown["links"][0]["href"]})
+    return reply({"server": shown}, status=202, headers={"Location": href})
 
 
 async def index(call: Call[Compute]) -> web.Response:
     """List servers by id and name."""
     wanted = listing(call, "index")
     if wanted is None or wanted.wanted.limit == 0:
-        return _list(call, "servers", [])
+        return _list(call, "servers", [], [])
     found = await call.service.servers.names(wanted.wanted, wanted.addresses)
-    return _list(call, "servers", [views.brief(call, server_id, name) for server_id, name in found])
+    shown = [views.brief(call, server_id, name) for server_id, name in found]
+    return _list(call, "servers", shown, [server_id for server_id, _ in found])
 
 
 async def detail(call: Call[Compute]) -> web.Response:
@@ -58,7 +58,7 @@ async def detail(call: Call[Compute]) -> web.Response:
     statuses = await _host_statuses(call, found)
     full = views.ServerViews(call).full
     shown = [full(server, ports.get(server.id, ()), statuses.get(server.id), detail=True) for server in found]
-    return _list(call, "servers/detail", shown)
+    return _list(call, "servers/detail", shown, [server.id for server in found])
 
 
 async def show(call: Call[Compute]) -> web.Response:
@@ -70,10 +70,9 @@ async def show(call: Call[Compute]) -> web.Response:
 async def update(call: Call[Compute]) -> web.Response:
     """Rename or describe a server, or change its hostname."""
     server = await server_of(call)
-    asked = (await schemas.update.read(call))["server"]
-    changes = {name: asked[name] for name in ("name", "description", "hostname") if name in asked} | reached(asked)
-    if changes:
-        server = await call.service.servers.update(call.context, server.id, **changes)
+    changed = changes(await schemas.update.read(call))
+    if changed:
+        server = await call.service.servers.update(call.context, server.id, **changed)
     if call.version >= (2, 75):
         return reply({"server": await _full(call, server)})
     ports = await call.service.servers.addresses([server.id])
@@ -122,9 +121,9 @@ async def _page(call: Call[Compute], asked: Listing | None) -> Sequence[Server]:
     return found
 
 
-def _list(call: Call[Compute], place: str, shown: list[Document]) -> web.Response:
+def _list(call: Call[Compute], place: str, shown: list[Document], ids: Sequence[str]) -> web.Response:
     body: Document = {"servers": shown}
-    if more := next_page(call, place, [server["id"] for server in shown]):
+    if more := next_page(call, place, ids):
         body["servers_links"] = more
     return reply(body)
 

@@ -26,7 +26,7 @@ async def index(call: Call[Compute]) -> web.Response:
 async def replace(call: Call[Compute]) -> web.Response:
     """Replace all tags."""
     server = await server_of(call)
-    given = list(dict.fromkeys((await schemas.tags.read(call))["tags"]))
+    given = list(dict.fromkeys(await schemas.tags.read(call)))
     await call.service.servers.edit(call.context, server.id, "tags", lambda known: given)
     return reply({"tags": given})
 

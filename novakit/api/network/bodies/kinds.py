@@ -11,7 +11,7 @@ import attrs
 
 from novakit import errors
 from novakit.api.bodies import Definition, Fault, Schema, absent, unexpected
-from novakit.api.queries import FALSE, TRUE
+from novakit.api.records import FALSE, TRUE
 
 UUID = r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z"
 HOST_NAME = r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?\Z"

@@ -2,15 +2,18 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 import attrs
 import orjson
 
 from novakit import errors
-from novakit.api import bodies
-from novakit.api.documents import Document
+from novakit.api import bodies, records
 from novakit.api.reading import parse
+from novakit.api.service import Version
+
+R = TypeVar("R")
 
 UUID_KEY = "^[0-9a-fA-F-]{36}$"
 NAME = "^[A-Z0-9_]+$"
@@ -65,6 +68,22 @@ class Schema:
             raise errors.BadRequest(f"{complaint}{error.message}") from error
 
 
+@attrs.frozen
+class PlacementBody(Generic[R]):
+    """A body: the record that is made of it, and its schemas, each from a version on."""
+
+    kind: type[R]
+    schemas: Mapping[Version, Schema]
+    _of: dict[Version, Schema] = attrs.field(factory=dict, init=False, repr=False)
+    """The schema of each version that was asked for."""
+
+    def read(self, raw: bytes, version: Version) -> R:
+        """Make a record of JSON text. Raises BadRequest for what the version does not take."""
+        if (schema := self._of.get(version)) is None:
+            schema = self._of[version] = self.schemas[max(first for first in self.schemas if first <= version)]
+        return records.read(self.kind, schema.checked(raw))
+
+
 def words(fault: bodies.Fault) -> errors.BadRequest:
     """Return what is wrong with a body or a query as Placement does."""
     where = "".join(f"['properties'][{name!r}]" for name in fault.path[1:])
@@ -105,7 +124,7 @@ def _sentence(error: bodies.Fault) -> str:
     return str(error)
 
 
-def record(properties: Document, *required: str) -> Document:
+def record(properties: Mapping[str, object], *required: str) -> dict[str, object]:
     """Make the schema of an object with these properties and no others."""
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 

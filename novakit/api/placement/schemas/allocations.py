@@ -1,7 +1,10 @@
 """Bodies of PUT and POST /allocations."""
 
-from novakit.api.documents import Document
-from novakit.api.placement.schemas import GROUP_1_33, NAME, TEXT, UUID_KEY, Schema, record, table
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from novakit.api.placement.schemas import GROUP_1_33, NAME, TEXT, UUID_KEY, PlacementBody, Schema, record, table
 
 _OWNER = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}
 _AMOUNTS = table(NAME, {"type": "integer", "minimum": 1}, minProperties=1)
@@ -17,7 +20,7 @@ _MAPPINGS = {
 _TYPE = {"type": "string", "pattern": NAME, "minLength": 1, "maxLength": 255}
 
 
-def _list(*, owned: bool) -> Document:
+def _list(*, owned: bool) -> dict[str, object]:
     uuid = record({"uuid": {"type": "string", "format": "uuid"}}, "uuid")
     item = record({"resource_provider": uuid, "resources": _AMOUNTS}, "resource_provider", "resources")
     body = {"allocations": {"type": "array", "minItems": 1, "items": item}}
@@ -26,10 +29,10 @@ def _list(*, owned: bool) -> Document:
     return record({**body, "project_id": _OWNER, "user_id": _OWNER}, "allocations", "project_id", "user_id")
 
 
-def consumer(version: tuple[int, int], *, may_be_empty: bool) -> Document:
+def consumer(version: tuple[int, int], *, may_be_empty: bool) -> dict[str, object]:
     """Make the schema of what one consumer is to hold."""
     allocations = table(UUID_KEY, _PROVIDER, minProperties=0 if may_be_empty else 1)
-    properties: Document = {"allocations": allocations, "project_id": _OWNER, "user_id": _OWNER}
+    properties: dict[str, object] = {"allocations": allocations, "project_id": _OWNER, "user_id": _OWNER}
     required = ["allocations", "project_id", "user_id"]
     if version >= (1, 28):
         properties["consumer_generation"] = _GENERATION
@@ -47,7 +50,50 @@ def consumers(version: tuple[int, int], *, at_least: int) -> dict[str, object]:
     return table(UUID_KEY, consumer(version, may_be_empty=True), minProperties=at_least)
 
 
-PUT = {
+@attrs.frozen(kw_only=True)
+class Amounts:
+    """What a consumer is to hold of one provider, by class."""
+
+    resources: Mapping[str, int]
+    generation: int | None = None
+    """The provider's, taken so that what was shown can be sent; the ledger looks at it by itself."""
+
+
+@attrs.frozen(kw_only=True)
+class NamedProvider:
+    """A provider by its id."""
+
+    uuid: str
+
+
+@attrs.frozen(kw_only=True)
+class AmountsOf:
+    """What a consumer is to hold of one provider, as it is sent before 1.12."""
+
+    resource_provider: NamedProvider
+    resources: Mapping[str, int]
+
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""Project and user of consumers that were made in versions without them."""
+
+
+@attrs.frozen(kw_only=True)
+class WantedAllocations:
+    """What one consumer is to hold."""
+
+    allocations: Mapping[str, Amounts] | Sequence[AmountsOf]
+    """By provider; a list before 1.12."""
+    project_id: str = NOBODY
+    user_id: str = NOBODY
+    consumer_type: str | None = None
+    consumer_generation: int | None = None
+    """None for a new consumer."""
+    mappings: Mapping[str, object] = {}
+    """Which provider gives which group; taken, and not kept."""
+
+
+_PUT = {
     (1, 38): Schema(consumer((1, 38), may_be_empty=True)),
     (1, 34): Schema(consumer((1, 34), may_be_empty=True)),
     (1, 28): Schema(consumer((1, 28), may_be_empty=True)),
@@ -55,4 +101,8 @@ PUT = {
     (1, 8): Schema(_list(owned=True)),
     (1, 0): Schema(_list(owned=False)),
 }
-POST = {version: Schema(consumers(version, at_least=1)) for version in ((1, 38), (1, 34), (1, 28), (1, 13))}
+PUT = PlacementBody(WantedAllocations, _PUT)
+POST = PlacementBody(
+    dict[str, WantedAllocations],
+    {version: Schema(consumers(version, at_least=1)) for version in ((1, 38), (1, 34), (1, 28), (1, 13))},
+)

@@ -1,10 +1,14 @@
 """Bodies of the inventory calls."""
 
-from novakit.api.documents import Document
-from novakit.api.placement.schemas import MAX_INT, NAME, Schema, record
+from collections.abc import Mapping
+
+import attrs
+
+from novakit.api.placement.schemas import MAX_INT, NAME, PlacementBody, Schema, record
+from novakit.left_out import LEFT_OUT, LeftOut
 
 _AMOUNT = {"type": "integer", "minimum": 1, "maximum": MAX_INT}
-_FIELDS: Document = {
+_FIELDS: dict[str, object] = {
     "total": _AMOUNT,
     "reserved": {"type": "integer", "minimum": 0, "maximum": MAX_INT},
     "min_unit": _AMOUNT,
@@ -14,15 +18,52 @@ _FIELDS: Document = {
 }
 _GENERATION = {"resource_provider_generation": {"type": "integer"}}
 _ONE = record({**_FIELDS, **_GENERATION}, "total")
-SEVERAL: Document = {
+SEVERAL: dict[str, object] = {
     "type": "object",
     "properties": {**_GENERATION, "inventories": {"type": "object", "additionalProperties": _ONE}},
     "required": ["resource_provider_generation", "inventories"],
     "additionalProperties": False,
 }
 
-POST = Schema(
-    record({**_FIELDS, **_GENERATION, "resource_class": {"type": "string", "pattern": NAME}}, "total", "resource_class")
+
+@attrs.frozen(kw_only=True)
+class WantedInventory:
+    """What a provider is to hold of one class."""
+
+    total: int
+    reserved: int | LeftOut = LEFT_OUT
+    min_unit: int | LeftOut = LEFT_OUT
+    max_unit: int | LeftOut = LEFT_OUT
+    step_size: int | LeftOut = LEFT_OUT
+    allocation_ratio: float | LeftOut = LEFT_OUT
+    resource_provider_generation: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewInventory(WantedInventory):
+    """What a provider is to hold of one class, too."""
+
+    resource_class: str
+
+
+@attrs.frozen(kw_only=True)
+class InventoryChange(WantedInventory):
+    """What a provider is to hold of one class, as long as it is of this generation."""
+
+    resource_provider_generation: int
+
+
+@attrs.frozen(kw_only=True)
+class WantedInventories:
+    """All that a provider is to hold, by class."""
+
+    resource_provider_generation: int
+    inventories: Mapping[str, WantedInventory]
+
+
+_NEW = {**_FIELDS, **_GENERATION, "resource_class": {"type": "string", "pattern": NAME}}
+POST = PlacementBody(NewInventory, {(1, 0): Schema(record(_NEW, "total", "resource_class"))})
+PUT_ONE = PlacementBody(
+    InventoryChange, {(1, 0): Schema(record({**_FIELDS, **_GENERATION}, "total", "resource_provider_generation"))}
 )
-PUT_ONE = Schema(record({**_FIELDS, **_GENERATION}, "total", "resource_provider_generation"))
-PUT = Schema(SEVERAL)
+PUT = PlacementBody(WantedInventories, {(1, 0): Schema(SEVERAL)})

@@ -1,10 +1,32 @@
 """Bodies and queries of the calls on traits, resource classes and usages."""
 
-from novakit.api.placement.schemas import CUSTOM_NAME, NAME, TEXT, Schema, record
+from collections.abc import Sequence
+
+import attrs
+
+from novakit.api.placement.schemas import CUSTOM_NAME, NAME, TEXT, PlacementBody, Schema, record
 
 CUSTOM = Schema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": CUSTOM_NAME})
-RESOURCE_CLASS = Schema(record({"name": {"type": "string", "maxLength": 255, "pattern": CUSTOM_NAME}}, "name"))
-PUT_TRAITS = Schema(
+
+
+@attrs.frozen(kw_only=True)
+class NewName:
+    """A custom resource class that is to be made, or the name that one is to have."""
+
+    name: str
+
+
+@attrs.frozen(kw_only=True)
+class WantedTraits:
+    """The traits that a provider is to have."""
+
+    traits: Sequence[str]
+    resource_provider_generation: int
+
+
+CUSTOM_CLASS = Schema(record({"name": {"type": "string", "maxLength": 255, "pattern": CUSTOM_NAME}}, "name"))
+RESOURCE_CLASS = PlacementBody(NewName, {(1, 0): CUSTOM_CLASS})
+_TRAITS = Schema(
     record(
         {
             "traits": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}},
@@ -14,6 +36,7 @@ PUT_TRAITS = Schema(
         "resource_provider_generation",
     )
 )
+PUT_TRAITS = PlacementBody(WantedTraits, {(1, 0): _TRAITS})
 LIST_TRAITS = Schema(record({"name": {"type": "string"}, "associated": {"type": "string"}}))
 
 _OWNER = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT}

@@ -1,10 +1,23 @@
 """Body of POST /reshaper."""
 
-from novakit.api.placement.schemas import UUID_KEY, Schema, record, table
-from novakit.api.placement.schemas.allocations import consumers
-from novakit.api.placement.schemas.inventories import SEVERAL
+from collections.abc import Mapping
 
-POST = {
+import attrs
+
+from novakit.api.placement.schemas import UUID_KEY, PlacementBody, Schema, record, table
+from novakit.api.placement.schemas.allocations import WantedAllocations, consumers
+from novakit.api.placement.schemas.inventories import SEVERAL, WantedInventories
+
+
+@attrs.frozen(kw_only=True)
+class NewShape:
+    """What providers are to hold, by provider, and what is to be held of them, by consumer."""
+
+    inventories: Mapping[str, WantedInventories]
+    allocations: Mapping[str, WantedAllocations]
+
+
+_POST = {
     version: Schema(
         record(
             {
@@ -17,3 +30,4 @@ POST = {
     )
     for version in ((1, 30), (1, 34), (1, 38))
 }
+POST = PlacementBody(NewShape, _POST)

@@ -1,20 +1,54 @@
 """Bodies and queries of the resource provider calls."""
 
-from novakit.api.placement.schemas import TEXT, Schema, is_dashed_uuid, record
+from collections.abc import Sequence
+
+import attrs
+
+from novakit.api.placement.schemas import TEXT, PlacementBody, Schema, is_dashed_uuid, record
+from novakit.left_out import LEFT_OUT, LeftOut
 
 _NAME = {"type": "string", "maxLength": 200, "pattern": TEXT}
 _UUID = {"type": "string", "format": "uuid"}
 _PARENT = {"anyOf": [_UUID, {"type": "null"}]}
 _TEXT = {"type": "string"}
 
-POST = {
+
+@attrs.frozen(kw_only=True)
+class NewProvider:
+    """A provider that is to be made."""
+
+    name: str
+    uuid: str | None = None
+    """None for one that is to be given an id."""
+    parent_provider_uuid: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ProviderChange:
+    """What of a provider is to change."""
+
+    name: str
+    parent_provider_uuid: str | LeftOut | None = LEFT_OUT
+
+
+@attrs.frozen(kw_only=True)
+class WantedAggregates:
+    """The aggregates that a provider is to be in."""
+
+    aggregates: Sequence[str]
+    resource_provider_generation: int | None = None
+    """The generation that it must be of; None before 1.19, for whichever."""
+
+
+_POST = {
     (1, 14): Schema(record({"name": _NAME, "uuid": _UUID, "parent_provider_uuid": _PARENT}, "name")),
     (1, 0): Schema(record({"name": _NAME, "uuid": _UUID}, "name")),
 }
-PUT = {
+_PUT = {
     (1, 14): Schema(record({"name": _NAME, "parent_provider_uuid": _PARENT}, "name")),
     (1, 0): Schema(record({"name": _NAME}, "name")),
 }
+POST, PUT = PlacementBody(NewProvider, _POST), PlacementBody(ProviderChange, _PUT)
 
 
 def _list(version: tuple[int, int]) -> dict[str, object]:
@@ -26,13 +60,11 @@ def _list(version: tuple[int, int]) -> dict[str, object]:
 
 LIST = {version: Schema(_list(version), is_dashed_uuid) for version in ((1, 18), (1, 14), (1, 4), (1, 3), (1, 0))}
 AGGREGATES_LIST = {"type": "array", "items": _UUID, "uniqueItems": True}
-PUT_AGGREGATES = {
-    (1, 19): Schema(
-        record(
-            {"aggregates": AGGREGATES_LIST, "resource_provider_generation": {"type": "integer"}},
-            "aggregates",
-            "resource_provider_generation",
-        )
-    ),
-    (1, 1): Schema(AGGREGATES_LIST),
-}
+_GUARDED = record(
+    {"aggregates": AGGREGATES_LIST, "resource_provider_generation": {"type": "integer"}},
+    "aggregates",
+    "resource_provider_generation",
+)
+PUT_AGGREGATES = PlacementBody(WantedAggregates, {(1, 19): Schema(_GUARDED)})
+PUT_AGGREGATES_UNGUARDED = PlacementBody(tuple[str, ...], {(1, 1): Schema(AGGREGATES_LIST)})
+"""Before 1.19."""

@@ -1,0 +1,61 @@
+"""Every schema that a body is checked with, and the record that is made of what fits."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+
+import attrs
+
+import novakit.api
+from novakit.api import bodies
+from novakit.api.compute.schemas.not_served import NotServed
+from novakit.api.network.bodies.attributes import Attribute
+from novakit.api.network.bodies.kinds import ValueKind
+from novakit.api.placement.schemas import PlacementBody
+
+
+@attrs.frozen
+class Form:
+    """The schemas of one body, and the type of what a handler gets of it; None where it is only checked."""
+
+    place: str
+    schemas: Sequence[tuple[str, Mapping[str, object]]]
+    """Each with the version from which it holds."""
+    kind: object = None
+    under: str | None = None
+    """The key that the body is under, of which the schemas tell, too."""
+
+
+@cache
+def forms() -> Mapping[str, Form]:
+    """Find what the modules of the APIs check bodies with, by where it is."""
+    found: dict[str, Form] = {}
+    for module in pkgutil.walk_packages(novakit.api.__path__, "novakit.api."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            for form in _within(value, f"{module.name}.{name}"):
+                found.setdefault(form.place, form)
+    return found
+
+
+def _within(value: object, place: str) -> Iterator[Form]:
+    if isinstance(value, bodies.Schema | ValueKind):
+        yield Form(place, [("", value.definition)])
+    elif isinstance(value, Attribute):
+        yield from _within(value.check, place)
+    elif isinstance(value, NotServed):
+        yield from _within(value.body, place)
+    elif isinstance(value, bodies.Versions):
+        schemas = [(f" since {version}", schema.definition) for version, schema in value._since]
+        if isinstance(value, bodies.Body) and value.under:
+            yield Form(place, schemas, value.kind, under=value.under)
+        else:
+            yield Form(place, schemas, value.kind if isinstance(value, bodies.Body) else None)
+    elif isinstance(value, bodies.BodyReader):
+        yield Form(place, [("", value.schema.definition)], value.kind)
+    elif isinstance(value, PlacementBody):
+        yield Form(place, [(f" since {since}", one.definition) for since, one in value.schemas.items()], value.kind)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, Attribute | bodies.Schema | ValueKind | bodies.Versions | NotServed):
+                yield from _within(inner, f"{place}[{key}]")
