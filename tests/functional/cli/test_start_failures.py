@@ -158,15 +158,17 @@ WRONG_VALUES = [
     Case("host empty", config('[agent]\nhost = ""'), ("host takes a host name",)),
     Case("agent address", config('[agent]\naddress = "nowhere"'), ("address takes an IP address",)),
     Case("a moment", config("[agent]\nheartbeat_every = 1e-300"), ("heartbeat_every must be at least 0.001",)),
-    Case("endless cache", config("[agent]\nimage_cache_gb = inf"), ("image_cache_gb must not be below 0",)),
+    Case(
+        "endless cache", config("[agent]\nimage_cache_gb = inf"), ("image_cache_gb", "takes a finite number, not inf")
+    ),
     Case("beyond the cache", config("[agent]\nimage_cache_gb = 1e308"), ("image_cache_gb must be at most",)),
     Case("beyond shelving", config("[conductor]\nshelved_offload_after = 1e300"), ("must be at most 1000000000",)),
     Case("too many logs", config("[log]\nkeep = 9223372036854775807"), ("keep must be from 0 to 1000",)),
     Case(
         "filters = 5", config("filters = 5\n[scheduler]\nlimit_tenants_to_placement_aggregate = true"), ("not a table",)
     ),
-    Case("not a number", config("[conductor]\npatience = nan"), ("patience must be above 0",)),
-    Case("for ever", config("[agent]\nheartbeat_every = inf"), ("heartbeat_every must be above 0",)),
+    Case("not a number", config("[conductor]\npatience = nan"), ("patience", "takes a finite number, not nan")),
+    Case("for ever", config("[agent]\nheartbeat_every = inf"), ("heartbeat_every", "takes a finite number, not inf")),
     Case("below nothing", config("[connections]\ntotal = 0"), ("total must be above 0",)),
     Case("proxies", config('[connections]\ntrusted_proxies = ["all"]'), ("trusted_proxies takes addresses",)),
     Case("strategy", config('[scheduler]\nplacement_strategy = "best"'), ("placement_strategy", "spread or stack")),
