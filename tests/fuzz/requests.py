@@ -25,6 +25,12 @@ SERVICES = {
 }
 PERSONAS = ("admin", "demo", "nobody", "garbage")
 
+MANIFOLD = (
+    *(("POST", "/compute/v2.1/servers"), ("POST", "/compute/v2.1/servers/{id}/action")),
+    *(("POST", "/identity/v3/auth/tokens"), ("GET", "/identity/v3/auth/tokens")),
+)
+"""Routes whose bodies or headers say what is to be done: one route in three hundred would try few of all that."""
+
 
 @attrs.frozen
 class Request:
@@ -42,7 +48,8 @@ class Request:
     def raw(self, tokens: Mapping[str, str]) -> bytes:
         """Write it down as bytes for a connection of its own."""
         body = b"" if self.body is None else self.body if isinstance(self.body, bytes) else dumped(self.body)
-        headers = [*self.headers]
+        named = {f"{{{persona}}}": token for persona, token in tokens.items()}
+        headers = [(name, named.get(text, text)) for name, text in self.headers]
         if token := tokens.get(self.persona):
             headers.append(("X-Auth-Token", token))
         if self.encoding == "gzip":
@@ -155,7 +162,8 @@ class Drawing:
 
     def _request(self) -> Request:
         draw = self.draw
-        method, path = draw.choice(self.routes if draw.random() < 0.5 else self.writes)
+        pool = draw.choices((self.routes, self.writes, MANIFOLD), (45, 45, 10))[0]
+        method, path = draw.choice(pool)
         if draw.random() < 0.06:
             method = draw.choice(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "FOO"])
         body = self._body(path) if method in ("POST", "PUT", "PATCH") or draw.random() < 0.03 else None
@@ -211,6 +219,8 @@ class Drawing:
             headers.append(("Content-Type", "application/octet-stream"))
         else:
             headers.append(("Content-Type", "application/json"))
+        if method in ("GET", "HEAD") and path.endswith("/auth/tokens") and draw.random() < 0.7:
+            headers.append(("X-Subject-Token", f"{{{draw.choice(PERSONAS)}}}"))
         while draw.random() < 0.12:
             headers.append((draw.choice(seeds.HEADERS), draw.choice(seeds.HEADER_VALUES)))
         return tuple(headers)

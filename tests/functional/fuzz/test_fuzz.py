@@ -23,7 +23,8 @@ async def _sample(service: Target, seed: int, number: int) -> None:
     statuses, failures = await fuzz(service, Drawing(random.Random(seed)), number)
     assert not failures, f"seed {seed}:\n" + "\n".join(failure.told(service.tokens) for failure in failures)
     # What is refused at the door alone would prove nothing.
-    assert statuses[200] > number / 20 and statuses.total() == number, statuses
+    done = sum(count for status, count in statuses.items() if 200 <= status < 300)
+    assert done > number / 20 and statuses.total() == number, statuses
 
 
 async def test_nothing_is_answered_5xx_on_sqlite(tmp_path: Path, seed: int) -> None:
