@@ -393,7 +393,9 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
             if found is not None:
                 sentences.append(_understood(document, found, f"{place}: [{section}] {name}", table.pop(name)))
         if table and section == "database":
-            raise ConfigError(f"{place}: [database] has no key {next(iter(table))!r}; write database = URL at the top.")
+            raise ConfigError(
+                f"{place}: [database] has no key {quoted(next(iter(table)))}; write database = URL at the top."
+            )
         if table or section in own:
             table_in(document, section).update(table)
     if named is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from novakit.config import options
+from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 from novakit.plughost.faults import Fault
 from novakit.plughost.harvest import describe
@@ -43,7 +44,7 @@ def fill_any(section: str, kind: type | None, raw: Mapping[str, object]) -> obje
     if kind is not None:
         return options.fill(section, kind, raw)
     if raw:
-        raise ConfigError(f"{section} has {next(iter(raw))!r}, and it takes no options.")
+        raise ConfigError(f"{section} has {quoted(next(iter(raw)))}, and it takes no options.")
     return None
 
 

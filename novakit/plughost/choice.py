@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from novakit.config.quoting import quoted
 from novakit.errors import ConfigError
 from novakit.plughost.offers import GROUPS, Plugin
 
@@ -41,7 +42,7 @@ class PluginChoice:
     ) -> "PluginChoice":
         """Read the `[plugins]` section. Raises ConfigError naming what is wrong in it."""
         if unknown := [key for key in section if key not in _KEYS]:
-            raise ConfigError(f"[plugins] has no key {unknown[0]!r}; it takes {', '.join(_KEYS)}.")
+            raise ConfigError(f"[plugins] has no key {quoted(unknown[0])}; it takes {', '.join(_KEYS)}.")
         lists = {key: _names(key, section[key]) for key in _KEYS if key in section}
         return cls(
             driver=driver,
@@ -64,7 +65,7 @@ def _names(key: str, value: object) -> frozenset[str]:
         group, colon, plugin = name.partition(":")
         if colon and (group not in GROUPS or not plugin):
             raise ConfigError(
-                f"[plugins] {key}: {name!r} is not GROUP:NAME with a group of {', '.join(GROUPS)}, "
+                f"[plugins] {key}: {quoted(name)} is not GROUP:NAME with a group of {', '.join(GROUPS)}, "
                 "nor the name of a distribution."
             )
     return frozenset(value)

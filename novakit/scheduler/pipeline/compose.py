@@ -213,7 +213,7 @@ def _switch(spec: FilterSpec | WeigherSpec, what: str, options: Mapping[str, Map
     """Return whether the configuration switches one on or off by itself, beside the list; None where it does not."""
     wanted = _own(options, spec).get("enabled")
     if wanted is not None and not isinstance(wanted, bool):
-        raise errors.ConfigError(f"[{what}s.{spec.name}] enabled takes true or false, not {wanted!r}.")
+        raise errors.ConfigError(f"[{what}s.{spec.name}] enabled takes true or false, not {quoted(wanted)}.")
     if wanted is False and getattr(spec, "always", False):
         raise errors.ConfigError(f"[{what}s.{spec.name}] enabled is false, and users are promised this {what}.")
     return wanted
@@ -281,7 +281,7 @@ def _multipliers(steps: Sequence[PipelineStep[WeigherSpec]], options: PipelineOp
         given = _own(options.weigher_options, step.spec).get("multiplier")
         if given is not None:
             if isinstance(given, bool) or not isinstance(given, int | float):
-                raise errors.ConfigError(f"[weighers.{step.name}] multiplier takes a number, not {given!r}.")
+                raise errors.ConfigError(f"[weighers.{step.name}] multiplier takes a number, not {quoted(given)}.")
             if not -LARGEST <= given <= LARGEST:
                 raise errors.ConfigError(
                     f"[weighers.{step.name}] multiplier takes a finite number, not {quoted(given)}."

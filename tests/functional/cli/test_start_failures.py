@@ -198,6 +198,12 @@ PLUGIN_TABLES = [
     Case("key of a filter not in use", config("[filters.io_ops]\nnope = 1"), ("filters.io_ops", "nope"), PIPELINE),
     Case("type of a weigher not in use", config('[weighers.metrics]\nmissing = "x"'), ("weighers.metrics",), PIPELINE),
     Case("huge multiplier", config(f"[weighers.ram]\nmultiplier = {'9' * 400}"), ("finite number, not 999",), PIPELINE),
+    Case(
+        "a long multiplier", config(f'[weighers.ram]\nmultiplier = "{"x" * 70_000}"'), ("number, not 'xxx",), PIPELINE
+    ),
+    Case("a long switch", config(f'[filters.ram]\nenabled = "{"x" * 70_000}"'), ("or false, not 'xxx",), PIPELINE),
+    Case("a long key of plugins", config(f"[plugins]\n{'x' * 70_000} = 1"), ("[plugins] has no key 'xxx",), PLUGINS),
+    Case("a long plugin", config(f'[plugins]\nrequired = ["{"x" * 70_000}"]'), ("xxx",), ("serve", "check")),
     Case("unknown weigher table", config("[weighers.nope]\nx = 1"), ("nope",), PIPELINE),
     Case("unknown filter", config('[scheduler]\nfilters = ["my.pkg.MyFilter"]'), ("my.pkg.MyFilter",), PIPELINE),
     Case("unknown scheduler driver", config('[scheduler]\ndriver = "nope"'), ("schedulers:nope",), ("serve", "check")),
@@ -277,6 +283,7 @@ def test_what_keeps_a_start_from_being_is_said(case: Case, tmp_path: Path, capsy
         said = capsys.readouterr().err
         assert said.startswith(("novakit: ", "novakit serve would not start with these options: ")), (command, said)
         assert "Traceback" not in said and "hush" not in said, (command, said)
+        assert len(said) < 2000, (command, said)
         for words in case.words:
             assert words in said, (command, said)
 
