@@ -29,7 +29,9 @@ class Environment:
         """Install by name, our own from the folder of wheels; give what the installer said."""
         options = ["--find-links", str(self.wheels), *options, *(["--dry-run"] if dry else []), *requirements]
         if uv := _uv():
-            command = [uv, "pip", "install", "--python", self.python, *options]
+            # uv keeps what it unpacked by the path of the wheel, and folders of tests have the same names again.
+            ours = [f"--refresh-package={project(path)['name']}" for path in EVERY]
+            command = [uv, "pip", "install", "--python", self.python, *ours, *options]
         else:
             command = [self.python, "-m", "pip", "install", *options]
         return _run(command)
