@@ -22,6 +22,7 @@ import structlog
 
 from novakit import durable
 from novakit.calls.host import GuestNote, NetworksNote
+from novakit.concurrency.threads import to_its_end
 from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.plain import to_plain, to_record
 
@@ -52,9 +53,16 @@ class GuestNotes:
         return self._versions.get(server)
 
     async def keep(self, note: GuestNote) -> None:
-        """Keep a note in the place of the former one; it is on disk afterwards. Raises OSError."""
-        await asyncio.to_thread(durable.write, self._path(note.server), orjson.dumps(to_plain(note)))
-        self._versions[note.server] = note.version
+        """Keep a note in the place of the former one; it is on disk afterwards. Raises OSError.
+
+        Also where the caller is cancelled, as a build is by the deletion of its server, the note is known to `forget`.
+        """
+
+        def write() -> None:
+            durable.write(self._path(note.server), orjson.dumps(to_plain(note)))
+            self._versions[note.server] = note.version
+
+        await to_its_end(write)
 
     async def some(self, servers: Iterable[str]) -> Sequence[GuestNote]:
         """Read the notes of some guests; those without one are left out."""
@@ -67,8 +75,9 @@ class GuestNotes:
 
     async def forget(self, server: str) -> None:
         """Remove a guest's note, once the guest is gone; none is fine."""
-        if self._versions.pop(server, None) is not None:
-            await asyncio.to_thread(self._path(server).unlink, missing_ok=True)
+        self._versions.pop(server, None)
+        # Whatever is known of it: a note that could not be read has no version.
+        await asyncio.to_thread(self._path(server).unlink, missing_ok=True)
 
     @property
     def networks_version(self) -> str:
@@ -81,8 +90,8 @@ class GuestNotes:
         if before is not None and _writer(before) != _writer(note):
             aside = self.directory / f"{NETWORKS}.{_writer(before)}"
             log.warning("the note of networks that another database wrote is kept aside", file=str(aside))
-            await asyncio.to_thread(durable.write, aside, orjson.dumps(to_plain(before)))
-        await asyncio.to_thread(durable.write, self.directory / NETWORKS, orjson.dumps(to_plain(note)))
+            await to_its_end(durable.write, aside, orjson.dumps(to_plain(before)))
+        await to_its_end(durable.write, self.directory / NETWORKS, orjson.dumps(to_plain(note)))
         self._networks = note
 
     def networks(self) -> NetworksNote | None:

@@ -10,6 +10,7 @@ import structlog
 
 from novakit import durable
 from novakit.calls.host import ImageTarget
+from novakit.concurrency.threads import to_its_end
 from novakit.disk.pieces import pieces
 from novakit_hookspecs.errors import Busy, Refused
 
@@ -37,7 +38,7 @@ class SnapshotFiles:
         if disk_format not in _READY:
             raise Refused(f"The driver wrote a snapshot as {disk_format[:20]!r}; images are qcow2 or raw.")
         ready = self._path(server, operation, disk_format)
-        await asyncio.to_thread(durable.publish, part, ready)
+        await to_its_end(durable.publish, part, ready)
         return ready
 
     async def upload(self, path: Path, to: ImageTarget) -> None:

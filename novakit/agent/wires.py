@@ -19,6 +19,7 @@ import structlog
 from novakit import durable, world
 from novakit.bus import topologies
 from novakit.calls.host import Kept
+from novakit.concurrency.threads import to_its_end
 from novakit_hookspecs.networks import Network, Router, Topology
 
 log = structlog.get_logger(__name__)
@@ -72,7 +73,8 @@ class Wires:
     async def _write(self) -> Topology:
         last = self._last
         try:
-            await asyncio.to_thread(durable.write, self.path, orjson.dumps(topologies.write(last)))
+            # To its end: what is written last must not be overtaken by what was cancelled before.
+            await to_its_end(durable.write, self.path, orjson.dumps(topologies.write(last)))
         except OSError as error:
             log.warning(
                 "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)
