@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from novakit.conductor.verbs import VERBS
-from tests.crash.cloud import Cloud
+from tests.crash.cloud import Cloud, until
 
 GOOD, BAD = "sim-1", "sim-2"
 OPTIONS = f"""
@@ -90,7 +90,14 @@ async def _as_it_should_be(cloud: Cloud, name: str, boundary: str) -> None:
     status = server["status"] if server else None
     assert status == wanted, f"killed at {boundary}: the server is {status}, not {wanted}"
     if server and wanted == "ERROR":
-        assert server["OS-EXT-SRV-ATTR:host"] is None and server["fault"]["message"], boundary
+        assert server["fault"]["message"], boundary
+
+        # It is in ERROR before anything is taken back.
+        async def is_on_no_host() -> bool:
+            return (await cloud.server(name) or {})["OS-EXT-SRV-ATTR:host"] is None
+
+        await until(is_on_no_host, f"killed at {boundary}: what was begun is taken back")
+        await cloud.check()
 
 
 @pytest.mark.slow
