@@ -1,15 +1,16 @@
 """From a body that fits its schema to the record that a handler reads.
 
 The schema says what may come, each microversion another; the record says what a handler gets of it, in one form: a
-number that was sent as digits is an `int`, a word for yes or no a `bool`, a list a `tuple`. What a type needs is worked
-out once. A field whose name clients write otherwise stands in the record's `SENT_AS`; what no field has is passed over,
-or is kept in the field that its `KEEPS_THE_REST` names.
+number that was sent as digits is an `int`, a word for yes or no a `bool`, a list a `tuple`, and what `Annotated` adds
+to a type makes the kept spelling of a value, as of an id. What a type needs is worked out once. A field whose name
+clients write otherwise stands in the record's `SENT_AS`; what no field has is passed over, or is kept in the field that
+its `KEEPS_THE_REST` names.
 """
 
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -44,6 +45,8 @@ def turn(kind: object) -> Turn:
 
 def _make(kind: object) -> Turn:
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _respelt(*arguments)
     if origin in (typing.Union, types.UnionType):
         return _either([one for one in arguments if one is not LeftOut])
     if origin is not None and issubclass(origin, Mapping):
@@ -57,6 +60,11 @@ def _make(kind: object) -> Turn:
 
 def _as_it_is(plain: object) -> object:
     return plain
+
+
+def _respelt(kind: object, spell: Turn) -> Turn:
+    plainly = turn(kind)
+    return lambda plain: spell(plainly(plain))
 
 
 def _text(plain: object) -> object:
@@ -91,6 +99,8 @@ def _as_sent(kind: object) -> frozenset[type]:
 def sent_as(kind: object) -> Sequence[type]:
     """Return the types of plain data that a type is made of."""
     origin = get_origin(kind)
+    if origin is Annotated:
+        return sent_as(get_args(kind)[0])
     if origin in (typing.Union, types.UnionType):
         return [one for each in get_args(kind) if each is not LeftOut for one in sent_as(each)]
     if (isinstance(kind, type) and attrs.has(kind)) or (origin is not None and issubclass(origin, Mapping)):
@@ -133,7 +143,7 @@ def _list(kind: object) -> Turn:
 def fields(kind: type) -> Mapping[str, tuple[str, object]]:
     """Return name and type of each field of a record, by the name under which it is sent."""
     names: Mapping[str, str] = getattr(kind, "SENT_AS", {})
-    hints, rest = get_type_hints(kind), rest_of(kind)
+    hints, rest = get_type_hints(kind, include_extras=True), rest_of(kind)
     own = [field.name for field in attrs.fields(cast(type[attrs.AttrsInstance], kind)) if field.name != rest]
     return {names.get(name, name): (name, hints[name]) for name in own}
 

@@ -11,6 +11,7 @@ from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.allocation.addresses import containing, ip_of, number_of
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
+from novakit.network.records import Id
 from novakit.network.refusals import bad, conflict, forbidden
 from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.store.engine import Session
@@ -30,7 +31,7 @@ class FloatingIpChange:
     """What of a floating IP can be changed: where it leads."""
 
     description: str | LeftOut = LEFT_OUT
-    port_id: str | LeftOut | None = LEFT_OUT
+    port_id: Id | LeftOut | None = LEFT_OUT
     """None leads nowhere."""
     fixed_ip_address: str | LeftOut | None = LEFT_OUT
 
@@ -39,11 +40,11 @@ class FloatingIpChange:
 class NewFloatingIp(FloatingIpChange):
     """A floating IP that is asked for."""
 
-    floating_network_id: str
+    floating_network_id: Id
     project_id: str | LeftOut | None = LEFT_OUT
     tags: Sequence[str] = ()
     floating_ip_address: str | LeftOut | None = LEFT_OUT
-    subnet_id: str | LeftOut | None = LEFT_OUT
+    subnet_id: Id | LeftOut | None = LEFT_OUT
 
 
 @attrs.frozen

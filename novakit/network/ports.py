@@ -13,7 +13,7 @@ from novakit.network import interfaces, quotas
 from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.allocation.addresses import containing, new_mac, number_of, range_of, read_mac, usable
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
-from novakit.network.records import AddressPair, WantedAddress
+from novakit.network.records import AddressPair, Id, WantedAddress
 from novakit.network.refusals import bad, conflict, disallowed, forbidden, invalid, not_found
 from novakit.network.resources import ResourceKind, Resources
 from novakit.network.security_group_rules import ensure_default
@@ -57,7 +57,7 @@ class PortChange:
     hostname: str | LeftOut | None = LEFT_OUT
     mac: str | LeftOut | None = LEFT_OUT
     fixed_ips: Sequence[WantedAddress] | LeftOut | None = LEFT_OUT
-    security_groups: Sequence[str] | LeftOut | None = LEFT_OUT
+    security_groups: Sequence[Id] | LeftOut | None = LEFT_OUT
     port_security: bool | LeftOut = LEFT_OUT
     allowed_pairs: Sequence[AddressPair] | LeftOut | None = LEFT_OUT
     host: str | LeftOut | None = LEFT_OUT
@@ -69,7 +69,7 @@ class PortChange:
 class NewPort(PortChange):
     """A port that is asked for."""
 
-    network_id: str
+    network_id: Id
     project_id: str | LeftOut | None = LEFT_OUT
     tags: Sequence[str] = ()
 

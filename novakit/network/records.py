@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import attrs
 
@@ -19,11 +19,19 @@ def derived_id(kind: str, key: str) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{kind}:{key}"))
 
 
+def _kept_id(text: str) -> str:
+    return str(uuid.UUID(text))
+
+
+Id = Annotated[str, _kept_id]
+"""The id of something; capitals, and an id without dashes, are the same one."""
+
+
 @attrs.frozen(kw_only=True)
 class WantedAddress:
     """An address that a port is to have: any one of a subnet, a certain one, or a certain one of a subnet."""
 
-    subnet_id: str | LeftOut = LEFT_OUT
+    subnet_id: Id | LeftOut = LEFT_OUT
     ip_address: str | LeftOut = LEFT_OUT
 
 
@@ -55,7 +63,7 @@ class AddressRange:
 class WantedGateway:
     """How a router is to be joined to an external network."""
 
-    network_id: str | LeftOut | None = LEFT_OUT
+    network_id: Id | LeftOut | None = LEFT_OUT
     enable_snat: bool | LeftOut = LEFT_OUT
     external_fixed_ips: Sequence[WantedAddress] | LeftOut = LEFT_OUT
 

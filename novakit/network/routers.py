@@ -18,7 +18,7 @@ from novakit.network.access import owns, project_of, the_network, the_own
 from novakit.network.allocation.addresses import containing, ip_of, number_of
 from novakit.network.allocation.drafts import PortDraft, choose, drop, new_port, write
 from novakit.network.interfaces import GATEWAY, INTERFACE, ports_of, refuse_needed, refuse_overlap
-from novakit.network.records import Hop, WantedAddress, WantedGateway
+from novakit.network.records import Hop, Id, WantedAddress, WantedGateway
 from novakit.network.refusals import bad, conflict, not_found
 from novakit.network.resources import ResourceKind, Resources, in_rows
 from novakit.network.subnets import read_routes
@@ -60,8 +60,8 @@ class RouterChange:
 class WantedInterface:
     """What a router is to be joined to or parted from: a subnet, or a port and with it its subnets."""
 
-    subnet_id: str | LeftOut = LEFT_OUT
-    port_id: str | LeftOut = LEFT_OUT
+    subnet_id: Id | LeftOut = LEFT_OUT
+    port_id: Id | LeftOut = LEFT_OUT
 
 
 @attrs.frozen

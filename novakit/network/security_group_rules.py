@@ -13,7 +13,7 @@ from novakit.context import RequestContext
 from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.network import quotas
 from novakit.network.access import the_own
-from novakit.network.records import derived_id
+from novakit.network.records import Id, derived_id
 from novakit.network.refusals import bad, conflict
 from novakit.network.resources import ResourceKind, Resources, Transactions, as_it_is, in_rows
 from novakit.store.engine import Session
@@ -73,14 +73,14 @@ def protocol_number(protocol: str | None, ethertype: str) -> int | None:
 class NewRule:
     """A rule that is asked for."""
 
-    security_group_id: str
+    security_group_id: Id
     direction: str
     ethertype: str | LeftOut | None = LEFT_OUT
     protocol: str | LeftOut | None = LEFT_OUT
     port_min: int | LeftOut | None = LEFT_OUT
     port_max: int | LeftOut | None = LEFT_OUT
     remote_ip_prefix: str | LeftOut | None = LEFT_OUT
-    remote_group_id: str | LeftOut | None = LEFT_OUT
+    remote_group_id: Id | LeftOut | None = LEFT_OUT
     description: str | LeftOut | None = LEFT_OUT
 
 

@@ -12,7 +12,7 @@ from novakit.network import quotas
 from novakit.network.access import owns, project_of, the_network
 from novakit.network.allocation.addresses import Pool, ip_of, number_of, range_of, usable, without
 from novakit.network.hosts import dhcp
-from novakit.network.records import AddressRange, Hop
+from novakit.network.records import AddressRange, Hop, Id
 from novakit.network.refusals import bad, conflict, forbidden, invalid, not_found
 from novakit.network.resources import ResourceKind, Resources, as_it_is, in_rows
 from novakit.store.engine import Session
@@ -45,7 +45,7 @@ class SubnetChange:
 class NewSubnet(SubnetChange):
     """A subnet that is asked for."""
 
-    network_id: str
+    network_id: Id
     cidr: str | LeftOut | None = LEFT_OUT
     project_id: str | LeftOut | None = LEFT_OUT
     tags: Sequence[str] = ()

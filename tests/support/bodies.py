@@ -10,8 +10,9 @@ import attrs
 import novakit.api
 from novakit.api import bodies
 from novakit.api.compute.schemas.not_served import NotServed
-from novakit.api.network.bodies.attributes import Attribute
+from novakit.api.network.bodies.attributes import Attribute, AttributesBody
 from novakit.api.network.bodies.kinds import ValueKind
+from novakit.api.network.resources import Resource
 from novakit.api.placement.schemas import PlacementBody
 
 
@@ -43,6 +44,13 @@ def _within(value: object, place: str) -> Iterator[Form]:
         yield Form(place, [("", value.definition)])
     elif isinstance(value, Attribute):
         yield from _within(value.check, place)
+    elif isinstance(value, AttributesBody):
+        yield Form(place, [("", value.definition)], value.kind)
+        yield from _within(value.attributes, place)
+    elif isinstance(value, Resource):
+        yield from _within(value.new, f"{place}.new")
+        if value.change is not None:
+            yield from _within(value.change, f"{place}.change")
     elif isinstance(value, NotServed):
         yield from _within(value.body, place)
     elif isinstance(value, bodies.Versions):

@@ -1,6 +1,6 @@
 """Floating IPs: what clients send and see."""
 
-from novakit.api.network.bodies.attributes import NAMELESS, Attribute, Attributes, ignored
+from novakit.api.network.bodies.attributes import NAMELESS, Attribute, Attributes, AttributesBody, ignored
 from novakit.api.network.bodies.kinds import nullable, one_of, text, uuid
 from novakit.api.network.resources import STANDARD, Resource, View, standard
 from novakit.network.allocation.addresses import ip_of
@@ -60,9 +60,8 @@ FLOATING_IPS = Resource(
     many="floatingips",
     path="floatingips",
     things=lambda service: service.floating_ips,
-    attributes=ATTRIBUTES,
-    new=NewFloatingIp,
-    change=FloatingIpChange,
+    new=AttributesBody(kind=NewFloatingIp, attributes=ATTRIBUTES, verb="create", what="floatingip"),
+    change=AttributesBody(kind=FloatingIpChange, attributes=ATTRIBUTES, verb="update", what="floatingip"),
     view=view,
     shown=(STANDARD - {"name"})
     | {

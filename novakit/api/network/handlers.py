@@ -92,9 +92,7 @@ async def create(resource: Resource[D, N, C], call: NetworkCall) -> web.Response
         raise errors.BadRequest(
             f"'{resource.many}' must be a list of 1 to {MOST_AT_ONCE} objects", kind="HTTPBadRequest"
         )
-    values = [
-        resource.new(**attributes.read(resource.attributes, one, call, new=True, what=resource.one)) for one in given
-    ]
+    values = [resource.new.read(one, call) for one in given]
     made = _views(call, resource, await resource.things(call.service).create(call.context, values))
     return reply({resource.many: made} if bulk else {resource.one: made[0]}, 201)
 
@@ -112,8 +110,8 @@ async def update(resource: Resource[D, N, C], call: NetworkCall) -> web.Response
     things, change = resource.things(call.service), resource.change
     if change is None:
         raise errors.BadRequest(f"A {things.noun.called} cannot be changed; delete it and make another.")
-    values = change(**attributes.read(resource.attributes, given, call, new=False, what=resource.one))
-    (view,) = _views(call, resource, [await things.update(call.context, call.path["id"], values)])
+    changed = await things.update(call.context, call.path["id"], change.read(given, call))
+    (view,) = _views(call, resource, [changed])
     return reply({resource.one: view})
 
 

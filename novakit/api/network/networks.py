@@ -1,6 +1,15 @@
 """Networks: what clients send and see."""
 
-from novakit.api.network.bodies.attributes import COMMON, Attribute, Attributes, flag, ignored, name, zones
+from novakit.api.network.bodies.attributes import (
+    COMMON,
+    Attribute,
+    Attributes,
+    AttributesBody,
+    flag,
+    ignored,
+    name,
+    zones,
+)
 from novakit.api.network.bodies.kinds import boolean, integer, nullable, one_of, text
 from novakit.api.network.resources import STANDARD, Resource, View, standard
 from novakit.network.networks import NetworkChange, NetworkDetails, NewNetwork
@@ -53,9 +62,8 @@ NETWORKS = Resource(
     many="networks",
     path="networks",
     things=lambda service: service.networks,
-    attributes=ATTRIBUTES,
-    new=NewNetwork,
-    change=NetworkChange,
+    new=AttributesBody(kind=NewNetwork, attributes=ATTRIBUTES, verb="create", what="network"),
+    change=AttributesBody(kind=NetworkChange, attributes=ATTRIBUTES, verb="update", what="network"),
     view=view,
     shown=STANDARD
     | {

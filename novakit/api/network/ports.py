@@ -1,6 +1,15 @@
 """Ports: what clients send and see."""
 
-from novakit.api.network.bodies.attributes import COMMON, Attribute, Attributes, fixed, flag, ignored, name
+from novakit.api.network.bodies.attributes import (
+    COMMON,
+    Attribute,
+    Attributes,
+    AttributesBody,
+    fixed,
+    flag,
+    ignored,
+    name,
+)
 from novakit.api.network.bodies.kinds import (
     anything_small,
     boolean,
@@ -16,9 +25,8 @@ from novakit.api.network.resources import STANDARD, Resource, View
 from novakit.network.allocation.addresses import ip_of
 from novakit.network.floating_ips import OWNER as FLOATING
 from novakit.network.ports import NewPort, PortChange, PortDetails
-from novakit.network.records import AddressPair
 
-PAIR = record({"ip_address": text(64), "mac_address": nullable(text(32))}, ["ip_address"], into=AddressPair)
+PAIR = record({"ip_address": text(64), "mac_address": nullable(text(32))}, ["ip_address"])
 ATTRIBUTES: Attributes = {
     **COMMON,
     "network_id": Attribute(check=uuid, put=False, needed=True),
@@ -79,9 +87,8 @@ PORTS = Resource(
     many="ports",
     path="ports",
     things=lambda service: service.ports,
-    attributes=ATTRIBUTES,
-    new=NewPort,
-    change=PortChange,
+    new=AttributesBody(kind=NewPort, attributes=ATTRIBUTES, verb="create", what="port"),
+    change=AttributesBody(kind=PortChange, attributes=ATTRIBUTES, verb="update", what="port"),
     view=view,
     shown=STANDARD
     | {

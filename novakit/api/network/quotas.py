@@ -1,19 +1,40 @@
 """Quotas of projects."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
+import attrs
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.network.bodies.attributes import Attribute, Attributes, read
+from novakit.api.network.bodies.attributes import Attribute, AttributesBody
 from novakit.api.network.bodies.kinds import boolean, integer
 from novakit.api.network.handlers import NetworkCall
 from novakit.api.service import Route, reply
 from novakit.network.quotas import DEFAULTS
 
-ATTRIBUTES: Attributes = {
-    **{name: Attribute(check=integer(-1, 2**31 - 1)) for name in DEFAULTS},
-    "force": Attribute(check=boolean, kept=False),
-    "check_limit": Attribute(check=boolean),
-}
+
+@attrs.frozen(kw_only=True)
+class QuotaValues:
+    """The limits that a project is to have."""
+
+    KEEPS_THE_REST: ClassVar = "limits"
+
+    check_limit: bool = False
+    """Whether a limit below what is in use is refused."""
+    limits: Mapping[str, int]
+
+
+QUOTA = AttributesBody(
+    kind=QuotaValues,
+    attributes={
+        **{name: Attribute(check=integer(-1, 2**31 - 1)) for name in DEFAULTS},
+        "force": Attribute(check=boolean, kept=False),
+        "check_limit": Attribute(check=boolean),
+    },
+    verb="update",
+    what="quota",
+)
 
 
 def _project(call: NetworkCall) -> str:
@@ -51,10 +72,9 @@ async def details(call: NetworkCall) -> web.Response:
 async def update(call: NetworkCall) -> web.Response:
     """Set quotas of a project."""
     project = _project(call)
-    given = read(ATTRIBUTES, (await call.json()).get("quota"), call, new=False, what="quota")
-    values = {name: value for name, value in given.items() if name in DEFAULTS and isinstance(value, int)}
-    checked = given.get("check_limit") is True
-    return reply({"quota": await call.service.quotas.set_limits(project, values, checked=checked)})
+    wanted = QUOTA.read((await call.json()).get("quota"), call)
+    kept = await call.service.quotas.set_limits(project, wanted.limits, checked=wanted.check_limit)
+    return reply({"quota": kept})
 
 
 async def delete(call: NetworkCall) -> web.Response:

@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 import orjson
 
-from novakit.api.network.bodies.attributes import Attributes
+from novakit.api.network.bodies.attributes import AttributesBody
 from novakit.network.resources import Resources
 from novakit.network.service import Networks
 
@@ -28,10 +28,9 @@ class Resource(Generic[D, N, C]):
     path: str
     things: Callable[[Networks], Resources[Any, D, N, C]]
     """The domain object that is asked."""
-    attributes: Attributes
-    new: Callable[..., N]
-    """The record of what is sent to make one; its fields are those that the attributes fill."""
-    change: Callable[..., C] | None
+    new: AttributesBody[N]
+    """What is sent to make one."""
+    change: AttributesBody[C] | None
     """None for what cannot be changed."""
     view: Callable[[D], View]
     shown: frozenset[str]

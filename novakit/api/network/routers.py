@@ -9,9 +9,9 @@ from novakit.api.network.bodies.attributes import (
     COMMON,
     Attribute,
     Attributes,
+    AttributesBody,
     fixed,
     flag,
-    read,
     route,
     zones,
 )
@@ -21,7 +21,6 @@ from novakit.api.network.resources import route as route_view
 from novakit.api.service import Call, Route, reply
 from novakit.context import RequestContext
 from novakit.network.allocation.addresses import ip_of
-from novakit.network.records import WantedGateway
 from novakit.network.routers import (
     InterfaceDetails,
     NewRouter,
@@ -39,8 +38,7 @@ GATEWAY = nullable(
             "enable_snat": boolean,
             "external_fixed_ips": several(fixed, 5),
             "qos_policy_id": nullable(one_of(None)),
-        },
-        into=lambda qos_policy_id=None, **given: WantedGateway(**given),
+        }
     )
 )
 ATTRIBUTES: Attributes = {
@@ -53,7 +51,12 @@ ATTRIBUTES: Attributes = {
     "availability_zone_hints": zones,
     "flavor_id": Attribute(check=nullable(one_of(None)), put=False, kept=False),
 }
-INTERFACE: Attributes = {"subnet_id": Attribute(check=uuid), "port_id": Attribute(check=uuid)}
+INTERFACE = AttributesBody(
+    kind=WantedInterface,
+    attributes={"subnet_id": Attribute(check=uuid), "port_id": Attribute(check=uuid)},
+    verb="create",
+    what="router_interface",
+)
 
 
 def view(one: RouterDetails) -> View:
@@ -98,9 +101,8 @@ Join = Callable[[Routers, RequestContext, str, WantedInterface], Awaitable[Inter
 
 async def change_interface(change: Join, call: Call[Networks]) -> web.Response:
     """Join a router to a subnet or part it from one."""
-    values = read(INTERFACE, await call.json(), call, new=True, what="router_interface")
-    interface: Callable[..., WantedInterface] = WantedInterface
-    return reply(_interface(await change(call.service.routers, call.context, call.path["id"], interface(**values))))
+    wanted = INTERFACE.read(await call.json(), call)
+    return reply(_interface(await change(call.service.routers, call.context, call.path["id"], wanted)))
 
 
 ROUTERS = Resource(
@@ -108,9 +110,8 @@ ROUTERS = Resource(
     many="routers",
     path="routers",
     things=lambda service: service.routers,
-    attributes=ATTRIBUTES,
-    new=NewRouter,
-    change=RouterChange,
+    new=AttributesBody(kind=NewRouter, attributes=ATTRIBUTES, verb="create", what="router"),
+    change=AttributesBody(kind=RouterChange, attributes=ATTRIBUTES, verb="update", what="router"),
     view=view,
     shown=STANDARD
     | {

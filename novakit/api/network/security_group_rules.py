@@ -1,6 +1,6 @@
 """Rules of security groups: what clients send and see."""
 
-from novakit.api.network.bodies.attributes import Attribute, Attributes, made_once
+from novakit.api.network.bodies.attributes import Attribute, Attributes, AttributesBody, made_once
 from novakit.api.network.bodies.kinds import integer, nullable, one_of, spelt, text, uuid
 from novakit.api.network.resources import STANDARD, Resource, View, standard
 from novakit.network.security_group_rules import NewRule, RuleDetails, default_group_id, normal_prefix
@@ -46,8 +46,7 @@ SECURITY_GROUP_RULES: Resource[RuleDetails, NewRule, NewRule] = Resource(
     many="security_group_rules",
     path="security-group-rules",
     things=lambda service: service.security_group_rules,
-    attributes=ATTRIBUTES,
-    new=NewRule,
+    new=AttributesBody(kind=NewRule, attributes=ATTRIBUTES, verb="create", what="security_group_rule"),
     change=None,
     view=view,
     shown=(STANDARD - {"name"})

@@ -1,6 +1,6 @@
 """Security groups: what clients send and see."""
 
-from novakit.api.network.bodies.attributes import COMMON, Attributes, flag
+from novakit.api.network.bodies.attributes import COMMON, Attributes, AttributesBody, flag
 from novakit.api.network.resources import STANDARD, Resource, View, standard
 from novakit.api.network.security_group_rules import view as rule_view
 from novakit.network.security_groups import NewSecurityGroup, SecurityGroupChange, SecurityGroupDetails
@@ -23,9 +23,8 @@ SECURITY_GROUPS = Resource(
     many="security_groups",
     path="security-groups",
     things=lambda service: service.security_groups,
-    attributes=ATTRIBUTES,
-    new=NewSecurityGroup,
-    change=SecurityGroupChange,
+    new=AttributesBody(kind=NewSecurityGroup, attributes=ATTRIBUTES, verb="create", what="security_group"),
+    change=AttributesBody(kind=SecurityGroupChange, attributes=ATTRIBUTES, verb="update", what="security_group"),
     view=view,
     shown=STANDARD | {"stateful", "shared", "security_group_rules"},
     flags=frozenset({"stateful", "shared"}),

@@ -1,11 +1,19 @@
 """Subnets: what clients send and see."""
 
-from novakit.api.network.bodies.attributes import COMMON, Attribute, Attributes, flag, ignored, made_once, route
+from novakit.api.network.bodies.attributes import (
+    COMMON,
+    Attribute,
+    Attributes,
+    AttributesBody,
+    flag,
+    ignored,
+    made_once,
+    route,
+)
 from novakit.api.network.bodies.kinds import integer, nullable, one_of, record, several, text, uuid
 from novakit.api.network.resources import STANDARD, Resource, View, standard
 from novakit.api.network.resources import route as route_view
 from novakit.network.allocation.addresses import ip_of
-from novakit.network.records import AddressRange
 from novakit.network.subnets import NewSubnet, SubnetChange, SubnetDetails
 
 ATTRIBUTES: Attributes = {
@@ -15,7 +23,7 @@ ATTRIBUTES: Attributes = {
     "cidr": made_once,
     "gateway_ip": Attribute(check=nullable(text(64))),
     "allocation_pools": Attribute(
-        check=nullable(several(record({"start": text(64), "end": text(64)}, ["start", "end"], into=AddressRange)))
+        check=nullable(several(record({"start": text(64), "end": text(64)}, ["start", "end"])))
     ),
     "dns_nameservers": Attribute(check=nullable(several(text(64)))),
     "host_routes": Attribute(check=nullable(several(route))),
@@ -55,9 +63,8 @@ SUBNETS = Resource(
     many="subnets",
     path="subnets",
     things=lambda service: service.subnets,
-    attributes=ATTRIBUTES,
-    new=NewSubnet,
-    change=SubnetChange,
+    new=AttributesBody(kind=NewSubnet, attributes=ATTRIBUTES, verb="create", what="subnet"),
+    change=AttributesBody(kind=SubnetChange, attributes=ATTRIBUTES, verb="update", what="subnet"),
     view=view,
     shown=STANDARD
     | {

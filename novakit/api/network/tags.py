@@ -1,12 +1,14 @@
 """Tags of resources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import records
 from novakit.api.network.bodies.attributes import MOST_TAGS
 from novakit.api.network.bodies.kinds import Wrong, several, text
 from novakit.api.network.handlers import RESOURCES, NetworkCall
@@ -20,6 +22,13 @@ C = TypeVar("C")
 TAGS = several(text(60), MOST_TAGS)
 
 
+@attrs.frozen
+class Tags:
+    """All tags of one resource."""
+
+    tags: Sequence[str]
+
+
 async def _change(
     resource: Resource[D, N, C], call: NetworkCall, change: Callable[[list[str]], list[str]]
 ) -> list[str]:
@@ -29,10 +38,10 @@ async def _change(
 def _checked(value: object) -> list[str]:
     """Return tags in order, once each. Raises BadRequest for one that is too long, and for too many."""
     try:
-        TAGS(value)
+        TAGS.check(value)
     except Wrong as error:
         raise errors.BadRequest(f"Invalid input for tags. Reason: {error}", kind="HTTPBadRequest") from error
-    return sorted({str(tag) for tag in value}) if isinstance(value, list) else []
+    return sorted(set(records.read(Tags, {"tags": value}).tags))
 
 
 async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:

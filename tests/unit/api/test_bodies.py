@@ -1,7 +1,7 @@
 """Of each body the schema and the record say the same: what one takes, the other has a place for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import get_args, get_origin
+from typing import Annotated, get_args, get_origin
 
 import attrs
 import pytest
@@ -29,7 +29,7 @@ Definition = Mapping[str, object]
 
 def test_the_bodies_of_every_service_are_found() -> None:
     services = {place.split(".")[2] for place in FORMS}
-    assert services == {"compute", "identity", "image", "novakit", "placement"} and len(FORMS) > 40
+    assert services == {"compute", "identity", "image", "network", "novakit", "placement"} and len(FORMS) > 55
 
 
 @pytest.mark.parametrize("place", FORMS)
@@ -68,7 +68,11 @@ def _table(definition: Definition, name: str) -> Mapping[str, Definition]:
 def _parts(definition: Definition) -> Iterator[Definition]:
     """Yield the schemas of which a value keeps one at least."""
     choices = [each for key in ("anyOf", "oneOf") for each in _list(definition.get(key, []))]
-    if "type" in definition or not choices:
+    if "if" in definition:
+        # null, or what the other schema says
+        yield _table(definition, "if")
+        yield from _parts(_table(definition, "else"))
+    elif "type" in definition or not choices:
         yield definition
     elif choices:
         for each in choices:
@@ -88,11 +92,17 @@ def _types(definition: Definition) -> Iterator[str]:
         yield from {name for name, kind in PYTHON.items() for each in values if type(each) is kind}
 
 
+def _null_alone(definition: Definition) -> bool:
+    return {name for part in _parts(definition) for name in _types(part)} == {"null"}
+
+
 def _kinds(kind: object) -> Sequence[object]:
     """Return the types of which a value may be, what stands for a field that was left out aside."""
+    if get_origin(kind) is Annotated:
+        return [get_args(kind)[0]]
     if get_origin(kind) is None or attrs.has(get_origin(kind)) or records.sent_as(kind) in ((list,), (dict,)):
         return [kind]
-    return [each for each in get_args(kind) if each is not LeftOut]
+    return [one for each in get_args(kind) if each is not LeftOut for one in _kinds(each)]
 
 
 def _misfits(definition: Definition, kind: object, place: str = "body") -> Iterator[str]:
@@ -118,7 +128,7 @@ def _inner_misfits(part: Definition, kinds: Sequence[object], place: str) -> Ite
             for name, inner in _table(part, "properties").items():
                 if name in known:
                     yield from _misfits(inner, known[name][1], f"{place}.{name}")
-                elif records.rest_of(kind) is None:
+                elif records.rest_of(kind) is None and not _null_alone(inner):
                     yield f"{place}: {kind.__name__} has no {name}"
         elif records.sent_as(kind) == (dict,):
             inners = [*_table(part, "properties").values(), *_table(part, "patternProperties").values()]

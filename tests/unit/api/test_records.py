@@ -1,7 +1,7 @@
 """What a schema found right becomes a record, in one form whatever the spelling."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import attrs
 import pytest
@@ -30,6 +30,17 @@ class Machine:
     place: str | Disk = "anywhere"
     below: "Machine | None" = None
     limits: Mapping[str, int] = {}
+
+
+Small = Annotated[str, str.lower]
+
+
+@attrs.frozen(kw_only=True)
+class Spelt:
+    one: Small = ""
+    several: Sequence[Small] = ()
+    perhaps: Small | LeftOut | None = LEFT_OUT
+    named: Mapping[str, Small] = {}
 
 
 @attrs.frozen(kw_only=True)
@@ -98,3 +109,17 @@ def test_words_for_no_are_false(word: object) -> None:
 def test_what_is_neither_is_the_default() -> None:
     assert records.boolean("perhaps", default=True) is True
     assert records.boolean(None) is False
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"one": "A"}, Spelt(one="a")),
+        ({"several": ["A", "b"]}, Spelt(several=("a", "b"))),
+        ({"perhaps": "A"}, Spelt(perhaps="a")),
+        ({"perhaps": None}, Spelt(perhaps=None)),
+        ({"named": {"A": "B"}}, Spelt(named={"A": "b"})),
+    ],
+)
+def test_what_a_type_is_annotated_with_makes_the_kept_spelling(sent: Mapping[str, object], kept: Spelt) -> None:
+    assert records.read(Spelt, sent) == kept

@@ -1,22 +1,122 @@
-"""Attributes fill fields of the domain's records, and nothing is filled that no record has."""
+"""What is said of a thing of the network: the record that it becomes, and the words for what is wrong."""
+
+import uuid
+from types import SimpleNamespace
+from typing import cast
 
 import attrs
 import pytest
 
-from novakit.api.network.handlers import RESOURCES
+from novakit import errors
+from novakit.api.network.handlers import RESOURCES, NetworkCall
+from novakit.api.network.networks import NETWORKS
+from novakit.api.network.ports import PORTS
 from novakit.api.network.resources import AnyResource
+from novakit.api.network.routers import ROUTERS
+from novakit.api.network.security_group_rules import SECURITY_GROUP_RULES
+from novakit.api.network.subnets import SUBNETS
+from novakit.left_out import LEFT_OUT
+from novakit.network.networks import NetworkChange
+from novakit.network.ports import NewPort, PortChange
+from novakit.network.records import AddressPair, AddressRange, Hop, WantedAddress, WantedGateway
+from novakit.network.routers import RouterChange
+from novakit.network.security_group_rules import NewRule
+from novakit.network.subnets import NewSubnet
+
+ID = uuid.UUID("a0000000-0000-4000-8000-00000000000f")
+EVERYBODY = cast(NetworkCall, SimpleNamespace(policy=SimpleNamespace(table={})))
+"""A call whose policy has no rules of single attributes."""
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda one: one.many)
 @pytest.mark.parametrize("new", [True, False], ids=["new", "change"])
-def test_every_attribute_fills_a_field_of_the_record_it_becomes(resource: AnyResource, new: bool) -> None:
-    record = resource.new if new else resource.change
-    if record is None:
+def test_what_must_be_sent_has_no_default_in_the_record_and_all_else_has_one(resource: AnyResource, new: bool) -> None:
+    body = resource.new if new else resource.change
+    if body is None:
         return
-    taken = {key: one for key, one in resource.attributes.items() if (one.post if new else one.put) and one.kept}
-    filled = [one.field or key for key, one in taken.items()]
-    fields = attrs.fields_dict(record)  # type: ignore[arg-type]
-    assert len(set(filled)) == len(filled)
-    assert set(filled) == set(fields)
-    needed = {one.field or key for key, one in taken.items() if one.needed}
-    assert {name for name, field in fields.items() if field.default is attrs.NOTHING} == (needed if new else set())
+    needed = {name for name, field in attrs.fields_dict(body.kind).items() if field.default is attrs.NOTHING}
+    assert needed == set(cast(list[str], body.definition["required"]))
+
+
+def test_a_change_tells_null_from_what_was_left_out() -> None:
+    assert PORTS.change is not None and ROUTERS.change is not None
+    assert PORTS.change.read({"fixed_ips": None}, EVERYBODY) == PortChange(fixed_ips=None)
+    assert PORTS.change.read({}, EVERYBODY).fixed_ips is LEFT_OUT
+    assert ROUTERS.change.read({"external_gateway_info": None}, EVERYBODY) == RouterChange(gateway=None)
+
+
+def test_ids_become_the_spelling_that_is_kept_wherever_they_stand() -> None:
+    sent = {
+        "network_id": ID.hex.upper(),
+        "security_groups": [str(ID).upper()],
+        "fixed_ips": [{"subnet_id": ID.hex}, {"ip_address": "192.0.2.1"}],
+    }
+    assert PORTS.new.read(sent, EVERYBODY) == NewPort(
+        network_id=str(ID),
+        security_groups=(str(ID),),
+        fixed_ips=(WantedAddress(subnet_id=str(ID)), WantedAddress(ip_address="192.0.2.1")),
+    )
+
+
+def test_numbers_and_booleans_are_taken_as_their_words() -> None:
+    assert NETWORKS.change is not None and ROUTERS.change is not None
+    assert NETWORKS.change.read({"mtu": "1400", "shared": "Yes", "router:external": 0}, EVERYBODY) == NetworkChange(
+        mtu=1400, shared=True, external=False
+    )
+    rule = {"security_group_id": str(ID), "direction": "ingress", "protocol": 6, "port_range_min": "22"}
+    assert SECURITY_GROUP_RULES.new.read(rule, EVERYBODY) == NewRule(
+        security_group_id=str(ID), direction="ingress", protocol="6", port_min=22
+    )
+
+
+def test_objects_within_become_records_without_what_can_have_one_value_alone() -> None:
+    assert ROUTERS.change is not None
+    gateway = {"network_id": str(ID), "qos_policy_id": None, "external_fixed_ips": [{"ip_address": "192.0.2.1"}]}
+    assert ROUTERS.change.read({"external_gateway_info": gateway, "ha": False}, EVERYBODY) == RouterChange(
+        gateway=WantedGateway(network_id=str(ID), external_fixed_ips=(WantedAddress(ip_address="192.0.2.1"),))
+    )
+    subnet = {
+        "network_id": str(ID),
+        "allocation_pools": [{"start": "192.0.2.2", "end": "192.0.2.9"}],
+        "host_routes": [{"destination": "198.51.100.0/24", "nexthop": "192.0.2.1"}],
+    }
+    assert SUBNETS.new.read(subnet, EVERYBODY) == NewSubnet(
+        network_id=str(ID),
+        allocation_pools=(AddressRange(start="192.0.2.2", end="192.0.2.9"),),
+        host_routes=(Hop(destination="198.51.100.0/24", nexthop="192.0.2.1"),),
+    )
+    assert PORTS.change is not None
+    assert PORTS.change.read({"allowed_address_pairs": [{"ip_address": "192.0.2.1"}]}, EVERYBODY) == PortChange(
+        allowed_pairs=(AddressPair(ip_address="192.0.2.1"),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ([], "Invalid input for port. Reason: it is not an object."),
+        ({"colour": 1, "mac_address": 5}, "Unrecognized attribute(s) 'colour'"),
+        ({"network_id": "nope", "mac_address": 5}, "Invalid input for network_id. Reason: 'nope' is not a valid UUID."),
+        ({"mac_address": 5, "network_id": "nope"}, "Invalid input for mac_address. Reason: '5' is not a valid string."),
+        ({"name": "x"}, "Failed to parse request. Required attribute 'network_id' not specified"),
+        ({"tenant_id": "a", "project_id": "b"}, "'project_id' and 'tenant_id' are given and do not match."),
+        (
+            {"binding:profile": {"a": "x" * 5000}},
+            f"Invalid input for binding:profile. Reason: '{str({'a': 'x' * 5000})[:80]}…' is not a small object.",
+        ),
+        (
+            {"fixed_ips": [{"subnet_id": str(ID), "more": 1}]},
+            "Invalid input for fixed_ips. Reason: unexpected keys ['more']; known are ['ip_address', 'subnet_id'].",
+        ),
+    ],
+)
+def test_the_first_thing_that_is_wrong_is_told_by_its_name(sent: object, told: str) -> None:
+    with pytest.raises(errors.BadRequest) as refused:
+        PORTS.new.read(sent, EVERYBODY)
+    assert (refused.value.message, refused.value.kind) == (told, "HTTPBadRequest")
+
+
+def test_what_is_made_once_cannot_be_changed() -> None:
+    assert PORTS.change is not None
+    with pytest.raises(errors.BadRequest, match="Attribute 'network_id' not allowed in PUT"):
+        PORTS.change.read({"network_id": str(ID)}, EVERYBODY)

@@ -1,10 +1,13 @@
-"""Attributes that a client may send, who may, and the values that they become in the domain."""
+"""Attributes that a client may send, who may, and the records of the domain that are made of them."""
 
 from collections.abc import Mapping
+from typing import Generic, Literal, TypeVar
 
 import attrs
 
 from novakit import errors
+from novakit.api import records
+from novakit.api.bodies import Definition
 from novakit.api.network.bodies.kinds import (
     ValueKind,
     Wrong,
@@ -17,8 +20,9 @@ from novakit.api.network.bodies.kinds import (
     uuid,
 )
 from novakit.api.service import Call
-from novakit.network.records import Hop, WantedAddress
 from novakit.network.service import Networks
+
+R = TypeVar("R")
 
 
 @attrs.frozen(kw_only=True)
@@ -45,8 +49,8 @@ flag = Attribute(check=boolean)
 made_once = Attribute(check=nullable(text()), put=False)
 ignored = Attribute(check=nullable(one_of(None)), kept=False)
 zones = Attribute(check=several(one_of("nova"), 1), put=False, kept=False)
-route = record({"destination": text(64), "nexthop": text(64)}, ["destination", "nexthop"], into=Hop)
-fixed = record({"subnet_id": uuid, "ip_address": text(64)}, into=WantedAddress)
+route = record({"destination": text(64), "nexthop": text(64)}, ["destination", "nexthop"])
+fixed = record({"subnet_id": uuid, "ip_address": text(64)})
 COMMON: Attributes = {
     "name": name,
     "description": name,
@@ -65,32 +69,58 @@ LATER = ("port",)
 """What has rules that depend on the network it is on: the domain asks them, once it has found the network."""
 
 
-def read(attributes: Attributes, given: object, call: Call[Networks], *, new: bool, what: str) -> dict[str, object]:
-    """Check what was sent for one thing, and give the fields of the record that it becomes.
+@attrs.frozen(kw_only=True)
+class AttributesBody(Generic[R]):
+    """What may be said of one thing where it is made or changed, and the record that the domain gets of it.
 
-    Raises BadRequest with the name of the attribute, and Forbidden.
+    Attributes are checked one by one, in the order in which they were sent: the first that is wrong is told.
     """
-    if not isinstance(given, dict):
-        raise _bad(f"Invalid input for {what}. Reason: it is not an object.")
-    given = _with_project(given)
-    if unknown := sorted(str(key)[:64] for key in set(given) - set(attributes)):
-        raise _bad(f"Unrecognized attribute(s) '{', '.join(unknown[:10])}'")
-    fields: dict[str, object] = {}
-    for key, value in given.items():
-        attribute = attributes[key]
-        if not (attribute.post if new else attribute.put):
-            raise _bad(f"Attribute '{key}' not allowed in {'POST' if new else 'PUT'}")
-        try:
-            normal = attribute.check(value)
-        except Wrong as error:
-            raise _bad(f"Invalid input for {key}. Reason: {error.message}") from error
-        if attribute.kept:
-            fields[attribute.field or key] = normal
-    if new and (lacking := [key for key, attribute in attributes.items() if attribute.needed and key not in given]):
-        raise _bad(f"Failed to parse request. Required attribute '{lacking[0]}' not specified")
-    if what not in LATER:
-        _authorize(call, f"{'create' if new else 'update'}_{what}", given)
-    return fields
+
+    kind: type[R]
+    attributes: Attributes
+    verb: Literal["create", "update"]
+    """The word that the rules of its attributes begin with; a POST creates, a PUT updates."""
+    what: str
+
+    @property
+    def definition(self) -> Definition:
+        """The JSON schema of what is kept, by the names of the record's fields."""
+        kept = {key: one for key, one in self.attributes.items() if one.kept and self._takes(one)}
+        names = {key: one.field or key for key, one in kept.items()}
+        return {
+            "type": "object",
+            "properties": {names[key]: one.check.definition for key, one in kept.items()},
+            "required": [names[key] for key, one in kept.items() if one.needed and self.verb == "create"],
+            "additionalProperties": False,
+        }
+
+    def _takes(self, attribute: Attribute) -> bool:
+        return attribute.post if self.verb == "create" else attribute.put
+
+    def read(self, given: object, call: Call[Networks]) -> R:
+        """Make the record of what was sent. Raises BadRequest with the name of the attribute, and Forbidden."""
+        if not isinstance(given, dict):
+            raise _bad(f"Invalid input for {self.what}. Reason: it is not an object.")
+        given = _with_project(given)
+        if unknown := sorted(str(key)[:64] for key in set(given) - set(self.attributes)):
+            raise _bad(f"Unrecognized attribute(s) '{', '.join(unknown[:10])}'")
+        fields: dict[str, object] = {}
+        for key, value in given.items():
+            attribute = self.attributes[key]
+            if not self._takes(attribute):
+                raise _bad(f"Attribute '{key}' not allowed in {'POST' if self.verb == 'create' else 'PUT'}")
+            try:
+                attribute.check.check(value)
+            except Wrong as error:
+                raise _bad(f"Invalid input for {key}. Reason: {error.message}") from error
+            if attribute.kept:
+                fields[attribute.field or key] = value
+        needed = [key for key, attribute in self.attributes.items() if attribute.needed and self.verb == "create"]
+        if lacking := [key for key in needed if key not in given]:
+            raise _bad(f"Failed to parse request. Required attribute '{lacking[0]}' not specified")
+        if self.what not in LATER:
+            _authorize(call, f"{self.verb}_{self.what}", given)
+        return records.read(self.kind, fields)
 
 
 def _authorize(call: Call[Networks], rule: str, given: Mapping[str, object]) -> None:

@@ -1,11 +1,10 @@
-"""Kinds of values in request bodies of the network API: a JSON schema each, and the normal form of what fits it.
+"""Kinds of values in request bodies of the network API: a JSON schema each, which says itself what is wrong.
 
-Clients write numbers as texts and booleans as words; what is kept is a number and a boolean.
+Clients write numbers as texts and booleans as words; the records that are made of them hold numbers and booleans.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from uuid import UUID as UUID_
 
 import attrs
 
@@ -48,12 +47,13 @@ def _is_text(value: str) -> bool:
 _FORMATS: dict[str, Callable[[str], bool]] = {"text": _is_text}
 
 
-def _as_it_is(value: object) -> object:
-    return value
+def _pass(value: object) -> None:
+    """Find nothing wrong."""
 
 
-Normal = Callable[..., object]
-"""Called with a value that fits the schema, which no type can tell."""
+def _require_small(value: object) -> None:
+    if len(str(value)) > MOST_SMALL or "\\u0000" in str(value) or "\0" in str(value):
+        raise Wrong(f"{shown(value)} is not a small object.")
 
 
 @attrs.define
@@ -61,17 +61,17 @@ class ValueKind:
     """Values of one kind."""
 
     definition: Definition
-    normal: Normal = _as_it_is
-    """Gives what is kept of a value that fits."""
+    beyond: Callable[[object], None] = _pass
+    """Raises Wrong for what is wrong though the schema cannot say so."""
     _schema: Schema = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._schema = Schema(self.definition, words, _FORMATS)
 
-    def __call__(self, value: object) -> object:
-        """Return a value in its normal form. Raises Wrong for one that does not fit."""
+    def check(self, value: object) -> None:
+        """Go on only with a value that fits. Raises Wrong."""
         self._schema.check(value)
-        return self.normal(value)
+        self.beyond(value)
 
 
 def text(longest: int = 255) -> ValueKind:
@@ -86,7 +86,7 @@ def text(longest: int = 255) -> ValueKind:
 
 def spelt(longest: int) -> ValueKind:
     """Take a text, or a number that is kept as a text."""
-    return ValueKind({**text(longest).definition, "type": ["string", "integer"]}, str)
+    return ValueKind({**text(longest).definition, "type": ["string", "integer"]})
 
 
 boolean = ValueKind(
@@ -97,8 +97,7 @@ boolean = ValueKind(
             {"type": "string", "pattern": rf"(?i)^({'|'.join((*sorted(TRUE), *sorted(FALSE)))})\Z"},
         ],
         "says": "{value} cannot be converted to boolean.",
-    },
-    lambda value: str(value).lower() in TRUE,
+    }
 )
 """true or false, also as their usual words."""
 
@@ -120,13 +119,11 @@ def integer(lowest: int, highest: int) -> ValueKind:
         "format": name,
         "says": {**says, "minimum": beyond, "maximum": beyond, "format": beyond},
     }
-    return ValueKind(definition, int)
+    return ValueKind(definition)
 
 
-uuid = ValueKind(
-    {"type": "string", "pattern": UUID, "says": "{value} is not a valid UUID."}, lambda value: str(UUID_(value))
-)
-"""The id of something; capitals, and an id without dashes, are the same one."""
+uuid = ValueKind({"type": "string", "pattern": UUID, "says": "{value} is not a valid UUID."})
+"""The id of something, in any spelling: the record's field is an `Id`, which keeps one of them."""
 
 
 def one_of(*choices: str | bool | None) -> ValueKind:
@@ -147,7 +144,7 @@ dns_label = ValueKind(
 def nullable(inner: ValueKind) -> ValueKind:
     """Take null besides."""
     definition = {"if": {"type": "null"}, "then": {}, "else": inner.definition}
-    return ValueKind(definition, lambda value: None if value is None else inner.normal(value))
+    return ValueKind(definition, lambda value: None if value is None else inner.beyond(value))
 
 
 def several(inner: ValueKind, most: int = 200) -> ValueKind:
@@ -157,11 +154,11 @@ def several(inner: ValueKind, most: int = 200) -> ValueKind:
         "maxItems": "a list of {length} is too long; {limit} is the most.",
     }
     definition = {"type": "array", "maxItems": most, "items": inner.definition, "says": says}
-    return ValueKind(definition, lambda value: [inner.normal(item) for item in value])
+    return ValueKind(definition)
 
 
-def record(keys: Mapping[str, ValueKind], needed: Sequence[str] = (), *, into: Normal = dict) -> ValueKind:
-    """Take an object with known keys, and make a record of it; the record has fields of the same names."""
+def record(keys: Mapping[str, ValueKind], needed: Sequence[str] = ()) -> ValueKind:
+    """Take an object with known keys, of which a record with fields of the same names is made."""
     definition = {
         "type": "object",
         "properties": {name: kind.definition for name, kind in keys.items()},
@@ -169,14 +166,8 @@ def record(keys: Mapping[str, ValueKind], needed: Sequence[str] = (), *, into: N
         "additionalProperties": False,
         "says": {"type": "{value} is not an object."},
     }
-    return ValueKind(definition, lambda value: into(**{name: keys[name].normal(item) for name, item in value.items()}))
+    return ValueKind(definition)
 
 
-def _small(value: object) -> object:
-    if len(str(value)) > MOST_SMALL or "\\u0000" in str(value) or "\0" in str(value):
-        raise Wrong(f"{shown(value)} is not a small object.")
-    return value
-
-
-anything_small = ValueKind({"type": "object", "says": "{value} is not a small object."}, _small)
+anything_small = ValueKind({"type": "object", "says": "{value} is not a small object."}, _require_small)
 """A small object of any content."""
