@@ -12,7 +12,7 @@ from novakit.compute import states
 from novakit.concurrency.gather import Gather
 from novakit.conductor.guests.networks import NetworkNotes
 from novakit.conductor.guests.note import Heard
-from novakit.conductor.guests.renewal import TOGETHER, Renewal, renew
+from novakit.conductor.guests.renewal import Renewal
 from novakit.conductor.guests.strangers import Found, Strangers
 from novakit.conductor.parts import Parts
 from novakit.disk import Room
@@ -242,7 +242,7 @@ class Reports:
                 await self._remove(host, id)
             else:
                 await self._act_on(host, id, what)
-        await self._renew_notes(host, [row for id, row in wanted.items() if id in found and id not in busy], report)
+        self._renew_notes([row for id, row in wanted.items() if id in found and id not in busy], report)
 
     async def _confirm(self, host: str, left: frozenset[str], there: Collection[str], wanted: Collection[str]) -> None:
         """Take note of guests that a host was left with and does not have any more; said twice, as a report may be old.
@@ -278,12 +278,12 @@ class Reports:
         except BusError as error:
             log.warning("guest not removed", host=host, guest=server_id, why=str(error))
 
-    async def _renew_notes(self, host: str, rows: Sequence[Row], report: AgentReport) -> None:
+    def _renew_notes(self, rows: Sequence[Row], report: AgentReport) -> None:
         """Have the host keep notes of its guests as they are now; what fails is done after the next report."""
         version = self.parts.notary.version
-        stale = [row for row in rows if row["task_state"] is None and report.notes.get(row["id"]) != version(row)]
-        if stale:
-            await renew(self.parts, host, stale[:TOGETHER])
+        self.renewal.stale(
+            [row["id"] for row in rows if row["task_state"] is None and report.notes.get(row["id"]) != version(row)]
+        )
 
 
 def _report(provider_id: str, facts: _Facts) -> HostReport:

@@ -5,7 +5,8 @@ what was done since; what that misses, the next report of the host shows to be s
 The invariant: a note is written of a server at rest only, for while an operation works on it the note is the
 operation's; and not before its host has reported to this process, which tells what its notes are.
 The cost: four reads for all that changed within a second, and for each server one call to its host with two flushes
-there. Each of several conductors writes what it hears of.
+there. Each of several conductors writes what it hears of. Nobody waits for a note: the thousands that may be stale
+after a restart are written in rounds, behind those of what changes.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from novakit_hookspecs.plain import to_record
 log = structlog.get_logger(__name__)
 
 TOGETHER = 200
-"""Notes that are written again in one round, or after one report, at most; the others wait for the next one."""
+"""Notes that are written again in one round at most; the others wait for the next one."""
 SETTLE = 1.0
 """Seconds between two rounds: a server that changes all the time is noted so often."""
 SHARE = 10
@@ -41,6 +42,8 @@ class Renewal:
 
     parts: Parts
     _changed: set[str] = attrs.field(factory=set)
+    _stale: set[str] = attrs.field(factory=set)
+    """Servers whose notes were behind in the report of their host: they wait until those that change are written."""
     _reported: set[str] = attrs.field(factory=set)
     _pace: Paced = attrs.field(init=False)
 
@@ -57,14 +60,22 @@ class Renewal:
         if servers:
             self._pace.poke()
 
+    def stale(self, servers: Collection[str]) -> None:
+        """Say that a host reported notes of these that are behind."""
+        self._stale.update(servers)
+        if servers:
+            self._pace.poke()
+
     async def close(self) -> None:
         """Write no more; what is not written is written after the next report of its host."""
         await self._pace.close()
 
     async def write(self) -> None:
         """Have hosts keep notes of the servers that changed, as they are now."""
-        taken = [self._changed.pop() for _ in range(min(len(self._changed), TOGETHER))]
-        if self._changed:
+        taken = _taken(self._changed, TOGETHER)
+        self._stale -= taken
+        taken |= _taken(self._stale, TOGETHER - len(taken))
+        if self._changed or self._stale:
             self._pace.poke()
         async with self.parts.store.read() as session:
             found = await servers.some(session, taken)
@@ -76,6 +87,10 @@ class Renewal:
                 by_host.setdefault(row["host"], []).append(row)
         # Side by side: a host that is silent keeps no other one's notes waiting for longer than its own call.
         await asyncio.gather(*(renew(self.parts, host, rows) for host, rows in by_host.items()))
+
+
+def _taken(waiting: set[str], most: int) -> set[str]:
+    return {waiting.pop() for _ in range(min(len(waiting), most))}
 
 
 async def renew(parts: Parts, host: str, rows: Sequence[Row]) -> None:

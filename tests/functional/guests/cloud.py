@@ -140,10 +140,11 @@ class Cloud:
         await self.agents.pop(name).stop()
 
     async def report(self, times: int = 1) -> None:
-        """Have every host report."""
+        """Have every host report, and note what was behind, as it does a moment later."""
         for _ in range(times):
             for agent in self.agents.values():
                 await agent._report(started=False)
+            await self.conductor.reports.renewal.write()
 
     async def note_networks(self) -> None:
         """Have hosts note the networks around their guests, as they do a moment after a change."""
