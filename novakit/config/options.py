@@ -2,7 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,11 +16,14 @@ from novakit.errors import ConfigError
 
 T = TypeVar("T")
 _EITHER = (Union, UnionType)
+_LISTS = {tuple, list, set, frozenset, Sequence, Collection, Iterable}
 MOST_WORDS = 400
 """Characters of what is told of a value: some validators quote it whole."""
 
 LARGEST = (1 << 63) - 1
 """What TOML promises that a number can be."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""No name, path, URL or expression has one, and what is handed to a library of C ends at a NUL."""
 
 
 def fill(section: str, kind: type[T], raw: Mapping[str, object]) -> T:
@@ -53,7 +57,7 @@ def _check_lists(section: str, kind: type, raw: Mapping[str, object]) -> None:
             continue
         value, wanted = raw[field.alias], types.get(field.name)
         origins = {get_origin(wanted), *(get_origin(one) for one in get_args(wanted) if get_origin(wanted) in _EITHER)}
-        if origins & {tuple, list, set, frozenset} and not isinstance(value, list | tuple):
+        if origins & _LISTS and not isinstance(value, list | tuple):
             raise ConfigError(f"{section} {field.alias}: takes a list, not {quoted(value)}.")
         if origins & {dict, Mapping} and not isinstance(value, Mapping):
             raise ConfigError(f"{section} {field.alias}: takes a table of keys, not {quoted(value)}.")
@@ -98,6 +102,8 @@ def _strict(kind: type, *accepted: type) -> Any:
             raise TypeError(f"takes {_PLAIN[kind]} of at most {LARGEST}, not {quoted(value)}")
         if isinstance(value, float) and not math.isfinite(value):
             raise TypeError(f"takes a finite number, not {value}")
+        if isinstance(value, str) and _CONTROL.search(value):
+            raise TypeError(f"takes a text without control characters, not {quoted(value)}")
         return kind(value)
 
     return take

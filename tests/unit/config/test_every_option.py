@@ -1,7 +1,7 @@
 """Every option of the table takes its own type and refuses all others, in a sentence that names it."""
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -12,6 +12,8 @@ from novakit import config
 from novakit.config import Config
 from novakit.config.settings import SECTIONS
 from novakit.errors import ConfigError
+from novakit.plughost import GROUPS, Offer, PluginChoice, PluginHost, discover
+from novakit.plughost.build import fill
 
 VALUES: dict[str, tuple[str, ...]] = {
     "text": ('"x"', '""', '"a\\u0000b"', '"\\u202ex"', '"' + "x" * 70000 + '"', '"../../x"', '"1"'),
@@ -65,5 +67,40 @@ def test_an_option_takes_its_own_type_and_refuses_the_others(section: str, optio
                 assert len(told) < 1000 and told.isprintable(), (value[:80], told[:300])
             else:
                 assert kind in taken, f"[{section}] {option} took {value[:80]}: {getattr(read, option)!r}"
+                assert "\\u0000" not in value, f"[{section}] {option} took a NUL"
                 accepted += 1
     assert accepted or taken & {"text", "list"}, "nothing was taken"
+
+
+def texts(kind: type) -> Iterator[tuple[str, object]]:
+    """Give the options of a plugin that have a text in them, each with a value that has a newline in it."""
+    for option in attrs.fields(kind):
+        hint = get_type_hints(kind)[option.name]
+        origin, within = get_origin(hint), get_args(hint)
+        if hint is str or (origin is types.UnionType and str in within):
+            yield option.alias, "a\nb"
+        elif origin in (dict, Mapping) and within[0] is str:
+            yield option.alias, {"a\nb": "x" if within[1] is str else 1.0}
+        elif origin in (tuple, list, frozenset, Sequence) and str in within:
+            yield option.alias, ["a\nb"]
+
+
+def offers() -> Iterator[Offer]:
+    """Give what every installed plugin offers that can be loaded here."""
+    for candidate in discover(GROUPS.values()):
+        name = candidate.plugin.name
+        loaded = PluginHost.survey(PluginChoice(driver=name, network=name, scheduler=name))
+        for plugin in loaded.plugins:
+            for record in plugin.records if plugin.key == candidate.plugin.key else ():
+                if offer := loaded.offered(plugin.group.name, record):
+                    yield offer
+
+
+def test_no_text_of_a_plugins_options_takes_a_control_character() -> None:
+    refused = set()
+    for offer in offers():
+        for option, value in texts(offer.spec.options) if offer.spec.options else ():
+            with pytest.raises(ConfigError, match=rf"\[{offer.key}\] {option}.*without control characters"):
+                fill(offer, {option: value})
+            refused.add(offer.key)
+    assert refused >= {"filters.metrics", "weighers.metrics", "drivers.simulated"}

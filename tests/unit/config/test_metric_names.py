@@ -17,7 +17,7 @@ def test_a_name_with_dots_and_dashes_is_that_of_a_column(name: str) -> None:
     assert options.fill("[weighers.metrics]", Weights, {"weights": {name: -1.0}}).weights == {name: -1.0}
 
 
-@pytest.mark.parametrize("name", ["", "*", "cpu percent", "CPU", ".cpu", "9", "a" * 57, "cpu.percent\n"])
+@pytest.mark.parametrize("name", ["", "*", "cpu percent", "CPU", ".cpu", "9", "a" * 57])
 def test_what_can_be_no_name_is_refused_with_an_example(name: str) -> None:
     assert metric_name(name) is None
     for table, kind, plain in (

@@ -1,5 +1,7 @@
 """A plugin's options are filled from its table, and what is wrong is said in one sentence."""
 
+from collections.abc import Mapping, Sequence
+
 import attrs
 import pytest
 
@@ -24,6 +26,11 @@ class Options:
     pci: tuple[Rule, ...] = tuple_field()
     ratio: float = 1.0
     strict: bool = False
+    uri: str = ""
+    names: tuple[str, ...] = tuple_field()
+    shares: Mapping[str, float] = attrs.field(factory=dict)
+    group: str | None = None
+    order: Sequence[str] = ()
 
 
 def test_records_are_filled_from_a_list_of_tables() -> None:
@@ -43,10 +50,17 @@ def test_records_are_filled_from_a_list_of_tables() -> None:
         ({"pci": [{"kind": "a"}, "a100"]}, r"pci\[1\] takes a table of keys, not 'a100'"),
         ({"pci": {"kind": "a"}}, r"pci: takes a list, not \{'kind': 'a'\}"),
         ({"pci": "abc"}, r"pci: takes a list, not 'abc'"),
+        ({"order": "abc"}, r"order: takes a list, not 'abc'"),
         ({"strict": 1}, r"strict: takes true or false, not 1"),
         ({"ratio": True}, r"ratio: takes a number, not True"),
         ({"ratio": "1"}, r"ratio: takes a number, not '1'"),
-        ({"colour": 1}, r"has no key 'colour'; it takes pci, ratio, strict\.$"),
+        ({"colour": 1}, r"has no key 'colour'; it takes pci, ratio, strict, uri, names, shares, group, order\.$"),
+        ({"uri": "qemu:///system\0"}, r"uri: takes a text without control characters, not 'qemu:///system\\x00'"),
+        ({"uri": "a\nb"}, r"uri: takes a text without control characters, not 'a\\nb'"),
+        ({"names": ["a", "b\x7f"]}, r"names\[1\]: takes a text without control characters"),
+        ({"shares": {"a\tb": 1.0}}, r"shares.*: takes a text without control characters"),
+        ({"group": "a\r"}, r"group: takes a text without control characters"),
+        ({"pci": [{"kind": "\x1b[2J"}]}, r"pci\[0\] kind: takes a text without control characters"),
         ("x", r"takes a table of keys, not 'x'"),
     ],
 )
