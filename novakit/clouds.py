@@ -14,6 +14,7 @@ ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 CLOUDS = {"novakit-admin": ("admin", "admin"), "novakit": ("demo", "demo")}
 """User and project of each cloud."""
 
+_KIND = files.own("the clouds.yaml of this cloud")
 
 _LOST = "      # The password of {user} is not known here; make one: novakit admin reset-password {user}"
 
@@ -24,7 +25,7 @@ def read(path: Path) -> dict[str, dict[str, str]]:
     Raises ConfigError for a file of another kind.
     """
     found: dict[str, dict[str, str]] = {}
-    text = files.read_text(path) or ""
+    text = files.read_text(path, kind=_KIND) or ""
     if text.strip() and not re.search(r"^clouds:", text, flags=re.MULTILINE):
         raise ConfigError(f"{path} is not a clouds.yaml; it would be written over. Move it away, then start again.")
     for block in re.split(r"^  (?=\S)", text, flags=re.MULTILINE)[1:]:

@@ -12,12 +12,15 @@ NAME = "deployment"
 """The file, in a state directory and in a host's own directory."""
 OWN = "directory"
 """The file in a host's own directory that holds an id of that directory."""
+_IDENTITY, _OWN_ID = files.own("the identity of a deployment"), files.own("the id of a host's directory")
+_MOST = 4096
+"""Bytes; an id and a newline have 37."""
 
 
 def read(directory: Path) -> str | None:
     """Return the id that a directory has, or None. Raises ConfigError for a file that holds no id."""
     path = directory / NAME
-    text = files.read_text(path)
+    text = files.read_text(path, _MOST, _IDENTITY)
     if text is None:
         return None
     text = text.strip()
@@ -40,7 +43,7 @@ def read_own(directory: Path) -> str | None:
     Raises ConfigError for a file that holds no id.
     """
     path = directory / OWN
-    text = files.read_text(path)
+    text = files.read_text(path, _MOST, _OWN_ID)
     if text is None:
         return None
     if not re.fullmatch(UUID_PATTERN, text.strip()):

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from novakit import __version__, allocator, config, logs, world
 from novakit.cli import paths
+from novakit.config import files
 from novakit.config.quoting import located, quoted
 from novakit.errors import ConfigError
 from novakit.logs.waiting import Waits
@@ -119,6 +120,8 @@ def _open_log(path: Path | None, chosen: config.Config) -> None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         why = "nobody is at its other end" if getattr(error, "errno", 0) == errno.ENXIO else _reason(error)
+        if path is not None and (nowhere := files.leads_nowhere(path)):
+            why = nowhere
         raise ConfigError(
             f"The log {located(path) if path else '-'} cannot be written: {why}; move it away, or name another file"
             " with --log (- is standard error)."
@@ -152,11 +155,12 @@ def read(args: argparse.Namespace) -> config.Config:
     roles = tuple(role for role in config.ROLES if role in (args.role or config.ROLES))
     if args.name is not None:
         _check_name(args.name, roles)
+    state = paths.resolved(args.state)
     fields: dict[str, Any] = config.read(args.config or args.state / "novakit.toml")
     if args.config and not args.config.exists():
         raise ConfigError(f"--config {args.config} does not exist.")
     return config.Config(
-        state=paths.resolved(args.state),
+        state=state,
         host=host,
         port=port,
         roles=roles,

@@ -20,6 +20,7 @@ LOOKED_EVERY = 1.0
 """Seconds between looks at the file's time of change."""
 MOST_BYTES = 1 << 20
 """A file with every rule of every service has less than 200 kB."""
+_KIND = files.FileKind("a policy", "name one, or remove it", "name another file")
 
 Stamp = tuple[int, int, int] | None
 """Device, size and time of change in nanoseconds; None where there is no file."""
@@ -95,7 +96,7 @@ class PolicyFile:
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _read(self) -> dict[str, str]:
-        text = files.read_text(self.path, MOST_BYTES) if self.path is not None else ""
+        text = files.read_text(self.path, MOST_BYTES, _KIND) if self.path is not None else ""
         if text is None:
             if self.required:
                 raise ConfigError(f"{self._shown}, which [policy] file names, does not exist; correct the name.")

@@ -229,6 +229,7 @@ PLUGIN_TABLES = [
 ]
 DATABASE = ("serve", "doctor", "admin")
 OF_HOST = f"agents/{socket.gethostname()}"
+IDENTITY, CLOUDS = "the identity of a deployment belongs there", "the clouds.yaml of this cloud belongs there"
 WIRES, GUESTS = f"{OF_HOST}/network/network.journal", f"{OF_HOST}/virt/guests.journal"
 STATE = [
     Case("a database that is none", file("novakit.db", b"no database" * 100), ("restore a backup",), DATABASE),
@@ -252,9 +253,16 @@ STATE = [
     Case("wires are a directory", folder(WIRES), ("networks:simulated", "broke in open", "Is a directory"), ("serve",)),
     Case("guests are a pipe", pipe(GUESTS), ("guests.journal is not a file; move it away",), ("serve",)),
     Case("guests are others", file(GUESTS, b"5\n"), ("guests.journal, line 1 is nothing",), ("serve",)),
-    Case("clouds.yaml is a directory", folder("clouds.yaml"), ("clouds.yaml", "is a directory"), ("serve",)),
+    Case("clouds.yaml is a directory", folder("clouds.yaml"), ("is a directory and", CLOUDS, "move it"), ("serve",)),
+    Case("clouds.yaml is a pipe", pipe("clouds.yaml"), ("is a pipe and", CLOUDS, "move it"), ("serve",)),
+    Case("clouds.yaml is endless", link("clouds.yaml", "/dev/zero"), ("is a device and", CLOUDS), ("serve",)),
+    Case("clouds.yaml is huge", file("clouds.yaml", bytes(2 << 20)), ("too large for the clouds.yaml",), ("serve",)),
+    Case("clouds.yaml leads nowhere", link("clouds.yaml", "/nope/x"), ("a link to /nope/x", "correct it"), ("serve",)),
     Case("clouds.yaml is another list", file("clouds.yaml", b"- a\n"), ("is not a clouds.yaml", "Move it"), ("serve",)),
     Case("clouds.yaml is no text", file("clouds.yaml", b"\xff\xfe"), ("clouds.yaml", "UTF-8"), ("serve",)),
+    Case("deployment is a directory", folder("deployment"), ("is a directory and", IDENTITY, "move it"), ("serve",)),
+    Case("deployment is a pipe", pipe("deployment"), ("is a pipe and", IDENTITY), ("serve",)),
+    Case("deployment is large", file("deployment", bytes(9000)), ("too large for the identity of",), ("serve",)),
     Case("deployment is no text", file("deployment", b"\xff\xfe"), ("deployment", "UTF-8"), ("serve",)),
 ]
 CASES = [*UNREADABLE, *WRONG_VALUES, *PLUGIN_TABLES, *STATE]
@@ -348,6 +356,28 @@ def test_a_state_directory_that_is_a_file_is_said(
     words = {"audit": ["audit"], "policy": ["policy", "list"], "host": ["host", "list"]}.get(command)
     assert (main([*words, "--state", str(state)]) if words else run(command, state)) == 2
     assert f"{state} is a file and not a directory; name a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("below", ["", "sub"])
+@pytest.mark.parametrize("command", ["serve", "check", "doctor", "plugin", "admin", "audit", "policy", "host"])
+def test_a_state_directory_whose_link_leads_nowhere_is_said_and_nothing_is_made_there(
+    command: str, below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").symlink_to(tmp_path / "unmounted")
+    state = tmp_path / "state" / below
+    words = {"audit": ["audit"], "policy": ["policy", "list"], "host": ["host", "list"]}.get(command)
+    assert (main([*words, "--state", str(state)]) if words else run(command, state)) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path}/state is a link to {tmp_path}/unmounted, which does not exist;" in told
+    assert not (tmp_path / "unmounted").exists()
+
+
+@pytest.mark.parametrize("name", ["link", "link/novakit.log"])
+def test_a_log_whose_link_leads_nowhere_is_said(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted" / "logs")
+    assert run("serve", tmp_path / "state", "--log", str(tmp_path / name)) == 2
+    told = f"{tmp_path}/link is a link to {tmp_path}/unmounted/logs, which does not exist"
+    assert told in capsys.readouterr().err
 
 
 def test_a_log_that_cannot_be_written_stops_no_service_and_is_said_once(tmp_path: Path) -> None:
