@@ -34,6 +34,8 @@ class Wires:
 
     path: Path
     _last: Topology = attrs.field(factory=lambda: Topology(revision=0))
+    _is_written: bool = True
+    """Whether the file says what was applied last, but for the revision."""
     _writing: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -51,9 +53,11 @@ class Wires:
 
     def remember(self, topology: Topology) -> None:
         """Remember what was applied."""
-        if _is_same(topology, self._last):
+        before, self._last = self._last, topology
+        # Each heartbeat applies the same one again, and groups of thousands of members take long to compare.
+        if topology is before or _is_same(topology, before):
             return
-        self._last = topology
+        self._is_written = False
         if self._writing is None or self._writing.done():
             self._writing = world.spawn(self._write_soon(), name="agent/wires")
 
@@ -65,21 +69,19 @@ class Wires:
             await self._write()
 
     async def _write_soon(self) -> None:
-        written: Topology | None = None
-        while written is not self._last:
+        while not self._is_written:
             await asyncio.sleep(SETTLE)
-            written = await self._write()
+            await self._write()
 
-    async def _write(self) -> Topology:
-        last = self._last
+    async def _write(self) -> None:
+        self._is_written = True
         try:
             # To its end: what is written last must not be overtaken by what was cancelled before.
-            await to_its_end(durable.write, self.path, orjson.dumps(topologies.write(last)))
+            await to_its_end(durable.write, self.path, orjson.dumps(topologies.write(self._last)))
         except OSError as error:
             log.warning(
                 "the file that says how guests are wired could not be written", file=str(self.path), why=str(error)
             )
-        return last
 
 
 _PARTS = tuple(field.name for field in attrs.fields(Topology) if field.name != "revision")

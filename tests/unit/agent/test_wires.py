@@ -101,3 +101,24 @@ def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     broken = Wires(tmp_path / "topology.json")
     broken.open()
     assert broken.completed(EMPTY, Kept(guests=(GUEST,))).ports == ()
+
+
+async def test_what_is_applied_again_with_each_heartbeat_is_compared_once_and_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires, "SETTLE", 0.01)
+    memory, compared, again = Wires(tmp_path / "topology.json"), [], attrs.evolve(LAST, revision=6)
+    same = wires._is_same
+
+    def comparing(one: Topology, other: Topology) -> bool:
+        compared.append(one)
+        return same(one, other)
+
+    monkeypatch.setattr(wires, "_is_same", comparing)
+    memory.remember(LAST)
+    await asyncio.sleep(0.2)
+    (tmp_path / "topology.json").unlink()
+    for _ in range(3):
+        memory.remember(again)
+    await asyncio.sleep(0.2)
+    assert compared == [LAST, again] and not (tmp_path / "topology.json").exists()
