@@ -18,6 +18,7 @@ from novakit_hookspecs.networks import (
     Port,
     Router,
     RouterInterface,
+    Rule,
     Subnet,
     Topology,
 )
@@ -122,3 +123,37 @@ async def test_what_is_applied_again_with_each_heartbeat_is_compared_once_and_wr
         memory.remember(again)
     await asyncio.sleep(0.2)
     assert compared == [LAST, again] and not (tmp_path / "topology.json").exists()
+
+
+class Counted(str):
+    """An address that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+def _in_a_group(*members: str, ports: int = 5) -> Topology:
+    rules = (Rule(direction="ingress", ethertype="IPv4", remotes=tuple(Counted(member) for member in members)),)
+    return Topology(
+        revision=1,
+        ports=tuple(
+            Port(id=_id(number), network_id=NET, server_id=GUEST, mac="fa:16:3e:00:00:01", rules=rules)
+            for number in range(ports)
+        ),
+    )
+
+
+def test_the_rules_that_ports_share_are_compared_once_and_a_member_more_is_seen() -> None:
+    Counted.compared = 0
+    assert wires._is_same(_in_a_group("10.0.0.2/32", "10.0.0.3/32"), _in_a_group("10.0.0.2/32", "10.0.0.3/32"))
+    assert Counted.compared == 2
+    assert not wires._is_same(_in_a_group("10.0.0.2/32"), _in_a_group("10.0.0.2/32", "10.0.0.3/32"))
+    assert not wires._is_same(_in_a_group("10.0.0.2/32"), _in_a_group("10.0.0.2/32", ports=4))
+    moved = attrs.evolve(LAST, ports=(attrs.evolve(PORT, mac="fa:16:3e:00:00:09"), THEIRS))
+    assert not wires._is_same(LAST, moved) and wires._is_same(LAST, attrs.evolve(LAST, revision=7))
+    assert not wires._is_same(LAST, attrs.evolve(LAST, routers=()))
