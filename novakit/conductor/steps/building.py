@@ -15,7 +15,7 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, topics
+from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, Unreachable, topics
 from novakit.bus.tickets import DOWNLOAD
 from novakit.calls.decisions import GivenDevice
 from novakit.calls.host import BuildPlan, ImageSource, NicPlan
@@ -71,6 +71,8 @@ class Building(Memory):
     """Where builds ended, and whether they worked: what a host's failure rate is made of."""
     left: str | None = None
     """A host that is to be cleared before another is chosen."""
+    unasked: str | None = None
+    """A host that does not answer, of which it is known that it was asked for no guest yet."""
 
 
 B = TypeVar("B", bound=Building)
@@ -109,10 +111,33 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
         devices=result.devices,
         alternates=tuple(each.host for each in result.alternates),
     )
+    work.seen["chosen"] = result.host
     placed: dict[str, object] = {"host": result.host, "node": result.node, "availability_zone": zone}
     # The config drive and the guest's note tell where the server is, and are written from what was read before that.
     work.seen["server"] = {**server, **placed}
     return placed
+
+
+async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
+    """Have the chosen host wire the ports; where it goes down before it was asked for a guest, another one is chosen.
+
+    One that was asked may have the guest and only be cut off, and no guest may run twice: it is waited for, as long as
+    operations wait for a host. Whoever chose the host has asked it for nothing yet, and says so in the memory, which is
+    written before it is tried again; that is taken back before a guest is asked for.
+    """
+    host = str(work.memory.host)
+    try:
+        await parts.wiring.ensure(host)
+    except Unreachable as error:
+        if host not in (work.seen.get("chosen"), work.memory.unasked):
+            raise
+        work.memory = attrs.evolve(work.memory, unasked=host)
+        if await clearing.is_down(parts, host):
+            raise elsewhere(work, parts, error, **left) from error
+        raise
+    if work.memory.unasked is not None:
+        work.memory = attrs.evolve(work.memory, unasked=None)
+        raise Postponed(f"{host} answers again", 0.01)
 
 
 async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
@@ -211,7 +236,7 @@ async def _tell_ended(work: Work[B], parts: Parts, *, worked: bool) -> None:
     await topics.BUILDS_ENDED.publish(parts.bus, topics.BuildEnded(host=host, worked=worked))
 
 
-def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: object) -> Exception:
+def elsewhere(work: Work[B], parts: Parts, error: BusError, **left: object) -> Exception:
     """Return how a build that failed goes on: `Rewind` to another host, or the error itself where no other is tried.
 
     The request is at fault, the server is bound to this host, or it was tried often enough.
@@ -230,8 +255,9 @@ def elsewhere(work: Work[B], parts: Parts, error: RemoteError, **left: object) -
         left=host,
         excluded=(*memory.excluded, host),
         failures=(*memory.failures, f"{host}: {error}"[:500]),
-        full=memory.full + (error.kind == InsufficientStorage.__name__),
+        full=memory.full + (getattr(error, "kind", None) == InsufficientStorage.__name__),
         tries=memory.tries + 1,
+        unasked=None,
     )
     work.seen.pop("ports", None)
     moved = work.moved("elsewhere", **left)

@@ -21,18 +21,27 @@ async def on_host(parts: Parts, host: str, ask: Callable[[], Awaitable[object]])
     Returns whether the host did what it was asked.
     """
     try:
-        await ask()
+        return await _unless_down(parts, host, ask)
     except RemoteError as error:
         raise Postponed(f"{host} could not remove everything: {error}") from error
+
+
+async def _unless_down(parts: Parts, host: str, ask: Callable[[], Awaitable[object]]) -> bool:
+    try:
+        await ask()
     except Unreachable as error:
-        async with parts.store.read() as session:
-            row = await hosts.host(session, host)
-        silent = parts.liveness.silent(row) if row else float("inf")
-        if silent < parts.config.conductor.host_down_after:
+        if not await is_down(parts, host):
             raise
-        log.warning("going on without the host, which is down", host=host, silent_seconds=silent, why=str(error))
+        log.warning("going on without the host, which is down", host=host, why=str(error))
         return False
     return True
+
+
+async def is_down(parts: Parts, host: str) -> bool:
+    """Return whether a host counts as down: it gave no sign of life for long, as one that takes no part gives none."""
+    async with parts.store.read() as session:
+        row = await hosts.host(session, host)
+    return row is None or parts.liveness.silent(row) >= parts.config.conductor.host_down_after
 
 
 async def destroy(parts: Parts, host: str, server_id: str) -> None:
@@ -53,6 +62,13 @@ async def leave(parts: Parts, host: str, server_id: str, ours: datetime | None =
         return False
     await destroy(parts, host, server_id)
     return True
+
+
+async def leave_unless_down(parts: Parts, host: str, server_id: str, ours: datetime | None = None) -> None:
+    """Have a host remove the guest as `leave` does; one that is down is remembered, and removes it when it is back."""
+    if not await _unless_down(parts, host, lambda: leave(parts, host, server_id, ours)):
+        async with parts.store.write() as session:
+            await left_guests.put(session, host, server_id)
 
 
 async def clear_host(parts: Parts, server_id: str, host: str | None, ours: datetime | None = None) -> None:

@@ -77,7 +77,7 @@ async def wire(work: Work[Creating], parts: Parts) -> Commit:
     except errors.NovakitError as error:
         raise Failed(f"The network could not be set up: {error.message}", details=repr(error)) from error
     if work.memory.networks:
-        await parts.wiring.ensure(host)
+        await building.wire_there(work, parts, host=None, node=None)
     return work.moved("wire")
 
 
@@ -106,7 +106,7 @@ async def _clear(work: Work[Creating], parts: Parts) -> None:
     """Give back what was made for the server, on its host and on one that it has left."""
     for host in (work.memory.host, work.memory.left):
         if host:
-            await clearing.leave(parts, host, work.server_id, work.noted_end)
+            await clearing.leave_unless_down(parts, host, work.server_id, work.noted_end)
     await parts.networks.release(work.server_id)
     async with parts.store.write() as session:
         await parts.placement.release(session, work.server_id)
@@ -130,7 +130,7 @@ CREATE = Verb(
         Move(REQUEST, {}, "building", "scheduling"),
         Move("place", when(_BUILDING, "scheduling"), None, "networking"),
         Move("wire", when(_BUILDING, "networking"), None, "spawning"),
-        Move("elsewhere", when(_BUILDING, "spawning"), None, "scheduling"),
+        Move("elsewhere", when(_BUILDING, "networking", "spawning"), None, "scheduling"),
         Move("build", when(_BUILDING, "spawning"), "active", None),
         # Whatever somebody has said meanwhile that it is: nothing of it is left.
         Move(UNDO, {ANY: (ANY,)}, "error", None),

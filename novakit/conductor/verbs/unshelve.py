@@ -89,9 +89,11 @@ async def place(work: Work[Unshelving], parts: Parts) -> Commit | None:
 async def wire(work: Work[Unshelving], parts: Parts) -> Commit:
     """Bind the server's ports to the host and have it wire them."""
     host = str(work.memory.host)
-    if not work.memory.stays:
+    if work.memory.stays:
+        await parts.wiring.ensure(host)
+    else:
         work.seen["ports"] = await parts.networks.bind(work.server_id, host, str(work.memory.zone))
-    await parts.wiring.ensure(host)
+        await building.wire_there(work, parts)
     return work.moved("wire")
 
 
@@ -147,7 +149,7 @@ UNSHELVE = Verb(
     moves=(
         Move(REQUEST, when(_FROM, None), None, "unshelving"),
         Move("wire", when(_FROM, "unshelving"), None, "spawning"),
-        Move("elsewhere", when(("shelved_offloaded",), "spawning"), None, "unshelving"),
+        Move("elsewhere", when(("shelved_offloaded",), "unshelving", "spawning"), None, "unshelving"),
         Move("forget", when(_FROM, "spawning"), "active", None),
         Move(UNDO, when(_FROM, "unshelving", "spawning"), None, None),
         # Somebody has said meanwhile that it is active: it is on no host.

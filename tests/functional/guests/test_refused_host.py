@@ -20,6 +20,7 @@ from novakit.store import Store, operations
 from novakit.store.compute import servers
 from novakit.store.compute.liveness import Liveness
 from tests.functional.guests.cloud import ADMIN, Cloud
+from tests.functional.guests.test_older_at_boundaries import Site, _serve_scheduler
 from tests.support.stores import sqlite_store
 
 A = ("a",)
@@ -42,19 +43,21 @@ class Host:
 
     async def lose(self) -> None:
         """Start the host on an empty directory, as where a disk is not mounted."""
-        await self.cloud.stop_host("a")
+        name = self.own.name
+        await self.cloud.stop_host(name)
         self.own.rename(self.away)
-        await self.cloud.start_host("a")
+        await self.cloud.start_host(name)
         await self.cloud.report()
-        assert self.cloud.agents["a"].membership.refusal
+        assert self.cloud.agents[name].membership.refusal
 
     async def find(self) -> None:
-        await self.cloud.stop_host("a")
+        name = self.own.name
+        await self.cloud.stop_host(name)
         shutil.rmtree(self.own)
         self.away.rename(self.own)
-        await self.cloud.start_host("a")
+        await self.cloud.start_host(name)
         await self.cloud.report()
-        assert not self.cloud.agents["a"].membership.refusal
+        assert not self.cloud.agents[name].membership.refusal
 
 
 @asynccontextmanager
@@ -151,3 +154,81 @@ async def test_the_services_say_why_a_refused_host_is_down(
         (shown,) = await Hosts(store, cloud.bus.join("api"), Liveness(down_after)).every()
         reason = shown.disabled_reason or ""
         assert shown.up is is_up and (id in reason, reason.startswith("refused: Servers")) == (not is_up, not is_up)
+
+
+@asynccontextmanager
+async def two_hosts(store: Store, directory: Path) -> AsyncIterator[Site]:
+    """Give a cloud of two hosts with a guest on each, so that both have something to lose."""
+    async with Cloud.on(store, directory, ("a", "b")) as cloud:
+        await cloud.begin()
+        await _serve_scheduler(cloud)
+        for name in ("a", "b"):
+            await cloud.create(name)
+        await cloud.report()
+        yield Site(cloud)
+
+
+def counting_as_down_soon(cloud: Cloud, **other: Any) -> None:
+    short = attrs.evolve(cloud.config, conductor=ConductorOptions(host_down_after=0.1))
+    cloud.parts = attrs.evolve(cloud.parts, config=short, **other)
+
+
+async def test_a_create_goes_to_the_next_host_where_the_chosen_one_takes_no_part_any_more(
+    store: Store, tmp_path: Path
+) -> None:
+    async with two_hosts(store, tmp_path) as site:
+        cloud, id = site.cloud, await site.create()
+        lost: list[str] = []
+
+        async def lose(host: str) -> object:
+            if not lost:
+                lost.append(host)
+                await Host(cloud, tmp_path / "agents" / host, tmp_path / "away").lose()
+                await asyncio.sleep(0.2)
+            return await wire(host)
+
+        wire = cloud.parts.wiring.ensure
+        counting_as_down_soon(cloud, wiring=Losing(cloud.parts.wiring, lose))
+        await site.work()
+        row = await site.row(id)
+        assert row["vm_state"] == "active" and {row["host"], *lost} == {"a", "b"}
+        assert await cloud.guests(row["host"]) >= {id}
+        told = [each["details"] for each in (await latest(store, id))["events"] if each["result"] == "Error"]
+        assert told == [TAKES_NO_PART]
+
+
+@attrs.define
+class Losing:
+    """The wiring of hosts, one of which takes no part any more when it is asked for the first time."""
+
+    wiring: Any
+    ensure: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.wiring, name)
+
+
+async def test_a_create_whose_host_may_have_the_guest_is_built_nowhere_else_and_fails_with_the_reason(
+    store: Store, tmp_path: Path
+) -> None:
+    async with two_hosts(store, tmp_path) as site:
+        cloud, id = site.cloud, await site.create()
+        site.cut_at = "create/build/done"
+        await site.work()
+        name = (await site.row(id))["host"]
+        host = Host(cloud, tmp_path / "agents" / name, tmp_path / "away")
+        await host.lose()
+        counting_as_down_soon(cloud)
+        async with running(Engine(cloud.parts, VERBS, patience=0.2)):
+            while await site.open():
+                await asyncio.sleep(0.02)
+        row = await site.row(id)
+        assert row["vm_state"] == "error" and row["host"] is None
+        assert "The host did not answer." in row["fault"]["message"] and TAKES_NO_PART in row["fault"]["details"]
+        (other,) = {"a", "b"} - {name}
+        assert id not in await cloud.guests(other)
+        await host.find()
+        await cloud.report(3)
+        row = await site.row(id)
+        assert (row["vm_state"], row["host"]) == ("active", name), "the end of its build was noted on its host"
+        assert (await cloud.audit()).orphaned == ()
