@@ -14,9 +14,12 @@ import attrs
 
 from novakit import clouds
 from novakit.cli import paths
+from novakit.concurrency import locks
 from novakit.errors import ConfigError
 from novakit_hookspecs.urls import without_secrets
 
+CLOUD = "novakit-admin"
+"""The cloud of `clouds.yaml` whose login is the administrator's."""
 NEEDED = ("username", "user_domain_id", "project_name", "project_domain_id", "auth_url")
 """What a login is made of, besides a password."""
 
@@ -26,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="DIR", type=paths.absolute, default="state", help="the service's state directory"
     )
-    parser.add_argument("--cloud", default="novakit-admin", help="which cloud of DIR/clouds.yaml to log in to")
+    parser.add_argument("--cloud", default=CLOUD, help="which cloud of DIR/clouds.yaml to log in to")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="for people, or for programs")
 
 
@@ -67,6 +70,18 @@ class Client:
 def client(args: argparse.Namespace) -> Client:
     """Log in at the service that runs on `args.state`. Raises ConfigError when it does not run."""
     return login(args.state, args.cloud)
+
+
+def login_where_it_runs(state: Path, cloud: str) -> Client | RequestRefused | None:
+    """Log in where a service runs. Returns its refusal, or None where none answers."""
+    if locks.holder(state / "conductor.lock") is None or cloud not in clouds.read(state / "clouds.yaml"):
+        return None
+    try:
+        return login(state, cloud)
+    except RequestRefused as error:
+        return error
+    except ConfigError:
+        return None
 
 
 def login(state: Path, cloud: str) -> Client:

@@ -14,7 +14,7 @@ from rich.text import Text
 from novakit.bus import enrolments
 from novakit.bus.enrolments import Enrolments
 from novakit.cli import paths
-from novakit.cli.client import RequestRefused, add_options, client
+from novakit.cli.client import CLOUD, Client, RequestRefused, add_options, client, login_where_it_runs
 from novakit.cli.guest import agreed
 from novakit.cli.scheduling.explain import wide
 from novakit.errors import ConfigError
@@ -178,7 +178,7 @@ def _done(args: argparse.Namespace) -> int:
 
 
 def _listed(args: argparse.Namespace) -> int:
-    """Print everybody who is enrolled."""
+    """Print everybody who is enrolled, and of hosts, while the service runs, which ones it refuses."""
     known = [one for one in _enrolments(args.state).everybody() if one.participant.startswith(args.prefix)]
     table = Table("name", "enrolled", "digest of the credential")
     for one in known:
@@ -186,4 +186,8 @@ def _listed(args: argparse.Namespace) -> int:
             name = one.participant.removeprefix(args.prefix)
             table.add_row(name, one.since.strftime("%Y-%m-%d %H:%M:%S"), one.digest[:16])
     Console(file=sys.stdout, soft_wrap=True, highlight=False).print(table)
+    cloud = login_where_it_runs(paths.existing(args.state), CLOUD) if args.prefix else None
+    if isinstance(cloud, Client):
+        for each in cloud.get("novakit", "v1/guests")["refused_hosts"]:
+            print(f"{each['host']} is refused. {each['why']}")
     return 0

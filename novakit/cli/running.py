@@ -6,14 +6,12 @@ from pathlib import Path
 import attrs
 
 from novakit import clouds
-from novakit.cli.client import Client, RequestRefused, health, login
-from novakit.concurrency import locks
+from novakit.cli.client import CLOUD, Client, RequestRefused, health, login_where_it_runs
 from novakit.errors import ConfigError
 from novakit.plughost import PluginRow
 from novakit_hookspecs.findings import Finding, Verdict
 from novakit_hookspecs.plain import to_record
 
-CLOUD = "novakit-admin"
 NAMED = 5
 """Things of one kind that a line names."""
 
@@ -30,7 +28,7 @@ class Running:
 
 def ask(state: Path) -> Running | None:
     """Ask the service of a state directory; None where none runs, or it does not let us in."""
-    cloud = _login(state)
+    cloud = login_where_it_runs(state, CLOUD)
     if isinstance(cloud, Client):
         told = cloud.get("novakit", "v1/plugins")
         rows = tuple(to_record(one, PluginRow, tolerant=True) for one in told["plugins"])
@@ -40,7 +38,7 @@ def ask(state: Path) -> Running | None:
 
 def examine(state: Path) -> list[Finding]:
     """Return whether the running service lets the administrator in, and what hosts have that it does not know."""
-    cloud = _login(state)
+    cloud = login_where_it_runs(state, CLOUD)
     if cloud is None:
         return []
     health = _health(state)
@@ -121,15 +119,3 @@ def _strangers(cloud: Client, state: Path) -> list[Finding]:
     remedy = f"novakit host strangers --state {state}; then novakit host remove"
     what = f"{len(found)} things on them belong to nobody: {named}"
     return [Finding(check=check, verdict=Verdict.WARN, found=what, remedy=remedy)]
-
-
-def _login(state: Path) -> Client | RequestRefused | None:
-    """Log in where a service runs. Returns its refusal, or None where none answers."""
-    if locks.holder(state / "conductor.lock") is None or CLOUD not in clouds.read(state / "clouds.yaml"):
-        return None
-    try:
-        return login(state, CLOUD)
-    except RequestRefused as error:
-        return error
-    except ConfigError:
-        return None

@@ -1,5 +1,6 @@
 """Compute hosts as operators see them: services, hypervisors, availability zones."""
 
+import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -79,6 +80,18 @@ class Hosts:
             away = await refused_hosts.every(session)
         return [self._host(row, zones, away.get(row["name"])) for row in rows]
 
+    async def services(self) -> list[Host]:
+        """List what there is a compute service of: the hosts, and those that are refused and were never one of them.
+
+        The latter are down and disabled; as nothing of what they report is taken, they are hosts to nobody else.
+        """
+        known = await self.every()
+        async with self._store.read() as session:
+            away = await refused_hosts.every(session)
+        names, last = {each.name for each in known}, max((each.number for each in known), default=0)
+        never = [row for name, row in away.items() if name not in names]
+        return [*known, *(_never_joined(row, last + place) for place, row in enumerate(never, 1))]
+
     async def statuses(self, names: Iterable[str]) -> dict[str, str]:
         """Return how the hosts with these names are, as their servers show it."""
         wanted = sorted(set(names))
@@ -132,6 +145,8 @@ class Hosts:
         """Record an operator's decision: enabled, disabled_reason, forced_down; raise `NotFound`."""
         async with self._store.write() as session:
             if not await hosts.decide(session, name, **values):
+                if await refused_hosts.refused_host(session, name) is not None:
+                    raise errors.NotFound(f"{_NEVER.format(name)} `novakit guest list` says why.")
                 raise errors.NotFound(f"Compute host {name} could not be found.")
         await topics.HOSTS_CHANGED.publish(self._bus, topics.Changed())
 
@@ -143,7 +158,7 @@ class Hosts:
         same = ("name", "number", "enabled", "forced_down", "facts")
         up, refused = self.liveness.is_up(row), None
         if away is not None and not (away["why"] and up):
-            up, refused = False, f"refused: {away['why'] or _FOREIGN.format(away['deployment'])}"
+            up, refused = False, _reason(away)
         return Host(
             service_id=row["id"],
             hypervisor_id=row["provider_id"],
@@ -155,7 +170,30 @@ class Hosts:
         )
 
 
+def _reason(away: Row) -> str:
+    return f"refused: {away['why'] or _FOREIGN.format(away['deployment'])}"
+
+
+def _never_joined(away: Row, number: int) -> Host:
+    """Make what is shown of a host that is refused and of which there is no row."""
+    id = str(uuid.uuid5(uuid.UUID(away["deployment"]), away["host"]))
+    return Host(
+        name=away["host"],
+        number=number,
+        service_id=id,
+        hypervisor_id=id,
+        enabled=False,
+        disabled_reason=_reason(away),
+        forced_down=False,
+        up=False,
+        zone=DEFAULT_ZONE,
+        facts={},
+        updated_at=away["since"],
+    )
+
+
 _FOREIGN = "the host belongs to deployment {}"
+_NEVER = "The host {} takes no part in this cloud and never did, so there is nothing of it to change."
 LOADS = tuple(field.name for field in attrs.fields(Load))
 
 

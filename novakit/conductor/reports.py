@@ -183,6 +183,10 @@ class Reports:
         """Give back what a host held that is not to come back: what its unknown guests took, and who waits for it."""
         async with self.parts.store.read() as session:
             known = [*await strangers.of_host(session, host), *await left_guests.of_host(session, host)]
+            away = await refused_hosts.refused_host(session, host)
+        if away is not None:
+            async with self.parts.store.write() as session:
+                await refused_hosts.drop(session, host)
         if not known:
             return
         log.warning("a revoked host holds nothing any more but its servers", host=host, guests=len(known))

@@ -1,3 +1,8 @@
+from novakit.store.compute import refused_hosts
+
+OTHERS = "5b2f1f40-0000-4000-8000-000000000001"
+
+
 async def test_services_are_listed_and_switched_by_id_and_by_name(api, host):
     old = (await api("GET", "/v2.1/os-services", as_="admin")).body["services"]
     fields = {"binary", "host", "id", "zone", "status", "state", "updated_at", "disabled_reason"}
@@ -20,3 +25,25 @@ async def test_services_are_listed_and_switched_by_id_and_by_name(api, host):
     assert (await api("PUT", "/v2.1/os-services/enable", {**who, "host": "nowhere"}, as_="admin")).status == 404
     assert (await api("PUT", "/v2.1/os-services/enable", {**who, "binary": "nova-api"}, as_="admin")).status == 400
     assert (await api("GET", "/v2.1/os-services")).status == 403
+
+
+async def test_a_refused_host_that_was_never_known_is_a_service_that_is_down_and_nothing_else(api, host, store):
+    async with store.write() as session:
+        await refused_hosts.put(session, "stray", OTHERS)
+    for version, is_id in (("2.1", lambda id: id == 2), ("2.69", lambda id: len(id) == 36)):
+        listed = (await api("GET", "/v2.1/os-services", as_="admin", version=version)).body["services"]
+        assert [each["host"] for each in listed] == ["alpha", "stray"]
+        shown = listed[1]
+        assert (shown["state"], shown["status"], shown["zone"]) == ("down", "disabled", "nova") and is_id(shown["id"])
+        assert shown["disabled_reason"] == f"refused: the host belongs to deployment {OTHERS}"
+        asked = await api("GET", "/v2.1/os-services?host=stray", as_="admin", version=version)
+        assert asked.body["services"] == [shown]
+    changed = await api("PUT", f"/v2.1/os-services/{shown['id']}", {"status": "enabled"}, as_="admin", version="2.53")
+    assert changed.status == 404 and "takes no part in this cloud" in changed.body["itemNotFound"]["message"]
+    hypervisors = (await api("GET", "/v2.1/os-hypervisors", as_="admin", version="2.53")).body["hypervisors"]
+    assert [each["hypervisor_hostname"] for each in hypervisors] == ["alpha.example"], "nothing of it can be used"
+    zones = (await api("GET", "/v2.1/os-availability-zone/detail", as_="admin")).body["availabilityZoneInfo"]
+    assert "stray" not in str(zones)
+    async with store.write() as session:
+        await refused_hosts.drop(session, "stray")
+    assert len((await api("GET", "/v2.1/os-services", as_="admin")).body["services"]) == 1

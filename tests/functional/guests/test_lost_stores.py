@@ -9,6 +9,7 @@ import pytest
 
 from novakit import identities
 from novakit.bus import Unreachable
+from novakit.compute.hosts import Hosts
 from novakit.conductor.guests.adoption import Asked
 from novakit.conductor.guests.strangers import NOT_OURS
 from novakit.conductor.reports import DISAPPEARED, Reports
@@ -187,6 +188,11 @@ async def test_a_host_takes_no_orders_of_another_deployment(store: Store, tmp_pa
         listed = await cloud.desk.listed()
         assert listed.guests == () and [(each.host, each.deployment) for each in listed.hosts] == [("a", first)]
         assert [(each.kind, each.name) for each in (await cloud.audit()).orphaned] == [("host", "a")]
+        (service,) = await Hosts(store, cloud.bus.join("api")).services()
+        assert (service.name, service.up, service.enabled) == ("a", False, False)
+        assert service.disabled_reason == f"refused: the host belongs to deployment {first}"
+        await cloud.conductor.reports.forget("a")
+        assert (await cloud.desk.listed()).hosts == (), "one that is revoked reports no more, and is told of no more"
     await put_back(store, old)
     identities.take(tmp_path, str(first))
     async with Cloud.on(store, tmp_path, A) as cloud:

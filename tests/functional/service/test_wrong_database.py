@@ -126,12 +126,18 @@ async def test_another_state_directory_on_the_same_database_takes_no_guest_for_l
         second = set_up(typo, database("mine"))
         shutil.copy(mine / "clouds.yaml", typo)
         process = subprocess.Popen(second.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        await asyncio.sleep(2 * REPORTS)
         listing = [sys.executable, "-m", "novakit", "guest", "list", "--state", str(typo)]
         done = await asyncio.to_thread(subprocess.run, listing, capture_output=True, text=True, check=False)
+        async with asyncio.timeout(90):
+            while "is refused" not in done.stdout:
+                done = await asyncio.to_thread(subprocess.run, listing, capture_output=True, text=True, check=False)
+        await asyncio.sleep(2 * REPORTS)
+        enrolled = [sys.executable, "-m", "novakit", "host", "list", "--state", str(typo)]
+        hosts = await asyncio.to_thread(subprocess.run, enrolled, capture_output=True, text=True, check=False)
         process.terminate()
         process.wait(60)
         assert "The host vm is refused since" in done.stdout and server in done.stdout, done.stdout + done.stderr
+        assert "vm is refused. Servers of the host vm have no guest" in hosts.stdout, hosts.stdout + hosts.stderr
 
         with set_up(mine, database("mine")) as service:
             api = await Api.login(service, session)

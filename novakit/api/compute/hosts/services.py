@@ -18,7 +18,7 @@ async def index(call: Call[Compute]) -> web.Response:
     """List services, of one host or binary alone when asked."""
     known_parameters(call, "host", "binary")
     host, binary = call.query.get("host"), call.query.get("binary")
-    found = await call.service.hosts.every() if binary in (None, "", BINARY) else []
+    found = await call.service.hosts.services() if binary in (None, "", BINARY) else []
     return reply({"services": [_view(call, each) for each in found if not host or each.name == host]})
 
 
@@ -28,7 +28,7 @@ async def update(call: Call[Compute]) -> web.Response:
         return await _by_name(call, part(call, "id"))
     asked = await schemas.update.read(call)
     wanted = part(call, "id")
-    host = next((each for each in await call.service.hosts.every() if each.service_id == wanted), None)
+    host = next((each for each in await call.service.hosts.services() if each.service_id == wanted), None)
     if host is None:
         raise errors.NotFound(f"Service {wanted} not found.")
     if asked == schemas.ServiceChange():
