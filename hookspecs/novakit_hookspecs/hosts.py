@@ -64,6 +64,8 @@ class PciDevice:
     """Four hexadecimal digits: 20b5."""
     numa_cell: int | None = None
     """The NUMA cell that it is near; None where the host does not know."""
+    is_withheld: bool = False
+    """Whether nobody can be given it now though no guest has it, as something else on the host holds it."""
 
     @address.validator
     def _address_is_one(self, _: "attrs.Attribute[str]", value: str) -> None:

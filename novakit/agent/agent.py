@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -19,6 +19,7 @@ from novakit.agent.metadata import MetadataListeners
 from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
+from novakit.agent.withheld import HeldDevices, holders
 from novakit.bus import Bus, BusError, serve, time_left
 from novakit.bus.tickets import show
 from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
@@ -84,6 +85,7 @@ class Agent(HostCalls):
     waits: Waits = attrs.field(factory=Waits)
     reported: asyncio.Event = attrs.field(factory=asyncio.Event)
     """Set once the conductor knows this host."""
+    _withheld: HeldDevices = attrs.field(factory=HeldDevices)
     _vifs: dict[str, Vif] = attrs.field(factory=dict)
     _topology: Topology | None = None
     _applying: asyncio.Lock = attrs.field(factory=asyncio.Lock)
@@ -145,7 +147,7 @@ class Agent(HostCalls):
                 # Until it is accepted each report counts as the first: only that one brings the host's network up.
                 started = bool(self.membership.refusal)
                 self.reported.set()
-                await asyncio.sleep(REFUSED_EVERY if started else self.options.report_every)
+                await self._rest(REFUSED_EVERY if started else self.options.report_every)
             except BusError as error:
                 log.info("conductor not reached", host=self.host, why=str(error))
                 await asyncio.sleep(1)
@@ -153,8 +155,15 @@ class Agent(HostCalls):
                 log.error("the host's facts could not be read", host=self.host, exc_info=error)
                 await asyncio.sleep(5)
 
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._withheld.removed.wait()
+        self._withheld.removed.clear()
+
     async def _report(self, *, started: bool) -> None:
         facts = await self._ask_driver("host", self.driver.host(), 60)
+        before = holders(await self._held()) if facts.pci else {}
         ip = self.options.address or facts.host_ip or address.own()
         # Where nothing is measured a report has no measurements, and the last ones count for a while: so how much room
         # there is, which is always known, is not one of them.
@@ -162,6 +171,8 @@ class Agent(HostCalls):
         able = traits_of(self.driver, self.spec.facets, self.spec.renders, wants_images=self.spec.wants_images)
         traits = (facts.traits | able | set(self.options.traits)).difference(self.options.withheld_traits)
         guests = tuple(await self._ask_driver("guests", self.driver.guests(), 60))
+        known = {each.id for each in guests}
+        facts = await self._withheld.withheld(facts, before, self._held, lambda id: id in known or self._is_busy(id))
         report = AgentReport(
             facts=attrs.evolve(facts, host_ip=ip, metrics={}, traits=traits),
             metrics=metrics,
@@ -307,6 +318,7 @@ class Agent(HostCalls):
         await self._ask_driver("destroy", self.driver.destroy(server), 100)
         await self.snapshots.discard(server)
         await self.notes_kept.forget(server)
+        self._withheld.gone(server)
 
     async def remove_remains(self, server: str) -> None:
         async def remove() -> None:
@@ -393,11 +405,20 @@ class Agent(HostCalls):
         except NotFound as error:
             raise Refused(f"The guest is not on {self.host} any more: {error}") from error
 
+    def _is_busy(self, server: str) -> bool:
+        turn = self._turns.get(server)
+        return server in self._builds or (turn is not None and turn.locked())
+
+    async def _held(self) -> Sequence[Holding]:
+        """List what the virt driver has; nothing where it does not tell."""
+        if not hasattr(self.driver, "holdings"):
+            return ()
+        return await guarded(self.driver_plugin, "holdings", self.driver.holdings(), 60)
+
     async def holdings(self) -> Holdings:
-        found: list[Holding] = []
-        for plugin, driver in ((self.driver_plugin, self.driver), (self.network_plugin, self.network)):
-            if hasattr(driver, "holdings"):
-                found += await guarded(plugin, "holdings", driver.holdings(), 60)
+        found: list[Holding] = [*await self._held()]
+        if hasattr(self.network, "holdings"):
+            found += await guarded(self.network_plugin, "holdings", self.network.holdings(), 60)
         guests = await self._ask_driver("guests", self.driver.guests(), 60)
         # What no driver knows: copies of disks, and notes without a guest, which nothing else would tell of.
         own = [*await self.snapshots.held(), *self.notes_kept.beside([each.id for each in guests])]

@@ -184,7 +184,7 @@ def _providers_of(one: HostReport) -> Iterator[_Wanted]:
             id=device_id(host, device.address),
             name=f"{one.name}_{device.address}",
             host=host,
-            inventory={device.resource_class: Inventory(total=1)},
+            inventory={device.resource_class: Inventory(total=1, reserved=int(device.is_withheld))},
             traits=device.traits,
         )
 

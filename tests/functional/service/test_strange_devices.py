@@ -57,6 +57,16 @@ async def reserved(api: Api) -> int:
     return sum(each.get("CUSTOM_PCI_A100", 0) for each in used)
 
 
+async def withheld(api: Api) -> list[str]:
+    """Name the providers of devices that are reserved in full."""
+    listed = (await api.ok("GET", "/placement/resource_providers"))["resource_providers"]
+    found = []
+    for each in listed:
+        stock = (await api.ok("GET", f"/placement/resource_providers/{each['uuid']}/inventories"))["inventories"]
+        found += [each["name"] for name, one in stock.items() if name == "CUSTOM_PCI_A100" and one["reserved"] == 1]
+    return found
+
+
 @pytest.mark.parametrize("store", ["empty", "older"])
 async def test_devices_of_unknown_guests_stay_are_reserved_and_told_of(tmp_path: Path, store: str) -> None:
     state, topology = tmp_path / "state", tmp_path / "topology.json"
@@ -76,7 +86,7 @@ async def test_devices_of_unknown_guests_stay_are_reserved_and_told_of(tmp_path:
             mine = await api.server("mine", image, flavor="gpu")
             await api.reach(mine, "ACTIVE")
         ((_, [device]),) = held(state).items()
-        last = max({each["address"] for each in TOPOLOGY["pci"]} - {device})  # type: ignore[index]
+        last = min({each["address"] for each in TOPOLOGY["pci"]} - {device})  # type: ignore[index]
         # What a build that was cut off has left: no guest, and a device.
         left = {"power": "building", "why": "", "devices": [last]}
         Journal.open(str(state / "agents" / "sim" / "virt" / "guests.journal")).put(REMAINS, left)
@@ -101,5 +111,18 @@ async def test_devices_of_unknown_guests_stay_are_reserved_and_told_of(tmp_path:
             assert last in named and device not in named and (mine in named) == (store == "empty")
             rows = {each["check"]: each["found"] for each in await asyncio.to_thread(told, state, "doctor")}
             assert last in rows["hosts"] and (mine in rows["guests"] or "mine" in rows["guests"]) == (store == "empty")
+            assert await withheld(api) == [f"sim_{last}"]
+            image = await api.image()
+            given = await api.server("given", image, flavor="gpu")
+            await api.reach(given, "ACTIVE")
+            assert held(state)[given] not in ([device], [last]), "the only host is not given what remains hold"
+            none_left = await api.server("none left", image, flavor="gpu")
+            await api.reach(none_left, "ERROR")
             (done,) = await asyncio.to_thread(told, state, "host", "remove", REMAINS, "--yes")
-            assert done["outcome"] == "removed" and held(state) == {mine: [device]}
+            assert done["outcome"] == "removed" and held(state) == {mine: [device], given: held(state)[given]}
+            async with asyncio.timeout(20):
+                while await withheld(api):
+                    await asyncio.sleep(0.1)
+            after = await api.server("after", image, flavor="gpu")
+            await api.reach(after, "ACTIVE")
+            assert held(state)[after] == [last]
