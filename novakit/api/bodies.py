@@ -173,8 +173,8 @@ def wrapped(key: str, inner: Definition) -> Definition:
 class Versions:
     """The schemas of one request body, each from some version on."""
 
-    def __init__(self, since: Sequence[tuple[Version, Definition]]) -> None:
-        self._since = [(version, Schema(definition)) for version, definition in since]
+    def __init__(self, since: Sequence[tuple[Version, Definition]], words: Words = words) -> None:
+        self._since = [(version, Schema(definition, words)) for version, definition in since]
         self._of: dict[Version, Schema] = {}
         """The schema of each version that was asked for."""
 
@@ -195,8 +195,15 @@ class Body(Versions, Generic[R]):
     With `under` the body is one object under that key, which the schemas describe and the record is made of.
     """
 
-    def __init__(self, kind: type[R], since: Sequence[tuple[Version, Definition]], *, under: str | None = None) -> None:
-        super().__init__([(version, wrapped(under, one) if under else one) for version, one in since])
+    def __init__(
+        self,
+        kind: type[R],
+        since: Sequence[tuple[Version, Definition]],
+        *,
+        under: str | None = None,
+        words: Words = words,
+    ) -> None:
+        super().__init__([(version, wrapped(under, one) if under else one) for version, one in since], words)
         self.kind = kind
         self.under = under
 
