@@ -106,6 +106,12 @@ def words(fault: Fault) -> errors.BadRequest:
     return errors.BadRequest(f"Invalid input for field/attribute {where}. Value: {shown(fault.value)}. {_why(fault)}")
 
 
+def placed(fault: Fault) -> tuple[str, str]:
+    """Return where in a body a fault is, as `server.name`, and what JSON Schema says of it."""
+    place = ".".join(str(part) for part in fault.path[1:]) or "the body"
+    return place, fault.message.removeprefix(fault.name or "").strip()[:MOST_SHOWN]
+
+
 def additional(names: Sequence[str]) -> errors.BadRequest:
     """Make the refusal of keys or parameters that are not known."""
     listed = ", ".join(repr(name[:255]) for name in names)
