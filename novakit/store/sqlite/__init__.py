@@ -1,6 +1,7 @@
-"""What SQLite needs: a quick way to its thread, commits that are on the disk, files that shrink."""
+"""What SQLite needs: connections that are kept, a quick way to its thread, commits on the disk, files that shrink."""
 
-from novakit.store.sqlite.dialect import DRIVER, changes, make_incremental, vacuum_some
+from novakit.store.sqlite.connections import Connections, Kept
+from novakit.store.sqlite.dialect import DRIVER, make_incremental, vacuum_some
 from novakit.store.sqlite.wal import WriteAheadLog
 
-__all__ = ["DRIVER", "WriteAheadLog", "changes", "make_incremental", "vacuum_some"]
+__all__ = ["DRIVER", "Connections", "Kept", "WriteAheadLog", "make_incremental", "vacuum_some"]

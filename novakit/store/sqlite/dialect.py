@@ -23,7 +23,6 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_dbapi,
     SQLiteDialect_aiosqlite,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.util.concurrency import await_
 
 DRIVER = "sqlite+onetrip"
@@ -112,7 +111,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
     def _run(self, operation: str, work: Callable[[sqlite3.Cursor], object], *, rows: int) -> None:
         connection = self._adapt_connection
         # Without `first` it is a connection that is being set up, whose statements may wait for the disk.
-        here = isinstance(connection, _Connection) and connection.begin_here() and rows <= MANY
+        here = isinstance(connection, Connection) and connection.begin_here() and rows <= MANY
         here = here and not _is_slow(operation)
         all_of_it = self._all_of_it(work)
         try:
@@ -146,7 +145,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         return all_of_it
 
 
-class _Connection(AsyncAdapt_aiosqlite_connection):
+class Connection(AsyncAdapt_aiosqlite_connection):
     __slots__ = ("first", "is_closing", "reads")
 
     _cursor_cls = _Cursor
@@ -187,7 +186,48 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
         return True
 
     def _wait_for_turn(self, real: sqlite3.Connection, first: str) -> None:
-        await_(self._connection._execute(lambda: _patiently(real, lambda _: real.execute(first))))
+        await_(self._wait(real, first))
+
+    async def _wait(self, real: sqlite3.Connection, first: str) -> None:
+        await self._connection._execute(lambda: _patiently(real, lambda _: real.execute(first)))
+
+    async def run(self, text: str, values: Sequence[object], *, rows: int) -> tuple[Sequence[Any], int]:
+        """Run a statement without SQLAlchemy around it. Returns what it found and how many rows it changed.
+
+        With several `rows`, `values` are those of each. Raises what SQLite raises.
+        """
+        real: sqlite3.Connection = self._connection._conn
+        if not real.in_transaction:
+            try:
+                real.execute(self.first)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                await self._wait(real, self.first)
+
+        def all_of_it() -> tuple[Sequence[Any], int]:
+            cursor = real.execute(text, values) if rows == 1 else real.executemany(text, values)  # type: ignore[arg-type]
+            found = cursor.fetchall() if cursor.description else ()
+            cursor.close()
+            return found, cursor.rowcount
+
+        if rows <= MANY and not _is_slow(text):
+            return _timed(text, all_of_it)
+        outcome: tuple[Sequence[Any], int] = await self._connection._execute(all_of_it)
+        return outcome
+
+    async def commit_all(self) -> None:
+        """End the transaction, if there is one. Raises what SQLite raises."""
+        if self._connection._conn.in_transaction:
+            await self._connection.commit()
+
+    async def end(self) -> None:
+        """Close the connection and end its thread, once nothing runs in that any more."""
+        await self._connection.close()
+
+    async def roll_back_all(self) -> None:
+        """Take back what is not committed, once nothing runs in the thread any more. Raises what SQLite raises."""
+        await self._connection.rollback()
 
     def rollback(self) -> None:
         # Nothing was written through a connection that reads, so nothing waits here.
@@ -197,19 +237,13 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
             super().rollback()
 
 
-def changes(connection: AsyncConnection) -> int:
-    """Return how many rows were ever changed through this connection; 0 where the database is not SQLite."""
-    adapted = connection.sync_connection.connection.dbapi_connection if connection.sync_connection else None
-    return adapted._connection.total_changes if isinstance(adapted, _Connection) else 0
-
-
 PAGES = 1000
 """Pages of 4 KiB that are given back in one turn, within some milliseconds."""
 SMALL = 64 << 20
 """Bytes up to which the file of an older database is written anew, once, so that it can shrink from then on."""
 
 
-async def make_incremental(connection: AsyncConnection) -> None:
+async def make_incremental(connection: Connection) -> None:
     """Make the file of a database able to shrink, where it was made before that and is small enough to copy."""
 
     def work(real: sqlite3.Connection) -> None:
@@ -223,7 +257,7 @@ async def make_incremental(connection: AsyncConnection) -> None:
     await _with_real(connection, work)
 
 
-async def vacuum_some(connection: AsyncConnection) -> bool:
+async def vacuum_some(connection: Connection) -> bool:
     """Give some pages that hold nothing back to the file system. Returns whether there are more."""
 
     def work(real: sqlite3.Connection) -> bool:
@@ -235,10 +269,10 @@ async def vacuum_some(connection: AsyncConnection) -> bool:
     return await _with_real(connection, work)
 
 
-async def _with_real(connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]) -> T:
+async def _with_real(connection: Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     """Do something with SQLite's own connection, in its thread and outside of a transaction."""
-    adapted: Any = (await connection.get_raw_connection()).dbapi_connection
-    done: T = await adapted._connection._execute(lambda: _patiently(adapted._connection._conn, work))
+    aside = connection._connection
+    done: T = await aside._execute(lambda: _patiently(aside._conn, work))
     return done
 
 
@@ -252,11 +286,11 @@ def _patiently(real: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
 
 
 class _Module(AsyncAdapt_aiosqlite_dbapi):
-    def connect(self, *arg: object, **kw: object) -> _Connection:
+    def connect(self, *arg: object, **kw: object) -> Connection:
         connection = self.aiosqlite.connect(*arg, **kw)
         connection._thread.daemon = True
         try:
-            return _Connection(self, await_(connection))
+            return Connection(self, await_(connection))
         except sqlite3.Error:
             # aiosqlite tells its thread to end and does not wait: its last word may find the event loop closed.
             connection._thread.join()
