@@ -166,15 +166,21 @@ async def was_deleted(session: Session, image_id: str) -> bool:
 
 
 _ONE = sa.select(images).where(images.c.id == sa.bindparam("key"))
+_PUBLIC = images.c.visibility.in_(("public", "community"))
+_SHARED = sa.and_(
+    images.c.visibility == "shared",
+    images.c.id.in_(sa.select(members.c.image_id).where(members.c.member_id == sa.bindparam("project"))),
+)
+_VISIBLE = _ONE.where(sa.or_(_PUBLIC, images.c.owner == sa.bindparam("project"), _SHARED))
 
 
 async def visible(session: Session, image_id: str, project_id: str | None, everything: bool) -> Row | None:
     """Fetch an image that a project may see."""
     if everything:
         return await session.first(_ONE, {"key": image_id})
-    shared = sa.and_(images.c.visibility == "shared", images.c.id.in_(_shared_with(project_id, None)))
-    public = images.c.visibility.in_(("public", "community"))
-    return await session.first(_ONE.where(sa.or_(public, images.c.owner == project_id, shared)), {"key": image_id})
+    if project_id is None:
+        return await session.first(_ONE.where(sa.or_(_PUBLIC, images.c.owner.is_(None))), {"key": image_id})
+    return await session.first(_VISIBLE, {"key": image_id, "project": project_id})
 
 
 async def locked(session: Session, image_id: str) -> Row | None:

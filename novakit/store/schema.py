@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 metadata = sa.MetaData(
     naming_convention={
@@ -62,6 +65,27 @@ def shared(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 @lru_cache(maxsize=512)
 def _shared(text: str | None) -> Any:
     return None if text is None else orjson.loads(text)
+
+
+class JsonRows(FunctionElement[Any]):
+    """The values of columns in all rows, as one list of lists: a small question inside of another statement.
+
+    None stands for no rows on PostgreSQL. The order is that in which rows are found: whoever needs one sorts.
+    """
+
+    name = "json_rows"
+    type = SharedJSON()
+    inherit_cache = True
+
+
+@compiles(JsonRows)
+def _json_rows(element: JsonRows, compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **how)}))"
+
+
+@compiles(JsonRows, "postgresql")
+def _json_rows_of_postgresql(element: JsonRows, compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_agg(json_build_array({compiler.process(element.clauses, **how)}))"
 
 
 def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[object]:

@@ -52,8 +52,10 @@ class Flavors:
         async with self._store.read() as session:
             for question in dict.fromkeys(questions):
                 flavor_id, project = question
-                conditions = () if project is None else (rows.visible_to(project),)
-                found[question] = await rows.flavor(session, flavor_id, *conditions)
+                if project is None:
+                    found[question] = await rows.flavor(session, flavor_id)
+                else:
+                    found[question] = await rows.usable(session, flavor_id, project)
         return [found[question] for question in questions]
 
     async def page(

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 import orjson
 
@@ -20,7 +21,6 @@ from novakit.store.network.ports import (
     groups_of,
     join_group,
     server_addresses,
-    server_groups,
     server_ports,
     servers_with_ports,
 )
@@ -32,13 +32,10 @@ Nics = dict[str, list[PortInfo]]
 
 
 async def nics_of(session: Session, server_ids: Sequence[str]) -> Nics:
-    """Read the NICs of servers, in the order they were asked for: two statements."""
+    """Read the NICs of servers, in the order they were asked for: one statement."""
     found: Nics = {server_id: [] for server_id in server_ids}
     if not server_ids:
         return found
-    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for port_id, group_id, name in await server_groups(session, server_ids):
-        groups[port_id].append((group_id, name))
     known: dict[str, Subnet] = {}
     fixed: dict[str, list[Fixed]] = {}
     nics: list[Row] = []
@@ -66,7 +63,7 @@ async def nics_of(session: Session, server_ids: Sequence[str]) -> Nics:
                 mac=row["mac"],
                 mtu=row["mtu"],
                 addresses=tuple(fixed[port_id]),
-                security_groups=tuple(groups.get(port_id, ())),
+                security_groups=by_name(row["security_groups"]),
                 status=row["status"],
                 fault=row["fault"],
                 host=row["host"],
@@ -79,21 +76,23 @@ async def nics_of(session: Session, server_ids: Sequence[str]) -> Nics:
 
 
 async def addresses_of(session: Session, server_ids: Sequence[str]) -> dict[str, list[ShownPort]]:
-    """Read what clients see of the ports of servers, in the order of `nics_of`: two statements."""
-    groups: dict[str, list[str]] = {}
-    for port_id, group_id, name in await server_groups(session, server_ids):
-        groups.setdefault(port_id, []).append(name or group_id)
+    """Read what clients see of the ports of servers, in the order of `nics_of`: one statement."""
     found: dict[str, list[ShownPort]] = {}
     last = ""
     addresses: list[ShownAddress] = []
-    for port_id, server_id, mac, network_name, number, floating in await server_addresses(session, server_ids):
+    for port_id, server_id, mac, network_name, number, floating, groups in await server_addresses(session, server_ids):
         if port_id != last:
             last, addresses = port_id, []
-            port = ShownPort(network_name, mac, addresses, groups.get(port_id, ()))
+            port = ShownPort(network_name, mac, addresses, [name or group_id for group_id, name in by_name(groups)])
             found.setdefault(server_id, []).append(port)
         if number is not None:
             addresses.append(ShownAddress(ip_of(number), (floating,) if floating else ()))
     return found
+
+
+def by_name(groups: Sequence[Sequence[str]] | None) -> tuple[tuple[str, str], ...]:
+    """Return the security groups of a port in the order that clients see."""
+    return tuple(sorted(((group_id, name) for group_id, name in groups or ()), key=itemgetter(1, 0)))
 
 
 def _subnet(row: Row) -> Subnet:

@@ -48,6 +48,20 @@ def at_least(size: sa.Column[int], wanted: int) -> sa.ColumnElement[bool]:
     return size >= sa.literal(wanted, sa.BigInteger)
 
 
+_USABLE = sa.select(flavors).where(
+    flavors.c.id == sa.bindparam("key"),
+    sa.or_(
+        flavors.c.is_public,
+        flavors.c.id.in_(sa.select(access.c.flavor_id).where(access.c.project_id == sa.bindparam("project"))),
+    ),
+)
+
+
+async def usable(session: Session, flavor_id: str, project_id: str) -> Row | None:
+    """Fetch one flavor by id, if a project may use it."""
+    return await session.first(_USABLE, {"key": flavor_id, "project": project_id})
+
+
 async def flavor(session: Session, flavor_id: str, *conditions: sa.ColumnElement[bool]) -> Row | None:
     """Fetch one flavor by id, if it meets the conditions."""
     return await session.first(sa.select(flavors).where(flavors.c.id == flavor_id, *conditions))

@@ -14,7 +14,7 @@ from novakit.store.network.networks import networks
 from novakit.store.network.rows import Condition, StoredResource, StoredRow, owned_by, records, standard_columns
 from novakit.store.network.security_groups import security_groups
 from novakit.store.network.subnets import StoredSubnet, subnets
-from novakit.store.schema import metadata, shared, uuid_column
+from novakit.store.schema import JsonRows, metadata, shared, uuid_column
 
 ports = sa.Table(
     "ports",
@@ -310,13 +310,22 @@ async def group_members(session: Session, group_ids: Collection[str]) -> list[Ro
     return await session.all(_GROUP_MEMBERS, {"groups": list(group_ids)})
 
 
-AddressOfServer = tuple[str, str, str, str, int | None, str | None]
-"""Ids of port and server, MAC, name of the network, address as a number, floating IP."""
+AddressOfServer = tuple[str, str, str, str, int | None, str | None, Sequence[tuple[str, str]] | None]
+"""Ids of port and server, MAC, name of the network, address as a number, floating IP, ids and names of the groups."""
 
 SHOWN = ("id", "server_id", "project_id", "network_id", "mac", "status", "fault", "host", "nic_tag", "made")
 """Columns of a port that its server is told of."""
 
 
+_GROUPS = (
+    sa.select(JsonRows(security_groups.c.id, security_groups.c.name))
+    .select_from(port_groups.join(security_groups, security_groups.c.id == port_groups.c.group_id))
+    .where(port_groups.c.port_id == ports.c.id)
+    .correlate(ports)
+    .scalar_subquery()
+    .label("security_groups")
+)
+"""Id and name of each security group of a port."""
 _OF_SERVERS = ports.c.server_id.in_(sa.bindparam("servers", expanding=True))
 _SERVER_PORTS = (
     sa.select(
@@ -332,6 +341,7 @@ _SERVER_PORTS = (
         sa.cast(subnets.c.host_routes, sa.Text).label("host_routes"),
         floating_ips.c.address.label("floating_ip"),
         network_hosts.c.vif_type,
+        _GROUPS,
     )
     .join(networks, networks.c.id == ports.c.network_id)
     .outerjoin(addresses, addresses.c.port_id == ports.c.id)
@@ -356,7 +366,7 @@ _GROUPS_OF_FEW = _SERVER_GROUPS.where(_OF_SERVERS)
 
 
 async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]:
-    """Fetch the ports of servers, a row for each address, with network, subnet and floating IP.
+    """Fetch the ports of servers, a row for each address, with network, subnet, floating IP and security groups.
 
     The subnet's lists come as JSON text: a thousand ports share a few subnets, and reading the text for each of them
     costs as much as the query.
@@ -366,23 +376,29 @@ async def server_ports(session: Session, server_ids: Sequence[str]) -> list[Row]
     return await session.all(_SERVER_PORTS.where(session.among(ports.c.server_id, server_ids)))
 
 
+_SERVER_ADDRESSES = (
+    sa.select(
+        *(ports.c[name] for name in ("id", "server_id", "mac")),
+        networks.c.name,
+        addresses.c.number,
+        floating_ips.c.address,
+        _GROUPS,
+    )
+    .join(networks, networks.c.id == ports.c.network_id)
+    .outerjoin(addresses, addresses.c.port_id == ports.c.id)
+    .outerjoin(
+        floating_ips, (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
+    )
+    .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
+)
+_ADDRESSES_OF_FEW = _SERVER_ADDRESSES.where(_OF_SERVERS)
+
+
 async def server_addresses(session: Session, server_ids: Sequence[str]) -> Sequence[AddressOfServer]:
     """Fetch what clients of servers see of their ports, a row for each address, those of one port side by side."""
-    floats = (floating_ips.c.port_id == ports.c.id) & (floating_ips.c.fixed_number == addresses.c.number)
-    statement = (
-        sa.select(
-            *(ports.c[name] for name in ("id", "server_id", "mac")),
-            networks.c.name,
-            addresses.c.number,
-            floating_ips.c.address,
-        )
-        .join(networks, networks.c.id == ports.c.network_id)
-        .outerjoin(addresses, addresses.c.port_id == ports.c.id)
-        .outerjoin(floating_ips, floats)
-        .where(session.among(ports.c.server_id, server_ids))
-        .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
-    )
-    return await session.rows(statement)
+    if len(server_ids) <= FEW:
+        return await session.rows(_ADDRESSES_OF_FEW, {"servers": list(server_ids)})
+    return await session.rows(_SERVER_ADDRESSES.where(session.among(ports.c.server_id, server_ids)))
 
 
 async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> list[str]:
