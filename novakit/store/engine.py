@@ -23,6 +23,7 @@ from novakit.store.sqlite import (
     Kept,
     WriteAheadLog,
     make_incremental,
+    prepare,
     vacuum_some,
 )
 from novakit.store.sqlite.statements import Statements
@@ -243,10 +244,10 @@ class Store:
         # One writer: SQLite has one write lock, and those who wait for it in a queue of ours wait in order and without
         # polling; SQLite's own busy handler sleeps, and may starve one of them.
         writer = create_async_engine(url, **options)
-        _prepare_sqlite(reader, "BEGIN", allowed=frozenset(), reads=True)
+        prepare(reader, "BEGIN", allowed=frozenset(), reads=True)
         # IMMEDIATE: a transaction that read first and takes the write lock later fails with SQLITE_BUSY where another
         # process wrote in between, and no time-out helps then.
-        _prepare_sqlite(writer, "BEGIN IMMEDIATE", allowed=allowed, reads=False)
+        prepare(writer, "BEGIN IMMEDIATE", allowed=allowed, reads=False)
         path = writer.url.database
         log = WriteAheadLog(Path(path)) if path and path != ":memory:" else None
         kept = _Sqlite(Connections(reader, most=READERS), Connections(writer, most=1), Statements(writer.dialect))
@@ -409,35 +410,3 @@ def _guard(engine: AsyncEngine, allowed: frozenset[str]) -> None:
         table = getattr(getattr(statement, "table", None), "name", None)
         if table not in allowed:
             raise PermissionError(f"This process may not write {table or statement}.")
-
-
-_WRITING = {9: "DELETE", 18: "INSERT", 23: "UPDATE"}
-
-
-def _prepare_sqlite(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] | None, reads: bool) -> None:
-    """Set SQLite up for several readers beside one writer, with explicit transactions and guarded tables."""
-
-    def authorize(action: int, table: str | None, *_: object) -> int:
-        internal = table is not None and table.startswith("sqlite_")
-        return 1 if action in _WRITING and not internal and table not in (allowed or ()) else 0
-
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def connected(connection: Any, _record: object) -> None:
-        try:
-            prepare(connection)
-        except Exception:
-            connection.close()  # the pool forgets it, and its thread would go on
-            raise
-
-    def prepare(connection: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        # Of the file itself the writer alone decides, before there is anything in it, so that it can shrink: both
-        # take the write lock, and a reader would wait for a transaction that may be waiting for this very reader.
-        of_file = () if reads else ("auto_vacuum=INCREMENTAL", "journal_mode=WAL")
-        for pragma in ("busy_timeout=15000", *of_file, "synchronous=NORMAL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-        if allowed is not None:
-            connection.run_async(lambda real: real.set_authorizer(authorize))
-        connection.begin_with(begin, reads=reads)

@@ -12,6 +12,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -22,6 +23,38 @@ from novakit.store.sqlite.dialect import Connection
 
 WAITS = 30
 """Seconds in which one of the connections must become free."""
+
+
+_WRITING = {9: "DELETE", 18: "INSERT", 23: "UPDATE"}
+
+
+def prepare(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] | None, reads: bool) -> None:
+    """Set SQLite up for several readers beside one writer, with explicit transactions and guarded tables."""
+
+    def authorize(action: int, table: str | None, *_: object) -> int:
+        internal = table is not None and table.startswith("sqlite_")
+        return 1 if action in _WRITING and not internal and table not in (allowed or ()) else 0
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        try:
+            set_up(connection)
+        except Exception:
+            connection.close()  # the pool forgets it, and its thread would go on
+            raise
+
+    def set_up(connection: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # Of the file itself the writer alone decides, before there is anything in it, so that it can shrink: both
+        # take the write lock, and a reader would wait for a transaction that may be waiting for this very reader.
+        of_file = () if reads else ("auto_vacuum=INCREMENTAL", "journal_mode=WAL")
+        for pragma in ("busy_timeout=15000", *of_file, "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        if allowed is not None:
+            connection.run_async(lambda real: real.set_authorizer(authorize))
+        connection.begin_with(begin, reads=reads)
 
 
 @attrs.define(eq=False)
