@@ -130,7 +130,8 @@ class Engine:
         if free <= 0:
             return
         void = await self._void_leases()
-        async with self.store.write() as session:
+        # A lease that is lost with the power leaves its operation free, and whoever held it is gone.
+        async with self.store.write(flushed=False) as session:
             until = world.now() + LEASE
             # Not what runs here, whatever its lease says: a wall clock that is set forward makes every lease look void.
             taken = await rows.lease(session, self.owner, until, free, running=self._running, void=void)

@@ -45,8 +45,11 @@ class Transactions:
     on_change: OnChange = _nobody
     """Called after a commit with the hosts whose topology changed; may be set later."""
 
-    async def write(self, work: Work[T], *, attempts: int = 6) -> T:
-        """Do `work` in one transaction, again when another one came between. Raises Conflict when they keep coming."""
+    async def write(self, work: Work[T], *, attempts: int = 6, flushed: bool = True) -> T:
+        """Do `work` in one transaction, again when another one came between. Raises Conflict when they keep coming.
+
+        `flushed` is what it is to `Store.write`.
+        """
 
         async def once(session: Session) -> T:
             touched = Touched()
@@ -56,7 +59,7 @@ class Transactions:
             return answer
 
         try:
-            return await self.store.retrying(once, attempts=attempts, twins=True)
+            return await self.store.retrying(once, attempts=attempts, twins=True, flushed=flushed)
         except sa.exc.DBAPIError as error:
             if not is_collision(error, twins=True):
                 raise

@@ -297,7 +297,8 @@ class Networks(Transactions):
         await self._recording((host, applied))
 
     async def _record_many(self, made: Sequence[tuple[str, Applied]]) -> list[None]:
-        await self.write(lambda session, _: applications.record(session, dict(made)))
+        # A host whose record is lost is behind, and is handed its topology again.
+        await self.write(lambda session, _: applications.record(session, dict(made)), flushed=False)
         return [None] * len(made)
 
     async def overtake(self, host: str, revision: int) -> None:

@@ -315,8 +315,13 @@ class Store:
             yield self._on(kept)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Session]:
-        """Open a transaction: committed and on the disk at the end of the block, rolled back when it raises."""
+    async def write(self, *, flushed: bool = True) -> AsyncIterator[Session]:
+        """Open a transaction: committed and on the disk at the end of the block, rolled back when it raises.
+
+        With `flushed` false it is committed, and a power cut may still take it back until somebody's next flush: for
+        what is done again after that, and is followed by a transaction that is flushed before anybody is told of it or
+        anything outside of the database is done.
+        """
         if self._log is not None:
             self._log.require_sound()
         try:
@@ -331,7 +336,7 @@ class Store:
                 self._full_at = world.monotonic()
             raise
         try:
-            if changed and self._log is not None:
+            if changed and flushed and self._log is not None:
                 await self._log.flush()
         finally:  # it is committed, also where the caller no longer waits
             for call in session._after_commit:
@@ -348,7 +353,14 @@ class Store:
             yield self._on(kept)
             await kept.commit()
 
-    async def retrying(self, work: Callable[[Session], Awaitable[T]], *, attempts: int = 5, twins: bool = False) -> T:
+    async def retrying(
+        self,
+        work: Callable[[Session], Awaitable[T]],
+        *,
+        attempts: int = 5,
+        twins: bool = False,
+        flushed: bool = True,
+    ) -> T:
         """Run `work` in a transaction, again when the database says that it collided with another one.
 
         With `twins`, again also where another one wrote a row that this one was about to write.
@@ -356,7 +368,7 @@ class Store:
         """
         for attempt in range(1, attempts + 1):
             try:
-                async with self.write() as session:
+                async with self.write(flushed=flushed) as session:
                     return await work(session)
             except sa.exc.DBAPIError as error:
                 if attempt == attempts or not faults.is_collision(error, twins=twins):

@@ -90,3 +90,15 @@ async def test_who_is_cancelled_while_the_disk_is_busy_has_still_told_of_the_com
         await task
     assert told == ["a"]
     disk.free.set()
+
+
+async def test_what_may_be_lost_waits_for_no_disk_and_is_on_it_with_what_comes_next(store, monkeypatch):
+    disk = Disk(monkeypatch)
+    async with asyncio.timeout(10), store.write(flushed=False) as session:
+        await session.execute(sa.insert(notes).values(name="lease"))
+    assert disk.flushes == 0
+    async with store.read() as session:
+        assert await session.scalars(sa.select(notes.c.name)) == ["lease"]
+    disk.free.set()
+    await add(store, "outcome")
+    assert disk.flushes == 1
