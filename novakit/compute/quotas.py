@@ -82,9 +82,8 @@ class Quotas:
 
         On a database with several writers the caller first locks what serialises creates of one project.
         """
-        used = await servers.usage(session, project_id)
-        limits = {**self.defaults, **await rows.LIMITS.of(session, project_id)}
-        return Book(limits, {name: int(used[name]) for name in COUNTED})
+        limits, used = await rows.standing(session, project_id)
+        return Book({**self.defaults, **limits}, {name: int(used[name]) for name in COUNTED})
 
 
 @attrs.define

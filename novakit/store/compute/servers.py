@@ -216,16 +216,17 @@ async def living(session: Session) -> list[Row]:
     )
 
 
-_USAGE = sa.select(
+USAGE = sa.select(
     sa.func.count().label("instances"),
     sa.func.coalesce(sa.func.sum(servers.c.vcpus), 0).label("cores"),
     sa.func.coalesce(sa.func.sum(servers.c.memory_mb), 0).label("ram"),
 ).where(servers.c.project_id == sa.bindparam("project"), servers.c.deleted_at.is_(None))
+"""What the servers of a project take from its quota."""
 
 
 async def usage(session: Session, project_id: str, user_id: str | None = None) -> Row:
     """Sum what a project's servers take from its quota: instances, cores, ram (MiB)."""
-    statement = _USAGE if user_id is None else _USAGE.where(servers.c.user_id == user_id)
+    statement = USAGE if user_id is None else USAGE.where(servers.c.user_id == user_id)
     row = await session.first(statement, {"project": project_id})
     assert row is not None
     return row
