@@ -20,7 +20,7 @@ from novakit.store.schema import metadata
 from novakit.store.sqlite import (
     DRIVER,
     Connections,
-    Kept,
+    HeldConnection,
     WriteAheadLog,
     make_incremental,
     prepare,
@@ -79,7 +79,7 @@ class Session:
     dialect: str
     tally: StoreTally = attrs.field(factory=StoreTally)
     _after_commit: list[Callable[[], object]] = attrs.field(factory=list)
-    _kept: Kept | None = None
+    _kept: HeldConnection | None = None
     """The connection, where it is SQLite's."""
     _statements: Statements | None = None
 
@@ -295,7 +295,7 @@ class Store:
         if self._log is not None:
             await self._log.reserve()
 
-    def _on(self, kept: Kept) -> Session:
+    def _on(self, kept: HeldConnection) -> Session:
         assert self._sqlite is not None
         return Session(kept.outer, "sqlite", self._tally, kept=kept, statements=self._sqlite.statements)
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from novakit import world
-from novakit.store.sqlite.dialect import Connection
+from novakit.store.sqlite.dialect import SqliteConnection
 
 WAITS = 30
 """Seconds in which one of the connections must become free."""
@@ -58,11 +58,11 @@ def prepare(engine: AsyncEngine, begin: str, *, allowed: frozenset[str] | None, 
 
 
 @attrs.define(eq=False)
-class Kept:
+class HeldConnection:
     """One connection, as SQLAlchemy knows it and as SQLite does."""
 
     outer: AsyncConnection
-    inner: Connection
+    inner: SqliteConnection
 
     @property
     def real(self) -> sqlite3.Connection:
@@ -103,7 +103,7 @@ class Connections:
 
     engine: AsyncEngine
     most: int
-    _free: list[Kept] = attrs.field(factory=list)
+    _free: list[HeldConnection] = attrs.field(factory=list)
     _room: asyncio.Semaphore = attrs.field(init=False)
     _is_closed: bool = False
 
@@ -111,7 +111,7 @@ class Connections:
         self._room = asyncio.Semaphore(self.most)
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Kept]:
+    async def connect(self) -> AsyncIterator[HeldConnection]:
         """Hold a connection; what is not committed on it at the end is rolled back. Raises TimeoutError."""
         async with asyncio.timeout(WAITS if self._room.locked() else None):
             await self._room.acquire()
@@ -125,7 +125,7 @@ class Connections:
         else:
             await self._give_back(kept)
 
-    async def _opened(self) -> Kept:
+    async def _opened(self) -> HeldConnection:
         opening = world.spawn(self._open(), name="store/open")
         try:
             return await asyncio.shield(opening)
@@ -137,22 +137,22 @@ class Connections:
             self._room.release()
             raise
 
-    def _keep(self, opening: asyncio.Task[Kept]) -> None:
+    def _keep(self, opening: asyncio.Task[HeldConnection]) -> None:
         """Keep a connection for the next one, as nobody waits for it any more."""
         if not opening.cancelled() and opening.exception() is None:
             self._free.append(opening.result())
         self._room.release()
 
-    async def _open(self) -> Kept:
+    async def _open(self) -> HeldConnection:
         outer = await self.engine.connect()
         await outer.begin()
         # Out of the pool's hands, which would take a connection that is never given back for one that was lost.
         await outer.run_sync(sa.Connection.detach)
         inner = (await outer.get_raw_connection()).dbapi_connection
-        assert isinstance(inner, Connection)
-        return Kept(outer, inner)
+        assert isinstance(inner, SqliteConnection)
+        return HeldConnection(outer, inner)
 
-    async def _give_back(self, kept: Kept) -> None:
+    async def _give_back(self, kept: HeldConnection) -> None:
         if kept.outer.invalidated or self._is_closed:
             await self._take_back(kept)
             return
@@ -162,7 +162,7 @@ class Connections:
         self._free.append(kept)
         self._room.release()
 
-    async def _take_back(self, kept: Kept) -> None:
+    async def _take_back(self, kept: HeldConnection) -> None:
         """Roll back a connection, or end it where that cannot be done."""
         try:
             if kept.outer.invalidated or self._is_closed:

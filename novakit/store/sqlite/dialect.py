@@ -111,7 +111,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
     def _run(self, operation: str, work: Callable[[sqlite3.Cursor], object], *, rows: int) -> None:
         connection = self._adapt_connection
         # Without `first` it is a connection that is being set up, whose statements may wait for the disk.
-        here = isinstance(connection, Connection) and connection.begin_here() and rows <= MANY
+        here = isinstance(connection, SqliteConnection) and connection.begin_here() and rows <= MANY
         here = here and not _is_slow(operation)
         all_of_it = self._all_of_it(work)
         try:
@@ -145,7 +145,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         return all_of_it
 
 
-class Connection(AsyncAdapt_aiosqlite_connection):
+class SqliteConnection(AsyncAdapt_aiosqlite_connection):
     __slots__ = ("first", "is_closing", "reads")
 
     _cursor_cls = _Cursor
@@ -243,7 +243,7 @@ SMALL = 64 << 20
 """Bytes up to which the file of an older database is written anew, once, so that it can shrink from then on."""
 
 
-async def make_incremental(connection: Connection) -> None:
+async def make_incremental(connection: SqliteConnection) -> None:
     """Make the file of a database able to shrink, where it was made before that and is small enough to copy."""
 
     def work(real: sqlite3.Connection) -> None:
@@ -257,7 +257,7 @@ async def make_incremental(connection: Connection) -> None:
     await _with_real(connection, work)
 
 
-async def vacuum_some(connection: Connection) -> bool:
+async def vacuum_some(connection: SqliteConnection) -> bool:
     """Give some pages that hold nothing back to the file system. Returns whether there are more."""
 
     def work(real: sqlite3.Connection) -> bool:
@@ -269,7 +269,7 @@ async def vacuum_some(connection: Connection) -> bool:
     return await _with_real(connection, work)
 
 
-async def _with_real(connection: Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+async def _with_real(connection: SqliteConnection, work: Callable[[sqlite3.Connection], T]) -> T:
     """Do something with SQLite's own connection, in its thread and outside of a transaction."""
     aside = connection._connection
     done: T = await aside._execute(lambda: _patiently(aside._conn, work))
@@ -286,11 +286,11 @@ def _patiently(real: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
 
 
 class _Module(AsyncAdapt_aiosqlite_dbapi):
-    def connect(self, *arg: object, **kw: object) -> Connection:
+    def connect(self, *arg: object, **kw: object) -> SqliteConnection:
         connection = self.aiosqlite.connect(*arg, **kw)
         connection._thread.daemon = True
         try:
-            return Connection(self, await_(connection))
+            return SqliteConnection(self, await_(connection))
         except sqlite3.Error:
             # aiosqlite tells its thread to end and does not wait: its last word may find the event loop closed.
             connection._thread.join()

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from novakit.store.sqlite.connections import Kept
+from novakit.store.sqlite.connections import HeldConnection
 
 Converter = Callable[[Any], Any]
 Line = Mapping[str, object]
@@ -31,7 +31,7 @@ PADDED = 1024
 """Values up to which a list is filled up with its last one to the next power of two, so that there are few shapes."""
 
 
-class Found(sa.engine.IteratorResult[*tuple[Any, ...]]):
+class StatementRows(sa.engine.IteratorResult[*tuple[Any, ...]]):
     """The rows that a statement found, and how many it changed."""
 
     rowcount: int = -1
@@ -75,9 +75,9 @@ class Prepared:
             values.append(value if slot.write is None else slot.write(value))
         return values
 
-    def found(self, rows: Sequence[object], rowcount: int) -> Found:
+    def found(self, rows: Sequence[object], rowcount: int) -> StatementRows:
         """Return what SQLite found, in the types of the columns."""
-        found = Found(self.columns, iter(rows))
+        found = StatementRows(self.columns, iter(rows))
         found.rowcount = rowcount
         return found
 
@@ -119,7 +119,9 @@ class Statements:
             known.shapes[shape] = _prepare(statement, line, counts, self.dialect, several=several)
         return known.shapes[shape]
 
-    async def run(self, kept: Kept, statement: sa.Executable, given: Line | Sequence[Line] | None) -> Found | None:
+    async def run(
+        self, kept: HeldConnection, statement: sa.Executable, given: Line | Sequence[Line] | None
+    ) -> StatementRows | None:
         """Run a statement that was seen before. Returns None where SQLAlchemy is to run it. Raises DBAPIError."""
         lines: Sequence[Line] = (given or {},) if given is None or isinstance(given, Mapping) else given
         if not lines:
