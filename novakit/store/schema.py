@@ -67,7 +67,7 @@ def _shared(text: str | None) -> Any:
     return None if text is None else orjson.loads(text)
 
 
-class JsonRows(FunctionElement[Any]):
+class JsonRows(FunctionElement[object]):
     """The values of columns in all rows, as one list of lists: a small question inside of another statement.
 
     None stands for no rows on PostgreSQL. The order is that in which rows are found: whoever needs one sorts.
@@ -79,12 +79,12 @@ class JsonRows(FunctionElement[Any]):
 
 
 @compiles(JsonRows)
-def _json_rows(element: JsonRows, compiler: SQLCompiler, **how: Any) -> str:
+def _json_rows(element: JsonRows, compiler: SQLCompiler, **how: object) -> str:
     return f"json_group_array(json_array({compiler.process(element.clauses, **how)}))"
 
 
 @compiles(JsonRows, "postgresql")
-def _json_rows_of_postgresql(element: JsonRows, compiler: SQLCompiler, **how: Any) -> str:
+def _json_rows_of_postgresql(element: JsonRows, compiler: SQLCompiler, **how: object) -> str:
     return f"json_agg(json_build_array({compiler.process(element.clauses, **how)}))"
 
 

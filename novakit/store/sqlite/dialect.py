@@ -191,7 +191,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
     async def _wait(self, real: sqlite3.Connection, first: str) -> None:
         await self._connection._execute(lambda: _patiently(real, lambda _: real.execute(first)))
 
-    async def run(self, text: str, values: Sequence[object], *, rows: int) -> tuple[Sequence[Any], int]:
+    async def run(self, text: str, values: Sequence[object], *, rows: int) -> tuple[Sequence[object], int]:
         """Run a statement without SQLAlchemy around it. Returns what it found and how many rows it changed.
 
         With several `rows`, `values` are those of each. Raises what SQLite raises.
@@ -205,7 +205,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
                     raise
                 await self._wait(real, self.first)
 
-        def all_of_it() -> tuple[Sequence[Any], int]:
+        def all_of_it() -> tuple[Sequence[object], int]:
             cursor = real.execute(text, values) if rows == 1 else real.executemany(text, values)  # type: ignore[arg-type]
             found = cursor.fetchall() if cursor.description else ()
             cursor.close()
@@ -213,7 +213,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
 
         if rows <= MANY and not _is_slow(text):
             return _timed(text, all_of_it)
-        outcome: tuple[Sequence[Any], int] = await self._connection._execute(all_of_it)
+        outcome: tuple[Sequence[object], int] = await self._connection._execute(all_of_it)
         return outcome
 
     async def commit_all(self) -> None:

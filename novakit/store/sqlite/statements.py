@@ -20,10 +20,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from novakit.store.sqlite.connections import HeldConnection
 
-Converter = Callable[[Any], Any]
+Converter = Callable[[object], object]
 Line = Mapping[str, object]
 Dml = sa.Insert | sa.Update | sa.Delete
-Preparable = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]] | Dml
+Preparable = sa.Select[*tuple[object, ...]] | sa.CompoundSelect[*tuple[object, ...]] | Dml
 
 SHAPES = 100
 """Shapes that are remembered of one statement."""
@@ -31,7 +31,7 @@ PADDED = 1024
 """Values up to which a list is filled up with its last one to the next power of two, so that there are few shapes."""
 
 
-class StatementRows(sa.engine.IteratorResult[*tuple[Any, ...]]):
+class StatementRows(sa.engine.IteratorResult[*tuple[object, ...]]):
     """The rows that a statement found, and how many it changed."""
 
     rowcount: int = -1
@@ -200,7 +200,7 @@ def _slots(
     compiled: SQLCompiler,
     line: Line,
     counts: Mapping[str, int],
-    given: Mapping[str, sa.BindParameter[Any]],
+    given: Mapping[str, sa.BindParameter[object]],
     dialect: sa.Dialect,
 ) -> tuple[str, list[_Slot]]:
     """Return the text and which value stands where in it."""
