@@ -18,9 +18,10 @@ from novakit.network.refusals import bad, conflict, disallowed, forbidden, inval
 from novakit.network.resources import ResourceKind, Resources
 from novakit.network.security_group_rules import ensure_default
 from novakit.store.engine import Session
-from novakit.store.network import floating_ips, hosts, ports, rows
+from novakit.store.network import floating_ips, hosts, listed_ports, ports, rows
+from novakit.store.network.listed_ports import ListedPort
 from novakit.store.network.networks import StoredNetwork
-from novakit.store.network.ports import ListedPort, PortInGroup, StoredAddress, StoredPort, addresses_of, groups_of
+from novakit.store.network.ports import PortInGroup, StoredAddress, StoredPort, addresses_of, groups_of
 from novakit.store.network.security_groups import StoredSecurityGroup
 from novakit.store.network.subnets import StoredSubnet
 from novakit.store.network.touched import Touched
@@ -93,13 +94,13 @@ class PortDetails(NamedTuple):
 
 async def listed(session: Session, conditions: Sequence[rows.Condition]) -> list[PortDetails]:
     """Find ports with their addresses and groups: four statements for any number of them."""
-    found = await ports.listed(session, conditions)
+    found = await listed_ports.listed(session, conditions)
     fixed: dict[str, list[PortAddress]] = defaultdict(list)
     groups: dict[str, list[str]] = defaultdict(list)
     if found:
-        for port_id, subnet_id, number in await ports.listed_addresses(session, conditions):
+        for port_id, subnet_id, number in await listed_ports.listed_addresses(session, conditions):
             fixed[port_id].append(PortAddress(subnet_id, number))
-        for port_id, group_id in await ports.listed_groups(session, conditions):
+        for port_id, group_id in await listed_ports.listed_groups(session, conditions):
             groups[port_id].append(group_id)
     bindings = await _bindings(session, {port.host for port in found if port.host})
     return [PortDetails(port, fixed[port.id], groups[port.id], bindings.get(port.host)) for port in found]
