@@ -381,10 +381,9 @@ class Store:
             await connection.run_sync(metadata.create_all)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once those who hold one have given it back, or did not within a time."""
         if self._sqlite is not None:
-            await self._sqlite.readers.close()
-            await self._sqlite.writers.close()
+            await asyncio.gather(self._sqlite.readers.close(), self._sqlite.writers.close())
         await self.reader.dispose()
         if self.writer is not self.reader:
             await self.writer.dispose()
@@ -406,7 +405,7 @@ async def _connected(source: _Connects[C]) -> AsyncIterator[C]:
             connection = await stack.enter_async_context(source.connect())
         except Exception as error:
             away = faults.on_connecting(error)
-            if away is None:
+            if away is None or away is error:
                 raise
             raise away from error
         yield connection

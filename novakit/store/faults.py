@@ -97,6 +97,8 @@ def as_answer(error: BaseException) -> NovakitError | None:
 
 def on_connecting(error: BaseException) -> StoreAway | None:
     """Return what clients are told when no connection was got; None for what will not pass by itself."""
+    if isinstance(error, StoreAway):
+        return error
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError | TimeoutError) or state.startswith(_PASSING) or is_passing(error):
         # What the error says may hold an address or a name of the operator's; users get its kind.

@@ -113,7 +113,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         # Without `first` it is a connection that is being set up, whose statements may wait for the disk.
         here = isinstance(connection, SqliteConnection) and connection.begin_here() and rows <= MANY
         here = here and not _is_slow(operation)
-        all_of_it = self._all_of_it(work)
+        all_of_it = self._all_of_it(work, here=here)
         try:
             if here:
                 outcome, found = _timed(operation, all_of_it)
@@ -124,11 +124,17 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         self._cursor = outcome  # type: ignore[assignment]
         self._rows.extend(found)
 
-    def _all_of_it(self, work: Callable[[sqlite3.Cursor], object]) -> Callable[[], tuple[_Outcome, Sequence[object]]]:
-        first = getattr(self._adapt_connection, "first", None)
+    def _all_of_it(
+        self, work: Callable[[sqlite3.Cursor], object], *, here: bool
+    ) -> Callable[[], tuple[_Outcome, Sequence[object]]]:
+        adapted = self._adapt_connection
+        first = getattr(adapted, "first", None)
 
         def all_of_it() -> tuple[_Outcome, Sequence[object]]:
-            real: sqlite3.Connection = self._connection._conn
+            # On the loop: not beside its thread, which may be closing it. In that thread it is closed or it is not.
+            real: sqlite3.Connection = (
+                adapted.real if here and isinstance(adapted, SqliteConnection) else self._connection._conn
+            )
             if first is not None and not real.in_transaction:
                 real.execute(first)
             cursor = real.cursor()
@@ -159,6 +165,25 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         self.first = statement
         self.reads = reads
 
+    @property
+    def real(self) -> sqlite3.Connection:
+        """Return the connection of Python's own module. Raises ProgrammingError once it is closed or about to be.
+
+        Its thread closes it, and a statement on the loop beside that would read memory that is freed.
+        """
+        real: sqlite3.Connection | None = self._connection._connection
+        if real is None or self._is_closing:
+            raise sqlite3.ProgrammingError("this connection is closed")
+        return real
+
+    @property
+    def _is_closing(self) -> bool:
+        return getattr(self, "is_closing", False)
+
+    def close(self) -> None:
+        self.is_closing = True
+        super().close()
+
     async def _terminate_graceful_close(self) -> None:
         self.is_closing = True
         await super()._terminate_graceful_close()
@@ -166,7 +191,8 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
     def _terminate_force_close(self) -> None:
         # Called beside a close that is under way when its caller is cancelled. That close ends the thread by itself; if
         # this ended it first, the close would wait for an answer of the thread for ever, and so would the process.
-        if not getattr(self, "is_closing", False):
+        if not self._is_closing:
+            self.is_closing = True
             super()._terminate_force_close()
 
     def begin_here(self) -> bool:
@@ -174,7 +200,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
         first: str | None = getattr(self, "first", None)
         if first is None:
             return False
-        real: sqlite3.Connection = self._connection._conn
+        real = self.real
         if self.reads or real.in_transaction:
             return True
         try:
@@ -196,7 +222,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
 
         With several `rows`, `values` are those of each. Raises what SQLite raises.
         """
-        real: sqlite3.Connection = self._connection._conn
+        real = self.real
         if not real.in_transaction:
             try:
                 real.execute(self.first)
@@ -204,6 +230,7 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
                 await self._wait(real, self.first)
+                real = self.real
 
         def all_of_it() -> tuple[Sequence[object], int]:
             cursor = real.execute(text, values) if rows == 1 else real.executemany(text, values)  # type: ignore[arg-type]
@@ -218,11 +245,12 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
 
     async def commit_all(self) -> None:
         """End the transaction, if there is one. Raises what SQLite raises."""
-        if self._connection._conn.in_transaction:
+        if self.real.in_transaction:
             await self._connection.commit()
 
     async def end(self) -> None:
         """Close the connection and end its thread, once nothing runs in that any more."""
+        self.is_closing = True
         await self._connection.close()
 
     async def roll_back_all(self) -> None:
@@ -231,8 +259,8 @@ class SqliteConnection(AsyncAdapt_aiosqlite_connection):
 
     def rollback(self) -> None:
         # Nothing was written through a connection that reads, so nothing waits here.
-        if getattr(self, "reads", False) and self._connection._connection:
-            self._connection._conn.rollback()
+        if getattr(self, "reads", False) and self._connection._connection and not self._is_closing:
+            self.real.rollback()
         else:
             super().rollback()
 

@@ -1,15 +1,17 @@
 import asyncio
 import sqlite3
 import threading
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from novakit import world
 from novakit.store import UTC, Store
 from novakit.store.faults import StoreAway
+from novakit.store.sqlite import connections
 
 book = sa.MetaData()
 notes = sa.Table(
@@ -160,6 +162,70 @@ async def test_tasks_cancelled_at_any_moment_leave_the_store_usable(store):
         async with store.write() as session:
             await session.execute(sa.insert(notes).values(name="kept"))
     assert "kept" in await names(store)
+
+
+async def _until_closed(work):
+    """Do something over and over. Returns how often it was done before the store was closed."""
+    done = 0
+    with suppress(StoreAway):
+        while True:
+            await work()
+            done += 1
+    return done
+
+
+@pytest.mark.parametrize("turn", range(8))
+async def test_a_store_that_is_closed_under_reads_and_writes_ends_each_of_them_first(tmp_path, turn):
+    """Where a thread closes a connection that the loop reads through, the process ends by a signal."""
+    await asyncio.to_thread(int)  # which starts the first thread of the loop's own
+    before = set(threading.enumerate())
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    async with store.writer.begin() as connection:
+        await connection.run_sync(book.create_all)
+    count, add, read_whole = sa.select(sa.func.count()).select_from(notes), sa.insert(notes), []
+
+    async def read():
+        async with store.read() as session:
+            seen = [await session.scalar(count)]
+            await asyncio.sleep(0)
+            seen.append(await session.scalar(count))
+        read_whole.append(seen[0] == seen[1])
+
+    async def write():
+        async with store.write(flushed=False) as session:
+            await session.execute(add, [{"extra": turn}] * 150)  # so many that its thread does it
+            await session.execute(add, {"extra": turn})
+
+    working = [asyncio.create_task(_until_closed(work)) for work in [read] * 20 + [write] * 4]
+    await asyncio.sleep(0.1 + turn * 0.007)
+    async with asyncio.timeout(30):
+        await store.close()
+        done = await asyncio.gather(*working)
+    assert all(read_whole) and sum(done[:20]) == len(read_whole) > 0
+    for thread in set(threading.enumerate()) - before:
+        await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive(), "a connection is still open"
+    with closing(sqlite3.connect(tmp_path / "x.db")) as after:
+        assert after.execute("SELECT count(*) FROM notes").fetchone() == (sum(done[20:]) * 151,)
+
+
+async def test_a_store_is_closed_under_a_transaction_that_does_not_end_and_its_connection_with_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(connections, "CLOSES_WITHIN", 0.05)
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    async with store.writer.begin() as connection:
+        await connection.run_sync(book.create_all)
+    with capture_logs() as said:
+        async with store.read() as session:
+            await store.close()
+            assert await session.scalar(sa.select(sa.func.count()).select_from(notes)) == 0
+            real = session._kept.inner
+            with pytest.raises(StoreAway, match="closed"):
+                await names(store)
+    assert [(line["log_level"], line["transactions"]) for line in said] == [("warning", 1)]
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        await real.run("SELECT 1", (), rows=1)
 
 
 async def test_a_new_reading_connection_waits_for_no_writer(tmp_path):
