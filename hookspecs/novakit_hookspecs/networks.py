@@ -273,6 +273,35 @@ class ListsHoldings(Protocol):
         """List every tap, namespace, process and lease of ours with the port, network or router it belongs to."""
 
 
+@attrs.frozen(kw_only=True)
+class Abandoned:
+    """What somebody who is not on this host any more has left of a driver's kind."""
+
+    owner: str
+    """Whose it was: the `HostContext.state_dir` that it is marked with; its own name where nothing says whose it is."""
+    things: tuple[Holding, ...] = tuple_field()
+    """What there is of it; an owner of a thing is empty where nobody knows what it belonged to."""
+    in_use: str = ""
+    """What uses some of it still, so that nobody removes it, and what to do; empty where nothing does."""
+
+
+@runtime_checkable
+class RemovesAbandoned(Protocol):
+    """Facet: can say what deployments that are lost have left on the host, and remove it when an operator says so.
+
+    Nothing is abandoned that is the driver's own, or of a state directory that somebody on this machine still sees.
+    """
+
+    async def abandoned(self) -> Sequence[Abandoned]:
+        """List it by owner; changes nothing."""
+
+    async def remove_abandoned(self, owner: str) -> None:
+        """Remove all that one owner has left.
+
+        Raises NotFound for an owner who has left nothing now, and Refused for one of whom something is in use.
+        """
+
+
 VIF_TYPES = ("bridge", "hyperv", "ovs", "phy", "tap", "vhostuser")
 """The types of the public network API that what configures a guest (cloud-init) knows, too."""
 

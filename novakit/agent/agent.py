@@ -11,7 +11,7 @@ import attrs
 import structlog
 
 from novakit import world
-from novakit.agent import address
+from novakit.agent import address, held
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
 from novakit.agent.membership import Membership
@@ -43,7 +43,7 @@ from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.facets import traits_of
 from novakit_hookspecs.hosts import Holding, PreparesHost
-from novakit_hookspecs.networks import Applied, NetworkDriver, ServesMetadata, Topology, Vif, VifBinding
+from novakit_hookspecs.networks import Abandoned, Applied, NetworkDriver, ServesMetadata, Topology, Vif, VifBinding
 from novakit_hookspecs.servers import Guest, LocalImage, Nic, Power
 from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, UsesImages, VirtDriver
 
@@ -410,20 +410,21 @@ class Agent(HostCalls):
         return server in self._builds or (turn is not None and turn.locked())
 
     async def _held(self) -> Sequence[Holding]:
-        """List what the virt driver has; nothing where it does not tell."""
-        if not hasattr(self.driver, "holdings"):
-            return ()
-        return await guarded(self.driver_plugin, "holdings", self.driver.holdings(), 60)
+        return await held.holdings(self.driver_plugin, self.driver)
 
     async def holdings(self) -> Holdings:
-        found: list[Holding] = [*await self._held()]
-        if hasattr(self.network, "holdings"):
-            found += await guarded(self.network_plugin, "holdings", self.network.holdings(), 60)
+        found = [*await self._held(), *await held.holdings(self.network_plugin, self.network)]
         guests = await self._ask_driver("guests", self.driver.guests(), 60)
         # What no driver knows: copies of disks, and notes without a guest, which nothing else would tell of.
         own = [*await self.snapshots.held(), *self.notes_kept.beside([each.id for each in guests])]
         found += [Holding(kind="file", name=str(path), owner=server) for server, path in own]
         return Holdings(holdings=tuple(found), guests=tuple(guests))
+
+    async def abandoned(self) -> tuple[Abandoned, ...] | None:
+        return await held.abandoned(self.network_plugin, self.network)
+
+    async def remove_abandoned(self, owner: str) -> None:
+        await held.remove_abandoned(self.network_plugin, self.network, owner)
 
     async def _alone(self, server: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do one thing at a time to each server; raises InsufficientStorage for what a full disk brought to an end."""

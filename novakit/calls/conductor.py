@@ -95,6 +95,8 @@ class Finding:
     remedy: str
     is_removable: bool = False
     """Whether it is nobody's and no guest, so that `novakit host remove` takes it away."""
+    is_abandoned: bool = False
+    """Whether a lost deployment has left it, so that `owner` is the directory that it was made for, or its own name."""
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +108,8 @@ class AuditReport:
     """What others claimed through Placement: none of our business, and shown so that it is not forgotten."""
     unchecked: tuple[str, ...] = tuple_field()
     """Hosts that did not say what they hold."""
+    untold: tuple[str, ...] = tuple_field()
+    """Hosts whose network driver does not say what lost deployments have left there."""
     counted: Mapping[str, int] = mapping_field()
     """How many servers, allocations, ports, guests and holdings were looked at."""
 
@@ -117,6 +121,8 @@ class Remains:
     things: tuple[Finding, ...] = tuple_field()
     unchecked: tuple[str, ...] = tuple_field()
     """Hosts that did not say what they hold."""
+    untold: tuple[str, ...] = tuple_field()
+    """Hosts whose network driver does not say what lost deployments have left there."""
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from novakit.bus.contract import Contract, Encoded, call
 from novakit.bus.repeats import READS, kept, settles
 from novakit_hookspecs.fields import tuple_field, uuid_field
 from novakit_hookspecs.hosts import Holding
-from novakit_hookspecs.networks import Applied, Topology
+from novakit_hookspecs.networks import Abandoned, Applied, Topology
 from novakit_hookspecs.servers import Guest, GuestPlan, Power
 
 API, CONDUCTOR = ("api",), ("conductor",)
@@ -223,3 +223,13 @@ class HostCalls(Contract):
     @abstractmethod
     async def holdings(self) -> Holdings:
         """List everything of ours on the host."""
+
+    @call(within=60.0 + MARGIN, repeat_by=READS, by=CONDUCTOR)
+    @abstractmethod
+    async def abandoned(self) -> tuple[Abandoned, ...] | None:
+        """List what deployments that are lost have left of their networks; None where the driver does not tell."""
+
+    @call(within=120.0 + MARGIN, repeat_by=settles("owner"), by=CONDUCTOR)
+    @abstractmethod
+    async def remove_abandoned(self, owner: str) -> None:
+        """Remove what one of them has left; refused where something uses it."""

@@ -29,8 +29,8 @@ Each compute host joins with a credential of its own, which opens nothing but it
 
 Run it as the user of the conductor, on its machine. Carry DIR to the host and start the agent with --state DIR.
 
-What hosts have that belongs to nobody and is no guest, such as a disk without a domain, and operations whose servers
-are gone, are left alone until you remove them:
+What hosts have that belongs to nobody and is no guest, such as a disk without a domain or the networks of a deployment
+whose state directory is gone, and operations whose servers are gone, are left alone until you remove them:
 
   novakit host strangers                              which there are
   novakit host remove 5f0c...                         removed, after a question
@@ -40,8 +40,8 @@ List what hosts have of ids that nobody knows and that is no guest (those are in
 whose servers are gone.  It asks all hosts.  Exits with 1 when there is one, or a host could not be asked.
 """
 REMOVE = """\
-Remove all that a host has of an id that nobody knows: domain, disks, files; or end an operation whose server is gone.
-It cannot be brought back.  Asks first; --yes answers.
+Remove all that a host has of an id that nobody knows: domain, disks, files; or all that a lost deployment has left of
+its networks there; or end an operation whose server is gone.  It cannot be brought back.  Asks first; --yes answers.
 """
 
 
@@ -87,6 +87,8 @@ def list_strangers(args: argparse.Namespace) -> int:
         print("The hosts that could be asked have nothing that belongs to nobody.")
     for host in unchecked:
         print(f"The host {host} could not be asked: what it has is not known.")
+    for host in told.get("untold", ()):
+        print(f"The network driver of the host {host} does not say what lost deployments have left there.")
     return 1 if found or unchecked else 0
 
 

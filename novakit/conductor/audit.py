@@ -21,6 +21,7 @@ from novakit.store.compute import hosts
 from novakit.store.compute.strangers import EVERYWHERE, LOST
 from novakit.store.engine import Row
 from novakit.store.placement.hosts import device_id
+from novakit_hookspecs.networks import Abandoned
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.scheduling import Ask, ImageAsk
 
@@ -60,6 +61,8 @@ class Found:
 
     guests: frozenset[str]
     holdings: Sequence[Mapping[str, str]]
+    abandoned: Sequence[Abandoned] | None = ()
+    """What lost deployments have left there; None where its network driver does not tell."""
 
 
 @attrs.frozen
@@ -103,7 +106,11 @@ class Audit:
                 except BusError:
                     return host, None
                 guests = frozenset(each.id for each in answer.guests)
-                return host, Found(guests=guests, holdings=to_plain(answer.holdings))
+                try:
+                    left = await self.hosts.at(host).abandoned()
+                except BusError:
+                    left = None
+                return host, Found(guests=guests, holdings=to_plain(answer.holdings), abandoned=left)
 
         answers = await asyncio.gather(*(ask(name) for name in names))
         return {host: found for host, found in answers if found is not None}
@@ -140,11 +147,13 @@ def compare(store: Picture, found: Mapping[str, Found]) -> AuditReport:
         *_guests(store, found, busy),
         *_ports(store, busy),
         *_holdings(store, found, busy),
+        *_abandoned(found),
     ]
     return AuditReport(
         orphaned=tuple(orphaned),
         foreign=tuple(_foreign(store)),
         unchecked=tuple(sorted(set(store.hosts) - set(found))),
+        untold=tuple(sorted(host for host, has in found.items() if has.abandoned is None)),
         counted={
             "servers": len(store.servers),
             "allocations": len(store.held),
@@ -343,6 +352,26 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
                 problem = f"Nothing has the id {owner}." if owner else "Nobody knows whose it is."
                 remedy = _REMAINS.format(id=owner) if remains else _RESTART.format(host=host)
                 yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
+
+
+def _abandoned(found: Mapping[str, Found]) -> Iterator[Finding]:
+    for host, has in found.items():
+        for left in has.abandoned or ():
+            of = left.owner.startswith("/")
+            problem = f"Its owner's state was in {left.owner}, which is gone." if of else "Nothing says whose it is."
+            if left.in_use:
+                problem += f" It is in use: {left.in_use}."
+            for thing in left.things:
+                yield Finding(
+                    kind=thing.kind,
+                    name=thing.name,
+                    host=host,
+                    owner=left.owner,
+                    problem=problem,
+                    remedy=_REMAINS.format(id=left.owner),
+                    is_removable=True,
+                    is_abandoned=True,
+                )
 
 
 def _of_strangers(store: Picture, host: str, has: Found) -> set[str]:

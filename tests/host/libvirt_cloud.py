@@ -35,11 +35,11 @@ class Cloud:
     listen: str = "127.0.0.1:8774"
     process: "subprocess.Popen[Any] | None" = None
 
-    def configure(self, host: str = "alpha") -> None:
+    def configure(self, host: str = "alpha", more: str = "") -> None:
         """Make the state directory, with the options that tests need."""
         self.state.mkdir()
         options = f'[agent]\nhost = "{host}"\nreport_every = {REPORT_EVERY}\n[drivers.libvirt]\nacceleration = "tcg"\n'
-        (self.state / "novakit.toml").write_text(options)
+        (self.state / "novakit.toml").write_text(options + more)
 
     def start(self) -> str:
         """Start the service, wait until it is ready, and return what it printed."""
@@ -59,6 +59,11 @@ class Cloud:
     def stop(self) -> None:
         assert self.process is not None
         self.lab.run(["kill", "-TERM", (self.state / "conductor.lock").read_text()])
+        self.process.wait(60)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.lab.run(["kill", "-9", (self.state / "conductor.lock").read_text()])
         self.process.wait(60)
 
     def novakit(self, *words: str, code: int = 0) -> str:

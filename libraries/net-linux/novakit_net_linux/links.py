@@ -156,6 +156,13 @@ def marks(names: Iterable[str]) -> dict[str, tuple[str, bool]]:
         }
 
 
+def opened(names: Iterable[str]) -> set[str]:
+    """Return which of these taps some process has opened: those that have a carrier."""
+    wanted = set(names)
+    with pyroute2.IPRoute() as ip:
+        return {link.get("ifname") for link in ip.get_links() if link.get("carrier")} & wanted
+
+
 def remove_links(names: Iterable[str]) -> None:
     """Remove devices; the unknown is fine."""
     here = devices()

@@ -15,7 +15,9 @@ async def list_strangers(call: Call[Additions]) -> web.Response:
     refuse_unknown(call.query, ())
     with conductor_asked("did not look at the hosts"):
         found = await call.service.conductor.remains()
-    return reply({"strangers": to_plain(found.things), "unchecked": list(found.unchecked)})
+    return reply(
+        {"strangers": to_plain(found.things), "unchecked": list(found.unchecked), "untold": list(found.untold)}
+    )
 
 
 async def remove(call: Call[Additions]) -> web.Response:

@@ -3,7 +3,8 @@
 The idea: what a guest had on its host can outlive the guest, such as a disk without a domain; no report tells of it,
 and nothing that is unknown is removed by itself. An operation whose server is gone may be one that is not understood.
 The invariant: only what the audit finds at this moment is removed, and by the host only where it has no guest of the
-id and builds none, which it looks at under the lock of that id.
+id and builds none, which it looks at under the lock of that id. What lost deployments have left of their networks is
+removed by the network driver, which looks again whether it is nobody's and unused.
 """
 
 import attrs
@@ -28,7 +29,8 @@ class RemainsDesk:
         """Look at all hosts once, and list what may be removed."""
         audit = Audit(self.parts.store, self.parts.images, self.parts.hosts, pauses=())
         report = await audit.run()
-        return Remains(things=tuple(each for each in report.orphaned if each.is_removable), unchecked=report.unchecked)
+        things = tuple(each for each in report.orphaned if each.is_removable)
+        return Remains(things=things, unchecked=report.unchecked, untold=report.untold)
 
     async def remove(self, id: str, host: str | None) -> Settled:
         """Remove all that a host has of an id, or end an operation whose server is gone."""
@@ -39,10 +41,14 @@ class RemainsDesk:
         if len(hosts) != 1:
             return Settled(found=bool(hosts), why=f"It is on {' and '.join(hosts)}; name the host." if hosts else "")
         (at,) = hosts
-        owner = next(str(each.owner) for each in found if each.host == at)
+        named = next(each for each in found if each.host == at)
+        owner = str(named.owner)
         log.warning("what nobody knows is removed at an operator's word", host=at, owner=owner, things=len(found))
         try:
-            await self.parts.hosts.at(at).remove_remains(owner)
+            if named.is_abandoned:
+                await self.parts.hosts.at(at).remove_abandoned(owner)
+            else:
+                await self.parts.hosts.at(at).remove_remains(owner)
         except BusError as error:
             return Settled(why=f"{at} did not remove it: {error}")
         left = [each.name for each in (await self.listed()).things if each.owner == owner and each.host == at]

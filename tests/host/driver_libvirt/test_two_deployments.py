@@ -37,9 +37,9 @@ def place() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def begun(lab: Lab, state: Path, number: int = 0, network: str = "simulated") -> Cloud:
+def begun(lab: Lab, state: Path, number: int = 0, network: str = "simulated", options: str = "") -> Cloud:
     cloud = Cloud(lab, state, network=network, listen=f"127.0.0.1:{8774 + number}")
-    cloud.configure(host=f"host-{number}")
+    cloud.configure(host=f"host-{number}", more=options)
     cloud.start()
     return cloud
 
@@ -163,3 +163,51 @@ def test_a_guest_outlives_the_directory_of_its_agent(lab: Lab, micro: Any, place
     cloud.api("DELETE", f"compute/v2.1/servers/{id}")
     until(lambda: not domains(lab), "the guest is gone")
     assert cloud.audit() == []
+
+
+def pids(lab: Lab) -> set[str]:
+    """Give the processes that run domains."""
+    return set(lab.run(["bash", "-c", "pgrep -f '[q]emu-system.*guest=' || true"]).stdout.split())
+
+
+def wires(lab: Lab, bridge: str) -> set[str]:
+    return set(lab.run(["ovs-vsctl", "list-ports", bridge]).stdout.split())
+
+
+def test_two_deployments_with_networks_are_killed_and_each_removes_its_own_alone(
+    lab: Lab, micro: Any, place: Path
+) -> None:
+    clouds, guests, networks = [], [], []
+    for number, name in enumerate(("one", "two")):
+        options = f'[networks.ovs]\nintegration_bridge = "br-{name}"\nexternal_address = false\n'
+        options += f'[networks.ovs.bridge_mappings]\npublic = "ex-{name}"\n'
+        cloud = begun(lab, place / name, number, network="ovs", options=options)
+        network = cloud.api("POST", "network/v2.0/networks", {"network": {"name": "n"}})["network"]["id"]
+        subnet = {"network_id": network, "ip_version": 4, "cidr": "10.0.0.0/24"}
+        cloud.api("POST", "network/v2.0/subnets", {"subnet": subnet})
+        clouds.append(cloud)
+        networks.append(network)
+        guests.append(guest(cloud, micro, network))
+    one, two = clouds
+    processes, plugged = pids(lab), [wires(lab, "br-one"), wires(lab, "br-two")]
+    assert len(processes) == 2 and domains(lab) == {*guests}
+    for cloud in clouds:
+        cloud.kill()
+        cloud.start()
+    time.sleep(2 * REPORT_EVERY)
+    assert pids(lab) == processes and [wires(lab, "br-one"), wires(lab, "br-two")] == plugged
+    assert one.audit() == two.audit() == []
+
+    two.kill()
+    shutil.rmtree(two.state)
+    lab.run(["virsh", "destroy", guests[1]])
+    lab.run(["virsh", "undefine", guests[1], "--nvram"], check=False)
+    told = json.loads(one.novakit("host", "strangers", "--format", "json", code=1))["strangers"]
+    owner = str(two.state / "agents" / "host-1" / "network")
+    assert {each["owner"] for each in told} == {owner}
+    assert {each["kind"] for each in told} == {"bridge", "bridge-port", "tap", "namespace", "process"}
+    assert "removed" in one.novakit("host", "remove", owner, "--yes")
+    assert one.audit() == [] and wires(lab, "br-one") == plugged[0]
+    assert set(lab.run(["ovs-vsctl", "list-br"]).stdout.split()) == {"br-one", "ex-one", "ex-two"}
+    assert lab.run(["ip", "netns", "list"]).stdout.split()[0] == f"nkd-{networks[0]}"
+    assert domains(lab) == {guests[0]} and one.server(guests[0], "ACTIVE")

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.networks import Applied, NetworkSpec, Topology
 from novakit_hookspecs.testing.guests import PacketGuest
@@ -208,6 +208,75 @@ class TestHost:
         await other.close()
         command("ovs-vsctl", "del-br", "br-beta", "--", "del-br", "br-out")
 
+    async def test_what_a_lost_deployment_has_left_goes_at_a_word_and_nothing_of_a_living_one(
+        self, driver: OvsNetworks, tmp_path: Path
+    ) -> None:
+        places = {name: tmp_path / name for name in ("lost", "living")}
+        held, others = {}, {}
+        for number, (name, place) in enumerate(places.items()):
+            place.mkdir()
+            options = OvsOptions(integration_bridge=f"br-{name}", bridge_mappings={"public": f"out-{name}"[:12]})
+            others[name] = OvsNetworks(options, HostContext(host=name, state_dir=str(place)))
+            await others[name].open()
+            draft = Draft()
+            network, external = draft.network(), draft.network(f"203.0.{number}", dhcp=False, physical_network="public")
+            port = draft.port(network, "10.1.0.11")
+            draft.router([network], external, f"203.0.{number}.9")
+            applied = await others[name].apply(draft.topology())
+            assert not applied.faults
+            held[name] = sorted(map(repr, await others[name].holdings()))
+            if name == "lost":
+                lost_port, lost_vif = port, applied.vifs[port.id]
+        mine = Draft()
+        mine.port(mine.network(), "10.1.0.11")
+        await driver.apply(mine.topology())
+        before = sorted(map(repr, await driver.holdings()))
+        up, space = "nkt0000000000ff", "nkr-99999999-0000-4000-8000-000000000001"
+        command("ip", "tuntap", "add", up, "mode", "tap")
+        command("ip", "link", "set", up, "up")
+        command("ip", "netns", "add", space)
+        assert {each.owner for each in await driver.abandoned()} == {up, space}, "both others are there"
+        await others["lost"].close()
+        owner = str(places["lost"])
+        places["lost"].rmdir()
+        (left,) = [each for each in await driver.abandoned() if each.owner == owner]
+        kinds = Counter(each.kind for each in left.things)
+        assert kinds == {"bridge": 2, "bridge-port": 6, "tap": 1, "namespace": 2, "process": 1} and not left.in_use
+        assert {repr(each) for each in left.things if each.kind in ("tap", "namespace", "process")} <= {*held["lost"]}
+
+        with PacketGuest(lost_port, lost_vif):
+            (left,) = [each for each in await driver.abandoned() if each.owner == owner]
+            assert left.in_use == f"a guest is plugged into {lost_vif.device}; end it first"
+            with pytest.raises(Refused, match="in use: a guest is plugged into"):
+                await driver.remove_abandoned(owner)
+        sleeper = subprocess.Popen(["ip", "netns", "exec", space, "sleep", "60"])
+        try:
+            while not any(each.in_use for each in await driver.abandoned()):
+                await asyncio.sleep(0.05)
+            with pytest.raises(Refused, match=f"process {sleeper.pid} runs in {space}"):
+                await driver.remove_abandoned(space)
+        finally:
+            sleeper.kill()
+            sleeper.wait()
+        for not_lost in (str(places["living"]), STATE, "/nowhere"):
+            with pytest.raises(NotFound):
+                await driver.remove_abandoned(not_lost)
+        for name in (owner, up, space):
+            await driver.remove_abandoned(name)
+        assert not await driver.abandoned()
+        assert command("ovs-vsctl", "list-br").split() == ["br-ex", "br-int", "br-living", "out-living", "out-lost"]
+        assert not command("ovs-vsctl", "list-ports", "out-lost"), "a bridge that leads outside is given up"
+        assert "lost" not in command("ovs-vsctl", "get", "Bridge", "out-lost", "external_ids")
+        assert lost_vif.device not in command("ip", "-br", "link") and up not in command("ip", "-br", "link")
+        assert not Path("/run/novakit/net-ovs/br-lost").exists()
+        assert sorted(map(repr, await driver.holdings())) == before
+        assert sorted(map(repr, await others["living"].holdings())) == held["living"]
+        await others["living"].apply(Topology(revision=50))
+        await others["living"].close()
+        command(
+            "ovs-vsctl", *(word for name in ("br-living", "out-living", "out-lost") for word in ("--", "del-br", name))
+        )
+
     async def test_a_tap_in_no_bridge_goes_only_if_no_guest_can_use_it(self, driver: OvsNetworks) -> None:
         up, down, others = (f"nkt{number:012x}" for number in range(3))
         for name in (up, down, others):
@@ -217,7 +286,8 @@ class TestHost:
         await driver.apply(Topology(revision=50))
         left = command("ip", "-br", "link")
         assert up in left and others in left and down not in left
-        assert [each.name for each in await driver.holdings()] == [up], "what may be ours is told of"
+        assert not await driver.holdings()
+        assert {each.owner for each in await driver.abandoned()} == {up, "/run/beta"}, "it goes at a word alone"
         for name in (up, others):
             command("ip", "link", "del", name)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from novakit_hookspecs import hookimpl
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import PreparesHost
-from novakit_hookspecs.networks import API, ListsHoldings, NetworkSpec, ServesMetadata, VifBinding
+from novakit_hookspecs.networks import API, ListsHoldings, NetworkSpec, RemovesAbandoned, ServesMetadata, VifBinding
 from novakit_net_ovs.driver import OvsNetworks
 from novakit_net_ovs.options import OvsOptions
 
@@ -20,6 +20,6 @@ def novakit_networks() -> Iterable[NetworkSpec]:
         api=API,
         build=OvsNetworks,
         options=OvsOptions,
-        facets=frozenset({ServesMetadata, ListsHoldings, PreparesHost, ExaminesHost}),
+        facets=frozenset({ServesMetadata, ListsHoldings, RemovesAbandoned, PreparesHost, ExaminesHost}),
         binding=VifBinding(vif_type="ovs"),
     )

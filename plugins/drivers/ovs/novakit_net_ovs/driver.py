@@ -23,13 +23,14 @@ import attrs
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.findings import Finding
 from novakit_hookspecs.hosts import Holding, HostContext
-from novakit_hookspecs.networks import Applied, Topology, Vif
+from novakit_hookspecs.networks import Abandoned, Applied, Topology, Vif
 from novakit_net_linux import guard, links, names, routers
 from novakit_net_linux.commands import CommandFailed
 from novakit_net_linux.dhcp import DhcpServers
 from novakit_net_ovs import daemons, examination, ovsdb, plan
+from novakit_net_ovs.abandoned import Leavings
 from novakit_net_ovs.options import OvsOptions
-from novakit_net_ovs.ovsdb import BridgePort, BridgeWiring, Switch
+from novakit_net_ovs.ovsdb import BridgeWiring, Switch
 from novakit_net_ovs.ownership import Ownership
 
 PROGRAMS = {
@@ -58,6 +59,7 @@ class OvsNetworks:
         directory = str(Path(context.state_dir).resolve())
         self._own = Ownership(directory, self._options.integration_bridge, Path(self._options.run_dir))
         self._servers = DhcpServers(self._own.files, self._options.command_timeout)
+        self._leavings = Leavings(self._own, self._switch, self._links, self._options.command_timeout)
         self._lock = asyncio.Lock()
         self._applied: Applied | None = None
         self._topology: Topology | None = None
@@ -139,16 +141,25 @@ class OvsNetworks:
         for name, owner in owners.items():
             found.append(Holding(kind="bridge-port", name=name, owner=owner))
         by_tap = {names.tap(port_id): port_id for port_id in self._plan.ports}
-        taps = await self._links.call(self._own.strange_or_ours, [*filter(names.is_tap, devices)], wiring)
+        taps = await self._links.call(self._own.devices, [*filter(names.is_tap, devices)], wiring)
         for name in taps:
             found.append(Holding(kind="tap", name=name, owner=owners.get(name) or by_tap.get(name, "")))
-        for name in set(namespaces) - self._own.namespaces_of_others():
+        for name in set(namespaces) & self._own.namespaces():
             if room_owner := names.namespace_owner(name):
                 found.append(Holding(kind="namespace", name=name, owner=room_owner))
         for network_id in self._servers.known():
             if pid := self._servers.process(network_id):
                 found.append(Holding(kind="process", name=f"dnsmasq {pid}", owner=network_id))
         return found
+
+    async def abandoned(self) -> Sequence[Abandoned]:
+        """List what deployments that are lost have left on this host."""
+        return await self._leavings.listed()
+
+    async def remove_abandoned(self, owner: str) -> None:
+        """Remove what one of them has left."""
+        async with self._lock:
+            await self._leavings.remove(owner)
 
     async def _unchanged(self, topology: Topology) -> bool:
         """Whether the topology is the last one and all that we made for it is still there."""
@@ -294,7 +305,7 @@ class OvsNetworks:
         removals = [
             ["--if-exists", "del-port", bridge_port.name]
             for bridge_port in self._own.bridge_ports(wiring)
-            if not _right(bridge_port, wanted)
+            if not bridge_port.is_for(wanted.bridge_ports.get(bridge_port.name))
         ]
         if lost:
             await self._switch.change([["--if-exists", "del-port", name] for name in sorted(lost)])
@@ -437,10 +448,3 @@ class OvsNetworks:
                     wanted.drop(owner, str(error))
 
         await asyncio.gather(*map(contained, owners))
-
-
-def _right(bridge_port: BridgePort, wanted: plan.Plan) -> bool:
-    return (
-        bridge_port.name in wanted.bridge_ports
-        and bridge_port.external_ids.get("iface-id") == wanted.bridge_ports[bridge_port.name].port_id
-    )

@@ -35,6 +35,10 @@ class BridgePort:
     error: str
     external_ids: Mapping[str, str]
 
+    def is_for(self, wanted: "WantedBridgePort | None") -> bool:
+        """Return whether it is plugged in for the port that its device is wanted for."""
+        return wanted is not None and self.external_ids.get("iface-id") == wanted.port_id
+
 
 @attrs.frozen(kw_only=True)
 class BridgeWiring:
@@ -203,6 +207,11 @@ def claim_bridge(bridge: str, directory: str) -> list[str]:
     """Return the command that makes a bridge one directory's; where it is another's already, that stays."""
     # Unlike `set`, `add` replaces no value that is there: of two that claim at once one wins, and the other reads so.
     return ["add", "Bridge", bridge, "external_ids", f"{DIRECTORY}={_quoted(directory)}"]
+
+
+def release_bridge(bridge: str) -> list[str]:
+    """Return the command that makes a bridge nobody's."""
+    return ["remove", "Bridge", bridge, "external_ids", DIRECTORY]
 
 
 def _quoted(value: str) -> str:

@@ -21,6 +21,8 @@ from novakit_net_linux.dhcp import make_passable
 from novakit_net_ovs import ovsdb
 from novakit_net_ovs.ovsdb import BridgePort, BridgeWiring, Switch
 
+MARK = "novakit "
+"""What the alias of a tap begins with, before the state directory."""
 ALIAS = 255
 """Characters that the kernel keeps of a device's alias (IFALIASZ of linux/if.h, without the end)."""
 
@@ -44,7 +46,7 @@ class Ownership:
     @property
     def mark(self) -> str:
         """Return what the taps that we make carry as an alias."""
-        return f"novakit {self.directory}"[:ALIAS]
+        return f"{MARK}{self.directory}"[:ALIAS]
 
     async def claim(self, switch: Switch, wiring: BridgeWiring, bridges: Iterable[str]) -> BridgeWiring:
         """Make bridges ours that are nobody's. Raises Refused when one is another's."""
@@ -82,11 +84,6 @@ class Ownership:
             if mark == self.mark or name in wiring.bridge_ports or (not mark and not up)
         ]
 
-    def strange_or_ours(self, candidates: Iterable[str], wiring: BridgeWiring) -> list[str]:
-        """Return which of these devices are not known to be another's."""
-        found = self._unplugged_elsewhere(candidates, wiring)
-        return [name for name, (mark, _) in found.items() if mark in ("", self.mark) or name in wiring.bridge_ports]
-
     def _unplugged_elsewhere(self, candidates: Iterable[str], wiring: BridgeWiring) -> dict[str, tuple[str, bool]]:
         plugged = {name: each.bridge for name, each in wiring.bridge_ports.items()}
         asked = [name for name in candidates if plugged.get(name, self.bridge) == self.bridge]
@@ -104,12 +101,6 @@ class Ownership:
     def namespaces(self) -> set[str]:
         """Return the namespaces that we made, whether they are there or not."""
         return _listed(self._namespaces)
-
-    def namespaces_of_others(self) -> set[str]:
-        """Return the namespaces that others made who share the run directory."""
-        return {
-            name for each in self.run_dir.glob("*/namespaces") if each != self._namespaces for name in _listed(each)
-        }
 
     @property
     def _namespaces(self) -> Path:

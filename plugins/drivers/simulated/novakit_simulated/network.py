@@ -7,8 +7,18 @@ from pathlib import Path
 import attrs
 
 from novakit_hookspecs import hookimpl
+from novakit_hookspecs.errors import NotFound
 from novakit_hookspecs.hosts import Holding, HostContext
-from novakit_hookspecs.networks import Applied, ListsHoldings, NetworkSpec, Topology, Vif, VifBinding
+from novakit_hookspecs.networks import (
+    Abandoned,
+    Applied,
+    ListsHoldings,
+    NetworkSpec,
+    RemovesAbandoned,
+    Topology,
+    Vif,
+    VifBinding,
+)
 from novakit_simulated.faults import Dice, chance_of
 from novakit_simulated.journal import Journal
 from novakit_simulated.options import SimulatedNetworkOptions
@@ -71,6 +81,14 @@ class SimulatedNetwork:
                 held.append(Holding(kind="namespace", name=record["namespace"], owner=owner))
         return held
 
+    async def abandoned(self) -> Sequence[Abandoned]:
+        """List nothing: the wires of this host are a file of its own, which no other deployment has part in."""
+        return ()
+
+    async def remove_abandoned(self, owner: str) -> None:
+        """Refuse, as there is nothing."""
+        raise NotFound(f"{owner} has left nothing on this host")
+
     def _apply(self, topology: Topology) -> None:
         faults = faults_of(topology)
         before = self._journal.records
@@ -123,6 +141,6 @@ def novakit_networks() -> Iterable[NetworkSpec]:
         api=1,
         build=SimulatedNetwork,
         options=SimulatedNetworkOptions,
-        facets={ListsHoldings},
+        facets={ListsHoldings, RemovesAbandoned},
         binding=VifBinding(vif_type="tap"),
     )

@@ -1,0 +1,33 @@
+"""What the drivers of a host hold, as far as they tell, and what others have left there of the network's kind."""
+
+from collections.abc import Sequence
+
+from novakit.plughost import Plugin, guarded
+from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.hosts import Holding
+from novakit_hookspecs.networks import Abandoned, NetworkDriver, RemovesAbandoned
+from novakit_hookspecs.virt import VirtDriver
+
+WITHIN = 60.0
+"""Seconds for which a driver may look."""
+
+
+async def holdings(plugin: Plugin, driver: VirtDriver | NetworkDriver) -> Sequence[Holding]:
+    """List what a driver has; nothing where it does not tell."""
+    if not hasattr(driver, "holdings"):
+        return ()
+    return await guarded(plugin, "holdings", driver.holdings(), WITHIN)
+
+
+async def abandoned(plugin: Plugin, network: NetworkDriver) -> tuple[Abandoned, ...] | None:
+    """List what deployments that are lost have left; None where the driver does not tell."""
+    if not isinstance(network, RemovesAbandoned):
+        return None
+    return tuple(await guarded(plugin, "abandoned", network.abandoned(), WITHIN))
+
+
+async def remove_abandoned(plugin: Plugin, network: NetworkDriver, owner: str) -> None:
+    """Have the driver remove what one of them has left. Raises Refused where it cannot."""
+    if not isinstance(network, RemovesAbandoned):
+        raise Refused(f"The network driver {plugin.name} removes nothing that another deployment has left.")
+    await guarded(plugin, "remove_abandoned", network.remove_abandoned(owner), 2 * WITHIN)
