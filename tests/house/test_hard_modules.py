@@ -26,6 +26,7 @@ HARD = (
     "libraries/fit/novakit_fit/search/rules.py",
     "libraries/fit/novakit_fit/trees.py",
     "novakit/agent/images.py",
+    "novakit/agent/journal.py",
     "novakit/agent/membership.py",
     "novakit/agent/notes.py",
     "novakit/bus/contract.py",
