@@ -133,6 +133,7 @@ class Agent(HostCalls):
         await asyncio.gather(*self._tasks, *self._builds.values(), return_exceptions=True)
         if self._listeners:
             await self._listeners.close()
+        await self.notes_kept.close()
         await self.wires.close()
         await self.driver.close()
         await self.network.close()
@@ -416,8 +417,9 @@ class Agent(HostCalls):
         found = [*await self._held(), *await held.holdings(self.network_plugin, self.network)]
         guests = await self._ask_driver("guests", self.driver.guests(), 60)
         # What no driver knows: copies of disks, and notes without a guest, which nothing else would tell of.
-        own = [*await self.snapshots.held(), *self.notes_kept.beside([each.id for each in guests])]
-        found += [Holding(kind="file", name=str(path), owner=server) for server, path in own]
+        copies = [(server, str(path)) for server, path in await self.snapshots.held()]
+        own = [*copies, *self.notes_kept.beside([each.id for each in guests])]
+        found += [Holding(kind="file", name=name, owner=server) for server, name in own]
         return Holdings(holdings=tuple(found), guests=tuple(guests))
 
     async def abandoned(self) -> tuple[Abandoned, ...] | None:

@@ -1,18 +1,18 @@
-"""What the conductor has the host keep of each guest: one file each beside the drivers' own, durable before the guest.
+"""What the conductor has the host keep of each guest: a line each in one file of the host, durable before the guest.
 
 The idea: the host keeps notes and reads nothing in them but whose they are; where they come from is the conductor's
 to judge.
 The invariant: a note is on disk before its guest is started, and goes only after its guest is gone, so that no guest
-is ever without one, whatever is killed when. A note is replaced whole, and its name is made of a checked id.
+is ever without one, whatever is killed when. A note is replaced whole, and what is done to notes is done in the order
+in which it was asked for, also for callers that have gone.
 The note of networks that one database wrote is not replaced by that of another one, which may not know the half of it:
 it is moved aside first.
-The cost: two flushes of the disk for a note, 1 ms, in a thread. The versions of all notes are in memory, their texts
-are not.
+The cost: one flush of the disk for all notes that wait for it, in a thread: 0.3 ms of CPU for a note that comes alone,
+0.07 ms for each of ten. The versions of all notes are in memory, their texts are not.
 """
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -21,9 +21,10 @@ import orjson
 import structlog
 
 from novakit import durable
+from novakit.agent.journal import DurableJournal
 from novakit.calls.host import GuestNote, NetworksNote
+from novakit.concurrency.gather import Gather
 from novakit.concurrency.threads import to_its_end
-from novakit_hookspecs.fields import UUID_PATTERN
 from novakit_hookspecs.plain import to_plain, to_record
 
 log = structlog.get_logger(__name__)
@@ -32,52 +33,72 @@ NETWORKS = "networks.json"
 """The one note that is of no single guest."""
 
 
+JOURNAL = "notes.journal"
+"""The notes of all guests."""
+
+
+@attrs.frozen
+class _Changed:
+    server: str
+    note: GuestNote | None = None
+    """None for a guest that is gone."""
+
+    def value(self) -> bytes | None:
+        return orjson.dumps(to_plain(self.note)) if self.note is not None else None
+
+
 @attrs.define
 class GuestNotes:
     """The notes of one host, by server."""
 
     directory: Path
+    _journal: DurableJournal = attrs.field(init=False)
+    _changes: Gather[_Changed | None, None] = attrs.field(init=False)
     _versions: dict[str, str] = attrs.field(factory=dict)
+    _unreadable: dict[str, Path] = attrs.field(factory=dict)
+    """Files of a version that made one for each guest."""
     _networks: NetworksNote | None = None
 
+    def __attrs_post_init__(self) -> None:
+        self._journal = DurableJournal(self.directory / JOURNAL)
+        self._changes = Gather(self._change)
+
     def open(self) -> None:
-        """Make the directory and see what is in it."""
+        """Make the directory and see what is in it. Raises OSError."""
         durable.directory(self.directory, mode=0o700)
         self._networks = self._read_networks()
-        for path in self.directory.glob("*.json"):
-            if path.name != NETWORKS and (note := self._read(path.stem)) is not None:
-                self._versions[path.stem] = note.version
+        kept = self._journal.open()
+        notes = [note for guest in kept if (note := _read(guest, kept[guest])) is not None]
+        for note in [*notes, *self._taken_over()]:
+            self._versions[note.server] = note.version
 
     def version(self, server: str) -> str | None:
         """Return which version of a guest's note is kept; None for no note."""
-        return self._versions.get(server)
+        return self._versions.get(server) if server in self._journal else None
 
     async def keep(self, note: GuestNote) -> None:
         """Keep a note in the place of the former one; it is on disk afterwards. Raises OSError.
 
-        Also where the caller is cancelled, as a build is by the deletion of its server, the note is known to `forget`.
+        Also where the caller is cancelled, as a build is by the deletion of its server, the note goes by `forget`.
         """
-
-        def write() -> None:
-            durable.write(self._path(note.server), orjson.dumps(to_plain(note)))
-            self._versions[note.server] = note.version
-
-        await to_its_end(write)
+        await self._changes(_Changed(note.server, note))
 
     async def some(self, servers: Iterable[str]) -> Sequence[GuestNote]:
-        """Read the notes of some guests; those without one are left out."""
-        wanted = [each for each in servers if each in self._versions]
-        return [note for note in await asyncio.to_thread(lambda: [self._read(each) for each in wanted]) if note]
+        """Read the notes of some guests; those without one are left out. Raises OSError."""
+        kept = await asyncio.to_thread(self._journal.values, [*servers])
+        return [note for guest in kept if (note := _read(guest, kept[guest])) is not None]
 
-    def beside(self, guests: Collection[str]) -> Sequence[tuple[str, Path]]:
-        """List the notes of guests other than these, each with the guest's id."""
-        return [(guest, self._path(guest)) for guest in sorted(self._versions.keys() - {*guests})]
+    def beside(self, guests: Collection[str]) -> Sequence[tuple[str, str]]:
+        """List the notes of guests other than these, each with the guest's id: the name of the file and which of it."""
+        return [(guest, f"{self._journal.path}#{guest}") for guest in sorted(self._versions.keys() - {*guests})]
 
     async def forget(self, server: str) -> None:
-        """Remove a guest's note, once the guest is gone; none is fine."""
-        self._versions.pop(server, None)
-        # Whatever is known of it: a note that could not be read has no version.
-        await asyncio.to_thread(self._path(server).unlink, missing_ok=True)
+        """Remove a guest's note, once the guest is gone; none is fine. Raises OSError."""
+        await self._changes(_Changed(server))
+
+    async def close(self) -> None:
+        """Wait for what is still being written for callers that have gone."""
+        await self._changes(None)
 
     @property
     def networks_version(self) -> str:
@@ -108,17 +129,52 @@ class GuestNotes:
             log.warning("the note of networks cannot be read", file=str(path), why=str(error))
             return None
 
-    def _path(self, server: str) -> Path:
-        if not re.fullmatch(UUID_PATTERN, server):
-            raise ValueError(f"{server[:80]!r} is not the id of a guest")
-        return self.directory / f"{server}.json"
+    async def _change(self, changed: Sequence[_Changed | None]) -> Sequence[None]:
+        asked = [each for each in changed if each is not None]
+        await to_its_end(self._journal.change, {each.server: each.value() for each in asked})
+        for each in asked:
+            self._versions.pop(each.server, None)
+            if each.note is not None:
+                self._versions[each.server] = each.note.version
+            if (path := self._unreadable.pop(each.server, None)) is not None:
+                path.unlink(missing_ok=True)
+        return [None] * len(changed)
 
-    def _read(self, server: str) -> GuestNote | None:
-        try:
-            return to_record(orjson.loads(durable.read(self._path(server))), GuestNote, tolerant=True)
-        except (OSError, ValueError, TypeError, LookupError) as error:
-            log.warning("the note of a guest cannot be read", guest=server, why=str(error))
-            return None
+    def _taken_over(self) -> Sequence[GuestNote]:
+        """Move the notes of a version that made a file for each guest into the one file, and return them.
+
+        They are newer than what that one says, if it does: it was made before the other version came back.
+        """
+        paths = [path for path in self.directory.glob("*.json") if path.name != NETWORKS]
+        taken = {}
+        for path in paths:
+            try:
+                note = _read(path.stem, durable.read(path))
+            except OSError as error:
+                log.warning("the note of a guest cannot be read", guest=path.stem, why=str(error))
+                note = None
+            if note is None:
+                self._unreadable[path.stem] = path
+            else:
+                taken[path] = note
+        if taken:
+            self._journal.change({each.server: _Changed(each.server, each).value() for each in taken.values()})
+            for path in taken:
+                path.unlink()
+            # Else one could come back after a power cut, and take the place of what is kept by then.
+            durable.sync_directory(self.directory)
+        return [*taken.values()]
+
+
+def _read(server: str, content: bytes) -> GuestNote | None:
+    try:
+        note = to_record(orjson.loads(content), GuestNote, tolerant=True)
+        if note.server != server:
+            raise ValueError(f"it is that of {note.server}")
+    except (ValueError, TypeError, LookupError) as error:
+        log.warning("the note of a guest cannot be read", guest=server, why=str(error))
+        return None
+    return note
 
 
 def _writer(note: NetworksNote) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from novakit.agent.notes import GuestNotes
 from tests.crash.power_cut import Recorder
 from tests.support.service import Api, Service
 
@@ -88,3 +89,36 @@ async def test_what_was_answered_with_success_survives_a_power_cut_at_the_answer
             client.api = await Api.login(again, session)
             shown = await client.api.ok("GET", f"/image/v2/images/{image}")
             assert shown["status"] == "active"
+
+
+@pytest.mark.slow
+async def test_every_guest_that_was_shown_has_its_note_after_a_power_cut(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    recorder = Recorder.build(tmp_path, state)
+    async with aiohttp.ClientSession() as session:
+        with Service(state, "--simulate", "1", environment=recorder.environment()) as service:
+            client = Client(await Api.login(service, session))
+            image, network = await client.api.image(), await client.api.network()
+            shown: dict[str, set[str]] = {}
+            servers: set[str] = set()
+            for number in range(4):
+                server = await client.api.server(f"s{number}", image, networks=[{"uuid": network}])
+                await client.api.reach(server, "ACTIVE")
+                servers.add(server)
+                await client.ask("GET", f"/compute/v2.1/servers/{server}", None, "")
+                shown[list(client.promised)[-1]] = {*servers}
+            first = min(servers)
+            await client.api.ok("DELETE", f"/compute/v2.1/servers/{first}")
+            await client.api.gone(first)
+            again = await client.api.server("again", image, networks=[{"uuid": network}])
+            await client.api.reach(again, "ACTIVE")
+            await client.ask("GET", f"/compute/v2.1/servers/{again}", None, "")
+            shown[list(client.promised)[-1]] = {*servers, again} - {first}
+    for number, (request, guests) in enumerate(shown.items()):
+        disk = recorder.disk_at(request, tmp_path / f"disk{number}")
+        (directory,) = disk.glob("agents/*/guests")
+        notes = GuestNotes(directory)
+        notes.open()
+        assert all(notes.version(guest) for guest in guests), "the note of its end, which has a version, is there"
+        assert {guest for guest, _ in notes.beside([])} == guests

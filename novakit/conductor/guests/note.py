@@ -6,8 +6,8 @@ and understands nothing of it.
 The invariant: a note is sealed with the deployment's secret, which is in the database alone, and names its host and
 guest. So a host can keep a note, lose it or give back an old one; it cannot make one, alter one, or pass on that of
 another host as its own.
-The cost: one flush-to-disk write on the host (1 ms) for each note, and one call to the host whenever the server has
-changed.
+The cost: one flush on the host for all notes that come at once, 0.3 ms of CPU for one that comes alone, and one
+call to the host whenever the server has changed.
 """
 
 import hashlib

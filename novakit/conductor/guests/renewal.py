@@ -4,7 +4,7 @@ The idea: a note is written a moment after its server has changed, so that a bac
 what was done since; what that misses, the next report of the host shows to be stale.
 The invariant: a note is written of a server at rest only, for while an operation works on it the note is the
 operation's; and not before its host has reported to this process, which tells what its notes are.
-The cost: four reads for all that changed within a second, and for each server one call to its host with two flushes
+The cost: four reads for all that changed within a second, and for each server one call to its host with a flush
 there. Each of several conductors writes what it hears of. Nobody waits for a note: the thousands that may be stale
 after a restart are written in rounds, behind those of what changes.
 """

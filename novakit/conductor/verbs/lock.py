@@ -1,8 +1,6 @@
 """Lock: keep ordinary users from changing a server; an administrator's lock keeps its owner away too."""
 
-import attrs
-
-from novakit.conductor.verb import NOT_READ, Action, Asked, Begun, Verb
+from novakit.conductor.verb import Action, Asked, Begun, Verb
 from novakit.conductor.work import Memory
 
 _REASON = {
@@ -12,29 +10,17 @@ _REASON = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class Locking:
-    """What is said of a lock."""
-
-    locked_reason: str | None = None
-
-
 async def begin(asked: Asked) -> Begun[Memory]:
     """Lock the server with the request itself; nothing is left to be done."""
     context, server = asked.context, asked.server
     by = "admin" if context.is_admin else "owner"
-    reason = asked.given(Locking).locked_reason
+    reason = (asked.value or {}).get("locked_reason") if asked.version >= (2, 73) else None
     return Begun(memory=Memory(host=server["host"]), values={"locked_by": by, "locked_reason": reason})
 
 
 LOCK = Verb(
     kind="lock",
-    action=Action(
-        name="lock",
-        rule="os_compute_api:os-lock-server:lock",
-        bodies=(((2, 1), NOT_READ), ((2, 73), _REASON)),
-        value=Locking,
-    ),
+    action=Action(name="lock", rule="os_compute_api:os-lock-server:lock", bodies=(((2, 1), {}), ((2, 73), _REASON))),
     begin=begin,
     remembers=Memory,
     needs_host=False,

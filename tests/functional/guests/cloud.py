@@ -5,7 +5,7 @@ cloud costs no process and a test can have hundreds.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from novakit.agent.wires import Wires
 from novakit.bus import MemoryBus, Targets, client, serve
 from novakit.bus.tickets import Tickets
 from novakit.calls.conductor import AuditReport, ConductorCalls
-from novakit.calls.host import BuildPlan, HostCalls, NicPlan
+from novakit.calls.host import BuildPlan, GuestNote, HostCalls, NicPlan
 from novakit.conductor import establishing
 from novakit.conductor.audit import Audit
 from novakit.conductor.engine import Engine
@@ -52,6 +52,12 @@ FLAVOR = {"id": "1", "name": "tiny", "vcpus": 1, "ram": 512, "disk": 1, "ephemer
 PLUGINS = PluginHost.load(PluginChoice.read({}, driver="simulated", network="simulated", scheduler=None), ["agent"])
 Content = Mapping[str, Sequence[Mapping[str, Any]]]
 """All rows, by table."""
+
+
+async def rewrite(notes: GuestNotes, guest: str, change: Callable[[GuestNote], GuestNote]) -> None:
+    """Change the note that a host keeps of a guest, as somebody who owns the host may."""
+    (note,) = await notes.some([guest])
+    await notes.keep(change(note))
 
 
 class Cloud:

@@ -3,39 +3,57 @@
 The rogue has a guest that the database does not know, and gives back a note of it that it wrote itself.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 import sqlalchemy as sa
 
 from novakit import world
+from novakit.agent.notes import GuestNotes
+from novakit.calls.host import GuestNote
 from novakit.conductor.guests.adoption import Asked
 from novakit.network.interfaces import INTERFACE
 from novakit.store import Store, metadata
 from novakit.store import deployment as deployments
 from novakit.store.compute import servers, strangers
 from novakit.store.placement import usages
-from tests.functional.guests.cloud import Cloud, copied, put_back
+from tests.functional.guests.cloud import Cloud, copied, put_back, rewrite
+from tests.support.stores import sqlite_store
 
 HOSTS = ("honest", "rogue")
 UNKNOWN = "99999999-0000-4000-8000-000000000001"
 Forge = Callable[[dict[str, Any]], None]
 
 
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await sqlite_store(tmp_path / "cloud.db")
+    yield store
+    await store.close()
+
+
 def _guests(directory: Path, host: str) -> Path:
     return directory / "agents" / host / "guests"
 
 
-def _forge(directory: Path, guest: str, change: Forge) -> None:
-    """Let the rogue write its note anew; the seal is what it can make up."""
-    path = _guests(directory, "rogue") / f"{guest}.json"
-    kept = orjson.loads(path.read_bytes())
-    note = orjson.loads(kept["text"])
-    change(note)
-    path.write_bytes(orjson.dumps({**kept, "text": orjson.dumps(note).decode(), "seal": "0" * 64}))
+async def _forge(at: Cloud | Path, guest: str, change: Forge) -> None:
+    """Let the rogue write its note anew; the seal is what it can make up. Without a cloud its agent does not run."""
+    if isinstance(at, Path):
+        notes = GuestNotes(_guests(at, "rogue"))
+        notes.open()
+    else:
+        notes = at.agents["rogue"].notes_kept
+
+    def forged(kept: GuestNote) -> GuestNote:
+        note = orjson.loads(kept.text)
+        change(note)
+        return attrs.evolve(kept, text=orjson.dumps(note).decode(), seal="0" * 64)
+
+    await rewrite(notes, guest, forged)
 
 
 async def _held(cloud: Cloud) -> dict[str, int]:
@@ -79,10 +97,10 @@ async def test_a_forged_claim_takes_nothing_of_another_host_and_nothing_in_anoth
         await cloud.begin()
         guest = await _invent(cloud)
         before = await _held(cloud)
-        _forge(tmp_path, guest, steal)
+        await _forge(cloud, guest, steal)
         await cloud.report(3)
         assert guest in await cloud.strangers() and await _held(cloud) == before
-        _forge(tmp_path, guest, take)
+        await _forge(cloud, guest, take)
         async with store.write() as session:
             await strangers.drop(session, "rogue", [guest])
         await cloud.report(3)
@@ -122,7 +140,7 @@ async def test_a_note_of_nonsense_is_none_and_keeps_no_other_host_from_its_guest
         honest, forged = await cloud.create("honest"), await cloud.create("rogue")
         await cloud.report()
         await put_back(store, backup)
-        _forge(tmp_path, forged, change)
+        await _forge(cloud, forged, change)
         await cloud.agents["rogue"]._report(started=False)
         await cloud.report(2)
         strange = await cloud.strangers()
@@ -139,7 +157,7 @@ async def test_what_is_not_sealed_reaches_no_other_host(store: Store, tmp_path: 
     async with Cloud.on(store, tmp_path, HOSTS) as cloud:
         await cloud.begin()
         guest = await _invent(cloud)
-        _forge(tmp_path, guest, name)
+        await _forge(cloud, guest, name)
         await cloud.report(3)
         assert (await _keeps(cloud, guest))["reach"] == "here"
         async with store.read() as session:
@@ -162,7 +180,7 @@ async def test_an_operators_word_for_a_forged_note_gives_nothing_of_other_projec
     async with Cloud.on(store, tmp_path, HOSTS) as cloud:
         await cloud.begin()
         guest = await _invent(cloud)
-        _forge(tmp_path, guest, lambda note: note["server"].update(description="forged"))
+        await _forge(cloud, guest, lambda note: note["server"].update(description="forged"))
         async with store.write() as session:
             project = metadata.tables["identity_projects"]
             (row,) = await session.all(sa.select(project))
@@ -203,7 +221,7 @@ async def test_an_operators_word_makes_no_router_for_another_project(store: Stor
     noted["ports"].append({**leg, "server_id": None})
     noted["routers"].append(router)
     path.write_bytes(orjson.dumps({**kept, "text": orjson.dumps(noted).decode(), "seal": "0" * 64}))
-    _forge(tmp_path, guest, lambda note: note["server"].update(description="forged"))
+    await _forge(tmp_path, guest, lambda note: note["server"].update(description="forged"))
     async with Cloud.on(store, tmp_path, HOSTS) as cloud:
         await cloud.report(2)
         assert (await cloud.desk.adopt(guest, None, Asked(user_id="u"))).why == ""
@@ -227,7 +245,7 @@ async def test_an_operators_word_opens_a_network_to_all_only_where_the_database_
             project = metadata.tables["identity_projects"]
             (row,) = await session.all(sa.select(project))
             await session.execute(sa.insert(project), [{**row, "id": "q", "name": "q"}])
-    _forge(tmp_path, guest, on_its_own)
+    await _forge(tmp_path, guest, on_its_own)
     told = {"id": UNKNOWN, "name": "all", "project_id": "p", "shared": True, "external": True, "segment": 77}
     path = _guests(tmp_path, "rogue") / "networks.json"
     note = {"version": "1", "text": orjson.dumps({"networks": [told]}).decode(), "seal": "0" * 64}
@@ -267,7 +285,7 @@ async def test_an_operators_word_gives_a_host_no_image_and_no_group_of_others(st
     async with Cloud.on(store, tmp_path, HOSTS) as cloud:
         await cloud.begin()
         guest = await _invent(cloud)
-        _forge(tmp_path, guest, reach)
+        await _forge(cloud, guest, reach)
         async with store.write() as session:
             images, groups = metadata.tables["images"], metadata.tables["server_groups"]
             await session.execute(sa.insert(images), [image])

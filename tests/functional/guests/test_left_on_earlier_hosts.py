@@ -20,7 +20,7 @@ from novakit.conductor.work import Rewind, Work
 from novakit.config import ConductorOptions
 from novakit.store import Store
 from novakit.store.compute import left_guests, servers
-from tests.functional.guests.cloud import Cloud
+from tests.functional.guests.cloud import Cloud, rewrite
 
 LATER = timedelta(days=400)
 
@@ -124,8 +124,7 @@ async def test_what_unknown_guests_of_a_revoked_host_held_is_given_back(store: S
             await cloud.parts.placement.release(session, lost)
             await session.execute(servers.servers.delete().where(servers.servers.c.id == lost))
             await left_guests.put(session, "a", world.new_id())
-        path = tmp_path / "agents" / "a" / "guests" / f"{lost}.json"
-        path.write_text(path.read_text().replace('"seal":"', '"seal":"0'))
+        await rewrite(cloud.agents["a"].notes_kept, lost, lambda note: attrs.evolve(note, seal=f"0{note.seal}"))
         await cloud.report(2)
         assert {*await cloud.strangers()} == {lost} and await used(cloud) == [
             {"VCPU": 2, "MEMORY_MB": 1024, "DISK_GB": 2}

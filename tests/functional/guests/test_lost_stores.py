@@ -2,8 +2,10 @@
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from novakit import identities
@@ -17,9 +19,17 @@ from novakit.store import deployment as rows
 from novakit.store.compute import hosts, servers
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import Power
-from tests.functional.guests.cloud import Cloud, copied, put_back
+from tests.functional.guests.cloud import Cloud, copied, put_back, rewrite
+from tests.support.stores import sqlite_store
 
 A = ("a",)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await sqlite_store(tmp_path / "cloud.db")
+    yield store
+    await store.close()
 
 
 async def _row(cloud: Cloud, id: str) -> dict[str, object]:
@@ -146,11 +156,15 @@ async def test_a_host_can_invent_no_guest(store: Store, tmp_path: Path) -> None:
         backup = await copied(store)
         lost = await cloud.create("a")
         await put_back(store, backup)
-        path = tmp_path / "agents" / "a" / "guests" / f"{lost}.json"
-        path.write_text(path.read_text().replace(r"\"project_id\":\"p\"", r"\"project_id\":\"q\""))
+        notes = cloud.agents["a"].notes_kept
+        mine, its = '"project_id":"p"', '"project_id":"q"'
+        await rewrite(notes, lost, lambda note: attrs.evolve(note, text=note.text.replace(mine, its)))
         await cloud.report(3)
         assert "not sealed by this database" in (await cloud.strangers())[lost]
-        path.write_text("nonsense")
+        await cloud.stop_host("a")
+        path = tmp_path / "agents" / "a" / "guests" / "notes.journal"
+        path.write_text("nonsense\n")
+        await cloud.start_host("a")
         await cloud.report(3)
         assert "no note" in (await cloud.strangers())[lost] and await cloud.guests("a") == {lost}
 

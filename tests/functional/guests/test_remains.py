@@ -87,8 +87,10 @@ async def test_a_copy_of_a_disk_and_a_note_of_nobody_are_told_of_and_removed(sto
             (home / "snapshots" / f"{server}.{world.new_id()}.qcow2").write_bytes(b"disk")
         await _restart(cloud, "a")
         desk = RemainsDesk(cloud.parts)
-        things = {(each.kind, Path(each.name).parent.name, each.owner) for each in (await desk.listed()).things}
-        assert things == {("file", "snapshots", gone), ("file", "guests", gone)}
+        things = {(each.kind, each.name, each.owner) for each in (await desk.listed()).things}
+        (copy,) = (home / "snapshots").glob(f"{gone}.*")
+        note = f"{home}/guests/notes.journal#{gone}"
+        assert things == {("file", str(copy), gone), ("file", note, gone)}
         assert (await desk.remove(gone, None)).why == "" and (await desk.listed()).things == ()
         assert {path.name.partition(".")[0] for path in (home / "snapshots").iterdir()} == {mine}
         assert (await cloud.audit()).orphaned == ()
