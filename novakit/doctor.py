@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 from novakit import __version__, clouds
+from novakit.agent import journal
 from novakit.agent.measure import Measuring
+from novakit.agent.notes import JOURNAL
 from novakit.concurrency import locks
 from novakit.config import Config
 from novakit.errors import ConfigError, NovakitError
@@ -37,6 +39,7 @@ async def examine(config: Config) -> list[Finding]:
     """Look at everything a process with this configuration needs here."""
     findings = [_python(), *_state_directory(config.state), _memory(), *await asyncio.to_thread(_service, config)]
     findings.append(await _schema(config))
+    findings += await asyncio.to_thread(lambda: [*_notes(config.state)])
     choice = PluginChoice.read(
         config.plugins, driver=config.driver, network=config.network, scheduler=config.scheduler.driver
     )
@@ -153,6 +156,25 @@ async def _schema(config: Config) -> Finding:
     if present != wanted:
         return _ok(check, f"revision {present or 'none'}; the next start brings it to {wanted}")
     return _ok(check, f"revision {present}")
+
+
+def _notes(state: Path) -> Iterable[Finding]:
+    """One line for each file with notes of guests that is damaged, and for each that an agent kept aside as such."""
+    check, disk = "notes of guests", "look at the disk"
+    for path in sorted(state.glob(f"agents/*/guests/{JOURNAL}")):
+        try:
+            damage = "; ".join(str(each) for each in journal.examine(path)[:5])
+        except OSError as error:
+            damage = f"it cannot be read ({error.strerror})"
+        if damage:
+            yield _warn(
+                check,
+                f"{path} is damaged: {damage}",
+                f"{disk}, and start the host's agent again: it goes on with all other notes, and the conductor has it"
+                " write those of its servers again",
+            )
+    for path in sorted(state.glob(f"agents/*/guests/{JOURNAL}{journal.ASIDE}")):
+        yield _warn(check, f"{path} was damaged, and is kept aside", f"{disk}, then remove the file")
 
 
 def _plugins(plugins: PluginHost, choice: PluginChoice) -> Iterable[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from novakit.agent.journal import scan
 from novakit.cli.doctor import STOPS
 from tests.support.service import Api, Service
 
@@ -156,3 +157,32 @@ def test_what_keeps_the_scheduler_from_starting_is_missing(tmp_path: Path, optio
     done = subprocess.run([*command, "--format", "json"], text=True, capture_output=True, timeout=WITHIN, check=False)
     wrong = [row for row in json.loads(done.stdout) if row["check"] in STOPS and row["state"] == "missing"]
     assert done.returncode == 2 and told in wrong[0]["found"]
+
+
+async def test_damaged_notes_of_guests_are_named_and_made_whole_again(tmp_path: Path) -> None:
+    with Service(tmp_path / "state", "--simulate", "1") as service:
+        async with aiohttp.ClientSession() as session:
+            api = await Api.login(service, session)
+            image, network = await api.image(), await api.network()
+            one, other = [await api.server(name, image, networks=[{"uuid": network}]) for name in ("one", "other")]
+            await api.settled()
+            _, rows = await asyncio.to_thread(doctor, service.state)
+            assert "notes of guests" not in rows
+            service.stop()
+            (file,) = service.state.glob("agents/*/guests/notes.journal")
+            content = file.read_bytes()
+            last = content.rindex(f" {one} ".encode()) + 60
+            file.write_bytes(content[:last] + b"?" + content[last + 1 :])
+            _, rows = await asyncio.to_thread(doctor, service.state, "--driver", "simulated")
+            row = rows["notes of guests"]
+            assert row["state"] == "warn" and f"{file} is damaged" in row["found"]
+            assert one in row["found"] and other not in row["found"] and "start the host's agent again" in row["remedy"]
+            service.start()
+            _, rows = await asyncio.to_thread(doctor, service.state)
+            assert rows["notes of guests"]["found"] == f"{file}.damaged was damaged, and is kept aside"
+            async with asyncio.timeout(WITHIN):
+                while not {one, other} <= scan(file.read_bytes()).places.keys():
+                    await asyncio.sleep(0.1)
+            Path(f"{file}.damaged").unlink()
+            _, rows = await asyncio.to_thread(doctor, service.state)
+            assert "notes of guests" not in rows
