@@ -3,7 +3,6 @@
 import ipaddress
 import re
 import socket
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 
 from novakit import world
@@ -32,7 +31,7 @@ def number_of(ip: str) -> int:
 
 def ip_of(number: int) -> str:
     """Write a number as an IPv4 address."""
-    return socket.inet_ntoa(struct.pack("!I", number))
+    return socket.inet_ntoa(number.to_bytes(4, "big"))
 
 
 def range_of(cidr: str) -> ipaddress.IPv4Network:

@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 
 import attrs
+import orjson
 
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.image_properties import STANDARD
@@ -23,7 +25,10 @@ WITH_PROGRESS = ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRA
 
 def precise(when: datetime | None) -> str | None:
     """Write a time to the microsecond without a zone, as some old fields have it."""
-    return when.isoformat(timespec="microseconds")[:26] if when else None
+    if when is None:
+        return None
+    # Half of the time of `isoformat`, which is a tenth of that of a long list; it leaves out microseconds of zero.
+    return orjson.dumps(when)[1:27].decode() if when.microsecond else when.isoformat(timespec="microseconds")[:26]
 
 
 def host_id(server: Server) -> str:
@@ -66,6 +71,8 @@ class ServerViews:
     """By flavor and project."""
     _images: dict[tuple[str, int], View] = attrs.field(factory=dict, init=False)
     """By image and what the server knows of its properties."""
+    _groups: dict[tuple[str, ...], list[dict[str, str]]] = attrs.field(factory=dict, init=False)
+    """By the names of security groups."""
     _kept: list[object] = attrs.field(factory=list, init=False)
     """What those are known by, so that nothing else gets its identity."""
 
@@ -86,7 +93,7 @@ class ServerViews:
         shown["OS-EXT-STS:vm_state"] = server.vm_state
         shown["OS-EXT-STS:power_state"] = server.power_state
         shown["os-extended-volumes:volumes_attached"] = []
-        if groups := security_groups(ports):
+        if ports and (groups := self._security_groups(ports)):
             shown["security_groups"] = groups
         if self._admin:
             shown |= _for_admins(version, server)
@@ -147,6 +154,13 @@ class ServerViews:
         if version >= (2, 100):
             shown["scheduler_hints"] = server.scheduler_hints
         return shown
+
+    def _security_groups(self, ports: Sequence[ShownPort]) -> list[dict[str, str]]:
+        names = tuple(chain.from_iterable(port.security_groups for port in ports))
+        known = self._groups.get(names)
+        if known is None:
+            known = self._groups[names] = security_groups(ports)
+        return known
 
     def _flavor(self, server: Server) -> View:
         key = id(server.flavor), server.project_id
