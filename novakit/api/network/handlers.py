@@ -1,5 +1,6 @@
 """The five verbs that every resource has."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from novakit.api.network.routers import ROUTERS
 from novakit.api.network.security_group_rules import SECURITY_GROUP_RULES
 from novakit.api.network.security_groups import SECURITY_GROUPS
 from novakit.api.network.subnets import SUBNETS
+from novakit.api.pieces import in_pieces
 from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
 from novakit.network.refusals import not_found
@@ -44,14 +46,17 @@ def _hidden(call: NetworkCall, resource: Resource[D, N, C]) -> list[str]:
     return [key for key in special if not call.allows(f"get_{resource.one}:{key}")]
 
 
-def _views(call: NetworkCall, resource: Resource[D, N, C], found: list[D]) -> list[View]:
+def _views(call: NetworkCall, resource: Resource[D, N, C], found: Sequence[D]) -> listing.Views[D]:
     """Show things without what the caller may not see."""
-    hidden = _hidden(call, resource)
-    views = [resource.view(one) for one in found]
-    for view in views:
+    hidden, view = _hidden(call, resource), resource.view
+
+    def less(one: D) -> View:
+        shown = view(one)
         for key in hidden:
-            del view[key]
-    return views
+            del shown[key]
+        return shown
+
+    return listing.Views(found, less if hidden else view)
 
 
 async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
@@ -60,10 +65,10 @@ async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     filters = listing.wanted(call.request.query)
     listing.check(filters, known, resource.flags, tagged=resource.tagged)
     found = await resource.things(call.service).find(call.context, **resource.wanted(filters))
-    views = _views(call, resource, found)
-    views, links = listing.page(call.request, listing.passing(views, filters), known)
+    views = listing.passing(_views(call, resource, found), filters)
+    views, links = listing.page(call.request, views, known)
     fields = call.request.query.getall("fields", [])
-    body: dict[str, object] = {resource.many: [listing.with_fields(view, fields) for view in views]}
+    body: dict[str, object] = {resource.many: in_pieces(listing.with_fields(view, fields) for view in views)}
     if links:
         body[f"{resource.many}_links"] = links
     return reply(body)
@@ -94,7 +99,7 @@ async def create(resource: Resource[D, N, C], call: NetworkCall) -> web.Response
         )
     values = [resource.new.read(one, call) for one in given]
     made = _views(call, resource, await resource.things(call.service).create(call.context, values))
-    return reply({resource.many: made} if bulk else {resource.one: made[0]}, 201)
+    return reply({resource.many: [*made]} if bulk else {resource.one: made[0]}, 201)
 
 
 def _part(resource: Resource[D, N, C], body: View) -> object:

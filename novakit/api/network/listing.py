@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Generic, TypeVar, overload
 
+import attrs
 from aiohttp import web
 
 from novakit import errors
@@ -12,6 +14,7 @@ from novakit.api.network.bodies.kinds import shown
 from novakit.api.network.bodies.spellings import spelt
 from novakit.api.network.resources import View, moment
 
+D = TypeVar("D")
 CONTROLS = {"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"}
 SINCE = "changed_since"
 FIXED = {"subnet_id", "ip_address", "ip_address_substr"}
@@ -59,7 +62,29 @@ def check(filters: Mapping[str, Sequence[str]], known: frozenset[str], flags: fr
             raise _bad(f"[{shown(key)}] is invalid attribute for filtering")
 
 
-def passing(views: list[View], filters: Mapping[str, Sequence[str]]) -> list[View]:
+@attrs.frozen
+class Views(Sequence[View], Generic[D]):
+    """What clients see of things, made of each when it is asked for and kept nowhere: lists have thousands."""
+
+    found: Sequence[D]
+    show: Callable[[D], View]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __iter__(self) -> Iterator[View]:
+        return map(self.show, self.found)
+
+    @overload
+    def __getitem__(self, place: int) -> View: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[View]: ...
+    def __getitem__(self, place: int | slice) -> View | Sequence[View]:
+        """Show one, or those between two places."""
+        return Views(self.found[place], self.show) if isinstance(place, slice) else self.show(self.found[place])
+
+
+def passing(views: Sequence[View], filters: Mapping[str, Sequence[str]]) -> Sequence[View]:
     """Keep what has one of the asked values for every filter; the filters have passed `check`."""
     if not filters:
         return views
@@ -116,7 +141,9 @@ def _moment(text: str) -> datetime:
         return queries.moment(text, f"{SINCE} {shown(text)} is no time.")
 
 
-def page(request: web.Request, views: list[View], known: frozenset[str]) -> tuple[list[View], list[dict[str, str]]]:
+def page(
+    request: web.Request, views: Sequence[View], known: frozenset[str]
+) -> tuple[Sequence[View], list[dict[str, str]]]:
     """Sort, cut to the asked page, and give the links to the pages beside it."""
     query = request.query
     keys, directions = query.getall("sort_key", []), query.getall("sort_dir", [])
@@ -126,7 +153,7 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
     for key, direction in reversed(pairs):
         if key not in known:
             raise _bad(f"[{shown(key)}] is invalid attribute for sort_keys")
-        views.sort(key=lambda view: _rank(_text(view.get(key))), reverse=direction == "desc")
+        views = sorted(views, key=_ranked_by(key), reverse=direction == "desc")
     limit = _limit(query)
     start, stop = 0, len(views)
     back = _flag("page_reverse", query.get("page_reverse", "false"))
@@ -150,6 +177,10 @@ def page(request: web.Request, views: list[View], known: frozenset[str]) -> tupl
 def _text(value: object) -> object:
     """Return a moment as clients see it, and anything else as it is."""
     return moment(value) if isinstance(value, datetime) else value
+
+
+def _ranked_by(key: str) -> Callable[[View], tuple[bool, str | float]]:
+    return lambda view: _rank(_text(view.get(key)))
 
 
 def _rank(value: object) -> tuple[bool, str | float]:

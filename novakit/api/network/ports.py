@@ -69,7 +69,9 @@ def view(one: PortDetails) -> View:
         "fixed_ips": [{"subnet_id": subnet, "ip_address": ip_of(number)} for subnet, number in one.addresses],
         "security_groups": list(one.groups),
         "port_security_enabled": row.port_security,
-        "allowed_address_pairs": [{"mac_address": mac, "ip_address": ip} for mac, ip in row.allowed_pairs],
+        "allowed_address_pairs": [{"mac_address": mac, "ip_address": ip} for mac, ip in row.allowed_pairs]
+        if row.allowed_pairs
+        else [],
         "extra_dhcp_opts": [],
         "qos_policy_id": None,
         "dns_name": row.hostname,

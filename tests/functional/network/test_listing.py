@@ -156,3 +156,16 @@ async def test_what_clients_compare_is_shown_as_it_was_sent_and_a_range_of_a_sub
         {"mac_address": port["mac_address"], "ip_address": "10.7.0.9/24"},
         {"mac_address": "fa:16:3e:00:0a:0c", "ip_address": "10.7.0.9"},
     ]
+
+
+async def test_pages_without_an_order_lead_to_each_other_both_ways(cloud: Any) -> None:
+    made = [(await cloud.make("networks", name=name))["id"] for name in "abcde"]
+    path, seen = "networks?limit=2", []
+    while path:
+        body = (await cloud.call("GET", path))[1]
+        seen.append([one["id"] for one in body["networks"]])
+        links = {one["rel"]: one["href"].partition("/v2.0/")[2] for one in body.get("networks_links", [])}
+        path = links.get("next", "")
+    assert seen == [made[:2], made[2:4], made[4:]]
+    back = (await cloud.call("GET", links["previous"]))[1]
+    assert [one["id"] for one in back["networks"]] == made[2:4]

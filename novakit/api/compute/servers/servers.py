@@ -1,6 +1,6 @@
 """/servers: create, list, show, update and delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from novakit.api.compute.servers.creation import changes, creation
 from novakit.api.compute.servers.filters import Listing, listing
 from novakit.api.compute.servers.rules import authorize_fields, route_of
 from novakit.api.documents import Document
+from novakit.api.pieces import in_pieces
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
 from novakit.conductor.verbs.create import CREATE
@@ -46,7 +47,7 @@ async def index(call: Call[Compute]) -> web.Response:
     if wanted is None or wanted.wanted.limit == 0:
         return _list(call, "servers", [], [])
     found = await call.service.servers.names(wanted.wanted, wanted.addresses)
-    shown = [views.brief(call, server_id, name) for server_id, name in found]
+    shown = (views.brief(call, server_id, name) for server_id, name in found)
     return _list(call, "servers", shown, [server_id for server_id, _ in found])
 
 
@@ -57,7 +58,7 @@ async def detail(call: Call[Compute]) -> web.Response:
     ports = await call.service.servers.addresses(server.id for server in found)
     statuses = await _host_statuses(call, found)
     full = views.ServerViews(call).full
-    shown = [full(server, ports.get(server.id, ()), statuses.get(server.id), detail=True) for server in found]
+    shown = (full(server, ports.get(server.id, ()), statuses.get(server.id), detail=True) for server in found)
     return _list(call, "servers/detail", shown, [server.id for server in found])
 
 
@@ -121,8 +122,8 @@ async def _page(call: Call[Compute], asked: Listing | None) -> Sequence[Server]:
     return found
 
 
-def _list(call: Call[Compute], place: str, shown: list[Document], ids: Sequence[str]) -> web.Response:
-    body: Document = {"servers": shown}
+def _list(call: Call[Compute], place: str, shown: Iterable[Document], ids: Sequence[str]) -> web.Response:
+    body: Document = {"servers": in_pieces(shown)}
     if more := next_page(call, place, ids):
         body["servers_links"] = more
     return reply(body)
