@@ -13,6 +13,7 @@ from aiohttp.typedefs import Middleware
 
 from novakit import errors, tracing, world
 from novakit.api import ids
+from novakit.api.answer import DocumentAnswer
 from novakit.api.documents import Document
 from novakit.api.entrance import Authenticate, Entrance
 from novakit.api.reading import STRANGERS_BODY, parse, read_body, refuse_encoded, require_few_values, require_host
@@ -198,7 +199,7 @@ def reply(body: object = None, status: int = 200, headers: Mapping[str, str] | N
     """Answer with a JSON document, or with no body at all; moments in it are written to the second."""
     if body is None:
         return web.Response(status=status, headers=headers)
-    return web.Response(
+    return DocumentAnswer(
         body=orjson.dumps(body, option=MOMENTS), status=status, headers=headers, content_type="application/json"
     )
 
