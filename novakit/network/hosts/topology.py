@@ -218,8 +218,8 @@ async def _rules(session: Session, groups: Collection[str]) -> dict[str, list[Ru
     lines = await rows.find(session, StoredRule, security_group_id=groups) if groups else []
     remote = {line.remote_group_id for line in lines if line.remote_group_id}
     members: dict[str, list[str]] = defaultdict(list)
-    for row in await group_members(session, remote) if remote else ():
-        members[row["group_id"]].append(f"{ip_of(row['number'])}/32")
+    for group_id, number in await group_members(session, remote) if remote else ():
+        members[group_id].append(f"{ip_of(number)}/32")
     for line in lines:
         found[line.security_group_id].append(_rule(line, members))
     return found

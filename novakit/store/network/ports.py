@@ -243,9 +243,9 @@ _GROUP_MEMBERS = (
 )
 
 
-async def group_members(session: Session, group_ids: Collection[str]) -> list[Row]:
-    """Fetch the addresses of every port in security groups."""
-    return await session.all(_GROUP_MEMBERS, {"groups": list(group_ids)})
+async def group_members(session: Session, group_ids: Collection[str]) -> Sequence[tuple[str, int]]:
+    """Fetch the pairs of security group and address of every port in groups."""
+    return await session.rows(_GROUP_MEMBERS, {"groups": list(group_ids)})
 
 
 AddressOfServer = tuple[str, str, str, str, int | None, str | None, Sequence[tuple[str, str]] | None]
