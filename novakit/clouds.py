@@ -51,7 +51,7 @@ def passwords(path: Path) -> dict[str, str]:
 
 def new_password() -> str:
     """Make a password: 20 characters that nobody takes for one another."""
-    return "".join(world.chance().choices(ALPHABET, k=20))
+    return world.word(ALPHABET, 20)
 
 
 def write(path: Path, auth_url: str, chosen: Mapping[str, str]) -> None:

@@ -6,9 +6,9 @@ whole control plane on a clock and a seed of its own.
 
 import asyncio
 import contextvars
+import os
 import random
 import time
-import uuid
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -51,7 +51,10 @@ class SystemWorld:
         return time.monotonic()
 
     def new_id(self) -> str:
-        return str(uuid.uuid4())
+        # As `uuid.uuid4` makes it, at half the cost: some ten are made for each server.
+        drawn = os.urandom(16).hex()
+        kind = "89ab"[int(drawn[16], 16) & 3]
+        return f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{kind}{drawn[17:20]}-{drawn[20:]}"
 
     def chance(self) -> random.Random:
         return self._random
@@ -89,6 +92,15 @@ def new_id() -> str:
 def chance() -> random.Random:
     """Return the source of randomness."""
     return _world.get().chance()
+
+
+def word(characters: str, length: int) -> str:
+    """Return so many of some characters, each as likely as any other; the system is asked once for all of them."""
+    number, drawn = chance().randrange(len(characters) ** length), []
+    for _ in range(length):
+        number, place = divmod(number, len(characters))
+        drawn.append(characters[place])
+    return "".join(drawn)
 
 
 def spawn(work: Coroutine[object, object, T], *, name: str) -> asyncio.Task[T]:

@@ -142,8 +142,9 @@ class Work(Generic[M]):
 
     def forget_secrets(self) -> None:
         """Drop what nobody may find in the row of an operation that has ended."""
-        secrets = SECRETS & {field.name for field in attrs.fields(type(self.memory))}
-        self.memory = attrs.evolve(self.memory, **dict.fromkeys(secrets))
+        secrets = [name for name in SECRETS if getattr(self.memory, name, None) is not None]
+        if secrets:
+            self.memory = attrs.evolve(self.memory, **dict.fromkeys(secrets))
 
     def moved(self, event: str, **values: object) -> Moved:
         """Make a move of the verb's table, setting columns with it, the commit of a step."""

@@ -102,7 +102,7 @@ def address(said: str | LeftOut) -> str | LeftOut | None:
 
 def new_password() -> str:
     """Make a password of letters and digits without those that look alike: 12 of 57 are 70 bits."""
-    return "".join(world.chance().choices(PASSWORD_CHARACTERS, k=12))
+    return world.word(PASSWORD_CHARACTERS, 12)
 
 
 def _groups(asked: NewServer) -> tuple[str, ...]:
