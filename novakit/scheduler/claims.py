@@ -9,7 +9,7 @@ The cost: a fixed number of statements for a whole batch, 1.8 ms for one claim a
 where somebody wants particular cells, and some 0.1 ms of CPU to choose them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -40,17 +40,24 @@ class Given:
 
 
 async def claim(
-    session: Session, state: CloudState, wanted: Sequence[tuple[Ask, int]], counted: int
+    session: Session,
+    state: CloudState,
+    wanted: Sequence[tuple[Ask, int]],
+    counted: int,
+    *,
+    new: Collection[str] = (),
 ) -> list[Given | None]:
     """Claim for servers, one after another, on the hosts in these rows; None where a host does not have it any more.
 
-    `counted` is `state.stock_reads` when the table was made to count with them.
+    `counted` is `state.stock_reads` when the table was made to count with them; `new` are the servers that this
+    transaction has found the ledger not to know.
     Cells and devices are chosen anew from what the database says: opening the ledger has locked the providers of the
     hosts and of the devices in question, so nobody else gives of the same ones meanwhile.
     """
     asked = [_Asked(state, ask, row, cells.wanted(ask)) for ask, row in wanted]
     claims = [one.claim({}) for one in asked]
-    batch = _Claims(state, await Ledger.open(session, claims, also={id for one in asked for id in one.in_question()}))
+    also = {id for one in asked for id in one.in_question()}
+    batch = _Claims(state, await Ledger.open(session, claims, also=also, new=new))
     hosts = {one.provider for one in asked if one.request and one.request.cells}
     if hosts:
         batch.held = await numa.held(session, hosts)

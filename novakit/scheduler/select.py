@@ -11,7 +11,7 @@ more transaction (`limits.tries` at most).
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 import attrs
@@ -206,10 +206,11 @@ class Scheduler:
                     # Two schedulers that were asked about one server must not both claim: whoever comes second finds
                     # the claim in `_held`. Before any row is locked, so that nobody waits in a circle.
                     await session.serialise_each(one.ask.server_id for one in pending)
-                    held = await self._held(session, pending)
+                    known = await picture.known_consumers(session, {one.ask.server_id for one in pending})
+                    held = self._held(pending, known)
                     # Somebody else may have been asked instead by now, so nothing is claimed for who waits no more.
                     wanted = [one for one in tries if one.waiting not in held and not one.waiting.over]
-                    claimed = await self._claim(session, wanted, counted)
+                    claimed = await self._claim(session, wanted, counted, known)
                     rows = [one.decision.row() for one in claimed]
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
@@ -250,17 +251,16 @@ class Scheduler:
                 hosts = {server: self.state.table.names[row] for server, row in rows.items() if row is not None}
                 one.ask = attrs.evolve(one.ask, server_hosts=hosts)
 
-    async def _held(self, session: Session, pending: Sequence[Waiting]) -> dict[Waiting, int]:
+    def _held(self, pending: Sequence[Waiting], known: Mapping[str, str | None]) -> dict[Waiting, int]:
         """Find the servers that have a claim already, on a host they may stay on."""
-        roots = await picture.roots_held(session, {one.ask.server_id for one in pending})
         held: dict[Waiting, int] = {}
-        for one in pending if roots else ():
-            row = self.state.table.row_of_provider(roots.get(one.ask.server_id, ""))
+        for one in pending if known else ():
+            row = self.state.table.row_of_provider(known.get(one.ask.server_id) or "")
             if row is not None and self.state.table.names[row] not in one.ask.excluded_hosts:
                 held[one] = row
         return held
 
-    async def _claim(self, session: Session, tries: Sequence[Try], counted: int) -> list[Try]:
+    async def _claim(self, session: Session, tries: Sequence[Try], counted: int, known: Collection[str]) -> list[Try]:
         grouped = [
             (one.waiting.ask.group.id, one.waiting.ask.server_id, self.state.table.providers[one.row])
             for one in tries
@@ -271,7 +271,9 @@ class Scheduler:
         if not admitted:
             return []
         claimed = []
-        answers = await claims.claim(session, self.state, [(one.waiting.ask, one.row) for one in admitted], counted)
+        asks = [(one.waiting.ask, one.row) for one in admitted]
+        new = {ask.server_id for ask, _ in asks}.difference(known)
+        answers = await claims.claim(session, self.state, asks, counted, new=new)
         for one, given in zip(admitted, answers, strict=True):
             if given is not None:
                 one.given = given

@@ -45,6 +45,23 @@ async def test_asking_again_for_the_same_server_gives_the_same_host(cloud: Any, 
     assert sum((await cloud.usage()).values()) == 1024
 
 
+async def test_a_new_server_is_placed_in_nine_statements_beside_locks_and_one_that_has_a_claim_keeps_it(
+    cloud: Any, make: Any
+) -> None:
+    await cloud.add_hosts(5)
+    scheduler, asked = cloud.scheduler(), []
+    await scheduler.select([make()])
+    ask = make()
+    for _ in range(2):
+        before = cloud.store.tally.statements
+        (found,) = await scheduler.select([ask])
+        asked.append((found.host, cloud.store.tally.statements - before))
+    (first, statements), (again, _) = asked
+    locks = 2 if cloud.store.dialect == "postgresql" else 0
+    assert first == again and statements <= 9 + locks
+    assert sum((await cloud.usage()).values()) == 2048
+
+
 async def test_several_schedulers_asked_for_the_same_servers_at_once_give_each_one_host(cloud: Any, make: Any) -> None:
     await cloud.add_hosts(10, memory_mb=8192)
     schedulers = [cloud.scheduler(name=f"s{number}") for number in range(4)]
