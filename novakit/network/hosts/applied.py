@@ -1,6 +1,6 @@
 """Recording what hosts made of their topologies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from novakit.store.engine import Session
@@ -8,6 +8,8 @@ from novakit.store.network import hosts, rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.ports import StoredPort, wired
 from novakit.store.network.routers import StoredRouter
+from novakit.store.network.rows import StoredResource
+from novakit.store.network.surroundings import unsettled
 from novakit_hookspecs.networks import Applied
 
 Changes = list[dict[str, str | None]]
@@ -31,10 +33,10 @@ async def record(session: Session, made: Mapping[str, Applied]) -> None:
             changes += _differs(port, "ACTIVE" if port.admin_state_up else "DOWN", None)
     for host, gateway in states.items():
         if gateway:
-            applied = made[host]
-            changes += await _service_ports(session, applied)
-            await rows.change_many(session, StoredRouter, await _routers(session, applied))
-            await rows.change_many(session, StoredFloatingIp, await _floating(session, applied))
+            around = await (_around if made[host].faults else _well_around)(session, made[host])
+            changes += around[StoredPort]
+            for kind in (StoredRouter, StoredFloatingIp):
+                await rows.change_many(session, kind, around[kind])
     await rows.change_many(session, StoredPort, changes)
     await hosts.applied(session, {host: made[host].revision for host in states})
 
@@ -56,6 +58,28 @@ def _differs(row: _HasState, status: str, fault: str | None) -> Changes:
     if (row.status, row.fault) == (status, fault):
         return []
     return [{"id": row.id, "status": status, "fault": fault}]
+
+
+Around = Mapping[type[StoredResource], Changes]
+"""What is new of the ports, routers and floating IPs that the gateway host serves."""
+_KINDS: Sequence[type[StoredResource]] = (StoredPort, StoredRouter, StoredFloatingIp)
+
+
+async def _around(session: Session, applied: Applied) -> Around:
+    return {
+        StoredPort: await _service_ports(session, applied),
+        StoredRouter: await _routers(session, applied),
+        StoredFloatingIp: await _floating(session, applied),
+    }
+
+
+async def _well_around(session: Session, _: Applied) -> Around:
+    """Do as `_around` does of a host that has no fault: only what was not well before is read."""
+    found: dict[type[StoredResource], Changes] = {kind: [] for kind in _KINDS}
+    by_name = {kind.table.name: changes for kind, changes in found.items()}
+    for name, id, status in await unsettled(session, SERVICE_PORTS):
+        by_name[name].append({"id": id, "status": status, "fault": None})
+    return found
 
 
 async def _service_ports(session: Session, applied: Applied) -> Changes:

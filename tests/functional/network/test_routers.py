@@ -38,6 +38,31 @@ async def test_the_gateway_host_is_told_of_the_router_and_its_floating_ips(cloud
     assert (await cloud.call("GET", f"routers/{router['id']}"))[1]["router"]["status"] == "ERROR"
 
 
+async def test_what_a_gateway_serves_is_well_again_once_its_host_tells_of_no_fault(cloud: Any) -> None:
+    public, net, router = await routed(cloud)
+    await cloud.networks.set_gateway("gw")
+    port = await cloud.make("ports", network_id=net["id"])
+    led = await cloud.make("floatingips", floating_network_id=public, port_id=port["id"])
+    free = await cloud.make("floatingips", floating_network_id=public)
+    legs = (await cloud.call("GET", "ports?device_owner=network:router_interface"))[1]["ports"]
+    paths = {f"routers/{router['id']}": "router", f"ports/{legs[0]['id']}": "port"}
+    paths |= {f"floatingips/{one['id']}": "floatingip" for one in (led, free)}
+
+    async def told(*faulty: str) -> list[str]:
+        seen = await cloud.networks.topology("gw")
+        faults = dict.fromkeys(faulty, "it is not there")
+        await cloud.networks.record_applied("gw", Applied(revision=seen.revision, faults=faults))
+        return [(await cloud.call("GET", path, token="admin"))[1][kind]["status"] for path, kind in paths.items()]
+
+    ids = [path.partition("/")[2] for path in paths]
+    assert await told(*ids) == ["ERROR", "DOWN", "ERROR", "ERROR"]
+    assert await told(ids[0]) == ["ERROR", "DOWN", "ERROR", "DOWN"], "what hangs on a router is not there without it"
+    assert await told() == ["ACTIVE", "ACTIVE", "ACTIVE", "DOWN"]
+    before = cloud.networks.store.tally.statements
+    await cloud.networks.record_applied("gw", Applied(revision=1))
+    assert cloud.networks.store.tally.statements - before == 3, "of what is well nothing is read or written"
+
+
 async def test_extra_routes_go_through_what_the_router_reaches(cloud: Any) -> None:
     _, _, router = await routed(cloud)
     path = f"routers/{router['id']}"
