@@ -18,7 +18,6 @@ from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import protocol_number
 from novakit.network.servers.nics import subnet_of
 from novakit.store.engine import Row, Session
-from novakit.store.network import hosts as network_hosts
 from novakit.store.network import rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.networks import StoredNetwork
@@ -34,7 +33,7 @@ from novakit.store.network.ports import (
 )
 from novakit.store.network.routers import StoredRouter
 from novakit.store.network.security_group_rules import StoredRule
-from novakit.store.network.subnets import StoredSubnet
+from novakit.store.network.subnets import StoredSubnet, with_subnets
 from novakit_hookspecs.networks import (
     Address,
     DhcpPort,
@@ -82,11 +81,16 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
 
     The number of statements does not grow with the hosts.
     """
-    states = {row.host: row for row in await network_hosts.some(session, hosts)}
-    gateway = next((host for host, state in states.items() if state.gateway == 1), None)
+    wanted: dict[str, int] = {}
+    gateway: str | None = None
     guests: dict[str, list[Row]] = defaultdict(list)
     numbers: dict[str, list[Row]] = defaultdict(list)
-    for row in await guests_of(session, states):
+    for row in await guests_of(session, hosts):
+        wanted[row["host"]] = row["wanted"]
+        if row["gateway"] == 1:
+            gateway = row["host"]
+        if row["id"] is None:
+            continue
         lines = numbers[row["id"]]
         if not lines:
             guests[row["host"]].append(row)
@@ -97,7 +101,7 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
         legs = await rows.find(session, StoredPort, device_owner=[INTERFACE, GATEWAY])
         needing = await subnets_needing_dhcp(session)
     served = {subnet.network_id for subnet in needing}
-    mine = {host: {port["network_id"] for port in guests[host]} for host in states}
+    mine = {host: {port["network_id"] for port in guests[host]} for host in wanted}
     if gateway:
         mine[gateway] |= {leg.network_id for leg in legs} | served
     segments = await _segments(session, set().union(*mine.values()), legs, served)
@@ -106,7 +110,7 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
     return Built(
         topologies={
             host: Topology(
-                revision=state.wanted,
+                revision=revision,
                 networks=tuple(
                     _network(network, segments, served=host == gateway)
                     for key, network in segments.networks.items()
@@ -115,7 +119,7 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
                 ports=tuple(_port(port, numbers[port["id"]], segments, rules_of) for port in guests[host]),
                 routers=routed if host == gateway else (),
             )
-            for host, state in states.items()
+            for host, revision in wanted.items()
         },
         lacking=any(
             subnet.id not in {address.subnet_id for address in segments.dhcp[subnet.network_id].addresses}
@@ -132,12 +136,10 @@ async def _segments(
     found = _Segments()
     if not wanted:
         return found
-    found.networks = {row.id: row for row in await rows.find(session, StoredNetwork, id=wanted)}
-    by_network: dict[str, list[Subnet]] = defaultdict(list)
-    for subnet in await rows.find(session, StoredSubnet, network_id=wanted):
-        by_network[subnet.network_id].append(subnet_of(subnet))
-        found.by_id[subnet.id] = subnet
-    found.subnets = {key: tuple(some) for key, some in by_network.items()}
+    for network, subnets in await with_subnets(session, wanted):
+        found.networks[network.id] = network
+        found.subnets[network.id] = tuple(subnet_of(subnet) for subnet in subnets)
+        found.by_id.update((subnet.id, subnet) for subnet in subnets)
     if served:
         await _serve(session, found, served)
     for row in await addresses_of(session, [leg.id for leg in legs]):

@@ -127,12 +127,23 @@ async def set_cursor(session: Session, subnet_id: str, number: int) -> None:
     await session.execute(_SET_CURSOR, {"subnet": subnet_id, "number": number})
 
 
+FEW = 100
+"""Servers or ports up to which a parameter for each costs less than one for all: as many as are made at once."""
+_PORTS: sa.BindParameter[object] = sa.bindparam("ports", expanding=True)
+_ADDRESSES_OF_PORTS = sa.select(addresses).order_by(addresses.c.number)
+_ADDRESSES_OF_FEW_PORTS = _ADDRESSES_OF_PORTS.where(addresses.c.port_id.in_(_PORTS))
+_GROUPS_OF_PORTS = sa.select(port_groups).order_by(port_groups.c.group_id)
+_GROUPS_OF_FEW_PORTS = _GROUPS_OF_PORTS.where(port_groups.c.port_id.in_(_PORTS))
+
+
 async def addresses_of(session: Session, port_ids: Collection[str]) -> list[StoredAddress]:
     """Fetch the addresses of ports."""
     if not port_ids:
         return []
-    of_ports = session.among(addresses.c.port_id, port_ids)
-    return await records(session, StoredAddress, sa.select(addresses).where(of_ports).order_by(addresses.c.number))
+    if len(port_ids) <= FEW:
+        return await records(session, StoredAddress, _ADDRESSES_OF_FEW_PORTS, {"ports": list(port_ids)})
+    statement = _ADDRESSES_OF_PORTS.where(session.among(addresses.c.port_id, port_ids))
+    return await records(session, StoredAddress, statement)
 
 
 _ADDRESSES_ON = (
@@ -160,20 +171,27 @@ async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInG
     """Fetch the pairs of port and security group."""
     if not port_ids:
         return []
-    of_ports = session.among(port_groups.c.port_id, port_ids)
-    return await records(session, PortInGroup, sa.select(port_groups).where(of_ports).order_by(port_groups.c.group_id))
+    if len(port_ids) <= FEW:
+        return await records(session, PortInGroup, _GROUPS_OF_FEW_PORTS, {"ports": list(port_ids)})
+    statement = _GROUPS_OF_PORTS.where(session.among(port_groups.c.port_id, port_ids))
+    return await records(session, PortInGroup, statement)
 
 
 _GUESTS = (
     sa.select(
-        *(ports.c[name] for name in ("id", "host", "network_id", "server_id", "mac", "allowed_pairs")),
+        network_hosts.c.host,
+        network_hosts.c.wanted,
+        network_hosts.c.gateway,
+        *(ports.c[name] for name in ("id", "network_id", "server_id", "mac", "allowed_pairs")),
         ports.c.port_security,
         ports.c.admin_state_up,
         addresses.c.subnet_id,
         addresses.c.number,
     )
+    .select_from(network_hosts)
+    .outerjoin(ports, (ports.c.host == network_hosts.c.host) & ports.c.server_id.is_not(None))
     .outerjoin(addresses, addresses.c.port_id == ports.c.id)
-    .where(ports.c.host.in_(sa.bindparam("hosts", expanding=True)), ports.c.server_id.is_not(None))
+    .where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
     .order_by(ports.c.created_at, ports.c.id, addresses.c.number)
 )
 _GUEST_GROUPS = (
@@ -187,7 +205,10 @@ _GUEST_GROUPS = (
 
 
 async def guests_of(session: Session, hosts: Collection[str]) -> list[Row]:
-    """Fetch the ports of the servers on hosts, a row for each address, the oldest port first."""
+    """Fetch hosts with the ports of the servers on them, a row for each address, the oldest port first.
+
+    A host without a port has one row, whose `id` is None; one that is not known has none.
+    """
     return list((await session.execute(_GUESTS, {"hosts": list(hosts)})).mappings()) if hosts else []
 
 
@@ -291,8 +312,6 @@ _SERVER_PORTS = (
     .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
 )
 _PORTS_OF_FEW = _SERVER_PORTS.where(_OF_SERVERS)
-FEW = 100
-"""Servers up to which a parameter for each costs less than one for all: as many as are made at once."""
 _WITH_PORTS = sa.select(ports.c.server_id).where(_OF_SERVERS).distinct()
 _SERVER_GROUPS = (
     sa.select(port_groups.c.port_id, security_groups.c.id, security_groups.c.name)

@@ -89,6 +89,28 @@ async def _with_subnet_count(
     return [(made(StoredNetwork, row[:-1]), row[-1]) for row in await session.execute(statement, values)]
 
 
+_WITH_SUBNETS = (
+    sa.select(networks, subnets)
+    .outerjoin(subnets, subnets.c.network_id == networks.c.id)
+    .where(networks.c.id.in_(sa.bindparam("networks", expanding=True)))
+    .order_by(networks.c.created_at, networks.c.id, subnets.c.created_at, subnets.c.id)
+)
+
+
+async def with_subnets(
+    session: Session, network_ids: Collection[str]
+) -> list[tuple[StoredNetwork, list[StoredSubnet]]]:
+    """Fetch networks with their subnets, the oldest first; one statement."""
+    width = len(networks.c)
+    found: dict[str, tuple[StoredNetwork, list[StoredSubnet]]] = {}
+    for row in await session.rows(_WITH_SUBNETS, {"networks": list(network_ids)}):
+        if row[0] not in found:
+            found[row[0]] = (made(StoredNetwork, row[:width]), [])
+        if row[width] is not None:
+            found[row[0]][1].append(made(StoredSubnet, row[width:]))
+    return list(found.values())
+
+
 _LOCK = (
     sa.select(subnets, networks.c.port_security)
     .join(networks, networks.c.id == subnets.c.network_id)

@@ -6,8 +6,8 @@ from typing import Any
 from novakit_hookspecs.networks import Applied, Vif
 
 
-async def bound(bench: Any, host: str) -> Any:
-    cards = await bench.networks.check_request(bench.member, None, ())
+async def bound(bench: Any, host: str, network: str | None = None) -> Any:
+    cards = await bench.networks.check_request(bench.member, [{"uuid": network}] if network else None, ())
     key = str(uuid.uuid4())
     await bench.networks.allocate(server_id=key, project_id=bench.member.project_id, hostname="web", requested=cards)
     return (await bench.networks.bind(key, host))[0]

@@ -7,6 +7,7 @@ import pytest
 
 from novakit import errors
 from novakit.network.ports import NewPort, PortChange
+from novakit.network.subnets import NewSubnet
 from novakit_hookspecs.networks import Topology
 from tests.unit.network.scenes import bound, settle
 
@@ -25,6 +26,25 @@ async def test_a_host_is_told_of_its_own_ports_alone(bench: Any) -> None:
     }
     egress = [rule for rule in seen.ports[0].rules if rule.direction == "egress" and rule.ethertype == "IPv4"]
     assert [rule.remotes for rule in egress] == [None]
+
+
+async def test_what_hosts_must_be_is_read_in_five_statements_however_many_they_are(bench: Any) -> None:
+    net = await bench.network()
+    await bench.networks.subnets.create(bench.member, [NewSubnet(network_id=net.id, cidr="10.0.1.0/24")])
+    bare = await bench.network(cidr=None, name="bare")
+    await bench.networks.set_gateway("gw")
+    cards = [await bound(bench, host, net.id) for host in ("a", "a", "b")]
+    await bench.networks.host_up("idle")
+    before = bench.networks.store.tally.statements
+    seen = await bench.networks.topologies(["a", "b", "idle", "unknown"])
+    assert bench.networks.store.tally.statements - before == 5
+    assert [port.id for port in seen["a"].ports] == [card.id for card in cards[:2]]
+    assert [[subnet.cidr for subnet in found.subnets] for found in seen["a"].networks] == [
+        ["10.0.0.0/24", "10.0.1.0/24"]
+    ]
+    assert seen["idle"].ports == seen["idle"].networks == () and seen["idle"].revision > 0
+    assert seen["unknown"] == Topology(revision=0)
+    assert bare.id not in {found.id for found in seen["b"].networks}
 
 
 async def test_the_gateway_serves_dhcp_to_every_port_of_the_network(bench: Any) -> None:
