@@ -52,7 +52,8 @@ class ImageCache:
     """Bytes beyond which files that nobody needs go; 0 is no limit."""
     users: list[Callable[[], Awaitable[Collection[str] | None]]] = attrs.field(factory=list)
     """Each says which files its guests need; None is: it cannot say."""
-    _fetching: dict[str, asyncio.Task[LocalImage]] = attrs.field(factory=dict)
+    _fetching: dict[tuple[str, str, str], asyncio.Task[LocalImage]] = attrs.field(factory=dict)
+    """By digest, image and format: another image of the same bytes may be gone, or said to be something else."""
     _held: Counter[str] = attrs.field(factory=Counter)
     _let_go: set[str] = attrs.field(factory=set)
     """What was held when the drivers were asked: a guest that was built meanwhile is in no answer."""
@@ -92,8 +93,9 @@ class ImageCache:
     def _tidy(self, needed: set[str]) -> Sequence[str]:
         files = {path.name: path.lstat() for path in self.directory.iterdir() if path.suffix != ".part"}
         total, now, gone = sum(status.st_size for status in files.values()), world.now(), []
+        busy = {digest for digest, _, _ in self._fetching}
         for name, status in sorted(files.items(), key=lambda each: each[1].st_mtime):
-            if name in needed | self._let_go or name in self._held or name in self._fetching:
+            if name in needed | self._let_go or name in self._held or name in busy:
                 continue
             if now.timestamp() - status.st_mtime > self.unused or (self.limit and total > self.limit):
                 (self.directory / name).unlink(missing_ok=True)
@@ -109,13 +111,13 @@ class ImageCache:
         Raises Refused when the content is not what was promised, Busy when it could not be fetched now,
         InsufficientStorage when this host has no room for it: another one may.
         """
-        digest = source.sha256
-        task = self._fetching.get(digest)
+        about = (source.sha256, source.id, source.disk_format)
+        task = self._fetching.get(about)
         if task is None:
             task = world.spawn(self._get(source, show), name=f"image/{source.id}")
-            self._fetching[digest] = task
-            task.add_done_callback(lambda done: self._fetching.pop(digest, None))
-        return attrs.evolve(await asyncio.shield(task), id=source.id)
+            self._fetching[about] = task
+            task.add_done_callback(lambda done: self._fetching.pop(about, None))
+        return await asyncio.shield(task)
 
     async def _get(self, source: ImageSource, show: Show) -> LocalImage:
         path = self.directory / source.sha256

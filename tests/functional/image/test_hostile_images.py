@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from novakit.disk.pieces import PIECE
+
 CANARY = "/etc/canary"
 
 
@@ -210,15 +212,19 @@ async def test_an_upload_that_breaks_off_leaves_a_queued_image_and_no_file(cloud
 
 async def test_an_image_above_the_limit_is_refused_announced_or_not(cloud: Any) -> None:
     image = await cloud.image()
-    cloud.images.max_size = 1_000_000
+    cloud.images.max_size = 3 * PIECE
 
-    async def chunks() -> Any:
-        for _ in range(20):
-            yield b"x" * 100_000
+    async def chunks(count: int) -> Any:
+        for _ in range(count):
+            yield b"x" * PIECE
 
-    assert (await cloud.upload(image["id"], chunks()))[0] == 413
-    assert (await cloud.upload(image["id"], b"x" * 2_000_000))[0] == 413
+    assert (await cloud.upload(image["id"], chunks(4)))[0] == 413, "no piece of it is too large by itself"
+    assert (await cloud.upload(image["id"], b"x" * (3 * PIECE + 1)))[0] == 413
     assert cloud.files() == []
+    assert (await cloud.upload(image["id"], chunks(3)))[0] == 204
+    image = await cloud.image()
+    cloud.images.max_size = PIECE // 2
+    assert (await cloud.upload(image["id"], b"x" * PIECE))[0] == 413
 
 
 async def test_an_upload_needs_formats_and_the_right_media_type(cloud: Any) -> None:

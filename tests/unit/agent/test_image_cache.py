@@ -73,6 +73,17 @@ async def test_however_many_boots_there_is_one_fetch(cache, serving):
     assert source.asked == 1 and again.id == OTHER and again.path == images[0].path
 
 
+async def test_what_befalls_an_image_befalls_no_other_one_of_the_same_bytes(cache, serving):
+    gone, port_of_gone = await serving(b"x" * 4096)
+    there, port = await serving(b"x" * 4096)
+    gone.status = 404
+    asked = [gone.described(port_of_gone), there.described(port, image_id=OTHER)]
+    asked.append(there.described(port, image_id=OTHER, disk_format="ami"))
+    refused, *found = await asyncio.gather(*(cache.get(each, shown) for each in asked), return_exceptions=True)
+    assert isinstance(refused, Refused) and ID in str(refused)
+    assert [(image.id, image.disk_format) for image in found] == [(OTHER, "raw"), (OTHER, "ami")]
+
+
 async def test_content_that_is_not_what_was_promised_is_refused_and_not_kept(cache, serving):
     source, port = await serving(b"x" * 4096)
     with pytest.raises(Refused, match="not what the image service recorded"):

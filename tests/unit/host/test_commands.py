@@ -3,7 +3,9 @@
 import asyncio
 import os
 import platform
+import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,15 @@ def confinement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         pytest.skip("bubblewrap does not work here")
     monkeypatch.setattr(commands, "_bubblewrap", lambda: request.param == "bubblewrap")
     return str(request.param)
+
+
+@pytest.fixture
+def with_cores() -> Iterator[None]:
+    """Let programs write cores as large as this machine allows, so that a limit of its own shows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 async def test_output_and_errors_are_told_apart_and_input_is_given() -> None:
@@ -75,10 +86,12 @@ async def test_what_is_kept_of_the_output_is_bounded(monkeypatch: pytest.MonkeyP
         ("while :; do :; done", ""),
         ("head -c 3000000 /dev/zero >{}/big", ""),
         ("exec python3 -c 'bytearray(2 << 30)'", "MemoryError"),
+        ("exec python3 -c 'import os; [os.dup(0) for _ in range(300)]'", "Too many open files"),
         ("ulimit -c | grep -qx 0 || exit 0; exit 9", ""),
     ],
-    ids=["cpu", "file", "memory", "core"],
+    ids=["cpu", "file", "memory", "open files", "core"],
 )
+@pytest.mark.usefixtures("with_cores")
 async def test_a_tool_uses_no_more_than_its_limits(confinement: str, tmp_path: Path, script: str, word: str) -> None:
     ended = await tool(["sh", "-c", script.replace("{}", str(tmp_path))], writes=[tmp_path], limits=SMALL, within=30)
     assert ended.status not in (0, None)

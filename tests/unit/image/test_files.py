@@ -101,3 +101,15 @@ async def test_a_file_that_no_row_names_is_told_of_and_left_alone(tmp_path: Path
     (tmp_path / "an-image.2").write_bytes(BYTES)
     assert await _strangers(tmp_path, "an-image.2") == ["an-image.1"]
     assert await _collect(tmp_path) == 0 and _there(tmp_path) == ["an-image.1", "an-image.2"]
+
+
+async def test_a_link_that_was_planted_is_neither_written_through_nor_taken_for_a_draft(tmp_path: Path) -> None:
+    secret, images = tmp_path / "secret", tmp_path / "images"
+    secret.write_bytes(b"secret")
+    images.mkdir()
+    planted = images / f"an-image{files.DRAFT}"
+    planted.symlink_to(secret)
+    with pytest.raises(FileExistsError):
+        files.Upload(planted, files.Content(Inspection("raw", False)))._open()
+    assert await _collect(images) == 0
+    assert planted.is_symlink() and secret.read_bytes() == b"secret"
