@@ -10,6 +10,8 @@ import attrs
 from novakit.store.images import joined, split
 
 HASH_ALGORITHM = "sha512"
+DEACTIVATED = "deactivated"
+"""The status of an image that an administrator has put aside: nothing is built from it."""
 
 
 @attrs.frozen(kw_only=True)

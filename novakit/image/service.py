@@ -16,7 +16,7 @@ from novakit.disk_images import CONTAINERS, FORMATS, Inspection
 from novakit.image import files, limits
 from novakit.image.limits import ImageQuotas
 from novakit.image.members import Members
-from novakit.image.records import Image, ImageFile, ImageValues, NewImage, columns, document, record
+from novakit.image.records import DEACTIVATED, Image, ImageFile, ImageValues, NewImage, columns, document, record
 from novakit.image.records import values as values_of
 from novakit.store import Store
 from novakit.store import images as table
@@ -148,7 +148,7 @@ class Images:
         _require(context, "download_image", row)
         if row["file_name"] is None:
             return None
-        if row["status"] == "deactivated" and not context.is_admin:
+        if row["status"] == DEACTIVATED and not context.is_admin:
             raise errors.Forbidden(f"Image {image_id} is deactivated; an administrator can still read it.")
         path = self.directory / row["file_name"]
         if (what := await asyncio.to_thread(files.damage, path, row["size"])) is not None:
@@ -260,7 +260,7 @@ class Images:
             row = await self.owned(session, context, image_id, await table.locked(session, image_id), rule)
             if row["status"] == "queued":
                 raise errors.Forbidden(f"Image {image_id} has no data yet; upload it first.")
-            status = "active" if active else "deactivated"
+            status = "active" if active else DEACTIVATED
             await table.update(session, image_id, {"status": status, "updated_at": world.now()})
 
     async def upload(

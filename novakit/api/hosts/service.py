@@ -11,7 +11,7 @@ from novakit.api.service import Call, Route, Service, reply
 from novakit.bus.tickets import DOWNLOAD, UPLOAD, Ticket, Tickets, UsedTickets
 from novakit.context import SERVICE, RequestContext
 from novakit.front.sharing import Cost
-from novakit.image import Images
+from novakit.image import DEACTIVATED, Images
 
 OCTETS = "application/octet-stream"
 
@@ -33,7 +33,7 @@ async def download(call: Call[HostImages]) -> web.StreamResponse:
     """Return the bytes of the image that the ticket names."""
     ticket = await _ticket(call, DOWNLOAD)
     row = await call.service.images.visible(SERVICE, ticket.image)
-    if row["status"] == "deactivated":
+    if row["status"] == DEACTIVATED:
         raise errors.Forbidden(f"Image {ticket.image} is deactivated.")
     file = await call.service.images.file(SERVICE, ticket.image)
     if file is None:

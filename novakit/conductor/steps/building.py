@@ -27,6 +27,7 @@ from novakit.conductor.steps import clearing
 from novakit.conductor.work import AnyWork, Failed, Memory, Postponed, Rewind, Work
 from novakit.context import SERVICE
 from novakit.errors import InsufficientStorage, NotFound
+from novakit.image import DEACTIVATED
 from novakit.network import PortInfo
 from novakit.store.compute import left_guests, strangers
 from novakit.store.engine import Row, Session
@@ -362,6 +363,8 @@ async def _image_source(parts: Parts, host: str, image_id: str | None) -> ImageS
         image = await parts.images.get(SERVICE, image_id)
     except NotFound as error:
         raise Failed("The image was deleted before the server was built.") from error
+    if image.status == DEACTIVATED:
+        raise Failed(f"The image {image.id} is deactivated: nothing is built from it until it is active again.")
     if image.sha256 is None or image.size is None or image.disk_format is None:
         raise Failed("The image has no data: upload some, or use another image.")
     return ImageSource(

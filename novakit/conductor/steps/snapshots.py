@@ -4,9 +4,9 @@ import structlog
 
 from novakit import errors
 from novakit.context import SERVICE
-from novakit.image import Images
+from novakit.image import DEACTIVATED, Images
 from novakit.image.records import NewImage
-from novakit.store import operations
+from novakit.store import images, operations
 from novakit.store.engine import Row, Session
 
 log = structlog.get_logger(__name__)
@@ -22,18 +22,28 @@ async def snapshot_of(session: Session, server: Row) -> str | None:
     return await operations.last_of(session, server["id"], "shelve")
 
 
-async def format_of(images: Images, image_id: str) -> str:
+async def require_usable(session: Session, server: Row, image_id: str) -> None:
+    """Raise `Conflict` where the image may not be used now; of one that is gone, the build says so."""
+    image = await images.visible(session, image_id, None, True)
+    if image is not None and image["status"] == DEACTIVATED:
+        raise errors.Conflict(
+            f"Instance {server['id']} cannot be unshelved: its image {image_id} is deactivated, until an administrator "
+            "reactivates it."
+        )
+
+
+async def format_of(service: Images, image_id: str) -> str:
     """Return the disk format of the image; empty for one that is gone, of which the build says so."""
     try:
-        return (await images.get(SERVICE, image_id)).disk_format or ""
+        return (await service.get(SERVICE, image_id)).disk_format or ""
     except errors.NotFound:
         return ""
 
 
-async def drop_snapshot(images: Images, image_id: str) -> None:
+async def drop_snapshot(service: Images, image_id: str) -> None:
     """Delete the image; one that is gone is fine, and one that its owner has protected stays."""
     try:
-        await images.delete(SERVICE, image_id)
+        await service.delete(SERVICE, image_id)
     except errors.NotFound:
         return
     except errors.Forbidden as error:

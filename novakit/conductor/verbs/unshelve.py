@@ -10,7 +10,7 @@ from novakit.conductor.parts import Parts
 from novakit.conductor.steps import building
 from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.steps.power import number, set_power
-from novakit.conductor.steps.snapshots import drop_snapshot, format_of, snapshot_of
+from novakit.conductor.steps.snapshots import drop_snapshot, format_of, require_usable, snapshot_of
 from novakit.conductor.verb import Action, Asked, Begun, FieldRule, Step, Verb
 from novakit.conductor.work import Commit, Work
 from novakit.store.compute import hosts, servers
@@ -45,7 +45,10 @@ class Unshelving(building.Building):
 
 
 async def begin(asked: Asked) -> Begun[Unshelving]:
-    """Work out where the server may go. Raises Conflict or BadRequest for a zone or host it cannot have."""
+    """Work out where the server may go.
+
+    Raises Conflict or BadRequest for a zone or host it cannot have, Conflict for an image that is deactivated.
+    """
     row, session = asked.server, asked.session
     place = (asked.value if asked.version >= (2, 77) else None) or {}
     zone, host = place.get("availability_zone"), place.get("host")
@@ -60,10 +63,13 @@ async def begin(asked: Asked) -> Begun[Unshelving]:
         )
     if host and await hosts.host(session, host) is None:
         raise errors.BadRequest(f"Compute host {host} could not be found.")
+    snapshot = await snapshot_of(session, row)
+    if snapshot and not stays:
+        await require_usable(session, row, snapshot)
     unpinned = "availability_zone" in place and zone is None
     pinned = None if unpinned else zone or row["pinned_availability_zone"]
     memory = Unshelving(
-        snapshot=await snapshot_of(session, row),
+        snapshot=snapshot,
         stays=stays,
         host=row["host"],
         availability_zone=pinned,

@@ -51,6 +51,24 @@ async def test_without_its_snapshot_a_server_stays_shelved_with_a_reason(api, ad
     await remove(api, server)
 
 
+async def test_nothing_is_built_from_a_snapshot_that_was_deactivated_until_it_is_active_again(api, admin, image):
+    server = await api.server("put-aside", image)
+    await api.reach(server, "ACTIVE")
+    await act(api, server, {"shelve": None})
+    await api.reach(server, "SHELVED_OFFLOADED")
+    (snapshot,) = await snapshots(api, server)
+    path = f"/image/v2/images/{snapshot['id']}"
+    await admin.ok("POST", f"{path}/actions/deactivate")
+    for who in (api, admin):
+        status, answer = await act(who, server, {"unshelve": None})
+        assert status == 409 and f"image {snapshot['id']} is deactivated" in answer["conflictingRequest"]["message"]
+    assert (await api.ok("GET", path))["status"] == "deactivated", "it is there for whoever looks into it"
+    await admin.ok("POST", f"{path}/actions/reactivate")
+    await act(api, server, {"unshelve": None})
+    await api.reach(server, "ACTIVE")
+    await remove(api, server)
+
+
 async def test_a_server_that_joined_a_group_while_shelved_is_unshelved_beside_it(api, admin, image):
     """On one host the first server stands, on the others there is more room: only the group sends the second there."""
     near = await api.server("near", image, networks="none")

@@ -1,17 +1,22 @@
 """Choosing a host, and what is then known of the server while its guest is built."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
+import pytest
 
 from novakit.calls.scheduler import Earlier, Selection
 from novakit.compute import guest_metadata
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import building
-from novakit.conductor.work import Work
+from novakit.conductor.work import Failed, Work
+from novakit.context import RequestContext
+from novakit.image import Images
 from novakit_hookspecs.scheduling import Ask
+from tests.support.stores import sqlite_store
 
 READ = {
     "id": "s", "project_id": "p", "user_id": "u", "name": "web", "hostname": "web", "launch_index": 0,
@@ -40,13 +45,17 @@ class Scheduler:
         return [Selection(host=host, node=f"{host}.example", availability_zone=zone, **told)]
 
 
+def _work(server_id: str = "s", **memory: Any) -> Work[Any]:
+    return Work(
+        id="o", kind="create", moves=(), server_id=server_id, project_id="p", user_id="u", request_id="r", attempt=1,
+        memory=building.Building(**memory), events=[],
+    )  # fmt: skip
+
+
 async def test_what_is_told_of_a_server_while_it_is_built_names_the_host_that_was_chosen_last() -> None:
     scheduler = Scheduler(("h1", "east"), ("h2", "west"))
     parts = cast(Parts, SimpleNamespace(servers=Servers(), scheduler=scheduler))
-    work: Work[Any] = Work(
-        id="o", kind="create", moves=(), server_id="s", project_id="p", user_id="u", request_id="r", attempt=1,
-        memory=building.Building(), events=[],
-    )  # fmt: skip
+    work = _work()
     for host, zone in (("h1", "east"), ("h2", "west")):
         placed = await building.find_host(work, parts)
         assert placed == {"host": host, "node": f"{host}.example", "availability_zone": zone}
@@ -54,3 +63,19 @@ async def test_what_is_told_of_a_server_while_it_is_built_names_the_host_that_wa
         assert (server["host"], server["node"], server["availability_zone"]) == (host, f"{host}.example", zone)
         drive = guest_metadata.config_drive(server, [])
         assert orjson.loads(drive["openstack/latest/meta_data.json"])["availability_zone"] == zone
+
+
+async def test_nothing_is_built_from_an_image_that_was_deactivated_since_it_was_asked_for(tmp_path: Path) -> None:
+    store = await sqlite_store(tmp_path / "cloud.db")
+    images = Images(store, tmp_path / "images")
+    await images.open()
+    content = tmp_path / "content"
+    content.write_bytes(bytes(512))
+    context = RequestContext(request_id="r", project_id="p", user_id="u", is_admin=True)
+    image = await images.ingest(context, name="i", path=content, disk_format="raw")
+    await images.set_active(context, image.id, False)
+    work = _work("00000000-0000-4000-8000-000000000000", host="h1")
+    work.seen["ports"] = []
+    with pytest.raises(Failed, match=f"image {image.id} is deactivated"):
+        await building.build_guest(work, cast(Parts, SimpleNamespace(servers=Servers(), images=images)), image.id)
+    await store.close()
