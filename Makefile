@@ -37,4 +37,5 @@ check:
 
 house:
 	@scripts/setup.sh test
-	@exec .venv/bin/python -m tests.house.figures
+	@.venv/bin/python -m tests.house.figures
+	@exec .venv/bin/python -m tests.house.spine
