@@ -14,21 +14,51 @@ from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.trees import Tree
 
 
+@attrs.frozen
+class TracedStock:
+    """How much of one resource class a host has, without what the servers of the decisions hold."""
+
+    total: int = 0
+    reserved: int = 0
+    capacity: int = 0
+    max_unit: int = 0
+    used: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class TracedFacts:
+    """What the scheduler knows of a host itself: columns of its table, by their names."""
+
+    availability_zone: str
+    hypervisor_type: str
+    hypervisor_version: int
+    cpu_info: Mapping[str, object] | None
+    """As the host told of its CPUs, and as the next two: the scheduler passes them on to filters."""
+    supported_instances: tuple[object, ...] | None
+    machine_types: tuple[object, ...] | None
+    cell: str
+    disabled_reason: str
+    failed_builds: int
+    enabled: bool
+    up: bool
+    node: str
+    host_ip: str | None
+
+
 @attrs.frozen(kw_only=True)
 class TracedHost:
     """One host without what the servers of the decisions hold."""
 
     host: str
     traits: tuple[str, ...]
-    facts: Mapping[str, object]
-    """The columns that are one value of the host, by name: text, number, or whether."""
+    facts: TracedFacts
     servers: int
     io_ops: int
     flavors: Mapping[str, int] | None
     image_properties: Mapping[str, int] | None
     """How many of the servers have each."""
-    stock: Mapping[str, Mapping[str, int]]
-    """By resource class: total, reserved, capacity, max_unit and used."""
+    stock: Mapping[str, TracedStock]
+    """By resource class."""
     numa: tuple[NumaCell, ...] | None = None
     taken: tuple[Taken, ...] = ()
     """What of the cells is taken by other servers."""
@@ -96,9 +126,9 @@ def lines(trace: SchedulerTrace) -> Iterator[dict[str, object]]:
 
 
 def _host(one: TracedHost) -> dict[str, object]:
-    line: dict[str, object] = {"host": one.host, "traits": one.traits, **one.facts}
+    line: dict[str, object] = {"host": one.host, "traits": one.traits, **attrs.asdict(one.facts, recurse=False)}
     line |= {"servers": one.servers, "io_ops": one.io_ops}
-    line |= {"flavors": one.flavors, "image_properties": one.image_properties, "stock": one.stock}
+    line |= {"flavors": one.flavors, "image_properties": one.image_properties, "stock": to_plain(one.stock)}
     if one.numa is not None:
         line |= {"numa": to_plain(one.numa), "taken": to_plain(one.taken)}
     if one.pci is not None:

@@ -5,18 +5,28 @@ Hosts are as they are now, without what the servers of the decisions hold; the s
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 import numpy as np
 import sqlalchemy as sa
 
 from novakit import world
-from novakit.calls.traces import SchedulerTrace, TracedAggregate, TracedEvent, TracedGroup, TracedHost
+from novakit.calls.traces import (
+    SchedulerTrace,
+    TracedAggregate,
+    TracedEvent,
+    TracedFacts,
+    TracedGroup,
+    TracedHost,
+    TracedStock,
+)
 from novakit.concurrency.turns import Turns
 from novakit.scheduler.picture import cells
 from novakit.scheduler.picture.devices import pools_of
 from novakit.scheduler.picture.measurements import Builds
 from novakit.scheduler.picture.state import CloudState
+from novakit.scheduler.picture.table import HostTable
 from novakit.store import Session
 from novakit.store.compute import server_groups
 from novakit.store.engine import Row
@@ -175,13 +185,11 @@ async def _groups(session: Session, state: CloudState, rows: Sequence[Row], plac
 def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Mapping[str, float]]) -> TracedHost:
     table = state.table
     name = table.names[row]
-    facts: dict[str, object] = {fact: table.vocabulary(fact)[int(table.codes(fact)[row])] for fact in CATEGORIES}
-    facts |= {fact: int(table.column(fact)[row]) for fact in NUMBERS}
-    facts |= {fact: bool(table.column(fact)[row]) for fact in FLAGS}
-    facts |= {fact: table.column(fact)[row] for fact in OBJECTS}
     used = others.used.get(row, {})
     stock = {
-        each: {part: int(table.column(of_class(part, each))[row]) for part in PARTS} | {"used": used.get(each, 0)}
+        each: TracedStock(
+            used=used.get(each, 0), **{part: int(table.column(of_class(part, each))[row]) for part in PARTS}
+        )
         for each in table.resource_classes()
         if table.column(of_class("total", each))[row]
     }
@@ -192,7 +200,7 @@ def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Ma
     return TracedHost(
         host=name,
         traits=tuple(table.traits(row)),
-        facts=facts,
+        facts=_facts(table, row),
         servers=others.servers.get(row, 0),
         io_ops=others.io_ops.get(name, 0),
         flavors=others.flavors.get(name),
@@ -204,6 +212,15 @@ def _host(state: CloudState, row: int, others: _Others, metrics: Mapping[str, Ma
         tree=others.trees.get(row),
         metrics={each: float(value) for each, value in metrics.get(name, {}).items() if np.isfinite(value)},
     )
+
+
+def _facts(table: HostTable, row: int) -> TracedFacts:
+    facts: dict[str, Any] = {fact: table.vocabulary(fact)[int(table.codes(fact)[row])] for fact in CATEGORIES}
+    facts |= {fact: int(table.column(fact)[row]) for fact in NUMBERS}
+    facts |= {fact: bool(table.column(fact)[row]) for fact in FLAGS}
+    facts |= {fact: table.column(fact)[row] for fact in OBJECTS}
+    plain: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in facts.items()}
+    return TracedFacts(**plain)
 
 
 def _aggregates(state: CloudState) -> Iterator[TracedAggregate]:
