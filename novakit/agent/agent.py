@@ -21,7 +21,7 @@ from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
 from novakit.agent.withheld import HeldDevices, holders
 from novakit.bus import Bus, BusError, serve, time_left
-from novakit.bus.tickets import show
+from novakit.bus.tickets import with_proof
 from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
 from novakit.calls.host import (
     MARGIN,
@@ -280,7 +280,7 @@ class Agent(HostCalls):
             image = None
             if plan.image and self.spec.wants_images:
                 log.info("a guest waits for its image", image=plan.image.id, **about)
-                image = await stack.enter_async_context(self.images.held(plan.image, self._shown))
+                image = await stack.enter_async_context(self.images.held(plan.image, self._with_proof))
             fetched = world.monotonic()
             log.info("a guest is built", image_seconds=round(fetched - started, 3), **about)
             made = await self._create_guest(plan, nics, image)
@@ -381,7 +381,7 @@ class Agent(HostCalls):
     async def upload_snapshot(self, operation: str, server: str, to: ImageTarget) -> None:
         made = await self._copy(operation, server)
         try:
-            shown = await self._shown(to.ticket)
+            shown = await self._with_proof(to.ticket)
         except BusError as error:
             raise Busy(f"The conductor could not be asked: {error}", 1.0) from error
         await self.snapshots.upload(made, attrs.evolve(to, ticket=shown))
@@ -389,9 +389,9 @@ class Agent(HostCalls):
     async def discard_snapshot(self, server: str) -> None:
         await self.snapshots.discard(server)
 
-    async def _shown(self, ticket: str) -> str:
+    async def _with_proof(self, ticket: str) -> str:
         """Add to a ticket what shows that it is this host's."""
-        return show(await self.conductor.ticket_key(), ticket)
+        return with_proof(await self.conductor.ticket_key(), ticket)
 
     async def _copy(self, operation: str, server: str) -> Path:
         driver = self.driver

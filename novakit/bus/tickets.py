@@ -124,7 +124,7 @@ class UsedTickets:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def show(host_key: str, ticket: str) -> str:
+def with_proof(host_key: str, ticket: str) -> str:
     """Return what a host sends for one request: the ticket, and what shows that this host sends it, and once."""
     shown = f"{ticket}.{secrets.token_urlsafe(16)}"
     return f"{shown}.{_proof(host_key, shown)}"

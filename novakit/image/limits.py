@@ -72,7 +72,7 @@ class ImageQuotas:
     store: Store
     options: ImageOptions
 
-    async def show(self, project_id: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    async def limits_and_uses(self, project_id: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
         """Return the limits of a project, and what it uses of those that count the project's own."""
         async with self.store.read() as session:
             limits = await of_project(session, self.options, project_id)

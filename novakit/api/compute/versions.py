@@ -42,7 +42,7 @@ async def index(call: Call[Compute]) -> web.Response:
     return reply({"versions": [_first_document(call), _document(call)]})
 
 
-async def show(call: Call[Compute]) -> web.Response:
+async def describe(call: Call[Compute]) -> web.Response:
     """Describe v2.1, or v2.0 to who came there."""
     first = call.request.match_info.route.resource
     described = {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/api-ref/compute/"}
@@ -56,6 +56,6 @@ async def show(call: Call[Compute]) -> web.Response:
 ROUTES = [
     Route(method="GET", path="/", handler=index, public=True),
     Route(method="GET", path="", handler=index, public=True),
-    Route(method="GET", path="/v2.1", handler=show, public=True),
-    Route(method="GET", path="/v2.1/", handler=show, public=True),
+    Route(method="GET", path="/v2.1", handler=describe, public=True),
+    Route(method="GET", path="/v2.1/", handler=describe, public=True),
 ]

@@ -282,7 +282,7 @@ def _target(call: Call[Identity], text: str) -> Target:
         return {}
 
 
-async def show(call: Call[Identity]) -> web.Response:
+async def validate(call: Call[Identity]) -> web.Response:
     """Return what the token in X-Subject-Token stands for; HEAD says only whether it does."""
     grant = await _looked_at(call)
     body = await document(call.service, grant, catalog="nocatalog" not in call.query)
@@ -327,8 +327,8 @@ async def catalog(call: Call[Identity]) -> web.Response:
 
 routes = (
     Route(method="POST", path="/v3/auth/tokens", handler=login, public=True),
-    Route(method="GET", path="/v3/auth/tokens", handler=show, rule="identity:validate_token"),
-    Route(method="HEAD", path="/v3/auth/tokens", handler=show, rule="identity:check_token"),
+    Route(method="GET", path="/v3/auth/tokens", handler=validate, rule="identity:validate_token"),
+    Route(method="HEAD", path="/v3/auth/tokens", handler=validate, rule="identity:check_token"),
     Route(method="DELETE", path="/v3/auth/tokens", handler=revoke, rule="identity:revoke_token"),
     Route(method="GET", path="/v3/auth/projects", handler=projects, rule="identity:get_auth_projects"),
     Route(method="GET", path="/v3/auth/domains", handler=domains, rule="identity:get_auth_domains"),

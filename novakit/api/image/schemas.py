@@ -98,7 +98,7 @@ def words(fault: Fault) -> errors.BadRequest:
     return errors.BadRequest(f"Provided object does not match schema 'image': {place} {said[:300]}.")
 
 
-async def show(call: Call[Images]) -> web.Response:
+async def publish(call: Call[Images]) -> web.Response:
     """Publish a schema."""
     name = call.path["name"]
     if name not in PUBLISHED:
@@ -106,4 +106,4 @@ async def show(call: Call[Images]) -> web.Response:
     return reply(PUBLISHED[name])
 
 
-routes = (Route(method="GET", path="/v2/schemas/{name}", handler=show, rule="novakit:schemas"),)
+routes = (Route(method="GET", path="/v2/schemas/{name}", handler=publish, rule="novakit:schemas"),)

@@ -37,7 +37,7 @@ async def imports(call: Call[Images]) -> web.Response:
 
 async def usage(call: Call[Images]) -> web.Response:
     """Return what the caller's project may keep, and keeps: sizes in MiB, rounded up; -1 is no limit."""
-    limits, used = await call.service.quotas.show(call.context.project_id or "")
+    limits, used = await call.service.quotas.limits_and_uses(call.context.project_id or "")
     size = limits[BYTES] if limits[BYTES] < 0 else limits[BYTES] // MIB
     shown = {
         "image_size_total": {"limit": size, "usage": -(-used[BYTES] // MIB)},

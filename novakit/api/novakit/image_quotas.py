@@ -37,7 +37,7 @@ async def delete(call: Call[Additions]) -> web.Response:
 
 
 async def _reply(call: Call[Additions], project_id: str) -> web.Response:
-    limits, used = await call.service.image_quotas.show(project_id)
+    limits, used = await call.service.image_quotas.limits_and_uses(project_id)
     uses = {name: {"in_use": number} for name, number in used.items()}
     shown = {name: {"limit": limit, **uses.get(name, {})} for name, limit in limits.items()}
     return reply({"image_quota": {"project_id": project_id, **shown}})

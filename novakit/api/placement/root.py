@@ -6,7 +6,7 @@ from novakit.api.placement.frame import MAXIMUM, MINIMUM, Asked, answer
 from novakit.api.service import text
 
 
-async def show(call: Asked) -> web.Response:
+async def discover(call: Asked) -> web.Response:
     """Describe the one major version and its window of microversions."""
     version = {
         "id": f"v{text(MINIMUM)}",

@@ -21,8 +21,8 @@ from novakit.placement import Placement
 _PROVIDER = "/resource_providers/{uuid}"
 
 ROUTES = (
-    Route(method="GET", path="/", handler=root.show, public=True),
-    Route(method="GET", path="", handler=root.show, public=True),
+    Route(method="GET", path="/", handler=root.discover, public=True),
+    Route(method="GET", path="", handler=root.discover, public=True),
     Route(
         method="GET",
         path="/resource_classes",

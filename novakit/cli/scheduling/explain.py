@@ -62,7 +62,7 @@ def explain(args: argparse.Namespace) -> int:
         print(f"There is no decision about {args.server}; old ones are dropped after a while.", file=sys.stderr)
     else:
         for decision in decisions:
-            show(decision, wide())
+            print_decision(decision, wide())
     return 0 if decisions and not decisions[0].message else 1
 
 
@@ -139,7 +139,7 @@ def wide() -> Console:
     return console if console.is_terminal else Console(width=200)
 
 
-def show(decision: DecisionRecord, console: Console) -> None:
+def print_decision(decision: DecisionRecord, console: Console) -> None:
     """Print one decision for people."""
     console.print(Text(_headline(decision), style="bold"))
     console.print(_filters(decision.filters))

@@ -20,7 +20,7 @@ from novakit import app, config
 from novakit.api.hosts import service as hosts_service
 from novakit.api.services import SERVICES
 from novakit.bus import enrolments
-from novakit.bus.tickets import Tickets, show
+from novakit.bus.tickets import Tickets, with_proof
 from novakit.bus.wire import Wire
 from tests.functional.roles.intruder import Intruder
 from tests.functional.roles.page import HOST, AsThePageSays
@@ -121,7 +121,7 @@ async def test_with_everything_that_a_host_is_handed_nothing_is_had_but_the_byte
         async with Intruder.with_file(enrolments.directory(roles.host_state) / f"agent.{HOST}", f"agent:{HOST}") as me:
             assert (await me.read())["t"] == "welcome"
             host_key = (await me.call("conductor", "ticket_key", {}))["ok"]
-        shown = {show(host_key, ticket) for ticket in tickets}
+        shown = {with_proof(host_key, ticket) for ticket in tickets}
         await _no_text_is_a_token(roles, session, {*long, host_key, *shown})
         await _no_route_takes_a_ticket(roles, session, sorted(shown)[0], own)
         await _a_ticket_opens_its_image_alone(roles, session, host_key, tickets, own, other, bytes_of)
@@ -189,7 +189,7 @@ async def _a_ticket_opens_its_image_alone(
         for image in (own, other, "nothing"):
             for route in hosts_service.routes:
                 url = f"{roles.url}/novakit/hosts{route.path.replace('{id}', image)}"
-                headers = {"X-Auth-Token": show(host_key, ticket), "Content-Type": "application/octet-stream"}
+                headers = {"X-Auth-Token": with_proof(host_key, ticket), "Content-Type": "application/octet-stream"}
                 body = b"evil" if route.method == "PUT" else None
                 async with session.request(route.method, url, data=body, headers=headers) as answer:
                     content = await answer.read()
@@ -207,7 +207,10 @@ async def _what_was_sent_once_opens_nothing(
     opened = 0
     for ticket in tickets:
         said = json.loads(base64.urlsafe_b64decode(ticket.partition(".")[0] + "=="))
-        url, headers = f"{roles.url}/novakit/hosts/v1/images/{said['image']}", {"X-Auth-Token": show(host_key, ticket)}
+        url, headers = (
+            f"{roles.url}/novakit/hosts/v1/images/{said['image']}",
+            {"X-Auth-Token": with_proof(host_key, ticket)},
+        )
         answers = []
         for _ in range(3):
             async with session.get(url, headers=headers) as answer:
@@ -228,7 +231,7 @@ async def _another_host_cannot_use_them(
     for ticket in tickets:
         image = json.loads(base64.urlsafe_b64decode(ticket.partition(".")[0] + "=="))["image"]
         guessed = Tickets(key.encode()).issue(ROGUE, image, "download")
-        for text in (ticket, show(key, ticket), show(key, guessed)):
+        for text in (ticket, with_proof(key, ticket), with_proof(key, guessed)):
             url = f"{roles.url}/novakit/hosts/v1/images/{image}"
             async with session.get(url, headers={"X-Auth-Token": text}) as answer:
                 assert answer.status == 401

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from novakit import world
-from novakit.bus.tickets import DOWNLOAD, MOST_SHOWN, UPLOAD, Tickets, UsedTickets, show
+from novakit.bus.tickets import DOWNLOAD, MOST_SHOWN, UPLOAD, Tickets, UsedTickets, with_proof
 from novakit.errors import Unauthorized
 
 SECRET = b"s" * 32
@@ -16,7 +16,7 @@ SECRET = b"s" * 32
 
 def shown(tickets: Tickets, host: str = "a", *, by: str | None = None, **fields: Any) -> str:
     ticket = tickets.issue(host, fields.get("image", "image"), fields.get("action", DOWNLOAD))
-    return show(tickets.host_key(by or host), ticket)
+    return with_proof(tickets.host_key(by or host), ticket)
 
 
 def test_a_ticket_says_what_it_was_made_for() -> None:
@@ -76,12 +76,12 @@ def test_what_went_over_the_wire_once_opens_nothing_again(tmp_path: Path) -> Non
         UsedTickets(tmp_path / "tickets"),
     )
     ticket = tickets.issue("a", "image", DOWNLOAD)
-    caught = show(tickets.host_key("a"), ticket)
+    caught = with_proof(tickets.host_key("a"), ticket)
     first.take(tickets.read(caught))
     for used in (first, second):
         with pytest.raises(Unauthorized, match="shown before"):
             used.take(tickets.read(caught))
-    second.take(tickets.read(show(tickets.host_key("a"), ticket)))
+    second.take(tickets.read(with_proof(tickets.host_key("a"), ticket)))
 
 
 def test_of_many_who_come_with_the_same_at_once_one_is_let_in(tmp_path: Path) -> None:
@@ -114,10 +114,10 @@ def test_a_host_that_shows_a_ticket_without_end_fills_nothing(tmp_path: Path) ->
     tickets, used = Tickets(SECRET), UsedTickets(tmp_path / "tickets")
     ticket, key = tickets.issue("a", "image", DOWNLOAD), tickets.host_key("a")
     for _ in range(MOST_SHOWN):
-        used.take(tickets.read(show(key, ticket)))
+        used.take(tickets.read(with_proof(key, ticket)))
     for _ in range(3):
         with pytest.raises(Unauthorized, match="ask for a new one"):
-            used.take(tickets.read(show(key, ticket)))
+            used.take(tickets.read(with_proof(key, ticket)))
     used.take(tickets.read(shown(tickets, image="another")))
     assert sum(path.is_file() for path in tmp_path.rglob("*")) == MOST_SHOWN + 1
 
