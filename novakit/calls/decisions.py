@@ -182,6 +182,11 @@ def written(told: DecisionRecord) -> dict[str, object]:
     return _fields_of(told)
 
 
+def written_request(asked: DecisionRequest) -> dict[str, object]:
+    """Write what was asked as a decision has it: a field that has its default is left out."""
+    return _fields_of(asked)
+
+
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 

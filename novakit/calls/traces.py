@@ -7,11 +7,19 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from novakit.calls.decisions import DecisionRequest, written_request
 from novakit_hookspecs.fields import mapping_field, tuple_field
 from novakit_hookspecs.hosts import PciPool
 from novakit_hookspecs.numa import NumaCell, Taken
 from novakit_hookspecs.plain import to_plain
 from novakit_hookspecs.trees import Tree
+
+_ASKED = (
+    *("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "boots_from_volume", "config_drive", "count"),
+    *("user_id", "availability_zone", "host", "node", "force", "cell", "hints", "server_hosts", "extra_specs"),
+    *("required_traits", "forbidden_traits", "group", "excluded_hosts"),
+)
+"""What a decision says of its request under the name that an ask has for it."""
 
 
 @attrs.frozen
@@ -90,12 +98,21 @@ class TracedGroup:
 
 
 @attrs.frozen(kw_only=True)
+class TracedAsk:
+    """A request for a host, as the decision about it keeps it."""
+
+    server_id: str
+    project_id: str
+    asked: DecisionRequest
+
+
+@attrs.frozen(kw_only=True)
 class TracedEvent:
     """What happened: a request with its answer, or the end of a build or of a server."""
 
     at: float
     """Seconds since the first request."""
-    ask: Mapping[str, object] | None = None
+    ask: TracedAsk | None = None
     placed: str | None = None
     refused: str | None = None
     """Why; None of a request that was placed."""
@@ -143,5 +160,25 @@ def _host(one: TracedHost) -> dict[str, object]:
 def _event(one: TracedEvent) -> dict[str, object]:
     if one.ask is not None:
         answer = {"placed": one.placed} if one.refused is None else {"refused": one.refused}
-        return {"at": one.at, "ask": one.ask, **answer}
+        return {"at": one.at, "ask": _ask(one.ask), **answer}
     return {"at": one.at, "release": one.release} if one.release else {"at": one.at, "built": one.built}
+
+
+def _ask(one: TracedAsk) -> dict[str, object]:
+    """Write a request as an ask, whose amounts are those of the resources where the decision does not say them."""
+    asked, said = one.asked, written_request(one.asked)
+    told: dict[str, object] = {
+        "server_id": one.server_id,
+        "project_id": one.project_id,
+        "user_id": "",
+        "flavor_name": asked.flavor,
+        "resources": asked.resources,
+        "vcpus": asked.resources.get("VCPU", 0),
+        "memory_mb": asked.resources.get("MEMORY_MB", 0),
+        "root_gb": asked.resources.get("DISK_GB", 0),
+    }
+    told.update({name: said[name] for name in _ASKED if name in said})
+    image = {"id": asked.image, "disk_format": asked.image_format, "properties": asked.image_properties}
+    if any(image.values()):
+        told["image"] = image
+    return told

@@ -12,9 +12,11 @@ import numpy as np
 import sqlalchemy as sa
 
 from novakit import world
+from novakit.calls.decisions import DecisionRequest
 from novakit.calls.traces import (
     SchedulerTrace,
     TracedAggregate,
+    TracedAsk,
     TracedEvent,
     TracedFacts,
     TracedGroup,
@@ -34,6 +36,7 @@ from novakit.store.scheduler import decisions, host_metrics, numa, picture, stan
 from novakit_hookspecs.columns import of_class
 from novakit_hookspecs.hosts import PCI_CLASS
 from novakit_hookspecs.numa import Taken
+from novakit_hookspecs.plain import to_record
 from novakit_hookspecs.trees import Tree
 
 CATEGORIES = (
@@ -44,12 +47,6 @@ NUMBERS = ("hypervisor_version", "failed_builds")
 FLAGS = ("enabled", "up")
 OBJECTS = ("node", "host_ip")
 PARTS = ("total", "reserved", "capacity", "max_unit")
-_ASKED = (
-    *("vcpus", "memory_mb", "root_gb", "ephemeral_gb", "swap_mb", "boots_from_volume", "config_drive", "count"),
-    *("user_id", "availability_zone", "host", "node", "force", "cell", "hints", "server_hosts", "extra_specs"),
-    *("required_traits", "forbidden_traits", "group", "excluded_hosts"),
-)
-"""What a decision's record says of its request under the name that an ask has for it."""
 
 
 @attrs.define
@@ -244,11 +241,10 @@ def events(
     stood: dict[str, str] = {}
     last: dict[str, datetime] = {}
     for row in rows:
-        asked = _ask(row)
-        excluded = asked.get("excluded_hosts", ())
-        if isinstance(excluded, list) and stood.get(row["server_id"]) in excluded and not asked.get("cell"):
+        ask = _ask(row)
+        if stood.get(row["server_id"]) in ask.asked.excluded_hosts and not ask.asked.cell:
             found.append((row["at"], TracedEvent(at=0.0, release=row["server_id"])))
-        found.append((row["at"], _answered(row, asked)))
+        found.append((row["at"], _answered(row, ask)))
         if row["outcome"] == "placed":
             stood[row["server_id"]], last[row["server_id"]] = row["record"].get("host", ""), row["at"]
     ended = [
@@ -264,31 +260,14 @@ def events(
     ]
 
 
-def _ask(row: Row) -> dict[str, object]:
-    asked = row["record"].get("asked", {})
-    resources = asked.get("resources", {})
-    told: dict[str, object] = {
-        "server_id": row["server_id"],
-        "project_id": row["project_id"],
-        "user_id": "",
-        "flavor_name": asked.get("flavor", ""),
-        "resources": resources,
-        "vcpus": resources.get("VCPU", 0),
-        "memory_mb": resources.get("MEMORY_MB", 0),
-        "root_gb": resources.get("DISK_GB", 0),
-    }
-    told.update({name: asked[name] for name in _ASKED if name in asked})
-    image = {
-        "id": asked.get("image", ""),
-        "disk_format": asked.get("image_format", ""),
-        "properties": asked.get("image_properties", {}),
-    }
-    if any(image.values()):
-        told["image"] = image
-    return told
+def _ask(row: Row) -> TracedAsk:
+    # A decision of a version before this one may say nothing of what was asked.
+    plain = {"flavor": "", "resources": {}, **row["record"].get("asked", {})}
+    asked = to_record(plain, DecisionRequest, tolerant=True)
+    return TracedAsk(server_id=row["server_id"], project_id=row["project_id"], asked=asked)
 
 
-def _answered(row: Row, asked: Mapping[str, object]) -> TracedEvent:
+def _answered(row: Row, ask: TracedAsk) -> TracedEvent:
     if row["outcome"] == "placed":
-        return TracedEvent(at=0.0, ask=asked, placed=row["record"].get("host"))
-    return TracedEvent(at=0.0, ask=asked, refused=row["record"].get("message", ""))
+        return TracedEvent(at=0.0, ask=ask, placed=row["record"].get("host"))
+    return TracedEvent(at=0.0, ask=ask, refused=row["record"].get("message", ""))
