@@ -73,6 +73,12 @@ class TooLarge(NovakitError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class ExpectationFailed(NovakitError):
+    """The client made its request depend on what this service does not do."""
+
+    status = HTTPStatus.EXPECTATION_FAILED
+
+
 class TooMany(NovakitError):
     """Too many requests of one party at a time, or too many wrong logins; Retry-After says when to ask again."""
 

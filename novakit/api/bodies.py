@@ -106,6 +106,12 @@ def words(fault: Fault) -> errors.BadRequest:
     return errors.BadRequest(f"Invalid input for field/attribute {where}. Value: {shown(fault.value)}. {_why(fault)}")
 
 
+def placed(fault: Fault) -> tuple[str, str]:
+    """Return where in a body a fault is, as `server.name`, and what JSON Schema says of it."""
+    place = ".".join(str(part) for part in fault.path[1:]) or "the body"
+    return place, fault.message.removeprefix(fault.name or "").strip()[:MOST_SHOWN]
+
+
 def additional(names: Sequence[str]) -> errors.BadRequest:
     """Make the refusal of keys or parameters that are not known."""
     listed = ", ".join(repr(name[:255]) for name in names)
@@ -173,8 +179,8 @@ def wrapped(key: str, inner: Definition) -> Definition:
 class Versions:
     """The schemas of one request body, each from some version on."""
 
-    def __init__(self, since: Sequence[tuple[Version, Definition]]) -> None:
-        self._since = [(version, Schema(definition)) for version, definition in since]
+    def __init__(self, since: Sequence[tuple[Version, Definition]], words: Words = words) -> None:
+        self._since = [(version, Schema(definition, words)) for version, definition in since]
         self._of: dict[Version, Schema] = {}
         """The schema of each version that was asked for."""
 
@@ -195,8 +201,15 @@ class Body(Versions, Generic[R]):
     With `under` the body is one object under that key, which the schemas describe and the record is made of.
     """
 
-    def __init__(self, kind: type[R], since: Sequence[tuple[Version, Definition]], *, under: str | None = None) -> None:
-        super().__init__([(version, wrapped(under, one) if under else one) for version, one in since])
+    def __init__(
+        self,
+        kind: type[R],
+        since: Sequence[tuple[Version, Definition]],
+        *,
+        under: str | None = None,
+        words: Words = words,
+    ) -> None:
+        super().__init__([(version, wrapped(under, one) if under else one) for version, one in since], words)
         self.kind = kind
         self.under = under
 

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from novakit import errors
+from novakit.front.unreadable import EXPECTS, UNMET
 
 STRANGERS_BODY = 64 << 10
 """Bytes of a body whose sender has shown no token: a login needs a few hundred."""
@@ -30,6 +31,12 @@ def refuse_encoded(request: web.BaseRequest) -> None:
             f"A body in Content-Encoding {said[:80]} is not accepted; send it without an encoding.",
             headers={"Accept-Encoding": "identity"},
         )
+
+
+def require_met(request: web.BaseRequest) -> None:
+    """Refuse a request that expects what no server does. Raises ExpectationFailed."""
+    if UNMET in request:
+        raise errors.ExpectationFailed(EXPECTS)
 
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9._-]{0,253})?)(:[0-9]{1,5})?")

@@ -16,7 +16,15 @@ from novakit.api import ids
 from novakit.api.answer import DocumentAnswer
 from novakit.api.documents import Document
 from novakit.api.entrance import Authenticate, Entrance
-from novakit.api.reading import STRANGERS_BODY, parse, read_body, refuse_encoded, require_few_values, require_host
+from novakit.api.reading import (
+    STRANGERS_BODY,
+    parse,
+    read_body,
+    refuse_encoded,
+    require_few_values,
+    require_host,
+    require_met,
+)
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
 from novakit.monitoring.tallies import RequestTally
@@ -300,6 +308,7 @@ class Service(Generic[S]):
             agreed: Version | None = None
             try:
                 _require_text(request)
+                require_met(request)
                 require_host(request)
                 require_few_values(request)
                 refuse_encoded(request)

@@ -9,7 +9,8 @@ import structlog
 
 from novakit import config
 from novakit.cli import paths
-from novakit.config import files, nova, nova_conf
+from novakit.config import files, nova_conf
+from novakit.config.spellings import Document
 from novakit.errors import ConfigError
 
 IMPORT = """\
@@ -80,7 +81,7 @@ def look(args: argparse.Namespace) -> int:
     return 0
 
 
-def _require_order(document: nova.Document) -> None:
+def _require_order(document: Document) -> None:
     """Raise ConfigError for what `novakit serve` would refuse, in a directory that has nothing else."""
     from novakit import app
 

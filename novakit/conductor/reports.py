@@ -1,6 +1,7 @@
 """What agents report: hosts and guests; believed only for the host that the sender is."""
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 
 import attrs
 import structlog
@@ -162,6 +163,7 @@ class Reports:
 
     async def _write_together(self, batch: Sequence["_Facts"]) -> None:
         placement = self.parts.placement
+        batch = sorted(batch, key=attrgetter("host"))  # the order in which heartbeats are written, too
         async with self.parts.store.write() as session:
             known: dict[str, HostReport] = {}
             changed: dict[str, HostReport] = {}
@@ -205,8 +207,12 @@ class Reports:
         """Write the heartbeats that came since the last time."""
         if self._seen:
             names, self._seen = self._seen, set()
-            async with self.parts.store.write() as session:
-                await hosts.seen(session, names, world.now())
+            try:
+                async with self.parts.store.write() as session:
+                    await hosts.seen(session, names, world.now())
+            except BaseException:
+                self._seen |= names
+                raise
 
     async def guest_event(self, host: str, event: GuestEvent) -> None:
         """Take a power change that the hypervisor told of."""

@@ -17,7 +17,7 @@ from novakit.bus import Bus, topics
 from novakit.compute.servers import locked, refuse_locked
 from novakit.compute.states import REQUEST, Move, check, move_if
 from novakit.concurrency.gather import Gather
-from novakit.conductor.verb import AnyVerb, Asked, Begun, Version
+from novakit.conductor.verb import AnyVerb, Asked, Begun
 from novakit.conductor.work import Memory
 from novakit.context import RequestContext
 from novakit.store import Session, Store, operations
@@ -38,7 +38,6 @@ class _VerbRequest:
     server_id: str
     verb: AnyVerb
     value: object
-    version: Version
     carried: Mapping[str, object] = attrs.field(factory=tracing.carried)
     """Its own trace: what writes it belongs to the first of those that came together."""
 
@@ -59,14 +58,13 @@ class Requests:
         server_id: str,
         verb: AnyVerb,
         value: object = None,
-        version: Version = (2, 1),
     ) -> None:
-        """Have a verb done to a server; `value` is what the body of the request holds for it.
+        """Have a verb done to a server; `value` is the record that its action names.
 
         Raises NotFound, and Conflict for a server that is locked, is in a state that does not allow it, or is on a
         host that cannot do it; a verb may raise BadRequest for its value.
         """
-        await self._together(_VerbRequest(context, server_id, verb, value, version))
+        await self._together(_VerbRequest(context, server_id, verb, value))
 
     async def _begin_all(self, together: Sequence[_VerbRequest]) -> Sequence[None]:
         cancelled: set[str] = set()
@@ -98,9 +96,7 @@ class Requests:
             await _check_host(session, verb.kind, verb.needs, row)
         if verb.begin is None:
             raise TypeError(f"{verb.kind} is not asked for like this")
-        asked = Asked(
-            session=session, context=request.context, server=row, version=request.version, value=request.value
-        )
+        asked = Asked(session=session, context=request.context, server=row, value=request.value)
         begun: Begun[Memory] = await verb.begin(asked)
         operation = operation_of(request.context, verb, row["id"], begun.memory, world.now(), request.carried)
         cancelled: Sequence[str] = ()

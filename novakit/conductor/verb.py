@@ -5,7 +5,7 @@ Nothing else names it: `VERBS` finds it there, the API serves its action by it, 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -16,10 +16,13 @@ from novakit.conductor.work import AnyWork, Commit, M, Memory, Work, move_of
 from novakit.context import RequestContext
 from novakit.store.engine import Row, Session
 
+V = TypeVar("V")
 Schema = Mapping[str, object]
 Version = tuple[int, int]
-ANYTHING: Sequence[tuple[Version, Schema]] = (((2, 1), {}),)
-"""The body of an action whose value is not looked at."""
+NOT_READ: Schema = {}
+"""The schema of a value that is not looked at, whatever it is."""
+ANYTHING: Sequence[tuple[Version, Schema]] = (((2, 1), NOT_READ),)
+"""The body of an action whose value no version looks at."""
 
 
 @attrs.frozen
@@ -40,10 +43,19 @@ class Action:
     """The public name of the rule of the policy that the caller must meet."""
     bodies: Sequence[tuple[Version, Schema]] = ANYTHING
     """JSON schemas of the value, each from a version on."""
+    value: type | None = None
+    """The record that the verb gets of the value, with its defaults for null and for a value that is not looked at.
+
+    None where no version looks at it.
+    """
     fields: Sequence[FieldRule] = ()
     since: Version | None = None
     until: Version | None = None
     """The last version that has it."""
+
+    def is_read(self, version: Version) -> bool:
+        """Return whether a version looks at the value."""
+        return [schema for since, schema in self.bodies if since <= version][-1] is not NOT_READ
 
 
 @attrs.frozen(kw_only=True)
@@ -68,9 +80,14 @@ class Asked:
     session: Session
     context: RequestContext
     server: Row
-    version: Version = (2, 1)
-    value: Any = None
-    """What the body holds under the action's name; checked against the schema of the version."""
+    value: object = None
+    """The record of the action's value; None of a verb whose action has none."""
+
+    def given(self, kind: type[V]) -> V:
+        """Return the value as the record that the verb's action names. Raises TypeError for a request without it."""
+        if not isinstance(self.value, kind):
+            raise TypeError(f"expected a {kind.__name__}, not {type(self.value).__name__}")
+        return self.value
 
     def may(self, rule: str) -> bool:
         """Return whether the caller meets a rule of the policy for this server."""

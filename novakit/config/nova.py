@@ -12,10 +12,9 @@ import attrs
 from novakit.config import devices
 from novakit.config.database import database_url
 from novakit.config.quoting import quoted
-from novakit.config.spellings import table_in
+from novakit.config.spellings import Document, table_in
 from novakit.errors import ConfigError
 
-Document = dict[str, object]
 Convert = Callable[[Any], object]
 """Makes the value that the option here takes; raises ValueError with what it takes."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 
 from novakit.config import devices, nova, spellings
-from novakit.config.spellings import table_in
+from novakit.config.spellings import Document, table_in
 from novakit.errors import ConfigError
 
 SCHEDULING = ("scheduler", "filter_scheduler")
@@ -24,7 +24,7 @@ ALIAS: Place = ("pci", "alias")
 class Translation:
     """What became of a nova.conf."""
 
-    document: nova.Document
+    document: Document
     left_out: tuple[str, ...]
     """A sentence for each option, with why."""
     refused: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Translation:
         return "\n".join([*comments, *_lines(self.document)])
 
 
-Check = Callable[[nova.Document], None]
+Check = Callable[[Document], None]
 """Raises ConfigError for a document that `novakit serve` would refuse; may change what it is given."""
 
 
@@ -56,7 +56,7 @@ def translate(content: str, check: Check = lambda document: None) -> Translation
 
 
 def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Translation:
-    document: nova.Document = {}
+    document: Document = {}
     left_out: list[str] = []
     refused: list[str] = []
     for (section, name), values in options.items():
@@ -92,7 +92,7 @@ def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Transla
     return Translation(document, tuple(left_out), tuple(refused))
 
 
-def _named(document: nova.Document, values: Sequence[str], check: Check) -> list[str]:
+def _named(document: Document, values: Sequence[str], check: Check) -> list[str]:
     """Name the rules of devices as aliases do, one by one; return a sentence for each alias that is left out."""
     said: list[str] = []
     rules = nova.rules_of(document)
@@ -144,11 +144,11 @@ def _options(content: str) -> dict[Place, list[str]]:
     return found
 
 
-def _schedule(document: nova.Document, section: str, name: str, value: object) -> None:
+def _schedule(document: Document, section: str, name: str, value: object) -> None:
     """Let `spellings` say what one option of the scheduler is, and add that."""
     if not spellings.knows(name):
         raise ValueError(UNKNOWN)
-    alone: nova.Document = {section: {name: _scalar(value)}}
+    alone: Document = {section: {name: _scalar(value)}}
     spellings.understand(alone, SOURCE)
     _merge(document, alone)
 
@@ -162,7 +162,7 @@ def _scalar(value: object) -> object:
     return value
 
 
-def _merge(document: nova.Document, more: nova.Document) -> None:
+def _merge(document: Document, more: Document) -> None:
     for key, value in more.items():
         if isinstance(value, dict):
             _merge(table_in(document, key), value)
@@ -170,14 +170,14 @@ def _merge(document: nova.Document, more: nova.Document) -> None:
             document[key] = value
 
 
-def _lines(document: nova.Document) -> Iterator[str]:
+def _lines(document: Document) -> Iterator[str]:
     for key, value in document.items():
         if not isinstance(value, dict):
             yield f"{_key(key)} = {_value(value)}"
     yield from _tables(document, "")
 
 
-def _tables(document: nova.Document, above: str) -> Iterator[str]:
+def _tables(document: Document, above: str) -> Iterator[str]:
     for key, table in document.items():
         if not isinstance(table, dict):
             continue

@@ -3,17 +3,26 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 
 import orjson
+import structlog
 from aiohttp import StreamReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
+from multidict import CIMultiDictProxy
 
 from novakit import world
+
+log = structlog.get_logger(__name__)
 
 REQUEST_ID = "x-openstack-request-id"
 MOST_AHEAD = 32 << 10
 """Bytes that a client may send ahead: a first line with its headers, and requests that wait for the one before."""
+UNMET = "novakit.unmet"
+"""Where a request says what it expects and nobody can do."""
+EXPECTS = "The only expectation that is met is 100-continue; send the request without its Expect header."
 _PIECE = 16 << 10
 """Bytes that the parser is given at once: what comes after a whole request in them is not counted."""
 
@@ -44,6 +53,8 @@ async def outside(
 ) -> web.StreamResponse:
     """Answer in JSON where no service is, as everywhere else; the outermost middleware but for the door's."""
     try:
+        if UNMET in request and len(request.match_info.apps) == 1:  # no service's, which says it in its own form
+            raise web.HTTPExpectationFailed(text=EXPECTS)
         return await handler(request)
     except web.HTTPException as error:
         sentence = (
@@ -75,9 +86,9 @@ def _size(message: object) -> int:
 
 
 class Reader(RequestHandler):
-    """aiohttp's protocol, but for two things.
+    """aiohttp's protocol, but for three things.
 
-    Its error page quotes what came, tokens included, and is no JSON.
+    Its error page quotes what came, tokens included, and is no JSON; nor is its answer to an unknown expectation.
     It bounds each header and their number, and not what they are together: 1,500 clients who began 128 long ones each
     held 2.6 GB. So what of headers is kept is counted here: of those that are not complete, and of requests that wait.
     """
@@ -110,7 +121,7 @@ class Reader(RequestHandler):
             latest = list(self._messages)[-new:]
             self._waiting.extend(_size(message) for message, _ in latest)
             self._last_body, self._partial = latest[-1][1], 0
-        elif not is_body:
+        elif not is_body and self._payload_parser is None:
             self._partial += len(piece)
 
     async def start(self) -> None:
@@ -136,7 +147,11 @@ class Reader(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        super().handle_error(request, status, exc, "")  # logs, and raises where an answer has begun
+        if isinstance(exc, HttpProcessingError):
+            # Not the service's error, and anybody can cause any number: a warning is folded.
+            log.warning("a request could not be read", client=request.remote, why=type(exc).__name__)
+        else:
+            super().handle_error(request, status, exc, "")  # logs, and raises where an answer has begun
         headers, body = refusal(status, _SENTENCES.get(status, _OTHERWISE))
         answer = _Refusal(body=body, status=status, headers=headers)
         answer.force_close()
@@ -145,7 +160,23 @@ class Reader(RequestHandler):
 
 def reader(server: web.Server) -> Reader:
     """Return the protocol of one client's connection, with the settings of its server."""
-    return Reader(server, loop=asyncio.get_running_loop(), **server._kwargs)
+    made = Reader(server, loop=asyncio.get_running_loop(), **server._kwargs)
+    made._request_handler = partial(_expecting, server.request_handler)
+    return made
+
+
+async def _expecting(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], request: web.BaseRequest
+) -> web.StreamResponse:
+    """Keep an expectation that nobody can meet from aiohttp, which would answer it before any service could."""
+    sent = request._message.headers  # `request.headers` would be remembered as it was
+    expected = sent.get(hdrs.EXPECT)
+    if expected is not None and expected.lower() != "100-continue":
+        headers = sent.copy()
+        headers.popall(hdrs.EXPECT)
+        request._headers = CIMultiDictProxy(headers)
+        request[UNMET] = expected
+    return await handler(request)
 
 
 async def anonymous(_request: web.Request, answer: web.StreamResponse) -> None:

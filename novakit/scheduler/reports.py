@@ -16,13 +16,14 @@ from novakit.config import Config
 from novakit.context import RequestContext
 from novakit.request_spec.device_profiles import DeviceProfile, applied
 from novakit.request_spec.hints import servers_named
-from novakit.scheduler.pipeline.ask import from_plain
+from novakit.scheduler.pipeline.ask import checked
 from novakit.scheduler.select import described
 from novakit.scheduler.service import MAX_TRACE
 from novakit.store import Store, identity
 from novakit.store.compute import flavors, server_groups
 from novakit.store.engine import Row
 from novakit.store.scheduler import decisions
+from novakit_hookspecs.scheduling import Ask, GroupAsk, ImageAsk
 
 T = TypeVar("T")
 
@@ -30,7 +31,6 @@ MAX_PAGE = 1000
 """As the compute API's lists."""
 SILENT = "No scheduler answers; start one with `novakit serve`."
 OUTCOMES = ("placed", "refused")
-_ASKABLE = frozenset({"flavor", "image", "project_id", "availability_zone", "host", "hints", "group"})
 
 
 class ImageLookup(Protocol):
@@ -50,6 +50,29 @@ class DecisionQuery:
     limit: int = 100
     before: int | None = None
     """The number of the decision at which the page before this one ended."""
+
+
+@attrs.frozen(kw_only=True)
+class DryRun:
+    """A server that is asked about and not made."""
+
+    flavor: str
+    """By id or name."""
+    image: str | None = None
+    project_id: str | None = None
+    """By id or name; None is the caller's own."""
+    availability_zone: str | None = None
+    host: str | None = None
+    hints: Mapping[str, object] = {}
+    group: str | None = None
+    """The id of a server group; a hint may name it, too."""
+
+
+@attrs.frozen(kw_only=True)
+class HostsLost(DryRun):
+    """A server, and how many hosts may be lost before that many still have to fit."""
+
+    survive: int = 0
 
 
 async def nothing_known() -> About:
@@ -95,24 +118,19 @@ class SchedulerReports:
             raise errors.NotFound(f"There is no decision {decision_id}; old ones are dropped after a while.")
         return _shown(context, row)
 
-    async def explain(self, context: RequestContext, body: Mapping[str, object]) -> dict[str, object]:
+    async def explain(self, context: RequestContext, asked: DryRun) -> dict[str, object]:
         """Return what would happen to a server of this flavor and image, without making anything."""
-        ask = await self._ask(context, body)
-        told = await _answered(self._scheduler.dry_run(from_plain(ask)))
+        told = await _answered(self._scheduler.dry_run(await self._ask(context, asked)))
         if not context.is_admin:
             return tenant_safe(written(told))
         if told.failed:
             told = attrs.evolve(told, message=f"The scheduler could not decide: {told.failed.rstrip('.')}.")
         return written(told)
 
-    async def capacity(self, context: RequestContext, body: Mapping[str, object]) -> Mapping[str, object]:
+    async def capacity(self, context: RequestContext, asked: HostsLost) -> Mapping[str, object]:
         """Count how many more servers of a flavor fit, now or with `survive` hosts lost; for operators only."""
-        given = dict(body)
-        survive = given.pop("survive", 0)
-        if type(survive) is not int or not 0 <= survive <= 100_000:
-            raise errors.BadRequest("survive must be a number of hosts, 0 or more.")
-        ask = from_plain(await self._ask(context, given))
-        return capacity.written(await _answered(self._scheduler.capacity(ask, survive)))
+        ask = await self._ask(context, asked)
+        return capacity.written(await _answered(self._scheduler.capacity(ask, asked.survive)))
 
     async def trace(self, context: RequestContext) -> Sequence[Mapping[str, object]]:
         """Return hosts and requests as a trace for `novakit simulate`; for operators only."""
@@ -126,39 +144,32 @@ class SchedulerReports:
             raise errors.Unavailable(SILENT)
         return told
 
-    async def _ask(self, context: RequestContext, body: Mapping[str, Any]) -> dict[str, object]:
-        strange = sorted(set(body) - _ASKABLE)
-        if strange or not isinstance(body.get("flavor"), str):
-            raise errors.BadRequest(f"Send a flavor and, if wanted, {', '.join(sorted(_ASKABLE - {'flavor'}))}.")
-        for name in ("image", "project_id", "availability_zone", "host", "group"):
-            if not isinstance(body.get(name), str | None):
-                raise errors.BadRequest(f"{name} must be a text.")
-        hints = body.get("hints", {})
-        if not isinstance(hints, Mapping):
-            raise errors.BadRequest("hints must be an object.")
-        servers_named(hints)
-        flavor = await self._flavor(context, body["flavor"])
+    async def _ask(self, context: RequestContext, asked: DryRun) -> Ask:
+        servers_named(asked.hints)
+        flavor = await self._flavor(context, asked.flavor)
         specs = applied(flavor["extra_specs"] or {}, self.device_profiles)
-        image = await self._image(context, body.get("image"))
-        self.check({**flavor, "extra_specs": specs}, image["properties"] if image else {})
-        return {
-            "server_id": world.new_id(),
-            "project_id": await self._project(context, body.get("project_id")),
-            "user_id": context.user_id,
-            "request_id": context.request_id,
-            "flavor_name": flavor["name"],
-            "vcpus": flavor["vcpus"],
-            "memory_mb": flavor["ram"],
-            "root_gb": flavor["disk"],
-            "ephemeral_gb": flavor["ephemeral"],
-            "swap_mb": flavor["swap"],
-            "extra_specs": specs,
-            "image": image,
-            "availability_zone": body.get("availability_zone"),
-            "host": body.get("host"),
-            "hints": hints,
-            "group": await self._group(context, body.get("group"), hints.get("group")),
-        }
+        image = await self._image(context, asked.image)
+        self.check({**flavor, "extra_specs": specs}, image.properties if image else {})
+        return checked(
+            Ask(
+                server_id=world.new_id(),
+                project_id=await self._project(context, asked.project_id),
+                user_id=context.user_id,
+                request_id=context.request_id,
+                flavor_name=flavor["name"],
+                vcpus=flavor["vcpus"],
+                memory_mb=flavor["ram"],
+                root_gb=flavor["disk"],
+                ephemeral_gb=flavor["ephemeral"],
+                swap_mb=flavor["swap"],
+                extra_specs=specs,
+                image=image,
+                availability_zone=asked.availability_zone,
+                host=asked.host,
+                hints=asked.hints,
+                group=await self._group(context, asked.group, asked.hints.get("group")),
+            )
+        )
 
     async def _flavor(self, context: RequestContext, wanted: str) -> Row:
         conditions = () if context.is_admin else (flavors.visible_to(context.project_id),)
@@ -198,7 +209,7 @@ class SchedulerReports:
             raise errors.NotFound(f"Project {wanted} could not be found.")
         return found[0]
 
-    async def _group(self, context: RequestContext, wanted: str | None, hinted: object) -> dict[str, object] | None:
+    async def _group(self, context: RequestContext, wanted: str | None, hinted: object) -> GroupAsk | None:
         """Name a group of the caller's; where the members of anybody else's stand is nobody's business.
 
         What the hint names is refused as POST /servers would refuse it.
@@ -209,25 +220,25 @@ class SchedulerReports:
             raise errors.BadRequest(f"Instance group {hinted} could not be found.")
         if wanted and not await self._may_join(context, wanted):
             raise errors.NotFound(f"Instance group {wanted} could not be found.")
-        return {"id": hinted or wanted} if hinted or wanted else None
+        named = hinted or wanted
+        return GroupAsk(id=str(named), policy="") if named else None
 
     async def _may_join(self, context: RequestContext, group: object) -> bool:
         async with self.store.read() as session:
             found = await server_groups.server_group(session, group) if isinstance(group, str) else None
         return found is not None and (context.is_admin or found["project_id"] == context.project_id)
 
-    async def _image(self, context: RequestContext, wanted: str | None) -> dict[str, Any] | None:
+    async def _image(self, context: RequestContext, wanted: str | None) -> ImageAsk | None:
         if wanted is None:
             return None
         shown = await self.images.show(context, wanted)
-        properties = {key: value for key, value in shown.items() if isinstance(value, str)}
-        return {
-            "id": wanted,
-            "properties": properties,
-            "min_ram_mb": int(shown.get("min_ram") or 0),
-            "min_disk_gb": int(shown.get("min_disk") or 0),
-            "disk_format": shown.get("disk_format"),
-        }
+        return ImageAsk(
+            id=wanted,
+            properties={key: value for key, value in shown.items() if isinstance(value, str)},
+            min_ram_mb=int(shown.get("min_ram") or 0),
+            min_disk_gb=int(shown.get("min_disk") or 0),
+            disk_format=str(shown.get("disk_format") or ""),
+        )
 
     @property
     def _scheduler(self) -> SchedulerCalls:

@@ -14,6 +14,8 @@ from novakit.api.network.bodies.attributes import Attribute, AttributesBody
 from novakit.api.network.bodies.kinds import ValueKind
 from novakit.api.network.resources import Resource
 from novakit.api.placement.schemas import PlacementBody
+from novakit.conductor.verb import NOT_READ, Action
+from novakit.conductor.verbs import ACTIONS
 
 
 @attrs.frozen
@@ -36,7 +38,17 @@ def forms() -> Mapping[str, Form]:
         for name, value in vars(importlib.import_module(module.name)).items():
             for form in _within(value, f"{module.name}.{name}"):
                 found.setdefault(form.place, form)
+    for name, verb in ACTIONS.items():
+        if verb.action is not None and verb.action.value is not None:
+            place = f"novakit.api.compute.servers.actions.BODIES[{name}]"
+            found[place] = _of_action(place, verb.action)
     return found
+
+
+def _of_action(place: str, action: Action) -> Form:
+    """Take the value of an action, without null, which stands for the defaults."""
+    read = [(since, schema) for since, schema in action.bodies if schema is not NOT_READ]
+    return Form(place, [(f" since {since}", {**schema, "type": "object"}) for since, schema in read], action.value)
 
 
 def _within(value: object, place: str) -> Iterator[Form]:

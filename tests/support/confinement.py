@@ -2,10 +2,13 @@
 
 import os
 import subprocess
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+
+from novakit_hookspecs.servers import GuestPlan, LocalImage
 
 
 @attrs.frozen
@@ -63,6 +66,17 @@ class Emulator:
     def _groups(self) -> Sequence[str]:
         groups = self.says("Groups").split()
         return ["--groups", ",".join(groups)] if groups else ["--clear-groups"]
+
+
+def waiting_guest(image: Path) -> GuestPlan:
+    """Write an image on which nothing is found to boot, and return a guest on it, which waits."""
+    image.write_bytes(bytes(1 << 20))
+    image.chmod(0o444)
+    local = LocalImage(id=str(uuid.uuid4()), path=str(image), disk_format="raw", virtual_size=1 << 20)
+    guest = str(uuid.uuid4())
+    return GuestPlan(
+        id=guest, name="x", hostname="x", vcpus=1, memory_mb=64, root_gb=1, swap_mb=8, image=local, config_drive={}
+    )
 
 
 def require_nobody(emulator: Emulator) -> None:

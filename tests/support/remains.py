@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -65,6 +66,21 @@ class Remains:
                     text = kept + memory.read(min(CHUNK, end - at))
                     found, kept = found + text.count(mark), text[-len(mark) + 1 :]
         return found
+
+
+async def require_nothing_left(driver: VirtDriver, image: Path, pid_of: Callable[[str], int]) -> None:
+    """Hold a driver to it that a guest finds nothing of the one before; `pid_of` gives the QEMU of a guest."""
+    size = json.loads(Path(f"{image}.json").read_text())["virtual_size"]
+    local = LocalImage(id=str(uuid.uuid4()), path=str(image), disk_format="qcow2", virtual_size=size)
+    remains = Remains()
+    first, second = remains.leaver(local), remains.looker(local)
+    await driver.create(first)
+    assert min(await on_disks(driver, first.id)) > 10_000, "the first one finds what it wrote"
+    assert remains.in_memory(pid_of(first.id)) > 10_000
+    await driver.destroy(first.id)
+    await driver.create(second)
+    assert await on_disks(driver, second.id) == [0, 0, 0]
+    assert remains.in_memory(pid_of(second.id)) == 0
 
 
 async def on_disks(driver: VirtDriver, guest: str) -> list[int]:

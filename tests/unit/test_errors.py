@@ -17,6 +17,7 @@ STATUSES = {
     "Gone": 410,
     "TooLarge": 413,
     "UnsupportedMedia": 415,
+    "ExpectationFailed": 417,
     "TooMany": 429,
     "NovakitError": 500,
     "ConfigError": 500,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Fault, Schema
+from novakit.api.bodies import BodyReader, Fault, Schema, placed
 
 R = TypeVar("R")
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
@@ -23,6 +23,5 @@ def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
 
 def words(fault: Fault) -> errors.BadRequest:
     """Return what is wrong with a body as the identity API does."""
-    place = ".".join(str(part) for part in fault.path[1:]) or "the body"
-    said = fault.message.removeprefix(fault.name or "").strip()
-    return errors.BadRequest(f"Invalid input for {place}: {said[:300]}.")
+    place, said = placed(fault)
+    return errors.BadRequest(f"Invalid input for {place}: {said}.")

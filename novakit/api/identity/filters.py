@@ -6,6 +6,7 @@ import attrs
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api.documents import Document
 from novakit.api.queries import number, strict_boolean
 
 INEXACT: Mapping[str, Callable[[str, str], bool]] = {
@@ -24,8 +25,6 @@ TAGS: Mapping[str, Callable[[set[str], set[str]], bool]] = {
     "not-tags-any": lambda asked, have: not asked & have,
 }
 PAGING = ("limit", "marker")
-
-Document = Mapping[str, object]
 
 
 @attrs.frozen(kw_only=True)

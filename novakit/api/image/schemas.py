@@ -6,7 +6,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import BodyReader, Fault, Schema
+from novakit.api.bodies import BodyReader, Fault, Schema, placed
 from novakit.api.service import Call, Route, reply
 from novakit.disk_images import CONTAINERS, FORMATS
 from novakit.image import Images
@@ -93,9 +93,8 @@ def body(kind: type[R], schema: Mapping[str, object]) -> BodyReader[R]:
 
 def words(fault: Fault) -> errors.BadRequest:
     """Return what is wrong with a body as the image API does."""
-    place = ".".join(str(part) for part in fault.path[1:]) or "the body"
-    said = fault.message.removeprefix(fault.name or "").strip()
-    return errors.BadRequest(f"Provided object does not match schema 'image': {place} {said[:300]}.")
+    place, said = placed(fault)
+    return errors.BadRequest(f"Provided object does not match schema 'image': {place} {said}.")
 
 
 async def publish(call: Call[Images]) -> web.Response:

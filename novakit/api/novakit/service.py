@@ -5,10 +5,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from novakit import errors
-from novakit.api.bodies import Body
-from novakit.api.compute.schemas import servers as schemas
 from novakit.api.documents import Document
-from novakit.api.novakit import guests, image_files, image_quotas, server_groups, strangers
+from novakit.api.novakit import dry_runs, guests, image_files, image_quotas, server_groups, strangers
 from novakit.api.novakit.audit import audit
 from novakit.api.novakit.domain import Additions
 from novakit.api.novakit.policies import RULES
@@ -17,9 +15,6 @@ from novakit.api.service import Call, Route, Service, reply
 from novakit.front.sharing import Cost
 from novakit.scheduler.reports import OUTCOMES, DecisionQuery
 from novakit_hookspecs.plain import to_plain
-
-ASK = Body(dict[str, object], [((0, 0), {"type": "object", "properties": {"hints": schemas.hints}})])
-"""What is asked of a server that is not made; its hints are held to the rules of POST /servers."""
 
 
 def shape(error: errors.NovakitError, request_id: str) -> Document:
@@ -54,14 +49,6 @@ async def show_decision(call: Call[Additions]) -> web.Response:
     return reply({"decision": await call.service.reports.decision(call.context, call.path["id"])})
 
 
-async def explain(call: Call[Additions]) -> web.Response:
-    """Decide about a flavor and an image without making anything."""
-    asked = await ASK.read(call)
-    if asked.get("host"):
-        call.authorize("novakit:explain:host")
-    return reply({"decision": await call.service.reports.explain(call.context, asked)})
-
-
 async def counts(call: Call[Additions]) -> web.Response:
     """Show the counters of each scheduler and of its filters and weighers."""
     found = [to_plain(one) for one in await call.service.reports.counts(call.context)]
@@ -71,11 +58,6 @@ async def counts(call: Call[Additions]) -> web.Response:
 async def trace(call: Call[Additions]) -> web.Response:
     """Return hosts and requests as a trace."""
     return reply({"trace": await call.service.reports.trace(call.context)})
-
-
-async def capacity(call: Call[Additions]) -> web.Response:
-    """Count how many more servers of a flavor fit."""
-    return reply({"capacity": await call.service.reports.capacity(call.context, await ASK.read(call))})
 
 
 async def plugins(call: Call[Additions]) -> web.Response:
@@ -92,8 +74,7 @@ service: Service[Additions] = Service(
         Route(method="GET", path="/v1/scheduler", handler=counts, rule="novakit:scheduler"),
         Route(method="GET", path="/v1/trace", handler=trace, rule="novakit:trace", cost=Cost.HEAVY),
         Route(method="GET", path="/v1/audit", handler=audit, rule="novakit:audit", cost=Cost.HEAVY),
-        Route(method="POST", path="/v1/explain", handler=explain, rule="novakit:explain", cost=Cost.HEAVY),
-        Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity", cost=Cost.HEAVY),
+        *dry_runs.ROUTES,
         Route(method="GET", path="/v1/plugins", handler=plugins, rule="novakit:plugins"),
         *guests.ROUTES,
         *image_files.ROUTES,

@@ -1,6 +1,8 @@
 """Lock: keep ordinary users from changing a server; an administrator's lock keeps its owner away too."""
 
-from novakit.conductor.verb import Action, Asked, Begun, Verb
+import attrs
+
+from novakit.conductor.verb import NOT_READ, Action, Asked, Begun, Verb
 from novakit.conductor.work import Memory
 
 _REASON = {
@@ -10,17 +12,29 @@ _REASON = {
 }
 
 
+@attrs.frozen(kw_only=True)
+class Locking:
+    """What is said of a lock."""
+
+    locked_reason: str | None = None
+
+
 async def begin(asked: Asked) -> Begun[Memory]:
     """Lock the server with the request itself; nothing is left to be done."""
     context, server = asked.context, asked.server
     by = "admin" if context.is_admin else "owner"
-    reason = (asked.value or {}).get("locked_reason") if asked.version >= (2, 73) else None
+    reason = asked.given(Locking).locked_reason
     return Begun(memory=Memory(host=server["host"]), values={"locked_by": by, "locked_reason": reason})
 
 
 LOCK = Verb(
     kind="lock",
-    action=Action(name="lock", rule="os_compute_api:os-lock-server:lock", bodies=(((2, 1), {}), ((2, 73), _REASON))),
+    action=Action(
+        name="lock",
+        rule="os_compute_api:os-lock-server:lock",
+        bodies=(((2, 1), NOT_READ), ((2, 73), _REASON)),
+        value=Locking,
+    ),
     begin=begin,
     remembers=Memory,
     needs_host=False,

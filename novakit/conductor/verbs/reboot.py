@@ -16,6 +16,13 @@ _BODY = {"type": "object", "properties": {"type": _KINDS}, "required": ["type"],
 
 
 @attrs.frozen(kw_only=True)
+class WantedReboot:
+    """How a guest is to be rebooted: soft or hard, in any case of letters that a client writes."""
+
+    type: str
+
+
+@attrs.frozen(kw_only=True)
 class Rebooting(Memory):
     """What a reboot remembers."""
 
@@ -24,7 +31,7 @@ class Rebooting(Memory):
 
 async def begin(asked: Asked) -> Begun[Rebooting]:
     """Remember which kind it is; a hard reboot cancels one that is under way, which may wait for the guest."""
-    hard = asked.value["type"].upper() == "HARD"
+    hard = asked.given(WantedReboot).type.upper() == "HARD"
     return Begun(
         memory=Rebooting(host=asked.server["host"], hard=hard),
         event="request hard" if hard else REQUEST,
@@ -52,7 +59,7 @@ _DOWN = (*but("active"), "error")
 _UNDER_WAY = {"active": (_REBOOTING, _HARD), **when(_DOWN, _HARD)}
 REBOOT = Verb(
     kind="reboot",
-    action=Action(name="reboot", rule="os_compute_api:servers:reboot", bodies=(((2, 1), _BODY),)),
+    action=Action(name="reboot", rule="os_compute_api:servers:reboot", bodies=(((2, 1), _BODY),), value=WantedReboot),
     begin=begin,
     remembers=Rebooting,
     moves=(

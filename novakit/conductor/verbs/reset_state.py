@@ -3,6 +3,8 @@
 An operation that is under way finds the state changed at its next step, takes back what it did, and leaves the state.
 """
 
+import attrs
+
 from novakit import errors
 from novakit.compute.states import ANY, REQUEST, Move
 from novakit.conductor.verb import Action, Asked, Begun, Verb
@@ -16,9 +18,17 @@ _BODY = {
 }
 
 
+@attrs.frozen(kw_only=True)
+class WantedState:
+    """What a server is to be."""
+
+    state: str
+    """active or error."""
+
+
 async def begin(asked: Asked) -> Begun[Memory]:
     """Set the state with the request itself. Raises Conflict for active where the server is on no host."""
-    host, state = asked.server["host"], asked.value["state"]
+    host, state = asked.server["host"], asked.given(WantedState).state
     if state == "active" and host is None:
         raise errors.Conflict(
             f"Cannot reset the state of instance {asked.server['id']} to active: it is on no host. "
@@ -29,7 +39,12 @@ async def begin(asked: Asked) -> Begun[Memory]:
 
 RESET_STATE = Verb(
     kind="resetState",
-    action=Action(name="os-resetState", rule="os_compute_api:os-admin-actions:reset_state", bodies=(((2, 1), _BODY),)),
+    action=Action(
+        name="os-resetState",
+        rule="os_compute_api:os-admin-actions:reset_state",
+        bodies=(((2, 1), _BODY),),
+        value=WantedState,
+    ),
     begin=begin,
     remembers=Memory,
     needs_host=False,

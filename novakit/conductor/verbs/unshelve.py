@@ -11,8 +11,9 @@ from novakit.conductor.steps import building
 from novakit.conductor.steps.clearing import clear_host
 from novakit.conductor.steps.power import number, set_power
 from novakit.conductor.steps.snapshots import drop_snapshot, format_of, require_usable, snapshot_of
-from novakit.conductor.verb import Action, Asked, Begun, FieldRule, Step, Verb
+from novakit.conductor.verb import NOT_READ, Action, Asked, Begun, FieldRule, Step, Verb
 from novakit.conductor.work import Commit, Work
+from novakit.left_out import LEFT_OUT, LeftOut, either
 from novakit.store.compute import hosts, servers
 from novakit.store.engine import Session
 from novakit_hookspecs.servers import Power
@@ -33,6 +34,15 @@ _TO_PLACE = {
 
 
 @attrs.frozen(kw_only=True)
+class WantedPlace:
+    """Where a server that is on no host is to come up."""
+
+    availability_zone: str | LeftOut | None = LEFT_OUT
+    """None is any, whatever the server was pinned to before."""
+    host: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Unshelving(building.Building):
     """What an unshelve remembers."""
 
@@ -50,12 +60,12 @@ async def begin(asked: Asked) -> Begun[Unshelving]:
     Raises Conflict or BadRequest for a zone or host it cannot have, Conflict for an image that is deactivated.
     """
     row, session = asked.server, asked.session
-    place = (asked.value if asked.version >= (2, 77) else None) or {}
-    zone, host = place.get("availability_zone"), place.get("host")
+    place = asked.given(WantedPlace)
+    zone, host = either(place.availability_zone, None), place.host
     if zone is not None and zone not in await zone_names(session):
         raise errors.BadRequest(f"The requested availability zone is not available: {zone}")
     stays = row["vm_state"] == "shelved"
-    if stays and place:
+    if stays and place != WantedPlace():
         raise errors.Conflict(
             "Specifying an availability zone or a host when unshelving server "
             f"{row['id']} with status {status_of(row['vm_state'], None)} is not supported. "
@@ -66,8 +76,7 @@ async def begin(asked: Asked) -> Begun[Unshelving]:
     snapshot = await snapshot_of(session, row)
     if snapshot and not stays:
         await require_usable(session, row, snapshot)
-    unpinned = "availability_zone" in place and zone is None
-    pinned = None if unpinned else zone or row["pinned_availability_zone"]
+    pinned = either(place.availability_zone, row["pinned_availability_zone"])
     memory = Unshelving(
         snapshot=snapshot,
         stays=stays,
@@ -145,7 +154,8 @@ UNSHELVE = Verb(
     action=Action(
         name="unshelve",
         rule="os_compute_api:os-shelve:unshelve",
-        bodies=(((2, 1), {}), ((2, 77), _TO_ZONE), ((2, 91), _TO_PLACE)),
+        bodies=(((2, 1), NOT_READ), ((2, 77), _TO_ZONE), ((2, 91), _TO_PLACE)),
+        value=WantedPlace,
         fields=(FieldRule("host", (2, 91), "os_compute_api:os-shelve:unshelve_to_host"),),
     ),
     begin=begin,

@@ -86,7 +86,8 @@ async def next_change(session: Session) -> int:
 
 async def seen(session: Session, names: Iterable[str], at: datetime) -> None:
     """Record a heartbeat of many hosts at once."""
-    rows = [{"host_name": name, "at": at} for name in names]
+    # By name, as whoever writes several hosts does: two transactions that each wait for the other's would both fail.
+    rows = [{"host_name": name, "at": at} for name in sorted(names)]
     if rows:
         await session.execute(
             sa.update(hosts)

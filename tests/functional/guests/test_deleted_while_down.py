@@ -1,7 +1,6 @@
 """A server that is deleted while its host is down stays known until the host has removed its guest."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
@@ -16,14 +15,6 @@ from novakit.config import ConductorOptions
 from novakit.store import Store, retention
 from novakit.store.compute import servers
 from tests.functional.guests.cloud import Cloud
-from tests.support.stores import sqlite_store
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 async def _delete(cloud: Cloud, id: str) -> None:

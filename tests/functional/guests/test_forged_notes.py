@@ -3,7 +3,7 @@
 The rogue has a guest that the database does not know, and gives back a note of it that it wrote itself.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,10 @@ from novakit.store import deployment as deployments
 from novakit.store.compute import servers, strangers
 from novakit.store.placement import usages
 from tests.functional.guests.cloud import Cloud, copied, put_back, rewrite
-from tests.support.stores import sqlite_store
 
 HOSTS = ("honest", "rogue")
 UNKNOWN = "99999999-0000-4000-8000-000000000001"
 Forge = Callable[[dict[str, Any]], None]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 def _guests(directory: Path, host: str) -> Path:

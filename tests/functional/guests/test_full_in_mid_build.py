@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.servers import Guest, GuestPlan
 from tests.functional.guests.cloud import Cloud
 from tests.functional.guests.test_older_at_boundaries import Site, _serve_scheduler
-from tests.support.stores import sqlite_store
 
 SAID = f"qemu-img could not make disk: qemu-img: error while writing: {os.strerror(errno.ENOSPC)}"
 
@@ -27,13 +25,6 @@ def by_itself() -> Exception:
     error = RuntimeError("the disk could not be made")
     error.__cause__ = OSError(errno.EDQUOT, "no more for this user")
     return error
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 @attrs.define

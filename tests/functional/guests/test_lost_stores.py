@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
@@ -20,16 +19,8 @@ from novakit.store.compute import hosts, servers
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import Power
 from tests.functional.guests.cloud import Cloud, copied, put_back, rewrite
-from tests.support.stores import sqlite_store
 
 A = ("a",)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 async def _row(cloud: Cloud, id: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ goes on and ends, hosts report, and then the copy takes the store's place and it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from novakit.store.compute import servers
 from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.servers import Power
 from tests.functional.guests.cloud import ADMIN, FLAVOR, Cloud, copied, put_back
-from tests.support.stores import sqlite_store
 
 HOSTS = ("a", "b")
 PLUGINS = PluginHost.load(PluginChoice.read({}, driver="simulated", network="simulated", scheduler=None), ["scheduler"])
@@ -237,13 +236,6 @@ async def _change(store: Store, directory: Path, boundary: str, *, reported: boo
         await site.ask(id, VERBS["stop" if power is Power.RUNNING else "start"])
         await site.work()
         assert await _power(cloud, id) != [power], "what is asked for now is done"
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 @pytest.mark.parametrize("reported", [True, False], ids=["reported", "noted"])

@@ -21,16 +21,8 @@ from novakit.store.compute import servers
 from novakit.store.compute.liveness import Liveness
 from tests.functional.guests.cloud import ADMIN, Cloud
 from tests.functional.guests.test_older_at_boundaries import Site, _serve_scheduler
-from tests.support.stores import sqlite_store
 
 A = ("a",)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 @attrs.define

@@ -1,6 +1,5 @@
 """A host whose disk is short says so with every report, and takes nothing of what it measured before."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
@@ -13,14 +12,6 @@ from novakit.store import Store
 from novakit.store.compute import hosts
 from novakit.store.scheduler import host_metrics
 from tests.functional.guests.cloud import Cloud
-from tests.support.stores import sqlite_store
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 @attrs.define

@@ -1,7 +1,6 @@
 """Hosts with more unknown guests than are recorded: bounded for all together, an equal share for each, and told."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,8 @@ from novakit.conductor.guests import strangers as judging
 from novakit.store import Store
 from novakit.store.compute import strangers
 from tests.functional.guests.cloud import Cloud, put_back
-from tests.support.stores import sqlite_store
 
 HOSTS = ("first", "second", "honest")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 async def _recorded(store: Store) -> Counter[str]:

@@ -1,6 +1,6 @@
 """What stands around a guest's ports is brought back with it from nothing: rules, routers, floating IPs, DHCP."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,8 @@ from novakit.store import Store
 from novakit.store.compute import strangers
 from novakit_hookspecs.networks import Topology
 from tests.functional.guests.cloud import ADMIN, Cloud, copied, put_back
-from tests.support.stores import sqlite_store
 
 PUBLIC = {"cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "physical_network": "public"}
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 async def _public(cloud: Cloud) -> str:

@@ -67,6 +67,33 @@ async def test_a_wrong_query_is_refused(desk: Desk, query: str) -> None:
     assert status == 400 and body["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, "Send a flavor and, if wanted, availability_zone, group, hints, host, image, project_id."),
+        ({"flavor": 1}, "Send a flavor and, if wanted, availability_zone, group, hints, host, image, project_id."),
+        (
+            {"flavor": "m1.tiny", "colour": 1},
+            "Send a flavor and, if wanted, availability_zone, group, hints, host, image, project_id.",
+        ),
+        ({"flavor": "m1.tiny", "image": 5}, "image must be a text."),
+        ({"flavor": "m1.tiny", "survive": -1}, "survive must be a number of hosts, 0 or more."),
+        ({"flavor": "m1.tiny", "survive": "1"}, "survive must be a number of hosts, 0 or more."),
+        ({"flavor": "m1.tiny", "hints": {"cidr": "24"}}, "Invalid input for field/attribute cidr. Value: 24. "),
+    ],
+)
+async def test_of_a_wrong_question_it_is_told_what_is_wrong(desk: Desk, asked: dict[str, object], told: str) -> None:
+    paths = ["/v1/capacity"] if "survive" in asked else ["/v1/capacity", "/v1/explain"]
+    for path in paths:
+        status, body = await desk.post(path, asked)
+        assert status == 400 and body["error"]["message"].startswith(told)
+
+
+async def test_only_a_question_of_room_says_how_many_hosts_are_lost(desk: Desk) -> None:
+    assert (await desk.post("/v1/explain", {"flavor": "m1.tiny", "survive": 1}))[0] == 400
+    assert (await desk.post("/v1/capacity", {"flavor": "m1.tiny", "survive": 1}))[0] == 200
+
+
 async def test_a_dry_run_says_where_a_server_would_go_and_makes_nothing(desk: Desk) -> None:
     status, told = await desk.post("/v1/explain", {"flavor": "m1.tiny"})
     assert status == 200 and len(told["decision"]["weights"]) == 4

@@ -1,9 +1,8 @@
 """What operators change over the APIs holds for the next decision; here no clock ever makes the scheduler look."""
 
-import aiohttp
 import pytest
 
-from tests.support.service import Api, Service
+from tests.support.service import Service
 
 OPTIONS = """
 [agent]
@@ -26,12 +25,6 @@ def service(tmp_path_factory):
     (state / "novakit.toml").write_text(OPTIONS)
     with Service(state, "--simulate", "4") as running:
         yield running
-
-
-@pytest.fixture
-async def admin(service):
-    async with aiohttp.ClientSession() as session:
-        yield await Api.login(service, session, "novakit-admin")
 
 
 async def left(admin, name, **asked):

@@ -17,9 +17,9 @@ import pytest
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions, guest_users
 from novakit_hookspecs.errors import Busy, Refused
 from novakit_hookspecs.hosts import HostContext
-from novakit_hookspecs.servers import GuestPlan, LocalImage, Nic, Power
+from novakit_hookspecs.servers import GuestPlan, Nic, Power
 from novakit_host.guest_users import FIRST
-from tests.support.confinement import emulator_in, require_nobody
+from tests.support.confinement import emulator_in, require_nobody, waiting_guest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing
@@ -97,15 +97,7 @@ async def driver(lab: Lab, state: Path) -> AsyncIterator[LibvirtDriver]:
 
 @pytest.fixture
 def plan(state: Path) -> GuestPlan:
-    """A guest on an image; it finds nothing to boot there, and waits."""
-    image = state / "image"
-    image.write_bytes(bytes(1 << 20))
-    image.chmod(0o444)
-    local = LocalImage(id=str(uuid.uuid4()), path=str(image), disk_format="raw", virtual_size=1 << 20)
-    guest = str(uuid.uuid4())
-    return GuestPlan(
-        id=guest, name="x", hostname="x", vcpus=1, memory_mb=64, root_gb=1, swap_mb=8, image=local, config_drive={}
-    )
+    return waiting_guest(state / "image")
 
 
 async def test_an_emulator_is_nobody_and_has_a_user_of_its_own(

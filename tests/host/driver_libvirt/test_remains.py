@@ -1,8 +1,6 @@
 """What a guest wrote to its disks and its memory is not found by the next one: real guests by libvirt."""
 
-import json
 import sys
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,8 @@ import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
 from novakit_hookspecs.hosts import HostContext
-from novakit_hookspecs.servers import LocalImage
 from tests.support.confinement import emulator_in
-from tests.support.remains import Remains, on_disks
+from tests.support.remains import require_nothing_left
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing
@@ -44,14 +41,4 @@ async def driver(lab: Lab, tmp_path: Path) -> AsyncIterator[LibvirtDriver]:
 
 
 async def test_the_next_guest_finds_nothing_of_the_one_before(driver: LibvirtDriver, micro: Any, lab: Lab) -> None:
-    size = json.loads(Path(f"{micro.image}.json").read_text())["virtual_size"]
-    image = LocalImage(id=str(uuid.uuid4()), path=str(micro.image), disk_format="qcow2", virtual_size=size)
-    remains = Remains()
-    first, second = remains.leaver(image), remains.looker(image)
-    await driver.create(first)
-    assert min(await on_disks(driver, first.id)) > 10_000, "the first one finds what it wrote"
-    assert remains.in_memory(emulator_in(lab.run_dir, first.id).pid) > 10_000
-    await driver.destroy(first.id)
-    await driver.create(second)
-    assert await on_disks(driver, second.id) == [0, 0, 0]
-    assert remains.in_memory(emulator_in(lab.run_dir, second.id).pid) == 0
+    await require_nothing_left(driver, micro.image, lambda guest: emulator_in(lab.run_dir, guest).pid)

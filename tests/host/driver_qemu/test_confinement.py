@@ -17,9 +17,9 @@ from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
 from novakit_driver_qemu.qmp import QmpMonitor
 from novakit_hookspecs.hosts import HostContext
-from novakit_hookspecs.servers import GuestPlan, LocalImage, Power
+from novakit_hookspecs.servers import GuestPlan, Power
 from novakit_host.commands import sandbox
-from tests.support.confinement import Emulator, require_nobody
+from tests.support.confinement import Emulator, require_nobody, waiting_guest
 
 pytestmark = [
     pytest.mark.host,
@@ -55,22 +55,7 @@ async def driver(state: Path) -> AsyncIterator[QemuDriver]:
 
 @pytest.fixture
 def plan(state: Path) -> GuestPlan:
-    """A guest on an image; it finds nothing to boot there, and waits."""
-    image = state / "image"
-    image.write_bytes(bytes(1 << 20))
-    image.chmod(0o444)
-    local = LocalImage(id=str(uuid.uuid4()), path=str(image), disk_format="raw", virtual_size=1 << 20)
-    return GuestPlan(
-        id=str(uuid.uuid4()),
-        name="x",
-        hostname="x",
-        vcpus=1,
-        memory_mb=64,
-        root_gb=1,
-        swap_mb=8,
-        image=local,
-        config_drive={},
-    )
+    return waiting_guest(state / "image")
 
 
 async def started(driver: QemuDriver, state: Path, plan: GuestPlan) -> Emulator:

@@ -14,7 +14,7 @@ OPERATORS = re.compile(r"novakit\.api\.placement")
 
 
 HELD: Mapping[str, str] = {
-    r".*scheduler_hints.*|.*service\.ASK.* hints.*": "request_spec.hints.MAX_BYTES",
+    r".*scheduler_hints.*|.*dry_runs.* hints.*": "request_spec.hints.MAX_BYTES",
     r".* ((server|rebuild|createImage|createBackup)\.)?metadata takes any number of keys": "the quota metadata_items",
     r".*aggregates\.set_metadata.*|.*flavors\.(create|extra_specs).*": "operators alone",
     r".*identity\.auth\._read.*|.*original_password.*": "compared and not kept; the body is bounded",

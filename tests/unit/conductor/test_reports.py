@@ -1,12 +1,13 @@
 """What hosts report of themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from novakit import world
 from novakit.bus import MemoryBus, Targets, Unreachable
@@ -39,9 +40,21 @@ from tests.support.targets import serve_some
 @pytest.fixture
 async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     store = await sqlite_store(tmp_path / "cloud.db")
+    yield await _parts(store, tmp_path)
+    await store.close()
+
+
+@pytest.fixture
+async def parts_on_postgresql(postgres_with_tables: str, tmp_path: Path) -> AsyncIterator[Parts]:
+    store = await Store.open(postgres_with_tables)
+    yield await _parts(store, tmp_path)
+    await store.close()
+
+
+async def _parts(store: Store, tmp_path: Path) -> Parts:
     config = Config(state=tmp_path)
     bus, networks = MemoryBus().join("conductor"), Networks(store)
-    yield Parts(
+    return Parts(
         config=config,
         store=store,
         bus=bus,
@@ -53,7 +66,6 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
         wiring=Wiring(networks, Targets(HostCalls, bus, config)),
         notary=Notary(await establishing.establish(store, tmp_path)),
     )
-    await store.close()
 
 
 def _report(host: str, vcpus: int, *pci: PciDevice, **fields: Any) -> AgentReport:
@@ -243,3 +255,49 @@ async def test_a_host_that_measures_ten_thousand_things_is_cut_and_still_reports
     assert {host: len(found) for host, found in kept.items()} == {"flood": MAX_METRICS, "a": 1}
     assert set(told) == {"flood", "odd", "a"}
     assert not any("metrics" in row["facts"] for row in told.values()), "facts change only when the host does"
+
+
+async def _while_the_first_is_written(parts: Parts, names: Sequence[str], work: Awaitable[object]) -> None:
+    """Write hosts in the order of their names, and let `work` begin when only the first of them is written."""
+    async with parts.store.write() as session:
+        await hosts.seen(session, names[:1], world.now())
+        other = asyncio.create_task(asyncio.wait_for(work, 30))
+        async with parts.store.read() as look:
+            while not await look.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                await asyncio.sleep(0.01)
+        await hosts.seen(session, names[1:], world.now())
+    await other
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_what_several_hosts_say_at_once_is_written_in_one_order_so_that_nobody_fails_for_another(
+    parts_on_postgresql: Parts, order: int
+) -> None:
+    parts = parts_on_postgresql
+    reports, names = Reports(parts), [f"host-{letter}" for letter in "abcdefgh"]
+    for name in names:
+        await _tell(reports, _report(name, 4))
+    for name in names[::order]:
+        reports.heartbeat(name)
+    await _while_the_first_is_written(parts, names, reports.write_heartbeats())
+    answers = _tell(reports, *(_report(name, 8) for name in names[::order]))
+    await _while_the_first_is_written(parts, names, answers)
+    async with parts.store.read() as session:
+        told = await hosts.some(session, names)
+    assert {row["facts"]["inventory"]["VCPU"]["total"] for row in told} == {8}
+
+
+async def test_signs_of_life_that_could_not_be_written_are_written_with_the_next(parts: Parts) -> None:
+    reports = Reports(parts)
+    await _tell(reports, _report("a", 4))
+    async with parts.store.write() as session:
+        before = (await hosts.signs(session))[0]["last_seen"]
+        await session.execute(sa.text("ALTER TABLE hosts RENAME TO away"))
+    reports.heartbeat("a")
+    with pytest.raises(sa.exc.OperationalError, match="no such table"):
+        await reports.write_heartbeats()
+    async with parts.store.write() as session:
+        await session.execute(sa.text("ALTER TABLE away RENAME TO hosts"))
+    await reports.write_heartbeats()
+    async with parts.store.read() as session:
+        assert (await hosts.signs(session))[0]["last_seen"] > before

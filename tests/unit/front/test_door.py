@@ -4,16 +4,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
+import structlog
 from aiohttp import web
 
-from novakit import world
+from novakit import logs, world
+from novakit.config.connections import LogOptions
 from novakit.front import ConnectionOptions, Door, ports
 from novakit.front.door import Phase
-from novakit.front.unreadable import anonymous
+from novakit.front.unreadable import MOST_AHEAD, anonymous
 
 SHORT = ConnectionOptions(total=8, per_address=6, header_within=1.5, body_within=0.6, idle_within=0.6, send_within=0.6)
 LONG = ConnectionOptions(total=8, per_address=6)
@@ -41,11 +45,21 @@ class Place:
                 await asyncio.sleep(0.01)
 
 
+async def echo(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    async for message in socket:
+        await socket.send_bytes(message.data)
+    return socket
+
+
 @asynccontextmanager
 async def serving(limits: ConnectionOptions, room: int | None = None) -> AsyncIterator[Place]:
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         if request.path == "/slow":
             await asyncio.sleep(1.5)
+        if request.path == "/websocket":
+            return await echo(request)
         if request.path == "/big":
             return web.Response(body=bytes(32 << 20))
         return web.Response(text=f"{len(await request.read())} {request.scheme}")
@@ -156,6 +170,32 @@ async def test_bodies_and_requests_whose_turn_has_come_count_as_nothing_sent_ahe
             for size in (b"100000", b"100000", b"0", b"0", b"100000"):
                 assert size + b" http" in await answered(reader)
         assert place.door.hung_up == {}
+
+
+@pytest.mark.parametrize("at_once", [0, 20 << 10])
+async def test_what_a_websocket_carries_counts_as_nothing_sent_ahead(at_once: int) -> None:
+    """Also what came before its handler took the connection over."""
+    async with serving(LONG) as place, aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"http://127.0.0.1:{place.port}/websocket") as socket:
+            for number in range(1, 11):
+                sent = bytes([number]) * (MOST_AHEAD // 2)
+                await socket.send_bytes(sent)
+                assert await socket.receive_bytes(timeout=PATIENCE) == sent
+        assert not place.door.hung_up
+        upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        key = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        # A frame of 1,024 zeros, masked with zeros.
+        frame = b"\x82\xfe\x04\x00" + bytes(4 + 1024)
+        reader, writer = await place.connect(
+            b"GET /websocket HTTP/1.1\r\nHost: x\r\n" + upgrade + key + frame * (at_once // len(frame))
+        )
+        async with asyncio.timeout(PATIENCE):
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            for _ in range(40):
+                writer.write(frame)
+            for _ in range(40 + at_once // len(frame)):
+                assert await reader.readexactly(4 + 1024) == b"\x82\x7e\x04\x00" + bytes(1024)
+        assert not place.door.hung_up
 
 
 async def test_a_body_that_stops_ends_the_connection_and_one_that_keeps_up_does_not() -> None:
@@ -282,6 +322,21 @@ async def test_what_could_not_be_read_is_refused_as_json_and_not_quoted(request_
         assert b"application/json" in head and b"server:" not in head.lower()
         assert CANARY not in head + body
         assert json.loads(body)["error"]["code"] == 400
+
+
+async def test_what_could_not_be_read_is_a_warning_that_is_folded(tmp_path: Path) -> None:
+    logs.configure(tmp_path / "log", LogOptions(repeats=3))
+    try:
+        async with serving(LONG) as place:
+            for _ in range(6):
+                reader, _ = await place.connect(b"GET / HTTP/1.1\r\n" + CANARY + b"\r\n\r\n")
+                await ended(reader)
+    finally:
+        structlog.reset_defaults()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [(one["level"], one["event"]) for one in lines] == [("warning", "a request could not be read")] * 3
+    assert lines[0]["client"] == "127.0.0.1" and lines[0]["why"] == "BadHttpMessage"
+    assert CANARY.decode() not in (tmp_path / "log").read_text()
 
 
 async def test_answers_do_not_name_the_program_that_gives_them() -> None:

@@ -176,6 +176,8 @@ def claims(mac: str, link_local: str) -> dict[str, tuple[str, dict[str, Any]]]:
             {**V4, "dl_src": mac, "dl_dst": DHCP_MAC, "nw_src": A_IP, "nw_dst": "10.1.0.2", "tp_src": 68, "tp_dst": 67},
         ),
         "report": ("ipv6 icmp6", {**nd, "icmp_type": 143, "ipv6_src": link_local}),
+        "router wanted": ("ipv6 icmp6", {**nd, "icmp_type": 133, "ipv6_src": link_local}),
+        "router wanted early": ("ipv6 icmp6", {**nd, "icmp_type": 133, "ipv6_src": "::"}),
     }
 
 
@@ -215,6 +217,10 @@ LIES = [
     ("renewal", {"tp_src": 67, "tp_dst": 68}),
     ("renewal", {"nw_src": B_IP}),
     ("report", {"ipv6_src": "fe80::1"}),
+    ("router wanted", {"ipv6_src": "fe80::1"}),
+    ("router wanted", {"ipv6_src": "2001:db8::1"}),
+    ("router wanted", {"dl_src": "of b"}),
+    ("router wanted early", {"dl_src": "of b"}),
 ]
 
 
@@ -293,8 +299,9 @@ def test_what_a_guest_needs_to_get_an_address_asks_no_rules(claim: str) -> None:
     one = net()
     kinds, fields = claims(one.a.mac, link_local(one.a.mac))[claim]
     assert one.switch.send(A, kinds, **fields)
-    asking = {**V6, "dl_src": one.a.mac, "ipv6_src": link_local(one.a.mac), "icmp_type": 133}
-    assert ROUTER in one.switch.send(A, "ipv6 icmp6", **asking), "where is a router?"
+    for source in ("::", link_local(one.a.mac)):
+        asking = {**V6, "dl_src": one.a.mac, "ipv6_src": source, "icmp_type": 133}
+        assert ROUTER in one.switch.send(A, "ipv6 icmp6", **asking), "where is a router?"
     joining = {**V6, "dl_src": one.a.mac, "ipv6_src": "::", "icmp_type": 143}
     assert ROUTER in one.switch.send(A, "ipv6 icmp6", **joining)
 

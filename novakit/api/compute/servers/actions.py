@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import records
 from novakit.api.bodies import Versions, json_body, wrapped
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.policies import SERVER_ACTIONS
@@ -86,10 +87,17 @@ async def _begin(
     """Have a verb done; its record says who may and what the body must be."""
     server = await server_of(call, action.rule)
     BODIES[action.name].check(call.version, body)
-    value = body[action.name]
-    authorize_fields(call, action, value, {"project_id": server.project_id, "user_id": server.user_id})
-    await call.service.requests.begin(call.context, server.id, verb, value, call.version)
+    authorize_fields(call, action, body[action.name], {"project_id": server.project_id, "user_id": server.user_id})
+    await call.service.requests.begin(call.context, server.id, verb, _given(action, call.version, body[action.name]))
     return reply(status=202)
+
+
+def _given(action: verbs.Action, version: Version, value: object) -> object:
+    """Make the record of an action's value."""
+    if action.value is None:
+        return None
+    is_said = value is not None and action.is_read(version)
+    return records.read(action.value, value if is_said else {})
 
 
 ROUTES = [Route(method="POST", path="/v2.1/servers/{id}/action", handler=act, frees=True, rules=SERVER_ACTIONS)]

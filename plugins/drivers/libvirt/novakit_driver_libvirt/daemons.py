@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from novakit_driver_libvirt import kvm_device
 from novakit_hookspecs.errors import Refused
 from novakit_host.acceleration import DEVICE
 from novakit_host.commands import SEARCH, run
+from novakit_host.sockets import answers
 
 NEEDS: Mapping[str, str] = {
     "libvirtd": "libvirt-daemon-system",
@@ -37,7 +37,7 @@ def missing() -> Sequence[str]:
 
 def is_running(run_dir: Path = RUN) -> bool:
     """Return whether a libvirt daemon answers on this host's socket."""
-    return any(_answers(path) for path in sockets(run_dir))
+    return any(answers(path) for path in sockets(run_dir))
 
 
 def sockets(run_dir: Path = RUN) -> Sequence[Path]:
@@ -97,7 +97,7 @@ async def _start_daemons(run_dir: Path, hide_kvm: bool) -> Sequence[str]:
         await _start(["systemctl", "start", "libvirtd"], run_dir)
         return [f"started libvirtd by systemd{hidden}"]
     said = []
-    if not _answers(run_dir / "libvirt/virtlogd-sock"):
+    if not answers(run_dir / "libvirt/virtlogd-sock"):
         await _start(["virtlogd", "-d", "-p", str(run_dir / "virtlogd.pid")], None)
         said.append("started virtlogd, which keeps the consoles' logs")
     argv: Sequence[str] = ["libvirtd", "-d", "-p", str(run_dir / "libvirtd.pid")]
@@ -116,13 +116,3 @@ async def _start(argv: Sequence[str], run_dir: Path | None) -> None:
             return
         await asyncio.sleep(LOOK_EVERY)
     raise Refused(f"{argv[0]} started, and its socket below {run_dir}/libvirt does not answer; look into its log")
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1.0)
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from novakit_hookspecs.errors import Busy, Refused
+from novakit_host.sockets import answers
 from novakit_net_linux.commands import CommandFailed, run
 from novakit_net_ovs.ovsdb import DAEMON, SOCKET
 
@@ -43,13 +43,7 @@ async def start_missing() -> Sequence[str]:
 
 def database_answers() -> bool:
     """Return whether somebody listens on the database's socket."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1.0)
-        try:
-            client.connect(str(SOCKET))
-        except OSError:
-            return False
-    return True
+    return answers(SOCKET)
 
 
 def switch_runs() -> bool:

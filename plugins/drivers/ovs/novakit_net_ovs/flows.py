@@ -218,11 +218,13 @@ def _any_address(sent: str, mac: str) -> Iterator[str]:
     yield _flow(SPOOF, 90, f"{sent},icmp6,icmp_type=143,ipv6_src=::", _go(DELIVER))
     link_local = str(_link_local(mac))
     yield _flow(SPOOF, 90, f"{sent},icmp6,icmp_type=135,ipv6_src=::,nd_target={link_local}", _go(DELIVER))
-    yield _flow(SPOOF, 90, f"{sent},icmp6,icmp_type=133", _go(DELIVER))
+    yield _flow(SPOOF, 90, f"{sent},icmp6,icmp_type=133,ipv6_src=::", _go(DELIVER))
     yield from _vouched_v6(sent, mac, link_local)
 
 
 def _vouched_v6(sent: str, mac: str, source: str) -> Iterator[str]:
+    # A router believes who asks for routers, too: it notes the card that the question names for its source.
+    yield _flow(SPOOF, 90, f"{sent},icmp6,icmp_type=133,ipv6_src={source}", _go(DELIVER))
     yield _flow(SPOOF, 90, f"{sent},icmp6,icmp_type=135,ipv6_src=::,nd_target={source}", _go(DELIVER))
     yield _flow(SPOOF, 90, f"{sent},icmp6,icmp_type=135,ipv6_src={source},nd_sll={mac}", _go(DELIVER))
     yield _flow(

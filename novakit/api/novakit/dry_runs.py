@@ -1,0 +1,61 @@
+"""`/v1/explain` and `/v1/capacity`: what would become of a server, and how many more of a kind fit; nothing is made."""
+
+from aiohttp import web
+
+from novakit import errors
+from novakit.api import bodies
+from novakit.api.bodies import Body, Fault
+from novakit.api.compute.schemas import servers as schemas
+from novakit.api.compute.schemas import types
+from novakit.api.novakit.domain import Additions
+from novakit.api.service import Call, Route, reply
+from novakit.front.sharing import Cost
+from novakit.scheduler.reports import DryRun, HostsLost
+
+_text: types.Schema = {"type": "string", "maxLength": 255}
+_optional: types.Schema = {**_text, "type": ["string", "null"]}
+_server: types.Schema = {
+    "flavor": _text,
+    **dict.fromkeys(("image", "project_id", "availability_zone", "host", "group"), _optional),
+    "hints": schemas.hints,
+}
+"""Its hints are held to the rules of POST /servers."""
+_survive: types.Schema = {"type": "integer", "minimum": 0, "maximum": 100_000}
+
+
+def _words(fault: Fault) -> errors.BadRequest:
+    """Return what is wrong with a question; of hints as POST /servers does."""
+    name = fault.path[-1]
+    if (len(fault.path) == 1 and fault.rule in ("additionalProperties", "required")) or (name, fault.rule) == (
+        "flavor",
+        "type",
+    ):
+        return errors.BadRequest(f"Send a flavor and, if wanted, {', '.join(sorted({*_server} - {'flavor'}))}.")
+    if name == "survive":
+        return errors.BadRequest("survive must be a number of hosts, 0 or more.")
+    if fault.rule == "type" and len(fault.path) == 2:
+        return errors.BadRequest(f"{name} must be {'an object' if name == 'hints' else 'a text'}.")
+    return bodies.words(fault)
+
+
+DRY_RUN = Body(DryRun, [((0, 0), types.record(_server, ["flavor"]))], words=_words)
+HOSTS_LOST = Body(HostsLost, [((0, 0), types.record({**_server, "survive": _survive}, ["flavor"]))], words=_words)
+
+
+async def explain(call: Call[Additions]) -> web.Response:
+    """Decide about a flavor and an image without making anything."""
+    asked = await DRY_RUN.read(call)
+    if asked.host:
+        call.authorize("novakit:explain:host")
+    return reply({"decision": await call.service.reports.explain(call.context, asked)})
+
+
+async def capacity(call: Call[Additions]) -> web.Response:
+    """Count how many more servers of a flavor fit."""
+    return reply({"capacity": await call.service.reports.capacity(call.context, await HOSTS_LOST.read(call))})
+
+
+ROUTES = (
+    Route(method="POST", path="/v1/explain", handler=explain, rule="novakit:explain", cost=Cost.HEAVY),
+    Route(method="POST", path="/v1/capacity", handler=capacity, rule="novakit:capacity", cost=Cost.HEAVY),
+)

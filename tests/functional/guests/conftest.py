@@ -1,0 +1,16 @@
+"""The database of a cloud that loses its guests."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from novakit.store import Store
+from tests.support.stores import sqlite_store
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await sqlite_store(tmp_path / "cloud.db")
+    yield store
+    await store.close()
