@@ -67,6 +67,22 @@ def require_few_values(request: web.BaseRequest) -> None:
             raise errors.BadRequest(f"The parameter {name[:80]!r} has more than {MOST_VALUES} values; ask in parts.")
 
 
+def require_text(request: web.BaseRequest) -> None:
+    """Refuse NUL in an address: no name has one, and not every database takes one in a question.
+
+    Raises NotFound, BadRequest.
+    """
+    if "\0" in request.path:
+        raise errors.NotFound("The path has a NUL character in it, which no resource's name has.")
+    if "\0" in request.query_string:
+        raise errors.BadRequest("The query has a NUL character in it.")
+
+
+def has_left(request: web.BaseRequest) -> bool:
+    """Return whether the client has gone, so that nobody is left to be told anything."""
+    return request.transport is None or request.transport.is_closing()
+
+
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Return the whole body. Raises TooLarge above `limit` bytes, BadRequest for one that is not what it claims."""
     announced = request.content_length

@@ -16,14 +16,17 @@ from novakit.api import ids
 from novakit.api.answer import DocumentAnswer
 from novakit.api.documents import Document
 from novakit.api.entrance import Authenticate, Entrance
+from novakit.api.places import places, require_own_project
 from novakit.api.reading import (
     STRANGERS_BODY,
+    has_left,
     parse,
     read_body,
     refuse_encoded,
     require_few_values,
     require_host,
     require_met,
+    require_text,
 )
 from novakit.context import RequestContext, Target
 from novakit.front.sharing import Cost, Shares
@@ -237,6 +240,8 @@ class Service(Generic[S]):
     """Used instead of `shape` where the error body depends on the version; None when no version could be agreed."""
     first_version_at: tuple[str, str] | None = None
     """A prefix under which the routes of another one answer at the first version, whatever a client asks for."""
+    project_below: Sequence[str] = ()
+    """Prefixes below which the caller's project may stand before the rest of a path, as old catalogs have it."""
     page: Callable[[errors.NovakitError, str], str | None] | None = None
     """Gives an error as HTML for an Accept header that wants it; None where the client gets JSON like everybody."""
 
@@ -270,11 +275,9 @@ class Service(Generic[S]):
         middleware = self._middleware(service, choices, entrance, auth_url, policy, explain)
         app = web.Application(middlewares=[self._counting(requests), middleware])
         for (method, path), routes in by_place.items():
-            choices[app.router.add_route(method, path, _placeholder()).handler] = _Choice(routes)
-            old, current = self.first_version_at or ("", path)
-            if path != current and path.startswith(f"{current}/"):
-                place = app.router.add_route(method, old + path.removeprefix(current), _placeholder())
-                choices[place.handler] = _Choice(routes, first=True)
+            for place, first in places(path, self.first_version_at, self.project_below):
+                added = app.router.add_route(method, place, _placeholder())
+                choices[added.handler] = _Choice(routes, first=first)
         return app
 
     def _counting(self, requests: RequestTally | None) -> Middleware:
@@ -307,7 +310,7 @@ class Service(Generic[S]):
             version: Version = versions.minimum if versions else (1, 0)
             agreed: Version | None = None
             try:
-                _require_text(request)
+                require_text(request)
                 require_met(request)
                 require_host(request)
                 require_few_values(request)
@@ -321,6 +324,7 @@ class Service(Generic[S]):
                     if routes:
                         route = _choose(routes, version)
                         if context is not None:
+                            require_own_project(request, context.project_id)
                             context = policy.admitted(context)
                         call = Call(request, service, request_id, version, policy, route.rule or "", context)
                         if route.rule is not None:
@@ -337,7 +341,7 @@ class Service(Generic[S]):
                     log.error("request failed", service=self.name, request_id=request_id, exc_info=error)
                 answer = self._refusal(request, error, request_id, auth_url, agreed)
             except Exception as error:
-                if isinstance(error, ConnectionError) and _has_left(request):
+                if isinstance(error, ConnectionError) and has_left(request):
                     raise
                 told = self._fault(error, explain(error), request_id)
                 answer = self._refusal(request, told, request_id, auth_url, agreed)
@@ -406,19 +410,6 @@ class Service(Generic[S]):
 def _makes(method: str, route: Route) -> bool:
     """Return whether a request may make something; a login makes nothing."""
     return method in ("POST", "PUT", "PATCH") and not (route.frees or route.public)
-
-
-def _has_left(request: web.Request) -> bool:
-    """Return whether the client has gone, so that nobody is left to be told anything."""
-    return request.transport is None or request.transport.is_closing()
-
-
-def _require_text(request: web.Request) -> None:
-    """Refuse NUL in an address: no name has one, and not every database takes one in a question."""
-    if "\0" in request.path:
-        raise errors.NotFound("The path has a NUL character in it, which no resource's name has.")
-    if "\0" in request.query_string:
-        raise errors.BadRequest("The query has a NUL character in it.")
 
 
 def _choose(routes: Sequence[Route], version: Version) -> Route:

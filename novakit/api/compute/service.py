@@ -33,6 +33,7 @@ SERVICE: Service[Compute] = Service(
     policies=RULES,
     microversions=versions.MICROVERSIONS,
     first_version_at=(versions.FIRST, versions.CURRENT),
+    project_below=(versions.FIRST, versions.CURRENT),
     request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
 )
 """`SERVICE.app(compute, authenticate)` is mounted at /compute; `compute` is `novakit.api.compute.domain.Compute`."""

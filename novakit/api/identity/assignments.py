@@ -7,6 +7,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.documents import Document
 from novakit.api.identity import resources
 from novakit.api.queries import choice, strict_boolean
@@ -55,7 +56,7 @@ async def roles(call: Call[Identity]) -> web.Response:
 
 async def every(call: Call[Identity]) -> web.Response:
     """List role assignments; `effective` adds the implied ones, `include_names` the names."""
-    user = call.query.get("user.id")
+    user = _id(call.request.query, "user.id")
     call.authorize(call.rule, {} if user is None else {"target.user.id": user})
     asked = _asked(call.request.query)
     filters = {"user_id": user, "target_id": SYSTEM if asked.system else asked.project if not asked.subtree else None}
@@ -106,14 +107,19 @@ def _asked(query: MultiMapping[str]) -> _Sought:
         raise errors.BadRequest("include_subtree takes the projects below one; name it with scope.project.id.")
     choice(query, INHERITED, ("projects",))
     return _Sought(
-        project=query.get("scope.project.id"),
-        role=query.get("role.id"),
+        project=_id(query, "scope.project.id"),
+        role=_id(query, "role.id"),
         system=flags["scope.system"],
         subtree=flags["include_subtree"],
         effective=flags["effective"],
         named=flags["include_names"],
         nobodys=any(name in query for name in ("group.id", "scope.domain.id", INHERITED)),
     )
+
+
+def _id(query: MultiMapping[str], name: str) -> str | None:
+    said = query.get(name)
+    return None if said is None else ids.kept(said)
 
 
 def _flag(query: MultiMapping[str], name: str) -> bool:

@@ -7,6 +7,7 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.identity import checks, filters, resources
 from novakit.api.service import Call, Route, reply
 from novakit.context import Target
@@ -182,7 +183,7 @@ async def _by_password(service: Identity, said: PasswordLogin | None, scope: Sco
     user = said.user
     if user.id is not None:
         return await service.login(
-            user_id=user.id, password=user.password, scope=scope, address=bucket(client_address())
+            user_id=ids.kept(user.id), password=user.password, scope=scope, address=bucket(client_address())
         )
     if user.name is None:
         raise errors.BadRequest("Expecting to find id or name in user.")
@@ -208,14 +209,14 @@ def _scope(said: str | WantedScope) -> Scope:
     if project is None:
         return Scope()
     if project.id is not None:
-        return Scope(project_id=project.id)
+        return Scope(project_id=ids.kept(project.id))
     if project.name is None:
         raise errors.BadRequest("Expecting to find id or name in project.")
     return Scope(project_name=project.name, domain=_domain(project, "project"))
 
 
 def _domain(said: NamedInDomain, what: str) -> str:
-    found = said.domain.id or said.domain.name
+    found = ids.kept(said.domain.id or "") or said.domain.name
     if not found:
         raise errors.BadRequest(f"Expecting to find domain in {what}.")
     return found

@@ -6,6 +6,7 @@ import attrs
 from multidict import MultiMapping
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.documents import Document
 from novakit.api.queries import number, strict_boolean
 
@@ -66,14 +67,21 @@ def read(query: MultiMapping[str], exact: Sequence[str], shown: Sequence[str]) -
         elif name in ("enabled", "is_domain") and name in shown:
             tests.append(_flag(name, value))
         elif name in exact:
-            tests.append(_equal(name, value))
+            tests.append(_equal(name, equal_to(name, value)))
         elif manner in INEXACT and attribute in shown:
             tests.append(_inexact(INEXACT[manner], attribute, value))
         else:
             flags = {"enabled", "is_domain"} & set(shown)
             known = sorted({*exact, *PAGING, *flags, *(TAGS if "tags" in shown else ())})
             raise errors.BadRequest(f"This list cannot be filtered by {name[:80]!r}; it can by {', '.join(known)}.")
-    return Filters(tests=tests, limit=number(query, "limit"), marker=query.get("marker"))
+    return Filters(
+        tests=tests, limit=number(query, "limit"), marker=ids.kept(query["marker"]) if "marker" in query else None
+    )
+
+
+def equal_to(name: str, value: str) -> str:
+    """Return what a filter asks for, as it is kept."""
+    return ids.kept(value) if name.endswith("_id") else value
 
 
 def _tagged(holds: Callable[[set[str], set[str]], bool], value: str) -> Callable[[Document], bool]:

@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.bodies import BodyReader
 from novakit.api.documents import Document, Row
 from novakit.api.identity import checks, filters
@@ -97,7 +98,7 @@ class Noun:
             values = dict(read(await call.json())[self.name])
             before = await directory.show(self.plural, call.path["id"])
             for name in [name for name in self.frozen if name in values]:
-                if values.pop(name) != before[name]:
+                if _kept(name, values.pop(name)) != before[name]:
                     raise errors.BadRequest(f"The {name} of a {self.name} cannot be changed.")
             values = self._with_extra(values, before["extra"] or {})
             row = await directory.update(self.plural, call.path["id"], _plain(values))
@@ -118,14 +119,15 @@ class Noun:
         # An id is ours to give, but where the noun's own clients may.
         ours = {"id"} - set(self.accepts)
         kept = {name: value for name, value in values.items() if name not in unknown and name not in ours}
-        return {**kept, "extra": extra}
+        return {**{name: _kept(name, value) for name, value in kept.items()}, "extra": extra}
 
     async def list(self, call: Call[Identity]) -> web.Response:
         """List what equals the filters of the query."""
         asked = filters.read(call.request.query, self.filters, (*self.shown, *self.fixed))
         # The database narrows by what it can compare; the rest is compared with what clients are shown.
         has = call.service.directory.has
-        exact = {name: call.query[name] for name in self.filters if has(self.plural, name) and name in call.query}
+        compared = [name for name in self.filters if has(self.plural, name) and name in call.query]
+        exact = {name: filters.equal_to(name, call.query[name]) for name in compared}
         rows = await call.service.directory.listed(self.plural, exact)
         page, more = asked.page([self.document(call, row) for row in rows])
         return reply(collection(call, self.plural, page, more=more))
@@ -153,6 +155,11 @@ MOST_EXTRA = 65536
 """Bytes of JSON that one thing may hold besides the attributes of the API."""
 _SILENT = frozenset({"email", "default_project_id"})
 """Left out of a document that has no value for it."""
+
+
+def _kept(name: str, value: object) -> object:
+    """Return a value as it is kept: an id in small letters."""
+    return ids.kept(value) if isinstance(value, str) and (name == "id" or name.endswith("_id")) else value
 
 
 def _plain(values: Values) -> Values:

@@ -4,6 +4,7 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.documents import Document
 from novakit.api.image import schemas
 from novakit.api.service import Call, Route, reply
@@ -59,7 +60,7 @@ def _document(member: Member) -> Document:
 
 async def create(call: Call[Images]) -> web.Response:
     """Share an image with a project."""
-    member = _new(await call.json()).member
+    member = ids.kept(_new(await call.json()).member)
     return reply(_document(await call.service.members.share(call.context, call.path["id"], member)))
 
 

@@ -1,9 +1,13 @@
 """An id is the same id in capitals, wherever a client writes it; what people name things is not."""
 
+import uuid
+
 import aiohttp
 import pytest
 
 from tests.support.service import Api, Service
+
+PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
@@ -47,6 +51,68 @@ async def test_ids_in_capitals_are_the_same_ids_in_every_service(service):
         await api.ok("POST", f"{compute}/action", {"os-stop": None})
         await api.reach(server, "SHUTOFF")
         await api.ok("DELETE", compute)
+        await api.gone(server)
+
+
+async def test_ids_of_the_identity_service_in_capitals_are_the_same_ids(service):
+    async with aiohttp.ClientSession() as session:
+        api, admin = await Api.login(service, session), await Api.login(service, session, "novakit-admin")
+        made = {"user": {"name": "eve", "password": "secret-of-eve", "default_project_id": api.project_id.upper()}}
+        user = (await admin.ok("POST", "/identity/v3/users", made))["user"]
+        assert user["default_project_id"] == api.project_id
+        roles = (await admin.ok("GET", "/identity/v3/roles?name=member"))["roles"]
+        eve, project, role = user["id"].upper(), api.project_id.upper(), roles[0]["id"].upper()
+        assert (await admin.ok("GET", f"/identity/v3/users/{eve}"))["user"]["id"] == user["id"]
+        grant = f"/identity/v3/projects/{project}/users/{eve}/roles/{role}"
+        await admin.ok("PUT", grant)
+        await admin.ok("GET", grant)
+        asked = f"user.id={eve}&role.id={role}&scope.project.id={project}"
+        assert len((await admin.ok("GET", f"/identity/v3/role_assignments?{asked}"))["role_assignments"]) == 1
+        below = {"project": {"name": "below", "parent_id": project}}
+        child = (await admin.ok("POST", "/identity/v3/projects", below))["project"]["id"]
+        assert (await admin.ok("GET", f"/identity/v3/projects?parent_id={project}"))["projects"][0]["id"] == child
+        proof = {"methods": ["password"], "password": {"user": {"id": eve, "password": "secret-of-eve"}}}
+        login = {"auth": {"identity": proof, "scope": {"project": {"id": project}}}}
+        assert (await admin.ok("POST", "/identity/v3/auth/tokens", login))["token"]["project"]["id"] == api.project_id
+        await admin.ok("PUT", f"/compute/v2.1/os-quota-sets/{project}", {"quota_set": {"cores": 7}})
+        assert (await api.ok("GET", f"/compute/v2.1/os-quota-sets/{api.project_id}"))["quota_set"]["cores"] == 7
+        image = await admin.image()
+        await admin.ok(
+            "PATCH",
+            f"/image/v2/images/{image}",
+            [{"op": "replace", "path": "/visibility", "value": "shared"}],
+            headers=PATCH,
+        )
+        await admin.ok("POST", f"/image/v2/images/{image}/members", {"member": project})
+        await api.ok("GET", f"/image/v2/images/{image}/members/{project}")
+        await api.ok("GET", f"/image/v2/images/{image}")
+
+
+async def test_the_projects_id_may_stand_before_the_rest_of_a_path_as_in_old_catalogs(service):
+    async with aiohttp.ClientSession() as session:
+        api, admin = await Api.login(service, session), await Api.login(service, session, "novakit-admin")
+        server = await api.server("one", await api.image())
+        await api.reach(server, "ACTIVE")
+        dashed = str(uuid.UUID(api.project_id))
+        for place in (f"v2.1/{api.project_id}", f"v2.1/{api.project_id.upper()}", f"v2/{api.project_id}"):
+            (found,) = (await api.ok("GET", f"/compute/{place}/servers"))["servers"]
+            assert found["id"] == server
+            shown = (await api.ok("GET", f"/compute/{place}/servers/{server}"))["server"]
+            assert shown["status"] == "ACTIVE" and ("locked" in shown) == place.startswith("v2.1")
+            await api.ok("GET", f"/compute/{place}/os-quota-sets/{api.project_id}")
+        for other in (admin.project_id, dashed, "0" * 32):
+            status, told = await api.call("GET", f"/compute/v2.1/{other}/servers")
+            assert status == 400 and told["badRequest"]["message"] == (
+                f"Malformed request URL: URL's project_id '{other}' doesn't match Context's project_id "
+                f"'{api.project_id}'"
+            )
+        assert (await api.call("GET", f"/compute/v2.1/{api.project_id}/nothing"))[0] == 404
+        assert (await api.call("GET", "/compute/v2.1/nothing/servers"))[0] == 404
+        status, told = await api.call("PATCH", f"/compute/v2.1/{api.project_id}/servers")
+        assert status == 405 and "badMethod" in told
+        await api.ok("POST", f"/compute/v2.1/{api.project_id}/servers/{server}/action", {"os-stop": None})
+        await api.reach(server, "SHUTOFF")
+        await api.ok("DELETE", f"/compute/v2.1/{api.project_id}/servers/{server}")
         await api.gone(server)
 
 
