@@ -11,8 +11,9 @@ from pathlib import Path
 
 import attrs
 import pytest
+from packaging.requirements import Requirement
 
-from tests.support.distributions import LIBRARIES, PLUGINS, package
+from tests.support.distributions import EVERY, LIBRARIES, PLUGINS, package, project
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "hookspecs" / "novakit_hookspecs"
@@ -324,3 +325,16 @@ def test_a_role_that_is_off_has_none_of_its_plugins_loaded(role: str, absent: li
         f"assert not [name for name in {absent} if name in sys.modules]"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_library_whose_private_modules_are_used_has_an_upper_bound() -> None:
+    """What is private may go with any major version; a test that compares answers is no help to who installs it."""
+    used = set()
+    for path in EVERY:
+        needed = {re.sub(r"[-.]", "_", one.name): one for one in map(Requirement, project(path)["dependencies"])}
+        for found in _imports(package(path)):
+            if re.search(r"\._[a-z]", found.module) and not found.top.startswith("novakit"):
+                bounds = {one.operator for one in needed[found.top].specifier}
+                assert bounds & {"<", "==", "~="}, f"{found}, and {path} takes any later version of it"
+                used.add(found.top)
+    assert used == {"oslo_policy"}
