@@ -199,6 +199,31 @@ async def test_a_ledger_of_before_goes_on_and_the_program_of_before_may_go_on_wr
     ] * 2
 
 
+async def test_aggregates_that_were_kept_in_capitals_are_found(url):
+    """In two spellings it was two rows, and is one aggregate."""
+    opened = await Store.open(url)
+    kept = "abcdef01-2345-4678-9abc-def012345678"
+
+    def former(connection):
+        command.upgrade(migrate._settings(connection), "0019")
+        for provider, spellings in ((HOST, (kept.upper(), kept, kept.title())), (SERVER, (kept.upper(),))):
+            _write_as_before(connection, provider, "VCPU")
+            for spelling in spellings:
+                row = f"VALUES ('{provider}', '{spelling}')"
+                text = f"INSERT INTO resource_provider_aggregates (provider_id, aggregate_id) {row}"
+                connection.execute(sa.text(text))
+
+    async with opened.write() as session:
+        await session.connection.run_sync(former)
+    await opened.close()
+    assert await migrate.migrate(url)
+    opened = await Store.open(url)
+    async with opened.read() as session:
+        rows = await session.all(sa.text("SELECT provider_id, aggregate_id FROM resource_provider_aggregates"))
+    await opened.close()
+    assert sorted((row["provider_id"], row["aggregate_id"]) for row in rows) == sorted([(HOST, kept), (SERVER, kept)])
+
+
 def _write_as_before(connection, provider, name):
     at = "'2026-01-01 00:00:00'"
     connection.execute(
