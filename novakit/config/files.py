@@ -22,6 +22,8 @@ class FileKind:
     """For what is no file."""
     smaller: str
     """For a file that is too large."""
+    readable: str = "save it as UTF-8 text"
+    """For a file that is no text."""
 
 
 CONFIGURATION = FileKind("a configuration", "name one, or remove it", "name another file")
@@ -29,7 +31,12 @@ CONFIGURATION = FileKind("a configuration", "name one, or remove it", "name anot
 
 def own(name: str) -> FileKind:
     """Return the kind of a file that no option names: it is always looked for in the same place."""
-    return FileKind(name, f"{name} belongs there, so move it away", "move it away")
+    return FileKind(
+        name,
+        f"{name} belongs there, so move it away",
+        "move it away",
+        "it was overwritten, so restore it, or move it away",
+    )
 
 
 def read_text(path: Path, most: int = MOST, kind: FileKind = CONFIGURATION) -> str | None:
@@ -60,7 +67,7 @@ def read_text(path: Path, most: int = MOST, kind: FileKind = CONFIGURATION) -> s
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{shown} is not UTF-8 at line {line}; save it as UTF-8 text.") from error
+        raise ConfigError(f"{shown} is not UTF-8 at line {line}; {kind.readable}.") from error
 
 
 def leads_nowhere(path: Path) -> str | None:

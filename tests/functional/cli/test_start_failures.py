@@ -259,11 +259,15 @@ STATE = [
     Case("clouds.yaml is huge", file("clouds.yaml", bytes(2 << 20)), ("too large for the clouds.yaml",), ("serve",)),
     Case("clouds.yaml leads nowhere", link("clouds.yaml", "/nope/x"), ("a link to /nope/x", "correct it"), ("serve",)),
     Case("clouds.yaml is another list", file("clouds.yaml", b"- a\n"), ("is not a clouds.yaml", "Move it"), ("serve",)),
-    Case("clouds.yaml is no text", file("clouds.yaml", b"\xff\xfe"), ("clouds.yaml", "UTF-8"), ("serve",)),
+    Case(
+        "clouds.yaml is no text", file("clouds.yaml", b"\xff\xfe"), ("UTF-8", "was overwritten", "move it"), ("serve",)
+    ),
     Case("deployment is a directory", folder("deployment"), ("is a directory and", IDENTITY, "move it"), ("serve",)),
     Case("deployment is a pipe", pipe("deployment"), ("is a pipe and", IDENTITY), ("serve",)),
     Case("deployment is large", file("deployment", bytes(9000)), ("too large for the identity of",), ("serve",)),
-    Case("deployment is no text", file("deployment", b"\xff\xfe"), ("deployment", "UTF-8"), ("serve",)),
+    Case(
+        "deployment is no text", file("deployment", b"\xff\xfe"), ("UTF-8", "was overwritten", "restore it"), ("serve",)
+    ),
 ]
 CASES = [*UNREADABLE, *WRONG_VALUES, *PLUGIN_TABLES, *STATE]
 
