@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -16,6 +17,15 @@ from novakit_hookspecs.servers import GuestPlan
 from novakit_host import disks, durable, guest_users
 
 PLAN, BUILT, MEMORY, USER = "plan.json", "built", "memory", "user"
+
+
+@attrs.frozen
+class _Plan:
+    """What a guest was built by."""
+
+    machine: Machine
+    user: int | None
+    written: Mapping[str, object]
 
 
 @attrs.frozen
@@ -48,7 +58,7 @@ class Instances:
         """Read the machine of a built guest. Raises NotFound when there is none."""
         if not self.is_built(guest):
             raise NotFound(f"there is no guest {guest} on this host")
-        return Machine.load(json.loads((self.of(guest) / PLAN).read_text())["machine"])
+        return self._plan(guest).machine
 
     def user(self, guest: str) -> int | None:
         """Return the user of a built guest's QEMU; None where this process cannot become another.
@@ -57,26 +67,53 @@ class Instances:
         """
         if not guest_users.may_be_given():
             return None
-        path = self.of(guest) / PLAN
-        plan = json.loads(path.read_text())
-        if USER not in plan:
-            durable.write(path, json.dumps({**plan, USER: self._unused_user(guest)}))
+        plan = self._plan(guest)
+        if plan.user is None:
+            written = {**plan.written, USER: self._unused_user(guest)}
+            durable.write(self.of(guest) / PLAN, json.dumps(written))
             return self.user(guest)
-        return int(plan[USER])
+        return plan.user
 
     def _unused_user(self, guest: str) -> int:
-        plans = [self.of(each) / PLAN for each in self.held()]
-        used = {json.loads(plan.read_text()).get(USER) for plan in plans if plan.is_file()}
+        used: set[int] = set()
+        for each in self.held():
+            try:
+                user = self._plan(each).user
+                used |= set() if user is None else {user}
+            except NotFound:
+                continue
+            except Refused:
+                # Its files have the user that its plan does not tell any more.
+                used |= {path.lstat().st_uid for path in self.of(each).iterdir()}
         try:
             return guest_users.unused(guest, used, self.first_user)
         except ValueError as error:
             raise Refused(f"guest {guest} cannot be given a user: {error}") from error
 
     def devices(self) -> Mapping[str, Sequence[str]]:
-        """List the PCI addresses of the host's devices by guest, half-built ones too."""
-        plans = {guest: self.of(guest) / PLAN for guest in self.held()}
-        machines = {guest: json.loads(plan.read_text())["machine"] for guest, plan in plans.items() if plan.is_file()}
-        return {guest: Machine.load(machine).devices for guest, machine in machines.items()}
+        """List the PCI addresses of the host's devices by guest, half-built ones too.
+
+        A guest whose plan is damaged has none: it cannot be started, and must not stand in the way of all others.
+        """
+        found: dict[str, Sequence[str]] = {}
+        for guest in self.held():
+            with suppress(NotFound, Refused):
+                found[guest] = self._plan(guest).machine.devices
+        return found
+
+    def _plan(self, guest: str) -> "_Plan":
+        """Read a guest's plan. Raises NotFound where there is none, Refused for one that is damaged."""
+        path = self.of(guest) / PLAN
+        try:
+            written = json.loads(path.read_bytes())
+            user = written.get(USER)
+            return _Plan(Machine.load(written["machine"]), None if user is None else int(user), written)
+        except FileNotFoundError:
+            raise NotFound(f"guest {guest} has no plan on this host") from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Refused(
+                f"the plan of guest {guest}, {path}, is damaged: restore it from a backup, or delete the server"
+            ) from error
 
     def ended_badly(self, guest: str) -> bool:
         """Return whether the guest's QEMU, which runs no more, was killed."""
