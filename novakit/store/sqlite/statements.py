@@ -110,7 +110,8 @@ class Statements:
                 self._known[statement] = _Known()
             return None
         if known.lists is None:
-            known.lists = _lists(_compiled(statement, self.dialect))
+            # With its columns: SQLAlchemy warns of an INSERT that gives no key, on standard error.
+            known.lists = _lists(_compiled(statement, self.dialect, column_keys=list(line) or None))
         counts = {name: _padded(len(line[name])) for name in known.lists if name in line}  # type: ignore[arg-type]
         shape = (several, *line, *counts.values())
         if shape not in known.shapes:

@@ -1,6 +1,7 @@
 """What is run on SQLite's own connection comes to the same as through SQLAlchemy."""
 
 import asyncio
+import warnings
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -25,6 +26,7 @@ things = sa.Table(
 parts = sa.Table(
     "parts", book, sa.Column("id", sa.Integer, primary_key=True), sa.Column("thing", sa.ForeignKey("things.id"))
 )
+words = sa.Table("words", book, sa.Column("word", sa.String(20), primary_key=True), sa.Column("length", sa.Integer))
 AT = datetime(2030, 2, 3, 4, 5, 6, 789, UTC)
 ADD = sa.insert(things)
 ALL = sa.select(things).order_by(things.c.id)
@@ -116,6 +118,13 @@ async def test_rows_are_the_same_each_time(three, monkeypatch, statement, values
         == [[dict(row) for row in await mappings(three, statement, values)]] * 3
     )
     assert spy.ran == 3 + 1 + 1, "each ROLLBACK, and what was run for comparison, which is a copy"
+
+
+async def test_nobody_is_warned_of_a_statement_whose_key_is_given(store):
+    add = sa.insert(words).values(length=sa.literal(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert await thrice(store, lambda session: session.changed(add, [{"word": "a"}])) == [1, 1, 1]
 
 
 async def mappings(store, statement, values):
