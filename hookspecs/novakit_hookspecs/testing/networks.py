@@ -14,7 +14,15 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from novakit_hookspecs.networks import ListsHoldings, NetworkDriver, Port, ServesMetadata, Topology
+from novakit_hookspecs.errors import NotFound
+from novakit_hookspecs.networks import (
+    ListsHoldings,
+    NetworkDriver,
+    Port,
+    RemovesAbandoned,
+    ServesMetadata,
+    Topology,
+)
 from novakit_hookspecs.testing.topologies import OUT, Draft, new_id
 
 Build = Callable[[], NetworkDriver]
@@ -147,6 +155,31 @@ class NetworkConformance:
         found = await owners(driver)
         assert port.id in found
         assert found <= {port.id, network.id, router.id}
+
+    async def test_nothing_of_its_own_is_abandoned(self, driver: NetworkDriver, draft: Draft, build: Build) -> None:
+        if not isinstance(driver, RemovesAbandoned):
+            pytest.skip("the driver does not tell what others have left")
+        port = draft.port(draft.network(), "10.1.0.11")
+        before = await driver.apply(draft.topology())
+        held = await owners(driver)
+        await driver.close()
+        successor = build()
+        await successor.open()
+        try:
+            assert isinstance(successor, RemovesAbandoned)
+            for moment in ("before a restarted agent has applied anything", "after it has"):
+                left = await successor.abandoned()
+                told = {thing.owner for each in left for thing in each.things} - {""}
+                assert not told & {port.id, port.network_id}, f"what is the driver's own is nobody's, {moment}"
+                for owner in (port.id, before.vifs[port.id].device, new_id()):
+                    with pytest.raises(NotFound):
+                        await successor.remove_abandoned(owner)
+                assert await owners(successor) == held, f"a removal took what is the driver's own, {moment}"
+                after = await successor.apply(draft.topology())
+                assert dict(after.vifs) == dict(before.vifs)
+            await successor.apply(Topology(revision=THE_END))
+        finally:
+            await successor.close()
 
     async def test_a_metadata_socket_per_network_and_always_the_same(self, driver: NetworkDriver, draft: Draft) -> None:
         if not isinstance(driver, ServesMetadata):
