@@ -37,7 +37,7 @@ class Cloud:
 
     def configure(self, host: str = "alpha", more: str = "") -> None:
         """Make the state directory, with the options that tests need."""
-        self.state.mkdir()
+        self.state.mkdir(exist_ok=True)
         options = f'[agent]\nhost = "{host}"\nreport_every = {REPORT_EVERY}\n[drivers.libvirt]\nacceleration = "tcg"\n'
         (self.state / "novakit.toml").write_text(options + more)
 
@@ -71,8 +71,8 @@ class Cloud:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
-    def openstack(self, command: str) -> str:
-        clouds = {"OS_CLIENT_CONFIG_FILE": str(self.state / "clouds.yaml"), "OS_CLOUD": "novakit"}
+    def openstack(self, command: str, cloud: str = "novakit") -> str:
+        clouds = {"OS_CLIENT_CONFIG_FILE": str(self.state / "clouds.yaml"), "OS_CLOUD": cloud}
         argv = [PROGRAMS / "openstack", *command.split()]
         return self.lab.run(argv, env={**os.environ, **clouds}).stdout.strip()
 
