@@ -7,13 +7,16 @@ from typing import Any
 
 import aiohttp
 
+from novakit.agent.journal import scan
 from tests.support.service import Api, Service
 
 OPTIONS = '[agent]\nhost = "vm"\nreport_every = 3600\n'
 
 
-def read(path: Path) -> Any:
-    return json.loads(json.loads(path.read_bytes())["text"])
+def read(path: Path, guest: str) -> Any:
+    content = path.read_bytes()
+    value = scan(content).lines(content)[guest].split(b" ", 3)[3]
+    return json.loads(json.loads(value)["text"])
 
 
 async def test_names_tags_metadata_locks_and_power_are_noted_without_a_report(tmp_path: Path) -> None:
@@ -25,12 +28,12 @@ async def test_names_tags_metadata_locks_and_power_are_noted_without_a_report(tm
             api = await Api.login(service, session)
             id = await api.server("before", await api.image())
             await api.reach(id, "ACTIVE")
-            note = state / "agents" / "vm" / "guests" / f"{id}.json"
-            built = read(note)["operation"]
+            note = state / "agents" / "vm" / "guests" / "notes.journal"
+            built = read(note, id)["operation"]
 
             async def noted(name: str, value: object) -> None:
                 async with asyncio.timeout(20):
-                    while read(note)["server"][name] != value:
+                    while read(note, id)["server"][name] != value:
                         await asyncio.sleep(0.05)
 
             server = f"/compute/v2.1/servers/{id}"
@@ -45,10 +48,10 @@ async def test_names_tags_metadata_locks_and_power_are_noted_without_a_report(tm
             await noted("locked_by", "owner")
             await api.ok("POST", f"{server}/action", {"unlock": None})
             await noted("locked_by", None)
-            locked = read(note)["operation"]
+            locked = read(note, id)["operation"]
             await api.ok("POST", f"{server}/action", {"os-stop": None})
             await api.reach(id, "SHUTOFF")
             async with asyncio.timeout(20):
-                while (stopped := read(note))["operation"] == locked:
+                while (stopped := read(note, id))["operation"] == locked:
                     await asyncio.sleep(0.05)
             assert len({built, locked, stopped["operation"]}) == 3 and stopped["ended"]
