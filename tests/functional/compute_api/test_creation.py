@@ -5,6 +5,8 @@ from collections import Counter
 
 import pytest
 
+from novakit.context import RequestContext
+
 
 def body(image_id, flavor_id, **more):
     hints = {"os:scheduler_hints": more.pop("hints")} if "hints" in more else {}
@@ -20,6 +22,26 @@ async def test_creates_at_once_never_pass_the_quota(api, projects, image_id, fla
     assert {server["id"] for server in listed} == {
         answer.body["server"]["id"] for answer in answers if answer.status == 202
     }
+
+
+async def test_nobody_makes_a_server_of_an_image_or_a_flavor_that_is_private_to_others(
+    api, compute, projects, image_id, flavor_id, tmp_path
+):
+    (tmp_path / "theirs").write_bytes(bytes(65536))
+    bob = RequestContext(request_id="r", user_id="bob", project_id="project-b", roles=frozenset(("member", "reader")))
+    theirs = (await compute.images.ingest(bob, name="theirs", path=tmp_path / "theirs", disk_format="raw")).id
+    await compute.flavors.create(flavor_id="theirs", name="theirs", vcpus=1, ram=64, disk=0, is_public=False)
+    await compute.flavors.grant("theirs", "project-b")
+    absent = "5d54ef6b-0000-4000-8000-000000000000"
+    for image, flavor in ((theirs, flavor_id), (image_id, "theirs")):
+        assert (await api("POST", "/v2.1/servers", body(image, flavor), as_="bob")).status == 202
+        refused = await api("POST", "/v2.1/servers", body(image, flavor))
+        asked = body(absent if image == theirs else image, absent if flavor == "theirs" else flavor)
+        nothing = await api("POST", "/v2.1/servers", asked)
+        assert refused.status == nothing.status == 400
+        said, told = (each.body["badRequest"]["message"] for each in (refused, nothing))
+        assert said == told.replace(absent, theirs if image == theirs else "theirs"), "nobody learns that it exists"
+    assert (await api("GET", "/v2.1/servers")).body["servers"] == []
 
 
 async def test_a_request_for_several_takes_what_is_left_and_at_least_its_minimum(api, projects, image_id, flavor_id):

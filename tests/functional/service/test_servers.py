@@ -36,6 +36,12 @@ async def test_a_group_takes_no_more_members_than_the_quota(api, admin, image):
     members = (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"]
     assert len(members) == 2
     await admin_view(admin, members)
+    left, *members = members
+    await api.ok("DELETE", f"/compute/v2.1/servers/{left}")
+    await api.gone(left)
+    new |= {"max_count": 1, "min_count": 1}
+    members.append((await api.ok("POST", "/compute/v2.1/servers", body))["server"]["id"])
+    await admin_view(admin, members)
     await admin.ok("DELETE", quota)
     for server in members:
         await api.ok("DELETE", f"/compute/v2.1/servers/{server}")

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from novakit.agent.metadata import MetadataListeners
+from novakit.agent.metadata import GUESTS, MetadataListeners
 from novakit.bus import MemoryBus, client
 from novakit.calls.conductor import ConductorCalls, MetadataAnswer
 from novakit.config import Config
@@ -74,5 +74,40 @@ async def test_a_guest_cannot_ask_for_another_ones_by_the_form_of_its_request(tm
         assert b" 404 " in await reader.read()
         writer.close()
     assert asked == [("its network", "127.0.0.1")] * 2
+    await listeners.close()
+    listening.close()
+
+
+async def test_a_guest_that_writes_or_keeps_connections_is_hung_up_on_and_the_others_are_answered(
+    tmp_path: Path,
+) -> None:
+    asked: list[str] = []
+
+    async def metadata(network_id: str, ip: str, path: str) -> MetadataAnswer | None:
+        asked.append(ip)
+        return MetadataAnswer(body=b"yours")
+
+    bus = MemoryBus()
+    serve_some(bus.join("conductor"), ConductorCalls, metadata=metadata)
+    listeners = MetadataListeners(client(ConductorCalls, bus.join("agent:a"), Config(state=tmp_path)))
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    await listeners.follow({"its network": listening})
+    more = 8
+    held = [
+        await asyncio.open_connection(*listening.getsockname(), local_addr=("127.0.0.2", 0))
+        for _ in range(GUESTS.per_address + more)
+    ]
+    async with asyncio.timeout(GUESTS.header_within / 2):
+        for reader, _ in held[:more]:
+            assert await reader.read() == b""
+    for method, status in (("PUT", b" 405 "), ("POST", b" 405 "), ("GET", b" 200 ")):
+        reader, writer = await asyncio.open_connection(*listening.getsockname(), local_addr=("127.0.0.3", 0))
+        writer.write(f"{method} / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert status in (await reader.read())
+        writer.close()
+    assert asked == ["127.0.0.3"]
+    for _, writer in held:
+        writer.close()
     await listeners.close()
     listening.close()

@@ -5,14 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import attrs
 import orjson
 import pytest
 
+from novakit.bus import RemoteError
 from novakit.calls.scheduler import Earlier, Selection
 from novakit.compute import guest_metadata
+from novakit.compute.states import Move, when
 from novakit.conductor.parts import Parts
 from novakit.conductor.steps import building
-from novakit.conductor.work import Failed, Work
+from novakit.conductor.work import Failed, Rewind, Work
+from novakit.config import Config, SchedulerOptions
 from novakit.context import RequestContext
 from novakit.image import Images
 from novakit_hookspecs.scheduling import Ask
@@ -79,3 +83,15 @@ async def test_nothing_is_built_from_an_image_that_was_deactivated_since_it_was_
     with pytest.raises(Failed, match=f"image {image.id} is deactivated"):
         await building.build_guest(work, cast(Parts, SimpleNamespace(servers=Servers(), images=images)), image.id)
     await store.close()
+
+
+def test_a_build_is_tried_on_as_many_hosts_as_the_option_says_and_on_no_more(tmp_path: Path) -> None:
+    parts = cast(Parts, SimpleNamespace(config=Config(state=tmp_path, scheduler=SchedulerOptions(max_attempts=2))))
+    error = RemoteError("Failed", "it cannot")
+    work = _work(host="h1")
+    work.moves = (Move("elsewhere", when(("building",), None), None, None),)
+    again = building.elsewhere(work, parts, error)
+    assert isinstance(again, Rewind) and again.step == "place"
+    assert (work.memory.tries, work.memory.excluded, work.memory.left) == (2, ("h1",), "h1")
+    work.memory = attrs.evolve(work.memory, host="h2")
+    assert building.elsewhere(work, parts, error) is error

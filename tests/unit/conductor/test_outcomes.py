@@ -189,6 +189,28 @@ async def test_what_may_be_written_later_is_written_alone_where_nothing_comes(st
     assert lines == ["ports"] and (await _row(store, work))["step"] == "ports"
 
 
+async def test_what_is_just_being_written_is_not_written_again_with_what_comes_next(
+    store: Store, written: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "LATER", 0.0)
+    (work,) = await _leased(store)
+    lines: list[str] = []
+    under_way, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(session: Session) -> None:
+        under_way.set()
+        await goes_on.wait()
+        session.after_commit(lambda: lines.append("ports"))
+
+    await written.write_later(work, "ports", [slow])
+    await under_way.wait()
+    built = asyncio.create_task(written.write(work, [_saying(lines, "built")], step="build"))
+    await asyncio.sleep(0.05)
+    goes_on.set()
+    await built
+    assert lines == ["ports", "built"] and (await _row(store, work))["step"] == "build"
+
+
 async def test_the_end_that_a_cancelled_operation_comes_to_takes_nothing_unwritten_along(
     store: Store, written: Outcomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -294,6 +294,27 @@ def test_multicast_reaches_whom_the_rules_let_it_and_never_its_sender() -> None:
     assert one.switch.send(A, "ip udp", **loud) == [UPLINK, DHCP, ROUTER], "B lets nothing in"
 
 
+def test_what_one_guest_lets_in_reaches_no_other_one_that_does_not() -> None:
+    draft = Draft()
+    network = draft.network()
+    inward = [Rule(direction="ingress", ethertype="IPv4")]
+    rules = {A: OUT, B: inward, STRANGER: (), STRANGER + 1: inward}
+    ports = {ofport: draft.port(network, f"10.1.0.{10 + ofport}", own) for ofport, own in rules.items()}
+    wires = tuple(GuestVif(ofport=ofport, port=port) for ofport, port in ports.items())
+    switch = Switch.of(program([Segment(zone=7, guests=wires)]))
+    loud = {"dl_src": ports[A].mac, "dl_dst": EVERYONE, "nw_src": "10.1.0.15", "nw_dst": "10.1.0.255"}
+    assert switch.send(A, "ip udp", **loud, tp_src=1, tp_dst=2) == [B, STRANGER + 1]
+
+
+def test_a_guest_whose_card_is_open_plays_no_ipv6_router_either() -> None:
+    everything = (*OUT, Rule(direction="ingress", ethertype="IPv6"))
+    one = net(a=everything, b=everything)
+    one.change(a=one.draft.change(one.a, port_security=False))
+    said = {**V6, "dl_src": one.a.mac, "ipv6_src": link_local(one.a.mac)}
+    assert B in one.switch.send(A, "ipv6 udp6", **said, tp_src=1, tp_dst=2)
+    assert B not in one.switch.send(A, "ipv6 icmp6", **said, icmp_type=134)
+
+
 @pytest.mark.parametrize("claim", ["arp", "arp probe", "discover", "renewal", "solicitation", "detection", "report"])
 def test_what_a_guest_needs_to_get_an_address_asks_no_rules(claim: str) -> None:
     one = net()

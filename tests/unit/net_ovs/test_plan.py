@@ -1,6 +1,7 @@
 """The plan: what a topology means here, and what cannot be is a fault of that one thing."""
 
 import attrs
+import pytest
 
 from novakit_hookspecs.networks import Lease, Port
 from novakit_hookspecs.testing.topologies import OUT, Draft, new_id
@@ -39,6 +40,17 @@ def test_each_bad_thing_is_its_own_fault() -> None:
     assert set(made.ports) == {good.id}
     assert "bridge_mappings" in made.faults[elsewhere.id]
     assert {bridge_port.owner for bridge_port in made.bridge_ports.values()} == {good.id, network.id}
+
+
+@pytest.mark.parametrize(("mtu", "possible"), [(67, False), (68, True), (65521, True), (65522, False)])
+def test_an_mtu_that_no_device_takes_costs_its_own_network_alone(mtu: int, possible: bool) -> None:
+    draft = Draft()
+    odd, plain = draft.network("10.1.0", mtu=mtu), draft.network("10.2.0")
+    ports = draft.port(odd, "10.1.0.11"), draft.port(plain, "10.2.0.11")
+    made = plan.make(draft.topology(), BRIDGES)
+    assert set(made.ports) == {port.id for port in (ports if possible else ports[1:])}
+    assert set(made.faults) == (set() if possible else {odd.id, ports[0].id})
+    assert possible or f"an MTU of {mtu} is not possible" in made.faults[ports[0].id]
 
 
 def test_two_ports_whose_devices_would_have_one_name_are_told_apart() -> None:
