@@ -18,6 +18,8 @@ async def test_a_group_keeps_its_members_apart(api, admin, image):
     for server in servers:
         await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
         await api.gone(server)
+        held = (await admin.ok("GET", f"/placement/allocations/{server}"))["allocations"]
+        assert held == {}, "a sweep that comes later would free it, too"
     assert (await api.ok("GET", f"/compute/v2.1/os-server-groups/{group}"))["server_group"]["members"] == []
 
 

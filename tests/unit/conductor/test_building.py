@@ -9,6 +9,7 @@ import attrs
 import orjson
 import pytest
 
+from novakit import world
 from novakit.bus import RemoteError
 from novakit.calls.scheduler import Earlier, Selection
 from novakit.compute import guest_metadata
@@ -19,9 +20,11 @@ from novakit.conductor.work import Failed, Rewind, Work
 from novakit.config import Config, SchedulerOptions
 from novakit.context import RequestContext
 from novakit.image import Images
+from novakit.store.compute import strangers
 from novakit_hookspecs.scheduling import Ask
 from tests.support.stores import sqlite_store
 
+GUEST = "00000000-0000-4000-8000-000000000000"
 READ = {
     "id": "s", "project_id": "p", "user_id": "u", "name": "web", "hostname": "web", "launch_index": 0,
     "availability_zone": None, "host": None, "node": None, "metadata": {}, "key_name": None, "user_data": None,
@@ -69,6 +72,36 @@ async def test_what_is_told_of_a_server_while_it_is_built_names_the_host_that_wa
         assert orjson.loads(drive["openstack/latest/meta_data.json"])["availability_zone"] == zone
 
 
+@pytest.mark.parametrize(
+    ("attempt", "reach", "refused"),
+    [
+        (1, strangers.EVERYWHERE, False),
+        (2, strangers.EVERYWHERE, True),
+        (2, strangers.LOST, False),
+        (2, strangers.HERE, False),
+    ],
+)
+async def test_what_is_taken_over_is_not_placed_again_where_a_host_has_its_guest_by_a_note_of_this_database(
+    tmp_path: Path, attempt: int, reach: str, refused: bool
+) -> None:
+    store = await sqlite_store(tmp_path / "cloud.db")
+    told = {"claim_id": GUEST, "name": "web", "project_id": "p", "power": "running", "why": "newer", "held": None}
+    row = {"host": "h9", "guest": GUEST, "keeps": {"reach": reach}, "first_seen": world.now(), **told}
+    async with store.write() as session:
+        await strangers.put(session, row)
+    scheduler = Scheduler(("h1", "east"))
+    parts = cast(Parts, SimpleNamespace(store=store, servers=Servers(), scheduler=scheduler))
+    work = _work(GUEST)
+    work.attempt = attempt
+    if refused:
+        with pytest.raises(Failed, match="newer than the database"):
+            await building.find_host(work, parts)
+        assert scheduler.chosen, "nothing was claimed"
+    else:
+        assert (await building.find_host(work, parts))["host"] == "h1"
+    await store.close()
+
+
 async def test_nothing_is_built_from_an_image_that_was_deactivated_since_it_was_asked_for(tmp_path: Path) -> None:
     store = await sqlite_store(tmp_path / "cloud.db")
     images = Images(store, tmp_path / "images")
@@ -78,7 +111,7 @@ async def test_nothing_is_built_from_an_image_that_was_deactivated_since_it_was_
     context = RequestContext(request_id="r", project_id="p", user_id="u", is_admin=True)
     image = await images.ingest(context, name="i", path=content, disk_format="raw")
     await images.set_active(context, image.id, False)
-    work = _work("00000000-0000-4000-8000-000000000000", host="h1")
+    work = _work(GUEST, host="h1")
     work.seen["ports"] = []
     with pytest.raises(Failed, match=f"image {image.id} is deactivated"):
         await building.build_guest(work, cast(Parts, SimpleNamespace(servers=Servers(), images=images)), image.id)
