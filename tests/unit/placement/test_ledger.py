@@ -54,6 +54,17 @@ async def test_a_claim_takes_and_the_same_claim_again_takes_no_more(placement):
         assert await placement.consumers(session) == {one.consumer_id: one}
 
 
+async def test_what_is_held_is_granted_again_though_nobody_would_get_so_much_any_more(placement):
+    one = claim({HOST: {"VCPU": 3, "MEMORY_MB": 100}})
+    assert await claimed(placement, one) == [True]
+    less = {"VCPU": Inventory(total=2, max_unit=1), "MEMORY_MB": Inventory(total=1000, step_size=30)}
+    report = HostReport(provider_id=HOST, name="host-1", inventory=less, traits=frozenset())
+    async with placement.store.write() as session:
+        await placement.report_hosts(session, [report])
+    assert await claimed(placement, one, claim({HOST: {"VCPU": 3, "MEMORY_MB": 100}})) == [True, False]
+    assert await used(placement) == {HOST: 3, OTHER: 0}
+
+
 async def test_claims_of_one_batch_see_what_the_earlier_ones_took(placement):
     answers = await claimed(placement, *(claim({HOST: {"VCPU": 1}}) for _ in range(6)), claim({OTHER: {"VCPU": 4}}))
     assert answers == [True] * 4 + [False] * 2 + [True]
