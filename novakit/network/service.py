@@ -104,10 +104,10 @@ class Networks(Transactions):
             named = await rows.find(session, StoredSecurityGroup, id=trusted)
         return found, {row.id: (row.name, row.project_id) for row in named}
 
-    async def noted(self, host: str) -> NotedNetworks:
-        """Read what a host is to note of the networks around its guests."""
+    async def noted(self, hosts: Collection[str]) -> dict[str, NotedNetworks]:
+        """Read what each host is to note of the networks around its guests."""
         async with self.store.read() as session:
-            return await noted.read(session, host)
+            return await noted.read(session, hosts)
 
     async def allocate(
         self,
