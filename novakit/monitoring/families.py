@@ -21,7 +21,7 @@ TALLY: Mapping[str, tuple[str, Callable[[Counted], float]]] = {
 SPREADS: Sequence[tuple[str, str, Callable[[SchedulerCounts], SpreadCounts]]] = (
     ("decision_seconds", "Seconds from request to answer", lambda told: told.waited),
     ("batch_servers", "Servers decided together", lambda told: told.batched),
-    ("claim_seconds", "Seconds of a transaction that claims", lambda told: told.claimed),
+    ("claim_seconds", "Seconds that a claiming transaction took", lambda told: told.claimed),
 )
 """Histograms of a scheduler: the end of the name, what it counts, and where it is found."""
 STEPS: Sequence[tuple[str, Callable[[SchedulerCounts], Mapping[str, StepCounts]]]] = (
@@ -79,16 +79,16 @@ class _Collector:
 
 def _store(told: StoreTally) -> Iterator[Metric]:
     for name, count, meaning in (
-        ("statements", told.statements, "Statements that this process had the database run"),
-        ("transactions", told.transactions, "Transactions that were to write"),
-        ("flushes", told.flushes, "Flushes of the log to the disk, of SQLite"),
+        ("statements", told.statements, "Statements that this process sent to the database"),
+        ("transactions", told.transactions, "Transactions that write"),
+        ("flushes", told.flushes, "Flushes of SQLite's log to the disk"),
     ):
         yield CounterMetricFamily(f"novakit_store_{name}", meaning, value=count)
 
 
 def _requests(told: RequestTally) -> Iterator[Metric]:
     answered = CounterMetricFamily(
-        "novakit_api_requests", "RequestTally that were answered", labels=["service", "method", "status"]
+        "novakit_api_requests", "Requests that were answered", labels=["service", "method", "status"]
     )
     for (service, method, status), count in told.answers.items():
         answered.add_metric([service, method, str(status)], count)
@@ -104,8 +104,8 @@ def _requests(told: RequestTally) -> Iterator[Metric]:
 def _disks(rooms: Mapping[str, Room]) -> Iterator[Metric]:
     for key, words in (
         ("free", "Bytes that are free"),
-        ("low_water", "Bytes of free room below which uploads and copies of images stop"),
-        ("reserved", "Bytes of free room below which nothing new is made"),
+        ("low_water", "Free bytes below which uploads and copies of images are refused"),
+        ("reserved", "Free bytes below which nothing new is made"),
         ("size", "Bytes of the file system"),
     ):
         family = GaugeMetricFamily(f"novakit_disk_{key}_bytes", words, labels=["disk"])
@@ -117,11 +117,11 @@ def _disks(rooms: Mapping[str, Room]) -> Iterator[Metric]:
 def _schedulers(several: Sequence[SchedulerCounts]) -> Iterator[Metric]:
     decisions = CounterMetricFamily(
         "novakit_scheduler_decisions",
-        "RequestTally for one server that were settled, by outcome",
+        "Requests for one server that were settled, by outcome",
         labels=["scheduler", "outcome"],
     )
     conflicts = CounterMetricFamily(
-        "novakit_scheduler_conflicts", "Hosts that another claim had taken meanwhile", labels=["scheduler"]
+        "novakit_scheduler_conflicts", "Hosts that were chosen and another claim had taken", labels=["scheduler"]
     )
     known = GaugeMetricFamily("novakit_scheduler_hosts", "Compute hosts the scheduler knows", labels=["scheduler"])
     rejected = CounterMetricFamily(

@@ -83,7 +83,7 @@ class Monitoring:
         short = {name: room.fault for name, room in rooms.items() if room.fault}
         if short and len(short) == len(rooms):
             # As with hosts that are down: where some have room, new servers go there, and the service is well.
-            degraded["disks of hosts"] = f"No host has room on its disk, {min(short)} neither: {short[min(short)]}"
+            degraded["disks of hosts"] = f"No host has room on its disk, for example {min(short)}: {short[min(short)]}"
         if isinstance(census, str):
             degraded["store"] = census
         elif census["total"] and not census["up"]:

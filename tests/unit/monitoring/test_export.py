@@ -1,5 +1,7 @@
 """Numbers as text for Prometheus."""
 
+import re
+
 from novakit.calls.counts import ConductorCounts, OperationCounts, PluginCounts
 from novakit.monitoring.families import Numbers, exposition
 from tests.unit.monitoring.told import samples, scheduler_counts
@@ -29,3 +31,10 @@ def test_numbers_become_prometheus_text_that_a_parser_reads() -> None:
     assert told["novakit_operations_ended_total", "create", "done"] == 5
     assert told["novakit_plugin_calls_total", "create", "drivers:simulated"] == 3
     assert not [name for name, *_ in told if name.startswith(("python_", "process_"))]
+
+
+def test_the_help_of_a_metric_names_no_class_of_the_code() -> None:
+    told = exposition(Numbers(schedulers=[scheduler_counts()], conductor=ConductorCounts(running=0))).decode()
+    helped = [line for line in told.splitlines() if line.startswith("# HELP")]
+    assert len(helped) > 15
+    assert not [line for line in helped if re.search(r"[a-z][A-Z]", line)]
