@@ -76,9 +76,7 @@ def _state_directory(state: Path) -> Iterable[Finding]:
     check = "state directory"
     there = next(path for path in (state, *state.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        yield _missing(
-            check, f"{there} cannot be written to", f"choose another --state, or chown {os.geteuid()} {there}"
-        )
+        yield _missing(check, f"{there} is not writable", f"choose another --state, or chown {os.geteuid()} {there}")
     elif there != state:
         yield _ok(check, f"{state} is made at the first start")
     elif (status := state.stat()).st_uid not in (0, os.geteuid()):
@@ -101,7 +99,7 @@ def _secrets(state: Path) -> list[Path]:
 def _room(directory: Path) -> Finding:
     free = shutil.disk_usage(directory).free / GIB
     found = f"{free:.1f} GiB free for images and disks"
-    remedy = "free some, or choose a --state on a larger file system"
+    remedy = "free some space, or choose a --state on a larger file system"
     if free < NO_DISK_GIB:
         return _missing("disk", found, remedy)
     return _warn("disk", found, remedy) if free < LOW_DISK_GIB else _ok("disk", found)
@@ -112,7 +110,7 @@ def _memory() -> Finding:
     free = kib.get("MemAvailable", 0) * 1024 / GIB
     found = f"{free:.1f} GiB available"
     if free < LOW_MEMORY_GIB:
-        return _warn("memory", found, "real guests need what their flavor says; end what is not needed")
+        return _warn("memory", found, "real guests need the memory of their flavors; stop programs that are not needed")
     return _ok("memory", found)
 
 
@@ -124,14 +122,15 @@ def _service(config: Config) -> Iterable[Finding]:
     if pid is None:
         return [_ok(check, f"does not run; start it with novakit serve --state {config.state}")]
     if login is None:
-        return [_warn(check, f"process {pid} runs, and {config.state}/clouds.yaml is not there yet", "look again soon")]
+        found = f"process {pid} runs, and {config.state}/clouds.yaml does not exist yet"
+        return [_warn(check, found, "run novakit doctor again in a moment")]
     url = login["auth_url"]
     try:
         with urllib.request.urlopen(url, timeout=5):
             return [_ok(check, f"process {pid} runs, and {url} answers")]
     except OSError as error:
         log = config.state / "novakit.log"
-        return [_warn(check, f"process {pid} runs, and {url} does not answer ({error})", f"look into {log}")]
+        return [_warn(check, f"process {pid} runs, and {url} does not answer ({error})", f"see {log}")]
 
 
 def _readable(state: Path) -> bool:
@@ -146,13 +145,13 @@ async def _schema(config: Config) -> Finding:
     try:
         present = await migrate.revision(config.database)
     except NovakitError as error:
-        return _missing(check, error.message, "mend that, or name another database")
+        return _missing(check, error.message, "repair that, or name another database")
     except Exception as error:
         if (why := why_not(error)) is None and not isinstance(error, OSError):
             raise
-        return _missing(check, why or f"the database cannot be read: {error}", "mend it, or restore a backup")
+        return _missing(check, why or f"the database cannot be read: {error}", "repair it, or restore a backup")
     if present is not None and present > wanted:
-        return _missing(check, f"revision {present}, and this novakit knows {wanted}", "upgrade novakit")
+        return _missing(check, f"revision {present}, and this novakit knows only {wanted}", "upgrade novakit")
     if present != wanted:
         return _ok(check, f"revision {present or 'none'}; the next start brings it to {wanted}")
     return _ok(check, f"revision {present}")
@@ -190,7 +189,7 @@ def _plugins(plugins: PluginHost, choice: PluginChoice) -> Iterable[Finding]:
                 check=f"plugin {plugin.key}",
                 verdict=Verdict.MISSING if needed else Verdict.WARN,
                 found=f"{plugin.state.value}: {what or remedy}",
-                remedy=remedy if what else "novakit plugin list says more",
+                remedy=remedy if what else "see novakit plugin list",
             )
     for name in sorted(choice.required):
         if not any(choice.names(plugin, frozenset({name})) for plugin in plugins.plugins):
@@ -200,7 +199,7 @@ def _plugins(plugins: PluginHost, choice: PluginChoice) -> Iterable[Finding]:
 
 def _scheduler(config: Config, plugins: PluginHost) -> Iterable[Finding]:
     """What would keep the scheduler from starting, and other spellings of its options."""
-    check, remedy = "scheduler", "correct it; novakit serve refuses"
+    check, remedy = "scheduler", "correct it; novakit serve refuses to start"
     try:
         wrong = look(plugins, config.scheduler, config.options)
     except ConfigError as error:
@@ -234,11 +233,11 @@ async def _driver(config: Config, find: Callable[[str], Offer], name: str) -> li
             driver = build(offer, config.options.get(offer.key), context)
         except (ConfigError, Fault) as error:
             if offer.key in config.options:
-                return [_missing("configuration", str(error), "correct it; novakit serve refuses")]
+                return [_missing("configuration", str(error), "correct it; novakit serve refuses to start")]
             return [_missing(check, str(error), "report that to its author")]
         try:
             if not isinstance(driver, ExaminesHost):
-                return [_ok(check, f"the {part} driver in use; it needs nothing that it could look for")]
+                return [_ok(check, f"the {part} driver in use; it has nothing to check on this machine")]
             looking: Awaitable[Sequence[Finding]] = driver.examine_host()
             return list(await guarded(offer.plugin, "examine_host", looking, EXAMINED_WITHIN))
         except (ConfigError, Fault, Refused, Busy, NotFound) as error:

@@ -20,19 +20,17 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("serve", "run the service"),
-    "host": Command(
-        "host", "enrol compute hosts, rotate and revoke their credentials, remove what belongs to nobody on them"
-    ),
-    "role": Command("role", "rotate and revoke the credentials of API and scheduler"),
+    "host": Command("host", "enrol compute hosts, rotate and revoke their credentials, remove strangers from them"),
+    "role": Command("role", "rotate and revoke the credentials of api and scheduler processes"),
     "doctor": Command("doctor", "see what this machine can and cannot do, with a remedy per line"),
-    "plugin": Command("plugin", "look at the plugins that are installed"),
+    "plugin": Command("plugin", "list the installed plugins"),
     "explain": Command("scheduling.explain", "say why a server is where it is, or where one would go"),
-    "audit": Command("audit", "find what belongs to nobody: claims, guests, ports, disks, files"),
-    "admin": Command("admin", "get back in: new passwords, a working administrator"),
-    "policy": Command("policy", "see the rules of who may do what, and whom they let"),
-    "config": Command("config", "translate a nova.conf, check novakit.toml"),
-    "guest": Command("guest", "see, adopt or remove guests that the database does not know"),
-    "image": Command("image", "make images, and adopt or remove files that no image has"),
+    "audit": Command("audit", "find orphans: claims, guests, ports, disks and files that belong to no server"),
+    "admin": Command("admin", "regain access: reset a password, restore the administrator"),
+    "policy": Command("policy", "show the policy rules, and whom each of them allows"),
+    "config": Command("config", "translate a nova.conf, or check novakit.toml"),
+    "guest": Command("guest", "list, adopt or remove guests that the database does not know"),
+    "image": Command("image", "build images, and adopt or remove image files without an image"),
     "flavor": Command("flavor", "read and build flavor names"),
     "capacity": Command("scheduling.capacity", "count how many more servers of a flavor fit"),
     "simulate": Command(

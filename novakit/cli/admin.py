@@ -1,4 +1,7 @@
-"""`novakit admin`: passwords and an administrator, by whoever may write the database; the service may run or not."""
+"""`novakit admin`: new passwords and a working administrator, with or without the service running.
+
+It writes the database itself, so whoever may write that may use it.
+"""
 
 import argparse
 import asyncio
@@ -15,13 +18,13 @@ from novakit.identity import bootstrap as bootstraps
 from novakit.store import Store, migrate
 from novakit.store import identity as table
 
-PASSWORD_HELP = "read the new password from the first line of standard input; without it, one is made"
+PASSWORD_HELP = "read the new password from the first line of standard input; without this option, one is generated"
 RESET = """\
-Give a user of the domain Default a new password.  Tokens of that user end.
+Give a user of the domain Default a new password.  The tokens of that user stop working.
 
-  novakit admin reset-password                    admin; the password is made and written to DIR/clouds.yaml
+  novakit admin reset-password                    admin; the password is generated and written to DIR/clouds.yaml
   novakit admin reset-password demo               likewise for the user of the cloud `novakit`
-  novakit admin reset-password alice              made and printed, as DIR/clouds.yaml has no cloud of alice's
+  novakit admin reset-password alice              generated and printed, because DIR/clouds.yaml has no cloud for alice
   echo "$SECRET" | novakit admin reset-password admin --password-stdin
 
 It writes the database of DIR itself, so it works with and without the service, and needs no password.
@@ -29,9 +32,9 @@ It writes the database of DIR itself, so it works with and without the service, 
 BOOTSTRAP = """\
 Bring back what an administrator needs to log in, after users, roles or assignments were removed or disabled.
 
-The domain Default, the roles, the users admin and demo with projects of the same names and the catalog are made where
+The domain Default, the roles, the users admin and demo with projects of the same names, and the catalog are made where
 they are missing.  The user admin is enabled and has the role admin again.
-Passwords stay, but for one that is missing in DIR/clouds.yaml: use `novakit admin reset-password` for that.
+Existing passwords stay as they are.  If DIR/clouds.yaml lacks one, use `novakit admin reset-password`.
 
 It writes the database of DIR itself, so it works with and without the service, and needs no password.
 """
@@ -73,11 +76,11 @@ def reset_password(args: argparse.Namespace) -> int:
     path = args.state / "clouds.yaml"
     asyncio.run(_reset(args, cloud, password))
     if cloud:
-        print(f"{args.user} has a new password; it is in {path}, as the cloud {cloud}.")
+        print(f"{args.user} has a new password; it is in {path}, under the cloud {cloud}.")
     elif args.password_stdin:
-        print(f"{args.user} has the password that was given.")
+        print(f"{args.user} now has the password that you gave.")
     else:
-        print(f"{args.user} has the password {password}")
+        print(f"{args.user} now has the password {password}")
     return 0
 
 
@@ -116,9 +119,8 @@ async def _bootstrap(args: argparse.Namespace) -> list[str]:
         await identity.bootstrap(
             admin_password=chosen.get("novakit-admin"), demo_password=chosen.get("novakit"), moves_endpoints=False
         )
-        made = [
-            f"The user {user} was missing and is made." for user in sorted(await bootstraps.user_names(store) - there)
-        ]
+        new = sorted(await bootstraps.user_names(store) - there)
+        made = [f"The user {user} was missing and has been made." for user in new]
         return made + await rescue.restore_admin(store)
 
 
@@ -155,7 +157,9 @@ async def _store(args: argparse.Namespace) -> AsyncIterator[Store]:
         raise ConfigError(f"{args.state} has no database; start `novakit serve --state {args.state}` once.")
     async with one_at_a_time(chosen.state / "setup.lock"):
         if await migrate.revision(chosen.database) != migrate.head():
-            raise ConfigError("The database is of another version of novakit; start `novakit serve` of this one once.")
+            raise ConfigError(
+                "The database belongs to another version of novakit; start `novakit serve` of this version once."
+            )
         store = await Store.open(chosen.database)
         try:
             yield store

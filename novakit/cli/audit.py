@@ -21,7 +21,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit audit` to the command line."""
     parser = subparsers.add_parser(
         "audit",
-        description="Compare servers with claims, guests, ports, disks and files; exit with 1 when one is orphaned.",
+        description="Compare servers with claims, guests, ports, disks and files; exits with 1 when one is orphaned.",
     )
     add_options(parser)
     parser.set_defaults(func=audit)
@@ -45,8 +45,9 @@ def _show(found: AuditReport) -> None:
         console.print(_table(found.foreign))
     if found.unchecked:
         named = ", ".join(found.unchecked[:_LISTED]) + (", ..." if len(found.unchecked) > _LISTED else "")
-        console.print(Text(f"{len(found.unchecked)} hosts could not be asked: {named}", style="bold"))
-        console.print(Text("Start their agents and look again: what they hold is not known."))
+        hosts = "1 host" if len(found.unchecked) == 1 else f"{len(found.unchecked)} hosts"
+        console.print(Text(f"{hosts} could not be asked: {named}", style="bold"))
+        console.print(Text("Start the agents there and look again: what those hosts hold is not known."))
     if found.orphaned:
         console.print(Text(f"{len(found.orphaned)} orphaned:", style="bold"))
         console.print(_table(found.orphaned))

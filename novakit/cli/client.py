@@ -89,7 +89,10 @@ def login(state: Path, cloud: str) -> Client:
     path = state / "clouds.yaml"
     keys = clouds.read(path).get(cloud)
     if keys is None:
-        raise ConfigError(f"{path} has no cloud {cloud}; start `novakit serve --state {state}`, or name its --state.")
+        raise ConfigError(
+            f"{path} has no cloud {cloud}; start `novakit serve --state {state}`, or name the running service's"
+            " directory with --state."
+        )
     if "password" not in keys:
         raise ConfigError(
             f"{path} has no password of {keys.get('username', cloud)}; make a new one with"
@@ -97,7 +100,7 @@ def login(state: Path, cloud: str) -> Client:
         )
     if lacking := [name for name in NEEDED if not keys.get(name)]:
         raise ConfigError(
-            f"{path} does not say {', '.join(lacking)} of {cloud}; start `novakit serve` again, which writes it anew."
+            f"{path} lacks {', '.join(lacking)} of {cloud}; start `novakit serve` again, which rewrites the file."
         )
     user = {"name": keys["username"], "domain": {"id": keys["user_domain_id"]}, "password": keys["password"]}
     scope = {"project": {"name": keys["project_name"], "domain": {"id": keys["project_domain_id"]}}}
@@ -105,7 +108,7 @@ def login(state: Path, cloud: str) -> Client:
     _, headers = _send("POST", f"{keys['auth_url']}/auth/tokens", body, {})
     if "X-Subject-Token" not in headers:
         shown = without_secrets(keys["auth_url"])
-        raise ConfigError(f"What answers at {shown} is no identity service; is `novakit serve` running there?")
+        raise ConfigError(f"{shown} answers, but not as an identity service; is `novakit serve` running there?")
     return Client(keys["auth_url"].removesuffix("/identity/v3"), headers["X-Subject-Token"])
 
 
@@ -148,7 +151,7 @@ def _send(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple
     except ValueError as error:
         told = str(error).replace(url, without_secrets(url))
         raise ConfigError(
-            f"{without_secrets(url)} is not the address of a service, or what answers there is none: {told}."
+            f"{without_secrets(url)} is not an address of novakit, or something else answers there: {told}."
         ) from error
 
 

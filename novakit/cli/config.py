@@ -1,4 +1,4 @@
-"""`novakit config`: translate a nova.conf, and look whether novakit.toml is in order."""
+"""`novakit config`: translate a nova.conf, or check novakit.toml."""
 
 import argparse
 import logging
@@ -14,7 +14,7 @@ from novakit.config.spellings import Document
 from novakit.errors import ConfigError
 
 IMPORT = """\
-Write to standard output what a nova.conf says, as novakit.toml; say on standard error what is left out and why.
+Translate a nova.conf into a novakit.toml on standard output; list on standard error what is left out, and why.
 
   novakit config import /etc/nova/nova.conf > state/novakit.toml
 """
@@ -37,8 +37,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     bring.set_defaults(func=bring_in)
     check = actions.add_parser(
         "check",
-        help="look whether novakit.toml is in order",
-        description="Read the options as novakit serve does; 2 with a sentence when it would refuse them.",
+        help="check novakit.toml",
+        description="Read the options as `novakit serve` does; exits with 2 and says why when it would refuse them.",
     )
     check.add_argument(
         "--state", metavar="DIR", type=paths.absolute, default=paths.absolute("state"), help="where all state lives"
@@ -68,7 +68,7 @@ def look(args: argparse.Namespace) -> int:
     if files.read_text(path) is None:
         if args.config:
             raise ConfigError(f"--config {path} does not exist.")
-        print(f"There is no {path}; everything has its default.")
+        print(f"There is no {path}; every option has its default.")
         return 0
     from novakit import app
 

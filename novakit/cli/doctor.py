@@ -22,11 +22,11 @@ from novakit.plughost import best_driver
 from novakit_hookspecs.findings import Finding, Verdict
 
 DESCRIPTION = """\
-Look at this machine as the service would use it, and say of each thing how it stands and what to do.
+Check what the service needs of this machine, and say for each item its state and what to do about it.
 
   ok       as it should be
   warn     works, but worse than it could, or lacks something optional
-  missing  the service cannot do its work before this is mended
+  missing  the service cannot work until this is repaired
 
 It changes nothing.  The exit code is 0 when nothing is missing, 2 when configuration or database keep the service from
 starting, else 1.
@@ -88,11 +88,10 @@ async def _look(args: argparse.Namespace) -> list[Finding]:
         chosen = config.Config(state=plain.state, driver=driver, network=network or "", **config.read(path))
         findings = await examine(chosen)
     except ConfigError as error:
-        wrong = Finding(
-            check="configuration", verdict=Verdict.MISSING, found=str(error), remedy="correct it; novakit serve refuses"
-        )
+        remedy = "correct it; novakit serve refuses to start"
+        wrong = Finding(check="configuration", verdict=Verdict.MISSING, found=str(error), remedy=remedy)
         return [wrong, *await examine(plain)]
-    said = f"{path} is in order" if path.exists() else f"no {path}; everything has its default"
+    said = f"{path} is in order" if path.exists() else f"no {path}; every option has its default"
     findings += await asyncio.to_thread(running.examine, args.state)
     return [Finding(check="configuration", verdict=Verdict.OK, found=said), *findings]
 
@@ -107,4 +106,5 @@ def _show(findings: Sequence[Finding], console: Console) -> None:
     if counted[Verdict.MISSING]:
         console.print(Text(f"{counted[Verdict.MISSING]} missing: this machine is not ready.", style="bold red"))
     else:
-        console.print(Text(f"Everything needed is here; {counted[Verdict.WARN]} warnings.", style="bold green"))
+        warnings = f"{counted[Verdict.WARN]} warning{'' if counted[Verdict.WARN] == 1 else 's'}"
+        console.print(Text(f"Everything needed is here; {warnings}.", style="bold green"))

@@ -16,14 +16,14 @@ from novakit.errors import ConfigError
 from novakit_hookspecs.plain import to_record
 
 DESCRIPTION = """\
-A stranger is a guest on a host that is no server of the database: the database was lost, is new, or is an older
+A stranger is a guest on a host without a server in the database: the database was lost, is new, or is an older
 backup, or the guest was left over.  Strangers run on, stay wired, and what they take of their host is reserved.
 Only you decide whether one becomes a server or is removed:
 
-  novakit guest list                                  which there are, and why each is not a server by itself
-  novakit guest adopt 5f0c...                         a server again, as its host noted it: ports, flavor, key, metadata
-  novakit guest adopt --all --project demo            all of them, in another project than their own, which may be gone
-  novakit guest remove 5f0c...                        destroyed, with its disks, after a question
+  novakit guest list                                  list them, and why none became a server by itself
+  novakit guest adopt 5f0c...                         make it a server again, from its host's note of it
+  novakit guest adopt --all --project demo            adopt all, into the project demo instead of their own
+  novakit guest remove 5f0c...                        destroy it, with its disks, after a question
 """
 ADOPT = """\
 Make a server of a guest that its host has, from the note that the host keeps of it.
@@ -34,7 +34,7 @@ them; what the database has stays as it is.  What cannot be brought back is prin
 The guest itself is not touched.
 """
 REMOVE = """\
-Destroy a guest that no server is, with its disks.  It cannot be brought back.
+Destroy a guest without a server in the database, with its disks.  It cannot be brought back.
 Asks first; --yes answers.
 """
 
@@ -49,20 +49,22 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     actions = guest.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser(
-        "list", help="list guests that no server is", description="Exit with 1 when there is one."
+        "list",
+        help="list guests without a server",
+        description="List guests without a server; exits with 1 when there are any.",
     )
     listing.set_defaults(func=list_guests)
-    adopt = actions.add_parser("adopt", help="make a server of one", description=ADOPT, formatter_class=raw)
+    adopt = actions.add_parser("adopt", help="make servers of such guests", description=ADOPT, formatter_class=raw)
     adopt.add_argument("--project", metavar="PROJECT", help="name or id of the project; default the guest's own")
-    adopt.add_argument("--without-ports", action="store_true", help="leave its ports out: taken, or not wanted")
+    adopt.add_argument("--without-ports", action="store_true", help="do not take back its ports")
     adopt.set_defaults(func=adopt_guests)
-    remove = actions.add_parser("remove", help="destroy one", description=REMOVE, formatter_class=raw)
+    remove = actions.add_parser("remove", help="destroy such guests", description=REMOVE, formatter_class=raw)
     remove.add_argument("--yes", action="store_true", help="do not ask")
     remove.set_defaults(func=remove_guests)
     for parser in (adopt, remove):
         parser.add_argument("ids", metavar="ID", nargs="*", help="id of a guest, as `novakit guest list` names it")
         parser.add_argument("--all", action="store_true", help="every guest that `novakit guest list` names")
-        parser.add_argument("--host", metavar="HOST", help="which host's, where several have a guest of the id")
+        parser.add_argument("--host", metavar="HOST", help="the host, when several have a guest with this id")
     for parser in (listing, adopt, remove):
         add_options(parser)
 
@@ -76,9 +78,9 @@ def list_guests(args: argparse.Namespace) -> int:
     elif guests:
         wide().print(_table(guests))
     else:
-        print("Every guest on every host of this deployment is a server's.")
+        print("Every guest on the hosts of this deployment belongs to a server.")
     for host in hosts if args.format == "table" else ():
-        print(f"The host {host.host} is refused since {host.since}. {host.why}")
+        print(f"The host {host.host} has been refused since {host.since}. {host.why}")
     for sentence in shown.get("full", ()) if args.format == "table" else ():
         print(sentence)
     return 1 if guests or hosts else 0
@@ -102,7 +104,7 @@ def remove_guests(args: argparse.Namespace) -> int:
             told = known.get(id)
             name, host, power = (told.name, told.host, told.power) if told else ("", args.host, "?")
             print(f"{id}  {name or '?'} on {host or '?'}, {power}")
-        if not agreed(f"Destroy {'it' if len(ids) == 1 else f'these {len(ids)}'} with all disks? [y/N] "):
+        if not agreed(f"Destroy {'it' if len(ids) == 1 else f'these {len(ids)} guests'} with all disks? [y/N] "):
             raise ConfigError("Nothing was removed.")
     suffix = f"?host={args.host}" if args.host else ""
     return _each(args, cloud, ids, lambda id: cloud.send("DELETE", "novakit", f"v1/guests/{id}{suffix}"))
@@ -129,7 +131,7 @@ def _guests(shown: Mapping[str, object]) -> Sequence[Stranger]:
 
 def _named(args: argparse.Namespace, cloud: Client) -> list[str]:
     if bool(args.ids) == args.all:
-        raise ConfigError("Name one guest or more, or --all.")
+        raise ConfigError("Name one or more guests, or give --all.")
     if not args.all:
         return list(args.ids)
     return [each.id for each in _listed(cloud) if args.host in (None, each.host)]

@@ -1,4 +1,4 @@
-"""`novakit host`: which compute hosts may join the cloud, and what they have that belongs to nobody."""
+"""`novakit host`: which compute hosts may join the cloud, and strangers on them, which belong to nobody."""
 
 import argparse
 import sys
@@ -21,27 +21,30 @@ from novakit.errors import ConfigError
 
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 DESCRIPTION = """\
-Each compute host joins with a credential of its own, which opens nothing but its own part.
+Each compute host joins with a credential of its own, which gives access to that host's part alone.
 
   novakit host enrol compute-1 --state ./state --into ./compute-1     makes ./compute-1/credentials/agent.compute-1
-  novakit host rotate compute-1 --state ./state --into ./compute-1    replaces it; the old one opens nothing any more
-  novakit host revoke compute-1 --state ./state                       ends it at once; its guests run on
+  novakit host rotate compute-1 --state ./state --into ./compute-1    replaces it; the old one stops working
+  novakit host revoke compute-1 --state ./state                       revokes it at once; the guests run on
 
-Run it as the user of the conductor, on its machine. Carry DIR to the host and start the agent with --state DIR.
+Run it on the conductor's machine, as the conductor's user. Copy DIR to the host and start the agent with --state DIR.
 
-What hosts have that belongs to nobody and is no guest, such as a disk without a domain or the networks of a deployment
-whose state directory is gone, and operations whose servers are gone, are left alone until you remove them:
+A stranger on a host is what belongs to nobody there, such as a disk without a domain, or the networks of a deployment
+whose state directory is gone, and stays until you remove it.  So does an operation whose server is gone.
+Guests that belong to nobody are in `novakit guest list`.
 
-  novakit host strangers                              which there are
-  novakit host remove 5f0c...                         removed, after a question
+  novakit host strangers                              list them
+  novakit host remove 5f0c...                         remove it, after a question
 """
 STRANGERS = """\
-List what hosts have of ids that nobody knows and that is no guest (those are in `novakit guest list`), and operations
-whose servers are gone.  It asks all hosts.  Exits with 1 when there is one, or a host could not be asked.
+List what hosts keep under ids that the database does not know, and operations whose servers are gone.
+Guests are not among it: `novakit guest list` shows those.
+It asks all hosts.  Exits with 1 when there is anything, or when a host could not be asked.
 """
 REMOVE = """\
-Remove all that a host has of an id that nobody knows: domain, disks, files; or all that a lost deployment has left of
-its networks there; or end an operation whose server is gone.  It cannot be brought back.  Asks first; --yes answers.
+Remove all that a host keeps under an id that the database does not know: domain, disks, files; or all that a lost
+deployment has left of its networks there; or end an operation whose server is gone.  It cannot be brought back.
+Asks first; --yes answers.
 """
 
 
@@ -58,12 +61,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_strangers(actions: Actions) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     listing = actions.add_parser(
-        "strangers", help="list what hosts have that belongs to nobody", description=STRANGERS, formatter_class=raw
+        "strangers", help="list what on hosts belongs to nobody", description=STRANGERS, formatter_class=raw
     )
     listing.set_defaults(func=list_strangers)
-    remove = actions.add_parser("remove", help="remove such things", description=REMOVE, formatter_class=raw)
-    remove.add_argument("ids", metavar="ID", nargs="+", help="as `novakit host strangers` names the owner")
-    remove.add_argument("--host", metavar="HOST", help="whose, where several hosts have something of the id")
+    remove = actions.add_parser("remove", help="remove strangers from hosts", description=REMOVE, formatter_class=raw)
+    remove.add_argument("ids", metavar="ID", nargs="+", help="the owner, as `novakit host strangers` shows it")
+    remove.add_argument("--host", metavar="HOST", help="the host, when several have something with this id")
     remove.add_argument("--yes", action="store_true", help="do not ask")
     remove.set_defaults(func=remove_strangers)
     for parser in (listing, remove):
@@ -84,9 +87,9 @@ def list_strangers(args: argparse.Namespace) -> int:
             table.add_row(*(Text(cell) for cell in cells))
         wide().print(table)
     else:
-        print("The hosts that could be asked have nothing that belongs to nobody.")
+        print("Nothing on the hosts that answered belongs to nobody.")
     for host in unchecked:
-        print(f"The host {host} could not be asked: what it has is not known.")
+        print(f"The host {host} could not be asked; start its agent and look again.")
     for host in told.get("untold", ()):
         print(f"The network driver of the host {host} does not say what lost deployments have left there.")
     return 1 if found or unchecked else 0
@@ -120,9 +123,9 @@ def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> A
     """Add enrol, rotate, revoke and list for participants whose identity begins with `prefix`. Returns where to add."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     helps = {
-        "enrol": "make a credential, to be carried there",
-        "rotate": "replace a credential; the old one ends at once",
-        "revoke": "end a credential at once, and the connection of whoever uses it",
+        "enrol": "make a credential, to be copied to where it is used",
+        "rotate": "replace a credential; the old one stops working at once",
+        "revoke": "end a credential at once, and disconnect the process that uses it",
     }
     for action, text in helps.items():
         each = actions.add_parser(action, help=text)
@@ -134,25 +137,24 @@ def add_actions(parser: argparse.ArgumentParser, prefix: str, metavar: str) -> A
                 metavar="DIR",
                 type=paths.absolute,
                 required=True,
-                help="state directory of the one that is to join",
+                help="state directory of the process that is to join",
             )
             each.add_argument(
                 "--bus",
                 metavar="SOCKET",
                 type=paths.absolute,
-                help="the bus as it is reached there; default DIR/bus.sock here",
+                help="path of the bus socket as that process reaches it; default DIR/bus.sock of --state",
             )
         each.set_defaults(func=_done, action=action, prefix=prefix)
-    each = actions.add_parser("list", help="name everybody who is enrolled")
+    each = actions.add_parser("list", help="list who is enrolled")
     _add_state(each)
     each.set_defaults(func=_listed, prefix=prefix)
     return actions
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--state", metavar="DIR", type=paths.absolute, default="state", help="the control plane's; default %(default)s"
-    )
+    text = "the control plane's state directory; default %(default)s"
+    parser.add_argument("--state", metavar="DIR", type=paths.absolute, default="state", help=text)
 
 
 def _enrolments(state: Path) -> Enrolments:
@@ -165,17 +167,17 @@ def _done(args: argparse.Namespace) -> int:
     known = _enrolments(args.state)
     names = [f"{args.prefix}{enrolments.host_name(name)}" for name in args.name]
     if not args.prefix and (strange := sorted(set(names) - set(enrolments.ROLES))):
-        raise ConfigError(f"There is no role {strange[0]} that joins; there are {', '.join(enrolments.ROLES)}.")
+        raise ConfigError(f"No role {strange[0]} joins with a credential; {' and '.join(enrolments.ROLES)} do.")
     for name in names:
         if args.action == "revoke":
             known.revoke(name)
             print(f"{name} may not join any more; a process that joined as {name} is disconnected within a second.")
             continue
         if args.prefix and paths.resolved(args.into) == known.state:
-            raise ConfigError(f"{args.into} is the control plane's; give the host a directory of its own.")
+            raise ConfigError(f"{args.into} is the control plane's directory; give the host a directory of its own.")
         make = known.enrol if args.action == "enrol" else known.rotate
         path = enrolments.write(make(name, bus=args.bus), enrolments.directory(args.into))
-        print(f"{name} joins with {path}; whoever can read it can join as {name}.")
+        print(f"{name} joins with {path}; anybody who can read it can join as {name}.")
     return 0
 
 

@@ -31,23 +31,23 @@ from Debian packages alone; then upload it as a public image, ready for
 """
 
 STRANGERS = """\
-List files in images/ of the state directory that no image of the database has: the database was lost, is new, or is an
-older backup.  They are left alone until you decide what becomes of them:
+List files in images/ of the state directory that belong to no image in the database, which was lost, is new, or is
+an older backup.  They stay until you decide what becomes of them:
 
-  novakit image adopt FILE --project demo             an image again, under the id that it had
-  novakit image remove FILE                           removed, after a question
+  novakit image adopt FILE --project demo             make it an image again, under the id that it had
+  novakit image remove FILE                           remove it, after a question
 
-Exits with 1 when there is one.
+Exits with 1 when there are any.
 """
 ADOPT = """\
-Make images of files that no image has, in a project.
+Make images of image files without an image, in a project.
 
-Each is inspected as an upload is, and has the id of its image again where the file's name says it, so that servers and
-templates that name it find it.  Its name, properties, tags and visibility were in the database alone:
-`openstack image set` sets them.
+Each file is inspected as an upload is.  Where the file's name holds the id of its image, the image gets that id again,
+so that servers and templates find it.  Its name, properties, tags and visibility were in the database alone:
+set them with `openstack image set`.
 """
 REMOVE = """\
-Remove files that no image has.  They cannot be brought back.
+Remove image files without an image.  They cannot be brought back.
 Asks first; --yes answers.
 """
 
@@ -56,7 +56,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit image` to the command line."""
     image = subparsers.add_parser(
         "image",
-        description="Make guest images, store them, and say what becomes of files that no image has.",
+        description="Build and store guest images, and decide what becomes of image files without an image.",
     )
     actions = image.add_subparsers(metavar="ACTION", required=True)
     build = actions.add_parser(
@@ -78,14 +78,16 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _register_strangers(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     raw = argparse.RawDescriptionHelpFormatter
     listing = actions.add_parser(
-        "strangers", help="list files that no image has", description=STRANGERS, formatter_class=raw
+        "strangers", help="list image files without an image", description=STRANGERS, formatter_class=raw
     )
     listing.set_defaults(func=list_strangers)
     adopt = actions.add_parser("adopt", help="make images of such files", description=ADOPT, formatter_class=raw)
-    adopt.add_argument("--project", metavar="PROJECT", help="name or id of the project that is to have the images")
+    adopt.add_argument("--project", metavar="PROJECT", help="name or id of the project that will own the images")
     adopt.add_argument("--name", metavar="NAME", help="name of the image; default its id")
     adopt.add_argument("--disk-format", metavar="FORMAT", help="qcow2, raw, ...; default what the content shows")
-    adopt.add_argument("--new-id", action="store_true", help="give it another id: its own is taken, or was deleted")
+    adopt.add_argument(
+        "--new-id", action="store_true", help="give it a new id: its own is taken, or was a deleted image's"
+    )
     adopt.set_defaults(func=adopt_files)
     remove = actions.add_parser("remove", help="remove such files", description=REMOVE, formatter_class=raw)
     remove.add_argument("--yes", action="store_true", help="do not ask")
@@ -109,7 +111,7 @@ def list_strangers(args: argparse.Namespace) -> int:
             table.add_row(*(Text(cell) for cell in (each["name"], str(each["size"]), written, each["image_id"])))
         wide().print(table)
     else:
-        print("Every image file is an image's.")
+        print("Every image file belongs to an image.")
     return 1 if found else 0
 
 
@@ -134,7 +136,7 @@ def remove_files(args: argparse.Namespace) -> int:
         sizes = {each["name"]: each["size"] for each in _strangers(cloud)}
         for name in names:
             print(f"{name}  {sizes.get(name, '?')} bytes")
-        if not agreed(f"Remove {'it' if len(names) == 1 else f'these {len(names)}'}? [y/N] "):
+        if not agreed(f"Remove {'it' if len(names) == 1 else f'these {len(names)} files'}? [y/N] "):
             raise ConfigError("Nothing was removed.")
 
     def remove(file: str) -> str:
@@ -151,7 +153,7 @@ def _strangers(cloud: Client) -> Sequence[Mapping[str, Any]]:
 
 def _named(args: argparse.Namespace, cloud: Client) -> Sequence[str]:
     if bool(args.files) == args.all:
-        raise ConfigError("Name one file or more, or --all.")
+        raise ConfigError("Name one or more files, or give --all.")
     return [each["name"] for each in _strangers(cloud)] if args.all else args.files
 
 

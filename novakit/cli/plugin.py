@@ -27,14 +27,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit plugin` to the command line."""
     plugin = subparsers.add_parser(
         "plugin",
-        description="Everything that decides, drives or observes is a plugin: see which are there, and how they stand.",
+        description="Everything that decides, drives or observes is a plugin: list them with their states.",
     )
     actions = plugin.add_subparsers(dest="action", required=True)
     listing = actions.add_parser(
         "list",
-        help="list every plugin, how it stands, and why",
+        help="list every plugin with its state and the reason",
         description="Ask the service that runs on DIR, or load the plugins as novakit serve would with these options,"
-        " and say of each how it stands.",
+        " and show the state of each.",
     )
     listing.add_argument("--state", metavar="DIR", type=paths.absolute, default="state", help="where all state lives")
     listing.add_argument(

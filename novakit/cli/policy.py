@@ -1,4 +1,4 @@
-"""`novakit policy`: the rules of who may do what, and whom they let."""
+"""`novakit policy`: the rules that say who may do what, and whom each allows."""
 
 import argparse
 import fnmatch
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from novakit.policy import Policy
 
 DESCRIPTION = """\
-Read the rules as the service reads them: the defaults, and what policy.yaml says otherwise.
+Read the rules as the service reads them: the defaults, and those that policy.yaml replaces.
 
   novakit policy list 'os_compute_api:servers:*'       what the rules are
   novakit policy check                                 whether policy.yaml is understood
-  novakit policy check os_compute_api:servers:delete   whom a rule lets
-  novakit policy check get_image --role auditor        whether it lets somebody with this role
+  novakit policy check os_compute_api:servers:delete   whom a rule allows
+  novakit policy check get_image --role auditor        whether it allows a caller with this role
 """
 
 
@@ -39,16 +39,23 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="print the rules", description="Print the rules of every service.")
-    listing.add_argument("pattern", nargs="?", default="*", help="names of rules, with * for anything")
-    listing.add_argument("--changed", action="store_true", help="only rules that policy.yaml says otherwise")
+    listing.add_argument("pattern", nargs="?", default="*", help="names of the rules, with * for any characters")
+    listing.add_argument("--changed", action="store_true", help="only rules that policy.yaml replaces")
     listing.set_defaults(func=list_rules)
     checking = commands.add_parser(
-        "check", help="tell whom a rule lets", description="Tell whom a rule lets; without one, check policy.yaml."
+        "check",
+        help="show whom a rule allows",
+        description="Show whom a rule allows; without a rule, check policy.yaml.",
     )
     checking.add_argument("rule", nargs="?", help="the name of a rule")
-    checking.add_argument("--role", metavar="R", action="append", help="ask for somebody with this role; repeat")
-    checking.add_argument("--scope", choices=("project", "system", "none"), default="project", help="of the token")
-    checking.add_argument("--foreign", action="store_true", help="about a thing of another project and user")
+    checking.add_argument("--role", metavar="R", action="append", help="a role of the caller; may be repeated")
+    checking.add_argument(
+        "--scope",
+        choices=("project", "system", "none"),
+        default="project",
+        help="scope of the caller's token; default %(default)s",
+    )
+    checking.add_argument("--foreign", action="store_true", help="ask about a resource of another project and user")
     checking.set_defaults(func=check)
     for each in (listing, checking):
         each.add_argument("--state", metavar="DIR", type=paths.absolute, default="state", help="where all state lives")
@@ -91,11 +98,11 @@ def check(args: argparse.Namespace) -> int:
     policies = list(_policies(args))
     if args.rule is None:
         if args.role or args.foreign:
-            raise ConfigError("--role and --foreign go with the name of a rule.")
+            raise ConfigError("--role and --foreign need the name of a rule.")
         return _check_file(args, policies)
     asked = [policy for policy in policies if args.rule in policy.table]
     if not asked:
-        raise ConfigError(f"No service asks a rule {args.rule}; `novakit policy list` names those there are.")
+        raise ConfigError(f"No service uses a rule {args.rule}; `novakit policy list` shows all rules.")
     if args.role or args.scope != "project":
         return _check_caller(args, asked)
     rows = [row for policy in asked for row in _lets(policy, args.rule)]
@@ -115,11 +122,12 @@ def _check_file(args: argparse.Namespace, policies: "Sequence[Policy]") -> int:
         found = {"file": str(file.path), "exists": exists, "rules": dict(file.overrides), "unknown": file.unknown}
         return _print_json(found)
     if not exists:
-        print(f"There is no {file.path}: the defaults stand.")
+        print(f"There is no {file.path}: the defaults apply.")
         return 0
-    print(f"{file.path} is understood; it changes {len(file.overrides)} rules.")
+    replaced = f"{len(file.overrides)} rule{'' if len(file.overrides) == 1 else 's'}"
+    print(f"{file.path} is understood; it replaces {replaced}.")
     for name in file.unknown:
-        print(f"Nothing asks the rule {name}: what it says has no effect.")
+        print(f"No service uses the rule {name}: it has no effect.")
     return 0
 
 

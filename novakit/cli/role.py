@@ -1,4 +1,4 @@
-"""`novakit role`: with which credentials roles join from processes of their own."""
+"""`novakit role`: credentials for roles that run as processes of their own."""
 
 import argparse
 

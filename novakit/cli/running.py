@@ -43,7 +43,7 @@ def examine(state: Path) -> list[Finding]:
         return []
     health = _health(state)
     if isinstance(cloud, RequestRefused) and cloud.status_code not in (401, 403):
-        remedy = "what else is named here of the service comes first"
+        remedy = "first repair what the other lines say of the service"
         return [*health, Finding(check="login", verdict=Verdict.WARN, found=f"failed: {cloud}", remedy=remedy)]
     if isinstance(cloud, RequestRefused):
         found = f"the password in {state}/clouds.yaml is not the administrator's: {cloud}"
@@ -56,7 +56,7 @@ def examine(state: Path) -> list[Finding]:
             check=f"host {each['host']}",
             verdict=Verdict.WARN,
             found=f"is refused. {each['why']}",
-            remedy="its agent's log says what to do",
+            remedy="see the log of its agent, which says what to do",
         )
         for each in unknown["refused_hosts"]
     ]
@@ -66,10 +66,10 @@ def examine(state: Path) -> list[Finding]:
     ]
     if guests := unknown["guests"]:
         named = _some([f"{each['name'] or each['id']} on {each['host']}" for each in guests])
-        found = f"{len(guests)} that the database does not know: {named}"
+        found = f"{len(guests)} without a server in the database: {named}"
         remedy = f"novakit guest list --state {state}; then novakit guest adopt, or remove"
         return [*findings, Finding(check="guests", verdict=Verdict.WARN, found=found, remedy=remedy)]
-    return [*findings, Finding(check="guests", verdict=Verdict.OK, found="each is a server of the database")]
+    return [*findings, Finding(check="guests", verdict=Verdict.OK, found="each belongs to a server")]
 
 
 def _health(state: Path) -> list[Finding]:
@@ -78,7 +78,7 @@ def _health(state: Path) -> list[Finding]:
         degraded = health(clouds.read(state / "clouds.yaml")[CLOUD]["auth_url"])["degraded"]
     except (ConfigError, KeyError) as error:
         return [Finding(check="health", verdict=Verdict.WARN, found=str(error), remedy="look again")]
-    remedy = "mend what it says; /healthcheck of the service tells when it is well again"
+    remedy = "repair what it names; /healthcheck of the service says when it is healthy again"
     return [
         Finding(check=f"health of {part}", verdict=Verdict.WARN, found=str(what), remedy=remedy)
         for part, what in degraded.items()
@@ -92,11 +92,11 @@ def _image_files(cloud: Client, state: Path) -> list[Finding]:
     if found := told["image_files"]:
         named = _some([each["name"] for each in found])
         remedy = f"novakit image strangers --state {state}; then novakit image adopt, or remove"
-        what = f"{len(found)} that no image has: {named}"
+        what = f"{len(found)} without an image: {named}"
         findings.append(Finding(check="image files", verdict=Verdict.WARN, found=what, remedy=remedy))
     if damaged := told.get("damaged"):
         named = _some([f"{each['image_id']} ({each['problem']})" for each in damaged])
-        what = f"{len(damaged)} whose data is not given out: {named}"
+        what = f"{len(damaged)} whose data is damaged and not given out: {named}"
         remedy = "restore their files from a backup, or openstack image delete"
         findings.append(Finding(check="images", verdict=Verdict.WARN, found=what, remedy=remedy))
     return findings
@@ -117,5 +117,5 @@ def _strangers(cloud: Client, state: Path) -> list[Finding]:
         return []
     named = _some([f"{each['kind']} {each['name']}" for each in found])
     remedy = f"novakit host strangers --state {state}; then novakit host remove"
-    what = f"{len(found)} things on them belong to nobody: {named}"
+    what = f"{len(found)} stranger{'' if len(found) == 1 else 's'} on them, which belong to nobody: {named}"
     return [Finding(check=check, verdict=Verdict.WARN, found=what, remedy=remedy)]

@@ -32,7 +32,7 @@ DESCRIPTION = """\
 Serve identity, image, network, compute, placement and volume APIs on one port.
 
 Without further options this is a whole cloud on hosts that it simulates, with all of its state below --state.
-With the driver of a hypervisor that this machine has, --driver NAME, it runs real guests.
+With --driver NAME, the driver of a hypervisor on this machine, it runs real guests.
 """
 
 COLLECTED = (10_000, 2, 2)
@@ -66,10 +66,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--listen", metavar="HOST:PORT", default="127.0.0.1:8774", help="address of the APIs; default %(default)s"
     )
     parser.add_argument(
-        "--role", metavar="R", action="append", choices=config.ROLES, help=f"one of {', '.join(config.ROLES)}; repeat"
+        "--role", metavar="R", action="append", choices=config.ROLES, help="a role to run; may be repeated; default all"
     )
     parser.add_argument(
-        "--name", metavar="NAME", help="what this scheduler is called; default the first free one of scheduler-N"
+        "--name", metavar="NAME", help="name of this scheduler; default the first free one of scheduler-N"
     )
     parser.add_argument(
         "--driver", default="", help="virt driver, one of `novakit plugin list`; default is to simulate hosts"
@@ -81,7 +81,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--config", metavar="FILE", type=paths.absolute, help="options in TOML; default DIR/novakit.toml"
     )
-    parser.add_argument("--log", metavar="WHERE", help="a file to log to; - is standard error")
+    parser.add_argument("--log", metavar="WHERE", help="a file to log to; default DIR/novakit.log; - is standard error")
     parser.set_defaults(func=serve)
 
 
@@ -119,7 +119,7 @@ def _open_log(path: Path | None, chosen: config.Config) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        why = "nobody is at its other end" if getattr(error, "errno", 0) == errno.ENXIO else _reason(error)
+        why = "no process reads it" if getattr(error, "errno", 0) == errno.ENXIO else _reason(error)
         if path is not None and (nowhere := files.leads_nowhere(path)):
             why = nowhere
         raise ConfigError(

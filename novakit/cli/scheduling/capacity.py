@@ -53,14 +53,14 @@ def capacity(args: argparse.Namespace) -> int:
 
 def _show(told: CapacityReport, console: Console) -> None:
     counted = "" if told.counted_by == "filters" else f", as the scheduler driver {told.counted_by} accepts them"
-    fits = f"{told.fits} more {told.flavor} fit on {told.hosts_in_question} hosts{counted}"
+    fits = f"{told.fits} more {told.flavor} fit on {_hosts(told.hosts_in_question)}{counted}"
     console.print(Text(fits, style="bold"))
     if told.failed:
         console.print(Text(f"it could not be counted: {told.failed}"))
     if told.message:
         console.print(Text(told.message))
     if told.runs_out_first:
-        ends = ", ".join(f"{name} on {count} hosts" for name, count in told.runs_out_first.items())
+        ends = ", ".join(f"{name} on {_hosts(count)}" for name, count in told.runs_out_first.items())
         console.print(Text(f"what runs out first: {ends}"))
     table = Table("host", "fits", "runs out")
     for one in told.hosts[:20]:
@@ -69,5 +69,9 @@ def _show(told: CapacityReport, console: Console) -> None:
     if (after := told.survive) is not None:
         lost = ", ".join(after.lost[:10]) + (", ..." if len(after.lost) > 10 else "")
         console.print(Text(f"after losing {lost}:", style="bold"))
-        console.print(Text(f"  {after.moved} servers move elsewhere, {after.homeless} find no room"))
+        console.print(Text(f"  servers that move elsewhere: {after.moved}; that find no room: {after.homeless}"))
         console.print(Text(f"  {after.fits} more {after.flavor} fit then"))
+
+
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"

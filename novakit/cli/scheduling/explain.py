@@ -20,13 +20,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit explain` to the command line."""
     parser = subparsers.add_parser(
         "explain",
-        description="With SERVER or DECISION: what was decided. With --flavor: a dry run that makes nothing.",
+        description="With SERVER or DECISION: show what was decided. With --flavor: a dry run, which makes nothing.",
     )
     parser.add_argument(
         "server",
         metavar="SERVER|DECISION",
         nargs="?",
-        help="id of a server, of a decision as in a fault's text, or name of a server that is there",
+        help="id or name of a server, or id of a decision, as a server's fault names it",
     )
     parser.add_argument("--flavor", help="name or id of a flavor, for a dry run")
     parser.add_argument("--image", help="id of an image")
@@ -39,7 +39,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="scheduler hint, as often as wanted; the same key twice is a list",
+        help="scheduler hint; may be repeated, and the same key twice makes a list",
     )
     add_options(parser)
     parser.set_defaults(func=explain)
@@ -104,7 +104,7 @@ def _named(service: Client, name: str) -> str:
         return str(ids[0])
     if ids:
         raise ConfigError(f"{len(ids)} servers are named {name}; give the id of one: {', '.join(ids)}.")
-    raise ConfigError(f"No server is named {name}; one that was deleted has its id alone.")
+    raise ConfigError(f"No server is named {name}; ask for a deleted server by its id.")
 
 
 def _possible(service: Client, args: argparse.Namespace) -> dict[str, object]:
@@ -169,7 +169,8 @@ def _headline(decision: DecisionRecord) -> str:
         if is_past:
             return f"{when}placed on {decision.host}" + (f"; next best: {others}" if others else "")
         equal = decision.equally_good
-        good = f" or one of {equal - 1} others that are as good" if equal else ""
+        others_as_good = "another one that is" if equal == 2 else f"one of {equal - 1} others that are"
+        good = f" or {others_as_good} as good" if equal else ""
         return f"{when}it would go to {decision.host}{good}" + (f"; next best: {others}" if others else "")
     zone = decision.availability_zone
     where = f"{'placed' if is_past else 'it would be placed'}{f' in zone {zone}' if zone else ''}"

@@ -32,14 +32,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `novakit simulate` to the command line."""
     parser = subparsers.add_parser(
         "simulate",
-        description="Compares novakit's defaults with the filters, weighers, strategy and driver that are given.",
+        description="Replay TRACE with novakit's defaults, and with the filters, weighers, strategy and driver"
+        " that are given, and compare.",
     )
     parser.add_argument("trace", metavar="TRACE", type=paths.absolute, help="a file of one JSON object a line")
-    parser.add_argument("--record", action="store_true", help="write TRACE from what the running service decided")
-    parser.add_argument("--filters", metavar="A,B", help="names in order")
-    parser.add_argument("--weighers", metavar="A=1,B=-2", help="multiplier by name")
+    parser.add_argument("--record", action="store_true", help="write what the running service decided to TRACE")
+    parser.add_argument("--filters", metavar="A,B", help="names of filters, in order")
+    parser.add_argument("--weighers", metavar="A=1,B=-2", help="names of weighers, each with its multiplier")
     parser.add_argument("--strategy", choices=("spread", "stack"), help="default spread")
-    parser.add_argument("--driver", metavar="NAME", help="the scheduler driver that decides")
+    parser.add_argument("--driver", metavar="NAME", help="name of the scheduler driver that decides")
     parser.add_argument(
         "--config", metavar="FILE", type=paths.absolute, help="take [scheduler] and the plugins' options of this file"
     )

@@ -86,7 +86,8 @@ def test_an_administrator_who_was_disabled_and_lost_the_role_is_brought_back(ser
     assert not gets_in(service)
     said = admin(service, "bootstrap")
     assert (
-        "The user admin was disabled and is enabled." in said and "has the role admin on its own project again" in said
+        "The user admin was disabled and is enabled again." in said
+        and "has the role admin on its own project again" in said
     )
     assert gets_in(service)
 

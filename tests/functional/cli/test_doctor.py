@@ -46,7 +46,7 @@ def test_a_running_service_and_its_schema_are_seen(tmp_path: Path) -> None:
         code, rows = doctor(service.state)
         assert code == 0
         assert "drivers:simulated" in rows and "libvirt" not in rows, "it looks for what the service uses"
-        assert rows["guests"]["found"] == "each is a server of the database"
+        assert rows["guests"]["found"] == "each belongs to a server"
         assert f"process {service.pid} runs" in rows["service"]["found"]
         assert f"{service.url}/identity/v3 answers" in rows["service"]["found"]
     _, rows = doctor(service.state, "--driver", "simulated")
@@ -76,7 +76,7 @@ async def test_damaged_images_and_what_the_service_lacks_are_named(tmp_path: Pat
         os.truncate(file, 5)
         _, rows = await asyncio.to_thread(doctor, state)
         found = rows["images"]["found"]
-        assert cut in found and whole not in found and found.startswith("1 whose data is not given out")
+        assert cut in found and whole not in found and found.startswith("1 whose data is damaged and not given out")
         assert "openstack image delete" in rows["images"]["remedy"]
         assert not [check for check in rows if check.startswith("health of")]
 

@@ -240,7 +240,7 @@ STATE = [
     Case("a database nowhere", link("novakit.db", "/nope/x"), ("which is not a file", "move it away"), ("serve",)),
     Case("key is a pipe", pipe("keys/0"), ("The key file", "It is not a file; move it away"), ("serve",)),
     Case("lock is a pipe", pipe("conductor.lock"), ("conductor.lock is not a file", "move it away"), ("serve",)),
-    Case("log is a pipe", pipe("novakit.log"), ("nobody is at its other end", "--log"), ("serve",)),
+    Case("log is a pipe", pipe("novakit.log"), ("no process reads it", "--log"), ("serve",)),
     Case("log is a directory", folder("novakit.log"), ("novakit.log", "move it away"), ("serve",)),
     Case("images is a file", file("images"), ("images", "move it away"), ("serve",)),
     Case("keys is a file", file("keys"), ("keys", "move it away"), ("serve",)),

@@ -151,7 +151,7 @@ def test_an_operator_lists_and_removes_it_by_commands(tmp_path: Path) -> None:
     with Service(state, "--simulate", "1") as service:
         assert _novakit(state, "host", "strangers") == (
             0,
-            "The hosts that could be asked have nothing that belongs to nobody.\n",
+            "Nothing on the hosts that answered belongs to nobody.\n",
         )
         (home,) = state.glob("agents/*/virt")
         assert service.stop() == 0
@@ -163,7 +163,7 @@ def test_an_operator_lists_and_removes_it_by_commands(tmp_path: Path) -> None:
         assert [each["owner"] for each in json.loads(said)["strangers"]] == [left]
         _, said = _novakit(state, "doctor", "--format", "json")
         (row,) = [each for each in json.loads(said) if each["check"] == "hosts"]
-        assert row["state"] == "warn" and "1 things on them belong to nobody" in row["found"]
+        assert row["state"] == "warn" and "1 stranger on them" in row["found"]
         code, said = _novakit(state, "host", "remove", left)
         assert code == 2 and "Nothing was removed" in said, "the question was not answered"
         assert _novakit(state, "host", "remove", left, "--yes") == (0, f"{left}  removed\n")

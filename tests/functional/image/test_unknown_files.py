@@ -189,12 +189,12 @@ def test_an_operator_makes_the_audit_clean_with_the_commands_that_it_names(tmp_p
         assert all("novakit image strangers" in each["remedy"] for each in findings)
         rows = json.loads(novakit("doctor", "--driver", "simulated", "--format", "json", code=0))
         [told] = [each for each in rows if each["check"] == "image files"]
-        assert "2 that no image has" in told["found"] and "novakit image strangers" in told["remedy"]
+        assert "2 without an image" in told["found"] and "novakit image strangers" in told["remedy"]
         assert f"{id}.one" in novakit("image", "strangers", code=1)
-        assert "Name one file or more" in novakit("image", "adopt", code=2)
+        assert "Name one or more files" in novakit("image", "adopt", code=2)
         assert "Name the project" in novakit("image", "adopt", f"{id}.one", code=1)
         assert f"adopted as image {id}, qcow2" in novakit("image", "adopt", f"{id}.one", "--project", "demo", code=0)
         assert "Nothing was removed" in novakit("image", "remove", "a file", code=2)
         assert "a file removed" in novakit("image", "remove", "--all", "--yes", code=0)
-        assert "Every image file is an image's" in novakit("image", "strangers", code=0)
+        assert "Every image file belongs to an image" in novakit("image", "strangers", code=0)
         assert "nothing is orphaned" in novakit("audit", code=0)

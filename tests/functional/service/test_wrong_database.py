@@ -129,14 +129,14 @@ async def test_another_state_directory_on_the_same_database_takes_no_guest_for_l
         listing = [sys.executable, "-m", "novakit", "guest", "list", "--state", str(typo)]
         done = await asyncio.to_thread(subprocess.run, listing, capture_output=True, text=True, check=False)
         async with asyncio.timeout(90):
-            while "is refused" not in done.stdout:
+            while "has been refused" not in done.stdout:
                 done = await asyncio.to_thread(subprocess.run, listing, capture_output=True, text=True, check=False)
         await asyncio.sleep(2 * REPORTS)
         enrolled = [sys.executable, "-m", "novakit", "host", "list", "--state", str(typo)]
         hosts = await asyncio.to_thread(subprocess.run, enrolled, capture_output=True, text=True, check=False)
         process.terminate()
         process.wait(60)
-        assert "The host vm is refused since" in done.stdout and server in done.stdout, done.stdout + done.stderr
+        assert "The host vm has been refused since" in done.stdout and server in done.stdout, done.stdout + done.stderr
         assert "vm is refused. Servers of the host vm have no guest" in hosts.stdout, hosts.stdout + hosts.stderr
 
         with set_up(mine, database("mine")) as service:
