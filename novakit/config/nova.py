@@ -122,7 +122,7 @@ def _ratio(value: object) -> float:
 
 def _patience(value: object) -> float:
     if (seconds := decimal(value)) == 0.0:
-        raise ValueError("0 is not to wait, and here a guest starts only when its network is applied")
+        raise ValueError("0 means not to wait, and here a guest starts only when its network is applied")
     return seconds
 
 
@@ -144,11 +144,11 @@ def _machine(value: object) -> str:
 
 LIBVIRT = "drivers.libvirt"
 _BUS = "the parts of a deployment talk over a socket in the state directory, and there is no broker to set up"
-_POOL = "connections to the database are pooled, checked before use and made anew without being told"
+_POOL = "connections to the database are pooled, checked before use and renewed without an option"
 _IMAGES = "images are stored by the image service in the state directory, and there is no Ceph"
 _MIGRATION = "servers are not moved between hosts while they run"
 _VOLUMES = "there are no volumes, and so no paths to them"
-_NOTIFICATIONS = "there is no queue of notifications; a plugin of the group novakit.observers is told of every change"
+_NOTIFICATIONS = "there are no notifications; a plugin of the group novakit.observers hears of every change"
 _PROXY = "the proxies named in [connections] trusted_proxies are believed, and nobody else"
 _LISTEN = "say `novakit serve --listen HOST:PORT`, which is one address for all APIs"
 _METADATA = "each host answers its own guests"
@@ -177,7 +177,7 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "reserved_host_memory_mb"): Renamed(LIBVIRT, "reserved_memory_mb", number),
     ("DEFAULT", "reserved_host_disk_mb"): Renamed(LIBVIRT, "reserved_disk_gb", _megabytes_as_gigabytes),
     ("DEFAULT", "osapi_compute_workers"): Needless(
-        "one process answers for all; for more run `novakit serve --role api`"
+        "one process serves all requests; for more run `novakit serve --role api` again"
     ),
     ("DEFAULT", "metadata_workers"): Needless(_METADATA),
     ("DEFAULT", "osapi_compute_listen"): Needless(_LISTEN),
@@ -190,10 +190,10 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "enable_instance_password"): Renamed("api", "enable_instance_password", yes_or_no),
     ("api", "enable_instance_password"): Renamed("api", "enable_instance_password", yes_or_no),
     ("DEFAULT", "force_config_drive"): Absent(
-        "whoever creates a server asks for its config drive, with --config-drive true; the metadata service has the"
-        " rest"
+        "users ask for a config drive when they create a server, with --config-drive true; the metadata service tells"
+        " all others the same"
     ),
-    ("DEFAULT", "default_availability_zone"): Needless("a host of no zone is in the zone nova", only=("nova",)),
+    ("DEFAULT", "default_availability_zone"): Needless("a host without a zone is in the zone nova", only=("nova",)),
     ("DEFAULT", "default_schedule_zone"): Absent(
         "a server for which no zone is asked may go to any zone; have its owner say --availability-zone"
     ),
@@ -201,7 +201,7 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "allow_resize_to_same_host"): Needless("a server keeps the flavor it has; there is no resize"),
     ("DEFAULT", "secure_proxy_ssl_header"): Needless(_PROXY),
     ("DEFAULT", "secure_proxy_ssl_header_value"): Needless(_PROXY),
-    ("DEFAULT", "compute_manager"): Needless("the agent is a part of novakit, and not chosen"),
+    ("DEFAULT", "compute_manager"): Needless("the agent is part of novakit and cannot be exchanged"),
     ("DEFAULT", "debug"): Needless("the log has what an operator needs, one JSON object a line"),
     ("DEFAULT", "log_dir"): Needless("say `novakit serve --log FILE`"),
     ("DEFAULT", "log_file"): Needless("say `novakit serve --log FILE`"),
@@ -209,11 +209,11 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "instances_path"): Needless("guests are kept below agents/ in the state directory"),
     ("DEFAULT", "compute_driver"): Needless("say `novakit serve --driver libvirt`"),
     ("DEFAULT", "use_neutron"): Needless("networks are served by novakit itself"),
-    ("api", "auth_strategy"): Needless("every call is asked for a token", only=("keystone",)),
+    ("api", "auth_strategy"): Needless("every call needs a token", only=("keystone",)),
     ("api", "max_limit"): Needless("a page has at most 1000", only=(1000,)),
     ("api", "compute_link_prefix"): Needless(_LINKS),
     ("api", "glance_link_prefix"): Needless(_LINKS),
-    ("wsgi", "api_paste_config"): Needless("there is no pipeline to be pasted: every request goes the same way"),
+    ("wsgi", "api_paste_config"): Needless("the API has no paste pipeline to configure"),
     ("wsgi", "secure_proxy_ssl_header"): Needless(_PROXY),
     ("cors", "allowed_origin"): Absent(_CORS),
     ("cors", "allow_credentials"): Absent(_CORS),
@@ -241,10 +241,10 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("database", "db_retry_interval"): Needless(_POOL),
     ("api_database", "connection"): Needless("one database holds everything; `database` names it"),
     ("api_database", "slave_connection"): Needless("one database holds everything; `database` names it"),
-    ("cells", "call_timeout"): Needless("there is one cell, and nothing to be called across cells"),
-    ("cells", "capabilities"): Needless("hosts say what they can by traits of their own"),
+    ("cells", "call_timeout"): Needless("there is one cell, so there are no calls across cells"),
+    ("cells", "capabilities"): Needless("hosts report what they can do as traits"),
     ("cells", "reserve_percent"): Needless(
-        "what a host keeps is [drivers.libvirt] reserved_memory_mb and reserved_disk_gb"
+        "what a host keeps for itself is [drivers.libvirt] reserved_memory_mb and reserved_disk_gb"
     ),
     ("upgrade_levels", "compute"): Needless("all parts of a deployment are of one version"),
     ("libvirt", "cpu_dedicated_set"): Renamed(LIBVIRT, "cpu_dedicated_set", text),
@@ -281,8 +281,8 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "vif_plugging_is_fatal"): Needless(
         "a guest starts when its network is applied, and not before", only=(True,)
     ),
-    ("libvirt", "uid"): Needless("the owner of QEMU's processes is set in libvirt's own qemu.conf (user, group)"),
-    ("libvirt", "gid"): Needless("the owner of QEMU's processes is set in libvirt's own qemu.conf (user, group)"),
+    ("libvirt", "uid"): Needless("the owner of QEMU's processes is set in libvirt's qemu.conf (user, group)"),
+    ("libvirt", "gid"): Needless("the owner of QEMU's processes is set in libvirt's qemu.conf (user, group)"),
     ("libvirt", "sysinfo_serial"): Absent("the serial number that a guest sees is the id of its server"),
     ("libvirt", "mem_stats_period_seconds"): Needless("memory statistics of guests are not read", only=(0,)),
     **dict.fromkeys([(section, "remove_unused_base_images") for section in _CACHE], Needless(_UNUSED, only=(True,))),
@@ -332,7 +332,7 @@ SECTIONS: Mapping[str, Meaning] = {
     "spice": Needless("there is no SPICE"),
     "serial_console": Needless("`openstack console log show` has what a guest prints"),
     "cells": Needless("there is one cell"),
-    "cache": Needless("nothing outside novakit caches for it"),
+    "cache": Needless("novakit uses no cache outside itself"),
     "image_cache": Needless(_UNUSED),
     "privsep": Needless("drivers call programs with lists of arguments, and libvirt itself"),
 }

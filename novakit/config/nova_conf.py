@@ -71,7 +71,7 @@ def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Transla
         more = copy.deepcopy(document)
         adds = isinstance(found, nova.Renamed) and found.adds
         if len(values) > 1 and not adds:
-            left_out.append(f"{where}: it is given {len(values)} times, of which the last counts")
+            left_out.append(f"{where}: it is given {len(values)} times; the last value counts")
         try:
             value = _literal(values if adds else values[-1:])
             if found is None:
@@ -115,7 +115,7 @@ def _literal(values: Sequence[str]) -> object:
     """Return the value of an option, or its values. Raises ValueError where another option has them."""
     for value in values:
         if other := re.search(r"(?<![$\\])\$(\w+|\{[\w.:]+\})", value):
-            raise ValueError(f"takes its value from another option, {other[0]}, which is not followed; write the value")
+            raise ValueError(f"refers to another option, {other[0]}, which is not supported; write the value itself")
     return values[0] if len(values) == 1 else list(values)
 
 

@@ -344,11 +344,11 @@ def parse(path: Path) -> dict[str, Any]:
         ) from error
     except RecursionError as error:
         raise ConfigError(
-            f"{path} cannot be read: it is not TOML that anybody wrote: its values are nested too deep."
+            f"{path} cannot be read as TOML: its values are nested too deep. Write plain tables of keys."
         ) from error
     except ValueError as error:  # a number of thousands of digits, a date that no calendar has
         raise ConfigError(
-            f"{path} cannot be read: a value in it is none: {str(error).partition(';')[0]}. Correct it."
+            f"{path} cannot be read: a value in it is not valid: {str(error).partition(';')[0]}. Correct it."
         ) from error
 
 

@@ -39,7 +39,7 @@ def understand(document: Document, place: str) -> list[str]:
     if isinstance(strange, dict) and strange:
         known = ", ".join(sorted(_SPELLINGS))
         raise ConfigError(
-            f"{place}: [filter_scheduler] {next(iter(strange))} has no meaning here; understood are {known} and "
+            f"{place}: [filter_scheduler] {next(iter(strange))} is not known here; known are {known} and "
             "NAME_weight_multiplier."
         )
     own = document.get("agent")
@@ -99,7 +99,7 @@ def _classes(document: Document, value: object) -> str:
     """Take names of weighers; `all_weighers` is what is on without any list."""
     names = _names(value)
     if [name.rpartition(".")[2] for name in names] == ["all_weighers"]:
-        return "leave it out, novakit's own weighers are used without it"
+        return "leave it out; without it novakit's own weighers are used"
     return _put(document, "scheduler", "weighers", dict.fromkeys(names, 1.0))
 
 

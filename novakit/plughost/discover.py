@@ -91,7 +91,7 @@ def _unmet(installed: Distribution) -> str:
             source = f"{installed.metadata['Name']} {installed.version}"
             return (
                 f"{source} needs {CONTRACT}{requirement.specifier}, and {have} is installed; "
-                f"install a version of it made for {have}, or the novakit it was made for."
+                f"install a version of it that is made for {have}, or the novakit that it is made for."
             )
     return ""
 

@@ -106,7 +106,7 @@ class PluginHost:
             if whys := [faults[name] for name in plugin.records if name in faults]:
                 plugin.refuse(State.BROKEN, " ".join(f"{why.rstrip('.')}." for why in whys))
             elif plugin.records and plugin.off == frozenset(plugin.records):
-                plugin.refuse(State.DISABLED, f"None of what it offers is on; name it in [scheduler] {group}.")
+                plugin.refuse(State.DISABLED, f"Nothing that it offers is on; name it in [scheduler] {group}.")
 
     def rows(self, *groups: str) -> Sequence[PluginRow]:
         """Return one row for each plugin, or for each one of some groups."""
@@ -159,7 +159,7 @@ class PluginHost:
             raise Unfit(
                 State.BROKEN,
                 f"{plugin.source} offers {names} and not {plugin.name}; an entry point of {plugin.group.entry_points} "
-                "bears the name of its record.",
+                "has the name of its record.",
             )
 
     def _note_absent(self, choice: PluginChoice, groups: Sequence[PluginGroup]) -> None:

@@ -84,7 +84,7 @@ class PolicyFile:
     def _tell_unknown(self) -> None:
         for name in self.unknown:
             close = difflib.get_close_matches(name, self.known, n=1)
-            log.warning("policy file has a rule that nothing asks", rule=name, close=close[0] if close else "")
+            log.warning("policy file has a rule that no service uses", rule=name, close=close[0] if close else "")
 
     def _seen(self) -> Stamp:
         if self.path is None:
@@ -105,7 +105,7 @@ class PolicyFile:
             document = language.document(text)
         except RecursionError as error:
             raise ConfigError(
-                f"{self._shown} is not YAML that anybody wrote: its values are nested too deep; write one rule a line."
+                f"{self._shown} cannot be read: its values are nested too deep; write one rule a line."
             ) from error
         except ValueError as error:
             said = " ".join(str(error).partition("; use sys.")[0].split())[:300]

@@ -180,7 +180,7 @@ def test_a_filter_is_active_only_while_it_is_on(tmp_path: Path) -> None:
     row = _rows(["unbuildable"], cwd=tmp_path)["novakit-unbuildable"]
     assert (row["state"], row["reason"]) == (
         "disabled",
-        "None of what it offers is on; name it in [scheduler] filters.",
+        "Nothing that it offers is on; name it in [scheduler] filters.",
     )
 
 

@@ -249,10 +249,12 @@ STATE = [
     Case("wires are a pipe", pipe(WIRES), ("network.journal is not a file; move it away",), ("serve",)),
     Case("wires are endless", link(WIRES, "/dev/zero"), ("network.journal is not a file",), ("serve",)),
     Case("wires are no text", file(WIRES, b"\xff\xfe\n"), ("network.journal, line 1", "Restore it"), ("serve",)),
-    Case("wires are others", file(WIRES, b'["a", 1]\n{"a": 1}\n'), ("line 2 is nothing", "Restore it"), ("serve",)),
+    Case(
+        "wires are others", file(WIRES, b'["a", 1]\n{"a": 1}\n'), ("line 2 is not an entry", "Restore it"), ("serve",)
+    ),
     Case("wires are a directory", folder(WIRES), ("networks:simulated", "broke in open", "Is a directory"), ("serve",)),
     Case("guests are a pipe", pipe(GUESTS), ("guests.journal is not a file; move it away",), ("serve",)),
-    Case("guests are others", file(GUESTS, b"5\n"), ("guests.journal, line 1 is nothing",), ("serve",)),
+    Case("guests are others", file(GUESTS, b"5\n"), ("guests.journal, line 1 is not an entry",), ("serve",)),
     Case("clouds.yaml is a directory", folder("clouds.yaml"), ("is a directory and", CLOUDS, "move it"), ("serve",)),
     Case("clouds.yaml is a pipe", pipe("clouds.yaml"), ("is a pipe and", CLOUDS, "move it"), ("serve",)),
     Case("clouds.yaml is endless", link("clouds.yaml", "/dev/zero"), ("is a device and", CLOUDS), ("serve",)),

@@ -106,7 +106,7 @@ passthrough_whitelist = [{ vendor_id = "10de", product_id = "1db6" }]
     [
         ('[database]\nconnection = "mysql+pymysql://nova:hush@c/nova"', "MySQL"),
         ("[database]\nnope = 1", "[database] has no key 'nope'; write database = URL"),
-        ('[api]\nauth_strategy = "noauth2"', "is not supported: every call is asked for a token"),
+        ('[api]\nauth_strategy = "noauth2"', "is not supported: every call needs a token"),
         ("[api]\nmax_limit = 5000", "is not supported: a page has at most 1000"),
         ('[cors]\nallowed_origin = "https://x"', "the proxy that speaks TLS"),
         ('[libvirt]\nimages_rbd_pool = "vms"', "there is no Ceph"),
@@ -275,7 +275,7 @@ device_spec = {"vendor_id": "8086", "product_id": "154d"}
     driver = made.document["drivers"]["libvirt"]
     assert driver["acceleration"] == "tcg" and [one["vendor_id"] for one in driver["pci"]] == ["10de", "8086"]
     assert set(made.left_out) == {
-        f"{where}: it is given 2 times, of which the last counts"
+        f"{where}: it is given 2 times; the last value counts"
         for where in ("[database] connection", "[libvirt] virt_type", "[filter_scheduler] enabled_filters")
     }
     assert not made.refused

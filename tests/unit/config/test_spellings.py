@@ -77,7 +77,7 @@ def test_named_weighers_are_used_with_the_multipliers_beside_them(tmp_path):
     [
         ("[filter_scheduler]\nenabled_filters = 3", "enabled_filters: takes a list of names, not 3"),
         ("[filter_scheduler]\ntrack_instance_changes = 'no'", "takes true or false"),
-        ("[filter_scheduler]\ncolour = 3", r"\[filter_scheduler\] colour has no meaning here"),
+        ("[filter_scheduler]\ncolour = 3", r"\[filter_scheduler\] colour is not known here"),
         (
             "[scheduler]\nfilters = ['ram']\n[filter_scheduler]\nenabled_filters = ['RamFilter']",
             r"\[scheduler\] filters says the same",
@@ -108,7 +108,7 @@ def test_weighers_may_be_a_list_of_names(tmp_path):
 
 def test_a_key_that_means_nothing_here_is_named_with_those_that_do(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"\[filter_scheduler\] nonsense has no meaning here; understood are .*enabled_filters"
+        ConfigError, match=r"\[filter_scheduler\] nonsense is not known here; known are .*enabled_filters"
     ):
         read(tmp_path, "[filter_scheduler]\nnonsense = 1\n")
     assert read(tmp_path, "[filter_scheduler]\nshuffle_best_same_weighed_hosts = true\n").warnings

@@ -111,7 +111,7 @@ def test_a_machine_without_an_iommu_gives_nothing_and_says_so() -> None:
     reasons = why(found)
     assert reasons.pop("0000:00:02.0") == "it carries the disk vda, which is used as /"
     assert reasons.pop("0000:00:03.0") == "it carries the network card eth0, which is up"
-    assert set(reasons.values()) == {"the host has no IOMMU that is turned on"}
+    assert set(reasons.values()) == {"no IOMMU of the host is turned on"}
     assert "no IOMMU" in found.why_not("0000:00:01.0")
     assert "not among those" in found.why_not("0000:00:00.0")
 
@@ -213,5 +213,5 @@ def test_doctor_says_what_a_machine_without_an_iommu_lacks() -> None:
     assert (iommu.verdict, vfio.verdict, rule.verdict) == (Verdict.WARN,) * 3
     assert "intel_iommu=on" in iommu.remedy
     assert "modprobe vfio-pci" in vfio.remedy
-    assert rule.found.startswith("5 devices matched, 0 for guests; 0000:00:01.0: the host has no IOMMU")
+    assert rule.found.startswith("5 devices matched, 0 for guests; 0000:00:01.0: no IOMMU of the host is turned on")
     assert rule.found.endswith("; and 2 more")

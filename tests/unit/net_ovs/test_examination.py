@@ -83,7 +83,7 @@ def test_programs_that_lack_are_told_with_their_packages(look: Look) -> None:
         ("auto", False, WARN, "in userspace: the kernel has no module"),
         ("system", True, OK, "in the kernel"),
         ("system", False, MISSING, "the option datapath demands it"),
-        ("netdev", True, OK, "in userspace: the option says so"),
+        ("netdev", True, OK, "in userspace: as the option datapath says"),
         ("netdev", False, OK, "in userspace"),
     ],
 )

@@ -88,7 +88,7 @@ def survey(rules: Sequence[PciRule], root: Path = Path("/"), *, bound_only: bool
 def lacking(root: Path = Path("/")) -> str:
     """Return what the host itself lacks to give any device to a guest; empty when it lacks nothing."""
     if not names(root / "sys/kernel/iommu_groups"):
-        return "the host has no IOMMU that is turned on"
+        return "no IOMMU of the host is turned on"
     if not (root / "sys/bus/pci/drivers" / VFIO).exists() or not (root / "dev/vfio/vfio").exists():
         return "the kernel's module vfio-pci is not loaded"
     return ""
@@ -133,7 +133,7 @@ def _of_rule(number: int, rule: PciRule, here: Sequence[str], reasons: Mapping[s
         return Finding(check=check, verdict=Verdict.OK, found=said)
     told = [f"{address}: {why}" for address, why in list(reasons.items())[:_SHOWN]]
     more = [f"and {len(reasons) - _SHOWN} more"] if len(reasons) > _SHOWN else []
-    remedy = "mend what is said of each device, or narrow the rule"
+    remedy = "correct what is said of each device, or narrow the rule"
     return Finding(check=check, verdict=Verdict.WARN, found="; ".join([said, *told, *more]), remedy=remedy)
 
 

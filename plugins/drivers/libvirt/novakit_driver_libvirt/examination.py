@@ -115,11 +115,11 @@ def _pages() -> Finding:
 
 def _way(state_dir: Path) -> Finding:
     """Whether QEMU's own user gets to the disks, as far as it is Debian's."""
-    check = "way to the disks"
+    check = "access to disks"
     try:
         user = pwd.getpwnam(QEMU_USER).pw_uid
     except KeyError:
-        return Finding(check=check, verdict=Verdict.OK, found=f"no user {QEMU_USER}; libvirt says later who runs QEMU")
+        return Finding(check=check, verdict=Verdict.OK, found=f"no user {QEMU_USER}; libvirt runs QEMU as another one")
     if (wall := unsearchable(state_dir / "instances", user)) is None:
         return Finding(check=check, verdict=Verdict.OK, found=f"{QEMU_USER} gets through to {state_dir}")
     return Finding(
@@ -137,7 +137,7 @@ async def _users(options: LibvirtOptions, state_dir: Path) -> Finding:
         base = guest_users.Label(pwd.getpwnam(QEMU_USER).pw_uid, grp.getgrnam(QEMU_USER).gr_gid)
         accelerated = (await decide(options.acceleration, state_dir)).acceleration
     except (KeyError, Refused):
-        return Finding(check=check, verdict=Verdict.OK, found="libvirt says later who runs QEMU")
+        return Finding(check=check, verdict=Verdict.OK, found="libvirt chooses the user that runs QEMU")
     choice = await asyncio.to_thread(guest_users.choose, base, accelerated, options.first_user)
     if choice.group is not None:
         return Finding(check=check, verdict=Verdict.OK, found=f"one for each, from {options.first_user} on")

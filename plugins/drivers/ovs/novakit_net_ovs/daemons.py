@@ -92,4 +92,4 @@ async def _start(*argv: str) -> str:
     except FileNotFoundError as error:
         raise Refused(f"the program {argv[0]} is missing: apt-get install openvswitch-switch") from error
     except (CommandFailed, Busy, OSError) as error:
-        raise Refused(f"Open vSwitch could not be started ({error}); look into {LOGS} and start it") from error
+        raise Refused(f"Open vSwitch could not be started ({error}); see {LOGS}, and start it") from error

@@ -83,7 +83,8 @@ def _datapath(options: OvsOptions) -> Finding:
     return Finding(
         check=check,
         verdict=Verdict.OK if options.datapath == "netdev" else Verdict.WARN,
-        found="in userspace: " + ("the option says so" if kernel else "the kernel has no module openvswitch loaded"),
+        found="in userspace: "
+        + ("as the option datapath says" if kernel else "the kernel has no module openvswitch loaded"),
         remedy="" if options.datapath == "netdev" else "networks work, slower; modprobe openvswitch where there is one",
     )
 

@@ -65,7 +65,7 @@ class Ownership:
                 raise Refused(
                     f"the bridge {bridge} belongs to another novakit on this machine, whose state is in {owner}: give"
                     f" this one bridges of its own by integration_bridge and bridge_mappings of [networks.ovs]; or, if"
-                    f" that state was moved to {self.directory}, type: {release}"
+                    f" that state was moved to {self.directory}, run: {release}"
                 )
 
     def bridge_ports(self, wiring: BridgeWiring) -> list[BridgePort]:

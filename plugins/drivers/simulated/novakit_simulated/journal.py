@@ -112,7 +112,7 @@ def _change(line: bytes, place: str) -> tuple[str, object]:
             case [str(key), value]:
                 return key, value
     raise Refused(
-        f"{place} is nothing that a journal has: it was overwritten. Restore it from a backup, or move it away,"
+        f"{place} is not an entry of a journal: the file was overwritten. Restore it from a backup, or move it away,"
         " which forgets what the simulated host had."
     )
 
