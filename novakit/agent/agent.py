@@ -249,7 +249,7 @@ class Agent(HostCalls):
 
     async def _building(self, plan: BuildPlan) -> Guest:
         if self.notes_kept.version(plan.guest.id):
-            raise Refused(f"{self.host} has a guest of {plan.guest.id} already, which was a server at rest")
+            raise Refused(f"{self.host} already has a finished guest of server {plan.guest.id}")
         # A task of its own, so that `destroy` can stop the build without stopping the call that waits for it.
         task = world.spawn(self._build_guest(plan), name=f"agent/{self.host}/build/{plan.guest.id}")
         self._builds[plan.guest.id] = task
@@ -282,9 +282,9 @@ class Agent(HostCalls):
                 log.info("a guest waits for its image", image=plan.image.id, **about)
                 image = await stack.enter_async_context(self.images.held(plan.image, self._with_proof))
             fetched = world.monotonic()
-            log.info("a guest is built", image_seconds=round(fetched - started, 3), **about)
+            log.info("building a guest", image_seconds=round(fetched - started, 3), **about)
             made = await self._create_guest(plan, nics, image)
-        log.info("a guest is there", power=made.power.value, seconds=round(world.monotonic() - fetched, 3), **about)
+        log.info("built a guest", power=made.power.value, seconds=round(world.monotonic() - fetched, 3), **about)
         return made
 
     async def _create_guest(self, plan: BuildPlan, nics: Sequence[Nic], image: LocalImage | None) -> Guest:
@@ -438,9 +438,10 @@ class Agent(HostCalls):
                 # However a driver says it: the request is not at fault, and another host may have room.
                 if isinstance(error, InsufficientStorage) or not means_full(error):
                     raise
+                said = str(error).rstrip(".") or type(error).__name__
                 raise InsufficientStorage(
-                    f"A disk of the host {self.host} is full: {error or type(error).__name__} Make room there, where"
-                    f" {self.membership.directory} is first of all; until then such work goes to other hosts."
+                    f"A disk of the host {self.host} is full: {said}. Make room there, first in"
+                    f" {self.membership.directory}; until then such work goes to other hosts."
                 ) from error
 
 

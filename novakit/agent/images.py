@@ -171,9 +171,9 @@ class ImageCache:
             http.get(source.url, headers={"X-Auth-Token": ticket}) as answer,
         ):
             if answer.status in (403, 404):
-                raise Refused(f"The image {source.id} is not there any more.")
+                raise Refused(f"The image {source.id} does not exist any more.")
             if answer.status == 409:
-                raise Refused(f"The image service does not have the data of image {source.id} whole any more.")
+                raise Refused(f"The image service no longer has the whole data of image {source.id}; upload it anew.")
             answer.raise_for_status()
             with part.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(CHUNK):

@@ -58,7 +58,8 @@ class Cpu:
     def examine(self) -> tuple[str, str]:
         self._ticks()
         frequency = self._frequency()
-        return f"CPU times and percent{f', {frequency:.0f} MHz' if frequency else '; no frequency is told'}", ""
+        told = f", {frequency:.0f} MHz" if frequency else "; the machine reports no frequency"
+        return f"CPU times and percent{told}", ""
 
     def _ticks(self) -> dict[str, int]:
         """Guests are in `user` already; what the hypervisor below stole is in none but counts as time passed."""
@@ -87,7 +88,7 @@ class Uptime:
         return {"uptime_hours": float((self.proc / "uptime").read_text().split()[0]) / 3600}
 
     def examine(self) -> tuple[str, str]:
-        return f"{self.read(0)['uptime_hours']:.1f} hours since the boot", ""
+        return f"{self.read(0)['uptime_hours']:.1f} hours since the machine was booted", ""
 
 
 @attrs.define
@@ -119,7 +120,7 @@ class PowerMeter:
         if sensors := self._sensors():
             return f"power by hwmon: {sum(sensors):.0f} W", ""
         if zones:
-            return "power is not measured: the counters of RAPL may not be read", (
+            return "power is not measured: the agent may not read the counters of RAPL", (
                 f"run the agent as root, or let it read {zones[0][1]}/energy_uj"
             )
         return "power is not measured: there is neither RAPL nor a power sensor in hwmon", (

@@ -77,7 +77,9 @@ class MetadataListeners:
             try:
                 found = await self.conductor.metadata(network_id, request.remote or "", request.path)
             except BusError as error:
-                log.warning("metadata request not answered", network=network_id, ip=request.remote, why=str(error))
+                log.warning(
+                    "metadata request could not be answered", network=network_id, ip=request.remote, why=str(error)
+                )
                 return web.Response(
                     status=503, text="The metadata cannot be read now; try again.\n", headers={"Retry-After": "2"}
                 )

@@ -46,14 +46,14 @@ def check_apart(config: Config, hosts: Sequence[str]) -> None:
     state = config.state
     if config.roles == ("agent",) and any((state / name).exists() for name in CONTROL_PLANE):
         raise ConfigError(
-            f"{state} is the control plane's, and an agent must be able to read nothing of it:"
+            f"{state} is the control plane's state directory, which no agent may read:"
             f" run `novakit host enrol {hosts[0]} --state {state} --into DIR`, then start the agent with --state DIR."
         )
     for host in hosts:
         if not (file := enrolments.directory(state) / f"agent.{host}").exists():
             raise ConfigError(
                 f"There is no credential {file}: run `novakit host enrol {host} --state CONTROL-PLANE --into {state}`"
-                " where the conductor runs, and carry the file here."
+                " where the conductor runs, and copy the file here."
             )
         enrolments.read(file)
 
@@ -127,7 +127,7 @@ def _usable() -> Iterator[None]:
     except Refused as error:
         raise ConfigError(str(error)) from error
     except Fault as error:
-        raise ConfigError(f"{error.message} The log says where; mend that, or choose another driver.") from error
+        raise ConfigError(f"{error.message} The log has the details; repair that, or choose another driver.") from error
 
 
 async def known(agents: Sequence[Agent], waits: Waits) -> list[str]:

@@ -77,7 +77,7 @@ def read(path: Path) -> Credential:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path} is not a credential of the bus: it was emptied, cut off or renamed."
-            " Make it anew with `novakit host rotate` or `novakit role rotate`, and carry it here again."
+            " Make a new one with `novakit host rotate` or `novakit role rotate`, and copy it here again."
         ) from error
     return found
 

@@ -85,7 +85,7 @@ class _FromHost:
                 async with asyncio.timeout(call.within):
                     await stack.enter_async_context(places.at_work(self.name, method))
             except TimeoutError:
-                why = f"no answer within {call.within} s: other calls of {call.method} are at work"
+                why = f"no answer within {call.within} s: all places for calls of {call.method} were taken"
                 raise Unreachable(why) from None
             return await call.answer(world.monotonic() - began)
 
@@ -163,7 +163,7 @@ class LocalHub:
                 self._handle(frame, joined.participant, asking, answering, host)
         except NotANewQuestion as error:
             log.warning(
-                "a bus participant is hung up on", identity=joined and joined.participant.identity, why=str(error)
+                "a bus participant is disconnected", identity=joined and joined.participant.identity, why=str(error)
             )
             wire.send(t="refused", why=str(error))
         except (*ENDED, TimeoutError, KeyError, TypeError, BusError) as error:
@@ -210,7 +210,7 @@ class LocalHub:
             return
         most, _ = Counter(self._strangers.values()).most_common(1)[0]
         oldest = next(wire for wire, user in self._strangers.items() if user == most)
-        log.warning("a connection to the bus that says nothing makes room for another", user=most)
+        log.warning("a bus connection that has not said who it is was closed to make room for another", user=most)
         del self._strangers[oldest]
         oldest.hang_up()
 

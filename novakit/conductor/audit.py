@@ -197,7 +197,7 @@ def _servers(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Iter
 def _operations(store: Picture) -> Iterator[Finding]:
     for row in store.operations:
         if row["server_id"] not in store.servers:
-            problem = f"The operation {row['kind']} is open and its server is gone."
+            problem = f"The operation {row['kind']} has not ended and its server is gone."
             remedy = _REMAINS.format(id=row["id"])
             yield Finding(
                 kind="operation",
@@ -349,7 +349,7 @@ def _holdings(store: Picture, found: Mapping[str, Found], busy: set[str]) -> Ite
                     remedy = _BESIDE if port["server_id"] in has.guests else _PUSHED
                     yield Finding(**about, problem=problem, remedy=remedy)
             elif kind != "domain" or owner not in has.guests:
-                problem = f"Nothing has the id {owner}." if owner else "Nobody knows whose it is."
+                problem = f"Nothing has the id {owner}." if owner else "Its owner is unknown."
                 remedy = _REMAINS.format(id=owner) if remains else _RESTART.format(host=host)
                 yield Finding(**about, problem=problem, remedy=remedy, is_removable=remains)
 
@@ -412,5 +412,5 @@ def _foreign(store: Picture) -> Iterator[Finding]:
                 host=names.get(store.roots.get(rows[0]["provider_id"], "")),
                 owner=rows[0]["project_id"],
                 problem=f"{rows[0]['type'] or 'A consumer without a type'} holds {_amounts(_total(rows))}.",
-                remedy="It was claimed through the Placement API; whoever did so must give it back.",
+                remedy="It was claimed through the Placement API; whoever claimed it must delete the allocation there.",
             )

@@ -109,7 +109,7 @@ class Engine:
                     await self._lease()
                 except Exception as error:
                     # Never let the loop end: an engine that leases nothing any more looks healthy and does nothing.
-                    log.error("no operations could be leased", **_why(error))
+                    log.error("operations could not be leased", **_why(error))
                 # Either there is nothing more, or no room for it; in both cases somebody says when that changes.
                 await self._rest()
         finally:

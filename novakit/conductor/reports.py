@@ -191,7 +191,7 @@ class Reports:
                 await refused_hosts.drop(session, host)
         if not known:
             return
-        log.warning("a revoked host holds nothing any more but its servers", host=host, guests=len(known))
+        log.warning("gave back what unknown guests held of a revoked host", host=host, guests=len(known))
         self._accounted.pop(host, None)
         async with self.parts.store.write() as session:
             rows = await strangers.of_host(session, host)

@@ -56,7 +56,7 @@ class Retention:
             "deleted_images": await self._until_none(retention.bound_deleted_images),
         }
         if any(gone.values()):
-            log.info("forgot what projects had left beyond their bounds", **gone)
+            log.info("purged records of projects beyond their limits", **gone)
         return gone
 
     async def _all(self, purge: Purge, days: float) -> int:

@@ -69,7 +69,9 @@ async def adopt(
         if asked.with_ports:
             await _restore_ports(session, touched, heard, row, regaining)
         else:
-            regaining.left.append("Its ports were left out, as was asked; what leads to them was left out with them.")
+            regaining.left.append(
+                "Its ports were left out, as you asked, and so were floating IPs and routers for them."
+            )
         await _claim(parts, session, row, note)
         if there:
             await servers.change(session, row["id"], fault=None, **row)

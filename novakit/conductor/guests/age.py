@@ -34,7 +34,7 @@ def read(kept: GuestNote | None) -> Note | None:
     try:
         return checked.read(kept)
     except ValueError as error:
-        log.warning("a note is of no use", guest=kept.server, why=str(error))
+        log.warning("a note cannot be used", guest=kept.server, why=str(error))
         return None
 
 

@@ -36,14 +36,14 @@ def read(kept: GuestNote) -> Note:
     _require_server(note.server)
     for text in (note.server.created_at, note.server.launched_at, note.ended):
         if text is not None and notes.moment(text).tzinfo is None:
-            raise ValueError(f"{text[:64]!r} says no time zone.")
+            raise ValueError(f"{text[:64]!r} has no time zone.")
     if len(note.ports) > MOST_PORTS or len(note.devices) > MOST_CLAIMED:
         raise ValueError(f"The note of {kept.server} names too many ports or devices.")
     for port in note.ports:
         _require_port(port)
     claim = note.claim or {}
     if len(claim) > MOST_CLAIMED or any(len(amounts) > MOST_CLAIMED for amounts in claim.values()):
-        raise ValueError(f"The note of {kept.server} claims of too many providers.")
+        raise ValueError(f"The note of {kept.server} claims from too many providers.")
     for amounts in claim.values():
         for amount in amounts.values():
             _require_amount(amount, least=1)
@@ -65,23 +65,23 @@ def _require_server(server: NotedServer) -> None:
     for name in ("ephemeral", "swap"):
         _require_amount(server.flavor.get(name) or 0)
     if not isinstance(server.flavor.get("extra_specs") or {}, dict):
-        raise ValueError("The extra specs of its flavor are none.")
+        raise ValueError("The extra specs of its flavor are not texts.")
     _require_amount(server.vcpus)
     _require_amount(server.memory_mb)
 
 
 def _require_amount(value: object, *, least: int = 0) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
-        raise ValueError(f"{str(value)[:32]!r} is no amount.")
+        raise ValueError(f"{str(value)[:32]!r} is not an amount.")
 
 
 def _require_port(port: NotedPort) -> None:
     if not re.fullmatch(UUID_PATTERN, port.id) or not re.fullmatch(UUID_PATTERN, port.network_id):
-        raise ValueError("The id of a port or of its network is none.")
+        raise ValueError("The id of a port or of its network is not valid.")
     if normal_mac(port.mac) != port.mac or not 0 < port.mtu < 1 << 16:
-        raise ValueError(f"The MAC address or the MTU of port {port.id} is none.")
+        raise ValueError(f"The MAC address or the MTU of port {port.id} is not valid.")
     if len(port.network_name) > 255 or len(port.addresses) > MOST_PORTS or len(port.groups) > MOST_CLAIMED:
-        raise ValueError(f"The note says too much of port {port.id}.")
+        raise ValueError(f"The note of port {port.id} has a name that is too long, or too many addresses or groups.")
     for address in port.addresses:
         _require_address(address)
 

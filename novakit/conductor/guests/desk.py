@@ -63,7 +63,7 @@ class Desk:
         except errors.NovakitError as error:
             return Settled(why=error.message)
         except (KeyError, TypeError, ValueError) as error:
-            return Settled(why=f"What its host notes of networks is of no use: {error!r}")
+            return Settled(why=f"Its host's note of networks cannot be used: {error!r}")
         log.warning("a guest was adopted", host=row["host"], guest=guest, by=asked.user_id, left=left)
         return Settled(left=tuple(left))
 
@@ -75,8 +75,8 @@ class Desk:
         async with self.parts.store.read() as session:
             server = await servers.server(session, guest)
         if server is not None and server["host"] == row["host"]:
-            return Settled(why="It is a server of this host now; delete the server.")
-        log.warning("a guest is removed at an operator's word", host=row["host"], guest=guest)
+            return Settled(why="It belongs to a server on this host now; delete the server instead.")
+        log.warning("removing a guest, as an operator asked", host=row["host"], guest=guest)
         try:
             await self.parts.hosts.at(row["host"]).destroy(guest)
         except BusError as error:

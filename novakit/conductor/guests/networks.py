@@ -119,5 +119,5 @@ async def noted_by(parts: Parts, host: str, *, sealed: bool) -> HeardNetworks:
     try:
         return HeardNetworks(notes.read_networks(kept), is_sealed=is_sealed)
     except ValueError as error:
-        log.warning("a note is of no use", host=host, why=str(error))
+        log.warning("a note cannot be used", host=host, why=str(error))
         return HeardNetworks(NOTHING, UNREADABLE)

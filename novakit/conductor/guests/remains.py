@@ -43,7 +43,7 @@ class RemainsDesk:
         (at,) = hosts
         named = next(each for each in found if each.host == at)
         owner = str(named.owner)
-        log.warning("what nobody knows is removed at an operator's word", host=at, owner=owner, things=len(found))
+        log.warning("removing what belongs to nobody, as an operator asked", host=at, owner=owner, things=len(found))
         try:
             if named.is_abandoned:
                 await self.parts.hosts.at(at).remove_abandoned(owner)
@@ -56,7 +56,7 @@ class RemainsDesk:
 
     async def _end(self, found: Finding) -> Settled:
         """Have an operation end as cancelled: whoever leases it next reads nothing else of it."""
-        log.warning("an operation is ended at an operator's word", operation=found.name, server=found.owner)
+        log.warning("ending an operation, as an operator asked", operation=found.name, server=found.owner)
         async with self.parts.store.write() as session:
             await operations.cancel(session, str(found.owner))
         return Settled()

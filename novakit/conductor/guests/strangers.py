@@ -41,11 +41,11 @@ from novakit_hookspecs.servers import Guest
 log = structlog.get_logger(__name__)
 
 REQUEST = "req-adopted-by-its-host"
-NEW = "It has just been reported; whether it is a server is looked at next."
+NEW = "It has just been reported; the conductor checks next whether it belongs to a server."
 NO_NOTE = "Its host keeps no note of it: it can be removed, and cannot be adopted."
-NOT_OURS = "Its note was not sealed by this database, which is new or another one: adopt it if it is yours."
-FOREIGN = "Its note is of deployment {}: it belongs to another cloud, unless you know better."
-MAYBE_PURGED = "It is as old as servers that were purged here, so it may be one that was deleted."
+NOT_OURS = "This database, which is new or another one, did not seal its note: adopt it if it is yours."
+FOREIGN = "Its note is of deployment {}: adopt it only if you know that it belongs to this cloud."
+MAYBE_PURGED = "It is as old as servers that this database has forgotten, so its server may have been deleted."
 NEWER = "It is newer than this database, which has its server as {}: adopt it if it is the server."
 MOST = 1024
 """Strangers of one host that are recorded: more guests than a host runs, and few enough to be read at each push."""
@@ -159,7 +159,7 @@ class Strangers:
         left_out = max(len(found) - most, 0)
         if left_out and self._left_out.get(host) != left_out:
             log.error(
-                "guests of a host are unknown and too many to be recorded: nothing is reserved for them, and their"
+                "a host has too many unknown guests to record them all: nothing is reserved for the others, and their"
                 " ports are not kept wired",
                 host=host,
                 left_out=left_out,
@@ -227,7 +227,7 @@ class Strangers:
                 why = f"It could not be taken over: {error.message}"
             else:
                 log.warning(
-                    "a guest that the database had lost is a server again", host=host, guest=guest.id, left=left
+                    "a guest that the database did not know is a server again", host=host, guest=guest.id, left=left
                 )
                 return
         await self._record(host, guest, heard, why or NO_NOTE, known)

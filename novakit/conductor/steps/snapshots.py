@@ -47,7 +47,7 @@ async def drop_snapshot(service: Images, image_id: str) -> None:
     except errors.NotFound:
         return
     except errors.Forbidden as error:
-        log.info("a snapshot image stays", image=image_id, why=str(error))
+        log.info("a snapshot's image could not be deleted and stays", image=image_id, why=str(error))
 
 
 def image_of(server: Row, image_id: str, disk_format: str) -> NewImage:

@@ -113,7 +113,7 @@ async def _take_over(session: Session, wanted: StoredPort, around: Regaining) ->
     if there.server_id not in (None, wanted.server_id) or (there.server_id is None and there.device_id):
         raise errors.Conflict(f"Its port {wanted.id} belongs to {there.device_id} now.")
     if not around.is_sealed and there.project_id != wanted.project_id:
-        raise errors.Conflict(f"Its port {wanted.id} is another project's.")
+        raise errors.Conflict(f"Its port {wanted.id} belongs to another project now.")
     new = {name: getattr(wanted, name) for name in TAKEN}
     await rows.change(session, StoredPort, wanted.id, **new, hostname=there.hostname or wanted.hostname)
     return True
@@ -125,7 +125,7 @@ async def _require_free(session: Session, port: NotedPort, network: StoredNetwor
     for address in port.addresses:
         subnet, number = await _number(session, network, address)
         if await first_taken(session, subnet, [number]):
-            raise errors.Conflict(f"Its address {address.ip} is another port's now.")
+            raise errors.Conflict(f"Its address {address.ip} belongs to another port now.")
 
 
 async def _number(session: Session, network: StoredNetwork, address: NotedAddress) -> tuple[str, int]:

@@ -138,7 +138,7 @@ class Regaining:
                 continue
             there = await rows.one(self.session, StoredRouter, id=router["id"])
             if there is not None and not self._is_ours(there):
-                self.left.append(f"The router {router['id']} is another project's.")
+                self.left.append(f"The router {router['id']} belongs to another project now.")
                 continue
             if there is None:
                 owner = await self.owner(router["project_id"])
@@ -159,7 +159,8 @@ class Regaining:
                 "comes with a guest on that network."
             )
         elif not self.may_use(network):
-            self.left.append(f"The router {router['id']} is not joined to the network {network.id}: another project's.")
+            said = f"The router {router['id']} is not joined to the network {network.id}"
+            self.left.append(f"{said}: that belongs to another project.")
         elif why := await self._place(leg, network):
             self.left.append(f"The router {router['id']} is not joined to the network {network.id}: {why}")
 
@@ -240,7 +241,7 @@ class Regaining:
     async def _place(self, leg: NotedRow, network: StoredNetwork) -> str | None:
         """Make a port that no guest has, with its MAC and addresses. Returns why that cannot be, in words."""
         if await rows.one(self.session, StoredPort, network_id=network.id, mac=leg["mac"]):
-            return f"its MAC address {leg['mac']} is another port's now."
+            return f"its MAC address {leg['mac']} belongs to another port now."
         by_cidr = {row.cidr: row.id for row in await rows.find(self.session, StoredSubnet, network_id=network.id)}
         lines: list[StoredAddress] = []
         for line in self.noted.addresses:
@@ -251,7 +252,7 @@ class Regaining:
             if here is None:
                 return f"the network has no subnet for its address {ip_of(line['number'])}."
             if await first_taken(self.session, here, [line["number"]]):
-                return f"its address {ip_of(line['number'])} is another port's now."
+                return f"its address {ip_of(line['number'])} belongs to another port now."
             lines.append(StoredAddress(here, line["number"], leg["id"]))
         owner = await self.owner(leg["project_id"])
         if owner and not self.is_sealed:

@@ -100,7 +100,7 @@ async def test_what_somebody_else_has_meanwhile_keeps_a_guest_a_stranger_with_th
         await cloud.start_host("a")
         await cloud.report(3)
         assert await cloud.guests("a") == {lost}
-        assert "is another port's now" in (await cloud.strangers())[lost]
+        assert "belongs to another port now" in (await cloud.strangers())[lost]
         assert (await cloud.desk.adopt(lost, None, Asked(with_ports=False))).why == ""
         assert await cloud.strangers() == {}
         await cloud.delete(other, "b")
@@ -116,7 +116,7 @@ async def test_a_guest_that_may_have_been_purged_stays_a_stranger(store: Store, 
         async with store.write() as session:
             await rows.forgot(session, created)  # type: ignore[arg-type]
         await cloud.report(3)
-        assert "as old as servers that were purged" in (await cloud.strangers())[lost]
+        assert "as old as servers that this database has forgotten" in (await cloud.strangers())[lost]
         assert await cloud.guests("a") == {lost}
 
 
@@ -151,7 +151,7 @@ async def test_a_host_can_invent_no_guest(store: Store, tmp_path: Path) -> None:
         mine, its = '"project_id":"p"', '"project_id":"q"'
         await rewrite(notes, lost, lambda note: attrs.evolve(note, text=note.text.replace(mine, its)))
         await cloud.report(3)
-        assert "not sealed by this database" in (await cloud.strangers())[lost]
+        assert "did not seal its note" in (await cloud.strangers())[lost]
         await cloud.stop_host("a")
         path = tmp_path / "agents" / "a" / "guests" / "notes.journal"
         path.write_text("nonsense\n")
@@ -214,7 +214,7 @@ async def test_after_the_loss_of_all_but_the_hosts_a_guest_is_adopted_by_the_not
     async with Cloud.on(store, tmp_path, A) as cloud:
         await cloud.report(3)
         assert not cloud.parts.notary.has_lost_its_seal
-        assert "it belongs to another cloud" in (await cloud.strangers())[lost], "nothing is adopted by itself"
+        assert "adopt it only if you know" in (await cloud.strangers())[lost], "nothing is adopted by itself"
         assert await cloud.guests("a") == {lost} and await cloud.wired("a") == ports
         await cloud.begin()
         settled = await cloud.desk.adopt(lost, None, Asked(user_id="u"))

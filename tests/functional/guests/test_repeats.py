@@ -128,7 +128,7 @@ async def test_a_guest_that_became_a_server_is_not_taken_for_the_one_that_was_bu
     """An older store may ask for the build again; the answer of the first one is not that of now."""
     await host.calls.build(OPERATION, PLAN)
     await host.calls.keep_note(NOTE)
-    with pytest.raises(RemoteRefused, match="was a server at rest"):
+    with pytest.raises(RemoteRefused, match="already has a finished guest"):
         await host.calls.build(OPERATION, PLAN)
 
 

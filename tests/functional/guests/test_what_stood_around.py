@@ -204,7 +204,7 @@ async def test_what_somebody_else_has_now_is_left_out_and_said(store: Store, tmp
         settled = await cloud.desk.adopt(guest, None, Asked(user_id="u"))
         assert settled.why == ""
         (sentence,) = settled.left
-        assert made["address"] in sentence and "is another port's now" in sentence
+        assert made["address"] in sentence and "belongs to another port now" in sentence
         assert [router.id for router in (await _topology(cloud, "a")).routers] == [made["router"]]
 
 

@@ -107,6 +107,6 @@ async def test_the_openstack_command_shows_who_did_what_and_each_step(tmp_path):
             assert all(each["result"] == "Success" and each["finish_time"] >= each["start_time"] for each in steps)
             assert {each["host"] for each in steps} == {shown["events"][0]["host"]} != {None}
     log = (service.state / "novakit.log").read_text()
-    assert "a guest is there" in log
+    assert "built a guest" in log
     for step in ("create/place", "create/wire", "create/build", "pause/pause", "resume/resume"):
         assert f"step done: {step}" in log

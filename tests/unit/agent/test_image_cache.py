@@ -94,7 +94,7 @@ async def test_content_that_is_not_what_was_promised_is_refused_and_not_kept(cac
 async def test_an_image_that_is_gone_is_refused_and_one_that_cannot_be_fetched_is_tried_again(cache, serving):
     source, port = await serving(b"x" * 4096)
     source.status = 404
-    with pytest.raises(Refused, match="not there any more"):
+    with pytest.raises(Refused, match="does not exist any more"):
         await cache.get(source.described(port), shown)
     source.status = 503
     with pytest.raises(Busy):

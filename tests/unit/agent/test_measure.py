@@ -122,7 +122,7 @@ def test_counters_that_may_not_be_read_say_so(tmp_path: Path) -> None:
         (tmp_path / "class/powercap" / zone / "energy_uj").mkdir()  # fails to be read for root, too
     assert power.read(0.0) == power.read(10.0) == {}
     found, remedy = power.examine()
-    assert "may not be read" in found and "energy_uj" in remedy
+    assert "may not read" in found and "energy_uj" in remedy
 
 
 def test_without_rapl_sensors_tell_and_a_meter_of_the_whole_machine_wins(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_what_is_wrong_in_the_store_is_found(changes: dict[str, Any], kind: str,
         ({"a": ON_A, "b": Found(frozenset(), [_holding("disk", "s1.disk", "s1")])}, "disk", "is to run on a"),
         ({"a": ON_A, "b": Found(frozenset(), [_holding("tap", "tapp1", "p1")])}, "tap", "bound to a"),
         ({"a": ON_A, "b": Found(frozenset(), [_holding("file", "/x", "gone")])}, "file", "Nothing has the id gone"),
-        ({"a": ON_A, "b": Found(frozenset(), [_holding("tap", "tapx", "")])}, "tap", "Nobody knows"),
+        ({"a": ON_A, "b": Found(frozenset(), [_holding("tap", "tapx", "")])}, "tap", "owner is unknown"),
     ],
 )
 def test_what_is_wrong_on_a_host_is_found(found: dict[str, Found], kind: str, sentence: str) -> None:

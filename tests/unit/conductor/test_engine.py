@@ -602,7 +602,7 @@ async def test_a_store_that_fails_for_a_while_stops_the_engine_no_longer_than_th
 
             async def noticed() -> bool:
                 engine.wake()
-                return any("no operations could be leased" in line["event"] for line in logs)
+                return any("operations could not be leased" in line["event"] for line in logs)
 
             await _until(noticed)
             async with store.write() as session:
