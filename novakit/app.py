@@ -188,7 +188,7 @@ def prepare_state(state: Path) -> None:
     if free < START_NEEDS:
         raise ConfigError(
             f"The disk of the state directory {state} is full: {free >> 10} KiB are free and a start needs "
-            f"{START_NEEDS >> 10}. Make room there, then start again."
+            f"{START_NEEDS >> 10} KiB. Make room there, then start again."
         )
 
 

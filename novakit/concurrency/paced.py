@@ -53,6 +53,6 @@ class Paced:
             try:
                 await self.work()
             except Exception as error:  # a border: the work of one round must not end all that come after it
-                log.warning("work that follows changes failed", work=self.name, why=repr(error))
+                log.warning("work due after changes failed", work=self.name, why=repr(error))
             ended = world.monotonic()
             self._next = ended + max(self.settle, (ended - began) * self.share)

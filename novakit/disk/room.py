@@ -70,7 +70,7 @@ class Disk:
         if room.free - size < room.low_water:
             raise InsufficientStorage(
                 f"The disk has {room.free // MIB} MiB left, and {room.low_water // MIB} MiB of it are kept free, so "
-                "nothing large is stored now. Delete images or servers, or tell the operator."
+                "nothing large is stored now. Delete images or servers, or ask the operator to free space."
             )
 
     def require_for_records(self) -> None:
@@ -79,7 +79,7 @@ class Disk:
         if room.free < room.reserved:
             raise InsufficientStorage(
                 f"The disk has {room.free // MIB} MiB left, so nothing new is made now. Delete what is not needed, or"
-                " tell the operator."
+                " ask the operator to free space."
             )
 
 

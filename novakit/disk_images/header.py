@@ -115,5 +115,5 @@ def _flaw_of_qcow2(head: bytes) -> str:
     if version == 3:
         order, length = struct.unpack_from(">II", head, 96)
         if order > 6 or not _QCOW3_LENGTH <= length <= cluster:
-            return "Its header is no header of version 3"
+            return "Its header is not a valid header of version 3"
     return ""

@@ -181,7 +181,7 @@ def _format(found: set[str]) -> str:
     ]
     if not fitting:
         raise errors.UnsupportedMedia(
-            f"The content is {' and '.join(sorted(found))}, which is no one image; convert it with qemu-img."
+            f"The content is {' and '.join(sorted(found))}, which is not one image; convert it with qemu-img."
         )
     return fitting[0]
 

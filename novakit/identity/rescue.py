@@ -48,7 +48,7 @@ async def restore_admin(store: Store) -> list[str]:
         ):
             if row is not None and not row["enabled"]:
                 await table.update(session, of, row["id"], {"enabled": True})
-                done.append(f"The {what} {row['name']} was disabled and is enabled.")
+                done.append(f"The {what} {row['name']} was disabled and is enabled again.")
         for target, called in ((project["id"], "its own project"), (table.SYSTEM, "the system")):
             if role["id"] not in {given["id"] for given in await table.roles_of(session, user["id"], target)}:
                 await table.assign(session, user["id"], target, role["id"])

@@ -212,8 +212,8 @@ class Identity:
             await quota.hold(session, "revocations", [token.user_id])
             if quota.exceeds(MOST_REVOKED, await table.revoked_of(session, token.user_id)):
                 raise errors.TooMany(
-                    f"{MOST_REVOKED} tokens of this user were revoked in one day; a new password ends all of them, and"
-                    " this one ends by itself.",
+                    f"{MOST_REVOKED} tokens of this user were revoked in one day, and this one was not; set a new"
+                    " password to end all of them, or let it expire.",
                     headers={"Retry-After": str(int(self.lifetime))},
                 )
             await table.revoke(session, token.audit_ids[0], token.expires_at, token.user_id)

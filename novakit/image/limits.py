@@ -43,8 +43,8 @@ async def require_opening(session: Session, owner: str) -> None:
     await quota.hold(session, OPENED, [owner])
     if await table.opened(session, owner) >= MOST_OPENED:
         raise errors.TooLarge(
-            f"The project has let others see {MOST_OPENED} images, deleted ones included, and may not open more of "
-            "them; ids of deleted images are freed after a time."
+            f"The project has let others see {MOST_OPENED} images, deleted ones included, and may share or publish no "
+            "more; ids of deleted images become free after a time."
         )
 
 

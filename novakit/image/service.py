@@ -154,8 +154,8 @@ class Images:
         if (what := await asyncio.to_thread(files.damage, path, row["size"])) is not None:
             log.error("the file of an image is not what was uploaded", image=image_id, file=str(path), what=what)
             raise errors.Conflict(
-                f"The data of image {image_id} {what}: it is not given out. Tell the operator to restore its file from"
-                " a backup; or upload the image anew."
+                f"The data of image {image_id} {what}: it is not given out. Ask the operator to restore its file from"
+                " a backup, or upload the image anew."
             )
         return ImageFile(
             path=path,

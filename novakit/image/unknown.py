@@ -160,7 +160,7 @@ async def _lock(path: Path) -> int:
         raise errors.Conflict(f"The file {path.name} cannot be opened, or is being adopted: try again in a moment.")
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise errors.Conflict(f"{path.name} is no ordinary file, so no image can be made of it.")
+        raise errors.Conflict(f"{path.name} is not a regular file, so no image can be made of it.")
     return handle
 
 

@@ -77,7 +77,7 @@ async def create(
 
 def _refuse_stateless(values: SecurityGroupChange) -> None:
     if values.stateful is False:
-        raise bad("InvalidInput", "Invalid input for operation: this cloud has stateful security groups alone.")
+        raise bad("InvalidInput", "Invalid input for operation: this cloud has stateful security groups only.")
 
 
 async def update(

@@ -60,7 +60,7 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
     project = project_of(context, either(values.project_id, network.project_id))
     await quotas.reserve(session, project, "subnet")
     if values.ip_version != 4:
-        raise NotImplementedHere("This cloud has IPv4 subnets alone; ask for --ip-version 4.", kind="IPv6NotSupported")
+        raise NotImplementedHere("This cloud has IPv4 subnets only; set ip_version to 4.", kind="IPv6NotSupported")
     net = _read_cidr(values.cidr)
     for other in await rows.find(session, StoredSubnet, network_id=network.id):
         if range_of(other.cidr).overlaps(net):

@@ -199,7 +199,7 @@ class Placement:
                     break
                 if steps > self.max_steps:
                     raise errors.BadRequest(
-                        "The search for allocation candidates was given up: the request leaves too many combinations. "
+                        "The search for allocation candidates was stopped: the request leaves too many combinations. "
                         "Narrow it with in_tree, member_of or required, or set a limit."
                     )
                 await asyncio.sleep(0)

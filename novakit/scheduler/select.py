@@ -322,9 +322,7 @@ class Scheduler:
         """Somebody else was faster: read what others have taken, here and elsewhere, and try the next best hosts."""
         self.counts.conflicts += len(conflicts)
         for one in conflicts:
-            one.waiting.conflicts.append(
-                TriedHost(host=self.state.table.names[one.row], why="claimed by somebody else")
-            )
+            one.waiting.conflicts.append(TriedHost(host=self.state.table.names[one.row], why="another claim took it"))
         await self.state.reread({one.row for one in conflicts})
         # Who was faster on one host is so on others, too, and a try costs a transaction.
         self.state.mark_stale()

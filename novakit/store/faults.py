@@ -19,7 +19,7 @@ _PASSING = ("08", "40", "53", "55P03", "57P", "25P03")
 """How the SQLSTATEs begin of what passes: connections, collisions, resources, locks, a server that goes down."""
 _FULL = "53100"
 NO_SCHEMA = (
-    "The database has no schema of novakit: it was made anew, or is being restored. Tell the operator to restore it, or"
+    "The database has no schema of novakit: it was made anew, or is being restored. Ask the operator to restore it, or"
     " to start novakit anew, which makes a new one."
 )
 _NO_TABLE = ("42P01", "3F000")
@@ -84,7 +84,7 @@ def as_answer(error: BaseException) -> NovakitError | None:
                 " until its operator makes room there."
             )
         return InsufficientStorage(
-            "There is no room left on the disk of this service. Delete what is not needed, or tell its operator."
+            "There is no room left on the disk of this service. Delete what is not needed, or ask its operator to."
         )
     if lacks_schema(error):
         return Unavailable(NO_SCHEMA, headers={"Retry-After": str(RETRY_AFTER)})

@@ -34,7 +34,7 @@ def _of_sqlite(error: sqlite3.Error) -> str:
     elif code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
         doing = "Check the rights and the space of its directory, or name another `database`"
     elif code == sqlite3.SQLITE_BUSY:
-        doing = "Another program holds it; end that one"
+        doing = "Another program has locked it; stop that program"
     else:
         doing = "`novakit doctor` looks at it"
     return f"The SQLite database cannot be used: {_short(error)}. {doing}."

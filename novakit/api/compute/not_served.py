@@ -30,7 +30,7 @@ def refused_of_server(what: str, body: Versions) -> Handler:
     async def handler(call: Call[Compute]) -> web.Response:
         await server_of(call)
         await body.require(call)
-        raise errors.NotImplementedHere(f"{what} is not served by this cloud yet; the server is as it was.")
+        raise errors.NotImplementedHere(f"{what} is not served by this cloud yet; the server is unchanged.")
 
     return handler
 

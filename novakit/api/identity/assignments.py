@@ -102,9 +102,9 @@ def _asked(query: MultiMapping[str]) -> _Sought:
         raise errors.BadRequest("user.id and group.id exclude one another; ask for one of them.")
     for name in ("group.id", INHERITED):
         if flags["effective"] and name in query:
-            raise errors.BadRequest(f"effective with {name} finds nothing, ever; leave one of them out.")
+            raise errors.BadRequest(f"effective with {name} never finds anything; leave one of them out.")
     if flags["include_subtree"] and "scope.project.id" not in query:
-        raise errors.BadRequest("include_subtree takes the projects below one; name it with scope.project.id.")
+        raise errors.BadRequest("include_subtree adds the projects below one; name that project with scope.project.id.")
     choice(query, INHERITED, ("projects",))
     return _Sought(
         project=_id(query, "scope.project.id"),

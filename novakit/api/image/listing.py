@@ -106,8 +106,8 @@ def _moments(query: MultiMapping[str]) -> list[tuple[str, str, datetime]]:
             operator, colon, rest = said.partition(":")
             operator, text = (operator, rest) if colon and operator in OPERATORS else ("eq", said)
             complaint = (
-                f"{name} takes a time, with one of {', '.join(OPERATORS)} and a colon before it where not equality is "
-                f"meant; {said[:64]!r} is none."
+                f"{name} takes a time, or an operator ({', '.join(OPERATORS)}), a colon and a time; {said[:64]!r} is "
+                "neither."
             )
             found.append((name, operator, moment(text, complaint)))
     return found

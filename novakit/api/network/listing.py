@@ -138,7 +138,7 @@ def _flag(key: str, value: str) -> bool:
 
 def _moment(text: str) -> datetime:
     with _words():
-        return queries.moment(text, f"{SINCE} {shown(text)} is no time.")
+        return queries.moment(text, f"{SINCE} {shown(text)} is not a time such as 2030-01-31T12:00:00Z.")
 
 
 def page(

@@ -79,9 +79,9 @@ async def remove(call: Call[Additions]) -> web.Response:
 def _answer(call: Call[Additions], settled: Settled, done: str) -> web.Response:
     guest = call.path["id"]
     if not settled.found:
-        raise errors.NotFound(f"No host has a guest {guest} that is not a server; see `novakit guest list`.")
+        raise errors.NotFound(f"No host has a guest {guest} without a server; see `novakit guest list`.")
     if settled.why:
-        raise errors.Conflict(f"The guest {guest} is not {done}. {settled.why}")
+        raise errors.Conflict(f"The guest {guest} was not {done}. {settled.why}")
     return reply({"guest": {"id": guest, "outcome": done, "left": list(settled.left)}})
 
 

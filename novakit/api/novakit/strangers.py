@@ -34,7 +34,7 @@ async def remove(call: Call[Additions]) -> web.Response:
             " strangers`. A guest is removed by `novakit guest remove`."
         )
     if settled.why:
-        raise errors.Conflict(f"What there is of {id} is not removed. {settled.why}")
+        raise errors.Conflict(f"What hosts have of {id} was not removed. {settled.why}")
     return reply({"stranger": {"id": id, "outcome": "removed"}})
 
 

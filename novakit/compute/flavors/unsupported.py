@@ -32,7 +32,10 @@ EXTRA_SPECS: Mapping[str, tuple[str, frozenset[str]]] = {
         _NOTHING,
     ),
     r"quota:vif_(inbound|outbound)_(average|peak|burst)": ("bandwidth limits of NICs", _NOTHING),
-    r"(member_of|in_tree|same_subtree|root_required)[a-zA-Z0-9_-]*": ("request groups by aggregate or tree", _NOTHING),
+    r"(member_of|in_tree|same_subtree|root_required)[a-zA-Z0-9_-]*": (
+        "request groups restricted to an aggregate or tree",
+        _NOTHING,
+    ),
     r"(resources|trait)\d+": ("an amount or trait without a class or trait name after a colon", _NOTHING),
     r"(vmware|powervm|zvm|hyperv):.+": ("the extra specs of another hypervisor", _NOTHING),
 }

@@ -175,7 +175,7 @@ def _unknown(where: str, name: str, offered: Sequence[str], refused: Sequence[st
     close = difflib.get_close_matches(name, offered, n=1)
     meant = f"; did it mean {close[0]}?" if close else "."
     if refused:
-        out = f"Installed and not in service: {' '.join(refused)} {LOOK}"
+        out = f"Installed but not in service: {' '.join(refused)} {LOOK}"
         return f"{where} names {named(name)}, which no plugin in service offers{meant} {out}"
     there_are = f"There are {', '.join(offered)}."
     return f"{where} names {named(name)}, which no installed plugin offers{meant} {there_are}"

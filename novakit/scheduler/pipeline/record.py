@@ -34,7 +34,7 @@ from novakit.scheduler.pipeline.pipeline import Outcome, Pipeline, Stage
 from novakit.scheduler.pipeline.steps import AnyPipelineStep, Broken, PipelineStep, applies_mask, reasons
 from novakit_hookspecs.scheduling import Ask, FilterSpec, GroupAsk, Reason
 
-OUT_OF_ORDER = "The scheduler could not decide: one of its checks is out of order."
+OUT_OF_ORDER = "The scheduler could not decide: one of its checks is broken."
 TOP = 5
 """Hosts whose weights are kept."""
 LOOKS = 100

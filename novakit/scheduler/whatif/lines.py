@@ -144,7 +144,7 @@ def _host(entry: Mapping[str, object]) -> TraceHost:
             tree=_records([entry["tree"]], Tree, "tree")[0] if "tree" in entry else None,
         )
     except WrongLine as error:
-        raise WrongLine(f"is of host {name} and {error}") from error
+        raise WrongLine(f"is of host {name}, and {error}") from error
 
 
 def _stock(amounts: object, what: str) -> HostStock:

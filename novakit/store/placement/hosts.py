@@ -288,8 +288,8 @@ def _compare_inventory(one: _Wanted, rows: Mapping[str, Row], writes: _Writes) -
         if new - _UNSEEN:
             writes.touched.add(one.id)
         if "reported" in new and row["stated"]:
-            told = {"reported": row["reported"], "stated": row["stated"]}
-            log.info("an operator's word counts instead of the host's", provider=one.name, resource_class=name, **told)
+            told = {"resource_class": name, "reported": row["reported"], "stated": row["stated"]}
+            log.info("an operator's setting counts instead of the host's", provider=one.name, **told)
     for name, old in rows.items():
         if name in offered or not old["by_host"]:
             continue

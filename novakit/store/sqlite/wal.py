@@ -63,7 +63,7 @@ class WriteAheadLog:
         if self.fault:
             raise errors.Unavailable(
                 f"The disk of the database did not take what was written ({self.fault}), so nothing more is written."
-                " Mend the disk and restart novakit."
+                " Repair the disk and restart novakit."
             )
 
     async def _flush(self, waiting: Sequence[None]) -> Sequence[None]:

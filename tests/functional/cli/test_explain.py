@@ -93,7 +93,7 @@ def test_a_dry_run_that_fails_says_the_fault_itself_to_admins_and_no_decision_to
     code, [record] = desk.records("--flavor", "m1.small")
     assert (code, record["message"]) == (1, f"The scheduler could not decide: {FAULT}.")
     done = desk.explain("--flavor", "m1.small", "--cloud", "novakit")
-    assert "one of its checks is out of order" in done.stdout
+    assert "one of its checks is broken" in done.stdout
     assert "decision" not in done.stdout and "KeyError" not in done.stdout
 
 

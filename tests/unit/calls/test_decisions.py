@@ -39,7 +39,7 @@ REFUSED = DecisionRecord(
     ),
     timings={"filter_ms": 0.5},
     nearest=NearestMiss(host="b", misses=(Miss(filter="ram", remedy="2048 MiB more memory free", **LACKS),)),
-    conflicts=(TriedHost(host="a", why="claimed by somebody else"),),
+    conflicts=(TriedHost(host="a", why="another claim took it"),),
 )
 PLACED = DecisionRecord(
     server_id="s",

@@ -130,7 +130,7 @@ def test_a_name_that_a_broken_plugin_may_offer_is_not_called_uninstalled() -> No
             PipelineOptions(filters=["rams"]),
             refused,
         )
-    assert "did it mean ram? Installed and not in service: filters:acme of novakit-acme 1.0" in told.value.message
+    assert "did it mean ram? Installed but not in service: filters:acme of novakit-acme 1.0" in told.value.message
 
 
 @attrs.frozen

@@ -48,7 +48,7 @@ SQLITE: tuple[tuple[Callable[[Path], None], str], ...] = (
     (damaged, "restore a backup, or move it away for an empty one."),
     (nowhere, "Check the rights and the space of its directory, or name another `database`."),
     (read_only, "Check the rights and the space of its directory, or name another `database`."),
-    (held, "Another program holds it; end that one."),
+    (held, "Another program has locked it; stop that program."),
     (full, "The disk is full; free some space, or name another `database`."),
     (misspelt, "`novakit doctor` looks at it."),
 )

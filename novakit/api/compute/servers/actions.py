@@ -74,7 +74,7 @@ async def act(call: Call[Compute]) -> web.Response:
         raise errors.BadRequest(f"There is no such action: {name[:80]}")
     await server_of(call, SERVER_ACTIONS[name])
     other.body.check(call.version, body)
-    raise errors.NotImplementedHere(f"The action {name} is not served by this cloud yet; the server is as it was.")
+    raise errors.NotImplementedHere(f"The action {name} is not served by this cloud yet; the server is unchanged.")
 
 
 def _has(version: Version, since: Version | None, until: Version | None) -> bool:
