@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 GUESTS = ConnectionOptions(total=256, per_address=32, header_within=5.0, body_within=5.0, idle_within=30.0)
-"""Guests are strangers: what one of them holds open must not cost the others of its network their metadata."""
+"""Guests may be hostile: what one of them holds open must not cost the others of its network their metadata."""
 
 
 @attrs.frozen

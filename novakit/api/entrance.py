@@ -1,4 +1,4 @@
-"""Who comes in: a caller with a good token, or a stranger where one may be; each in his turn."""
+"""Who comes in: a caller with a good token, or one without where the route allows it; each in turn."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -29,7 +29,7 @@ class Entrance:
     async def of(
         self, request: web.Request, request_id: str, *, public: bool, cost: Cost
     ) -> AsyncIterator[RequestContext | None]:
-        """Hold a place while the block answers; the caller is None where he is a stranger and may be one.
+        """Hold a place while the block answers; the caller is None without a token, where the route allows that.
 
         Raises Unauthorized, TooMany.
         """

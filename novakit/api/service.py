@@ -148,7 +148,7 @@ class Call(Generic[S]):
         return self.request.query
 
     async def raw(self) -> bytes:
-        """Read the body, however often; strangers may send less. Raises TooLarge, BadRequest."""
+        """Read the body, however often; a client without a token may send less. Raises TooLarge, BadRequest."""
         if self._raw is None:
             most = self.request.client_max_size
             self._raw = await read_body(self.request, most if self._context else min(STRANGERS_BODY, most))

@@ -1,4 +1,4 @@
-"""`/metrics` and `/healthcheck`: cheap to ask, and silent to strangers."""
+"""`/metrics` and `/healthcheck`: cheap to ask, and for programs on this machine alone unless `metrics_open` is set."""
 
 import asyncio
 import ipaddress

@@ -1,6 +1,6 @@
 """Runs programs of the host: each an argument vector that no shell sees, with a time limit, without blocking the loop.
 
-Programs that open or make what a stranger has a hand in (`qemu-img`, `genisoimage`, `mke2fs`) are run by `tool`.
+Programs that open or make files which a tenant influences (`qemu-img`, `genisoimage`, `mke2fs`) are run by `tool`.
 They get limits of CPU, memory and file size, none of root's capabilities, and see only the files they are named:
 with bubblewrap no network, no other processes, of the host's files programs and libraries alone, and a filter of system
 calls.
