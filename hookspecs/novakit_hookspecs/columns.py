@@ -116,7 +116,7 @@ _RESOURCE = re.compile(r"(free|capacity|used|spread)_resource_([a-z][a-z0-9_]{0,
 
 
 def metric_name(name: str) -> str | None:
-    """Return a measurement's name as its column has it, dots and dashes being underscores; None for what is no name.
+    """Return the column name of a measurement, dots and dashes being underscores; None for what cannot be a name.
 
     `cpu.user.percent` is read as `metric_cpu_user_percent`.
     """
@@ -146,5 +146,5 @@ def find(name: str) -> Fact | None:
 
 
 def unknown(names: frozenset[str]) -> list[str]:
-    """List the names that are no fact, in order."""
+    """List the names that are not facts, in order."""
     return sorted(name for name in names if find(name) is None)

@@ -18,4 +18,4 @@ class Busy(Exception):
 
 
 class DeviceTaken(Exception):
-    """A device was to be given to a second guest: an error in the service's books, never the user's."""
+    """A device was to be given to a second guest: an error of the service, never of the user."""

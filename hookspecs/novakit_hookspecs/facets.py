@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable
 
 LIMITS_CPUS, LIMITS_DISKS = "CUSTOM_COMPUTE_LIMITS_CPUS", "CUSTOM_COMPUTE_LIMITS_DISKS"
-"""Traits of hosts whose driver obeys a flavor's limits (`quota:cpu_*`, `quota:disk_*`); it reports them itself."""
+"""Traits of hosts whose driver obeys flavors' limits (`quota:cpu_*`, `quota:disk_*`); the driver reports them."""
 CONFIG_DRIVES = "CUSTOM_COMPUTE_CONFIG_DRIVES"
-"""The trait of hosts whose driver gives guests `GuestPlan.config_drive`; it reports it itself."""
+"""The trait of hosts whose driver gives guests `GuestPlan.config_drive`; the driver reports it by itself."""
 IMAGE_FORMATS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "luks", "ami", "ari", "aki", "ploop")
 """The disk formats that images have, as `LocalImage.disk_format` names them."""
 _NOT_STANDARD = frozenset({"luks"})

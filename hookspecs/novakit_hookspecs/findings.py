@@ -1,4 +1,4 @@
-"""What `novakit doctor` is told by a plugin that looks at its host."""
+"""What a plugin that checks its host reports to `novakit doctor`."""
 
 import enum
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import attrs
 
 
 class Verdict(enum.Enum):
-    """How one thing on the host stands."""
+    """The state of one thing on the host."""
 
     OK = "ok"
     WARN = "warn"
@@ -26,14 +26,14 @@ class Finding:
     verdict: Verdict
     """How bad it is."""
     found: str
-    """What is there, in words."""
+    """What was found, in words."""
     remedy: str = ""
     """What to do, unless the verdict is OK: a command where there is one."""
 
 
 @runtime_checkable
 class ExaminesHost(Protocol):
-    """Facet of a virt, network or accelerator driver: can say how what it needs of the host stands."""
+    """Facet of a virt, network or accelerator driver: can check what it needs of the host."""
 
     async def examine_host(self) -> Sequence[Finding]:
         """Look at everything the driver needs on its host, in a few seconds, and change nothing.

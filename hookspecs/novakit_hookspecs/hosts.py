@@ -15,7 +15,7 @@ _OTHER = re.compile(r"[^A-Z0-9_]")
 
 
 def pci_name(*parts: str) -> str:
-    """Name what the ledger knows devices by: the resource class of a kind is CUSTOM_PCI_<KIND>.
+    """Return the name under which the ledger knows devices: the resource class of a kind is CUSTOM_PCI_<KIND>.
 
     Parts are joined by an underscore and written in upper case, every other character as an underscore.
     """
@@ -73,12 +73,12 @@ class PciDevice:
 
     @property
     def resource_class(self) -> str:
-        """Return what the ledger counts it as; one unit of it."""
+        """Return the resource class of which the ledger counts it as one unit."""
         return pci_name(self.kind)
 
     @property
     def traits(self) -> frozenset[str]:
-        """Return which model it is: CUSTOM_PCI_10DE_20B5, where vendor and product are known."""
+        """Return the trait of its model, such as CUSTOM_PCI_10DE_20B5, where vendor and product are known."""
         known = self.vendor_id and self.product_id
         return frozenset({pci_name(self.vendor_id, self.product_id)} if known else ())
 
@@ -114,7 +114,7 @@ class CpuInfo:
     arch: str = ""
     """As the kernel names it: x86_64."""
     model: str = ""
-    """The model, by whatever name the driver has for it."""
+    """The model, as the driver names it."""
     vendor: str = ""
     """Who made it: GenuineIntel, AMD."""
     features: tuple[str, ...] = tuple_field()
@@ -167,7 +167,7 @@ class Holding:
     kind: str
     """domain, disk, file, tap, namespace, process, flow, lease, bridge-port, device."""
     name: str
-    """How it is called on the host, for people."""
+    """Its name on the host, for people."""
     owner: str
     """The id of the server, port, network, router or claim it belongs to."""
 

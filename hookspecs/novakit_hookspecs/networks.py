@@ -308,7 +308,7 @@ VIF_TYPES = ("bridge", "hyperv", "ovs", "phy", "tap", "vhostuser")
 
 @attrs.frozen(kw_only=True)
 class VifBinding:
-    """What clients and guests are told of ports that a driver wires."""
+    """What clients and guests read about ports that a driver wires."""
 
     vif_type: str = attrs.field(default="tap", validator=attrs.validators.in_(VIF_TYPES))
     """`binding:vif_type` of the network API, and the type of the link that a guest reads in its metadata."""
@@ -331,7 +331,7 @@ class NetworkSpec:
     facets: frozenset[type] = attrs.field(factory=frozenset, converter=frozen_types)
     """Optional abilities that the driver has, as the protocols of this module."""
     binding: VifBinding = attrs.field(factory=VifBinding, validator=attrs.validators.instance_of(VifBinding))
-    """What clients and guests are told of the ports it wires."""
+    """What clients and guests read about the ports it wires."""
 
 
 @hookspec

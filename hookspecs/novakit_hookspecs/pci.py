@@ -22,7 +22,7 @@ def parse_address(text: str) -> tuple[int, int, int, int]:
 def addresses(attachments: Sequence[Attachment]) -> Sequence[str]:
     """Return the addresses of PCI functions, for a driver that renders nothing else.
 
-    Raises Refused for an attachment of another kind, for what is no address, and for an address given twice.
+    Raises Refused for an attachment of another kind, for an invalid address, and for an address given twice.
     """
     found: list[str] = []
     for each in attachments:

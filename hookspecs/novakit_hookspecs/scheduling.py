@@ -216,7 +216,7 @@ class Reason:
     count: int
     """How many hosts it stands for."""
     message: str
-    """For people, tenants included, after the number of hosts: "lack memory (wanted 4096 MiB, at most 2048 free)".
+    """For people, tenants included, to follow a number of hosts: "lack memory (wanted 4096 MiB, at most 2048 free)".
 
     It names no host and no value the operator set.
     """

@@ -52,7 +52,7 @@ class Nic:
     mtu: int
     """Bytes of the largest packet."""
     model: str = "virtio"
-    """Kind of card that the guest sees, as QEMU names it."""
+    """Model of the NIC that the guest sees, as QEMU names it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +113,7 @@ class Guest:
 
 @attrs.frozen(kw_only=True)
 class GuestEvent:
-    """A guest changed its power state, whoever made it do so."""
+    """A guest changed its power state, by itself or because somebody changed it."""
 
     guest: str = uuid_field()
     """Id of the server."""

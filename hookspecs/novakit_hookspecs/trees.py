@@ -51,7 +51,7 @@ class Tree:
 
     @property
     def classes(self) -> frozenset[str]:
-        """Name the resource classes of which it tells."""
+        """List the resource classes that it has amounts of."""
         return frozenset(name for one in self.providers for name, _ in one.stock)
 
 
@@ -73,7 +73,7 @@ class RequestGroup:
         return self.required <= provider.traits and not self.forbidden & provider.traits
 
     def described(self) -> str:
-        """Say it in words: 1 VGPU with CUSTOM_FAST and without CUSTOM_OLD."""
+        """Describe the group in words: 1 VGPU with CUSTOM_FAST and without CUSTOM_OLD."""
         told = ", ".join(f"{amount} {name}" for name, amount in sorted(self.resources.items()))
         if self.required:
             told += f" with {', '.join(sorted(self.required))}"

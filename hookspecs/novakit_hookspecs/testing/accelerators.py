@@ -67,7 +67,9 @@ class AcceleratorConformance:
             assert all(amount > 0 for amount in device.inventory.values()), f"{device.key}: leave out what is 0"
             shared = devices[device.parent].counters if device.parent else device.counters
             for counter, amount in device.draws.items():
-                assert 0 < amount <= shared.get(counter, 0), f"{device.key} draws {counter}, which its card has not"
+                assert 0 < amount <= shared.get(counter, 0), (
+                    f"{device.key} uses up {counter}, which its parent does not have"
+                )
 
     async def test_resource_classes_and_traits_are_spelt_as_placement_wants_them(
         self, provider: AcceleratorProvider

@@ -104,7 +104,7 @@ class NetworkConformance:
         applied = await driver.apply(Topology(revision=1000))
         assert not applied.vifs
         assert not applied.faults
-        assert not await owners(driver), "something of ours is left on the host"
+        assert not await owners(driver), "the driver left something on the host"
 
     async def test_what_cannot_be_made_is_a_fault_of_that_alone(self, driver: NetworkDriver, draft: Draft) -> None:
         network = draft.network()

@@ -1,4 +1,4 @@
-"""What flavor and image say of a guest's hardware beside its CPUs' places, disks and cards.
+"""What flavor and image say of a guest's hardware beside its CPUs' places, disks and NICs.
 
 Read in one place, so that the API refuses what no driver could build and every driver builds the same.
 """

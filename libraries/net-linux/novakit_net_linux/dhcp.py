@@ -1,6 +1,6 @@
 """The DHCP service of a network: one dnsmasq in the network's namespace.
 
-It answers cards it knows, with the addresses it was told, and nothing else: no pool, no DNS.
+It answers the NICs it knows, with the addresses it was given, and nothing else: no pool, no DNS.
 It outlives us; a file with its number and its command line say whether the one that runs is ours.
 """
 

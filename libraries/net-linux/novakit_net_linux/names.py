@@ -8,7 +8,7 @@ Namespaces are file names and carry the whole id.
 import re
 
 TAP = "nkt"
-"""A guest's card; an own prefix, so that no tap of another service is ever taken for ours."""
+"""A guest's tap; a prefix of our own, so that no tap of another service is ever taken for ours."""
 DHCP = "nd-"
 ROUTER = "qr-"
 GATEWAY = "qg-"

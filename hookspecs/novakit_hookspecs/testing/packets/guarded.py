@@ -156,7 +156,7 @@ class GuardsPorts(PacketFrame):
         await driver.apply(draft.topology())
         said, heard = (client, server) if speaker == "client" else (server, client)
         said.send(b"x")
-        assert silent(heard), f"what the {speaker} says still arrives"
+        assert silent(heard), f"packets of the {speaker} still arrive"
         draft.change(keeper, rules=(*OUT, allow_tcp(80)))
         await driver.apply(draft.topology())
         heard.settimeout(10)
@@ -247,7 +247,7 @@ class GuardsPorts(PacketFrame):
         liar.lies(ethernet(own, EVERYWHERE, 0x8100, b"\x00\x05\x08\x00" + web[1]))
         assert not ear.hears(mark)
         liar.lies(ethernet(own, target, *web))
-        assert ear.hears(mark), "the truth has to arrive"
+        assert ear.hears(mark), "what the guest may truly send must arrive"
 
     async def test_spoofed_arp_goes_nowhere(self, pair: Pair, believer: PacketGuest) -> None:
         liar, ear = pair.first, believer.ear()
@@ -260,7 +260,7 @@ class GuardsPorts(PacketFrame):
             liar.lies(ethernet(own, EVERYWHERE, 0x0806, message))
         assert not ear.hears(socket.inet_aton("10.1.0.1"))
         liar.lies(ethernet(own, EVERYWHERE, 0x0806, arp(1, own, "10.1.0.11", "10.1.0.12")))
-        assert ear.hears(socket.inet_aton("10.1.0.11")), "the truth has to arrive"
+        assert ear.hears(socket.inet_aton("10.1.0.11")), "what the guest may truly send must arrive"
 
     async def test_a_guest_cannot_play_dhcp_server_or_ipv6_router(self, pair: Pair, believer: PacketGuest) -> None:
         liar, ear = pair.first, believer.ear()

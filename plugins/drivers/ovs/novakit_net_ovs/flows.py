@@ -187,7 +187,7 @@ def _claims(port: Port) -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(CACHED)
 def vouched(ofport: int, own: str, pairs: tuple[tuple[str, str], ...]) -> list[str]:
-    """Return what one card may claim to be; anything else it sends falls off the end of the table."""
+    """Return what one port may claim to be; anything else it sends falls off the end of the table."""
     return list(_vouched(ofport, own, pairs))
 
 
@@ -207,7 +207,7 @@ def _vouched(ofport: int, own: str, pairs: tuple[tuple[str, str], ...]) -> Itera
 
 
 def _any_address(sent: str, mac: str) -> Iterator[str]:
-    """What a card may say before it has an address."""
+    """What a port may send before it has an address."""
     yield _flow(SPOOF, 90, f"{sent},arp,arp_op=1,arp_sha={mac},arp_spa=0.0.0.0", _go(DELIVER))
     yield _flow(SPOOF, 90, f"{sent},udp,nw_src=0.0.0.0,nw_dst=255.255.255.255,tp_src=68,tp_dst=67", _go(DELIVER))
     yield _flow(SPOOF, 100, f"{sent},udp,tp_dst=68", "drop")
@@ -262,7 +262,7 @@ def _deliver(segment: Segment, numbers: dict[str, int]) -> Iterator[str]:
     everyone = [handing[ofport] for ofport in sorted(handing)] + way_out
     if everyone:
         yield _flow(DELIVER, 90, f"{here},{GROUP}", ",".join(everyone))
-    # Behind an open card may be more cards than we know of.
+    # Behind an unguarded port may be more MACs than we know of.
     unknown = [handing[wire.ofport] for wire in wires if not wire.port.port_security] + way_out
     if unknown:
         yield _flow(DELIVER, 80, here, ",".join(unknown))

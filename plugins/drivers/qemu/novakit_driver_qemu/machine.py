@@ -48,7 +48,7 @@ class Drive:
 
 @attrs.frozen(kw_only=True)
 class MachineNic:
-    """One network card of a guest."""
+    """One NIC of a guest."""
 
     tap: str
     mac: str
