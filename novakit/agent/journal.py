@@ -133,7 +133,7 @@ class DurableJournal:
                 return {}
             descriptor = self._opened(os.O_RDONLY)
             try:
-                lines = {key: os.pread(descriptor, size, start) for key, (start, size) in places.items()}
+                lines = {key: _part(descriptor, start, size) for key, (start, size) in places.items()}
             finally:
                 os.close(descriptor)
         damaged = [key for key, text in lines.items() if key not in scan(text).places]
@@ -287,10 +287,10 @@ def _content(path: Path) -> bytes:
             raise
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        return b"".join(_sector(file.fileno(), start, min(_SECTOR, size - start)) for start in range(0, size, _SECTOR))
+        return b"".join(_part(file.fileno(), start, min(_SECTOR, size - start)) for start in range(0, size, _SECTOR))
 
 
-def _sector(descriptor: int, start: int, size: int) -> bytes:
+def _part(descriptor: int, start: int, size: int) -> bytes:
     try:
         return os.pread(descriptor, size, start)
     except OSError:
