@@ -42,6 +42,9 @@ def test_a_token_of_another_token_ends_with_it_and_names_it(tmp_path: Path) -> N
     child = tokens.fresh("u", lifetime=6000, parent=parent)
     assert child.expires_at == parent.expires_at
     assert child.audit_ids[1:] == parent.audit_ids
+    grandchild = tokens.fresh("u", lifetime=6000, parent=child)
+    assert grandchild.audit_ids[1:] == parent.audit_ids, "whoever ends the login ends all that came of it"
+    assert len({token.audit_ids[0] for token in (parent, child, grandchild)}) == 3
 
 
 def test_a_changed_token_is_refused_wherever_it_was_changed(tmp_path: Path) -> None:
