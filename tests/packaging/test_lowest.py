@@ -31,7 +31,7 @@ FOLDER_OF = {
 }
 """Where the tests lie that need this distribution alone; every other folder holds tests of the core."""
 BESIDE = {
-    "novakit": ("functional/roles/intruder.py",),
+    "novakit": ("functional/guests/cloud.py", "functional/roles/intruder.py"),
     "novakit-hookspecs": ("conformance/broken_scheduling.py", "conformance/test_broken_scheduling.py"),
     "novakit-simulated": (
         "conformance/broken",
