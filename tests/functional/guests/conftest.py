@@ -14,3 +14,15 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = await sqlite_store(tmp_path / "cloud.db")
     yield store
     await store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def either_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """The same on each kind of database."""
+    if request.param == "sqlite":
+        store = await sqlite_store(tmp_path / "cloud.db")
+    else:
+        store = await Store.open(request.getfixturevalue("postgres_url"))
+        await store.create_all()
+    yield store
+    await store.close()

@@ -1,6 +1,6 @@
 """What lost deployments have left of their networks on a host: told of, and removed by the driver at a word alone."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,9 @@ from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.hosts import Holding
 from novakit_hookspecs.networks import Abandoned
 from tests.functional.guests.cloud import Cloud
-from tests.support.stores import sqlite_store
 
 OLD, USED = "/srv/old/agents/a/network", "/srv/used/agents/a/network"
 NAMESPACE = "nkr-99999999-0000-4000-8000-000000000001"
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await sqlite_store(tmp_path / "cloud.db")
-    yield store
-    await store.close()
 
 
 @attrs.define

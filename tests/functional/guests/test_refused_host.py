@@ -166,9 +166,9 @@ def counting_as_down_soon(cloud: Cloud, **other: Any) -> None:
 
 
 async def test_a_create_goes_to_the_next_host_where_the_chosen_one_takes_no_part_any_more(
-    store: Store, tmp_path: Path
+    either_store: Store, tmp_path: Path
 ) -> None:
-    async with two_hosts(store, tmp_path) as site:
+    async with two_hosts(either_store, tmp_path) as site:
         cloud, id = site.cloud, await site.create()
         lost: list[str] = []
 
@@ -185,7 +185,7 @@ async def test_a_create_goes_to_the_next_host_where_the_chosen_one_takes_no_part
         row = await site.row(id)
         assert row["vm_state"] == "active" and {row["host"], *lost} == {"a", "b"}
         assert await cloud.guests(row["host"]) >= {id}
-        told = [each["details"] for each in (await latest(store, id))["events"] if each["result"] == "Error"]
+        told = [each["details"] for each in (await latest(either_store, id))["events"] if each["result"] == "Error"]
         assert told == [TAKES_NO_PART]
 
 
@@ -201,9 +201,9 @@ class Losing:
 
 
 async def test_a_create_whose_host_may_have_the_guest_is_built_nowhere_else_and_fails_with_the_reason(
-    store: Store, tmp_path: Path
+    either_store: Store, tmp_path: Path
 ) -> None:
-    async with two_hosts(store, tmp_path) as site:
+    async with two_hosts(either_store, tmp_path) as site:
         cloud, id = site.cloud, await site.create()
         site.cut_at = "create/build/done"
         await site.work()
