@@ -10,6 +10,7 @@ import attrs
 import novakit.api
 from novakit.api import bodies
 from novakit.api.compute.schemas.not_served import NotServed
+from novakit.api.identity.resources import Noun
 from novakit.api.network.bodies.attributes import Attribute, AttributesBody
 from novakit.api.network.bodies.kinds import ValueKind
 from novakit.api.network.resources import Resource
@@ -63,6 +64,10 @@ def _within(value: object, place: str) -> Iterator[Form]:
         yield from _within(value.new, f"{place}.new")
         if value.change is not None:
             yield from _within(value.change, f"{place}.change")
+    elif isinstance(value, Noun):
+        yield Form(
+            place, [(" of a POST", value.schema(value.required)), (" of a PATCH", value.schema(()))], value.values
+        )
     elif isinstance(value, NotServed):
         yield from _within(value.body, place)
     elif isinstance(value, bodies.Versions):

@@ -1,20 +1,31 @@
 """The nouns of identity that are created, listed, shown, changed and deleted all in the same way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import orjson
 from aiohttp import web
 
 from novakit import errors
-from novakit.api import ids
-from novakit.api.bodies import BodyReader
+from novakit.api import ids, records
+from novakit.api.bodies import Definition
 from novakit.api.documents import Document, Row
 from novakit.api.identity import checks, filters
 from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
+from novakit.api.identity.values import (
+    DomainValues,
+    EndpointValues,
+    NounValues,
+    ProjectValues,
+    RegionValues,
+    RoleValues,
+    ServiceValues,
+    UserValues,
+)
 from novakit.api.service import Call, Handler, Route, reply
 from novakit.identity import Identity
 from novakit.identity.directory import Kind
+from novakit.left_out import sent
 
 Values = dict[str, object]
 """What is to be kept of a thing, by column; what it may be its noun says."""
@@ -49,6 +60,9 @@ class Noun:
     """What every document says besides."""
     required: Sequence[str] = ("name",)
     accepts: Mapping[str, object]
+    """The JSON schema of each attribute that may be sent."""
+    values: type[NounValues]
+    """The record that is made of them."""
     frozen: Sequence[str] = ()
     """What cannot be changed later."""
     filters: Sequence[str] = ("name",)
@@ -74,52 +88,54 @@ class Noun:
         }
         return [choice[verb] for verb in self.verbs]
 
-    def _body(self, required: Sequence[str]) -> BodyReader[dict[str, Values]]:
-        inner = {"type": "object", "required": list(required), "properties": dict(self.accepts)}
-        whole = {"type": "object", "required": [self.name], "properties": {self.name: inner}}
-        return checks.body(dict[str, Values], whole)
+    def schema(self, required: Sequence[str]) -> Definition:
+        """Describe what is said of one, some attributes of which must be."""
+        return {"type": "object", "required": list(required), "properties": dict(self.accepts)}
+
+    def _reader(self, required: Sequence[str]) -> Callable[[object], NounValues]:
+        whole = {"type": "object", "required": [self.name], "properties": {self.name: self.schema(required)}}
+        read = checks.body(dict[str, object], whole)
+        return lambda body: records.read(self.values, read(body)[self.name])
 
     def _creator(self) -> Handler:
-        read = self._body(self.required)
+        read = self._reader(self.required)
 
         async def create(call: Call[Identity]) -> web.Response:
-            values = read(await call.json())[self.name]
-            values = await _completed(call, self, self._with_extra(values, {}))
-            row = await call.service.directory.create(self.plural, values)
+            values = read(await call.json())
+            kept = await _completed(call, self, self._with_extra(values, {}))
+            row = await call.service.directory.create(self.plural, kept)
             return reply({self.name: self.document(call, row)}, 201)
 
         return create
 
     def _updater(self) -> Handler:
-        read = self._body(())
+        read = self._reader(())
 
         async def update(call: Call[Identity]) -> web.Response:
             directory = call.service.directory
-            values = dict(read(await call.json())[self.name])
+            values = read(await call.json())
             before = await directory.show(self.plural, call.path["id"])
-            for name in [name for name in self.frozen if name in values]:
-                if _kept(name, values.pop(name)) != before[name]:
+            kept = self._with_extra(values, before["extra"] or {})
+            for name in [name for name in self.frozen if name in kept]:
+                if kept.pop(name) != before[name]:
                     raise errors.BadRequest(f"The {name} of a {self.name} cannot be changed.")
-            values = self._with_extra(values, before["extra"] or {})
-            row = await directory.update(self.plural, call.path["id"], _plain(values))
+            row = await directory.update(self.plural, call.path["id"], _plain(kept))
             return reply({self.name: self.document(call, row)})
 
         return update
 
-    def _with_extra(self, values: Values, before: Mapping[str, object]) -> Values:
+    def _with_extra(self, values: NounValues, before: Mapping[str, object]) -> Values:
         """Keep the attributes that the API does not know as clients sent them; null takes one away.
 
         Raises BadRequest where they would be more than a row should hold.
         """
-        known = {*self.accepts, *self.fixed, *self.shown, "id", "links", "tenant_id"}
-        unknown = {name: values[name] for name in values if name not in known}
+        known = {*self.fixed, *self.shown, "id", "links", "tenant_id"}
+        unknown = {name: value for name, value in values.more.items() if name not in known}
         extra = {name: value for name, value in {**before, **unknown}.items() if value is not None}
         if len(orjson.dumps(extra)) > MOST_EXTRA:
             raise errors.BadRequest(f"The attributes besides the API's own are more than {MOST_EXTRA} bytes.")
-        # An id is ours to give, but where the noun's own clients may.
-        ours = {"id"} - set(self.accepts)
-        kept = {name: value for name, value in values.items() if name not in unknown and name not in ours}
-        return {**{name: _kept(name, value) for name, value in kept.items()}, "extra": extra}
+        said = {name: _kept(name, value) for name, value in sent(values).items() if name != "more"}
+        return {**said, "extra": extra}
 
     async def list(self, call: Call[Identity]) -> web.Response:
         """List what equals the filters of the query."""
@@ -196,6 +212,7 @@ async def _exists(call: Call[Identity], kind: Kind, key: str) -> None:
 DOMAIN = Noun(
     name="domain",
     plural="domains",
+    values=DomainValues,
     shown=("name", "description", "enabled"),
     fixed={"tags": [], "options": {}},
     accepts={"name": SHORT_NAME, "description": TEXT, "enabled": FLAG},
@@ -204,6 +221,7 @@ DOMAIN = Noun(
 PROJECT = Noun(
     name="project",
     plural="projects",
+    values=ProjectValues,
     shown=("name", "domain_id", "description", "enabled", "parent_id", "tags"),
     fixed={"is_domain": False, "options": {}},
     accepts={
@@ -221,6 +239,7 @@ PROJECT = Noun(
 USER = Noun(
     name="user",
     plural="users",
+    values=UserValues,
     shown=("name", "domain_id", "description", "enabled", "default_project_id", "email"),
     fixed={"options": {}, "password_expires_at": None},
     accepts={
@@ -238,6 +257,7 @@ USER = Noun(
 ROLE = Noun(
     name="role",
     plural="roles",
+    values=RoleValues,
     shown=("name", "description"),
     fixed={"domain_id": None, "options": {}},
     accepts={"name": NAME, "description": TEXT, "domain_id": {"type": "null"}},
@@ -246,6 +266,7 @@ ROLE = Noun(
 REGION = Noun(
     name="region",
     plural="regions",
+    values=RegionValues,
     shown=("description", "parent_region_id"),
     required=(),
     accepts={"id": NAME, "description": TEXT, "parent_region_id": {"anyOf": [NAME, {"type": "null"}]}},
@@ -255,6 +276,7 @@ REGION = Noun(
 SERVICE = Noun(
     name="service",
     plural="services",
+    values=ServiceValues,
     shown=("name", "type", "description", "enabled"),
     required=("type",),
     accepts={"name": NAME, "type": NAME, "description": TEXT, "enabled": FLAG},
@@ -263,6 +285,7 @@ SERVICE = Noun(
 ENDPOINT = Noun(
     name="endpoint",
     plural="endpoints",
+    values=EndpointValues,
     shown=("interface", "region_id", "service_id", "url", "enabled"),
     required=("interface", "service_id", "url"),
     accepts={
