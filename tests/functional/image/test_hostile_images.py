@@ -210,6 +210,20 @@ async def test_an_upload_that_breaks_off_leaves_a_queued_image_and_no_file(cloud
     assert (await cloud.upload(image["id"], b"again"))[0] == 204
 
 
+async def test_what_was_judged_as_one_format_becomes_no_image_of_another(cloud: Any) -> None:
+    image = await cloud.image(disk_format="raw")
+
+    async def pieces() -> Any:
+        yield b"x" * 1024
+        status, _ = await cloud.patch(image["id"], {"op": "replace", "path": "/disk_format", "value": "qcow2"})
+        assert status == 200
+        yield b"x" * 1024
+
+    assert (await cloud.upload(image["id"], pieces()))[0] == 409
+    assert (await cloud.ask("GET", f"/v2/images/{image['id']}"))[1]["status"] == "queued"
+    assert cloud.files() == []
+
+
 async def test_an_image_above_the_limit_is_refused_announced_or_not(cloud: Any) -> None:
     image = await cloud.image()
     cloud.images.max_size = 3 * PIECE

@@ -27,6 +27,8 @@ async def test_a_floating_ip_moves_and_becomes_free_with_its_port(cloud: Any) ->
     path = f"floatingips/{address['id']}"
     moved = (await cloud.call("PUT", path, {"floatingip": {"port_id": two["id"]}}))[1]["floatingip"]
     assert moved["fixed_ip_address"] == two["fixed_ips"][0]["ip_address"]
+    again = await cloud.call("PUT", path, {"floatingip": {"port_id": two["id"]}})
+    assert (again[0], again[1]["floatingip"]["port_id"]) == (200, two["id"]), "to where it is, too"
     leave = f"routers/{router['id']}/remove_router_interface"
     wish = {"subnet_id": net["subnet"]["id"]}
     assert await cloud.refused("PUT", leave, wish) == (409, "RouterInterfaceInUseByFloatingIP")

@@ -157,3 +157,10 @@ async def test_a_host_that_comes_back_with_another_driver_tells_of_its_ports_ane
     for kind in ("ovs", "bridge"):
         await cloud.networks.host_up("here", VifBinding(vif_type=kind))
         assert await _told(cloud, made["id"]) == (kind, {"port_filter": True})
+
+
+async def test_two_ports_of_one_request_do_not_get_the_same_address(cloud: Any) -> None:
+    net = await cloud.network()
+    wish = {"network_id": net["id"], "fixed_ips": [{"ip_address": "10.0.0.9"}]}
+    assert await cloud.refused("POST", "ports", {"ports": [wish, wish]}) == (409, "IpAddressInUse")
+    assert (await cloud.call("GET", f"ports?network_id={net['id']}"))[1]["ports"] == []
