@@ -7,6 +7,7 @@ import pytest
 
 from novakit.errors import Conflict
 from novakit.placement import AllocationClaim, HostReport, Placement
+from novakit.store.placement import allocations
 from novakit_hookspecs.hosts import Inventory
 from tests.support.stores import sqlite_store
 
@@ -52,6 +53,15 @@ async def test_a_claim_takes_and_the_same_claim_again_takes_no_more(placement):
     async with placement.store.read() as session:
         assert await placement.allocations_of(session, one.consumer_id) == {HOST: {"VCPU": 3, "MEMORY_MB": 100}}
         assert await placement.consumers(session) == {one.consumer_id: one}
+
+
+async def test_each_change_of_what_a_consumer_holds_is_its_next_generation(placement):
+    one = claim({HOST: {"VCPU": 1}})
+    for generation, amount in enumerate((1, 3, 2), start=1):
+        assert await claimed(placement, attrs.evolve(one, allocations={HOST: {"VCPU": amount}})) == [True]
+        async with placement.store.read() as session:
+            (row,) = await allocations.of_consumer(session, one.consumer_id)
+        assert (row["consumer_generation"], row["used"]) == (generation, amount)
 
 
 async def test_what_is_held_is_granted_again_though_nobody_would_get_so_much_any_more(placement):
