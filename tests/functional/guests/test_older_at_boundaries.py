@@ -22,6 +22,8 @@ from novakit.conductor.steps import building
 from novakit.conductor.verb import Verb
 from novakit.conductor.verbs import VERBS
 from novakit.conductor.verbs.create import CREATE, Creating
+from novakit.conductor.verbs.reboot import WantedReboot
+from novakit.conductor.verbs.unshelve import WantedPlace
 from novakit.network import Requested
 from novakit.placement import Placement
 from novakit.plughost import PluginChoice, PluginHost
@@ -37,7 +39,7 @@ PLUGINS = PluginHost.load(PluginChoice.read({}, driver="simulated", network="sim
 FROM = {"create": None, "stop": "active", "reboot": "active", "delete": "active", "shelveOffload": "shelved"}
 FROM |= {"unshelve": "shelved_offloaded", "start": "stopped"}
 """What a server is when the verb is asked for."""
-BODIES = {"reboot": {"type": "HARD"}}
+BODIES = {"reboot": WantedReboot(type="HARD"), "unshelve": WantedPlace()}
 LATER = {
     "stop": ("start", Power.RUNNING),
     "start": ("stop", Power.SHUTDOWN),
