@@ -1,9 +1,10 @@
 """What the drivers of a host hold, as far as they tell, and what others have left there of the network's kind."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from novakit.plughost import Plugin, guarded
-from novakit_hookspecs.errors import Refused
+from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.hosts import Holding
 from novakit_hookspecs.networks import Abandoned, NetworkDriver, RemovesAbandoned
 from novakit_hookspecs.virt import VirtDriver
@@ -27,7 +28,9 @@ async def abandoned(plugin: Plugin, network: NetworkDriver) -> tuple[Abandoned, 
 
 
 async def remove_abandoned(plugin: Plugin, network: NetworkDriver, owner: str) -> None:
-    """Have the driver remove what one of them has left. Raises Refused where it cannot."""
+    """Have the driver remove what one of them has left; nothing left is fine. Raises Refused where it cannot."""
     if not isinstance(network, RemovesAbandoned):
         raise Refused(f"The network driver {plugin.name} removes nothing that another deployment has left.")
-    await guarded(plugin, "remove_abandoned", network.remove_abandoned(owner), 2 * WITHIN)
+    # A call may come again whose answer was lost: then it is done, and who asked looks at what is left by itself.
+    with suppress(NotFound):
+        await guarded(plugin, "remove_abandoned", network.remove_abandoned(owner), 2 * WITHIN)

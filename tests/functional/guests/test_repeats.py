@@ -21,6 +21,7 @@ from novakit.calls.host import BuildPlan, GuestNote, HostCalls, ImageTarget, Net
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import GuestPlan, Power
 from tests.functional.guests.cloud import Cloud
+from tests.functional.guests.test_abandoned import OLD, Shared, left
 from tests.support.stores import sqlite_store
 
 SERVER, OPERATION = world.new_id(), world.new_id()
@@ -64,6 +65,8 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with Cloud.on(store, tmp_path, ["a"]) as cloud:
+        wired = cloud.agents["a"].network
+        cloud.agents["a"].network = Shared(wired, {OLD: left(OLD, ("bridge", "br-old"))})
         yield Host(cloud, cloud.parts.hosts.at("a"), f"http://127.0.0.1:{runner.addresses[0][1]}/file")
     await runner.cleanup()
     await store.close()
@@ -81,6 +84,7 @@ ORDER: Mapping[str, Ask] = {
     "discard_snapshot": lambda host, url: host.discard_snapshot(SERVER),
     "remove_remains": lambda host, url: host.remove_remains(OPERATION),
     "destroy": lambda host, url: host.destroy(SERVER),
+    "remove_abandoned": lambda host, url: host.remove_abandoned(OLD),
 }
 """How each call is asked for, in the order of a guest's life."""
 
@@ -145,9 +149,10 @@ def test_two_calls_with_one_key_are_one_call() -> None:
         "discard_snapshot": {"server": SERVER},
         "remove_remains": {"server": SERVER},
         "destroy": {"server": SERVER},
+        "remove_abandoned": {"owner": OLD},
     }
     assert given.keys() == ORDER.keys()
-    around = {"apply_network", "keep_networks"}
+    around = {"apply_network", "keep_networks", "remove_abandoned"}
     for name, arguments in given.items():
         repeat = methods_of(HostCalls)[name].declared.repeat_by
         assert repeat.by and all(named(path, arguments) is not None for path in repeat.by), name
