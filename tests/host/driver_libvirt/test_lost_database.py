@@ -75,7 +75,7 @@ def test_a_guest_outlives_its_database_answers_and_is_adopted(cloud: Cloud, micr
     plugins = json.loads(cloud.novakit("plugin", "list", "--format", "json"))
     assert {each["state"] for each in plugins if (each["group"], each["name"]) == ("drivers", "libvirt")} == {"active"}
     doctor = cloud.lab.run([PROGRAMS / "novakit", "doctor", "--state", cloud.state], check=False).stdout
-    assert "the database does not know: g on alpha" in " ".join(doctor.split())
+    assert "without a server in the database: g on alpha" in " ".join(doctor.split())
 
     assert "not in this database" in cloud.novakit("guest", "adopt", guest, code=1)
     assert "adopted" in cloud.novakit("guest", "adopt", guest, "--project", "demo")
