@@ -23,12 +23,15 @@ MOST_WORDS = 400
 LARGEST = (1 << 63) - 1
 """What TOML promises that a number can be."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""No name, path, URL or expression has one, and what is handed to a library of C ends at a NUL."""
+"""What no name, path, URL or expression has."""
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+"""What no text of lines has either, as a key in PEM, XML or a query; at a NUL, a library of C ends it."""
 
 
-def fill(section: str, kind: type[T], raw: Mapping[str, object]) -> T:
+def fill(section: str, kind: type[T], raw: Mapping[str, object], *, lines: bool = False) -> T:
     """Make an options record; `section` names it in errors: `[drivers.libvirt]`.
 
+    With `lines` its texts may have newlines and tabs, as those of plugins from elsewhere do; novakit's own have none.
     Raises ConfigError naming the key and what is accepted.
     """
     accepted = [field.alias for field in attrs.fields(kind) if field.init]  # type: ignore[arg-type]
@@ -41,7 +44,7 @@ def fill(section: str, kind: type[T], raw: Mapping[str, object]) -> T:
             raise ConfigError(f"{section} has no key {quoted(key)}; it takes {', '.join(map(str, accepted))}.{hint}")
     _check_lists(section, kind, raw)
     try:
-        return _CONVERTER.structure(_with_records(section, kind, raw), kind)
+        return _CONVERTERS[lines].structure(_with_records(section, kind, raw, lines), kind)
     except ConfigError:
         raise
     except Exception as error:
@@ -63,7 +66,7 @@ def _check_lists(section: str, kind: type, raw: Mapping[str, object]) -> None:
             raise ConfigError(f"{section} {field.alias}: takes a table of keys, not {quoted(value)}.")
 
 
-def _with_records(section: str, kind: type, raw: Mapping[str, Any]) -> dict[str, object]:
+def _with_records(section: str, kind: type, raw: Mapping[str, Any], lines: bool) -> dict[str, object]:
     """Fill the tables of a list of records one by one, so that an error names its own."""
     filled = dict(raw)
     types = get_type_hints(kind)
@@ -71,7 +74,9 @@ def _with_records(section: str, kind: type, raw: Mapping[str, Any]) -> dict[str,
         inner = next(iter(get_args(types.get(field.name))), None)
         if field.alias in filled and isinstance(inner, type) and attrs.has(inner):
             each = enumerate(filled[field.alias])
-            filled[field.alias] = [fill(f"{section} {field.alias}[{number}]", inner, one) for number, one in each]
+            filled[field.alias] = [
+                fill(f"{section} {field.alias}[{number}]", inner, one, lines=lines) for number, one in each
+            ]
     return filled
 
 
@@ -102,23 +107,39 @@ def _strict(kind: type, *accepted: type) -> Any:
             raise TypeError(f"takes {_PLAIN[kind]} of at most {LARGEST}, not {quoted(value)}")
         if isinstance(value, float) and not math.isfinite(value):
             raise TypeError(f"takes a finite number, not {value}")
-        if isinstance(value, str) and _CONTROL.search(value):
-            raise TypeError(f"takes a text without control characters, not {quoted(value)}")
         return kind(value)
 
     return take
 
 
-def _record(kind: type) -> Any:
-    """Make a structure hook for a record that may have been made already."""
-    read: Any = make_dict_structure_fn(kind, _CONVERTER, _cattrs_forbid_extra_keys=True)
-    return lambda value, wanted: value if isinstance(value, kind) else read(value, wanted)
+def _text(refused: re.Pattern[str], but: str = "") -> Any:
+    """Make a structure hook for texts without the characters that are refused."""
+    strict = _strict(str, str)
+
+    def take(value: object, wanted: object) -> object:
+        if isinstance(value, str) and refused.search(value):
+            raise TypeError(f"takes a text without control characters{but}, not {quoted(value)}")
+        return strict(value, wanted)
+
+    return take
+
+
+def _converter(text: Any) -> cattrs.Converter:
+    made = cattrs.Converter(forbid_extra_keys=True)
+
+    def record(kind: type) -> Any:
+        """Make a structure hook for a record that may have been made already."""
+        read: Any = make_dict_structure_fn(kind, made, _cattrs_forbid_extra_keys=True)
+        return lambda value, wanted: value if isinstance(value, kind) else read(value, wanted)
+
+    made.register_structure_hook(bool, _strict(bool, bool))
+    made.register_structure_hook(int, _strict(int, int))
+    made.register_structure_hook(float, _strict(float, int, float))
+    made.register_structure_hook(str, text)
+    made.register_structure_hook_factory(attrs.has, record)
+    return made
 
 
 _PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-_CONVERTER.register_structure_hook(bool, _strict(bool, bool))
-_CONVERTER.register_structure_hook(int, _strict(int, int))
-_CONVERTER.register_structure_hook(float, _strict(float, int, float))
-_CONVERTER.register_structure_hook(str, _strict(str, str))
-_CONVERTER.register_structure_hook_factory(attrs.has, _record)
+_CONVERTERS = {False: _converter(_text(_CONTROL)), True: _converter(_text(_NO_TEXT, " but newlines and tabs"))}
+"""By whether texts may have lines."""

@@ -33,16 +33,17 @@ def build(offer: Offer, raw_options: Mapping[str, object] | None = None, context
 
 def fill(offer: Offer, raw: Mapping[str, object]) -> object:
     """Make the options of a record from plain data. Raises ConfigError naming the key and what is accepted."""
-    return fill_any(f"[{offer.key}]", offer.spec.options, raw)
+    return fill_any(f"[{offer.key}]", offer.spec.options, raw, stock=offer.plugin.stock)
 
 
-def fill_any(section: str, kind: type | None, raw: Mapping[str, object]) -> object:
+def fill_any(section: str, kind: type | None, raw: Mapping[str, object], *, stock: bool) -> object:
     """Make the options of a record that may take none, where `kind` is None; `section` names them in errors.
 
+    Texts may have newlines and tabs where the plugin is not `stock`: a vendor's may take a certificate, XML or a query.
     Raises ConfigError naming the key and what is accepted.
     """
     if kind is not None:
-        return options.fill(section, kind, raw)
+        return options.fill(section, kind, raw, lines=not stock)
     if raw:
         raise ConfigError(f"{section} has {quoted(next(iter(raw)))}, and it takes no options.")
     return None

@@ -193,7 +193,7 @@ def _unused(
     Those of what is there and not in use are looked at, too: a misspelt key would change nothing, and say nothing.
     """
     for offer in offered.values():
-        _fill(options, offer.spec, what)
+        _fill(options, offer, what)
     known = {name for offer in offered.values() for name in (offer.spec.name, *offer.spec.aliases)}
     for name in sorted(name for name in options if name.rpartition(".")[2] not in known):
         if options[name].get("enabled") is True:
@@ -239,7 +239,7 @@ def _steps(
     bodies = PLUGIN_GROUPS[GROUPS[what]].bodies
     for offer in offers:
         spec = offer.spec
-        filled = _fill(options, spec, what)
+        filled = _fill(options, offer, what)
         wanted = names is not None or getattr(spec, "always", False) or bool(_switch(spec, what, options))
         try:
             work = spec.build(filled)
@@ -263,12 +263,10 @@ def _own(options: Mapping[str, Mapping[str, object]], spec: FilterSpec | Weigher
     return merged
 
 
-def _fill(
-    options: Mapping[str, Mapping[str, object]], spec: FilterSpec | WeigherSpec | SchedulerSpec, what: str
-) -> object:
+def _fill(options: Mapping[str, Mapping[str, object]], offer: Offered, what: str) -> object:
     """Make the options of a plugin, without what its table says to the core. Raises ConfigError."""
-    own = {key: value for key, value in _own(options, spec).items() if key not in CORE_KEYS}
-    return fill_any(f"[{what}s.{spec.name}]", spec.options, own)
+    own = {key: value for key, value in _own(options, offer.spec).items() if key not in CORE_KEYS}
+    return fill_any(f"[{what}s.{offer.spec.name}]", offer.spec.options, own, stock=offer.stock)
 
 
 def _multipliers(steps: Sequence[PipelineStep[WeigherSpec]], options: PipelineOptions) -> dict[str, float]:

@@ -61,6 +61,7 @@ def test_records_are_filled_from_a_list_of_tables() -> None:
         ({"shares": {"a\tb": 1.0}}, r"shares.*: takes a text without control characters"),
         ({"group": "a\r"}, r"group: takes a text without control characters"),
         ({"pci": [{"kind": "\x1b[2J"}]}, r"pci\[0\] kind: takes a text without control characters"),
+        ({"uri": "a\x85"}, r"uri: takes a text without control characters, not 'a\\x85'"),
         ("x", r"takes a table of keys, not 'x'"),
     ],
 )
@@ -68,3 +69,19 @@ def test_what_is_wrong_is_one_sentence_that_names_the_key(raw: object, said: str
     with pytest.raises(ConfigError, match=rf"^\[drivers\.x\] ?{said}") as caught:
         fill("[drivers.x]", Options, raw)  # type: ignore[arg-type]
     assert "; [drivers" not in str(caught.value)
+
+
+LINES = "-----BEGIN KEY-----\r\n\tMIIB\r\n-----END KEY-----\n"
+
+
+def test_texts_of_lines_are_taken_where_they_may_be() -> None:
+    raw = {"uri": LINES, "names": [LINES], "shares": {LINES: 1.0}, "group": LINES, "pci": [{"kind": LINES}]}
+    assert fill("[drivers.x]", Options, raw, lines=True) == Options(
+        uri=LINES, names=(LINES,), shares={LINES: 1.0}, group=LINES, pci=(Rule(kind=LINES),)
+    )
+
+
+@pytest.mark.parametrize("raw", [{"uri": "a\0"}, {"names": ["\x1b[2J"]}, {"pci": [{"kind": "a\x0b"}]}])
+def test_other_control_characters_are_refused_in_texts_of_lines_too(raw: Mapping[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"takes a text without control characters but newlines and tabs, not '"):
+        fill("[drivers.x]", Options, raw, lines=True)

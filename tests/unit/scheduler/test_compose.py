@@ -91,6 +91,28 @@ def vendor(build: Callable[[Any], Any], **fields: Any) -> FilterSpec:
     return FilterSpec(**{"name": "acme", "api": 1, "build": build, "within": PATIENT, **fields})
 
 
+@attrs.frozen
+class Acme:
+    query: str = ""
+
+
+def test_a_vendors_filter_may_be_given_a_text_of_lines_and_one_of_the_house_may_not() -> None:
+    seen: list[Acme] = []
+
+    def build(options: Acme) -> object:
+        seen.append(options)
+        raise ValueError("enough")
+
+    lines = {"acme": {"query": "SELECT\n\thost"}}
+    composed(HostTable(), vendor(build, options=Acme, default=True), filter_options=lines)
+    assert seen == [Acme(query="SELECT\n\thost")]
+    with pytest.raises(errors.ConfigError, match=r"\[filters\.acme\] .*: takes a text without control characters but"):
+        composed(HostTable(), vendor(build, options=Acme), filter_options={"acme": {"query": "a\0"}})
+    stock = Offered(vendor(build, options=Acme), "novakit-filters", stock=True)
+    with pytest.raises(errors.ConfigError, match=r"\[filters\.acme\] .*: takes a text without control characters, not"):
+        compose([stock], [], HostTable(), PipelineOptions(filter_options=lines))
+
+
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
