@@ -180,6 +180,7 @@ def test_two_deployments_with_networks_are_killed_and_each_removes_its_own_alone
     clouds, guests, networks = [], [], []
     for number, name in enumerate(("one", "two")):
         options = f'[networks.ovs]\nintegration_bridge = "br-{name}"\nexternal_address = false\n'
+        options += "sees_all_processes = true\n"  # a lab has Open vSwitch, and a PID namespace, of its own
         options += f'[networks.ovs.bridge_mappings]\npublic = "ex-{name}"\n'
         cloud = begun(lab, place / name, number, network="ovs", options=options)
         network = cloud.api("POST", "network/v2.0/networks", {"network": {"name": "n"}})["network"]["id"]

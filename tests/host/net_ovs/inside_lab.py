@@ -35,7 +35,9 @@ STATE = "/run/alpha"
 
 @pytest.fixture
 def build() -> Build:
-    return lambda: OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=STATE))
+    # A lab has a PID namespace of its own, and all who use its switch are in there.
+    options = OvsOptions(sees_all_processes=True)
+    return lambda: OvsNetworks(options, HostContext(host="alpha", state_dir=STATE))
 
 
 class TestOpenVSwitch(WiresPackets):
@@ -276,6 +278,24 @@ class TestHost:
         command(
             "ovs-vsctl", *(word for name in ("br-living", "out-living", "out-lost") for word in ("--", "del-br", name))
         )
+
+    async def test_nobody_is_taken_for_gone_by_one_who_sees_only_the_processes_of_a_container(
+        self, driver: OvsNetworks
+    ) -> None:
+        tap = "nkt0000000000ff"
+        command("ip", "tuntap", "add", tap, "mode", "tap")
+        command("ip", "link", "set", tap, "alias", "novakit /run/beta")
+        confined = OvsNetworks(OvsOptions(), HostContext(host="alpha", state_dir=STATE))
+        await confined.open()
+        try:
+            assert [each.owner for each in await driver.abandoned()] == ["/run/beta"]
+            assert not await confined.abandoned()
+            with pytest.raises(Refused, match="does not see all processes"):
+                await confined.remove_abandoned("/run/beta")
+            assert tap in command("ip", "-br", "link")
+        finally:
+            await confined.close()
+            command("ip", "link", "del", tap)
 
     async def test_a_tap_in_no_bridge_goes_only_if_no_guest_can_use_it(self, driver: OvsNetworks) -> None:
         up, down, others = (f"nkt{number:012x}" for number in range(3))

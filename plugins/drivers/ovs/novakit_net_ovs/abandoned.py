@@ -1,14 +1,14 @@
 """What deployments that are not on this host any more have left of their networks, told of and removed on request.
 
 The idea: a bridge, a tap and, by its bridge, a namespace name the state directory that they were made for. Where no
-process of this machine sees that directory, in whatever mount namespace, whoever it was cannot come back for them.
+process of this machine sees that directory, in whatever mount namespace and root, whoever it was is gone; so is one
+whose disk is unmounted and who does not run, hence nothing is removed without an operator's word.
 The invariant: what is ours, and what is of a directory that somebody sees, is neither listed nor removed. Nothing is
 removed of an owner while a guest is plugged into a tap of it, or somebody else's process runs in one of its namespaces.
 The cost: one look at devices, namespaces, bridges and processes, when an operator asks.
 """
 
 import asyncio
-import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -20,11 +20,11 @@ from novakit_hookspecs.hosts import Holding
 from novakit_hookspecs.networks import Abandoned
 from novakit_net_linux import links, names
 from novakit_net_linux.dhcp import DhcpServers
-from novakit_net_ovs import ovsdb
+from novakit_net_ovs import ovsdb, processes
+from novakit_net_ovs.options import OvsOptions
 from novakit_net_ovs.ovsdb import BridgeWiring, Switch
 from novakit_net_ovs.ownership import ALIAS, MARK, Ownership
 
-PROCESSES = Path("/proc")
 NAMESPACES = Path("/run/netns")
 
 
@@ -63,21 +63,28 @@ class Leavings:
     own: Ownership
     switch: Switch
     links: links.Links
-    timeout: float
+    options: OvsOptions
 
     async def listed(self) -> list[Abandoned]:
-        """List it by owner."""
+        """List it by owner; nothing where nobody can be known to be gone."""
+        if not self._sees_all():
+            return []
         return [each.told() for each in (await self._found()).values()]
 
     async def remove(self, owner: str) -> None:
         """Remove all that an owner has left. Raises NotFound and Refused."""
+        if not self._sees_all():
+            raise Refused(
+                "the agent does not see all processes of this machine, so nobody can be known to be gone: start it"
+                " outside of containers, or see sees_all_processes of [networks.ovs]"
+            )
         left = (await self._found()).get(owner)
         if left is None:
             raise NotFound(f"{owner} has left nothing on this host")
         if left.in_use:
             raise Refused(f"what {owner} has left is in use: {left.in_use}")
         for network, files in left.servers.items():
-            await DhcpServers(files, self.timeout).stop(network)
+            await DhcpServers(files, self.options.command_timeout).stop(network)
         await self.links.call(links.remove_namespaces, left.namespaces)
         await self._unplug(left)
         await self.links.call(links.remove_links, left.taps)
@@ -86,6 +93,9 @@ class Leavings:
         for name in left.namespaces:
             for note in self.own.run_dir.glob(f"*/namespaces/{name}"):
                 note.unlink(missing_ok=True)
+
+    def _sees_all(self) -> bool:
+        return self.options.sees_all_processes or processes.all_are_there()
 
     async def _unplug(self, left: Left) -> None:
         wiring = await self.switch.wiring()
@@ -117,7 +127,7 @@ class Leavings:
         _see_taps(wiring, marks, found)
         await self._see_namespaces(wiring, namespaces, found)
         found.of.pop(self.own.directory, None)
-        for owner in await asyncio.to_thread(seen, [each for each in found.of if each.startswith("/")]):
+        for owner in await asyncio.to_thread(processes.seen, [each for each in found.of if _is_directory(each)]):
             del found.of[owner]
         for left in found.of.values():
             left.in_use = await asyncio.to_thread(_use, left, plugged)
@@ -139,7 +149,7 @@ class Leavings:
             owner = wiring.directories.get(files.name) or names.dhcp_namespace(path.name)
             left = found.left(owner)
             left.servers[path.name] = files
-            if pid := DhcpServers(files, self.timeout).process(path.name):
+            if pid := DhcpServers(files, self.options.command_timeout).process(path.name):
                 left.processes[path.name] = pid
 
     async def _bridges_of(self, namespace: str, wiring: BridgeWiring) -> set[str]:
@@ -186,30 +196,10 @@ def _use(left: Left, plugged: Collection[str]) -> str:
     """Say what uses something of an owner; nothing where nothing does."""
     if taps := sorted(plugged & left.taps.keys()):
         return f"a guest is plugged into {', '.join(taps[:3])}; end it first"
-    spaces = {_number(NAMESPACES / name): name for name in left.namespaces}
-    spaces.pop(None, None)
     own = {*left.processes.values()}
-    for process in PROCESSES.glob("[0-9]*"):
-        name = spaces.get(_number(process / "ns" / "net")) if int(process.name) not in own else None
-        if name is not None:
-            return f"process {process.name} runs in {name}; end it first"
-    return ""
+    return processes.use({name: NAMESPACES / name for name in left.namespaces}, own)
 
 
-def _number(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return None
-
-
-def seen(directories: Collection[str]) -> set[str]:
-    """Return those of the directories that some process of this machine sees, in its own mount namespace or ours."""
-    found = {each for each in directories if os.path.lexists(each)}
-    looked: set[int | None] = {None}
-    for process in PROCESSES.glob("[0-9]*") if directories else ():
-        number = _number(process / "ns" / "mnt")
-        if number not in looked:
-            looked.add(number)
-            found |= {each for each in directories if os.path.lexists(f"{process}/root{each}")}
-    return found
+def _is_directory(owner: str) -> bool:
+    """Return whether a state directory is known; else the owner is called by what is there."""
+    return owner.startswith("/")

@@ -59,7 +59,7 @@ class OvsNetworks:
         directory = str(Path(context.state_dir).resolve())
         self._own = Ownership(directory, self._options.integration_bridge, Path(self._options.run_dir))
         self._servers = DhcpServers(self._own.files, self._options.command_timeout)
-        self._leavings = Leavings(self._own, self._switch, self._links, self._options.command_timeout)
+        self._leavings = Leavings(self._own, self._switch, self._links, self._options)
         self._lock = asyncio.Lock()
         self._applied: Applied | None = None
         self._topology: Topology | None = None

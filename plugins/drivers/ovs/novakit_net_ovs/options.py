@@ -32,3 +32,5 @@ class OvsOptions:
         default=30.0, validator=[attrs.validators.ge(0.1), attrs.validators.le(86400.0)]
     )
     """Seconds a single command may take, from 0.1 to a day."""
+    sees_all_processes: bool = False
+    """Whether all who use this host's switch run in the agent's PID namespace, if that is not the machine's first."""
