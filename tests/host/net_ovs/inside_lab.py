@@ -297,6 +297,26 @@ class TestHost:
             await confined.close()
             command("ip", "link", "del", tap)
 
+    async def test_a_dhcp_server_of_nobody_known_is_not_stopped(self, driver: OvsNetworks, tmp_path: Path) -> None:
+        options = OvsOptions(integration_bridge="br-beta", bridge_mappings={"public": "br-out"})
+        other = OvsNetworks(options, HostContext(host="beta", state_dir=str(tmp_path)))
+        await other.open()
+        draft = Draft()
+        network = draft.network()
+        draft.port(network, "10.1.0.11")
+        await other.apply(draft.topology())
+        server = await dnsmasq(other)
+        assert not await driver.abandoned()
+        command("ovs-vsctl", "remove", "Bridge", "br-beta", "external_ids", "novakit-directory")
+        (left,) = await driver.abandoned()
+        assert left.owner == f"nkd-{network.id}" and f"process {server} is a DHCP server" in left.in_use
+        with pytest.raises(Refused, match="nothing says whose"):
+            await driver.remove_abandoned(left.owner)
+        assert await dnsmasq(other) == server
+        await other.apply(Topology(revision=50))
+        await other.close()
+        command("ovs-vsctl", "del-br", "br-beta", "--", "del-br", "br-out")
+
     async def test_a_tap_in_no_bridge_goes_only_if_no_guest_can_use_it(self, driver: OvsNetworks) -> None:
         up, down, others = (f"nkt{number:012x}" for number in range(3))
         for name in (up, down, others):

@@ -4,7 +4,8 @@ The idea: a bridge, a tap and, by its bridge, a namespace name the state directo
 process of this machine sees that directory, in whatever mount namespace and root, whoever it was is gone; so is one
 whose disk is unmounted and who does not run, hence nothing is removed without an operator's word.
 The invariant: what is ours, and what is of a directory that somebody sees, is neither listed nor removed. Nothing is
-removed of an owner while a guest is plugged into a tap of it, or somebody else's process runs in one of its namespaces.
+removed of an owner while a guest is plugged into a tap of it, or somebody else's process runs in one of its namespaces;
+where no directory is known, any process does.
 The cost: one look at devices, namespaces, bridges and processes, when an operator asks.
 """
 
@@ -197,6 +198,9 @@ def _use(left: Left, plugged: Collection[str]) -> str:
     if taps := sorted(plugged & left.taps.keys()):
         return f"a guest is plugged into {', '.join(taps[:3])}; end it first"
     own = {*left.processes.values()}
+    if own and not _is_directory(left.owner):
+        # Nothing says whose it is, so whoever runs it may live.
+        return f"process {min(own)} is a DHCP server, and nothing says whose; end it first"
     return processes.use({name: NAMESPACES / name for name in left.namespaces}, own)
 
 
