@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from novakit.api import ids
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.links import limit_and_marker, next_page
 from novakit.api.compute.parameters import known_parameters, part
@@ -44,7 +45,7 @@ async def show(call: Call[Compute]) -> web.Response:
 async def create(call: Call[Compute]) -> web.Response:
     """Register a public key; before 2.92, make a pair when none is given."""
     new = await schemas.create.read(call)
-    user_id = new.user_id or call.context.user_id
+    user_id = ids.kept(new.user_id or call.context.user_id)
     call.authorize(call.rule, {"user_id": user_id})
     private, project_id = None, call.context.project_id or ""
     if new.public_key is not None:
@@ -67,7 +68,7 @@ async def delete(call: Call[Compute]) -> web.Response:
 def _user(call: Call[Compute]) -> str:
     """Return whose key pairs are meant: from 2.10 on admins may name another user."""
     asked = call.query.get("user_id") if call.version >= (2, 10) else None
-    user_id = asked or call.context.user_id
+    user_id = ids.kept(asked or call.context.user_id)
     call.authorize(call.rule, {"user_id": user_id})
     return user_id
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.parameters import known_parameters, part
 from novakit.api.compute.projects import require_project
@@ -90,7 +91,7 @@ async def limits(call: Call[Compute]) -> web.Response:
     known_parameters(call, "reserved", "tenant_id")
     project_id = call.context.project_id or ""
     if "tenant_id" in call.query:
-        project_id = call.query["tenant_id"]
+        project_id = ids.kept(call.query["tenant_id"])
         call.authorize("os_compute_api:limits:other_project")
     found = {**await call.service.quotas.detail(project_id), **await _network_details(call, project_id)}
     hidden = _hidden(call)

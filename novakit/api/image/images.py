@@ -4,6 +4,7 @@ import attrs
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.image import listing, patch, schemas
 from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
@@ -23,7 +24,10 @@ async def create(call: Call[Images]) -> web.Response:
         if name in schemas.READ_ONLY or name in schemas.FORBIDDEN:
             raise errors.Forbidden(f"Attribute '{name}' is read-only.")
         patch.require_property_name(name)
-    image = await call.service.create(call.context, _new(body))
+    new = _new(body)
+    if new.owner is not None:
+        new = attrs.evolve(new, owner=ids.kept(new.owner))
+    image = await call.service.create(call.context, new)
     return reply(image, 201, {"Location": f"{call.request.url.with_query(None)}/{image['id']}"})
 
 

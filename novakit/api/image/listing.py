@@ -89,6 +89,8 @@ def _ids(query: Mapping[str, str]) -> list[str] | None:
 
 def _equal(query: Mapping[str, str]) -> dict[str, Sequence[object]]:
     equal: dict[str, Sequence[object]] = {name: _values(query[name]) for name in _COLUMNS if name in query}
+    if "owner" in query:
+        equal["owner"] = [ids.kept(one) for one in _values(query["owner"])]
     asked = {name: number(query, name, 0) for name in _NUMBERS if name in query}
     equal |= {name: [amount] if amount <= LARGEST_COLUMN else [] for name, amount in asked.items()}
     for name in _FLAGS:

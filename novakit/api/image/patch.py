@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from novakit import errors
-from novakit.api import records
+from novakit.api import ids, records
 from novakit.api.bodies import Schema
 from novakit.api.image import schemas
 from novakit.api.reading import parse, read_body
@@ -75,6 +75,8 @@ def _operation(said: dict[str, object], version: int) -> Operation:
     value = said.get("value")
     if verb != "remove":
         _attribute.check({name: value})
+    if name == "owner" and isinstance(value, str):
+        value = ids.kept(value)
     return verb, name, value
 
 

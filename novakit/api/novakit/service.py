@@ -5,6 +5,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.documents import Document
 from novakit.api.novakit import dry_runs, guests, image_files, image_quotas, server_groups, strangers
 from novakit.api.novakit.audit import audit
@@ -30,12 +31,13 @@ async def discover(call: Call[Additions]) -> web.Response:
 
 async def list_decisions(call: Call[Additions]) -> web.Response:
     """List decisions, latest first, by server_id, project_id, outcome, limit and marker."""
-    if call.query.get("project_id", call.context.project_id) != call.context.project_id:
+    said = {name: ids.kept(call.query[name]) for name in ("server_id", "project_id") if name in call.query}
+    if said.get("project_id", call.context.project_id) != call.context.project_id:
         call.authorize("novakit:decisions:list:all_projects")
     refuse_unknown(call.query, ("server_id", "project_id", "outcome", "limit", "marker"))
     wanted = DecisionQuery(
-        server_id=call.query.get("server_id"),
-        project_id=call.query.get("project_id"),
+        server_id=said.get("server_id"),
+        project_id=said.get("project_id"),
         outcome=choice(call.query, "outcome", OUTCOMES),
         limit=number(call.query, "limit", 100),
         before=number(call.query, "marker"),

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.service import Api, Service
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoK me"
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 
 
@@ -86,6 +87,54 @@ async def test_ids_of_the_identity_service_in_capitals_are_the_same_ids(service)
         await admin.ok("POST", f"/image/v2/images/{image}/members", {"member": project})
         await api.ok("GET", f"/image/v2/images/{image}/members/{project}")
         await api.ok("GET", f"/image/v2/images/{image}")
+
+
+async def test_a_project_in_capitals_is_the_same_owner_and_filter_in_every_service(tmp_path):
+    with Service(tmp_path / "state") as service:
+        async with aiohttp.ClientSession() as session:
+            api, admin = await Api.login(service, session), await Api.login(service, session, "novakit-admin")
+            mine, owner = api.project_id, api.project_id.upper()
+            assert owner != mine
+            for caller, key in ((api, "project_id"), (admin, "tenant_id")):
+                body = {"network": {"name": "mine", "project_id": mine, key: owner}}
+                made = (await caller.ok("POST", "/network/v2.0/networks", body))["network"]
+                assert (made["project_id"], made["tenant_id"]) == (mine, mine)
+                await api.ok("DELETE", f"/network/v2.0/networks/{made['id']}")
+            own = (await admin.ok("POST", "/network/v2.0/networks", {"network": {"tenant_id": owner}}))["network"]["id"]
+            for key in ("project_id", "tenant_id"):
+                found = (await admin.ok("GET", f"/network/v2.0/networks?{key}={owner}"))["networks"]
+                assert own in [one["id"] for one in found] and {one["project_id"] for one in found} == {mine}
+
+            image = await api.image(owner=owner)
+            change = [{"op": "replace", "path": "/owner", "value": owner}]
+            shown = await admin.ok("PATCH", f"/image/v2/images/{image}", change, headers=PATCH)
+            assert shown["owner"] == mine
+            listed = (await api.ok("GET", f"/image/v2/images?owner={owner}"))["images"]
+            assert [one["id"] for one in listed] == [image]
+
+            server = await api.server("one", image)
+            shown = await api.reach(server, "ACTIVE")
+            for asked in (f"project_id={owner}", f"tenant_id={owner}", f"user_id={shown['user_id'].upper()}"):
+                found = (await admin.ok("GET", f"/compute/v2.1/servers?all_tenants=1&{asked}"))["servers"]
+                assert [one["id"] for one in found] == [server], asked
+            limits = (await admin.ok("GET", f"/compute/v2.1/limits?tenant_id={owner}"))["limits"]["absolute"]
+            assert limits["totalInstancesUsed"] == 1
+            for asked in (f"project_id={owner}", f"server_id={server.upper()}"):
+                (decision,) = (await api.ok("GET", f"/novakit/v1/decisions?{asked}"))["decisions"]
+                assert decision["server_id"] == server
+
+            private = {"name": "private", "ram": 64, "vcpus": 1, "disk": 1, "os-flavor-access:is_public": False}
+            flavor = (await admin.ok("POST", "/compute/v2.1/flavors", {"flavor": private}))["flavor"]["id"]
+            for action, left in (("addTenantAccess", [mine]), ("removeTenantAccess", [])):
+                told = await admin.ok("POST", f"/compute/v2.1/flavors/{flavor}/action", {action: {"tenant": owner}})
+                assert [one["tenant_id"] for one in told["flavor_access"]] == left
+            pair = {"name": "pair", "public_key": KEY, "user_id": shown["user_id"].upper()}
+            assert (await admin.ok("POST", "/compute/v2.1/os-keypairs", {"keypair": pair}))["keypair"]["name"] == "pair"
+            for caller, asked in ((api, ""), (admin, f"?user_id={shown['user_id'].upper()}")):
+                (found,) = (await caller.ok("GET", f"/compute/v2.1/os-keypairs{asked}"))["keypairs"]
+                assert found["keypair"]["name"] == "pair"
+            await api.ok("DELETE", f"/compute/v2.1/servers/{server}")
+            await api.gone(server)
 
 
 async def test_the_projects_id_may_stand_before_the_rest_of_a_path_as_in_old_catalogs(service):

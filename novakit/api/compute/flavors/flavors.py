@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from novakit import errors
+from novakit.api import ids
 from novakit.api.compute.domain import Compute
 from novakit.api.compute.flavors.extra_specs import check_extra_specs
 from novakit.api.compute.links import limit_and_marker, links, next_page
@@ -126,12 +127,12 @@ async def act(call: Call[Compute]) -> web.Response:
     body = await call.json()
     if "addTenantAccess" in body:
         call.authorize("os_compute_api:os-flavor-access:add_tenant_access")
-        project_id = schemas.add_tenant_access.record(call.version, body).tenant
+        project_id = ids.kept(schemas.add_tenant_access.record(call.version, body).tenant)
         await require_project(call, project_id)
         projects = await call.service.flavors.grant(flavor_id, project_id, refuse_public=call.version >= (2, 7))
     elif "removeTenantAccess" in body:
         call.authorize("os_compute_api:os-flavor-access:remove_tenant_access")
-        project_id = schemas.remove_tenant_access.record(call.version, body).tenant
+        project_id = ids.kept(schemas.remove_tenant_access.record(call.version, body).tenant)
         projects = await call.service.flavors.revoke(flavor_id, project_id)
     else:
         raise errors.BadRequest("There is no such action: flavors have addTenantAccess and removeTenantAccess.")

@@ -110,13 +110,14 @@ def listing(call: Call[Compute], verb: str) -> Listing | None:
     fields: dict[str, Any] = {"sort": _sort(call), "limit": limit, "marker": marker and ids.kept(marker)}
     if everybody:
         call.authorize(f"os_compute_api:servers:{verb}:get_all_tenants")
-        fields["project_id"] = query.get("project_id", query.get("tenant_id"))
+        project = query.get("project_id", query.get("tenant_id"))
+        fields["project_id"] = None if project is None else ids.kept(project)
     elif call.context.project_id:
         fields["project_id"] = call.context.project_id
     else:
         fields["user_id"] = call.context.user_id
     if "user_id" in query:
-        fields["user_id"] = query["user_id"]
+        fields["user_id"] = ids.kept(query["user_id"])
     states = _states(call, query)
     if states is None:
         return None

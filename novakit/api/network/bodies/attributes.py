@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 import attrs
 
 from novakit import errors
-from novakit.api import records
+from novakit.api import ids, records
 from novakit.api.bodies import Definition
 from novakit.api.network.bodies.kinds import (
     ValueKind,
@@ -134,6 +134,10 @@ def _authorize(call: Call[Networks], rule: str, given: Mapping[str, object]) -> 
 
 def _with_project(given: Mapping[str, object]) -> dict[str, object]:
     values = dict(given)
+    for name in ("project_id", "tenant_id"):
+        # What is not a text is refused by its own kind.
+        if isinstance(said := values.get(name), str):
+            values[name] = ids.kept(said)
     if "tenant_id" in values:
         project = values.pop("tenant_id")
         if values.setdefault("project_id", project) != project:

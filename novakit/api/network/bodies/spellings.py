@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
+from novakit.api import ids
 from novakit.api.network.bodies import kinds
 from novakit.network.allocation.addresses import normal_mac
 from novakit.network.security_group_rules import PROTOCOLS
@@ -15,6 +16,10 @@ Spell = Callable[[str], Sequence[str]]
 
 def _id(text: str) -> Sequence[str]:
     return [str(UUID(text)) if re.match(kinds.UUID, text) else text]
+
+
+def _project(text: str) -> Sequence[str]:
+    return [ids.kept(text)]
 
 
 def _mac(text: str) -> Sequence[str]:
@@ -59,6 +64,7 @@ FILTERS: Mapping[str, Spell] = {
     **dict.fromkeys(("id", "network_id", "port_id", "router_id", "security_groups", "security_group_id"), _id),
     **dict.fromkeys(("remote_group_id", "floating_network_id", "subnet_id"), _id),
     **dict.fromkeys(("gateway_ip", "ip_address", "fixed_ip_address", "floating_ip_address"), _address),
+    **dict.fromkeys(("project_id", "tenant_id"), _project),
     "mac_address": _mac,
     "cidr": _range,
     "normalized_cidr": _range,
