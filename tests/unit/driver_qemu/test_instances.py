@@ -60,23 +60,19 @@ def test_a_damaged_plan_is_refused_by_name_and_stands_in_the_way_of_no_other_gue
     assert instances.held() == [GOOD, HALF]
 
 
-def test_a_guest_gets_no_user_that_files_of_a_guest_with_a_damaged_plan_have(
+def test_a_guest_gets_no_user_that_a_guest_with_a_damaged_plan_most_likely_has(
     instances: Instances, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guest_users, "may_be_given", lambda: True)
-    told: list[set[int]] = []
-
-    def unused(_guest: str, used: set[int], _first: int) -> int:
-        told.append(used)
-        return 70_001
-
-    monkeypatch.setattr(guest_users, "unused", unused)
+    monkeypatch.setattr(guest_users, "COUNT", 1)
     (instances.of(BAD) / PLAN).write_bytes(b"")
     plan = json.loads((instances.of(GOOD) / PLAN).read_text())
     (instances.of(GOOD) / PLAN).write_text(json.dumps({"machine": plan["machine"]}))
-    assert instances.user(GOOD) == 70_001
-    assert told == [{(instances.of(BAD) / BUILT).stat().st_uid}]
-    assert json.loads((instances.of(GOOD) / PLAN).read_text())["user"] == 70_001
+    with pytest.raises(Refused, match=f"guest {GOOD} cannot be given a user"):
+        instances.user(GOOD)
+    instances.remove(BAD)
+    assert instances.user(GOOD) == guest_users.FIRST
+    assert json.loads((instances.of(GOOD) / PLAN).read_text())["user"] == guest_users.FIRST
 
 
 def test_whatever_befalls_a_plan_it_is_read_or_refused(instances: Instances) -> None:

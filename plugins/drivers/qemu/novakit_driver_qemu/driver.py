@@ -105,10 +105,12 @@ class QemuDriver:
         except NotFound:
             return
         async with self._work.overtaking(guest):
+            # Asked while QEMU runs: where the plan is damaged, its user is all that tells of them.
+            devices = (await asyncio.to_thread(self._instances.devices, self.root)).get(guest, ())
             if (watch := self._watches.get(guest)) is not None:
                 await watch.stop(gently=False)
             await processes.end_all(guest, self._instances.root)
-            await asyncio.to_thread(launch.give_devices, self._instances.devices().get(guest, ()), 0, self.root)
+            await asyncio.to_thread(launch.give_devices, devices, 0, self.root)
             await asyncio.to_thread(self._instances.remove, guest)
 
     async def set_power(self, guest: str, to: Power, within: float) -> Guest:
@@ -146,7 +148,7 @@ class QemuDriver:
         running = await asyncio.to_thread(processes.running, self._instances.root)
         found = [Holding(kind="domain", name=f"nk-{guest}", owner=guest) for guest in self._instances.built()]
         found += [Holding(kind="process", name=str(pid), owner=guest) for guest in running for pid in running[guest]]
-        for guest, addresses in self._instances.devices().items():
+        for guest, addresses in self._instances.devices(self.root).items():
             found += [Holding(kind="device", name=address, owner=guest) for address in addresses]
         for guest in self._instances.held():
             directory = self._instances.of(guest)
@@ -167,7 +169,8 @@ class QemuDriver:
         if not machine.devices:
             return
         found = survey(self.options.pci, self.root, bound_only=True)
-        held = {address: guest for guest, theirs in self._instances.devices().items() for address in theirs}
+        theirs = self._instances.devices(self.root)
+        held = {address: guest for guest, addresses in theirs.items() for address in addresses}
         for address in machine.devices:
             if why := found.why_not(address):
                 raise Refused(why)

@@ -1,15 +1,15 @@
 """A guest's directory on the host: the plan first, every file complete or absent, the mark of completion last."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import attrs
 
-from novakit_driver_qemu import processes
+from novakit_driver_qemu import launch, processes
 from novakit_driver_qemu.machine import CONSOLE, Machine
 from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.fields import UUID_PATTERN
@@ -83,22 +83,43 @@ class Instances:
             except NotFound:
                 continue
             except Refused:
-                # Its files have the user that its plan does not tell any more.
-                used |= {path.lstat().st_uid for path in self.of(each).iterdir()}
+                used.add(self._likely_user(each))
         try:
             return guest_users.unused(guest, used, self.first_user)
         except ValueError as error:
             raise Refused(f"guest {guest} cannot be given a user: {error}") from error
 
-    def devices(self) -> Mapping[str, Sequence[str]]:
+    def _likely_user(self, guest: str) -> int:
+        """Say whom the QEMU of a guest runs as whose plan does not tell any more.
+
+        All its files are root's, but one that runs tells its own user; one that does not most likely had the first
+        number that is tried for the guest, which hardly ever another guest has already.
+        """
+        running = processes.user(guest, self.root)
+        return guest_users.unused(guest, (), self.first_user) if running is None else running
+
+    def devices(self, root: Path = Path("/")) -> Mapping[str, Sequence[str]]:
         """List the PCI addresses of the host's devices by guest, half-built ones too.
 
-        A guest whose plan is damaged has none: it cannot be started, and must not stand in the way of all others.
+        A guest whose plan is damaged cannot be started, but its QEMU may run: it has what its user was given of the
+        VFIO groups in the `dev` below `root`.
         """
         found: dict[str, Sequence[str]] = {}
+        users = {0, os.geteuid()}
+        damaged: list[str] = []
         for guest in self.held():
-            with suppress(NotFound, Refused):
-                found[guest] = self._plan(guest).machine.devices
+            try:
+                plan = self._plan(guest)
+            except NotFound:
+                continue
+            except Refused:
+                damaged.append(guest)
+                continue
+            found[guest] = plan.machine.devices
+            users |= set() if plan.user is None else {plan.user}
+        for guest in damaged:
+            if devices := launch.devices_of({self._likely_user(guest)} - users, root):
+                found[guest] = devices
         return found
 
     def _plan(self, guest: str) -> "_Plan":

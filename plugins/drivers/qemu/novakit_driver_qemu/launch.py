@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from novakit_hookspecs.errors import Refused
 from novakit_host import disks
 from novakit_host.acceleration import DEVICE
 from novakit_host.commands import SEARCH, sandbox, walls
+from novakit_host.sysfs import link, names
 from novakit_host.taps import open_tap
 
 SUPERVISE = '"$@"; echo "ended $?"'
@@ -174,6 +175,17 @@ def give_devices(addresses: Sequence[str], user: int, root: Path = Path("/")) ->
         # A device that is gone is told of by QEMU, or is nobody's.
         with contextlib.suppress(OSError):
             os.chown(root / "dev/vfio" / group.readlink().name, user, -1, follow_symlinks=False)
+
+
+def devices_of(users: Collection[int], root: Path = Path("/")) -> Sequence[str]:
+    """List the host's devices whose VFIO groups these users have been given, and were not taken back from."""
+    found: list[str] = []
+    for address in names(root / "sys/bus/pci/devices"):
+        group = link(root / "sys/bus/pci/devices" / address / "iommu_group")
+        with contextlib.suppress(OSError):
+            if group and (root / "dev/vfio" / group).lstat().st_uid in users:
+                found.append(address)
+    return found
 
 
 def _raises_limits() -> bool:

@@ -156,6 +156,20 @@ def find(guest: str, root: Path) -> QemuProcess | None:
     return None
 
 
+def user(guest: str, root: Path) -> int | None:
+    """Return the user of the guest's QEMU; None when it does not run."""
+    process = find(guest, root)
+    if process is None:
+        return None
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(status.partition("\nUid:")[2].split()[0]) if process.alive else None
+    except OSError:
+        return None
+    finally:
+        process.close()
+
+
 async def settled(guest: str, root: Path) -> QemuProcess | None:
     """Take hold of the guest's QEMU, after its start when it is being started; None when none runs."""
     end = asyncio.get_running_loop().time() + START_WITHIN
