@@ -2,12 +2,13 @@
 
 The idea: a value is one line, `CRC LENGTH KEY VALUE`, and the CRC is that of all behind it; the last line of a key
 counts. It is there once it is whole, so what a killed or refused append leaves at the end is cut off and was never
-promised. A key is forgotten by one byte, `-` for the first space of its line: that needs no room, for on a full disk
+promised: a part without a newline, or lines with a block of zeros and no whole line behind them, as a power cut leaves
+them. A key is forgotten by one byte, `-` for the first space of its line: that needs no room, for on a full disk
 things must still go. A line that is not what its CRC says is passed over, up to its newline, and all others count.
 The invariant: when a change returns its values are on the disk; one that failed is not read again. A damaged line of
-which the key can be read takes the older lines of that key along, which may say what is no longer so. A damaged file is
-kept aside before another one takes its place. What is forgotten may be there again after a power cut, as a file that
-was removed may.
+which the key can be read, also the last one, takes the older lines of that key along, which may say what is no longer
+so. A damaged file is kept aside before another one takes its place. What is forgotten may be there again after a power
+cut, as a file that was removed may.
 The cost: one flush for all values that are changed together, 0.1 ms of CPU; once the lines that no longer count
 outweigh the others the file is written anew, which costs 1 ms. Keys and the places of their lines are in memory, values
 are not, and the file is open only while it is used.
@@ -20,6 +21,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 import attrs
@@ -37,6 +39,12 @@ ASIDE = ".damaged"
 """What the name of a file that is kept aside ends with."""
 _SECTOR = 4096
 """Bytes that are read at once of a disk that does not give back all of a file."""
+_NO_FILE = (errno.EINVAL, errno.EFBIG)
+"""The errors that say of what stands in the file's place that no change wrote it."""
+_LOST = b"\xff"
+"""What is read for a byte that the disk does not give back; a zero could be of an append that was cut off."""
+_BLOCK = 512
+"""Bytes of the smallest block that a file system writes or leaves out."""
 _COUNTS, _FORGOTTEN = b" ", b"-"
 _MARK = 8
 """Which byte of a line says whether it counts."""
@@ -68,6 +76,13 @@ class Contents:
     """Bytes up to the last whole line; what comes behind is of an append that was cut off."""
     damage: list[Damage] = attrs.field(factory=list)
 
+    def lose(self, damage: Iterable[Damage]) -> None:
+        """Give up lines that are damaged, and the older ones of their keys."""
+        for each in damage:
+            self.places.pop(str(each.key), None)
+            self.damage.append(each)
+            self.end = each.start + each.size
+
     def lines(self, content: bytes) -> dict[str, bytes]:
         """Take from a file the lines that count."""
         return {key: content[start : start + size] for key, (start, size) in self.places.items()}
@@ -88,7 +103,10 @@ class DurableJournal:
     _turn: threading.Lock = attrs.field(factory=threading.Lock)
 
     def open(self) -> Mapping[str, bytes]:
-        """Read the file, and return what counts; what cannot be read is named in the log."""
+        """Read the file, and return what counts; what is damaged is named in the log.
+
+        What is no file, or too large for one of these, says nothing. Raises OSError where a file cannot be read now.
+        """
         with self._turn:
             try:
                 content = _content(self.path)
@@ -96,15 +114,18 @@ class DurableJournal:
             except FileNotFoundError:
                 return {}
             except OSError as error:
+                # Of any other error the next start may be free, and what the file says is not to be given up for it.
+                if error.errno not in _NO_FILE:
+                    raise
                 log.warning("a file cannot be read; it is kept aside", file=str(self.path), why=str(error))
                 return {}
             self._take(there := scan(content))
+            self._is_sound = not there.damage
             if there.damage:
                 try:
                     self._write_anew({})
                 except OSError as error:
                     log.warning("a damaged file could not be written anew", file=str(self.path), why=str(error))
-            self._is_sound = not self._there.damage
             return {key: _value(text) for key, text in there.lines(content).items()}
 
     def change(self, changes: Mapping[str, bytes | None]) -> None:
@@ -191,12 +212,16 @@ class DurableJournal:
         there = scan(content)
         if there.damage or not self._inode:
             self._keep_aside(there.damage)
-        written = b"".join({**there.lines(content), **new}.values())
+        kept, before = b"".join(there.lines(content).values()), _inode(self.path)
+        written = kept + b"".join(new.values())
         try:
             durable.write(self.path, written)
         except OSError:
-            # Where it has its name already and only that was not flushed, nothing may be appended by the old places.
-            self._is_sound = self._is_sound and _inode(self.path) == self._inode
+            # It may have its name already, and only that is not flushed: the old places are none in it. What was
+            # refused is behind the end, as after an append that failed; the next change writes a file anew again.
+            if (now := _inode(self.path)) != before:
+                self._take(scan(kept))
+                self._inode, self._is_sound = now, False
             raise
         self._take(scan(written))
         self._inode, self._is_sound = _inode(self.path), True
@@ -234,26 +259,36 @@ def line(key: str, value: bytes) -> bytes:
 def scan(content: bytes) -> Contents:
     """Read what the bytes of a file say."""
     there, at = Contents(), 0
+    last: list[Damage] = []  # behind which no whole line was found yet
     while at < len(content):
         if (found := _line(content, at)) is not None:
+            there.lose(last)
+            last.clear()
             there.places.pop(found.key, None)
             if found.counts:
                 there.places[found.key] = (at, found.end - at)
             at = there.end = found.end
         elif end := content.find(b"\n", at) + 1:
             head = _DAMAGED_HEAD.match(content, at, end)
-            key = head[1].decode() if head else None
-            there.places.pop(str(key), None)
-            there.damage.append(Damage(at, end - at, key))
-            at = there.end = end
+            last.append(Damage(at, end - at, head[1].decode() if head else None))
+            at = end
         else:
             break
+    there.lose(takewhile(lambda each: not _has_hole(content, each), last))
     return there
 
 
 def examine(path: Path) -> Sequence[Damage]:
     """Say what of a file is damaged, whoever uses it now. Raises OSError."""
     return scan(_content(path)).damage
+
+
+def _has_hole(content: bytes, damage: Damage) -> bool:
+    """Tell whether blocks of a damaged part were never written, and are zeros therefore."""
+    first, end = -(-damage.start // _BLOCK) * _BLOCK, damage.start + damage.size
+    begins = content[damage.start : min(first, end)]
+    holes = (content.startswith(bytes(_BLOCK), at) for at in range(first, end - _BLOCK + 1, _BLOCK))
+    return (begins != b"" and not begins.strip(b"\0")) or any(holes)
 
 
 @attrs.frozen
@@ -279,7 +314,7 @@ def _value(text: bytes) -> bytes:
 
 
 def _content(path: Path) -> bytes:
-    """Read a file; what the disk does not give back are zeros. Raises OSError."""
+    """Read a file; what the disk does not give back are bytes that no line has. Raises OSError."""
     try:
         return durable.read(path, MOST)
     except OSError as error:
@@ -293,8 +328,10 @@ def _content(path: Path) -> bytes:
 def _part(descriptor: int, start: int, size: int) -> bytes:
     try:
         return os.pread(descriptor, size, start)
-    except OSError:
-        return bytes(size)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return _LOST * size
 
 
 def _inode(path: Path) -> int:

@@ -9,6 +9,7 @@ import pytest
 from novakit import durable
 from novakit.agent import journal
 from novakit.agent.journal import DurableJournal, examine, line, scan
+from novakit.config import failures
 from tests.support.small_disk import SmallDisk
 
 A, B, C = "a" * 8, "b" * 8, "c" * 8
@@ -218,6 +219,129 @@ def test_after_a_flush_that_failed_the_file_is_written_anew_without_what_was_ref
     before = path.stat().st_ino
     it.change({B: b"three"})
     assert path.stat().st_ino != before and opened(path)[1] == {A: b"one", B: b"three"}
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES])
+def test_a_file_that_cannot_be_read_now_is_not_taken_for_an_empty_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    it, _ = opened(path)
+    it.change({A: b"one", B: b"two"})
+
+    def failing(file: Path, most: int = durable.MOST) -> bytes:
+        raise OSError(number, os.strerror(number), str(file))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "read", failing)
+        with pytest.raises(OSError) as refused:
+            opened(path)
+    said_at_the_start = failures.sentence(refused.value)
+    assert said_at_the_start is not None and str(path) in said_at_the_start and said_at_the_start.count(". ") == 1
+    assert opened(path)[1] == {A: b"one", B: b"two"} and not path.with_name("some.journal.damaged").exists()
+
+
+def test_a_file_that_has_its_name_already_when_a_flush_fails_loses_nothing_but_what_was_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it, _ = opened(path)
+    it.change({A: b"a longer one", B: b"two"})
+    it.change({A: b"one"})
+
+    def failing(anything: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", failing)
+        patch.setattr(durable, "sync_directory", failing)
+        for _ in range(3):
+            with pytest.raises(OSError):
+                it.change({A: b"refused", C: b"refused"})
+    assert it.values([A, B, C]) == {A: b"one", B: b"two"} and C not in it, "one that failed is not read again"
+    inode = path.stat().st_ino
+    it.change({"d": b"four"})
+    assert path.stat().st_ino != inode, "and its name is not relied on before a flush of it"
+    want = {A: b"one", B: b"two", "d": b"four"}
+    assert opened(path)[1] == want == it.values([A, B, C, "d"]) and examine(path) == []
+
+
+def test_a_flush_that_fails_at_the_start_after_damage_is_no_reason_to_append(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it, _ = opened(path)
+    it.change({A: b"one", B: b"two"})
+    path.write_bytes(path.read_bytes().replace(b"one", b"0ne"))
+
+    def failing(directory: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "sync_directory", failing)
+        again, kept = opened(path)
+    assert kept == {B: b"two"} == again.values([A, B])
+    inode = path.stat().st_ino
+    again.change({C: b"three"})
+    assert path.stat().st_ino != inode and opened(path)[1] == {B: b"two", C: b"three"}
+
+
+@pytest.mark.parametrize("first", ["", "padding" * 100])
+def test_an_append_whose_middle_a_power_cut_left_out_costs_nothing_that_was_promised(path: Path, first: str) -> None:
+    it, _ = opened(path)
+    it.change({B: first.encode(), A: b"one"})
+    promised = path.stat().st_size
+    it.change({A: b"x" * 20000})
+    content = path.read_bytes()
+    assert promised < 4096 and len(content) > 5 * 4096 - 4096
+    for start, end in ((4096, 8192), (8192, 16384), (promised, 4096)):
+        path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+        assert examine(path) == []
+        again, kept = opened(path)
+        assert kept == {B: first.encode(), A: b"one"} == again.values([A, B]), (start, end)
+        again.change({C: b"three"})
+        assert opened(path)[1] == {**kept, C: b"three"} and path.stat().st_size < 4096
+        assert not path.with_name("some.journal.damaged").exists(), "what was never promised is no damage"
+
+
+def test_a_hole_before_a_whole_line_is_damage_and_brings_no_older_value_back(path: Path) -> None:
+    it, _ = opened(path)
+    it.change({A: b"one"})
+    it.change({A: b"x" * 20000})
+    it.change({B: b"two"})
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + bytes(4096) + content[8192:])
+    assert [each.key for each in examine(path)] == [A] and opened(path)[1] == {B: b"two"}
+
+
+@pytest.mark.parametrize("size", [3, 20000])
+def test_a_flipped_bit_in_the_last_line_is_damage_and_brings_no_older_value_back(path: Path, size: int) -> None:
+    it, _ = opened(path)
+    it.change({A: b"one", B: b"two"})
+    it.change({A: b"x" * size})
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    assert [each.key for each in examine(path)] == [A]
+    assert opened(path)[1] == {B: b"two"} and path.with_name("some.journal.damaged").read_bytes() == content
+
+
+def test_a_sector_of_the_last_line_that_the_disk_does_not_give_back_is_damage(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it, _ = opened(path)
+    it.change({A: b"one", B: b"two"})
+    it.change({A: b"x" * 20000})
+    pread = os.pread
+
+    def broken(file: Path, most: int = durable.MOST) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(file))
+
+    def partly(descriptor: int, size: int, start: int) -> bytes:
+        if start == 8192:
+            raise OSError(errno.EIO, "Input/output error")
+        return pread(descriptor, size, start)
+
+    monkeypatch.setattr(durable, "read", broken)
+    monkeypatch.setattr(os, "pread", partly)
+    assert [each.key for each in examine(path)] == [A] and opened(path)[1] == {B: b"two"}
 
 
 def test_what_is_no_file_is_kept_aside_once_something_is_written(path: Path) -> None:
