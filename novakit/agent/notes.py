@@ -13,7 +13,7 @@ The cost: one flush of the disk for all notes that wait for it, in a thread: 0.3
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -47,6 +47,12 @@ class _Changed:
         return orjson.dumps(to_plain(self.note)) if self.note is not None else None
 
 
+@attrs.frozen
+class _Older:
+    path: Path
+    note: GuestNote
+
+
 @attrs.define
 class GuestNotes:
     """The notes of one host, by server."""
@@ -57,6 +63,8 @@ class GuestNotes:
     _versions: dict[str, str] = attrs.field(factory=dict)
     _unreadable: dict[str, Path] = attrs.field(factory=dict)
     """Files of a version that made one for each guest."""
+    _older: Mapping[str, _Older] = attrs.field(factory=dict)
+    """Notes in such files that could not be moved into the one file yet; they are newer than what that one says."""
     _networks: NetworksNote | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -68,13 +76,19 @@ class GuestNotes:
         durable.directory(self.directory, mode=0o700)
         self._networks = self._read_networks()
         kept = self._journal.open()
+        self._older = self._found_older()
         notes = [note for guest in kept if (note := _read(guest, kept[guest])) is not None]
-        for note in [*notes, *self._taken_over()]:
+        for note in [*notes, *(each.note for each in self._older.values())]:
             self._versions[note.server] = note.version
+        try:
+            self._take_over()
+        except OSError as error:
+            # As on a full disk, on which an agent has to start so that guests can be deleted.
+            log.warning("notes of guests stay in files of their own", guests=sorted(self._older), why=str(error))
 
     def version(self, server: str) -> str | None:
         """Return which version of a guest's note is kept; None for no note."""
-        return self._versions.get(server) if server in self._journal else None
+        return self._versions.get(server) if server in self._journal or server in self._older else None
 
     async def keep(self, note: GuestNote) -> None:
         """Keep a note in the place of the former one; it is on disk afterwards. Raises OSError.
@@ -85,12 +99,19 @@ class GuestNotes:
 
     async def some(self, servers: Iterable[str]) -> Sequence[GuestNote]:
         """Read the notes of some guests; those without one are left out. Raises OSError."""
-        kept = await asyncio.to_thread(self._journal.values, [*servers])
-        return [note for guest in kept if (note := _read(guest, kept[guest])) is not None]
+        asked = [*servers]
+        older = {each: self._older[each].note for each in asked if each in self._older}
+        kept = await asyncio.to_thread(self._journal.values, [each for each in asked if each not in older])
+        notes = {guest: note for guest in kept if (note := _read(guest, kept[guest])) is not None} | older
+        return [notes[each] for each in asked if each in notes]
 
     def beside(self, guests: Collection[str]) -> Sequence[tuple[str, str]]:
         """List the notes of guests other than these, each with the guest's id: the name of the file and which of it."""
-        return [(guest, f"{self._journal.path}#{guest}") for guest in sorted(self._versions.keys() - {*guests})]
+        return [(guest, self._place(guest)) for guest in sorted(self._versions.keys() - {*guests})]
+
+    def _place(self, server: str) -> str:
+        older = self._older.get(server)
+        return str(older.path) if older is not None else f"{self._journal.path}#{server}"
 
     async def forget(self, server: str) -> None:
         """Remove a guest's note, once the guest is gone; none is fine. Raises OSError."""
@@ -131,7 +152,7 @@ class GuestNotes:
 
     async def _change(self, changed: Sequence[_Changed | None]) -> Sequence[None]:
         asked = [each for each in changed if each is not None]
-        await to_its_end(self._journal.change, {each.server: each.value() for each in asked})
+        await to_its_end(self._write, asked)
         for each in asked:
             self._versions.pop(each.server, None)
             if each.note is not None:
@@ -140,14 +161,18 @@ class GuestNotes:
                 path.unlink(missing_ok=True)
         return [None] * len(changed)
 
-    def _taken_over(self) -> Sequence[GuestNote]:
-        """Move the notes of a version that made a file for each guest into the one file, and return them.
+    def _write(self, changed: Sequence[_Changed]) -> None:
+        if any(each.note is not None for each in changed):
+            self._take_over()
+        self._journal.change({each.server: each.value() for each in changed})
+        # There are some left only where all guests of these changes are gone.
+        if gone := [older for each in changed if (older := self._older.get(each.server)) is not None]:
+            self._remove(gone)
 
-        They are newer than what that one says, if it does: it was made before the other version came back.
-        """
-        paths = [path for path in self.directory.glob("*.json") if path.name != NETWORKS]
-        taken = {}
-        for path in paths:
+    def _found_older(self) -> Mapping[str, _Older]:
+        """Read the notes of a version that made a file for each guest."""
+        found = {}
+        for path in [path for path in self.directory.glob("*.json") if path.name != NETWORKS]:
             try:
                 note = _read(path.stem, durable.read(path))
             except OSError as error:
@@ -156,14 +181,25 @@ class GuestNotes:
             if note is None:
                 self._unreadable[path.stem] = path
             else:
-                taken[path] = note
-        if taken:
-            self._journal.change({each.server: _Changed(each.server, each).value() for each in taken.values()})
-            for path in taken:
-                path.unlink()
-            # Else one could come back after a power cut, and take the place of what is kept by then.
-            durable.sync_directory(self.directory)
-        return [*taken.values()]
+                found[note.server] = _Older(path, note)
+        return found
+
+    def _take_over(self) -> None:
+        """Move what such files say into the one file. Raises OSError; what remains is moved before the next note.
+
+        They are newer than what that one says, if it does: it was made before the other version came back.
+        """
+        if older := [*self._older.values()]:
+            self._journal.change({each.note.server: _Changed(each.note.server, each.note).value() for each in older})
+            self._remove(older)
+
+    def _remove(self, older: Sequence[_Older]) -> None:
+        for each in older:
+            each.path.unlink(missing_ok=True)
+        # Else one could come back after a power cut, and take the place of what is kept by then.
+        durable.sync_directory(self.directory)
+        gone = {each.note.server for each in older}
+        self._older = {server: each for server, each in self._older.items() if server not in gone}
 
 
 def _read(server: str, content: bytes) -> GuestNote | None:

@@ -1,11 +1,13 @@
 """What a host keeps of its guests, and forgets with them."""
 
 import asyncio
+import errno
 import os
 import threading
 import uuid
 from pathlib import Path
 
+import attrs
 import orjson
 import pytest
 
@@ -13,6 +15,7 @@ from novakit import durable
 from novakit.agent.notes import GuestNotes
 from novakit.calls.host import GuestNote
 from novakit_hookspecs.plain import to_plain
+from tests.support.small_disk import SmallDisk
 
 GUEST, OTHER = (str(uuid.UUID(int=number)) for number in (7, 8))
 
@@ -142,6 +145,58 @@ async def test_the_files_of_an_earlier_version_are_taken_over(notes: GuestNotes)
         assert {each.version(GUEST), each.version(OTHER)} == {"v1", "v2"}
         assert await each.some([OTHER, GUEST]) == [note(OTHER, "v2"), note()]
     assert {path.name for path in notes.directory.iterdir()} == {"notes.journal", "networks.json"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+async def test_on_a_full_disk_files_of_an_earlier_version_stay_are_read_and_forgotten_and_are_taken_over_later(
+    tmp_path: Path,
+) -> None:
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        directory = disk.path / "guests"
+        guests = [str(uuid.UUID(int=number)) for number in range(20)]
+        await opened(directory).keep(note(guests[3], "before the earlier version came back"))
+        kept = [attrs.evolve(note(each, f"v{each[-2:]}"), text="x" * 4000) for each in guests]
+        older(directory, *kept)
+        disk.fill()
+        notes = opened(directory)
+        assert [notes.version(each) for each in guests] == [each.version for each in kept]
+        assert await notes.some([*guests, str(uuid.UUID(int=99))]) == kept
+        assert dict(notes.beside(guests[1:])) == {guests[0]: str(directory / f"{guests[0]}.json")}
+        with pytest.raises(OSError):
+            await notes.keep(attrs.evolve(note(guests[1], "refused"), text="x" * 100_000))
+        assert await notes.some(guests[1:4]) == kept[1:4]
+        await notes.forget(guests[3])
+        assert notes.version(guests[3]) is None and not (directory / f"{guests[3]}.json").exists()
+        assert opened(directory).version(guests[3]) is None, "nor does the older note come back"
+        disk.clear()
+        await notes.keep(note(guests[2], "newer"))
+        for each in (notes, opened(directory)):
+            assert each.version(guests[2]) == "newer" and each.version(guests[1]) == kept[1].version
+            assert {guest for guest, _ in each.beside([])} == {*guests} - {guests[3]}
+            assert await each.some([guests[1], guests[5]]) == [kept[1], kept[5]]
+        assert [path.name for path in directory.iterdir()] == ["notes.journal"]
+
+
+async def test_files_that_cannot_be_removed_are_not_taken_for_newer_than_what_is_kept_later(
+    notes: GuestNotes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older(notes.directory, note(), note(OTHER))
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        again = opened(notes.directory)
+        assert again.version(GUEST) == "v1" == again.version(OTHER)
+        with pytest.raises(OSError):
+            await again.keep(note(version="v2"))
+        with pytest.raises(OSError):
+            await again.forget(OTHER)
+    await again.forget(OTHER)
+    await again.keep(note(version="v2"))
+    for each in (again, opened(notes.directory)):
+        assert each.version(GUEST) == "v2" and each.version(OTHER) is None
 
 
 @pytest.mark.parametrize("left", range(4))
