@@ -116,7 +116,8 @@ class DurableJournal:
             except OSError as error:
                 # Of any other error the next start may be free, and what the file says is not to be given up for it.
                 if error.errno not in _NO_FILE:
-                    raise
+                    # Python names the descriptor, or nothing, where the file could be opened and not read.
+                    raise OSError(error.errno, error.strerror, str(self.path)) from error
                 log.warning("a file cannot be read; it is kept aside", file=str(self.path), why=str(error))
                 return {}
             self._take(there := scan(content))

@@ -240,6 +240,15 @@ def test_a_file_that_cannot_be_read_now_is_not_taken_for_an_empty_one(
     assert opened(path)[1] == {A: b"one", B: b"two"} and not path.with_name("some.journal.damaged").exists()
 
 
+def test_a_directory_in_the_place_of_the_file_is_named(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        opened(path)
+    assert failures.sentence(refused.value) == (
+        f"{path}: Is a directory. It is a directory where a file belongs; move it away."
+    )
+
+
 def test_a_file_that_has_its_name_already_when_a_flush_fails_loses_nothing_but_what_was_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
