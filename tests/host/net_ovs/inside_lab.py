@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -296,6 +297,22 @@ class TestHost:
         finally:
             await confined.close()
             command("ip", "link", "del", tap)
+
+    async def test_an_empty_integration_bridge_of_a_lost_deployment_goes_after_a_reboot(
+        self, driver: OvsNetworks, tmp_path: Path
+    ) -> None:
+        options = OvsOptions(integration_bridge="br-beta", bridge_mappings={"public": "br-out"})
+        lost = OvsNetworks(options, HostContext(host="beta", state_dir=str(tmp_path / "lost")))
+        await lost.open()
+        await lost.apply(Topology(revision=50))
+        await lost.close()
+        shutil.rmtree("/run/novakit/net-ovs/br-beta", ignore_errors=True)  # as a reboot does
+        (left,) = await driver.abandoned()
+        assert {each.name for each in left.things if each.kind == "bridge"} == {"br-beta", "br-out"}
+        await driver.remove_abandoned(str(tmp_path / "lost"))
+        assert command("ovs-vsctl", "list-br").split() == ["br-ex", "br-int", "br-out"]
+        assert "novakit" not in command("ovs-vsctl", "get", "Bridge", "br-out", "external_ids")
+        command("ovs-vsctl", "del-br", "br-out")
 
     async def test_a_dhcp_server_of_nobody_known_is_not_stopped(self, driver: OvsNetworks, tmp_path: Path) -> None:
         options = OvsOptions(integration_bridge="br-beta", bridge_mappings={"public": "br-out"})

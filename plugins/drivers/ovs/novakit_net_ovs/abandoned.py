@@ -114,6 +114,9 @@ class Leavings:
         await self.links.call(links.set_outside_addresses, dict.fromkeys(given_up))
 
     def _is_for_guests(self, bridge: str, wiring: BridgeWiring) -> bool:
+        if bridge in wiring.for_guests:
+            return True
+        # One that was made before bridges were marked is given up after a reboot, which loses its files, if empty.
         plugged = [each for each in wiring.bridge_ports.values() if each.bridge == bridge]
         return (self.own.run_dir / bridge).is_dir() or any(ovsdb.OWNER in each.external_ids for each in plugged)
 

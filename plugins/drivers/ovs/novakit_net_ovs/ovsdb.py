@@ -14,6 +14,8 @@ from novakit_net_linux.commands import CommandFailed, run
 OWNER, KIND, MTU = "novakit-owner", "novakit-kind", "novakit-mtu"
 DIRECTORY = "novakit-directory"
 """On a bridge: the state directory of the one novakit that it belongs to."""
+INTEGRATION = "novakit-integration"
+"""On a bridge that guests are plugged into: the same again, so that it says nothing of a directory that came later."""
 SOCKET = Path("/run/openvswitch/db.sock")
 DAEMON = Path("/run/openvswitch/ovs-vswitchd.pid")
 READ = (
@@ -47,6 +49,8 @@ class BridgeWiring:
     bridges: Mapping[str, str]
     bridge_ports: Mapping[str, BridgePort]
     directories: Mapping[str, str] = attrs.field(factory=dict)
+    for_guests: frozenset[str] = frozenset()
+    """Of the bridges that are one's, those that are marked as integration bridges."""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,6 +116,7 @@ class Switch:
         argv = ["ovs-vsctl", f"--timeout={max(1, int(self._timeout))}", "--format=json", "--", *READ]
         answer = await run(argv, timeout=self._timeout + 5)
         bridges, ports, interfaces = (_rows(json.loads(line)) for line in answer.splitlines() if line.strip())
+        marks = {row["name"]: row["external_ids"] for row in bridges if DIRECTORY in row["external_ids"]}
         by_port = {row["_uuid"]: row for row in ports}
         by_interface = {row["_uuid"]: row for row in interfaces}
         bridge_ports = {}
@@ -124,9 +129,8 @@ class Switch:
         return BridgeWiring(
             bridges={row["name"]: row["datapath_type"] or "system" for row in bridges},
             bridge_ports=bridge_ports,
-            directories={
-                row["name"]: row["external_ids"][DIRECTORY] for row in bridges if DIRECTORY in row["external_ids"]
-            },
+            directories={name: each[DIRECTORY] for name, each in marks.items()},
+            for_guests=frozenset(name for name, each in marks.items() if each.get(INTEGRATION) == each[DIRECTORY]),
         )
 
     async def datapaths(self) -> list[str]:
@@ -211,7 +215,17 @@ def claim_bridge(bridge: str, directory: str) -> list[str]:
 
 def release_bridge(bridge: str) -> list[str]:
     """Return the command that makes a bridge nobody's."""
-    return ["remove", "Bridge", bridge, "external_ids", DIRECTORY]
+    return ["remove", "Bridge", bridge, "external_ids", DIRECTORY, INTEGRATION]
+
+
+def mark_for_guests(bridge: str, directory: str) -> list[str]:
+    """Return the command that says of one's bridge that guests are plugged into it."""
+    return ["set", "Bridge", bridge, f"external_ids:{INTEGRATION}={_quoted(directory)}"]
+
+
+def unmark_for_guests(bridge: str) -> list[str]:
+    """Return the command that says so no more."""
+    return ["remove", "Bridge", bridge, "external_ids", INTEGRATION]
 
 
 def _quoted(value: str) -> str:

@@ -10,7 +10,7 @@ The cost: one look at the devices that are to be removed, none where there is no
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import attrs
@@ -48,13 +48,21 @@ class Ownership:
         """Return what the taps that we make carry as an alias."""
         return f"{MARK}{self.directory}"[:ALIAS]
 
-    async def claim(self, switch: Switch, wiring: BridgeWiring, bridges: Iterable[str]) -> BridgeWiring:
-        """Make bridges ours that are nobody's. Raises Refused when one is another's."""
+    async def claim(self, switch: Switch, wiring: BridgeWiring, bridges: Collection[str]) -> BridgeWiring:
+        """Make bridges ours that are nobody's, and mark ours. Raises Refused when one is another's."""
         if free := [bridge for bridge in bridges if bridge not in wiring.directories]:
             await switch.change([ovsdb.claim_bridge(bridge, self.directory) for bridge in free])
             wiring = await switch.wiring()
             self.require(wiring, free)
+        # Only then, for what is another's is not ours to mark.
+        wrong = [bridge for bridge in bridges if (bridge == self.bridge) != (bridge in wiring.for_guests)]
+        await switch.change([self._mark(bridge) for bridge in wrong])
         return wiring
+
+    def _mark(self, bridge: str) -> list[str]:
+        if bridge == self.bridge:
+            return ovsdb.mark_for_guests(bridge, self.directory)
+        return ovsdb.unmark_for_guests(bridge)
 
     def require(self, wiring: BridgeWiring, bridges: Iterable[str]) -> None:
         """Raise Refused when one of the bridges is another's."""
