@@ -14,7 +14,7 @@ from novakit.cli.scheduling.explain import wide
 from novakit_hookspecs.plain import to_record
 
 _LISTED = 20
-"""Unchecked hosts that are named on the screen."""
+"""Hosts that are named in one sentence on the screen."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,16 +44,23 @@ def _show(found: AuditReport) -> None:
         console.print(Text("Claimed by others through Placement:", style="bold"))
         console.print(_table(found.foreign))
     if found.unchecked:
-        named = ", ".join(found.unchecked[:_LISTED]) + (", ..." if len(found.unchecked) > _LISTED else "")
+        named = _few(found.unchecked)
         hosts = "1 host" if len(found.unchecked) == 1 else f"{len(found.unchecked)} hosts"
         console.print(Text(f"{hosts} could not be asked: {named}", style="bold"))
         console.print(Text("Start the agents there and look again: what those hosts hold is not known."))
+    if found.untold:
+        named = _few(found.untold)
+        console.print(Text(f"What lost deployments have left there is not told by the network driver of {named}."))
     if found.orphaned:
         console.print(Text(f"{len(found.orphaned)} orphaned:", style="bold"))
         console.print(_table(found.orphaned))
         return
     looked = ", ".join(f"{count} {what}" for what, count in found.counted.items())
     console.print(Text("nothing is orphaned", style="bold"), Text(f"({looked})"))
+
+
+def _few(hosts: Sequence[str]) -> str:
+    return ", ".join(hosts[:_LISTED]) + (", ..." if len(hosts) > _LISTED else "")
 
 
 def _table(findings: Sequence[Finding]) -> Table:

@@ -99,8 +99,12 @@ def remove_strangers(args: argparse.Namespace) -> int:
     """Remove what was named. Returns 1 when something could not be, 2 when the answer was no."""
     cloud = client(args)
     if not args.yes:
-        for each in cloud.get("novakit", "v1/strangers")["strangers"]:
-            if {each["owner"], each["name"]} & {*args.ids} and args.host in (None, each["host"]):
+        things = cloud.get("novakit", "v1/strangers")["strangers"]
+        named = [each for each in things if {each["owner"], each["name"]} & {*args.ids}]
+        # Whatever of it was named, all that its owner has on a host goes together.
+        going = {(each["owner"], each["host"]) for each in named if args.host in (None, each["host"])}
+        for each in things:
+            if (each["owner"], each["host"]) in going:
                 print(f"{each['owner']}  {each['kind']} {each['name']} on {each['host'] or 'no host'}")
         if not agreed(f"Remove {'all of it' if len(args.ids) == 1 else f'all of these {len(args.ids)}'}? [y/N] "):
             raise ConfigError("Nothing was removed.")
@@ -192,6 +196,11 @@ def _listed(args: argparse.Namespace) -> int:
     Console(file=sys.stdout, soft_wrap=True, highlight=False).print(table)
     cloud = login_where_it_runs(paths.existing(args.state), CLOUD) if args.prefix else None
     if isinstance(cloud, Client):
-        for each in cloud.get("novakit", "v1/guests")["refused_hosts"]:
+        try:
+            refused = cloud.get("novakit", "v1/guests")["refused_hosts"]
+        except ConfigError as error:
+            print(f"Which hosts the service refuses is not known: {error}", file=sys.stderr)
+            return 0
+        for each in refused:
             print(f"{each['host']} is refused. {each['why']}")
     return 0

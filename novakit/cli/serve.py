@@ -48,6 +48,9 @@ MOST_SIMULATED = 10_000
 """Hosts that one process simulates at most: each has an agent with a heartbeat, and a thousand take a core."""
 
 
+ROLE = f"a role to run, one of {', '.join(config.ROLES)}; may be repeated; default all"
+
+
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `novakit serve` to the command line."""
     parser = subparsers.add_parser(
@@ -65,9 +68,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--listen", metavar="HOST:PORT", default="127.0.0.1:8774", help="address of the APIs; default %(default)s"
     )
-    parser.add_argument(
-        "--role", metavar="R", action="append", choices=config.ROLES, help="a role to run; may be repeated; default all"
-    )
+    parser.add_argument("--role", metavar="R", action="append", choices=config.ROLES, help=ROLE)
     parser.add_argument(
         "--name", metavar="NAME", help="name of this scheduler; default the first free one of scheduler-N"
     )

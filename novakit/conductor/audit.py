@@ -103,13 +103,10 @@ class Audit:
             async with turn:
                 try:
                     answer = await self.hosts.at(host).holdings()
+                    left = await self.hosts.at(host).abandoned()
                 except BusError:
                     return host, None
                 guests = frozenset(each.id for each in answer.guests)
-                try:
-                    left = await self.hosts.at(host).abandoned()
-                except BusError:
-                    left = None
                 return host, Found(guests=guests, holdings=to_plain(answer.holdings), abandoned=left)
 
         answers = await asyncio.gather(*(ask(name) for name in names))

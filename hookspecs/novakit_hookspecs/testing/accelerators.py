@@ -67,9 +67,8 @@ class AcceleratorConformance:
             assert all(amount > 0 for amount in device.inventory.values()), f"{device.key}: leave out what is 0"
             shared = devices[device.parent].counters if device.parent else device.counters
             for counter, amount in device.draws.items():
-                assert 0 < amount <= shared.get(counter, 0), (
-                    f"{device.key} uses up {counter}, which its parent does not have"
-                )
+                has = shared.get(counter, 0)
+                assert 0 < amount <= has, f"{device.key} draws {amount} {counter} of {device.parent}, which has {has}"
 
     async def test_resource_classes_and_traits_are_spelt_as_placement_wants_them(
         self, provider: AcceleratorProvider

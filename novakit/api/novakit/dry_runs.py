@@ -1,5 +1,7 @@
 """`/v1/explain` and `/v1/capacity`: what would become of a server, and how many more of a kind fit; nothing is made."""
 
+from functools import partial
+
 from aiohttp import web
 
 from novakit import errors
@@ -20,26 +22,30 @@ _server: types.Schema = {
     "hints": schemas.hints,
 }
 """Its hints are held to the rules of POST /servers."""
-_survive: types.Schema = {"type": "integer", "minimum": 0, "maximum": 100_000}
+_MOST_LOST = 100_000
+_survive: types.Schema = {"type": "integer", "minimum": 0, "maximum": _MOST_LOST}
 
 
-def _words(fault: Fault) -> errors.BadRequest:
+_lost: types.Schema = {**_server, "survive": _survive}
+
+
+def _words(properties: types.Schema, fault: Fault) -> errors.BadRequest:
     """Return what is wrong with a question; of hints as POST /servers does."""
     name = fault.path[-1]
     if (len(fault.path) == 1 and fault.rule in ("additionalProperties", "required")) or (name, fault.rule) == (
         "flavor",
         "type",
     ):
-        return errors.BadRequest(f"Send a flavor and, if wanted, {', '.join(sorted({*_server} - {'flavor'}))}.")
+        return errors.BadRequest(f"Send a flavor and, if wanted, {', '.join(sorted({*properties} - {'flavor'}))}.")
     if name == "survive":
-        return errors.BadRequest("survive must be a number of hosts, 0 or more.")
+        return errors.BadRequest(f"survive must be a number of hosts, 0 to {_MOST_LOST}.")
     if fault.rule == "type" and len(fault.path) == 2:
         return errors.BadRequest(f"{name} must be {'an object' if name == 'hints' else 'a text'}.")
     return bodies.words(fault)
 
 
-DRY_RUN = Body(DryRun, [((0, 0), types.record(_server, ["flavor"]))], words=_words)
-HOSTS_LOST = Body(HostsLost, [((0, 0), types.record({**_server, "survive": _survive}, ["flavor"]))], words=_words)
+DRY_RUN = Body(DryRun, [((0, 0), types.record(_server, ["flavor"]))], words=partial(_words, _server))
+HOSTS_LOST = Body(HostsLost, [((0, 0), types.record(_lost, ["flavor"]))], words=partial(_words, _lost))
 
 
 async def explain(call: Call[Additions]) -> web.Response:

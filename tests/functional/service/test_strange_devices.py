@@ -106,6 +106,10 @@ async def test_devices_of_unknown_guests_stay_are_reserved_and_told_of(tmp_path:
             things = (await asyncio.to_thread(told, state, "host", "strangers"))["strangers"]
             assert ("device", last, REMAINS) in {(each["kind"], each["name"], each["owner"]) for each in things}
             assert {each["owner"] for each in things} == {REMAINS}
+            asked = [sys.executable, "-m", "novakit", "host", "remove", last, "--state", str(state)]
+            said = await asyncio.to_thread(subprocess.run, asked, text=True, capture_output=True, check=False)
+            assert said.returncode == 2 and len(things) > 1
+            assert all(f"{each['kind']} {each['name']} on" in said.stdout for each in things), "what goes with it"
             orphaned = (await asyncio.to_thread(told, state, "audit"))["orphaned"]
             named = {each["name"] for each in orphaned}
             assert last in named and device not in named and (mine in named) == (store == "empty")
