@@ -109,6 +109,7 @@ class Session:
     async def many(self, statement: Statement) -> list[Row]:
         """Fetch rows as `all` does, but so that others get their turn where there are thousands."""
         found: list[Row] = []
+        await self._begin()
         async with self.connection.stream(statement) as result:
             async for some in result.mappings().partitions(PIECE):
                 found += some
@@ -121,10 +122,16 @@ class Session:
     async def tuples(self, statement: Statement, values: Values | None = None) -> list[Any]:
         """Fetch rows as tuples, so that others get their turn where there are thousands."""
         found: list[Any] = []
+        await self._begin()
         async with self.connection.stream(statement, values) as result:
             async for some in result.partitions(PIECE):
                 found += some
         return found
+
+    async def _begin(self) -> None:
+        """Begin the transaction of SQLite, which a statement whose rows are streamed does not do by itself."""
+        if self._kept is not None and not self._kept.real.in_transaction:
+            await self._kept.run("SELECT 1", ())
 
     async def first(self, statement: Statement, values: Values | None = None) -> Row | None:
         """Fetch the first row, or None."""

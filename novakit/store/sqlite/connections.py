@@ -174,11 +174,17 @@ class Connections:
         if kept.outer.invalidated or self._is_closed:
             await self._take_back(kept)
             return
-        if kept.real.in_transaction:
-            # Nothing was written through it, or it would be committed: nothing waits here.
-            kept.real.rollback()
-        self._free.append(kept)
-        self._room.release()
+        try:
+            if kept.real.in_transaction:
+                # Nothing was written through it, or it would be committed: nothing waits here.
+                kept.real.rollback()
+        except Exception:
+            # Whatever is the matter with it, its place is the next one's.
+            await kept.close()
+        else:
+            self._free.append(kept)
+        finally:
+            self._room.release()
 
     async def _take_back(self, kept: HeldConnection) -> None:
         """Roll back a connection, or end it where that cannot be done."""

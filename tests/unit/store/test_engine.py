@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from novakit import world
-from novakit.store import UTC, Store
+from novakit.store import UTC, Store, engine
 from novakit.store.faults import StoreAway
 from novakit.store.sqlite import connections
 
@@ -102,6 +102,35 @@ async def test_a_reader_sees_one_moment(store):
             await other.execute(sa.insert(notes).values(name="a"))
         assert await session.scalar(sa.select(sa.func.count()).select_from(notes)) == 0
     assert await names(store) == ["a"]
+
+
+@pytest.mark.parametrize("streamed", ["many", "tuples"])
+async def test_a_reader_that_begins_with_streamed_rows_sees_one_moment(store, streamed):
+    async with store.read() as session:
+        assert await getattr(session, streamed)(sa.select(notes)) == []
+        async with store.write() as other:
+            await other.execute(sa.insert(notes).values(name="later"))
+        assert await session.scalars(sa.select(notes.c.name)) == []
+    assert await names(store) == ["later"]
+
+
+@pytest.mark.parametrize("streamed", ["many", "tuples"])
+async def test_a_write_that_begins_with_streamed_rows_keeps_another_process_from_writing(store, streamed, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "x.db", timeout=0)) as other:
+        async with store.write() as session:
+            await getattr(session, streamed)(sa.select(notes))
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+
+
+async def test_a_connection_that_broke_while_it_was_held_takes_no_place_with_it(store):
+    for _ in range(2 * engine.READERS):
+        with suppress(sa.exc.DBAPIError, sqlite3.ProgrammingError):
+            async with store.read() as session:
+                await session.scalars(sa.select(notes.c.name))
+                await session._kept.inner._connection.close()
+    async with asyncio.timeout(5):
+        assert await names(store) == []
 
 
 async def test_a_restricted_store_writes_only_its_tables(store, tmp_path):
