@@ -19,7 +19,7 @@ from novakit.agent.metadata import MetadataListeners
 from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
 from novakit.agent.wires import Wires
-from novakit.agent.withheld import HeldDevices, holders
+from novakit.agent.withheld import HeldDevices
 from novakit.bus import Bus, BusError, serve, time_left
 from novakit.bus.tickets import with_proof
 from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
@@ -164,7 +164,7 @@ class Agent(HostCalls):
 
     async def _report(self, *, started: bool) -> None:
         facts = await self._ask_driver("host", self.driver.host(), 60)
-        before = holders(await self._held()) if facts.pci else {}
+        before = await self._withheld.before(self._held, self._is_busy) if facts.pci else {}
         ip = self.options.address or facts.host_ip or address.own()
         # Where nothing is measured a report has no measurements, and the last ones count for a while: so how much room
         # there is, which is always known, is not one of them.

@@ -133,7 +133,8 @@ async def wire_there(work: Work[B], parts: Parts, **left: object) -> None:
         if host not in (work.seen.get("chosen"), work.memory.unasked):
             raise
         work.memory = attrs.evolve(work.memory, unasked=host)
-        if await clearing.is_down(parts, host):
+        # Where no other host fits, this one is waited for: it may only start anew.
+        if work.memory.alternates and await clearing.is_down(parts, host):
             raise elsewhere(work, parts, error, **left) from error
         raise
     if work.memory.unasked is not None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from novakit.agent.withheld import HeldDevices, holders
+from novakit.plughost import Fault
+from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.hosts import Holding, HostFacts, PciDevice
 
 FIRST, SECOND = "0000:10:00.0", "0000:11:00.0"
@@ -44,6 +46,34 @@ async def test_only_what_remains_hold_before_and_after_the_guests_were_listed_is
     facts = await HeldDevices().withheld(FACTS, holders(before), look, lambda id: id in guests)
     assert [each.address for each in facts.pci if each.is_withheld] == wanted
     assert [each.address for each in facts.pci] == [FIRST, SECOND]
+
+
+async def test_a_build_that_ends_while_the_guests_are_listed_is_not_taken_for_remains() -> None:
+    async def look() -> Sequence[Holding]:
+        return held(first="new", second="old")
+
+    withheld, building = HeldDevices(), {"new"}
+    before = await withheld.before(look, lambda id: id in building)
+    building.clear()
+    facts = await withheld.withheld(FACTS, before, look, lambda id: id in building)
+    assert [each.address for each in facts.pci if each.is_withheld] == [SECOND]
+
+
+@pytest.mark.parametrize("error", [Fault("broken"), Busy("later"), Refused("no"), NotFound("gone")])
+async def test_a_driver_that_does_not_tell_what_it_holds_leaves_the_marks_of_the_last_time(error: Exception) -> None:
+    async def look() -> Sequence[Holding]:
+        return held(first="one", second="two")
+
+    async def fails() -> Sequence[Holding]:
+        raise error
+
+    withheld = HeldDevices()
+    assert await withheld.before(fails, lambda id: False) is None
+    assert await withheld.withheld(FACTS, None, fails, lambda id: False) == FACTS
+    await withheld.withheld(FACTS, holders(await look()), look, lambda id: id == "two")
+    for before in (None, holders(await look())):
+        facts = await withheld.withheld(FACTS, before, fails, lambda id: id == "two")
+        assert [each.address for each in facts.pci if each.is_withheld] == [FIRST]
 
 
 async def test_a_removal_of_what_held_a_device_is_told_of_and_no_other_one() -> None:

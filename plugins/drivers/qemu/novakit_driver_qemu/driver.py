@@ -152,7 +152,11 @@ class QemuDriver:
             found += [Holding(kind="device", name=address, owner=guest) for address in addresses]
         for guest in self._instances.held():
             directory = self._instances.of(guest)
-            for path in (directory, *sorted(directory.iterdir())):
+            try:
+                paths = sorted(directory.iterdir())
+            except FileNotFoundError:  # it was removed meanwhile
+                continue
+            for path in (directory, *paths):
                 kind = "disk" if path.suffix in (".qcow2", ".raw", ".iso") else "file"
                 found.append(Holding(kind=kind, name=str(path), owner=guest))
         return found
