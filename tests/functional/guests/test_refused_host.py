@@ -149,12 +149,12 @@ async def test_the_services_say_why_a_refused_host_is_down(
 
 
 @asynccontextmanager
-async def two_hosts(store: Store, directory: Path) -> AsyncIterator[Site]:
-    """Give a cloud of two hosts with a guest on each, so that both have something to lose."""
-    async with Cloud.on(store, directory, ("a", "b")) as cloud:
+async def some_hosts(store: Store, directory: Path, *names: str) -> AsyncIterator[Site]:
+    """Give a cloud of hosts with a guest on each, so that all have something to lose."""
+    async with Cloud.on(store, directory, names) as cloud:
         await cloud.begin()
         await _serve_scheduler(cloud)
-        for name in ("a", "b"):
+        for name in names:
             await cloud.create(name)
         await cloud.report()
         yield Site(cloud)
@@ -168,7 +168,7 @@ def counting_as_down_soon(cloud: Cloud, **other: Any) -> None:
 async def test_a_create_goes_to_the_next_host_where_the_chosen_one_takes_no_part_any_more(
     either_store: Store, tmp_path: Path
 ) -> None:
-    async with two_hosts(either_store, tmp_path) as site:
+    async with some_hosts(either_store, tmp_path, "a", "b") as site:
         cloud, id = site.cloud, await site.create()
         lost: list[str] = []
 
@@ -189,6 +189,31 @@ async def test_a_create_goes_to_the_next_host_where_the_chosen_one_takes_no_part
         assert told == [TAKES_NO_PART]
 
 
+async def test_a_create_waits_for_the_only_host_there_is(either_store: Store, tmp_path: Path) -> None:
+    async with some_hosts(either_store, tmp_path, "a") as site:
+        cloud, id = site.cloud, await site.create()
+        host, lost = Host(cloud, tmp_path / "agents" / "a", tmp_path / "away"), asyncio.Event()
+
+        async def lose(name: str) -> object:
+            if not lost.is_set():
+                await host.lose()
+                await asyncio.sleep(0.2)
+                lost.set()
+            return await wire(name)
+
+        wire = cloud.parts.wiring.ensure
+        counting_as_down_soon(cloud, wiring=Losing(cloud.parts.wiring, lose))
+        async with running(Engine(cloud.parts, VERBS)), asyncio.timeout(40):
+            await lost.wait()
+            await asyncio.sleep(1)
+            assert (await site.row(id))["vm_state"] == "building"
+            await host.find()
+            while await site.open():
+                await asyncio.sleep(0.02)
+        row = await site.row(id)
+        assert (row["vm_state"], row["host"]) == ("active", "a")
+
+
 @attrs.define
 class Losing:
     """The wiring of hosts, one of which takes no part any more when it is asked for the first time."""
@@ -203,7 +228,7 @@ class Losing:
 async def test_a_create_whose_host_may_have_the_guest_is_built_nowhere_else_and_fails_with_the_reason(
     either_store: Store, tmp_path: Path
 ) -> None:
-    async with two_hosts(either_store, tmp_path) as site:
+    async with some_hosts(either_store, tmp_path, "a", "b") as site:
         cloud, id = site.cloud, await site.create()
         site.cut_at = "create/build/done"
         await site.work()
