@@ -23,6 +23,7 @@ _server: types.Schema = {
 }
 """Its hints are held to the rules of POST /servers."""
 _MOST_LOST = 100_000
+"""Hosts that may be lost in a question of room: ten times what one process simulates."""
 _survive: types.Schema = {"type": "integer", "minimum": 0, "maximum": _MOST_LOST}
 
 
