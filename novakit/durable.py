@@ -86,7 +86,12 @@ def read(path: Path, most: int = MOST) -> bytes:
     Raises OSError, also for what is no file, or larger.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
+    try:
+        file = os.fdopen(handle, "rb")
+    except OSError:  # a directory
+        os.close(handle)
+        raise
+    with file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "It is not a file", str(path))
         content = file.read(most + 1)

@@ -67,3 +67,11 @@ def test_a_key_file_that_was_cut_off_is_refused_by_its_name(tmp_path: Path, cont
             Keyring(tmp_path / "keys").load()
         (tmp_path / "keys" / name).write_bytes(whole)
     Keyring(tmp_path / "keys").load()
+
+
+def test_a_directory_in_the_place_of_a_file_is_named_and_not_kept_open(tmp_path: Path) -> None:
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(3):
+        with pytest.raises(IsADirectoryError):
+            durable.read(tmp_path)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
