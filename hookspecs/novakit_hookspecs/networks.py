@@ -293,7 +293,7 @@ class RemovesAbandoned(Protocol):
     """
 
     async def abandoned(self) -> Sequence[Abandoned]:
-        """List it by owner; changes nothing."""
+        """List it by owner; changes nothing. Raises Refused where nobody can be known to be lost."""
 
     async def remove_abandoned(self, owner: str) -> None:
         """Remove all that one owner has left.

@@ -24,7 +24,10 @@ async def abandoned(plugin: Plugin, network: NetworkDriver) -> tuple[Abandoned, 
     """List what deployments that are lost have left; None where the driver does not tell."""
     if not isinstance(network, RemovesAbandoned):
         return None
-    return tuple(await guarded(plugin, "abandoned", network.abandoned(), WITHIN))
+    try:
+        return tuple(await guarded(plugin, "abandoned", network.abandoned(), WITHIN))
+    except Refused:  # it cannot tell here, which is not the same as nothing
+        return None
 
 
 async def remove_abandoned(plugin: Plugin, network: NetworkDriver, owner: str) -> None:

@@ -55,6 +55,17 @@ class Silent:
         await self.network.close()
 
 
+@attrs.frozen
+class Blind(Silent):
+    """A network driver that cannot know here who is lost."""
+
+    async def abandoned(self) -> Sequence[Abandoned]:
+        raise Refused("it does not see all processes")
+
+    async def remove_abandoned(self, owner: str) -> None:
+        raise Refused("it does not see all processes")
+
+
 def left(owner: str, *things: tuple[str, str], in_use: str = "") -> Abandoned:
     held = tuple(Holding(kind=kind, name=name, owner="") for kind, name in things)
     return Abandoned(owner=owner, things=held, in_use=in_use)
@@ -103,5 +114,9 @@ async def test_a_host_whose_network_driver_removes_nothing_says_so(store: Store,
         with pytest.raises(Exception, match="The network driver simulated removes nothing that another deployment"):
             await cloud.parts.hosts.at("a").remove_abandoned(OLD)
         assert await cloud.parts.hosts.at("a").abandoned() is None
+        cloud.agents["a"].network = Blind(whole)
+        assert await cloud.parts.hosts.at("a").abandoned() is None, "to be unable to tell is not to have found nothing"
+        with pytest.raises(Exception, match="it does not see all processes"):
+            await cloud.parts.hosts.at("a").remove_abandoned(OLD)
         cloud.agents["a"].network = whole
         assert await cloud.parts.hosts.at("a").abandoned() == ()

@@ -67,18 +67,13 @@ class Leavings:
     options: OvsOptions
 
     async def listed(self) -> list[Abandoned]:
-        """List it by owner; nothing where nobody can be known to be gone."""
-        if not self._sees_all():
-            return []
+        """List it by owner. Raises Refused where nobody can be known to be gone."""
+        self._require_sight()
         return [each.told() for each in (await self._found()).values()]
 
     async def remove(self, owner: str) -> None:
         """Remove all that an owner has left. Raises NotFound and Refused."""
-        if not self._sees_all():
-            raise Refused(
-                "the agent does not see all processes of this machine, so nobody can be known to be gone: start it"
-                " outside of containers, or see sees_all_processes of [networks.ovs]"
-            )
+        self._require_sight()
         left = (await self._found()).get(owner)
         if left is None:
             raise NotFound(f"{owner} has left nothing on this host")
@@ -95,8 +90,12 @@ class Leavings:
             for note in self.own.run_dir.glob(f"*/namespaces/{name}"):
                 note.unlink(missing_ok=True)
 
-    def _sees_all(self) -> bool:
-        return self.options.sees_all_processes or processes.all_are_there()
+    def _require_sight(self) -> None:
+        if not (self.options.sees_all_processes or processes.all_are_there()):
+            raise Refused(
+                "the agent does not see all processes of this machine, so nobody can be known to be gone: start it"
+                " outside of containers, or see sees_all_processes of [networks.ovs]"
+            )
 
     async def _unplug(self, left: Left) -> None:
         wiring = await self.switch.wiring()

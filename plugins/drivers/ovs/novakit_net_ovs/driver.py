@@ -153,7 +153,7 @@ class OvsNetworks:
         return found
 
     async def abandoned(self) -> Sequence[Abandoned]:
-        """List what deployments that are lost have left on this host."""
+        """List what deployments that are lost have left on this host; Refused where nobody can be known to be."""
         return await self._leavings.listed()
 
     async def remove_abandoned(self, owner: str) -> None:
