@@ -13,11 +13,12 @@ from novakit.bus.repeats import READS, kept, settles
 from novakit.calls.counts import ConductorCounts
 from novakit.calls.plugins import PluginRow
 from novakit.disk import Room
-from novakit_hookspecs.fields import mapping_field, tuple_field
+from novakit_hookspecs.fields import UUID_PATTERN, mapping_field, tuple_field
 from novakit_hookspecs.hosts import HostFacts
 from novakit_hookspecs.networks import VifBinding
 from novakit_hookspecs.servers import Guest, GuestEvent
 
+_ID_OR_NONE = attrs.validators.matches_re(f"({UUID_PATTERN})?")
 AGENT, API = ("agent",), ("api",)
 
 
@@ -34,9 +35,9 @@ class RunningPlugins:
 class AgentReport:
     """Everything a host says of itself."""
 
-    deployment: str = ""
+    deployment: str = attrs.field(default="", validator=_ID_OR_NONE)
     """Which deployment the host belongs to; empty before it has joined one."""
-    directory: str = ""
+    directory: str = attrs.field(default="", validator=_ID_OR_NONE)
     """The id of the host's own directory; empty of an agent of a version that does not tell."""
 
     facts: HostFacts

@@ -176,7 +176,8 @@ def _reason(away: Row) -> str:
 
 def _never_joined(away: Row, number: int) -> Host:
     """Make what is shown of a host that is refused and of which there is no row."""
-    id = str(uuid.uuid5(uuid.UUID(away["deployment"]), away["host"]))
+    # Always the same one, made of what is known: whatever the host has said, it must not break the list for all.
+    id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{away['deployment']}/{away['host']}"))
     return Host(
         name=away["host"],
         number=number,

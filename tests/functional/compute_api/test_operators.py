@@ -27,6 +27,14 @@ async def test_services_are_listed_and_switched_by_id_and_by_name(api, host):
     assert (await api("GET", "/v2.1/os-services")).status == 403
 
 
+async def test_a_refused_host_that_names_its_deployment_oddly_breaks_no_list(api, host, store):
+    async with store.write() as session:
+        await refused_hosts.put(session, "stray", "no id")
+    for version in ("2.1", "2.69"):
+        listed = await api("GET", "/v2.1/os-services", as_="admin", version=version)
+        assert [each["host"] for each in listed.body["services"]] == ["alpha", "stray"]
+
+
 async def test_a_refused_host_that_was_never_known_is_a_service_that_is_down_and_nothing_else(api, host, store):
     async with store.write() as session:
         await refused_hosts.put(session, "stray", OTHERS)
