@@ -1,23 +1,23 @@
 """The agent of one compute host: reports what the host has, does what the conductor asks, tells what happened."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 import attrs
 import structlog
 
 from novakit import world
-from novakit.agent import address, held
+from novakit.agent import address, held, opening
 from novakit.agent.images import ImageCache
 from novakit.agent.measure import Measuring
 from novakit.agent.membership import Membership
 from novakit.agent.metadata import MetadataListeners
 from novakit.agent.notes import GuestNotes
 from novakit.agent.snapshots import SnapshotFiles
+from novakit.agent.turns import GuestTurns
 from novakit.agent.wires import Wires
 from novakit.agent.withheld import HeldDevices
 from novakit.bus import Bus, BusError, serve, time_left
@@ -36,23 +36,20 @@ from novakit.calls.host import (
     Snapshot,
 )
 from novakit.config import AgentOptions
-from novakit.disk import Disk, means_full
-from novakit.errors import InsufficientStorage
+from novakit.disk import Disk
 from novakit.logs.waiting import Waits
 from novakit.plughost import Fault, Plugin, guarded
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.facets import traits_of
-from novakit_hookspecs.hosts import Holding, PreparesHost
+from novakit_hookspecs.hosts import Holding
 from novakit_hookspecs.networks import Abandoned, Applied, NetworkDriver, ServesMetadata, Topology, Vif, VifBinding
 from novakit_hookspecs.servers import Guest, LocalImage, Nic, Power
-from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, UsesImages, VirtDriver
+from novakit_hookspecs.virt import DriverSpec, LogsConsole, Pauses, Snapshots, Suspends, VirtDriver
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-OPEN_WITHIN = 600.0
-"""Seconds for which a driver may open, or start what it needs; libvirt with a broken KVM takes a minute."""
 REFUSED_EVERY = 10.0
 """Seconds between reports to a control plane of another deployment: it may be the right one the next time."""
 
@@ -89,7 +86,9 @@ class Agent(HostCalls):
     _vifs: dict[str, Vif] = attrs.field(factory=dict)
     _topology: Topology | None = None
     _applying: asyncio.Lock = attrs.field(factory=asyncio.Lock)
-    _turns: WeakValueDictionary[str, asyncio.Lock] = attrs.field(factory=WeakValueDictionary)
+    _turns: GuestTurns = attrs.field(
+        init=False, default=attrs.Factory(lambda self: GuestTurns(host=self.host, membership=self.membership), True)
+    )
     _builds: dict[str, asyncio.Task[Guest]] = attrs.field(factory=dict)
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list)
     _listeners: MetadataListeners | None = None
@@ -102,15 +101,11 @@ class Agent(HostCalls):
         """
         self.membership.open()
         for plugin, driver in ((self.driver_plugin, self.driver), (self.network_plugin, self.network)):
-            if isinstance(driver, PreparesHost):
-                async with self.waits.on(f"{type(driver).__name__} to start what it needs on this host"):
-                    said = await guarded(plugin, "prepare_host", driver.prepare_host(), OPEN_WITHIN)
-                for sentence in said:
-                    log.info("prepared the host", did=sentence)
-        async with self.waits.on(f"the network driver {self.network_plugin.name} to open"):
-            await guarded(self.network_plugin, "open", self.network.open(), OPEN_WITHIN)
-        async with self.waits.on(f"the virt driver {self.spec.name} to open"):
-            await guarded(self.driver_plugin, "open", self.driver.open(), OPEN_WITHIN)
+            await opening.prepare_host(self.waits, plugin, driver)
+        await opening.open_driver(
+            self.waits, self.network_plugin, self.network, f"network driver {self.network_plugin.name}"
+        )
+        await opening.open_driver(self.waits, self.driver_plugin, self.driver, f"virt driver {self.spec.name}")
         self.images.open()
         self.images.users.append(self._images_in_use)
         await asyncio.to_thread(self.notes_kept.open)
@@ -245,7 +240,7 @@ class Agent(HostCalls):
         return await guarded(self.driver_plugin, name, answer, _within(within))
 
     async def build(self, operation: str, plan: BuildPlan) -> Guest:
-        return await self._alone(plan.guest.id, lambda: self._building(plan))
+        return await self._turns.take(plan.guest.id, lambda: self._building(plan))
 
     async def _building(self, plan: BuildPlan) -> Guest:
         if self.notes_kept.version(plan.guest.id):
@@ -295,25 +290,16 @@ class Agent(HostCalls):
         return await self._ask_driver("create", self.driver.create(guest), self.options.create_within)
 
     async def _images_in_use(self) -> Collection[str] | None:
-        """Return which image files guests here need; None when the driver does not say, or cannot now."""
         if not self.spec.wants_images:
             return []
-        if not isinstance(self.driver, UsesImages):
-            return None
-        try:
-            return await self._ask_driver("images_in_use", self.driver.images_in_use(), 60)
-        except (Busy, Refused) as error:
-            log.warning(
-                "the driver could not say which images are in use, so all are kept", host=self.host, why=str(error)
-            )
-            return None
+        return await held.images_in_use(self.driver_plugin, self.driver)
 
     async def destroy(self, server: str) -> None:
         if build := self._builds.get(server):
             build.cancel()
             await asyncio.wait([build])
 
-        await self._alone(server, lambda: self._remove(server))
+        await self._turns.take(server, lambda: self._remove(server))
 
     async def _remove(self, server: str) -> None:
         await self._ask_driver("destroy", self.driver.destroy(server), 100)
@@ -328,7 +314,7 @@ class Agent(HostCalls):
                 raise Refused(f"{self.host} has a guest of {server}: see `novakit guest list`")
             await self._remove(server)
 
-        await self._alone(server, remove)
+        await self._turns.take(server, remove)
 
     async def keep_note(self, note: GuestNote) -> None:
         async def keep() -> None:
@@ -339,7 +325,7 @@ class Agent(HostCalls):
                     return
             await self.notes_kept.keep(note)
 
-        await self._alone(note.server, keep)
+        await self._turns.take(note.server, keep)
 
     async def notes(self, servers: tuple[str, ...]) -> tuple[GuestNote, ...]:
         return tuple(await self.notes_kept.some(servers))
@@ -351,13 +337,26 @@ class Agent(HostCalls):
         return self.notes_kept.networks()
 
     async def set_power(self, operation: str, server: str, to: Power, grace: float) -> Guest:
-        async def change() -> Guest:
-            try:
-                return await self._ask_driver("set_power", self._bring(server, to, grace), grace + 100)
-            except NotFound as error:
-                raise Refused(f"The guest is not on {self.host} any more: {error}") from error
+        return await self._do_to_guest(server, "set_power", lambda: self._bring(server, to, grace), grace + 100)
 
-        return await self._alone(server, change)
+    async def _do_to_guest(self, server: str, call: str, do: Callable[[], Awaitable[T]], within: float) -> T:
+        """Have the driver do one thing to a guest, when it is its turn and in time.
+
+        Raises Refused for a guest that is not here any more, as asking again does not help.
+        """
+
+        async def ask() -> T:
+            return await self._ask_driver(call, do(), within)
+
+        with self._refusing_what_is_gone():
+            return await self._turns.take(server, ask)
+
+    @contextmanager
+    def _refusing_what_is_gone(self) -> Iterator[None]:
+        try:
+            yield
+        except NotFound as error:
+            raise Refused(f"The guest is not on {self.host} any more: {error}") from error
 
     def _bring(self, server: str, to: Power, grace: float) -> Awaitable[Guest]:
         driver = self.driver
@@ -401,14 +400,11 @@ class Agent(HostCalls):
         async def copy(path: str) -> str:
             return await self._ask_driver("snapshot", driver.snapshot(server, path), self.options.snapshot_within)
 
-        try:
-            return await self._alone(server, lambda: self.snapshots.make(server, operation, copy))
-        except NotFound as error:
-            raise Refused(f"The guest is not on {self.host} any more: {error}") from error
+        with self._refusing_what_is_gone():
+            return await self._turns.take(server, lambda: self.snapshots.make(server, operation, copy))
 
     def _is_busy(self, server: str) -> bool:
-        turn = self._turns.get(server)
-        return server in self._builds or (turn is not None and turn.locked())
+        return server in self._builds or self._turns.is_taken(server)
 
     async def _held(self) -> Sequence[Holding]:
         return await held.holdings(self.driver_plugin, self.driver)
@@ -427,22 +423,6 @@ class Agent(HostCalls):
 
     async def remove_abandoned(self, owner: str) -> None:
         await held.remove_abandoned(self.network_plugin, self.network, owner)
-
-    async def _alone(self, server: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Do one thing at a time to each server; raises InsufficientStorage for what a full disk brought to an end."""
-        turn = self._turns.setdefault(server, asyncio.Lock())
-        async with turn:
-            try:
-                return await work()
-            except Exception as error:
-                # However a driver says it: the request is not at fault, and another host may have room.
-                if isinstance(error, InsufficientStorage) or not means_full(error):
-                    raise
-                said = str(error).rstrip(".") or type(error).__name__
-                raise InsufficientStorage(
-                    f"A disk of the host {self.host} is full: {said}. Make room there, first in"
-                    f" {self.membership.directory}; until then such work goes to other hosts."
-                ) from error
 
 
 def _within(seconds: float) -> float:

@@ -1,13 +1,17 @@
 """What the drivers of a host hold, as far as they tell, and what others have left there of the network's kind."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+import structlog
+
 from novakit.plughost import Plugin, guarded
-from novakit_hookspecs.errors import NotFound, Refused
+from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.hosts import Holding
 from novakit_hookspecs.networks import Abandoned, NetworkDriver, RemovesAbandoned
-from novakit_hookspecs.virt import VirtDriver
+from novakit_hookspecs.virt import UsesImages, VirtDriver
+
+log = structlog.get_logger(__name__)
 
 WITHIN = 60.0
 """Seconds for which a driver may look."""
@@ -18,6 +22,17 @@ async def holdings(plugin: Plugin, driver: VirtDriver | NetworkDriver) -> Sequen
     if not hasattr(driver, "holdings"):
         return ()
     return await guarded(plugin, "holdings", driver.holdings(), WITHIN)
+
+
+async def images_in_use(plugin: Plugin, driver: VirtDriver) -> Collection[str] | None:
+    """Return which image files guests here need; None when the driver does not say, or cannot now."""
+    if not isinstance(driver, UsesImages):
+        return None
+    try:
+        return await guarded(plugin, "images_in_use", driver.images_in_use(), WITHIN)
+    except (Busy, Refused) as error:
+        log.warning("the driver could not say which images are in use, so all are kept", why=str(error))
+        return None
 
 
 async def abandoned(plugin: Plugin, network: NetworkDriver) -> tuple[Abandoned, ...] | None:
