@@ -14,15 +14,15 @@ from novakit_hookspecs.servers import Power
 from novakit_hookspecs.testing.accelerators import AcceleratorConformance
 from novakit_hookspecs.testing.networks import NetworkConformance
 from novakit_hookspecs.testing.virt import VirtConformance
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, VirtDriver
+from novakit_hookspecs.virt import VirtDriver
 from novakit_simulated.accelerators import SimulatedAccelerators
 from novakit_simulated.network import SimulatedNetwork
 from novakit_simulated.options import AcceleratorOptions, SimulatedNetworkOptions, VirtOptions
-from novakit_simulated.virt import SimulatedVirt
+from novakit_simulated.virt import FACETS, SimulatedVirt
 
 
 class TestSimulatedVirt(VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings, Pauses, Suspends})
+    facets = FACETS
     renders = frozenset({PciAttachment, MdevAttachment})
     options = VirtOptions()
 

@@ -12,9 +12,8 @@ from novakit_hookspecs.errors import NotFound, Refused
 from novakit_hookspecs.hosts import Holding, HostContext, HostFacts
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Power
 from novakit_hookspecs.testing.virt import VirtConformance
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends
 from novakit_simulated.options import VirtOptions
-from novakit_simulated.virt import SimulatedVirt
+from novakit_simulated.virt import FACETS, SimulatedVirt
 
 
 class LoudDestroy(SimulatedVirt):
@@ -127,7 +126,7 @@ class KeepsMemory(SimulatedVirt):
 
 
 class _Suite(VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings, Pauses, Suspends})
+    facets = FACETS
     renders = frozenset({PciAttachment})
     kind: ClassVar[type[SimulatedVirt]] = SimulatedVirt
     patience = 0.3

@@ -13,14 +13,15 @@ import attrs
 import pytest
 
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
+from novakit_driver_libvirt.driver import FACETS
 from novakit_fit.numa import NumaHost, fit
 from novakit_fit.numa_request import requested_cells
 from novakit_hookspecs.devices import MdevAttachment, PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, Refused
-from novakit_hookspecs.hosts import HostContext, PreparesHost
+from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages, VirtDriver
+from novakit_hookspecs.virt import LogsConsole, VirtDriver
 from novakit_host.pci.rules import PciRule
 from novakit_micro_image import build
 from tests.support.device_trees import tree
@@ -103,7 +104,7 @@ class RealGuests:
 
 
 class TestLibvirt(RealGuests, VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings, PreparesHost, Pauses, Suspends, UsesImages})
+    facets = FACETS
     renders = frozenset({PciAttachment})
     no_device = "no VFIO on this machine"
     patience = BOOT_WITHIN
@@ -336,6 +337,7 @@ class TestRealGuests(RealGuests):
 PREPARE = """
 import asyncio
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
+from novakit_driver_libvirt.driver import FACETS
 from novakit_hookspecs.hosts import HostContext
 driver = LibvirtDriver(LibvirtOptions(acceleration="tcg"), HostContext(host="alpha", state_dir="/run"))
 for _ in range(2):

@@ -16,17 +16,17 @@ import attrs
 import pytest
 
 from novakit_driver_qemu import QemuDriver, QemuOptions
+from novakit_driver_qemu.driver import FACETS
 from novakit_driver_qemu.examination import missing as missing_packages
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
 from novakit_driver_qemu.qmp import QmpMonitor
 from novakit_hookspecs.devices import PciAttachment
 from novakit_hookspecs.errors import DeviceTaken, NotFound, Refused
-from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import Guest, GuestPlan, LocalImage, Nic, Power
 from novakit_hookspecs.testing.virt import VirtConformance, until, witness
-from novakit_hookspecs.virt import ListsHoldings, LogsConsole, Pauses, Suspends, UsesImages, VirtDriver
+from novakit_hookspecs.virt import LogsConsole, VirtDriver
 from novakit_host.cpu_traits import cpu_traits
 from novakit_host.pci.rules import PciRule
 from tests.support.device_trees import tree
@@ -98,7 +98,7 @@ class RealGuests:
 
 
 class TestQemu(RealGuests, VirtConformance):
-    facets = frozenset({LogsConsole, ListsHoldings, ExaminesHost, Pauses, Suspends, UsesImages})
+    facets = FACETS
     renders = frozenset({PciAttachment})
     no_device = "no VFIO on this machine"
     patience = BOOT_WITHIN
@@ -127,6 +127,7 @@ class TestQemu(RealGuests, VirtConformance):
 AGENT = """
 import asyncio, pickle, sys
 from novakit_driver_qemu import QemuDriver, QemuOptions
+from novakit_driver_qemu.driver import FACETS
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import GuestPlan

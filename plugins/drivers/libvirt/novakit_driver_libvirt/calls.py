@@ -191,9 +191,9 @@ class Calls:
 
         await self._run(work)
 
-    async def pause(self, guest: str) -> None:
-        """Stop the domain's CPUs; one that is paused, or off, is left alone."""
-        await self._run(lambda connection: _if_active(connection, guest, lambda domain: domain.suspend()))
+    async def act(self, guest: str, act: Callable[[libvirt.virDomain], object]) -> None:
+        """Do something to the domain, in a thread of the pool; one that is off is left alone."""
+        await self._run(lambda connection: _if_active(connection, guest, act))
 
     async def save(self, guest: str) -> None:
         """Write the domain's memory where libvirt keeps it and end the domain; one that is off is left alone."""
@@ -218,11 +218,7 @@ class Calls:
     async def press_power_button(self, guest: str) -> None:
         """Press the ACPI power button."""
         flag = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
-        await self._run(lambda connection: _if_active(connection, guest, lambda domain: domain.shutdownFlags(flag)))
-
-    async def pull_the_plug(self, guest: str) -> None:
-        """Stop the domain at once; one that is off is left alone."""
-        await self._run(lambda connection: _if_active(connection, guest, lambda domain: domain.destroy()))
+        await self.act(guest, lambda domain: domain.shutdownFlags(flag))
 
     async def undefine(self, guest: str) -> None:
         """Stop the domain and forget it with all that libvirt keeps of it; the unknown is fine."""

@@ -286,14 +286,14 @@ class LibvirtDriver:
         if domain.power is Power.RUNNING and within > 0:
             domain = await self._shut_down(guest, within)
         if domain.power not in _OFF:
-            await self._calls.pull_the_plug(guest)
+            await self._calls.act(guest, lambda domain: domain.destroy())
         # One that crashed is off as well, and whoever asked for SHUTDOWN has it now.
         return Guest(id=guest, power=Power.SHUTDOWN, why=(await self._known(guest)).why)
 
     async def _pause(self, guest: str) -> Guest:
         if (domain := await self._known(guest)).power not in (Power.RUNNING, Power.PAUSED):
             raise Refused(f"guest {guest} is {domain.power.value}; only one that runs can be paused")
-        await self._calls.pause(guest)
+        await self._calls.act(guest, lambda domain: domain.suspend())  # its CPUs: libvirt's word for a pause
         return _guest(await self._known(guest))
 
     async def _suspend(self, guest: str) -> Guest:

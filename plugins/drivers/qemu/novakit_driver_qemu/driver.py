@@ -198,7 +198,7 @@ class QemuDriver:
         watch = self._on(guest, "paused")
         if self._instances.memory(guest).exists():
             raise Refused(f"guest {guest} is suspended; only one that runs can be paused")
-        await watch.pause()
+        await watch.bring(Power.PAUSED, "stop", "paused")
         return self._guest(guest)
 
     async def _suspend(self, guest: str) -> Guest:

@@ -65,15 +65,19 @@ class Watch:
     async def resume(self) -> None:
         """Let a paused guest go on."""
         if self.power is Power.PAUSED:
-            await (await self._connected()).execute("cont")
-            self.power, self.why = Power.RUNNING, "resumed"
+            await self.bring(Power.RUNNING, "cont", "resumed")
             memory.forget(self._memory)
 
-    async def pause(self) -> None:
-        """Stop the guest's CPUs; raises `Busy` when QEMU does not answer."""
-        if self.power is not Power.PAUSED:
-            await (await self._connected()).execute("stop")
-            self.power, self.why = Power.PAUSED, "paused"
+    async def bring(self, to: Power, command: str, why: str) -> None:
+        """Have QEMU do what brings the guest to a power state, unless it is in it."""
+        if self.power is not to:
+            await self.execute(command)
+            # QEMU's own event may be read after its answer, and whoever asked looks at once.
+            self.power, self.why = to, why
+
+    async def execute(self, command: str) -> None:
+        """Have QEMU do what a command of QMP says. Raises Busy when QEMU does not answer."""
+        await (await self._connected()).execute(command)
 
     async def suspend(self) -> None:
         """Write the guest's memory down and end QEMU.

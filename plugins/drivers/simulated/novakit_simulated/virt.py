@@ -28,6 +28,8 @@ from novakit_simulated.journal import Journal
 from novakit_simulated.options import VirtOptions
 from novakit_simulated.topology_file import HostTopology
 
+FACETS = frozenset({LogsConsole, ListsHoldings, Snapshots, Pauses, Suspends})
+"""What the driver can do beside what every one does; the host has a trait for each."""
 ABILITIES = frozenset(
     {
         "COMPUTE_FIRMWARE_BIOS",
@@ -342,7 +344,7 @@ def novakit_drivers() -> Iterable[DriverSpec]:
         api=1,
         build=SimulatedVirt,
         options=VirtOptions,
-        facets={LogsConsole, ListsHoldings, Snapshots, Pauses, Suspends},
+        facets=FACETS,
         renders={PciAttachment, MdevAttachment},
         wants_images=False,
         simulates=True,
