@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from novakit.conductor.verbs import VERBS
+
 BODIES: dict[str, list[Any]] = {
     "/compute/v2.1/servers": [
         {"server": {"name": "s", "imageRef": "{image}", "flavorRef": "1", "networks": "none"}},
@@ -14,10 +16,9 @@ BODIES: dict[str, list[Any]] = {
          "os:scheduler_hints": {"group": "{server_group}", "different_host": ["{server}"], "query": "[\">=\", \"$free_ram_mb\", 1]"}},
     ],
     "/compute/v2.1/servers/{id}/action": [
-        {"os-start": None}, {"os-stop": None}, {"reboot": {"type": "SOFT"}}, {"lock": None}, {"lock": {"locked_reason": "r"}},
-        {"unlock": None}, {"shelve": None}, {"unshelve": None}, {"shelveOffload": None}, {"pause": None}, {"unpause": None},
-        {"suspend": None}, {"resume": None}, {"os-getConsoleOutput": {"length": 10}}, {"createImage": {"name": "i"}},
-        {"addSecurityGroup": {"name": "default"}}, {"removeSecurityGroup": {"name": "default"}}, {"forceDelete": None},
+        *({verb.action.name: None} for verb in VERBS.values() if verb.action is not None),
+        {"reboot": {"type": "SOFT"}}, {"lock": {"locked_reason": "r"}}, {"os-getConsoleOutput": {"length": 10}},
+        {"addSecurityGroup": {"name": "default"}}, {"removeSecurityGroup": {"name": "default"}}, {"createImage": {"name": "i"}},
         {"os-resetState": {"state": "active"}}, {"resize": {"flavorRef": "2"}}, {"rebuild": {"imageRef": "{image}"}},
         {"addFloatingIp": {"address": "172.24.4.9"}}, {"changePassword": {"adminPass": "x"}}, {"evacuate": {}},
     ],

@@ -10,6 +10,7 @@ import pytest
 
 from novakit.plughost import GROUPS, Plugin
 from novakit.plughost.harvest import hookimpls, offers
+from novakit_hookspecs import virt
 from tests.house import records
 from tests.support.distributions import ROOT
 
@@ -52,6 +53,13 @@ def test_the_plugin_of_a_page_is_offered_under_the_name_of_its_entry_point(page:
     exec(compile(printed[f"{module}.py"], page, "exec"), vars(made))
     plugin = Plugin(group=GROUPS[group], name=name)
     assert [offer.spec.name for offer in offers(plugin, hookimpls(plugin, made))] == [name]
+
+
+def test_the_page_on_virt_drivers_names_every_facet() -> None:
+    page = (ROOT / "docs" / "how-to" / "write-a-virt-driver.md").read_text()
+    facets = [name for name, kind in vars(virt).items() if getattr(kind, "_is_runtime_protocol", False)]
+    assert "Pauses" in facets
+    assert not [name for name in facets if f"`{name}`" not in page], "add them to the table of section 4"
 
 
 def test_the_page_of_the_records_is_as_the_contract_says() -> None:
