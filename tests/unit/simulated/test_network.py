@@ -1,5 +1,6 @@
 """The simulated network wires what can be wired, says what cannot, and remembers."""
 
+import random
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from novakit_hookspecs.networks import (
     Port,
     Router,
     RouterInterface,
+    Rule,
     Subnet,
     Topology,
 )
@@ -54,6 +56,7 @@ def _router(**fields: Any) -> Router:
 
 
 async def _driver(folder: Path, **options: Any) -> SimulatedNetwork:
+    folder.mkdir(exist_ok=True)
     driver = SimulatedNetwork(SimulatedNetworkOptions(**options), HostContext(host="here", state_dir=str(folder)))
     await driver.open()
     return driver
@@ -134,3 +137,36 @@ async def test_ports_fail_on_order_and_are_tried_again_at_the_next_change(tmp_pa
     topology = Topology(revision=1, networks=[NETWORK], ports=[_port(5)])
     assert (await (await _driver(tmp_path, fail_hosts=("here",))).apply(topology)).vifs == {}
     assert len((await (await _driver(tmp_path)).apply(attrs.evolve(topology, revision=2))).vifs) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_was_looked_into_before_changes_nothing_of_what_is_made(tmp_path: Path, seed: int) -> None:
+    chance, driver = random.Random(seed), await _driver(tmp_path / "old")
+    narrow = Subnet(id=SUBNET.id, cidr="10.0.0.0/30")
+    networks = [
+        NETWORK,
+        attrs.evolve(NETWORK, mtu=1400),
+        attrs.evolve(NETWORK, subnets=(narrow,)),
+        attrs.evolve(NETWORK, segment=0),
+    ]
+    some = [_port(2), _port(5), _port(5), _port(9, mac="no mac"), _port(9)]
+    moved = [
+        attrs.evolve(port, **change)
+        for port in some
+        for change in (
+            {"server_id": _id()},
+            {"mac": "fa:16:3e:00:02:01"},
+            {"addresses": (Address(ip="10.0.0.3", subnet_id=SUBNET.id),)},
+            {"rules": (Rule(direction="egress", ethertype="IPv4"),)},
+            {"network_id": OUTSIDE.id, "addresses": ()},
+        )
+    ]
+    for revision in range(1, 60):
+        ports = list({port.id: port for port in chance.sample([*some, *moved], 8)}.values())
+        topology = Topology(revision=revision, networks=(chance.choice(networks), OUTSIDE), ports=ports)
+        new = await _driver(tmp_path / f"new{revision}")
+        assert await driver.apply(topology) == await new.apply(topology)
+        assert await driver.apply(topology) == await new.apply(topology), "and again"
+        assert driver._journal.records == new._journal.records
+        if not revision % 20:
+            driver = await _driver(tmp_path / "old")

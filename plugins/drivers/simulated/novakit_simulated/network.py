@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -14,6 +15,7 @@ from novakit_hookspecs.networks import (
     Applied,
     ListsHoldings,
     NetworkSpec,
+    Port,
     RemovesAbandoned,
     Topology,
     Vif,
@@ -22,7 +24,7 @@ from novakit_hookspecs.networks import (
 from novakit_simulated.faults import Dice, chance_of
 from novakit_simulated.journal import Journal
 from novakit_simulated.options import SimulatedNetworkOptions
-from novakit_simulated.topology import faults_of
+from novakit_simulated.topology import PortChecks, as_wired
 
 _REVISION = "revision"
 
@@ -42,6 +44,11 @@ class SimulatedNetwork:
     _dice: Dice = attrs.field(init=False)
     _journal: Journal = attrs.field(init=False)
     _faults: dict[str, str] = attrs.field(init=False, factory=dict)
+    _checks: PortChecks = attrs.field(init=False, factory=PortChecks)
+    _made: dict[str, "_Made"] = attrs.field(init=False, factory=dict)
+    """The ports of the last topology, so that one that is the same again costs next to nothing."""
+    _vifs: dict[str, Vif] = attrs.field(init=False, factory=dict)
+    """What of the journal are ports."""
     _turn: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -54,6 +61,8 @@ class SimulatedNetwork:
 
     async def open(self) -> None:
         self._journal = Journal.open(self._journal.path)
+        self._vifs = {}
+        self._follow(self._journal.records.items())
 
     async def close(self) -> None:
         """Let go; there is nothing to hold on to."""
@@ -90,47 +99,72 @@ class SimulatedNetwork:
         raise NotFound(f"{owner} has left nothing on this host")
 
     def _apply(self, topology: Topology) -> None:
-        faults = faults_of(topology)
+        faults = self._checks.faults_of(topology)
         before = self._journal.records
         for port in topology.ports:
-            if f"port:{port.id}" not in before and port.id not in faults and self._dice.fails(self.context.host, 0):
+            if port.id not in self._vifs and port.id not in faults and self._dice.fails(self.context.host, 0):
                 faults[port.id] = str(self._dice.error(f"port {port.id} was not wired on {self.context.host}"))
-        wanted = _wanted(topology, faults)
+        wanted = self._wanted(topology, faults)
         changes: list[tuple[str, object]] = [(key, None) for key in before if key != _REVISION and key not in wanted]
-        changes += [(key, record) for key, record in wanted.items() if before.get(key) != record]
+        changes += [
+            (key, record) for key, record in wanted.items() if (was := before.get(key)) is not record and was != record
+        ]
         self._journal.change([*changes, (_REVISION, topology.revision)])
+        self._follow(changes)
         self._faults = faults
 
+    def _follow(self, changes: Iterable[tuple[str, Any]]) -> None:
+        """Keep what is told of ports as the journal is."""
+        for key, record in changes:
+            kind, _, port_id = key.partition(":")
+            if kind == "port" and record is None:
+                del self._vifs[port_id]
+            elif kind == "port":
+                self._vifs[port_id] = Vif(device=record["device"], mtu=record["mtu"])
+
     def _applied(self) -> Applied:
-        vifs = {
-            key[len("port:") :]: Vif(device=record["device"], mtu=record["mtu"])
-            for key, record in self._journal.records.items()
-            if key.startswith("port:")
-        }
-        return Applied(revision=self.revision, vifs=vifs, faults=self._faults)
+        return Applied(revision=self.revision, vifs=self._vifs, faults=self._faults)
+
+    def _wanted(self, topology: Topology, faults: dict[str, str]) -> dict[str, object]:
+        """Return what the host holds for every part of the topology that can be made."""
+        mtus = {network.id: network.mtu for network in topology.networks}
+        wanted: dict[str, object] = {}
+        for network in topology.networks:
+            if network.dhcp is not None and network.id not in faults:
+                wanted[f"dhcp:{network.id}"] = {"namespace": f"qdhcp-{network.id}"}
+        before, self._made = self._made, {}
+        for port in topology.ports:
+            if port.id not in faults:
+                mtu, made = mtus[port.network_id], before.get(port.id)
+                if made is None or made.mtu != mtu or not as_wired(made.port, port):
+                    made = _Made(port, mtu, f"port:{port.id}", _record(port, mtu))
+                self._made[port.id] = made
+                wanted[made.key] = made.record
+        for router in topology.routers:
+            if router.id not in faults:
+                wanted[f"router:{router.id}"] = {"namespace": f"qrouter-{router.id}"}
+        return wanted
 
 
-def _wanted(topology: Topology, faults: dict[str, str]) -> dict[str, object]:
-    """Return what the host holds for every part of the topology that can be made."""
-    mtus = {network.id: network.mtu for network in topology.networks}
-    wanted: dict[str, object] = {}
-    for network in topology.networks:
-        if network.dhcp is not None and network.id not in faults:
-            wanted[f"dhcp:{network.id}"] = {"namespace": f"qdhcp-{network.id}"}
-    for port in topology.ports:
-        if port.id not in faults:
-            wanted[f"port:{port.id}"] = {
-                "device": device_of(port.id),
-                "mtu": mtus[port.network_id],
-                "network": port.network_id,
-                "server": port.server_id,
-                "mac": port.mac,
-                "addresses": [address.ip for address in port.addresses],
-            }
-    for router in topology.routers:
-        if router.id not in faults:
-            wanted[f"router:{router.id}"] = {"namespace": f"qrouter-{router.id}"}
-    return wanted
+@attrs.frozen
+class _Made:
+    """What the host holds for a port, and what it was made from."""
+
+    port: Port
+    mtu: int
+    key: str
+    record: dict[str, object]
+
+
+def _record(port: Port, mtu: int) -> dict[str, object]:
+    return {
+        "device": device_of(port.id),
+        "mtu": mtu,
+        "network": port.network_id,
+        "server": port.server_id,
+        "mac": port.mac,
+        "addresses": [address.ip for address in port.addresses],
+    }
 
 
 @hookimpl

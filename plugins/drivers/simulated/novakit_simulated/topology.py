@@ -5,7 +5,9 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 
-from novakit_hookspecs.networks import Gateway, Network, Port, Router, RouterInterface, Topology
+import attrs
+
+from novakit_hookspecs.networks import Gateway, Network, Port, Router, RouterInterface, Subnet, Topology
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _MAX_SEGMENT = 16_777_215
@@ -28,22 +30,60 @@ def _range(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return None
 
 
-def faults_of(topology: Topology) -> dict[str, str]:
-    """Return a sentence for every network, port and router that cannot be made, by its id."""
-    networks = {network.id: network for network in topology.networks}
-    faults: dict[str, str] = {}
-    for network in topology.networks:
-        if why := next(_of_network(network), ""):
-            faults[network.id] = why
-    taken: dict[tuple[str, str], str] = {}
-    for port in topology.ports:
-        why = _unmade(port.network_id, networks, faults) or next(_of_port(port, networks[port.network_id], taken), "")
-        if why:
-            faults[port.id] = why
-    for router in topology.routers:
-        if why := next(_of_router(router, networks, faults), ""):
-            faults[router.id] = why
-    return faults
+@attrs.frozen
+class _Looked:
+    """What was found when a port was looked into, and what it was then."""
+
+    port: Port
+    subnets: tuple[Subnet, ...]
+    """Those of its network."""
+    why: str
+    """Why it cannot be made whatever else there is; empty where nothing is wrong with it."""
+    keys: tuple[tuple[str, str], ...]
+    """What nobody else may have: its network, each with an address."""
+
+    def is_of(self, port: Port, network: Network) -> bool:
+        """Return whether it would be found again."""
+        return self.subnets is network.subnets and as_wired(self.port, port)
+
+
+@attrs.define
+class PortChecks:
+    """What was looked into; what is the same object again is not looked into again."""
+
+    _looked: dict[str, _Looked] = attrs.field(factory=dict)
+
+    def faults_of(self, topology: Topology) -> dict[str, str]:
+        """Return a sentence for every network, port and router that cannot be made, by its id."""
+        networks = {network.id: network for network in topology.networks}
+        faults: dict[str, str] = {}
+        for network in topology.networks:
+            if why := next(_of_network(network), ""):
+                faults[network.id] = why
+        taken: dict[tuple[str, str], str] = {}
+        before, self._looked = self._looked, {}
+        for port in topology.ports:
+            why = _unmade(port.network_id, networks, faults)
+            if not why:
+                looked, network = before.get(port.id), networks[port.network_id]
+                if looked is None or not looked.is_of(port, network):
+                    looked = _Looked(port, network.subnets, next(_of_port(port, network), ""), _keys(port))
+                self._looked[port.id] = looked
+                why = looked.why or next(_twins(looked, taken), "")
+            if why:
+                faults[port.id] = why
+        for router in topology.routers:
+            if why := next(_of_router(router, networks, faults), ""):
+                faults[router.id] = why
+        return faults
+
+
+def as_wired(before: Port, now: Port) -> bool:
+    """Return whether a port is wired as before: its addresses are the same object, and only its rules may differ."""
+    return before is now or (
+        before.addresses is now.addresses
+        and (before.mac, before.network_id, before.server_id) == (now.mac, now.network_id, now.server_id)
+    )
 
 
 def _unmade(network_id: str, networks: Mapping[str, Network], faults: Mapping[str, str]) -> str:
@@ -66,7 +106,7 @@ def _of_network(network: Network) -> Iterator[str]:
         yield f"{network.dhcp.mac!r} is not a MAC address"
 
 
-def _of_port(port: Port, network: Network, taken: dict[tuple[str, str], str]) -> Iterator[str]:
+def _of_port(port: Port, network: Network) -> Iterator[str]:
     if not _MAC.fullmatch(port.mac):
         yield f"{port.mac!r} is not a MAC address"
     subnets = {subnet.id: subnet for subnet in network.subnets}
@@ -78,9 +118,16 @@ def _of_port(port: Port, network: Network, taken: dict[tuple[str, str], str]) ->
             yield f"{address.ip} is on subnet {address.subnet_id}, which network {network.id} does not have"
         elif (cidr := _range(subnets[address.subnet_id].cidr)) is None or ip not in cidr:
             yield f"{address.ip} is outside {subnets[address.subnet_id].cidr}"
-    for key in (port.mac.lower(), *(address.ip for address in port.addresses)):
-        if (owner := taken.setdefault((network.id, key), port.id)) != port.id:
-            yield f"{key} is already used by port {owner} of the same network"
+
+
+def _keys(port: Port) -> tuple[tuple[str, str], ...]:
+    return tuple((port.network_id, key) for key in (port.mac.lower(), *(address.ip for address in port.addresses)))
+
+
+def _twins(looked: _Looked, taken: dict[tuple[str, str], str]) -> Iterator[str]:
+    for key in looked.keys:
+        if (owner := taken.setdefault(key, looked.port.id)) != looked.port.id:
+            yield f"{key[1]} is already used by port {owner} of the same network"
 
 
 def _of_router(router: Router, networks: Mapping[str, Network], faults: Mapping[str, str]) -> Iterator[str]:
