@@ -1,6 +1,7 @@
 """The whole desired state of hosts, read in a fixed number of queries.
 
-Idea: a host is handed everything it must be and never a difference, so a crash, a restart and a change are one case.
+Idea: what a host must be is read whole and never as a difference, so a crash, a restart and a change are one case. What
+is the same as at the last reading is the same object, by which others see what has changed: see `remembered`.
 Invariant: a topology is of one moment, for it is read in one transaction, and carries the revision of that moment.
 Cost: some ten statements however many hosts are asked for; ports in the same groups share one tuple of rules.
 """
@@ -9,25 +10,29 @@ import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
+from novakit.bus.topologies import with_rules
 from novakit.network.allocation.addresses import ip_of, pairs, range_of
 from novakit.network.hosts.dhcp import dhcp_port_id
+from novakit.network.hosts.remembered import MadePort, Remembered, Told, alone
 from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import protocol_number
 from novakit.network.servers.nics import subnet_of
-from novakit.store.engine import Row, Session
+from novakit.store.engine import Session
 from novakit.store.network import rows
 from novakit.store.network.floating_ips import StoredFloatingIp
 from novakit.store.network.networks import StoredNetwork
 from novakit.store.network.ports import (
+    AddressOnNetwork,
+    GuestPortLine,
     StoredAddress,
     StoredPort,
     addresses_of,
     addresses_on,
     group_members,
-    guest_groups,
     guests_of,
     subnets_needing_dhcp,
 )
@@ -49,6 +54,8 @@ from novakit_hookspecs.networks import (
     Topology,
 )
 
+_T = TypeVar("_T")
+_Leases = dict[AddressOnNetwork, Lease]
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -76,51 +83,56 @@ class Built:
     """Whether the DHCP service of some network has no address yet."""
 
 
-async def build(session: Session, hosts: Collection[str]) -> Built:
+_Guests = Mapping[str, Sequence[GuestPortLine]]
+"""The lines of the ports on a host, by port, the oldest port first."""
+
+
+async def build(session: Session, hosts: Collection[str], remembered: Remembered) -> Built:
     """Read what hosts must be: their guests' ports, and on the gateway host every router and DHCP service.
 
     The number of statements does not grow with the hosts.
     """
     wanted: dict[str, int] = {}
     gateway: str | None = None
-    guests: dict[str, list[Row]] = defaultdict(list)
-    numbers: dict[str, list[Row]] = defaultdict(list)
-    for row in await guests_of(session, hosts):
-        wanted[row["host"]] = row["wanted"]
-        if row["gateway"] == 1:
-            gateway = row["host"]
-        if row["id"] is None:
-            continue
-        lines = numbers[row["id"]]
-        if not lines:
-            guests[row["host"]].append(row)
-        lines.append(row)
+    guests: dict[str, dict[str, list[GuestPortLine]]] = defaultdict(dict)
+    for host, revision, is_gateway, line in await guests_of(session, hosts):
+        wanted[host] = revision
+        if is_gateway == 1:
+            gateway = host
+        if line is not None:
+            guests[host].setdefault(line.id, []).append(line)
     legs: list[StoredPort] = []
     needing: Sequence[StoredSubnet] = ()
     if gateway:
         legs = await rows.find(session, StoredPort, device_owner=[INTERFACE, GATEWAY])
         needing = await subnets_needing_dhcp(session)
     served = {subnet.network_id for subnet in needing}
-    mine = {host: {port["network_id"] for port in guests[host]} for host in wanted}
+    mine = {host: {lines[0].network_id for lines in guests[host].values()} for host in wanted}
     if gateway:
         mine[gateway] |= {leg.network_id for leg in legs} | served
-    segments = await _segments(session, set().union(*mine.values()), legs, served)
-    rules_of = await _rules_of(session, guests)
+    now = {host: Told() for host in wanted}
+    leases = (remembered.of(gateway).leases, now[gateway].leases) if gateway else ({}, {})
+    segments = await _segments(session, set().union(*mine.values()), legs, served, leases)
+    rules_of = await _rules_of(session, guests.values())
     routed = await _routers(session, legs, segments) if gateway else ()
+    networks = {key: _network(network, segments, served=False) for key, network in segments.networks.items()}
+    topologies = {}
+    for host, revision in wanted.items():
+        before = remembered.of(host)
+        for key in segments.networks:
+            if key in mine[host]:
+                one = _network(segments.networks[key], segments, served=True) if host == gateway else networks[key]
+                now[host].networks[key] = _same_network(before.networks.get(key), one)
+        _make_ports(now[host], before, guests[host], segments, rules_of)
+        topologies[host] = Topology(
+            revision=revision,
+            networks=tuple(now[host].networks.values()),
+            ports=tuple([made.port for made in now[host].ports.values()]),
+            routers=routed if host == gateway else (),
+        )
+        remembered.put(host, now[host])
     return Built(
-        topologies={
-            host: Topology(
-                revision=revision,
-                networks=tuple(
-                    _network(network, segments, served=host == gateway)
-                    for key, network in segments.networks.items()
-                    if key in mine[host]
-                ),
-                ports=tuple(_port(port, numbers[port["id"]], segments, rules_of) for port in guests[host]),
-                routers=routed if host == gateway else (),
-            )
-            for host, revision in wanted.items()
-        },
+        topologies=topologies,
         lacking=any(
             subnet.id not in {address.subnet_id for address in segments.dhcp[subnet.network_id].addresses}
             if subnet.network_id in segments.dhcp
@@ -130,8 +142,24 @@ async def build(session: Session, hosts: Collection[str]) -> Built:
     )
 
 
+def _same_network(before: Network | None, now: Network) -> Network:
+    """Do as `_same`; where only leases are new, as they are with each port of the network, its subnets stay."""
+    if before is None or before == now or before.subnets != now.subnets:
+        return _same(before, now)
+    return attrs.evolve(now, subnets=before.subnets)
+
+
+def _same(before: _T | None, now: _T) -> _T:
+    """Return the former record where the new one is equal to it."""
+    return before if before is not None and before == now else now
+
+
 async def _segments(
-    session: Session, wanted: Collection[str], legs: Sequence[StoredPort], served: Collection[str]
+    session: Session,
+    wanted: Collection[str],
+    legs: Sequence[StoredPort],
+    served: Collection[str],
+    leases: tuple[_Leases, _Leases],
 ) -> _Segments:
     found = _Segments()
     if not wanted:
@@ -141,34 +169,43 @@ async def _segments(
         found.subnets[network.id] = tuple(subnet_of(subnet) for subnet in subnets)
         found.by_id.update((subnet.id, subnet) for subnet in subnets)
     if served:
-        await _serve(session, found, served)
+        await _serve(session, found, served, *leases)
     for row in await addresses_of(session, [leg.id for leg in legs]):
         found.numbers[row.port_id].append(row)
     return found
 
 
-async def _serve(session: Session, found: _Segments, served: Collection[str]) -> None:
-    """Add what DHCP on some networks must know."""
+async def _serve(session: Session, found: _Segments, served: Collection[str], before: _Leases, now: _Leases) -> None:
+    """Add what DHCP on some networks must know; leases that were there `before` are there `now`, too."""
     dhcp_ports = {dhcp_port_id(network_id): network_id for network_id in served}
-    on_dhcp: dict[str, list[Row]] = defaultdict(list)
-    for row in await addresses_on(session, served):
-        if row["port_id"] in dhcp_ports:
-            on_dhcp[row["port_id"]].append(row)
-        elif found.by_id[row["subnet_id"]].dhcp:
-            ip = ip_of(row["number"])
-            # A name that is no host name would reach the DHCP server's files: it gets one made of its address.
-            hostname = row["hostname"] if HOST_NAME.fullmatch(row["hostname"]) else f"host-{ip.replace('.', '-')}"
-            found.leases[row["network_id"]].append(
-                Lease(port_id=row["port_id"], mac=row["mac"], ip=ip, hostname=hostname)
-            )
+    on_dhcp: dict[str, list[AddressOnNetwork]] = defaultdict(list)
+    told = {key for key, subnet in found.by_id.items() if subnet.dhcp}
+    for line in await addresses_on(session, served):
+        lease = before.get(line)
+        if lease is None and line.port_id in dhcp_ports:
+            on_dhcp[line.port_id].append(line)
+        elif line.subnet_id in told:
+            lease = now[line] = lease or _lease(line)
+            found.leases[line.network_id].append(lease)
     for port_id, lines in on_dhcp.items():
         found.dhcp[dhcp_ports[port_id]] = DhcpPort(
-            id=port_id, mac=lines[0]["mac"], addresses=_addresses(line for line in lines)
+            id=port_id, mac=lines[0].mac, addresses=_addresses((line.subnet_id, line.number) for line in lines)
         )
 
 
-def _addresses(lines: Iterable[Row]) -> tuple[Address, ...]:
-    return tuple(Address(ip=ip_of(line["number"]), subnet_id=line["subnet_id"]) for line in lines)
+def _lease(line: AddressOnNetwork) -> Lease:
+    ip = ip_of(line.number)
+    # A name that is no host name would reach the DHCP server's files: it gets one made of its address.
+    hostname = line.hostname if HOST_NAME.fullmatch(line.hostname) else f"host-{ip.replace('.', '-')}"
+    return Lease(port_id=line.port_id, mac=line.mac, ip=ip, hostname=hostname)
+
+
+def _addresses(found: Iterable[tuple[str | None, int | None]]) -> tuple[Address, ...]:
+    return tuple(
+        Address(ip=ip_of(number), subnet_id=subnet_id)
+        for subnet_id, number in found
+        if subnet_id and number is not None
+    )
 
 
 def _network(network: StoredNetwork, segments: _Segments, *, served: bool) -> Network:
@@ -185,43 +222,61 @@ def _network(network: StoredNetwork, segments: _Segments, *, served: bool) -> Ne
     )
 
 
-def _port(port: Row, lines: Sequence[Row], segments: _Segments, rules_of: Mapping[str, tuple[Rule, ...]]) -> Port:
+def _make_ports(
+    now: Told, before: Told, guests: _Guests, segments: _Segments, rules_of: Mapping[tuple[str, ...], tuple[Rule, ...]]
+) -> None:
+    """Make the ports of one host, those that are as they were from what it was told before."""
+    for key, some in guests.items():
+        lines = tuple(some)
+        groups = _groups(lines)
+        if groups not in now.rules:
+            now.rules[groups] = _same(before.rules.get(groups), rules_of[groups])
+        rules, is_up = now.rules[groups], segments.networks[lines[0].network_id].admin_state_up
+        made = before.ports.get(key)
+        if made is None or made.lines != lines or made.is_up != is_up:
+            made = MadePort(lines, is_up, _port(lines, rules, is_up=is_up))
+        elif made.port.rules is not rules:
+            made = MadePort(lines, is_up, with_rules(made.port, rules))
+        now.ports[key] = made
+
+
+def _port(lines: Sequence[GuestPortLine], rules: tuple[Rule, ...], *, is_up: bool) -> Port:
+    port = lines[0]
     return Port(
-        id=port["id"],
-        network_id=port["network_id"],
-        server_id=port["server_id"],
-        mac=port["mac"],
-        addresses=_addresses(line for line in lines if line["subnet_id"]),
-        allowed_pairs=tuple(dict.fromkeys((mac, _without_host_bits(ip)) for mac, ip in port["allowed_pairs"])),
-        port_security=port["port_security"],
-        admin_up=port["admin_state_up"] and segments.networks[port["network_id"]].admin_state_up,
-        rules=rules_of.get(port["id"], ()),
+        id=port.id,
+        network_id=port.network_id,
+        server_id=port.server_id,
+        mac=port.mac,
+        addresses=_addresses(dict.fromkeys((line.subnet_id, line.number) for line in lines)),
+        allowed_pairs=tuple(dict.fromkeys((mac, _without_host_bits(ip)) for mac, ip in port.allowed_pairs)),
+        port_security=port.port_security,
+        admin_up=port.admin_state_up and is_up,
+        rules=rules,
     )
 
 
-async def _rules_of(session: Session, guests: Mapping[str, Sequence[Row]]) -> dict[str, tuple[Rule, ...]]:
-    """Return the rules of each guest's port; ports in the same groups share one tuple, which is sent once."""
-    in_groups: dict[str, list[str]] = defaultdict(list)
-    for row in await guest_groups(session, [host for host, some in guests.items() if some]):
-        in_groups[row["port_id"]].append(row["group_id"])
-    by_group = await _rules(session, {group for groups in in_groups.values() for group in groups})
-    merged: dict[tuple[str, ...], tuple[Rule, ...]] = {}
-    found: dict[str, tuple[Rule, ...]] = {}
-    for port_id, groups in in_groups.items():
-        key = tuple(groups)
-        if key not in merged:
-            merged[key] = tuple(dict.fromkeys(rule for group in key for rule in by_group.get(group, ())))
-        found[port_id] = merged[key]
-    return found
+def _groups(lines: Sequence[GuestPortLine]) -> tuple[str, ...]:
+    """Return the security groups by which a port is filtered."""
+    if not lines[0].port_security:
+        return ()
+    return tuple(dict.fromkeys(line.group_id for line in lines if line.group_id))
+
+
+async def _rules_of(session: Session, guests: Iterable[_Guests]) -> dict[tuple[str, ...], tuple[Rule, ...]]:
+    """Return the rules of all ports by their groups; ports in the same groups share one tuple, which is sent once."""
+    wanted = {_groups(lines) for some in guests for lines in some.values()}
+    by_group = await _rules(session, {group for groups in wanted for group in groups})
+    return {
+        groups: tuple(dict.fromkeys(rule for group in groups for rule in by_group.get(group, ()))) for groups in wanted
+    }
 
 
 async def _rules(session: Session, groups: Collection[str]) -> dict[str, list[Rule]]:
     found: dict[str, list[Rule]] = defaultdict(list)
     lines = await rows.find(session, StoredRule, security_group_id=groups) if groups else []
     remote = {line.remote_group_id for line in lines if line.remote_group_id}
-    members: dict[str, list[str]] = defaultdict(list)
-    for group_id, number in await group_members(session, remote) if remote else ():
-        members[group_id].append(f"{ip_of(number)}/32")
+    numbers = await group_members(session, remote) if remote else {}
+    members = {group_id: tuple(map(alone, some)) for group_id, some in numbers.items()}
     for line in lines:
         found[line.security_group_id].append(_rule(line, members))
     return found
@@ -231,10 +286,10 @@ def _without_host_bits(ip: str) -> str:
     return str(ipaddress.IPv4Network(ip, strict=False)) if "/" in ip else ip
 
 
-def _rule(line: StoredRule, members: Mapping[str, Sequence[str]]) -> Rule:
+def _rule(line: StoredRule, members: Mapping[str, tuple[str, ...]]) -> Rule:
     remotes: tuple[str, ...] | None = None
     if line.remote_group_id:
-        remotes = tuple(members[line.remote_group_id]) if line.ethertype == "IPv4" else ()
+        remotes = members.get(line.remote_group_id, ()) if line.ethertype == "IPv4" else ()
     elif line.remote_ip_prefix and not line.remote_ip_prefix.endswith("/0"):
         remotes = (str(ipaddress.ip_network(line.remote_ip_prefix, strict=False)),)
     return Rule(

@@ -1,7 +1,7 @@
 """Ports, their addresses and their security groups."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import attrs
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from novakit.store.network.networks import networks
 from novakit.store.network.rows import Condition, StoredResource, StoredRow, owned_by, records, standard_columns
 from novakit.store.network.security_groups import security_groups
 from novakit.store.network.subnets import StoredSubnet, subnets
-from novakit.store.schema import JsonRows, metadata, uuid_column
+from novakit.store.schema import JsonRows, metadata, shared, uuid_column
 
 ports = sa.Table(
     "ports",
@@ -146,13 +146,20 @@ async def addresses_of(session: Session, port_ids: Collection[str]) -> list[Stor
     return await records(session, StoredAddress, statement)
 
 
+class AddressOnNetwork(NamedTuple):
+    """An address in use on a network, with what its port is called."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    hostname: str
+    subnet_id: str
+    number: int
+
+
 _ADDRESSES_ON = (
     sa.select(
-        ports.c.id.label("port_id"),
-        ports.c.network_id,
-        ports.c.mac,
-        ports.c.hostname,
-        ports.c.device_owner,
+        *(ports.c[name] for name in ("id", "network_id", "mac", "hostname")),
         addresses.c.subnet_id,
         addresses.c.number,
     )
@@ -162,9 +169,9 @@ _ADDRESSES_ON = (
 )
 
 
-async def addresses_on(session: Session, network_ids: Collection[str]) -> list[Row]:
-    """Fetch every address of networks with the MAC and the names of its port."""
-    return await session.all(_ADDRESSES_ON, {"networks": list(network_ids)})
+async def addresses_on(session: Session, network_ids: Collection[str]) -> list[AddressOnNetwork]:
+    """Fetch every address of networks with the MAC and the name of its port."""
+    return [*map(AddressOnNetwork._make, await session.rows(_ADDRESSES_ON, {"networks": list(network_ids)}))]
 
 
 async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInGroup]:
@@ -177,44 +184,53 @@ async def groups_of(session: Session, port_ids: Collection[str]) -> list[PortInG
     return await records(session, PortInGroup, statement)
 
 
+class GuestPortLine(NamedTuple):
+    """What a host must know of a guest's port: a line for each of its addresses in each of its security groups."""
+
+    id: str
+    network_id: str
+    server_id: str
+    mac: str
+    allowed_pairs: Sequence[tuple[str, str]]
+    port_security: bool
+    admin_state_up: bool
+    subnet_id: str | None
+    number: int | None
+    group_id: str | None
+
+
 _GUESTS = (
     sa.select(
         network_hosts.c.host,
         network_hosts.c.wanted,
         network_hosts.c.gateway,
-        *(ports.c[name] for name in ("id", "network_id", "server_id", "mac", "allowed_pairs")),
+        *(ports.c[name] for name in ("id", "network_id", "server_id", "mac")),
+        shared(ports.c.allowed_pairs),
         ports.c.port_security,
         ports.c.admin_state_up,
         addresses.c.subnet_id,
         addresses.c.number,
+        port_groups.c.group_id,
     )
     .select_from(network_hosts)
     .outerjoin(ports, (ports.c.host == network_hosts.c.host) & ports.c.server_id.is_not(None))
     .outerjoin(addresses, addresses.c.port_id == ports.c.id)
+    .outerjoin(port_groups, port_groups.c.port_id == ports.c.id)
     .where(network_hosts.c.host.in_(sa.bindparam("hosts", expanding=True)))
-    .order_by(ports.c.created_at, ports.c.id, addresses.c.number)
-)
-_GUEST_GROUPS = (
-    sa.select(port_groups.c.port_id, port_groups.c.group_id)
-    .join(ports, ports.c.id == port_groups.c.port_id)
-    .where(
-        ports.c.host.in_(sa.bindparam("hosts", expanding=True)), ports.c.server_id.is_not(None), ports.c.port_security
-    )
-    .order_by(port_groups.c.group_id)
+    .order_by(ports.c.created_at, ports.c.id, addresses.c.number, port_groups.c.group_id)
 )
 
 
-async def guests_of(session: Session, hosts: Collection[str]) -> list[Row]:
-    """Fetch hosts with the ports of the servers on them, a row for each address, the oldest port first.
+async def guests_of(
+    session: Session, hosts: Collection[str]
+) -> list[tuple[str, int, int | None, GuestPortLine | None]]:
+    """Fetch hosts, their wanted revisions, and whether they are the gateway, with the ports of the servers on them.
 
-    A host without a port has one row, whose `id` is None; one that is not known has none.
+    The oldest port comes first. A host without a port stands there once, without one; one that is not known does not.
     """
-    return list((await session.execute(_GUESTS, {"hosts": list(hosts)})).mappings()) if hosts else []
-
-
-async def guest_groups(session: Session, hosts: Collection[str]) -> list[Row]:
-    """Fetch the pairs of port and security group of the filtered ports of servers on hosts."""
-    return list((await session.execute(_GUEST_GROUPS, {"hosts": list(hosts)})).mappings()) if hosts else []
+    # One statement: the pairs of address and group are one for almost every port.
+    found = await session.rows(_GUESTS, {"hosts": list(hosts)}) if hosts else ()
+    return [(row[0], row[1], row[2], None if row[3] is None else GuestPortLine._make(row[3:])) for row in found]
 
 
 _IS_SETTLED = ports.c.fault.is_(None) & (ports.c.status == sa.case((ports.c.admin_state_up, "ACTIVE"), else_="DOWN"))
@@ -256,17 +272,18 @@ async def wired(
 
 
 _GROUP_MEMBERS = (
-    sa.select(port_groups.c.group_id, addresses.c.number)
+    # Not shared: of a large group each list is read once, and has another member the next time.
+    sa.select(port_groups.c.group_id, sa.type_coerce(JsonRows(addresses.c.number), sa.JSON()))
     .join(addresses, addresses.c.port_id == port_groups.c.port_id)
     .where(port_groups.c.group_id.in_(sa.bindparam("groups", expanding=True)))
-    .order_by(addresses.c.number)
-    .distinct()
+    .group_by(port_groups.c.group_id)
 )
 
 
-async def group_members(session: Session, group_ids: Collection[str]) -> Sequence[tuple[str, int]]:
-    """Fetch the pairs of security group and address of every port in groups."""
-    return await session.rows(_GROUP_MEMBERS, {"groups": list(group_ids)})
+async def group_members(session: Session, group_ids: Collection[str]) -> dict[str, Sequence[int]]:
+    """Fetch, by security group, the addresses of every port in it, each once, the lowest first."""
+    found = await session.rows(_GROUP_MEMBERS, {"groups": list(group_ids)})
+    return {group_id: sorted({number for (number,) in numbers}) for group_id, numbers in found}
 
 
 AddressOfServer = tuple[str, str, str, str, int | None, str | None, Sequence[tuple[str, str]] | None]

@@ -3,10 +3,15 @@
 import uuid
 from typing import Any
 
+import attrs
 import pytest
 
 from novakit import errors
+from novakit.network import Networks
+from novakit.network.networks import NetworkChange
 from novakit.network.ports import NewPort, PortChange
+from novakit.network.records import AddressPair, WantedAddress
+from novakit.network.security_groups import NewSecurityGroup
 from novakit.network.subnets import NewSubnet
 from novakit_hookspecs.networks import Topology
 from tests.unit.network.scenes import bound, settle
@@ -28,7 +33,7 @@ async def test_a_host_is_told_of_its_own_ports_alone(bench: Any) -> None:
     assert [rule.remotes for rule in egress] == [None]
 
 
-async def test_what_hosts_must_be_is_read_in_five_statements_however_many_they_are(bench: Any) -> None:
+async def test_what_hosts_must_be_is_read_in_four_statements_however_many_they_are(bench: Any) -> None:
     net = await bench.network()
     await bench.networks.subnets.create(bench.member, [NewSubnet(network_id=net.id, cidr="10.0.1.0/24")])
     bare = await bench.network(cidr=None, name="bare")
@@ -37,7 +42,7 @@ async def test_what_hosts_must_be_is_read_in_five_statements_however_many_they_a
     await bench.networks.host_up("idle")
     before = bench.networks.store.tally.statements
     seen = await bench.networks.topologies(["a", "b", "idle", "unknown"])
-    assert bench.networks.store.tally.statements - before == 5
+    assert bench.networks.store.tally.statements - before == 4
     assert [port.id for port in seen["a"].ports] == [card.id for card in cards[:2]]
     assert [[subnet.cidr for subnet in found.subnets] for found in seen["a"].networks] == [
         ["10.0.0.0/24", "10.0.1.0/24"]
@@ -112,3 +117,63 @@ async def test_a_name_that_is_no_host_name_never_reaches_the_dhcp_server(bench: 
     )
     (lease,) = (await bench.networks.topology("gw")).networks[0].leases
     assert lease.hostname == "host-10-0-0-2"
+
+
+async def test_what_did_not_change_is_the_same_object_again_and_what_did_is_another(bench: Any) -> None:
+    net = await bench.network()
+    await bench.networks.set_gateway("gw")
+    cards = [await bound(bench, "a", net.id) for _ in range(2)]
+    first, served = await bench.networks.topology("a"), (await bench.networks.topology("gw")).networks[0]
+    again = await bench.networks.topology("a")
+    assert [*map(id, again.ports)] == [*map(id, first.ports)]
+    assert again.networks[0] is first.networks[0]
+    assert (await bench.networks.topology("gw")).networks[0] is served
+    await bench.networks.ports.update(bench.member, cards[0].id, PortChange(admin_state_up=False))
+    changed = await bench.networks.topology("a")
+    assert not changed.ports[0].admin_up and changed.ports[1] is first.ports[1]
+    await bound(bench, "b", net.id)
+    more = await bench.networks.topology("a")
+    assert more.ports[1] == attrs.evolve(first.ports[1], rules=more.ports[0].rules) != first.ports[1]
+    assert more.ports[1].addresses is first.ports[1].addresses
+    leases = (await bench.networks.topology("gw")).networks[0].leases
+    assert [*map(id, leases[:2])] == [*map(id, served.leases)] and len(leases) == 3
+
+
+async def test_whatever_changes_by_whomever_is_read_as_if_for_the_first_time(bench: Any) -> None:
+    net, other = await bench.network(), Networks(bench.networks.store)
+    cards = [await bound(bench, "a", net.id) for _ in range(2)]
+    await bench.networks.topology("a")
+    (group,) = await bench.networks.security_groups.create(bench.member, [NewSecurityGroup(name="g")])
+    pairs = (AddressPair(ip_address="10.9.0.0/16"),)
+    for change in (
+        PortChange(admin_state_up=False),
+        PortChange(allowed_pairs=pairs),
+        PortChange(security_groups=(group.group.id,)),
+        PortChange(fixed_ips=(WantedAddress(ip_address="10.0.0.77"),)),
+        PortChange(security_groups=(), allowed_pairs=()),
+        PortChange(port_security=False),
+    ):
+        await other.ports.update(bench.admin, cards[0].id, change)
+        assert await bench.networks.topology("a") == await Networks(bench.networks.store).topology("a"), change
+    for changed in (NetworkChange(admin_state_up=False), NetworkChange(mtu=1400)):
+        await other.networks.update(bench.admin, net.id, changed)
+        assert await bench.networks.topology("a") == await Networks(bench.networks.store).topology("a"), changed
+    await other.unbind(cards[1].server_id)
+    await other.bind(cards[0].server_id, "b")
+    await other.bind(cards[1].server_id, "a")
+    assert await bench.networks.topology("a") == await Networks(bench.networks.store).topology("a")
+
+
+async def test_a_port_has_the_rules_of_all_its_groups_and_every_address_once(bench: Any) -> None:
+    net = await bench.network()
+    await bench.networks.subnets.create(bench.member, [NewSubnet(network_id=net.id, cidr="10.0.1.0/24")])
+    made = await bench.networks.security_groups.create(
+        bench.member, [NewSecurityGroup(name="g"), NewSecurityGroup(name="h")]
+    )
+    card = await bound(bench, "a", net.id)
+    fixed = (WantedAddress(ip_address="10.0.0.9"), WantedAddress(ip_address="10.0.1.9"))
+    groups = tuple(one.group.id for one in made)
+    await bench.networks.ports.update(bench.member, card.id, PortChange(fixed_ips=fixed, security_groups=groups))
+    (port,) = (await bench.networks.topology("a")).ports
+    assert [address.ip for address in port.addresses] == ["10.0.0.9", "10.0.1.9"]
+    assert len(port.rules) == 2, "both groups let out IPv4 and IPv6, and each is said once"

@@ -1,0 +1,82 @@
+"""What hosts were told last, so that a record of which nothing has changed is the very same one again.
+
+The idea: almost all of what a host must be is what it was, and making a record of a port costs ten times as much as
+seeing that it is the same. Whoever is handed the same object need not look into it.
+The invariant: a record is found by everything that it is made from, so it can be late for nothing, whoever changes the
+database. What a host is not told any more is forgotten with the next reading.
+The cost: 1 µs and 400 bytes for a port, of at most `MOST` ports and leases; of more hosts, those that were read last.
+"""
+
+import functools
+from collections import OrderedDict
+
+import attrs
+
+from novakit.network.allocation.addresses import ip_of
+from novakit.store.network.ports import AddressOnNetwork, GuestPortLine
+from novakit_hookspecs.networks import Lease, Network, Port, Rule
+
+MOST = 50_000
+"""Ports and leases that are remembered, of all hosts together."""
+
+
+@attrs.frozen
+class MadePort:
+    """A port as its host is told of it, and what it is made from but for its rules."""
+
+    lines: tuple[GuestPortLine, ...]
+    is_up: bool
+    """Whether its network is."""
+    port: Port
+
+
+@attrs.frozen
+class Told:
+    """What one host was told."""
+
+    ports: dict[str, MadePort] = attrs.field(factory=dict)
+    rules: dict[tuple[str, ...], tuple[Rule, ...]] = attrs.field(factory=dict)
+    """By the security groups that they are of."""
+    networks: dict[str, Network] = attrs.field(factory=dict)
+    leases: dict[AddressOnNetwork, Lease] = attrs.field(factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Return how much it counts."""
+        return len(self.ports) + len(self.leases)
+
+
+NOTHING = Told()
+
+
+@attrs.define
+class Remembered:
+    """What was told to the hosts that were read last."""
+
+    most: int = MOST
+    _hosts: OrderedDict[str, Told] = attrs.field(factory=OrderedDict)
+    _size: int = 0
+
+    def of(self, host: str) -> Told:
+        """Return what a host was told."""
+        return self._hosts.get(host, NOTHING)
+
+    def put(self, host: str, told: Told) -> None:
+        """Remember what a host is told now, in the place of what it was told before."""
+        self.forget(host)
+        if told.size > self.most:
+            return  # in vain it would drive out all others
+        self._hosts[host] = told
+        self._size += told.size
+        while self._size > self.most:
+            self._size -= self._hosts.popitem(last=False)[1].size
+
+    def forget(self, host: str) -> None:
+        """Forget what a host was told; the unknown is fine."""
+        self._size -= self._hosts.pop(host, NOTHING).size
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def alone(number: int) -> str:
+    """Write the range that one address is: a large security group names the same ones again and again."""
+    return f"{ip_of(number)}/32"
