@@ -12,7 +12,10 @@ from novakit.api.bodies import Definition
 from novakit.api.documents import Document, Row
 from novakit.api.identity import checks, filters
 from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
-from novakit.api.identity.values import (
+from novakit.api.service import Call, Handler, Route, reply
+from novakit.identity import Identity
+from novakit.identity.directory import Kind
+from novakit.identity.values import (
     DomainValues,
     EndpointValues,
     NounValues,
@@ -22,9 +25,6 @@ from novakit.api.identity.values import (
     ServiceValues,
     UserValues,
 )
-from novakit.api.service import Call, Handler, Route, reply
-from novakit.identity import Identity
-from novakit.identity.directory import Kind
 from novakit.left_out import sent
 
 Values = dict[str, object]
