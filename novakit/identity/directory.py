@@ -1,7 +1,7 @@
 """What administrators keep: projects, users, roles, assignments, domains, services, endpoints, regions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from novakit import errors, world
 from novakit.identity import passwords
 from novakit.identity.bootstrap import new_id
+from novakit.identity.values import DirectoryValues, Kind, UserValues
+from novakit.left_out import sent
 from novakit.store import Store
 from novakit.store import identity as table
 from novakit.store.engine import Row
 
-Kind = Literal["domains", "projects", "users", "roles", "regions", "services", "endpoints"]
-"""What the directory holds, by the name of the collection in the API."""
 SYSTEM = table.SYSTEM
 """The target of a role assignment on the whole system, beside the ids of projects."""
 _TABLES: Mapping[Kind, sa.Table] = {
@@ -72,11 +72,11 @@ class Directory:
         """Return whether a kind keeps this attribute in a column of its own, so that its list can be filtered by it."""
         return attribute in _TABLES[kind].c
 
-    async def create(self, kind: Kind, values: Mapping[str, object]) -> Row:
+    async def create(self, values: DirectoryValues) -> Row:
         """Make one. Returns it. Raises Conflict where its name is taken."""
-        of = _TABLES[kind]
-        row = {"id": new_id(), **await _kept(of, values)}
-        if kind == "users":
+        of = _TABLES[values.KIND]
+        row = {"id": new_id(), "extra": {}, **await _kept(of, values)}
+        if isinstance(values, UserValues):
             row.setdefault("tokens_valid_from", world.now())
         async with self.store.write() as session:
             await table.create(session, of, row)
@@ -84,16 +84,16 @@ class Directory:
         assert made is not None
         return made
 
-    async def update(self, kind: Kind, key: str, values: Mapping[str, object]) -> Row:
+    async def update(self, key: str, values: DirectoryValues) -> Row:
         """Change one. Returns it; a new password or a disabled account ends the tokens of a user."""
-        of = _TABLES[kind]
+        of = _TABLES[values.KIND]
         row = await _kept(of, values)
-        if kind == "users" and ("password_hash" in row or row.get("enabled") is False):
+        if isinstance(values, UserValues) and ("password_hash" in row or row.get("enabled") is False):
             row["tokens_valid_from"] = world.now()
         async with self.store.write() as session:
             after = await table.update(session, of, key, row)
         if after is None:
-            raise missing(kind, key)
+            raise missing(values.KIND, key)
         self.changed()
         return after
 
@@ -149,9 +149,14 @@ def missing(kind: Kind, key: str) -> errors.NotFound:
     return errors.NotFound(f"Could not find {kind.removesuffix('s')}: {key}.")
 
 
-async def _kept(of: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the store keeps of a document: a hash in the place of a password."""
-    row = {name: value for name, value in values.items() if name in of.c}
-    if password := values.get("password"):
-        row["password_hash"] = await passwords.hashed(password)
+async def _kept(of: sa.Table, values: DirectoryValues) -> dict[str, Any]:
+    """Return the columns that the store keeps: a hash in the place of a password, an empty description for null."""
+    said = sent(values)
+    row = {name: value for name, value in said.items() if name in of.c}
+    if "more" in said:
+        row["extra"] = said["more"]
+    if "description" in row and row["description"] is None:
+        row["description"] = ""
+    if isinstance(values, UserValues) and values.password:
+        row["password_hash"] = await passwords.hashed(values.password)
     return row

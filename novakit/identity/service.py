@@ -12,6 +12,7 @@ from novakit.identity import bootstrap, passwords, tokens
 from novakit.identity.attempts import Attempts
 from novakit.identity.directory import Directory
 from novakit.identity.tokens import Keyring, Token
+from novakit.identity.values import UserValues
 from novakit.store import Session, Store, quota
 from novakit.store import identity as table
 from novakit.store.engine import Row
@@ -234,7 +235,7 @@ class Identity:
         async with self.store.read() as session:
             user = await table.user_of(session, key=user_id)
         await self._require_password(user, user_id, original, address)
-        await self.directory.update("users", user_id, {"password": password})
+        await self.directory.update(user_id, UserValues(password=password))
 
     async def catalog(self, project_id: str | None) -> list[dict[str, object]]:
         """Return the catalog as a token shows it; endpoints that need a project are left out where there is none."""

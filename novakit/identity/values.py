@@ -1,28 +1,35 @@
-"""What is said of the nouns of identity where one is made or changed: a record each.
+"""What is said of the things that the directory keeps where one is made or changed: a record for each kind.
 
 Clients may add attributes of their own, which are kept as they were sent: they are in `more`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import attrs
 
 from novakit.left_out import LEFT_OUT, LeftOut
 
+Kind = Literal["domains", "projects", "users", "roles", "regions", "services", "endpoints"]
+"""What the directory holds, by the name of the collection in the API."""
+
 
 @attrs.frozen(kw_only=True)
-class NounValues:
-    """What can be said of every noun: anything that the API does not know."""
+class DirectoryValues:
+    """What can be said of each: anything that the API does not know."""
 
+    KIND: ClassVar[Kind]
     KEEPS_THE_REST: ClassVar = "more"
 
-    more: Mapping[str, object] = {}
+    more: Mapping[str, object] | LeftOut = LEFT_OUT
+    """Left out, what is kept stays; else this takes its place."""
 
 
 @attrs.frozen(kw_only=True)
-class DomainValues(NounValues):
+class DomainValues(DirectoryValues):
     """What is said of a domain."""
+
+    KIND = "domains"
 
     name: str | LeftOut = LEFT_OUT
     description: str | LeftOut | None = LEFT_OUT
@@ -30,8 +37,10 @@ class DomainValues(NounValues):
 
 
 @attrs.frozen(kw_only=True)
-class ProjectValues(NounValues):
+class ProjectValues(DirectoryValues):
     """What is said of a project."""
+
+    KIND = "projects"
 
     name: str | LeftOut = LEFT_OUT
     description: str | LeftOut | None = LEFT_OUT
@@ -43,8 +52,10 @@ class ProjectValues(NounValues):
 
 
 @attrs.frozen(kw_only=True)
-class UserValues(NounValues):
+class UserValues(DirectoryValues):
     """What is said of a user."""
+
+    KIND = "users"
 
     name: str | LeftOut = LEFT_OUT
     description: str | LeftOut | None = LEFT_OUT
@@ -56,8 +67,10 @@ class UserValues(NounValues):
 
 
 @attrs.frozen(kw_only=True)
-class RoleValues(NounValues):
+class RoleValues(DirectoryValues):
     """What is said of a role."""
+
+    KIND = "roles"
 
     name: str | LeftOut = LEFT_OUT
     description: str | LeftOut | None = LEFT_OUT
@@ -66,8 +79,10 @@ class RoleValues(NounValues):
 
 
 @attrs.frozen(kw_only=True)
-class RegionValues(NounValues):
+class RegionValues(DirectoryValues):
     """What is said of a region, whose id its maker may choose."""
+
+    KIND = "regions"
 
     id: str | LeftOut = LEFT_OUT
     description: str | LeftOut | None = LEFT_OUT
@@ -75,8 +90,10 @@ class RegionValues(NounValues):
 
 
 @attrs.frozen(kw_only=True)
-class ServiceValues(NounValues):
+class ServiceValues(DirectoryValues):
     """What is said of a service of the catalog."""
+
+    KIND = "services"
 
     name: str | LeftOut = LEFT_OUT
     description: str | LeftOut | None = LEFT_OUT
@@ -85,8 +102,10 @@ class ServiceValues(NounValues):
 
 
 @attrs.frozen(kw_only=True)
-class EndpointValues(NounValues):
+class EndpointValues(DirectoryValues):
     """What is said of an endpoint of a service."""
+
+    KIND = "endpoints"
 
     interface: str | LeftOut = LEFT_OUT
     region_id: str | LeftOut | None = LEFT_OUT

@@ -14,21 +14,18 @@ from novakit.api.identity import checks, filters
 from novakit.api.identity.checks import FLAG, ID, NAME, PASSWORD, SHORT_NAME, TEXT
 from novakit.api.service import Call, Handler, Route, reply
 from novakit.identity import Identity
-from novakit.identity.directory import Kind
 from novakit.identity.values import (
+    DirectoryValues,
     DomainValues,
     EndpointValues,
-    NounValues,
+    Kind,
     ProjectValues,
     RegionValues,
     RoleValues,
     ServiceValues,
     UserValues,
 )
-from novakit.left_out import sent
-
-Values = dict[str, object]
-"""What is to be kept of a thing, by column; what it may be its noun says."""
+from novakit.left_out import LEFT_OUT, LeftOut, either, sent
 
 
 def collection(
@@ -61,7 +58,7 @@ class Noun:
     required: Sequence[str] = ("name",)
     accepts: Mapping[str, object]
     """The JSON schema of each attribute that may be sent."""
-    values: type[NounValues]
+    values: type[DirectoryValues]
     """The record that is made of them."""
     frozen: Sequence[str] = ()
     """What cannot be changed later."""
@@ -92,7 +89,7 @@ class Noun:
         """Describe what is said of one, some attributes of which must be."""
         return {"type": "object", "required": list(required), "properties": dict(self.accepts)}
 
-    def _reader(self, required: Sequence[str]) -> Callable[[object], NounValues]:
+    def _reader(self, required: Sequence[str]) -> Callable[[object], DirectoryValues]:
         whole = {"type": "object", "required": [self.name], "properties": {self.name: self.schema(required)}}
         read = checks.body(dict[str, object], whole)
         return lambda body: records.read(self.values, read(body)[self.name])
@@ -102,8 +99,8 @@ class Noun:
 
         async def create(call: Call[Identity]) -> web.Response:
             values = read(await call.json())
-            kept = await _completed(call, self, self._with_extra(values, {}))
-            row = await call.service.directory.create(self.plural, kept)
+            kept = await _completed(call, self._with_extra(values, {}))
+            row = await call.service.directory.create(kept)
             return reply({self.name: self.document(call, row)}, 201)
 
         return create
@@ -116,26 +113,27 @@ class Noun:
             values = read(await call.json())
             before = await directory.show(self.plural, call.path["id"])
             kept = self._with_extra(values, before["extra"] or {})
-            for name in [name for name in self.frozen if name in kept]:
-                if kept.pop(name) != before[name]:
+            said = sent(kept)
+            for name in [name for name in self.frozen if name in said]:
+                if said[name] != before[name]:
                     raise errors.BadRequest(f"The {name} of a {self.name} cannot be changed.")
-            row = await directory.update(self.plural, call.path["id"], _plain(kept))
+            row = await directory.update(call.path["id"], kept)
             return reply({self.name: self.document(call, row)})
 
         return update
 
-    def _with_extra(self, values: NounValues, before: Mapping[str, object]) -> Values:
+    def _with_extra(self, values: DirectoryValues, before: Mapping[str, object]) -> DirectoryValues:
         """Keep the attributes that the API does not know as clients sent them; null takes one away.
 
         Raises BadRequest where they would be more than a row should hold.
         """
         known = {*self.fixed, *self.shown, "id", "links", "tenant_id"}
-        unknown = {name: value for name, value in values.more.items() if name not in known}
+        unknown = {name: value for name, value in either(values.more, {}).items() if name not in known}
         extra = {name: value for name, value in {**before, **unknown}.items() if value is not None}
         if len(orjson.dumps(extra)) > MOST_EXTRA:
             raise errors.BadRequest(f"The attributes besides the API's own are more than {MOST_EXTRA} bytes.")
         said = {name: _kept(name, value) for name, value in sent(values).items() if name != "more"}
-        return {**said, "extra": extra}
+        return attrs.evolve(values, **said, more=extra)
 
     async def list(self, call: Call[Identity]) -> web.Response:
         """List what equals the filters of the query."""
@@ -178,28 +176,31 @@ def _kept(name: str, value: object) -> object:
     return ids.kept(value) if isinstance(value, str) and (name == "id" or name.endswith("_id")) else value
 
 
-def _plain(values: Values) -> Values:
-    """Write a missing description as an empty one."""
-    return {name: "" if name == "description" and value is None else value for name, value in values.items()}
-
-
-async def _completed(call: Call[Identity], noun: Noun, values: Values) -> Values:
-    """Fill in what a new thing has when its creator does not say."""
-    values = _plain(values)
-    if call.service.directory.has(noun.plural, "domain_id"):
-        values["domain_id"] = domain = str(values.get("domain_id") or call.context.user_domain_id)
-        await _exists(call, "domains", domain)
-        if noun.plural == "projects":
-            values["parent_id"] = parent = str(values.get("parent_id") or domain)
-            if parent != domain:
-                await _exists(call, "projects", parent)
-    if noun.plural == "users" and (project := values.get("default_project_id")):
-        await _exists(call, "projects", str(project))
-    if noun.plural == "services":
-        values.setdefault("name", "")
-    if noun.plural == "endpoints" and "region" in values:
-        values["region_id"] = values["region"]
+async def _completed(call: Call[Identity], values: DirectoryValues) -> DirectoryValues:
+    """Fill in what a new thing has when its creator does not say. Raises BadRequest for what is named and not there."""
+    if isinstance(values, ProjectValues):
+        domain = await _domain(call, values.domain_id)
+        parent = either(values.parent_id, None) or domain
+        if parent != domain:
+            await _exists(call, "projects", parent)
+        return attrs.evolve(values, domain_id=domain, parent_id=parent)
+    if isinstance(values, UserValues):
+        domain = await _domain(call, values.domain_id)
+        if project := either(values.default_project_id, None):
+            await _exists(call, "projects", project)
+        return attrs.evolve(values, domain_id=domain)
+    if isinstance(values, ServiceValues):
+        return attrs.evolve(values, name=either(values.name, ""))
+    if isinstance(values, EndpointValues) and values.region is not LEFT_OUT:
+        return attrs.evolve(values, region_id=values.region)
     return values
+
+
+async def _domain(call: Call[Identity], named: str | LeftOut) -> str:
+    """Return the domain of a new thing: the caller's own where none is named. Raises BadRequest for an unknown one."""
+    domain = either(named, "") or call.context.user_domain_id
+    await _exists(call, "domains", domain)
+    return domain
 
 
 async def _exists(call: Call[Identity], kind: Kind, key: str) -> None:

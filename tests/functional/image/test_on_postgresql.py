@@ -8,6 +8,7 @@ import pytest
 from novakit.errors import Conflict, Unauthorized
 from novakit.identity import Identity
 from novakit.identity.service import Scope
+from novakit.identity.values import ProjectValues
 from novakit.image import Images
 from novakit.image.records import NewImage
 from novakit.store import Store
@@ -29,7 +30,7 @@ async def test_logins_conflicts_and_bootstrap_work_on_postgresql(store: Store, t
     token, _ = await identity.login(user_name="demo", user_domain="default", password="d", scope=scope)
     assert (await identity.authenticate(token, "req-1")).roles == {"member", "reader"}
     with pytest.raises(Conflict):
-        await identity.directory.create("projects", {"name": "demo", "domain_id": "default", "parent_id": "default"})
+        await identity.directory.create(ProjectValues(name="demo", domain_id="default", parent_id="default"))
     await identity.revoke(token)
     with pytest.raises(Unauthorized):
         await identity.authenticate(token, "req-2")
