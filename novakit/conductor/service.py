@@ -24,7 +24,7 @@ from novakit.compute import guest_metadata
 from novakit.conductor.announce import Announcer
 from novakit.conductor.audit import Audit
 from novakit.conductor.engine import Engine
-from novakit.conductor.guests.adoption import Asked
+from novakit.conductor.guests.adoption import AdoptionRequest
 from novakit.conductor.guests.desk import Desk
 from novakit.conductor.guests.remains import RemainsDesk
 from novakit.conductor.parts import Parts
@@ -182,7 +182,7 @@ class Served(ConductorCalls):
     async def adopt_guest(
         self, guest: str, host: str | None, project: str | None, user: str, request: str, ports: bool
     ) -> Settled:
-        asked = Asked(project_id=project, user_id=user, request_id=request, with_ports=ports)
+        asked = AdoptionRequest(project_id=project, user_id=user, request_id=request, with_ports=ports)
         return await Desk(self.conductor.parts).adopt(guest, host, asked)
 
     async def remove_guest(self, guest: str, host: str | None, request: str) -> Settled:

@@ -5,24 +5,24 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from novakit.api.documents import Row
-from novakit.api.placement.frame import Asked, answer, body, clean, kept_id, require_json
+from novakit.api.placement.frame import PlacementCall, answer, body, clean, kept_id, require_json
 from novakit.api.placement.schemas import resource_providers as schemas
 
 
-async def show(call: Asked) -> web.Response:
+async def show(call: PlacementCall) -> web.Response:
     """GET …/aggregates."""
     require_json(call, reads=True)
     return _answer(call, *await call.service.providers.aggregates(clean(call.path["uuid"])))
 
 
-def _answer(call: Asked, provider: Row, ids: Sequence[str]) -> web.Response:
+def _answer(call: PlacementCall, provider: Row, ids: Sequence[str]) -> web.Response:
     said: dict[str, object] = {"aggregates": ids}
     if call.version >= (1, 19):
         said["resource_provider_generation"] = provider["generation"]
     return answer(call, said)
 
 
-async def replace(call: Asked) -> web.Response:
+async def replace(call: PlacementCall) -> web.Response:
     """PUT …/aggregates; guarded by the provider's generation from 1.19 on."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
@@ -36,7 +36,7 @@ async def replace(call: Asked) -> web.Response:
     return _answer(call, provider, wanted)
 
 
-async def _unguarded(call: Asked) -> schemas.WantedAggregates:
+async def _unguarded(call: PlacementCall) -> schemas.WantedAggregates:
     """Read the body of versions before 1.19, which is a list alone."""
     ids = await body(call, schemas.PUT_AGGREGATES_UNGUARDED)
     return schemas.WantedAggregates(aggregates=ids)

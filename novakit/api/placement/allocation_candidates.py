@@ -12,7 +12,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, answer_long, members, pieces, require_json
+from novakit.api.placement.frame import PlacementCall, answer_long, members, pieces, require_json
 from novakit.api.placement.query import Query
 from novakit.api.placement.schemas import GROUP, GROUP_1_33
 from novakit.api.placement.schemas import allocation_candidates as schemas
@@ -30,7 +30,7 @@ FORMS = 1000
 _CONFLICT = "Conflicting required and forbidden traits found in "
 
 
-async def list_all(call: Asked) -> web.Response:
+async def list_all(call: PlacementCall) -> web.Response:
     """Answer with candidates as bodies for PUT /allocations, and with the providers they name."""
     require_json(call, reads=True)
     asked = call.request.query
@@ -182,7 +182,7 @@ def _check_orphans(groups: Mapping[str, Group]) -> None:
         raise errors.BadRequest("At least one request group (`resources` or `resources{$S}`) is required.")
 
 
-async def _check_names(call: Asked, ask: CandidateRequest) -> None:
+async def _check_names(call: PlacementCall, ask: CandidateRequest) -> None:
     classes = {name for group in ask.groups for name in group.resources}
     if unknown := await call.service.resource_classes.unknown(classes):
         raise errors.BadRequest(

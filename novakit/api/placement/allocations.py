@@ -6,7 +6,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.documents import Document, Row, Text
-from novakit.api.placement.frame import Asked, answer, body, canonical_uuid, clean, one_spelling, require_json
+from novakit.api.placement.frame import PlacementCall, answer, body, canonical_uuid, clean, one_spelling, require_json
 from novakit.api.placement.schemas import allocations as schemas
 from novakit.api.placement.schemas.allocations import WantedAllocations
 from novakit.left_out import LEFT_OUT
@@ -15,7 +15,7 @@ from novakit.placement.ledger import AllocationClaim
 from novakit.resource_classes import by_class
 
 
-def request_of(call: Asked, consumer: str, given: WantedAllocations) -> AllocationRequest:
+def request_of(call: PlacementCall, consumer: str, given: WantedAllocations) -> AllocationRequest:
     """Make of a body what one consumer is to hold."""
     stated = given.allocations
     if isinstance(stated, Mapping):
@@ -34,12 +34,12 @@ def request_of(call: Asked, consumer: str, given: WantedAllocations) -> Allocati
     return AllocationRequest(claim, given.consumer_generation if call.version >= (1, 28) else LEFT_OUT)
 
 
-def requests_of(call: Asked, given: Mapping[str, WantedAllocations]) -> list[AllocationRequest]:
+def requests_of(call: PlacementCall, given: Mapping[str, WantedAllocations]) -> list[AllocationRequest]:
     """Make of a body what several consumers are to hold. Raises BadRequest when one is named twice."""
     return [request_of(call, consumer, one) for consumer, one in one_spelling(given, "consumer").items()]
 
 
-async def show(call: Asked) -> web.Response:
+async def show(call: PlacementCall) -> web.Response:
     """GET /allocations/{consumer_uuid}; an unknown consumer holds nothing."""
     require_json(call, reads=True)
     rows = await call.service.holders.allocations(clean(call.path["consumer_uuid"]))
@@ -56,7 +56,7 @@ async def show(call: Asked) -> web.Response:
     return answer(call, said, modified=max((row["created_at"] for row in rows), default=None))
 
 
-async def list_of_provider(call: Asked) -> web.Response:
+async def list_of_provider(call: PlacementCall) -> web.Response:
     """GET /resource_providers/{uuid}/allocations."""
     require_json(call, reads=True)
     provider, rows = await call.service.holders.of_provider(clean(call.path["uuid"]))
@@ -76,7 +76,7 @@ def _amounts(rows: Sequence[Row], holder: Text) -> dict[str, dict[str, int]]:
     return found
 
 
-async def put(call: Asked) -> web.Response:
+async def put(call: PlacementCall) -> web.Response:
     """PUT /allocations/{consumer_uuid}: replace what one consumer holds."""
     require_json(call, writes=True)
     consumer = canonical_uuid(call.path["consumer_uuid"])
@@ -87,7 +87,7 @@ async def put(call: Asked) -> web.Response:
     return answer(call, None, 204)
 
 
-async def post(call: Asked) -> web.Response:
+async def post(call: PlacementCall) -> web.Response:
     """POST /allocations: replace what several consumers hold, all or none."""
     require_json(call, writes=True)
     given = await body(call, schemas.POST)
@@ -95,7 +95,7 @@ async def post(call: Asked) -> web.Response:
     return answer(call, None, 204)
 
 
-async def delete(call: Asked) -> web.Response:
+async def delete(call: PlacementCall) -> web.Response:
     """DELETE /allocations/{consumer_uuid}: give everything back."""
     require_json(call)
     consumer = clean(call.path["consumer_uuid"])

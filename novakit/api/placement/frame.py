@@ -18,7 +18,7 @@ from novakit.api.service import Call, Version, reply, text
 from novakit.placement import Placement
 
 T = TypeVar("T")
-Asked = Call[Placement]
+PlacementCall = Call[Placement]
 
 MINIMUM: Version = (1, 0)
 MAXIMUM: Version = (1, 39)
@@ -59,7 +59,7 @@ def denied(rule: str) -> errors.Forbidden:
     return errors.Forbidden(f"Policy does not allow {rule} to be performed.")
 
 
-def require_json(call: Asked, *, reads: bool = False, writes: bool = False) -> None:
+def require_json(call: PlacementCall, *, reads: bool = False, writes: bool = False) -> None:
     """Refuse a request of the wrong media type: `reads` wants a caller that takes JSON, `writes` one that sends it."""
     headers = call.request.headers
     if (call.request.content_length or 0) > 0 and not headers.get("Content-Type"):
@@ -82,13 +82,18 @@ def _kinds(accept: str) -> list[str]:
     return [item.partition(";")[0].strip().lower() for item in accept.split(",") if item.strip()]
 
 
-async def body(call: Asked, wanted: PlacementBody[T]) -> T:
+async def body(call: PlacementCall, wanted: PlacementBody[T]) -> T:
     """Read the JSON body. Raises BadRequest when it is missing or does not match the schema of the version."""
     return wanted.read(await call.raw(), call.version)
 
 
 def answer(
-    call: Asked, document: object = None, status: int = 200, *, modified: datetime | None = None, location: str = ""
+    call: PlacementCall,
+    document: object = None,
+    status: int = 200,
+    *,
+    modified: datetime | None = None,
+    location: str = "",
 ) -> web.Response:
     """Answer; from version 1.15 on with the time of the last change wherever there is a document or `modified`."""
     headers: dict[str, str] = {}
@@ -101,7 +106,7 @@ def answer(
 
 
 async def answer_long(
-    call: Asked, document: AsyncIterator[bytes], members: int, *, modified: datetime | None = None
+    call: PlacementCall, document: AsyncIterator[bytes], members: int, *, modified: datetime | None = None
 ) -> web.Response:
     """Answer with a document that is written as JSON already; piece by piece while it is sent, if it is long."""
     answered = answer(call, {}, modified=modified)
@@ -123,7 +128,7 @@ async def pieces(found: Sequence[T], write: Callable[[Sequence[T]], bytes]) -> A
         yield write(found[start : start + PIECE])
 
 
-def href(call: Asked, *parts: str) -> str:
+def href(call: PlacementCall, *parts: str) -> str:
     """Return the path of a resource, with the prefix that the service is mounted under."""
     resource = call.request.match_info.route.resource
     template = resource.canonical if resource else ""

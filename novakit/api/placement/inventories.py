@@ -7,7 +7,7 @@ from aiohttp import web
 
 from novakit import errors
 from novakit.api.documents import Row
-from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
+from novakit.api.placement.frame import PlacementCall, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import MAX_INT
 from novakit.api.placement.schemas import inventories as schemas
 from novakit.api.placement.schemas.inventories import WantedInventory
@@ -40,21 +40,21 @@ def _document(row: Row) -> dict[str, object]:
     return {name: row[name] for name in _FIELDS}
 
 
-def _class(call: Asked) -> str:
+def _class(call: PlacementCall) -> str:
     return canonical(clean(call.path["resource_class"]))
 
 
-def _may_reserve_all(call: Asked) -> bool:
+def _may_reserve_all(call: PlacementCall) -> bool:
     return call.version >= (1, 26)
 
 
-async def list_all(call: Asked) -> web.Response:
+async def list_all(call: PlacementCall) -> web.Response:
     """GET …/inventories."""
     require_json(call, reads=True)
     return _answer_all(call, *await call.service.providers.inventories(clean(call.path["uuid"])))
 
 
-def _answer_all(call: Asked, provider: Row, rows: Sequence[Row]) -> web.Response:
+def _answer_all(call: PlacementCall, provider: Row, rows: Sequence[Row]) -> web.Response:
     said = {
         "resource_provider_generation": provider["generation"],
         "inventories": {row["resource_class"]: _document(row) for row in rows},
@@ -62,14 +62,16 @@ def _answer_all(call: Asked, provider: Row, rows: Sequence[Row]) -> web.Response
     return answer(call, said, modified=max((row["updated_at"] for row in rows), default=None))
 
 
-async def show(call: Asked) -> web.Response:
+async def show(call: PlacementCall) -> web.Response:
     """GET …/inventories/{resource_class}."""
     require_json(call, reads=True)
     id, name = clean(call.path["uuid"]), _class(call)
     return _answer_one(call, id, name, await call.service.providers.inventories(id))
 
 
-def _answer_one(call: Asked, id: str, name: str, found: tuple[Row, Sequence[Row]], status: int = 200) -> web.Response:
+def _answer_one(
+    call: PlacementCall, id: str, name: str, found: tuple[Row, Sequence[Row]], status: int = 200
+) -> web.Response:
     provider, rows = found
     for row in rows:
         if row["resource_class"] == name:
@@ -79,7 +81,7 @@ def _answer_one(call: Asked, id: str, name: str, found: tuple[Row, Sequence[Row]
     raise errors.NotFound(f"No inventory of class {name} for {id}")
 
 
-async def create(call: Asked) -> web.Response:
+async def create(call: PlacementCall) -> web.Response:
     """POST …/inventories: add one."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
@@ -92,7 +94,7 @@ async def create(call: Asked) -> web.Response:
     return _answer_one(call, id, name, found, 201)
 
 
-async def replace(call: Asked) -> web.Response:
+async def replace(call: PlacementCall) -> web.Response:
     """PUT …/inventories: all of them at once."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
@@ -108,7 +110,7 @@ async def replace(call: Asked) -> web.Response:
     return _answer_all(call, *found)
 
 
-async def update(call: Asked) -> web.Response:
+async def update(call: PlacementCall) -> web.Response:
     """PUT …/inventories/{resource_class}."""
     require_json(call, writes=True)
     id, name = clean(call.path["uuid"]), _class(call)
@@ -120,14 +122,14 @@ async def update(call: Asked) -> web.Response:
     return _answer_one(call, id, name, found)
 
 
-async def delete(call: Asked) -> web.Response:
+async def delete(call: PlacementCall) -> web.Response:
     """DELETE …/inventories/{resource_class}."""
     require_json(call)
     await call.service.providers.remove_inventory(clean(call.path["uuid"]), _class(call))
     return answer(call, None, 204)
 
 
-async def delete_all(call: Asked) -> web.Response:
+async def delete_all(call: PlacementCall) -> web.Response:
     """DELETE …/inventories, from 1.5 on."""
     if call.version < (1, 5):
         raise errors.MethodNotAllowed(

@@ -3,14 +3,14 @@
 from aiohttp import web
 
 from novakit.api.placement.allocations import requests_of
-from novakit.api.placement.frame import Asked, answer, body, one_spelling, require_json
+from novakit.api.placement.frame import PlacementCall, answer, body, one_spelling, require_json
 from novakit.api.placement.inventories import stocks
 from novakit.api.placement.schemas import reshaper as schemas
 from novakit.placement.reshaper import NewInventories
 from novakit.resource_classes import aliased
 
 
-async def post(call: Asked) -> web.Response:
+async def post(call: PlacementCall) -> web.Response:
     """Replace inventories and allocations in one step, or nothing at all; for services, not for administrators."""
     require_json(call, writes=True)
     given = await body(call, schemas.POST)

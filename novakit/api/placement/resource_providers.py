@@ -8,7 +8,7 @@ from novakit import errors, world
 from novakit.api.documents import Document, Row
 from novakit.api.placement import query
 from novakit.api.placement.frame import (
-    Asked,
+    PlacementCall,
     answer,
     answer_long,
     body,
@@ -25,7 +25,7 @@ from novakit.left_out import LeftOut
 _LINKS = {"inventories": (1, 0), "usages": (1, 0), "aggregates": (1, 1), "traits": (1, 6), "allocations": (1, 11)}
 
 
-def document(call: Asked, row: Row) -> Document:
+def document(call: PlacementCall, row: Row) -> Document:
     """Describe a provider as of the version that was asked for."""
     own = href(call, "resource_providers", row["id"])
     links = [{"rel": "self", "href": own}]
@@ -36,7 +36,7 @@ def document(call: Asked, row: Row) -> Document:
     return said
 
 
-async def list_all(call: Asked) -> web.Response:
+async def list_all(call: PlacementCall) -> web.Response:
     """GET /resource_providers, with all its filters."""
     require_json(call, reads=True)
     asked = call.request.query
@@ -59,14 +59,14 @@ async def list_all(call: Asked) -> web.Response:
     return await answer_long(call, _list(call, rows), len(rows), modified=modified)
 
 
-async def _list(call: Asked, rows: Sequence[Row]) -> AsyncIterator[bytes]:
+async def _list(call: PlacementCall, rows: Sequence[Row]) -> AsyncIterator[bytes]:
     yield b'{"resource_providers":['
     async for piece in members(rows, lambda some: [document(call, row) for row in some]):
         yield piece
     yield b"]}"
 
 
-async def _check_names(call: Asked, resources: dict[str, int], traits: set[str]) -> None:
+async def _check_names(call: PlacementCall, resources: dict[str, int], traits: set[str]) -> None:
     if unknown := await call.service.resource_classes.unknown(resources):
         raise errors.BadRequest(
             f"Invalid resource class in resources parameter: No such resource class {', '.join(sorted(unknown))}."
@@ -77,7 +77,7 @@ async def _check_names(call: Asked, resources: dict[str, int], traits: set[str])
         )
 
 
-async def create(call: Asked) -> web.Response:
+async def create(call: PlacementCall) -> web.Response:
     """POST /resource_providers."""
     require_json(call, writes=True)
     given = await body(call, schemas.POST)
@@ -98,14 +98,14 @@ def _parent(said: str | None) -> str | None:
     return said and kept_id(said)
 
 
-async def show(call: Asked) -> web.Response:
+async def show(call: PlacementCall) -> web.Response:
     """GET /resource_providers/{uuid}."""
     require_json(call, reads=True)
     row = await call.service.providers.show(clean(call.path["uuid"]))
     return answer(call, document(call, row), modified=row["updated_at"])
 
 
-async def update(call: Asked) -> web.Response:
+async def update(call: PlacementCall) -> web.Response:
     """PUT /resource_providers/{uuid}: rename it, and from 1.14 on put it below another."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
@@ -117,7 +117,7 @@ async def update(call: Asked) -> web.Response:
     return answer(call, document(call, row), modified=row["updated_at"])
 
 
-async def delete(call: Asked) -> web.Response:
+async def delete(call: PlacementCall) -> web.Response:
     """DELETE /resource_providers/{uuid}."""
     require_json(call)
     await call.service.providers.delete(clean(call.path["uuid"]))

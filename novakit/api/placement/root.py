@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from novakit.api.placement.frame import MAXIMUM, MINIMUM, Asked, answer
+from novakit.api.placement.frame import MAXIMUM, MINIMUM, PlacementCall, answer
 from novakit.api.service import text
 
 
-async def discover(call: Asked) -> web.Response:
+async def discover(call: PlacementCall) -> web.Response:
     """Describe the one major version and its window of microversions."""
     version = {
         "id": f"v{text(MINIMUM)}",

@@ -5,11 +5,11 @@ from aiohttp import web
 from novakit import errors, world
 from novakit.api.documents import Row
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, answer, body, clean, href, require_json
+from novakit.api.placement.frame import PlacementCall, answer, body, clean, href, require_json
 from novakit.api.placement.schemas import names as schemas
 
 
-async def list_all(call: Asked) -> web.Response:
+async def list_all(call: PlacementCall) -> web.Response:
     """GET /traits; `name` is in:A,B or startswith:PREFIX, `associated` true or false."""
     require_json(call, reads=True)
     given = query.checked(call.request.query, schemas.LIST_TRAITS)
@@ -36,7 +36,7 @@ def _by_name(value: str) -> tuple[list[str] | None, str]:
     return None, rest if form == "startswith" else ""
 
 
-async def show(call: Asked) -> web.Response:
+async def show(call: PlacementCall) -> web.Response:
     """GET /traits/{name}: 204 when there is such a trait."""
     require_json(call)
     name = clean(call.path["name"])
@@ -46,7 +46,7 @@ async def show(call: Asked) -> web.Response:
     return answer(call, None, 204, modified=since)
 
 
-async def ensure(call: Asked) -> web.Response:
+async def ensure(call: PlacementCall) -> web.Response:
     """PUT /traits/{name}: make a custom trait, or see that it is there."""
     require_json(call)
     name = call.path["name"]
@@ -61,7 +61,7 @@ async def ensure(call: Asked) -> web.Response:
     return answer(call, None, 201 if new else 204, modified=world.now(), location=href(call, "traits", name))
 
 
-async def delete(call: Asked) -> web.Response:
+async def delete(call: PlacementCall) -> web.Response:
     """DELETE /traits/{name}."""
     require_json(call)
     name = clean(call.path["name"])
@@ -69,18 +69,18 @@ async def delete(call: Asked) -> web.Response:
     return answer(call, None, 204)
 
 
-async def list_of_provider(call: Asked) -> web.Response:
+async def list_of_provider(call: PlacementCall) -> web.Response:
     """GET /resource_providers/{uuid}/traits."""
     require_json(call, reads=True)
     return _answer(call, *await call.service.providers.traits(clean(call.path["uuid"])))
 
 
-def _answer(call: Asked, provider: Row, names: list[str]) -> web.Response:
+def _answer(call: PlacementCall, provider: Row, names: list[str]) -> web.Response:
     said = {"traits": names, "resource_provider_generation": provider["generation"]}
     return answer(call, said, modified=provider["updated_at"])
 
 
-async def replace(call: Asked) -> web.Response:
+async def replace(call: PlacementCall) -> web.Response:
     """PUT /resource_providers/{uuid}/traits."""
     require_json(call, writes=True)
     id = clean(call.path["uuid"])
@@ -89,7 +89,7 @@ async def replace(call: Asked) -> web.Response:
     return _answer(call, *await call.service.providers.set_traits(id, given.traits, generation))
 
 
-async def delete_of_provider(call: Asked) -> web.Response:
+async def delete_of_provider(call: PlacementCall) -> web.Response:
     """DELETE /resource_providers/{uuid}/traits."""
     require_json(call)
     await call.service.providers.set_traits(clean(call.path["uuid"]), [])

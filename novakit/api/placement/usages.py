@@ -6,11 +6,11 @@ from aiohttp import web
 
 from novakit.api.documents import Row
 from novakit.api.placement import query
-from novakit.api.placement.frame import Asked, answer, clean, require_json
+from novakit.api.placement.frame import PlacementCall, answer, clean, require_json
 from novakit.api.placement.schemas import names as schemas
 
 
-async def of_provider(call: Asked) -> web.Response:
+async def of_provider(call: PlacementCall) -> web.Response:
     """GET /resource_providers/{uuid}/usages."""
     require_json(call, reads=True)
     id = clean(call.path["uuid"])
@@ -18,7 +18,7 @@ async def of_provider(call: Asked) -> web.Response:
     return answer(call, {"resource_provider_generation": provider["generation"], "usages": used})
 
 
-async def of_project(call: Asked) -> web.Response:
+async def of_project(call: PlacementCall) -> web.Response:
     """GET /usages?project_id=…; the project's own readers may ask."""
     asked = call.request.query
     require_json(call, reads=True)

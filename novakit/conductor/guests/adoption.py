@@ -32,7 +32,7 @@ KIND, EVENT = "adopt", "conductor_adopt_guest"
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class AdoptionRequest:
     """Who wants a guest adopted, and how it is to differ from its note."""
 
     project_id: str | None = None
@@ -44,7 +44,7 @@ class Asked:
 
 
 async def adopt(
-    parts: Parts, host: str, guest: Guest, heard: Heard, around: HeardNetworks, asked: Asked
+    parts: Parts, host: str, guest: Guest, heard: Heard, around: HeardNetworks, asked: AdoptionRequest
 ) -> Sequence[str]:
     """Make a guest of a host a server again, or nothing. Returns what could not be brought back with it.
 
@@ -98,7 +98,7 @@ async def _replaced(session: Session, id: str) -> bool:
     return True
 
 
-async def _row(session: Session, host: str, guest: Guest, note: Note, asked: Asked) -> dict[str, Any]:
+async def _row(session: Session, host: str, guest: Guest, note: Note, asked: AdoptionRequest) -> dict[str, Any]:
     known = await hosts.host(session, host)
     if known is None:
         raise errors.Conflict(f"The host {host} has not reported yet.")
@@ -183,7 +183,7 @@ async def _claim(parts: Parts, session: Session, row: dict[str, Any], note: Note
         await numa.put(session, [{"server_id": row["id"], "provider_id": provider, "taken": to_plain(note.numa)}])
 
 
-def _action(row: Mapping[str, object], asked: Asked) -> dict[str, object]:
+def _action(row: Mapping[str, object], asked: AdoptionRequest) -> dict[str, object]:
     now = world.now()
     event = {"name": EVENT, "started_at": now.isoformat(), "finished_at": now.isoformat(), "result": "Success"}
     return {

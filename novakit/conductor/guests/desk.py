@@ -9,7 +9,7 @@ from novakit import errors
 from novakit.bus import BusError
 from novakit.calls.conductor import RefusedHost, Settled, Stranger, Unknown
 from novakit.conductor.guests import checked
-from novakit.conductor.guests.adoption import Asked, adopt
+from novakit.conductor.guests.adoption import AdoptionRequest, adopt
 from novakit.conductor.guests.networks import noted_by
 from novakit.conductor.guests.note import Heard
 from novakit.conductor.guests.strangers import NO_NOTE, full
@@ -44,7 +44,7 @@ class Desk:
         ]
         return Unknown(guests=tuple(_shown(row) for row in rows), hosts=tuple(hosts), full=tuple(cut))
 
-    async def adopt(self, guest: str, host: str | None, asked: Asked) -> Settled:
+    async def adopt(self, guest: str, host: str | None, asked: AdoptionRequest) -> Settled:
         """Make a server of a stranger."""
         row, why = await self._find(guest, host)
         if row is None:

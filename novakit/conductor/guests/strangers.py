@@ -26,7 +26,7 @@ from novakit.bus import RemoteError
 from novakit.calls.host import GuestNote, Kept
 from novakit.conductor.guests import age, checked
 from novakit.conductor.guests import note as notes
-from novakit.conductor.guests.adoption import Asked, adopt
+from novakit.conductor.guests.adoption import AdoptionRequest, adopt
 from novakit.conductor.guests.claims import claim_of, consumer_of, stranger_claim, totals
 from novakit.conductor.guests.networks import noted_by
 from novakit.conductor.guests.note import Heard, Note
@@ -222,7 +222,7 @@ class Strangers:
         if why is None and heard is not None:
             try:
                 noted = await noted_by(self.parts, host, sealed=True)
-                left = await adopt(self.parts, host, guest, heard, noted, Asked(request_id=REQUEST))
+                left = await adopt(self.parts, host, guest, heard, noted, AdoptionRequest(request_id=REQUEST))
             except errors.NovakitError as error:
                 why = f"It could not be taken over: {error.message}"
             else:

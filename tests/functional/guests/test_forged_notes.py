@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from novakit import world
 from novakit.agent.notes import GuestNotes
 from novakit.calls.host import GuestNote
-from novakit.conductor.guests.adoption import Asked
+from novakit.conductor.guests.adoption import AdoptionRequest
 from novakit.network.interfaces import INTERFACE
 from novakit.store import Store, metadata
 from novakit.store import deployment as deployments
@@ -178,9 +178,9 @@ async def test_an_operators_word_for_a_forged_note_gives_nothing_of_other_projec
             (row,) = await session.all(sa.select(project))
             await session.execute(sa.insert(project), [{**row, "id": "q", "name": "q"}])
         await cloud.report(2)
-        settled = await cloud.desk.adopt(guest, None, Asked(project_id="q", user_id="u"))
+        settled = await cloud.desk.adopt(guest, None, AdoptionRequest(project_id="q", user_id="u"))
         assert "of another project" in settled.why and guest in await cloud.strangers()
-        assert (await cloud.desk.adopt(guest, None, Asked(user_id="u"))).why == ""
+        assert (await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))).why == ""
 
 
 @pytest.mark.parametrize("origin", ["new", "directory"])
@@ -216,7 +216,7 @@ async def test_an_operators_word_makes_no_router_for_another_project(store: Stor
     await _forge(tmp_path, guest, lambda note: note["server"].update(description="forged"))
     async with Cloud.on(store, tmp_path, HOSTS) as cloud:
         await cloud.report(2)
-        assert (await cloud.desk.adopt(guest, None, Asked(user_id="u"))).why == ""
+        assert (await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))).why == ""
         async with store.read() as session:
             assert await session.all(sa.select(metadata.tables["routers"])) == []
 
@@ -244,7 +244,7 @@ async def test_an_operators_word_opens_a_network_to_all_only_where_the_database_
     path.write_bytes(orjson.dumps(note))
     async with Cloud.on(store, tmp_path, HOSTS) as cloud:
         await cloud.report(2)
-        assert (await cloud.desk.adopt(guest, None, Asked(user_id="u"))).why == ""
+        assert (await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))).why == ""
         async with store.read() as session:
             table = metadata.tables["networks"]
             (made,) = await session.all(sa.select(table).where(table.c.id == UNKNOWN))
@@ -283,11 +283,11 @@ async def test_an_operators_word_gives_a_host_no_image_and_no_group_of_others(st
             await session.execute(sa.insert(images), [image])
             await session.execute(sa.insert(groups), [group])
         await cloud.report(2)
-        settled = await cloud.desk.adopt(guest, None, Asked(user_id="u"))
+        settled = await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))
         assert "which its project may not see" in settled.why
         async with store.write() as session:
             await session.execute(sa.update(images).values(visibility="public"))
-        assert (await cloud.desk.adopt(guest, None, Asked(user_id="u"))).why == ""
+        assert (await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))).why == ""
         async with store.read() as session:
             row = await servers.server(session, guest)
             members = await session.all(sa.select(metadata.tables["server_group_members"]))

@@ -10,7 +10,7 @@ import pytest
 from novakit import identities
 from novakit.bus import Unreachable
 from novakit.compute.hosts import Hosts
-from novakit.conductor.guests.adoption import Asked
+from novakit.conductor.guests.adoption import AdoptionRequest
 from novakit.conductor.guests.strangers import NOT_OURS
 from novakit.conductor.reports import DISAPPEARED, Reports
 from novakit.store import Store
@@ -49,10 +49,10 @@ async def test_the_guests_of_a_lost_database_run_on_wired_and_reserved_until_the
         async with store.read() as session:
             (used,) = (await cloud.parts.placement.usages(session)).values()
         assert used == {"VCPU": 2, "MEMORY_MB": 1024, "DISK_GB": 2}
-        refused = await cloud.desk.adopt(one, None, Asked(user_id="x"))
+        refused = await cloud.desk.adopt(one, None, AdoptionRequest(user_id="x"))
         assert "project p is not in this database" in refused.why
         await cloud.begin()
-        assert (await cloud.desk.adopt(one, None, Asked(user_id="x", request_id="req-1"))).why == ""
+        assert (await cloud.desk.adopt(one, None, AdoptionRequest(user_id="x", request_id="req-1"))).why == ""
         after = await _row(cloud, one)
         differ = {name for name in before if before[name] != after[name]}
         assert differ <= {"number", "updated_at"}, differ
@@ -101,7 +101,7 @@ async def test_what_somebody_else_has_meanwhile_keeps_a_guest_a_stranger_with_th
         await cloud.report(3)
         assert await cloud.guests("a") == {lost}
         assert "belongs to another port now" in (await cloud.strangers())[lost]
-        assert (await cloud.desk.adopt(lost, None, Asked(with_ports=False))).why == ""
+        assert (await cloud.desk.adopt(lost, None, AdoptionRequest(with_ports=False))).why == ""
         assert await cloud.strangers() == {}
         await cloud.delete(other, "b")
 
@@ -217,7 +217,7 @@ async def test_after_the_loss_of_all_but_the_hosts_a_guest_is_adopted_by_the_not
         assert "adopt it only if you know" in (await cloud.strangers())[lost], "nothing is adopted by itself"
         assert await cloud.guests("a") == {lost} and await cloud.wired("a") == ports
         await cloud.begin()
-        settled = await cloud.desk.adopt(lost, None, Asked(user_id="u"))
+        settled = await cloud.desk.adopt(lost, None, AdoptionRequest(user_id="u"))
         assert (settled.why, settled.left) == ("", ()), "what an operator vouches for is also what was around it"
         after = await _row(cloud, lost)
         assert {name for name in before if before[name] != after[name]} <= {"number", "updated_at"}

@@ -16,7 +16,7 @@ from novakit import world
 from novakit.agent.agent import Agent
 from novakit.conductor.engine import OVERTAKEN, Engine
 from novakit.conductor.guests import note as notes
-from novakit.conductor.guests.adoption import Asked
+from novakit.conductor.guests.adoption import AdoptionRequest
 from novakit.conductor.requests import Requests, operation_of
 from novakit.conductor.steps import building
 from novakit.conductor.verb import Verb
@@ -187,7 +187,7 @@ async def _live(store: Store, directory: Path, boundary: str, *, reported: bool 
                 boundary != "shelveOffload/offload/done"
             ):  # there the older store has taken its ports off the host already
                 assert ports <= await _wired(cloud), f"the stranger lost its ports after {boundary}"
-            assert (await cloud.desk.adopt(id, None, Asked(user_id="u", request_id="req-1"))).why == ""
+            assert (await cloud.desk.adopt(id, None, AdoptionRequest(user_id="u", request_id="req-1"))).why == ""
         assert ports <= await _wired(cloud), f"the guest lost its ports after {boundary}"
         row = await site.row(id)
         assert row["host"] == where[0] and row["vm_state"] in ("active", "stopped"), boundary

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from novakit.conductor.guests.adoption import Asked
+from novakit.conductor.guests.adoption import AdoptionRequest
 from novakit.network import bootstrap, floating_ips, ports, routers, security_group_rules, security_groups
 from novakit.network.records import WantedGateway
 from novakit.network.security_group_rules import NewRule, ensure_default
@@ -109,7 +109,7 @@ async def test_after_a_total_loss_an_adopted_guest_has_its_floating_ip_and_its_r
         await cloud.begin(project="p" if same_project else "other")
         await _public(cloud)
         project = None if same_project else "other"
-        settled = await cloud.desk.adopt(guest, None, Asked(project_id=project, user_id="u"))
+        settled = await cloud.desk.adopt(guest, None, AdoptionRequest(project_id=project, user_id="u"))
         assert settled.why == "" and settled.left == ()
         await cloud.parts.wiring.ensure("a")
         assert _seen(await _topology(cloud, "a"), same_store=False) == before
@@ -145,7 +145,7 @@ async def test_a_host_that_joins_a_new_deployment_brings_back_what_stood_around_
         assert {(each.kind, each.name) for each in (await cloud.audit()).orphaned} == {("guest", guest)}
         await cloud.begin(project="other")
         await _public(cloud)
-        settled = await cloud.desk.adopt(guest, None, Asked(project_id="other", user_id="u"))
+        settled = await cloud.desk.adopt(guest, None, AdoptionRequest(project_id="other", user_id="u"))
         assert settled.why == "" and settled.left == ()
         await cloud.parts.wiring.ensure("a")
         assert _seen(await _topology(cloud, "a"), same_store=False) == before
@@ -201,7 +201,7 @@ async def test_what_somebody_else_has_now_is_left_out_and_said(store: Store, tmp
 
         await cloud.parts.networks.write(take)
         await cloud.report()
-        settled = await cloud.desk.adopt(guest, None, Asked(user_id="u"))
+        settled = await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))
         assert settled.why == ""
         (sentence,) = settled.left
         assert made["address"] in sentence and "belongs to another port now" in sentence
@@ -216,7 +216,7 @@ async def test_an_adoption_without_a_note_of_networks_says_what_is_not_known(sto
     await put_back(store, {})
     async with Cloud.on(store, tmp_path, ("a",)) as cloud:
         await cloud.begin()
-        settled = await cloud.desk.adopt(guest, None, Asked(user_id="u"))
+        settled = await cloud.desk.adopt(guest, None, AdoptionRequest(user_id="u"))
         assert settled.why == "" and "keeps no note" in settled.left[0] and "are not known" in settled.left[0]
 
 
