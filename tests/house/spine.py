@@ -4,6 +4,10 @@ A whole cloud runs in one process, on one simulated host, and notes each functio
 request and the commit that writes ACTIVE. What runs anyway, with nothing to do, is found first and left out. Functions
 of the store and the bus are counted apart: whoever reads how a server is made takes them as given, like a library.
 
+Of the others two kinds are told apart by what was seen, and both are printed. A leaf called no function of the core but
+those: a validator, a converter, a sum, a sentence; its name says enough to whoever follows a request. The spine is what
+called others, and is what somebody has to read.
+
 `python -m tests.house.spine` prints the figures, with `--names` every function.
 """
 
@@ -41,6 +45,8 @@ class Called:
     package: str
     place: str
     name: str
+    is_leaf: bool = attrs.field(default=False, order=False)
+    """Whether it was seen to call no function of the core but those that are given."""
 
 
 class Watch:
@@ -49,7 +55,8 @@ class Watch:
     def __init__(self, notes: Path) -> None:
         self.notes = notes
         self.on = False
-        self.seen: set[CodeType] = set()
+        self.seen: dict[CodeType, set[CodeType]] = {}
+        """What was called, with what called it."""
 
     def install(self) -> None:
         signal.signal(signal.SIGUSR1, self._begin)
@@ -59,7 +66,9 @@ class Watch:
 
     def _profile(self, frame: FrameType, event: str, _: object) -> None:
         if self.on and event == "call":
-            self.seen.add(frame.f_code)
+            callers = self.seen.setdefault(frame.f_code, set())
+            if (caller := _caller(frame)) is not None:
+                callers.add(caller)
 
     def _begin(self, *_: object) -> None:
         self.seen.clear()
@@ -67,7 +76,9 @@ class Watch:
 
     def _end(self, *_: object) -> None:
         self.on = False
-        lines = sorted((code.co_filename, code.co_qualname) for code in self.seen)
+        lines = sorted(
+            (*_place(code), sorted({_place(caller) for caller in callers})) for code, callers in self.seen.items()
+        )
         draft = self.notes.with_suffix(".draft")
         draft.write_text(json.dumps(lines))
         draft.rename(self.notes)
@@ -99,14 +110,47 @@ class WatchedService(Service):
         self.process.send_signal(which)
 
 
-def _known(lines: Sequence[tuple[str, str]]) -> Iterator[Called]:
-    """Take the functions of the core; what is written within one, or made of a class, is no place that is read."""
+CORE = f"{ROOT / 'novakit'}/"
+
+
+def _is_read(code: CodeType) -> bool:
+    """Return whether it is a function of the core; what is written within one, or made of a class, is not read."""
+    return code.co_filename.startswith(CORE) and "<" not in code.co_qualname.replace(".<locals>.", "")
+
+
+def _caller(frame: FrameType) -> CodeType | None:
+    """Return the function of the core that called one, through whatever libraries; None for what the loop began."""
+    above = frame.f_back
+    while above is not None and not _is_read(above.f_code):
+        above = above.f_back
+    return None if above is None else above.f_code
+
+
+def _place(code: CodeType) -> tuple[str, str]:
+    return code.co_filename, code.co_qualname
+
+
+Line = tuple[str, str, Sequence[tuple[str, str]]]
+"""File and name of a function, and the same of each that called it."""
+
+
+def _known(lines: Sequence[Line]) -> Iterator[Called]:
+    """Take the functions of the core, and tell the leaves among them."""
     core = ROOT / "novakit"
-    for file, name in lines:
+    found = {}
+    for file, name, _ in lines:
         path = Path(file)
         if path.is_relative_to(core) and "<" not in name.replace(".<locals>.", ""):
             place = path.relative_to(core)
-            yield Called(place.parts[0] if len(place.parts) > 1 else ".", str(place), name)
+            found[file, name] = Called(place.parts[0] if len(place.parts) > 1 else ".", str(place), name)
+    calling = {
+        tuple(caller)
+        for file, name, callers in lines
+        if (file, name) in found and found[file, name].package not in GIVEN
+        for caller in callers
+    }
+    for key, called in found.items():
+        yield attrs.evolve(called, is_leaf=key not in calling)
 
 
 async def measured(state: Path) -> set[Called]:
@@ -123,7 +167,8 @@ async def measured(state: Path) -> set[Called]:
             service.begin()
             made = await api.server("second", image, networks=[{"uuid": network}])
             await _written(state, made)
-            return service.end() - anyway
+            known = {attrs.evolve(one, is_leaf=False) for one in anyway}
+            return {one for one in service.end() if attrs.evolve(one, is_leaf=False) not in known}
 
 
 async def _written(state: Path, server: str) -> None:
@@ -138,9 +183,14 @@ async def _written(state: Path, server: str) -> None:
             await asyncio.sleep(0.02)
 
 
-def spine(found: set[Called]) -> set[Called]:
-    """Return what is left without the ground."""
+def above_ground(found: set[Called]) -> set[Called]:
+    """Return what is left without the given."""
     return {one for one in found if one.package not in GIVEN}
+
+
+def spine(found: set[Called]) -> set[Called]:
+    """Return what is left without the given and the leaves."""
+    return {one for one in above_ground(found) if not one.is_leaf}
 
 
 def main(names: bool = False) -> None:
@@ -155,10 +205,17 @@ def main(names: bool = False) -> None:
         given = " (given)" if package in GIVEN else ""
         print(f"  {package + given:32} {len(called):9} {len({one.place for one in called}):6}")
         if names:
-            print("".join(f"      {one.place}: {one.name}\n" for one in called), end="")
-    for title, some in (("without the given", spine(found)), ("all", found)):
+            leaf = {True: " (leaf)", False: ""}
+            print("".join(f"      {one.place}: {one.name}{leaf[one.is_leaf]}\n" for one in called), end="")
+    leaves = above_ground(found) - spine(found)
+    for title, some in (
+        ("all", found),
+        ("without the given", above_ground(found)),
+        ("of them leaves", leaves),
+        ("the spine: what calls others", spine(found)),
+    ):
         print(f"  {title:32} {len(some):9} {len({one.place for one in some}):6}")
-    print(f"  {'wanted, without the given':32} {WANTED[0]:9} {WANTED[1]:6}")
+    print(f"  {'wanted, to read in one sitting':32} {WANTED[0]:9} {WANTED[1]:6}")
 
 
 if __name__ == "__main__":
