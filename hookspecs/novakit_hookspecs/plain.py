@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import attrs
@@ -18,7 +19,7 @@ _Kind = Any
 _Turn = Callable[[Any], Any]
 """Turns a value whose type is known by its `_Kind` only, while the program runs."""
 
-_ATOMS = frozenset({str, int, float, bool, type(None)})
+_ATOMS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 
 
 def to_plain(value: object) -> Any:
@@ -91,11 +92,30 @@ def _collection_reader(origin: _Kind, arguments: tuple[_Kind, ...], tolerant: bo
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
         each_one = [_reader(one, tolerant) for one in arguments]
         return lambda plain: tuple([read(each) for each, read in zip(plain, each_one, strict=True)])
-    first = _reader(arguments[0], tolerant)
+    first, bare = _reader(arguments[0], tolerant), _bare(arguments[0])
     if issubclass(origin, Mapping):
-        second = _reader(arguments[1], tolerant)
-        return lambda plain: {first(key): second(value) for key, value in _object(plain).items()}
-    return lambda plain: origin([first(each) for each in _list(plain)])
+        second, bare_too = _reader(arguments[1], tolerant), _bare(arguments[1])
+        return lambda plain: {
+            key if type(key) in bare else first(key): each if type(each) in bare_too else second(each)
+            for key, each in _object(plain).items()
+        }
+    return lambda plain: origin([each if type(each) in bare else first(each) for each in _list(plain)])
+
+
+def _bare(kind: _Kind) -> frozenset[type]:
+    """Return the classes whose values are a value of this type as they are: most are, and need no reader."""
+    if kind is Any or kind is object:
+        return _ATOMS
+    origin: _Kind = typing.get_origin(kind)
+    if origin not in (types.UnionType, typing.Union):
+        return frozenset({kind}) if kind in _ATOMS else frozenset()
+    found: set[type] = set()
+    kinds = typing.get_args(kind)
+    # Of several kinds the first that fits is taken, which a number or a text may be for one that is no atom.
+    for each in takewhile(lambda each: each in _ATOMS, kinds):
+        if not (each is int and float in found):
+            found.add(each)
+    return frozenset(found | ({type(None)} & {*kinds}))
 
 
 def _object(plain: object) -> Mapping[object, object]:
@@ -140,22 +160,27 @@ def _bytes(plain: object) -> bytes:
 
 def _record_reader(kind: _Kind, tolerant: bool) -> _Turn:
     fields: dict[str, _Turn] = {}
+    bare: dict[str, frozenset[type]] = {}
     required = frozenset(field.name for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING)
 
     def read(plain: object) -> object:
-        if not isinstance(plain, Mapping):
+        if type(plain) is not dict and not isinstance(plain, Mapping):
             raise TypeError(f"expected an object for {kind.__name__}, not {type(plain).__name__}")
         if not fields:  # only now, as a record may hold records of its own kind
             hints = typing.get_type_hints(kind)
+            bare.update({field.name: _bare(hints[field.name]) for field in attrs.fields(kind)})
             fields.update({field.name: _reader(hints[field.name], tolerant) for field in attrs.fields(kind)})
-        if unknown := plain.keys() - fields.keys():
+        if not plain.keys() <= fields.keys():
             if not tolerant:
+                unknown = plain.keys() - fields.keys()
                 raise TypeError(f"{kind.__name__} has no {', '.join(sorted(map(str, unknown)))}")
             plain = {name: value for name, value in plain.items() if name in fields}
-        if missing := required - plain.keys():
-            raise TypeError(f"{kind.__name__} needs {', '.join(sorted(missing))}")
+        if not plain.keys() >= required:
+            raise TypeError(f"{kind.__name__} needs {', '.join(sorted(required - plain.keys()))}")
         try:
-            return kind(**{name: fields[name](value) for name, value in plain.items()})
+            return kind(
+                **{name: value if type(value) in bare[name] else fields[name](value) for name, value in plain.items()}
+            )
         except (TypeError, ValueError) as error:
             raise _named(kind, fields, plain) or error from None
 

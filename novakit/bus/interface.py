@@ -8,7 +8,7 @@ import attrs
 
 @attrs.frozen
 class Sealed:
-    """A large record on its way, which nobody can change: on a wire it is plain data, within a process it stays itself.
+    """A record on its way, which nobody can change: on a wire it is plain data, within a process it stays itself.
 
     Writing and reading a host's topology costs more than all else that is done for a new server.
     """
@@ -30,7 +30,7 @@ def plain_of(value: object) -> object:
 
 @attrs.frozen
 class Message:
-    """What a handler gets: who sent it, and plain data; within a process also `Sealed` records."""
+    """What a handler gets: who sent it, and plain data; within a process `Sealed` records, too."""
 
     sender: str
     """The authenticated identity of the caller: `conductor`, `api`, `scheduler:<name>` or `agent:<host>`."""

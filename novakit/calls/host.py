@@ -122,7 +122,7 @@ class Holdings:
 _BUILD = kept("operation", "plan.guest", "plan.nics", about="plan.guest.id")
 """Image and note may be others when it is asked again: each try has a ticket of its own."""
 _SNAPSHOT = kept("operation", about="server")
-_TOPOLOGY = Encoded(topologies.write, topologies.read, is_sealed=True)
+_TOPOLOGY = Encoded(topologies.write, topologies.read, lambda given: isinstance(given, Topology))
 
 
 class HostCalls(Contract):

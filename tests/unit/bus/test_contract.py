@@ -41,7 +41,7 @@ from novakit.calls.scheduler import SchedulerCalls
 from novakit.config import AgentOptions, Config
 from novakit_hookspecs.errors import Busy, NotFound, Refused
 from novakit_hookspecs.networks import Applied, Topology
-from novakit_hookspecs.servers import GuestPlan, Power
+from novakit_hookspecs.servers import Guest, GuestPlan, Power
 from tests.support.targets import serve_some
 
 CONTRACTS = (HostCalls, SchedulerCalls, ConductorCalls)
@@ -159,7 +159,8 @@ async def test_what_is_missing_or_of_another_type_is_refused_with_a_sentence(
 
 async def test_fields_that_the_other_side_does_not_know_yet_are_passed_over(config: Config) -> None:
     body = {"wish": {"name": "tea", "colour": "green"}, "urgent": True}
-    assert (await shop(config).join("api").call("shop.a", "order", body))["name"] == "tea for api"
+    answer: Any = plain_of(await shop(config).join("api").call("shop.a", "order", body))
+    assert answer["name"] == "tea for api"
 
 
 async def test_an_answer_that_is_none_is_an_error_in_the_name_of_who_gave_it(config: Config) -> None:
@@ -241,6 +242,44 @@ async def test_a_topology_is_itself_within_a_process_and_plain_data_on_a_wire(co
     assert taken == [sent] and taken[0] is sent
     written = orjson.loads(orjson.dumps(methods_of(HostCalls)["apply_network"].write({"topology": sent}), plain_of))
     assert methods_of(HostCalls)["apply_network"].read(written) == {"topology": sent}
+
+
+async def test_a_record_that_cannot_change_is_itself_within_a_process_and_read_anew_where_it_can(
+    config: Config,
+) -> None:
+    bus, asked = MemoryBus(), list[BuildPlan]()
+
+    async def build(operation: str, plan: BuildPlan) -> Guest:
+        asked.append(plan)
+        return guest
+
+    serve_some(bus.join("agent:a"), HostCalls, "a", build=build)
+    plan = BuildPlan(guest=GuestPlan(id=ID, name="a", hostname="a", vcpus=1, memory_mb=64, root_gb=1))
+    guest = Guest(id=ID, power=Power.RUNNING)
+    host = client(HostCalls, bus.join("conductor"), config, "a")
+    assert await host.build("one", plan) is guest
+    listed = attrs.evolve(plan, guest=attrs.evolve(plan.guest, name=Text("b")))
+    assert await host.build("two", listed) == guest
+    assert asked[0] is plan
+    assert asked[1] == listed and asked[1] is not listed and type(asked[1].guest.name) is str
+
+
+class Text(str):
+    """A text that is more than one."""
+
+    __slots__ = ()
+
+
+async def test_what_a_host_of_this_process_says_is_held_to_the_same_bounds(config: Config) -> None:
+    async def console_log(server: str, max_bytes: int) -> bytes:
+        return b"x" * (bounds.LONGEST + max_bytes)
+
+    bus = MemoryBus()
+    serve_some(bus.join("agent:a"), HostCalls, "a", console_log=console_log)
+    asked = client(HostCalls, bus.join("api"), config, "a")
+    assert len(await asked.console_log(ID, 0)) == bounds.LONGEST
+    with pytest.raises(BadAnswer, match=r"has 4194305 characters"):
+        await asked.console_log(ID, 1)
 
 
 async def test_news_are_records_and_nonsense_is_passed_over() -> None:

@@ -1,3 +1,4 @@
+import enum
 import json
 from collections.abc import Mapping
 
@@ -58,3 +59,49 @@ def test_a_field_that_holds_any_object_takes_what_is_sent(value):
 def test_what_does_not_fit_is_refused(wrong):
     with pytest.raises((TypeError, ValueError)):
         to_record(wrong, Topology)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@attrs.frozen
+class Mixed:
+    share: float | int | None = None
+    count: int | float = 0
+    colour: Colour | str = "none"
+    by_name: Mapping[str, int] = attrs.field(factory=dict)
+    numbers: tuple[int, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("field", "plain", "expected"),
+    [
+        ("share", 3, 3.0), ("share", None, None), ("count", 3, 3), ("count", 0.5, 0.5),
+        ("colour", "red", Colour.RED), ("colour", "blue", "blue"),
+        ("by_name", {"a": 1}, {"a": 1}), ("numbers", [1], (1,)),
+    ],
+)  # fmt: skip
+def test_of_several_kinds_the_first_that_fits_is_read(field, plain, expected):
+    value = getattr(to_record({field: plain}, Mixed), field)
+    assert value == expected and type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"share": True}, {"count": "1"}, {"colour": 5}, {"by_name": {"a": True}}, {"by_name": {1: 1}},
+        {"numbers": [True]},
+    ],
+)  # fmt: skip
+def test_a_value_of_a_kind_that_only_looks_alike_is_refused(wrong):
+    with pytest.raises(TypeError):
+        to_record(wrong, Mixed)
+
+
+def test_what_is_missing_or_too_much_is_named():
+    with pytest.raises(TypeError, match="Topology needs revision"):
+        to_record({}, Topology)
+    with pytest.raises(TypeError, match="Topology has no extra, more"):
+        to_record({"revision": 1, "more": 1, "extra": 2}, Topology)
+    assert to_record({"revision": 1, "more": 1}, Topology, tolerant=True) == Topology(revision=1)
