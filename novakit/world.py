@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -38,6 +38,24 @@ class World(Protocol):
         """Return the source of randomness."""
 
 
+AT_ONCE = 64
+"""Ids for which the system is asked at once: a call of it costs more than all the rest of an id."""
+_ahead: list[str] = []
+"""What was drawn and is not used yet: 16 bytes each."""
+# A process that is split in two would have the same ids on both sides.
+os.register_at_fork(after_in_child=_ahead.clear)
+
+
+def _drawn() -> str:
+    """Return 16 bytes of the system's randomness in hexadecimal, which nobody else is given."""
+    while True:
+        with suppress(IndexError):
+            # In one step: threads that draw at the same moment get each another one.
+            return _ahead.pop()
+        drawn = os.urandom(16 * AT_ONCE).hex()
+        _ahead.extend(drawn[start : start + 32] for start in range(0, len(drawn), 32))
+
+
 @attrs.define
 class SystemWorld:
     """The real clock and the system's randomness."""
@@ -51,8 +69,8 @@ class SystemWorld:
         return time.monotonic()
 
     def new_id(self) -> str:
-        # As `uuid.uuid4` makes it, at half the cost: some ten are made for each server.
-        drawn = os.urandom(16).hex()
+        # As `uuid.uuid4` makes it, at a third of the cost: some ten are made for each server.
+        drawn = _drawn()
         kind = "89ab"[int(drawn[16], 16) & 3]
         return f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{kind}{drawn[17:20]}-{drawn[20:]}"
 
