@@ -177,9 +177,26 @@ def read(document: object) -> DecisionRecord:
     return to_record(document, DecisionRecord, tolerant=True)
 
 
-def written(told: DecisionRecord) -> dict[str, object]:
-    """Write a decision as the JSON object that is kept and shown; a field that has its default is left out."""
-    return _fields_of(told)
+def written(told: DecisionRecord, known: dict[int, object] | None = None) -> dict[str, object]:
+    """Write a decision as the JSON object that is kept and shown; a field that has its default is left out.
+
+    The decisions of a batch share what was asked, the filters and the weights: in `known` is what became of each of
+    them, by its identity, for as long as all of these decisions are there.
+    """
+    found = {}
+    for name, default in _defaults(DecisionRecord):
+        value = getattr(told, name)
+        if value != default:
+            found[name] = value if type(value) in _ATOMS else _once(value, known)
+    return found
+
+
+def _once(value: object, known: dict[int, object] | None) -> object:
+    if known is None:
+        return _plain(value)
+    if id(value) not in known:
+        known[id(value)] = _plain(value)
+    return known[id(value)]
 
 
 def written_request(asked: DecisionRequest) -> dict[str, object]:

@@ -12,8 +12,7 @@ The cost: one statement and 1 to 2 ms of CPU for one alone; for 50 together 2 st
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import cast
+from typing import TypeGuard
 
 import attrs
 import structlog
@@ -138,11 +137,10 @@ class Outcomes:
             outcomes.append(told)
             # One operation's commits are written in their order: a failure must not be written before the step that
             # was to be written later, which then could not be any more.
-            are_joined = all(_is_joined(type(commit)) for commit in each.commits)
+            are_joined = all(map(_is_joined, each.commits))
             for commit in each.commits if told is None else ():
-                if are_joined:
-                    joined = cast(JoinedCommit, commit)
-                    alike.setdefault(type(joined), []).append(joined)
+                if are_joined and _is_joined(commit):
+                    alike.setdefault(type(commit), []).append(commit)
                 else:
                     await commit(session)
         for kind, commits in alike.items():
@@ -150,10 +148,16 @@ class Outcomes:
         return outcomes
 
 
-@cache
-def _is_joined(kind: type[object]) -> bool:
-    """Return whether commits of a class are written together; to compare with a protocol costs more than to write."""
-    return issubclass(kind, JoinedCommit)
+_JOINED: dict[type, bool] = {}
+"""Which classes of commits are written together: to compare one with a protocol costs more than to write it."""
+
+
+def _is_joined(commit: Commit) -> TypeGuard[JoinedCommit]:
+    """Return whether a commit is written together with others of its class."""
+    kind = type(commit)
+    if kind not in _JOINED:
+        _JOINED[kind] = issubclass(kind, JoinedCommit)
+    return _JOINED[kind]
 
 
 def _outcome(cancelled: bool | None, values: Mapping[str, object]) -> Exception | None:

@@ -11,6 +11,7 @@ filter and weigher on one host.
 
 import asyncio
 from collections.abc import Sequence
+from operator import attrgetter
 
 import attrs
 import numpy as np
@@ -68,6 +69,9 @@ class Try:
     given: Given = attrs.field(factory=Given)
 
 
+_BUT_IDS = attrgetter(*(field.name for field in attrs.fields(Ask) if field.name not in ("server_id", "request_id")))
+
+
 @attrs.define
 class _Last:
     """The decision before, whose ranking serves the next server of the same request."""
@@ -78,19 +82,13 @@ class _Last:
     place: int
 
     def serves(self, ask: Ask) -> bool:
-        same = attrs.evolve(self.asked, server_id=ask.server_id, request_id=ask.request_id)
-        return same == ask
+        return _BUT_IDS(self.asked) == _BUT_IDS(ask)
 
     def again(self, ask: Ask, state: CloudState) -> Decision:
         """Make the record of a further server of the same request."""
-        told = attrs.evolve(
-            self.decision.record,
-            server_id=ask.server_id,
-            request_id=ask.request_id,
-            with_decision=self.decision.id,
-            timings={},
-        )
-        return Decision(world.new_id(), ask, told)
+        again = Decision(world.new_id(), ask, self.decision.record)
+        again.add(server_id=ask.server_id, request_id=ask.request_id, with_decision=self.decision.id, timings={})
+        return again
 
 
 @attrs.define
@@ -167,7 +165,7 @@ class Chooser:
         outcome = await self.pipeline.run(self.state.table, ask)
         decision = await record.compose(self.pipeline, self.state.table, ask, outcome, self.name)
         if one.conflicts:
-            decision.record = attrs.evolve(decision.record, conflicts=tuple(one.conflicts))
+            decision.add(conflicts=tuple(one.conflicts))
         ranking = None if outcome.failed else outcome.ranking
         # A ranking may serve the next server only if nothing but the chosen host has changed for it. That is not so
         # after a conflict, for a driver (which may remember), and for a policy under which every host's fitness moves
@@ -182,7 +180,7 @@ class Chooser:
         table = self.state.table
         places = self._next_best(one, ranking)
         if places and one.earlier:
-            decision.record = attrs.evolve(decision.record, next_best_of=one.earlier.decision_id)
+            decision.add(next_best_of=one.earlier.decision_id)
         else:
             places = self._best(ranking)
         rows = self._name(decision, ranking, places)
@@ -204,8 +202,7 @@ class Chooser:
         table = self.state.table
         rows = [int(ranking.rows[place]) for place in places if np.isfinite(ranking.total[place])]
         decision.placed = True
-        decision.record = attrs.evolve(
-            decision.record,
+        decision.add(
             host=table.names[rows[0]],
             node=table.column("node")[rows[0]],
             availability_zone=self.state.zone(rows[0]),

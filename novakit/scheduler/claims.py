@@ -39,6 +39,9 @@ class Given:
     """By address."""
 
 
+NOTHING = Given()
+
+
 async def claim(
     session: Session,
     state: CloudState,

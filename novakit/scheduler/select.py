@@ -27,7 +27,7 @@ from novakit.placement import Placement
 from novakit.request_spec.hints import servers_named
 from novakit.scheduler import claims
 from novakit.scheduler.choose import Chooser, Try, Waiting
-from novakit.scheduler.claims import Given
+from novakit.scheduler.claims import NOTHING, Given
 from novakit.scheduler.limits import Counts, SchedulerLimits
 from novakit.scheduler.picture.groups import Groups, admit
 from novakit.scheduler.picture.state import CloudState
@@ -211,7 +211,8 @@ class Scheduler:
                     # Somebody else may have been asked instead by now, so nothing is claimed for who waits no more.
                     wanted = [one for one in tries if one.waiting not in held and not one.waiting.over]
                     claimed = await self._claim(session, wanted, counted, known)
-                    rows = [one.decision.row() for one in claimed]
+                    written: dict[int, object] = {}
+                    rows = [one.decision.row(written) for one in claimed]
                     rows += [decision.row() for one, decision in refused if one not in held]
                     await decisions.add(session, rows)
             except BaseException:
@@ -277,7 +278,8 @@ class Scheduler:
         for one, given in zip(admitted, answers, strict=True):
             if given is not None:
                 one.given = given
-                one.decision.record = attrs.evolve(one.decision.record, numa=given.numa, devices=given.devices)
+                if given != NOTHING:
+                    one.decision.add(numa=given.numa, devices=given.devices)
                 claimed.append(one)
         return claimed
 
@@ -293,14 +295,12 @@ class Scheduler:
         lost = [one for one in tries if id(one) not in done]
         self.chooser.take_back(lost)
         for one in claimed:
-            answer = self._selection(one.waiting, one.row, one.decision.id, one.alternates)
-            self._answer(one.waiting, attrs.evolve(answer, numa=one.given.numa, devices=one.given.devices))
+            self._answer(one.waiting, self._selection(one.waiting, one.row, one.decision.id, one.alternates, one.given))
             self.counts.placed += 1
             one.decision.count_removed()
         before = await self._given_before(held)
         for waiting, row in held.items():
-            answer, given = self._selection(waiting, row, "", ()), before[waiting.ask.server_id]
-            self._answer(waiting, attrs.evolve(answer, numa=given.numa, devices=given.devices))
+            self._answer(waiting, self._selection(waiting, row, "", (), before[waiting.ask.server_id]))
         for waiting, decision in refused:
             if waiting not in held:
                 self.counts.refused += 1
@@ -338,15 +338,15 @@ class Scheduler:
                     f"No valid host was found. {len(waiting.conflicts)} hosts were taken by others while this server "
                     "was being placed; try again."
                 )
-                one.decision.record = attrs.evolve(
-                    one.decision.record, message=one.decision.message, conflicts=tuple(waiting.conflicts), host=None
-                )
+                one.decision.add(message=one.decision.message, conflicts=tuple(waiting.conflicts), host=None)
                 async with self.store.write() as session:
                     await decisions.add(session, [one.decision.row()])
                 self.counts.refused += 1
                 self._answer(waiting, _refusal(one.decision))
 
-    def _selection(self, waiting: Waiting, row: int, decision_id: str, alternates: tuple[NextBest, ...]) -> Selection:
+    def _selection(
+        self, waiting: Waiting, row: int, decision_id: str, alternates: tuple[NextBest, ...], given: Given
+    ) -> Selection:
         table = self.state.table
         return Selection(
             server_id=waiting.ask.server_id,
@@ -356,6 +356,8 @@ class Scheduler:
             availability_zone=self.state.zone(row),
             decision_id=decision_id,
             alternates=alternates,
+            numa=given.numa,
+            devices=given.devices,
         )
 
     def _answer(self, waiting: Waiting, answer: Selection | Refusal) -> None:

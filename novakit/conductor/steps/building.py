@@ -99,12 +99,13 @@ async def find_host(work: Work[B], parts: Parts) -> dict[str, object]:
     if memory.alternates:
         earlier = {server["id"]: Earlier(decision_id=str(memory.decision), hosts=memory.alternates)}
     (result,) = await parts.scheduler.select((ask(server, work.request_id, memory),), earlier)
-    work.memory = memory = attrs.evolve(memory, decision=result.decision_id)
     if isinstance(result, Refusal):
+        work.memory = attrs.evolve(memory, decision=result.decision_id)
         raise _refusal(result, memory.failures, memory.full)
     zone = result.availability_zone or "nova"
     work.memory = attrs.evolve(
         memory,
+        decision=result.decision_id,
         host=result.host,
         node=result.node,
         zone=zone,

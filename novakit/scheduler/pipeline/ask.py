@@ -66,7 +66,7 @@ def checked(ask: Ask) -> Ask:
         check(ask.extra_specs, ask.image.properties if ask.image else {})
     except ValueError as error:
         raise errors.BadRequest(f"What flavor and image ask of resource providers is not valid: {error}.") from error
-    return complete(attrs.evolve(ask, groups=(), isolate_groups=False))
+    return complete(ask)
 
 
 def _image(body: Mapping[str, Any]) -> ImageAsk:

@@ -1,5 +1,6 @@
 """A decision as it crosses the bus, is kept, and is shown."""
 
+import attrs
 import orjson
 
 from novakit.calls.decisions import (
@@ -95,3 +96,11 @@ def test_what_a_later_version_kept_is_passed_over() -> None:
     assert read(
         {**written(PLACED), "mood": "good", "filters": [{"name": "a", "before": 1, "after": 1, "x": 2}]}
     ).filters
+
+
+def test_parts_that_decisions_share_are_written_once_and_read_alike() -> None:
+    second = attrs.evolve(REFUSED, server_id="t", message="")
+    known: dict[int, object] = {}
+    one, two = written(REFUSED, known), written(second, known)
+    assert one == written(REFUSED) and two == written(second)
+    assert one["filters"] is two["filters"] and one["asked"] is two["asked"]
