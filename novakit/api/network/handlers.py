@@ -17,7 +17,7 @@ from novakit.api.network.routers import ROUTERS
 from novakit.api.network.security_group_rules import SECURITY_GROUP_RULES
 from novakit.api.network.security_groups import SECURITY_GROUPS
 from novakit.api.network.subnets import SUBNETS
-from novakit.api.pieces import in_pieces
+from novakit.api.pieces import reply_in_pieces
 from novakit.api.service import Call, Route, reply
 from novakit.front.sharing import Cost
 from novakit.network.refusals import not_found
@@ -68,10 +68,8 @@ async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     views = listing.passing(_views(call, resource, found), filters)
     views, links = listing.page(call.request, views, known)
     fields = call.request.query.getall("fields", [])
-    body: dict[str, object] = {resource.many: in_pieces(listing.with_fields(view, fields) for view in views)}
-    if links:
-        body[f"{resource.many}_links"] = links
-    return reply(body)
+    shown = (listing.with_fields(view, fields) for view in views) if fields else views
+    return reply_in_pieces(resource.many, shown, {f"{resource.many}_links": links} if links else {})
 
 
 async def show(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:

@@ -14,7 +14,7 @@ from novakit.api.compute.servers.creation import changes, creation
 from novakit.api.compute.servers.filters import Listing, listing
 from novakit.api.compute.servers.rules import authorize_fields, route_of
 from novakit.api.documents import Document
-from novakit.api.pieces import in_pieces
+from novakit.api.pieces import reply_in_pieces
 from novakit.api.service import Call, Route, reply
 from novakit.compute.records import Server
 from novakit.conductor.verbs.create import CREATE
@@ -123,10 +123,8 @@ async def _page(call: Call[Compute], asked: Listing | None) -> Sequence[Server]:
 
 
 def _list(call: Call[Compute], place: str, shown: Iterable[Document], ids: Sequence[str]) -> web.Response:
-    body: Document = {"servers": in_pieces(shown)}
-    if more := next_page(call, place, ids):
-        body["servers_links"] = more
-    return reply(body)
+    more = next_page(call, place, ids)
+    return reply_in_pieces("servers", shown, {"servers_links": more} if more else {})
 
 
 ROUTES = [
