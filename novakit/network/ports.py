@@ -1,7 +1,6 @@
 """Ports: made, shown, changed and deleted."""
 
 import ipaddress
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -75,35 +74,19 @@ class NewPort(PortChange):
     tags: Sequence[str] = ()
 
 
-class PortAddress(NamedTuple):
-    """An address of a port."""
-
-    subnet_id: str
-    number: int
-
-
 class PortDetails(NamedTuple):
-    """A port with its addresses, the ids of its security groups, and how its host wires it."""
+    """A port, and how its host wires it."""
 
     port: ListedPort
-    addresses: Sequence[PortAddress]
-    groups: Sequence[str]
     binding: VifBinding | None
     """None while it is on no host that has told."""
 
 
 async def listed(session: Session, conditions: Sequence[rows.Condition]) -> list[PortDetails]:
-    """Find ports with their addresses and groups: four statements for any number of them."""
+    """Find ports with what hangs on them: two statements for any number of them."""
     found = await listed_ports.listed(session, conditions)
-    fixed: dict[str, list[PortAddress]] = defaultdict(list)
-    groups: dict[str, list[str]] = defaultdict(list)
-    if found:
-        for port_id, subnet_id, number in await listed_ports.listed_addresses(session, conditions):
-            fixed[port_id].append(PortAddress(subnet_id, number))
-        for port_id, group_id in await listed_ports.listed_groups(session, conditions):
-            groups[port_id].append(group_id)
     bindings = await _bindings(session, {port.host for port in found if port.host})
-    return [PortDetails(port, fixed[port.id], groups[port.id], bindings.get(port.host)) for port in found]
+    return [PortDetails(port, bindings.get(port.host)) for port in found]
 
 
 async def _bindings(session: Session, names: Collection[str]) -> dict[str | None, VifBinding]:
@@ -156,7 +139,8 @@ async def create(session: Session, touched: Touched, context: RequestContext, va
     touched.gateway = True
     touched.members |= set(groups)
     bindings = await _bindings(session, {row.host} if row.host else ())
-    return PortDetails(ListedPort.of(row), [PortAddress(*one) for one in draft.numbers], groups, bindings.get(row.host))
+    numbers = [(number, subnet) for subnet, number in draft.numbers]
+    return PortDetails(ListedPort.of(row, numbers, groups), bindings.get(row.host))
 
 
 def _guard(context: RequestContext, network: StoredNetwork, project: str, values: NewPort) -> None:

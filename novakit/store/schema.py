@@ -88,6 +88,40 @@ def _json_rows_of_postgresql(element: JsonRows, compiler: SQLCompiler, **how: ob
     return f"json_agg(json_build_array({compiler.process(element.clauses, **how)}))"
 
 
+class _Sorted(SharedJSON):
+    """A list of JSON in the order of its members; none for null."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Sort what is read; PostgreSQL's driver gives no text, but what was read of it."""
+        return _sorted if dialect.name == "sqlite" else lambda value: sorted(value or ())
+
+
+@lru_cache(maxsize=512)
+def _sorted(text: str | None) -> Any:
+    return [] if text is None else sorted(orjson.loads(text))
+
+
+class SortedRows(JsonRows):
+    """The same in the order of the values; of one column a list of its values, and an empty list for no rows."""
+
+    type = _Sorted()
+    inherit_cache = True
+
+
+@compiles(SortedRows)
+def _sorted_rows(element: SortedRows, compiler: SQLCompiler, **how: object) -> str:
+    several, values = len(element.clauses) > 1, compiler.process(element.clauses, **how)
+    return f"json_group_array({f'json_array({values})' if several else values})"
+
+
+@compiles(SortedRows, "postgresql")
+def _sorted_rows_of_postgresql(element: SortedRows, compiler: SQLCompiler, **how: object) -> str:
+    several, values = len(element.clauses) > 1, compiler.process(element.clauses, **how)
+    return f"json_agg({f'json_build_array({values})' if several else values})"
+
+
 def uuid_column(name: str, *rest: sa.schema.SchemaItem, **options: Any) -> sa.Column[object]:
     """Make a column for a UUID in text form."""
     return sa.Column(name, sa.String(36), *rest, **options)

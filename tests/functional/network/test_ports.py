@@ -118,6 +118,21 @@ async def test_the_addresses_of_a_port_can_be_changed(cloud: Any) -> None:
     assert (await cloud.make("ports", network_id=net["id"], fixed_ips=[{"ip_address": "10.0.0.60"}]))["id"]
 
 
+async def test_ports_show_the_lowest_address_and_group_first_in_whatever_order_they_were_made(cloud: Any) -> None:
+    net = await cloud.network()
+    groups = sorted([(await cloud.make("security-groups", name=name))["id"] for name in "abc"])
+    fixed = [{"ip_address": f"10.0.0.{number}"} for number in (130, 20, 75)]
+    port = await cloud.make("ports", network_id=net["id"], fixed_ips=fixed, security_groups=groups[::-1])
+    bare = await cloud.make("ports", network_id=net["id"], fixed_ips=[], port_security_enabled=False)
+    _, listed = await cloud.call("GET", "ports")
+    shown = {one["id"]: one for one in listed["ports"]}
+    addresses = [one["ip_address"] for one in shown[port["id"]]["fixed_ips"]]
+    assert addresses == ["10.0.0.20", "10.0.0.75", "10.0.0.130"]
+    assert shown[port["id"]]["security_groups"] == groups
+    assert shown[bare["id"]]["fixed_ips"] == shown[bare["id"]]["security_groups"] == []
+    assert (await cloud.call("GET", f"ports/{port['id']}"))[1]["port"] == shown[port["id"]]
+
+
 async def test_nobody_takes_an_address_or_a_mac_of_choice_on_a_network_of_others(cloud: Any) -> None:
     net = await cloud.make("networks", token="admin", name="shared", shared=True)
     await cloud.make("subnets", token="admin", network_id=net["id"], cidr="10.5.0.0/24", ip_version=4)

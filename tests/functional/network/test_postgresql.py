@@ -10,7 +10,8 @@ from novakit import errors
 from novakit.context import RequestContext
 from novakit.network import Networks
 from novakit.network.networks import NewNetwork
-from novakit.network.ports import NewPort
+from novakit.network.ports import NewPort, PortChange
+from novakit.network.records import WantedAddress
 from novakit.network.subnets import NewSubnet
 from novakit.store import Store
 
@@ -33,7 +34,7 @@ async def test_no_address_is_given_twice_and_nothing_fails_that_need_not(network
     assert sum(isinstance(result, list) for result in results) == 1, "subnets of one network do not overlap"
     await networks.host_up("gw")
     found = await asyncio.gather(*(networks.ports.create(caller, [NewPort(network_id=net)]) for _ in range(50)))
-    assert len({one.addresses[0].number for (one,) in found}) == 50
+    assert len({one.port.addresses[0][0] for (one,) in found}) == 50
     cards = await networks.check_request(caller, [{"uuid": net}])
     keys = [str(uuid.uuid4()) for _ in range(20)]
     wired = [networks.allocate(server_id=key, project_id="p", hostname="h", requested=cards) for key in [*keys, *keys]]
@@ -44,3 +45,20 @@ async def test_no_address_is_given_twice_and_nothing_fails_that_need_not(network
         await networks.bind(key, "a")
     top = await networks.topology("a")
     assert len({port.addresses[0].ip for port in top.ports}) == 11
+
+
+async def test_ports_are_listed_with_what_hangs_on_them(networks: Networks) -> None:
+    caller = RequestContext(request_id="r", user_id="u", project_id="p", roles=frozenset({"member"}))
+    ((net,),) = [await networks.networks.create(caller, [NewNetwork(name="n")])]
+    key = net.network.id
+    await networks.subnets.create(caller, [NewSubnet(network_id=key, cidr="10.0.0.0/26")])
+    (full, bare) = await networks.ports.create(
+        caller, [NewPort(network_id=key), NewPort(network_id=key, fixed_ips=(), port_security=False)]
+    )
+    wanted = tuple(WantedAddress(ip_address=f"10.0.0.{number}") for number in (30, 20))
+    changed = await networks.ports.update(caller, full.port.id, PortChange(fixed_ips=wanted))
+    listed = {one.port.id: one.port for one in await networks.ports.find(caller)}
+    assert [number & 255 for number, _ in listed[full.port.id].addresses] == [20, 30]
+    assert listed[full.port.id].groups == full.port.groups and len(full.port.groups) == 1
+    assert listed[full.port.id] == changed.port
+    assert listed[bare.port.id].addresses == listed[bare.port.id].groups == []

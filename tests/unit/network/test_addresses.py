@@ -59,7 +59,7 @@ async def play(place: str, steps: list[tuple[str, int]], marks: list[int]) -> No
             if kind == "take":
                 for _ in range(number):
                     (made,) = await networks.ports.create(caller, [NewPort(network_id=net)])
-                    got = made.addresses[0].number
+                    got = made.port.addresses[0][0]
                     assert got in free - set(held)
                     held[got] = made.port.id
             elif kind == "name":
