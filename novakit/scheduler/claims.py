@@ -69,6 +69,8 @@ async def claim(
     await numa.put(session, batch.rows)
     own = [one for one, given in zip(asked, answers, strict=True) if given is not None]
     otherwise = {one.provider for one in own if not one.is_counted_whole()}
+    # The table counts these claims already, since they were chosen. A provider that only they have changed, from its
+    # one number to its next, need not be read again; where somebody else claimed in between, the numbers do not fit.
     known = {id: (batch.ledger.numbers[id], after) for id, after in raised.items() if id not in otherwise}
     session.after_commit(lambda: state.keep(known, counted))
     return answers
@@ -164,6 +166,7 @@ class _Claims:
     ) -> tuple[Choice, tuple[Function, ...]] | None:
         """Choose cells, and devices beside those that the groups came to."""
         held = self.held.get(asked.provider, {})
+        # A server that is placed once more on its host gives up what it has there: it must not be in its own way.
         here = {other: plan for other, plan in held.items() if other != asked.ask.server_id}
 
         def is_free(one: Function) -> bool:

@@ -57,6 +57,7 @@ def search(forest: Forest, ask: CandidateRequest, chance: Random | None = None) 
             yield found[:1]
             if any(mask.bit_count() > 1 for mask in questions):
                 again.append(solutions)
+    # Searched anew, and not kept from the first time: thousands of searches that wait would each hold their tree.
     for once_more in again:
         rest = once_more()
         found = yield from _first(rest)

@@ -5,7 +5,8 @@ the two must hand the interpreter's lock to each other. SQLAlchemy's own adapter
 The invariant: the loop never waits for another process or for the disk to be flushed. So `BEGIN IMMEDIATE` asks once,
 and where somebody else is writing it waits in the thread; commits, and writes of many rows, are made there always; and
 so is for a while each statement that took longer than `SLOW`.
-The cost: a statement about which that is not known yet may hold the loop up once.
+The cost: a statement about which that is not known yet may hold the loop up once; the clock that finds it out takes
+0.1 microseconds of each.
 """
 
 import sqlite3

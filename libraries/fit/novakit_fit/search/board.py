@@ -83,6 +83,7 @@ class Board:
             for other in still:
                 if takes.get(other, 0) > rest:
                     masks[other] &= ~bit
+        # Candidates without nested providers (the Placement API before 1.29) take from one provider of each tree.
         if self._kin and number in rules.consuming:
             others = self._kin[self.providers[place].root_id] & ~bit
             for other in rules.consuming.intersection(still):
@@ -122,6 +123,7 @@ class Board:
         takes = self.rules.contests[name]
         numbers = [number for number in node.open if number in takes]
         wanted_places = sorted([node.masks[number] for number in numbers], key=int.bit_count)
+        # Where each has as many places as there are contenders, everybody finds one, and nothing has to be matched.
         if len(wanted_places) < 2 or wanted_places[0].bit_count() >= len(wanted_places):
             return True
         least = min(takes[number] for number in numbers)
@@ -132,6 +134,7 @@ class Board:
         rules, masks = self.rules, tuple([node.masks[number] for number in node.open])
         within = union(node.masks, node.open)
         near = [(key, left) for key, left in node.left.items() if within >> key[1] & 1]
+        # How much is left of what is there for all decides nothing; without it, far more states are equal.
         scarce = frozenset([(key, left) for key, left in near if left < self._wanted(node, key[0])])
         if not rules.together:
             return node.open, masks, scarce

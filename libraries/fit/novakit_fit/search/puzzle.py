@@ -78,6 +78,8 @@ class Puzzle:
             if known:
                 yield self._whole(node, known)
             return known
+        # The fewest answers first, and of as few the one that takes most: what cannot be is found early, and the rest
+        # of the tree is not tried for each way to come to it.
         number = min(node.open, key=lambda one: node.masks[one].bit_count() - board.rules.heft[one])
         before = node.open.index(number)
         ends: Ends | None = []
@@ -118,6 +120,7 @@ class Puzzle:
     def _keep(self, state: object, ends: Ends) -> Ends:
         self._kept += STATE + len(ends)
         if self._kept > KEPT:
+            # All at once: to know which was used least would cost each state more than searching some of them again.
             self._ends.clear()
             self._kept = STATE + len(ends)
         self._ends[state] = ends

@@ -99,6 +99,7 @@ def questions_of(rules: Rules, scope: TreeScope, pulse: Pulse) -> Generator[None
             yield
         found.append(mask_of(_for_group(part, scope) if part.group.suffix else _for_class(part, scope)))
         if not found[-1]:
+            # Most trees of a cloud end here, at their first or second part; what comes is not even looked at.
             return None
     return found if found and _enough(rules, scope, found) else None
 
