@@ -2,8 +2,6 @@
 
 import inspect
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from novakit_filters import novakit_filters
 from novakit_hookspecs import columns, scheduling
 from novakit_simulated import topology_file
 from novakit_weighers import novakit_weighers
+from tests.house import examples
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -94,19 +93,4 @@ def test_the_filter_of_the_aggregates_passes_its_own_test(tmp_path: Path) -> Non
 def passes(file: Path, tmp_path: Path) -> None:
     """Write the files that a page shows, and run its tests."""
     page = file.read_text()
-    for name, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", page, re.DOTALL):
-        (tmp_path / name).write_text(code)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        str(tmp_path),
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "passed" in done.stdout
+    examples.run(dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", page, re.DOTALL)), tmp_path)

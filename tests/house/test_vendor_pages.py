@@ -1,8 +1,6 @@
 """The pages that show vendors a whole plugin: what they print is put into files, and its suite passes there."""
 
 import re
-import subprocess
-import sys
 import types
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 from novakit.plughost import GROUPS, Plugin
 from novakit.plughost.harvest import hookimpls, offers
 from novakit_hookspecs import virt
-from tests.house import records
+from tests.house import examples, records
 from tests.support.distributions import ROOT
 
 PAGES = ("write-a-virt-driver", "write-a-network-plugin", "write-an-accelerator-provider")
@@ -26,21 +24,7 @@ def files(page: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_plugin_of_a_page_passes_the_suite_of_that_page(page: str, tmp_path: Path) -> None:
-    for name, text in files(page).items():
-        (tmp_path / name).write_text(text)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        str(tmp_path),
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0 and re.search(r"\d+ passed", done.stdout), done.stdout + done.stderr
+    examples.run(files(page), tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES)

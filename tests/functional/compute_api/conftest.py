@@ -196,3 +196,12 @@ def become(store: Store) -> Any:
             assert await servers.change(session, server_id, **values)
 
     return call
+
+
+@pytest.fixture
+async def three(boot: Any, become: Any) -> dict[str, str]:
+    """Three servers, by name, each with tags and metadata of its own: one runs, one has failed, one is being built."""
+    made = {name: await boot(name=name, tags=[name, "all"], metadata={"n": name}) for name in ("a1", "b_2", "c%3")}
+    await become(made["a1"], vm_state="active", task_state=None, power_state=1, host="alpha")
+    await become(made["b_2"], vm_state="error", task_state=None, locked_by="owner")
+    return made

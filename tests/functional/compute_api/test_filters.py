@@ -3,20 +3,7 @@
 import pytest
 
 from novakit import world
-
-
-async def names(api, query, as_="ann", version="2.100"):
-    answer = await api("GET", f"/v2.1/servers{query}", as_=as_, version=version)
-    assert answer.status == 200, answer.body
-    return [each["name"] for each in answer.body["servers"]]
-
-
-@pytest.fixture
-async def three(boot, become):
-    made = {name: await boot(name=name, tags=[name, "all"], metadata={"n": name}) for name in ("a1", "b_2", "c%3")}
-    await become(made["a1"], vm_state="active", task_state=None, power_state=1, host="alpha")
-    await become(made["b_2"], vm_state="error", task_state=None, locked_by="owner")
-    return made
+from tests.functional.compute_api.listed import names
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,13 @@ import pytest
 import yaml
 
 from tests.functional.command_line import openstack
-from tests.support.service import Api, Service
+from tests.functional.service.active import act, ready
+from tests.support.service import Service
 
 UNABLE = """
 [agent]
 withheld_traits = ["CUSTOM_COMPUTE_PAUSES", "CUSTOM_COMPUTE_SUSPENDS", "CUSTOM_COMPUTE_SNAPSHOTS"]
 """
-
-
-async def act(api, server, action, value=None):
-    return await api.call("POST", f"/compute/v2.1/servers/{server}/action", {action: value})
-
-
-async def ready(service, session):
-    api = await Api.login(service, session, "novakit-admin")
-    server = await api.server("s", await api.image(content=bytes(1 << 16)))
-    await api.reach(server, "ACTIVE")
-    return api, server
 
 
 async def test_a_server_is_paused_and_suspended_and_comes_back_where_it_was(tmp_path):

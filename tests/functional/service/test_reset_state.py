@@ -2,18 +2,8 @@
 
 import aiohttp
 
+from tests.functional.service.active import act, ready
 from tests.support.service import Api, Service
-
-
-async def act(api, server, action, value=None):
-    return await api.call("POST", f"/compute/v2.1/servers/{server}/action", {action: value})
-
-
-async def ready(service, session):
-    api = await Api.login(service, session, "novakit-admin")
-    server = await api.server("s", await api.image(content=bytes(1 << 16)))
-    await api.reach(server, "ACTIVE")
-    return api, server
 
 
 async def test_an_administrator_resets_the_state_and_nothing_is_done_on_the_host(tmp_path):
