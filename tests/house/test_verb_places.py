@@ -1,6 +1,8 @@
 """The page on the architecture lists each source file that one verb touches."""
 
+import ast
 import re
+from collections.abc import Iterator
 
 from tests.support.distributions import EVERY, ROOT, package
 
@@ -44,3 +46,28 @@ def test_nothing_of_the_conductor_but_the_verbs_themselves_names_a_verb() -> Non
         if path.parent.name != "verbs" and re.search(r"conductor\.verbs\.\w+ import", path.read_text())
     }
     assert naming == {"service.py"}
+
+
+def test_what_the_page_says_to_read_of_a_create_is_there() -> None:
+    section = (ROOT / "docs/explanation/architecture.md").read_text().split("in one sitting\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| (`novakit/[^|]+`) \| (`[^|]+`) \|$", section, re.MULTILINE)
+    assert len(rows) >= 10
+    files = {path for row, _ in rows for path in re.findall(r"`([^`]+)`", row)}
+    assert len(files) <= 20, "a sitting's worth"
+    for row, names in rows:
+        defined = {
+            f"{owner.name}.{node.name}" if owner else node.name
+            for path in re.findall(r"`([^`]+)`", row)
+            for node, owner in _functions(ast.parse((ROOT / path).read_text()))
+        }
+        missing = [name for name in re.findall(r"`([^`]+)`", names) if name not in defined]
+        assert not missing, f"{row} has no {missing}"
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, ast.ClassDef | None]]:
+    """Give the functions of a module, and those of its classes with their class."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node, None
+        elif isinstance(node, ast.ClassDef):
+            yield from ((one, node) for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
