@@ -1,102 +1,31 @@
 """Options of nova.conf and what they are here: another option, not needed, or nothing that novakit has.
 
-`understand` is for whoever writes them into novakit.toml, `novakit config import` for a whole nova.conf.
+What is a plugin's says the plugin (`plugin_names`). `understand` is for whoever writes options of nova.conf into
+novakit.toml, `novakit config import` for a whole nova.conf.
 """
 
-import platform
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import attrs
-
-from novakit.config import devices
+from novakit.config import devices, plugin_names
 from novakit.config.database import database_url
+from novakit.config.meanings import (
+    Absent,
+    Convert,
+    Meaning,
+    Needless,
+    Renamed,
+    decimal,
+    names,
+    number,
+    text,
+    yes_or_no,
+)
 from novakit.config.quoting import quoted
 from novakit.config.spellings import Document, table_in
 from novakit.errors import ConfigError
 
-Convert = Callable[[Any], object]
-"""Makes the value that the option here takes; raises ValueError with what it takes."""
-
-
-@attrs.frozen
-class Renamed:
-    """The same under another name."""
-
-    section: str
-    """Empty for the top of the file."""
-    key: str
-    convert: Convert
-    adds: bool = False
-    """Whether it may be said twice, under several names: the lists are joined."""
-
-
-@attrs.frozen
-class Needless:
-    """What novakit does without being told, or has no use for; leaving it out changes nothing."""
-
-    why: str
-    only: tuple[object, ...] = ()
-    """Values that this is true of, in whatever words a file has them; other values ask for what novakit does not have.
-
-    Empty means any value."""
-
-
-@attrs.frozen
-class Absent:
-    """What novakit does not have: whoever asks for it must know."""
-
-    why: str
-
-
-Meaning = Renamed | Needless | Absent
-
-
-def text(value: object) -> str:
-    """Take a text."""
-    if not isinstance(value, str):
-        raise ValueError(f"takes a text, not {quoted(value)}")
-    return value
-
-
-def number(value: object) -> int | float:
-    """Take a number, or a text that is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"takes a number, not {quoted(value)}")
-    try:
-        return int(value)
-    except ValueError:
-        pass
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError(f"takes a number, not {quoted(value)}") from None
-
-
-def decimal(value: object) -> float:
-    """Take a number as one with a point."""
-    try:
-        return float(number(value))
-    except OverflowError:
-        raise ValueError(f"takes a number that is not so large, not {quoted(value)}") from None
-
-
-def yes_or_no(value: object) -> bool:
-    """Take true or false, and the words for it."""
-    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
-    raise ValueError(f"takes true or false, not {quoted(value)}")
-
-
-def names(value: object) -> list[str]:
-    """Take a list, or a text with commas."""
-    listed = value.split(",") if isinstance(value, str) else value
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise ValueError(f"takes a list of names, not {quoted(value)}")
-    return [one.strip() for one in listed if one.strip()]
+DEVICES = "pci", "device_spec"
+"""Where nova.conf lists the devices of a host that guests may have."""
 
 
 def _apis(value: object) -> list[str]:
@@ -110,53 +39,23 @@ def _database(value: object) -> str:
     return database_url("connection", value)
 
 
-def _megabytes_as_gigabytes(value: object) -> int:
-    return -(-int(number(value)) // 1024)
-
-
-def _ratio(value: object) -> float:
-    if (ratio := decimal(value)) == 0.0:
-        raise ValueError("0.0 is unset for Nova, so the default of [drivers.libvirt] stands")
-    return ratio
-
-
 def _patience(value: object) -> float:
     if (seconds := decimal(value)) == 0.0:
         raise ValueError("0 means not to wait, and here a guest starts only when its network is applied")
     return seconds
 
 
-def _acceleration(value: object) -> str:
-    return {"qemu": "tcg"}.get(text(value), text(value))
-
-
-def _machine(value: object) -> str:
-    """Take a machine type, or one for each architecture: that of the machine which reads this counts."""
-    said = names(value)
-    if not any("=" in one for one in said):
-        return text(value)
-    known = {arch.strip(): machine.strip() for arch, _, machine in (one.partition("=") for one in said)}
-    here = platform.machine()
-    if not known.get(here):
-        raise ValueError(f"names no machine type for {here}, which this machine is")
-    return known[here]
-
-
-LIBVIRT = "drivers.libvirt"
 _BUS = "the parts of a deployment talk over a socket in the state directory, and there is no broker to set up"
 _POOL = "connections to the database are pooled, checked before use and renewed without an option"
-_IMAGES = "images are stored by the image service in the state directory, and there is no Ceph"
-_MIGRATION = "servers are not moved between hosts while they run"
 _VOLUMES = "there are no volumes, and so no paths to them"
 _NOTIFICATIONS = "there are no notifications; a plugin of the group novakit.observers hears of every change"
 _PROXY = "the proxies named in [connections] trusted_proxies are believed, and nobody else"
 _LISTEN = "say `novakit serve --listen HOST:PORT`, which is one address for all APIs"
 _METADATA = "each host answers its own guests"
 _PLACEMENT = "the placement service is novakit's own, and nobody logs in to it"
-_CPU = "with KVM guests have the host's own CPU (host-passthrough), and without it all that QEMU emulates"
 _CORS = "cross-origin headers are the work of the proxy that speaks TLS; set them there"
 _LINKS = "links name the host and scheme that the client asked for; have the proxy pass on Host and X-Forwarded-Proto"
-_CACHE = ("image_cache", "libvirt", "DEFAULT")
+_CACHE = ("image_cache", "DEFAULT")
 """Sections in which versions of Nova have their options of cached images."""
 _UNUSED = "the agent removes cached images that nobody uses, after [agent] image_cache_unused seconds"
 
@@ -171,11 +70,6 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "service_down_time"): Renamed("conductor", "host_down_after", decimal),
     ("DEFAULT", "report_interval"): Renamed("agent", "heartbeat_every", decimal),
     ("DEFAULT", "update_resources_interval"): Renamed("agent", "report_every", decimal),
-    ("DEFAULT", "cpu_allocation_ratio"): Renamed(LIBVIRT, "cpu_allocation_ratio", _ratio),
-    ("DEFAULT", "ram_allocation_ratio"): Renamed(LIBVIRT, "ram_allocation_ratio", _ratio),
-    ("DEFAULT", "disk_allocation_ratio"): Renamed(LIBVIRT, "disk_allocation_ratio", _ratio),
-    ("DEFAULT", "reserved_host_memory_mb"): Renamed(LIBVIRT, "reserved_memory_mb", number),
-    ("DEFAULT", "reserved_host_disk_mb"): Renamed(LIBVIRT, "reserved_disk_gb", _megabytes_as_gigabytes),
     ("DEFAULT", "osapi_compute_workers"): Needless(
         "one process serves all requests; for more run `novakit serve --role api` again"
     ),
@@ -207,7 +101,7 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("DEFAULT", "log_file"): Needless("say `novakit serve --log FILE`"),
     ("DEFAULT", "state_path"): Needless("say `novakit serve --state DIR`"),
     ("DEFAULT", "instances_path"): Needless("guests are kept below agents/ in the state directory"),
-    ("DEFAULT", "compute_driver"): Needless("say `novakit serve --driver libvirt`"),
+    ("DEFAULT", "compute_driver"): Needless("say `novakit serve --driver NAME`"),
     ("DEFAULT", "use_neutron"): Needless("networks are served by novakit itself"),
     ("api", "auth_strategy"): Needless("every call needs a token", only=("keystone",)),
     ("api", "max_limit"): Needless("a page has at most 1000", only=(1000,)),
@@ -243,61 +137,22 @@ OPTIONS: Mapping[tuple[str, str], Meaning] = {
     ("api_database", "slave_connection"): Needless("one database holds everything; `database` names it"),
     ("cells", "call_timeout"): Needless("there is one cell, so there are no calls across cells"),
     ("cells", "capabilities"): Needless("hosts report what they can do as traits"),
-    ("cells", "reserve_percent"): Needless(
-        "what a host keeps for itself is [drivers.libvirt] reserved_memory_mb and reserved_disk_gb"
-    ),
     ("upgrade_levels", "compute"): Needless("all parts of a deployment are of one version"),
-    ("libvirt", "cpu_dedicated_set"): Renamed(LIBVIRT, "cpu_dedicated_set", text),
-    ("libvirt", "cpu_shared_set"): Renamed(LIBVIRT, "cpu_shared_set", text),
-    ("compute", "cpu_dedicated_set"): Renamed(LIBVIRT, "cpu_dedicated_set", text),
-    ("compute", "cpu_shared_set"): Renamed(LIBVIRT, "cpu_shared_set", text),
-    ("libvirt", "hw_machine_type"): Renamed(LIBVIRT, "machine", _machine),
-    ("libvirt", "connection_uri"): Renamed(LIBVIRT, "uri", text),
-    ("libvirt", "virt_type"): Renamed(LIBVIRT, "acceleration", _acceleration),
-    ("libvirt", "cpu_mode"): Needless(_CPU, only=("host-passthrough",)),
-    ("libvirt", "cpu_models"): Absent(_CPU),
-    ("libvirt", "cpu_model"): Absent(_CPU),
-    ("libvirt", "cpu_model_extra_flags"): Absent(_CPU),
-    ("libvirt", "disk_cachemodes"): Absent("the cache mode of disks is chosen by the driver"),
-    ("libvirt", "images_type"): Needless("disks are qcow2 files over a shared base", only=("default", "qcow2")),
-    ("libvirt", "images_rbd_pool"): Absent(_IMAGES),
-    ("libvirt", "images_rbd_ceph_conf"): Absent(_IMAGES),
-    ("libvirt", "rbd_user"): Absent(_IMAGES),
-    ("libvirt", "rbd_secret_uuid"): Absent(_IMAGES),
-    ("libvirt", "use_multipath"): Needless(_VOLUMES),
-    ("libvirt", "volume_use_multipath"): Needless(_VOLUMES),
-    ("libvirt", "iscsi_use_multipath"): Needless(_VOLUMES),
-    ("libvirt", "live_migration_tunnelled"): Needless(_MIGRATION),
-    ("libvirt", "live_migration_with_native_tls"): Needless(_MIGRATION),
-    ("libvirt", "live_migration_with_native_luks"): Needless(_MIGRATION),
-    ("libvirt", "live_migration_completion_timeout"): Needless(_MIGRATION),
-    ("libvirt", "live_migration_progress_timeout"): Needless(_MIGRATION),
-    ("libvirt", "use_virtio_for_bridges"): Needless("NICs are virtio unless the image says otherwise", only=(True,)),
-    ("libvirt", "vif_plugging_timeout"): Renamed("agent", "apply_within", _patience),
     ("DEFAULT", "vif_plugging_timeout"): Renamed("agent", "apply_within", _patience),
-    ("libvirt", "vif_plugging_is_fatal"): Needless(
-        "a guest starts when its network is applied, and not before", only=(True,)
-    ),
     ("DEFAULT", "vif_plugging_is_fatal"): Needless(
         "a guest starts when its network is applied, and not before", only=(True,)
     ),
-    ("libvirt", "uid"): Needless("the owner of QEMU's processes is set in libvirt's qemu.conf (user, group)"),
-    ("libvirt", "gid"): Needless("the owner of QEMU's processes is set in libvirt's qemu.conf (user, group)"),
-    ("libvirt", "sysinfo_serial"): Absent("the serial number that a guest sees is the id of its server"),
-    ("libvirt", "mem_stats_period_seconds"): Needless("memory statistics of guests are not read", only=(0,)),
     **dict.fromkeys([(section, "remove_unused_base_images") for section in _CACHE], Needless(_UNUSED, only=(True,))),
     **dict.fromkeys(
         [(section, "remove_unused_original_minimum_age_seconds") for section in _CACHE],
         Renamed("agent", "image_cache_unused", number),
     ),
-    ("pci", "passthrough_whitelist"): Renamed(LIBVIRT, "pci", devices.devices, adds=True),
-    ("pci", "device_spec"): Renamed(LIBVIRT, "pci", devices.devices, adds=True),
-    ("pci", "alias"): Needless("the name is the kind of its rule in [[drivers.libvirt.pci]]"),
+    ("pci", "alias"): Needless("the name is the kind of its rule in the driver's list `pci`"),
     ("devices", "enabled_vgpu_types"): Absent(
-        "mediated devices are not given to guests; whole devices are, by [[drivers.libvirt.pci]]"
+        "mediated devices are not given to guests; whole devices are, by rules of the driver for PCI devices"
     ),
     ("devices", "enabled_mdev_types"): Absent(
-        "mediated devices are not given to guests; whole devices are, by [[drivers.libvirt.pci]]"
+        "mediated devices are not given to guests; whole devices are, by rules of the driver for PCI devices"
     ),
 }
 
@@ -328,22 +183,23 @@ SECTIONS: Mapping[str, Meaning] = {
     "barbican": Needless("there is no key manager"),
     "oslo_concurrency": Needless("locks are files in the state directory"),
     "oslo_policy": Needless("write [policy] file instead; policy.yaml in the state directory is found without it"),
-    "vnc": Needless("say [drivers.libvirt] vnc = true for screens on 127.0.0.1"),
     "spice": Needless("there is no SPICE"),
     "serial_console": Needless("`openstack console log show` has what a guest prints"),
     "cells": Needless("there is one cell"),
     "cache": Needless("novakit uses no cache outside itself"),
     "image_cache": Needless(_UNUSED),
-    "privsep": Needless("drivers call programs with lists of arguments, and libvirt itself"),
+    "privsep": Needless("drivers call programs with lists of arguments"),
 }
 """What all options of a section are that has no names above."""
 
 
 def meaning(section: str, name: str) -> Meaning | None:
-    """Return what an option of nova.conf is here; None for one that is not known."""
+    """Return what an option of nova.conf is here, or for a plugin; None for one that is not known."""
     if section == "placement" and name in PLACEMENT_CLIENT:
         return Needless(_PLACEMENT)
-    return OPTIONS.get((section, name)) or SECTIONS.get(section)
+    if own := OPTIONS.get((section, name)):
+        return own
+    return plugin_names.said(section, name, OPTIONS) or SECTIONS.get(section)
 
 
 def told(place: str, found: Needless | Absent, value: object) -> str:
@@ -388,7 +244,8 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
     for section, table in [(name, table) for name, table in document.items() if isinstance(table, dict)]:
         del document[section]
         for name in list(table):
-            found = None if name in own.get(section, ()) else meaning(section, name)
+            is_ours = section in plugin_names.GROUPS or name in own.get(section, ())
+            found = None if is_ours else meaning(section, name)
             if found is not None:
                 sentences.append(_understood(document, found, f"{place}: [{section}] {name}", table.pop(name)))
         if table and section == "database":
@@ -403,11 +260,14 @@ def understand(document: Document, place: str, own: Mapping[str, frozenset[str]]
 
 
 def rules_of(document: Document) -> object:
-    """Return the rules of PCI devices that a document has."""
+    """Return the rules of PCI devices that a document has, where some driver takes them."""
+    taken = meaning(*DEVICES)
+    if not isinstance(taken, Renamed):
+        return []
     table: object = document
-    for part in LIBVIRT.split("."):
+    for part in taken.section.split("."):
         table = table.get(part, {}) if isinstance(table, dict) else {}
-    return table.get("pci", []) if isinstance(table, dict) else []
+    return table.get(taken.key, []) if isinstance(table, dict) else []
 
 
 def _named(document: Document, where: str, value: object) -> list[str]:

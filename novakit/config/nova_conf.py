@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
-from novakit.config import devices, nova, spellings
+from novakit.config import devices, meanings, nova, spellings
 from novakit.config.spellings import Document, table_in
 from novakit.errors import ConfigError
 
@@ -61,7 +61,7 @@ def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Transla
     refused: list[str] = []
     for (section, name), values in options.items():
         where, found = f"[{section}] {name}", nova.meaning(section, name)
-        if isinstance(found, nova.Needless | nova.Absent):
+        if isinstance(found, meanings.Needless | meanings.Absent):
             if (section, name) != ALIAS:
                 left_out.append(f"{where}: {found.why}")
             continue
@@ -69,7 +69,7 @@ def _translated(options: Mapping[Place, Sequence[str]], check: Check) -> Transla
             left_out.append(f"{where}: {UNKNOWN}")
             continue
         more = copy.deepcopy(document)
-        adds = isinstance(found, nova.Renamed) and found.adds
+        adds = isinstance(found, meanings.Renamed) and found.adds
         if len(values) > 1 and not adds:
             left_out.append(f"{where}: it is given {len(values)} times; the last value counts")
         try:
@@ -154,7 +154,7 @@ def _schedule(document: Document, section: str, name: str, value: object) -> Non
 
 
 def _scalar(value: object) -> object:
-    for take in (nova.number, nova.yes_or_no):
+    for take in (meanings.number, meanings.yes_or_no):
         try:
             return take(value)
         except ValueError:

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from novakit.config import checks, files, nova, options, spellings
+from novakit.config import checks, files, nova, options, plugin_names, spellings
 from novakit.config.connections import ConnectionOptions, LogOptions, SharingOptions
 from novakit.config.database import database_url
 from novakit.config.quoting import quoted
@@ -293,7 +293,6 @@ SECTIONS = {
     "retention": RetentionOptions,
     "policy": PolicyOptions,
 }
-_PLUGIN_GROUPS = ("drivers", "networks", "accelerators", "filters", "weighers", "schedulers")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -309,7 +308,7 @@ def understood(document: dict[str, Any], path: Path) -> dict[str, Any]:
         fields["warnings"] = tuple(warnings)
     if "database" in document:
         fields["store_url"] = database_url(f"{path}: database", document.pop("database"))
-    for group in _PLUGIN_GROUPS:
+    for group in plugin_names.GROUPS:
         for name, values in _table(path, group, document.pop(group, {})).items():
             _table(path, f"{group}.{name}", values)
             fields["options"][f"{group}.{name}"] = values
@@ -328,7 +327,7 @@ def understood(document: dict[str, Any], path: Path) -> dict[str, Any]:
             key = "networks" if section == "network" else section
             fields[key] = options.fill(f"{path}: [{section}]", kind, document.pop(section))
     if document:
-        known = ", ".join([*SECTIONS, *_PLUGIN_GROUPS, "device_profiles", "plugins", "database"])
+        known = ", ".join([*SECTIONS, *plugin_names.GROUPS, "device_profiles", "plugins", "database"])
         raise ConfigError(f"{path}: unknown [{next(iter(document))}]; known are {known}.")
     return fields
 

@@ -12,10 +12,6 @@ from tests.support.distributions import PLUGINS
 
 SINGLE = ("drivers", "networks", "schedulers", "accelerators")
 """Groups whose plugins are named one by one; names of filters and weighers are words such as `ram`."""
-PUBLIC = {
-    "config/nova.py": "translates Nova's own file, in which a section is named after its driver",
-}
-"""Modules in which such a word means something else than a plugin, and what."""
 
 
 def _names() -> tuple[set[str], set[str]]:
@@ -56,16 +52,9 @@ def test_no_plugin_is_named_in_the_core() -> None:
         line
         for source in sources()
         if CORE in source.path.parents and GENERATED not in source.path.parents
-        if str(source.path.relative_to(CORE)) not in PUBLIC
         for line in _named(source, pattern)
     ]
     assert not wrong, "a plugin says of itself what the core must know:\n" + "\n".join(wrong)
-
-
-@pytest.mark.parametrize("place", PUBLIC)
-def test_the_exceptions_are_needed(place: str) -> None:
-    source = next(one for one in sources() if one.path == CORE / place)
-    assert _named(source, _pattern()), f"{place} names no plugin any more"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import structlog
 
 from novakit import config
 from novakit.cli import main
-from novakit.config import nova, nova_conf
+from novakit.config import meanings, nova, nova_conf
 from novakit.errors import ConfigError
 
 
@@ -58,7 +58,7 @@ def read(tmp_path: Path, text: str) -> config.Config:
 def test_every_option_of_the_guides_has_a_meaning_or_a_sentence(section: str, name: str, tmp_path: Path) -> None:
     found = nova.meaning(section, name)
     assert found is not None
-    if not isinstance(found, nova.Renamed):
+    if not isinstance(found, meanings.Renamed):
         assert len(found.why.split()) > 4 and not found.why.endswith(".")
     # Whatever it is, a line of the guide in novakit.toml says which option is spoken of, and what to do about it.
     try:
@@ -182,7 +182,7 @@ def test_a_whole_nova_conf_is_translated(tmp_path: Path, capsys: pytest.CaptureF
 def test_the_machine_type_of_this_architecture_is_taken(
     here: str, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nova.platform, "machine", lambda: here)
+    monkeypatch.setattr(meanings.platform, "machine", lambda: here)
     made = read(tmp_path, '[libvirt]\nhw_machine_type = "x86_64=q35, aarch64=virt"\n')
     assert made.options["drivers.libvirt"] == {"machine": machine}
 
@@ -229,7 +229,7 @@ def test_every_option_of_a_file_is_translated_or_left_out_with_a_reason() -> Non
         found = nova.meaning(section, name)
         is_out = any(line.startswith(f"[{section}] {name}: ") for line in translated.left_out)
         if (found is None and section not in nova_conf.SCHEDULING) or (
-            not isinstance(found, nova.Renamed) and section not in nova_conf.SCHEDULING
+            not isinstance(found, meanings.Renamed) and section not in nova_conf.SCHEDULING
         ):
             assert is_out or (section, name) == nova_conf.ALIAS, (section, name)
 
