@@ -11,11 +11,12 @@ from typing import Any
 import attrs
 import pytest
 
-from novakit_driver_qemu import QemuDriver, QemuOptions
+from novakit_driver_qemu import QemuDriver, QemuOptions, launch
 from novakit_driver_qemu.examination import missing as missing_packages
 from novakit_driver_qemu.machine import socket_of
 from novakit_driver_qemu.processes import running
 from novakit_driver_qemu.qmp import QmpMonitor
+from novakit_hookspecs.errors import Refused
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import GuestPlan, Power
 from novakit_host.commands import sandbox
@@ -28,6 +29,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root starts guests as other users"),
 ]
 SECRET = b"of the control plane"
+LIMITED = "Max core file size", "Max open files", "Max processes"
 
 
 @pytest.fixture
@@ -118,8 +120,57 @@ async def test_root_gives_no_file_away_and_an_emulator_can_plant_none(
         status = path.lstat()
         assert (status.st_uid, status.st_gid) == (0, 0), path
         assert path.is_symlink() or not path.is_dir() or not emulator.can_write_in(path), path
+        assert path.is_symlink() or not status.st_mode & 0o022, f"{path} is closed by what is above it alone"
     planted = state / "instances" / plan.id / "planted"
     assert not planted.exists()
+
+
+@pytest.mark.parametrize("name", ["root.qcow2", "swap.raw", "config.iso", "console.log", "root.base"])
+async def test_a_link_in_the_place_of_a_guests_file_is_not_followed_at_its_start(
+    driver: QemuDriver, state: Path, plan: GuestPlan, name: str
+) -> None:
+    """Whoever planted it: what it leads to is neither opened for the guest nor made."""
+    await started(driver, state, plan)
+    await driver.set_power(plan.id, Power.SHUTDOWN, 0)
+    at, treasure = state / "instances" / plan.id / name, state / "keys/secret"
+    if name == "root.base":
+        link = state / "image-of-somebody"
+        link.symlink_to(treasure)
+        at.write_text(str(link))
+    else:
+        at.unlink()
+        at.symlink_to(treasure)
+    with pytest.raises(Refused, match="cannot be opened"):
+        await driver.set_power(plan.id, Power.RUNNING, 0)
+    assert not running(state / "instances").get(plan.id)
+    assert treasure.read_bytes() == SECRET
+
+
+async def test_an_emulator_is_nobody_without_bubblewrap_too_and_whatever_groups_the_agent_has(
+    driver: QemuDriver, state: Path, plan: GuestPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "sandbox", lambda: "limits")
+    groups = os.getgroups()
+    os.setgroups([0, 4])
+    try:
+        emulator = await started(driver, state, plan)
+    finally:
+        os.setgroups(groups)
+    require_nobody(emulator)
+    assert emulator.says("CapBnd") == "0" * 16
+    assert not emulator.says("Groups")
+    assert not emulator.can_read(state / "keys/secret", walled=False)
+
+
+async def test_an_emulator_has_limits_of_its_own(driver: QemuDriver, state: Path, plan: GuestPlan) -> None:
+    emulator = await started(driver, state, plan)
+    lines = Path(f"/proc/{emulator.pid}/limits").read_text().splitlines()
+    limits = {name: next(line for line in lines if line.startswith(name))[26:].split()[:2] for name in LIMITED}
+    assert limits == {
+        "Max core file size": ["0", "0"],
+        "Max open files": [str(launch.FILES)] * 2,
+        "Max processes": [str(plan.vcpus + launch.THREADS)] * 2,
+    }
 
 
 @pytest.mark.skipif(sandbox() != "bubblewrap", reason="bubblewrap does not work here")

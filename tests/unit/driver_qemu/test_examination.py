@@ -85,6 +85,11 @@ def test_a_device_is_given_to_the_guests_user_and_taken_back(tmp_path: Path) -> 
     assert group.stat().st_uid == 1_900_000_007
     give_devices(["0000:3b:00.0"], 0, tmp_path)
     assert group.stat().st_uid == 0
+    treasure = tmp_path / "treasure"
+    group.rename(treasure)
+    group.symlink_to(treasure)
+    give_devices(["0000:3b:00.0"], 1_900_000_007, tmp_path)
+    assert treasure.stat().st_uid == 0, "a link is not followed"
 
 
 @pytest.mark.parametrize("first", [0, -5, (1 << 31) - 65536])
