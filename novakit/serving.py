@@ -13,6 +13,7 @@ from novakit.api.novakit.domain import Additions
 from novakit.api.service import Service
 from novakit.api.services import policy_file
 from novakit.bus import Bus, Targets, client, topics
+from novakit.bus.enrolments import Enrolments
 from novakit.bus.tickets import UsedTickets
 from novakit.calls.conductor import ConductorCalls
 from novakit.calls.host import HostCalls
@@ -69,7 +70,9 @@ def application(control: Control, bus: Bus, plugins: PluginHost | None = None) -
         root.add_subapp(prefix, answering)
 
     # Before the prefix that it lies below: the first one that fits is taken.
-    host_images = hosts.HostImages(control.images, control.tickets(), UsedTickets(config.state / "tickets"))
+    host_images = hosts.HostImages(
+        control.images, control.tickets(), UsedTickets(config.state / "tickets"), Enrolments(config.state)
+    )
     mount("/novakit/hosts", hosts.service, host_images, host_images.authenticate)
     mount("/identity", identity.service, control.identity)
     mount("/image", image.service, control.images)

@@ -34,8 +34,8 @@ from novakit.bus.interface import (
     BusError,
     Handler,
     Message,
-    NotPermitted,
     Sealed,
+    not_permitted,
 )
 from novakit.bus.repeats import READS, KeptAnswers, Repeat
 from novakit_hookspecs.plain import to_plain, to_record
@@ -303,7 +303,7 @@ def _handler(
 
     async def handle(message: Message) -> object:
         if message.sender.partition(":")[0] not in method.declared.by:
-            raise NotPermitted(f"{message.sender} may not call {method.name}.")
+            raise not_permitted(message.sender, "call", method.name)
         if repeat != READS:
             require(message.deployment)
         given = _given(method, message)

@@ -147,6 +147,11 @@ class Enrolments:
         path.unlink(missing_ok=True)
         durable.sync_directory(path.parent)
 
+    def is_revoked(self, host: str) -> bool:
+        """Return whether a host's credential was revoked and it was not enrolled again."""
+        path = self._path(f"agent:{host}")
+        return path.with_suffix(_REVOKED).exists() and not path.exists()
+
     def revoked_hosts(self) -> list[str]:
         """Return the hosts whose credentials were revoked and who were not enrolled again, by name."""
         found = sorted(self._folder.glob(f"agent.*{_REVOKED}")) if self._folder.is_dir() else []

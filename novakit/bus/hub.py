@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import orjson
 import structlog
 
 from novakit import world
@@ -27,7 +28,7 @@ from novakit.bus.enrolments import Enrolments
 from novakit.bus.interface import BusError, Handler, Message, Unreachable, check_permitted
 from novakit.bus.memory import MemoryBus, MemoryParticipant
 from novakit.bus.places import HostPace, HostPlaces
-from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, NotANewQuestion, Wire
+from novakit.bus.wire import ENDED, LIMIT, Answering, Asking, BadFrame, NotANewQuestion, Wire
 
 log = structlog.get_logger(__name__)
 
@@ -161,12 +162,13 @@ class LocalHub:
                     continue
                 joined.heard, joined.participant.silent = world.monotonic(), False
                 self._handle(frame, joined.participant, asking, answering, host)
-        except NotANewQuestion as error:
-            log.warning(
-                "a bus participant is disconnected", identity=joined and joined.participant.identity, why=str(error)
-            )
-            wire.send(t="refused", why=str(error))
-        except (*ENDED, TimeoutError, KeyError, TypeError, BusError) as error:
+        except (BadFrame, orjson.JSONDecodeError, KeyError, TypeError, BusError) as error:
+            # A warning, so that it is folded: a host that comes back at once to do it again writes few lines.
+            identity = joined and joined.participant.identity
+            log.warning("a bus participant is disconnected", identity=identity, why=repr(error)[:300])
+            if isinstance(error, NotANewQuestion):
+                wire.send(t="refused", why=str(error))
+        except (*ENDED, TimeoutError) as error:
             log.info("bus connection ended", identity=joined and joined.participant.identity, why=repr(error))
         finally:
             self._wires.discard(wire)

@@ -4,6 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import attrs
+import structlog
+
+log = structlog.get_logger(__name__)
 
 
 @attrs.frozen
@@ -118,7 +121,14 @@ def check_permitted(identity: str, action: str, name: str) -> None:
     else:
         allowed = action != "serve" or name == identity.partition(":")[0]
     if not allowed:
-        raise NotPermitted(f"{identity} may not {action} {name}")
+        raise not_permitted(identity, action, name)
+
+
+def not_permitted(identity: str, action: str, name: str) -> NotPermitted:
+    """Log what a participant tried and may not do, and make the error that it gets."""
+    # The name is the participant's own, of any length, and goes into the log and the answer.
+    log.warning("not permitted on the bus", identity=identity, action=action, name=str(name)[:80])
+    return NotPermitted(f"{identity} may not {action} {str(name)[:80]}")
 
 
 class Bus(Protocol):

@@ -27,6 +27,10 @@ _PEER = struct.Struct("iII")
 """Process, user and group of the other side of a Unix socket, as Linux tells them."""
 
 
+class BadFrame(ConnectionError):
+    """The other side sent what no participant sends, so the connection ends."""
+
+
 @attrs.define(eq=False)
 class Wire:
     """Frames on one connection: a length, then JSON."""
@@ -39,11 +43,11 @@ class Wire:
     async def read(self, limit: int = LIMIT) -> dict[str, object]:
         size = int.from_bytes(await self.reader.readexactly(4), "big")
         if size > limit:
-            raise ConnectionError(f"a message of {size} bytes is above {limit}")
+            raise BadFrame(f"a message of {size} bytes is above {limit}")
         self.size = size
         frame = orjson.loads(await self.reader.readexactly(size))
         if not isinstance(frame, dict):
-            raise ConnectionError("a message must be an object")
+            raise BadFrame("a message must be an object")
         return frame
 
     def send(self, **frame: object) -> None:
@@ -70,7 +74,7 @@ class Wire:
             await self.writer.wait_closed()
 
 
-class NotANewQuestion(ConnectionError):
+class NotANewQuestion(BadFrame):
     """The number of a question is none, or that of one which is being answered."""
 
 

@@ -101,7 +101,7 @@ class Reports:
         mine = self.parts.notary.deployment.id
         if (refused := await self._refused(host, report, mine)) is not None:
             return refused
-        facts = attrs.evolve(report.facts, metrics={})
+        facts = attrs.evolve(await self._under_its_own_name(host, report.facts), metrics={})
         plain = to_plain(facts)
         del plain["metrics"]
         new = [
@@ -121,6 +121,21 @@ class Reports:
             await self.parts.networks.host_up(host, report.binding)
             self.parts.wiring.poke([host])
         return Received(deployment=mine)
+
+    async def _under_its_own_name(self, host: str, facts: HostFacts) -> HostFacts:
+        """Return the facts without a hypervisor's name that is another host's.
+
+        Servers are forced to hypervisors by their names: a host that was taken over would get what is another's.
+        """
+        called = facts.hypervisor_hostname
+        if called in ("", host):
+            return facts
+        async with self.parts.store.read() as session:
+            others = await hosts.others_called(session, host, called)
+        if not others:
+            return facts
+        log.warning("a hypervisor has another host's name, and is called as its host is", host=host, others=others[:8])
+        return attrs.evolve(facts, hypervisor_hostname=host)
 
     async def _note_plugins(self, host: str, runs: RunningPlugins | None) -> None:
         if runs is None or self._runs.get(host) == runs:

@@ -3,15 +3,19 @@
 import asyncio
 
 import attrs
+import structlog
 from aiohttp import web
 
 from novakit import errors
 from novakit.api.reading import pieces
 from novakit.api.service import Call, Route, Service, reply
+from novakit.bus.enrolments import Enrolments
 from novakit.bus.tickets import DOWNLOAD, UPLOAD, Ticket, Tickets, UsedTickets
 from novakit.context import SERVICE, RequestContext
 from novakit.front.sharing import Cost
 from novakit.image import DEACTIVATED, Images
+
+log = structlog.get_logger(__name__)
 
 OCTETS = "application/octet-stream"
 
@@ -23,10 +27,25 @@ class HostImages:
     images: Images
     tickets: Tickets
     used: UsedTickets
+    enrolments: Enrolments
 
     async def authenticate(self, ticket: str, request_id: str) -> RequestContext:
         """Return which host sent a ticket. Raises Unauthorized for one that is forged, another host's, or expired."""
-        return RequestContext(request_id=request_id, user_id=f"host:{self.tickets.read(ticket).host}")
+        try:
+            host = self.tickets.read(ticket).host
+        except errors.Unauthorized as error:
+            log.warning("a ticket was refused", request_id=request_id, why=error.message)
+            raise
+        return RequestContext(request_id=request_id, user_id=f"host:{host}")
+
+    def take(self, ticket: Ticket) -> None:
+        """Remember that a ticket was shown. Raises Unauthorized when it opens nothing more, or its host was revoked.
+
+        A host that is revoked may have tickets that would go on for minutes.
+        """
+        if self.enrolments.is_revoked(ticket.host):
+            raise errors.Unauthorized(f"The host {ticket.host} was revoked.")
+        self.used.take(ticket)
 
 
 async def download(call: Call[HostImages]) -> web.StreamResponse:
@@ -53,9 +72,13 @@ async def upload(call: Call[HostImages]) -> web.Response:
 
 async def _ticket(call: Call[HostImages], action: str) -> Ticket:
     ticket = call.service.tickets.read(call.request.headers.get("X-Auth-Token", ""))
-    if (ticket.action, ticket.image) != (action, call.path["id"]):
-        raise errors.Forbidden("The ticket does not allow this.")
-    await asyncio.to_thread(call.service.used.take, ticket)
+    try:
+        if (ticket.action, ticket.image) != (action, call.path["id"]):
+            raise errors.Forbidden("The ticket does not allow this.")
+        await asyncio.to_thread(call.service.take, ticket)
+    except (errors.Forbidden, errors.Unauthorized) as error:
+        log.warning("a ticket was refused", host=ticket.host, image=call.path["id"][:80], why=error.message)
+        raise
     return ticket
 
 

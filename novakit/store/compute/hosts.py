@@ -37,6 +37,10 @@ hosts = sa.Table(
 """
 
 
+_called = sa.func.coalesce(sa.func.nullif(hosts.c.facts["hypervisor_hostname"].as_string(), ""), hosts.c.name)
+"""What a host's hypervisor is called."""
+
+
 async def report(
     session: Session,
     name: str,
@@ -104,8 +108,16 @@ async def host(session: Session, name: str) -> Row | None:
 
 async def with_node(session: Session, node: str) -> Row | None:
     """Fetch the host whose hypervisor calls itself so."""
-    called = sa.func.coalesce(sa.func.nullif(hosts.c.facts["hypervisor_hostname"].as_string(), ""), hosts.c.name)
-    return await session.first(sa.select(hosts).where(called == node).order_by(hosts.c.number))
+    return await session.first(sa.select(hosts).where(_called == node).order_by(hosts.c.number))
+
+
+async def others_called(session: Session, name: str, node: str) -> Sequence[str]:
+    """List the hosts beside one that have a name, or whose hypervisors had it before that one's did."""
+    own = sa.select(hosts.c.number).where(hosts.c.name == name).scalar_subquery()
+    before = sa.or_(own.is_(None), hosts.c.number < own)
+    taken = sa.or_(hosts.c.name == node, sa.and_(_called == node, before))
+    rows = await session.all(sa.select(hosts.c.name).where(hosts.c.name != name, taken).order_by(hosts.c.number))
+    return [row["name"] for row in rows]
 
 
 async def some(session: Session, names: Iterable[str]) -> Sequence[Row]:

@@ -127,6 +127,8 @@ async def test_with_everything_that_a_host_is_handed_nothing_is_had_but_the_byte
         await _a_ticket_opens_its_image_alone(roles, session, host_key, tickets, own, other, bytes_of)
         await _what_was_sent_once_opens_nothing(roles, session, host_key, tickets)
         await _another_host_cannot_use_them(roles, session, tickets)
+        await _none_opens_anything_once_its_host_is_revoked(roles, session, host_key, tickets, own)
+        _refusals_are_logged_and_no_ticket_is(roles, tickets, host_key)
         for image, content in ((own, bytes_of["its own"]), (other, bytes_of["another's"])):
             url = f"{roles.url}/image/v2/images/{image}/file"
             async with session.get(url, headers={"X-Auth-Token": admin.token}) as answer:
@@ -235,3 +237,27 @@ async def _another_host_cannot_use_them(
             url = f"{roles.url}/novakit/hosts/v1/images/{image}"
             async with session.get(url, headers={"X-Auth-Token": text}) as answer:
                 assert answer.status == 401
+
+
+async def _none_opens_anything_once_its_host_is_revoked(
+    roles: AsThePageSays, session: aiohttp.ClientSession, host_key: str, tickets: set[str], own: str
+) -> None:
+    async def shown() -> set[int]:
+        statuses = set()
+        for ticket in tickets:
+            url = f"{roles.url}/novakit/hosts/v1/images/{own}"
+            async with session.get(url, headers={"X-Auth-Token": with_proof(host_key, ticket)}) as answer:
+                statuses.add(answer.status)
+        return statuses
+
+    assert 200 in await shown(), "some have not expired"
+    roles.run(f"novakit host revoke {HOST} --state ./state")
+    assert await shown() <= {401, 403} and 401 in await shown()
+
+
+def _refusals_are_logged_and_no_ticket_is(roles: AsThePageSays, tickets: set[str], host_key: str) -> None:
+    text = "".join(path.read_text() for path in roles.state.glob("*.log"))
+    lines = [json.loads(line) for line in text.splitlines() if "a ticket was refused" in line]
+    # As many of one kind as the log takes in a minute: which of the refusals came first is not said here.
+    assert lines and {each["host"] for each in lines if "host" in each} == {HOST}
+    assert not [secret for secret in (*tickets, host_key) if secret in text]

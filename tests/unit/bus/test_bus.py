@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 
 import pytest
+from structlog.testing import capture_logs
 
 from novakit.bus import MemoryBus, NotPermitted, RemoteError, Unreachable
 from novakit.bus.enrolments import Enrolments
@@ -360,3 +361,44 @@ async def test_a_host_that_publishes_is_hung_up_on_at_the_first_word(tmp_path):
         rogue.send(t="publish", topic="operations.new", body={})
         assert await rogue.closed()
     await hub.stop()
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        ({"t": "call", "id": 1, "target": "agent.h2", "method": "destroy", "body": {}, "within": 5}, "agent.h2"),
+        ({"t": "call each", "id": 1, "target": "scheduler", "method": "select", "body": {}, "within": 5}, "scheduler"),
+        ({"t": "serve", "target": "agent.h2" + "x" * 1_000_000, "methods": ["destroy"]}, "agent.h2xxx"),
+        ({"t": "publish", "topic": "t" * 1_000_000, "body": {}}, "tttt"),
+        ({"t": "listen", "topic": "operations.new"}, "operations.new"),
+        ({"t": "call", "id": 1}, "KeyError"),
+        ({"t": "call", "id": 1, "target": ["conductor"], "method": "x", "body": {}, "within": 5}, "TypeError"),
+        ({}, "KeyError"),
+    ],
+)
+async def test_what_a_host_may_not_do_is_logged_in_its_name_and_in_few_words(tmp_path, frame, said):
+    """As warnings, which are folded: a host that comes back to try it again does not fill the log."""
+    bus = MemoryBus()
+    hub = await a_hub(bus, tmp_path)
+    with capture_logs() as logs:
+        async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as other:
+            assert (await other.read())["t"] == "welcome"
+            other.send(**frame)
+            assert (await other.closed()) or frame["t"].startswith("call")
+    await hub.stop()
+    told = [line for line in logs if line["log_level"] == "warning"]
+    assert told and all(line["identity"] == "agent:h1" for line in told)
+    assert any(said in str(line) for line in told)
+    assert len(str(logs)) < 2000
+
+
+async def test_a_message_that_is_too_large_ends_the_connection_with_a_warning(tmp_path):
+    hub = await a_hub(MemoryBus(), tmp_path)
+    with capture_logs() as logs:
+        async with Intruder.joined(tmp_path, "agent:h1", "agent:h1") as other:
+            assert (await other.read())["t"] == "welcome"
+            other.writer.write(((16 << 20) + 1).to_bytes(4, "big"))
+            assert await other.closed()
+    await hub.stop()
+    assert [line["identity"] for line in logs if "is above" in line.get("why", "")] == ["agent:h1"]
+    assert {line["log_level"] for line in logs if "is above" in line.get("why", "")} == {"warning"}

@@ -301,3 +301,33 @@ async def test_signs_of_life_that_could_not_be_written_are_written_with_the_next
     await reports.write_heartbeats()
     async with parts.store.read() as session:
         assert (await hosts.signs(session))[0]["last_seen"] > before
+
+
+async def _called(parts: Parts) -> dict[str, str]:
+    async with parts.store.read() as session:
+        return {row["name"]: row["facts"]["hypervisor_hostname"] for row in await hosts.every(session)}
+
+
+async def test_no_host_has_its_hypervisor_called_as_another_host_or_another_hosts_hypervisor(parts: Parts) -> None:
+    """Servers are forced to hypervisors by name: what is meant for one would go to another."""
+    await _names_that_others_have(parts)
+
+
+async def test_that_holds_on_postgresql_too(parts_on_postgresql: Parts) -> None:
+    await _names_that_others_have(parts_on_postgresql)
+
+
+async def _names_that_others_have(parts: Parts) -> None:
+    reports = Reports(parts)
+    await reports.host("honest", _report("honest.example.org", 4))
+    await reports.host("rogue", _report("honest", 4))
+    assert await _called(parts) == {"honest": "honest.example.org", "rogue": "rogue"}
+    await reports.host("rogue", _report("honest.example.org", 4))
+    await reports.host("honest", _report("honest.example.org", 4))
+    assert await _called(parts) == {"honest": "honest.example.org", "rogue": "rogue"}
+    await reports.host("rogue", _report("newcomer", 4))
+    await reports.host("newcomer", _report("newcomer", 4))
+    await reports.host("rogue", _report("newcomer", 4))
+    assert await _called(parts) == {"honest": "honest.example.org", "rogue": "rogue", "newcomer": "newcomer"}
+    await reports.host("newcomer", _report("its own", 4))
+    assert (await _called(parts))["newcomer"] == "its own", "one that nobody has"
