@@ -5,6 +5,9 @@ Domain code raises these; each API turns them into its own shape in one place.
 
 from http import HTTPStatus
 
+RETRY_AFTER = 2
+"""Seconds after which to ask again for what cannot be answered now."""
+
 
 class NovakitError(Exception):
     """Something was asked that cannot be done; `status` is the HTTP status it becomes."""
@@ -98,9 +101,12 @@ class NotImplementedHere(NovakitError):
 
 
 class Unavailable(NovakitError):
-    """Not now; the same request may work later."""
+    """Not now; the same request may work after some seconds, and each such answer says after how many."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, message: str, *, kind: str = "", headers: dict[str, str] | None = None) -> None:
+        super().__init__(message, kind=kind, headers={"Retry-After": str(RETRY_AFTER)} | (headers or {}))
 
 
 class InsufficientStorage(NovakitError):

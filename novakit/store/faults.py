@@ -12,9 +12,6 @@ import sqlalchemy as sa
 
 from novakit.errors import InsufficientStorage, NovakitError, Unavailable
 
-RETRY_AFTER = 2
-"""Seconds after which a client is told to ask again."""
-
 _PASSING = ("08", "40", "53", "55P03", "57P", "25P03")
 """How the SQLSTATEs begin of what passes: connections, collisions, resources, locks, a server that goes down."""
 _FULL = "53100"
@@ -32,10 +29,7 @@ class StoreAway(Unavailable):
     """The database cannot be reached at this moment."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(
-            f"The database cannot be reached just now ({why}); try again in a moment.",
-            headers={"Retry-After": str(RETRY_AFTER)},
-        )
+        super().__init__(f"The database cannot be reached just now ({why}); try again in a moment.")
 
 
 def is_passing(error: BaseException) -> bool:
@@ -87,11 +81,9 @@ def as_answer(error: BaseException) -> NovakitError | None:
             "There is no room left on the disk of this service. Delete what is not needed, or ask its operator to."
         )
     if lacks_schema(error):
-        return Unavailable(NO_SCHEMA, headers={"Retry-After": str(RETRY_AFTER)})
+        return Unavailable(NO_SCHEMA)
     if is_passing(error):
-        return Unavailable(
-            "The database could not do it just now; try again in a moment.", headers={"Retry-After": str(RETRY_AFTER)}
-        )
+        return Unavailable("The database could not do it just now; try again in a moment.")
     return None
 
 

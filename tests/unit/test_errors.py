@@ -27,6 +27,10 @@ STATUSES = {
 }
 
 
+ALWAYS = {"Unavailable": {"Retry-After": "2"}}
+"""Headers that an error has whatever its raiser says."""
+
+
 def test_every_error_has_its_status() -> None:
     classes = dict(inspect.getmembers(errors, lambda one: inspect.isclass(one) and issubclass(one, Exception)))
     assert {name: int(one.status) for name, one in classes.items()} == STATUSES
@@ -36,6 +40,11 @@ def test_every_error_has_its_status() -> None:
 def test_an_error_keeps_its_sentence_and_the_word_that_clients_match_on(name: str) -> None:
     kind = getattr(errors, name)
     plain, told = kind("It is gone."), kind("It is gone.", kind="NetworkNotFound", headers={"Retry-After": "1"})
-    assert (str(plain), plain.message, plain.kind, plain.headers) == ("It is gone.", "It is gone.", name, {})
+    assert (str(plain), plain.message, plain.kind, plain.headers) == (
+        "It is gone.",
+        "It is gone.",
+        name,
+        ALWAYS.get(name, {}),
+    )
     assert (told.kind, told.headers) == ("NetworkNotFound", {"Retry-After": "1"})
     assert isinstance(plain, errors.NovakitError)

@@ -31,4 +31,4 @@ def conductor_asked(failed: str = "does not answer") -> Iterator[None]:
     try:
         yield
     except BusError as error:
-        raise errors.Unavailable(f"The conductor {failed}: {error}.") from error
+        raise errors.Unavailable(f"The conductor {failed}: {str(error).removesuffix('.')}.") from error

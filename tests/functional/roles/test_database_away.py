@@ -33,6 +33,7 @@ ASKED: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/identity/v3/projects", None),
     ("POST", "/identity/v3/projects", lambda number: {"project": {"name": f"p{number}"}}),
     ("GET", "/novakit/v1/server-groups", None),
+    ("GET", "/novakit/v1/audit", None),
     ("GET", "/volume/v3/{project}/volumes", None),
 )
 

@@ -224,7 +224,7 @@ async def test_a_cloud_without_a_scheduler_says_so(cloud: Any) -> None:
         await flavors.add(session, {**row, **rest, "created_at": world.now(), "updated_at": None})
     async with TestClient(TestServer(app)) as http:
         answer = await http.post("/v1/explain", data=b'{"flavor": "1"}', headers={"X-Auth-Token": "admin:p"})
-        assert answer.status == 503
+        assert answer.status == 503 and answer.headers["Retry-After"] == "2"
 
 
 async def test_servers_are_placed_over_the_bus(cloud: Any, make: Any, tmp_path: Path) -> None:
