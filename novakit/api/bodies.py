@@ -75,6 +75,10 @@ FORMATS: Formats = {
 """Formats the schemas use beside JSON Schema's own."""
 
 
+_SECRETS = re.compile(r"pass(?!through)|secret|token|credential|user_?data|private_key|personality", re.IGNORECASE)
+"""How fields are called whose values are not repeated to who sent them."""
+
+
 def unexpected(fault: Fault) -> list[str]:
     """Name the keys of an object that its schema does not have; none when that is not the fault."""
     if fault.rule != "additionalProperties" or not isinstance(fault.value, dict):
@@ -103,7 +107,14 @@ def words(fault: Fault) -> errors.BadRequest:
         return additional(extra)
     if (lacking := absent(fault)) is not None:
         return errors.BadRequest(f"Invalid input for field/attribute {where}. '{lacking}' is a required property")
-    return errors.BadRequest(f"Invalid input for field/attribute {where}. Value: {shown(fault.value)}. {_why(fault)}")
+    value = "(not repeated)" if _holds_secret(fault) else shown(fault.value)
+    return errors.BadRequest(f"Invalid input for field/attribute {where}. Value: {value}. {_why(fault)}")
+
+
+def _holds_secret(fault: Fault) -> bool:
+    """Return whether what is wrong is a secret, or an object or list with one: clients and proxies log refusals."""
+    inside = str(fault.value) if isinstance(fault.value, dict | list) else ""
+    return any(_SECRETS.search(text) for text in (*map(str, fault.path[1:]), inside))
 
 
 def placed(fault: Fault) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """What the one checker of bodies takes, and in which words it refuses the rest."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -73,6 +74,16 @@ GOOD = {"name": "a", "size": 1}
 def test_what_is_wrong_is_said_where_it_is_and_cut_to_a_readable_length(value: object, words: str) -> None:
     found = said(SERVER, value)
     assert words in found and bool(found) == bool(words), found
+
+
+@pytest.mark.parametrize("name", ["adminPass", "user_data", "password", "original_password", "secret", "personality"])
+@pytest.mark.parametrize(
+    "wrong", [lambda name: {name: ["hush"]}, lambda name: {"in": [{name: "hush"}]}, lambda name: {"in": {name: "hush"}}]
+)
+def test_a_secret_that_is_wrong_is_not_repeated(name: str, wrong: Callable[[str], object]) -> None:
+    definition = {"type": "object", "properties": {name: {"type": "string"}, "in": {"type": "integer"}}}
+    found = said(definition, wrong(name))
+    assert "Value: (not repeated). it is not of type" in found and "hush" not in found, found
 
 
 def test_a_body_that_is_checked_is_left_as_it_was_sent() -> None:
