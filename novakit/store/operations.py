@@ -204,20 +204,24 @@ async def forget_leases(session: Session) -> int:
     )
 
 
+_HELD = sa.select(operations.c.id, operations.c.cancelled).where(
+    operations.c.id.in_(sa.bindparam("keys", expanding=True)), operations.c.owner == sa.bindparam("by"), OPEN
+)
+
+
 async def change_many(session: Session, owner: str, changes: Mapping[str, Mapping[str, object]]) -> dict[str, bool]:
     """Write the progress of operations by id, and tell of each whether it is cancelled.
 
     One that is left out of the answer has its lease with somebody else, and of that nothing may be committed.
     Of a cancelled one nothing is written but that it ended as cancelled.
     """
-    c = operations.c
     if len(changes) == 1:
         ((key, change),) = changes.items()
         if change.get("state") != "cancelled" and await _change_one(session, owner, key, change):
             return {key: False}
     # Locked, not only read: a delete that cancels one between this and the update would otherwise not be seen.
-    held = sa.select(c.id, c.cancelled).where(c.id.in_(list(changes)), c.owner == owner, OPEN)
-    found = {row["id"]: bool(row["cancelled"]) for row in await session.lock(held)}
+    held = await session.lock(_HELD, {"keys": list(changes), "by": owner})
+    found = {row["id"]: bool(row["cancelled"]) for row in held}
     # Those that set the same columns are one statement with many rows; most of a batch do.
     alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
     now = world.now()
