@@ -10,7 +10,7 @@ The cost: 15 µs for a small statement, and 0.3 ms once for each shape of it: wh
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -37,8 +37,7 @@ class StatementRows(sa.engine.IteratorResult[*tuple[object, ...]]):
     rowcount: int = -1
 
 
-@attrs.frozen
-class _Slot:
+class _Slot(NamedTuple):
     """A place for a value in the text of a statement."""
 
     name: str
@@ -69,10 +68,12 @@ class Prepared:
         for name, count in self.lists.items():
             items = list(known[name])
             known[name] = items + items[-1:] * (count - len(items))
+        if not self.lists:
+            return [known[name] if write is None else write(known[name]) for name, _, write in self.slots]
         values = []
-        for slot in self.slots:
-            value = known[slot.name] if slot.place is None else known[slot.name][slot.place]
-            values.append(value if slot.write is None else slot.write(value))
+        for name, place, write in self.slots:
+            value = known[name] if place is None else known[name][place]
+            values.append(value if write is None else write(value))
         return values
 
     def found(self, rows: Sequence[object], rowcount: int) -> StatementRows:
