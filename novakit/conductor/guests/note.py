@@ -137,9 +137,21 @@ class Notary:
             devices=tuple(devices),
             numa=tuple(numa),
         )
-        text = orjson.dumps(to_plain(note), option=orjson.OPT_SORT_KEYS).decode()
-        version = self.version(server) if claim is not None else f"{self.deployment.id}/{operation}" if ended else ""
-        return GuestNote(server=server["id"], version=version, text=text, seal=self._seal(host, text))
+        version = self.version(server) if claim is not None else self._ended_by(operation) if ended else ""
+        return self._sealed(host, server["id"], version, to_plain(note))
+
+    def write_ended(self, host: str, operation: str, build: GuestNote, ended: datetime) -> GuestNote:
+        """Write the note of a build anew, now that it has ended: nothing else has changed, so that it is read back."""
+        plain = orjson.loads(build.text)
+        plain["ended"] = plain["server"]["launched_at"] = ended.isoformat()
+        return self._sealed(host, build.server, self._ended_by(operation), plain)
+
+    def _ended_by(self, operation: str) -> str:
+        return f"{self.deployment.id}/{operation}"
+
+    def _sealed(self, host: str, server: str, version: str, plain: object) -> GuestNote:
+        text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()
+        return GuestNote(server=server, version=version, text=text, seal=self._seal(host, text))
 
     def write_networks(self, host: str, noted: NotedNetworks) -> NetworksNote:
         """Write and seal the note of the networks around a host's guests."""

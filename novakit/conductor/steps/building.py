@@ -7,9 +7,9 @@ The cost: 2 calls, 1 to a scheduler and 1 to the host, besides that of `note_end
 all steps. Each host whose build fails costs both again, a transaction, and what it takes to clear it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import structlog
@@ -18,7 +18,7 @@ from novakit import world
 from novakit.bus import BusError, RemoteBusy, RemoteError, RemoteRefused, Unreachable, topics
 from novakit.bus.tickets import DOWNLOAD
 from novakit.calls.decisions import GivenDevice
-from novakit.calls.host import BuildPlan, ImageSource, NicPlan
+from novakit.calls.host import BuildPlan, GuestNote, ImageSource, NicPlan
 from novakit.calls.scheduler import Earlier, Refusal
 from novakit.compute import guest_metadata
 from novakit.conductor.guests import age
@@ -158,13 +158,10 @@ async def _refuse_twice(work: AnyWork, parts: Parts) -> None:
 async def build_guest(work: Work[B], parts: Parts, image_id: str | None, *, admin_pass: str | None = None) -> Power:
     """Have the host build the guest from an image and start it. Raises RemoteError when the host cannot."""
     server, memory = await server_of(work, parts), work.memory
-    ports = work.seen.get("ports")
-    if ports is None:
-        ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
+    ports = await _ports_of(work, parts)
     try:
         plan = await _plan(parts, server, ports, image_id, memory, admin_pass)
-        devices = [one.address for one in memory.devices]
-        note = parts.notary.write(str(memory.host), work.id, server, ports, devices=devices, numa=memory.numa)
+        note = work.seen["note"] = _note(work, parts, server, ports)
         guest = await parts.hosts.at(str(memory.host)).build(work.id, attrs.evolve(plan, note=note))
     except RemoteBusy as error:
         await parts.wiring.ensure(str(memory.host))
@@ -187,26 +184,38 @@ async def note_end(work: Work[B], parts: Parts) -> datetime:
     back what a user has seen. A host that does not answer notes it with its next report.
     The cost: one call to the host and its flush, 0.9 ms of CPU on both sides, and no statement.
     """
-    server, host = await server_of(work, parts), str(work.memory.host)
-    ports = work.seen.get("ports")
-    if ports is None:
-        ports = (await parts.networks.ports_of([server["id"]])).get(server["id"], [])
-    ended = world.now()
-    note = parts.notary.write(
-        host,
-        work.id,
-        {**server, "launched_at": ended},
-        ports,
-        ended=ended,
-        devices=[one.address for one in work.memory.devices],
-        numa=work.memory.numa,
-    )
+    server, host, ended = await server_of(work, parts), str(work.memory.host), world.now()
+    build = work.seen.get("note")
+    if build is not None:
+        note = parts.notary.write_ended(host, work.id, build, ended)
+    else:
+        note = _note(work, parts, {**server, "launched_at": ended}, await _ports_of(work, parts), ended)
     work.noted_end = ended
     try:
         await parts.hosts.at(host).keep_note(note)
     except BusError as error:
         log.warning("the end of a build could not be noted", host=host, guest=server["id"], why=str(error))
     return ended
+
+
+async def _ports_of(work: AnyWork, parts: Parts) -> Sequence[PortInfo]:
+    """Return the server's ports, which may have been read already."""
+    ports: Sequence[PortInfo] | None = work.seen.get("ports")
+    if ports is None:
+        ports = (await parts.networks.ports_of([work.server_id])).get(work.server_id, [])
+    return ports
+
+
+def _note(
+    work: Work[B],
+    parts: Parts,
+    server: Row | Mapping[str, Any],
+    ports: Sequence[PortInfo],
+    ended: datetime | None = None,
+) -> GuestNote:
+    """Write down what the host keeps of the guest."""
+    host, devices = str(work.memory.host), [one.address for one in work.memory.devices]
+    return parts.notary.write(host, work.id, server, ports, ended=ended, devices=devices, numa=work.memory.numa)
 
 
 async def _meet(work: Work[B], parts: Parts, ports: Collection[str]) -> Power | None:
@@ -263,6 +272,7 @@ def elsewhere(work: Work[B], parts: Parts, error: BusError, **left: object) -> E
         unasked=None,
     )
     work.seen.pop("ports", None)
+    work.seen.pop("note", None)
     moved = work.moved("elsewhere", **left)
 
     async def leave(session: Session) -> None:
