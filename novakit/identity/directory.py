@@ -60,7 +60,7 @@ class Directory:
         async with self.store.read() as session:
             return await table.listed(session, _TABLES[kind], filters or {})
 
-    async def show(self, kind: Kind, key: str) -> Row:
+    async def by_id(self, kind: Kind, key: str) -> Row:
         """Fetch one. Raises NotFound."""
         async with self.store.read() as session:
             row = await table.by_id(session, _TABLES[kind], key)

@@ -223,7 +223,7 @@ class Identity:
     async def require_project(self, project_id: str) -> None:
         """Raise `BadRequest` for a project that does not exist."""
         try:
-            await self.directory.show("projects", project_id)
+            await self.directory.by_id("projects", project_id)
         except errors.NotFound as error:
             raise errors.BadRequest(f"Project ID {project_id[:64]} is not a valid project.") from error
 

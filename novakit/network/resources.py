@@ -106,7 +106,7 @@ class Resources(Generic[R, D, N, C]):
             conditions = [*noun.seen_by(reach(context)), *rows.matching(noun.stored.table, wanted)]
             return await noun.listed(session, conditions)
 
-    async def show(self, context: RequestContext, key: str) -> D:
+    async def by_id(self, context: RequestContext, key: str) -> D:
         """Show one; what belongs to others is not found. Raises NotFound."""
         found = await self.find(context, id=[key])
         if not found:

@@ -79,7 +79,7 @@ class Noun:
         choice = {
             "create": Route(method="POST", path=whole, handler=self._creator(), rule=f"identity:create_{self.name}"),
             "list": Route(method="GET", path=whole, handler=self.list, rule=f"identity:list_{self.plural}"),
-            "show": Route(method="GET", path=one, handler=self.show, rule=f"identity:get_{self.name}"),
+            "show": Route(method="GET", path=one, handler=self.show_noun, rule=f"identity:get_{self.name}"),
             "update": Route(method="PATCH", path=one, handler=self._updater(), rule=f"identity:update_{self.name}"),
             "delete": Route(method="DELETE", path=one, handler=self.delete, rule=f"identity:delete_{self.name}"),
         }
@@ -111,7 +111,7 @@ class Noun:
         async def update(call: Call[Identity]) -> web.Response:
             directory = call.service.directory
             values = read(await call.json())
-            before = await directory.show(self.plural, call.path["id"])
+            before = await directory.by_id(self.plural, call.path["id"])
             kept = self._with_extra(values, before["extra"] or {})
             said = sent(kept)
             for name in [name for name in self.frozen if name in said]:
@@ -146,12 +146,12 @@ class Noun:
         page, more = asked.page([self.document(call, row) for row in rows])
         return reply(collection(call, self.plural, page, more=more))
 
-    async def show(self, call: Call[Identity]) -> web.Response:
+    async def show_noun(self, call: Call[Identity]) -> web.Response:
         """Show one by id."""
         key = call.path["id"]
         target = {f"target.{self.name}.id": key}
         try:
-            row = await call.service.directory.show(self.plural, key)
+            row = await call.service.directory.by_id(self.plural, key)
         except errors.NotFound:
             # Who may not see it is told the same whether it is there or not.
             call.authorize(call.rule, target)
@@ -205,7 +205,7 @@ async def _domain(call: Call[Identity], named: str | LeftOut) -> str:
 
 async def _exists(call: Call[Identity], kind: Kind, key: str) -> None:
     try:
-        await call.service.directory.show(kind, key)
+        await call.service.directory.by_id(kind, key)
     except errors.NotFound as error:
         raise errors.BadRequest(error.message) from error
 

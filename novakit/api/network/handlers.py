@@ -72,7 +72,7 @@ async def index(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     return reply_in_pieces(resource.many, shown, {f"{resource.many}_links": links} if links else {})
 
 
-async def show(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
+async def show_resource(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
     """Show one; what belongs to others is not found."""
     (view,) = _views(call, resource, [await _the(resource, call)])
     return reply({resource.one: listing.with_fields(view, call.request.query.getall("fields", []))})
@@ -83,7 +83,7 @@ async def _the(resource: Resource[D, N, C], call: NetworkCall) -> D:
     key, things = call.path["id"], resource.things(call.service)
     if "\0" in key:
         raise not_found(things.noun.called, "of that name")
-    return await things.show(call.context, key)
+    return await things.by_id(call.context, key)
 
 
 async def create(resource: Resource[D, N, C], call: NetworkCall) -> web.Response:
@@ -135,7 +135,7 @@ def _routes_of(resource: Resource[D, N, C]) -> list[Route]:
     return [
         Route(method="GET", path=many, handler=partial(index, resource), rule=f"get_{resource.one}", cost=Cost.HEAVY),
         Route(method="POST", path=many, handler=partial(create, resource), rule=f"create_{resource.one}"),
-        Route(method="GET", path=single, handler=partial(show, resource), rule=f"get_{resource.one}"),
+        Route(method="GET", path=single, handler=partial(show_resource, resource), rule=f"get_{resource.one}"),
         Route(method="PUT", path=single, handler=partial(update, resource), frees=True, rule=_update_rule(resource)),
         Route(method="DELETE", path=single, handler=partial(delete, resource), rule=f"delete_{resource.one}"),
     ]
