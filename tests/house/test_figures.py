@@ -15,6 +15,9 @@ HELD = (
     figures.widest_folder,
     figures.calls_by_string,
     figures.tested_by_name,
+    figures.apis_that_reach_into_the_store,
+    figures.longest_module,
+    figures.longest_function,
 )
 """Figures that are what is wanted; add one here when it gets there."""
 
