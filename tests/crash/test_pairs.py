@@ -18,22 +18,11 @@ import pytest
 from novakit.conductor.verb import Verb
 from novakit.conductor.verbs import VERBS
 from novakit.store import Store, operations
+from tests.crash.quick import OPTIONS
 from tests.support.service import Api, Service
 
 AT_ONCE = 30
 WITHIN = 90.0
-OPTIONS = """
-[agent]
-host = "sim"
-report_every = 1.0
-
-[drivers.simulated]
-shutdown_seconds = 0.05
-boot_seconds = 0.0
-
-[conductor]
-shelved_offload_after = -1
-"""
 VALUES: dict[str, list[Any]] = {
     "reboot": [{"type": "SOFT"}, {"type": "HARD"}],
     "resetState": [{"state": "error"}, {"state": "active"}],

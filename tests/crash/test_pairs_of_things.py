@@ -18,24 +18,13 @@ import pytest
 import sqlalchemy as sa
 
 from novakit.store import Store
+from tests.crash.quick import OPTIONS
 from tests.support.service import Api, Service
 
 COMPUTE, NETWORK, IMAGE = "/compute/v2.1", "/network/v2.0", "/image/v2"
 AT_ONCE = 6
 WITHIN = 90.0
 SAMPLE = 80
-OPTIONS = """
-[agent]
-host = "sim"
-report_every = 1.0
-
-[drivers.simulated]
-shutdown_seconds = 0.05
-boot_seconds = 0.0
-
-[conductor]
-shelved_offload_after = -1
-"""
 FIXED = "10.77.0.200"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBpPbs9Et1X3uH7D1c0RDVUHJmHD9y4CAGbUtWlVNZKn x"
 UNLIMITED = {"network": -1, "subnet": -1, "port": -1, "router": -1, "floatingip": -1}

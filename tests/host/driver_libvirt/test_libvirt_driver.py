@@ -25,6 +25,7 @@ from novakit_hookspecs.virt import LogsConsole, VirtDriver
 from novakit_host.pci.rules import PciRule
 from novakit_micro_image import build
 from tests.support.device_trees import tree
+from tests.support.real_guests import BOOT_WITHIN, FINISHED, drive_of, printed, small
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from hostlab import Lab, missing
@@ -34,8 +35,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(missing(libvirt=True) is not None, reason=str(missing(libvirt=True))),
 ]
-FINISHED = b"Cloud-init v. micro finished"
-BOOT_WITHIN = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +59,6 @@ def options(lab: Lab, pci: Sequence[PciRule] = ()) -> LibvirtOptions:
 
 def driver_on(lab: Lab, state_dir: Path, pci: Sequence[PciRule] = (), root: Path = Path("/")) -> LibvirtDriver:
     return LibvirtDriver(options(lab, pci), HostContext(host="alpha", state_dir=str(state_dir)), root=root)
-
-
-async def printed(driver: VirtDriver, guest: str, text: bytes, times: int = 1) -> bytes:
-    assert isinstance(driver, LogsConsole)
-
-    async def check() -> bytes:
-        log = await driver.console_log(guest, 1 << 20)
-        return log if log.count(text) >= times else b""
-
-    log: bytes = await until(check, f"the guest prints {text!r}", BOOT_WITHIN)
-    return log
 
 
 def kill_qemu(lab: Lab, guest: str) -> None:
@@ -111,19 +99,7 @@ class TestLibvirt(RealGuests, VirtConformance):
 
     @pytest.fixture
     def plan(self, image: LocalImage) -> GuestPlan:
-        """A config drive, so that the guest does not wait for a metadata service."""
-        guest = str(uuid.uuid4())
-        return GuestPlan(
-            id=guest,
-            name="a guest",
-            hostname="a-guest",
-            vcpus=1,
-            memory_mb=192,
-            root_gb=0,
-            image=image,
-            config_drive=drive_of(guest),
-            owner={"project_id": "a-project"},
-        )
+        return small(image)
 
     async def booted(self, driver: VirtDriver, guest: str) -> None:
         await printed(driver, guest, FINISHED)
@@ -337,7 +313,6 @@ class TestRealGuests(RealGuests):
 PREPARE = """
 import asyncio
 from novakit_driver_libvirt import LibvirtDriver, LibvirtOptions
-from novakit_driver_libvirt.driver import FACETS
 from novakit_hookspecs.hosts import HostContext
 driver = LibvirtDriver(LibvirtOptions(acceleration="tcg"), HostContext(host="alpha", state_dir="/run"))
 for _ in range(2):
@@ -350,8 +325,3 @@ def test_missing_daemons_are_started_and_running_ones_left_alone() -> None:
         bare.run(["sh", "-c", "kill -9 $(cat /run/libvirtd.pid) $(cat /run/virtlogd.pid)"])
         said = bare.run([sys.executable, "-c", PREPARE]).stdout.splitlines()
     assert said == ["started virtlogd, which keeps the consoles' logs; started libvirtd", ""]
-
-
-def drive_of(guest: str, user_data: bytes = b"") -> dict[str, bytes]:
-    meta = json.dumps({"uuid": guest, "hostname": "a-guest.novalocal", "public_keys": {}}).encode()
-    return {"openstack/latest/meta_data.json": meta, "openstack/latest/user_data": user_data}

@@ -30,30 +30,18 @@ from novakit_hookspecs.virt import LogsConsole, VirtDriver
 from novakit_host.cpu_traits import cpu_traits
 from novakit_host.pci.rules import PciRule
 from tests.support.device_trees import tree
+from tests.support.real_guests import BOOT_WITHIN, FINISHED, drive_of, printed, small
 
 pytestmark = [
     pytest.mark.host,
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing_packages()), reason=f"needs {', '.join(missing_packages())}"),
 ]
-FINISHED = b"Cloud-init v. micro finished"
-BOOT_WITHIN = 120.0
 
 
 def driver_on(state_dir: Path, pci: Sequence[PciRule] = (), root: Path = Path("/")) -> QemuDriver:
     options = QemuOptions(acceleration="tcg", pci=tuple(pci))
     return QemuDriver(options, HostContext(host="alpha", state_dir=str(state_dir)), root=root)
-
-
-async def printed(driver: VirtDriver, guest: str, text: bytes) -> bytes:
-    assert isinstance(driver, LogsConsole)
-
-    async def check() -> bytes:
-        log = await driver.console_log(guest, 1 << 20)
-        return log if text in log else b""
-
-    log: bytes = await until(check, f"the guest prints {text!r}", BOOT_WITHIN)
-    return log
 
 
 def kill_qemu(state_dir: Path, guest: str) -> None:
@@ -82,19 +70,7 @@ class RealGuests:
 
     @pytest.fixture
     def plan(self, image: LocalImage) -> GuestPlan:
-        """A config drive, so that the guest does not wait for a metadata service."""
-        guest = str(uuid.uuid4())
-        return GuestPlan(
-            id=guest,
-            name="a guest",
-            hostname="a-guest",
-            vcpus=1,
-            memory_mb=192,
-            root_gb=0,
-            image=image,
-            config_drive=drive_of(guest),
-            owner={"project_id": "a-project"},
-        )
+        return small(image)
 
 
 class TestQemu(RealGuests, VirtConformance):
@@ -127,7 +103,6 @@ class TestQemu(RealGuests, VirtConformance):
 AGENT = """
 import asyncio, pickle, sys
 from novakit_driver_qemu import QemuDriver, QemuOptions
-from novakit_driver_qemu.driver import FACETS
 from novakit_hookspecs.findings import ExaminesHost
 from novakit_hookspecs.hosts import HostContext
 from novakit_hookspecs.servers import GuestPlan
@@ -299,8 +274,3 @@ BARE = GuestPlan(
     config_drive={},
 )
 """No image: the firmware finds nothing to boot and waits."""
-
-
-def drive_of(guest: str, user_data: bytes = b"") -> dict[str, bytes]:
-    meta = json.dumps({"uuid": guest, "hostname": "a-guest.novalocal", "public_keys": {}}).encode()
-    return {"openstack/latest/meta_data.json": meta, "openstack/latest/user_data": user_data}
