@@ -9,6 +9,7 @@ from functools import partial
 import attrs
 
 from novakit import errors
+from novakit.concurrency.bounded import BoundedMemory
 from novakit.concurrency.gather import Gather
 from novakit.context import RequestContext
 from novakit.network import bootstrap as first_start
@@ -17,7 +18,7 @@ from novakit.network.floating_ips import FLOATING_IPS, FloatingIps
 from novakit.network.hosts import applied as applications
 from novakit.network.hosts import dhcp, noted, topology
 from novakit.network.hosts.noted import NotedNetworks
-from novakit.network.hosts.remembered import Remembered
+from novakit.network.hosts.remembered import MOST, Told
 from novakit.network.networks import NETWORKS, NetworkDetails, NetworksOfAll
 from novakit.network.ports import PORTS, Ports
 from novakit.network.quotas import NetworkQuotas
@@ -56,7 +57,8 @@ class Networks(Transactions):
     _binding: Gather[tuple[str, str, str], list[PortInfo]] = attrs.field(init=False)
     _releasing: Gather[str, None] = attrs.field(init=False)
     _recording: Gather[tuple[str, Applied], None] = attrs.field(init=False)
-    _remembered: Remembered = attrs.field(init=False, factory=Remembered)
+    _told: BoundedMemory[Told] = attrs.field(init=False, factory=lambda: BoundedMemory(MOST))
+    """What hosts were told of their networks."""
 
     def __attrs_post_init__(self) -> None:
         self.networks = Resources(NETWORKS, self)
@@ -281,11 +283,11 @@ class Networks(Transactions):
     async def topologies(self, hosts: Collection[str]) -> dict[str, Topology]:
         """Read the whole desired state of hosts at one moment; DHCP ports that are missing are made first."""
         async with self.store.read() as session:
-            built = await topology.build(session, hosts, self._remembered)
+            built = await topology.build(session, hosts, self._told)
         if built.lacking:
             await self.write(lambda session, _: self._make_dhcp(session))
             async with self.store.read() as session:
-                built = await topology.build(session, hosts, self._remembered)
+                built = await topology.build(session, hosts, self._told)
         return {host: built.topologies.get(host) or Topology(revision=0) for host in hosts}
 
     async def _make_dhcp(self, session: Session) -> None:
@@ -323,7 +325,7 @@ class Networks(Transactions):
                 session.after_commit(partial(self._tell, changed))
 
         await self.write(work)
-        self._remembered.forget(host)
+        self._told.pop(host)
 
     async def owners(self) -> dict[str, str]:
         """Tell of every port that a server has which server that is, for the audit."""

@@ -8,7 +8,6 @@ The cost: 1 µs and 400 bytes for a port, of at most `MOST` ports and leases; of
 """
 
 import functools
-from collections import OrderedDict
 
 import attrs
 
@@ -47,33 +46,6 @@ class Told:
 
 
 NOTHING = Told()
-
-
-@attrs.define
-class Remembered:
-    """What was told to the hosts that were read last."""
-
-    most: int = MOST
-    _hosts: OrderedDict[str, Told] = attrs.field(factory=OrderedDict)
-    _size: int = 0
-
-    def of(self, host: str) -> Told:
-        """Return what a host was told."""
-        return self._hosts.get(host, NOTHING)
-
-    def put(self, host: str, told: Told) -> None:
-        """Remember what a host is told now, in the place of what it was told before."""
-        self.forget(host)
-        if told.size > self.most:
-            return  # in vain it would drive out all others
-        self._hosts[host] = told
-        self._size += told.size
-        while self._size > self.most:
-            self._size -= self._hosts.popitem(last=False)[1].size
-
-    def forget(self, host: str) -> None:
-        """Forget what a host was told; the unknown is fine."""
-        self._size -= self._hosts.pop(host, NOTHING).size
 
 
 @functools.lru_cache(maxsize=1 << 14)

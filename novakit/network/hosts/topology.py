@@ -15,9 +15,10 @@ from typing import TypeVar
 import attrs
 
 from novakit.bus.topologies import with_rules
+from novakit.concurrency.bounded import BoundedMemory
 from novakit.network.allocation.addresses import ip_of, pairs, range_of
 from novakit.network.hosts.dhcp import dhcp_port_id
-from novakit.network.hosts.remembered import MadePort, Remembered, Told, alone
+from novakit.network.hosts.remembered import NOTHING, MadePort, Told, alone
 from novakit.network.interfaces import GATEWAY, INTERFACE
 from novakit.network.security_group_rules import protocol_number
 from novakit.network.servers.nics import subnet_of
@@ -87,7 +88,7 @@ _Guests = Mapping[str, Sequence[GuestPortLine]]
 """The lines of the ports on a host, by port, the oldest port first."""
 
 
-async def build(session: Session, hosts: Collection[str], remembered: Remembered) -> Built:
+async def build(session: Session, hosts: Collection[str], told: BoundedMemory[Told]) -> Built:
     """Read what hosts must be: their guests' ports, and on the gateway host every router and DHCP service.
 
     The number of statements does not grow with the hosts.
@@ -111,14 +112,14 @@ async def build(session: Session, hosts: Collection[str], remembered: Remembered
     if gateway:
         mine[gateway] |= {leg.network_id for leg in legs} | served
     now = {host: Told() for host in wanted}
-    leases = (remembered.of(gateway).leases, now[gateway].leases) if gateway else ({}, {})
+    leases = ((told.get(gateway) or NOTHING).leases, now[gateway].leases) if gateway else ({}, {})
     segments = await _segments(session, set().union(*mine.values()), legs, served, leases)
     rules_of = await _rules_of(session, guests.values())
     routed = await _routers(session, legs, segments) if gateway else ()
     networks = {key: _network(network, segments, served=False) for key, network in segments.networks.items()}
     topologies = {}
     for host, revision in wanted.items():
-        before = remembered.of(host)
+        before = told.get(host) or NOTHING
         for key in segments.networks:
             if key in mine[host]:
                 one = _network(segments.networks[key], segments, served=True) if host == gateway else networks[key]
@@ -130,7 +131,7 @@ async def build(session: Session, hosts: Collection[str], remembered: Remembered
             ports=tuple([made.port for made in now[host].ports.values()]),
             routers=routed if host == gateway else (),
         )
-        remembered.put(host, now[host])
+        told.put(host, now[host], now[host].size)
     return Built(
         topologies=topologies,
         lacking=any(
