@@ -249,6 +249,7 @@ class NetworkDriver(Protocol):
 
         A port's rules are in force before anything can reach it. Connections that no rule allows any more are cut.
         What cannot be made (one port, network or router) is in `faults` with a sentence why, and the rest is made.
+        A record that is the same object as at the last call is as it was; another object may be equal to it.
         Raises Busy when the host's network cannot be changed now; the core asks again.
         """
 

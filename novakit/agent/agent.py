@@ -22,6 +22,7 @@ from novakit.agent.wires import Wires
 from novakit.agent.withheld import HeldDevices
 from novakit.bus import Bus, BusError, serve, time_left
 from novakit.bus.tickets import with_proof
+from novakit.bus.topologies import NextTopology, TopologyChange
 from novakit.calls.conductor import AgentReport, ConductorCalls, RunningPlugins
 from novakit.calls.host import (
     MARGIN,
@@ -34,6 +35,7 @@ from novakit.calls.host import (
     Kept,
     NetworksNote,
     Snapshot,
+    Wired,
 )
 from novakit.config import AgentOptions
 from novakit.disk import Disk
@@ -216,8 +218,14 @@ class Agent(HostCalls):
 
     # What the agent is asked.
 
-    async def apply_network(self, topology: Topology, kept: Kept = NOTHING_KEPT) -> Applied:
-        return await self._wire(self.wires.completed(topology, kept))
+    async def apply_network(self, topology: Topology, kept: Kept = NOTHING_KEPT) -> Wired:
+        return self.wires.answer(topology, await self._wire(self.wires.completed(topology, kept)))
+
+    async def change_network(self, change: NextTopology | TopologyChange, kept: Kept = NOTHING_KEPT) -> Wired | None:
+        topology = self.wires.changed(change)
+        if topology is None:
+            return None
+        return self.wires.answer(topology, await self._wire(self.wires.completed(topology, kept)), change.base)
 
     async def _wire(self, topology: Topology) -> Applied:
         """Make the host's network so; done again with every heartbeat, it mends what others broke."""

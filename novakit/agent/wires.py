@@ -1,5 +1,9 @@
-"""What of a host's network stays as it is though the topology knows nothing of it: that of strangers.
+"""What a host was told of its network: the latest topologies, which others are made of, and what of them stays.
 
+A change names the topology that it makes another of by a mark, which this process made up and told to whom it answered:
+after a restart nobody can name one, and is asked for the whole. The latest few are kept, since there are several
+conductors, and answers are lost.
+What stays as it is though the topology knows nothing of it is that of strangers.
 The idea: the host remembers the last topology that it applied, in memory and in a file, and puts back into a new one
 what belongs to guests that the cloud does not know, before the network driver sees it. Drivers need not know of it.
 The invariant: the topology's own ports, networks and routers always win; nothing else is kept than ports of the guests
@@ -9,7 +13,7 @@ how the guest was wired, not the guest.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from operator import attrgetter
 from pathlib import Path
 
@@ -19,14 +23,25 @@ import structlog
 
 from novakit import durable, world
 from novakit.bus import topologies
-from novakit.calls.host import Kept
+from novakit.bus.topologies import NextTopology, TopologyChange
+from novakit.calls.host import Kept, Wired
 from novakit.concurrency.threads import to_its_end
-from novakit_hookspecs.networks import Network, Port, Router, Topology
+from novakit_hookspecs.networks import Applied, Network, Port, Router, Topology, Vif
 
 log = structlog.get_logger(__name__)
 
 SETTLE = 2.0
 """Seconds from a change until the file is written, so that a storm of changes is one write."""
+LATEST = 4
+"""Topologies that others can be made of."""
+
+
+@attrs.frozen
+class _Answered:
+    """A topology as it came, and which ports were wired by the answer."""
+
+    topology: Topology
+    vifs: Mapping[str, Vif]
 
 
 @attrs.define
@@ -38,6 +53,8 @@ class Wires:
     _is_written: bool = True
     """Whether the file says what was applied last, but for the revision."""
     _writing: asyncio.Task[None] | None = None
+    _answered: dict[str, _Answered] = attrs.field(factory=dict)
+    """The latest topologies by their marks, the oldest first."""
 
     def open(self) -> None:
         """Read what was remembered; a file that cannot be read is no memory."""
@@ -47,6 +64,20 @@ class Wires:
             return
         except (OSError, ValueError, TypeError, LookupError) as error:
             log.warning("the file that says how guests were wired cannot be read", file=str(self.path), why=str(error))
+
+    def changed(self, change: NextTopology | TopologyChange) -> Topology | None:
+        """Return the whole that a change makes; None where what it is to be made of is not known here."""
+        base = self._answered.get(change.base)
+        return topologies.changed(base.topology, change) if base is not None else None
+
+    def answer(self, topology: Topology, applied: Applied, base: str = "") -> Wired:
+        """Say what became of a topology that came, whole or as a change of `base`."""
+        before = self._answered.get(base)
+        mark = world.new_id()
+        self._answered[mark] = _Answered(topology, applied.vifs)
+        for oldest in [*self._answered][:-LATEST]:
+            del self._answered[oldest]
+        return Wired.since(before.vifs if before is not None else {}, applied, mark)
 
     def completed(self, topology: Topology, kept: Kept) -> Topology:
         """Return the topology with what is kept of the last one."""

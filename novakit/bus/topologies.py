@@ -1,12 +1,78 @@
-"""Topologies as messages: the rules that many ports share, and all the remote addresses in them, are written once."""
+"""Topologies as messages, and changes of them: of one that the other side has, only what is another now is sent.
 
+The idea: records that did not change are the very same objects, so that what changed is found by identity. Rules that
+many ports share, and all the remote addresses in them, are written once; where only the rules of ports changed, as
+they do with each member more of their security group, and where only leases did, nothing else is written of them.
+The invariant: a change made of two topologies makes the second one of the first, in its order.
+The cost: none within a process, which hands over the second one; else 1 µs for a port that is the same, on each side,
+and 40 for another.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from operator import attrgetter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 
-from novakit_hookspecs.networks import Port, Rule, Topology
+from novakit_hookspecs.fields import tuple_field
+from novakit_hookspecs.networks import Lease, Network, Port, Router, Rule, Topology
 from novakit_hookspecs.plain import to_plain, to_record
+
+T = TypeVar("T")
+K = TypeVar("K")
+Placed = tuple[tuple[int, T], ...]
+"""What is new or another, each with its place in the order that it is in now."""
+
+
+@attrs.frozen(kw_only=True)
+class NewRules:
+    """Other rules of ports that are as they were."""
+
+    ports: tuple[str, ...] = tuple_field()
+    rules: tuple[Rule, ...] = tuple_field()
+
+
+@attrs.frozen(kw_only=True)
+class NewLeases:
+    """Other leases on a network that is as it was."""
+
+    network: str
+    leases: tuple[tuple[int, Lease], ...] = tuple_field()
+    gone: tuple[tuple[str, str], ...] = tuple_field()
+    """Port and address of each that is no more."""
+
+
+@attrs.frozen
+class NextTopology:
+    """A topology that comes after one that the host was given."""
+
+    base: str
+    """The name that the host gave to the one before."""
+    before: Topology
+    now: Topology
+
+    @property
+    def revision(self) -> int:
+        """Return the revision of what is to be."""
+        return self.now.revision
+
+
+@attrs.frozen(kw_only=True)
+class TopologyChange:
+    """A `NextTopology` that has come out of another process: what makes it of the one before."""
+
+    base: str
+    revision: int
+    networks: tuple[tuple[int, Network], ...] = tuple_field()
+    leases: tuple[NewLeases, ...] = tuple_field()
+    ports: tuple[tuple[int, Port], ...] = tuple_field()
+    rules: tuple[NewRules, ...] = tuple_field()
+    routers: tuple[tuple[int, Router], ...] = tuple_field()
+    gone: tuple[str, ...] = tuple_field()
+    """Ids of the networks, ports and routers that are no more."""
+
+
+_ID, _LEASE = attrgetter("id"), attrgetter("port_id", "ip")
 
 _PORT = tuple(field.name for field in attrs.fields(Port))
 _VALUES = attrgetter(*_PORT)
@@ -23,27 +89,181 @@ def with_rules(port: Port, rules: tuple[Rule, ...]) -> Port:
     return made
 
 
+def change_of(next: NextTopology) -> TopologyChange:
+    """Return what makes the next topology of the one before."""
+    networks = _differences(next.before.networks, next.now.networks, _ID, _is_leased_anew)
+    ports = _differences(next.before.ports, next.now.ports, _ID, _is_filtered_anew)
+    routers = _differences(next.before.routers, next.now.routers, _ID)
+    return TopologyChange(
+        base=next.base,
+        revision=next.now.revision,
+        networks=networks.placed,
+        leases=tuple(_new_leases(was, is_now) for was, is_now in networks.partly),
+        ports=ports.placed,
+        rules=_new_rules(port for _, port in ports.partly),
+        routers=routers.placed,
+        gone=(*networks.gone, *ports.gone, *routers.gone),
+    )
+
+
+def changed(before: Topology, change: NextTopology | TopologyChange) -> Topology:
+    """Return what a change makes of a topology; what is as it was is the same object."""
+    if isinstance(change, NextTopology):
+        return change.now
+    rules = {port: each.rules for each in change.rules for port in each.ports}
+    leases = {each.network: each for each in change.leases}
+    return Topology(
+        revision=change.revision,
+        networks=_put(
+            [_leased(each, leases[each.id]) if each.id in leases else each for each in before.networks],
+            change.networks,
+            change.gone,
+            _ID,
+        ),
+        ports=_put(
+            [with_rules(each, rules[each.id]) if each.id in rules else each for each in before.ports],
+            change.ports,
+            change.gone,
+            _ID,
+        ),
+        routers=_put(before.routers, change.routers, change.gone, _ID),
+    )
+
+
+@attrs.frozen
+class _Differences(Generic[T, K]):
+    """What is another object now than before."""
+
+    placed: Placed[T]
+    gone: Set[K]
+    """Keys of what is no more."""
+    partly: Sequence[tuple[T, T]] = ()
+    """What is another in one field alone and stands where it stood, each behind what it was."""
+
+
+def _never(before: object, now: object) -> bool:
+    return False
+
+
+def _differences(
+    before: Sequence[T], now: Sequence[T], key: Callable[[T], K], is_partly: Callable[[T, T], bool] = _never
+) -> _Differences[T, K]:
+    """Compare by identity; where what is the same stands in another order, all of it is another."""
+    was, kept = {key(each): each for each in before}, {key(each) for each in now}
+    placed: list[tuple[int, T]] = []
+    partly: list[tuple[T, T]] = []
+    for place, each in enumerate(now):
+        former = was.get(key(each))
+        if former is each:
+            continue
+        if former is not None and is_partly(former, each):
+            partly.append((former, each))
+        else:
+            placed.append((place, each))
+    gone = was.keys() - kept
+    if [*map(key, _put(before, placed, gone, key))] == [*map(key, now)]:
+        return _Differences(tuple(placed), gone, partly)
+    return _Differences(tuple(enumerate(now)), gone)
+
+
+def _put(
+    before: Iterable[T], placed: Sequence[tuple[int, T]], gone: Collection[K], key: Callable[[T], K]
+) -> tuple[T, ...]:
+    other = {key(each) for _, each in placed}.union(gone)
+    made = [each for each in before if key(each) not in other] if other else [*before]
+    for place, each in placed:
+        made.insert(place, each)
+    return tuple(made)
+
+
+_BUT_RULES = attrgetter(*(name for name in _PORT if name != "rules"))
+_BUT_LEASES = attrgetter(*(field.name for field in attrs.fields(Network) if field.name != "leases"))
+
+
+def _is_filtered_anew(before: Port, now: Port) -> bool:
+    return bool(_BUT_RULES(before) == _BUT_RULES(now))
+
+
+def _is_leased_anew(before: Network, now: Network) -> bool:
+    return bool(_BUT_LEASES(before) == _BUT_LEASES(now))
+
+
+def _new_rules(ports: Iterable[Port]) -> tuple[NewRules, ...]:
+    by_rules: dict[int, list[Port]] = {}
+    for port in ports:
+        by_rules.setdefault(id(port.rules), []).append(port)
+    return tuple(NewRules(ports=tuple(map(_ID, some)), rules=some[0].rules) for some in by_rules.values())
+
+
+def _new_leases(before: Network, now: Network) -> NewLeases:
+    leases = _differences(before.leases, now.leases, _LEASE)
+    return NewLeases(network=now.id, leases=leases.placed, gone=tuple(leases.gone))
+
+
+def _leased(network: Network, change: NewLeases) -> Network:
+    return attrs.evolve(network, leases=_put(network.leases, change.leases, change.gone, _LEASE))
+
+
+@attrs.define
+class _Shared:
+    """Rules that are written once; by identity, as comparing equal ones would cost as much as writing them."""
+
+    written: list[object] = attrs.field(factory=list)
+    _places: dict[int, int] = attrs.field(factory=dict)
+
+    def place(self, rules: tuple[Rule, ...]) -> int:
+        """Return where among them some rules stand."""
+        if id(rules) not in self._places:
+            self._places[id(rules)] = len(self.written)
+            self.written.append(to_plain(rules))
+        return self._places[id(rules)]
+
+    def port(self, port: Port) -> dict[str, object]:
+        """Write a port with the place of its rules."""
+        return {**to_plain(with_rules(port, ())), "rules": self.place(port.rules)}
+
+
+_SharedRules = tuple[tuple[Rule, ...], ...]
+
+
+def _read_shared(plain: Any) -> _SharedRules:
+    return to_record(plain, tuple[tuple[Rule, ...], ...], tolerant=True)
+
+
+def _read_port(plain: Mapping[str, Any], shared: _SharedRules) -> Port:
+    return with_rules(to_record({**plain, "rules": ()}, Port, tolerant=True), shared[plain["rules"]])
+
+
 def write(topology: Topology) -> dict[str, object]:
     """Turn a topology into plain data."""
-    places: dict[int, int] = {}
-    shared: list[object] = []
-    ports = []
-    for port in topology.ports:
-        # By identity: comparing equal rules would cost as much as writing them.
-        if id(port.rules) not in places:
-            places[id(port.rules)] = len(shared)
-            shared.append(to_plain(port.rules))
-        ports.append(to_plain(attrs.evolve(port, rules=())) | {"rules": places[id(port.rules)]})
+    shared = _Shared()
+    ports = [shared.port(port) for port in topology.ports]
     plain: dict[str, object] = to_plain(attrs.evolve(topology, ports=()))
-    return plain | {"ports": ports, "rules": shared}
+    return plain | {"ports": ports, "rules": shared.written}
 
 
 def read(plain: Any) -> Topology:
     """Build the topology again. Raises TypeError, ValueError or LookupError when it is not one."""
-    shared = to_record(plain["rules"], tuple[tuple[Rule, ...], ...], tolerant=True)
-    ports = [
-        attrs.evolve(to_record({**port, "rules": ()}, Port, tolerant=True), rules=shared[port["rules"]])
-        for port in plain["ports"]
-    ]
+    shared = _read_shared(plain["rules"])
+    ports = [_read_port(port, shared) for port in plain["ports"]]
     rest = {name: value for name, value in plain.items() if name not in ("ports", "rules")}
     return attrs.evolve(to_record(rest, Topology, tolerant=True), ports=tuple(ports))
+
+
+def write_change(next: NextTopology) -> dict[str, object]:
+    """Turn what is new of a topology into plain data."""
+    change = change_of(next)
+    shared = _Shared()
+    ports = [(place, shared.port(port)) for place, port in change.ports]
+    rules = [{"ports": each.ports, "rules": shared.place(each.rules)} for each in change.rules]
+    plain: dict[str, object] = to_plain(attrs.evolve(change, ports=(), rules=()))
+    return plain | {"ports": ports, "rules": rules, "shared": shared.written}
+
+
+def read_change(plain: Any) -> TopologyChange:
+    """Build the change again. Raises TypeError, ValueError or LookupError when it is not one."""
+    shared = _read_shared(plain["shared"])
+    ports = tuple((int(place), _read_port(port, shared)) for place, port in plain["ports"])
+    rules = tuple(NewRules(ports=tuple(each["ports"]), rules=shared[each["rules"]]) for each in plain["rules"])
+    rest = {name: value for name, value in plain.items() if name not in ("ports", "rules", "shared")}
+    return attrs.evolve(to_record(rest, TopologyChange, tolerant=True), ports=ports, rules=rules)

@@ -6,6 +6,7 @@ says why that has the same end, too.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated
 
 import attrs
@@ -13,9 +14,10 @@ import attrs
 from novakit.bus import topologies
 from novakit.bus.contract import Contract, Encoded, call
 from novakit.bus.repeats import READS, kept, settles
-from novakit_hookspecs.fields import tuple_field, uuid_field
+from novakit.bus.topologies import NextTopology, TopologyChange
+from novakit_hookspecs.fields import mapping_field, tuple_field, uuid_field
 from novakit_hookspecs.hosts import Holding
-from novakit_hookspecs.networks import Abandoned, Applied, Topology
+from novakit_hookspecs.networks import Abandoned, Applied, Topology, Vif
 from novakit_hookspecs.servers import Guest, GuestPlan, Power
 
 API, CONDUCTOR = ("api",), ("conductor",)
@@ -84,6 +86,40 @@ NOTHING_KEPT = Kept()
 
 
 @attrs.frozen(kw_only=True)
+class Wired:
+    """What became of a topology, told as far as it is not what was told of the one that it was made of."""
+
+    revision: int
+    """The revision that the host has now."""
+    vifs: Mapping[str, Vif] = mapping_field()
+    """By port: what is new or another; all where the topology came whole."""
+    unwired: tuple[str, ...] = tuple_field()
+    """Ports that were wired and are not any more."""
+    faults: Mapping[str, str] = mapping_field()
+    """All there are: by id of the port, network or router that could not be made, a sentence why."""
+    mark: str = attrs.field(default="", eq=False)
+    """The host's name for the topology, by which the next one may come as a change of it; empty where it may not."""
+
+    @classmethod
+    def since(cls, before: Mapping[str, Vif], applied: Applied, mark: str) -> "Wired":
+        """Tell what was applied to whom was told before which ports are wired."""
+        return cls(
+            revision=applied.revision,
+            vifs={port: vif for port, vif in applied.vifs.items() if before.get(port) is not vif},
+            unwired=tuple(before.keys() - applied.vifs.keys()),
+            faults=applied.faults,
+            mark=mark,
+        )
+
+    def applied(self, before: Mapping[str, Vif]) -> Applied:
+        """Return all that was applied, for whom was told before which ports are wired."""
+        vifs = {**before, **self.vifs}
+        for port in self.unwired:
+            vifs.pop(port, None)
+        return Applied(revision=self.revision, vifs=vifs, faults=self.faults)
+
+
+@attrs.frozen(kw_only=True)
 class BuildPlan:
     """A guest as the conductor knows it: the image still to be fetched, the NICs without their devices."""
 
@@ -123,6 +159,7 @@ _BUILD = kept("operation", "plan.guest", "plan.nics", about="plan.guest.id")
 """Image and note may be others when it is asked again: each try has a ticket of its own."""
 _SNAPSHOT = kept("operation", about="server")
 _TOPOLOGY = Encoded(topologies.write, topologies.read, lambda given: isinstance(given, Topology))
+_CHANGE = Encoded(topologies.write_change, topologies.read_change, lambda given: isinstance(given, NextTopology))
 
 
 class HostCalls(Contract):
@@ -140,10 +177,20 @@ class HostCalls(Contract):
         within=lambda config: config.agent.apply_within + MARGIN, repeat_by=settles("topology.revision"), by=CONDUCTOR
     )
     @abstractmethod
-    async def apply_network(self, topology: Annotated[Topology, _TOPOLOGY], kept: Kept = NOTHING_KEPT) -> Applied:
+    async def apply_network(self, topology: Annotated[Topology, _TOPOLOGY], kept: Kept = NOTHING_KEPT) -> Wired:
         """Make the host's network equal to a topology and what is kept, unless it has a newer one.
 
         Returns what came.
+        """
+
+    @call(within=lambda config: config.agent.apply_within + MARGIN, repeat_by=settles("change.revision"), by=CONDUCTOR)
+    @abstractmethod
+    async def change_network(
+        self, change: Annotated[NextTopology | TopologyChange, _CHANGE], kept: Kept = NOTHING_KEPT
+    ) -> Wired | None:
+        """Do as `apply_network` with the topology that comes after one that the host was given.
+
+        Returns None where the host does not have that one, as after a restart: it is to be given the whole.
         """
 
     @call(within=lambda config: config.agent.create_within + FETCHING, repeat_by=_BUILD, by=CONDUCTOR)

@@ -1,6 +1,8 @@
 """Keeps every host's network as it should be: pushes topologies to hosts that are behind, joining requests.
 
 The idea: a topology is a host's whole wanted state, so one push serves everybody who asked before it was read.
+What is pushed to a host that answered the last time is what changed since; to one that does not know that any more, and
+after each failure, it is the whole. What host and conductor remember for that is memory alone, and may be lost.
 Requests for a host join the round that waits; a round waits `GATHER` when somebody waits for it, and longer when it
 is only news for others. Hosts that are due are read together, in a number of queries that does not grow with them.
 The invariant: who calls `ensure` gets a push whose topology was read after the call. One push to a host at a time;
@@ -14,16 +16,19 @@ one push to a host in `LONGEST`. Only routers and DHCP, which the new guest asks
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import attrs
 import structlog
 
 from novakit import world
-from novakit.bus import RemoteError, Targets, Unreachable
-from novakit.calls.host import NOTHING_KEPT, HostCalls, Kept
+from novakit.bus import RemoteError, RemoteNotFound, Targets, Unreachable
+from novakit.bus.topologies import NextTopology
+from novakit.calls.host import NOTHING_KEPT, HostCalls, Kept, Wired
+from novakit.concurrency.bounded import BoundedMemory
 from novakit.conductor.work import Postponed
 from novakit.network import Networks
-from novakit_hookspecs.networks import Applied, Topology
+from novakit_hookspecs.networks import Applied, Topology, Vif
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +49,10 @@ SHARE = 2
 """How many times as long as the reading of topologies took the next reading waits: most time is for other work."""
 
 
+MOST = 50_000
+"""Ports of all hosts together that are remembered to be on them."""
+
+
 async def _nothing(hosts: Sequence[str]) -> Mapping[str, Kept]:
     return {}
 
@@ -58,6 +67,15 @@ class _Round:
     awaited: bool = False
 
 
+@attrs.frozen
+class _KnownTopology:
+    """What a host answered that it has."""
+
+    mark: str
+    topology: Topology
+    vifs: Mapping[str, Vif]
+
+
 @attrs.define
 class Wiring:
     """Pushes the wanted topology of hosts to their agents."""
@@ -68,6 +86,7 @@ class Wiring:
     """Says what of the networks of some hosts is to stay though no topology knows of it."""
     on_pushed: Callable[[str], None] = lambda host: None
     """Called with a host that took its topology; may be set later."""
+    _known: BoundedMemory[_KnownTopology] = attrs.field(factory=lambda: BoundedMemory(MOST))
     _waiting: dict[str, _Round] = attrs.field(factory=dict)
     _pushing: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     _rested: dict[str, float] = attrs.field(factory=dict)
@@ -178,7 +197,7 @@ class Wiring:
             self._wake.set()
 
     async def _apply(self, host: str, topology: Topology, kept: Kept) -> Applied:
-        applied = await self.hosts.at(host).apply_network(topology, kept)
+        applied = await self._give(host, topology, kept)
         await self.networks.record_applied(host, applied)
         if applied.revision > topology.revision:
             # The host has seen more than this database has: of a backup, the revisions begin anew above the host's.
@@ -186,6 +205,23 @@ class Wiring:
             self.poke([host])
         for thing, why in applied.faults.items():
             log.warning("part of a host's network is not there", host=host, thing=thing, why=why)
+        return applied
+
+    async def _give(self, host: str, topology: Topology, kept: Kept) -> Applied:
+        """Have a host apply a topology, and return all that became of it."""
+        known = self._known.pop(host)
+        wired: Wired | None = None
+        if known is not None:
+            # An agent that was replaced by one of an older version has no such call.
+            with suppress(RemoteNotFound):
+                next = NextTopology(known.mark, known.topology, topology)
+                wired = await self.hosts.at(host).change_network(next, kept)
+        before: Mapping[str, Vif] = known.vifs if known is not None and wired is not None else {}
+        if wired is None:
+            wired = await self.hosts.at(host).apply_network(topology, kept)
+        applied = wired.applied(before)
+        if wired.mark:
+            self._known.put(host, _KnownTopology(wired.mark, topology, applied.vifs), len(topology.ports))
         return applied
 
 

@@ -1,10 +1,14 @@
 """Topologies as messages."""
 
+import random
+
+import attrs
 import orjson
 import pytest
 
 from novakit.bus import topologies
-from novakit_hookspecs.networks import Address, Network, Port, Rule, Subnet, Topology
+from novakit.bus.topologies import NextTopology
+from novakit_hookspecs.networks import Address, Lease, Network, Port, Router, Rule, Subnet, Topology
 
 NETWORK, SUBNET = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 MEMBERS = tuple(f"10.0.{number >> 8}.{number & 255}/32" for number in range(500))
@@ -48,3 +52,87 @@ def test_an_empty_topology_is_one_too() -> None:
 def test_what_is_no_topology_is_refused(broken: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError, LookupError)):
         topologies.read(broken)
+
+
+def _crossed(next: NextTopology) -> Topology:
+    plain = orjson.loads(orjson.dumps(topologies.write_change(next)))
+    return topologies.changed(next.before, topologies.read_change(plain))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_comes_next_crosses_the_bus_as_what_changed_whatever_changed(seed: int) -> None:
+    chance = random.Random(seed)
+    some = _topology()
+    routers = tuple(
+        Router(id=f"00000000-0000-4000-a000-{n:012}", interfaces=(), routes=(("10.0.0.0/8", f"10.0.0.{n}"),))
+        for n in range(4)
+    )
+    leases = tuple(
+        Lease(port_id=port.id, mac=port.mac, ip=address.ip, hostname="h")
+        for port in some.ports
+        for address in port.addresses
+    )
+    networks = tuple(
+        attrs.evolve(some.networks[0], id=f"00000000-0000-4000-b000-{n:012}", leases=leases[n:]) for n in range(4)
+    )
+    before = Topology(revision=1, ports=some.ports, networks=networks, routers=routers)
+    rules = (RULES, RULES[:1], (*RULES, *RULES[:1]))
+    for revision in range(2, 30):
+        ports = [
+            attrs.evolve(port, rules=chance.choice(rules)) if chance.random() < 0.3 else port
+            for port in before.ports
+            if chance.random() < 0.9
+        ]
+        missing = [port for port in some.ports if port.id not in {each.id for each in ports}]
+        for port in chance.sample(missing, len(missing) // 2):
+            ports.insert(chance.randrange(len(ports) + 1), attrs.evolve(port, mac=f"fa:16:3e:00:00:{revision:02x}"))
+        networks = tuple(
+            attrs.evolve(each, leases=chance.sample(leases, 9)) if chance.random() < 0.3 else each for each in networks
+        )
+        now = Topology(
+            revision=revision,
+            ports=tuple(chance.sample(ports, len(ports)) if chance.random() < 0.2 else ports),
+            networks=tuple(each for each in networks if chance.random() < 0.8),
+            routers=tuple(chance.sample(routers, 3)),
+        )
+        made = _crossed(NextTopology("mark", before, now))
+        assert made == now
+        before = now
+
+
+def test_of_ports_with_other_rules_alone_nothing_but_the_rules_is_written_and_once() -> None:
+    before = _topology()
+    other = (*RULES, Rule(direction="ingress", ethertype="IPv4", protocol=1))
+    ports = tuple(attrs.evolve(port, rules=other) if port.rules is RULES else port for port in before.ports)
+    next = NextTopology("mark", before, attrs.evolve(before, revision=10, ports=ports))
+    message = orjson.dumps(topologies.write_change(next))
+    assert message.count(MEMBERS[-1].encode()) == 1 and before.ports[0].mac.encode() not in message
+    made = _crossed(next)
+    assert made == next.now
+    assert made.ports[0].rules is made.ports[24].rules and made.ports[0].addresses is before.ports[0].addresses
+    assert made.ports[25] is before.ports[25] and made.networks is not next.now.networks
+    assert made.networks[0] is before.networks[0]
+
+
+def test_of_a_network_with_another_lease_nothing_but_the_lease_is_written() -> None:
+    network = attrs.evolve(
+        _topology().networks[0],
+        leases=tuple(
+            Lease(port_id=_port(n, ()).id, mac=f"fa:16:3e:00:00:{n:02x}", ip=f"10.0.0.{n}", hostname=f"name-{n}")
+            for n in range(50)
+        ),
+    )
+    before = Topology(revision=1, networks=(network,))
+    fewer = attrs.evolve(network, leases=(*network.leases[:7], *network.leases[8:]))
+    for next in (
+        NextTopology("mark", before, Topology(revision=2, networks=(fewer,))),
+        NextTopology("mark", Topology(revision=2, networks=(fewer,)), before),
+    ):
+        message = orjson.dumps(topologies.write_change(next))
+        assert message.count(b"name-") <= 1 and b"segment" not in message
+        assert _crossed(next) == next.now
+
+
+def test_within_a_process_what_comes_next_is_handed_over_as_it_is() -> None:
+    next = NextTopology("mark", Topology(revision=1), _topology())
+    assert topologies.changed(next.before, next) is next.now and next.revision == 9

@@ -17,6 +17,7 @@ from novakit import world
 from novakit.bus import READS, RemoteRefused
 from novakit.bus.contract import methods_of
 from novakit.bus.repeats import named
+from novakit.bus.topologies import NextTopology
 from novakit.calls.host import BuildPlan, GuestNote, HostCalls, ImageTarget, NetworksNote
 from novakit_hookspecs.networks import Topology
 from novakit_hookspecs.servers import GuestPlan, Power
@@ -72,9 +73,15 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     await store.close()
 
 
+async def _next(host: HostCalls) -> Any:
+    now = Topology(revision=1000)
+    return await host.change_network(NextTopology((await host.apply_network(now)).mark, now, now))
+
+
 Ask = Callable[[HostCalls, str], Awaitable[Any]]
 ORDER: Mapping[str, Ask] = {
     "apply_network": lambda host, url: host.apply_network(Topology(revision=1000)),
+    "change_network": lambda host, url: _next(host),
     "keep_note": lambda host, url: host.keep_note(NOTE),
     "keep_networks": lambda host, url: host.keep_networks(AROUND),
     "build": lambda host, url: host.build(OPERATION, PLAN),
@@ -140,6 +147,7 @@ def test_two_calls_with_one_key_are_one_call() -> None:
     """The key that each call declares is in what it is asked with."""
     given: dict[str, dict[str, Any]] = {
         "apply_network": {"topology": Topology(revision=1000)},
+        "change_network": {"change": NextTopology("mark", Topology(revision=999), Topology(revision=1000))},
         "keep_note": {"note": NOTE},
         "keep_networks": {"note": AROUND},
         "build": {"operation": OPERATION, "plan": PLAN},
@@ -152,7 +160,7 @@ def test_two_calls_with_one_key_are_one_call() -> None:
         "remove_abandoned": {"owner": OLD},
     }
     assert given.keys() == ORDER.keys()
-    around = {"apply_network", "keep_networks", "remove_abandoned"}
+    around = {"apply_network", "change_network", "keep_networks", "remove_abandoned"}
     for name, arguments in given.items():
         repeat = methods_of(HostCalls)[name].declared.repeat_by
         assert repeat.by and all(named(path, arguments) is not None for path in repeat.by), name

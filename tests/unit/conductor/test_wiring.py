@@ -1,20 +1,21 @@
 """Pushing topologies: joined, batched, and one host's trouble is its own."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from novakit.bus import RemoteError, RemoteRefused, Targets, Unreachable
-from novakit.calls.host import HostCalls
+from novakit.bus import RemoteError, RemoteNotFound, RemoteRefused, Targets, Unreachable
+from novakit.bus.topologies import NextTopology
+from novakit.calls.host import HostCalls, Wired
 from novakit.conductor import wiring as module
 from novakit.conductor.wiring import Wiring
 from novakit.conductor.work import Postponed
 from novakit.config import Config
-from novakit_hookspecs.networks import Applied, Router, Topology
+from novakit_hookspecs.networks import Applied, Router, Topology, Vif
 from novakit_hookspecs.plain import to_plain
 
 ROUTER = Router(id="7a1f3c1e-5b1e-4a6c-9d59-0c2f5c3c9a10", interfaces=())
@@ -27,6 +28,7 @@ class Revisions:
     wanted: dict[str, int] = attrs.field(factory=dict)
     reads: list[set[str]] = attrs.field(factory=list)
     recorded: list[tuple[str, int]] = attrs.field(factory=list)
+    applied: list[Applied] = attrs.field(factory=list)
     broken: set[str] = attrs.field(factory=set)
     serving: set[str] = attrs.field(factory=set)
 
@@ -43,6 +45,7 @@ class Revisions:
 
     async def record_applied(self, host: str, applied: Applied) -> None:
         self.recorded.append((host, applied.revision))
+        self.applied.append(applied)
 
 
 @attrs.define
@@ -53,6 +56,11 @@ class Agents:
     gone: set[str] = attrs.field(factory=set)
     slow: dict[str, asyncio.Event] = attrs.field(factory=dict)
     refusal: Exception | None = None
+    asked: list[str] = attrs.field(factory=list)
+    has: dict[str, list[str]] = attrs.field(factory=dict)
+    """Marks of what each was given."""
+    wires: Callable[[NextTopology | None], Wired] | None = None
+    """What becomes of what is given; None for agents of a version that takes no changes."""
 
     async def call(self, target: str, method: str, body: Mapping[str, Any], *, within: float) -> Any:
         host = target.removeprefix("agent.")
@@ -62,9 +70,17 @@ class Agents:
             raise self.refusal
         if host in self.slow:
             await self.slow[host].wait()
-        revision = body["topology"].record.revision
+        self.asked.append(method)
+        topology, given = body.get("topology"), body.get("change")
+        revision = (topology or given).record.revision
+        if given and given.record.base not in self.has.get(host, ()):
+            return None
         self.taken.append((host, revision))
-        return to_plain(Applied(revision=revision))
+        if self.wires is None:
+            return to_plain(Applied(revision=revision))
+        self.has.setdefault(host, []).append(f"{host}/{len(self.taken)}")
+        wired = self.wires(given.record if given else None)
+        return to_plain(attrs.evolve(wired, revision=revision, mark=self.has[host][-1]))
 
 
 @pytest.fixture
@@ -183,3 +199,61 @@ async def test_a_host_that_nobody_waits_for_rests_the_longer_the_longer_its_push
     assert ended + 0.2 * module.CALM <= wiring._waiting["slow"].due <= ended + module.LONGEST
     assert wiring._waiting["gateway"].due <= ended + module.REST
     assert (await wiring.ensure("slow")).revision == 0 and loop.time() < ended + module.REST
+
+
+WHOLE, CHANGE = "apply_network", "change_network"
+ONE, TWO = Vif(device="tap1", mtu=1500), Vif(device="tap2", mtu=1500)
+
+
+async def test_a_host_that_answered_is_given_what_changed_and_all_that_it_has_is_recorded(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    agents.wires = lambda given: Wired(revision=0, vifs={"a": ONE, "b": ONE}) if given is None else AFTER
+    for revision in (1, 2):
+        networks.wanted["h"] = revision
+        applied = await wiring.ensure("h")
+    assert agents.asked == [WHOLE, CHANGE]
+    assert applied == Applied(revision=2, vifs={"b": TWO, "c": ONE}, faults={"a": "gone"})
+    assert networks.applied[-1] == applied
+
+
+AFTER = Wired(revision=0, vifs={"b": TWO, "c": ONE}, unwired=("a",), faults={"a": "gone"})
+
+
+async def test_a_host_that_does_not_know_what_it_was_given_is_given_the_whole_at_once(
+    wiring: Wiring, networks: Revisions, agents: Agents
+) -> None:
+    agents.wires = lambda given: Wired(revision=0, vifs={"a": ONE} if given is None else {})
+    await wiring.ensure("h")
+    agents.has.clear()  # as after a restart
+    assert (await wiring.ensure("h")).vifs == {"a": ONE}
+    assert agents.asked == [WHOLE, CHANGE, WHOLE]
+    assert (await wiring.ensure("h")).vifs == {"a": ONE}
+    assert agents.asked[3:] == [CHANGE]
+
+
+async def test_after_a_failure_a_host_is_given_the_whole(wiring: Wiring, agents: Agents) -> None:
+    agents.wires = lambda given: Wired(revision=0)
+    await wiring.ensure("h")
+    agents.gone.add("h")
+    with pytest.raises(Unreachable):
+        await wiring.ensure("h")
+    agents.gone.clear()
+    await wiring.ensure("h")
+    assert agents.asked == [WHOLE, WHOLE]
+
+
+async def test_an_agent_of_an_older_version_is_given_the_whole(wiring: Wiring, agents: Agents) -> None:
+    for _ in range(2):
+        await wiring.ensure("h")
+    assert agents.asked == [WHOLE, WHOLE], "it gives no mark"
+
+    def older(given: NextTopology | None) -> Wired:
+        if given is not None:
+            raise RemoteNotFound("NotFound", "agent.h has no change_network")
+        return Wired(revision=0)
+
+    agents.wires = older
+    for _ in range(2):
+        await wiring.ensure("h")
+    assert agents.asked[2:] == [WHOLE, CHANGE, WHOLE]
