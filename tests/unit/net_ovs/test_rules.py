@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novakit_hookspecs.networks import Rule
+from novakit_net_ovs import rules
 from novakit_net_ovs.rules import collapse, matches, policy_number, port_masks
 
 PORTS = st.integers(0, 0xFFFF)
@@ -78,3 +79,11 @@ def test_the_same_rules_are_the_same_policy_in_any_order() -> None:
     assert policy_number((one, two), taken) == policy_number((two, one, one), taken) != policy_number((one,), taken)
     assert policy_number((), taken) == 0
     assert 0 not in taken
+
+
+def test_of_a_group_with_a_member_more_only_the_new_address_is_read() -> None:
+    members = [f"172.31.{number}.7/32" for number in range(200)]
+    assert len(matches(rule(remotes=tuple(members)))) == 200
+    before = rules._network.cache_info().misses
+    assert len(matches(rule(remotes=(*members, "172.30.0.9/32")))) == 201
+    assert rules._network.cache_info().misses == before + 1

@@ -75,6 +75,7 @@ def collapse(cidrs: Iterable[str], version: int) -> Sequence[ipaddress.IPv4Netwo
     return list(ipaddress.collapse_addresses(n for n in map(_network, cidrs) if isinstance(n, ipaddress.IPv6Network)))
 
 
+@functools.lru_cache(4 * CACHED)  # of a large group, all but the member that has just come were there before
 def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(cidr, strict=False)
 
