@@ -8,6 +8,7 @@ The cost: 1 µs and 400 bytes for a port, of at most `MOST` ports and leases; of
 """
 
 import functools
+from collections.abc import Sequence
 
 import attrs
 
@@ -23,7 +24,9 @@ MOST = 50_000
 class MadePort:
     """A port as its host is told of it, and what it is made from but for its rules."""
 
-    lines: tuple[GuestPortLine, ...]
+    lines: Sequence[GuestPortLine]
+    groups: tuple[str, ...]
+    """The security groups by which it is filtered."""
     is_up: bool
     """Whether its network is."""
     port: Port

@@ -86,6 +86,8 @@ class Built:
 
 _Guests = Mapping[str, Sequence[GuestPortLine]]
 """The lines of the ports on a host, by port, the oldest port first."""
+_RulesOf = Mapping[tuple[str, ...], tuple[Rule, ...]]
+"""By the security groups that they are of."""
 
 
 async def build(session: Session, hosts: Collection[str], told: BoundedMemory[Told]) -> Built:
@@ -223,21 +225,20 @@ def _network(network: StoredNetwork, segments: _Segments, *, served: bool) -> Ne
     )
 
 
-def _make_ports(
-    now: Told, before: Told, guests: _Guests, segments: _Segments, rules_of: Mapping[tuple[str, ...], tuple[Rule, ...]]
-) -> None:
+def _make_ports(now: Told, before: Told, guests: _Guests, segments: _Segments, rules_of: _RulesOf) -> None:
     """Make the ports of one host, those that are as they were from what it was told before."""
-    for key, some in guests.items():
-        lines = tuple(some)
-        groups = _groups(lines)
-        if groups not in now.rules:
-            now.rules[groups] = _same(before.rules.get(groups), rules_of[groups])
-        rules, is_up = now.rules[groups], segments.networks[lines[0].network_id].admin_state_up
+    for key, lines in guests.items():
         made = before.ports.get(key)
-        if made is None or made.lines != lines or made.is_up != is_up:
-            made = MadePort(lines, is_up, _port(lines, rules, is_up=is_up))
+        is_known = made is not None and made.lines == lines
+        groups = made.groups if made is not None and is_known else _groups(lines)
+        rules = now.rules.get(groups)
+        if rules is None:
+            rules = now.rules[groups] = _same(before.rules.get(groups), rules_of[groups])
+        is_up = segments.networks[lines[0].network_id].admin_state_up
+        if made is None or not is_known or made.is_up != is_up:
+            made = MadePort(lines, groups, is_up, _port(lines, rules, is_up=is_up))
         elif made.port.rules is not rules:
-            made = MadePort(lines, is_up, with_rules(made.port, rules))
+            made = MadePort(made.lines, groups, is_up, with_rules(made.port, rules))
         now.ports[key] = made
 
 
@@ -260,10 +261,12 @@ def _groups(lines: Sequence[GuestPortLine]) -> tuple[str, ...]:
     """Return the security groups by which a port is filtered."""
     if not lines[0].port_security:
         return ()
+    if len(lines) == 1:
+        return (lines[0].group_id,) if lines[0].group_id else ()
     return tuple(dict.fromkeys(line.group_id for line in lines if line.group_id))
 
 
-async def _rules_of(session: Session, guests: Iterable[_Guests]) -> dict[tuple[str, ...], tuple[Rule, ...]]:
+async def _rules_of(session: Session, guests: Iterable[_Guests]) -> _RulesOf:
     """Return the rules of all ports by their groups; ports in the same groups share one tuple, which is sent once."""
     wanted = {_groups(lines) for some in guests for lines in some.values()}
     by_group = await _rules(session, {group for groups in wanted for group in groups})
