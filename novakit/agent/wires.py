@@ -1,8 +1,8 @@
 """What a host was told of its network: the latest topologies, which others are made of, and what of them stays.
 
 A change names the topology that it makes another of by a mark, which this process made up and told to whom it answered:
-after a restart nobody can name one, and is asked for the whole. The latest few are kept, since there are several
-conductors, and answers are lost.
+after a restart nobody can name one, and is asked for the whole. Kept is the latest one for each of some conductors: one
+that another was made of is not needed any more, as who hears no answer sends the whole.
 What stays as it is though the topology knows nothing of it is that of strangers.
 The idea: the host remembers the last topology that it applied, in memory and in a file, and puts back into a new one
 what belongs to guests that the cloud does not know, before the network driver sees it. Drivers need not know of it.
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 SETTLE = 2.0
 """Seconds from a change until the file is written, so that a storm of changes is one write."""
 LATEST = 4
-"""Topologies that others can be made of."""
+"""Topologies that others can be made of, one for each conductor."""
 
 
 @attrs.frozen
@@ -72,7 +72,7 @@ class Wires:
 
     def answer(self, topology: Topology, applied: Applied, base: str = "") -> Wired:
         """Say what became of a topology that came, whole or as a change of `base`."""
-        before = self._answered.get(base)
+        before = self._answered.pop(base, None)
         mark = world.new_id()
         self._answered[mark] = _Answered(topology, applied.vifs)
         for oldest in [*self._answered][:-LATEST]:

@@ -8,9 +8,12 @@ import pytest
 
 from novakit.agent import wires
 from novakit.agent.wires import Wires, completed
+from novakit.bus import topologies
+from novakit.bus.topologies import NextTopology
 from novakit.calls.host import Kept
 from novakit_hookspecs.networks import (
     Address,
+    Applied,
     DhcpPort,
     Gateway,
     Lease,
@@ -21,6 +24,7 @@ from novakit_hookspecs.networks import (
     Rule,
     Subnet,
     Topology,
+    Vif,
 )
 
 
@@ -157,3 +161,35 @@ def test_the_rules_that_ports_share_are_compared_once_and_a_member_more_is_seen(
     moved = attrs.evolve(LAST, ports=(attrs.evolve(PORT, mac="fa:16:3e:00:00:09"), THEIRS))
     assert not wires._is_same(LAST, moved) and wires._is_same(LAST, attrs.evolve(LAST, revision=7))
     assert not wires._is_same(LAST, attrs.evolve(LAST, routers=()))
+
+
+def _applied(revision: int, *ports: str) -> Applied:
+    return Applied(revision=revision, vifs={port: Vif(device=f"tap{port}", mtu=1500) for port in ports})
+
+
+def test_what_came_can_be_made_another_of_by_its_name_once(tmp_path: Path) -> None:
+    memory, later = Wires(tmp_path / "topology.json"), attrs.evolve(LAST, revision=6)
+    first = memory.answer(LAST, _applied(5, "a", "b"))
+    change = topologies.change_of(NextTopology(first.mark, LAST, later))
+    assert memory.changed(change) == later
+    second = memory.answer(later, _applied(6, "b", "c"), first.mark)
+    assert (set(second.vifs), second.unwired, second.revision) == ({"b", "c"}, ("a",), 6)
+    assert memory.changed(change) is None, "who asked for it was answered with another name, or sends the whole"
+    assert memory.changed(attrs.evolve(change, base=second.mark)) == later
+    assert Wires(tmp_path / "topology.json").changed(attrs.evolve(change, base=second.mark)) is None
+
+
+def test_a_port_that_is_wired_as_it_was_is_not_told_again(tmp_path: Path) -> None:
+    memory, before = Wires(tmp_path / "topology.json"), _applied(5, "a", "b")
+    first = memory.answer(LAST, before)
+    now = attrs.evolve(before, vifs={**before.vifs, "b": Vif(device="tapb", mtu=1400)}, faults={"c": "no room"})
+    second = memory.answer(LAST, now, first.mark)
+    assert set(second.vifs) == {"b"} and second.applied(before.vifs) == now
+    assert memory.answer(LAST, now).applied({}) == now, "to whom sent the whole all is told"
+
+
+def test_the_latest_topologies_of_some_conductors_are_known_and_no_more(tmp_path: Path) -> None:
+    memory = Wires(tmp_path / "topology.json")
+    marks = [memory.answer(LAST, _applied(5)).mark for _ in range(wires.LATEST + 1)]
+    known = [memory.changed(NextTopology(mark, LAST, LAST)) is not None for mark in marks]
+    assert known == [False, *[True] * wires.LATEST]
