@@ -3,9 +3,9 @@
 import asyncio
 import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 import orjson
@@ -30,7 +30,6 @@ from novakit.store.sqlite.statements import Statements
 
 Statement = sa.Executable
 T = TypeVar("T")
-C = TypeVar("C", covariant=True)
 Row = sa.RowMapping
 Values = Mapping[str, object]
 """Values of the parameters of a statement, by name.
@@ -318,7 +317,7 @@ class Store:
             async with _connected(self.reader) as connection:
                 yield Session(connection, self.dialect, self._tally)
             return
-        async with _connected(self._sqlite.readers) as kept:
+        async with self._sqlite.readers.connect() as kept:
             yield self._on(kept)
 
     @asynccontextmanager
@@ -356,7 +355,7 @@ class Store:
             async with _connected(self.writer) as connection, connection.begin():
                 yield Session(connection, self.dialect, self._tally)
             return
-        async with _connected(self._sqlite.writers) as kept:
+        async with self._sqlite.writers.connect() as kept:
             yield self._on(kept)
             await kept.commit()
 
@@ -398,18 +397,12 @@ class Store:
             self._log.close()
 
 
-class _Connects(Protocol[C]):
-    """Whatever hands out connections: an engine of SQLAlchemy, or connections that are kept."""
-
-    def connect(self) -> AbstractAsyncContextManager[C]: ...
-
-
 @asynccontextmanager
-async def _connected(source: _Connects[C]) -> AsyncIterator[C]:
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Hold a connection. Raises StoreAway while the database cannot be reached."""
     async with AsyncExitStack() as stack:
         try:
-            connection = await stack.enter_async_context(source.connect())
+            connection = await stack.enter_async_context(engine.connect())
         except Exception as error:
             away = faults.on_connecting(error)
             if away is None or away is error:

@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from novakit import world
-from novakit.store.faults import StoreAway
+from novakit.store.faults import StoreAway, on_connecting
 from novakit.store.sqlite.dialect import SqliteConnection
 
 log = structlog.get_logger(__name__)
@@ -118,17 +118,15 @@ class Connections:
     async def connect(self) -> AsyncIterator[HeldConnection]:
         """Hold a connection; what is not committed on it at the end is rolled back.
 
-        Raises TimeoutError, and StoreAway once they are closed, or about to be.
+        Raises StoreAway while none can be had, and once they are closed, or about to be.
         """
-        self._require_open()
-        async with asyncio.timeout(WAITS if self._room.locked() else None):
-            await self._room.acquire()
         try:
-            self._require_open()
-        except StoreAway:
-            self._room.release()
-            raise
-        kept = self._free.pop() if self._free else await self._opened()
+            kept = await self._taken()
+        except Exception as error:
+            away = on_connecting(error)
+            if away is None or away is error:
+                raise
+            raise away from error
         try:
             yield kept
         except BaseException:
@@ -137,6 +135,21 @@ class Connections:
             raise
         else:
             await self._give_back(kept)
+
+    async def _taken(self) -> HeldConnection:
+        """Take a connection that is free, or open one where there are fewer than may be."""
+        self._require_open()
+        if self._room.locked():
+            async with asyncio.timeout(WAITS):
+                await self._room.acquire()
+        else:
+            await self._room.acquire()
+        try:
+            self._require_open()
+        except StoreAway:
+            self._room.release()
+            raise
+        return self._free.pop() if self._free else await self._opened()
 
     def _require_open(self) -> None:
         if self._is_closed:
