@@ -42,6 +42,8 @@ LEASE = timedelta(seconds=15)
 conductor delays its operations by as much."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the leases of others: how much later than `LEASE` a void one may be noticed."""
+REST = 0.5
+"""Seconds after which the engine looks for work that nobody told it of: what was postponed, and what others left."""
 GATHER = 0.002
 """Seconds the engine waits for more work before it leases a batch: requests that come together are written in one
 transaction, and nobody notices so short a wait."""
@@ -74,6 +76,10 @@ class Engine:
     _silences: dict[str, float] = attrs.field(factory=dict)
     """By operation: when its host was silent first, by the monotonic clock."""
     _wake: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _told: int = 0
+    """How often somebody said that there may be new work since the last look for it."""
+    _looks_again: bool = True
+    """Whether work may wait for the end of what runs."""
     _stopping: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -91,6 +97,7 @@ class Engine:
 
     def wake(self) -> None:
         """Say that there may be new work."""
+        self._told += 1
         self._wake.set()
 
     async def run(self, *, alone: bool) -> None:
@@ -130,11 +137,16 @@ class Engine:
         if free <= 0:
             return
         void = await self._void_leases()
+        # What comes while something runs may wait for that to end, and of two that come at once the second may be for
+        # the server of the first. After what was told of once while nothing ran nothing waits: its end is followed by
+        # no look, which would be a transaction.
+        came_alone, self._told = self._told == 1 and not self._running, 0
         # A lease that is lost with the power leaves its operation free, and whoever held it is gone.
         async with self.store.write(flushed=False) as session:
             until = world.now() + LEASE
             # Not what runs here, whatever its lease says: a wall clock that is set forward makes every lease look void.
             taken = await rows.lease(session, self.owner, until, free, running=self._running, void=void)
+        self._looks_again = not came_alone or len(taken) == free
         for row in taken:
             self._running[row["id"]] = world.spawn(self._one(row), name=f"operation/{row['kind']}/{row['id']}")
 
@@ -157,7 +169,7 @@ class Engine:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(REST):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -203,7 +215,9 @@ class Engine:
         finally:
             self._running.pop(row["id"], None)
             self._interruptible.discard(row["id"])
-            self.wake()
+            if self._looks_again:
+                self._told += 2  # more than one may have waited
+                self._wake.set()
 
     async def _run(self, row: Row) -> None:
         if row["cancelled"]:

@@ -16,6 +16,7 @@ import structlog
 from novakit import world
 from novakit.bus import RemoteError, RemoteRefused, Unreachable
 from novakit.calls.host import GuestNote
+from novakit.conductor import engine as conducting
 from novakit.conductor import outcomes
 from novakit.conductor.engine import Engine
 from novakit.conductor.verb import Step, Verb
@@ -270,6 +271,41 @@ async def test_operations_of_one_server_run_one_after_another_and_those_of_two_s
         await _ended(store, *first, *second)
     assert sorted(diary.lines[2:4]) == ["one", "two"]
     assert diary.lines[-2:] == ["after", "after written"]
+
+
+async def test_what_waits_for_the_end_of_others_is_looked_for_and_nothing_is_where_none_may_wait(
+    store: Store, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conducting, "REST", 600.0)
+    verbs = [diary.verb("go", diary.step("go"))]
+    async with _engine(store, *verbs) as engine:
+        await _ended(store, *await _told(store, engine, "go", server="first"))
+        await asyncio.sleep(0.1)
+        before = store.tally.transactions
+        await _ended(store, *await _told(store, engine, "go", server="alone"))
+        await asyncio.sleep(0.1)
+        assert store.tally.transactions - before == 3, "asked for, leased and ended"
+        await _ended(store, *await _told(store, engine, "go", "go", "go", server="behind-one-another"))
+        assert len(diary.lines) == 10
+
+
+async def test_more_than_the_engine_runs_at_once_is_taken_when_something_ends(
+    store: Store, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conducting, "REST", 600.0)
+    async with _engine(store, diary.verb("go", diary.step("go")), limit=1) as engine:
+        many = [(await _ask(store, "go", server=str(number)))[0] for number in range(3)]
+        engine.wake()
+        await _ended(store, *many)
+
+
+async def _told(store: Store, engine: Engine, *kinds: str, server: str) -> list[str]:
+    """Ask for operations, and tell the engine of each."""
+    found = []
+    for kind in kinds:
+        found += await _ask(store, kind, server=server)
+        engine.wake()
+    return found
 
 
 async def test_an_operation_goes_on_after_the_last_step_that_was_written(store: Store, diary: Diary) -> None:
