@@ -16,6 +16,7 @@ from novakit.identity.values import UserValues
 from novakit.store import Session, Store, quota
 from novakit.store import identity as table
 from novakit.store.engine import Row
+from novakit.store.identity import ProjectOfToken
 
 REFUSED = "The request you have made requires authentication."
 STALENESS = 3.0
@@ -51,7 +52,7 @@ class Grant:
 
     token: Token
     user: Row
-    project: Row | None
+    project: ProjectOfToken | None
     roles: Sequence[Mapping[str, str]]
     """Effective roles, `id` and `name`, sorted by name."""
 
@@ -63,9 +64,9 @@ class Grant:
             user_id=self.user["id"],
             user_name=self.user["name"],
             user_domain_id=self.user["domain_id"],
-            project_id=project["id"] if project else None,
-            project_name=project["name"] if project else "",
-            project_domain_id=project["domain_id"] if project else "default",
+            project_id=project.id if project else None,
+            project_name=project.name if project else "",
+            project_domain_id=project.domain_id if project else "default",
             roles={role["name"] for role in self.roles},
             system=self.token.system,
         )
@@ -285,30 +286,27 @@ async def _granted(session: Session, token: Token) -> Grant:
 
     Raises Unauthorized where it was revoked, or its user, project or roles are gone or disabled.
     """
-    user = await table.user_of(session, key=token.user_id)
-    if user is None or not (user["enabled"] and user["domain_enabled"]):
-        raise errors.Unauthorized(REFUSED)
-    if token.issued_at < user["tokens_valid_from"] or await table.revoked(session, token.audit_ids):
-        raise errors.Unauthorized("The token was revoked; log in for a new one.")
-    project = None
-    if token.project_id is not None:
-        project = await table.project_of(session, key=token.project_id)
-        if project is None or not (project["enabled"] and project["domain_enabled"]):
-            raise errors.Unauthorized(REFUSED)
-    roles = await _effective(session, token)
-    if not roles and (token.system or token.project_id is not None):
-        raise errors.Unauthorized(REFUSED)
-    return Grant(token=token, user=user, project=project, roles=roles)
-
-
-async def _effective(session: Session, token: Token) -> list[dict[str, str]]:
     target = table.SYSTEM if token.system else token.project_id
-    names, implies = await table.role_graph(session)
-    if target is None:
-        return []
-    direct = [row["id"] for row in await table.roles_of(session, token.user_id, target)]
-    every = closure(direct, implies)
-    return sorted(({"id": key, "name": names[key]} for key in every), key=lambda role: role["name"])
+    found = await table.standing(
+        session, token.user_id, project_id=token.project_id, target_id=target, audit_ids=token.audit_ids
+    )
+    if found is None or not (found.user["enabled"] and found.user["domain_enabled"]):
+        raise errors.Unauthorized(REFUSED)
+    if token.issued_at < found.user["tokens_valid_from"] or found.is_revoked:
+        raise errors.Unauthorized("The token was revoked; log in for a new one.")
+    project = found.project
+    if token.project_id is not None and not (project and project.enabled):
+        raise errors.Unauthorized(REFUSED)
+    roles = _effective(found)
+    if not roles and target is not None:
+        raise errors.Unauthorized(REFUSED)
+    return Grant(token=token, user=found.user, project=project, roles=roles)
+
+
+def _effective(found: table.Standing) -> list[dict[str, str]]:
+    """Return the roles that are assigned, with all that they imply."""
+    every = closure(found.roles, found.implied)
+    return sorted(({"id": key, "name": found.role_names[key]} for key in every), key=lambda role: role["name"])
 
 
 def closure(direct: Sequence[str], implies: Mapping[str, Sequence[str]]) -> set[str]:

@@ -118,7 +118,8 @@ class Images:
         image = record(await self.visible(context, image_id))
         if len(self._known) >= CACHED:
             self.forget()
-        self._known[image_id, viewer] = (world.monotonic(), image)
+        # What one may see the service sees, too: the build of a server reads the image that its request has named.
+        self._known[image_id, viewer] = self._known[image_id, None] = (world.monotonic(), image)
         return image
 
     def forget(self) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
 import sqlalchemy as sa
 
 from novakit import errors
 from novakit.store.engine import Row, Session
-from novakit.store.schema import UTC, metadata
+from novakit.store.schema import UTC, JsonRows, metadata
 
 
 def _id(name: str, *rest: Any, **options: Any) -> sa.Column[object]:
@@ -219,6 +220,94 @@ def _who(table: sa.Table, key: str | None, name: str, domain: str) -> list[Any]:
     return [table.c.name == name, sa.or_(domains.c.id == domain, domains.c.name == domain)]
 
 
+_WHOSE = users.join(domains, users.c.domain_id == domains.c.id)
+_PROJECT_DOMAIN = domains.alias()
+_TARGET = sa.bindparam("target", type_=sa.String)
+_DIRECT = sa.select(JsonRows(assignments.c.role_id)).where(
+    assignments.c.user_id == users.c.id, assignments.c.target_id == _TARGET
+)
+_STANDING = (
+    sa.select(
+        users,
+        domains.c.name.label("domain_name"),
+        domains.c.enabled.label("domain_enabled"),
+        *(projects.c[name].label(f"project_{name}") for name in ("id", "name", "domain_id")),
+        _PROJECT_DOMAIN.c.name.label("project_domain_name"),
+        sa.and_(projects.c.enabled, _PROJECT_DOMAIN.c.enabled).label("project_enabled"),
+        sa.select(sa.func.count())
+        .select_from(revocations)
+        .where(revocations.c.audit_id.in_(sa.bindparam("audit_ids", expanding=True)))
+        .scalar_subquery()
+        .label("revoked"),
+        _DIRECT.correlate(users).scalar_subquery().label("direct"),
+        sa.select(JsonRows(roles.c.id, roles.c.name)).scalar_subquery().label("role_names"),
+        sa.select(JsonRows(implied_roles.c.prior_id, implied_roles.c.implied_id)).scalar_subquery().label("implied"),
+    )
+    .select_from(
+        _WHOSE.outerjoin(projects, projects.c.id == sa.bindparam("project")).outerjoin(
+            _PROJECT_DOMAIN, projects.c.domain_id == _PROJECT_DOMAIN.c.id
+        )
+    )
+    .where(users.c.id == sa.bindparam("user"))
+)
+
+
+@attrs.frozen(kw_only=True)
+class ProjectOfToken:
+    """The project that a token is for."""
+
+    id: str
+    name: str
+    domain_id: str
+    domain_name: str
+    enabled: bool
+    """Whether it and its domain are."""
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """What a user is and may do on a target, for a token to be judged by."""
+
+    user: Row
+    project: ProjectOfToken | None
+    is_revoked: bool
+    """Whether any token of the chain was revoked."""
+    roles: Sequence[str]
+    """Ids of those that are assigned on the target."""
+    role_names: Mapping[str, str]
+    implied: Mapping[str, Sequence[str]]
+    """Which roles each directly implies, by id."""
+
+
+async def standing(
+    session: Session, user_id: str, *, project_id: str | None, target_id: str | None, audit_ids: Sequence[str]
+) -> Standing | None:
+    """Fetch all that a token stands on; None where there is no such user. One statement."""
+    values = {"user": user_id, "project": project_id, "target": target_id, "audit_ids": list(audit_ids)}
+    row = await session.first(_STANDING, values)
+    if row is None:
+        return None
+    implied: dict[str, list[str]] = {}
+    for prior, follows in row["implied"] or ():
+        implied.setdefault(prior, []).append(follows)
+    return Standing(
+        user=row,
+        project=None
+        if row["project_id"] is None
+        else ProjectOfToken(
+            id=row["project_id"],
+            name=row["project_name"],
+            domain_id=row["project_domain_id"],
+            domain_name=row["project_domain_name"],
+            enabled=row["project_enabled"],
+        ),
+        is_revoked=row["revoked"] > 0,
+        roles=[role for (role,) in row["direct"] or ()],
+        role_names=dict(row["role_names"] or ()),
+        implied=implied,
+    )
+
+
 async def roles_of(session: Session, user_id: str, target_id: str) -> list[Row]:
     """Fetch the roles that are assigned to a user on a project or the system, without the implied ones."""
     return await session.all(
@@ -309,12 +398,6 @@ async def purge_revocations(session: Session, before: datetime) -> int:
     c = revocations.c
     old = await session.scalars(sa.select(c.audit_id).where(c.expires_at < before - KEPT).limit(AT_ONCE))
     return await session.changed(sa.delete(revocations).where(c.audit_id.in_(old))) if old else 0
-
-
-async def revoked(session: Session, audit_ids: Sequence[str]) -> bool:
-    """Return whether any of the tokens in a chain was revoked."""
-    found = await session.first(sa.select(revocations.c.audit_id).where(revocations.c.audit_id.in_(audit_ids)))
-    return found is not None
 
 
 async def catalog(session: Session) -> list[Row]:

@@ -240,9 +240,9 @@ async def document(service: Identity, grant: Grant, *, catalog: bool) -> dict[st
     if grant.project is not None:
         project = grant.project
         said["project"] = {
-            "domain": {"id": project["domain_id"], "name": project["domain_name"]},
-            "id": project["id"],
-            "name": project["name"],
+            "domain": {"id": project.domain_id, "name": project.domain_name},
+            "id": project.id,
+            "name": project.name,
         }
         said["is_domain"] = False
     if token.system:
