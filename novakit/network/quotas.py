@@ -34,7 +34,12 @@ class QuotaUse:
 async def limit_and_used(session: Session, project_id: str, resource: str) -> tuple[int, int]:
     """Return how many of a resource a project may have and has; one statement."""
     limit, used = await quotas.limit_and_used(session, project_id, resource)
-    return DEFAULTS[resource] if limit is None else limit, used
+    return limit_of(resource, limit), used
+
+
+def limit_of(resource: str, told: int | None) -> int:
+    """Return how many of a resource a project may have for which `told` were set, or none were."""
+    return DEFAULTS[resource] if told is None else told
 
 
 async def reserve(session: Session, project_id: str, resource: str, count: int = 1) -> None:

@@ -3,12 +3,13 @@
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from novakit import world
 from novakit.network.refusals import invalid
 from novakit.store.engine import Session
 from novakit.store.network import ports as port_rows
+from novakit.store.network.new_nics import NEAR
 from novakit.store.network.subnets import StoredSubnet
 
 Pool = tuple[int, int]
@@ -88,18 +89,24 @@ def from_cursor(pools: Iterable[Pool], cursor: int) -> Iterator[Pool]:
             yield first, min(last, cursor - 1)
 
 
-async def take(session: Session, subnet: StoredSubnet, count: int, taken: set[int]) -> list[int]:
+async def take(
+    session: Session, subnet: StoredSubnet, count: int, taken: set[int], near: Collection[int] | None = None
+) -> list[int]:
     """Choose up to `count` free addresses of a locked subnet's pools, going on where the last choice ended.
 
     `taken` holds addresses that this transaction gives away but has not written yet; what is chosen is added to it.
-    Looks at a window of addresses at a time, so a large empty range costs one query.
+    Looks at a window of addresses at a time, so a large empty range costs one query; none where the caller knows which
+    of the first ones, those `near` the cursor, are in use.
     """
     found: list[int] = []
-    window = max(64, 2 * count)
+    window = max(NEAR, 2 * count)
     for first, last in from_cursor([(pool[0], pool[1]) for pool in subnet.pools], subnet.cursor):
         while first <= last and len(found) < count:
             top = min(last, first + window - 1)
-            used = await port_rows.used_numbers(session, subnet.id, first, top)
+            if near is not None and subnet.cursor <= first and top < subnet.cursor + NEAR:
+                used = near
+            else:
+                used = await port_rows.used_numbers(session, subnet.id, first, top)
             free = (number for number in range(first, top + 1) if number not in used and number not in taken)
             found += [number for number, _ in zip(free, range(count - len(found)), strict=False)]
             first, window = top + 1, min(2 * window, 65536)

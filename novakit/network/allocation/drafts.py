@@ -8,7 +8,7 @@ The cost: 3 statements to write any number of ports, and 1 for each window of ad
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -80,9 +80,15 @@ def new_port(
     )
 
 
-async def choose(session: Session, drafts: Sequence[PortDraft], subnets: Mapping[str, Sequence[StoredSubnet]]) -> None:
+async def choose(
+    session: Session,
+    drafts: Sequence[PortDraft],
+    subnets: Mapping[str, Sequence[StoredSubnet]],
+    near: Mapping[str, Collection[int]] | None = None,
+) -> None:
     """Give every draft its addresses, from the locked subnets of each network.
 
+    `near` are, by subnet, the addresses near its cursor that are in use, where the caller knows them.
     Raises IpAddressInUse when a wanted one is taken and IpAddressGenerationFailure when none is left.
     """
     by_id = {subnet.id: subnet for group in subnets.values() for subnet in group}
@@ -100,7 +106,7 @@ async def choose(session: Session, drafts: Sequence[PortDraft], subnets: Mapping
             raise no_address_left(by_id[subnet_id].network_id)
         for draft, number in zip(askers, chosen, strict=True):
             draft.numbers.append((subnet_id, number))
-    await _choose_any(session, drafts, subnets, taken)
+    await _choose_any(session, drafts, subnets, taken, near or {})
 
 
 async def _choose_named(session: Session, drafts: Sequence[PortDraft], taken: dict[str, set[int]]) -> None:
@@ -121,6 +127,7 @@ async def _choose_any(
     drafts: Sequence[PortDraft],
     subnets: Mapping[str, Sequence[StoredSubnet]],
     taken: dict[str, set[int]],
+    near: Mapping[str, Collection[int]],
 ) -> None:
     waiting: dict[str, list[PortDraft]] = defaultdict(list)
     for draft in drafts:
@@ -129,7 +136,8 @@ async def _choose_any(
     for network_id, askers in waiting.items():
         left = list(reversed(askers))
         for subnet in subnets[network_id]:
-            for number in await take(session, subnet, len(left), taken[subnet.id]) if left else ():
+            known = taken[subnet.id], near.get(subnet.id)
+            for number in await take(session, subnet, len(left), *known) if left else ():
                 left.pop().numbers.append((subnet.id, number))
         if left:
             raise no_address_left(network_id)

@@ -8,16 +8,17 @@ import orjson
 from novakit import errors
 from novakit.context import RequestContext
 from novakit.network.allocation.addresses import containing, ip_of, number_of
-from novakit.network.quotas import limit_and_used
+from novakit.network.quotas import limit_of
 from novakit.network.records import Requested
 from novakit.network.security_group_rules import default_group_id, ensure_default
 from novakit.store import quota
 from novakit.store.engine import Session, Store
-from novakit.store.network import rows
+from novakit.store.network import new_nics, rows
 from novakit.store.network.networks import StoredNetwork
+from novakit.store.network.new_nics import Usable
 from novakit.store.network.ports import StoredAddress, StoredPort
 from novakit.store.network.security_groups import StoredSecurityGroup
-from novakit.store.network.subnets import StoredSubnet, any_network, usable_networks
+from novakit.store.network.subnets import StoredSubnet
 
 NetworksAsked = str | Sequence[Mapping[str, str | None]] | None
 PORTS_EXCEEDED = "Maximum number of ports exceeded"
@@ -46,18 +47,30 @@ async def resolve(store: Store, question: Question) -> list[Requested]:
     context, names, servers = question.context, question.names, question.servers
     requested: NetworksAsked = orjson.loads(question.asked)
     project = context.project_id or ""
+    among = None
+    if isinstance(requested, list):
+        among = [_network_id(one) for one in requested if not one.get("port")]
+    elif requested == "none":
+        among = []
     async with store.read() as session:
-        groups = await resolve_groups(session, project, names)
+        usable = await new_nics.usable(
+            session,
+            context.project_id,
+            groups=names or ["default"],
+            only=among,
+            everything=context.is_admin and among is not None,
+        )
+        groups = named_groups(usable.groups, project, names)
         if requested == "none":
             return []
         if requested is None or isinstance(requested, str):
-            nics = await _automatic(session, project, must=requested == "auto")
+            nics = _automatic(usable, project, must=requested == "auto")
         else:
-            nics = [await _named(session, context, one, servers) for one in requested]
+            nics = [await _named(session, context, usable, one, servers) for one in requested]
             _refuse_duplicates(nics)
-        new = servers * sum(nic.port_id is None for nic in nics)
-        if new and quota.exceeds(*await limit_and_used(session, project, "port"), new):
-            raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
+    new = servers * sum(nic.port_id is None for nic in nics)
+    if new and quota.exceeds(limit_of("port", usable.limit), usable.ports, new):
+        raise errors.Forbidden(PORTS_EXCEEDED, kind="PortLimitExceeded")
     if groups is None and any(nic.port_id is None for nic in nics):
         async with store.write() as session:
             await ensure_default(session, project)
@@ -76,11 +89,14 @@ async def resolve_groups(session: Session, project_id: str, names: Sequence[str]
     Raises BadRequest for one that does not exist, Conflict for a name that several have.
     """
     own = await rows.find(session, StoredSecurityGroup, project_id=project_id)
+    return named_groups([(group.id, group.name) for group in own], project_id, names)
+
+
+def named_groups(own: Sequence[tuple[str, str]], project_id: str, names: Sequence[str]) -> list[str] | None:
+    """Do as `resolve_groups` does, with the ids and names of the project's groups."""
     found = []
     for name in dict.fromkeys(names or ["default"]):
-        matches = [group.id for group in own if group.id == name.lower()] or [
-            group.id for group in own if group.name == name
-        ]
+        matches = [key for key, _ in own if key == name.lower()] or [key for key, called in own if called == name]
         if len(matches) > 1:
             raise errors.Conflict(
                 f"Multiple security groups found matching '{name}'. Use an ID to be more specific.",
@@ -94,9 +110,8 @@ async def resolve_groups(session: Session, project_id: str, names: Sequence[str]
     return found
 
 
-async def _automatic(session: Session, project_id: str, *, must: bool) -> list[Requested]:
-    found = await usable_networks(session, project_id)
-    usable = [(row, count) for row, count in found if not row.external or row.project_id == project_id]
+def _automatic(found: Usable, project_id: str, *, must: bool) -> list[Requested]:
+    usable = [(row, count) for row, count in found.networks if not row.external or row.project_id == project_id]
     if not usable:
         if must:
             raise errors.BadRequest(
@@ -121,7 +136,13 @@ def _need_subnet(network: StoredNetwork, subnet_count: int) -> None:
         )
 
 
-async def _named(session: Session, context: RequestContext, one: Mapping[str, str | None], servers: int) -> Requested:
+def _network_id(one: Mapping[str, str | None]) -> str:
+    return str(one.get("uuid") or "").lower()
+
+
+async def _named(
+    session: Session, context: RequestContext, usable: Usable, one: Mapping[str, str | None], servers: int
+) -> Requested:
     tag = one.get("tag")
     if port_id := one.get("port"):
         if servers > 1:
@@ -130,13 +151,11 @@ async def _named(session: Session, context: RequestContext, one: Mapping[str, st
                 kind="MultiplePortsNotApplicable",
             )
         return await _port(session, context, str(port_id).lower(), tag)
-    network_id, fixed_ip = str(one.get("uuid") or "").lower(), one.get("fixed_ip") or None
-    found = await usable_networks(session, context.project_id, [network_id])
-    if context.is_admin and not found:
-        found = await any_network(session, network_id)
-    if not found:
+    network_id, fixed_ip = _network_id(one), one.get("fixed_ip") or None
+    found = next((known for known in usable.networks if known[0].id == network_id), None)
+    if found is None:
         raise errors.BadRequest(f"Network {network_id} could not be found.", kind="NetworkNotFound")
-    network, subnet_count = found[0]
+    network, subnet_count = found
     if network.external and not network.shared and not context.is_admin:
         raise errors.Forbidden(
             f"It is not allowed to create an interface on external network {network_id}",

@@ -329,7 +329,6 @@ _SERVER_PORTS = (
     .order_by(ports.c.position, ports.c.created_at, ports.c.id, addresses.c.number)
 )
 _PORTS_OF_FEW = _SERVER_PORTS.where(_OF_SERVERS)
-_WITH_PORTS = sa.select(ports.c.server_id).where(_OF_SERVERS).distinct()
 _SERVER_GROUPS = (
     sa.select(port_groups.c.port_id, security_groups.c.id, security_groups.c.name)
     .join(ports, ports.c.id == port_groups.c.port_id)
@@ -373,11 +372,6 @@ async def server_addresses(session: Session, server_ids: Sequence[str]) -> Seque
     if len(server_ids) <= FEW:
         return await session.rows(_ADDRESSES_OF_FEW, {"servers": list(server_ids)})
     return await session.rows(_SERVER_ADDRESSES.where(session.among(ports.c.server_id, server_ids)))
-
-
-async def servers_with_ports(session: Session, server_ids: Sequence[str]) -> list[str]:
-    """List those of some servers that have a port."""
-    return await session.scalars(_WITH_PORTS, {"servers": list(server_ids)})
 
 
 async def server_groups(session: Session, server_ids: Sequence[str]) -> Sequence[tuple[str, str, str]]:

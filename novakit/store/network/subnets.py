@@ -6,7 +6,7 @@ from typing import ClassVar
 import attrs
 import sqlalchemy as sa
 
-from novakit.store.engine import Session, Values
+from novakit.store.engine import Session
 from novakit.store.network.networks import StoredNetwork, networks
 from novakit.store.network.rows import Condition, StoredResource, made, owned_by, standard_columns
 from novakit.store.schema import metadata, uuid_column
@@ -54,41 +54,6 @@ def seen_by(project_id: str | None) -> list[Condition]:
     return [own[0] | subnets.c.network_id.in_(sa.select(networks.c.id).where(networks.c.shared))] if own else []
 
 
-async def usable_networks(
-    session: Session, project_id: str | None, only: Collection[str] | None = None
-) -> list[tuple[StoredNetwork, int]]:
-    """Fetch the networks that a project may use: own, shared and external ones, each with its number of subnets."""
-    if only is None:
-        return await _with_subnet_count(session, _USABLE, {"project": project_id})
-    return await _with_subnet_count(session, _USABLE_AMONG, {"project": project_id, "networks": list(only)})
-
-
-async def any_network(session: Session, network_id: str) -> list[tuple[StoredNetwork, int]]:
-    """Fetch a network, whoever may use it, with its number of subnets."""
-    return await _with_subnet_count(session, _WITH_SUBNET_COUNT.where(networks.c.id == network_id), {})
-
-
-_WITH_SUBNET_COUNT = sa.select(
-    networks,
-    sa.select(sa.func.count())
-    .select_from(subnets)
-    .where(subnets.c.network_id == networks.c.id)
-    .scalar_subquery()
-    .label("subnet_count"),
-).order_by(networks.c.created_at, networks.c.id)
-_USABLE = _WITH_SUBNET_COUNT.where(
-    (networks.c.project_id == sa.bindparam("project")) | networks.c.shared | networks.c.external
-)
-_USABLE_AMONG = _USABLE.where(networks.c.id.in_(sa.bindparam("networks", expanding=True)))
-
-
-async def _with_subnet_count(
-    session: Session, statement: sa.Select[*tuple[object, ...]], values: Values
-) -> list[tuple[StoredNetwork, int]]:
-    """Fetch networks, each with its number of subnets; the oldest first."""
-    return [(made(StoredNetwork, row[:-1]), row[-1]) for row in await session.execute(statement, values)]
-
-
 _WITH_SUBNETS = (
     sa.select(networks, subnets)
     .outerjoin(subnets, subnets.c.network_id == networks.c.id)
@@ -109,20 +74,3 @@ async def with_subnets(
         if row[width] is not None:
             found[row[0]][1].append(made(StoredSubnet, row[width:]))
     return list(found.values())
-
-
-_LOCK = (
-    sa.select(subnets, networks.c.port_security)
-    .join(networks, networks.c.id == subnets.c.network_id)
-    .where(subnets.c.network_id.in_(sa.bindparam("networks", expanding=True)))
-    .order_by(subnets.c.created_at, subnets.c.id)
-)
-
-
-async def lock_of_networks(session: Session, network_ids: Collection[str]) -> list[tuple[StoredSubnet, bool]]:
-    """Fetch the subnets of networks and keep other writers off them.
-
-    Beside each stands whether new ports on its network are filtered.
-    """
-    found = [tuple(row.values()) for row in await session.lock(_LOCK, {"networks": list(network_ids)})]
-    return [(made(StoredSubnet, row[:-1]), bool(row[-1])) for row in found]

@@ -1,0 +1,75 @@
+"""What a token stands for is one question to the database, on both databases."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from novakit import world
+from novakit.errors import Unauthorized
+from novakit.identity import Identity
+from novakit.identity.service import Scope
+from novakit.store import Store
+from novakit.store import identity as table
+from tests.support.stores import sqlite_store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "sqlite":
+        opened = await sqlite_store(tmp_path / "x.db")
+    else:
+        opened = await Store.open(request.getfixturevalue("postgres_with_tables"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def identity(store: Store, tmp_path: Path) -> Identity:
+    made = Identity(store, tmp_path / "keys", {})
+    await made.bootstrap(admin_password="admin", demo_password="demo")
+    return made
+
+
+async def token_of(identity: Identity, project: str | None = "admin", **scope: bool) -> str:
+    wanted = Scope(project_name=project, domain="default" if project else "", **scope)
+    text, _ = await identity.login(user_name="admin", user_domain="default", password="admin", scope=wanted)
+    return text
+
+
+async def test_a_token_is_judged_by_one_statement_with_all_that_its_roles_imply(identity: Identity) -> None:
+    text = await token_of(identity)
+    before = identity.store.tally.statements
+    grant = await identity.validate(text)
+    assert identity.store.tally.statements - before == 1
+    assert grant.project is not None and grant.project.name == "admin" and grant.project.domain_name == "Default"
+    assert [role["name"] for role in grant.roles] == ["admin", "manager", "member", "reader"]
+
+
+async def test_a_system_token_has_the_roles_of_the_system_and_an_unscoped_one_none(identity: Identity) -> None:
+    of_system = await identity.validate(await token_of(identity, None, system=True))
+    unscoped = await identity.validate(await token_of(identity, None, unscoped=True))
+    assert of_system.project is None and "admin" in {role["name"] for role in of_system.roles}
+    assert unscoped.project is None and unscoped.roles == []
+
+
+@pytest.mark.parametrize("lost", ["user", "domain", "project", "roles", "revoked", "ended"])
+async def test_a_token_that_stands_on_nothing_any_more_is_refused(identity: Identity, lost: str) -> None:
+    text = await token_of(identity)
+    token = identity.ring.read(text)
+    changes = {
+        "user": sa.update(table.users).values(enabled=False),
+        "domain": sa.update(table.domains).values(enabled=False),
+        "project": sa.update(table.projects).values(enabled=False),
+        "roles": sa.delete(table.assignments).where(table.assignments.c.target_id == token.project_id),
+        "ended": sa.update(table.users).values(tokens_valid_from=world.now() + timedelta(hours=1)),
+    }
+    if lost == "revoked":
+        await identity.revoke(text)
+    else:
+        async with identity.store.write() as session:
+            await session.execute(changes[lost])
+    with pytest.raises(Unauthorized):
+        await identity.validate(text)
