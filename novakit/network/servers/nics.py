@@ -16,7 +16,7 @@ from novakit.network.servers.requests import PORTS_EXCEEDED
 from novakit.store import quota
 from novakit.store.engine import Row, Session
 from novakit.store.network import floating_ips, new_nics, rows
-from novakit.store.network.new_nics import LockedSubnet, Surroundings
+from novakit.store.network.new_nics import LockedSubnet, NicSurroundings
 from novakit.store.network.ports import (
     PortInGroup,
     StoredPort,
@@ -142,7 +142,7 @@ async def allocate(session: Session, touched: Touched, asks: Sequence[NicRequest
     return found
 
 
-async def around_of(session: Session, asks: Sequence[NicRequest]) -> Surroundings:
+async def around_of(session: Session, asks: Sequence[NicRequest]) -> NicSurroundings:
     """Read what the NICs of servers are made by; nobody else counts the ports of their projects until the end."""
     new = [(ask, nic) for ask in asks for nic in ask.requested if nic.port_id is None]
     projects = {ask.project_id for ask, _ in new}
@@ -156,7 +156,7 @@ async def around_of(session: Session, asks: Sequence[NicRequest]) -> Surrounding
     )
 
 
-def check_quota(around: Surroundings, asks: Sequence[NicRequest]) -> None:
+def check_quota(around: NicSurroundings, asks: Sequence[NicRequest]) -> None:
     """Make sure that the projects may have the new ports that are asked for. Raises Forbidden."""
     new: dict[str, int] = defaultdict(int)
     for ask in asks:
@@ -180,7 +180,7 @@ class MadeNic:
         """Return whose it is."""
         return self.draft.row.server_id or ""
 
-    def info(self, around: Surroundings) -> PortInfo:
+    def info(self, around: NicSurroundings) -> PortInfo:
         """Return what `nics_of` would read of it, which costs as much as half of making it."""
         row, network = self.draft.row, self.subnets[0]
         by_id = {each.subnet.id: each.subnet for each in self.subnets}

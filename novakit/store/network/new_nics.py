@@ -102,7 +102,7 @@ async def usable(
 
 
 @attrs.frozen(kw_only=True)
-class Surroundings:
+class NicSurroundings:
     """What new NICs of some servers are made by."""
 
     settled: Collection[str]
@@ -150,13 +150,13 @@ async def surroundings(
     projects: Collection[str],
     groups: Collection[str],
     hosts: Collection[str],
-) -> Surroundings:
+) -> NicSurroundings:
     """Fetch what new NICs of servers are made by, for any number of them."""
     asked = {"servers": list(servers), "projects": list(projects), "groups": list(groups), "hosts": list(hosts)}
     found: dict[str, dict[str, tuple[str | None, int | None]]] = {}
     for kind, key, text, number in await session.rows(_SURROUNDINGS, asked):
         found.setdefault(kind, {})[key] = text, number
-    return Surroundings(
+    return NicSurroundings(
         settled=found.get("settled", {}).keys(),
         limits={key: number for key, (_, number) in found.get("limit", {}).items() if number is not None},
         ports={key: number for key, (_, number) in found.get("ports", {}).items() if number is not None},
