@@ -286,7 +286,7 @@ async def test_what_waits_for_the_end_of_others_is_looked_for_and_nothing_is_whe
         await asyncio.sleep(0.1)
         assert store.tally.transactions - before == 3, "asked for, leased and ended"
         await _ended(store, *await _told(store, engine, "go", "go", "go", server="behind-one-another"))
-        assert len(diary.lines) == 10
+        assert diary.lines.count("go") == 5
 
 
 async def test_more_than_the_engine_runs_at_once_is_taken_when_something_ends(
