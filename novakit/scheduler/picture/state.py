@@ -29,6 +29,7 @@ from novakit.store.compute import aggregates, hosts
 from novakit.store.compute.liveness import Liveness
 from novakit.store.engine import Row
 from novakit.store.scheduler import numa, picture
+from novakit.store.scheduler.picture import News
 from novakit_hookspecs.scheduling import Aggregate, Ask
 
 DEFAULT_ZONE = "nova"
@@ -133,12 +134,16 @@ class CloudState:
 
     async def _follow(self, now: float) -> None:
         async with self.store.read() as session:
-            latest = await picture.latest(session)
-            if latest.hosts != self.table.size or latest.host_change > self._hosts:
+            asked = self._ledger
+            news = await picture.news(session, asked)
+            if news.hosts != self.table.size or news.host_change > self._hosts:
                 await self._follow_hosts(session)
+                if self._ledger != asked:
+                    # It starts over, with all of the ledger.
+                    news = await picture.news(session, self._ledger)
             await self.measurements.follow(session)
-            await self._follow_aggregates(session, latest.aggregate_change)
-            self._ledger = await self._follow_ledger(session)
+            await self._follow_aggregates(session, news.aggregate_change)
+            await self._follow_ledger(session, news)
             # While some host is silent each look asks, so that its return counts at the next decision.
             if self._silent or now - self._liveness_at >= min(self.down_after / 4, 10.0):
                 await self._follow_liveness(session)
@@ -246,13 +251,12 @@ class CloudState:
             self.table.put(row, availability_zone=zones.get(name, self.default_zone))
         self._groups = last
 
-    async def _follow_ledger(self, session: Session) -> int:
-        """Read what changed in the ledger but for claims of one's own. Returns the number to go on from."""
-        changed, seen = await self.placement.changed_since(session, self._ledger)
-        touched = {id for id, number in changed.items() if self._numbers.get(id) != number}
+    async def _follow_ledger(self, session: Session, news: News) -> None:
+        """Read what changed in the ledger but for claims of one's own."""
+        touched = {id for id, number in news.ledger.items() if self._numbers.get(id) != number}
         await self._read_stock(session, touched if self._ledger else None)
-        self._numbers.update(changed)
-        return seen
+        self._numbers.update(news.ledger)
+        self._ledger = news.next_ledger
 
     async def _read_stock(self, session: Session, provider_ids: set[str] | None) -> None:
         if provider_ids is not None and not provider_ids:

@@ -74,14 +74,25 @@ _SINCE_SNAPSHOT = sa.union_all(
 """A number from the future comes from a dump of another cluster; it counts only for those who ask for everything."""
 
 
+SINCE = {"postgresql": _SINCE_SNAPSHOT, "sqlite": _SINCE}
+"""The question of `since`, by dialect, to be asked with others; `read_since` reads its rows."""
+
+
 async def since(session: Session, seen: int) -> tuple[dict[str, int], int]:
     """Return the change numbers, by id, of the providers that changed or went away after `seen`; 0 asks for all.
 
     Beside them is the number to ask with next.
     """
-    by_snapshot = session.dialect == "postgresql"
-    rows = await session.rows(_SINCE_SNAPSHOT if by_snapshot else _SINCE, {"seen": seen})
-    if by_snapshot:
-        changed = {row[0]: row[1] for row in rows if row[0] is not None}
-        return changed, next(row[1] for row in rows if row[0] is None)
-    return {row[0]: row[1] for row in rows}, max((row[1] for row in rows), default=seen)
+    return read_since(await session.rows(SINCE[session.dialect], {"seen": seen}), seen)
+
+
+def read_since(rows: Iterable[tuple[str | None, int]], seen: int) -> tuple[dict[str, int], int]:
+    """Return what the rows of `SINCE` say, asked with `seen`."""
+    changed: dict[str, int] = {}
+    following: int | None = None
+    for key, number in rows:
+        if key is None:
+            following = number
+        else:
+            changed[key] = number
+    return changed, max(changed.values(), default=seen) if following is None else following

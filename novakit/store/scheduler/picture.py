@@ -1,6 +1,6 @@
 """What a scheduler reads to keep its picture of the hosts current: a few statements, whatever the number of hosts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from novakit.store.compute.hosts import hosts
 from novakit.store.compute.servers import servers
 from novakit.store.engine import Row, Session
 from novakit.store.operations import operations
+from novakit.store.placement import changes
 from novakit.store.placement.tables import allocations, consumers, providers
 
 T = TypeVar("T")
@@ -20,27 +21,52 @@ CHUNK = 500
 """Ids in one statement; SQLite takes 32,766 parameters, and long lists are slow to compile."""
 
 
-@attrs.frozen
-class Latest:
-    """What tells in one statement whether hosts or aggregates are to be read again."""
+@attrs.frozen(kw_only=True)
+class News:
+    """What tells in one statement whether anything of the picture is to be read again."""
 
     hosts: int
     """How many there are."""
     host_change: int
     aggregate_change: int
+    """The latest change number of each kind."""
+    ledger: Mapping[str, int]
+    """Change numbers, by id, of the providers that changed or went away."""
+    next_ledger: int
+    """The number to ask with next."""
 
 
-_LATEST = sa.select(
-    sa.select(sa.func.count()).select_from(hosts).scalar_subquery(),
-    sa.select(sa.func.coalesce(sa.func.max(hosts.c.changed), 0)).scalar_subquery(),
-    sa.select(sa.func.coalesce(sa.func.max(aggregates.c.changed), 0)).scalar_subquery(),
-)
+def _number(kind: str, number: sa.Select[*tuple[object, ...]]) -> sa.Select[*tuple[object, ...]]:
+    key = sa.cast(sa.null(), sa.String).label("id")
+    number_of = sa.cast(number.scalar_subquery(), sa.BigInteger).label("number")
+    return sa.select(sa.literal(kind).label("kind"), key, number_of)
 
 
-async def latest(session: Session) -> Latest:
-    """Read how many hosts there are, and the latest changes of hosts and aggregates."""
-    row = (await session.execute(_LATEST)).one()
-    return Latest(*(int(number) for number in row))
+def _news(dialect: str) -> sa.CompoundSelect[*tuple[object, ...]]:
+    ledger = changes.SINCE[dialect].subquery()
+    first, second = ledger.columns
+    return sa.union_all(
+        _number("hosts", sa.select(sa.func.count()).select_from(hosts)),
+        _number("host_change", sa.select(sa.func.coalesce(sa.func.max(hosts.c.changed), 0))),
+        _number("aggregate_change", sa.select(sa.func.coalesce(sa.func.max(aggregates.c.changed), 0))),
+        sa.select(sa.literal("ledger").label("kind"), first, second),
+    )
+
+
+_NEWS = {dialect: _news(dialect) for dialect in changes.SINCE}
+
+
+async def news(session: Session, seen: int) -> News:
+    """Read whether hosts or aggregates changed, and what of the ledger did after `seen`; 0 asks for all of it."""
+    numbers: dict[str, int] = {}
+    ledger: list[tuple[str | None, int]] = []
+    for kind, key, number in await session.rows(_NEWS[session.dialect], {"seen": seen}):
+        if kind == "ledger":
+            ledger.append((key, number))
+        else:
+            numbers[kind] = number
+    changed, following = changes.read_since(ledger, seen)
+    return News(**numbers, ledger=changed, next_ledger=following)
 
 
 async def hosts_since(session: Session, seen: int) -> tuple[list[Row], int]:
